@@ -1,0 +1,124 @@
+#include "common/clock.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <utility>
+
+namespace evfd {
+
+namespace {
+
+// Room for any product below before it is held against the limit.
+__extension__ using Wide = unsigned __int128;
+
+// Reads digits off the front; nothing if there are none or they are beyond 63 bits.
+std::optional<Wide> eat_digits(std::string_view& text, std::size_t* digits = nullptr)
+{
+    Wide value = 0;
+    std::size_t n = 0;
+    for (; n < text.size() && text[n] >= '0' && text[n] <= '9'; ++n) {
+        value = value * 10 + static_cast<unsigned>(text[n] - '0');
+        if (value > INT64_MAX)
+            return {};
+    }
+    if (n == 0)
+        return {};
+    if (digits)
+        *digits = n;
+    text.remove_prefix(n);
+    return value;
+}
+
+// Nanoseconds of the unit at the front, eaten; longer spellings first.
+std::optional<std::int64_t> eat_unit(std::string_view& text)
+{
+    static constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
+        {{"ns", 1},
+         {"us", 1'000},
+         {"ms", 1'000'000},
+         {"s", 1'000'000'000},
+         {"m", 60'000'000'000},
+         {"h", 3'600'000'000'000},
+         {"d", 86'400'000'000'000}}};
+    for (const auto& [name, size] : units)
+        if (text.starts_with(name)) {
+            text.remove_prefix(name.size());
+            return size;
+        }
+    return {};
+}
+
+} // namespace
+
+WallTime wall_now()
+{
+    return std::chrono::time_point_cast<nanoseconds>(std::chrono::system_clock::now());
+}
+
+MonotonicTime monotonic_after(nanoseconds span)
+{
+    const auto now = monotonic_now();
+    return span > MonotonicTime::max() - now ? MonotonicTime::max() : now + span;
+}
+
+nanoseconds left_until(MonotonicTime moment)
+{
+    return std::max(nanoseconds{0}, moment - monotonic_now());
+}
+
+std::optional<nanoseconds> parse_duration(std::string_view text)
+{
+    Wide total = 0;
+    std::int64_t previous = INT64_MAX; // Units fall: "1m30s", never "30s1m" or "1s1s".
+    do {
+        const auto whole = eat_digits(text);
+        if (!whole)
+            return {};
+        Wide fraction = 0;
+        std::size_t places = 0;
+        if (text.starts_with('.')) {
+            text.remove_prefix(1);
+            const auto digits = eat_digits(text, &places);
+            if (!digits)
+                return {};
+            fraction = *digits;
+        }
+        const bool plain = text.empty() && previous == INT64_MAX; // A lone number is seconds.
+        const auto unit = plain ? std::optional<std::int64_t>{1'000'000'000} : eat_unit(text);
+        if (!unit || *unit >= previous)
+            return {};
+        previous = *unit;
+
+        Wide scale = 1;
+        for (std::size_t i = 0; i < places; ++i)
+            scale *= 10;
+        const Wide scaled = fraction * static_cast<Wide>(*unit);
+        if (scaled % scale != 0) // Finer than a nanosecond.
+            return {};
+        total += *whole * static_cast<Wide>(*unit) + scaled / scale;
+        if (total > INT64_MAX)
+            return {};
+    } while (!text.empty());
+    return nanoseconds{static_cast<std::int64_t>(total)};
+}
+
+std::string to_rfc3339(WallTime moment)
+{
+    const auto day = std::chrono::floor<std::chrono::days>(moment);
+    const std::chrono::year_month_day date{day};
+    const std::chrono::hh_mm_ss time{moment - day};
+    auto text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int{date.year()},
+                            unsigned{date.month()}, unsigned{date.day()}, time.hours().count(),
+                            time.minutes().count(), time.seconds().count());
+    if (const auto fraction = time.subseconds().count(); fraction != 0) {
+        auto digits = fmt::format(".{:09}", fraction);
+        digits.erase(digits.find_last_not_of('0') + 1);
+        text += digits;
+    }
+    return text + 'Z';
+}
+
+} // namespace evfd

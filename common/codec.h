@@ -1,0 +1,483 @@
+// From a struct with one list of fields to its decoder, its encoder and its text in the interface
+// description. A struct takes part by a static fields() in the order of its members:
+//
+//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "What it is.")}; }
+#pragma once
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "common/name.h"
+#include "common/rights.h"
+#include "common/unique_fd.h"
+#include "common/words.h"
+
+#include <algorithm>
+#include <deque>
+#include <expected>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace evfd {
+
+// One field of a message: its name on the wire, its member, and its line in the interface text.
+template <class Owner, class T>
+struct Field {
+    std::string_view name;
+    T Owner::* member;
+    std::string_view comment;
+};
+
+template <class Owner, class T>
+constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::string_view comment)
+{
+    return {name, member, comment};
+}
+
+// An integer that the wire refuses outside of [least, most].
+template <std::int64_t least, std::int64_t most>
+struct Whole {
+    std::int64_t value;
+    friend bool operator==(Whole, Whole) = default;
+};
+
+// 1 to max_names_per_call names, none of them twice.
+struct Names {
+    std::vector<Name> list;
+    friend bool operator==(const Names&, const Names&) = default;
+};
+
+// A descriptor that rides with the message. On the wire it is its index among the message's own.
+struct Handed {
+    UniqueFd fd;
+};
+
+// Where a message is written: its text, and the descriptors that ride with it.
+struct Outgoing {
+    std::string& text;
+    std::vector<UniqueFd>& descriptors;
+};
+
+// What to do with a field we do not know: a client may be newer than the daemon, and must hear of
+// it; a daemon may be newer than the client, and then says more than was asked.
+enum class Unknown { refuse, ignore };
+
+// What comes with a message that is read.
+struct Incoming {
+    Unknown unknown = Unknown::refuse;
+    std::deque<UniqueFd>* descriptors = nullptr; // The message's own are at the front.
+    std::size_t declared = 0;                    // How many of them the message has named.
+};
+
+// The named types that an interface text needs, by name.
+using NamedTypes = std::map<std::string, std::string, std::less<>>;
+
+// Several types, as one.
+template <class... Ts>
+struct List {};
+
+// Codec<T>::read(value, incoming) -> std::optional<T>; ::write(value, outgoing); ::type(named).
+template <class T>
+struct Codec;
+
+struct BadField {
+    std::string name;
+};
+
+// ---- Structs
+// -------------------------------------------------------------------------------------
+
+template <class T>
+concept Message = requires { T::fields(); };
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+// Calls `f(field...)` with the struct's fields.
+template <Message T, class F>
+constexpr decltype(auto) with_fields(F f)
+{
+    return std::apply(f, T::fields());
+}
+
+template <Message T, class... Members>
+std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Incoming& incoming,
+                                         const Field<T, Members>&... fields)
+{
+    std::tuple<std::optional<Members>...> found;
+    std::string_view wrong;
+
+    const auto read = [&](std::string_view key, json::Value value) {
+        bool known = false;
+        const auto try_field = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
+            if (known || field.name != key)
+                return;
+            known = true;
+            if (slot) // A repeated key.
+                wrong = field.name;
+            else if (slot = Codec<M>::read(value, incoming); !slot)
+                wrong = field.name;
+        };
+        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, found);
+        if (!known && incoming.unknown == Unknown::refuse)
+            wrong = key;
+        return wrong.empty() && (known || incoming.unknown == Unknown::ignore);
+    };
+    if (object && !object->members(read))
+        return std::unexpected(BadField{std::string{wrong}});
+
+    const auto complete = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
+        if (slot)
+            return true;
+        if constexpr (is_optional<M>)
+            slot.emplace();
+        else
+            wrong = field.name;
+        return slot.has_value();
+    };
+    return std::apply(
+        [&](auto&... slots) -> std::expected<T, BadField> {
+            if (!(complete(fields, slots) && ...))
+                return std::unexpected(BadField{std::string{wrong}});
+            return T{*std::move(slots)...};
+        },
+        found);
+}
+
+// The message that `parameters` states, or the name of the first field that is wrong, missing,
+// repeated or unknown. No parameters, null and {} are the same.
+template <Message T>
+std::expected<T, BadField> decode(std::optional<json::Value> parameters, Incoming& incoming)
+{
+    if (parameters && parameters->kind() == json::Kind::null)
+        parameters.reset();
+    return with_fields<T>(
+        [&](const auto&... fields) { return decode_fields<T>(parameters, incoming, fields...); });
+}
+
+template <Message T>
+std::expected<T, BadField> decode(std::optional<json::Value> parameters)
+{
+    Incoming incoming;
+    return decode<T>(parameters, incoming);
+}
+
+// Absent optionals are left out.
+template <Message T>
+void encode(T& message, Outgoing& out)
+{
+    out.text += '{';
+    bool first = true;
+    const auto write = [&]<class M>(const Field<T, M>& field) {
+        auto& value = message.*field.member;
+        if constexpr (is_optional<M>)
+            if (!value)
+                return;
+        if (!std::exchange(first, false))
+            out.text += ',';
+        ((out.text += '"') += field.name) += "\":";
+        Codec<M>::write(value, out);
+    };
+    with_fields<T>([&](const auto&... fields) { (write(fields), ...); });
+    out.text += '}';
+}
+
+// "(name: string, count: ?int)", over several lines where it has more than one field.
+template <Message T>
+std::string describe_fields(NamedTypes& named)
+{
+    std::vector<std::string> lines;
+    const auto add = [&]<class M>(const Field<T, M>& field) {
+        lines.push_back(std::string{field.name} + ": " + Codec<M>::type(named));
+    };
+    with_fields<T>([&](const auto&... fields) { (add(fields), ...); });
+    if (lines.size() < 2)
+        return "(" + (lines.empty() ? std::string{} : lines.front()) + ")";
+    std::string text = "(\n";
+    for (const auto& line : lines)
+        text += "  " + line + (&line == &lines.back() ? "\n" : ",\n");
+    return text + ")";
+}
+
+// A struct inside another stands in the interface text as a type of its own: T::type_name.
+template <Message T>
+struct Codec<T> {
+    static std::optional<T> read(json::Value value, Incoming& incoming)
+    {
+        if (value.kind() != json::Kind::object)
+            return {};
+        auto message = decode<T>(value, incoming);
+        if (!message)
+            return {};
+        return *std::move(message);
+    }
+    static void write(T& value, Outgoing& out) { encode(value, out); }
+    static std::string type(NamedTypes& named);
+};
+
+// ---- Single values
+// -------------------------------------------------------------------------------
+
+template <>
+struct Codec<bool> {
+    static std::optional<bool> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::boolean)
+            return {};
+        return value.boolean();
+    }
+    static void write(bool value, Outgoing& out) { out.text += value ? "true" : "false"; }
+    static std::string type(NamedTypes&) { return "bool"; }
+};
+
+template <>
+struct Codec<std::int64_t> {
+    static std::optional<std::int64_t> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::integer)
+            return {};
+        return value.integer();
+    }
+    static void write(std::int64_t value, Outgoing& out) { json::append_integer(out.text, value); }
+    static std::string type(NamedTypes&) { return "int"; }
+};
+
+template <std::int64_t least, std::int64_t most>
+struct Codec<Whole<least, most>> {
+    static std::optional<Whole<least, most>> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::integer || value.integer() < least ||
+            value.integer() > most)
+            return {};
+        return Whole<least, most>{value.integer()};
+    }
+    static void write(Whole<least, most> value, Outgoing& out)
+    {
+        json::append_integer(out.text, value.value);
+    }
+    static std::string type(NamedTypes&) { return "int"; }
+};
+
+template <> // Never negative.
+struct Codec<nanoseconds> {
+    static std::optional<nanoseconds> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::integer || value.integer() < 0)
+            return {};
+        return nanoseconds{value.integer()};
+    }
+    static void write(nanoseconds value, Outgoing& out)
+    {
+        json::append_integer(out.text, value.count());
+    }
+    static std::string type(NamedTypes&) { return "int"; }
+};
+
+template <> // Nanoseconds since 1970.
+struct Codec<WallTime> {
+    static std::optional<WallTime> read(json::Value value, Incoming& incoming)
+    {
+        const auto since = Codec<nanoseconds>::read(value, incoming);
+        if (!since)
+            return {};
+        return WallTime{*since};
+    }
+    static void write(WallTime value, Outgoing& out)
+    {
+        json::append_integer(out.text, value.time_since_epoch().count());
+    }
+    static std::string type(NamedTypes&) { return "int"; }
+};
+
+template <>
+struct Codec<std::string> {
+    static std::optional<std::string> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::string)
+            return {};
+        return std::string{value.string()};
+    }
+    static void write(const std::string& value, Outgoing& out)
+    {
+        json::append_string(out.text, value);
+    }
+    static std::string type(NamedTypes&) { return "string"; }
+};
+
+// What is spelt as a string and has parse() and text(): Name, Pattern, Rights.
+template <class T>
+concept Spelt = requires(const T& value, std::string_view text) {
+    { T::parse(text) } -> std::same_as<std::optional<T>>;
+    { std::string{value.text()} };
+};
+
+template <Spelt T>
+struct Codec<T> {
+    static std::optional<T> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::string)
+            return {};
+        return T::parse(value.string());
+    }
+    static void write(const T& value, Outgoing& out)
+    {
+        json::append_string(out.text, value.text());
+    }
+    static std::string type(NamedTypes&) { return "string"; }
+};
+
+template <Worded E>
+struct Codec<E> {
+    static std::optional<E> read(json::Value value, Incoming&)
+    {
+        if (value.kind() != json::Kind::string)
+            return {};
+        return from_word<E>(value.string());
+    }
+    static void write(E value, Outgoing& out) { json::append_string(out.text, word(value)); }
+    static std::string type(NamedTypes&)
+    {
+        if (words(E{}).size() == 1) // Not every parser reads an enum of one value.
+            return "string";
+        std::string text;
+        for (const auto& [value, spelling] : words(E{}))
+            (text += text.empty() ? "(" : ", ") += spelling;
+        return text + ")";
+    }
+};
+
+template <>
+struct Codec<Handed> {
+    static std::optional<Handed> read(json::Value value, Incoming& incoming)
+    {
+        // In order, each its own: what any sender that appends as it writes gives.
+        if (value.kind() != json::Kind::integer || !incoming.descriptors ||
+            value.integer() != static_cast<std::int64_t>(incoming.declared) ||
+            incoming.descriptors->empty())
+            return {};
+        Handed handed{std::move(incoming.descriptors->front())};
+        incoming.descriptors->pop_front();
+        ++incoming.declared;
+        return handed;
+    }
+    static void write(Handed& value, Outgoing& out)
+    {
+        json::append_integer(out.text, static_cast<std::int64_t>(out.descriptors.size()));
+        out.descriptors.push_back(std::move(value.fd));
+    }
+    static std::string type(NamedTypes&) { return "int"; }
+};
+
+// ---- Several values
+// ------------------------------------------------------------------------------
+
+template <class T>
+struct Codec<std::optional<T>> {
+    static std::optional<std::optional<T>> read(json::Value value, Incoming& incoming)
+    {
+        if (value.kind() == json::Kind::null)
+            return std::optional<T>{};
+        auto read = Codec<T>::read(value, incoming);
+        if (!read)
+            return {};
+        return std::optional<std::optional<T>>{std::in_place, std::move(read)};
+    }
+    static void write(std::optional<T>& value, Outgoing& out) { Codec<T>::write(*value, out); }
+    static std::string type(NamedTypes& named) { return "?" + Codec<T>::type(named); }
+};
+
+template <class T>
+struct Codec<std::vector<T>> {
+    static std::optional<std::vector<T>> read(json::Value value, Incoming& incoming)
+    {
+        if (value.kind() != json::Kind::array)
+            return {};
+        std::vector<T> list;
+        const auto add = [&](json::Value element) {
+            auto read = Codec<T>::read(element, incoming);
+            if (read)
+                list.push_back(*std::move(read));
+            return read.has_value();
+        };
+        if (!value.elements(add))
+            return {};
+        return list;
+    }
+    static void write(std::vector<T>& list, Outgoing& out)
+    {
+        out.text += '[';
+        for (auto& value : list) {
+            if (&value != &list.front())
+                out.text += ',';
+            Codec<T>::write(value, out);
+        }
+        out.text += ']';
+    }
+    static std::string type(NamedTypes& named) { return "[]" + Codec<T>::type(named); }
+};
+
+template <>
+struct Codec<Names> {
+    static std::optional<Names> read(json::Value value, Incoming& incoming)
+    {
+        auto list = Codec<std::vector<Name>>::read(value, incoming);
+        if (!list || list->empty() || list->size() > max_names_per_call || has_twins(*list))
+            return {};
+        return Names{*std::move(list)};
+    }
+    static void write(Names& names, Outgoing& out)
+    {
+        Codec<std::vector<Name>>::write(names.list, out);
+    }
+    static std::string type(NamedTypes& named) { return Codec<std::vector<Name>>::type(named); }
+
+    static bool has_twins(const std::vector<Name>& list)
+    {
+        if (list.size() < 2)
+            return false;
+        std::vector<std::string_view> sorted;
+        for (const auto& name : list)
+            sorted.push_back(name.text());
+        std::ranges::sort(sorted);
+        return std::ranges::adjacent_find(sorted) != sorted.end();
+    }
+};
+
+// ---- The text of a type
+// --------------------------------------------------------------------------
+
+// `text` as comment lines.
+std::string comment_lines(std::string_view text);
+
+// "# field: what it is", a line each.
+template <Message T>
+std::string field_comments()
+{
+    std::string text;
+    const auto add = [&](const auto& field) {
+        text += comment_lines(std::string{field.name} + ": " + std::string{field.comment});
+    };
+    with_fields<T>([&](const auto&... fields) { (add(fields), ...); });
+    return text;
+}
+
+template <Message T>
+std::string Codec<T>::type(NamedTypes& named)
+{
+    if (!named.contains(T::type_name)) {
+        auto body = describe_fields<T>(named);
+        named.emplace(T::type_name, comment_lines(T::comment) + field_comments<T>() + "type " +
+                                        std::string{T::type_name} + " " + body + "\n");
+    }
+    return std::string{T::type_name};
+}
+
+} // namespace evfd

@@ -1,0 +1,132 @@
+#include "common/envelope.h"
+
+namespace evfd {
+
+namespace {
+
+// Fills one key of an envelope; a second one of the same name is a defect.
+class Keys {
+public:
+    explicit Keys(json::Value value) : value_{value} {}
+
+    bool string(std::optional<std::string_view>& into)
+    {
+        if (into || value_.kind() != json::Kind::string)
+            return false;
+        into = value_.string();
+        return true;
+    }
+    bool flag(std::optional<bool>& into)
+    {
+        if (into || value_.kind() != json::Kind::boolean)
+            return false;
+        into = value_.boolean();
+        return true;
+    }
+    bool parameters(std::optional<json::Value>& into)
+    {
+        const bool fits = value_.kind() == json::Kind::object || value_.kind() == json::Kind::null;
+        if (into || !fits)
+            return false;
+        into = value_;
+        return true;
+    }
+
+private:
+    json::Value value_;
+};
+
+} // namespace
+
+std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text)
+{
+    const auto whole = document.read(text);
+    if (!whole)
+        return std::unexpected(whole.error());
+    if (whole->kind() != json::Kind::object)
+        return std::unexpected("not an object");
+
+    std::optional<std::string_view> method;
+    std::optional<json::Value> parameters;
+    std::optional<bool> more, oneway, upgrade;
+    const bool sound = whole->members([&](std::string_view key, json::Value value) {
+        Keys keys{value};
+        if (key == "method")
+            return keys.string(method);
+        if (key == "parameters")
+            return keys.parameters(parameters);
+        if (key == "more")
+            return keys.flag(more);
+        if (key == "oneway")
+            return keys.flag(oneway);
+        if (key == "upgrade")
+            return keys.flag(upgrade);
+        return false;
+    });
+    if (!sound)
+        return std::unexpected("an unknown, repeated or malformed key in the call");
+    if (!method)
+        return std::unexpected("a call without a method");
+    if (more.value_or(false) + oneway.value_or(false) + upgrade.value_or(false) > 1)
+        return std::unexpected("two of more, oneway and upgrade");
+    if (upgrade.value_or(false))
+        return std::unexpected("an upgrade, to which there is nothing");
+    return Call{*method, parameters, more.value_or(false), oneway.value_or(false)};
+}
+
+std::expected<Replied, std::string_view> read_reply(json::Document& document, std::string_view text)
+{
+    const auto whole = document.read(text);
+    if (!whole)
+        return std::unexpected(whole.error());
+    if (whole->kind() != json::Kind::object)
+        return std::unexpected("not an object");
+
+    Replied replied;
+    std::optional<bool> continues;
+    const bool sound = whole->members([&](std::string_view key, json::Value value) {
+        Keys keys{value};
+        if (key == "error")
+            return keys.string(replied.error);
+        if (key == "parameters")
+            return keys.parameters(replied.parameters);
+        if (key == "continues")
+            return keys.flag(continues);
+        return false;
+    });
+    if (!sound)
+        return std::unexpected("an unknown, repeated or malformed key in the reply");
+    replied.continues = continues.value_or(false);
+    return replied;
+}
+
+void append_call(std::string& out, std::string_view method, std::string_view parameters, bool more)
+{
+    out += R"({"method":)";
+    json::append_string(out, method);
+    (out += R"(,"parameters":)") += parameters;
+    out += more ? R"(,"more":true})" : "}";
+    out += '\0';
+}
+
+void append_error(std::string& out, std::string_view error, std::string_view parameters)
+{
+    out += R"({"error":)";
+    json::append_string(out, error);
+    (out += R"(,"parameters":)") += parameters;
+    out += '}';
+    out += '\0';
+}
+
+void begin_reply(std::string& out)
+{
+    out += R"({"parameters":)";
+}
+
+void end_reply(std::string& out, bool continues)
+{
+    out += continues ? R"(,"continues":true})" : "}";
+    out += '\0';
+}
+
+} // namespace evfd

@@ -1,0 +1,102 @@
+#include "common/eventfd.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <string_view>
+
+namespace evfd {
+
+Result<UniqueFd> make_eventfd(unsigned initial, Counter counter)
+{
+    const int flags =
+        EFD_NONBLOCK | EFD_CLOEXEC | (counter == Counter::semaphore ? EFD_SEMAPHORE : 0);
+    UniqueFd fd{::eventfd(initial, flags)};
+    if (!fd)
+        return std::unexpected(Fault::last("eventfd(2)"));
+    return fd;
+}
+
+Result<UniqueFd> duplicate(const UniqueFd& fd)
+{
+    UniqueFd copy{::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)};
+    if (!copy)
+        return std::unexpected(Fault::last("fcntl(F_DUPFD_CLOEXEC)"));
+    return copy;
+}
+
+Result<std::uint64_t> take(const UniqueFd& eventfd)
+{
+    std::uint64_t taken = 0;
+    const iovec into{&taken, sizeof taken};
+    // RWF_NOWAIT answers EAGAIN even when a holder made the open file blocking. preadv2(2)
+    while (::preadv2(eventfd.get(), &into, 1, -1, RWF_NOWAIT) < 0) {
+        if (errno == EAGAIN)
+            return 0;
+        if (errno != EINTR)
+            return std::unexpected(Fault::last("preadv2(2)"));
+    }
+    return taken;
+}
+
+Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)
+{
+    while (::write(eventfd.get(), &tokens, sizeof tokens) < 0)
+        if (errno != EINTR)
+            return std::unexpected(Fault::last("write(2)"));
+    return {};
+}
+
+bool is_readable(const UniqueFd& fd)
+{
+    pollfd wanted{fd.get(), POLLIN, 0};
+    int ready = 0;
+    while ((ready = ::poll(&wanted, 1, 0)) < 0 && errno == EINTR) {
+    }
+    return ready == 1 && (wanted.revents & POLLIN) != 0;
+}
+
+Result<std::uint64_t> count(const UniqueFd& eventfd)
+{
+    const auto path = fmt::format("/proc/self/fdinfo/{}", eventfd.get());
+    const UniqueFd info{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!info)
+        return std::unexpected(Fault::last("open(/proc/self/fdinfo)"));
+    std::array<char, 512> text{};
+    const auto length = ::read(info.get(), text.data(), text.size());
+    if (length < 0)
+        return std::unexpected(Fault::last("read(/proc/self/fdinfo)"));
+
+    constexpr std::string_view key = "eventfd-count:";
+    std::string_view rest{text.data(), static_cast<std::size_t>(length)};
+    if (const auto at = rest.find(key); at != std::string_view::npos) {
+        rest.remove_prefix(at + key.size());
+        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
+        std::uint64_t value = 0;
+        if (std::from_chars(rest.begin(), rest.end(), value, 16).ec == std::errc{})
+            return value;
+    }
+    return std::unexpected(Fault{"/proc/self/fdinfo", EBADMSG});
+}
+
+Result<UniqueFd> make_wait_only(const UniqueFd& eventfd)
+{
+    UniqueFd handle{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!handle)
+        return std::unexpected(Fault::last("epoll_create1(2)"));
+    epoll_event wanted{};
+    wanted.events = EPOLLIN;
+    if (::epoll_ctl(handle.get(), EPOLL_CTL_ADD, eventfd.get(), &wanted) < 0)
+        return std::unexpected(Fault::last("epoll_ctl(2)"));
+    return handle;
+}
+
+} // namespace evfd

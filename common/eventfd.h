@@ -1,0 +1,32 @@
+// What can be asked of an eventfd(2) that others may hold. O_NONBLOCK belongs to the open file, so
+// whoever holds a duplicate can switch it off for us: nothing here relies on it, but for add().
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <cstdint>
+
+namespace evfd {
+
+enum class Counter { plain, semaphore }; // A read takes all, or one. EFD_SEMAPHORE
+
+Result<UniqueFd> make_eventfd(unsigned initial, Counter counter);
+Result<UniqueFd> duplicate(const UniqueFd& fd); // Close-on-exec.
+
+// What the read took: 0 if there was nothing. Never blocks.
+Result<std::uint64_t> take(const UniqueFd& eventfd);
+// Adds by write(2), which can block for as long as the counter has no room *and* a holder has
+// switched O_NONBLOCK off: for those who trust the other holders. EAGAIN: it has no room.
+Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);
+// Whether a wait would end at once. Takes nothing; also for a wait-only handle.
+bool is_readable(const UniqueFd& fd);
+// The counter, from /proc/self/fdinfo: takes nothing.
+Result<std::uint64_t> count(const UniqueFd& eventfd);
+
+// An epoll descriptor that is readable while `eventfd` is, and through which nothing can be
+// written. It holds no reference: once every descriptor of the eventfd is closed it is silent for
+// ever.
+Result<UniqueFd> make_wait_only(const UniqueFd& eventfd);
+
+} // namespace evfd

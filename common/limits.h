@@ -1,0 +1,26 @@
+// The bounds of the wire, in one place: both ends keep to them. What one user may hold is the
+// daemon's business and stands in daemon/quota.h.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace evfd {
+
+inline constexpr std::size_t max_call_bytes =
+    64 * 1024; // One call, its closing zero byte not counted.
+inline constexpr std::size_t max_reply_bytes = 256 * 1024; // One reply, likewise.
+inline constexpr std::size_t max_json_depth = 16;          // Objects and arrays within each other.
+inline constexpr std::size_t max_name_bytes = 255;
+inline constexpr std::size_t max_pattern_bytes = 255;
+// SCM_MAX_FD of the kernel: more in one message is EINVAL. unix(7)
+inline constexpr std::size_t max_descriptors_per_message = 253;
+inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
+// What one call may add to an event; the daemon adds one by one, about 0.4 us each.
+inline constexpr std::int64_t max_tokens_per_set = 65'536;
+// What one call may take from a semaphore to clear it: the kernel gives one a read.
+inline constexpr std::int64_t max_tokens_per_clear = 65'536;
+// What a semaphore can start with: eventfd(2) takes an unsigned int.
+inline constexpr std::int64_t max_initial_count = 4'294'967'295;
+
+} // namespace evfd

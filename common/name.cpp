@@ -1,0 +1,54 @@
+#include "common/name.h"
+
+#include "common/limits.h"
+
+#include <fnmatch.h>
+
+#include <algorithm>
+
+namespace evfd {
+
+namespace {
+
+constexpr bool is_name_character(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view{"._@:+-"}.contains(c);
+}
+
+bool is_segment(std::string_view text)
+{
+    return !text.empty() && text != "." && text != ".." &&
+           std::ranges::all_of(text, is_name_character);
+}
+
+} // namespace
+
+std::optional<Name> Name::parse(std::string_view text)
+{
+    if (text.size() > max_name_bytes)
+        return {};
+    auto rest = text;
+    while (true) {
+        const auto slash = rest.find('/');
+        if (!is_segment(rest.substr(0, slash)))
+            return {};
+        if (slash == std::string_view::npos)
+            return Name{text};
+        rest.remove_prefix(slash + 1);
+    }
+}
+
+std::optional<Pattern> Pattern::parse(std::string_view text)
+{
+    if (text.empty() || text.size() > max_pattern_bytes || text.contains('\0'))
+        return {};
+    return Pattern{text};
+}
+
+bool Pattern::matches(const Name& name) const
+{
+    return text_.empty() || ::fnmatch(text_.c_str(), name.text().c_str(), FNM_PATHNAME) == 0;
+}
+
+} // namespace evfd

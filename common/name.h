@@ -1,0 +1,43 @@
+// What objects are called, and the glob patterns that select among those names.
+#pragma once
+
+#include <compare>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace evfd {
+
+// What a client may call an event or a timer: 1 to max_name_bytes bytes, segments of
+// [A-Za-z0-9._@:+-] joined by single slashes, none of them "." or "..". A Name that exists is
+// valid.
+class Name {
+public:
+    static std::optional<Name> parse(std::string_view text);
+    const std::string& text() const noexcept { return text_; }
+
+    friend auto operator<=>(const Name&, const Name&) = default;
+
+private:
+    explicit Name(std::string_view text) : text_{text} {}
+    std::string text_;
+};
+
+// A glob as in the shell, glob(7): `*` and `?` stay within a segment. The empty Pattern matches
+// all.
+class Pattern {
+public:
+    Pattern() = default;
+    // Nothing if it is empty, longer than max_pattern_bytes, or holds a zero byte.
+    static std::optional<Pattern> parse(std::string_view text);
+    bool matches(const Name& name) const;
+    const std::string& text() const noexcept { return text_; }
+
+    friend bool operator==(const Pattern&, const Pattern&) = default;
+
+private:
+    explicit Pattern(std::string_view text) : text_{text} {}
+    std::string text_;
+};
+
+} // namespace evfd

@@ -1,0 +1,497 @@
+// Every message of the wire, each stated once: decoder, encoder and the published interface text
+// come from these lists. A method's reply is its nested Reply.
+#pragma once
+
+#include "common/codec.h"
+#include "common/protocol_errors.h"
+#include "common/varlink_service.h"
+
+#include <string>
+#include <string_view>
+#include <tuple>
+
+namespace evfd::protocol {
+
+// A method may say of itself: `streams`, it needs `more` and answers with any number of replies;
+// `once`, doing it twice is not as good as doing it once, so a client must not repeat it unasked.
+template <class Request>
+inline constexpr bool is_streaming = requires { requires Request::streams; };
+template <class Request>
+inline constexpr bool is_repeatable = !requires { requires Request::once; };
+
+using Uid = std::int64_t;
+using Tokens = Whole<1, max_tokens_per_set>;
+using InitialCount = Whole<0, max_initial_count>;
+
+// ---- Types
+// ---------------------------------------------------------------------------------------
+
+struct Object {
+    Name name;
+    Kind kind;
+    Mode mode;
+    Uid owner_uid;
+    Uid group_gid;
+    std::int64_t creator_pid;
+    WallTime created_at;
+    Rights rights;
+    Lifetime lifetime;
+    std::int64_t waits;
+    std::optional<bool> is_set;
+    std::optional<std::int64_t> count;
+    std::optional<std::string> large_count;
+    std::optional<std::int64_t> pulses;
+    std::optional<std::int64_t> subscriptions;
+
+    static constexpr std::string_view type_name = "Object";
+    static constexpr std::string_view comment =
+        "An object as it is now. Its state is there only for those who may wait for it.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &Object::name, "What it is called."),
+            field("kind", &Object::kind, "\"event\"."),
+            field("mode", &Object::mode, "What a wait does to it, as in CreateEvent."),
+            field("ownerUid", &Object::owner_uid, "The user who created it."),
+            field("groupGid", &Object::group_gid, "The group of that user's process."),
+            field("creatorPid", &Object::creator_pid, "The process that created it."),
+            field("createdNSec", &Object::created_at,
+                  "When, on the realtime clock: nanoseconds since 1970-01-01T00:00:00Z."),
+            field("rights", &Object::rights, "Who may wait and set, as in CreateEvent."),
+            field("lifetime", &Object::lifetime, "How long it stays, as in CreateEvent."),
+            field("waits", &Object::waits, "How many Wait calls are waiting for it now."),
+            field("isSet", &Object::is_set, "Whether a wait would end at once; never for a pulse."),
+            field("count", &Object::count, "The descriptor's counter; a semaphore's tokens."),
+            field(
+                "largeCount", &Object::large_count,
+                "The counter in decimal digits where it is beyond 63 bits; then count is absent."),
+            field("pulses", &Object::pulses, "For a pulse: how often it was set so far."),
+            field("subscriptions", &Object::subscriptions,
+                  "For a pulse: how many private descriptors follow it."),
+        };
+    }
+};
+
+struct Opened {
+    Kind kind;
+    Mode mode;
+    bool may_wait;
+    bool may_set;
+    std::optional<Handed> file_descriptor;
+    std::optional<std::string> subscription;
+
+    static constexpr std::string_view type_name = "Opened";
+    static constexpr std::string_view comment = "What Open hands over for one name.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("kind", &Opened::kind, "\"event\"."),
+            field("mode", &Opened::mode, "What a wait does to it, as in CreateEvent."),
+            field("mayWait", &Opened::may_wait, "Whether the caller may wait for it."),
+            field("maySet", &Opened::may_set, "Whether the caller may set and clear it."),
+            field(
+                "fileDescriptor", &Opened::file_descriptor,
+                "Index of its descriptor among those that come with this reply; absent where the\n"
+                "caller may not wait. With both rights: the eventfd itself. With the right to "
+                "wait\n"
+                "only: an epoll descriptor that is readable while the event is set; then take "
+                "from\n"
+                "an auto event or a semaphore with Wait. For a pulse: the caller's own eventfd,\n"
+                "which counts the pulses since."),
+            field("subscription", &Opened::subscription,
+                  "For a pulse: what Unsubscribe takes. It ends with this connection."),
+        };
+    }
+};
+
+struct Fired {
+    Name name;
+    std::int64_t count;
+
+    static constexpr std::string_view type_name = "Fired";
+    static constexpr std::string_view comment = "A name that a wait was released by.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &Fired::name, "Which."),
+            field("count", &Fired::count,
+                  "How many pulses came since the wait began; 1 for every other mode."),
+        };
+    }
+};
+
+struct Nothing {
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+// ---- Methods
+// -------------------------------------------------------------------------------------
+
+struct CreateEvent {
+    Name name;
+    std::optional<Mode> mode = {};
+    std::optional<InitialCount> initial = {};
+    std::optional<Rights> rights = {};
+    std::optional<Lifetime> lifetime = {};
+    std::optional<bool> if_missing = {};
+
+    struct Reply {
+        bool created;
+        static constexpr auto fields()
+        {
+            return std::tuple{field("created", &Reply::created,
+                                    "False if it was there already, which only ifMissing allows.")};
+        }
+    };
+
+    static constexpr bool once = true;
+    static constexpr std::string_view method = "CreateEvent";
+    static constexpr std::string_view comment = "Makes an event; the caller is its owner.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field(
+                "name", &CreateEvent::name,
+                "1 to 255 bytes: segments of [A-Za-z0-9._@:+-] joined by single slashes, none of\n"
+                "them \".\" or \"..\"."),
+            field(
+                "mode", &CreateEvent::mode,
+                "What a wait does to it. manual (if absent): looks and takes nothing; a set lasts\n"
+                "until a clear and releases all who wait, even if it is cleared at once. auto: "
+                "takes\n"
+                "the set, so one is released; sets before that are one. semaphore: takes one "
+                "token;\n"
+                "a set adds some. pulse: a set reaches every subscriber of that moment, once, and\n"
+                "is counted in each one's own descriptor."),
+            field("initial", &CreateEvent::initial,
+                  "What its counter starts with, 0 if absent: set from the start if it is more. At "
+                  "most\n"
+                  "4294967295, and 0 for a pulse."),
+            field("rights", &CreateEvent::rights,
+                  "Octal, like a file's: r = may wait, w = may set and clear, for owner, group, "
+                  "others.\n"
+                  "\"0644\" if absent. Owner and root may change the rights and delete, whatever "
+                  "they are."),
+            field(
+                "lifetime", &CreateEvent::lifetime,
+                "permanent (if absent): until it is deleted. connection: until the connection of\n"
+                "this call closes."),
+            field("ifMissing", &CreateEvent::if_missing,
+                  "If true, an event of this mode that is there already is as good."),
+        };
+    }
+};
+
+struct Open {
+    Names names;
+
+    struct Reply {
+        std::vector<Opened> objects;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("objects", &Reply::objects, "One for each name, in the order of the names.")};
+        }
+    };
+
+    static constexpr bool once = true;
+    static constexpr std::string_view method = "Open";
+    static constexpr std::string_view comment =
+        "Hands over what the caller may have of each object: a descriptor of its own. After that\n"
+        "waiting, setting and clearing need no daemon. All or nothing.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("names", &Open::names, "1 to 253 names, none twice.")};
+    }
+};
+
+struct Unsubscribe {
+    std::string subscription;
+
+    using Reply = Nothing;
+
+    static constexpr std::string_view method = "Unsubscribe";
+    static constexpr std::string_view comment =
+        "Ends a subscription of this connection: its descriptor no longer follows the name.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("subscription", &Unsubscribe::subscription, "As Open returned it.")};
+    }
+};
+
+struct Set {
+    Names names;
+    std::optional<Tokens> count = {};
+
+    using Reply = Nothing;
+
+    static constexpr bool once = true;
+    static constexpr std::string_view method = "Set";
+    static constexpr std::string_view comment =
+        "Sets events, as CreateEvent says of each mode. All or nothing.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("names", &Set::names, "1 to 253 names, none twice."),
+            field("count", &Set::count,
+                  "How many tokens a semaphore gets and how many pulses are counted, 1 if absent. "
+                  "At\n"
+                  "most 65536, for all names and subscriptions of the call together."),
+        };
+    }
+};
+
+struct Clear {
+    Names names;
+
+    using Reply = Nothing;
+
+    static constexpr std::string_view method = "Clear";
+    static constexpr std::string_view comment =
+        "Clears events: no longer set, no token left. A pulse has nothing to clear.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("names", &Clear::names, "1 to 253 names, none twice.")};
+    }
+};
+
+struct Show {
+    Name name;
+
+    struct Reply {
+        Object object;
+        static constexpr auto fields()
+        {
+            return std::tuple{field("object", &Reply::object, "As it is now.")};
+        }
+    };
+
+    static constexpr std::string_view method = "Show";
+    static constexpr std::string_view comment = "Tells what one object is and what state it is in.";
+    static constexpr auto fields() { return std::tuple{field("name", &Show::name, "Which.")}; }
+};
+
+struct ListObjects {
+    std::optional<Pattern> pattern = {};
+
+    struct Reply {
+        std::vector<Object> objects;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("objects", &Reply::objects, "Some of them, in the order of their names.")};
+        }
+    };
+
+    static constexpr bool streams = true;
+    static constexpr std::string_view method = "List";
+    static constexpr std::string_view comment =
+        "Tells of all objects, some with each reply. Call it with `more`.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("pattern", &ListObjects::pattern,
+                                "Only names that this glob matches; * and ? stop at a slash.")};
+    }
+};
+
+struct Wait {
+    Names names;
+    std::optional<Gather> gather = {};
+    std::optional<nanoseconds> timeout = {};
+    std::optional<bool> existing = {};
+
+    struct Reply {
+        std::vector<Fired> fired;
+        static constexpr auto fields()
+        {
+            return std::tuple{field(
+                "fired", &Reply::fired,
+                "What ended the wait: one name for any; for all each, in the order of the names.")};
+        }
+    };
+
+    static constexpr std::string_view method = "Wait";
+    static constexpr std::string_view comment =
+        "Waits for events by name and answers when the wait is over; names that are not there yet\n"
+        "included. Looking and going to sleep are one step, so no set falls between. Those who "
+        "wait\n"
+        "to take are served in the order in which they came. A wait for all takes from all auto\n"
+        "events and semaphores at once or from none; that a manual event was set or a pulse came\n"
+        "since the wait began is enough. The wait ends with the connection.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("names", &Wait::names, "1 to 253 names, none twice."),
+            field("gather", &Wait::gather,
+                  "Whether any of them ends the wait, or all must; all if absent."),
+            field("timeoutNSec", &Wait::timeout,
+                  "After how long to answer TimedOut, in nanoseconds; 0 looks once; for ever if "
+                  "absent."),
+            field("existing", &Wait::existing,
+                  "If true, answer NoSuchName at once for a name that is not there."),
+        };
+    }
+};
+
+struct Delete {
+    Names names;
+
+    using Reply = Nothing;
+
+    static constexpr bool once = true;
+    static constexpr std::string_view method = "Delete";
+    static constexpr std::string_view comment = "Deletes objects: for their owner and root. Who "
+                                                "waits by name hears Deleted; descriptors that\n"
+                                                "were handed over stay with their holders but no "
+                                                "longer belong to the name. All or nothing.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("names", &Delete::names, "1 to 253 names, none twice.")};
+    }
+};
+
+struct SetRights {
+    Name name;
+    Rights rights;
+
+    using Reply = Nothing;
+
+    static constexpr std::string_view method = "SetRights";
+    static constexpr std::string_view comment =
+        "Changes an object's rights: for its owner and root. Whoever has a descriptor keeps it.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("name", &SetRights::name, "Which."),
+                          field("rights", &SetRights::rights, "As in CreateEvent.")};
+    }
+};
+
+struct Monitor {
+    std::optional<Pattern> pattern = {};
+
+    struct Reply {
+        std::int64_t sequence;
+        Change change;
+        std::optional<Name> name;
+        std::optional<Object> object;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("sequence", &Reply::sequence, "Counts the replies, from 1."),
+                field("change", &Reply::change,
+                      "present: it is there, for each object at first; ready: those were all, "
+                      "changes\n"
+                      "follow; created, changed, deleted: what happened to it since it was last "
+                      "told of;\n"
+                      "resync: too much was left unread, forget all that was told: present and "
+                      "ready\n"
+                      "follow again."),
+                field("name", &Reply::name, "Of what; absent for ready and resync."),
+                field("object", &Reply::object,
+                      "As it is now; absent for deleted, ready and resync."),
+            };
+        }
+    };
+
+    static constexpr bool streams = true;
+    static constexpr std::string_view method = "Monitor";
+    static constexpr std::string_view comment =
+        "Tells the state of all objects and then every change, sets and clears done on "
+        "descriptors\n"
+        "included, until the connection closes. Who reads slowly hears of several changes of an\n"
+        "object as one. Sets and clears are told only to those who may wait. Call it with `more`.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("pattern", &Monitor::pattern, "Only names that this glob matches.")};
+    }
+};
+
+struct Status {
+    struct Reply {
+        std::string version;
+        std::int64_t pid;
+        WallTime started_at;
+        std::int64_t objects;
+        std::int64_t connections;
+        std::int64_t waits;
+        std::int64_t monitors;
+        std::int64_t subscriptions;
+        std::int64_t descriptors;
+        std::int64_t descriptor_limit;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("version", &Reply::version, "The daemon's."),
+                field("pid", &Reply::pid, "Its process."),
+                field("startedNSec", &Reply::started_at, "When it started, as createdNSec."),
+                field("objects", &Reply::objects, "How many there are."),
+                field("connections", &Reply::connections, "How many clients are connected."),
+                field("waits", &Reply::waits, "How many Wait calls are waiting."),
+                field("monitors", &Reply::monitors, "How many Monitor calls are running."),
+                field("subscriptions", &Reply::subscriptions,
+                      "How many private descriptors are followed."),
+                field("descriptors", &Reply::descriptors,
+                      "How many descriptors the daemon has open."),
+                field("descriptorLimit", &Reply::descriptor_limit, "How many it can have."),
+            };
+        }
+    };
+
+    static constexpr std::string_view method = "Status";
+    static constexpr std::string_view comment = "Tells how the daemon is.";
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+// ---- The interface ------------------------------------------------------------------------------
+
+struct Evfdd {
+    static constexpr std::string_view name = "io.evfdd";
+    static constexpr std::string_view comment =
+        "Named events for Linux, handed out as file descriptors.";
+    using Methods = List<CreateEvent, Open, Unsubscribe, Set, Clear, Show, ListObjects, Wait,
+                         Delete, SetRights, Monitor, Status>;
+    using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
+                        OutOfDescriptors, TooManyTokens, TimedOut, Deleted, SystemFailure>;
+};
+
+using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.
+
+// Which interface a method or an error belongs to.
+template <class T, class Interface>
+struct ListedIn;
+template <class T, class Interface>
+    requires requires { T::method; }
+struct ListedIn<T, Interface> {
+    template <class... Ms>
+    static consteval bool among(List<Ms...>)
+    {
+        return (std::is_same_v<T, Ms> || ...);
+    }
+    static constexpr bool value = among(typename Interface::Methods{});
+};
+template <class T, class Interface>
+    requires requires { T::error; }
+struct ListedIn<T, Interface> {
+    template <class... Es>
+    static consteval bool among(List<Es...>)
+    {
+        return (std::is_same_v<T, Es> || ...);
+    }
+    static constexpr bool value = among(typename Interface::Errors{});
+};
+
+// "io.evfdd.Open", "io.evfdd.NoSuchName".
+template <class T>
+std::string full_name()
+{
+    const std::string_view interface =
+        ListedIn<T, VarlinkService>::value ? VarlinkService::name : Evfdd::name;
+    if constexpr (requires { T::method; })
+        return std::string{interface} + "." + std::string{T::method};
+    else
+        return std::string{interface} + "." + std::string{T::error};
+}
+
+} // namespace evfd::protocol

@@ -1,0 +1,38 @@
+// Who may wait for an object and who may set it: a mode like a file's, of `r` and `w` alone.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace evfd {
+
+// Octal as in chmod(1), from 0000 to 0666: `r` = may wait, `w` = may set, clear and arm; for the
+// owner, the owner's group, and everyone else.
+class Rights {
+public:
+    // "644" and "0644"; nothing if it is not octal or has any other bit than r and w.
+    static std::optional<Rights> parse(std::string_view text);
+    // What is left of 0666 under a umask(2).
+    static constexpr Rights under_umask(mode_t mask) { return Rights{everyone & ~mask}; }
+
+    std::string text() const; // Four digits, "0644".
+    constexpr mode_t bits() const { return bits_; }
+    friend bool operator==(Rights, Rights) = default;
+
+private:
+    static constexpr mode_t everyone = 0666;
+    explicit constexpr Rights(mode_t bits) : bits_{bits} {}
+    mode_t bits_;
+};
+
+// What one caller may do with one object.
+struct Access {
+    bool wait = false; // `r`
+    bool set = false;  // `w`
+    friend bool operator==(Access, Access) = default;
+};
+
+} // namespace evfd

@@ -1,0 +1,140 @@
+#include "common/socket.h"
+
+#include "common/limits.h"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace evfd {
+
+namespace {
+
+constexpr std::size_t control_bytes = CMSG_SPACE(max_descriptors_per_message * sizeof(int));
+
+bool is_not_now(int error)
+{
+    return error == EAGAIN || error == EWOULDBLOCK;
+}
+
+void collect(msghdr& message, std::deque<UniqueFd>& descriptors)
+{
+    for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        const auto count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            descriptors.emplace_back(fd);
+        }
+    }
+}
+
+Result<std::optional<Received>> received(ssize_t bytes, std::string_view call)
+{
+    if (bytes >= 0)
+        return Received{static_cast<std::size_t>(bytes)};
+    if (is_not_now(errno))
+        return std::nullopt;
+    return std::unexpected(Fault::last(call));
+}
+
+} // namespace
+
+Result<Peer> peer_of(const UniqueFd& socket)
+{
+    ucred credentials{};
+    socklen_t size = sizeof credentials;
+    if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) < 0)
+        return std::unexpected(Fault::last("getsockopt(SO_PEERCRED)"));
+
+    std::vector<gid_t> groups(16);
+    while (true) {
+        size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+        const int answer =
+            ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
+        const int error = errno;
+        groups.resize(size / sizeof(gid_t)); // Also what it needs, when it was too small.
+        if (answer == 0)
+            return Peer{credentials.uid, credentials.gid, credentials.pid, std::move(groups)};
+        if (error != ERANGE)
+            return std::unexpected(Fault{"getsockopt(SO_PEERGROUPS)", error});
+    }
+}
+
+Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into)
+{
+    ssize_t bytes = 0;
+    do
+        bytes = ::recv(socket.get(), into.data(), into.size(), MSG_DONTWAIT);
+    while (bytes < 0 && errno == EINTR);
+    return received(bytes, "recv(2)");
+}
+
+Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
+                                        std::deque<UniqueFd>& descriptors)
+{
+    alignas(cmsghdr) std::array<char, control_bytes> control;
+    iovec data{into.data(), into.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+
+    ssize_t bytes = 0;
+    do
+        bytes = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (bytes < 0 && errno == EINTR);
+    if (bytes >= 0)
+        collect(message, descriptors);
+    return received(bytes, "recvmsg(2)");
+}
+
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
+                                        std::span<const UniqueFd> descriptors)
+{
+    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+
+    alignas(cmsghdr) std::array<char, control_bytes> control;
+    if (!descriptors.empty()) {
+        const auto size = descriptors.size() * sizeof(int);
+        message.msg_control = control.data();
+        message.msg_controllen = CMSG_SPACE(size);
+        std::memset(control.data(), 0, message.msg_controllen);
+        auto* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(size);
+        for (std::size_t i = 0; i < descriptors.size(); ++i) {
+            const int fd = descriptors[i].get();
+            std::memcpy(CMSG_DATA(header) + i * sizeof fd, &fd, sizeof fd);
+        }
+    }
+
+    ssize_t sent = 0;
+    do
+        sent = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return static_cast<std::size_t>(sent);
+    if (is_not_now(errno))
+        return std::nullopt;
+    return std::unexpected(Fault::last("sendmsg(2)"));
+}
+
+bool is_drained(const UniqueFd& socket)
+{
+    int unread = 0;
+    return ::ioctl(socket.get(), SIOCOUTQ, &unread) == 0 && unread == 0;
+}
+
+} // namespace evfd

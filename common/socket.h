@@ -1,0 +1,44 @@
+// Bytes and descriptors over a connected Unix stream socket. Nothing here ever blocks. unix(7)
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <sys/types.h>
+
+#include <deque>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace evfd {
+
+// Who is at the other end, as the kernel says: whoever called connect(2), at that moment.
+struct Peer {
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;                 // 0 where it cannot be seen from our namespace.
+    std::vector<gid_t> groups; // Supplementary.
+};
+Result<Peer> peer_of(const UniqueFd& socket);
+
+struct Received {
+    std::size_t bytes = 0; // 0: the peer will send no more.
+};
+
+// An empty optional means "not now": nothing to read, or no room to write.
+// Descriptors that came along are dropped: the kernel closes what there is no room for.
+Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into);
+// The same; descriptors that came along are appended, in order, close-on-exec.
+Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
+                                        std::deque<UniqueFd>& descriptors);
+// How many bytes went out. The descriptors ride with the first of them: all or none, at most
+// max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
+                                        std::span<const UniqueFd> descriptors);
+
+// Whether all that was sent has been read. SIOCOUTQ
+bool is_drained(const UniqueFd& socket);
+
+} // namespace evfd
