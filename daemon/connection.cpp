@@ -1,0 +1,181 @@
+#include "daemon/connection.h"
+
+#include "common/envelope.h"
+#include "common/limits.h"
+#include "daemon/dispatch.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::size_t read_bytes = 16 * 1024; // At a time.
+
+// When descriptors cannot go out because other clients do not read theirs, nobody tells us when
+// they do.
+constexpr std::chrono::milliseconds retry_after{20};
+
+} // namespace
+
+Connection::Connection(EventLoop& loop, Service& service, json::Document& scratch, UniqueFd socket,
+                       Session session, Quota::Charge charge, AskForTurn ask_for_turn)
+    : loop_{loop}, service_{service}, scratch_{scratch}, ask_for_turn_{std::move(ask_for_turn)},
+      incoming_{max_call_bytes}, session_{std::move(session)}, charge_{std::move(charge)},
+      socket_{std::move(socket)}
+{
+}
+
+Connection::~Connection()
+{
+    pending_.reset(); // First, so that a wait takes nothing of what the session's end sets off.
+    service_.end(session_);
+}
+
+Result<void> Connection::attach(EventLoop::Callback callback)
+{
+    watched_events_ = EPOLLIN;
+    auto watch = loop_.watch(socket_, watched_events_, std::move(callback));
+    if (!watch)
+        return std::unexpected(watch.error());
+    watch_.emplace(*std::move(watch));
+    return {};
+}
+
+void Connection::wake()
+{
+    has_news_ = true;
+    if (!std::exchange(has_asked_, true))
+        ask_for_turn_();
+}
+
+Next Connection::on_events(std::uint32_t events)
+{
+    // The peer is gone. Calls that it sent before are still done, but a wait has nobody to tell.
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (pending_ || is_blocked()))
+        return Next::close;
+    if ((events & (EPOLLIN | EPOLLHUP)) != 0) {
+        has_unread_ = !takes_input();
+        if (has_more_ && takes_input() && read() == Next::close)
+            return Next::close;
+    }
+    return turn();
+}
+
+Next Connection::read()
+{
+    std::array<char, read_bytes> buffer;
+    const auto received = receive(socket_, buffer); // Without descriptors: no call has any.
+    if (!received)
+        return hang_up(received.error().message());
+    if (!*received)
+        return Next::keep;
+    has_more_ = (*received)->bytes > 0;
+    incoming_.append({buffer.data(), (*received)->bytes});
+    has_calls_ = true;
+    return Next::keep;
+}
+
+Next Connection::turn()
+{
+    has_asked_ = false;
+    if (answer_calls() == Next::close || flush() == Next::close)
+        return Next::close;
+    return rest();
+}
+
+Next Connection::answer_calls()
+{
+    advance_pending();
+    for (int calls = 0; has_calls_ && takes_calls() && calls < max_calls_per_turn; ++calls) {
+        const auto frame = incoming_.next();
+        if (!frame)
+            return hang_up("a call longer than the limit");
+        if (!*frame) {
+            has_calls_ = false;
+            break;
+        }
+        if (answer(**frame) == Next::close)
+            return Next::close;
+        advance_pending();
+    }
+    return Next::keep;
+}
+
+Next Connection::answer(std::string_view frame)
+{
+    const auto call = read_call(scratch_, frame);
+    if (!call)
+        return hang_up(call.error());
+    Caller caller{session_, [this] { wake(); }};
+    pending_ = dispatch(service_, caller, *call, outbox_);
+    has_news_ = pending_ != nullptr;
+    return Next::keep;
+}
+
+void Connection::advance_pending()
+{
+    while (pending_ && has_news_ && !outbox_.is_high()) {
+        const auto progress = pending_->advance(outbox_);
+        has_news_ = progress == Pending::Progress::more;
+        if (progress == Pending::Progress::over)
+            pending_.reset();
+    }
+}
+
+Next Connection::flush()
+{
+    retry_.reset();
+    const auto flushed = outbox_.flush(socket_);
+    if (!flushed && flushed.error().error == EPIPE) { // It does not listen; its calls still count.
+        outbox_ = {};
+        flushed_ = Outbox::Flushed::all;
+        return pending_ ? Next::close : Next::keep;
+    }
+    if (!flushed)
+        return hang_up(flushed.error().message());
+    flushed_ = *flushed;
+    if (flushed_ == Outbox::Flushed::undrained && is_drained(socket_))
+        retry_.emplace(loop_.alarm(monotonic_after(retry_after), ask_for_turn_));
+    return Next::keep;
+}
+
+Next Connection::rest()
+{
+    if (!is_blocked()) {
+        const bool has_work = pending_ ? has_news_ : has_calls_;
+        if (has_work && !std::exchange(has_asked_, true))
+            ask_for_turn_(); // After the others had theirs.
+        if (!has_work && !pending_ && !has_more_)
+            return Next::close; // All that was asked is answered.
+    }
+    const auto wanted = wanted_events();
+    if (wanted == watched_events_)
+        return Next::keep;
+    if (const auto changed = watch_->change(wanted); !changed)
+        return hang_up(changed.error().message());
+    watched_events_ = wanted;
+    return Next::keep;
+}
+
+std::uint32_t Connection::wanted_events() const
+{
+    if (is_blocked()) // Only that the peer reads is news, and it is told once each time it does.
+        return EPOLLOUT | EPOLLET;
+    if (!has_more_ || (has_unread_ && !takes_input()))
+        return 0; // EPOLLHUP comes all the same. epoll_ctl(2)
+    return EPOLLIN;
+}
+
+Next Connection::hang_up(std::string_view why) const
+{
+    spdlog::info("let uid {} pid {} go: {}", session_.peer.uid, session_.peer.pid, why);
+    return Next::close;
+}
+
+} // namespace evfd::daemon

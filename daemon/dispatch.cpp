@@ -1,0 +1,102 @@
+#include "daemon/dispatch.h"
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+
+namespace evfd::daemon {
+
+namespace {
+
+using Serve = std::unique_ptr<Pending> (*)(Service&, Caller&, const Call&, Outbox&);
+
+struct Method {
+    std::string_view interface;
+    std::string_view name;
+    Serve serve;
+};
+
+template <class Request>
+std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+{
+    if (protocol::is_streaming<Request> && !call.more) {
+        outbox.error(protocol::ExpectedMore{});
+        return {};
+    }
+    const auto request = decode<Request>(call.parameters);
+    if (!request) {
+        outbox.error(protocol::InvalidParameter{request.error().name});
+        return {};
+    }
+    auto answer = service.handle(caller, *request);
+    if (!answer) {
+        std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, answer.error());
+        return {};
+    }
+    if constexpr (std::is_same_v<typename decltype(answer)::value_type, std::unique_ptr<Pending>>) {
+        return *std::move(answer);
+    } else {
+        outbox.reply(*answer, false);
+        return {};
+    }
+}
+
+// A method that the protocol lists and the service does not handle does not compile.
+template <class Interface, class... Requests>
+constexpr auto methods(List<Requests...>)
+{
+    return std::array{Method{Interface::name, Requests::method, &serve<Requests>}...};
+}
+
+constexpr auto evfdd_methods = methods<protocol::Evfdd>(protocol::Evfdd::Methods{});
+constexpr auto varlink_methods =
+    methods<protocol::VarlinkService>(protocol::VarlinkService::Methods{});
+
+const Method* find(std::string_view interface, std::string_view name)
+{
+    const auto among = [&](const auto& methods) -> const Method* {
+        for (const auto& method : methods)
+            if (method.interface == interface && method.name == name)
+                return &method;
+        return nullptr;
+    };
+    const auto* found = among(evfdd_methods);
+    return found ? found : among(varlink_methods);
+}
+
+bool is_spoken(std::string_view interface)
+{
+    return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
+}
+
+std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+{
+    const auto dot = call.method.rfind('.');
+    const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
+    if (!is_spoken(interface)) {
+        outbox.error(protocol::InterfaceNotFound{std::string{interface}});
+        return {};
+    }
+    const auto* method = find(interface, call.method.substr(dot + 1));
+    if (!method) {
+        outbox.error(protocol::MethodNotFound{std::string{call.method}});
+        return {};
+    }
+    return method->serve(service, caller, call, outbox);
+}
+
+} // namespace
+
+std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& call,
+                                  Outbox& outbox)
+{
+    if (!call.oneway)
+        return answer(service, caller, call, outbox);
+    Outbox unheard;
+    answer(service, caller, call, unheard);
+    return {};
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,59 @@
+#include "daemon/event.h"
+
+#include <cerrno>
+
+namespace evfd::daemon {
+
+Result<Event> Event::create(Mode mode, std::int64_t initial)
+{
+    auto fd = make_eventfd(static_cast<unsigned>(initial),
+                           mode == Mode::semaphore ? Counter::semaphore : Counter::plain);
+    if (!fd)
+        return std::unexpected(fd.error());
+    return Event{mode, *std::move(fd)};
+}
+
+Result<void> Event::set(std::int64_t tokens, const Adder& adder)
+{
+    if (mode_ != Mode::semaphore)
+        tokens = 1;
+    if (!held_by_others_) {
+        const auto added = add(fd_, static_cast<std::uint64_t>(tokens));
+        if (added || added.error().error != EAGAIN)
+            return added;
+    }
+    return adder.add(fd_, tokens); // Also fills up what has no room for all of them.
+}
+
+Result<bool> Event::take() const
+{
+    const auto taken = evfd::take(fd_);
+    if (!taken)
+        return std::unexpected(taken.error());
+    return *taken > 0;
+}
+
+Result<void> Event::clear() const
+{
+    // A semaphore gives one token a read, and another holder may add as fast as we take.
+    for (std::int64_t tokens = 0; tokens < max_tokens_per_clear; ++tokens) {
+        const auto taken = evfd::take(fd_);
+        if (!taken)
+            return std::unexpected(taken.error());
+        if (*taken == 0 || mode_ != Mode::semaphore)
+            return {};
+    }
+    if (is_set())
+        return std::unexpected(Fault{"preadv2(2)", E2BIG});
+    return {};
+}
+
+Result<UniqueFd> Event::share()
+{
+    auto copy = duplicate(fd_);
+    if (copy)
+        held_by_others_ = true;
+    return copy;
+}
+
+} // namespace evfd::daemon

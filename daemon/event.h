@@ -1,0 +1,45 @@
+// An event that lasts: manual, auto or semaphore. It is its eventfd; nothing of its state is kept
+// here.
+#pragma once
+
+#include "common/eventfd.h"
+#include "common/limits.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "common/words.h"
+#include "daemon/adder.h"
+
+#include <cstdint>
+
+namespace evfd::daemon {
+
+class Event {
+public:
+    static Result<Event> create(Mode mode, std::int64_t initial); // Any mode but pulse.
+
+    Mode mode() const { return mode_; }
+    const UniqueFd& fd() const { return fd_; }
+
+    bool is_set() const { return is_readable(fd_); }
+    Result<std::uint64_t> count() const { return evfd::count(fd_); }
+    // Adds tokens to a semaphore; other modes know only "set". A counter that is full stays full.
+    Result<void> set(std::int64_t tokens, const Adder& adder);
+    // Takes what a wait takes; false if there was nothing. Not for manual.
+    Result<bool> take() const;
+    // E2BIG: a semaphore with more than max_tokens_per_clear, which are then fewer by as many.
+    Result<void> clear() const;
+
+    // The eventfd itself, for one who may wait and set.
+    Result<UniqueFd> share();
+    // For one who may wait only.
+    Result<UniqueFd> share_wait_only() const { return make_wait_only(fd_); }
+
+private:
+    Event(Mode mode, UniqueFd fd) : mode_{mode}, fd_{std::move(fd)} {}
+
+    Mode mode_;
+    bool held_by_others_ = false; // And so at their mercy: see Adder.
+    UniqueFd fd_;
+};
+
+} // namespace evfd::daemon

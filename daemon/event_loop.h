@@ -1,0 +1,110 @@
+// The one place that waits: descriptors, alarms, and what was put off to the end of the turn.
+#pragma once
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace evfd::daemon {
+
+class EventLoop {
+public:
+    using Callback = std::function<void(std::uint32_t events)>; // EPOLLIN and so on. epoll_ctl(2)
+    using Task = std::function<void()>;
+
+    static constexpr std::size_t batch = 256; // How many descriptors a turn looks at, at most.
+
+    EventLoop(); // Throws std::system_error.
+    EventLoop(const EventLoop&) = delete;
+    EventLoop& operator=(const EventLoop&) = delete;
+
+    // In the epoll set while it lives. It must go before the descriptor it watches is closed: a
+    // duplicate that someone else holds would keep the closed one in the set.
+    class Watch {
+    public:
+        Watch(Watch&& other) noexcept
+            : loop_{std::exchange(other.loop_, nullptr)}, slot_{other.slot_}
+        {
+        }
+        Watch& operator=(Watch&& other) noexcept
+        {
+            std::swap(loop_, other.loop_);
+            std::swap(slot_, other.slot_);
+            return *this;
+        }
+        ~Watch();
+        Result<void> change(std::uint32_t events);
+
+    private:
+        friend class EventLoop;
+        Watch(EventLoop& loop, std::uint32_t slot) : loop_{&loop}, slot_{slot} {}
+        EventLoop* loop_;
+        std::uint32_t slot_;
+    };
+    Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
+
+    // Set while it lives; rings once.
+    class Alarm {
+    public:
+        ~Alarm();
+        Alarm(Alarm&&) noexcept = default;
+        Alarm& operator=(Alarm&&) = delete;
+
+    private:
+        friend class EventLoop;
+        struct Entry {
+            EventLoop& loop;
+            Task task;
+            std::optional<std::multimap<MonotonicTime, Entry*>::iterator> place; // Until it rang.
+        };
+        explicit Alarm(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
+        std::unique_ptr<Entry> entry_;
+    };
+    Alarm alarm(MonotonicTime when, Task task);
+
+    // Runs the task at the end of this turn, or at once in the next one.
+    void defer(Task task) { deferred_.push_back(std::move(task)); }
+
+    // One turn: waits until something happens, at most for `timeout` (for ever without), and calls
+    // whoever it concerns. How many descriptors had news.
+    Result<int> run_once(std::optional<nanoseconds> timeout = {});
+    // Turns until stop().
+    Result<void> run();
+    void stop() { running_ = false; }
+
+    // Readable while a turn would find news on a watched descriptor: a loop can be watched by
+    // another.
+    const UniqueFd& fd() const { return epoll_; }
+
+private:
+    // What epoll_data carries is not a pointer but a slot and its generation: an event that was
+    // fetched before its watch went away finds nobody.
+    struct Slot {
+        int fd = -1;
+        std::uint32_t generation = 0;
+        std::unique_ptr<Callback> callback;
+    };
+
+    void unwatch(std::uint32_t slot);
+    std::optional<nanoseconds> patience(std::optional<nanoseconds> timeout) const;
+    void ring_alarms();
+    void run_deferred();
+
+    UniqueFd epoll_;
+    std::deque<Slot> slots_;
+    std::vector<std::uint32_t> free_slots_;
+    std::vector<std::unique_ptr<Callback>> retired_; // Of this turn: one of them may be running.
+    std::multimap<MonotonicTime, Alarm::Entry*> alarms_;
+    std::vector<Task> deferred_;
+    bool running_ = true;
+};
+
+} // namespace evfd::daemon

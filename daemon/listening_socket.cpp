@@ -1,0 +1,112 @@
+#include "daemon/listening_socket.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& what)
+{
+    throw std::system_error{errno, std::generic_category(), what};
+}
+
+sockaddr_un address_of(const std::string& path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        fail(fmt::format("the socket's path may have {} bytes: {}", sizeof address.sun_path - 1,
+                         path));
+    }
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+UniqueFd make_socket(int flags)
+{
+    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)};
+    if (!socket)
+        fail("socket(2)");
+    return socket;
+}
+
+// One daemon a path, from its first look until its end: two that start at once do not both find the
+// file of a third one stale.
+UniqueFd lock(const std::string& path)
+{
+    const auto file = path + ".lock";
+    UniqueFd lock{::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (!lock)
+        fail(file);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0)
+        return lock;
+    if (errno == EWOULDBLOCK)
+        throw AlreadyRunning{fmt::format("another evfdd is running at {}; stop it first, or choose "
+                                         "another socket with --socket",
+                                         path)};
+    fail(file);
+}
+
+bool answers(const sockaddr_un& address)
+{
+    const auto socket = make_socket(SOCK_NONBLOCK);
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+               0 ||
+           errno == EAGAIN; // So many wait to be let in that there is no room.
+}
+
+} // namespace
+
+ListeningSocket::ListeningSocket(std::string path, mode_t mode)
+    : path_{std::move(path)}, lock_{lock(path_)}
+{
+    struct stat there{};
+    const bool is_there = ::lstat(path_.c_str(), &there) == 0;
+    if (is_there && !S_ISSOCK(there.st_mode)) {
+        errno = EEXIST;
+        fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
+    }
+    if (is_there && answers(address_of(path_)))
+        throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
+                                         "choose another socket with --socket",
+                                         path_)};
+    if (is_there)
+        spdlog::info("{} is stale: replacing it", path_);
+
+    // Bound beside it and moved there, so that whoever finds it can connect.
+    const auto beside = path_ + ".new";
+    const auto address = address_of(beside);
+    ::unlink(beside.c_str());
+    socket_ = make_socket(SOCK_NONBLOCK);
+    if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        fail(beside);
+    if (::chmod(beside.c_str(), mode) < 0 || ::listen(socket_.get(), SOMAXCONN) < 0 ||
+        ::lstat(beside.c_str(), &file_) < 0 || ::rename(beside.c_str(), path_.c_str()) < 0) {
+        const int error = errno;
+        ::unlink(beside.c_str());
+        errno = error;
+        fail(path_);
+    }
+}
+
+ListeningSocket::~ListeningSocket()
+{
+    struct stat there{};
+    if (::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
+        there.st_ino == file_.st_ino)
+        ::unlink(path_.c_str());
+}
+
+} // namespace evfd::daemon

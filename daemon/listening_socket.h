@@ -1,0 +1,38 @@
+// The socket file at which clients find us: ours alone, and gone when we go.
+#pragma once
+
+#include "common/unique_fd.h"
+
+#include <sys/stat.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace evfd::daemon {
+
+// Another daemon is there and alive.
+struct AlreadyRunning : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class ListeningSocket {
+public:
+    // Binds `path` and listens. A socket file that nobody listens on any more is replaced; the one
+    // at `path` answers from the moment it is there. A lock file beside it, `path`.lock, is held.
+    // Throws AlreadyRunning or std::system_error.
+    ListeningSocket(std::string path, mode_t mode);
+    ~ListeningSocket(); // Removes the file if it is still this one.
+    ListeningSocket(const ListeningSocket&) = delete;
+    ListeningSocket& operator=(const ListeningSocket&) = delete;
+
+    // Whose ownership goes to the caller; the file stays ours.
+    UniqueFd release() { return std::move(socket_); }
+
+private:
+    std::string path_;
+    UniqueFd lock_;
+    UniqueFd socket_;
+    struct stat file_{};
+};
+
+} // namespace evfd::daemon

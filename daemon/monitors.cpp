@@ -1,0 +1,159 @@
+#include "daemon/monitors.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace evfd::daemon {
+
+Monitor::Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake)
+    : monitors_{monitors}, peer_{std::move(peer)}, charge_{std::move(charge)},
+      pattern_{std::move(pattern)}, wake_{std::move(wake)}
+{
+    monitors_.monitors_.insert(this);
+}
+
+Monitor::~Monitor()
+{
+    monitors_.monitors_.erase(this);
+    for (auto& [name, object] : monitors_.registry_.objects())
+        if (pattern_.matches(name))
+            monitors_.registry_.reconsider(name);
+}
+
+bool Monitor::may_hear(const Object& object) const
+{
+    return access_of(peer_, object.ownership).wait;
+}
+
+// ---- What is to be told
+// --------------------------------------------------------------------------
+
+void Monitor::note(const Name& name, bool was_there, bool is_deletion)
+{
+    if (!pattern_.matches(name) || phase_ == Phase::resync)
+        return;
+    if (phase_ == Phase::present && (!cursor_ || *cursor_ < name))
+        return; // It will be told of as it is then.
+    auto& untold = untold_.try_emplace(name, was_there, false).first->second;
+    untold.is_another |= is_deletion;
+    if (untold_.size() > max_untold_changes) {
+        untold_.clear();
+        phase_ = Phase::resync;
+    }
+    wake_();
+}
+
+Monitor::News Monitor::tell(Change change, std::optional<Name> name)
+{
+    return {++sequence_, change, std::move(name)};
+}
+
+std::optional<Monitor::News> Monitor::next()
+{
+    if (phase_ == Phase::resync) {
+        phase_ = Phase::present;
+        cursor_.reset();
+        return tell(Change::resync);
+    }
+    return phase_ == Phase::present ? next_present() : next_change();
+}
+
+std::optional<Monitor::News> Monitor::next_present()
+{
+    auto& objects = monitors_.registry_.objects();
+    auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
+    while (object != objects.end() && !pattern_.matches(object->first))
+        ++object;
+    if (object == objects.end()) {
+        phase_ = Phase::live;
+        return tell(Change::ready);
+    }
+    cursor_ = object->first;
+    return tell(Change::present, object->first);
+}
+
+std::optional<Monitor::News> Monitor::next_change()
+{
+    while (!untold_.empty()) {
+        auto first = untold_.begin();
+        auto& [name, untold] = *first;
+        const bool is_there = monitors_.registry_.find(name) != nullptr;
+        if (untold.was_there && untold.is_another) {
+            auto news = tell(Change::deleted, name);
+            if (is_there)
+                untold = {.was_there = false, .is_another = false};
+            else
+                untold_.erase(first);
+            return news;
+        }
+        const auto change = untold.was_there ? Change::changed : Change::created;
+        const auto told = untold_.extract(first);
+        if (is_there)
+            return tell(change, told.key());
+        // It came and went unseen.
+    }
+    return {};
+}
+
+// ---- News from the registry
+// ----------------------------------------------------------------------
+
+Outcome<std::unique_ptr<Monitor>> Monitors::start(const Peer& peer, Quota::Charge charge,
+                                                  Pattern pattern, Monitor::Wake wake)
+{
+    std::unique_ptr<Monitor> monitor{
+        new Monitor{*this, peer, std::move(charge), std::move(pattern), std::move(wake)}};
+    for (auto& [name, object] : registry_.objects())
+        if (const auto watched = watch_if_wanted(name, object); !watched)
+            return std::unexpected(refuse::system_failure(watched.error()));
+    return monitor;
+}
+
+bool Monitors::care_for(const Name& name, const Object& object) const
+{
+    return std::ranges::any_of(monitors_, [&](const Monitor* monitor) {
+        return monitor->pattern_.matches(name) && monitor->may_hear(object);
+    });
+}
+
+Result<void> Monitors::watch_if_wanted(const Name& name, Object& object)
+{
+    if (object.watch || !care_for(name, object))
+        return {};
+    return registry_.watch(name, object);
+}
+
+void Monitors::created(const Name& name, Object& object)
+{
+    if (const auto watched = watch_if_wanted(name, object); !watched)
+        spdlog::warn("changes of '{}' are not monitored: {}", name.text(),
+                     watched.error().message());
+    for (auto* monitor : monitors_)
+        monitor->note(name, false, false);
+}
+
+void Monitors::changed(const Name& name, const Object& object)
+{
+    for (auto* monitor : monitors_)
+        if (monitor->may_hear(object))
+            monitor->note(name, true, false);
+}
+
+void Monitors::altered(const Name& name, Object& object)
+{
+    registry_.reconsider(name);
+    if (const auto watched = watch_if_wanted(name, object); !watched)
+        spdlog::warn("changes of '{}' are not monitored: {}", name.text(),
+                     watched.error().message());
+    for (auto* monitor : monitors_)
+        monitor->note(name, true, false);
+}
+
+void Monitors::deleted(const Name& name)
+{
+    for (auto* monitor : monitors_)
+        monitor->note(name, true, true);
+}
+
+} // namespace evfd::daemon

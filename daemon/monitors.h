@@ -1,0 +1,97 @@
+// Everyone who wants to hear of every change. What a monitor has not been told yet is kept as
+// names, not as messages, so who reads slowly hears several changes of an object as one.
+#pragma once
+
+#include "common/name.h"
+#include "common/protocol.h"
+#include "daemon/registry.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+
+namespace evfd::daemon {
+
+// How many names with untold changes one monitor may have; with more it is told all anew.
+inline constexpr std::size_t max_untold_changes = 1'024;
+
+class Monitors;
+
+// One Monitor call.
+class Monitor {
+public:
+    using Wake = std::function<void()>;
+
+    // What to tell next; the caller adds the object's state.
+    struct News {
+        std::int64_t sequence;
+        Change change;
+        std::optional<Name> name; // None for ready and resync.
+    };
+
+    ~Monitor();
+    Monitor(const Monitor&) = delete;
+    Monitor& operator=(const Monitor&) = delete;
+
+    // Nothing if all is told.
+    std::optional<News> next();
+    const Peer& peer() const { return peer_; }
+
+private:
+    friend class Monitors;
+
+    // What became of a name since it was last told of.
+    struct Untold {
+        bool was_there;  // When it was last told of.
+        bool is_another; // It was deleted since, whether or not it is there again.
+    };
+    enum class Phase { present, live, resync };
+
+    Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake);
+    bool may_hear(const Object& object) const;
+    void note(const Name& name, bool was_there, bool is_deletion);
+    std::optional<News> next_present();
+    std::optional<News> next_change();
+    News tell(Change change, std::optional<Name> name = {});
+
+    Monitors& monitors_;
+    Peer peer_;
+    Quota::Charge charge_;
+    Pattern pattern_;
+    Wake wake_;
+    std::int64_t sequence_ = 0;
+    Phase phase_ = Phase::present;
+    std::optional<Name> cursor_; // The last name told of as present.
+    std::map<Name, Untold> untold_;
+};
+
+class Monitors {
+public:
+    explicit Monitors(Registry& registry) : registry_{registry} {}
+    Monitors(const Monitors&) = delete;
+    Monitors& operator=(const Monitors&) = delete;
+
+    // `wake` is called when next() has something again.
+    Outcome<std::unique_ptr<Monitor>> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
+                                            Monitor::Wake wake);
+    // Whether one of them wants to hear when this event is set or cleared.
+    bool care_for(const Name& name, const Object& object) const;
+
+    // News from the registry.
+    void created(const Name& name, Object& object);
+    void changed(const Name& name, const Object& object); // Set, cleared, pulsed.
+    void altered(const Name& name, Object& object);
+    void deleted(const Name& name);
+
+private:
+    friend class Monitor;
+    Result<void> watch_if_wanted(const Name& name, Object& object);
+
+    Registry& registry_;
+    std::set<Monitor*> monitors_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,36 @@
+#include "daemon/outbox.h"
+
+#include <cerrno>
+
+namespace evfd::daemon {
+
+Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
+{
+    while (!is_empty()) {
+        const bool carries = !parcels_.empty() && parcels_.front().begin == sent_;
+        if (carries && handed_over_ && !is_drained(socket))
+            return Flushed::undrained;
+
+        const std::size_t next = carries ? 1 : 0;
+        const auto end = parcels_.size() > next ? parcels_[next].begin : bytes_.size();
+        const auto chunk = std::string_view{bytes_}.substr(sent_, end - sent_);
+        const auto sent =
+            carries ? send(socket, chunk, parcels_.front().descriptors) : send(socket, chunk, {});
+        if (!sent && sent.error().error == ETOOMANYREFS)
+            return Flushed::undrained; // Others do not read what they were sent.
+        if (!sent)
+            return std::unexpected(sent.error());
+        if (!*sent)
+            return Flushed::full;
+        sent_ += **sent;
+        if (carries) {
+            handed_over_ = true;
+            parcels_.pop_front();
+        }
+    }
+    bytes_ = {}; // An idle connection keeps no buffer.
+    sent_ = 0;
+    return Flushed::all;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,67 @@
+// What is still to go out on a connection: replies in order, and the descriptors that ride with
+// them. A reply may outlive the object it speaks of, so it owns what it hands over.
+#pragma once
+
+#include "common/codec.h"
+#include "common/envelope.h"
+#include "common/protocol.h"
+#include "common/socket.h"
+#include "common/unique_fd.h"
+
+#include <deque>
+#include <string>
+#include <vector>
+
+namespace evfd::daemon {
+
+// Above this no further call is taken from the connection and no stream goes on.
+inline constexpr std::size_t outbox_high_water_bytes = 64 * 1024;
+
+class Outbox {
+public:
+    // `continues`: more replies to the same call follow.
+    template <Message Reply>
+    void reply(Reply& reply, bool continues)
+    {
+        const auto begin = bytes_.size();
+        std::vector<UniqueFd> descriptors;
+        Outgoing out{bytes_, descriptors};
+        begin_reply(bytes_);
+        encode(reply, out);
+        end_reply(bytes_, continues);
+        if (!descriptors.empty())
+            parcels_.push_back({begin, std::move(descriptors)});
+    }
+
+    template <Message Error>
+    void error(Error error)
+    {
+        std::string parameters;
+        std::vector<UniqueFd> none;
+        Outgoing out{parameters, none};
+        encode(error, out);
+        append_error(bytes_, protocol::full_name<Error>(), parameters);
+    }
+
+    bool is_empty() const { return sent_ == bytes_.size(); }
+    bool is_high() const { return bytes_.size() - sent_ > outbox_high_water_bytes; }
+
+    // How far it got: all gone; the socket is full; or the peer has not yet read descriptors that
+    // it was sent, and has no more coming until it did: those in flight count against all of us.
+    // unix(7)
+    enum class Flushed { all, full, undrained };
+    Result<Flushed> flush(const UniqueFd& socket);
+
+private:
+    struct Parcel {
+        std::size_t begin; // Where in the bytes its reply begins.
+        std::vector<UniqueFd> descriptors;
+    };
+
+    std::string bytes_;
+    std::size_t sent_ = 0;
+    std::deque<Parcel> parcels_;
+    bool handed_over_ = false; // Descriptors went out that may not have been read yet.
+};
+
+} // namespace evfd::daemon

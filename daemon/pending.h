@@ -1,0 +1,18 @@
+// The rest of an answer: one that is not there yet, or that is many replies. Its connection asks
+// for it whenever there is room, and takes no other call until it is over.
+#pragma once
+
+#include "daemon/outbox.h"
+
+namespace evfd::daemon {
+
+class Pending {
+public:
+    enum class Progress { more, later, over };
+
+    virtual ~Pending() = default;
+    // Writes at most one reply. `later`: nothing to say now; it wakes the connection when there is.
+    virtual Progress advance(Outbox& outbox) = 0;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,125 @@
+#include "daemon/refusal.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace evfd::daemon::refuse {
+
+namespace {
+
+std::int64_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::int64_t>(limit.rlim_cur);
+}
+
+std::string_view deed(Right right)
+{
+    switch (right) {
+    case Right::wait: return "wait for";
+    case Right::set: return "set or clear";
+    case Right::own: return "delete or change the rights of";
+    }
+    std::abort();
+}
+
+std::string_view remedy(Right right)
+{
+    switch (right) {
+    case Right::wait: return "ask its owner for the r right";
+    case Right::set: return "ask its owner for the w right";
+    case Right::own: return "only its owner and root may";
+    }
+    std::abort();
+}
+
+} // namespace
+
+Refusal no_such_name(const Name& name)
+{
+    return protocol::NoSuchName{
+        name, fmt::format("there is no object named '{}'; create it first, or look for the name "
+                          "among those listed",
+                          name.text())};
+}
+
+Refusal name_taken(const Name& name)
+{
+    return protocol::NameTaken{
+        name, fmt::format("'{}' is there already; take another name, or create it only if missing",
+                          name.text())};
+}
+
+Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted)
+{
+    return protocol::WrongKind{
+        name, fmt::format("'{}' is {}, not {}; take another name, or ask for what it is",
+                          name.text(), what_it_is, what_is_wanted)};
+}
+
+Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
+{
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("you may not {} '{}', which belongs to uid {} and has rights {}; {}",
+                    deed(right), name.text(), owner, rights.text(), remedy(right))};
+}
+
+Refusal quota_exceeded(const Quota::Exceeded& exceeded)
+{
+    const auto what = word(exceeded.resource);
+    return protocol::QuotaExceeded{
+        exceeded.resource, exceeded.limit,
+        fmt::format("uid {} has {} {} already, as many as one user may have; give some back first",
+                    exceeded.uid, exceeded.limit, what)};
+}
+
+Refusal too_many_tokens_to_set(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_per_set,
+        fmt::format("one call can add no more than {} tokens over all names and subscriptions, and "
+                    "with '{}' it would; set fewer, or open the event and write to its descriptor",
+                    max_tokens_per_set, name.text())};
+}
+
+Refusal too_many_tokens_to_clear(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_per_clear,
+        fmt::format("'{}' had more than the {} tokens that one call can take; clear it again",
+                    name.text(), max_tokens_per_clear)};
+}
+
+Refusal timed_out(nanoseconds timeout)
+{
+    return protocol::TimedOut{fmt::format(
+        "the wait was not over after {} s; wait longer, or look at what should have set the event",
+        std::chrono::duration<double>(timeout).count())};
+}
+
+Refusal deleted(const Name& name)
+{
+    return protocol::Deleted{
+        name, fmt::format("'{}' was deleted during the wait; wait again if it is to come back",
+                          name.text())};
+}
+
+Refusal system_failure(const Fault& fault)
+{
+    if (fault.error == EMFILE || fault.error == ENFILE) {
+        const auto limit = descriptor_limit();
+        return protocol::OutOfDescriptors{
+            limit, fmt::format("the daemon has used up its {} descriptors; delete objects or close "
+                               "connections, or raise its limit of open files",
+                               limit)};
+    }
+    return protocol::SystemFailure{
+        fmt::format("{}; try again, and see the daemon's log if it stays", fault.message())};
+}
+
+} // namespace evfd::daemon::refuse

@@ -1,0 +1,42 @@
+// Why a request is not done. Every kind is an error of the protocol, with its sentence for people:
+// what is the matter, and what to do.
+#pragma once
+
+#include "common/name.h"
+#include "common/protocol.h"
+#include "common/result.h"
+#include "daemon/quota.h"
+
+#include <expected>
+#include <string_view>
+#include <variant>
+
+namespace evfd::daemon {
+
+using Refusal =
+    std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
+                 protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
+                 protocol::TooManyTokens, protocol::TimedOut, protocol::Deleted,
+                 protocol::SystemFailure, protocol::InterfaceNotFound, protocol::MethodNotFound,
+                 protocol::InvalidParameter, protocol::ExpectedMore>;
+
+template <class T>
+using Outcome = std::expected<T, Refusal>;
+
+namespace refuse {
+
+Refusal no_such_name(const Name& name);
+Refusal name_taken(const Name& name);
+Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted);
+Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner);
+Refusal quota_exceeded(const Quota::Exceeded& exceeded);
+Refusal too_many_tokens_to_set(const Name& name);
+Refusal too_many_tokens_to_clear(const Name& name);
+Refusal timed_out(nanoseconds timeout);
+Refusal deleted(const Name& name);
+// OutOfDescriptors where that is what happened.
+Refusal system_failure(const Fault& fault);
+
+} // namespace refuse
+
+} // namespace evfd::daemon

@@ -1,0 +1,164 @@
+#include "daemon/server.h"
+
+#include "common/socket.h"
+#include "daemon/outbox.h"
+#include "daemon/refusal.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <system_error>
+#include <variant>
+
+namespace evfd::daemon {
+
+namespace {
+
+// In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
+constexpr int max_accepts_per_turn = 16;
+
+UniqueFd make_reserve()
+{
+    return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+}
+
+// Tells it why, as an answer to the call that it is about to send, and lets it go.
+void turn_away(const UniqueFd& socket, Refusal refusal)
+{
+    Outbox outbox;
+    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal);
+    if (const auto told = outbox.flush(socket); !told)
+        spdlog::debug("cannot tell a client why it is turned away: {}", told.error().message());
+}
+
+} // namespace
+
+Server::Server(EventLoop& loop, Service& service)
+    : loop_{loop}, service_{service}, reserve_{make_reserve()}
+{
+    if (!reserve_)
+        throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
+}
+
+void Server::listen(UniqueFd socket)
+{
+    auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
+    auto watch = loop_.watch(listener->socket, EPOLLIN,
+                             [this, fd = &listener->socket](auto) { accept_some(*fd); });
+    if (!watch)
+        throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};
+    listener->watch.emplace(*std::move(watch));
+    listeners_.push_back(std::move(listener));
+}
+
+// ---- Arrivals
+// ------------------------------------------------------------------------------------
+
+void Server::accept_some(const UniqueFd& listener)
+{
+    for (int accepts = 0; accepts < max_accepts_per_turn; ++accepts)
+        if (!accept_one(listener))
+            return;
+}
+
+// Whether there may be another one.
+bool Server::accept_one(const UniqueFd& listener)
+{
+    UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (socket) {
+        admit(std::move(socket));
+        return true;
+    }
+    switch (errno) {
+    case EMFILE:
+    case ENFILE: turn_away_without_descriptors(listener); return true;
+    case ECONNABORTED:
+    case EINTR: return true;
+    case EAGAIN: return false;
+    default: spdlog::warn("cannot accept: {}", Fault::last("accept4(2)").message()); return false;
+    }
+}
+
+// Left in the queue, it would ring for ever. With the reserve given up there is room to say why.
+void Server::turn_away_without_descriptors(const UniqueFd& listener)
+{
+    const Fault fault{"accept4(2)", errno};
+    reserve_ = {};
+    UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+    if (socket)
+        turn_away(socket, refuse::system_failure(fault));
+    spdlog::warn("a client is turned away: {}", fault.message());
+    socket = {};
+    reserve_ = make_reserve();
+}
+
+void Server::admit(UniqueFd socket)
+{
+    auto peer = peer_of(socket);
+    if (!peer) {
+        spdlog::warn("a client is turned away: {}", peer.error().message());
+        return;
+    }
+    auto charge = service_.admit(*peer);
+    if (!charge) {
+        turn_away(socket, std::move(charge.error()));
+        spdlog::info("uid {} pid {} is turned away: it has too many connections", peer->uid,
+                     peer->pid);
+        return;
+    }
+    const auto id = ++last_id_;
+    Session session{id, *std::move(peer), {}, {}};
+    auto connection = std::make_unique<Connection>(
+        loop_, service_, scratch_, std::move(socket), std::move(session), *std::move(charge),
+        [this, id] { loop_.defer([this, id] { turn(id); }); });
+    const auto attached =
+        connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
+    if (!attached) {
+        spdlog::warn("a client is turned away: {}", attached.error().message());
+        return;
+    }
+    connections_.emplace(id, std::move(connection));
+    idle_alarm_.reset();
+}
+
+// ---- Connections
+// ---------------------------------------------------------------------------------
+
+void Server::on_events(std::uint64_t id, std::uint32_t events)
+{
+    if (connections_.at(id)->on_events(events) == Next::close)
+        close(id);
+}
+
+void Server::turn(std::uint64_t id)
+{
+    const auto connection = connections_.find(id);
+    if (connection != connections_.end() && connection->second->turn() == Next::close)
+        close(id);
+}
+
+void Server::close(std::uint64_t id)
+{
+    connections_.erase(id);
+    consider_idleness();
+}
+
+void Server::stop_when_idle(nanoseconds patience)
+{
+    idle_patience_ = patience;
+    consider_idleness();
+}
+
+void Server::consider_idleness()
+{
+    if (idle_patience_ && service_.is_idle())
+        idle_alarm_.emplace(loop_.alarm(monotonic_after(*idle_patience_), [this] {
+            spdlog::info("nobody is here: ending");
+            loop_.stop();
+        }));
+}
+
+} // namespace evfd::daemon

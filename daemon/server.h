@@ -1,0 +1,56 @@
+// All connections, and the sockets on which they arrive.
+#pragma once
+
+#include "common/json.h"
+#include "common/unique_fd.h"
+#include "daemon/connection.h"
+#include "daemon/event_loop.h"
+#include "daemon/service.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Server {
+public:
+    // Throws std::system_error.
+    Server(EventLoop& loop, Service& service);
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    // A listening Unix stream socket. Throws std::system_error.
+    void listen(UniqueFd socket);
+    // Stops the loop once there was no client and no object for so long.
+    void stop_when_idle(nanoseconds patience);
+
+private:
+    struct Listener {
+        UniqueFd socket;
+        std::optional<EventLoop::Watch> watch; // After socket: it must go first.
+    };
+
+    void accept_some(const UniqueFd& listener);
+    bool accept_one(const UniqueFd& listener);
+    void admit(UniqueFd socket);
+    void turn_away_without_descriptors(const UniqueFd& listener);
+    void on_events(std::uint64_t id, std::uint32_t events);
+    void turn(std::uint64_t id);
+    void close(std::uint64_t id);
+    void consider_idleness();
+
+    EventLoop& loop_;
+    Service& service_;
+    json::Document scratch_; // Of all connections: one call is read at a time.
+    UniqueFd reserve_;       // To be given up for a client that must be turned away.
+    std::uint64_t last_id_ = 0;
+    std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+    std::vector<std::unique_ptr<Listener>> listeners_;
+    std::optional<nanoseconds> idle_patience_;
+    std::optional<EventLoop::Alarm> idle_alarm_;
+};
+
+} // namespace evfd::daemon

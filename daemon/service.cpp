@@ -1,0 +1,349 @@
+#include "daemon/service.h"
+
+#include "common/interface.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <limits>
+
+namespace evfd::daemon {
+
+namespace {
+
+using Progress = Pending::Progress;
+
+// A List call; its place is a name, so objects may come and go meanwhile.
+class Listing : public Pending {
+public:
+    Listing(Service& service, Peer peer, Pattern pattern)
+        : service_{service}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override
+    {
+        protocol::ListObjects::Reply reply;
+        auto& objects = service_.registry().objects();
+        auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
+        for (std::size_t looked_at = 0; object != objects.end() && looked_at < per_reply;
+             ++object, ++looked_at) {
+            cursor_ = object->first;
+            if (pattern_.matches(object->first))
+                reply.objects.push_back(service_.describe(peer_, object->first, object->second));
+        }
+        const bool is_last = object == objects.end();
+        if (is_last || !reply.objects.empty())
+            outbox.reply(reply, !is_last);
+        return is_last ? Progress::over : Progress::more;
+    }
+
+private:
+    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+
+    Service& service_;
+    Peer peer_;
+    Pattern pattern_;
+    std::optional<Name> cursor_;
+};
+
+class PendingWait : public Pending {
+public:
+    explicit PendingWait(std::unique_ptr<Wait> wait) : wait_{std::move(wait)} {}
+
+    Progress advance(Outbox& outbox) override
+    {
+        auto& outcome = wait_->outcome();
+        if (!outcome)
+            return Progress::later;
+        if (*outcome)
+            outbox.reply(**outcome, false);
+        else
+            std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, outcome->error());
+        return Progress::over;
+    }
+
+private:
+    std::unique_ptr<Wait> wait_;
+};
+
+class PendingMonitor : public Pending {
+public:
+    PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)
+        : service_{service}, monitor_{std::move(monitor)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override
+    {
+        auto news = monitor_->next();
+        if (!news)
+            return Progress::later;
+        protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};
+        if (reply.name && reply.change != Change::deleted)
+            if (auto* object = service_.registry().find(*reply.name))
+                reply.object = service_.describe(monitor_->peer(), *reply.name, *object);
+        outbox.reply(reply, true);
+        return Progress::more;
+    }
+
+private:
+    Service& service_;
+    std::unique_ptr<Monitor> monitor_;
+};
+
+std::int64_t open_descriptors()
+{
+    std::error_code failed; // No descriptor left to look with: then all of them are open.
+    const std::filesystem::directory_iterator open{"/proc/self/fd", failed};
+    if (failed)
+        return std::numeric_limits<std::int64_t>::max();
+    return std::distance(begin(open), end(open)) - 1; // Not the one that looks.
+}
+
+std::int64_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::int64_t>(limit.rlim_cur);
+}
+
+} // namespace
+
+Service::Service(EventLoop& loop, Limits limits, Adder adder, std::int64_t descriptor_budget)
+    : quota_{limits}, registry_{loop, quota_, *this, std::move(adder), descriptor_budget},
+      waits_{loop, registry_}, monitors_{registry_}
+{
+}
+
+Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource)
+{
+    auto charge = quota_.take(peer.uid, resource);
+    if (!charge)
+        return std::unexpected(refuse::quota_exceeded(charge.error()));
+    return *std::move(charge);
+}
+
+Outcome<Quota::Charge> Service::admit(const Peer& peer)
+{
+    return charge(peer, Resource::connections);
+}
+
+bool Service::is_idle() const
+{
+    return quota_.used_by_all(Resource::objects) == 0 &&
+           quota_.used_by_all(Resource::connections) == 0;
+}
+
+// ---- io.evfdd
+// ------------------------------------------------------------------------------------
+
+Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
+                                                      const protocol::CreateEvent& request)
+{
+    const auto created = registry_.create(caller.session, request);
+    if (!created)
+        return std::unexpected(created.error());
+    return protocol::CreateEvent::Reply{*created};
+}
+
+Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
+{
+    auto opened = registry_.open(caller.session, request.names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    return protocol::Open::Reply{*std::move(opened)};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Unsubscribe& request)
+{
+    const auto token = Token::parse(request.subscription);
+    if (!token || !registry_.unsubscribe(caller.session, *token))
+        return std::unexpected(protocol::InvalidParameter{"subscription"});
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Set& request)
+{
+    const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
+    if (auto done = registry_.set(caller.session.peer, request.names, tokens); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Clear& request)
+{
+    if (auto done = registry_.clear(caller.session.peer, request.names); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
+{
+    if (auto done = registry_.remove(caller.session.peer, request.names); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetRights& request)
+{
+    auto done = registry_.set_rights(caller.session.peer, request.name, request.rights);
+    if (!done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::Show& request)
+{
+    auto* object = registry_.find(request.name);
+    if (!object)
+        return std::unexpected(refuse::no_such_name(request.name));
+    return protocol::Show::Reply{describe(caller.session.peer, request.name, *object)};
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller,
+                                                  const protocol::ListObjects& request)
+{
+    return std::make_unique<Listing>(*this, caller.session.peer,
+                                     request.pattern.value_or(Pattern{}));
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Wait& request)
+{
+    const auto& peer = caller.session.peer;
+    auto paid = charge(peer, Resource::waits);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
+    auto wait = waits_.start(peer, *std::move(paid), request, caller.wake);
+    if (!wait)
+        return std::unexpected(std::move(wait.error()));
+    return std::make_unique<PendingWait>(*std::move(wait));
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)
+{
+    const auto& peer = caller.session.peer;
+    auto paid = charge(peer, Resource::monitors);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
+    auto monitor =
+        monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}), caller.wake);
+    if (!monitor)
+        return std::unexpected(std::move(monitor.error()));
+    return std::make_unique<PendingMonitor>(*this, *std::move(monitor));
+}
+
+Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status&)
+{
+    return protocol::Status::Reply{
+        .version = EVFDD_VERSION,
+        .pid = ::getpid(),
+        .started_at = started_,
+        .objects = quota_.used_by_all(Resource::objects),
+        .connections = quota_.used_by_all(Resource::connections),
+        .waits = quota_.used_by_all(Resource::waits),
+        .monitors = quota_.used_by_all(Resource::monitors),
+        .subscriptions = quota_.used_by_all(Resource::subscriptions),
+        .descriptors = std::min(open_descriptors(), descriptor_limit()),
+        .descriptor_limit = descriptor_limit(),
+    };
+}
+
+// ---- org.varlink.service
+// -------------------------------------------------------------------------
+
+Outcome<protocol::GetInfo::Reply> Service::handle(Caller&, const protocol::GetInfo&)
+{
+    return protocol::GetInfo::Reply{"The evfdd authors", "evfdd", EVFDD_VERSION, EVFDD_URL,
+                                    protocol::interface_names()};
+}
+
+Outcome<protocol::GetInterfaceDescription::Reply>
+Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
+{
+    const auto* text = protocol::interface_text(request.interface_name);
+    if (!text)
+        return std::unexpected(protocol::InterfaceNotFound{request.interface_name});
+    return protocol::GetInterfaceDescription::Reply{*text};
+}
+
+// ---- Objects, seen and heard
+// ---------------------------------------------------------------------
+
+protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
+{
+    protocol::Object described{
+        .name = name,
+        .kind = Kind::event,
+        .mode = object.mode(),
+        .owner_uid = object.ownership.owner,
+        .group_gid = object.ownership.group,
+        .creator_pid = object.creator,
+        .created_at = object.created,
+        .rights = object.ownership.rights,
+        .lifetime = object.session == 0 ? Lifetime::permanent : Lifetime::connection,
+        .waits = waits_.waiting_for(name),
+        .is_set = {},
+        .count = {},
+        .large_count = {},
+        .pulses = {},
+        .subscriptions = {},
+    };
+    if (!access_of(peer, object.ownership).wait)
+        return described;
+    if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+        described.is_set = false;
+        described.pulses = pulse->pulses();
+        described.subscriptions = static_cast<std::int64_t>(pulse->subscriptions());
+        return described;
+    }
+    // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
+    const auto count = object.event()->count();
+    described.is_set = count ? *count > 0 : object.event()->is_set();
+    if (count && *count <= std::numeric_limits<std::int64_t>::max())
+        described.count = static_cast<std::int64_t>(*count);
+    else if (count)
+        described.large_count = fmt::to_string(*count);
+    return described;
+}
+
+void Service::created(const Name& name, Object& object)
+{
+    waits_.created(name, object);
+    monitors_.created(name, object);
+}
+
+void Service::rang(const Name& name, Object& object)
+{
+    waits_.rang(name, object);
+    monitors_.changed(name, object);
+}
+
+void Service::pulsed(const Name& name, Object& object, std::int64_t times)
+{
+    waits_.pulsed(name, times);
+    monitors_.changed(name, object);
+}
+
+void Service::altered(const Name& name, Object& object)
+{
+    monitors_.altered(name, object);
+}
+
+void Service::deleted(const Name& name)
+{
+    waits_.deleted(name);
+    monitors_.deleted(name);
+}
+
+bool Service::cares_for(const Name& name) const
+{
+    if (waits_.waiting_for(name) > 0)
+        return true;
+    const auto* object = registry_.find(name);
+    return object && monitors_.care_for(name, *object);
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,69 @@
+// What the daemon does for each call: the one place that sees both the objects and the protocol.
+#pragma once
+
+#include "common/protocol.h"
+#include "daemon/monitors.h"
+#include "daemon/pending.h"
+#include "daemon/quota.h"
+#include "daemon/refusal.h"
+#include "daemon/registry.h"
+#include "daemon/waits.h"
+
+#include <functional>
+#include <memory>
+
+namespace evfd::daemon {
+
+// Who calls. `wake` has its connection ask a Pending again; it may be called at any time.
+struct Caller {
+    Session& session;
+    std::function<void()> wake;
+};
+
+class Service final : private Audience {
+public:
+    Service(EventLoop& loop, Limits limits, Adder adder, std::int64_t descriptor_budget);
+
+    Outcome<Quota::Charge> admit(const Peer& peer);
+    void end(Session& session) { registry_.end(session); }
+    // Whether nobody would miss us.
+    bool is_idle() const;
+
+    Outcome<protocol::CreateEvent::Reply> handle(Caller&, const protocol::CreateEvent&);
+    Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Set&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Clear&);
+    Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::ListObjects&);
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Wait&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Delete&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::SetRights&);
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Monitor&);
+    Outcome<protocol::Status::Reply> handle(Caller&, const protocol::Status&);
+    Outcome<protocol::GetInfo::Reply> handle(Caller&, const protocol::GetInfo&);
+    Outcome<protocol::GetInterfaceDescription::Reply>
+    handle(Caller&, const protocol::GetInterfaceDescription&);
+
+    // The object as this peer may see it.
+    protocol::Object describe(const Peer& peer, const Name& name, Object& object) const;
+    Registry& registry() { return registry_; }
+
+private:
+    void created(const Name& name, Object& object) override;
+    void rang(const Name& name, Object& object) override;
+    void pulsed(const Name& name, Object& object, std::int64_t times) override;
+    void altered(const Name& name, Object& object) override;
+    void deleted(const Name& name) override;
+    bool cares_for(const Name& name) const override;
+
+    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+
+    WallTime started_ = wall_now();
+    Quota quota_;
+    Registry registry_;
+    Waits waits_;
+    Monitors monitors_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,51 @@
+#include "daemon/subscription.h"
+
+#include <fmt/format.h>
+#include <sys/random.h>
+
+#include <charconv>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::size_t half = 16; // Digits of 64 bits.
+
+std::optional<std::uint64_t> parse_half(std::string_view digits)
+{
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value, 16);
+    if (error != std::errc{} || end != digits.end())
+        return {};
+    return value;
+}
+
+} // namespace
+
+Result<Token> Token::make()
+{
+    Token token;
+    if (::getrandom(token.bits_.data(), sizeof token.bits_, 0) != sizeof token.bits_)
+        return std::unexpected(Fault::last("getrandom(2)"));
+    return token;
+}
+
+std::optional<Token> Token::parse(std::string_view text)
+{
+    if (text.size() != 2 * half)
+        return {};
+    const auto high = parse_half(text.substr(0, half));
+    const auto low = parse_half(text.substr(half));
+    if (!high || !low)
+        return {};
+    Token token;
+    token.bits_ = {*high, *low};
+    return token;
+}
+
+std::string Token::text() const
+{
+    return fmt::format("{:016x}{:016x}", bits_[0], bits_[1]);
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,34 @@
+// A private descriptor that follows a name, and the token by which its holder speaks of it.
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "daemon/quota.h"
+
+#include <array>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace evfd::daemon {
+
+// 128 random bits, in print 32 hexadecimal digits: knowing one is the proof that it was given.
+class Token {
+public:
+    static Result<Token> make(); // getrandom(2)
+    static std::optional<Token> parse(std::string_view text);
+    std::string text() const;
+    friend auto operator<=>(const Token&, const Token&) = default;
+
+private:
+    std::array<std::uint64_t, 2> bits_{};
+};
+
+struct Subscription {
+    UniqueFd fd; // An eventfd that its holder has as well.
+    Quota::Charge charge;
+};
+
+} // namespace evfd::daemon

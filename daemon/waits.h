@@ -1,0 +1,101 @@
+// Everyone who waits for objects by name, in the order in which they came. It knows no socket: who
+// waits is woken by a callback and then asks for the outcome.
+#pragma once
+
+#include "common/name.h"
+#include "common/protocol.h"
+#include "daemon/event_loop.h"
+#include "daemon/registry.h"
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Waits;
+
+// One Wait call, until it is over or nobody wants it any more.
+class Wait {
+public:
+    using Wake = std::function<void()>;
+
+    ~Wait();
+    Wait(const Wait&) = delete;
+    Wait& operator=(const Wait&) = delete;
+
+    // Nothing before it is over.
+    std::optional<Outcome<protocol::Wait::Reply>>& outcome() { return outcome_; }
+
+private:
+    friend class Waits;
+
+    // One of the names: how it was released, if it was. What takes (auto, semaphore) is taken at
+    // the very end; until then nothing is kept of it.
+    struct Part {
+        Name name;
+        std::int64_t count = 0; // Of releases; 0: not yet.
+    };
+
+    Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake);
+    bool is_over() const { return outcome_.has_value(); }
+    Part& part(const Name& name);
+
+    Waits& waits_;
+    Peer peer_;
+    Quota::Charge charge_;
+    Gather gather_;
+    std::vector<Part> parts_;
+    Wake wake_;
+    std::uint64_t place_ = 0; // In every queue; 0 while in none.
+    std::optional<Outcome<protocol::Wait::Reply>> outcome_;
+    std::optional<EventLoop::Alarm> alarm_;
+};
+
+class Waits {
+public:
+    Waits(EventLoop& loop, Registry& registry) : loop_{loop}, registry_{registry} {}
+    Waits(const Waits&) = delete;
+    Waits& operator=(const Waits&) = delete;
+
+    // It may be over already. `wake` is called when it is over later, at most once.
+    Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
+                                         const protocol::Wait& request, Wait::Wake wake);
+
+    std::int64_t waiting_for(const Name& name) const;
+
+    // News from the registry.
+    void created(const Name& name, Object& object);
+    void rang(const Name& name, Object& object);
+    void pulsed(const Name& name, std::int64_t times);
+    void deleted(const Name& name);
+
+private:
+    friend class Wait;
+    using Queue = std::map<std::uint64_t, Wait*>;
+
+    void enlist(Wait& wait);
+    void withdraw(Wait& wait);
+    void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
+
+    // Calls `each(wait)` for all in the queue, in order, until one returns false. A wait may be
+    // over and leave the queue meanwhile.
+    template <class Each>
+    void for_each(const Name& name, Each each);
+
+    // Whether the wait is over now; each takes what it needs for that.
+    bool attempt(Wait& wait);
+    bool attempt_any(Wait& wait, Wait::Part& part);
+    bool attempt_all(Wait& wait);
+    bool take_all(Wait& wait, const std::vector<Event*>& events);
+
+    EventLoop& loop_;
+    Registry& registry_;
+    std::uint64_t last_place_ = 0;
+    std::map<Name, Queue> queues_; // Also of names that are not there yet.
+};
+
+} // namespace evfd::daemon
