@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
@@ -13,6 +12,9 @@ namespace {
 
 // Room for any product below before it is held against the limit.
 __extension__ using Wide = unsigned __int128;
+
+// The powers of ten up to here fit 63 bits.
+constexpr std::size_t max_places = 18;
 
 // Reads digits off the front; nothing if there are none or they are beyond 63 bits.
 std::optional<Wide> eat_digits(std::string_view& text, std::size_t* digits = nullptr)
@@ -66,7 +68,8 @@ MonotonicTime monotonic_after(nanoseconds span)
 
 nanoseconds left_until(MonotonicTime moment)
 {
-    return std::max(nanoseconds{0}, moment - monotonic_now());
+    const auto now = monotonic_now();
+    return moment > now ? moment - now : nanoseconds{0}; // A far past would not fit.
 }
 
 std::optional<nanoseconds> parse_duration(std::string_view text)
@@ -83,6 +86,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             text.remove_prefix(1);
             const auto digits = eat_digits(text, &places);
             if (!digits)
+                return {};
+            if (places > max_places) // Finer than a nanosecond in any unit, or needlessly long.
                 return {};
             fraction = *digits;
         }

@@ -90,8 +90,7 @@ struct BadField {
     std::string name;
 };
 
-// ---- Structs
-// -------------------------------------------------------------------------------------
+// Structs.
 
 template <class T>
 concept Message = requires { T::fields(); };
@@ -223,8 +222,7 @@ struct Codec<T> {
     static std::string type(NamedTypes& named);
 };
 
-// ---- Single values
-// -------------------------------------------------------------------------------
+// Single values.
 
 template <>
 struct Codec<bool> {
@@ -376,8 +374,7 @@ struct Codec<Handed> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-// ---- Several values
-// ------------------------------------------------------------------------------
+// Several values.
 
 template <class T>
 struct Codec<std::optional<T>> {
@@ -451,10 +448,9 @@ struct Codec<Names> {
     }
 };
 
-// ---- The text of a type
-// --------------------------------------------------------------------------
+// The text of a type.
 
-// `text` as comment lines.
+// `text` as comment lines, wrapped.
 std::string comment_lines(std::string_view text);
 
 // "# field: what it is", a line each.

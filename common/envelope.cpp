@@ -100,12 +100,18 @@ std::expected<Replied, std::string_view> read_reply(json::Document& document, st
     return replied;
 }
 
-void append_call(std::string& out, std::string_view method, std::string_view parameters, bool more)
+void append_call(std::string& out, std::string_view method, std::string_view parameters,
+                 Answers answers)
 {
     out += R"({"method":)";
     json::append_string(out, method);
     (out += R"(,"parameters":)") += parameters;
-    out += more ? R"(,"more":true})" : "}";
+    switch (answers) {
+    case Answers::one: break;
+    case Answers::many: out += R"(,"more":true)"; break;
+    case Answers::none: out += R"(,"oneway":true)"; break;
+    }
+    out += '}';
     out += '\0';
 }
 

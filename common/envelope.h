@@ -31,8 +31,12 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
 std::expected<Replied, std::string_view> read_reply(json::Document& document,
                                                     std::string_view text);
 
+// What the caller wants to hear: one reply, any number of them (`more`), or nothing (`oneway`).
+enum class Answers { one, many, none };
+
 // Each appends one whole frame, its zero byte included, to `out`. `parameters` is an object's text.
-void append_call(std::string& out, std::string_view method, std::string_view parameters, bool more);
+void append_call(std::string& out, std::string_view method, std::string_view parameters,
+                 Answers answers);
 void append_error(std::string& out, std::string_view error, std::string_view parameters);
 
 // A reply is written around its parameters: begin, then the parameters' text, then end.

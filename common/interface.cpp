@@ -10,14 +10,14 @@ namespace evfd {
 
 std::string comment_lines(std::string_view text)
 {
+    constexpr std::size_t columns = 98; // Behind "# ".
     std::string lines;
-    while (true) {
-        const auto end = text.find('\n');
-        lines += fmt::format("# {}\n", text.substr(0, end));
-        if (end == std::string_view::npos)
-            return lines;
-        text.remove_prefix(end + 1);
+    while (text.size() > columns) {
+        const auto space = text.rfind(' ', columns);
+        lines += fmt::format("# {}\n", text.substr(0, space));
+        text.remove_prefix(space + 1);
     }
+    return lines + fmt::format("# {}\n", text);
 }
 
 namespace protocol {

@@ -87,6 +87,8 @@ std::expected<Value, std::string_view> Document::read(std::string_view text)
 {
     nodes_.clear();
     text_.clear();
+    if (text.contains('\0')) // Would end the text for the parser, whatever follows.
+        return std::unexpected("not JSON");
     Filler filler{*this};
     if (!nlohmann::json::sax_parse(text.begin(), text.end(), &filler))
         return std::unexpected(filler.defect());

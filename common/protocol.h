@@ -23,8 +23,7 @@ using Uid = std::int64_t;
 using Tokens = Whole<1, max_tokens_per_set>;
 using InitialCount = Whole<0, max_initial_count>;
 
-// ---- Types
-// ---------------------------------------------------------------------------------------
+// Types.
 
 struct Object {
     Name name;
@@ -89,15 +88,12 @@ struct Opened {
             field("mode", &Opened::mode, "What a wait does to it, as in CreateEvent."),
             field("mayWait", &Opened::may_wait, "Whether the caller may wait for it."),
             field("maySet", &Opened::may_set, "Whether the caller may set and clear it."),
-            field(
-                "fileDescriptor", &Opened::file_descriptor,
-                "Index of its descriptor among those that come with this reply; absent where the\n"
-                "caller may not wait. With both rights: the eventfd itself. With the right to "
-                "wait\n"
-                "only: an epoll descriptor that is readable while the event is set; then take "
-                "from\n"
-                "an auto event or a semaphore with Wait. For a pulse: the caller's own eventfd,\n"
-                "which counts the pulses since."),
+            field("fileDescriptor", &Opened::file_descriptor,
+                  "Index of its descriptor among those that come with this reply; absent where the "
+                  "caller may not wait. With both rights: the eventfd itself. With the right to "
+                  "wait only: an epoll descriptor that is readable while the event is set; then "
+                  "take from an auto event or a semaphore with Wait. For a pulse: the caller's own "
+                  "eventfd, which counts the pulses since."),
             field("subscription", &Opened::subscription,
                   "For a pulse: what Unsubscribe takes. It ends with this connection."),
         };
@@ -124,8 +120,7 @@ struct Nothing {
     static constexpr auto fields() { return std::tuple{}; }
 };
 
-// ---- Methods
-// -------------------------------------------------------------------------------------
+// Methods.
 
 struct CreateEvent {
     Name name;
@@ -150,32 +145,25 @@ struct CreateEvent {
     static constexpr auto fields()
     {
         return std::tuple{
-            field(
-                "name", &CreateEvent::name,
-                "1 to 255 bytes: segments of [A-Za-z0-9._@:+-] joined by single slashes, none of\n"
-                "them \".\" or \"..\"."),
-            field(
-                "mode", &CreateEvent::mode,
-                "What a wait does to it. manual (if absent): looks and takes nothing; a set lasts\n"
-                "until a clear and releases all who wait, even if it is cleared at once. auto: "
-                "takes\n"
-                "the set, so one is released; sets before that are one. semaphore: takes one "
-                "token;\n"
-                "a set adds some. pulse: a set reaches every subscriber of that moment, once, and\n"
-                "is counted in each one's own descriptor."),
+            field("name", &CreateEvent::name,
+                  "1 to 255 bytes: segments of [A-Za-z0-9._@:+-] joined by single slashes, none of "
+                  "them \".\" or \"..\"."),
+            field("mode", &CreateEvent::mode,
+                  "What a wait does to it. manual (if absent): looks and takes nothing; a set "
+                  "lasts until a clear and releases all who wait, even if it is cleared at once. "
+                  "auto: takes the set, so one is released; sets before that are one. semaphore: "
+                  "takes one token; a set adds some. pulse: a set reaches every subscriber of that "
+                  "moment, once, and is counted in each one's own descriptor."),
             field("initial", &CreateEvent::initial,
                   "What its counter starts with, 0 if absent: set from the start if it is more. At "
-                  "most\n"
-                  "4294967295, and 0 for a pulse."),
+                  "most 4294967295, and 0 for a pulse."),
             field("rights", &CreateEvent::rights,
                   "Octal, like a file's: r = may wait, w = may set and clear, for owner, group, "
-                  "others.\n"
-                  "\"0644\" if absent. Owner and root may change the rights and delete, whatever "
-                  "they are."),
-            field(
-                "lifetime", &CreateEvent::lifetime,
-                "permanent (if absent): until it is deleted. connection: until the connection of\n"
-                "this call closes."),
+                  "others. \"0644\" if absent. Owner and root may change the rights and delete, "
+                  "whatever they are."),
+            field("lifetime", &CreateEvent::lifetime,
+                  "permanent (if absent): until it is deleted. connection: until the connection of "
+                  "this call closes."),
             field("ifMissing", &CreateEvent::if_missing,
                   "If true, an event of this mode that is there already is as good."),
         };
@@ -197,7 +185,7 @@ struct Open {
     static constexpr bool once = true;
     static constexpr std::string_view method = "Open";
     static constexpr std::string_view comment =
-        "Hands over what the caller may have of each object: a descriptor of its own. After that\n"
+        "Hands over what the caller may have of each object: a descriptor of its own. After that "
         "waiting, setting and clearing need no daemon. All or nothing.";
     static constexpr auto fields()
     {
@@ -235,9 +223,9 @@ struct Set {
         return std::tuple{
             field("names", &Set::names, "1 to 253 names, none twice."),
             field("count", &Set::count,
-                  "How many tokens a semaphore gets and how many pulses are counted, 1 if absent. "
-                  "At\n"
-                  "most 65536, for all names and subscriptions of the call together."),
+                  "How many tokens a semaphore gets and how many pulses are counted, 1 if absent; "
+                  "one set is one for manual and auto. At most 65536, for all names and "
+                  "subscriptions of the call together."),
         };
     }
 };
@@ -313,12 +301,11 @@ struct Wait {
 
     static constexpr std::string_view method = "Wait";
     static constexpr std::string_view comment =
-        "Waits for events by name and answers when the wait is over; names that are not there yet\n"
+        "Waits for events by name and answers when the wait is over; names that are not there yet "
         "included. Looking and going to sleep are one step, so no set falls between. Those who "
-        "wait\n"
-        "to take are served in the order in which they came. A wait for all takes from all auto\n"
-        "events and semaphores at once or from none; that a manual event was set or a pulse came\n"
-        "since the wait began is enough. The wait ends with the connection.";
+        "wait to take are served in the order in which they came. A wait for all takes from all "
+        "auto events and semaphores at once or from none; that a manual event was set or a pulse "
+        "came since the wait began is enough. The wait ends with the connection.";
     static constexpr auto fields()
     {
         return std::tuple{
@@ -341,10 +328,10 @@ struct Delete {
 
     static constexpr bool once = true;
     static constexpr std::string_view method = "Delete";
-    static constexpr std::string_view comment = "Deletes objects: for their owner and root. Who "
-                                                "waits by name hears Deleted; descriptors that\n"
-                                                "were handed over stay with their holders but no "
-                                                "longer belong to the name. All or nothing.";
+    static constexpr std::string_view comment =
+        "Deletes objects: for their owner and root. Who waits by name hears Deleted; descriptors "
+        "that were handed over stay with their holders but no longer belong to the name. All or "
+        "nothing.";
     static constexpr auto fields()
     {
         return std::tuple{field("names", &Delete::names, "1 to 253 names, none twice.")};
@@ -381,12 +368,9 @@ struct Monitor {
                 field("sequence", &Reply::sequence, "Counts the replies, from 1."),
                 field("change", &Reply::change,
                       "present: it is there, for each object at first; ready: those were all, "
-                      "changes\n"
-                      "follow; created, changed, deleted: what happened to it since it was last "
-                      "told of;\n"
-                      "resync: too much was left unread, forget all that was told: present and "
-                      "ready\n"
-                      "follow again."),
+                      "changes follow; created, changed, deleted: what happened to it since it was "
+                      "last told of; resync: too much was left unread, forget all that was told: "
+                      "present and ready follow again."),
                 field("name", &Reply::name, "Of what; absent for ready and resync."),
                 field("object", &Reply::object,
                       "As it is now; absent for deleted, ready and resync."),
@@ -397,9 +381,8 @@ struct Monitor {
     static constexpr bool streams = true;
     static constexpr std::string_view method = "Monitor";
     static constexpr std::string_view comment =
-        "Tells the state of all objects and then every change, sets and clears done on "
-        "descriptors\n"
-        "included, until the connection closes. Who reads slowly hears of several changes of an\n"
+        "Tells the state of all objects and then every change, sets and clears done on descriptors "
+        "included, until the connection closes. Who reads slowly hears of several changes of an "
         "object as one. Sets and clears are told only to those who may wait. Call it with `more`.";
     static constexpr auto fields()
     {
@@ -444,7 +427,7 @@ struct Status {
     static constexpr auto fields() { return std::tuple{}; }
 };
 
-// ---- The interface ------------------------------------------------------------------------------
+// The interface.
 
 struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";

@@ -66,7 +66,7 @@ struct NotPermitted {
 };
 
 struct QuotaExceeded {
-    Quota quota;
+    Resource quota;
     std::int64_t limit;
     std::string message;
 

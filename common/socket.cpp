@@ -99,6 +99,9 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const UniqueFd> descriptors)
 {
+    if (descriptors.size() > max_descriptors_per_message) // As the kernel has it.
+        return std::unexpected(Fault{"sendmsg(2)", EINVAL});
+
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
     msghdr message{};
     message.msg_iov = &data;

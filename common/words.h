@@ -13,8 +13,9 @@ enum class Mode { manual, automatic, semaphore, pulse }; // What a wait does to 
 enum class Lifetime { permanent, connection };           // How long an object stays.
 enum class Gather { any, all };                          // How many of the names end a wait.
 enum class Right { wait, set, own };                     // What a refusal was about.
-enum class Quota { objects, connections, subscriptions, waits, monitors }; // One user's ceilings.
-enum class Change { present, ready, created, changed, deleted, resync };   // What a monitor tells.
+// One user's ceilings.
+enum class Resource { objects, connections, subscriptions, waits, monitors };
+enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
 
 template <class E, std::size_t n>
 using Words = std::array<std::pair<E, std::string_view>, n>;
@@ -45,13 +46,13 @@ constexpr auto words(Right)
 {
     return Words<Right, 3>{{{Right::wait, "wait"}, {Right::set, "set"}, {Right::own, "own"}}};
 }
-constexpr auto words(Quota)
+constexpr auto words(Resource)
 {
-    return Words<Quota, 5>{{{Quota::objects, "objects"},
-                            {Quota::connections, "connections"},
-                            {Quota::subscriptions, "subscriptions"},
-                            {Quota::waits, "waits"},
-                            {Quota::monitors, "monitors"}}};
+    return Words<Resource, 5>{{{Resource::objects, "objects"},
+                               {Resource::connections, "connections"},
+                               {Resource::subscriptions, "subscriptions"},
+                               {Resource::waits, "waits"},
+                               {Resource::monitors, "monitors"}}};
 }
 constexpr auto words(Change)
 {

@@ -84,7 +84,9 @@ Next Connection::read()
 Next Connection::turn()
 {
     has_asked_ = false;
-    if (answer_calls() == Next::close || flush() == Next::close)
+    const auto answered = answer_calls();
+    // Also before a hang-up: what came before the call that is its cause has its answer.
+    if (flush() == Next::close || answered == Next::close)
         return Next::close;
     return rest();
 }
@@ -92,7 +94,10 @@ Next Connection::turn()
 Next Connection::answer_calls()
 {
     advance_pending();
+    const auto end = monotonic_now() + max_turn;
     for (int calls = 0; has_calls_ && takes_calls() && calls < max_calls_per_turn; ++calls) {
+        if (calls > 0 && monotonic_now() >= end)
+            break;
         const auto frame = incoming_.next();
         if (!frame)
             return hang_up("a call longer than the limit");

@@ -9,6 +9,7 @@
 #include "daemon/pending.h"
 #include "daemon/service.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,8 +17,9 @@
 
 namespace evfd::daemon {
 
-// After as many calls in one turn of the loop it is the others' turn.
+// After as many calls in one turn of the loop, or so long with fewer, it is the others' turn.
 inline constexpr int max_calls_per_turn = 64;
+inline constexpr std::chrono::milliseconds max_turn{1};
 
 // What the owner does with the connection after a call into it.
 enum class Next { keep, close };

@@ -33,14 +33,18 @@ Result<bool> Event::take() const
     return *taken > 0;
 }
 
-Result<void> Event::clear() const
+Result<void> Event::clear(std::int64_t& reads) const
 {
-    // A semaphore gives one token a read, and another holder may add as fast as we take.
-    for (std::int64_t tokens = 0; tokens < max_tokens_per_clear; ++tokens) {
+    if (mode_ != Mode::semaphore) {
+        const auto taken = evfd::take(fd_);
+        return taken ? Result<void>{} : std::unexpected(taken.error());
+    }
+    // One read gives one token, and another holder may add as fast as we take.
+    for (; reads > 0; --reads) {
         const auto taken = evfd::take(fd_);
         if (!taken)
             return std::unexpected(taken.error());
-        if (*taken == 0 || mode_ != Mode::semaphore)
+        if (*taken == 0)
             return {};
     }
     if (is_set())

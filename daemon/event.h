@@ -26,8 +26,9 @@ public:
     Result<void> set(std::int64_t tokens, const Adder& adder);
     // Takes what a wait takes; false if there was nothing. Not for manual.
     Result<bool> take() const;
-    // E2BIG: a semaphore with more than max_tokens_per_clear, which are then fewer by as many.
-    Result<void> clear() const;
+    // Spends one of `reads` on each token of a semaphore. E2BIG: there were more than that, and
+    // they are fewer by as many now.
+    Result<void> clear(std::int64_t& reads) const;
 
     // The eventfd itself, for one who may wait and set.
     Result<UniqueFd> share();

@@ -59,18 +59,20 @@ UniqueFd lock(const std::string& path)
     fail(file);
 }
 
-bool answers(const sockaddr_un& address)
+// Whether nobody has it any more. Whatever else is the matter, someone may: it is busy, it is not
+// for us, it is a socket of another type.
+bool is_stale(const sockaddr_un& address)
 {
     const auto socket = make_socket(SOCK_NONBLOCK);
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-               0 ||
-           errno == EAGAIN; // So many wait to be let in that there is no room.
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) <
+               0 &&
+           (errno == ECONNREFUSED || errno == ENOENT);
 }
 
 } // namespace
 
 ListeningSocket::ListeningSocket(std::string path, mode_t mode)
-    : path_{std::move(path)}, lock_{lock(path_)}
+    : path_{std::move(path)}, mode_{mode}, lock_{lock(path_)}
 {
     struct stat there{};
     const bool is_there = ::lstat(path_.c_str(), &there) == 0;
@@ -78,27 +80,32 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode)
         errno = EEXIST;
         fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
     }
-    if (is_there && answers(address_of(path_)))
+    if (is_there && !is_stale(address_of(path_)))
         throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
                                          "choose another socket with --socket",
                                          path_)};
     if (is_there)
         spdlog::info("{} is stale: replacing it", path_);
+    socket_ = open();
+}
 
-    // Bound beside it and moved there, so that whoever finds it can connect.
+// Bound beside it and moved there, so that whoever finds it can connect.
+UniqueFd ListeningSocket::open()
+{
     const auto beside = path_ + ".new";
     const auto address = address_of(beside);
     ::unlink(beside.c_str());
-    socket_ = make_socket(SOCK_NONBLOCK);
-    if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    auto socket = make_socket(SOCK_NONBLOCK);
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(beside);
-    if (::chmod(beside.c_str(), mode) < 0 || ::listen(socket_.get(), SOMAXCONN) < 0 ||
+    if (::chmod(beside.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
         ::lstat(beside.c_str(), &file_) < 0 || ::rename(beside.c_str(), path_.c_str()) < 0) {
         const int error = errno;
         ::unlink(beside.c_str());
         errno = error;
         fail(path_);
     }
+    return socket;
 }
 
 ListeningSocket::~ListeningSocket()

@@ -27,9 +27,12 @@ public:
 
     // Whose ownership goes to the caller; the file stays ours.
     UniqueFd release() { return std::move(socket_); }
+    // Another one, at the same path from now on. Throws std::system_error.
+    UniqueFd open();
 
 private:
     std::string path_;
+    mode_t mode_;
     UniqueFd lock_;
     UniqueFd socket_;
     struct stat file_{};

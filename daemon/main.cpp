@@ -138,6 +138,8 @@ public:
             return;
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             ::dup2(null.get(), fd);
+        if (::chdir("/") < 0) // Or we would keep a file system busy.
+            spdlog::debug("cannot leave the working directory");
     }
 
 private:
@@ -158,7 +160,8 @@ void run(const Options& options, Background* background)
         server.listen(socket->release());
     }
     if (options.idle_exit)
-        server.stop_when_idle(*options.idle_exit);
+        server.stop_when_idle(*options.idle_exit,
+                              socket ? [&socket] { return socket->open(); } : Server::Reopen{});
 
     ::sd_notify(0, "READY=1");
     spdlog::info("ready");
@@ -174,6 +177,7 @@ void run(const Options& options, Background* background)
 
 int start(const Options& options)
 {
+    ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     set_up_log(options);
     std::unique_ptr<Background> background;
     const auto give_up = [&](const std::exception& error, int code) {

@@ -26,8 +26,7 @@ bool Monitor::may_hear(const Object& object) const
     return access_of(peer_, object.ownership).wait;
 }
 
-// ---- What is to be told
-// --------------------------------------------------------------------------
+// What is to be told.
 
 void Monitor::note(const Name& name, bool was_there, bool is_deletion)
 {
@@ -96,8 +95,7 @@ std::optional<Monitor::News> Monitor::next_change()
     return {};
 }
 
-// ---- News from the registry
-// ----------------------------------------------------------------------
+// News from the registry.
 
 Outcome<std::unique_ptr<Monitor>> Monitors::start(const Peer& peer, Quota::Charge charge,
                                                   Pattern pattern, Monitor::Wake wake)

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdlib>
+#include <filesystem>
 
 namespace evfd::daemon {
 
@@ -50,6 +51,8 @@ Options parse_options(int argc, char** argv)
         const int code = app.exit(error);
         std::exit(code == 0 ? 0 : exit_usage);
     }
+    if (!options.socket.empty())
+        options.socket = std::filesystem::absolute(options.socket);
     return options;
 }
 

@@ -4,8 +4,20 @@
 
 namespace evfd::daemon {
 
+// Who reads slowly may never have read all.
+void Outbox::forget_sent()
+{
+    if (sent_ < bytes_.size() / 2)
+        return; // Moving what is left costs more than it gives.
+    bytes_.erase(0, sent_);
+    for (auto& parcel : parcels_)
+        parcel.begin -= sent_;
+    sent_ = 0;
+}
+
 Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
 {
+    forget_sent();
     while (!is_empty()) {
         const bool carries = !parcels_.empty() && parcels_.front().begin == sent_;
         if (carries && handed_over_ && !is_drained(socket))
@@ -28,7 +40,7 @@ Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
             parcels_.pop_front();
         }
     }
-    bytes_ = {}; // An idle connection keeps no buffer.
+    std::string{}.swap(bytes_); // An idle connection keeps no buffer, which assignment would.
     sent_ = 0;
     return Flushed::all;
 }

@@ -43,8 +43,13 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
+    std::size_t held_bytes() const { return bytes_.capacity(); }
     bool is_empty() const { return sent_ == bytes_.size(); }
-    bool is_high() const { return bytes_.size() - sent_ > outbox_high_water_bytes; }
+    // Also while descriptors wait to go out: they are the daemon's until then.
+    bool is_high() const
+    {
+        return bytes_.size() - sent_ > outbox_high_water_bytes || !parcels_.empty();
+    }
 
     // How far it got: all gone; the socket is full; or the peer has not yet read descriptors that
     // it was sent, and has no more coming until it did: those in flight count against all of us.
@@ -53,6 +58,8 @@ public:
     Result<Flushed> flush(const UniqueFd& socket);
 
 private:
+    void forget_sent();
+
     struct Parcel {
         std::size_t begin; // Where in the bytes its reply begins.
         std::vector<UniqueFd> descriptors;

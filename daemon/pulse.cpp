@@ -8,6 +8,15 @@ namespace evfd::daemon {
 
 Result<void> Pulse::set(std::int64_t times, const Adder& adder)
 {
+    pulses_ += times;
+    if (followers_.empty())
+        return {};
+    if (times > static_cast<std::int64_t>(followers_.size())) { // Whichever way makes longer batches.
+        for (const auto& [token, follower] : followers_)
+            if (const auto added = adder.add(follower.fd, times); !added)
+                return added;
+        return {};
+    }
     std::vector<int> eventfds;
     eventfds.reserve(followers_.size());
     for (const auto& [token, follower] : followers_)
@@ -15,7 +24,6 @@ Result<void> Pulse::set(std::int64_t times, const Adder& adder)
     for (std::int64_t i = 0; i < times; ++i)
         if (const auto added = adder.add(eventfds); !added)
             return added;
-    pulses_ += times;
     return {};
 }
 

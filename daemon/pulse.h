@@ -22,6 +22,7 @@ public:
 
     // The follower's descriptor; it follows until unsubscribe().
     Result<UniqueFd> subscribe(const Token& token, Quota::Charge charge);
+    bool has(const Token& token) const { return followers_.contains(token); }
     bool unsubscribe(const Token& token) { return followers_.erase(token) > 0; }
 
 private:

@@ -91,15 +91,16 @@ Refusal too_many_tokens_to_clear(const Name& name)
 {
     return protocol::TooManyTokens{
         name, max_tokens_per_clear,
-        fmt::format("'{}' had more than the {} tokens that one call can take; clear it again",
-                    name.text(), max_tokens_per_clear)};
+        fmt::format(
+            "one call can take no more than {} tokens over all names, and '{}' has some left; "
+            "clear it again",
+            max_tokens_per_clear, name.text())};
 }
 
-Refusal timed_out(nanoseconds timeout)
+Refusal timed_out()
 {
-    return protocol::TimedOut{fmt::format(
-        "the wait was not over after {} s; wait longer, or look at what should have set the event",
-        std::chrono::duration<double>(timeout).count())};
+    return protocol::TimedOut{
+        "the wait was not over in time; wait longer, or look at what should have set the event"};
 }
 
 Refusal deleted(const Name& name)

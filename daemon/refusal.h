@@ -32,7 +32,7 @@ Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
-Refusal timed_out(nanoseconds timeout);
+Refusal timed_out();
 Refusal deleted(const Name& name);
 // OutOfDescriptors where that is what happened.
 Refusal system_failure(const Fault& fault);

@@ -24,6 +24,17 @@ EventLoop::Watch watch_or_throw(EventLoop& loop, const UniqueFd& fd, EventLoop::
     return *std::move(watch);
 }
 
+// Makes room for one more. What is gone by now is forgotten first, so that the list stays within
+// twice what is there, however often its owner creates and deletes.
+template <class T, class IsGone>
+void make_room(std::vector<T>& list, IsGone is_gone)
+{
+    if (list.size() < list.capacity())
+        return;
+    std::erase_if(list, is_gone);
+    list.reserve(2 * list.size() + 1);
+}
+
 std::string described(Mode mode)
 {
     return fmt::format("{} {} event", mode == Mode::automatic ? "an" : "a", word(mode));
@@ -77,8 +88,7 @@ std::int64_t Registry::free_descriptors() const
     return descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions);
 }
 
-// ---- Making, opening, deleting
-// -------------------------------------------------------------------
+// Making, opening, deleting.
 
 Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request) const
 {
@@ -122,23 +132,25 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
         session.peer.pid, stays ? 0 : session.id, *std::move(charge), *std::move(body));
     if (made->second.event())
         ++events_;
-    if (!stays)
+    if (!stays) {
+        make_room(session.owned, [&](const Name& owned) { return is_gone(session, owned); });
         session.owned.push_back(request.name);
+    }
     audience_.created(made->first, made->second);
     return is_new;
 }
 
 Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Names& names)
 {
-    const auto before = session.followings.size();
     std::vector<protocol::Opened> opened;
     for (const auto& name : names.list) {
         auto* object = find(name);
         auto one = object ? open_one(session, name, *object)
                           : Outcome<protocol::Opened>{std::unexpected(refuse::no_such_name(name))};
         if (!one) { // All or nothing.
-            while (session.followings.size() > before)
-                unsubscribe(session, Token{session.followings.back().token});
+            for (const auto& undone : opened)
+                if (undone.subscription)
+                    unsubscribe(session, *Token::parse(*undone.subscription));
             return std::unexpected(std::move(one.error()));
         }
         opened.push_back(*std::move(one));
@@ -179,6 +191,7 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     auto fd = pulse.subscribe(*token, *std::move(charge));
     if (!fd)
         return std::unexpected(refuse::system_failure(fd.error()));
+    make_room(session.followings, [&](const auto& following) { return is_gone(following); });
     session.followings.push_back({name, *token});
     return protocol::Opened{
         Kind::event, Mode::pulse, access.wait, access.set, Handed{*std::move(fd)}, token->text()};
@@ -189,12 +202,30 @@ bool Registry::unsubscribe(Session& session, const Token& token)
     const auto following = std::ranges::find(session.followings, token, &Session::Following::token);
     if (following == session.followings.end())
         return false;
-    // The name may be another object's by now; the token is not.
-    if (auto* object = find(following->name))
-        if (auto* pulse = std::get_if<Pulse>(&object->body))
-            pulse->unsubscribe(token);
+    unfollow(*following);
     session.followings.erase(following);
     return true;
+}
+
+void Registry::unfollow(const Session::Following& following)
+{
+    // The name may be another object's by now; the token is not.
+    if (auto* object = find(following.name))
+        if (auto* pulse = std::get_if<Pulse>(&object->body))
+            pulse->unsubscribe(following.token);
+}
+
+bool Registry::is_gone(const Session& session, const Name& owned) const
+{
+    const auto* object = find(owned);
+    return !object || object->session != session.id;
+}
+
+bool Registry::is_gone(const Session::Following& following) const
+{
+    const auto* object = find(following.name);
+    const auto* pulse = object ? std::get_if<Pulse>(&object->body) : nullptr;
+    return !pulse || !pulse->has(following.token);
 }
 
 Outcome<void> Registry::remove(const Peer& peer, const Names& names)
@@ -202,6 +233,7 @@ Outcome<void> Registry::remove(const Peer& peer, const Names& names)
     for (const auto& name : names.list)
         if (const auto object = find_for(peer, name, Right::own); !object)
             return std::unexpected(object.error());
+    hear(); // Who waited for what was set until now has it.
     for (const auto& name : names.list)
         erase(objects_.find(name));
     return {};
@@ -218,12 +250,14 @@ void Registry::erase(Objects::iterator object)
 
 void Registry::end(Session& session)
 {
-    while (!session.followings.empty())
-        unsubscribe(session, Token{session.followings.back().token});
+    for (const auto& following : std::exchange(session.followings, {}))
+        unfollow(following);
+    if (session.owned.empty())
+        return;
+    hear(); // Its last deed may have been a set.
     for (const auto& name : std::exchange(session.owned, {}))
-        if (const auto object = objects_.find(name);
-            object != objects_.end() && object->second.session == session.id)
-            erase(object);
+        if (!is_gone(session, name))
+            erase(objects_.find(name));
 }
 
 Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights rights)
@@ -236,8 +270,7 @@ Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights ri
     return {};
 }
 
-// ---- Setting and clearing
-// ------------------------------------------------------------------------
+// Setting and clearing.
 
 Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t tokens)
 {
@@ -276,11 +309,12 @@ Outcome<void> Registry::clear(const Peer& peer, const Names& names)
             return std::unexpected(object.error());
 
     hear(); // Who waited for what was set until now has it.
+    auto reads = max_tokens_per_clear;
     for (const auto& name : names.list) {
         const auto* event = find(name)->event();
         if (!event)
             continue;
-        const auto cleared = event->clear();
+        const auto cleared = event->clear(reads);
         if (!cleared && cleared.error().error == E2BIG)
             return std::unexpected(refuse::too_many_tokens_to_clear(name));
         if (!cleared)
@@ -289,8 +323,7 @@ Outcome<void> Registry::clear(const Peer& peer, const Names& names)
     return {};
 }
 
-// ---- Watching
-// ------------------------------------------------------------------------------------
+// Watching.
 
 Result<void> Registry::watch(const Name& name, Object& object)
 {

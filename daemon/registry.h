@@ -31,7 +31,8 @@ struct Session {
 
     std::uint64_t id; // Never 0, never given twice.
     Peer peer;
-    std::vector<Name> owned; // May be names of later objects by now: Object::session tells.
+    // Some may be gone by now, or be names of later objects: Object::session and the token tell.
+    std::vector<Name> owned;
     std::vector<Following> followings;
 };
 
@@ -121,6 +122,9 @@ private:
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Pulse& pulse,
                                         Access access);
     Outcome<Object*> find_for(const Peer& peer, const Name& name, Right right);
+    bool is_gone(const Session& session, const Name& owned) const;
+    bool is_gone(const Session::Following& following) const;
+    void unfollow(const Session::Following& following);
     std::int64_t free_descriptors() const;
     void erase(Objects::iterator object);
     void on_ring(Entry& entry);

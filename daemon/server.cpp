@@ -17,6 +17,8 @@ namespace evfd::daemon {
 
 namespace {
 
+constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
+
 // In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
 constexpr int max_accepts_per_turn = 16;
 
@@ -45,6 +47,10 @@ Server::Server(EventLoop& loop, Service& service)
 
 void Server::listen(UniqueFd socket)
 {
+    // No call has descriptors: whoever sends some is told EPERM, where the kernel can (6.16). Else
+    // they are dropped when they are read.
+    const int no = 0;
+    ::setsockopt(socket.get(), SOL_SOCKET, so_passrights, &no, sizeof no);
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     auto watch = loop_.watch(listener->socket, EPOLLIN,
                              [this, fd = &listener->socket](auto) { accept_some(*fd); });
@@ -54,8 +60,7 @@ void Server::listen(UniqueFd socket)
     listeners_.push_back(std::move(listener));
 }
 
-// ---- Arrivals
-// ------------------------------------------------------------------------------------
+// Arrivals.
 
 void Server::accept_some(const UniqueFd& listener)
 {
@@ -74,25 +79,30 @@ bool Server::accept_one(const UniqueFd& listener)
     }
     switch (errno) {
     case EMFILE:
-    case ENFILE: turn_away_without_descriptors(listener); return true;
+    case ENFILE: return turn_away_without_descriptors(listener);
     case ECONNABORTED:
     case EINTR: return true;
-    case EAGAIN: return false;
+    case EAGAIN:
+    case EINVAL: return false; // The latter once it is shut.
     default: spdlog::warn("cannot accept: {}", Fault::last("accept4(2)").message()); return false;
     }
 }
 
 // Left in the queue, it would ring for ever. With the reserve given up there is room to say why.
-void Server::turn_away_without_descriptors(const UniqueFd& listener)
+// Whether there was one: without a descriptor accept4(2) does not get as far as to look.
+bool Server::turn_away_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};
     reserve_ = {};
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    if (socket)
+    const bool was_there{socket};
+    if (was_there) {
         turn_away(socket, refuse::system_failure(fault));
-    spdlog::warn("a client is turned away: {}", fault.message());
+        spdlog::warn("a client is turned away: {}", fault.message());
+    }
     socket = {};
     reserve_ = make_reserve();
+    return was_there;
 }
 
 void Server::admit(UniqueFd socket)
@@ -124,8 +134,7 @@ void Server::admit(UniqueFd socket)
     idle_alarm_.reset();
 }
 
-// ---- Connections
-// ---------------------------------------------------------------------------------
+// Connections.
 
 void Server::on_events(std::uint64_t id, std::uint32_t events)
 {
@@ -146,19 +155,36 @@ void Server::close(std::uint64_t id)
     consider_idleness();
 }
 
-void Server::stop_when_idle(nanoseconds patience)
+void Server::stop_when_idle(nanoseconds patience, Reopen reopen)
 {
     idle_patience_ = patience;
+    reopen_ = std::move(reopen);
     consider_idleness();
 }
 
 void Server::consider_idleness()
 {
     if (idle_patience_ && service_.is_idle())
-        idle_alarm_.emplace(loop_.alarm(monotonic_after(*idle_patience_), [this] {
-            spdlog::info("nobody is here: ending");
-            loop_.stop();
-        }));
+        idle_alarm_.emplace(loop_.alarm(monotonic_after(*idle_patience_), [this] { leave(); }));
+}
+
+// First the door is shut: from then on nobody can come in unseen, and who comes later finds no
+// daemon and starts one. Only then we look who is there.
+void Server::leave()
+{
+    for (const auto& listener : listeners_) {
+        if (reopen_)
+            ::shutdown(listener->socket.get(), SHUT_RD);
+        while (accept_one(listener->socket)) {
+        }
+    }
+    if (service_.is_idle()) {
+        spdlog::info("nobody is here: ending");
+        loop_.stop();
+    } else if (reopen_) {
+        listeners_.clear();
+        listen(reopen_());
+    }
 }
 
 } // namespace evfd::daemon

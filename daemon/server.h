@@ -8,6 +8,7 @@
 #include "daemon/service.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
@@ -24,8 +25,10 @@ public:
 
     // A listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
-    // Stops the loop once there was no client and no object for so long.
-    void stop_when_idle(nanoseconds patience);
+    // Stops the loop once there was no client and no object for so long. A client that comes at the
+    // very end is served: `reopen` gives a listening socket again, unless the old one outlives us.
+    using Reopen = std::function<UniqueFd()>;
+    void stop_when_idle(nanoseconds patience, Reopen reopen);
 
 private:
     struct Listener {
@@ -36,11 +39,12 @@ private:
     void accept_some(const UniqueFd& listener);
     bool accept_one(const UniqueFd& listener);
     void admit(UniqueFd socket);
-    void turn_away_without_descriptors(const UniqueFd& listener);
+    bool turn_away_without_descriptors(const UniqueFd& listener);
     void on_events(std::uint64_t id, std::uint32_t events);
     void turn(std::uint64_t id);
     void close(std::uint64_t id);
     void consider_idleness();
+    void leave();
 
     EventLoop& loop_;
     Service& service_;
@@ -50,6 +54,7 @@ private:
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<nanoseconds> idle_patience_;
+    Reopen reopen_;
     std::optional<EventLoop::Alarm> idle_alarm_;
 };
 

@@ -137,8 +137,7 @@ bool Service::is_idle() const
            quota_.used_by_all(Resource::connections) == 0;
 }
 
-// ---- io.evfdd
-// ------------------------------------------------------------------------------------
+// io.evfdd.
 
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
@@ -251,8 +250,7 @@ Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status
     };
 }
 
-// ---- org.varlink.service
-// -------------------------------------------------------------------------
+// org.varlink.service.
 
 Outcome<protocol::GetInfo::Reply> Service::handle(Caller&, const protocol::GetInfo&)
 {
@@ -269,8 +267,7 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
     return protocol::GetInterfaceDescription::Reply{*text};
 }
 
-// ---- Objects, seen and heard
-// ---------------------------------------------------------------------
+// Objects, seen and heard.
 
 protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
 {

@@ -22,8 +22,7 @@ Wait::Part& Wait::part(const Name& name)
     return *std::ranges::find(parts_, name, &Part::name);
 }
 
-// ---- Beginning and end
-// ---------------------------------------------------------------------------
+// Beginning and end.
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
                                             const protocol::Wait& request, Wait::Wake wake)
@@ -42,20 +41,24 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (attempt(*wait))
         return wait;
     if (request.timeout == nanoseconds{0})
-        return std::unexpected(refuse::timed_out(*request.timeout));
+        return std::unexpected(refuse::timed_out());
 
     for (const auto& part : wait->parts_)
         if (auto* object = registry_.find(part.name))
-            if (const auto watched = registry_.watch(part.name, *object); !watched)
+            if (const auto watched = registry_.watch(part.name, *object); !watched) {
+                for (const auto& begun : wait->parts_)
+                    registry_.reconsider(begun.name);
                 return std::unexpected(refuse::system_failure(watched.error()));
+            }
     enlist(*wait);
     if (attempt(*wait)) // What was set before the watch began does not ring.
         return wait;
 
     if (request.timeout) {
-        const auto timeout = *request.timeout;
-        wait->alarm_.emplace(loop_.alarm(monotonic_after(timeout), [this, &late = *wait, timeout] {
-            finish(late, std::unexpected(refuse::timed_out(timeout)));
+        wait->alarm_.emplace(loop_.alarm(monotonic_after(*request.timeout), [this, &late = *wait] {
+            registry_.hear(); // What was set in time may not have been told yet.
+            if (!late.is_over())
+                finish(late, std::unexpected(refuse::timed_out()));
         }));
     }
     return wait;
@@ -98,8 +101,7 @@ std::int64_t Waits::waiting_for(const Name& name) const
     return queue == queues_.end() ? 0 : static_cast<std::int64_t>(queue->second.size());
 }
 
-// ---- News
-// ----------------------------------------------------------------------------------------
+// News.
 
 template <class Each>
 void Waits::for_each(const Name& name, Each each)
@@ -157,6 +159,9 @@ void Waits::rang(const Name& name, Object& object)
 
 void Waits::pulsed(const Name& name, std::int64_t times)
 {
+    if (waiting_for(name) == 0)
+        return;
+    registry_.hear(); // Of what else they wait for, who came before is served before.
     for_each(name, [&](Wait& wait) {
         wait.part(name).count += times;
         attempt(wait);
@@ -172,8 +177,7 @@ void Waits::deleted(const Name& name)
     });
 }
 
-// ---- Taking
-// --------------------------------------------------------------------------------------
+// Taking.
 
 bool Waits::attempt(Wait& wait)
 {

@@ -1,8 +1,7 @@
 // What evfdd relies on about epoll(7) and poll(2).
 #include "common/unique_fd.h"
+#include "tests/catch.h"
 #include "tests/kernel_probe.h"
-
-#include <catch2/catch.hpp>
 
 #include <sys/eventfd.h>
 
@@ -14,8 +13,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using probe::add;
-using probe::deadline_ms;
 using probe::duplicate;
+using probe::error_of;
 using probe::now;
 using probe::ring;
 using probe::take;
@@ -45,7 +44,7 @@ TEST_CASE("closing a watched descriptor leaves it in the epoll set while a dupli
 
     const auto rung = ring(epoll, 0);
     REQUIRE(rung);
-    CHECK(rung->data.u64 == 42);
+    CHECK(rung->token == 42);
 }
 
 TEST_CASE("a descriptor taken out of the epoll set before it is closed is silent")
@@ -119,8 +118,7 @@ TEST_CASE("a read that finds nothing does not ring")
     std::uint64_t value = 0;
 
     REQUIRE_FALSE(take(watched.event));
-    REQUIRE(::read(watched.event.get(), &value, sizeof value) == -1);
-    REQUIRE(errno == EAGAIN);
+    REQUIRE(error_of(::read(watched.event.get(), &value, sizeof value)) == EAGAIN);
 
     CHECK_FALSE(ring(watched.epoll, 0));
 }
@@ -131,7 +129,7 @@ TEST_CASE("a write that finds no room does not ring")
     REQUIRE(::eventfd_write(watched.event.get(), UINT64_MAX - 1) == 0);
     REQUIRE(ring(watched.epoll, 0));
 
-    REQUIRE(::eventfd_write(watched.event.get(), 1) == -1);
+    REQUIRE(error_of(::eventfd_write(watched.event.get(), 1)) == EAGAIN);
 
     CHECK_FALSE(ring(watched.epoll, 0));
 }
@@ -147,6 +145,18 @@ TEST_CASE("a write of zero rings although it sets nothing")
     REQUIRE(rung);
     CHECK(rung->events == EPOLLOUT);
     CHECK_FALSE(take(watched.event));
+}
+
+TEST_CASE("asking an epoll for the same again with EPOLL_CTL_MOD rings once, as adding did")
+{
+    const Watched watched;
+    REQUIRE(ring(watched.epoll, 0));
+    epoll_event same{.events = each_change, .data = {}};
+
+    REQUIRE(::epoll_ctl(watched.epoll.get(), EPOLL_CTL_MOD, watched.event.get(), &same) == 0);
+
+    CHECK(ring(watched.epoll, 0));
+    CHECK_FALSE(ring(watched.epoll, 0));
 }
 
 TEST_CASE("an epoll that wants only EPOLLIN looks again and misses a set that was cleared at once")
@@ -190,8 +200,7 @@ TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or 
     REQUIRE(::eventfd_write(event.get(), 1) == 0);
 
     CHECK(now(wait_only, POLLIN) == POLLIN);
-    CHECK(::eventfd_write(wait_only.get(), 1) == -1);
-    CHECK(errno == EINVAL);
+    CHECK(error_of(::eventfd_write(wait_only.get(), 1)) == EINVAL);
     CHECK_FALSE(take(wait_only));
     CHECK(take(event) == 1);
     CHECK(now(wait_only, POLLIN) == 0);
@@ -218,6 +227,10 @@ TEST_CASE("thousands of epolls can hold one event, and one write wakes them all"
 TEST_CASE("of the epolls that hold one event, the 501st cannot be put into another epoll")
 {
     constexpr std::size_t path_limit = 500;
+    if (probe::descriptor_limit() < path_limit + 100) {
+        WARN("RLIMIT_NOFILE does not allow as many here");
+        return;
+    }
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     std::array<UniqueFd, 5> clients;
     for (auto& client : clients)
@@ -232,8 +245,7 @@ TEST_CASE("of the epolls that hold one event, the 501st cannot be put into anoth
     while (handles.size() < path_limit)
         REQUIRE(nest() == 0);
 
-    CHECK(nest() == -1);
-    CHECK(errno == EINVAL);
+    CHECK(error_of(nest()) == EINVAL);
 }
 
 TEST_CASE("epoll_pwait2 does not return before its timeout")
@@ -245,12 +257,12 @@ TEST_CASE("epoll_pwait2 does not return before its timeout")
 
     const auto before = probe::time_of(CLOCK_MONOTONIC);
     const int rung = ::epoll_pwait2(epoll.get(), &event, 1, &wait, nullptr);
-    const int error = errno;
+    const int error = error_of(rung);
     const auto passed = probe::time_of(CLOCK_MONOTONIC) - before;
 
-    if (rung < 0) {
+    if (error != 0) {
         CHECK(error == ENOSYS);
-        WARN("there is no epoll_pwait2(2) here");
+        WARN("there is no epoll_pwait2(2) here (Linux 5.11)");
         return;
     }
     CHECK(rung == 0);

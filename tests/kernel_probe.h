@@ -3,8 +3,6 @@
 
 #include "common/unique_fd.h"
 
-#include <catch2/catch.hpp>
-
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -27,6 +25,12 @@ namespace evfd::probe {
 
 // Long enough for any machine that is only busy; it ends a test that would otherwise hang.
 inline constexpr int deadline_ms = 20'000;
+
+// 0, or the errno of the call that returned this. Asserting comes later: it may change errno.
+inline int error_of(std::int64_t result)
+{
+    return result < 0 ? errno : 0;
+}
 
 // Which of `events`, POLLERR and POLLHUP hold at this moment.
 inline short now(const UniqueFd& fd, short events)
@@ -67,13 +71,19 @@ inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &wanted);
 }
 
+// An epoll_event without the packing, so that references may bind to its members.
+struct Ring {
+    std::uint32_t events;
+    std::uint64_t token;
+};
+
 // The next event of an epoll, or nothing when none came in time. 0: only what is pending.
-inline std::optional<epoll_event> ring(const UniqueFd& epoll, int timeout_ms)
+inline std::optional<Ring> ring(const UniqueFd& epoll, int timeout_ms)
 {
     epoll_event event{};
     if (::epoll_wait(epoll.get(), &event, 1, timeout_ms) != 1)
         return std::nullopt;
-    return event;
+    return Ring{.events = event.events, .token = event.data.u64};
 }
 
 // What follows "key:" in /proc/self/fdinfo, without the blanks; empty when there is no such line.

@@ -1,0 +1,239 @@
+#include "client/address.h"
+
+#include "common/clock.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+#include <vector>
+
+extern char** environ;
+
+namespace evfd {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto socket_name = "io.evfdd";
+constexpr auto idle_exit = "60s";          // Of a daemon started on demand.
+constexpr nanoseconds start_patience = 5s; // From the first attempt to an answering daemon.
+constexpr nanoseconds start_pause = 10ms;  // Between attempts, while another one is starting it.
+constexpr nanoseconds connect_patience = 5s;
+constexpr int already_running = 75; // evfdd's exit status when another one has the socket.
+
+std::string error_text(int error)
+{
+    return std::generic_category().message(error);
+}
+
+// Where.
+
+// Ours alone, so that nobody else can put a socket there.
+Try<void> make_private(const std::string& directory)
+{
+    const auto refused = [&](std::string_view why) {
+        return std::unexpected(Error{
+            ErrorCode::no_daemon,
+            fmt::format("{} {}; remove it, or name a socket with EVFDD_SOCKET", directory, why)});
+    };
+    if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
+        return refused(fmt::format("cannot be made: {}", error_text(errno)));
+    struct stat there{};
+    if (::lstat(directory.c_str(), &there) < 0)
+        return refused(fmt::format("cannot be looked at: {}", error_text(errno)));
+    if (!S_ISDIR(there.st_mode))
+        return refused("is no directory");
+    if (there.st_uid != ::geteuid())
+        return refused("belongs to another user");
+    if ((there.st_mode & 077) != 0)
+        return refused("is open to others");
+    return {};
+}
+
+// Starting it.
+
+bool is_program(const std::filesystem::path& path)
+{
+    return ::access(path.c_str(), X_OK) == 0;
+}
+
+// Beside the running program, where it was installed, or in $PATH.
+std::optional<std::filesystem::path> find_daemon()
+{
+    std::vector<std::filesystem::path> places;
+    std::error_code failed;
+    if (const auto self = std::filesystem::read_symlink("/proc/self/exe", failed); !failed)
+        places.push_back(self.parent_path());
+    places.emplace_back(EVFDD_SBINDIR);
+    if (const char* path = std::getenv("PATH")) {
+        std::string_view rest{path};
+        while (!rest.empty()) {
+            const auto colon = rest.find(':');
+            places.emplace_back(rest.substr(0, colon));
+            rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
+        }
+    }
+    for (const auto& place : places)
+        if (!place.empty() && is_program(place / "evfdd"))
+            return place / "evfdd";
+    return {};
+}
+
+// Runs `evfdd --background`, which returns once clients can connect. It may well find that another
+// one was faster: then that one is as good.
+Try<void> start_daemon(const std::string& socket)
+{
+    const auto program = find_daemon();
+    if (!program)
+        return std::unexpected(Error{ErrorCode::no_daemon,
+                                     "there is no evfdd to start: install it, put it into PATH, or "
+                                     "name a running one with --socket or EVFDD_SOCKET"});
+
+    posix_spawn_file_actions_t files;
+    ::posix_spawn_file_actions_init(&files);
+    ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
+    posix_spawnattr_t attributes;
+    ::posix_spawnattr_init(&attributes);
+    sigset_t none;
+    sigemptyset(&none);
+    ::posix_spawnattr_setsigmask(&attributes, &none);
+    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+
+    std::vector<std::string> words{program->string(), "--socket",     socket,        "--idle-exit",
+                                   idle_exit,         "--background", "--log-level", "error"};
+    std::vector<char*> arguments;
+    for (auto& word : words)
+        arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+
+    pid_t child = 0;
+    const int error =
+        ::posix_spawn(&child, program->c_str(), &files, &attributes, arguments.data(), environ);
+    ::posix_spawn_file_actions_destroy(&files);
+    ::posix_spawnattr_destroy(&attributes);
+    if (error != 0)
+        return std::unexpected(
+            Error{ErrorCode::no_daemon,
+                  fmt::format("{} cannot be started: {}", program->string(), error_text(error))});
+    int status = 0;
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    const bool is_there =
+        WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == already_running);
+    if (!is_there)
+        return std::unexpected(
+            Error{ErrorCode::no_daemon,
+                  fmt::format("{} did not start; run it by hand with --socket {} to see why",
+                              program->string(), socket)});
+    return {};
+}
+
+// Connecting.
+
+// A connected socket, or an errno value.
+std::expected<UniqueFd, int> try_connect(const std::string& path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path)
+        return std::unexpected(ENAMETOOLONG);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+
+    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (!socket)
+        return std::unexpected(errno);
+    // connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
+    const timeval patience{.tv_sec = connect_patience / 1s, .tv_usec = 0};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        if (errno != EINTR)
+            return std::unexpected(errno);
+    if (::fcntl(socket.get(), F_SETFL, O_NONBLOCK) < 0)
+        return std::unexpected(errno);
+    return socket;
+}
+
+bool means_absent(int error)
+{
+    return error == ENOENT || error == ECONNREFUSED;
+}
+
+Error nobody_at(const Address& address, int error)
+{
+    if (error == EACCES)
+        return {ErrorCode::no_daemon,
+                fmt::format("you may not connect to {}; ask for access to it", address.path)};
+    if (error == EAGAIN)
+        return {
+            ErrorCode::no_daemon,
+            fmt::format("the daemon at {} lets nobody in; see whether it is stuck", address.path)};
+    return {ErrorCode::no_daemon,
+            fmt::format("no evfdd answers at {}: {}; start it, or name another socket with "
+                        "--socket or EVFDD_SOCKET",
+                        address.path, error_text(error))};
+}
+
+} // namespace
+
+Address Address::system()
+{
+    return at(fmt::format("/run/evfdd/{}", socket_name));
+}
+
+Try<Address> Address::user()
+{
+    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    const auto directory = runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime)
+                                                      : fmt::format("/tmp/evfdd-{}", ::geteuid());
+    if (const auto made = make_private(directory); !made)
+        return std::unexpected(made.error());
+    return Address{fmt::format("{}/{}", directory, socket_name), true};
+}
+
+Try<Address> Address::usual()
+{
+    if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
+        return at(path);
+    if (auto system = Address::system(); ::access(system.path.c_str(), F_OK) == 0)
+        return system;
+    return user();
+}
+
+Try<UniqueFd> connect_to(const Address& address)
+{
+    const auto give_up = monotonic_after(start_patience);
+    bool was_started = false;
+    while (true) {
+        auto socket = try_connect(address.path);
+        if (socket)
+            return *std::move(socket);
+        if (!means_absent(socket.error()) || !address.starts_on_demand ||
+            (was_started && monotonic_now() > give_up))
+            return std::unexpected(nobody_at(address, socket.error()));
+        if (was_started) // One that is just starting or ending: it answers or is gone in a moment.
+            ::poll(nullptr, 0, static_cast<int>(start_pause / 1ms));
+        if (const auto started = start_daemon(address.path); !started)
+            return std::unexpected(started.error());
+        was_started = true;
+    }
+}
+
+} // namespace evfd

@@ -1,0 +1,183 @@
+#include "client/channel.h"
+
+#include "common/socket.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+namespace evfd {
+
+namespace {
+
+// What every error of io.evfdd may tell, and InvalidParameter.
+struct Reason {
+    std::optional<std::string> message;
+    std::optional<std::string> parameter;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{field("message", &Reason::message, ""),
+                          field("parameter", &Reason::parameter, "")};
+    }
+};
+
+template <class E>
+bool is(std::string_view error)
+{
+    return error == protocol::full_name<E>();
+}
+
+ErrorCode code_of(std::string_view error)
+{
+    using namespace protocol;
+    if (is<NoSuchName>(error))
+        return ErrorCode::no_such_name;
+    if (is<NameTaken>(error) || is<WrongKind>(error))
+        return ErrorCode::name_taken;
+    if (is<NotPermitted>(error) || is<QuotaExceeded>(error) || is<OutOfDescriptors>(error) ||
+        is<TooManyTokens>(error) || is<PermissionDenied>(error))
+        return ErrorCode::refused;
+    if (is<TimedOut>(error))
+        return ErrorCode::timed_out;
+    if (is<Deleted>(error))
+        return ErrorCode::deleted;
+    if (is<InvalidParameter>(error))
+        return ErrorCode::invalid;
+    return ErrorCode::system;
+}
+
+Error error_of(std::string_view error, std::optional<json::Value> parameters)
+{
+    Incoming incoming{Unknown::ignore, nullptr, 0};
+    const auto reason = decode<Reason>(parameters, incoming);
+    const auto code = code_of(error);
+    if (reason && reason->message)
+        return {code, *reason->message};
+    if (reason && reason->parameter)
+        return {code, fmt::format("the daemon does not take what was given as '{}'; see its "
+                                  "interface for what it takes",
+                                  *reason->parameter)};
+    return {code, fmt::format("the daemon answered {}; is it older than this program?", error)};
+}
+
+Error gone(std::string_view how)
+{
+    return {ErrorCode::interrupted,
+            fmt::format("the daemon went away before it answered ({}); whether it did what was "
+                        "asked is not known: look, and try again",
+                        how)};
+}
+
+} // namespace
+
+Error Channel::garbled(std::string_view what)
+{
+    return {ErrorCode::system,
+            fmt::format("the daemon's answer cannot be understood ({}); is it newer than this "
+                        "program?",
+                        what)};
+}
+
+std::unexpected<Error> Channel::lost(Error error)
+{
+    is_usable_ = false;
+    return std::unexpected(std::move(error));
+}
+
+Try<bool> Channel::poll_for(short events, Deadline deadline)
+{
+    while (true) {
+        pollfd wanted{socket_.get(), events, 0};
+        const auto span = to_timespec(deadline ? left_until(*deadline) : nanoseconds{0});
+        const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
+        if (ready >= 0)
+            return ready > 0;
+        if (errno != EINTR)
+            return lost({ErrorCode::system, Fault::last("ppoll(2)").message()});
+    }
+}
+
+Try<bool> Channel::has_news_by(MonotonicTime moment)
+{
+    return poll_for(POLLIN, moment);
+}
+
+Try<void> Channel::wait_for(short events, Deadline deadline)
+{
+    const auto ready = poll_for(events, deadline);
+    if (!ready)
+        return std::unexpected(ready.error());
+    if (!*ready)
+        return lost({ErrorCode::no_daemon,
+                     "the daemon does not answer; see whether it is stuck, or restart it"});
+    return {};
+}
+
+Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
+{
+    was_sent_ = false;
+    while (!frame.empty()) {
+        const auto sent = evfd::send(socket_, frame, {});
+        if (!sent && sent.error().error == EPIPE)
+            return {}; // It may have said why it lets us go: that is there to be received.
+        if (!sent)
+            return lost(gone(sent.error().message()));
+        if (*sent) {
+            was_sent_ = true;
+            frame.remove_prefix(**sent);
+        } else if (const auto room = wait_for(POLLOUT, deadline); !room) {
+            return room;
+        }
+    }
+    return {};
+}
+
+Try<void> Channel::fill(Deadline deadline)
+{
+    std::array<char, 16 * 1024> buffer;
+    while (true) {
+        const auto received = evfd::receive(socket_, buffer, descriptors_);
+        if (!received)
+            return lost(gone(received.error().message()));
+        if (*received && (*received)->bytes == 0)
+            return lost(gone("it closed the connection"));
+        if (*received) {
+            incoming_.append({buffer.data(), (*received)->bytes});
+            return {};
+        }
+        if (const auto readable = wait_for(POLLIN, deadline); !readable)
+            return readable;
+    }
+}
+
+Try<std::string_view> Channel::next_frame(Deadline deadline)
+{
+    while (true) {
+        const auto frame = incoming_.next();
+        if (!frame)
+            return lost(garbled("it is too long"));
+        if (*frame)
+            return **frame;
+        if (const auto filled = fill(deadline); !filled)
+            return std::unexpected(filled.error());
+    }
+}
+
+Try<Replied> Channel::next_reply(Deadline deadline)
+{
+    const auto frame = next_frame(deadline);
+    if (!frame)
+        return std::unexpected(frame.error());
+    const auto replied = read_reply(document_, *frame);
+    if (!replied)
+        return lost(garbled(replied.error()));
+    if (replied->error)
+        return std::unexpected(error_of(*replied->error, replied->parameters));
+    return *replied;
+}
+
+} // namespace evfd

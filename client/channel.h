@@ -1,0 +1,90 @@
+// One connection to the daemon: typed calls out, typed replies in, in order. Calls may be
+// pipelined. One thread at a time.
+#pragma once
+
+#include "client/evfd/error.h"
+#include "common/clock.h"
+#include "common/codec.h"
+#include "common/envelope.h"
+#include "common/frame.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "common/protocol.h"
+#include "common/unique_fd.h"
+
+#include <deque>
+#include <optional>
+#include <string>
+
+namespace evfd {
+
+// For ever, if there is none.
+using Deadline = std::optional<MonotonicTime>;
+
+class Channel {
+public:
+    explicit Channel(UniqueFd socket) : socket_{std::move(socket)} {}
+
+    // That the daemon is gone is for receive() to tell, for it may have said why. `interrupted`
+    // then; nothing of the call reached it if was_sent() is false.
+    template <Message Request>
+    Try<void> send(Request request, Deadline deadline, Answers answers = Answers::one)
+    {
+        std::string parameters;
+        std::vector<UniqueFd> none;
+        Outgoing out{parameters, none};
+        encode(request, out);
+        std::string frame;
+        append_call(frame, protocol::full_name<Request>(), parameters, answers);
+        return send_frame(frame, deadline);
+    }
+
+    template <class Reply>
+    struct Received {
+        Reply reply;
+        bool continues; // More replies to the same call follow.
+    };
+
+    // The next reply, to a Request that was sent. An error reply is an Error; timed_out: the daemon
+    // may still answer, so the channel is of no use any more.
+    template <Message Request>
+    Try<Received<typename Request::Reply>> receive(Deadline deadline)
+    {
+        using Reply = typename Request::Reply;
+        const auto replied = next_reply(deadline);
+        if (!replied)
+            return std::unexpected(replied.error());
+        Incoming incoming{Unknown::ignore, &descriptors_, 0};
+        auto reply = decode<Reply>(replied->parameters, incoming);
+        if (!reply)
+            return lost(garbled(reply.error().name));
+        return Received<Reply>{*std::move(reply), replied->continues};
+    }
+
+    // Whether anything of the last call went out.
+    bool was_sent() const { return was_sent_; }
+    // False once it lost its way: the daemon is gone, too late, or not to be understood.
+    bool is_usable() const { return is_usable_; }
+    // Whether something came, or the daemon went, before the moment.
+    Try<bool> has_news_by(MonotonicTime moment);
+
+private:
+    Try<void> send_frame(std::string_view frame, Deadline deadline);
+    // A reply that is no error, or the error as it is to be reported.
+    Try<Replied> next_reply(Deadline deadline);
+    Try<std::string_view> next_frame(Deadline deadline);
+    Try<void> fill(Deadline deadline);
+    Try<void> wait_for(short events, Deadline deadline);
+    Try<bool> poll_for(short events, Deadline deadline);
+    std::unexpected<Error> lost(Error error);
+    static Error garbled(std::string_view what);
+
+    UniqueFd socket_;
+    FrameReader incoming_{max_reply_bytes};
+    json::Document document_;
+    std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet, in order.
+    bool was_sent_ = false;
+    bool is_usable_ = true;
+};
+
+} // namespace evfd

@@ -1,0 +1,510 @@
+// evfdctl: named events from the shell. A verb is a class: its options, and what it does.
+#include "client/address.h"
+#include "client/evfd/client.h"
+#include "client/report.h"
+#include "common/clock.h"
+#include "common/rights.h"
+#include "common/words.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evfd {
+
+namespace {
+
+enum Exit {
+    exit_done = 0,
+    exit_no = 1,
+    exit_usage = 2,
+    exit_no_such_name = 3,
+    exit_refused = 4,
+    exit_no_daemon = 5,
+    exit_deleted = 6,
+    exit_name_taken = 7,
+    exit_system = 8,
+    exit_timed_out = 124,
+};
+
+constexpr auto exit_statuses = "Exit status: 0 done; 1 \"no\" (is-set); 2 usage; 3 no such name; "
+                               "4 refused (rights, limit);\n5 no daemon; 6 deleted while waiting; "
+                               "7 the name is taken or is of another kind; 8 the system failed;\n"
+                               "124 timed out.";
+
+Exit exit_for(ErrorCode code)
+{
+    switch (code) {
+    case ErrorCode::invalid: return exit_usage;
+    case ErrorCode::no_such_name: return exit_no_such_name;
+    case ErrorCode::name_taken: return exit_name_taken;
+    case ErrorCode::refused: return exit_refused;
+    case ErrorCode::deleted: return exit_deleted;
+    case ErrorCode::timed_out: return exit_timed_out;
+    case ErrorCode::no_daemon:
+    case ErrorCode::interrupted: return exit_no_daemon;
+    case ErrorCode::system: return exit_system;
+    }
+    std::abort();
+}
+
+Exit complain(const Error& error)
+{
+    fmt::print(stderr, "evfdctl: {}\n", error.message);
+    return exit_for(error.code);
+}
+
+template <class T>
+Exit done_or_complain(const Try<T>& tried)
+{
+    return tried ? exit_done : complain(tried.error());
+}
+
+Error usage(std::string message)
+{
+    return {ErrorCode::invalid, std::move(message)};
+}
+
+// Options that several verbs have.
+
+struct Names {
+    std::vector<std::string> list;
+
+    explicit Names(CLI::App& verb)
+    {
+        verb.add_option("NAME", list, "Name of an object")->required()->type_name("");
+    }
+};
+
+struct OneName {
+    std::string text;
+
+    explicit OneName(CLI::App& verb)
+    {
+        verb.add_option("NAME", text, "Name of an object")->required()->type_name("");
+    }
+};
+
+struct PatternOption {
+    std::string text;
+
+    explicit PatternOption(CLI::App& verb)
+    {
+        verb.add_option("PATTERN", text,
+                        "Only names that this glob matches; * and ? stop at a slash")
+            ->type_name("");
+    }
+};
+
+Try<Rights> parse_rights(const std::string& text)
+{
+    if (const auto rights = Rights::parse(text))
+        return *rights;
+    return std::unexpected(usage(fmt::format(
+        "'{}' are no rights: give r and w for owner, group and others in octal, such as 0640",
+        text)));
+}
+
+// The verbs.
+
+class Verb {
+public:
+    explicit Verb(CLI::App& app) : app_{app}
+    {
+        app.add_flag("--json", is_json_, "Print JSON, a line a message");
+    }
+    Verb(const Verb&) = delete;
+    Verb& operator=(const Verb&) = delete;
+    virtual ~Verb() = default;
+
+    bool is_wanted() const { return app_.parsed(); }
+    virtual Exit run(const Client& client) = 0;
+
+protected:
+    bool is_json() const { return is_json_; }
+    template <Message T>
+    void print_json(T& message) const
+    {
+        fmt::print("{}\n", report::json(message));
+    }
+    // For a call that answers nothing.
+    Exit finish(const Try<void>& done) const
+    {
+        protocol::Nothing nothing;
+        if (done && is_json_)
+            print_json(nothing);
+        return done_or_complain(done);
+    }
+
+private:
+    CLI::App& app_;
+    bool is_json_ = false;
+};
+
+class Create : public Verb {
+public:
+    static constexpr auto name = "create";
+    static constexpr auto help = "Make an event";
+
+    explicit Create(CLI::App& app) : Verb{app}, name_{app}
+    {
+        std::vector<std::string> modes;
+        for (const auto& [mode, text] : words(Mode{}))
+            modes.emplace_back(text);
+        app.add_option("--mode", mode_, "What a wait does to it: manual, auto, semaphore or pulse")
+            ->type_name("MODE")
+            ->check(CLI::IsMember(modes));
+        app.add_option("--initial", initial_, "Tokens to start with; more than 0 is set")
+            ->type_name("N");
+        app.add_option("--rights", rights_,
+                       "Who may wait (r) and set (w), such as 0640; "
+                       "0666 less the umask if not given")
+            ->type_name("MODE");
+        app.add_flag("--connection", is_bound_,
+                     "Delete it when the connection closes, that is when this command ends");
+        app.add_flag("--if-missing", if_missing_, "Be content with one that is there already");
+    }
+
+    Exit run(const Client& client) override
+    {
+        CreateOptions options{.mode = from_word<Mode>(mode_).value_or(Mode::manual),
+                              .initial = initial_,
+                              .rights = {},
+                              .lifetime = is_bound_ ? Lifetime::connection : Lifetime::permanent,
+                              .if_missing = if_missing_};
+        if (!rights_.empty()) {
+            const auto rights = parse_rights(rights_);
+            if (!rights)
+                return complain(rights.error());
+            options.rights = *rights;
+        }
+        const auto created = client.create(name_.text, options);
+        if (created && is_json()) {
+            protocol::CreateEvent::Reply reply{*created};
+            print_json(reply);
+        }
+        return done_or_complain(created);
+    }
+
+private:
+    OneName name_;
+    std::string mode_;
+    std::int64_t initial_ = 0;
+    std::string rights_;
+    bool is_bound_ = false;
+    bool if_missing_ = false;
+};
+
+class Set : public Verb {
+public:
+    static constexpr auto name = "set";
+    static constexpr auto help = "Set events, or add tokens, or pulse";
+
+    explicit Set(CLI::App& app) : Verb{app}, names_{app}
+    {
+        app.add_option("--count", count_, "How many tokens or pulses; 1 if not given")
+            ->type_name("N");
+    }
+    Exit run(const Client& client) override { return finish(client.set(names_.list, count_)); }
+
+private:
+    Names names_;
+    std::int64_t count_ = 1;
+};
+
+class Clear : public Verb {
+public:
+    static constexpr auto name = "clear";
+    static constexpr auto help = "Clear events: no longer set, no token left";
+
+    explicit Clear(CLI::App& app) : Verb{app}, names_{app} {}
+    Exit run(const Client& client) override { return finish(client.clear(names_.list)); }
+
+private:
+    Names names_;
+};
+
+class Delete : public Verb {
+public:
+    static constexpr auto name = "delete";
+    static constexpr auto help = "Delete objects";
+
+    explicit Delete(CLI::App& app) : Verb{app}, names_{app} {}
+    Exit run(const Client& client) override { return finish(client.remove(names_.list)); }
+
+private:
+    Names names_;
+};
+
+class Wait : public Verb {
+public:
+    static constexpr auto name = "wait";
+    static constexpr auto help = "Wait until events are set, also for names that are not there yet";
+
+    explicit Wait(CLI::App& app) : Verb{app}, names_{app}
+    {
+        auto* any = app.add_flag("--any", is_any_, "Until one of them is set; prints its name");
+        app.add_flag("--all", is_all_, "Until all are set; this is so if nothing is given")
+            ->excludes(any);
+        app.add_option("--timeout", timeout_, "At most so long: 250us, 1.5s, 2m, 1m30s, or seconds")
+            ->type_name("DURATION");
+        app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
+    }
+
+    Exit run(const Client& client) override
+    {
+        WaitOptions options{
+            .gather = is_any_ ? Gather::any : Gather::all, .timeout = {}, .existing = is_existing_};
+        if (!timeout_.empty()) {
+            options.timeout = parse_duration(timeout_);
+            if (!options.timeout)
+                return complain(usage(fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, "
+                                                  "1m30s, or plain seconds",
+                                                  timeout_)));
+        }
+        auto fired = client.wait(names_.list, options);
+        if (!fired)
+            return complain(fired.error());
+        if (is_json()) {
+            protocol::Wait::Reply reply{*std::move(fired)};
+            print_json(reply);
+        } else if (is_any_) {
+            fmt::print("{}\n", fired->front().name.text());
+        }
+        return exit_done;
+    }
+
+private:
+    Names names_;
+    bool is_any_ = false;
+    bool is_all_ = false; // What it is anyway.
+    std::string timeout_;
+    bool is_existing_ = false;
+};
+
+class IsSet : public Verb {
+public:
+    static constexpr auto name = "is-set";
+    static constexpr auto help = "Tell by the exit status whether a wait would end at once";
+
+    explicit IsSet(CLI::App& app) : Verb{app}, name_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        auto object = client.show(name_.text);
+        if (!object)
+            return complain(object.error());
+        if (!object->is_set)
+            return complain({ErrorCode::refused,
+                             fmt::format("you may not wait for '{}'; ask its owner for the r right",
+                                         name_.text)});
+        if (is_json())
+            fmt::print("{{\"isSet\":{}}}\n", *object->is_set);
+        return *object->is_set ? exit_done : exit_no;
+    }
+
+private:
+    OneName name_;
+};
+
+class Show : public Verb {
+public:
+    static constexpr auto name = "show";
+    static constexpr auto help = "Show what an object is and what state it is in";
+
+    explicit Show(CLI::App& app) : Verb{app}, name_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        auto object = client.show(name_.text);
+        if (!object)
+            return complain(object.error());
+        if (is_json())
+            print_json(*object);
+        else
+            fmt::print("{}", report::show(*object));
+        return exit_done;
+    }
+
+private:
+    OneName name_;
+};
+
+class List : public Verb {
+public:
+    static constexpr auto name = "list";
+    static constexpr auto help = "List objects";
+
+    explicit List(CLI::App& app) : Verb{app}, pattern_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        report::Table table{::isatty(STDOUT_FILENO) == 1};
+        const auto listed = client.list(pattern_.text, [&](protocol::Object& object) {
+            if (is_json())
+                print_json(object);
+            else
+                fmt::print("{}", table.add(object));
+        });
+        fmt::print("{}", table.end());
+        return done_or_complain(listed);
+    }
+
+private:
+    PatternOption pattern_;
+};
+
+class RightsOf : public Verb {
+public:
+    static constexpr auto name = "rights";
+    static constexpr auto help = "Change who may wait for an object and who may set it";
+
+    explicit RightsOf(CLI::App& app) : Verb{app}, name_{app}
+    {
+        app.add_option("RIGHTS", rights_, "r and w for owner, group, others, such as 0640")
+            ->required()
+            ->type_name("");
+    }
+
+    Exit run(const Client& client) override
+    {
+        const auto rights = parse_rights(rights_);
+        if (!rights)
+            return complain(rights.error());
+        return finish(client.set_rights(name_.text, *rights));
+    }
+
+private:
+    OneName name_;
+    std::string rights_;
+};
+
+class MonitorAll : public Verb {
+public:
+    static constexpr auto name = "monitor";
+    static constexpr auto help = "Print the state of all objects and then every change";
+
+    explicit MonitorAll(CLI::App& app) : Verb{app}, pattern_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        return done_or_complain(client.monitor(pattern_.text, [&](protocol::Monitor::Reply& news) {
+            if (is_json())
+                print_json(news);
+            else
+                fmt::print("{}", report::change(news));
+            return std::fflush(stdout) == 0;
+        }));
+    }
+
+private:
+    PatternOption pattern_;
+};
+
+class Status : public Verb {
+public:
+    static constexpr auto name = "status";
+    static constexpr auto help = "Show how the daemon is";
+
+    explicit Status(CLI::App& app) : Verb{app} {}
+
+    Exit run(const Client& client) override
+    {
+        auto status = client.status();
+        if (!status)
+            return complain(status.error());
+        if (is_json())
+            print_json(*status);
+        else
+            fmt::print("{}", report::status(*status));
+        return exit_done;
+    }
+};
+
+template <class V>
+void add(CLI::App& app, std::vector<std::unique_ptr<Verb>>& verbs)
+{
+    auto* command = app.add_subcommand(V::name, V::help);
+    command->fallthrough();
+    verbs.push_back(std::make_unique<V>(*command));
+}
+
+Try<Address> address_of(const std::string& socket, bool is_system, bool is_user)
+{
+    if (!socket.empty())
+        return Address::at(socket);
+    if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
+        return Address::at(path);
+    if (is_system)
+        return Address::system();
+    return is_user ? Address::user() : Address::usual();
+}
+
+int run(int argc, char** argv)
+{
+    CLI::App app{"Named events: made, set and waited for by name."};
+    app.footer(exit_statuses);
+    app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
+    app.require_subcommand(1);
+    std::string socket;
+    bool is_system = false;
+    bool is_user = false;
+    app.add_option("--socket", socket, "The daemon that listens there; else $EVFDD_SOCKET counts")
+        ->type_name("PATH");
+    auto* system = app.add_flag("--system", is_system, "The machine's daemon");
+    app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
+        ->excludes(system);
+
+    std::vector<std::unique_ptr<Verb>> verbs;
+    add<Create>(app, verbs);
+    add<Set>(app, verbs);
+    add<Clear>(app, verbs);
+    add<Delete>(app, verbs);
+    add<Wait>(app, verbs);
+    add<IsSet>(app, verbs);
+    add<Show>(app, verbs);
+    add<List>(app, verbs);
+    add<RightsOf>(app, verbs);
+    add<MonitorAll>(app, verbs);
+    add<Status>(app, verbs);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        return app.exit(help);
+    } catch (const CLI::CallForVersion& version) {
+        return app.exit(version);
+    } catch (const CLI::RequiredError&) {
+        if (app.get_subcommands().empty())
+            return complain(usage("there is no such verb, or none was given; see evfdctl --help"));
+        return complain(usage("something is missing; see evfdctl VERB --help"));
+    } catch (const CLI::ParseError& error) {
+        return complain(usage(fmt::format("{}; see evfdctl --help", error.what())));
+    }
+
+    const auto address = address_of(socket, is_system, is_user);
+    if (!address)
+        return complain(address.error());
+    const Client client{*address};
+    for (const auto& verb : verbs)
+        if (verb->is_wanted())
+            return verb->run(client);
+    return exit_usage;
+}
+
+} // namespace
+
+} // namespace evfd
+
+int main(int argc, char** argv)
+{
+    return evfd::run(argc, argv);
+}

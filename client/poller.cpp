@@ -1,0 +1,185 @@
+#include "client/poller.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <mutex>
+
+namespace evfd {
+
+namespace {
+
+// AIO contexts that nobody uses at the moment: making one is cheap, but giving one up takes the
+// kernel tens of milliseconds. They do not survive fork(2).
+class Contexts {
+public:
+    static constexpr std::size_t operations = 32; // For that many descriptors.
+
+    std::optional<Aio> take()
+    {
+        const std::lock_guard lock{mutex_};
+        forget_if_forked();
+        if (!free_.empty()) {
+            auto aio = std::move(free_.back());
+            free_.pop_back();
+            return aio;
+        }
+        auto made = Aio::create(operations);
+        return made ? std::optional{*std::move(made)} : std::nullopt;
+    }
+
+    void put(Aio aio)
+    {
+        const std::lock_guard lock{mutex_};
+        forget_if_forked();
+        free_.push_back(std::move(aio));
+    }
+
+private:
+    void forget_if_forked()
+    {
+        if (pid_ == ::getpid())
+            return;
+        pid_ = ::getpid();
+        free_.clear(); // The parent's: here io_destroy(2) finds nothing at their addresses.
+    }
+
+    std::mutex mutex_;
+    pid_t pid_ = ::getpid();
+    std::vector<Aio> free_;
+};
+
+// Never destroyed: the kernel takes the contexts back when the process ends.
+Contexts& contexts()
+{
+    static auto& all = *new Contexts;
+    return all;
+}
+
+std::optional<nanoseconds> left(Deadline deadline)
+{
+    return deadline ? std::optional{left_until(*deadline)} : std::nullopt;
+}
+
+Error failure(const Fault& fault)
+{
+    return {ErrorCode::system, fault.message()};
+}
+
+} // namespace
+
+Poller::Poller(std::size_t count) : slots_(count)
+{
+    if (count <= Contexts::operations)
+        aio_ = contexts().take();
+    else if (auto own = Aio::create(static_cast<unsigned>(count)))
+        aio_ = *std::move(own);
+}
+
+bool Poller::can_latch()
+{
+    Poller one{1};
+    return one.aio_.has_value();
+}
+
+Poller::~Poller()
+{
+    if (!aio_)
+        return;
+    for (auto& slot : slots_)
+        if (slot.is_armed)
+            aio_->cancel(slot.operation);
+    std::array<io_event, Contexts::operations> completions;
+    while (in_flight_ > 0) { // Each that was begun completes, now that all are cancelled.
+        const auto reaped = aio_->reap(completions, 1, std::nullopt);
+        if (reaped)
+            in_flight_ -= *reaped;
+        else if (reaped.error().error != EINTR)
+            return;
+    }
+    if (slots_.size() <= Contexts::operations)
+        contexts().put(*std::move(aio_));
+}
+
+bool Poller::begin(Slot& slot, std::size_t index)
+{
+    slot.operation = {};
+    slot.operation.aio_lio_opcode = IOCB_CMD_POLL;
+    slot.operation.aio_fildes = static_cast<std::uint32_t>(slot.fd);
+    slot.operation.aio_buf = POLLIN;
+    slot.operation.aio_data = index;
+    std::array<iocb*, 1> one{&slot.operation};
+    const auto begun = aio_->submit(one);
+    return begun && *begun == 1;
+}
+
+Try<void> Poller::arm(std::size_t index, int fd)
+{
+    auto& slot = slots_[index];
+    slot.fd = fd;
+    slot.is_armed = true;
+    if (aio_ && begin(slot, index)) {
+        ++in_flight_;
+    } else if (aio_ && in_flight_ > 0) {
+        slot.is_armed = false;
+        return std::unexpected(failure(Fault::last("io_submit(2)")));
+    } else {
+        aio_.reset(); // A kernel before 4.18, which has no IOCB_CMD_POLL.
+    }
+    return {};
+}
+
+Try<std::vector<std::size_t>> Poller::next(Deadline deadline)
+{
+    return aio_ ? next_by_aio(deadline) : next_by_poll(deadline);
+}
+
+Try<std::vector<std::size_t>> Poller::next_by_aio(Deadline deadline)
+{
+    std::array<io_event, Contexts::operations> completions;
+    while (true) {
+        const auto patience = left(deadline);
+        const auto reaped = aio_->reap(completions, 1, patience);
+        if (!reaped && reaped.error().error != EINTR)
+            return std::unexpected(failure(reaped.error()));
+        if (reaped && *reaped == 0 && patience == nanoseconds{0})
+            return std::vector<std::size_t>{};
+        std::vector<std::size_t> rung;
+        for (std::size_t i = 0; reaped && i < *reaped; ++i) {
+            --in_flight_;
+            slots_[completions[i].data].is_armed = false;
+            rung.push_back(completions[i].data);
+        }
+        if (!rung.empty())
+            return rung;
+    }
+}
+
+Try<std::vector<std::size_t>> Poller::next_by_poll(Deadline deadline)
+{
+    std::vector<pollfd> wanted;
+    for (const auto& slot : slots_)
+        wanted.push_back({slot.is_armed ? slot.fd : -1, POLLIN, 0});
+    while (true) {
+        const auto patience = left(deadline);
+        const auto span = to_timespec(patience.value_or(nanoseconds{0}));
+        const int ready =
+            ::ppoll(wanted.data(), wanted.size(), patience ? &span : nullptr, nullptr);
+        if (ready < 0 && errno != EINTR)
+            return std::unexpected(failure(Fault::last("ppoll(2)")));
+        if (ready == 0 && patience == nanoseconds{0})
+            return std::vector<std::size_t>{};
+        std::vector<std::size_t> rung;
+        for (std::size_t i = 0; ready > 0 && i < wanted.size(); ++i)
+            if (wanted[i].revents != 0) {
+                slots_[i].is_armed = false;
+                rung.push_back(i);
+            }
+        if (!rung.empty())
+            return rung;
+    }
+}
+
+} // namespace evfd

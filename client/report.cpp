@@ -1,0 +1,128 @@
+#include "client/report.h"
+
+#include "common/clock.h"
+
+#include <fmt/format.h>
+#include <pwd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+
+namespace evfd::report {
+
+namespace {
+
+std::string user(protocol::Uid uid)
+{
+    std::array<char, 4096> buffer;
+    passwd entry{};
+    passwd* found = nullptr;
+    ::getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
+    return found ? std::string{found->pw_name} : fmt::to_string(uid);
+}
+
+std::string plural(std::int64_t count, std::string_view what)
+{
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+} // namespace
+
+std::string state(const protocol::Object& object)
+{
+    if (!object.is_set)
+        return "-";
+    switch (object.mode) {
+    case Mode::manual:
+    case Mode::automatic: return *object.is_set ? "set" : "clear";
+    case Mode::semaphore:
+        if (object.large_count)
+            return *object.large_count + " tokens";
+        return object.count ? plural(*object.count, "token") : *object.is_set ? "set" : "clear";
+    case Mode::pulse: return plural(object.subscriptions.value_or(0), "subscriber");
+    }
+    std::abort();
+}
+
+std::string show(const protocol::Object& object)
+{
+    auto text =
+        fmt::format("{}\n"
+                    "  kind      {} {}\n"
+                    "  state     {}\n",
+                    object.name.text(), word(object.mode), word(object.kind), state(object));
+    if (object.pulses)
+        text += fmt::format("  pulses    {}\n", *object.pulses);
+    text +=
+        fmt::format("  waits     {}\n"
+                    "  rights    {} of {}, gid {}\n"
+                    "  lifetime  {}\n"
+                    "  created   {} by pid {}\n",
+                    object.waits, object.rights.text(), user(object.owner_uid), object.group_gid,
+                    word(object.lifetime), to_rfc3339(object.created_at), object.creator_pid);
+    return text;
+}
+
+std::string status(const protocol::Status::Reply& status)
+{
+    return fmt::format("evfdd {} (pid {}), since {}\n"
+                       "  objects        {}\n"
+                       "  connections    {}\n"
+                       "  waits          {}\n"
+                       "  monitors       {}\n"
+                       "  subscriptions  {}\n"
+                       "  descriptors    {} of {}\n",
+                       status.version, status.pid, to_rfc3339(status.started_at), status.objects,
+                       status.connections, status.waits, status.monitors, status.subscriptions,
+                       status.descriptors, status.descriptor_limit);
+}
+
+std::string change(const protocol::Monitor::Reply& news)
+{
+    if (!news.name)
+        return fmt::format("{}\n", word(news.change));
+    if (!news.object)
+        return fmt::format("{}\t{}\n", word(news.change), news.name->text());
+    return fmt::format("{}\t{}\t{}\t{}\n", word(news.change), news.name->text(),
+                       word(news.object->mode), state(*news.object));
+}
+
+Table::Row Table::row(const protocol::Object& object)
+{
+    return {object.name.text(), std::string{word(object.kind)}, std::string{word(object.mode)},
+            state(object),      object.rights.text(),           user(object.owner_uid)};
+}
+
+std::string Table::add(const protocol::Object& object)
+{
+    auto cells = row(object);
+    if (!is_for_terminal_)
+        return fmt::format("{}\n", fmt::join(cells, "\t"));
+    rows_.push_back(std::move(cells));
+    return {};
+}
+
+std::string Table::end() const
+{
+    if (rows_.empty())
+        return {};
+    const Row heading{"NAME", "KIND", "MODE", "STATE", "RIGHTS", "OWNER"};
+    std::vector<std::size_t> widths;
+    for (std::size_t column = 0; column < heading.size(); ++column) {
+        widths.push_back(heading[column].size());
+        for (const auto& cells : rows_)
+            widths[column] = std::max(widths[column], cells[column].size());
+    }
+    std::string text;
+    const auto append = [&](const Row& cells) {
+        for (std::size_t column = 0; column + 1 < cells.size(); ++column)
+            text += fmt::format("{:<{}}  ", cells[column], widths[column]);
+        text += cells.back() + '\n';
+    };
+    append(heading);
+    std::ranges::for_each(rows_, append);
+    return text;
+}
+
+} // namespace evfd::report

@@ -1,0 +1,47 @@
+// What evfdctl prints: for people on a terminal, plain in a pipe, JSON by request.
+#pragma once
+
+#include "common/codec.h"
+#include "common/protocol.h"
+
+#include <string>
+#include <vector>
+
+namespace evfd::report {
+
+// Any message as one line of JSON.
+template <Message T>
+std::string json(T& message)
+{
+    std::string text;
+    std::vector<UniqueFd> none;
+    Outgoing out{text, none};
+    encode(message, out);
+    return text;
+}
+
+// "set", "clear", "3 tokens", "2 subscribers"; "-" for those who may not know.
+std::string state(const protocol::Object& object);
+std::string show(const protocol::Object& object);
+std::string status(const protocol::Status::Reply& status);
+std::string change(const protocol::Monitor::Reply& news);
+
+// A line an object, tab-separated: name, kind, mode, state, rights, owner. For a terminal, in
+// columns under a heading.
+class Table {
+public:
+    explicit Table(bool is_for_terminal) : is_for_terminal_{is_for_terminal} {}
+    // What can be printed already.
+    std::string add(const protocol::Object& object);
+    // What is left.
+    std::string end() const;
+
+private:
+    using Row = std::vector<std::string>;
+    static Row row(const protocol::Object& object);
+
+    bool is_for_terminal_;
+    std::vector<Row> rows_;
+};
+
+} // namespace evfd::report

@@ -1,0 +1,243 @@
+// Who is served when, and what happens to those who do not read.
+#include "daemon/connection.h"
+
+#include "tests/daemon_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
+const std::string describe =
+    R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.evfdd"}})";
+
+std::size_t replies_there(Client& client)
+{
+    std::size_t count = 0;
+    while (!client.reply().empty())
+        ++count;
+    return count;
+}
+
+TEST_CASE("after so many calls in one turn it is the others' turn")
+{
+    constexpr std::size_t budget = max_calls_per_turn;
+    Daemon daemon;
+    auto busy = daemon.connect();
+    auto other = daemon.connect();
+    std::string calls;
+    for (std::size_t i = 0; i < 2 * budget; ++i)
+        calls += framed(get_info);
+    busy.send(calls);
+    other.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+    CHECK(replies_there(other) == 1);
+    const auto first = replies_there(busy);
+    CHECK(first >= budget);
+    CHECK(first < 2 * budget + 1);
+    settle(daemon.loop);
+    CHECK(first + replies_there(busy) == 2 * budget);
+}
+
+TEST_CASE("calls behind a wait are held back until it is over, and answered in order")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto","rights":"0666"})");
+    client.call("Wait", R"({"names":["e"]})");
+    client.call("CreateEvent", R"({"name":"held"})");
+    settle(daemon.loop);
+    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+    client.send(framed(get_info));
+    settle(daemon.loop);
+    CHECK(client.reply().empty());
+    CHECK(daemon.loop.run_once(0ns) == 0); // What lies unread wakes nobody.
+
+    daemon.ask(other, "Set", R"({"names":["e"]})");
+
+    CHECK(client.reply().contains("fired"));
+    CHECK(client.reply() == R"({"parameters":{"created":true}})");
+    CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a client that goes during its wait takes nothing, and its calls behind it are not done")
+{
+    Daemon daemon;
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto"})");
+    {
+        auto client = daemon.connect();
+        client.call("Wait", R"({"names":["e"]})");
+        client.call("CreateEvent", R"({"name":"held"})");
+        settle(daemon.loop);
+        CHECK(daemon.ask(other, "Status").contains("\"waits\":1"));
+    }
+    settle(daemon.loop);
+    CHECK(daemon.ask(other, "Status").contains("\"waits\":0"));
+    daemon.ask(other, "Set", R"({"names":["e"]})");
+    CHECK(daemon.ask(other, "Show", R"({"name":"e"})").contains("\"isSet\":true"));
+    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+}
+
+TEST_CASE("a wait does not take what its own connection's end sets off")
+{
+    Daemon daemon;
+    auto other = daemon.connect();
+    {
+        auto client = daemon.connect();
+        daemon.ask(client, "CreateEvent", R"({"name":"own","lifetime":"connection"})");
+        client.call("Wait", R"({"names":["own"]})");
+        settle(daemon.loop);
+    }
+    settle(daemon.loop);
+    CHECK(daemon.connections() == 1);
+    CHECK(daemon.ask(other, "Show", R"({"name":"own"})").contains("NoSuchName"));
+}
+
+TEST_CASE("from a client that does not read no more calls are taken, and then it gets every answer")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    constexpr std::size_t calls = 200;
+    for (std::size_t i = 0; i < calls; ++i)
+        lazy.send(framed(describe));
+    lazy.call("CreateEvent", R"({"name":"last"})");
+    settle(daemon.loop, 300);
+
+    CHECK(daemon.loop.run_once(0ns) == 0); // It sleeps,
+    CHECK_FALSE(daemon.service.registry().find("last"_name));
+    CHECK(daemon.ask(other, "Status").contains("version")); // and serves who reads.
+
+    std::size_t got = 0;
+    for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
+        got += replies_there(lazy);
+        settle(daemon.loop, 3);
+    }
+    CHECK(got == calls + 1);
+    CHECK(daemon.service.registry().find("last"_name));
+}
+
+TEST_CASE("a client that goes without having read is let go")
+{
+    Daemon daemon;
+    {
+        auto lazy = daemon.connect();
+        for (int i = 0; i < 200; ++i)
+            lazy.send(framed(describe));
+        settle(daemon.loop, 100);
+    }
+    settle(daemon.loop);
+    CHECK(daemon.connections() == 0);
+}
+
+TEST_CASE("each pipelined reply brings its own descriptors, one such reply at a time")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    for (const auto* name : {"a", "b", "c"})
+        daemon.ask(client, "CreateEvent", R"({"name":")"s + name + R"(","initial":)" +
+                                              std::to_string(*name - 'a' + 1) + "}");
+    client.send(framed(get_info));
+    client.call("Open", R"({"names":["a"]})");
+    client.send(framed(get_info));
+    client.call("Open", R"({"names":["b","c"]})");
+    client.send(framed(get_info));
+    settle(daemon.loop);
+
+    // The second Open waits for the first one's descriptor to be read.
+    CHECK(client.reply().contains("product"));
+    const auto first = client.reply();
+    CHECK(first.contains(R"("fileDescriptor":0)"));
+    CHECK(client.reply().contains("product"));
+    CHECK(client.reply().empty());
+    CHECK(client.descriptors.size() == 1);
+
+    settle(daemon.loop);
+    CHECK(client.reply().contains(R"("fileDescriptor":1)"));
+    CHECK(client.reply().contains("product"));
+    REQUIRE(client.descriptors.size() == 3);
+    for (std::uint64_t i = 0; i < 3; ++i)
+        CHECK(count(client.descriptors[i]) == i + 1);
+}
+
+TEST_CASE("a client that leaves descriptors unread keeps the daemon neither busy nor from others")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(lazy, "CreateEvent", R"({"name":"e"})");
+    for (int i = 0; i < 3; ++i)
+        lazy.call("Open", R"({"names":["e"]})");
+    settle(daemon.loop);
+    CHECK(daemon.loop.run_once(0ns) == 0);
+    daemon.ask(other, "Open", R"({"names":["e"]})");
+    CHECK(other.descriptors.size() == 1);
+}
+
+TEST_CASE("a list comes in parts, in the order of the names, and ends")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    for (int i = 100; i < 300; ++i) {
+        client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
+        settle(daemon.loop, 1);
+        client.reply();
+    }
+    client.call("List", R"({"pattern":"n/*"})", true);
+    client.send(framed(get_info));
+    settle(daemon.loop);
+
+    std::string all;
+    bool goes_on = true;
+    for (int i = 0; goes_on && i < 1'000; ++i) {
+        const auto reply = client.reply();
+        all += reply;
+        goes_on = reply.ends_with(R"("continues":true})");
+        settle(daemon.loop, 1);
+    }
+    std::size_t at = 0;
+    for (int i = 100; i < 300; ++i) {
+        at = all.find("\"n/" + std::to_string(i) + "\"", at);
+        REQUIRE(at != std::string::npos);
+    }
+    CHECK(client.reply().contains("product")); // Behind the whole list.
+}
+
+TEST_CASE("a monitor that does not read hears merged news when it does, and holds nobody up")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    lazy.call("Monitor", "{}", true);
+    settle(daemon.loop);
+    CHECK(lazy.reply().contains(R"("sequence":1,"change":"present","name":"e")"));
+    CHECK(lazy.reply().contains(R"("sequence":2,"change":"ready")"));
+
+    constexpr int sets = 5'000;
+    for (int i = 0; i < sets; ++i) {
+        REQUIRE_FALSE(daemon.ask(other, "Set", R"({"names":["e"]})").contains("error"));
+    }
+    CHECK(daemon.loop.run_once(0ns) == 0);
+
+    int heard = 0;
+    int last = 2;
+    for (int i = 0; i < sets; ++i) {
+        const auto reply = lazy.reply();
+        if (reply.empty()) {
+            settle(daemon.loop, 3);
+            continue;
+        }
+        ++heard;
+        CHECK(reply.contains("\"sequence\":" + std::to_string(++last) + ","));
+    }
+    CHECK(heard > 0);
+    CHECK(heard < sets);
+    daemon.ask(other, "Delete", R"({"names":["e"]})");
+    CHECK(lazy.reply().contains(R"("change":"deleted","name":"e")"));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,252 @@
+// What the tests of the daemon share: people, a registry that is listened to, and a daemon whose
+// loop is turned by hand, with clients at socketpairs.
+#pragma once
+
+#include "common/envelope.h"
+#include "common/eventfd.h"
+#include "daemon/connection.h"
+#include "daemon/service.h"
+#include "tests/catch.h"
+#include "tests/wire.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <stdlib.h>
+
+#include <array>
+#include <deque>
+#include <filesystem>
+#include <initializer_list>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace evfd::daemon {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+inline constexpr uid_t alice = 2001;
+inline constexpr uid_t bob = 2002;
+inline constexpr std::int64_t plenty = 10'000; // Of descriptors.
+
+inline Peer person(uid_t uid)
+{
+    return {uid, uid, 4711, {}};
+}
+
+inline Adder make_adder()
+{
+    auto adder = Adder::create();
+    REQUIRE(adder);
+    return *std::move(adder);
+}
+
+inline Names names(std::initializer_list<std::string_view> list)
+{
+    Names names;
+    for (const auto text : list)
+        names.list.push_back(*Name::parse(text));
+    return names;
+}
+
+// As many turns as anything here needs until nothing is left to do.
+inline void settle(EventLoop& loop, int turns = 30)
+{
+    for (int i = 0; i < turns; ++i)
+        REQUIRE(loop.run_once(0ns));
+}
+
+inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
+{
+    pollfd asked{fd.get(), events, 0};
+    return ::poll(&asked, 1, 0) == 1 && (asked.revents & events) != 0;
+}
+
+// A directory that goes with all that is in it.
+struct Directory {
+    Directory()
+    {
+        auto text = (std::filesystem::temp_directory_path() / "evfdd-test-XXXXXX").string();
+        REQUIRE(::mkdtemp(text.data()));
+        path = text;
+    }
+    ~Directory() { std::filesystem::remove_all(path); }
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+
+    std::string operator/(std::string_view file) const { return (path / file).string(); }
+    std::filesystem::path path;
+};
+
+// A call as it goes over the wire.
+inline std::string framed(std::string_view text)
+{
+    return std::string{text} + '\0';
+}
+
+inline std::string error_name(const Refusal& refusal)
+{
+    return std::visit([](const auto& reason) { return std::string{reason.error}; }, refusal);
+}
+
+// "ok", or the name of the error.
+template <class T>
+std::string verdict(const Outcome<T>& outcome)
+{
+    return outcome ? "ok" : error_name(outcome.error());
+}
+
+// A registry whose news reach waits and monitors.
+struct Hall final : Audience {
+    void created(const Name& name, Object& object) override
+    {
+        waits.created(name, object);
+        monitors.created(name, object);
+    }
+    void rang(const Name& name, Object& object) override
+    {
+        waits.rang(name, object);
+        monitors.changed(name, object);
+    }
+    void pulsed(const Name& name, Object& object, std::int64_t times) override
+    {
+        waits.pulsed(name, times);
+        monitors.changed(name, object);
+    }
+    void altered(const Name& name, Object& object) override { monitors.altered(name, object); }
+    void deleted(const Name& name) override
+    {
+        waits.deleted(name);
+        monitors.deleted(name);
+    }
+    bool cares_for(const Name& name) const override
+    {
+        const auto* object = registry.find(name);
+        return waits.waiting_for(name) > 0 || (object && monitors.care_for(name, *object));
+    }
+
+    void create(std::string_view name, Mode mode = Mode::manual, std::int64_t initial = 0,
+                Rights rights = "0666"_rights)
+    {
+        REQUIRE(registry.create(owner, {.name = *Name::parse(name),
+                                        .mode = mode,
+                                        .initial = protocol::InitialCount{initial},
+                                        .rights = rights}));
+    }
+    Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
+    // What a client that opened it has.
+    UniqueFd open(std::string_view name) { return *event(name).share(); }
+
+    EventLoop loop;
+    Quota quota{default_limits};
+    Registry registry{loop, quota, *this, make_adder(), plenty};
+    Waits waits{loop, registry};
+    Monitors monitors{registry};
+    Session owner{1, person(alice), {}, {}};
+};
+
+// The far end of a connection.
+class Client {
+public:
+    explicit Client(UniqueFd its_socket) : socket{std::move(its_socket)} {}
+
+    void send(std::string_view bytes)
+    {
+        const auto sent = evfd::send(socket, bytes, {});
+        REQUIRE((sent && *sent == bytes.size()));
+    }
+    void call(std::string_view method, std::string_view parameters = "{}", bool more = false)
+    {
+        std::string bytes;
+        append_call(bytes, "io.evfdd." + std::string{method}, parameters, more ? Answers::many : Answers::one);
+        send(bytes);
+    }
+    // The next reply that is there by now, as text; empty if there is none.
+    std::string reply()
+    {
+        while (true) {
+            if (const auto end = unread_.find('\0'); end != std::string::npos) {
+                auto text = unread_.substr(0, end);
+                unread_.erase(0, end + 1);
+                return text;
+            }
+            if (receive_some(1 << 16) == 0)
+                return {};
+        }
+    }
+    // One recvmsg(2); how many bytes came.
+    std::size_t receive_some(std::size_t at_most)
+    {
+        std::string bytes(at_most, '\0');
+        const auto got = receive(socket, bytes, descriptors);
+        if (!got || !*got)
+            return 0;
+        unread_.append(bytes, 0, (*got)->bytes);
+        return (*got)->bytes;
+    }
+    bool is_let_go() const { return is_ready(socket, POLLHUP); }
+
+    UniqueFd socket;
+    std::deque<UniqueFd> descriptors; // That came so far.
+
+private:
+    std::string unread_;
+};
+
+// A whole service with connections, but no listening socket.
+class Daemon {
+public:
+    explicit Daemon(Limits limits = default_limits, std::int64_t budget = plenty)
+        : service{loop, limits, make_adder(), budget}
+    {
+    }
+
+    Client connect(uid_t uid = alice)
+    {
+        std::array<int, 2> ends{};
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+        Client client{UniqueFd{ends[1]}};
+        auto charge = service.admit(person(uid));
+        REQUIRE(charge);
+        const auto id = ++last_id_;
+        auto connection = std::make_unique<Connection>(
+            loop, service, scratch_, UniqueFd{ends[0]}, Session{id, person(uid), {}, {}},
+            *std::move(charge), [this, id] { loop.defer([this, id] { turn(id); }); });
+        REQUIRE(connection->attach([this, id](std::uint32_t events) {
+            if (connections_.at(id)->on_events(events) == Next::close)
+                connections_.erase(id);
+        }));
+        connections_.emplace(id, std::move(connection));
+        return client;
+    }
+    // Calls and gives the reply.
+    std::string ask(Client& client, std::string_view method, std::string_view parameters = "{}",
+                    bool more = false)
+    {
+        client.call(method, parameters, more);
+        settle(loop);
+        return client.reply();
+    }
+    std::size_t connections() const { return connections_.size(); }
+
+    EventLoop loop;
+    Service service;
+
+private:
+    void turn(std::uint64_t id)
+    {
+        const auto found = connections_.find(id);
+        if (found != connections_.end() && found->second->turn() == Next::close)
+            connections_.erase(found);
+    }
+
+    json::Document scratch_;
+    std::uint64_t last_id_ = 0;
+    std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,188 @@
+// The daemon is not on the path, and does nothing when there is nothing to do: as /proc and, where
+// it is installed, strace(1) see it.
+#include "tests/e2e_fixture.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int pairs = 100'000;
+
+void set_and_wait(const Event& event, int times)
+{
+    for (int i = 0; i < times; ++i) {
+        must(event.set());
+        require(must(event.wait(patience)) == 1, "not set");
+        if (event.mode() == Mode::manual)
+            must(event.clear());
+    }
+}
+
+// What strace tells of the daemon while `work` is done: its lines that are system calls.
+std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work)
+{
+    const auto trace = daemon.directory() / "trace";
+    auto strace = start({.words = {"/usr/bin/strace", "-f", "-o", trace, "-p",
+                                   std::to_string(daemon.pid())},
+                         .environment = {"LD_PRELOAD="}});
+    const auto is_attached = [&] {
+        return read_file("/proc/" + std::to_string(daemon.pid()) + "/status")
+            .contains("TracerPid:\t" + std::to_string(strace.pid()) + "\n");
+    };
+    require(eventually([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),
+            "strace does not start");
+    if (!is_attached()) {
+        WARN("strace may not trace the daemon here");
+        return {};
+    }
+    work();
+    strace.signal(SIGINT);
+    strace.wait();
+    std::vector<std::string> calls;
+    std::istringstream lines{read_file(trace)};
+    for (std::string line; std::getline(lines, line);)
+        // Being attached to interrupts the call that it sleeps in, which then begins anew.
+        if (!line.contains("epoll_pwait2(") && !line.contains("restart_syscall(") &&
+            !line.contains("--- SIG") && !line.contains("epoll_pwait2 resumed"))
+            calls.push_back(line);
+    return calls;
+}
+
+bool has_strace()
+{
+    if (::access("/usr/bin/strace", X_OK) == 0)
+        return true;
+    WARN("strace is not installed, so /proc alone tells");
+    return false;
+}
+
+TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time and no system call")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    REQUIRE(client.create("e", {.mode = mode}));
+    const auto event = must(client.open("e"));
+    REQUIRE(daemon.is_idle());
+    const auto before = daemon.usage();
+
+    set_and_wait(event, pairs);
+
+    CHECK(daemon.usage() == before);
+    const auto after_one_call = [&] {
+        must(client.status());
+        REQUIRE(daemon.is_idle());
+        return daemon.usage();
+    };
+    CHECK_FALSE(after_one_call() == before); // What we look at does tell.
+}
+
+TEST_CASE("strace sees no system call of the daemon during set and wait pairs, and one of a call")
+{
+    if (!has_strace())
+        return;
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::automatic}));
+    const auto event = must(client.open("e"));
+    REQUIRE(daemon.is_idle());
+    CHECK(traced(daemon, [&] { set_and_wait(event, 10'000); }) == std::vector<std::string>{});
+    REQUIRE(daemon.is_idle());
+    CHECK_FALSE(traced(daemon, [&] {
+                    must(client.status());
+                    REQUIRE(daemon.is_idle());
+                }).empty());
+}
+
+TEST_CASE("two processes that signal each other directly do not wake the daemon")
+{
+    constexpr int turns = 10'000;
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("ping", {.mode = Mode::automatic}));
+    REQUIRE(client.create("pong", {.mode = Mode::automatic}));
+    Worker other{[&](const Line& line) {
+        const auto its_client = daemon.client();
+        const auto ping = must(its_client.open("ping"));
+        const auto pong = must(its_client.open("pong"));
+        line.say(0);
+        for (int i = 0; i < turns; ++i) {
+            require(must(ping.wait(patience)) == 1, "no ping");
+            must(pong.set());
+        }
+        line.hear();
+    }};
+    other.hear();
+    const auto ping = must(client.open("ping"));
+    const auto pong = must(client.open("pong"));
+    REQUIRE(daemon.is_idle());
+    const auto before = daemon.usage();
+
+    for (int i = 0; i < turns; ++i) {
+        must(ping.set());
+        REQUIRE(must(pong.wait(patience)) == 1);
+    }
+
+    CHECK(daemon.usage() == before);
+    other.say(0);
+    CHECK(other.wait() == 0);
+}
+
+TEST_CASE("an idle daemon with objects, clients and waits makes no system call")
+{
+    constexpr auto a_while = 500ms;
+    const Daemon daemon{{"--idle-exit", "1h"}};
+    const auto client = daemon.client();
+    for (int i = 0; i < 100; ++i)
+        REQUIRE(client.create("e/" + std::to_string(i), {.mode = static_cast<Mode>(i % 4)}));
+    const auto pulse = must(client.open("e/3"));
+    std::vector<Wire> waiting;
+    for (int i = 0; i < 10; ++i) {
+        waiting.emplace_back(daemon.path())
+            .call("Wait", {{"names", {"e/0", "not/there"}}, {"timeoutNSec", 3'600'000'000'000}});
+        REQUIRE(daemon.has_waits("e/0", i + 1));
+    }
+    Wire monitor{daemon.path()};
+    monitor.call("Monitor", Json::object(), "more");
+    while (monitor.reply()["parameters"]["change"] != "ready") {
+    }
+    REQUIRE(daemon.is_idle());
+    const auto before = daemon.usage();
+
+    CHECK_FALSE(await_readable(waiting.front().socket().get(), a_while));
+
+    CHECK(daemon.usage() == before);
+    if (has_strace())
+        CHECK(traced(daemon, [&] { await_readable(monitor.socket().get(), a_while); }) ==
+              std::vector<std::string>{});
+}
+
+TEST_CASE("who no longer waits leaves the daemon with nothing to watch")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::automatic}));
+    const auto event = must(client.open("e"));
+    {
+        Wire monitor{daemon.path()};
+        monitor.call("Monitor", Json::object(), "more");
+        Wire waiting{daemon.path()};
+        waiting.call("Wait", {{"names", {"e"}}});
+        REQUIRE(daemon.has_waits("e", 1));
+    }
+    REQUIRE(eventually([&] { return must(client.status()).connections == 1; }));
+    REQUIRE(daemon.is_idle());
+    const auto before = daemon.usage();
+
+    set_and_wait(event, 1'000);
+
+    CHECK(daemon.usage() == before);
+}
+
+} // namespace
+} // namespace evfd::e2e

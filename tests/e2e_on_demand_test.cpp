@@ -1,0 +1,185 @@
+// The user's own daemon, which evfdctl and the library start when it is not there.
+#include "tests/e2e_fixture.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace evfd::e2e {
+namespace {
+
+// What is started on demand is nobody's child: known by the pid it tells, and ended in the end.
+class Home {
+public:
+    ~Home()
+    {
+        const auto status = ctl({"status", "--json"});
+        if (status.status != 0)
+            return;
+        const auto pid = Json::parse(status.out)["pid"].get<pid_t>();
+        const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+        ::kill(pid, SIGTERM);
+        await_readable(its.get());
+    }
+    Command control(std::vector<std::string> words) const
+    {
+        words.insert(words.begin(), EVFDD_CTL);
+        return {.words = std::move(words),
+                .environment = {"XDG_RUNTIME_DIR=" + (directory / "run"), "EVFDD_SOCKET="}};
+    }
+    Ran ctl(std::vector<std::string> words) const
+    {
+        words.insert(words.begin(), "--user");
+        return run(control(std::move(words)));
+    }
+
+    TemporaryDirectory directory;
+    bool is_made = ::mkdir((directory / "run").c_str(), 0700) == 0;
+};
+
+TEST_CASE("evfdctl starts the user's own daemon, which stays")
+{
+    const Home home;
+    REQUIRE(home.ctl({"create", "e"}).status == 0);
+    CHECK(home.ctl({"set", "e"}).status == 0);
+    CHECK(home.ctl({"is-set", "e"}).status == 0);
+
+    struct stat there{};
+    REQUIRE(::stat((home.directory / "run/evfdd").c_str(), &there) == 0);
+    CHECK((there.st_mode & 07777) == 0700);
+    CHECK(there.st_uid == ::geteuid());
+    const auto socket = home.directory / "run/evfdd/io.evfdd";
+    CHECK(run({.words = {EVFDD_CTL, "--socket", socket, "is-set", "e"}}).status == 0);
+}
+
+TEST_CASE("many commands at once start exactly one daemon")
+{
+    const Home home;
+    std::vector<Reading> commands;
+    commands.reserve(20);
+    for (int i = 0; i < 20; ++i)
+        commands.emplace_back(home.control({"--user", "status", "--json"}));
+    std::optional<Json> pid;
+    for (auto& command : commands) {
+        const auto line = command.line();
+        CHECK(command.wait() == 0);
+        CHECK(command.errors().empty());
+        REQUIRE(line);
+        const auto its = Json::parse(*line)["pid"];
+        if (!pid)
+            pid = its;
+        CHECK(its == *pid);
+    }
+}
+
+TEST_CASE("a daemon started on demand is replaced when it was killed")
+{
+    const Home home;
+    const auto pid = [&] {
+        return Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
+    };
+    const auto first = pid();
+    const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, first, 0))};
+    REQUIRE(::kill(first, SIGKILL) == 0);
+    REQUIRE(await_readable(its.get()));
+    CHECK(pid() != first);
+}
+
+TEST_CASE("a directory for the socket that is not private is refused")
+{
+    const Home home;
+    const auto place = home.directory / "run/evfdd";
+    const auto spoil = GENERATE(0, 1, 2);
+    std::string why;
+    if (spoil == 0) {
+        REQUIRE(::mkdir(place.c_str(), 0700) == 0);
+        REQUIRE(::chmod(place.c_str(), 0755) == 0);
+        why = "is open to others";
+    } else if (spoil == 1) {
+        REQUIRE(::symlink((home.directory / "run").c_str(), place.c_str()) == 0);
+        why = "is no directory";
+    } else {
+        if (!is_root()) {
+            WARN("only root can give a directory to someone else");
+            return;
+        }
+        REQUIRE(::mkdir(place.c_str(), 0700) == 0);
+        REQUIRE(::chown(place.c_str(), stranger, stranger) == 0);
+        why = "belongs to another user";
+    }
+    const auto ran = home.ctl({"status"});
+    CHECK(ran.status == 5);
+    CHECK(ran.err.contains(place + " " + why));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+}
+
+TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp")
+{
+    // As a user who has nothing there yet, and whose directory we may remove.
+    if (!is_root()) {
+        WARN("needs a user who has no daemon of his own: run as root");
+        return;
+    }
+    const auto place = "/tmp/evfdd-" + std::to_string(stranger);
+    const TemporaryDirectory directory;
+    const auto ctl = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {EVFDD_CTL, "--user"});
+        return run({.words = std::move(words),
+                    .environment = {"XDG_RUNTIME_DIR=", "EVFDD_SOCKET="},
+                    .in_child = become_stranger});
+    };
+    const auto status = ctl({"status", "--json"});
+    INFO(status.err);
+    REQUIRE(status.status == 0);
+    struct stat there{};
+    REQUIRE(::lstat(place.c_str(), &there) == 0);
+    CHECK((there.st_mode & 07777) == 0700);
+    CHECK(there.st_uid == stranger);
+
+    const auto pid = Json::parse(status.out)["pid"].get<pid_t>();
+    const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    ::kill(pid, SIGTERM);
+    CHECK(await_readable(its.get()));
+    ::unlink((place + "/io.evfdd.lock").c_str());
+    CHECK(::rmdir(place.c_str()) == 0);
+}
+
+TEST_CASE("which daemon: --socket before EVFDD_SOCKET before --user")
+{
+    const Home home;
+    const Daemon first;
+    const Daemon second;
+    const auto pid_of = [&](std::vector<std::string> words, const std::string& variable) {
+        auto command = home.control(std::move(words));
+        command.words.insert(command.words.end(), {"status", "--json"});
+        command.environment.back() = "EVFDD_SOCKET=" + variable;
+        const auto ran = run(command);
+        return ran.status == 0 ? Json::parse(ran.out)["pid"].get<pid_t>() : -ran.status;
+    };
+    CHECK(pid_of({"--socket", first.path()}, second.path()) == first.pid());
+    CHECK(pid_of({}, second.path()) == second.pid());
+    CHECK(pid_of({"--user"}, second.path()) == second.pid());
+    const auto own = pid_of({"--user"}, "");
+    CHECK(own > 0);
+    CHECK(own != first.pid());
+    CHECK(own != second.pid());
+    CHECK(pid_of({"--user", "--system"}, "") == -2);
+}
+
+TEST_CASE("the library starts the user's own daemon as well")
+{
+    const Home home;
+    Worker program{[&](const Line&) {
+        ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
+        ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
+        require(must(Client{must(Address::user())}.create("from/library")), "not created");
+    }};
+    CHECK(program.wait() == 0);
+    CHECK(home.ctl({"show", "from/library"}).status == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

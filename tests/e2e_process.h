@@ -1,0 +1,175 @@
+// Other processes, for the end-to-end tests: programs that are started, awaited and killed, and
+// forked workers to talk with. Nothing here sleeps: whatever is awaited has a descriptor, and a
+// deadline.
+#pragma once
+
+#include "client/evfd/error.h"
+#include "common/clock.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace evfd::e2e {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+// After so long something that was awaited will not come any more.
+inline constexpr nanoseconds patience = 60s;
+
+[[noreturn]] void fail(const std::string& what); // Throws; with errno, if there is one.
+
+// The value, or a thrown sentence: for set-up, and for workers, where Catch is not.
+template <class T, class E>
+T must(std::expected<T, E> tried)
+{
+    if constexpr (std::is_same_v<E, Fault>) {
+        if (!tried)
+            throw std::runtime_error{tried.error().message()};
+    } else if (!tried) {
+        throw std::runtime_error{tried.error().message};
+    }
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(tried);
+}
+
+void require(bool holds, std::string_view what); // Throws if it does not.
+
+// A directory of our own that goes with all that is in it.
+class TemporaryDirectory {
+public:
+    TemporaryDirectory();
+    ~TemporaryDirectory();
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    std::string operator/(std::string_view name) const;
+
+private:
+    std::string path_;
+};
+
+std::string read_file(const std::string& path); // Empty if it is not there.
+void write_file(const std::string& path, std::string_view text);
+
+// False if it did not become so before the deadline.
+bool await_readable(int fd, nanoseconds timeout = patience);
+// Asks again and again, for what nothing rings for.
+template <class Holds>
+bool eventually(Holds holds)
+{
+    const auto deadline = monotonic_after(patience);
+    while (!holds()) {
+        if (monotonic_now() > deadline)
+            return false;
+        std::this_thread::yield();
+    }
+    return true;
+}
+
+// How a process ended: its exit status, or minus the signal that killed it.
+using Status = int;
+
+// A child of ours: killed, and reaped, at the latest when this goes.
+class Process {
+public:
+    explicit Process(pid_t child);
+    Process(Process&&) noexcept;
+    Process& operator=(Process&&) = delete;
+    ~Process();
+
+    pid_t pid() const { return pid_; }
+    const UniqueFd& pidfd() const { return pidfd_; } // Readable once it ended.
+    void signal(int number) const;
+    Status wait(); // Throws if it does not end.
+
+private:
+    pid_t pid_;
+    UniqueFd pidfd_;
+};
+
+struct Command {
+    std::vector<std::string> words;
+    std::vector<std::string> environment = {}; // NAME=value to add; NAME= to leave out.
+    std::optional<rlim_t> descriptors = {};    // RLIMIT_NOFILE
+    int standard_output = -1;                  // Each of them /dev/null, if it is not given.
+    int standard_error = -1;
+    std::vector<int> passed = {}; // From descriptor 3 on, as LISTEN_FDS has them.
+    std::function<void()> in_child = {};
+};
+Process start(const Command& command);
+
+struct Ran {
+    Status status;
+    std::string out;
+    std::string err;
+};
+// To its end.
+Ran run(Command command);
+
+// A program that goes on while we read what it prints.
+class Reading {
+public:
+    explicit Reading(Command command);
+    // The next line; throws if none comes, nothing at the end of its output.
+    std::optional<std::string> line();
+    Process& process() { return *process_; }
+    Status wait() { return process_->wait(); }
+    std::string errors() const { return read_file(directory_ / "stderr"); }
+
+private:
+    TemporaryDirectory directory_;
+    UniqueFd output_;
+    std::string unread_;
+    std::optional<Process> process_;
+};
+
+// One end of what we and a worker talk through: numbers, whole and in order.
+class Line {
+public:
+    explicit Line(UniqueFd socket) : socket_{std::move(socket)} {}
+    void say(std::uint64_t number) const;
+    std::uint64_t hear() const; // Throws if nothing comes, or the other end is gone.
+    const UniqueFd& fd() const { return socket_; }
+
+private:
+    UniqueFd socket_;
+};
+
+// A process of its own that does `work` and ends: with status 0, unless it threw.
+class Worker {
+public:
+    explicit Worker(const std::function<void(const Line&)>& work);
+    void say(std::uint64_t number) const { line_.say(number); }
+    std::uint64_t hear() const { return line_.hear(); }
+    const UniqueFd& fd() const { return line_.fd(); }
+    const Process& process() const { return process_; }
+    Status wait() { return process_.wait(); }
+
+private:
+    Worker(std::pair<UniqueFd, UniqueFd> ends, const std::function<void(const Line&)>& work);
+    Line line_;
+    Process process_;
+};
+
+// Whether the thread sleeps in this system call right now.
+bool sleeps_in(pid_t process, pid_t thread, long system_call);
+
+// A user whom nobody else is, for one who may become anyone.
+inline constexpr uid_t stranger = 64'123;
+bool is_root();
+// As root, from here on this process is the stranger; a user who is not root stays who he is.
+void become_stranger();
+
+} // namespace evfd::e2e

@@ -1,0 +1,165 @@
+// A set of a manual event releases all who wait at that moment, even if it is cleared at once.
+#include "tests/e2e_fixture.h"
+
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int processes = 5;
+constexpr int threads_each = 10;
+constexpr std::uint64_t waiters = processes * threads_each;
+constexpr int rounds = 1'000;
+
+struct Eventfd {
+    explicit Eventfd(int flags) : fd{::eventfd(0, EFD_CLOEXEC | flags)} {}
+    void add(std::uint64_t number) const
+    {
+        require(::write(fd.get(), &number, sizeof number) == sizeof number, "eventfd");
+    }
+    std::uint64_t take() const
+    {
+        require(await_readable(fd.get()), "not all waiters were released");
+        std::uint64_t number = 0;
+        require(::read(fd.get(), &number, sizeof number) == sizeof number, "eventfd");
+        return number;
+    }
+    UniqueFd fd;
+};
+
+// Ten threads, each of which waits for the event once a round and says when it begins and when it
+// is released. Nothing is set in between but by who leads the rounds.
+void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arrivals,
+                     const Eventfd& releases)
+{
+    become_stranger();
+    const auto client = daemon.client();
+    const auto event = must(client.open("pass"));
+    std::vector<std::thread> threads;
+    std::vector<std::unique_ptr<Eventfd>> starts;
+    std::atomic<int> failures = 0;
+    for (int i = 0; i < threads_each; ++i) {
+        const auto& go = *starts.emplace_back(std::make_unique<Eventfd>(EFD_SEMAPHORE));
+        threads.emplace_back([&] {
+            try {
+                for (int round = 0; round < rounds; ++round) {
+                    go.take();
+                    arrivals.add(1);
+                    require(must(event.wait(patience)) == 1, "a waiter was not released");
+                    releases.add(1);
+                }
+            } catch (const std::exception& error) {
+                std::fprintf(stderr, "%s\n", error.what());
+                ++failures;
+            }
+        });
+    }
+    line.say(0);
+    for (int round = 0; round < rounds; ++round) {
+        line.hear();
+        for (const auto& start : starts)
+            start->add(1);
+    }
+    for (auto& thread : threads)
+        thread.join();
+    require(failures == 0, "waiters were not released");
+}
+
+// Sleeps that a thread between two waits could be in as well would not do: this one is the wait.
+bool all_wait(const std::vector<std::unique_ptr<Worker>>& workers,
+              const std::vector<std::vector<pid_t>>& threads)
+{
+    for (std::size_t i = 0; i < workers.size(); ++i)
+        for (const auto thread : threads[i])
+            if (!eventually([&] {
+                    return sleeps_in(workers[i]->process().pid(), thread, SYS_io_getevents);
+                }))
+                return false;
+    return true;
+}
+
+TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processes are all released "
+          "each time")
+{
+    REQUIRE(latches_waits());
+    // What everyone else may have of it: the event itself, or what can only be waited on.
+    const auto rights = GENERATE("0666"s, "0644"s);
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("pass", {.rights = Rights::parse("0666")}));
+    const auto event = must(client.open("pass"));
+    // The owner's own right to wait, where he is the stranger as well.
+    if (rights != "0666")
+        REQUIRE(client.set_rights("pass", *Rights::parse("0444")));
+    const Eventfd arrivals{EFD_SEMAPHORE};
+    const Eventfd releases{EFD_SEMAPHORE};
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<std::vector<pid_t>> threads;
+    for (int i = 0; i < processes; ++i)
+        workers.push_back(std::make_unique<Worker>(
+            [&](const Line& line) { wait_in_threads(daemon, line, arrivals, releases); }));
+    for (const auto& worker : workers) {
+        worker->hear();
+        threads.push_back(threads_of(worker->process().pid()));
+        threads.back().erase(threads.back().begin()); // The one that talks with us.
+        REQUIRE(threads.back().size() == threads_each);
+    }
+
+    int missing = 0;
+    for (int round = 0; round < rounds; ++round) {
+        for (const auto& worker : workers)
+            worker->say(0);
+        for (std::uint64_t i = 0; i < waiters; ++i)
+            arrivals.take();
+        if (!all_wait(workers, threads))
+            ++missing;
+        must(event.set());
+        must(event.clear());
+        for (std::uint64_t i = 0; i < waiters; ++i)
+            releases.take();
+    }
+
+    CHECK(missing == 0);
+    for (const auto& worker : workers)
+        CHECK(worker->wait() == 0);
+}
+
+TEST_CASE("set and clear back to back: all who wait through the daemon are released each time")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("pass"));
+    const auto event = must(client.open("pass"));
+    std::vector<Wire> waiting;
+    for (std::uint64_t i = 0; i < waiters; ++i)
+        waiting.emplace_back(daemon.path());
+    Wire caller{daemon.path()};
+    const bool is_remote = GENERATE(false, true);
+
+    for (int round = 0; round < 50; ++round) {
+        for (const auto& wire : waiting)
+            wire.call("Wait", {{"names", {"pass"}}});
+        REQUIRE(daemon.has_waits("pass", waiters));
+        if (is_remote) { // Both in one go.
+            caller.call("Set", {{"names", {"pass"}}});
+            caller.call("Clear", {{"names", {"pass"}}});
+            REQUIRE_FALSE(caller.reply().contains("error"));
+            REQUIRE_FALSE(caller.reply().contains("error"));
+        } else {
+            must(event.set());
+            must(event.clear());
+        }
+        for (auto& wire : waiting)
+            REQUIRE(wire.reply()["parameters"]["fired"][0]["name"] == "pass");
+    }
+    CHECK_FALSE(must(event.is_set()));
+}
+
+} // namespace
+} // namespace evfd::e2e

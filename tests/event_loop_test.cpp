@@ -1,0 +1,309 @@
+#include "daemon/event_loop.h"
+
+#include "tests/daemon_fixture.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+namespace evfd::daemon {
+namespace {
+
+UniqueFd event(unsigned initial = 0)
+{
+    return *make_eventfd(initial, Counter::plain);
+}
+
+// An eventfd and its watch, which counts how often it rang.
+struct Watched {
+    explicit Watched(EventLoop& loop, unsigned initial = 1)
+        : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
+              ++rings;
+              if (also)
+                  also();
+          })}
+    {
+    }
+    int rings = 0;
+    std::function<void()> also;
+    UniqueFd fd;
+    EventLoop::Watch watch; // After fd: it must go first.
+};
+
+TEST_CASE("a loop with nothing to do ends its turn when its time is up")
+{
+    EventLoop loop;
+    CHECK(loop.run_once(0ns) == 0);
+}
+
+TEST_CASE("a watch rings with the events that came")
+{
+    EventLoop loop;
+    const auto fd = event(1);
+    std::uint32_t seen = 0;
+    const auto watch = loop.watch(fd, EPOLLIN | EPOLLOUT, [&](std::uint32_t events) { seen = events; });
+    REQUIRE(watch);
+
+    CHECK(loop.run_once(0ns) == 1);
+    CHECK(seen == (EPOLLIN | EPOLLOUT));
+}
+
+TEST_CASE("a change of the events takes hold at once")
+{
+    EventLoop loop;
+    Watched watched{loop};
+
+    REQUIRE(watched.watch.change(0));
+    settle(loop);
+    CHECK(watched.rings == 0);
+
+    REQUIRE(watched.watch.change(EPOLLIN));
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as it was")
+{
+    EventLoop loop;
+    const UniqueFd file{::open("/proc/self/status", O_RDONLY | O_CLOEXEC)};
+    const auto refused = loop.watch(UniqueFd{}, EPOLLIN, [](std::uint32_t) {});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().error == EBADF);
+
+    Watched watched{loop};
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of its descriptor")
+{
+    EventLoop loop;
+    auto watched = std::make_unique<Watched>(loop, 0);
+    const auto client = *duplicate(watched->fd);
+
+    watched.reset();
+    REQUIRE(add(client, 1));
+
+    CHECK(loop.run_once(0ns) == 0);
+}
+
+TEST_CASE("an event that was fetched before its watch went away finds nobody")
+{
+    EventLoop loop;
+    std::array<std::unique_ptr<Watched>, 2> both;
+    int rings = 0;
+    for (std::size_t i = 0; i < 2; ++i) {
+        both[i] = std::make_unique<Watched>(loop);
+        both[i]->also = [&, i] {
+            ++rings;
+            both[1 - i].reset();
+        };
+    }
+
+    CHECK(loop.run_once(0ns) == 2); // Both were fetched,
+    CHECK(rings == 1);              // and the one that was first ended the other.
+}
+
+TEST_CASE("a stale event does not reach a later watch in the same place")
+{
+    EventLoop loop;
+    std::array<std::unique_ptr<Watched>, 2> both;
+    std::unique_ptr<Watched> later;
+    for (std::size_t i = 0; i < 2; ++i) {
+        both[i] = std::make_unique<Watched>(loop);
+        both[i]->also = [&, i] {
+            both[1 - i].reset();
+            later = std::make_unique<Watched>(loop, 0);
+        };
+    }
+
+    REQUIRE(loop.run_once(0ns) == 2);
+    REQUIRE(later);
+    CHECK(later->rings == 0);
+}
+
+TEST_CASE("a callback may destroy its own watch and go on")
+{
+    EventLoop loop;
+    auto watched = std::make_unique<Watched>(loop);
+    const std::string long_enough_to_be_on_the_heap(100, 'x');
+    std::string after;
+    watched->also = [&, kept = long_enough_to_be_on_the_heap] {
+        const auto also = std::move(watched->also); // Not what this is about.
+        watched.reset();
+        after = long_enough_to_be_on_the_heap;
+    };
+
+    REQUIRE(loop.run_once(0ns) == 1);
+    CHECK(after == long_enough_to_be_on_the_heap);
+    CHECK(loop.run_once(0ns) == 0);
+}
+
+TEST_CASE("what a callback captured lives until it returns")
+{
+    EventLoop loop;
+    const auto fd = event(1);
+    std::optional<EventLoop::Watch> watch;
+    const auto kept = std::make_shared<int>(42);
+    int seen = 0;
+    watch.emplace(*loop.watch(fd, EPOLLIN, [&, kept](std::uint32_t) {
+        watch.reset();
+        seen = *kept;
+    }));
+
+    REQUIRE(loop.run_once(0ns) == 1);
+    CHECK(seen == 42);
+    CHECK(kept.use_count() == 1); // And no longer than the turn.
+}
+
+TEST_CASE("more descriptors than one turn looks at all get their turn")
+{
+    EventLoop loop;
+    constexpr auto many = EventLoop::batch + 10;
+    std::deque<Watched> all;
+    for (std::size_t i = 0; i < many; ++i)
+        all.emplace_back(loop);
+
+    CHECK(loop.run_once(0ns) == static_cast<int>(EventLoop::batch));
+    CHECK(loop.run_once(0ns) == static_cast<int>(EventLoop::batch));
+    for (const auto& watched : all)
+        CHECK(watched.rings > 0);
+}
+
+TEST_CASE("a watch that was moved rings once and ends once")
+{
+    EventLoop loop;
+    const auto one = event(1);
+    const auto two = event(1);
+    int ones = 0;
+    int twos = 0;
+    auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
+    {
+        auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
+        second = std::move(first); // What it was ends with the moved-from, at the latest.
+        settle(loop, 1);
+        CHECK(ones == 1);
+    }
+    settle(loop, 1);
+    CHECK(ones == 1);
+}
+
+TEST_CASE("alarms ring in the order of their times, each once, and not before")
+{
+    EventLoop loop;
+    std::string rung;
+    const auto now = monotonic_now();
+    const auto second = loop.alarm(now - 1ms, [&] { rung += '2'; });
+    const auto first = loop.alarm(now - 2ms, [&] { rung += '1'; });
+    const auto never = loop.alarm(now + 1h, [&] { rung += '3'; });
+
+    settle(loop, 3);
+    CHECK(rung == "12");
+}
+
+TEST_CASE("the loop wakes for an alarm although no descriptor has news")
+{
+    EventLoop loop;
+    const auto due = monotonic_now() + 2ms;
+    MonotonicTime rung{};
+    const auto alarm = loop.alarm(due, [&] { rung = monotonic_now(); });
+
+    while (rung == MonotonicTime{})
+        REQUIRE(loop.run_once(20s));
+    CHECK(rung >= due);
+}
+
+TEST_CASE("an alarm that is gone does not ring")
+{
+    EventLoop loop;
+    int rings = 0;
+    {
+        const auto alarm = loop.alarm(monotonic_now() - 1ms, [&] { ++rings; });
+    }
+    settle(loop, 2);
+    CHECK(rings == 0);
+}
+
+TEST_CASE("an alarm may end itself and another one that is due")
+{
+    EventLoop loop;
+    std::string rung;
+    std::optional<EventLoop::Alarm> one;
+    std::optional<EventLoop::Alarm> other;
+    one.emplace(loop.alarm(monotonic_now() - 2ms, [&, kept = std::make_shared<int>(1)] {
+        one.reset();
+        other.reset();
+        rung += std::to_string(*kept);
+    }));
+    other.emplace(loop.alarm(monotonic_now() - 1ms, [&] { rung += 'x'; }));
+
+    settle(loop, 2);
+    CHECK(rung == "1");
+}
+
+TEST_CASE("a task that is put off runs at the end of the turn, and one that it puts off in the next")
+{
+    EventLoop loop;
+    std::string ran;
+    Watched watched{loop};
+    watched.also = [&] {
+        loop.defer([&] {
+            ran += "b";
+            loop.defer([&] { ran += "c"; });
+        });
+        ran += "a";
+        REQUIRE(watched.watch.change(0));
+    };
+
+    settle(loop, 1);
+    CHECK(ran == "ab");
+    REQUIRE(loop.run_once(20s)); // Does not wait.
+    CHECK(ran == "abc");
+}
+
+TEST_CASE("a loop can be watched by another")
+{
+    EventLoop outer;
+    EventLoop inner;
+    Watched watched{inner, 0};
+    const auto watch =
+        outer.watch(inner.fd(), EPOLLIN, [&](std::uint32_t) { REQUIRE(inner.run_once(0ns)); });
+    REQUIRE(watch);
+
+    settle(outer);
+    CHECK(watched.rings == 0);
+    REQUIRE(add(watched.fd, 1));
+    settle(outer, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("an inner loop may be turned from a callback of the outer one that ends its own watch")
+{
+    EventLoop outer;
+    EventLoop inner;
+    Watched in{inner};
+    auto out = std::make_unique<Watched>(outer);
+    out->also = [&] {
+        const auto also = std::move(out->also);
+        out.reset();
+        settle(inner, 1);
+    };
+
+    settle(outer, 2);
+    CHECK(in.rings == 1);
+}
+
+TEST_CASE("run turns until it is told to stop")
+{
+    EventLoop loop;
+    Watched watched{loop};
+    watched.also = [&] {
+        if (watched.rings == 3)
+            loop.stop();
+    };
+
+    REQUIRE(loop.run());
+    CHECK(watched.rings == 3);
+}
+
+} // namespace
+} // namespace evfd::daemon

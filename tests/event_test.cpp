@@ -1,0 +1,136 @@
+#include "daemon/event.h"
+
+#include "tests/daemon_fixture.h"
+
+#include <fcntl.h>
+
+#include <limits>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
+
+Event make(Mode mode, std::int64_t initial = 0)
+{
+    auto event = Event::create(mode, initial);
+    REQUIRE(event);
+    return *std::move(event);
+}
+
+void make_blocking(const UniqueFd& fd)
+{
+    REQUIRE(::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK) == 0);
+}
+
+TEST_CASE("an event starts with its initial count")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    const auto initial = GENERATE(std::int64_t{0}, 1, 7, max_initial_count);
+    const auto event = make(mode, initial);
+    CHECK(event.mode() == mode);
+    CHECK(event.is_set() == (initial > 0));
+    CHECK(event.count() == static_cast<std::uint64_t>(initial));
+}
+
+TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
+{
+    const auto [mode, counted] = GENERATE(table<Mode, std::uint64_t>(
+        {{Mode::manual, 1}, {Mode::automatic, 1}, {Mode::semaphore, 5}}));
+    const bool is_shared = GENERATE(false, true);
+    const auto adder = make_adder();
+    auto event = make(mode);
+    const auto holder = is_shared ? *event.share() : UniqueFd{};
+
+    REQUIRE(event.set(5, adder));
+
+    CHECK(event.count() == counted);
+}
+
+TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
+{
+    const auto [mode, left] = GENERATE(
+        table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
+    const auto event = make(mode, 3);
+    CHECK(event.take() == true);
+    CHECK(event.count() == left);
+}
+
+TEST_CASE("a take of nothing says so at once, even where a holder made it blocking")
+{
+    const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
+    auto event = make(mode);
+    const auto holder = *event.share();
+    make_blocking(holder);
+    CHECK(event.take() == false);
+}
+
+TEST_CASE("a set of a full event that a holder made blocking returns at once")
+{
+    const auto adder = make_adder();
+    auto event = make(Mode::semaphore);
+    const auto holder = *event.share();
+    REQUIRE(add(holder, full));
+    make_blocking(holder);
+
+    REQUIRE(event.set(2, adder));
+
+    CHECK(event.is_set());
+}
+
+TEST_CASE("a semaphore that nobody else holds is filled up when there is no room for all")
+{
+    const auto adder = make_adder();
+    auto event = make(Mode::semaphore);
+    REQUIRE(add(event.fd(), full - 1));
+
+    REQUIRE(event.set(5, adder));
+
+    CHECK(*event.count() >= full);
+}
+
+TEST_CASE("a cleared event is not set")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    const auto initial = GENERATE(std::int64_t{0}, 3);
+    auto event = make(mode, initial);
+    const auto holder = *event.share();
+    make_blocking(holder);
+    auto reads = max_tokens_per_clear;
+
+    REQUIRE(event.clear(reads));
+
+    CHECK_FALSE(event.is_set());
+    CHECK(reads == max_tokens_per_clear - (mode == Mode::semaphore ? initial : 0));
+}
+
+TEST_CASE("a semaphore is cleared of no more tokens than there are reads for")
+{
+    auto event = make(Mode::semaphore, 10);
+    std::int64_t reads = 10;
+    CHECK(event.clear(reads)); // Exactly as many are enough.
+
+    event = make(Mode::semaphore, 10);
+    reads = 9;
+    const auto cleared = event.clear(reads);
+    REQUIRE_FALSE(cleared);
+    CHECK(cleared.error().error == E2BIG);
+    CHECK(event.count() == 1U);
+}
+
+TEST_CASE("who may wait and set shares the event, who may only wait sees it")
+{
+    auto event = make(Mode::manual);
+    const auto shared = *event.share();
+    const auto wait_only = *event.share_wait_only();
+    CHECK_FALSE(is_readable(wait_only));
+    CHECK_FALSE(add(wait_only, 1));
+
+    REQUIRE(add(shared, 1));
+
+    CHECK(event.is_set());
+    CHECK(is_readable(wait_only));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,287 @@
+#include "common/json.h"
+#include "common/limits.h"
+#include "tests/catch.h"
+
+#include <cstdint>
+#include <limits>
+
+namespace evfd::json {
+namespace {
+
+// "key=value" of each member, "value" of each element; containers within as their brackets.
+std::string outline(Value value)
+{
+    std::string text;
+    switch (value.kind()) {
+    case Kind::null: return "null";
+    case Kind::boolean: return value.boolean() ? "true" : "false";
+    case Kind::integer: return std::to_string(value.integer());
+    case Kind::number: return "number";
+    case Kind::string: return "'" + std::string{value.string()} + "'";
+    case Kind::array:
+        value.elements([&](Value element) {
+            text += (text.empty() ? "" : " ") + outline(element);
+            return true;
+        });
+        return "[" + text + "]";
+    case Kind::object:
+        value.members([&](std::string_view key, Value member) {
+            text += (text.empty() ? "" : " ") + std::string{key} + "=" + outline(member);
+            return true;
+        });
+        return "{" + text + "}";
+    }
+    return {};
+}
+
+TEST_CASE("each kind of value is read as what it is")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {"null", "null"},
+        {"true", "true"},
+        {"false", "false"},
+        {R"("")", "''"},
+        {R"("a b")", "'a b'"},
+        {"[]", "[]"},
+        {"{}", "{}"},
+        {" \t\r\n{ } \n", "{}"},
+        {"[1,[2,[3]],4]", "[1 [2 [3]] 4]"},
+        {R"({"a":{"b":[1,{"c":2}]},"d":3})", "{a={b=[1 {c=2}]} d=3}"},
+        {R"({"":{}})", "{={}}"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    CHECK(outline(*value) == expected);
+}
+
+TEST_CASE("an integer of 63 bits and sign is one; every other number is only a number")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {"0", "0"},
+        {"-0", "0"},
+        {"9223372036854775807", "9223372036854775807"},
+        {"-9223372036854775808", "-9223372036854775808"},
+        {"9223372036854775808", "number"},
+        {"18446744073709551615", "number"},
+        {"18446744073709551616", "number"},
+        {"-9223372036854775809", "number"},
+        {"1.5", "number"},
+        {"1.0", "number"},
+        {"1e3", "number"},
+        {"-0.0", "number"},
+        {"1E+2", "number"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    CHECK(outline(*value) == expected);
+}
+
+TEST_CASE("escapes and UTF-8 are read as the text they stand for")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {R"("\"\\\/\b\f\n\r\t")", "\"\\/\b\f\n\r\t"},
+        {R"("\u0041\u00e9\u20ac")", "A\xc3\xa9\xe2\x82\xac"},
+        {R"("\ud83d\ude00")", "\xf0\x9f\x98\x80"},
+        {"\"\xf0\x9f\x98\x80\"", "\xf0\x9f\x98\x80"},
+        {R"("\u0001\u001f")", "\x01\x1f"},
+        {"\"\x7f\"", "\x7f"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    REQUIRE(value->kind() == Kind::string);
+    CHECK(value->string() == expected);
+}
+
+TEST_CASE("repeated keys are all seen, in order")
+{
+    Document document;
+    const auto value = document.read(R"({"a":1,"b":2,"a":3})");
+
+    REQUIRE(value);
+    CHECK(outline(*value) == "{a=1 b=2 a=3}");
+}
+
+TEST_CASE("a look at members or elements ends where it is told to")
+{
+    Document document;
+    const auto value = document.read(R"({"a":[1,2,3],"b":[4]})");
+    REQUIRE(value);
+
+    std::string seen;
+    const bool whole = value->members([&](std::string_view key, Value member) {
+        seen += key;
+        CHECK(member.elements([](Value element) { return element.integer() != 9; }));
+        CHECK_FALSE(member.elements([&](Value element) {
+            seen += std::to_string(element.integer());
+            return false;
+        }));
+        return key != "a";
+    });
+
+    CHECK_FALSE(whole);
+    CHECK(seen == "a1");
+}
+
+TEST_CASE("what is not one JSON value is told apart")
+{
+    const auto [text, defect] = GENERATE(table<std::string, std::string>({
+        {"", "not JSON"},
+        {" ", "not JSON"},
+        {"{", "not JSON"},
+        {"[1,2", "not JSON"},
+        {"[1,]", "not JSON"},
+        {"{\"a\":1,}", "not JSON"},
+        {"{\"a\"}", "not JSON"},
+        {"{a:1}", "not JSON"},
+        {"{'a':1}", "not JSON"},
+        {"nul", "not JSON"},
+        {"NaN", "not JSON"},
+        {"01", "not JSON"},
+        {"+1", "not JSON"},
+        {".5", "not JSON"},
+        {"0x10", "not JSON"},
+        {"1 // one", "not JSON"},
+        {"/* one */1", "not JSON"},
+        {"{}{}", "not JSON"},
+        {"{} x", "not JSON"},
+        {std::string("{}\0", 3), "not JSON"},
+        {std::string("{}\0{}", 5), "not JSON"},
+        {std::string("\"a\0b\"", 5), "not JSON"},
+        {"\"open", "not JSON"},
+        {"\"\n\"", "not JSON"},
+        {"\"\\x41\"", "not JSON"},
+        {R"("\u12")", "not JSON"},
+        {R"("a\u0000b")", "a zero byte in a string"},
+        {R"({"a\u0000":1})", "a zero byte in a string"},
+        {R"({"a":["\u0000"]})", "a zero byte in a string"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE_FALSE(value);
+    CHECK(value.error() == defect);
+}
+
+TEST_CASE("invalid UTF-8 is refused")
+{
+    const auto bytes = GENERATE(as<std::string>{}, "\x80", "\xff", "\xfe", "\xc3", "\xe2\x82",
+                                "\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xed\xa0\x80",
+                                "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xf8\x88\x80\x80\x80");
+    Document document;
+
+    CHECK_FALSE(document.read('"' + bytes + '"'));
+    CHECK_FALSE(document.read("{\"" + bytes + "\":1}"));
+    CHECK_FALSE(document.read(bytes));
+}
+
+TEST_CASE("half of a surrogate pair is refused")
+{
+    const auto text = GENERATE(as<std::string>{}, R"("\ud800")", R"("\udc00")", R"("\ud800\ud800")",
+                               R"("\ud800x")", R"("\ud800\u0041")");
+    Document document;
+
+    CHECK_FALSE(document.read(text));
+}
+
+std::string nested(std::size_t depth, std::string_view open, std::string_view close)
+{
+    std::string text;
+    for (std::size_t i = 0; i < depth; ++i)
+        text += open;
+    text += "1";
+    for (std::size_t i = 0; i < depth; ++i)
+        text += close;
+    return text;
+}
+
+TEST_CASE("nesting has a limit, and stops there however deep it goes")
+{
+    const auto [open, close] = GENERATE(table<std::string, std::string>({
+        {"[", "]"},
+        {R"({"a":)", "}"},
+    }));
+    Document document;
+
+    CHECK(document.read(nested(max_json_depth, open, close)));
+
+    for (const std::size_t depth : {max_json_depth + 1, std::size_t{100'000}}) {
+        const auto deep = document.read(nested(depth, open, close));
+        REQUIRE_FALSE(deep);
+        CHECK(deep.error() == "nested too deeply");
+    }
+    const auto unclosed = document.read(std::string(100'000, '['));
+    REQUIRE_FALSE(unclosed);
+    CHECK(unclosed.error() == "nested too deeply");
+}
+
+TEST_CASE("nesting counts what is open, not what was closed")
+{
+    std::string text = "[";
+    for (std::size_t i = 0; i < 4 * max_json_depth; ++i)
+        text += "[],{},";
+    Document document;
+
+    CHECK(document.read(text + "[]]"));
+}
+
+TEST_CASE("a document that was read before reads the next as if it were the first")
+{
+    Document document;
+    REQUIRE(document.read(R"({"a":["long enough to be somewhere else",1,2,3]})"));
+    REQUIRE_FALSE(document.read(R"({"b":[)"));
+
+    const auto value = document.read(R"({"c":["x"]})");
+
+    REQUIRE(value);
+    CHECK(outline(*value) == "{c=['x']}");
+}
+
+TEST_CASE("every text goes out as a string that is read back as it was")
+{
+    std::string text = "\"\\/ \xc3\xa9\xf0\x9f\x98\x80\x7f";
+    for (char c = 1; c < 0x20; ++c)
+        text += c;
+    std::string written;
+    append_string(written, text);
+
+    Document document;
+    const auto value = document.read(written);
+
+    REQUIRE(value);
+    REQUIRE(value->kind() == Kind::string);
+    CHECK(value->string() == text);
+}
+
+TEST_CASE("a string is written with the escapes of RFC 8259 and no others")
+{
+    std::string out = "x";
+    append_string(out, "a\"b\\c\n\x1f/\xc3\xa9");
+    CHECK(out == "x\"a\\\"b\\\\c\\u000a\\u001f/\xc3\xa9\"");
+}
+
+TEST_CASE("an integer is written in full")
+{
+    const auto value =
+        GENERATE(as<std::int64_t>{}, 0, 7, -1, std::numeric_limits<std::int64_t>::max(),
+                 std::numeric_limits<std::int64_t>::min());
+    std::string out = "x";
+    append_integer(out, value);
+    CHECK(out == "x" + std::to_string(value));
+}
+
+} // namespace
+} // namespace evfd::json

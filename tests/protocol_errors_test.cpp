@@ -1,0 +1,101 @@
+#include "common/protocol.h"
+#include "tests/catch.h"
+#include "tests/wire.h"
+
+namespace evfd::protocol {
+namespace {
+
+template <class T>
+struct Of {};
+
+// An error of the interface without a round trip here does not compile.
+void round_trip(Of<NoSuchName>)
+{
+    check_round_trip(NoSuchName{"a/b"_name, "Create it."},
+                     R"({"name":"a/b","message":"Create it."})");
+}
+
+void round_trip(Of<NameTaken>)
+{
+    check_round_trip(NameTaken{"a/b"_name, "Take another."},
+                     R"({"name":"a/b","message":"Take another."})");
+}
+
+void round_trip(Of<WrongKind>)
+{
+    check_round_trip(WrongKind{"a/b"_name, "It is a pulse."},
+                     R"({"name":"a/b","message":"It is a pulse."})");
+}
+
+void round_trip(Of<NotPermitted>)
+{
+    check_round_trip(NotPermitted{"a/b"_name, Right::set, "Ask its owner."},
+                     R"({"name":"a/b","right":"set","message":"Ask its owner."})");
+}
+
+void round_trip(Of<QuotaExceeded>)
+{
+    check_round_trip(QuotaExceeded{Resource::waits, 1000, "End some."},
+                     R"({"quota":"waits","limit":1000,"message":"End some."})");
+}
+
+void round_trip(Of<OutOfDescriptors>)
+{
+    check_round_trip(OutOfDescriptors{512, "Raise it."}, R"({"limit":512,"message":"Raise it."})");
+}
+
+void round_trip(Of<TooManyTokens>)
+{
+    check_round_trip(TooManyTokens{"a/b"_name, 65'536, "Add fewer."},
+                     R"({"name":"a/b","limit":65536,"message":"Add fewer."})");
+}
+
+void round_trip(Of<TimedOut>)
+{
+    check_round_trip(TimedOut{"Wait longer."}, R"({"message":"Wait longer."})");
+}
+
+void round_trip(Of<Deleted>)
+{
+    check_round_trip(Deleted{"a/b"_name, "It went."}, R"({"name":"a/b","message":"It went."})");
+}
+
+void round_trip(Of<SystemFailure>)
+{
+    check_round_trip(SystemFailure{"eventfd(2): no memory"},
+                     R"({"message":"eventfd(2): no memory"})");
+}
+
+template <class... Errors>
+void round_trips(List<Errors...>)
+{
+    (round_trip(Of<Errors>{}), ...);
+}
+
+TEST_CASE("every error goes to text and back")
+{
+    round_trips(Evfdd::Errors{});
+}
+
+TEST_CASE("an error that a newer daemon says more with is still read")
+{
+    Incoming incoming{.unknown = Unknown::ignore};
+    const auto error = from_text<NoSuchName>(
+        R"({"name":"a","since":{"when":[1]},"message":"Create it."})", incoming);
+
+    REQUIRE(error);
+    CHECK(error->name == "a"_name);
+    CHECK(error->message == "Create it.");
+}
+
+TEST_CASE("an error without what it must say is none")
+{
+    CHECK(wrong_field<NoSuchName>(R"({"message":"x"})") == "name");
+    CHECK(wrong_field<NoSuchName>(R"({"name":"a"})") == "message");
+    CHECK(wrong_field<NotPermitted>(R"({"name":"a","right":"r","message":"x"})") == "right");
+    CHECK(wrong_field<QuotaExceeded>(R"({"quota":"memory","limit":1,"message":"x"})") == "quota");
+    CHECK(wrong_field<QuotaExceeded>(R"({"quota":"waits","limit":1.5,"message":"x"})") == "limit");
+}
+
+} // namespace
+} // namespace evfd::protocol

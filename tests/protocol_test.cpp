@@ -1,0 +1,305 @@
+#include "common/eventfd.h"
+#include "common/protocol.h"
+#include "tests/catch.h"
+#include "tests/wire.h"
+
+namespace evfd::protocol {
+namespace {
+
+template <class T>
+struct Of {};
+
+Object bare_object()
+{
+    return {.name = "db/ready"_name,
+            .kind = Kind::event,
+            .mode = Mode::pulse,
+            .owner_uid = 1000,
+            .group_gid = 100,
+            .creator_pid = 4711,
+            .created_at = WallTime{nanoseconds{1'769'848'200'500'000'000}},
+            .rights = "0640"_rights,
+            .lifetime = Lifetime::connection,
+            .waits = 2,
+            .is_set = {},
+            .count = {},
+            .large_count = {},
+            .pulses = {},
+            .subscriptions = {}};
+}
+
+constexpr std::string_view bare_object_text =
+    R"({"name":"db/ready","kind":"event","mode":"pulse","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
+    R"("lifetime":"connection","waits":2})";
+
+Object full_object()
+{
+    auto object = bare_object();
+    object.is_set = true;
+    object.count = 5;
+    object.large_count = "18446744073709551614";
+    object.pulses = 6;
+    object.subscriptions = 7;
+    return object;
+}
+
+const std::string full_object_text = [] {
+    std::string text{bare_object_text};
+    text.pop_back();
+    return text + R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"
+                  R"("pulses":6,"subscriptions":7})";
+}();
+
+std::string in_list(std::string_view key, std::string_view value)
+{
+    return R"({")" + std::string{key} + R"(":[)" + std::string{value} + "]}";
+}
+
+// A method of the interface without a round trip here, request and reply, does not compile.
+void round_trip(Of<CreateEvent>)
+{
+    check_round_trip(CreateEvent{.name = "a/b"_name}, R"({"name":"a/b"})");
+    check_round_trip(CreateEvent{.name = "a/b"_name,
+                                 .mode = Mode::semaphore,
+                                 .initial = InitialCount{3},
+                                 .rights = "0604"_rights,
+                                 .lifetime = Lifetime::connection,
+                                 .if_missing = true},
+                     R"({"name":"a/b","mode":"semaphore","initial":3,"rights":"0604",)"
+                     R"("lifetime":"connection","ifMissing":true})");
+}
+void round_trip(Of<CreateEvent::Reply>)
+{
+    check_round_trip(CreateEvent::Reply{true}, R"({"created":true})");
+    check_round_trip(CreateEvent::Reply{false}, R"({"created":false})");
+}
+
+void round_trip(Of<Open>)
+{
+    check_round_trip(Open{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+}
+void round_trip(Of<Open::Reply>)
+{
+    Open::Reply reply;
+    reply.objects.push_back({.kind = Kind::event,
+                             .mode = Mode::automatic,
+                             .may_wait = false,
+                             .may_set = true,
+                             .file_descriptor = {},
+                             .subscription = {}});
+    reply.objects.push_back({.kind = Kind::event,
+                             .mode = Mode::pulse,
+                             .may_wait = true,
+                             .may_set = false,
+                             .file_descriptor = {},
+                             .subscription = "17"});
+    check_round_trip(std::move(reply),
+                     R"({"objects":[{"kind":"event","mode":"auto","mayWait":false,"maySet":true},)"
+                     R"({"kind":"event","mode":"pulse","mayWait":true,"maySet":false,)"
+                     R"("subscription":"17"}]})");
+}
+
+void round_trip(Of<Unsubscribe>)
+{
+    check_round_trip(Unsubscribe{"17"}, R"({"subscription":"17"})");
+}
+
+void round_trip(Of<Set>)
+{
+    check_round_trip(Set{{{"a"_name}}}, R"({"names":["a"]})");
+    check_round_trip(Set{{{"a"_name, "b"_name}}, Tokens{4}}, R"({"names":["a","b"],"count":4})");
+}
+
+void round_trip(Of<Clear>)
+{
+    check_round_trip(Clear{{{"b"_name, "a"_name}}}, R"({"names":["b","a"]})");
+}
+
+void round_trip(Of<Show>)
+{
+    check_round_trip(Show{"a/b"_name}, R"({"name":"a/b"})");
+}
+void round_trip(Of<Show::Reply>)
+{
+    check_round_trip(Show::Reply{bare_object()},
+                     R"({"object":)" + std::string{bare_object_text} + "}");
+    check_round_trip(Show::Reply{full_object()}, R"({"object":)" + full_object_text + "}");
+}
+
+void round_trip(Of<ListObjects>)
+{
+    check_round_trip(ListObjects{}, "{}");
+    check_round_trip(ListObjects{"db/*"_pattern}, R"({"pattern":"db/*"})");
+}
+void round_trip(Of<ListObjects::Reply>)
+{
+    check_round_trip(ListObjects::Reply{}, R"({"objects":[]})");
+    check_round_trip(ListObjects::Reply{{bare_object(), full_object()}},
+                     in_list("objects", std::string{bare_object_text} + "," + full_object_text));
+}
+
+void round_trip(Of<Wait>)
+{
+    check_round_trip(Wait{.names = {{"a"_name}}}, R"({"names":["a"]})");
+    check_round_trip(Wait{.names = {{"a"_name, "b"_name}},
+                          .gather = Gather::any,
+                          .timeout = nanoseconds{1'500'000'000},
+                          .existing = false},
+                     R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
+                     R"("existing":false})");
+}
+void round_trip(Of<Wait::Reply>)
+{
+    check_round_trip(Wait::Reply{{{"a"_name, 1}, {"b"_name, 12}}},
+                     R"({"fired":[{"name":"a","count":1},{"name":"b","count":12}]})");
+}
+
+void round_trip(Of<Delete>)
+{
+    check_round_trip(Delete{{{"a"_name}}}, R"({"names":["a"]})");
+}
+
+void round_trip(Of<SetRights>)
+{
+    check_round_trip(SetRights{"a"_name, "0600"_rights}, R"({"name":"a","rights":"0600"})");
+}
+
+void round_trip(Of<Monitor>)
+{
+    check_round_trip(Monitor{}, "{}");
+    check_round_trip(Monitor{"[a-c]*"_pattern}, R"({"pattern":"[a-c]*"})");
+}
+void round_trip(Of<Monitor::Reply>)
+{
+    check_round_trip(
+        Monitor::Reply{.sequence = 3, .change = Change::ready, .name = {}, .object = {}},
+        R"({"sequence":3,"change":"ready"})");
+    check_round_trip(
+        Monitor::Reply{
+            .sequence = 4, .change = Change::deleted, .name = "db/ready"_name, .object = {}},
+        R"({"sequence":4,"change":"deleted","name":"db/ready"})");
+    check_round_trip(Monitor::Reply{.sequence = 5,
+                                    .change = Change::changed,
+                                    .name = "db/ready"_name,
+                                    .object = full_object()},
+                     R"({"sequence":5,"change":"changed","name":"db/ready","object":)" +
+                         full_object_text + "}");
+}
+
+void round_trip(Of<Status>)
+{
+    check_round_trip(Status{}, "{}");
+}
+void round_trip(Of<Status::Reply>)
+{
+    check_round_trip(Status::Reply{.version = "0.1.0",
+                                   .pid = 1,
+                                   .started_at = WallTime{nanoseconds{2}},
+                                   .objects = 3,
+                                   .connections = 4,
+                                   .waits = 5,
+                                   .monitors = 6,
+                                   .subscriptions = 7,
+                                   .descriptors = 8,
+                                   .descriptor_limit = 9},
+                     R"({"version":"0.1.0","pid":1,"startedNSec":2,"objects":3,"connections":4,)"
+                     R"("waits":5,"monitors":6,"subscriptions":7,"descriptors":8,)"
+                     R"("descriptorLimit":9})");
+}
+
+void round_trip(Of<Nothing>)
+{
+    check_round_trip(Nothing{}, "{}");
+}
+
+template <class... Methods>
+void round_trips(List<Methods...>)
+{
+    (round_trip(Of<Methods>{}), ...);
+    (round_trip(Of<typename Methods::Reply>{}), ...);
+}
+
+TEST_CASE("every request and every reply goes to text and back")
+{
+    round_trips(Evfdd::Methods{});
+}
+
+TEST_CASE("an opened object's descriptor comes with it, and none with one that has none")
+{
+    Open::Reply reply;
+    for (const unsigned number : {1U, 0U, 2U})
+        reply.objects.push_back(
+            {.kind = Kind::event,
+             .mode = Mode::manual,
+             .may_wait = number > 0,
+             .may_set = true,
+             .file_descriptor =
+                 number > 0
+                     ? std::optional<Handed>{std::in_place, *make_eventfd(number, Counter::plain)}
+                     : std::nullopt,
+             .subscription = {}});
+    std::string text;
+    std::vector<UniqueFd> sent;
+    Outgoing out{text, sent};
+    encode(reply, out);
+    REQUIRE(sent.size() == 2);
+
+    std::deque<UniqueFd> arrived;
+    for (auto& fd : sent)
+        arrived.push_back(std::move(fd));
+    arrived.push_back(*make_eventfd(99, Counter::plain)); // The next reply's.
+    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+    const auto read = from_text<Open::Reply>(text, incoming);
+
+    REQUIRE(read);
+    REQUIRE(read->objects.size() == 3);
+    REQUIRE(read->objects[0].file_descriptor);
+    CHECK(count(read->objects[0].file_descriptor->fd) == 1U);
+    CHECK_FALSE(read->objects[1].file_descriptor);
+    REQUIRE(read->objects[2].file_descriptor);
+    CHECK(count(read->objects[2].file_descriptor->fd) == 2U);
+    CHECK(incoming.declared == 2);
+    REQUIRE(arrived.size() == 1);
+    CHECK(count(arrived.front()) == 99U);
+}
+
+TEST_CASE("an opened object whose descriptor did not come, or is another's, is refused")
+{
+    const auto opened = [](std::string_view index) {
+        return R"({"kind":"event","mode":"manual","mayWait":true,"maySet":true,"fileDescriptor":)" +
+               std::string{index} + "}";
+    };
+    const auto indexes =
+        GENERATE_COPY(as<std::string>{}, in_list("objects", opened("1")),
+                      in_list("objects", opened("1") + "," + opened("0")),
+                      in_list("objects", opened("0") + "," + opened("0")),
+                      in_list("objects", opened("0") + "," + opened("2")),
+                      in_list("objects", opened("0") + "," + opened("1") + "," + opened("2")),
+                      in_list("objects", opened("-1")), in_list("objects", opened(R"("0")")));
+    std::deque<UniqueFd> arrived;
+    for (int i = 0; i < 2; ++i)
+        arrived.push_back(*make_eventfd(0, Counter::plain));
+    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+
+    const auto read = from_text<Open::Reply>(indexes, incoming);
+
+    REQUIRE_FALSE(read);
+    CHECK(read.error().name == "objects");
+}
+
+TEST_CASE("what streams and what must not be done twice is said of each method")
+{
+    STATIC_REQUIRE(is_streaming<ListObjects>);
+    STATIC_REQUIRE(is_streaming<Monitor>);
+    STATIC_REQUIRE_FALSE(is_streaming<Wait>);
+    STATIC_REQUIRE_FALSE(is_streaming<Show>);
+    STATIC_REQUIRE(is_repeatable<Clear>);
+    STATIC_REQUIRE(is_repeatable<Show>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Set>);
+    STATIC_REQUIRE_FALSE(is_repeatable<CreateEvent>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Delete>);
+}
+
+} // namespace
+} // namespace evfd::protocol

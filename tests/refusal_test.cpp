@@ -1,0 +1,98 @@
+#include "daemon/refusal.h"
+
+#include "tests/daemon_fixture.h"
+
+#include <sys/resource.h>
+
+namespace evfd::daemon {
+namespace {
+
+std::string sentence(const Refusal& refusal)
+{
+    return std::visit(
+        [](const auto& reason) {
+            if constexpr (requires { reason.message; })
+                return reason.message;
+            else
+                return ""s;
+        },
+        refusal);
+}
+
+struct Case {
+    Refusal refusal;
+    std::string error;
+    std::vector<std::string> names; // What its sentence must name.
+};
+
+TEST_CASE("every refusal is its own error, and its sentence names what and what to do")
+{
+    const auto name = "db/ready"_name;
+    const auto rights = "0640"_rights;
+    const std::vector<Case> cases{
+        {refuse::no_such_name(name), "NoSuchName", {"'db/ready'", "create"}},
+        {refuse::name_taken(name), "NameTaken", {"'db/ready'", "another name"}},
+        {refuse::wrong_kind(name, "an auto event", "a pulse event"),
+         "WrongKind",
+         {"'db/ready'", "an auto event", "a pulse event", "another name"}},
+        {refuse::not_permitted(name, Right::wait, rights, 42),
+         "NotPermitted",
+         {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r right"}},
+        {refuse::not_permitted(name, Right::set, rights, 42),
+         "NotPermitted",
+         {"'db/ready'", "set or clear", "uid 42", "0640", "owner", "w right"}},
+        {refuse::not_permitted(name, Right::own, rights, 42),
+         "NotPermitted",
+         {"'db/ready'", "delete or change the rights", "uid 42", "0640", "only its owner and root"}},
+        {refuse::quota_exceeded({42, Resource::monitors, 64}),
+         "QuotaExceeded",
+         {"uid 42", "64 monitors", "give some back"}},
+        {refuse::too_many_tokens_to_set(name), "TooManyTokens", {"'db/ready'", "65536", "fewer"}},
+        {refuse::too_many_tokens_to_clear(name),
+         "TooManyTokens",
+         {"'db/ready'", "65536", "clear it again"}},
+        {refuse::timed_out(1500ms), "TimedOut", {"1.5 s", "wait longer"}},
+        {refuse::deleted(name), "Deleted", {"'db/ready'", "wait again"}},
+        {refuse::system_failure({"eventfd(2)", ENOMEM}),
+         "SystemFailure",
+         {"eventfd(2)", "Cannot allocate memory", "try again"}},
+    };
+    for (const auto& [refusal, error, parts] : cases) {
+        CHECK(error_name(refusal) == error);
+        const auto text = sentence(refusal);
+        INFO(text);
+        for (const auto& part : parts)
+            CHECK(text.contains(part));
+        CHECK_FALSE(text.contains('\n'));
+    }
+}
+
+TEST_CASE("a refusal carries what a program needs of it")
+{
+    const auto name = "x"_name;
+    const auto quota = refuse::quota_exceeded({42, Resource::waits, 7});
+    CHECK(std::get<protocol::QuotaExceeded>(quota).quota == Resource::waits);
+    CHECK(std::get<protocol::QuotaExceeded>(quota).limit == 7);
+    const auto right = refuse::not_permitted(name, Right::own, "0600"_rights, 1);
+    CHECK(std::get<protocol::NotPermitted>(right).right == Right::own);
+    CHECK(std::get<protocol::NotPermitted>(right).name == name);
+    const auto tokens = refuse::too_many_tokens_to_set(name);
+    CHECK(std::get<protocol::TooManyTokens>(tokens).limit == max_tokens_per_set);
+}
+
+TEST_CASE("a system call that failed for want of descriptors is OutOfDescriptors with the limit")
+{
+    const auto error = GENERATE(EMFILE, ENFILE);
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+
+    const auto refusal = refuse::system_failure({"eventfd(2)", error});
+
+    const auto* reason = std::get_if<protocol::OutOfDescriptors>(&refusal);
+    REQUIRE(reason);
+    CHECK(reason->limit == static_cast<std::int64_t>(limit.rlim_cur));
+    CHECK(reason->message.contains(std::to_string(limit.rlim_cur) + " descriptors"));
+}
+
+} // namespace
+} // namespace evfd::daemon

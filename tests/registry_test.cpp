@@ -1,0 +1,401 @@
+#include "daemon/registry.h"
+
+#include "tests/daemon_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+// Who is told what, as text.
+struct Recorder final : Audience {
+    void created(const Name& name, Object&) override { say("created " + name.text()); }
+    void rang(const Name& name, Object&) override { say("rang " + name.text()); }
+    void pulsed(const Name& name, Object&, std::int64_t times) override
+    {
+        say("pulsed " + name.text() + " " + std::to_string(times));
+    }
+    void altered(const Name& name, Object&) override { say("altered " + name.text()); }
+    void deleted(const Name& name) override
+    {
+        say("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
+    }
+    bool cares_for(const Name&) const override { return cares; }
+
+    void say(const std::string& what) { (heard += heard.empty() ? "" : "; ") += what; }
+    std::string take_heard() { return std::exchange(heard, {}); }
+
+    Outcome<bool> create(Session& session, protocol::CreateEvent request)
+    {
+        return registry.create(session, request);
+    }
+    Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
+
+    explicit Recorder(Limits limits = default_limits, std::int64_t budget = plenty)
+        : quota{limits}, registry{loop, quota, *this, make_adder(), budget}
+    {
+    }
+
+    bool cares = true;
+    std::string heard;
+    EventLoop loop;
+    Quota quota;
+    Registry registry;
+    Session session{1, person(alice), {}, {}};
+    Session other{2, person(bob), {}, {}};
+};
+
+TEST_CASE("an event is made as it was asked for, and belongs to the caller")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name,
+                                       .mode = Mode::semaphore,
+                                       .initial = protocol::InitialCount{3},
+                                       .rights = "0640"_rights}) == true);
+
+    const auto& object = room.object("e");
+    CHECK(object.mode() == Mode::semaphore);
+    CHECK(std::get<Event>(object.body).count() == 3U);
+    CHECK(object.ownership.owner == alice);
+    CHECK(object.ownership.rights == "0640"_rights);
+    CHECK(object.creator == 4711);
+    CHECK(object.session == 0);
+    CHECK(room.take_heard() == "created e");
+}
+
+TEST_CASE("an event is manual, clear, permanent and open to all to wait for, if nothing is said")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name}));
+    auto& object = room.object("e");
+    CHECK(object.mode() == Mode::manual);
+    CHECK_FALSE(object.event()->is_set());
+    CHECK(object.ownership.rights == "0644"_rights);
+    CHECK(object.session == 0);
+}
+
+TEST_CASE("a name that is there is taken, unless an event of its mode is as good")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
+    room.take_heard();
+
+    CHECK(verdict(room.create(room.other, {.name = "e"_name})) == "NameTaken");
+    CHECK(room.create(room.other, {.name = "e"_name, .if_missing = true}) == false);
+    CHECK(verdict(room.create(
+              room.other, {.name = "e"_name, .mode = Mode::automatic, .if_missing = true})) ==
+          "WrongKind");
+    CHECK(verdict(room.create(room.other, {.name = "e"_name, .mode = Mode::pulse})) == "WrongKind");
+
+    CHECK(room.object("e").event()->is_set());
+    CHECK(room.quota.used(bob, Resource::objects) == 0);
+    CHECK(room.take_heard().empty());
+}
+
+TEST_CASE("a pulse starts with nothing")
+{
+    Recorder room;
+    const auto make = [&](std::int64_t initial) {
+        return verdict(room.create(room.session, {.name = "p"_name,
+                                                  .mode = Mode::pulse,
+                                                  .initial = protocol::InitialCount{initial}}));
+    };
+    CHECK(make(1) == "InvalidParameter");
+    CHECK(make(0) == "ok");
+}
+
+TEST_CASE("a user's last allowed object is made and the next refused, until one is deleted")
+{
+    auto limits = default_limits;
+    limits.set(Resource::objects, 2);
+    Recorder room{limits};
+    REQUIRE(room.create(room.session, {.name = "a"_name}));
+    REQUIRE(room.create(room.session, {.name = "b"_name, .mode = Mode::pulse}));
+
+    CHECK(verdict(room.create(room.session, {.name = "c"_name})) == "QuotaExceeded");
+    CHECK_FALSE(room.registry.find("c"_name));
+    CHECK(verdict(room.create(room.other, {.name = "c"_name})) == "ok");
+    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+    CHECK(verdict(room.create(room.session, {.name = "d"_name})) == "ok");
+}
+
+TEST_CASE("events and subscriptions together stay within the descriptor budget")
+{
+    Recorder room{default_limits, 3};
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse})); // Has none.
+    REQUIRE(room.create(room.session, {.name = "a"_name}));
+    REQUIRE(room.registry.open(room.session, names({"p"})));
+    REQUIRE(room.create(room.session, {.name = "b"_name}));
+
+    CHECK(verdict(room.create(room.session, {.name = "c"_name})) == "OutOfDescriptors");
+    CHECK(verdict(room.registry.open(room.session, names({"p"}))) == "OutOfDescriptors");
+    CHECK(room.quota.used(alice, Resource::objects) == 3);
+    CHECK(room.quota.used(alice, Resource::subscriptions) == 1);
+
+    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+    CHECK(verdict(room.registry.open(room.session, names({"p"}))) == "ok");
+}
+
+TEST_CASE("what open hands over depends on what the caller may")
+{
+    const auto [mode, rights, wait, set, has_fd, writable] =
+        GENERATE(table<Mode, std::string, bool, bool, bool, bool>({
+            {Mode::manual, "0006", true, true, true, true},
+            {Mode::manual, "0004", true, false, true, false},
+            {Mode::manual, "0002", false, true, false, false},
+            {Mode::automatic, "0004", true, false, true, false},
+            {Mode::semaphore, "0006", true, true, true, true},
+            {Mode::pulse, "0006", true, true, true, true},
+            {Mode::pulse, "0004", true, false, true, true}, // Its own: nobody else sees it.
+            {Mode::pulse, "0002", false, true, false, false},
+        }));
+    Recorder room;
+    REQUIRE(room.create(room.session,
+                        {.name = "e"_name, .mode = mode, .rights = Rights::parse(rights)}));
+
+    auto opened = room.registry.open(room.other, names({"e"}));
+
+    REQUIRE(opened);
+    const auto& one = opened->front();
+    CHECK(one.mode == mode);
+    CHECK(one.may_wait == wait);
+    CHECK(one.may_set == set);
+    REQUIRE(one.file_descriptor.has_value() == has_fd);
+    CHECK(one.subscription.has_value() == (has_fd && mode == Mode::pulse));
+    if (has_fd)
+        CHECK(add(one.file_descriptor->fd, 1).has_value() == writable);
+}
+
+TEST_CASE("open is all or nothing, and leaves no subscription behind")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(room.create(room.session, {.name = "mine"_name, .rights = "0600"_rights}));
+    REQUIRE(room.registry.open(room.other, names({"p"}))); // This one stays.
+
+    CHECK(verdict(room.registry.open(room.other, names({"p", "missing"}))) == "NoSuchName");
+    CHECK(verdict(room.registry.open(room.other, names({"p", "mine"}))) == "NotPermitted");
+
+    CHECK(room.quota.used(bob, Resource::subscriptions) == 1);
+    CHECK(room.other.followings.size() == 1);
+    CHECK(std::get<Pulse>(room.object("p").body).subscriptions() == 1);
+}
+
+TEST_CASE("set, clear and delete do nothing at all where one of the names is refused")
+{
+    const auto [bad, error] = GENERATE(
+        table<std::string, std::string>({{"missing", "NoSuchName"}, {"mine", "NotPermitted"}}));
+    Recorder room;
+    REQUIRE(room.create(room.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
+    REQUIRE(room.create(room.other, {.name = "clear"_name}));
+    REQUIRE(room.create(room.session, {.name = "mine"_name, .rights = "0644"_rights}));
+    const auto& peer = room.other.peer;
+
+    CHECK(verdict(room.registry.set(peer, names({"clear", bad}), 1)) == error);
+    CHECK(verdict(room.registry.clear(peer, names({"set", bad}))) == error);
+    CHECK(verdict(room.registry.remove(peer, names({"set", bad}))) == error);
+
+    CHECK(room.object("set").event()->is_set());
+    CHECK_FALSE(room.object("clear").event()->is_set());
+}
+
+TEST_CASE("one call sets no more tokens than the limit, over all names and subscriptions")
+{
+    Recorder room;
+    const auto& peer = room.session.peer;
+    for (const auto* name : {"s", "t"})
+        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .mode = Mode::semaphore}));
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(room.create(room.session, {.name = "m"_name}));
+    for (int i = 0; i < 2; ++i)
+        REQUIRE(room.registry.open(room.session, names({"p"})));
+
+    CHECK(verdict(room.registry.set(peer, names({"s"}), max_tokens_per_set)) == "ok");
+    CHECK(verdict(room.registry.set(peer, names({"s", "m"}), max_tokens_per_set)) ==
+          "TooManyTokens");
+    CHECK(verdict(room.registry.set(peer, names({"s", "t"}), max_tokens_per_set / 2 + 1)) ==
+          "TooManyTokens");
+    CHECK(verdict(room.registry.set(peer, names({"p"}), max_tokens_per_set / 2 + 1)) ==
+          "TooManyTokens");
+
+    CHECK(room.object("s").event()->count() == static_cast<std::uint64_t>(max_tokens_per_set));
+    CHECK_FALSE(room.object("m").event()->is_set());
+    CHECK_FALSE(room.object("t").event()->is_set());
+}
+
+TEST_CASE("one call takes no more tokens than the limit, over all names")
+{
+    Recorder room;
+    const auto half = protocol::InitialCount{max_tokens_per_clear / 2};
+    for (const auto* name : {"s", "t"})
+        REQUIRE(room.create(room.session, {.name = *Name::parse(name),
+                                           .mode = Mode::semaphore,
+                                           .initial = half}));
+    REQUIRE(room.registry.set(room.session.peer, names({"t"}), 5));
+
+    CHECK(verdict(room.registry.clear(room.session.peer, names({"s", "t"}))) == "TooManyTokens");
+    CHECK_FALSE(room.object("s").event()->is_set());
+    CHECK(room.object("t").event()->count() == 5U);
+
+    CHECK(verdict(room.registry.clear(room.session.peer, names({"s", "t"}))) == "ok");
+    CHECK_FALSE(room.object("t").event()->is_set());
+}
+
+TEST_CASE("only the owner and root change rights and delete")
+{
+    const auto [uid, verdict_of_both] =
+        GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .rights = "0666"_rights}));
+    const auto peer = person(uid);
+
+    CHECK(verdict(room.registry.set_rights(peer, "e"_name, "0600"_rights)) == verdict_of_both);
+    CHECK(verdict(room.registry.remove(peer, names({"e"}))) == verdict_of_both);
+    CHECK((room.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
+}
+
+TEST_CASE("what is done to an object is told, a deletion when it is done")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 3));
+    REQUIRE(room.registry.set_rights(room.session.peer, "p"_name, "0600"_rights));
+    REQUIRE(room.registry.remove(room.session.peer, names({"p"})));
+    CHECK(room.take_heard() == "created p; pulsed p 3; altered p; deleted p");
+}
+
+TEST_CASE("a watched event rings for every write and read, whoever does it, and not to begin with")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
+    const auto client = *room.object("e").event()->share();
+    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    room.take_heard();
+
+    settle(room.loop);
+    CHECK(room.take_heard().empty());
+    REQUIRE(take(client));
+    settle(room.loop);
+    CHECK(room.take_heard() == "rang e");
+    REQUIRE(add(client, 1));
+    REQUIRE(take(client)); // At once: one ring for both, but a ring.
+    settle(room.loop);
+    CHECK(room.take_heard() == "rang e");
+    REQUIRE(room.registry.set(room.session.peer, names({"e"}), 1));
+    CHECK(room.take_heard() == "rang e"); // Told before the next request can undo it.
+}
+
+TEST_CASE("an event that nobody cares for any more is not watched")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name}));
+    const auto client = *room.object("e").event()->share();
+    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    room.registry.reconsider("e"_name);
+    CHECK(room.object("e").watch); // Someone does.
+
+    room.cares = false;
+    room.registry.reconsider("e"_name);
+    room.take_heard();
+
+    REQUIRE(add(client, 1));
+    settle(room.loop);
+    CHECK(room.take_heard().empty());
+}
+
+TEST_CASE("what was done to an event before its deletion is told before it")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
+    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    const auto client = *room.object("e").event()->share();
+    room.take_heard();
+    REQUIRE(add(client, 1));
+
+    SECTION("by its owner")
+    {
+        REQUIRE(room.registry.remove(room.session.peer, names({"e"})));
+    }
+    SECTION("by the end of its session")
+    {
+        room.registry.end(room.session);
+    }
+    CHECK(room.take_heard() == "rang e; deleted e");
+}
+
+TEST_CASE("the end of a session takes what is its own, and nothing else")
+{
+    Recorder room;
+    const auto lifetime = Lifetime::connection;
+    REQUIRE(room.create(room.session, {.name = "mine"_name, .lifetime = lifetime}));
+    REQUIRE(room.create(room.session, {.name = "stays"_name}));
+    REQUIRE(room.create(room.other, {.name = "others"_name, .lifetime = lifetime}));
+    REQUIRE(room.create(room.session, {.name = "again"_name, .lifetime = lifetime}));
+    REQUIRE(room.registry.remove(room.session.peer, names({"again"})));
+    REQUIRE(room.create(room.other, {.name = "again"_name, .lifetime = lifetime}));
+    REQUIRE(room.create(room.other, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(room.registry.open(room.session, names({"p"})));
+
+    room.registry.end(room.session);
+
+    std::string left;
+    for (const auto& [name, object] : room.registry.objects())
+        left += name.text() + " ";
+    CHECK(left == "again others p stays ");
+    CHECK(room.quota.used(alice, Resource::objects) == 1);
+    CHECK(room.quota.used(alice, Resource::subscriptions) == 0);
+}
+
+TEST_CASE("a subscription is ended by who has it, and by nobody else")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    const auto opened = room.registry.open(room.session, names({"p"}));
+    REQUIRE(opened);
+    const auto token = *Token::parse(*opened->front().subscription);
+
+    CHECK_FALSE(room.registry.unsubscribe(room.other, token));
+    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 1));
+    CHECK(take(opened->front().file_descriptor->fd) == 1U);
+
+    CHECK(room.registry.unsubscribe(room.session, token));
+    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 1));
+    CHECK(take(opened->front().file_descriptor->fd) == 0U);
+    CHECK_FALSE(room.registry.unsubscribe(room.session, token));
+}
+
+TEST_CASE("a session that creates and deletes without end does not grow")
+{
+    Recorder room;
+    for (int i = 0; i < 2'000; ++i) {
+        const auto name = *Name::parse("n/" + std::to_string(i));
+        REQUIRE(room.create(room.session, {.name = name,
+                                           .mode = Mode::pulse,
+                                           .lifetime = Lifetime::connection}));
+        REQUIRE(room.registry.open(room.session, {{name}}));
+        REQUIRE(room.registry.remove(room.session.peer, {{name}}));
+    }
+    CHECK(room.session.owned.size() < 10);
+    CHECK(room.session.followings.size() < 10);
+}
+
+TEST_CASE("what a session still has is not forgotten while it grows")
+{
+    Recorder room;
+    for (int i = 0; i < 300; ++i) {
+        const auto name = *Name::parse("n/" + std::to_string(i));
+        REQUIRE(room.create(room.session, {.name = name,
+                                           .mode = Mode::pulse,
+                                           .lifetime = Lifetime::connection}));
+        REQUIRE(room.registry.open(room.session, {{name}}));
+        if (i % 3 == 0)
+            REQUIRE(room.registry.remove(room.session.peer, {{name}}));
+    }
+    CHECK(room.quota.used(alice, Resource::subscriptions) == 200);
+
+    room.registry.end(room.session);
+
+    CHECK(room.registry.objects().empty());
+    CHECK(room.quota.used(alice, Resource::subscriptions) == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

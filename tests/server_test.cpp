@@ -1,0 +1,258 @@
+#include "daemon/server.h"
+
+#include "daemon/listening_socket.h"
+#include "tests/daemon_fixture.h"
+#include "tests/kernel_probe.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <system_error>
+
+namespace evfd::daemon {
+namespace {
+
+const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
+
+struct House {
+    explicit House(Limits limits = default_limits) : service{loop, limits, make_adder(), plenty}
+    {
+        server.listen(socket.release());
+    }
+
+    // Connected; whether it is let in, the server decides in its next turn.
+    Client knock() const
+    {
+        Client client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+        REQUIRE(::connect(client.socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                          sizeof address) == 0);
+        return client;
+    }
+    std::string ask(Client& client, std::string_view method, std::string_view parameters = "{}")
+    {
+        client.call(method, parameters);
+        settle(loop);
+        return client.reply();
+    }
+
+    Directory directory;
+    std::string path = directory / "socket";
+    ListeningSocket socket{path, 0600};
+    EventLoop loop;
+    Service service;
+    Server server{loop, service};
+};
+
+TEST_CASE("whoever connects is served as the user that it is")
+{
+    House house;
+    auto client = house.knock();
+    house.ask(client, "CreateEvent", R"({"name":"e"})");
+    const auto told = house.ask(client, "Show", R"({"name":"e"})");
+    CHECK(told.contains("\"ownerUid\":" + std::to_string(::getuid()) + ","));
+    CHECK(told.contains("\"groupGid\":" + std::to_string(::getgid()) + ","));
+    CHECK(told.contains("\"creatorPid\":" + std::to_string(::getpid()) + ","));
+}
+
+TEST_CASE("a call that was sent before the connection was accepted is answered")
+{
+    House house;
+    auto client = house.knock();
+    client.send(framed(get_info));
+    settle(house.loop);
+    CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a crowd is let in, and who is in is served meanwhile")
+{
+    House house;
+    auto first = house.knock();
+    settle(house.loop);
+    std::deque<Client> crowd;
+    for (int i = 0; i < 100; ++i)
+        crowd.push_back(house.knock());
+    first.send(framed(get_info));
+    settle(house.loop, 2);
+    CHECK(first.reply().contains("evfdd"));
+    settle(house.loop);
+    for (auto& client : crowd)
+        client.send(framed(get_info));
+    settle(house.loop);
+    for (auto& client : crowd)
+        CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a server listens on several sockets")
+{
+    House house;
+    ListeningSocket other{house.directory / "other", 0600};
+    house.server.listen(other.release());
+    auto one = house.knock();
+    house.path = house.directory / "other";
+    auto two = house.knock();
+    CHECK(house.ask(one, "Status").contains("\"connections\":2"));
+    CHECK(house.ask(two, "Status").contains("\"connections\":2"));
+}
+
+TEST_CASE("a user's last allowed connection is let in and the next is told why not")
+{
+    auto limits = default_limits;
+    limits.set(Resource::connections, 2);
+    House house{limits};
+    auto one = house.knock();
+    auto two = house.knock();
+    auto three = house.knock();
+    settle(house.loop);
+
+    CHECK(three.reply().starts_with(
+        R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"connections","limit":2,)"));
+    CHECK(three.is_let_go());
+    CHECK(house.ask(one, "Status").contains("\"connections\":2"));
+    CHECK(house.ask(two, "Status").contains("\"connections\":2"));
+
+    one.socket = {};
+    settle(house.loop);
+    auto four = house.knock();
+    CHECK(house.ask(four, "Status").contains("\"connections\":2"));
+}
+
+TEST_CASE("descriptors sent with a call reach nobody")
+{
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    const UniqueFd reading{ends[0]};
+    House house;
+    auto client = house.knock();
+    {
+        const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
+        const auto done = evfd::send(client.socket, framed(get_info), sent);
+        if (done) // Before Linux 6.16 the daemon drops them,
+            WARN("there is no SO_PASSRIGHTS here (Linux 6.16)");
+        else // and since then the kernel refuses them.
+            CHECK(done.error().error == EPERM);
+        settle(house.loop);
+        CHECK(client.reply().contains("evfdd") == done.has_value());
+    }
+    CHECK(is_ready(reading, POLLHUP));
+    client.send(framed(get_info));
+    settle(house.loop);
+    CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a server that may stop when idle goes on as long as someone is there")
+{
+    House house;
+    auto client = house.knock();
+    client.send(framed(get_info));
+    house.server.stop_when_idle(1ns);
+    std::string reply;
+    while (reply.empty()) { // It is let in before the loop would stop.
+        REQUIRE(house.loop.run_once(20s));
+        reply = client.reply();
+    }
+    client.socket = {};
+    CHECK(house.loop.run());
+    CHECK(house.service.is_idle());
+}
+
+TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
+{
+    House house;
+    auto client = house.knock();
+    house.ask(client, "CreateEvent", R"({"name":"e"})");
+    client.socket = {};
+    house.server.stop_when_idle(1ns);
+    settle(house.loop);
+    bool is_deleted = false;
+    house.loop.defer([&] {
+        auto last = house.knock();
+        last.call("Delete", R"({"names":["e"]})");
+        is_deleted = true;
+    });
+    CHECK(house.loop.run());
+    CHECK(is_deleted);
+    CHECK(house.service.is_idle());
+}
+
+// ---- Without descriptors
+// ------------------------------------------------------------------------
+
+// In a child process, whose limit is its own. 0, or the number of the expectation that failed.
+int visit_a_full_house()
+{
+    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    House house;
+    auto inside = house.knock();
+    if (!house.ask(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
+        return 1;
+    house.ask(inside, "Open", R"({"names":["e"]})");
+    std::deque<Client> crowd;
+    for (int i = 0; i < 10; ++i)
+        crowd.push_back(house.knock());
+    const UniqueFd next = *duplicate(inside.socket);
+    constexpr int room = 4;
+    const rlimit limit{static_cast<rlim_t>(next.get()) + room + 1,
+                       static_cast<rlim_t>(next.get()) + room + 1};
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 2;
+
+    settle(house.loop);
+    int told = 0;
+    int let_in = 0;
+    for (auto& client : crowd) {
+        const auto reply = client.reply();
+        const bool is_told = reply.starts_with(
+            R"({"error":"io.evfdd.OutOfDescriptors","parameters":{"limit":)" +
+            std::to_string(limit.rlim_cur) + ",");
+        if (is_told != client.is_let_go())
+            return 3;
+        told += is_told ? 1 : 0;
+        let_in += client.is_let_go() ? 0 : 1;
+    }
+    if (let_in != room || told != 10 - room)
+        return 4;
+    if (*house.loop.run_once(0ns) != 0) // Nothing rings on and on.
+        return 5;
+
+    // Those inside go on; what would need a descriptor is refused, and nothing is half done.
+    if (house.ask(inside, "Set", R"({"names":["e"]})") != R"({"parameters":{}})")
+        return 6;
+    if (house.ask(crowd.front(), "Wait", R"({"names":["e"]})").contains("error"))
+        return 7;
+    if (!house.ask(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
+        return 8;
+    if (!house.ask(inside, "Open", R"({"names":["e"]})").contains("OutOfDescriptors"))
+        return 9;
+    if (house.service.registry().objects().size() != 1)
+        return 10;
+    if (!house.ask(inside, "Status").contains("\"connections\":5"))
+        return 11;
+
+    // It recovers.
+    for (int i = 0; i < room; ++i)
+        crowd.pop_front();
+    settle(house.loop);
+    auto later = house.knock();
+    if (!house.ask(later, "CreateEvent", R"({"name":"f"})").contains("created\":true"))
+        return 12;
+    return 0;
+}
+
+TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and it recovers")
+{
+    CHECK(probe::in_child([] {
+              try {
+                  return visit_a_full_house();
+              } catch (...) {
+                  return 99;
+              }
+          }) == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,221 @@
+// What the service answers, as a client reads it.
+#include "daemon/service.h"
+
+#include "common/interface.h"
+#include "tests/daemon_fixture.h"
+
+#include <unistd.h>
+
+namespace evfd::daemon {
+namespace {
+
+TEST_CASE("GetInfo tells who we are and what we speak, sorted")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    client.send(framed(R"({"method":"org.varlink.service.GetInfo"})"));
+    settle(daemon.loop);
+    CHECK(client.reply() == R"({"parameters":{"vendor":"The evfdd authors","product":"evfdd",)"
+                            R"("version":")" EVFDD_VERSION R"(","url":")" EVFDD_URL R"(",)"
+                            R"("interfaces":["io.evfdd","org.varlink.service"]}})");
+}
+
+TEST_CASE("every interface that GetInfo tells of has its description, and no other")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    const auto describe = [&](std::string_view interface) {
+        std::string text;
+        json::append_string(text, interface);
+        client.send(framed(R"({"method":"org.varlink.service.GetInterfaceDescription",)"
+                           R"("parameters":{"interface":)" +
+                           text + "}}"));
+        settle(daemon.loop);
+        return client.reply();
+    };
+    for (const auto& interface : protocol::interface_names()) {
+        std::string text;
+        json::append_string(text, *protocol::interface_text(interface));
+        CHECK(describe(interface) == R"({"parameters":{"description":)" + text + "}}");
+    }
+    for (const auto* interface : {"", "io", "io.evfdd.", "IO.EVFDD"})
+        CHECK(describe(interface) == R"({"error":"org.varlink.service.InterfaceNotFound",)"
+                                     R"("parameters":{"interface":")"s +
+                                         interface + R"("}})");
+}
+
+TEST_CASE("Show tells what an object is, and its state to those who may wait")
+{
+    Daemon daemon;
+    auto owner = daemon.connect(alice);
+    auto other = daemon.connect(bob);
+    const auto before = wall_now();
+    daemon.ask(owner, "CreateEvent",
+               R"({"name":"s","mode":"semaphore","initial":3,"rights":"0600","lifetime":"connection"})");
+
+    const auto told = daemon.ask(owner, "Show", R"({"name":"s"})");
+
+    CHECK(told.starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
+                           R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
+                           R"("creatorPid":4711,"createdNSec":)"));
+    CHECK(told.ends_with(
+        R"(,"rights":"0600","lifetime":"connection","waits":0,"isSet":true,"count":3}}})"));
+    const auto key = R"("createdNSec":)"s;
+    const auto created = std::stoll(told.substr(told.find(key) + key.size()));
+    CHECK(created >= before.time_since_epoch().count());
+    CHECK(created <= wall_now().time_since_epoch().count());
+
+    CHECK(daemon.ask(other, "Show", R"({"name":"s"})")
+              .ends_with(R"("rights":"0600","lifetime":"connection","waits":0}}})"));
+}
+
+TEST_CASE("Show of a pulse tells how often it was set and who follows, and that it is never set")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    daemon.ask(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    const auto opened = daemon.ask(client, "Open", R"({"names":["p"]})");
+    daemon.ask(client, "Set", R"({"names":["p"],"count":4})");
+    CHECK(daemon.ask(client, "Show", R"({"name":"p"})")
+              .ends_with(R"("waits":0,"isSet":false,"pulses":4,"subscriptions":1}}})"));
+
+    const auto key = R"("subscription":")"s;
+    const auto token = opened.substr(opened.find(key) + key.size(), 32);
+    CHECK(daemon.ask(client, "Unsubscribe", R"({"subscription":")" + token + R"("})") ==
+          R"({"parameters":{}})");
+    CHECK(daemon.ask(client, "Show", R"({"name":"p"})").contains(R"("subscriptions":0)"));
+}
+
+TEST_CASE("a count beyond 63 bits is told as a string, one within them as a number")
+{
+    const auto [count, told] = GENERATE(table<std::uint64_t, std::string>({
+        {0, R"("isSet":false,"count":0})"},
+        {9223372036854775807U, R"("isSet":true,"count":9223372036854775807})"},
+        {9223372036854775808U, R"("isSet":true,"largeCount":"9223372036854775808"})"},
+        {18446744073709551614U, R"("isSet":true,"largeCount":"18446744073709551614"})"},
+    }));
+    Daemon daemon;
+    auto client = daemon.connect();
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    daemon.ask(client, "Open", R"({"names":["e"]})");
+    REQUIRE(client.descriptors.size() == 1);
+    REQUIRE(add(client.descriptors[0], count));
+
+    CHECK(daemon.ask(client, "Show", R"({"name":"e"})").ends_with(told + "}}"));
+}
+
+TEST_CASE("Show tells how many wait")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    std::deque<Client> waiters;
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    for (int i = 0; i < 3; ++i)
+        waiters.push_back(daemon.connect());
+    for (auto& waiter : waiters)
+        daemon.ask(waiter, "Wait", R"({"names":["e"]})");
+    CHECK(daemon.ask(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
+}
+
+TEST_CASE("List tells of all that the pattern matches, and of none with an empty list")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    for (const auto* name : {"db/b", "db/a", "db/x/y", "web"})
+        daemon.ask(client, "CreateEvent", R"({"name":")"s + name + R"("})");
+
+    const auto [pattern, listed, unlisted] = GENERATE(table<std::string, std::string, std::string>({
+        {"{}", "db/a db/b db/x/y web", ""},
+        {R"({"pattern":"db/*"})", "db/a db/b", "db/x/y web"},
+        {R"({"pattern":"nothing"})", "", "db/a db/b db/x/y web"},
+    }));
+    const auto reply = daemon.ask(client, "List", pattern, true);
+    const auto has = [&](std::string_view name) {
+        return reply.contains(R"("name":")" + std::string{name} + "\"");
+    };
+    for (const auto* name : {"db/a", "db/b", "db/x/y", "web"}) {
+        INFO(name);
+        CHECK(has(name) == (" " + listed + " ").contains(" "s + name + " "));
+        CHECK(has(name) != (" " + unlisted + " ").contains(" "s + name + " "));
+    }
+    if (listed.empty())
+        CHECK(reply == R"({"parameters":{"objects":[]}})");
+    CHECK(client.reply().empty());
+}
+
+TEST_CASE("Status counts what there is")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    auto waiter = daemon.connect();
+    auto watcher = daemon.connect(bob);
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    daemon.ask(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon.ask(client, "Open", R"({"names":["p"]})");
+    daemon.ask(waiter, "Wait", R"({"names":["e"]})");
+    daemon.ask(watcher, "Monitor", "{}", true);
+
+    const auto status = daemon.ask(client, "Status");
+
+    CHECK(status.starts_with(R"({"parameters":{"version":")" EVFDD_VERSION R"(","pid":)" +
+                             std::to_string(::getpid()) + R"(,"startedNSec":)"));
+    CHECK(status.contains(
+        R"("objects":2,"connections":3,"waits":1,"monitors":1,"subscriptions":1,"descriptors":)"));
+    CHECK(status.contains(R"("descriptorLimit":)"));
+}
+
+TEST_CASE("Status counts every open descriptor, and none of its own looking")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    const auto descriptors = [&] {
+        const auto status = daemon.ask(client, "Status");
+        const auto key = R"("descriptors":)"s;
+        return std::stoll(status.substr(status.find(key) + key.size()));
+    };
+    const auto before = descriptors();
+    CHECK(descriptors() == before);
+    const auto one_more = *make_eventfd(0, Counter::plain);
+    CHECK(descriptors() == before + 1);
+}
+
+TEST_CASE("a refused wait or monitor gives its charge back, and over the limit it is named")
+{
+    auto limits = default_limits;
+    limits.set(Resource::waits, 1);
+    limits.set(Resource::monitors, 1);
+    Daemon daemon{limits};
+    auto client = daemon.connect();
+    for (int i = 0; i < 3; ++i)
+        CHECK(daemon.ask(client, "Wait", R"({"names":["x"],"existing":true})")
+                  .contains("NoSuchName"));
+    daemon.ask(client, "Wait", R"({"names":["x"]})");
+    auto second = daemon.connect();
+    CHECK(daemon.ask(second, "Wait", R"({"names":["x"]})")
+              .starts_with(R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"waits","limit":1,)"));
+    CHECK(daemon.ask(second, "Monitor", "{}", true).contains("ready"));
+    auto third = daemon.connect();
+    CHECK(daemon.ask(third, "Monitor", "{}", true).contains(R"("quota":"monitors","limit":1,)"));
+}
+
+TEST_CASE("the service is idle while there is neither object nor connection")
+{
+    Daemon daemon;
+    CHECK(daemon.service.is_idle());
+    {
+        auto client = daemon.connect();
+        CHECK_FALSE(daemon.service.is_idle());
+        daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    }
+    settle(daemon.loop);
+    CHECK_FALSE(daemon.service.is_idle());
+    {
+        auto client = daemon.connect();
+        daemon.ask(client, "Delete", R"({"names":["e"]})");
+    }
+    settle(daemon.loop);
+    CHECK(daemon.service.is_idle());
+}
+
+} // namespace
+} // namespace evfd::daemon
