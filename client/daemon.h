@@ -28,13 +28,15 @@ public:
     Try<typename Request::Reply> call(const Request& request)
     {
         const std::lock_guard lock{mutex_};
-        for (bool is_repeated = false;; is_repeated = true) {
+        // A killed daemon may let us in once more before its listening socket is closed, so once
+        // is not always enough.
+        for (int repeats = 0;; ++repeats) {
             if (const auto connected = connect_main(); !connected)
                 return std::unexpected(connected.error());
             const auto deadline = monotonic_after(patience_);
             auto reply = call_on(*main_, request, deadline);
             const bool is_harmless = protocol::is_repeatable<Request> || !main_->was_sent();
-            if (reply || main_->is_usable() || is_repeated || !is_harmless ||
+            if (reply || main_->is_usable() || repeats == max_repeats || !is_harmless ||
                 reply.error().code != ErrorCode::interrupted)
                 return reply;
         }
@@ -62,6 +64,8 @@ public:
     nanoseconds patience() const { return patience_; }
 
 private:
+    static constexpr int max_repeats = 3;
+
     template <Message Request>
     static Try<typename Request::Reply> call_on(Channel& channel, const Request& request,
                                                 Deadline deadline)

@@ -10,12 +10,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 namespace evfd {
@@ -56,9 +59,12 @@ Exit exit_for(ErrorCode code)
     std::abort();
 }
 
+// One line, whatever was typed: a message may quote it.
 Exit complain(const Error& error)
 {
-    fmt::print(stderr, "evfdctl: {}\n", error.message);
+    auto line = error.message;
+    std::ranges::replace_if(line, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
+    fmt::print(stderr, "evfdctl: {}\n", line);
     return exit_for(error.code);
 }
 
@@ -448,6 +454,22 @@ Try<Address> address_of(const std::string& socket, bool is_system, bool is_user)
     return is_user ? Address::user() : Address::usual();
 }
 
+// What cannot be printed was not told, so it is not done.
+Exit run_and_flush(Verb& verb, const Client& client)
+{
+    const auto cannot_print = [](int error) {
+        return complain(
+            {ErrorCode::system, fmt::format("cannot print: {}; see where the output goes",
+                                            std::generic_category().message(error))});
+    };
+    try {
+        const auto exit = verb.run(client);
+        return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
+    } catch (const std::system_error& failed) { // Of fmt::print().
+        return cannot_print(failed.code().value());
+    }
+}
+
 int run(int argc, char** argv)
 {
     CLI::App app{"Named events: made, set and waited for by name."};
@@ -496,7 +518,7 @@ int run(int argc, char** argv)
     const Client client{*address};
     for (const auto& verb : verbs)
         if (verb->is_wanted())
-            return verb->run(client);
+            return run_and_flush(*verb, client);
     return exit_usage;
 }
 

@@ -103,7 +103,7 @@ Poller::~Poller()
         contexts().put(*std::move(aio_));
 }
 
-bool Poller::begin(Slot& slot, std::size_t index)
+Result<void> Poller::begin(Slot& slot, std::size_t index)
 {
     slot.operation = {};
     slot.operation.aio_lio_opcode = IOCB_CMD_POLL;
@@ -112,7 +112,9 @@ bool Poller::begin(Slot& slot, std::size_t index)
     slot.operation.aio_data = index;
     std::array<iocb*, 1> one{&slot.operation};
     const auto begun = aio_->submit(one);
-    return begun && *begun == 1;
+    if (!begun)
+        return std::unexpected(begun.error());
+    return {};
 }
 
 Try<void> Poller::arm(std::size_t index, int fd)
@@ -120,15 +122,19 @@ Try<void> Poller::arm(std::size_t index, int fd)
     auto& slot = slots_[index];
     slot.fd = fd;
     slot.is_armed = true;
-    if (aio_ && begin(slot, index)) {
+    if (!aio_)
+        return {};
+    const auto begun = begin(slot, index);
+    if (begun) {
         ++in_flight_;
-    } else if (aio_ && in_flight_ > 0) {
-        slot.is_armed = false;
-        return std::unexpected(failure(Fault::last("io_submit(2)")));
-    } else {
-        aio_.reset(); // A kernel before 4.18, which has no IOCB_CMD_POLL.
+        return {};
     }
-    return {};
+    if (begun.error().error == EINVAL && in_flight_ == 0) {
+        aio_.reset(); // A kernel before 4.18, which has no IOCB_CMD_POLL.
+        return {};
+    }
+    slot.is_armed = false;
+    return std::unexpected(failure(begun.error()));
 }
 
 Try<std::vector<std::size_t>> Poller::next(Deadline deadline)

@@ -40,7 +40,7 @@ private:
 
     Try<std::vector<std::size_t>> next_by_aio(Deadline deadline);
     Try<std::vector<std::size_t>> next_by_poll(Deadline deadline);
-    bool begin(Slot& slot, std::size_t index);
+    Result<void> begin(Slot& slot, std::size_t index);
 
     std::vector<Slot> slots_;
     std::optional<Aio> aio_;

@@ -21,7 +21,7 @@ std::expected<std::optional<std::string_view>, FrameReader::TooLong> FrameReader
     if (end == std::string::npos) {
         search_ = bytes_.size();
         if (begin_ == bytes_.size()) { // An idle connection keeps no buffer.
-            bytes_ = {};
+            std::string{}.swap(bytes_);
             begin_ = search_ = 0;
         }
         return std::nullopt;

@@ -12,12 +12,15 @@ std::string comment_lines(std::string_view text)
 {
     constexpr std::size_t columns = 98; // Behind "# ".
     std::string lines;
-    while (text.size() > columns) {
-        const auto space = text.rfind(' ', columns);
-        lines += fmt::format("# {}\n", text.substr(0, space));
-        text.remove_prefix(space + 1);
+    while (true) {
+        auto end = text.substr(0, columns + 1).find('\n');
+        if (end == std::string_view::npos && text.size() > columns)
+            end = text.rfind(' ', columns);
+        lines += fmt::format("# {}\n", text.substr(0, end));
+        if (end == std::string_view::npos)
+            return lines;
+        text.remove_prefix(end + 1);
     }
-    return lines + fmt::format("# {}\n", text);
 }
 
 namespace protocol {

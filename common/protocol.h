@@ -346,7 +346,8 @@ struct SetRights {
 
     static constexpr std::string_view method = "SetRights";
     static constexpr std::string_view comment =
-        "Changes an object's rights: for its owner and root. Whoever has a descriptor keeps it.";
+        "Changes an object's rights: for its owner and root. Whoever has a descriptor keeps it, "
+        "and who waits by name already goes on.";
     static constexpr auto fields()
     {
         return std::tuple{field("name", &SetRights::name, "Which."),

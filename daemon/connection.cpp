@@ -33,6 +33,7 @@ Connection::Connection(EventLoop& loop, Service& service, json::Document& scratc
 
 Connection::~Connection()
 {
+    lose_answers();
     pending_.reset(); // First, so that a wait takes nothing of what the session's end sets off.
     service_.end(session_);
 }
@@ -129,8 +130,18 @@ void Connection::advance_pending()
         const auto progress = pending_->advance(outbox_);
         has_news_ = progress == Pending::Progress::more;
         if (progress == Pending::Progress::over)
-            pending_.reset();
+            answered_.push_back({outbox_.written(), std::move(pending_)});
     }
+}
+
+// What has not gone out does not reach the client any more.
+void Connection::lose_answers()
+{
+    for (const auto& answer : answered_)
+        answer.pending->undelivered();
+    answered_.clear();
+    if (pending_)
+        pending_->undelivered();
 }
 
 Next Connection::flush()
@@ -138,6 +149,7 @@ Next Connection::flush()
     retry_.reset();
     const auto flushed = outbox_.flush(socket_);
     if (!flushed && flushed.error().error == EPIPE) { // It does not listen; its calls still count.
+        lose_answers();
         outbox_ = {};
         flushed_ = Outbox::Flushed::all;
         return pending_ ? Next::close : Next::keep;
@@ -145,6 +157,7 @@ Next Connection::flush()
     if (!flushed)
         return hang_up(flushed.error().message());
     flushed_ = *flushed;
+    std::erase_if(answered_, [&](const auto& answer) { return answer.end <= outbox_.gone(); });
     if (flushed_ == Outbox::Flushed::undrained && is_drained(socket_))
         retry_.emplace(loop_.alarm(monotonic_after(retry_after), ask_for_turn_));
     return Next::keep;

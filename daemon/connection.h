@@ -14,6 +14,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -46,6 +47,7 @@ private:
     Next answer_calls();
     Next answer(std::string_view frame);
     void advance_pending();
+    void lose_answers();
     Next flush();
     Next rest();
     std::uint32_t wanted_events() const;
@@ -70,7 +72,12 @@ private:
     Outbox outbox_;
     Outbox::Flushed flushed_ = Outbox::Flushed::all;
     std::unique_ptr<Pending> pending_;
-    bool has_news_ = false; // Of pending_, that were not asked for yet.
+    struct Answered {
+        std::uint64_t end; // Of its last reply, in all that is written to the outbox.
+        std::unique_ptr<Pending> pending;
+    };
+    std::vector<Answered> answered_; // Until the kernel has their last reply.
+    bool has_news_ = false;          // Of pending_, that were not asked for yet.
     std::optional<EventLoop::Alarm> retry_;
 
     UniqueFd socket_;

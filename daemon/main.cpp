@@ -180,8 +180,9 @@ int start(const Options& options)
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     set_up_log(options);
     std::unique_ptr<Background> background;
-    const auto give_up = [&](const std::exception& error, int code) {
-        spdlog::critical("{}", error.what());
+    const auto give_up = [&](const std::exception& error, spdlog::level::level_enum level,
+                             int code) {
+        spdlog::log(level, "{}", error.what());
         if (background)
             background->tell(code);
         return code;
@@ -191,10 +192,10 @@ int start(const Options& options)
             background = std::make_unique<Background>();
         run(options, background.get());
         return EXIT_SUCCESS;
-    } catch (const AlreadyRunning& error) {
-        return give_up(error, exit_already_running);
+    } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
+        return give_up(error, spdlog::level::warn, exit_already_running);
     } catch (const std::exception& error) {
-        return give_up(error, EXIT_FAILURE);
+        return give_up(error, spdlog::level::critical, EXIT_FAILURE);
     }
 }
 

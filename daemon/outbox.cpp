@@ -35,6 +35,7 @@ Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
         if (!*sent)
             return Flushed::full;
         sent_ += **sent;
+        gone_ += **sent;
         if (carries) {
             handed_over_ = true;
             parcels_.pop_front();

@@ -8,6 +8,7 @@
 #include "common/socket.h"
 #include "common/unique_fd.h"
 
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <vector>
@@ -43,6 +44,9 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
+    // In all, since it was made: what was written and how much of that the kernel took.
+    std::uint64_t written() const { return gone_ + bytes_.size() - sent_; }
+    std::uint64_t gone() const { return gone_; }
     std::size_t held_bytes() const { return bytes_.capacity(); }
     bool is_empty() const { return sent_ == bytes_.size(); }
     // Also while descriptors wait to go out: they are the daemon's until then.
@@ -66,7 +70,8 @@ private:
     };
 
     std::string bytes_;
-    std::size_t sent_ = 0;
+    std::size_t sent_ = 0; // Of bytes_.
+    std::uint64_t gone_ = 0;
     std::deque<Parcel> parcels_;
     bool handed_over_ = false; // Descriptors went out that may not have been read yet.
 };

@@ -13,6 +13,8 @@ public:
     virtual ~Pending() = default;
     // Writes at most one reply. `later`: nothing to say now; it wakes the connection when there is.
     virtual Progress advance(Outbox& outbox) = 0;
+    // Its last reply did not reach the client, or it was not asked for that.
+    virtual void undelivered() {}
 };
 
 } // namespace evfd::daemon

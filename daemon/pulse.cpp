@@ -11,7 +11,8 @@ Result<void> Pulse::set(std::int64_t times, const Adder& adder)
     pulses_ += times;
     if (followers_.empty())
         return {};
-    if (times > static_cast<std::int64_t>(followers_.size())) { // Whichever way makes longer batches.
+    // Whichever way makes the longer batches.
+    if (times > static_cast<std::int64_t>(followers_.size())) {
         for (const auto& [token, follower] : followers_)
             if (const auto added = adder.add(follower.fd, times); !added)
                 return added;

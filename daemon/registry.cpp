@@ -127,7 +127,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
 
     const bool stays = request.lifetime.value_or(Lifetime::permanent) == Lifetime::permanent;
     const auto [made, is_new] = objects_.try_emplace(
-        request.name,
+        request.name, ++last_serial_,
         Ownership{session.peer.uid, session.peer.gid, request.rights.value_or(default_rights)},
         session.peer.pid, stays ? 0 : session.id, *std::move(charge), *std::move(body));
     if (made->second.event())
@@ -374,6 +374,7 @@ void Registry::hear()
         if (!told || *told < batch)
             break;
     }
+    audience_.heard();
     hearing_ = false;
 }
 

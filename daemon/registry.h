@@ -39,9 +39,9 @@ struct Session {
 struct Object {
     using Body = std::variant<Event, Pulse>;
 
-    Object(Ownership whose, pid_t creator_pid, std::uint64_t session_id, Quota::Charge its_charge,
-           Body its_body)
-        : ownership{whose}, creator{creator_pid}, session{session_id},
+    Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, std::uint64_t session_id,
+           Quota::Charge its_charge, Body its_body)
+        : serial{its_serial}, ownership{whose}, creator{creator_pid}, session{session_id},
           charge{std::move(its_charge)}, body{std::move(its_body)}
     {
     }
@@ -51,6 +51,7 @@ struct Object {
     Mode mode() const;
     Event* event() { return std::get_if<Event>(&body); } // Null for a pulse.
 
+    std::uint64_t serial; // Never given twice, unlike a name or an address.
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
@@ -68,6 +69,8 @@ public:
     // An event was written or read by anyone; said only of those that are watched. If a manual
     // event was known to be clear when this watch last rang or began, it was set since.
     virtual void rang(const Name& name, Object& object) = 0;
+    // All that rang up to now was told of by rang().
+    virtual void heard() = 0;
     virtual void pulsed(const Name& name, Object& object, std::int64_t times) = 0;
     virtual void altered(const Name& name, Object& object) = 0; // Its rights.
     virtual void deleted(const Name& name) = 0;                 // It is gone already.
@@ -102,8 +105,7 @@ public:
     Outcome<void> set_rights(const Peer& peer, const Name& name, Rights rights);
     void end(Session& session);
 
-    // Takes one from an auto event or a semaphore, or puts one back.
-    Result<bool> take(Event& event) const { return event.take(); }
+    // One token, that was taken from an auto event or a semaphore.
     Result<void> put_back(Event& event) { return event.set(1, adder_); }
 
     // From now on the audience hears when the event is written or read; what was done to it before
@@ -134,6 +136,7 @@ private:
     Adder adder_;
     std::int64_t descriptor_budget_;
     std::int64_t events_ = 0; // Objects that are one descriptor.
+    std::uint64_t last_serial_ = 0;
     bool hearing_ = false;
     EventLoop
         rings_; // Watched events alone, so that they can be heard at any time. In the main loop:

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 #include <variant>
 
@@ -21,6 +22,8 @@ constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
 
 // In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
 constexpr int max_accepts_per_turn = 16;
+
+constexpr std::chrono::milliseconds pause_between_accepts{100};
 
 UniqueFd make_reserve()
 {
@@ -52,12 +55,33 @@ void Server::listen(UniqueFd socket)
     const int no = 0;
     ::setsockopt(socket.get(), SOL_SOCKET, so_passrights, &no, sizeof no);
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
-    auto watch = loop_.watch(listener->socket, EPOLLIN,
-                             [this, fd = &listener->socket](auto) { accept_some(*fd); });
-    if (!watch)
-        throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};
-    listener->watch.emplace(*std::move(watch));
+    if (const auto watched = watch(*listener); !watched)
+        throw std::system_error{watched.error().error, std::generic_category(), "epoll_ctl(2)"};
     listeners_.push_back(std::move(listener));
+}
+
+Result<void> Server::watch(Listener& listener)
+{
+    auto watch = loop_.watch(listener.socket, EPOLLIN,
+                             [this, fd = &listener.socket](auto) { accept_some(*fd); });
+    if (!watch)
+        return std::unexpected(watch.error());
+    listener.watch.emplace(*std::move(watch));
+    return {};
+}
+
+// Who stands at the door would ring without end while we can neither let it in nor turn it away.
+void Server::pause()
+{
+    for (const auto& listener : listeners_)
+        listener->watch.reset();
+    resume_alarm_.emplace(loop_.alarm(monotonic_after(pause_between_accepts), [this] {
+        bool is_watched = true;
+        for (const auto& listener : listeners_)
+            is_watched = is_watched && watch(*listener).has_value();
+        if (!is_watched)
+            pause();
+    }));
 }
 
 // Arrivals.
@@ -84,7 +108,10 @@ bool Server::accept_one(const UniqueFd& listener)
     case EINTR: return true;
     case EAGAIN:
     case EINVAL: return false; // The latter once it is shut.
-    default: spdlog::warn("cannot accept: {}", Fault::last("accept4(2)").message()); return false;
+    default:
+        spdlog::warn("cannot accept: {}", Fault::last("accept4(2)").message());
+        pause();
+        return false;
     }
 }
 
@@ -102,7 +129,9 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     }
     socket = {};
     reserve_ = make_reserve();
-    return was_there;
+    if (!reserve_)
+        pause();
+    return was_there && reserve_;
 }
 
 void Server::admit(UniqueFd socket)

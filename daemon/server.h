@@ -36,6 +36,8 @@ private:
         std::optional<EventLoop::Watch> watch; // After socket: it must go first.
     };
 
+    Result<void> watch(Listener& listener);
+    void pause();
     void accept_some(const UniqueFd& listener);
     bool accept_one(const UniqueFd& listener);
     void admit(UniqueFd socket);
@@ -53,6 +55,7 @@ private:
     std::uint64_t last_id_ = 0;
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
+    std::optional<EventLoop::Alarm> resume_alarm_;
     std::optional<nanoseconds> idle_patience_;
     Reopen reopen_;
     std::optional<EventLoop::Alarm> idle_alarm_;

@@ -64,6 +64,7 @@ public:
             std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, outcome->error());
         return Progress::over;
     }
+    void undelivered() override { wait_->undo(); }
 
 private:
     std::unique_ptr<Wait> wait_;
@@ -316,6 +317,11 @@ void Service::rang(const Name& name, Object& object)
 {
     waits_.rang(name, object);
     monitors_.changed(name, object);
+}
+
+void Service::heard()
+{
+    waits_.heard();
 }
 
 void Service::pulsed(const Name& name, Object& object, std::int64_t times)

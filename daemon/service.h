@@ -52,6 +52,7 @@ public:
 private:
     void created(const Name& name, Object& object) override;
     void rang(const Name& name, Object& object) override;
+    void heard() override;
     void pulsed(const Name& name, Object& object, std::int64_t times) override;
     void altered(const Name& name, Object& object) override;
     void deleted(const Name& name) override;

@@ -1,6 +1,9 @@
 #include "daemon/waits.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
+#include <utility>
 
 namespace evfd::daemon {
 
@@ -15,6 +18,16 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
 Wait::~Wait()
 {
     waits_.withdraw(*this);
+}
+
+bool Wait::waits_for(const Name& name) const
+{
+    return std::ranges::find(parts_, name, &Part::name) != parts_.end();
+}
+
+void Wait::undo()
+{
+    waits_.put_back(*this);
 }
 
 Wait::Part& Wait::part(const Name& name)
@@ -103,19 +116,22 @@ std::int64_t Waits::waiting_for(const Name& name) const
 
 // News.
 
+Wait* Waits::next_in(const Name& name, std::uint64_t place)
+{
+    const auto queue = queues_.find(name);
+    if (queue == queues_.end())
+        return nullptr;
+    const auto next = queue->second.upper_bound(place);
+    return next == queue->second.end() ? nullptr : next->second;
+}
+
 template <class Each>
 void Waits::for_each(const Name& name, Each each)
 {
     std::uint64_t place = 0;
-    while (true) {
-        const auto queue = queues_.find(name);
-        if (queue == queues_.end())
-            return;
-        const auto next = queue->second.upper_bound(place);
-        if (next == queue->second.end())
-            return;
-        place = next->first;
-        if (!each(*next->second))
+    while (auto* wait = next_in(name, place)) {
+        place = wait->place_;
+        if (!each(*wait))
             return;
     }
 }
@@ -143,18 +159,45 @@ void Waits::created(const Name& name, Object& object)
 
 void Waits::rang(const Name& name, Object& object)
 {
-    const auto* event = object.event();
-    const bool is_manual = object.mode() == Mode::manual;
-    for_each(name, [&](Wait& wait) {
-        auto& part = wait.part(name);
-        if (is_manual) // It was set, whatever it is now.
-            part.count = 1;
-        if (wait.gather_ == Gather::all)
-            attempt_all(wait);
-        else
-            attempt_any(wait, part);
-        return is_manual || event->is_set();
-    });
+    if (object.mode() == Mode::manual) // It was set, whatever it is now.
+        for_each(name, [&](Wait& wait) {
+            wait.part(name).count = 1;
+            return true;
+        });
+    if (waiting_for(name) > 0)
+        rung_.push_back({name, 0});
+}
+
+bool Waits::has_something(const Name& name) const
+{
+    auto* object = registry_.find(name);
+    auto* event = object ? object->event() : nullptr;
+    return event && (event->mode() == Mode::manual || event->is_set());
+}
+
+// Whoever waits for any of what rang is served in the order of arrival, whatever rang first.
+void Waits::heard()
+{
+    std::erase_if(rung_, [&](const Ring& ring) { return !has_something(ring.name); });
+    while (auto* wait = first_rung()) {
+        for (auto& ring : rung_)
+            ring.place = std::max(ring.place, wait->place_);
+        if (attempt(*wait))
+            std::erase_if(rung_, [&](const Ring& ring) {
+                return wait->waits_for(ring.name) && !has_something(ring.name);
+            });
+    }
+    rung_.clear();
+}
+
+Wait* Waits::first_rung()
+{
+    Wait* first = nullptr;
+    for (const auto& ring : rung_)
+        if (auto* next = next_in(ring.name, ring.place);
+            next && (!first || next->place_ < first->place_))
+            first = next;
+    return first;
 }
 
 void Waits::pulsed(const Name& name, std::int64_t times)
@@ -191,8 +234,8 @@ bool Waits::attempt_any(Wait& wait, Wait::Part& part)
     auto* object = registry_.find(part.name);
     auto* event = object ? object->event() : nullptr;
     if (part.count == 0 && event) {
-        const auto taken =
-            event->mode() == Mode::manual ? Result<bool>{event->is_set()} : registry_.take(*event);
+        const auto taken = event->mode() == Mode::manual ? Result<bool>{event->is_set()}
+                                                         : take(wait, part, *object);
         if (!taken) {
             finish(wait, std::unexpected(refuse::system_failure(taken.error())));
             return true;
@@ -208,7 +251,7 @@ bool Waits::attempt_any(Wait& wait, Wait::Part& part)
 bool Waits::attempt_all(Wait& wait)
 {
     bool is_complete = true;
-    std::vector<Event*> to_take;
+    std::vector<Wait::Part*> to_take;
     for (auto& part : wait.parts_) {
         auto* object = registry_.find(part.name);
         auto* event = object ? object->event() : nullptr;
@@ -216,7 +259,7 @@ bool Waits::attempt_all(Wait& wait)
             if (event->mode() == Mode::manual)
                 part.count = 1;
             else
-                to_take.push_back(event);
+                to_take.push_back(&part);
         } else if (part.count == 0) {
             is_complete = false; // But look at the others: a manual event seen set is enough.
         }
@@ -224,16 +267,13 @@ bool Waits::attempt_all(Wait& wait)
     return is_complete && take_all(wait, to_take);
 }
 
-bool Waits::take_all(Wait& wait, const std::vector<Event*>& events)
+bool Waits::take_all(Wait& wait, const std::vector<Wait::Part*>& parts)
 {
-    for (auto event = events.begin(); event != events.end(); ++event) {
-        const auto taken = registry_.take(**event);
+    for (const auto* part : parts) {
+        const auto taken = take(wait, *part, *registry_.find(part->name));
         if (taken && *taken)
             continue;
-        // Someone took it from the descriptor since we looked.
-        for (auto back = events.begin(); back != event; ++back)
-            if (const auto put = registry_.put_back(**back); !put)
-                finish(wait, std::unexpected(refuse::system_failure(put.error())));
+        put_back(wait); // Someone took it from the descriptor since we looked.
         if (!taken)
             finish(wait, std::unexpected(refuse::system_failure(taken.error())));
         return wait.is_over();
@@ -243,6 +283,25 @@ bool Waits::take_all(Wait& wait, const std::vector<Event*>& events)
         reply.fired.push_back({part.name, std::max<std::int64_t>(part.count, 1)});
     finish(wait, std::move(reply));
     return true;
+}
+
+Result<bool> Waits::take(Wait& wait, const Wait::Part& part, Object& object)
+{
+    auto taken = object.event()->take();
+    if (taken && *taken)
+        wait.taken_.push_back({part.name, object.serial});
+    return taken;
+}
+
+void Waits::put_back(Wait& wait)
+{
+    for (const auto& [name, serial] : std::exchange(wait.taken_, {})) {
+        auto* object = registry_.find(name);
+        if (!object || object->serial != serial)
+            continue; // It is gone, and another one may have its name.
+        if (const auto put = registry_.put_back(*object->event()); !put)
+            spdlog::error("a token of '{}' is lost: {}", name.text(), put.error().message());
+    }
 }
 
 } // namespace evfd::daemon

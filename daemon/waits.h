@@ -21,7 +21,7 @@ class Waits;
 // One Wait call, until it is over or nobody wants it any more.
 class Wait {
 public:
-    using Wake = std::function<void()>;
+    using Wake = std::function<void()>; // Must not end the wait there and then.
 
     ~Wait();
     Wait(const Wait&) = delete;
@@ -29,6 +29,8 @@ public:
 
     // Nothing before it is over.
     std::optional<Outcome<protocol::Wait::Reply>>& outcome() { return outcome_; }
+    // Its outcome does not reach whoever waited: what was taken is put back, for others.
+    void undo();
 
 private:
     friend class Waits;
@@ -41,6 +43,13 @@ private:
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake);
+    // What was taken for it, and from which object of that name.
+    struct Taken {
+        Name name;
+        std::uint64_t serial;
+    };
+
+    bool waits_for(const Name& name) const;
     bool is_over() const { return outcome_.has_value(); }
     Part& part(const Name& name);
 
@@ -49,6 +58,7 @@ private:
     Quota::Charge charge_;
     Gather gather_;
     std::vector<Part> parts_;
+    std::vector<Taken> taken_;
     Wake wake_;
     std::uint64_t place_ = 0; // In every queue; 0 while in none.
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
@@ -70,6 +80,7 @@ public:
     // News from the registry.
     void created(const Name& name, Object& object);
     void rang(const Name& name, Object& object);
+    void heard();
     void pulsed(const Name& name, std::int64_t times);
     void deleted(const Name& name);
 
@@ -77,10 +88,14 @@ private:
     friend class Wait;
     using Queue = std::map<std::uint64_t, Wait*>;
 
+    bool has_something(const Name& name) const;
+    Wait* first_rung();
     void enlist(Wait& wait);
     void withdraw(Wait& wait);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
 
+    // The one behind that place; null if there is none.
+    Wait* next_in(const Name& name, std::uint64_t place);
     // Calls `each(wait)` for all in the queue, in order, until one returns false. A wait may be
     // over and leave the queue meanwhile.
     template <class Each>
@@ -90,12 +105,19 @@ private:
     bool attempt(Wait& wait);
     bool attempt_any(Wait& wait, Wait::Part& part);
     bool attempt_all(Wait& wait);
-    bool take_all(Wait& wait, const std::vector<Event*>& events);
+    bool take_all(Wait& wait, const std::vector<Wait::Part*>& parts);
+    Result<bool> take(Wait& wait, const Wait::Part& part, Object& object);
+    void put_back(Wait& wait);
 
     EventLoop& loop_;
     Registry& registry_;
     std::uint64_t last_place_ = 0;
     std::map<Name, Queue> queues_; // Also of names that are not there yet.
+    struct Ring {
+        Name name;
+        std::uint64_t place; // Up to which the queue was served.
+    };
+    std::vector<Ring> rung_; // Since heard().
 };
 
 } // namespace evfd::daemon

@@ -122,14 +122,8 @@ TEST_CASE("calls of a client that does not listen are still done")
 
 TEST_CASE("what is no call ends the connection, after the answers to those before")
 {
-    const auto text = GENERATE(as<std::string>{},
-        "",
-        "x",
-        "[]",
-        "null",
-        "\"io.evfdd.Status\"",
-        "{}",
-        R"({"method":1})",
+    const auto text = GENERATE(
+        as<std::string>{}, "", "x", "[]", "null", "\"io.evfdd.Status\"", "{}", R"({"method":1})",
         R"({"method":null})",
         R"({"method":"org.varlink.service.GetInfo","method":"org.varlink.service.GetInfo"})",
         R"({"method":"org.varlink.service.GetInfo","parameters":[]})",
@@ -143,10 +137,8 @@ TEST_CASE("what is no call ends the connection, after the answers to those befor
         R"({"method":"org.varlink.service.GetInfo","upgrade":true})",
         R"({"method":"org.varlink.service.GetInfo"} x)",
         R"({"method":"org.varlink.service.GetInfo"}{"method":"org.varlink.service.GetInfo"})",
-        R"({"method":"org.varlink.service.\u0000"})",
-        "{\"method\":\"\xff\xfe\"}",
-        "{\"method\":\"org.varlink.service.GetInfo\"",
-        "\n");
+        R"({"method":"org.varlink.service.\u0000"})", "{\"method\":\"\xff\xfe\"}",
+        "{\"method\":\"org.varlink.service.GetInfo\"", "\n");
     INFO(text);
     Daemon daemon;
     auto client = daemon.connect();

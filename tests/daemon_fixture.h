@@ -112,6 +112,7 @@ struct Hall final : Audience {
         waits.rang(name, object);
         monitors.changed(name, object);
     }
+    void heard() override { waits.heard(); }
     void pulsed(const Name& name, Object& object, std::int64_t times) override
     {
         waits.pulsed(name, times);
@@ -162,7 +163,8 @@ public:
     void call(std::string_view method, std::string_view parameters = "{}", bool more = false)
     {
         std::string bytes;
-        append_call(bytes, "io.evfdd." + std::string{method}, parameters, more ? Answers::many : Answers::one);
+        append_call(bytes, "io.evfdd." + std::string{method}, parameters,
+                    more ? Answers::many : Answers::one);
         send(bytes);
     }
     // The next reply that is there by now, as text; empty if there is none.

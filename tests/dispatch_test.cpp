@@ -21,7 +21,8 @@ TEST_CASE("a call that is none of ours gets the standard error, with what was no
          R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"io.evfdd2"}})"},
         {"io.evfdd",
          R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"io"}})"},
-        {"Set", R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":""}})"},
+        {"Set",
+         R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":""}})"},
         {"", R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":""}})"},
         {"io.evfdd.Nothing",
          R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.evfdd.Nothing"}})"},
@@ -42,10 +43,10 @@ TEST_CASE("a call that is none of ours gets the standard error, with what was no
 
 TEST_CASE("a streaming method wants to be called with more, whatever else is wrong")
 {
-    const auto call = GENERATE(as<std::string>{}, R"({"method":"io.evfdd.List"})",
-                               R"({"method":"io.evfdd.Monitor"})",
-                               R"({"method":"io.evfdd.List","more":false})",
-                               R"({"method":"io.evfdd.List","parameters":{"bad":1}})");
+    const auto call =
+        GENERATE(as<std::string>{}, R"({"method":"io.evfdd.List"})",
+                 R"({"method":"io.evfdd.Monitor"})", R"({"method":"io.evfdd.List","more":false})",
+                 R"({"method":"io.evfdd.List","parameters":{"bad":1}})");
     Daemon daemon;
     auto client = daemon.connect();
     CHECK(ask(daemon, client, call) ==

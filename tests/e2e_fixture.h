@@ -21,10 +21,10 @@ using Json = nlohmann::json;
 
 // What a daemon used up to now, as /proc tells. Equal ones: it did nothing in between.
 struct Usage {
-    std::uint64_t ticks = 0;       // CPU time.
-    std::uint64_t switches = 0;    // Each system call that slept made one.
-    std::uint64_t io_calls = 0;    // Reads and writes.
-    std::string sleeps_in;         // The system call and its arguments.
+    std::uint64_t ticks = 0;    // CPU time.
+    std::uint64_t switches = 0; // Each system call that slept made one.
+    std::uint64_t io_calls = 0; // Reads and writes.
+    std::string sleeps_in;      // The system call and its arguments.
     friend bool operator==(const Usage&, const Usage&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Usage& usage);
@@ -37,7 +37,8 @@ class Wire {
 public:
     explicit Wire(const std::string& path) : socket_{connect_to_path(path)} {}
 
-    void send(std::string_view bytes) const; // Whole; throws if it cannot.
+    // Whole; throws if the daemon does not read. That it hung up is for reply() to tell.
+    void send(std::string_view bytes) const;
     // As much as the daemon takes without waiting, and how much that was.
     std::size_t send_some(std::string_view bytes) const;
     void call(std::string_view method, const Json& parameters = Json::object(),

@@ -27,9 +27,9 @@ void set_and_wait(const Event& event, int times)
 std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work)
 {
     const auto trace = daemon.directory() / "trace";
-    auto strace = start({.words = {"/usr/bin/strace", "-f", "-o", trace, "-p",
-                                   std::to_string(daemon.pid())},
-                         .environment = {"LD_PRELOAD="}});
+    auto strace =
+        start({.words = {"/usr/bin/strace", "-f", "-o", trace, "-p", std::to_string(daemon.pid())},
+               .environment = {"LD_PRELOAD="}});
     const auto is_attached = [&] {
         return read_file("/proc/" + std::to_string(daemon.pid()) + "/status")
             .contains("TracerPid:\t" + std::to_string(strace.pid()) + "\n");

@@ -35,7 +35,8 @@ std::size_t lines(const std::string& text)
     return static_cast<std::size_t>(std::ranges::count(text, '\n'));
 }
 
-TEST_CASE("a signal ends the daemon cleanly, with objects and clients there, and removes its socket")
+TEST_CASE(
+    "a signal ends the daemon cleanly, with objects and clients there, and removes its socket")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
     Daemon daemon;
@@ -146,8 +147,8 @@ TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
     const TemporaryDirectory directory;
     const auto one = listen_at(directory / "one");
     const auto two = listen_at(directory / "two");
-    auto daemon = start_daemon(
-        directory, {.words = {EVFDD_DAEMON}, .passed = {one.get(), two.get()}});
+    auto daemon =
+        start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {one.get(), two.get()}});
 
     CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "one", "create", "e"}}).status == 0);
     CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "two", "show", "e"}}).status == 0);
@@ -187,7 +188,9 @@ TEST_CASE("a daemon ends when it was idle, not while it has a client or an objec
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // A client.
     wire = Wire{daemon.path()};
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object, and a client.
-    { const auto gone = std::move(wire); }
+    {
+        const auto gone = std::move(wire);
+    }
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object.
     daemon.done({"delete", "e"});
 

@@ -132,6 +132,10 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
                     .in_child = become_stranger});
     };
     const auto status = ctl({"status", "--json"});
+    if (status.status == could_not_execute) {
+        WARN("other users cannot reach " EVFDD_CTL);
+        return;
+    }
     INFO(status.err);
     REQUIRE(status.status == 0);
     struct stat there{};

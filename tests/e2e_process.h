@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 
 // After so long something that was awaited will not come any more.
-inline constexpr nanoseconds patience = 60s;
+inline constexpr nanoseconds patience = 30s;
 
 [[noreturn]] void fail(const std::string& what); // Throws; with errno, if there is one.
 
@@ -52,8 +52,10 @@ class TemporaryDirectory {
 public:
     TemporaryDirectory();
     ~TemporaryDirectory();
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+    TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_{std::exchange(other.path_, {})}
+    {
+    }
+    TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
     std::string operator/(std::string_view name) const;
 
 private:
@@ -80,6 +82,7 @@ bool eventually(Holds holds)
 
 // How a process ended: its exit status, or minus the signal that killed it.
 using Status = int;
+inline constexpr Status could_not_execute = 126;
 
 // A child of ours: killed, and reaped, at the latest when this goes.
 class Process {
@@ -124,6 +127,7 @@ public:
     explicit Reading(Command command);
     // The next line; throws if none comes, nothing at the end of its output.
     std::optional<std::string> line();
+    void close_output() { output_ = {}; } // As head(1) does.
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }
     std::string errors() const { return read_file(directory_ / "stderr"); }
@@ -163,7 +167,9 @@ private:
     Process process_;
 };
 
-// Whether the thread sleeps in this system call right now.
+// The number of the system call that the thread sleeps in right now, and its arguments, as proc(5)
+// has them; else "running".
+std::string system_call_of(pid_t process, pid_t thread);
 bool sleeps_in(pid_t process, pid_t thread, long system_call);
 
 // A user whom nobody else is, for one who may become anyone.

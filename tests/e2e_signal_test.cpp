@@ -110,8 +110,8 @@ TEST_CASE("one set of a manual event releases all 100 waiters, however they wait
     const Daemon daemon;
     daemon.done({"create", "go"});
     const bool is_remote = GENERATE(false, true);
-    const auto waiters = is_remote ? start_remote_waiters(daemon, "go", crowd)
-                                   : start_waiters(daemon, "go", crowd);
+    const auto waiters =
+        is_remote ? start_remote_waiters(daemon, "go", crowd) : start_waiters(daemon, "go", crowd);
     std::vector<Reading> scripts;
     scripts.reserve(5);
     for (int i = 0; i < 5; ++i)

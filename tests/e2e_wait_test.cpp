@@ -74,13 +74,12 @@ TEST_CASE("a wait times out, not before its time")
 {
     const Daemon daemon;
     daemon.done({"create", "a"});
-    const auto [name, timeout, at_least] =
-        GENERATE(table<std::string, std::string, nanoseconds>({
-            {"a", "250ms", 250ms},
-            {"a", "0.05", 50ms},
-            {"not/there", "100ms", 100ms},
-            {"not/there", "250us", 250us},
-        }));
+    const auto [name, timeout, at_least] = GENERATE(table<std::string, std::string, nanoseconds>({
+        {"a", "250ms", 250ms},
+        {"a", "0.05", 50ms},
+        {"not/there", "100ms", 100ms},
+        {"not/there", "250us", 250us},
+    }));
     const auto begun = monotonic_now();
     const auto ran = daemon.ctl({"wait", name, "--timeout", timeout});
     CHECK(monotonic_now() - begun >= at_least);
@@ -129,8 +128,8 @@ TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
 TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
 {
     const Daemon daemon;
-    const std::vector<std::string> verb = GENERATE(std::vector{"wait"s, "a"s},
-                                                   std::vector{"wait"s, "a"s, "--timeout"s, "1h"s});
+    const std::vector<std::string> verb =
+        GENERATE(std::vector{"wait"s, "a"s}, std::vector{"wait"s, "a"s, "--timeout"s, "1h"s});
     Reading waiting{daemon.control(verb)};
     REQUIRE(daemon.has_waits("a", 1));
     waiting.process().signal(SIGINT);
@@ -144,15 +143,14 @@ TEST_CASE("an object of a connection lives as long as whoever holds the connecti
     Reading waiting{daemon.control({"wait", "mine"})};
     REQUIRE(daemon.has_waits("mine", 1));
     std::optional<Wire> owner{daemon.path()};
-    REQUIRE_FALSE(
-        owner->ask("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}}).contains("error"));
+    REQUIRE_FALSE(owner->ask("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}})
+                      .contains("error"));
     CHECK(Json::parse(daemon.done({"show", "mine", "--json"}))["lifetime"] == "connection");
 
     // A program that knows nothing of us inherits the connection over exec.
     auto heir = start({.words = {"/bin/sleep", "1000"}, .passed = {owner->socket().get()}});
-    REQUIRE(eventually([&] {
-        return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n";
-    }));
+    REQUIRE(eventually(
+        [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
     // The next answer is behind the news of the closed descriptor, had it been the last.
     CHECK(daemon.ctl({"show", "mine"}).status == 0);

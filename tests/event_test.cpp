@@ -49,8 +49,8 @@ TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
 
 TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
 {
-    const auto [mode, left] = GENERATE(
-        table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
+    const auto [mode, left] =
+        GENERATE(table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
     const auto event = make(mode, 3);
     CHECK(event.take() == true);
     CHECK(event.count() == left);

@@ -219,10 +219,13 @@ TEST_CASE("a name is full with its interface in front")
     CHECK(full_name<InvalidParameter>() == "org.varlink.service.InvalidParameter");
 }
 
-TEST_CASE("a text is a comment line by line")
+TEST_CASE("a text is a comment line by line, wrapped where it is long")
 {
     CHECK(comment_lines("one") == "# one\n");
     CHECK(comment_lines("one\ntwo") == "# one\n# two\n");
+    const std::string long_word(60, 'x');
+    CHECK(comment_lines(long_word + " " + long_word) ==
+          "# " + long_word + "\n# " + long_word + "\n");
 }
 
 } // namespace

@@ -33,7 +33,19 @@ bool can_connect(const std::string& path)
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     const auto address = address_of(path);
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+           0;
+}
+
+// What it says when it cannot listen there; empty if it can.
+std::string complaint(const std::string& path)
+{
+    try {
+        const ListeningSocket socket{path, 0600};
+        return {};
+    } catch (const std::system_error& error) {
+        return error.what();
+    }
 }
 
 bool is_there(const std::string& path)
@@ -128,8 +140,8 @@ TEST_CASE("a live socket whose queue is full is not stale")
     const auto address = address_of(path);
     int connected = 0;
     while (connected == 0 && waiting.size() < 100) {
-        const auto& socket = waiting.emplace_back(
-            ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        const auto& socket =
+            waiting.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         connected =
             ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     }
@@ -142,7 +154,7 @@ TEST_CASE("a file that is no socket is kept, and the error says so")
     const Directory directory;
     const auto path = directory / "file";
     std::ofstream{path} << "precious";
-    CHECK_THROWS_WITH((ListeningSocket{path, 0600}), Catch::Contains("is no socket"));
+    CHECK(complaint(path).contains("is no socket"));
     std::string text;
     std::ifstream{path} >> text;
     CHECK(text == "precious");
@@ -163,9 +175,9 @@ TEST_CASE("a file that is someone else's by now is not removed")
 TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
 {
     const Directory directory;
-    CHECK_THROWS_AS((ListeningSocket{directory / "missing/socket", 0600}), std::system_error);
+    CHECK_FALSE(complaint(directory / "missing/socket").empty());
     const auto too_long = directory / std::string(120, 'x');
-    CHECK_THROWS_WITH((ListeningSocket{too_long, 0600}), Catch::Contains("path"));
+    CHECK(complaint(too_long).contains("path"));
     CHECK_FALSE(is_there(too_long));
 }
 

@@ -105,8 +105,8 @@ TEST_CASE("what happens while the state is being told is told once: as the state
     auto watcher = monitor(hall);
     CHECK(watcher.told(1) == "present b");
 
-    hall.create("a");  // Behind what was told,
-    hall.create("e");  // and before it.
+    hall.create("a"); // Behind what was told,
+    hall.create("e"); // and before it.
     remove(hall, "b");
     remove(hall, "d");
     REQUIRE(hall.registry.set(hall.owner.peer, names({"f"}), 1));

@@ -9,6 +9,7 @@ namespace {
 struct Recorder final : Audience {
     void created(const Name& name, Object&) override { say("created " + name.text()); }
     void rang(const Name& name, Object&) override { say("rang " + name.text()); }
+    void heard() override {}
     void pulsed(const Name& name, Object&, std::int64_t times) override
     {
         say("pulsed " + name.text() + " " + std::to_string(times));
@@ -20,12 +21,12 @@ struct Recorder final : Audience {
     }
     bool cares_for(const Name&) const override { return cares; }
 
-    void say(const std::string& what) { (heard += heard.empty() ? "" : "; ") += what; }
-    std::string take_heard() { return std::exchange(heard, {}); }
+    void say(const std::string& what) { (told += told.empty() ? "" : "; ") += what; }
+    std::string take_told() { return std::exchange(told, {}); }
 
-    Outcome<bool> create(Session& session, protocol::CreateEvent request)
+    Outcome<bool> create(Session& creator, const protocol::CreateEvent& request)
     {
-        return registry.create(session, request);
+        return registry.create(creator, request);
     }
     Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
 
@@ -35,7 +36,7 @@ struct Recorder final : Audience {
     }
 
     bool cares = true;
-    std::string heard;
+    std::string told;
     EventLoop loop;
     Quota quota;
     Registry registry;
@@ -58,7 +59,7 @@ TEST_CASE("an event is made as it was asked for, and belongs to the caller")
     CHECK(object.ownership.rights == "0640"_rights);
     CHECK(object.creator == 4711);
     CHECK(object.session == 0);
-    CHECK(room.take_heard() == "created e");
+    CHECK(room.take_told() == "created e");
 }
 
 TEST_CASE("an event is manual, clear, permanent and open to all to wait for, if nothing is said")
@@ -76,27 +77,27 @@ TEST_CASE("a name that is there is taken, unless an event of its mode is as good
 {
     Recorder room;
     REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
-    room.take_heard();
+    room.take_told();
 
     CHECK(verdict(room.create(room.other, {.name = "e"_name})) == "NameTaken");
     CHECK(room.create(room.other, {.name = "e"_name, .if_missing = true}) == false);
-    CHECK(verdict(room.create(
-              room.other, {.name = "e"_name, .mode = Mode::automatic, .if_missing = true})) ==
+    CHECK(verdict(room.create(room.other,
+                              {.name = "e"_name, .mode = Mode::automatic, .if_missing = true})) ==
           "WrongKind");
     CHECK(verdict(room.create(room.other, {.name = "e"_name, .mode = Mode::pulse})) == "WrongKind");
 
     CHECK(room.object("e").event()->is_set());
     CHECK(room.quota.used(bob, Resource::objects) == 0);
-    CHECK(room.take_heard().empty());
+    CHECK(room.take_told().empty());
 }
 
 TEST_CASE("a pulse starts with nothing")
 {
     Recorder room;
     const auto make = [&](std::int64_t initial) {
-        return verdict(room.create(room.session, {.name = "p"_name,
-                                                  .mode = Mode::pulse,
-                                                  .initial = protocol::InitialCount{initial}}));
+        return verdict(room.create(
+            room.session,
+            {.name = "p"_name, .mode = Mode::pulse, .initial = protocol::InitialCount{initial}}));
     };
     CHECK(make(1) == "InvalidParameter");
     CHECK(make(0) == "ok");
@@ -226,9 +227,8 @@ TEST_CASE("one call takes no more tokens than the limit, over all names")
     Recorder room;
     const auto half = protocol::InitialCount{max_tokens_per_clear / 2};
     for (const auto* name : {"s", "t"})
-        REQUIRE(room.create(room.session, {.name = *Name::parse(name),
-                                           .mode = Mode::semaphore,
-                                           .initial = half}));
+        REQUIRE(room.create(
+            room.session, {.name = *Name::parse(name), .mode = Mode::semaphore, .initial = half}));
     REQUIRE(room.registry.set(room.session.peer, names({"t"}), 5));
 
     CHECK(verdict(room.registry.clear(room.session.peer, names({"s", "t"}))) == "TooManyTokens");
@@ -259,7 +259,7 @@ TEST_CASE("what is done to an object is told, a deletion when it is done")
     REQUIRE(room.registry.set(room.session.peer, names({"p"}), 3));
     REQUIRE(room.registry.set_rights(room.session.peer, "p"_name, "0600"_rights));
     REQUIRE(room.registry.remove(room.session.peer, names({"p"})));
-    CHECK(room.take_heard() == "created p; pulsed p 3; altered p; deleted p");
+    CHECK(room.take_told() == "created p; pulsed p 3; altered p; deleted p");
 }
 
 TEST_CASE("a watched event rings for every write and read, whoever does it, and not to begin with")
@@ -268,19 +268,19 @@ TEST_CASE("a watched event rings for every write and read, whoever does it, and 
     REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
     const auto client = *room.object("e").event()->share();
     REQUIRE(room.registry.watch("e"_name, room.object("e")));
-    room.take_heard();
+    room.take_told();
 
     settle(room.loop);
-    CHECK(room.take_heard().empty());
+    CHECK(room.take_told().empty());
     REQUIRE(take(client));
     settle(room.loop);
-    CHECK(room.take_heard() == "rang e");
+    CHECK(room.take_told() == "rang e");
     REQUIRE(add(client, 1));
     REQUIRE(take(client)); // At once: one ring for both, but a ring.
     settle(room.loop);
-    CHECK(room.take_heard() == "rang e");
+    CHECK(room.take_told() == "rang e");
     REQUIRE(room.registry.set(room.session.peer, names({"e"}), 1));
-    CHECK(room.take_heard() == "rang e"); // Told before the next request can undo it.
+    CHECK(room.take_told() == "rang e"); // Told before the next request can undo it.
 }
 
 TEST_CASE("an event that nobody cares for any more is not watched")
@@ -294,11 +294,11 @@ TEST_CASE("an event that nobody cares for any more is not watched")
 
     room.cares = false;
     room.registry.reconsider("e"_name);
-    room.take_heard();
+    room.take_told();
 
     REQUIRE(add(client, 1));
     settle(room.loop);
-    CHECK(room.take_heard().empty());
+    CHECK(room.take_told().empty());
 }
 
 TEST_CASE("what was done to an event before its deletion is told before it")
@@ -307,7 +307,7 @@ TEST_CASE("what was done to an event before its deletion is told before it")
     REQUIRE(room.create(room.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
     REQUIRE(room.registry.watch("e"_name, room.object("e")));
     const auto client = *room.object("e").event()->share();
-    room.take_heard();
+    room.take_told();
     REQUIRE(add(client, 1));
 
     SECTION("by its owner")
@@ -318,7 +318,7 @@ TEST_CASE("what was done to an event before its deletion is told before it")
     {
         room.registry.end(room.session);
     }
-    CHECK(room.take_heard() == "rang e; deleted e");
+    CHECK(room.take_told() == "rang e; deleted e");
 }
 
 TEST_CASE("the end of a session takes what is its own, and nothing else")
@@ -367,9 +367,8 @@ TEST_CASE("a session that creates and deletes without end does not grow")
     Recorder room;
     for (int i = 0; i < 2'000; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(room.create(room.session, {.name = name,
-                                           .mode = Mode::pulse,
-                                           .lifetime = Lifetime::connection}));
+        REQUIRE(room.create(room.session,
+                            {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
         REQUIRE(room.registry.open(room.session, {{name}}));
         REQUIRE(room.registry.remove(room.session.peer, {{name}}));
     }
@@ -382,9 +381,8 @@ TEST_CASE("what a session still has is not forgotten while it grows")
     Recorder room;
     for (int i = 0; i < 300; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(room.create(room.session, {.name = name,
-                                           .mode = Mode::pulse,
-                                           .lifetime = Lifetime::connection}));
+        REQUIRE(room.create(room.session,
+                            {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
         REQUIRE(room.registry.open(room.session, {{name}}));
         if (i % 3 == 0)
             REQUIRE(room.registry.remove(room.session.peer, {{name}}));

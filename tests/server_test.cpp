@@ -149,7 +149,7 @@ TEST_CASE("a server that may stop when idle goes on as long as someone is there"
     House house;
     auto client = house.knock();
     client.send(framed(get_info));
-    house.server.stop_when_idle(1ns);
+    house.server.stop_when_idle(1ns, {});
     std::string reply;
     while (reply.empty()) { // It is let in before the loop would stop.
         REQUIRE(house.loop.run_once(20s));
@@ -166,7 +166,7 @@ TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
     auto client = house.knock();
     house.ask(client, "CreateEvent", R"({"name":"e"})");
     client.socket = {};
-    house.server.stop_when_idle(1ns);
+    house.server.stop_when_idle(1ns, {});
     settle(house.loop);
     bool is_deleted = false;
     house.loop.defer([&] {
@@ -206,9 +206,9 @@ int visit_a_full_house()
     int let_in = 0;
     for (auto& client : crowd) {
         const auto reply = client.reply();
-        const bool is_told = reply.starts_with(
-            R"({"error":"io.evfdd.OutOfDescriptors","parameters":{"limit":)" +
-            std::to_string(limit.rlim_cur) + ",");
+        const bool is_told =
+            reply.starts_with(R"({"error":"io.evfdd.OutOfDescriptors","parameters":{"limit":)" +
+                              std::to_string(limit.rlim_cur) + ",");
         if (is_told != client.is_let_go())
             return 3;
         told += is_told ? 1 : 0;

@@ -50,8 +50,9 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
     const auto before = wall_now();
-    daemon.ask(owner, "CreateEvent",
-               R"({"name":"s","mode":"semaphore","initial":3,"rights":"0600","lifetime":"connection"})");
+    daemon.ask(
+        owner, "CreateEvent",
+        R"({"name":"s","mode":"semaphore","initial":3,"rights":"0600","lifetime":"connection"})");
 
     const auto told = daemon.ask(owner, "Show", R"({"name":"s"})");
 
@@ -192,7 +193,8 @@ TEST_CASE("a refused wait or monitor gives its charge back, and over the limit i
     daemon.ask(client, "Wait", R"({"names":["x"]})");
     auto second = daemon.connect();
     CHECK(daemon.ask(second, "Wait", R"({"names":["x"]})")
-              .starts_with(R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"waits","limit":1,)"));
+              .starts_with(
+                  R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"waits","limit":1,)"));
     CHECK(daemon.ask(second, "Monitor", "{}", true).contains("ready"));
     auto third = daemon.connect();
     CHECK(daemon.ask(third, "Monitor", "{}", true).contains(R"("quota":"monitors","limit":1,)"));

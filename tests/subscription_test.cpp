@@ -41,13 +41,11 @@ TEST_CASE("leading zeros of either half stay")
 
 TEST_CASE("what is no token is not read as one")
 {
-    const auto text = GENERATE(as<std::string>{}, "", "0", "0123456789abcdef0123456789abcde",
-                               "0123456789abcdef0123456789abcdef0",
-                               "0123456789abcdeg0123456789abcdef",
-                               "0123456789abcdef0123456789abcde ",
-                               "-123456789abcdef0123456789abcdef",
-                               "0x23456789abcdef0123456789abcdef",
-                               "0123456789abcdef+123456789abcdef");
+    const auto text =
+        GENERATE(as<std::string>{}, "", "0", "0123456789abcdef0123456789abcde",
+                 "0123456789abcdef0123456789abcdef0", "0123456789abcdeg0123456789abcdef",
+                 "0123456789abcdef0123456789abcde ", "-123456789abcdef0123456789abcdef",
+                 "0x23456789abcdef0123456789abcdef", "0123456789abcdef+123456789abcdef");
     CHECK_FALSE(Token::parse(text));
 }
 

@@ -54,8 +54,8 @@ TEST_CASE("those who wait to take are served in the order in which they came")
 
 TEST_CASE("n tokens release exactly the first n, and one auto set exactly one")
 {
-    const auto [mode, released] = GENERATE(
-        table<Mode, std::size_t>({{Mode::automatic, 1}, {Mode::semaphore, 7}}));
+    const auto [mode, released] =
+        GENERATE(table<Mode, std::size_t>({{Mode::automatic, 1}, {Mode::semaphore, 7}}));
     Hall hall;
     hall.create("e", mode);
     std::deque<std::unique_ptr<Wait>> waits;
@@ -111,23 +111,21 @@ TEST_CASE("who gave up keeps nobody behind it from being served")
     CHECK(is_over(second));
 }
 
-TEST_CASE("a waiter may end its wait, and the next one's, from the wake-up")
+TEST_CASE("a wake-up may end the next one's wait, and who is behind it is still served")
 {
     Hall hall;
     hall.create("m");
-    std::unique_ptr<Wait> first;
-    auto second = start(hall, {"m"});
+    std::unique_ptr<Wait> second;
+    const auto first = hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
+                                        {.names = names({"m"})}, [&] { second.reset(); });
+    REQUIRE(first);
+    second = start(hall, {"m"});
     const auto third = start(hall, {"m"});
-    auto started = hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
-                                    {.names = names({"n"})}, [&] {
-                                        first.reset();
-                                        second.reset();
-                                    });
-    REQUIRE(started);
-    first = *std::move(started);
-    hall.create("n", Mode::manual, 1);
-    CHECK_FALSE(second);
+
     REQUIRE(hall.registry.set(hall.owner.peer, names({"m"}), 1));
+
+    CHECK(is_over(*first));
+    CHECK_FALSE(second);
     CHECK(is_over(third));
 }
 
@@ -144,7 +142,7 @@ TEST_CASE("a wait for all that loses one of them to a direct reader has put the 
     std::uint64_t taken_by_reader = 0;
     std::thread reader{[&] {
         while (!is_done)
-            taken_by_reader += take(raced).value_or(0);
+            taken_by_reader += evfd::take(raced).value_or(0);
     }};
 
     std::uint64_t completed = 0;
@@ -159,12 +157,94 @@ TEST_CASE("a wait for all that loses one of them to a direct reader has put the 
     }
     is_done = true;
     reader.join();
-    completed += is_over(wait) ? 1 : 0;
+    completed += is_over(wait) ? 1U : 0U;
     wait.reset();
 
-    const auto left = take(raced).value_or(0) + *count(raced); // One by one.
+    const auto left = *count(raced);
     CHECK(count(kept) == rounds - completed);
     CHECK(completed + taken_by_reader + left == rounds);
+}
+
+TEST_CASE("who came first is served first, whatever of what they wait for was set first")
+{
+    Hall hall;
+    hall.create("a", Mode::automatic);
+    hall.create("b", Mode::automatic);
+    const auto a = hall.open("a");
+    const auto b = hall.open("b");
+    const auto first = start(hall, {"a"});
+    const auto second = start(hall, {"a", "b"});
+
+    REQUIRE(add(b, 1));
+    REQUIRE(add(a, 1));
+    settle(hall.loop);
+
+    CHECK(is_over(first));
+    CHECK_FALSE(is_over(second));
+    CHECK(hall.event("b").is_set()); // All or nothing.
+}
+
+TEST_CASE("what was taken for one who does not hear of it is put back and serves the next")
+{
+    const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
+    Hall hall;
+    hall.create("e", mode);
+    auto first = start(hall, {"e"});
+    const auto second = start(hall, {"e"});
+    REQUIRE(add(hall.open("e"), 1));
+    settle(hall.loop);
+    REQUIRE(is_over(first));
+    REQUIRE_FALSE(is_over(second));
+
+    first->undo();
+    first->undo(); // Once is enough.
+    first.reset();
+    settle(hall.loop);
+
+    CHECK(is_over(second));
+    CHECK_FALSE(hall.event("e").is_set());
+}
+
+TEST_CASE("what was taken from an object that is gone is not put into a later one of its name")
+{
+    Hall hall;
+    hall.create("e", Mode::semaphore, 1);
+    const auto wait = start(hall, {"e"});
+    REQUIRE(is_over(wait));
+    REQUIRE(hall.registry.remove(hall.owner.peer, names({"e"})));
+    hall.create("e", Mode::semaphore);
+
+    wait->undo();
+
+    CHECK_FALSE(hall.event("e").is_set());
+}
+
+TEST_CASE("a token that was given to a client that died is the next one's")
+{
+    Daemon daemon;
+    auto owner = daemon.connect();
+    daemon.ask(owner, "CreateEvent", R"({"name":"e","mode":"auto"})");
+    daemon.ask(owner, "Open", R"({"names":["e"]})");
+    std::optional first{daemon.connect()};
+    auto second = daemon.connect();
+    for (auto* client : {&*first, &second}) {
+        client->call("Wait", R"({"names":["e"]})");
+        settle(daemon.loop);
+    }
+
+    SECTION("before the daemon turned")
+    {
+        REQUIRE(add(owner.descriptors.at(0), 1));
+        first.reset();
+    }
+    SECTION("by a set through the daemon, with it in the same turn")
+    {
+        owner.call("Set", R"({"names":["e"]})");
+        first.reset();
+    }
+    settle(daemon.loop);
+
+    CHECK(second.reply() == R"({"parameters":{"fired":[{"name":"e","count":1}]}})");
 }
 
 } // namespace

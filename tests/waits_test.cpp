@@ -4,7 +4,6 @@
 
 #include <sys/epoll.h>
 
-
 namespace evfd::daemon {
 namespace {
 
@@ -38,8 +37,8 @@ Waiter start(Hall& hall, protocol::Wait request, uid_t uid = alice)
     auto charge = hall.quota.take(uid, Resource::waits);
     REQUIRE(charge);
     auto wakes = std::make_shared<int>(0);
-    return {wakes, hall.waits.start(person(uid), *std::move(charge), request,
-                                    [wakes] { ++*wakes; })};
+    return {wakes,
+            hall.waits.start(person(uid), *std::move(charge), request, [wakes] { ++*wakes; })};
 }
 
 Waiter start(Hall& hall, std::initializer_list<std::string_view> list, Gather gather = all)
@@ -304,7 +303,8 @@ TEST_CASE("what was set before the time was up counts, however busy the loop is"
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
     for (std::size_t i = 0; i < EventLoop::batch; ++i) // One whole turn goes to others.
-        watches.push_back(*hall.loop.watch(fds.emplace_back(*duplicate(noisy)), EPOLLIN, [](auto) {}));
+        watches.push_back(
+            *hall.loop.watch(fds.emplace_back(*duplicate(noisy)), EPOLLIN, [](auto) {}));
     hall.create("e");
     auto waiter = start(hall, {.names = names({"e"}), .timeout = 1ns});
     REQUIRE(add(hall.open("e"), 1));

@@ -23,16 +23,16 @@ namespace evfd {
 
 struct CreateOptions {
     Mode mode = Mode::manual;
-    std::int64_t initial = 0;     // Tokens, or whether it is set from the start.
-    std::optional<Rights> rights; // 0666 less our umask(2), if not given.
+    std::int64_t initial = 0;          // Tokens, or whether it is set from the start.
+    std::optional<Rights> rights = {}; // 0666 less our umask(2), if not given.
     Lifetime lifetime = Lifetime::permanent;
     bool if_missing = false; // One of this mode that is there already is as good.
 };
 
 struct WaitOptions {
     Gather gather = Gather::all;
-    std::optional<nanoseconds> timeout; // For ever, if not given; 0 looks once.
-    bool existing = false;              // A name that is not there is an error, not waited for.
+    std::optional<nanoseconds> timeout = {}; // For ever, if not given; 0 looks once.
+    bool existing = false; // A name that is not there is an error, not waited for.
 };
 
 // A connection that is made when it is needed and made again when the daemon was restarted. Copies
