@@ -74,7 +74,7 @@ Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline 
 Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline deadline)
 {
     while (true) {
-        const auto look = deadline ? *deadline + patience_ : monotonic_after(sign_of_life);
+        const auto look = deadline ? later(*deadline, patience_) : monotonic_after(sign_of_life);
         const auto has_news = channel.has_news_by(look);
         if (!has_news)
             return std::unexpected(has_news.error());

@@ -60,10 +60,9 @@ WallTime wall_now()
     return std::chrono::time_point_cast<nanoseconds>(std::chrono::system_clock::now());
 }
 
-MonotonicTime monotonic_after(nanoseconds span)
+MonotonicTime later(MonotonicTime moment, nanoseconds span)
 {
-    const auto now = monotonic_now();
-    return span > MonotonicTime::max() - now ? MonotonicTime::max() : now + span;
+    return span > MonotonicTime::max() - moment ? MonotonicTime::max() : moment + span;
 }
 
 nanoseconds left_until(MonotonicTime moment)

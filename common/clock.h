@@ -19,8 +19,12 @@ inline MonotonicTime monotonic_now()
 }
 WallTime wall_now();
 
-// `span` from now; the far end of the clock where that would be beyond it.
-MonotonicTime monotonic_after(nanoseconds span);
+// `span` after a moment, or from now; the far end of the clock where that would be beyond it.
+MonotonicTime later(MonotonicTime moment, nanoseconds span);
+inline MonotonicTime monotonic_after(nanoseconds span)
+{
+    return later(monotonic_now(), span);
+}
 // From now until then; zero if it has passed.
 nanoseconds left_until(MonotonicTime moment);
 

@@ -111,6 +111,8 @@ TEST_CASE("a moment after now is after now, and stops at the end of the clock")
     CHECK(monotonic_after(1h) >= before + 1h);
     CHECK(monotonic_after(0ns) >= before);
     CHECK(monotonic_after(nanoseconds::max()) == MonotonicTime::max());
+    CHECK(later(MonotonicTime::max(), 1ns) == MonotonicTime::max());
+    CHECK(later(MonotonicTime::max() - 2ns, 1ns) == MonotonicTime::max() - 1ns);
     const auto past = monotonic_after(-1h);
     CHECK(past <= monotonic_now() - 1h);
 }

@@ -88,6 +88,17 @@ TEST_CASE("a wait times out, not before its time")
     CHECK(daemon.has_waits(name, 0));
 }
 
+TEST_CASE("the longest timeout is no problem for anyone")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    Reading waiting{daemon.control({"wait", "e", "--timeout", "9223372036.854775807"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"set", "e"});
+    CHECK(waiting.wait() == 0);
+    CHECK(must(must(daemon.client().open("e")).wait(nanoseconds::max())) == 1);
+}
+
 TEST_CASE("a set in time ends a wait that has a timeout")
 {
     const Daemon daemon;
