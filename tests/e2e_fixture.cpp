@@ -41,8 +41,7 @@ std::uint64_t number_after(const std::string& text, std::string_view key)
 
 } // namespace
 
-// ---- By hand
-// -------------------------------------------------------------------------------------
+// By hand.
 
 UniqueFd connect_to_path(const std::string& path)
 {
@@ -128,8 +127,7 @@ std::string Wire::rest()
     return std::exchange(unread_, {});
 }
 
-// ---- The daemon
-// ----------------------------------------------------------------------------------
+// The daemon.
 
 Process start_daemon(const TemporaryDirectory& directory, Command command)
 {

@@ -93,8 +93,7 @@ void require(bool holds, std::string_view what)
         throw std::runtime_error{std::string{what}};
 }
 
-// ---- Files
-// ---------------------------------------------------------------------------------------
+// Files.
 
 TemporaryDirectory::TemporaryDirectory()
 {
@@ -143,8 +142,7 @@ bool await_readable(int fd, nanoseconds timeout)
     }
 }
 
-// ---- Programs
-// ------------------------------------------------------------------------------------
+// Programs.
 
 Process::Process(pid_t child)
     : pid_{child}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))}
@@ -272,8 +270,7 @@ std::optional<std::string> Reading::line()
     }
 }
 
-// ---- Workers
-// -------------------------------------------------------------------------------------
+// Workers.
 
 void Line::say(std::uint64_t number) const
 {

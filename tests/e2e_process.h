@@ -10,6 +10,7 @@
 
 #include <sys/resource.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <functional>
@@ -173,7 +174,8 @@ std::string system_call_of(pid_t process, pid_t thread);
 bool sleeps_in(pid_t process, pid_t thread, long system_call);
 
 // A user whom nobody else is, for one who may become anyone.
-inline constexpr uid_t stranger = 64'123;
+// One of its own for each run of the tests, so that two at a time do not meet in /tmp.
+inline const uid_t stranger = 60'600 + 2 * (static_cast<uid_t>(::getpid()) % 200);
 bool is_root();
 // As root, from here on this process is the stranger; a user who is not root stays who he is.
 void become_stranger();

@@ -47,6 +47,7 @@ void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arri
     for (int i = 0; i < threads_each; ++i) {
         const auto& go = *starts.emplace_back(std::make_unique<Eventfd>(EFD_SEMAPHORE));
         threads.emplace_back([&] {
+            line.say(static_cast<std::uint64_t>(::gettid()));
             try {
                 for (int round = 0; round < rounds; ++round) {
                     go.take();
@@ -60,7 +61,6 @@ void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arri
             }
         });
     }
-    line.say(0);
     for (int round = 0; round < rounds; ++round) {
         line.hear();
         for (const auto& start : starts)
@@ -106,10 +106,9 @@ TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processe
         workers.push_back(std::make_unique<Worker>(
             [&](const Line& line) { wait_in_threads(daemon, line, arrivals, releases); }));
     for (const auto& worker : workers) {
-        worker->hear();
-        threads.push_back(threads_of(worker->process().pid()));
-        threads.back().erase(threads.back().begin()); // The one that talks with us.
-        REQUIRE(threads.back().size() == threads_each);
+        auto& its = threads.emplace_back();
+        for (int i = 0; i < threads_each; ++i)
+            its.push_back(static_cast<pid_t>(worker->hear()));
     }
 
     for (int round = 0; round < rounds; ++round) {

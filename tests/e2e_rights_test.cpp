@@ -7,7 +7,7 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr gid_t group = stranger + 1;
+const gid_t group = stranger + 1;
 
 bool can_be_another()
 {

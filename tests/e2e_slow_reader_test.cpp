@@ -55,7 +55,7 @@ TEST_CASE(
         for (int j = 0; j < 20; ++j) // Each of them 5 MB.
             deaf.back().call("List", Json::object(), "more");
     }
-    REQUIRE(daemon.is_idle()); // It has sent what there was room for, and waits.
+    REQUIRE(daemon.is_idle());                  // It has sent what there was room for, and waits.
     CHECK(memory_of(daemon) < before + growth); // Of 5 GB.
 
     CHECK(daemon.ctl({"set", "n/7"}).status == 0);

@@ -179,8 +179,7 @@ TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
     CHECK(house.service.is_idle());
 }
 
-// ---- Without descriptors
-// ------------------------------------------------------------------------
+// Without descriptors.
 
 // In a child process, whose limit is its own. 0, or the number of the expectation that failed.
 int visit_a_full_house()
