@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
@@ -39,12 +40,14 @@ ErrorCode code_of(std::string_view error)
     if (is<NameTaken>(error) || is<WrongKind>(error))
         return ErrorCode::name_taken;
     if (is<NotPermitted>(error) || is<QuotaExceeded>(error) || is<OutOfDescriptors>(error) ||
-        is<TooManyTokens>(error) || is<PermissionDenied>(error))
+        is<TooManyTokens>(error) || is<NoCapability>(error) || is<PermissionDenied>(error))
         return ErrorCode::refused;
     if (is<TimedOut>(error))
         return ErrorCode::timed_out;
     if (is<Deleted>(error))
         return ErrorCode::deleted;
+    if (is<Cancelled>(error))
+        return ErrorCode::cancelled;
     if (is<InvalidParameter>(error))
         return ErrorCode::invalid;
     return ErrorCode::system;
@@ -104,6 +107,11 @@ Try<bool> Channel::poll_for(short events, Deadline deadline)
 Try<bool> Channel::has_news_by(MonotonicTime moment)
 {
     return poll_for(POLLIN, moment);
+}
+
+void Channel::hang_up() const
+{
+    ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 Try<void> Channel::wait_for(short events, Deadline deadline)

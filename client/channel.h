@@ -20,6 +20,10 @@ namespace evfd {
 
 // For ever, if there is none.
 using Deadline = std::optional<MonotonicTime>;
+inline Deadline deadline_after(std::optional<nanoseconds> timeout)
+{
+    return timeout ? Deadline{monotonic_after(*timeout)} : Deadline{};
+}
 
 class Channel {
 public:
@@ -67,6 +71,10 @@ public:
     bool is_usable() const { return is_usable_; }
     // Whether something came, or the daemon went, before the moment.
     Try<bool> has_news_by(MonotonicTime moment);
+    // Readable when it does.
+    int fd() const { return socket_.get(); }
+    // Nothing goes either way any more; what came until now can still be received.
+    void hang_up() const;
 
 private:
     Try<void> send_frame(std::string_view frame, Deadline deadline);

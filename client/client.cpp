@@ -1,7 +1,9 @@
 #include "client/evfd/client.h"
 
+#include "client/arming.h"
 #include "client/channel.h"
 #include "client/daemon.h"
+#include "client/names.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -12,40 +14,6 @@
 namespace evfd {
 
 namespace {
-
-Error malformed(std::string_view name)
-{
-    return {
-        ErrorCode::invalid,
-        fmt::format("'{}' is no name: use 1 to {} bytes, segments of letters, digits and ._@:+- "
-                    "joined by single slashes, none of them '.' or '..'",
-                    name, max_name_bytes)};
-}
-
-Try<Name> to_name(std::string_view text)
-{
-    if (auto name = Name::parse(text))
-        return *std::move(name);
-    return std::unexpected(malformed(text));
-}
-
-Try<Names> to_names(std::span<const std::string> texts)
-{
-    Names names;
-    for (const auto& text : texts) {
-        auto name = to_name(text);
-        if (!name)
-            return std::unexpected(name.error());
-        names.list.push_back(*std::move(name));
-    }
-    if (names.list.empty() || names.list.size() > max_names_per_call)
-        return std::unexpected(
-            Error{ErrorCode::invalid, fmt::format("name 1 to {} objects at a time, not {}",
-                                                  max_names_per_call, names.list.size())});
-    if (Codec<Names>::has_twins(names.list))
-        return std::unexpected(Error{ErrorCode::invalid, "name each object once"});
-    return names;
-}
 
 // All, for an empty one.
 Try<std::optional<Pattern>> to_pattern(std::string_view text)
@@ -70,6 +38,12 @@ mode_t current_umask()
         if (std::sscanf(line, "Umask: %o", &mask) == 1)
             break;
     return mask;
+}
+
+Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_opens_it)
+{
+    return {ErrorCode::name_taken,
+            fmt::format("'{}' is {}; use {}", name.text(), what_it_is, what_opens_it)};
 }
 
 template <class Reply>
@@ -133,26 +107,80 @@ Try<bool> Client::create(std::string_view text, const CreateOptions& options) co
     return reply->created;
 }
 
+Try<bool> Client::arm(std::string_view text, const Schedule& schedule,
+                      const ArmOptions& options) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto request = to_request(*name, schedule);
+    if (!request)
+        return std::unexpected(std::move(request.error()));
+    request->rights = options.rights.value_or(Rights::under_umask(current_umask()));
+    request->lifetime = options.lifetime;
+    auto reply = daemon_->call(*std::move(request));
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    return reply->created;
+}
+
+Try<void> Client::disarm(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    return names ? nothing(daemon_->call(protocol::Disarm{*names}))
+                 : std::unexpected(names.error());
+}
+
+// What the daemon hands over, each for its name.
+Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
+{
+    auto reply = daemon_->call(protocol::Open{names});
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    if (reply->objects.size() != names.list.size())
+        return std::unexpected(
+            Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+    return std::move(reply->objects);
+}
+
+Event Client::to_event(const Name& name, protocol::Opened opened) const
+{
+    return {daemon_,
+            name,
+            *opened.mode,
+            Access{.wait = opened.may_wait, .set = opened.may_set},
+            opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
+            opened.subscription.value_or("")};
+}
+
+Timer Client::to_timer(const Name& name, protocol::Opened opened) const
+{
+    return {daemon_, name, Access{.wait = opened.may_wait, .set = opened.may_set},
+            opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
+            opened.subscription.value_or("")};
+}
+
 Try<std::vector<Event>> Client::open(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
     if (!names)
         return std::unexpected(names.error());
-    auto reply = daemon_->call(protocol::Open{*names});
-    if (!reply)
-        return std::unexpected(std::move(reply.error()));
-    if (reply->objects.size() != names->list.size())
-        return std::unexpected(
-            Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+    auto opened = open_all(*names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
     std::vector<Event> events;
-    for (std::size_t i = 0; i < reply->objects.size(); ++i) {
-        auto& opened = reply->objects[i];
-        events.push_back(
-            Event{daemon_, names->list[i], opened.mode,
-                  Access{.wait = opened.may_wait, .set = opened.may_set},
-                  opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
-                  opened.subscription.value_or("")});
+    std::optional<Error> error;
+    for (std::size_t i = 0; i < opened->size(); ++i) {
+        auto& one = (*opened)[i];
+        if (one.kind == Kind::event && one.mode) {
+            events.push_back(to_event(names->list[i], std::move(one)));
+            continue;
+        }
+        error = wrong_kind(names->list[i], "a timer", "open_timer()");
+        (void)to_timer(names->list[i], std::move(one)); // Which the daemon is to forget.
     }
+    if (error)
+        return std::unexpected(*std::move(error));
     return events;
 }
 
@@ -163,6 +191,22 @@ Try<Event> Client::open(std::string_view name) const
     if (!events)
         return std::unexpected(std::move(events.error()));
     return std::move(events->front());
+}
+
+Try<Timer> Client::open_timer(std::string_view text) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto opened = open_all({{*name}});
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    auto& one = opened->front();
+    if (one.kind == Kind::timer)
+        return to_timer(*name, std::move(one));
+    if (one.mode)
+        (void)to_event(*name, std::move(one)); // Which the daemon is to forget.
+    return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
 Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
@@ -233,13 +277,14 @@ Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> text
     auto names = to_names(texts);
     if (!names)
         return std::unexpected(names.error());
-    const auto deadline =
-        options.timeout ? Deadline{monotonic_after(*options.timeout)} : Deadline{};
+    if (options.count < 1)
+        return std::unexpected(Error{ErrorCode::invalid, "wait for at least one expiry"});
     return daemon_->wait({.names = *std::move(names),
                           .gather = options.gather,
                           .timeout = {},
-                          .existing = options.existing},
-                         deadline);
+                          .existing = options.existing,
+                          .count = protocol::Count{options.count}},
+                         deadline_after(options.timeout));
 }
 
 Try<void> Client::monitor(std::string_view text,

@@ -2,13 +2,12 @@
 
 #include "client/daemon.h"
 #include "client/gathering.h"
-#include "client/poller.h"
 #include "common/eventfd.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 namespace evfd {
 
@@ -19,50 +18,24 @@ Error failure(const Fault& fault)
     return {ErrorCode::system, fault.message()};
 }
 
-Deadline deadline_after(std::optional<nanoseconds> timeout)
-{
-    return timeout ? Deadline{monotonic_after(*timeout)} : Deadline{};
-}
-
 } // namespace
 
 Event::Event(std::shared_ptr<Daemon> daemon, Name name, Mode mode, Access access, UniqueFd fd,
              std::string subscription)
-    : daemon_{std::move(daemon)}, name_{std::move(name)}, mode_{mode}, access_{access},
-      fd_{std::move(fd)}, subscription_{std::move(subscription)}
+    : Waitable{std::move(daemon), std::move(name), access, std::move(fd), std::move(subscription)},
+      mode_{mode}
 {
 }
 
-Event::Event(Event&&) noexcept = default;
-Event& Event::operator=(Event&& other) noexcept
+Waitable::Taking Event::taking() const
 {
-    Event taken{std::move(other)};
-    std::swap(daemon_, taken.daemon_);
-    std::swap(name_, taken.name_);
-    std::swap(mode_, taken.mode_);
-    std::swap(access_, taken.access_);
-    std::swap(fd_, taken.fd_);
-    std::swap(subscription_, taken.subscription_);
-    return *this;
-}
-
-Event::~Event()
-{
-    if (daemon_ && !subscription_.empty()) // Else the daemon would go on feeding it.
-        daemon_->tell(protocol::Unsubscribe{subscription_});
-}
-
-Error Event::not_permitted(Right right) const
-{
-    const bool is_wait = right == Right::wait;
-    return {ErrorCode::refused,
-            fmt::format("you may not {} '{}'; ask its owner for the {} right",
-                        is_wait ? "wait for" : "set or clear", name_.text(), is_wait ? 'r' : 'w')};
-}
-
-bool Event::takes_through_daemon() const
-{
-    return access_.wait && !has_eventfd() && mode_ != Mode::manual;
+    switch (mode_) {
+    case Mode::manual: return Taking::nothing;
+    case Mode::automatic:
+    case Mode::semaphore: return Taking::shared;
+    case Mode::pulse: return Taking::own;
+    }
+    std::abort();
 }
 
 Try<void> Event::set(std::int64_t count) const
@@ -125,6 +98,12 @@ Try<std::int64_t> Event::take() const
     return mode_ == Mode::pulse ? static_cast<std::int64_t>(*taken) : (*taken > 0 ? 1 : 0);
 }
 
+Try<void> Event::put_back(std::int64_t count) const
+{
+    const auto put = add(fd_, static_cast<std::uint64_t>(count));
+    return put ? Try<void>{} : std::unexpected(failure(put.error()));
+}
+
 Try<std::int64_t> Event::wait(std::optional<nanoseconds> timeout) const
 {
     return wait_by(deadline_after(timeout));
@@ -137,41 +116,13 @@ Try<std::int64_t> Event::wait_until(MonotonicTime deadline) const
 
 Try<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
 {
-    if (mode_ == Mode::manual || takes_through_daemon() || !access_.wait) {
-        const Event* one[] = {this};
-        const auto woken = Gathering{one}.wait_any(deadline);
-        if (!woken)
-            return std::unexpected(woken.error());
-        return *woken ? (*woken)->count : 0;
-    }
-    while (true) { // What is taken stays until it is taken: poll(2) cannot miss it.
-        const auto taken = take();
-        if (!taken || *taken > 0)
-            return taken;
-        pollfd wanted{fd_.get(), POLLIN, 0};
-        const auto span = to_timespec(deadline ? left_until(*deadline) : nanoseconds{0});
-        const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
-        if (ready == 0)
-            return 0;
-        if (ready < 0 && errno != EINTR)
-            return std::unexpected(failure(Fault::last("ppoll(2)")));
-    }
-}
-
-Try<std::optional<Woken>> wait_any(std::span<const Event* const> events,
-                                   std::optional<nanoseconds> timeout)
-{
-    return Gathering{events}.wait_any(deadline_after(timeout));
-}
-
-Try<bool> wait_all(std::span<const Event* const> events, std::optional<nanoseconds> timeout)
-{
-    return Gathering{events}.wait_all(deadline_after(timeout));
-}
-
-bool latches_waits()
-{
-    return Poller::can_latch();
+    if (has_eventfd() && mode_ != Mode::manual)
+        return wait_to_take(deadline);
+    const Waitable* one[] = {this};
+    const auto woken = Gathering{one}.wait_any(deadline);
+    if (!woken)
+        return std::unexpected(woken.error());
+    return *woken ? (*woken)->count : 0;
 }
 
 } // namespace evfd

@@ -1,6 +1,8 @@
-// evfdctl: named events from the shell. A verb is a class: its options, and what it does.
+// evfdctl: named events and timers from the shell. A verb is a class: its options, and what it
+// does.
 #include "client/address.h"
 #include "client/evfd/client.h"
+#include "client/moment.h"
 #include "client/report.h"
 #include "common/clock.h"
 #include "common/rights.h"
@@ -35,13 +37,14 @@ enum Exit {
     exit_deleted = 6,
     exit_name_taken = 7,
     exit_system = 8,
+    exit_cancelled = 9,
     exit_timed_out = 124,
 };
 
 constexpr auto exit_statuses = "Exit status: 0 done; 1 \"no\" (is-set); 2 usage; 3 no such name; "
                                "4 refused (rights, limit);\n5 no daemon; 6 deleted while waiting; "
                                "7 the name is taken or is of another kind; 8 the system failed;\n"
-                               "124 timed out.";
+                               "9 cancelled while waiting: the wall clock was set; 124 timed out.";
 
 Exit exit_for(ErrorCode code)
 {
@@ -51,6 +54,7 @@ Exit exit_for(ErrorCode code)
     case ErrorCode::name_taken: return exit_name_taken;
     case ErrorCode::refused: return exit_refused;
     case ErrorCode::deleted: return exit_deleted;
+    case ErrorCode::cancelled: return exit_cancelled;
     case ErrorCode::timed_out: return exit_timed_out;
     case ErrorCode::no_daemon:
     case ErrorCode::interrupted: return exit_no_daemon;
@@ -119,6 +123,54 @@ Try<Rights> parse_rights(const std::string& text)
         text)));
 }
 
+Try<nanoseconds> parse_span(const std::string& text)
+{
+    if (const auto span = parse_duration(text))
+        return *span;
+    return std::unexpected(usage(
+        fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
+}
+
+std::vector<std::string> clocks()
+{
+    std::vector<std::string> names;
+    for (const auto& [clock, text] : words(Clock{}))
+        names.push_back(report::dashed(text));
+    return names;
+}
+
+std::optional<Clock> parse_clock(std::string_view text)
+{
+    for (const auto& [clock, word] : words(Clock{}))
+        if (report::dashed(word) == text)
+            return clock;
+    return {};
+}
+
+// For an object that is made.
+struct NewObject {
+    std::string rights;
+    bool is_bound = false;
+
+    NewObject(CLI::App& verb, const std::string& what_w_means)
+    {
+        verb.add_option("--rights", rights,
+                        fmt::format("Who may wait (r) and {} (w), such as 0640; 0666 less the "
+                                    "umask if not given",
+                                    what_w_means))
+            ->type_name("MODE");
+        verb.add_flag("--connection", is_bound,
+                      "Delete it when the connection closes, that is when this command ends");
+    }
+    Try<std::optional<Rights>> chosen_rights() const
+    {
+        if (rights.empty())
+            return std::nullopt;
+        return parse_rights(rights);
+    }
+    Lifetime lifetime() const { return is_bound ? Lifetime::connection : Lifetime::permanent; }
+};
+
 // The verbs.
 
 class Verb {
@@ -160,7 +212,7 @@ public:
     static constexpr auto name = "create";
     static constexpr auto help = "Make an event";
 
-    explicit Create(CLI::App& app) : Verb{app}, name_{app}
+    explicit Create(CLI::App& app) : Verb{app}, name_{app}, new_{app, "set"}
     {
         std::vector<std::string> modes;
         for (const auto& [mode, text] : words(Mode{}))
@@ -170,28 +222,19 @@ public:
             ->check(CLI::IsMember(modes));
         app.add_option("--initial", initial_, "Tokens to start with; more than 0 is set")
             ->type_name("N");
-        app.add_option("--rights", rights_,
-                       "Who may wait (r) and set (w), such as 0640; "
-                       "0666 less the umask if not given")
-            ->type_name("MODE");
-        app.add_flag("--connection", is_bound_,
-                     "Delete it when the connection closes, that is when this command ends");
         app.add_flag("--if-missing", if_missing_, "Be content with one that is there already");
     }
 
     Exit run(const Client& client) override
     {
-        CreateOptions options{.mode = from_word<Mode>(mode_).value_or(Mode::manual),
-                              .initial = initial_,
-                              .rights = {},
-                              .lifetime = is_bound_ ? Lifetime::connection : Lifetime::permanent,
-                              .if_missing = if_missing_};
-        if (!rights_.empty()) {
-            const auto rights = parse_rights(rights_);
-            if (!rights)
-                return complain(rights.error());
-            options.rights = *rights;
-        }
+        const auto rights = new_.chosen_rights();
+        if (!rights)
+            return complain(rights.error());
+        const CreateOptions options{.mode = from_word<Mode>(mode_).value_or(Mode::manual),
+                                    .initial = initial_,
+                                    .rights = *rights,
+                                    .lifetime = new_.lifetime(),
+                                    .if_missing = if_missing_};
         const auto created = client.create(name_.text, options);
         if (created && is_json()) {
             protocol::CreateEvent::Reply reply{*created};
@@ -202,11 +245,106 @@ public:
 
 private:
     OneName name_;
+    NewObject new_;
     std::string mode_;
     std::int64_t initial_ = 0;
-    std::string rights_;
-    bool is_bound_ = false;
     bool if_missing_ = false;
+};
+
+class Arm : public Verb {
+public:
+    static constexpr auto name = "arm";
+    static constexpr auto help = "Arm a timer, which is made if it is missing";
+
+    explicit Arm(CLI::App& app) : Verb{app}, name_{app}, new_{app, "arm"}
+    {
+        auto* in =
+            app.add_option("--in", in_, "First after so long: 250us, 1.5s, 1m30s, or seconds")
+                ->type_name("DURATION");
+        app.add_option("--at", at_,
+                       "First at that time: RFC 3339, @SECONDS, or HH:MM[:SS], the next one")
+            ->type_name("TIME")
+            ->excludes(in);
+        app.add_option("--every", every_, "Then after each so long; alone, first after one")
+            ->type_name("DURATION");
+        app.add_option("--clock", clock_,
+                       "What it goes by; the alarm clocks wake the machine from suspend")
+            ->type_name("CLOCK")
+            ->check(CLI::IsMember(clocks()));
+        app.add_option("--sets", sets_, "The event that is set at each expiry")->type_name("EVENT");
+        app.add_flag("--cancel-on-clock-change", cancels_,
+                     "Disarm it when the wall clock is set; with --at");
+    }
+
+    Exit run(const Client& client) override
+    {
+        const auto schedule = this->schedule();
+        if (!schedule)
+            return complain(schedule.error());
+        const auto rights = new_.chosen_rights();
+        if (!rights)
+            return complain(rights.error());
+        const auto created = client.arm(name_.text, *schedule, {*rights, new_.lifetime()});
+        if (created && is_json()) {
+            protocol::Arm::Reply reply{*created};
+            print_json(reply);
+        }
+        return done_or_complain(created);
+    }
+
+private:
+    Try<Schedule> schedule() const
+    {
+        Schedule schedule{
+            .clock = parse_clock(clock_), .cancel_on_clock_change = cancels_, .sets = sets_};
+        if (!in_.empty()) {
+            const auto after = parse_span(in_);
+            if (!after)
+                return std::unexpected(after.error());
+            schedule.after = *after;
+        }
+        if (!every_.empty()) {
+            const auto interval = parse_span(every_);
+            if (!interval)
+                return std::unexpected(interval.error());
+            schedule.interval = *interval;
+        }
+        if (at_.empty())
+            return schedule;
+        const auto moment = parse_moment(at_, wall_now());
+        if (!moment)
+            return std::unexpected(usage(fmt::format(
+                "'{}' is no time: give 2026-01-31T08:30:00Z, @SECONDS since the clock's zero, or "
+                "08:30, from 1970 to 2262",
+                at_)));
+        if (schedule.clock && !is_wall_clock(*schedule.clock) && !moment->is_of_any_clock)
+            return std::unexpected(usage(fmt::format(
+                "the clock {} knows no time of day; give @SECONDS since its zero", clock_)));
+        schedule.at = moment->since_zero;
+        schedule.clock = schedule.clock.value_or(Clock::realtime);
+        return schedule;
+    }
+
+    OneName name_;
+    NewObject new_;
+    std::string in_;
+    std::string at_;
+    std::string every_;
+    std::string clock_;
+    std::string sets_;
+    bool cancels_ = false;
+};
+
+class Disarm : public Verb {
+public:
+    static constexpr auto name = "disarm";
+    static constexpr auto help = "Disarm timers, for everybody who has them open";
+
+    explicit Disarm(CLI::App& app) : Verb{app}, names_{app} {}
+    Exit run(const Client& client) override { return finish(client.disarm(names_.list)); }
+
+private:
+    Names names_;
 };
 
 class Set : public Verb {
@@ -253,7 +391,8 @@ private:
 class Wait : public Verb {
 public:
     static constexpr auto name = "wait";
-    static constexpr auto help = "Wait until events are set, also for names that are not there yet";
+    static constexpr auto help =
+        "Wait until events are set or timers expire, also for names not there yet";
 
     explicit Wait(CLI::App& app) : Verb{app}, names_{app}
     {
@@ -263,18 +402,21 @@ public:
         app.add_option("--timeout", timeout_, "At most so long: 250us, 1.5s, 2m, 1m30s, or seconds")
             ->type_name("DURATION");
         app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
+        app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
+            ->type_name("N");
     }
 
     Exit run(const Client& client) override
     {
-        WaitOptions options{
-            .gather = is_any_ ? Gather::any : Gather::all, .timeout = {}, .existing = is_existing_};
+        WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
+                            .timeout = {},
+                            .existing = is_existing_,
+                            .count = count_};
         if (!timeout_.empty()) {
-            options.timeout = parse_duration(timeout_);
-            if (!options.timeout)
-                return complain(usage(fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, "
-                                                  "1m30s, or plain seconds",
-                                                  timeout_)));
+            const auto timeout = parse_span(timeout_);
+            if (!timeout)
+                return complain(timeout.error());
+            options.timeout = *timeout;
         }
         auto fired = client.wait(names_.list, options);
         if (!fired)
@@ -294,6 +436,7 @@ private:
     bool is_all_ = false; // What it is anyway.
     std::string timeout_;
     bool is_existing_ = false;
+    std::int64_t count_ = 1;
 };
 
 class IsSet : public Verb {
@@ -472,7 +615,7 @@ Exit run_and_flush(Verb& verb, const Client& client)
 
 int run(int argc, char** argv)
 {
-    CLI::App app{"Named events: made, set and waited for by name."};
+    CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
     app.footer(exit_statuses);
     app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
     app.require_subcommand(1);
@@ -487,6 +630,8 @@ int run(int argc, char** argv)
 
     std::vector<std::unique_ptr<Verb>> verbs;
     add<Create>(app, verbs);
+    add<Arm>(app, verbs);
+    add<Disarm>(app, verbs);
     add<Set>(app, verbs);
     add<Clear>(app, verbs);
     add<Delete>(app, verbs);

@@ -1,7 +1,7 @@
 #include "client/gathering.h"
 
 #include "client/daemon.h"
-#include "common/eventfd.h"
+#include "client/pending_wait.h"
 
 #include <fmt/format.h>
 
@@ -10,59 +10,89 @@
 
 namespace evfd {
 
-Try<bool> Gathering::is_for_daemon() const
+// Where nothing has to be taken through the daemon, or nothing is our own, all is in one place.
+// Otherwise the daemon takes all that is shared: it can do so from all at once or from none.
+Try<Gathering::Places> Gathering::places() const
 {
-    if (events_.empty() || events_.size() > max_names_per_call)
-        return std::unexpected(
-            Error{ErrorCode::invalid, fmt::format("wait for 1 to {} events", max_names_per_call)});
-    for (const auto* event : events_)
-        if (!event->access_.wait)
-            return std::unexpected(event->not_permitted(Right::wait));
-
-    const bool is_for_daemon = std::ranges::any_of(events_, &Event::takes_through_daemon);
-    const auto pulse = std::ranges::find(events_, Mode::pulse, &Event::mode_);
-    if (is_for_daemon && pulse != events_.end())
+    if (all_.empty() || all_.size() > max_names_per_call)
         return std::unexpected(
             Error{ErrorCode::invalid,
-                  fmt::format("the pulse '{}' cannot be waited for together with an event that you "
-                              "may only take from through the daemon; wait for each in a thread",
-                              (*pulse)->name().text())});
-    return is_for_daemon;
+                  fmt::format("wait for 1 to {} events and timers", max_names_per_call)});
+    bool needs_daemon = false;
+    bool has_own = false;
+    for (const auto* one : all_) {
+        if (!one->access_.wait)
+            return std::unexpected(one->not_permitted(Right::wait));
+        needs_daemon |= one->taking() == Taking::shared && !one->access_.set;
+        has_own |= one->taking() == Taking::own;
+    }
+    Places places;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+        const bool is_for_daemon =
+            needs_daemon && (!has_own || all_[i]->taking() == Taking::shared);
+        (is_for_daemon ? places.daemon : places.here).push_back(i);
+    }
+    return places;
 }
 
-Try<std::vector<Woken>> Gathering::wait_through_daemon(Gather gather, Deadline deadline) const
+Try<std::int64_t> Gathering::take(std::size_t index) const
+{
+    return all_[index]->taking() == Taking::nothing ? Try<std::int64_t>{1} : all_[index]->take();
+}
+
+// Through the daemon.
+
+protocol::Wait Gathering::request(const std::vector<std::size_t>& which, Gather gather) const
 {
     protocol::Wait request{.names = {}, .gather = gather};
-    for (const auto* event : events_)
-        request.names.list.push_back(event->name_);
-    const auto fired = events_.front()->daemon_->wait(std::move(request), deadline);
-    if (!fired && fired.error().code == ErrorCode::timed_out)
-        return std::vector<Woken>{};
-    if (!fired)
-        return std::unexpected(fired.error());
+    for (const auto index : which)
+        request.names.list.push_back(all_[index]->name_);
+    return request;
+}
+
+std::vector<Woken> Gathering::woken(const std::vector<protocol::Fired>& fired) const
+{
     std::vector<Woken> woken;
-    for (const auto& one : *fired) {
-        const auto event = std::ranges::find(events_, one.name, &Event::name_);
-        woken.push_back({static_cast<std::size_t>(event - events_.begin()), one.count});
+    for (const auto& one : fired) {
+        const auto named = std::ranges::find(all_, one.name, &Waitable::name);
+        woken.push_back({static_cast<std::size_t>(named - all_.begin()), one.count});
     }
     return woken;
 }
 
+Try<std::vector<Woken>> Gathering::wait_through_daemon(const std::vector<std::size_t>& which,
+                                                       Gather gather, Deadline deadline) const
+{
+    const auto fired = all_.front()->daemon_->wait(request(which, gather), deadline);
+    if (!fired && fired.error().code == ErrorCode::timed_out)
+        return std::vector<Woken>{};
+    if (!fired)
+        return std::unexpected(fired.error());
+    return woken(*fired);
+}
+
+// Any.
+
 Try<std::optional<Woken>> Gathering::wait_any(Deadline deadline) const
 {
-    const auto is_remote = is_for_daemon();
-    if (!is_remote)
-        return std::unexpected(is_remote.error());
-    if (*is_remote) {
-        const auto woken = wait_through_daemon(Gather::any, deadline);
-        if (!woken)
-            return std::unexpected(woken.error());
-        return woken->empty() ? std::nullopt : std::optional{woken->front()};
-    }
+    const auto where = places();
+    if (!where)
+        return std::unexpected(where.error());
+    if (where->daemon.empty())
+        return wait_any_here(deadline);
+    if (!where->here.empty())
+        return wait_any_in_both(*where, deadline);
+    const auto woken = wait_through_daemon(where->daemon, Gather::any, deadline);
+    if (!woken)
+        return std::unexpected(woken.error());
+    return woken->empty() ? std::nullopt : std::optional{woken->front()};
+}
 
-    Poller poller{events_.size()};
-    for (std::size_t i = 0; i < events_.size(); ++i)
-        if (const auto armed = poller.arm(i, events_[i]->fd()); !armed)
+Try<std::optional<Woken>> Gathering::wait_any_here(Deadline deadline) const
+{
+    Poller poller{all_.size()};
+    for (std::size_t i = 0; i < all_.size(); ++i)
+        if (const auto armed = poller.arm(i, all_[i]->fd()); !armed)
             return std::unexpected(armed.error());
     while (true) {
         const auto rung = poller.next(deadline);
@@ -71,51 +101,116 @@ Try<std::optional<Woken>> Gathering::wait_any(Deadline deadline) const
         if (rung->empty())
             return std::nullopt;
         for (const auto index : *rung) {
-            const auto& event = *events_[index];
-            const auto taken = event.mode_ == Mode::manual ? Try<std::int64_t>{1} : event.take();
+            const auto taken = take(index);
             if (!taken)
                 return std::unexpected(taken.error());
             if (*taken > 0)
                 return Woken{index, *taken};
-            if (const auto armed = poller.arm(index, event.fd()); !armed) // Another was faster.
+            if (const auto armed = poller.arm(index, all_[index]->fd());
+                !armed) // Another was faster.
                 return std::unexpected(armed.error());
         }
     }
 }
 
+Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Deadline deadline) const
+{
+    while (true) {
+        auto pending = PendingWait::begin(*all_.front()->daemon_,
+                                          request(places.daemon, Gather::any), deadline);
+        if (!pending)
+            return std::unexpected(pending.error());
+        Poller poller{places.here.size() + 1}; // And the daemon's answer.
+        for (std::size_t i = 0; i < places.here.size(); ++i)
+            if (const auto armed = poller.arm(i, all_[places.here[i]]->fd()); !armed)
+                return std::unexpected(armed.error());
+        if (const auto armed = poller.arm(places.here.size(), pending->fd()); !armed)
+            return std::unexpected(armed.error());
+
+        const auto rung = poller.next(deadline);
+        if (!rung)
+            return std::unexpected(rung.error());
+        const bool is_here =
+            std::ranges::any_of(*rung, [&](std::size_t slot) { return slot < places.here.size(); });
+        if (!is_here) { // It answered, or does so now because the time is over.
+            const auto fired = pending->finish();
+            if (fired)
+                return woken(*fired).front();
+            if (fired.error().code == ErrorCode::timed_out)
+                return std::nullopt;
+            if (fired.error().code != ErrorCode::interrupted)
+                return std::unexpected(fired.error());
+            continue; // A daemon that is restarted is asked again.
+        }
+        if (const auto fired = pending->call_off()) // What is here stays for the next wait.
+            return woken(*fired).front();
+        for (const auto slot : *rung) {
+            if (slot == places.here.size())
+                continue;
+            const auto taken = take(places.here[slot]);
+            if (!taken)
+                return std::unexpected(taken.error());
+            if (*taken > 0)
+                return Woken{places.here[slot], *taken};
+        }
+    }
+}
+
+// All.
+
 Try<bool> Gathering::wait_all(Deadline deadline) const
 {
-    const auto is_remote = is_for_daemon();
-    if (!is_remote)
-        return std::unexpected(is_remote.error());
-    if (*is_remote) {
-        const auto woken = wait_through_daemon(Gather::all, deadline);
-        if (!woken)
-            return std::unexpected(woken.error());
-        return !woken->empty();
-    }
+    const auto where = places();
+    if (!where)
+        return std::unexpected(where.error());
+    if (where->daemon.empty())
+        return wait_all_here(where->here, deadline);
 
-    Poller poller{events_.size()};
-    std::vector<std::size_t> missing(events_.size());
-    std::iota(missing.begin(), missing.end(), std::size_t{0});
+    // What is here stays, once it is there, until the rest is there as well.
+    Poller poller{all_.size()};
+    const auto latched = latch(poller, where->here, deadline);
+    if (!latched || !*latched)
+        return latched;
+    const auto woken = wait_through_daemon(where->daemon, Gather::all, deadline);
+    if (!woken || woken->empty())
+        return woken ? Try<bool>{false} : std::unexpected(woken.error());
+    for (const auto index : where->here)
+        if (const auto taken = take(index); !taken)
+            return std::unexpected(taken.error());
+    return true;
+}
+
+// Waits until each of them has rung.
+Try<bool> Gathering::latch(Poller& poller, const std::vector<std::size_t>& which,
+                           Deadline deadline) const
+{
+    for (const auto index : which)
+        if (const auto armed = poller.arm(index, all_[index]->fd()); !armed)
+            return std::unexpected(armed.error());
+    for (auto left = which.size(); left > 0;) {
+        const auto rung = poller.next(deadline);
+        if (!rung)
+            return std::unexpected(rung.error());
+        if (rung->empty())
+            return false;
+        left -= rung->size();
+    }
+    return true;
+}
+
+Try<bool> Gathering::wait_all_here(std::vector<std::size_t> which, Deadline deadline) const
+{
+    Poller poller{all_.size()};
     while (true) {
-        for (const auto index : missing)
-            if (const auto armed = poller.arm(index, events_[index]->fd()); !armed)
-                return std::unexpected(armed.error());
-        for (auto left = missing.size(); left > 0;) {
-            const auto rung = poller.next(deadline);
-            if (!rung)
-                return std::unexpected(rung.error());
-            if (rung->empty())
-                return false;
-            left -= rung->size();
-        }
-        auto emptied = take_all();
+        const auto latched = latch(poller, which, deadline);
+        if (!latched || !*latched)
+            return latched;
+        const auto emptied = take_all();
         if (!emptied)
             return std::unexpected(emptied.error());
         if (!*emptied)
             return true;
-        missing = {**emptied};
+        which = {**emptied};
     }
 }
 
@@ -123,23 +218,23 @@ Try<bool> Gathering::wait_all(Deadline deadline) const
 Try<std::optional<std::size_t>> Gathering::take_all() const
 {
     std::vector<Woken> taken;
-    for (std::size_t i = 0; i < events_.size(); ++i) {
-        if (events_[i]->mode_ == Mode::manual)
-            continue;
-        const auto count = events_[i]->take();
-        if (count && *count > 0) {
-            taken.push_back({i, *count});
-            continue;
+    for (const auto kind : {Taking::shared, Taking::own}) // Nobody else is at what is our own.
+        for (std::size_t i = 0; i < all_.size(); ++i) {
+            if (all_[i]->taking() != kind)
+                continue;
+            const auto count = all_[i]->take();
+            const bool was_there = count && *count > 0;
+            if (was_there && kind == Taking::shared)
+                taken.push_back({i, *count});
+            if (was_there || (count && kind == Taking::own))
+                continue;
+            for (const auto& back : taken)
+                if (const auto put = all_[back.index]->put_back(back.count); !put)
+                    return std::unexpected(put.error());
+            if (!count)
+                return std::unexpected(count.error());
+            return i;
         }
-        for (const auto& back : taken)
-            if (const auto put =
-                    add(events_[back.index]->fd_, static_cast<std::uint64_t>(back.count));
-                !put)
-                return std::unexpected(Error{ErrorCode::system, put.error().message()});
-        if (!count)
-            return std::unexpected(count.error());
-        return i;
-    }
     return std::nullopt;
 }
 

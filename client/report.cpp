@@ -27,13 +27,70 @@ std::string plural(std::int64_t count, std::string_view what)
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
+// As exact as one looks at it.
+nanoseconds rounded(nanoseconds left)
+{
+    using namespace std::chrono;
+    if (left >= minutes{1})
+        return floor<seconds>(left);
+    return left >= seconds{1} ? nanoseconds{floor<milliseconds>(left)}
+                              : nanoseconds{floor<microseconds>(left)};
+}
+
+// What a wait does to an event, or what a timer goes by.
+std::string manner(const protocol::Object& object)
+{
+    if (object.timer)
+        return dashed(word(object.timer->clock));
+    return object.mode ? std::string{word(*object.mode)} : "-";
+}
+
+std::string timer(const protocol::Timer& timer)
+{
+    auto text =
+        fmt::format("  clock     {}; setting the wall clock {} it\n", dashed(word(timer.clock)),
+                    timer.cancel_on_clock_change  ? "cancels"
+                    : timer.moves_with_wall_clock ? "moves"
+                                                  : "does not move");
+    if (timer.next && timer.left) {
+        const auto moment =
+            is_wall_clock(timer.clock)
+                ? to_rfc3339(WallTime{*timer.next})
+                : fmt::format("{}.{:09} on its clock", timer.next->count() / 1'000'000'000,
+                              timer.next->count() % 1'000'000'000);
+        text += fmt::format("  next      {}, in {}\n", moment, to_text(rounded(*timer.left)));
+    }
+    text += timer.interval > nanoseconds{0}
+                ? fmt::format("  interval  {}\n", to_text(timer.interval))
+                : "  interval  none: it expires once\n";
+    text += fmt::format("  expired   {}{}\n", plural(timer.expirations, "time"),
+                        timer.first_was_past ? ", at once: its first expiry had passed" : "");
+    if (timer.sets)
+        text += fmt::format("  sets      {}{}\n", timer.sets->text(),
+                            timer.is_link_broken.value_or(false) ? ", which was deleted" : "");
+    return text;
+}
+
 } // namespace
+
+std::string dashed(std::string_view word)
+{
+    std::string text{word};
+    std::ranges::replace(text, '_', '-');
+    return text;
+}
 
 std::string state(const protocol::Object& object)
 {
     if (!object.is_set)
         return "-";
-    switch (object.mode) {
+    if (object.timer && object.timer->left)
+        return fmt::format("in {}", to_text(rounded(*object.timer->left)));
+    if (object.timer)
+        return std::string{word(object.timer->state)};
+    if (!object.mode)
+        return "-";
+    switch (*object.mode) {
     case Mode::manual:
     case Mode::automatic: return *object.is_set ? "set" : "clear";
     case Mode::semaphore:
@@ -47,11 +104,16 @@ std::string state(const protocol::Object& object)
 
 std::string show(const protocol::Object& object)
 {
-    auto text =
-        fmt::format("{}\n"
-                    "  kind      {} {}\n"
-                    "  state     {}\n",
-                    object.name.text(), word(object.mode), word(object.kind), state(object));
+    auto text = fmt::format(
+        "{}\n"
+        "  kind      {}{}\n"
+        "  state     {}\n",
+        object.name.text(), object.mode ? std::string{word(*object.mode)} + ' ' : "",
+        word(object.kind), object.timer ? std::string{word(object.timer->state)} : state(object));
+    if (object.timer)
+        text += timer(*object.timer);
+    if (object.timer && object.subscriptions)
+        text += fmt::format("  open      {}\n", plural(*object.subscriptions, "time"));
     if (object.pulses)
         text += fmt::format("  pulses    {}\n", *object.pulses);
     text +=
@@ -85,12 +147,12 @@ std::string change(const protocol::Monitor::Reply& news)
     if (!news.object)
         return fmt::format("{}\t{}\n", word(news.change), news.name->text());
     return fmt::format("{}\t{}\t{}\t{}\n", word(news.change), news.name->text(),
-                       word(news.object->mode), state(*news.object));
+                       manner(*news.object), state(*news.object));
 }
 
 Table::Row Table::row(const protocol::Object& object)
 {
-    return {object.name.text(), std::string{word(object.kind)}, std::string{word(object.mode)},
+    return {object.name.text(), std::string{word(object.kind)}, manner(object),
             state(object),      object.rights.text(),           user(object.owner_uid)};
 }
 

@@ -5,6 +5,7 @@
 #include "common/protocol.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace evfd::report {
@@ -20,14 +21,17 @@ std::string json(T& message)
     return text;
 }
 
-// "set", "clear", "3 tokens", "2 subscribers"; "-" for those who may not know.
+// "realtime-alarm": the kernel's documents have a dash where the wire has an underscore.
+std::string dashed(std::string_view word);
+
+// "set", "clear", "3 tokens", "2 subscribers", "in 1m30s"; "-" for those who may not know.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& news);
 
-// A line an object, tab-separated: name, kind, mode, state, rights, owner. For a terminal, in
-// columns under a heading.
+// A line an object, tab-separated: name, kind, mode or clock, state, rights, owner. For a terminal,
+// in columns under a heading.
 class Table {
 public:
     explicit Table(bool is_for_terminal) : is_for_terminal_{is_for_terminal} {}

@@ -34,17 +34,19 @@ std::optional<Wide> eat_digits(std::string_view& text, std::size_t* digits = nul
     return value;
 }
 
-// Nanoseconds of the unit at the front, eaten; longer spellings first.
+// Longer spellings first.
+constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
+    {{"ns", 1},
+     {"us", 1'000},
+     {"ms", 1'000'000},
+     {"s", 1'000'000'000},
+     {"m", 60'000'000'000},
+     {"h", 3'600'000'000'000},
+     {"d", 86'400'000'000'000}}};
+
+// Nanoseconds of the unit at the front, eaten.
 std::optional<std::int64_t> eat_unit(std::string_view& text)
 {
-    static constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
-        {{"ns", 1},
-         {"us", 1'000},
-         {"ms", 1'000'000},
-         {"s", 1'000'000'000},
-         {"m", 60'000'000'000},
-         {"h", 3'600'000'000'000},
-         {"d", 86'400'000'000'000}}};
     for (const auto& [name, size] : units)
         if (text.starts_with(name)) {
             text.remove_prefix(name.size());
@@ -58,6 +60,18 @@ std::optional<std::int64_t> eat_unit(std::string_view& text)
 WallTime wall_now()
 {
     return std::chrono::time_point_cast<nanoseconds>(std::chrono::system_clock::now());
+}
+
+nanoseconds now_on(Clock clock)
+{
+    // An alarm clock shows what its plain one shows, and cannot be read where the machine has no
+    // real-time clock device.
+    const auto plain = is_wall_clock(clock) ? CLOCK_REALTIME
+                       : is_alarm(clock)    ? CLOCK_BOOTTIME
+                                            : id_of(clock);
+    std::timespec now{};
+    ::clock_gettime(plain, &now);
+    return std::chrono::seconds{now.tv_sec} + nanoseconds{now.tv_nsec};
 }
 
 MonotonicTime later(MonotonicTime moment, nanoseconds span)
@@ -107,6 +121,30 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             return {};
     } while (!text.empty());
     return nanoseconds{static_cast<std::int64_t>(total)};
+}
+
+std::string to_text(nanoseconds span)
+{
+    constexpr std::int64_t second = 1'000'000'000;
+    auto left = span.count();
+    std::string text;
+    for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
+        const auto& [name, size] = *unit;
+        if (left < size)
+            continue;
+        if (size > second) {
+            text += fmt::format("{}{}", left / size, name);
+            left %= size;
+            continue;
+        }
+        text += fmt::format("{}", left / size); // Below a minute, one unit and its fraction.
+        if (const auto fraction = left % size; fraction != 0) {
+            auto digits = fmt::format(".{:0{}}", fraction, std::to_string(size).size() - 1);
+            text += digits.erase(digits.find_last_not_of('0') + 1);
+        }
+        return text.append(name);
+    }
+    return text.empty() ? "0s" : text;
 }
 
 std::string to_rfc3339(WallTime moment)

@@ -1,6 +1,8 @@
 // Moments that know their clock, and the spans between them.
 #pragma once
 
+#include "common/words.h"
+
 #include <chrono>
 #include <ctime>
 #include <optional>
@@ -21,12 +23,41 @@ WallTime wall_now();
 
 // `span` after a moment, or from now; the far end of the clock where that would be beyond it.
 MonotonicTime later(MonotonicTime moment, nanoseconds span);
+constexpr nanoseconds later(nanoseconds moment, nanoseconds span)
+{
+    return span > nanoseconds::max() - moment ? nanoseconds::max() : moment + span;
+}
 inline MonotonicTime monotonic_after(nanoseconds span)
 {
     return later(monotonic_now(), span);
 }
 // From now until then; zero if it has passed.
 nanoseconds left_until(MonotonicTime moment);
+
+// As the kernel numbers them.
+constexpr clockid_t id_of(Clock clock)
+{
+    switch (clock) {
+    case Clock::realtime: return CLOCK_REALTIME;
+    case Clock::monotonic: return CLOCK_MONOTONIC;
+    case Clock::boottime: return CLOCK_BOOTTIME;
+    case Clock::realtime_alarm: return CLOCK_REALTIME_ALARM;
+    case Clock::boottime_alarm: return CLOCK_BOOTTIME_ALARM;
+    }
+    return CLOCK_MONOTONIC;
+}
+// Wakes the machine from suspend, which takes CAP_WAKE_ALARM.
+constexpr bool is_alarm(Clock clock)
+{
+    return clock == Clock::realtime_alarm || clock == Clock::boottime_alarm;
+}
+// Shows the time of day, and is moved when that is set.
+constexpr bool is_wall_clock(Clock clock)
+{
+    return clock == Clock::realtime || clock == Clock::realtime_alarm;
+}
+// What the clock shows: nanoseconds since its zero, which is 1970 for the wall clock.
+nanoseconds now_on(Clock clock);
 
 constexpr std::timespec to_timespec(nanoseconds span)
 {
@@ -37,6 +68,8 @@ constexpr std::timespec to_timespec(nanoseconds span)
 // A span as people write it: "250us", "1.5s", "2m", "1m30s", or plain seconds; units ns us ms s m h
 // d. Exact to the nanosecond. Nothing if it is malformed, negative, or beyond 63 bits.
 std::optional<nanoseconds> parse_duration(std::string_view text);
+// The same, as parse_duration() reads it: "1m30s", "20ms", "0s".
+std::string to_text(nanoseconds span);
 // RFC 3339 in UTC with as many of the nine fractional digits as are needed:
 // "2026-01-31T08:30:00.5Z".
 std::string to_rfc3339(WallTime moment);

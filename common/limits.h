@@ -23,4 +23,7 @@ inline constexpr std::int64_t max_tokens_per_clear = 65'536;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 
+// How often at most a timer sets an event, in nanoseconds: the daemon does that, for everybody.
+inline constexpr std::int64_t min_linked_interval = 1'000'000;
+
 } // namespace evfd

@@ -6,6 +6,7 @@
 #include "common/protocol_errors.h"
 #include "common/varlink_service.h"
 
+#include <limits>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -22,13 +23,55 @@ inline constexpr bool is_repeatable = !requires { requires Request::once; };
 using Uid = std::int64_t;
 using Tokens = Whole<1, max_tokens_per_set>;
 using InitialCount = Whole<0, max_initial_count>;
+using Count = Whole<1, std::numeric_limits<std::int64_t>::max()>;
 
 // Types.
+
+struct Timer {
+    Clock clock;
+    TimerState state;
+    bool moves_with_wall_clock;
+    std::optional<nanoseconds> next;
+    std::optional<nanoseconds> left;
+    nanoseconds interval;
+    std::int64_t expirations;
+    bool first_was_past;
+    bool cancel_on_clock_change;
+    std::optional<Name> sets;
+    std::optional<bool> is_link_broken;
+
+    static constexpr std::string_view type_name = "Timer";
+    static constexpr std::string_view comment = "What a timer does now.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("clock", &Timer::clock, "What it goes by."),
+            field("state", &Timer::state,
+                  "disarmed: it expires no more; armed: it will; expired: it was to expire once, "
+                  "and did; cancelled: disarmed, because the wall clock was set."),
+            field("movesWithWallClock", &Timer::moves_with_wall_clock,
+                  "Whether setting the wall clock moves it: that of an absolute time on realtime "
+                  "does, that of a span from the moment of arming does not."),
+            field("nextNSec", &Timer::next,
+                  "When it expires next, on its clock; absent if it does not."),
+            field("leftNSec", &Timer::left, "How long until then."),
+            field("intervalNSec", &Timer::interval, "How long from one to the next; 0: once."),
+            field("expirations", &Timer::expirations,
+                  "How often it expired since it was armed, what had passed then included."),
+            field("firstWasPast", &Timer::first_was_past,
+                  "Whether its first expiry had passed when it was armed, so it expired at once."),
+            field("cancelOnClockChange", &Timer::cancel_on_clock_change, "As in Arm."),
+            field("sets", &Timer::sets, "As in Arm."),
+            field("isLinkBroken", &Timer::is_link_broken,
+                  "Whether the event that it sets was deleted since; absent if it sets none."),
+        };
+    }
+};
 
 struct Object {
     Name name;
     Kind kind;
-    Mode mode;
+    std::optional<Mode> mode;
     Uid owner_uid;
     Uid group_gid;
     std::int64_t creator_pid;
@@ -41,6 +84,7 @@ struct Object {
     std::optional<std::string> large_count;
     std::optional<std::int64_t> pulses;
     std::optional<std::int64_t> subscriptions;
+    std::optional<Timer> timer;
 
     static constexpr std::string_view type_name = "Object";
     static constexpr std::string_view comment =
@@ -49,8 +93,9 @@ struct Object {
     {
         return std::tuple{
             field("name", &Object::name, "What it is called."),
-            field("kind", &Object::kind, "\"event\"."),
-            field("mode", &Object::mode, "What a wait does to it, as in CreateEvent."),
+            field("kind", &Object::kind, "What it is."),
+            field("mode", &Object::mode,
+                  "What a wait does to it, as in CreateEvent; absent for a timer."),
             field("ownerUid", &Object::owner_uid, "The user who created it."),
             field("groupGid", &Object::group_gid, "The group of that user's process."),
             field("creatorPid", &Object::creator_pid, "The process that created it."),
@@ -59,21 +104,24 @@ struct Object {
             field("rights", &Object::rights, "Who may wait and set, as in CreateEvent."),
             field("lifetime", &Object::lifetime, "How long it stays, as in CreateEvent."),
             field("waits", &Object::waits, "How many Wait calls are waiting for it now."),
-            field("isSet", &Object::is_set, "Whether a wait would end at once; never for a pulse."),
+            field("isSet", &Object::is_set,
+                  "Whether a wait would end at once; never for a pulse, and for a timer if it is "
+                  "expired."),
             field("count", &Object::count, "The descriptor's counter; a semaphore's tokens."),
             field(
                 "largeCount", &Object::large_count,
                 "The counter in decimal digits where it is beyond 63 bits; then count is absent."),
             field("pulses", &Object::pulses, "For a pulse: how often it was set so far."),
             field("subscriptions", &Object::subscriptions,
-                  "For a pulse: how many private descriptors follow it."),
+                  "For a pulse or a timer: how many private descriptors follow it."),
+            field("timer", &Object::timer, "For a timer: what it does."),
         };
     }
 };
 
 struct Opened {
     Kind kind;
-    Mode mode;
+    std::optional<Mode> mode;
     bool may_wait;
     bool may_set;
     std::optional<Handed> file_descriptor;
@@ -84,18 +132,21 @@ struct Opened {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("kind", &Opened::kind, "\"event\"."),
-            field("mode", &Opened::mode, "What a wait does to it, as in CreateEvent."),
+            field("kind", &Opened::kind, "What it is."),
+            field("mode", &Opened::mode,
+                  "What a wait does to it, as in CreateEvent; absent for a timer."),
             field("mayWait", &Opened::may_wait, "Whether the caller may wait for it."),
-            field("maySet", &Opened::may_set, "Whether the caller may set and clear it."),
+            field("maySet", &Opened::may_set,
+                  "Whether the caller may set and clear it, or arm and disarm it."),
             field("fileDescriptor", &Opened::file_descriptor,
                   "Index of its descriptor among those that come with this reply; absent where the "
                   "caller may not wait. With both rights: the eventfd itself. With the right to "
                   "wait only: an epoll descriptor that is readable while the event is set; then "
                   "take from an auto event or a semaphore with Wait. For a pulse: the caller's own "
-                  "eventfd, which counts the pulses since."),
+                  "eventfd, which counts the pulses since. For a timer: the caller's own timerfd, "
+                  "which counts its expirations; it is readable at once if the timer is expired."),
             field("subscription", &Opened::subscription,
-                  "For a pulse: what Unsubscribe takes. It ends with this connection."),
+                  "For a pulse or a timer: what Unsubscribe takes. It ends with this connection."),
         };
     }
 };
@@ -111,7 +162,8 @@ struct Fired {
         return std::tuple{
             field("name", &Fired::name, "Which."),
             field("count", &Fired::count,
-                  "How many pulses came since the wait began; 1 for every other mode."),
+                  "How many pulses came, or how often the timer expired, since the wait began; 1 "
+                  "for every other event."),
         };
     }
 };
@@ -167,6 +219,83 @@ struct CreateEvent {
             field("ifMissing", &CreateEvent::if_missing,
                   "If true, an event of this mode that is there already is as good."),
         };
+    }
+};
+
+struct Arm {
+    Name name;
+    std::optional<Clock> clock = {};
+    std::optional<nanoseconds> first = {};
+    std::optional<nanoseconds> after = {};
+    std::optional<nanoseconds> interval = {};
+    std::optional<bool> cancel_on_clock_change = {};
+    std::optional<Name> sets = {};
+    std::optional<Rights> rights = {};
+    std::optional<Lifetime> lifetime = {};
+
+    struct Reply {
+        bool created;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("created", &Reply::created, "False if the timer was there already.")};
+        }
+    };
+
+    static constexpr bool once = true;
+    static constexpr std::string_view method = "Arm";
+    static constexpr std::string_view comment =
+        "Arms a timer, which is made if it is missing, with a new schedule: it expires at a first "
+        "point and then after each interval. Each opener has a timerfd of its own on that same "
+        "grid; all of them follow before the reply is sent. It is never early. What this call does "
+        "not say of clock change and link is not so any more.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &Arm::name, "As in CreateEvent."),
+            field("clock", &Arm::clock,
+                  "What it goes by, as in timerfd_create(2). If absent, what it goes by already; a "
+                  "new one by realtime with firstNSec, else by monotonic. The alarm clocks wake "
+                  "the machine from suspend: only root and the daemon's own user may have that, "
+                  "and the daemon needs CAP_WAKE_ALARM. It cannot change while someone has the "
+                  "timer open."),
+            field("firstNSec", &Arm::first,
+                  "When it expires first: nanoseconds since the clock's zero, 1970 for realtime. "
+                  "One that has passed expires at once. 0: one interval after the zero."),
+            field("afterNSec", &Arm::after,
+                  "Instead of firstNSec: how long from now. Setting the wall clock does not move "
+                  "it. If both are absent, one interval."),
+            field("intervalNSec", &Arm::interval,
+                  "How long from one expiry to the next; once if it is 0 or absent. With sets at "
+                  "least 1000000."),
+            field("cancelOnClockChange", &Arm::cancel_on_clock_change,
+                  "If true, the timer is cancelled when the wall clock is set: who waits for it "
+                  "hears Cancelled, a read(2) of its descriptors fails once with ECANCELED (and "
+                  "goes on then, if its holder does not disarm it: timerfd_create(2)). Only with "
+                  "firstNSec on realtime or realtime_alarm."),
+            field("sets", &Arm::sets,
+                  "The event that is set at each expiry; the caller must be allowed to. What was "
+                  "missed while the daemon was stopped is made up for: a semaphore or a pulse gets "
+                  "as many."),
+            field("rights", &Arm::rights,
+                  "For a new timer, as in CreateEvent: r = may wait, w = may arm and disarm."),
+            field("lifetime", &Arm::lifetime, "For a new timer, as in CreateEvent."),
+        };
+    }
+};
+
+struct Disarm {
+    Names names;
+
+    using Reply = Nothing;
+
+    static constexpr std::string_view method = "Disarm";
+    static constexpr std::string_view comment =
+        "Disarms timers, in every descriptor that follows them: none expires until it is armed "
+        "again, and expirations that were not read are forgotten. All or nothing.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("names", &Disarm::names, "1 to 253 names, none twice.")};
     }
 };
 
@@ -288,6 +417,7 @@ struct Wait {
     std::optional<Gather> gather = {};
     std::optional<nanoseconds> timeout = {};
     std::optional<bool> existing = {};
+    std::optional<Count> count = {};
 
     struct Reply {
         std::vector<Fired> fired;
@@ -301,11 +431,13 @@ struct Wait {
 
     static constexpr std::string_view method = "Wait";
     static constexpr std::string_view comment =
-        "Waits for events by name and answers when the wait is over; names that are not there yet "
-        "included. Looking and going to sleep are one step, so no set falls between. Those who "
-        "wait to take are served in the order in which they came. A wait for all takes from all "
-        "auto events and semaphores at once or from none; that a manual event was set or a pulse "
-        "came since the wait began is enough. The wait ends with the connection.";
+        "Waits for events and timers by name and answers when the wait is over; names that are not "
+        "there yet included. For a timer that is its next expiry, or an expiry before if there is "
+        "no other to come. Looking and going to sleep are one step, so no set falls between. Those "
+        "who wait to take are served in the order in which they came. A wait for all takes from "
+        "all auto events and semaphores at once or from none; that a manual event was set, a pulse "
+        "came or a timer expired since the wait began is enough. The wait ends with the "
+        "connection.";
     static constexpr auto fields()
     {
         return std::tuple{
@@ -317,6 +449,9 @@ struct Wait {
                   "absent."),
             field("existing", &Wait::existing,
                   "If true, answer NoSuchName at once for a name that is not there."),
+            field("count", &Wait::count,
+                  "How many expirations or pulses it takes, since the wait began; 1 if absent. "
+                  "More than 1 only for timers and pulses."),
         };
     }
 };
@@ -433,11 +568,12 @@ struct Status {
 struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
-        "Named events for Linux, handed out as file descriptors.";
-    using Methods = List<CreateEvent, Open, Unsubscribe, Set, Clear, Show, ListObjects, Wait,
-                         Delete, SetRights, Monitor, Status>;
-    using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
-                        OutOfDescriptors, TooManyTokens, TimedOut, Deleted, SystemFailure>;
+        "Named events and timers for Linux, handed out as file descriptors.";
+    using Methods = List<CreateEvent, Arm, Disarm, Open, Unsubscribe, Set, Clear, Show, ListObjects,
+                         Wait, Delete, SetRights, Monitor, Status>;
+    using Errors =
+        List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded, OutOfDescriptors,
+             NoCapability, TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
 };
 
 using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.

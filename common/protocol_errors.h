@@ -95,6 +95,20 @@ struct OutOfDescriptors {
     }
 };
 
+struct NoCapability {
+    std::string capability;
+    std::string message;
+
+    static constexpr std::string_view error = "NoCapability";
+    static constexpr std::string_view comment =
+        "This takes a capability that the daemon, or the caller's user, lacks. capabilities(7)";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("capability", &NoCapability::capability, "Such as CAP_WAKE_ALARM."),
+                          field("message", &NoCapability::message, sentence_comment)};
+    }
+};
+
 struct TooManyTokens {
     Name name;
     std::int64_t limit;
@@ -132,6 +146,20 @@ struct Deleted {
     {
         return std::tuple{field("name", &Deleted::name, "Which."),
                           field("message", &Deleted::message, sentence_comment)};
+    }
+};
+
+struct Cancelled {
+    Name name;
+    std::string message;
+
+    static constexpr std::string_view error = "Cancelled";
+    static constexpr std::string_view comment =
+        "The wall clock was set during the wait for this timer, which was to be cancelled by that.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("name", &Cancelled::name, "Which."),
+                          field("message", &Cancelled::message, sentence_comment)};
     }
 };
 

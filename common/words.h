@@ -8,11 +8,14 @@
 
 namespace evfd {
 
-enum class Kind { event };                               // What an object is.
+enum class Kind { event, timer };                        // What an object is.
 enum class Mode { manual, automatic, semaphore, pulse }; // What a wait does to an event.
-enum class Lifetime { permanent, connection };           // How long an object stays.
-enum class Gather { any, all };                          // How many of the names end a wait.
-enum class Right { wait, set, own };                     // What a refusal was about.
+// What a timer goes by. clock_getres(2), timerfd_create(2)
+enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
+enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer stands.
+enum class Lifetime { permanent, connection };                 // How long an object stays.
+enum class Gather { any, all };                                // How many of the names end a wait.
+enum class Right { wait, set, own };                           // What a refusal was about.
 // One user's ceilings.
 enum class Resource { objects, connections, subscriptions, waits, monitors };
 enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
@@ -24,7 +27,7 @@ using Words = std::array<std::pair<E, std::string_view>, n>;
 // complete.
 constexpr auto words(Kind)
 {
-    return Words<Kind, 1>{{{Kind::event, "event"}}};
+    return Words<Kind, 2>{{{Kind::event, "event"}, {Kind::timer, "timer"}}};
 }
 constexpr auto words(Mode)
 {
@@ -32,6 +35,21 @@ constexpr auto words(Mode)
                            {Mode::automatic, "auto"},
                            {Mode::semaphore, "semaphore"},
                            {Mode::pulse, "pulse"}}};
+}
+constexpr auto words(Clock) // No dash: a word of an interface has none.
+{
+    return Words<Clock, 5>{{{Clock::realtime, "realtime"},
+                            {Clock::monotonic, "monotonic"},
+                            {Clock::boottime, "boottime"},
+                            {Clock::realtime_alarm, "realtime_alarm"},
+                            {Clock::boottime_alarm, "boottime_alarm"}}};
+}
+constexpr auto words(TimerState)
+{
+    return Words<TimerState, 4>{{{TimerState::disarmed, "disarmed"},
+                                 {TimerState::armed, "armed"},
+                                 {TimerState::expired, "expired"},
+                                 {TimerState::cancelled, "cancelled"}}};
 }
 constexpr auto words(Lifetime)
 {

@@ -117,7 +117,7 @@ bool Monitors::care_for(const Name& name, const Object& object) const
 
 Result<void> Monitors::watch_if_wanted(const Name& name, Object& object)
 {
-    if (object.watch || !care_for(name, object))
+    if (Registry::is_watched(object) || !care_for(name, object))
         return {};
     return registry_.watch(name, object);
 }

@@ -1,5 +1,7 @@
 #include "daemon/policy.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace evfd::daemon {
@@ -27,6 +29,11 @@ Access access_of(const Peer& peer, const Ownership& object)
 bool owns(const Peer& peer, const Ownership& object)
 {
     return peer.uid == root || peer.uid == object.owner;
+}
+
+bool may_wake_machine(const Peer& peer)
+{
+    return peer.uid == root || peer.uid == ::geteuid();
 }
 
 } // namespace evfd::daemon

@@ -19,4 +19,7 @@ Access access_of(const Peer& peer, const Ownership& object);
 // May delete it and change its rights.
 bool owns(const Peer& peer, const Ownership& object);
 
+// May have the machine woken from suspend, which the daemon's own capability does for whoever asks.
+bool may_wake_machine(const Peer& peer);
+
 } // namespace evfd::daemon

@@ -9,19 +9,17 @@ namespace evfd::daemon {
 Result<void> Pulse::set(std::int64_t times, const Adder& adder)
 {
     pulses_ += times;
-    if (followers_.empty())
+    if (followers_.size() == 0)
         return {};
     // Whichever way makes the longer batches.
-    if (times > static_cast<std::int64_t>(followers_.size())) {
-        for (const auto& [token, follower] : followers_)
-            if (const auto added = adder.add(follower.fd, times); !added)
-                return added;
-        return {};
-    }
+    if (times > static_cast<std::int64_t>(followers_.size()))
+        return followers_.for_each([&](const UniqueFd& fd) { return adder.add(fd, times); });
     std::vector<int> eventfds;
     eventfds.reserve(followers_.size());
-    for (const auto& [token, follower] : followers_)
-        eventfds.push_back(follower.fd.get());
+    (void)followers_.for_each([&](const UniqueFd& fd) {
+        eventfds.push_back(fd.get());
+        return Result<void>{};
+    });
     for (std::int64_t i = 0; i < times; ++i)
         if (const auto added = adder.add(eventfds); !added)
             return added;
@@ -31,12 +29,7 @@ Result<void> Pulse::set(std::int64_t times, const Adder& adder)
 Result<UniqueFd> Pulse::subscribe(const Token& token, Quota::Charge charge)
 {
     auto fd = make_eventfd(0, Counter::plain);
-    if (!fd)
-        return fd;
-    auto copy = duplicate(*fd);
-    if (copy)
-        followers_.emplace(token, Subscription{*std::move(fd), std::move(charge)});
-    return copy;
+    return fd ? followers_.add(token, *std::move(fd), std::move(charge)) : std::move(fd);
 }
 
 } // namespace evfd::daemon

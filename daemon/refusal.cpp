@@ -10,6 +10,8 @@ namespace evfd::daemon::refuse {
 
 namespace {
 
+constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // capabilities(7)
+
 std::int64_t descriptor_limit()
 {
     rlimit limit{};
@@ -21,7 +23,7 @@ std::string_view deed(Right right)
 {
     switch (right) {
     case Right::wait: return "wait for";
-    case Right::set: return "set or clear";
+    case Right::set: return "set, clear or arm";
     case Right::own: return "delete or change the rights of";
     }
     std::abort();
@@ -108,6 +110,39 @@ Refusal deleted(const Name& name)
     return protocol::Deleted{
         name, fmt::format("'{}' was deleted during the wait; wait again if it is to come back",
                           name.text())};
+}
+
+Refusal cancelled(const Name& name)
+{
+    return protocol::Cancelled{
+        name, fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name.text())};
+}
+
+Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
+{
+    return protocol::WrongKind{
+        name, fmt::format("'{}' goes by the {} clock for those who have it open, and a descriptor "
+                          "cannot change to {}; arm it by that clock, or delete it first",
+                          name.text(), word(present), word(wanted))};
+}
+
+Refusal not_yours_to_wake(Clock clock)
+{
+    return protocol::NoCapability{
+        wake_alarm, fmt::format("the clock {} wakes the machine from suspend, which takes the "
+                                "capability {}; have root arm it, or take another clock",
+                                word(clock), wake_alarm)};
+}
+
+Refusal no_clock(Clock clock, const Fault& fault)
+{
+    if (fault.error != EPERM)
+        return system_failure(fault);
+    return protocol::NoCapability{
+        wake_alarm,
+        fmt::format("the clock {} wakes the machine from suspend, for which the daemon lacks the "
+                    "capability {}; give it that, or take another clock",
+                    word(clock), wake_alarm)};
 }
 
 Refusal system_failure(const Fault& fault)

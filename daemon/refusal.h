@@ -16,9 +16,10 @@ namespace evfd::daemon {
 using Refusal =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
-                 protocol::TooManyTokens, protocol::TimedOut, protocol::Deleted,
-                 protocol::SystemFailure, protocol::InterfaceNotFound, protocol::MethodNotFound,
-                 protocol::InvalidParameter, protocol::ExpectedMore>;
+                 protocol::NoCapability, protocol::TooManyTokens, protocol::TimedOut,
+                 protocol::Deleted, protocol::Cancelled, protocol::SystemFailure,
+                 protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
+                 protocol::ExpectedMore>;
 
 template <class T>
 using Outcome = std::expected<T, Refusal>;
@@ -34,6 +35,13 @@ Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
 Refusal timed_out();
 Refusal deleted(const Name& name);
+Refusal cancelled(const Name& name);
+// Descriptors that follow it go by the one clock, and it was to go by the other.
+Refusal clock_in_use(const Name& name, Clock present, Clock wanted);
+// It wakes the machine, and the caller may not have that done.
+Refusal not_yours_to_wake(Clock clock);
+// The clock is not to be had: EPERM for an alarm clock means CAP_WAKE_ALARM.
+Refusal no_clock(Clock clock, const Fault& fault);
 // OutOfDescriptors where that is what happened.
 Refusal system_failure(const Fault& fault);
 

@@ -35,23 +35,45 @@ void make_room(std::vector<T>& list, IsGone is_gone)
     list.reserve(2 * list.size() + 1);
 }
 
-std::string described(Mode mode)
+std::string described(std::optional<Mode> mode)
 {
-    return fmt::format("{} {} event", mode == Mode::automatic ? "an" : "a", word(mode));
+    if (!mode)
+        return "a timer";
+    return fmt::format("{} {} event", mode == Mode::automatic ? "an" : "a", word(*mode));
 }
 
 } // namespace
 
-Mode Object::mode() const
+std::optional<Mode> Object::mode() const
 {
+    if (timer())
+        return {};
     const auto* event = std::get_if<Event>(&body);
     return event ? event->mode() : Mode::pulse;
+}
+
+Followers* Object::followers()
+{
+    if (auto* followed = timer())
+        return &followed->followers();
+    return pulse() ? &pulse()->followers() : nullptr;
+}
+
+const Followers* Object::followers() const
+{
+    return const_cast<Object*>(this)->followers();
+}
+
+std::string Object::described() const
+{
+    return daemon::described(mode());
 }
 
 Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Adder adder,
                    std::int64_t descriptor_budget)
     : quota_{quota}, audience_{audience}, adder_{std::move(adder)},
       descriptor_budget_{descriptor_budget},
+      timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
       rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { hear(); })}
 {
 }
@@ -88,6 +110,14 @@ std::int64_t Registry::free_descriptors() const
     return descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions);
 }
 
+Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
+{
+    auto charge = quota_.take(peer.uid, resource);
+    if (!charge)
+        return std::unexpected(refuse::quota_exceeded(charge.error()));
+    return *std::move(charge);
+}
+
 // Making, opening, deleting.
 
 Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request) const
@@ -112,32 +142,43 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     if (const auto* there = find(request.name)) {
         if (there->mode() != mode)
             return std::unexpected(
-                refuse::wrong_kind(request.name, described(there->mode()), described(mode)));
+                refuse::wrong_kind(request.name, there->described(), described(mode)));
         if (!request.if_missing.value_or(false))
             return std::unexpected(refuse::name_taken(request.name));
         return false;
     }
 
-    auto charge = quota_.take(session.peer.uid, Resource::objects);
-    if (!charge)
-        return std::unexpected(refuse::quota_exceeded(charge.error()));
+    auto paid = charge(session.peer, Resource::objects);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
     auto body = make_body(request);
     if (!body)
         return std::unexpected(std::move(body.error()));
+    auto& [name, object] = add(session, request.name, request.rights, request.lifetime,
+                               *std::move(paid), *std::move(body));
+    audience_.created(name, object);
+    return true;
+}
 
-    const bool stays = request.lifetime.value_or(Lifetime::permanent) == Lifetime::permanent;
-    const auto [made, is_new] = objects_.try_emplace(
-        request.name, ++last_serial_,
-        Ownership{session.peer.uid, session.peer.gid, request.rights.value_or(default_rights)},
-        session.peer.pid, stays ? 0 : session.id, *std::move(charge), *std::move(body));
+Registry::Entry& Registry::add(Session& session, const Name& name, std::optional<Rights> rights,
+                               std::optional<Lifetime> lifetime, Quota::Charge charge,
+                               Object::Body body)
+{
+    const bool stays = lifetime.value_or(Lifetime::permanent) == Lifetime::permanent;
+    const auto made =
+        objects_
+            .try_emplace(
+                name, ++last_serial_,
+                Ownership{session.peer.uid, session.peer.gid, rights.value_or(default_rights)},
+                session.peer.pid, stays ? 0 : session.id, std::move(charge), std::move(body))
+            .first;
     if (made->second.event())
         ++events_;
     if (!stays) {
         make_room(session.owned, [&](const Name& owned) { return is_gone(session, owned); });
-        session.owned.push_back(request.name);
+        session.owned.push_back(name);
     }
-    audience_.created(made->first, made->second);
-    return is_new;
+    return *made;
 }
 
 Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Names& names)
@@ -164,10 +205,10 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
     if (!access.wait && !access.set)
         return std::unexpected(refuse::not_permitted(name, Right::wait, object.ownership.rights,
                                                      object.ownership.owner));
-    if (auto* pulse = std::get_if<Pulse>(&object.body); pulse && access.wait)
-        return subscribe(session, name, *pulse, access);
+    if (object.followers() && access.wait)
+        return subscribe(session, name, object, access);
 
-    protocol::Opened opened{Kind::event, object.mode(), access.wait, access.set, {}, {}};
+    protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {}};
     if (auto* event = object.event(); event && access.wait) {
         auto fd = access.set ? event->share() : event->share_wait_only();
         if (!fd)
@@ -177,24 +218,25 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
     return opened;
 }
 
-Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Pulse& pulse,
+Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Object& object,
                                               Access access)
 {
-    auto charge = quota_.take(session.peer.uid, Resource::subscriptions);
-    if (!charge)
-        return std::unexpected(refuse::quota_exceeded(charge.error()));
+    auto paid = charge(session.peer, Resource::subscriptions);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
     if (free_descriptors() < 0)
-        return std::unexpected(refuse::system_failure({"eventfd(2)", EMFILE}));
+        return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
     const auto token = Token::make();
     if (!token)
         return std::unexpected(refuse::system_failure(token.error()));
-    auto fd = pulse.subscribe(*token, *std::move(charge));
+    auto fd = object.timer() ? object.timer()->subscribe(*token, *std::move(paid))
+                             : object.pulse()->subscribe(*token, *std::move(paid));
     if (!fd)
         return std::unexpected(refuse::system_failure(fd.error()));
     make_room(session.followings, [&](const auto& following) { return is_gone(following); });
     session.followings.push_back({name, *token});
-    return protocol::Opened{
-        Kind::event, Mode::pulse, access.wait, access.set, Handed{*std::move(fd)}, token->text()};
+    return protocol::Opened{object.kind(), object.mode(),          access.wait,
+                            access.set,    Handed{*std::move(fd)}, token->text()};
 }
 
 bool Registry::unsubscribe(Session& session, const Token& token)
@@ -210,9 +252,9 @@ bool Registry::unsubscribe(Session& session, const Token& token)
 void Registry::unfollow(const Session::Following& following)
 {
     // The name may be another object's by now; the token is not.
-    if (auto* object = find(following.name))
-        if (auto* pulse = std::get_if<Pulse>(&object->body))
-            pulse->unsubscribe(following.token);
+    auto* object = find(following.name);
+    if (auto* followers = object ? object->followers() : nullptr)
+        followers->remove(following.token);
 }
 
 bool Registry::is_gone(const Session& session, const Name& owned) const
@@ -224,8 +266,8 @@ bool Registry::is_gone(const Session& session, const Name& owned) const
 bool Registry::is_gone(const Session::Following& following) const
 {
     const auto* object = find(following.name);
-    const auto* pulse = object ? std::get_if<Pulse>(&object->body) : nullptr;
-    return !pulse || !pulse->has(following.token);
+    const auto* followers = object ? object->followers() : nullptr;
+    return !followers || !followers->has(following.token);
 }
 
 Outcome<void> Registry::remove(const Peer& peer, const Names& names)
@@ -233,6 +275,8 @@ Outcome<void> Registry::remove(const Peer& peer, const Names& names)
     for (const auto& name : names.list)
         if (const auto object = find_for(peer, name, Right::own); !object)
             return std::unexpected(object.error());
+    for (const auto& name : names.list)
+        look(name);
     hear(); // Who waited for what was set until now has it.
     for (const auto& name : names.list)
         erase(objects_.find(name));
@@ -254,6 +298,8 @@ void Registry::end(Session& session)
         unfollow(following);
     if (session.owned.empty())
         return;
+    for (const auto& name : session.owned)
+        look(name);
     hear(); // Its last deed may have been a set.
     for (const auto& name : std::exchange(session.owned, {}))
         if (!is_gone(session, name))
@@ -279,8 +325,10 @@ Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t t
         const auto object = find_for(peer, name, Right::set);
         if (!object)
             return std::unexpected(object.error());
-        if (const auto* pulse = std::get_if<Pulse>(&(*object)->body))
-            sum += tokens * static_cast<std::int64_t>(pulse->subscriptions());
+        if ((*object)->timer())
+            return std::unexpected(refuse::wrong_kind(name, (*object)->described(), "an event"));
+        if (const auto* followers = (*object)->followers())
+            sum += tokens * static_cast<std::int64_t>(followers->size());
         else
             sum += (*object)->mode() == Mode::semaphore ? tokens : 1;
         if (sum > max_tokens_per_set)
@@ -290,23 +338,34 @@ Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t t
     bool anyone_cares = false;
     for (const auto& name : names.list) {
         auto& object = *find(name);
-        anyone_cares |= object.watch.has_value();
-        const auto set_it = [&](auto& body) { return body.set(tokens, adder_); };
-        if (const auto done = std::visit(set_it, object.body); !done)
+        anyone_cares |= is_watched(object);
+        if (const auto done = set_one(name, object, tokens); !done)
             return std::unexpected(refuse::system_failure(done.error()));
-        if (!object.event())
-            audience_.pulsed(name, object, tokens);
     }
     if (anyone_cares)
         hear(); // Before the next request can undo it.
     return {};
 }
 
+Result<void> Registry::set_one(const Name& name, Object& object, std::int64_t tokens)
+{
+    if (auto* event = object.event())
+        return event->set(tokens, adder_);
+    auto done = object.pulse()->set(tokens, adder_);
+    if (done)
+        audience_.pulsed(name, object, tokens);
+    return done;
+}
+
 Outcome<void> Registry::clear(const Peer& peer, const Names& names)
 {
-    for (const auto& name : names.list)
-        if (const auto object = find_for(peer, name, Right::set); !object)
+    for (const auto& name : names.list) {
+        const auto object = find_for(peer, name, Right::set);
+        if (!object)
             return std::unexpected(object.error());
+        if ((*object)->timer())
+            return std::unexpected(refuse::wrong_kind(name, (*object)->described(), "an event"));
+    }
 
     hear(); // Who waited for what was set until now has it.
     auto reads = max_tokens_per_clear;
@@ -325,8 +384,21 @@ Outcome<void> Registry::clear(const Peer& peer, const Names& names)
 
 // Watching.
 
+bool Registry::is_watched(const Object& object)
+{
+    return object.timer() ? object.timer()->is_counting() : object.watch.has_value();
+}
+
 Result<void> Registry::watch(const Name& name, Object& object)
 {
+    auto& entry = *objects_.find(name);
+    if (auto* timer = object.timer()) {
+        if (!timer->is_counting()) {
+            timer->start_counting();
+            look_later(entry);
+        }
+        return {};
+    }
     auto* event = object.event();
     if (!event || object.watch) {
         hear();
@@ -335,7 +407,6 @@ Result<void> Registry::watch(const Name& name, Object& object)
     // A write and a read each ring, whoever does them. Edge-triggered, so nothing has to be taken;
     // EPOLLOUT, or a set that is cleared at once would not be told: epoll looks again, and finds an
     // event that is not readable but is writable. It also makes the watch ring once to begin with.
-    auto& entry = *objects_.find(name);
     auto watch = rings_.watch(event->fd(), EPOLLIN | EPOLLOUT | EPOLLET,
                               [this, &entry](std::uint32_t) { on_ring(entry); });
     if (!watch)
@@ -349,8 +420,13 @@ Result<void> Registry::watch(const Name& name, Object& object)
 void Registry::reconsider(const Name& name)
 {
     auto* object = find(name);
-    if (object && object->watch && !audience_.cares_for(name))
-        object->watch.reset();
+    if (!object || !is_watched(*object) || audience_.cares_for(name))
+        return;
+    object->watch.reset();
+    if (auto* timer = object->timer(); timer && !timer->is_needed()) {
+        timer->stop_counting();
+        look_later(*objects_.find(name));
+    }
 }
 
 void Registry::on_ring(Entry& entry)

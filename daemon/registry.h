@@ -13,10 +13,13 @@
 #include "daemon/pulse.h"
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
+#include "daemon/timer.h"
+#include "daemon/timetable.h"
 
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -37,7 +40,7 @@ struct Session {
 };
 
 struct Object {
-    using Body = std::variant<Event, Pulse>;
+    using Body = std::variant<Event, Pulse, Timer>;
 
     Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, std::uint64_t session_id,
            Quota::Charge its_charge, Body its_body)
@@ -48,8 +51,15 @@ struct Object {
     Object(const Object&) = delete; // Pinned: its watch has its address.
     Object& operator=(const Object&) = delete;
 
-    Mode mode() const;
-    Event* event() { return std::get_if<Event>(&body); } // Null for a pulse.
+    std::optional<Mode> mode() const;                    // None for a timer.
+    Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
+    Pulse* pulse() { return std::get_if<Pulse>(&body); }
+    Timer* timer() { return std::get_if<Timer>(&body); }
+    const Timer* timer() const { return std::get_if<Timer>(&body); }
+    Followers* followers(); // Null for an event that is one descriptor.
+    const Followers* followers() const;
+    Kind kind() const { return timer() ? Kind::timer : Kind::event; }
+    std::string described() const; // "a manual event", "a timer".
 
     std::uint64_t serial; // Never given twice, unlike a name or an address.
     Ownership ownership;
@@ -72,9 +82,13 @@ public:
     // All that rang up to now was told of by rang().
     virtual void heard() = 0;
     virtual void pulsed(const Name& name, Object& object, std::int64_t times) = 0;
-    virtual void altered(const Name& name, Object& object) = 0; // Its rights.
-    virtual void deleted(const Name& name) = 0;                 // It is gone already.
-    // Whether anyone wants to hear of the event by rang().
+    // A timer that is counted.
+    virtual void expired(const Name& name, Object& object, std::int64_t times) = 0;
+    virtual void rearmed(const Name& name, Object& object) = 0;   // Or disarmed.
+    virtual void cancelled(const Name& name, Object& object) = 0; // The wall clock was set.
+    virtual void altered(const Name& name, Object& object) = 0;   // Its rights.
+    virtual void deleted(const Name& name) = 0;                   // It is gone already.
+    // Whether anyone wants to hear of it by rang() or expired().
     virtual bool cares_for(const Name& name) const = 0;
 
 protected:
@@ -96,6 +110,9 @@ public:
 
     // Whether it was made; false if it was there already, which only if_missing allows.
     Outcome<bool> create(Session& session, const protocol::CreateEvent& request);
+    // Whether it was made; else it was there, and is armed anew.
+    Outcome<bool> arm(Session& session, const protocol::Arm& request);
+    Outcome<void> disarm(const Peer& peer, const Names& names);
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Names& names);
     // Whether the session had it.
     bool unsubscribe(Session& session, const Token& token);
@@ -108,28 +125,45 @@ public:
     // One token, that was taken from an auto event or a semaphore.
     Result<void> put_back(Event& event) { return event.set(1, adder_); }
 
-    // From now on the audience hears when the event is written or read; what was done to it before
-    // is no news. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
+    // From now on the audience hears when the event is written or read, or the timer expires; what
+    // was before is no news. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
     Result<void> watch(const Name& name, Object& object);
+    static bool is_watched(const Object& object);
     // No longer, unless someone still cares.
     void reconsider(const Name& name);
     // Tells the audience now what has been done to watched events up to now.
     void hear();
+    // The same of a watched timer: how often it expired.
+    void look(const Name& name);
+    // Of a timer that sets an event: whether that is gone.
+    bool is_broken(const Timer::Link& link) const;
 
 private:
     using Entry = Objects::value_type;
 
     Outcome<Object::Body> make_body(const protocol::CreateEvent& request) const;
+    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    Entry& add(Session& session, const Name& name, std::optional<Rights> rights,
+               std::optional<Lifetime> lifetime, Quota::Charge charge, Object::Body body);
     Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
-    Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Pulse& pulse,
+    Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
     Outcome<Object*> find_for(const Peer& peer, const Name& name, Right right);
+    Outcome<Timer*> find_timer(const Peer& peer, const Name& name);
+    Outcome<std::optional<Timer::Link>> find_link(const Peer& peer, const protocol::Arm& request);
+    Outcome<void> rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link);
+    Result<void> set_one(const Name& name, Object& object, std::int64_t tokens);
     bool is_gone(const Session& session, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
     std::int64_t free_descriptors() const;
     void erase(Objects::iterator object);
     void on_ring(Entry& entry);
+    void look_from_now_on(Entry& entry);
+    void look_at(Entry& entry);
+    void look_later(Entry& entry);
+    void set_linked(const Name& name, Timer& timer, std::int64_t times);
+    void on_clock_set();
 
     Quota& quota_;
     Audience& audience_;
@@ -140,6 +174,7 @@ private:
     bool hearing_ = false;
     EventLoop
         rings_; // Watched events alone, so that they can be heard at any time. In the main loop:
+    Timetable timetable_; // Before objects_: timers have their appointments there.
     Objects objects_;
     EventLoop::Watch rings_watch_;
 };

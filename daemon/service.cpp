@@ -149,6 +149,21 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
     return protocol::CreateEvent::Reply{*created};
 }
 
+Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
+{
+    const auto created = registry_.arm(caller.session, request);
+    if (!created)
+        return std::unexpected(created.error());
+    return protocol::Arm::Reply{*created};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
+{
+    if (auto done = registry_.disarm(caller.session.peer, request.names); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
     auto opened = registry_.open(caller.session, request.names);
@@ -274,7 +289,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
 {
     protocol::Object described{
         .name = name,
-        .kind = Kind::event,
+        .kind = object.kind(),
         .mode = object.mode(),
         .owner_uid = object.ownership.owner,
         .group_gid = object.ownership.group,
@@ -288,13 +303,20 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .large_count = {},
         .pulses = {},
         .subscriptions = {},
+        .timer = {},
     };
     if (!access_of(peer, object.ownership).wait)
         return described;
-    if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+    if (const auto* followers = object.followers())
+        described.subscriptions = static_cast<std::int64_t>(followers->size());
+    if (const auto* timer = object.timer()) {
+        described.timer = describe(*timer);
+        described.is_set = described.timer->state == TimerState::expired;
+        return described;
+    }
+    if (const auto* pulse = object.pulse()) {
         described.is_set = false;
         described.pulses = pulse->pulses();
-        described.subscriptions = static_cast<std::int64_t>(pulse->subscriptions());
         return described;
     }
     // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
@@ -304,6 +326,39 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         described.count = static_cast<std::int64_t>(*count);
     else if (count)
         described.large_count = fmt::to_string(*count);
+    return described;
+}
+
+protocol::Timer Service::describe(const Timer& timer) const
+{
+    const auto& arming = timer.arming();
+    const auto& schedule = arming.schedule;
+    const auto now = now_on(schedule.clock);
+    protocol::Timer described{
+        .clock = arming.clock,
+        .state = timer.state_at(now),
+        .moves_with_wall_clock = is_wall_clock(schedule.clock),
+        .next = {},
+        .left = {},
+        .interval = schedule.interval,
+        .expirations = 0,
+        .first_was_past = arming.was_past,
+        .cancel_on_clock_change = arming.cancel_on_clock_change,
+        .sets = {},
+        .is_link_broken = {},
+    };
+    if (described.state == TimerState::armed || described.state == TimerState::expired)
+        described.expirations = schedule.points_by(now);
+    if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
+        described.left = *next - now;
+        // A span on the wall clock is kept on another one.
+        described.next =
+            arming.clock == schedule.clock ? *next : later(now_on(arming.clock), *described.left);
+    }
+    if (timer.link()) {
+        described.sets = timer.link()->event;
+        described.is_link_broken = registry_.is_broken(*timer.link());
+    }
     return described;
 }
 
@@ -326,7 +381,24 @@ void Service::heard()
 
 void Service::pulsed(const Name& name, Object& object, std::int64_t times)
 {
-    waits_.pulsed(name, times);
+    waits_.counted(name, times);
+    monitors_.changed(name, object);
+}
+
+void Service::expired(const Name& name, Object& object, std::int64_t times)
+{
+    waits_.counted(name, times);
+    monitors_.changed(name, object);
+}
+
+void Service::rearmed(const Name& name, Object& object)
+{
+    monitors_.changed(name, object);
+}
+
+void Service::cancelled(const Name& name, Object& object)
+{
+    waits_.cancelled(name);
     monitors_.changed(name, object);
 }
 

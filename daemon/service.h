@@ -30,6 +30,8 @@ public:
     bool is_idle() const;
 
     Outcome<protocol::CreateEvent::Reply> handle(Caller&, const protocol::CreateEvent&);
+    Outcome<protocol::Arm::Reply> handle(Caller&, const protocol::Arm&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Disarm&);
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Set&);
@@ -54,11 +56,15 @@ private:
     void rang(const Name& name, Object& object) override;
     void heard() override;
     void pulsed(const Name& name, Object& object, std::int64_t times) override;
+    void expired(const Name& name, Object& object, std::int64_t times) override;
+    void rearmed(const Name& name, Object& object) override;
+    void cancelled(const Name& name, Object& object) override;
     void altered(const Name& name, Object& object) override;
     void deleted(const Name& name) override;
     bool cares_for(const Name& name) const override;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    protocol::Timer describe(const Timer& timer) const;
 
     WallTime started_ = wall_now();
     Quota quota_;

@@ -27,7 +27,7 @@ private:
 };
 
 struct Subscription {
-    UniqueFd fd; // An eventfd that its holder has as well.
+    UniqueFd fd; // An eventfd or a timerfd that its holder has as well.
     Quota::Charge charge;
 };
 

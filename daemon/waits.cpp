@@ -7,9 +7,19 @@
 
 namespace evfd::daemon {
 
+namespace {
+
+Refusal not_counted(const Name& name, const Object& object)
+{
+    return refuse::wrong_kind(name, object.described(), "a timer or a pulse");
+}
+
+} // namespace
+
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      gather_{request.gather.value_or(Gather::all)}, wake_{std::move(wake)}
+      gather_{request.gather.value_or(Gather::all)},
+      wanted_{request.count.value_or(protocol::Count{1}).value}, wake_{std::move(wake)}
 {
     for (const auto& name : request.names.list)
         parts_.push_back({name});
@@ -35,10 +45,15 @@ Wait::Part& Wait::part(const Name& name)
     return *std::ranges::find(parts_, name, &Part::name);
 }
 
+void Wait::count(Part& part, std::int64_t times) const
+{
+    part.count += times;
+    part.is_released = part.count >= wanted_;
+}
+
 // Beginning and end.
 
-Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
-                                            const protocol::Wait& request, Wait::Wake wake)
+Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) const
 {
     for (const auto& name : request.names.list) {
         const auto* object = registry_.find(name);
@@ -47,10 +62,21 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         if (object && !access_of(peer, object->ownership).wait)
             return std::unexpected(refuse::not_permitted(
                 name, Right::wait, object->ownership.rights, object->ownership.owner));
+        if (object && !object->followers() && request.count.value_or(protocol::Count{1}).value > 1)
+            return std::unexpected(not_counted(name, *object));
     }
+    return {};
+}
+
+Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
+                                            const protocol::Wait& request, Wait::Wake wake)
+{
+    if (const auto checked = check(peer, request); !checked)
+        return std::unexpected(checked.error());
 
     std::unique_ptr<Wait> wait{new Wait{*this, peer, std::move(charge), request, std::move(wake)}};
-    registry_.hear(); // Those who came before are served before.
+    hear(*wait); // Those who came before are served before.
+    count_expired(*wait);
     if (attempt(*wait))
         return wait;
     if (request.timeout == nanoseconds{0})
@@ -64,17 +90,34 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
                 return std::unexpected(refuse::system_failure(watched.error()));
             }
     enlist(*wait);
+    count_expired(*wait);
     if (attempt(*wait)) // What was set before the watch began does not ring.
         return wait;
 
     if (request.timeout) {
         wait->alarm_.emplace(loop_.alarm(monotonic_after(*request.timeout), [this, &late = *wait] {
-            registry_.hear(); // What was set in time may not have been told yet.
+            hear(late); // What was set in time may not have been told yet.
             if (!late.is_over())
                 finish(late, std::unexpected(refuse::timed_out()));
         }));
     }
     return wait;
+}
+
+void Waits::hear(const Wait& wait)
+{
+    for (const auto& part : wait.parts_)
+        registry_.look(part.name);
+    registry_.hear();
+}
+
+void Waits::count_expired(Wait& wait) const
+{
+    for (auto& part : wait.parts_) {
+        auto* object = registry_.find(part.name);
+        if (const auto* timer = object ? object->timer() : nullptr; timer && timer->has_expired())
+            wait.count(part, part.count == 0 ? 1 : 0);
+    }
 }
 
 void Waits::enlist(Wait& wait)
@@ -138,21 +181,22 @@ void Waits::for_each(const Name& name, Each each)
 
 void Waits::created(const Name& name, Object& object)
 {
+    for_each(name, [&](Wait& wait) {
+        if (!access_of(wait.peer_, object.ownership).wait)
+            finish(wait, std::unexpected(refuse::not_permitted(
+                             name, Right::wait, object.ownership.rights, object.ownership.owner)));
+        else if (wait.wanted_ > 1 && !object.followers())
+            finish(wait, std::unexpected(not_counted(name, object)));
+        return true;
+    });
     if (waiting_for(name) == 0)
         return;
     if (const auto watched = registry_.watch(name, object); !watched) {
-        for_each(name, [&](Wait& wait) {
-            finish(wait, std::unexpected(refuse::system_failure(watched.error())));
-            return true;
-        });
+        end_all(name, refuse::system_failure(watched.error()));
         return;
     }
     for_each(name, [&](Wait& wait) {
-        if (access_of(wait.peer_, object.ownership).wait)
-            attempt(wait);
-        else
-            finish(wait, std::unexpected(refuse::not_permitted(
-                             name, Right::wait, object.ownership.rights, object.ownership.owner)));
+        attempt(wait);
         return true;
     });
 }
@@ -161,7 +205,7 @@ void Waits::rang(const Name& name, Object& object)
 {
     if (object.mode() == Mode::manual) // It was set, whatever it is now.
         for_each(name, [&](Wait& wait) {
-            wait.part(name).count = 1;
+            wait.part(name).is_released = true;
             return true;
         });
     if (waiting_for(name) > 0)
@@ -200,27 +244,42 @@ Wait* Waits::first_rung()
     return first;
 }
 
-void Waits::pulsed(const Name& name, std::int64_t times)
+void Waits::counted(const Name& name, std::int64_t times)
 {
     if (waiting_for(name) == 0)
         return;
     registry_.hear(); // Of what else they wait for, who came before is served before.
     for_each(name, [&](Wait& wait) {
-        wait.part(name).count += times;
+        wait.count(wait.part(name), times);
         attempt(wait);
         return true;
     });
 }
 
+void Waits::cancelled(const Name& name)
+{
+    end_all(name, refuse::cancelled(name));
+}
+
 void Waits::deleted(const Name& name)
 {
+    end_all(name, refuse::deleted(name));
+}
+
+void Waits::end_all(const Name& name, const Refusal& refusal)
+{
     for_each(name, [&](Wait& wait) {
-        finish(wait, std::unexpected(refuse::deleted(name)));
+        finish(wait, std::unexpected(refusal));
         return true;
     });
 }
 
 // Taking.
+
+protocol::Fired Waits::fired(const Wait::Part& part)
+{
+    return {part.name, std::max<std::int64_t>(part.count, 1)};
+}
 
 bool Waits::attempt(Wait& wait)
 {
@@ -233,18 +292,18 @@ bool Waits::attempt_any(Wait& wait, Wait::Part& part)
 {
     auto* object = registry_.find(part.name);
     auto* event = object ? object->event() : nullptr;
-    if (part.count == 0 && event) {
+    if (!part.is_released && event) {
         const auto taken = event->mode() == Mode::manual ? Result<bool>{event->is_set()}
                                                          : take(wait, part, *object);
         if (!taken) {
             finish(wait, std::unexpected(refuse::system_failure(taken.error())));
             return true;
         }
-        part.count = *taken ? 1 : 0;
+        part.is_released = *taken;
     }
-    if (part.count == 0)
+    if (!part.is_released)
         return false;
-    finish(wait, protocol::Wait::Reply{{{part.name, part.count}}});
+    finish(wait, protocol::Wait::Reply{{fired(part)}});
     return true;
 }
 
@@ -253,16 +312,16 @@ bool Waits::attempt_all(Wait& wait)
     bool is_complete = true;
     std::vector<Wait::Part*> to_take;
     for (auto& part : wait.parts_) {
+        if (part.is_released)
+            continue;
         auto* object = registry_.find(part.name);
         auto* event = object ? object->event() : nullptr;
-        if (part.count == 0 && event && event->is_set()) {
-            if (event->mode() == Mode::manual)
-                part.count = 1;
-            else
-                to_take.push_back(&part);
-        } else if (part.count == 0) {
+        if (!event || !event->is_set())
             is_complete = false; // But look at the others: a manual event seen set is enough.
-        }
+        else if (event->mode() == Mode::manual)
+            part.is_released = true;
+        else
+            to_take.push_back(&part);
     }
     return is_complete && take_all(wait, to_take);
 }
@@ -280,7 +339,7 @@ bool Waits::take_all(Wait& wait, const std::vector<Wait::Part*>& parts)
     }
     protocol::Wait::Reply reply;
     for (const auto& part : wait.parts_)
-        reply.fired.push_back({part.name, std::max<std::int64_t>(part.count, 1)});
+        reply.fired.push_back(fired(part));
     finish(wait, std::move(reply));
     return true;
 }

@@ -35,11 +35,12 @@ public:
 private:
     friend class Waits;
 
-    // One of the names: how it was released, if it was. What takes (auto, semaphore) is taken at
-    // the very end; until then nothing is kept of it.
+    // One of the names: whether it was released, and by how many pulses or expirations. What takes
+    // (auto, semaphore) is taken at the very end; until then nothing is kept of it.
     struct Part {
         Name name;
-        std::int64_t count = 0; // Of releases; 0: not yet.
+        std::int64_t count = 0;
+        bool is_released = false;
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake);
@@ -52,11 +53,13 @@ private:
     bool waits_for(const Name& name) const;
     bool is_over() const { return outcome_.has_value(); }
     Part& part(const Name& name);
+    void count(Part& part, std::int64_t times) const;
 
     Waits& waits_;
     Peer peer_;
     Quota::Charge charge_;
     Gather gather_;
+    std::int64_t wanted_; // Pulses or expirations.
     std::vector<Part> parts_;
     std::vector<Taken> taken_;
     Wake wake_;
@@ -81,7 +84,8 @@ public:
     void created(const Name& name, Object& object);
     void rang(const Name& name, Object& object);
     void heard();
-    void pulsed(const Name& name, std::int64_t times);
+    void counted(const Name& name, std::int64_t times); // It was pulsed, or it expired.
+    void cancelled(const Name& name);
     void deleted(const Name& name);
 
 private:
@@ -101,8 +105,15 @@ private:
     template <class Each>
     void for_each(const Name& name, Each each);
 
+    Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
+    void end_all(const Name& name, const Refusal& refusal);
+    void hear(const Wait& wait);
+    // A timer that has expired for good is waited for no longer.
+    void count_expired(Wait& wait) const;
+
     // Whether the wait is over now; each takes what it needs for that.
     bool attempt(Wait& wait);
+    static protocol::Fired fired(const Wait::Part& part);
     bool attempt_any(Wait& wait, Wait::Part& part);
     bool attempt_all(Wait& wait);
     bool take_all(Wait& wait, const std::vector<Wait::Part*>& parts);

@@ -62,6 +62,31 @@ TEST_CASE("what is no duration is refused")
     CHECK_FALSE(parse_duration(text));
 }
 
+TEST_CASE("a span is written as it is read, in units that fall")
+{
+    const auto [span, text] = GENERATE(table<nanoseconds, std::string>({
+        {0ns, "0s"},
+        {1ns, "1ns"},
+        {999ns, "999ns"},
+        {1us, "1us"},
+        {1'500ns, "1.5us"},
+        {20ms, "20ms"},
+        {1'001'001ns, "1.001001ms"},
+        {1s, "1s"},
+        {1'500ms, "1.5s"},
+        {59s + 1ns, "59.000000001s"},
+        {1min, "1m"},
+        {90'500ms, "1m30.5s"},
+        {1min + 20ms, "1m20ms"},
+        {1h, "1h"},
+        {24h + 1s, "1d1s"},
+        {nanoseconds{most}, "106751d23h47m16.854775807s"},
+    }));
+
+    CHECK(to_text(span) == text);
+    CHECK(parse_duration(text) == span);
+}
+
 TEST_CASE("a fraction of any length is refused, not computed with")
 {
     const auto zeros = GENERATE(range(17, 300));

@@ -319,7 +319,7 @@ TEST_CASE("a type is named as the interface text names it")
     CHECK(type_of<Rights>() == "string");
     CHECK(type_of<Pattern>() == "string");
     CHECK(type_of<Mode>() == "(manual, auto, semaphore, pulse)");
-    CHECK(type_of<Kind>() == "string"); // One value is no enum to some.
+    CHECK(type_of<Kind>() == "(event, timer)");
     CHECK(type_of<std::optional<bool>>() == "?bool");
     CHECK(type_of<std::vector<std::string>>() == "[]string");
     CHECK(type_of<std::optional<std::vector<Inner>>>() == "?[]Inner");

@@ -115,7 +115,18 @@ struct Hall final : Audience {
     void heard() override { waits.heard(); }
     void pulsed(const Name& name, Object& object, std::int64_t times) override
     {
-        waits.pulsed(name, times);
+        waits.counted(name, times);
+        monitors.changed(name, object);
+    }
+    void expired(const Name& name, Object& object, std::int64_t times) override
+    {
+        waits.counted(name, times);
+        monitors.changed(name, object);
+    }
+    void rearmed(const Name& name, Object& object) override { monitors.changed(name, object); }
+    void cancelled(const Name& name, Object& object) override
+    {
+        waits.cancelled(name);
         monitors.changed(name, object);
     }
     void altered(const Name& name, Object& object) override { monitors.altered(name, object); }

@@ -1,6 +1,7 @@
 #include "daemon/monitors.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/timer_fixture.h"
 
 namespace evfd::daemon {
 namespace {
@@ -250,6 +251,109 @@ TEST_CASE("several monitors each hear everything, and the watch lasts as long as
     two.monitor.reset();
     CHECK_FALSE(hall.registry.find("a"_name)->watch);
     CHECK(hall.quota.used(alice, Resource::monitors) == 0);
+}
+
+TEST_CASE("a monitor hears of a timer's arming, expiry, disarming and deletion")
+{
+    Hall hall;
+    auto watcher = monitor(hall);
+    CHECK(watcher.told() == "ready");
+    const auto arm = [&](const protocol::Arm& request) {
+        REQUIRE(hall.registry.arm(hall.owner, request));
+    };
+    const auto next = [&] {
+        std::string told;
+        REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
+        return told;
+    };
+    arm({.name = "t"_name, .after = 1h});
+    CHECK(watcher.told() == "created t");
+    arm({.name = "t"_name, .after = 1ns});
+    CHECK(watcher.told() == "changed t"); // Armed anew.
+    CHECK(next() == "changed t");         // Expired.
+    settle(hall.loop);
+    CHECK(watcher.told().empty());
+    arm({.name = "t"_name, .interval = 2ms});
+    CHECK(watcher.told() == "changed t");
+    for (int i = 0; i < 3; ++i)
+        CHECK(next() == "changed t");
+    REQUIRE(hall.registry.disarm(hall.owner.peer, names({"t"})));
+    CHECK(watcher.told() == "changed t");
+    settle(hall.loop);
+    CHECK(watcher.told().empty());
+    remove(hall, "t");
+    CHECK(watcher.told() == "deleted t");
+}
+
+TEST_CASE("a new timer whose point had passed is told of as created, then as changed")
+{
+    Hall hall;
+    const bool is_waited_for = GENERATE(false, true);
+    auto watcher = monitor(hall);
+    CHECK(watcher.told() == "ready");
+    std::unique_ptr<Wait> wait;
+    if (is_waited_for)
+        wait = *hall.waits.start(person(alice), *hall.quota.take(alice, Resource::waits),
+                                 {.names = names({"t"})}, [] {});
+    REQUIRE(
+        hall.registry.arm(hall.owner, {.name = "t"_name, .clock = Clock::monotonic, .first = 1ns}));
+    CHECK(watcher.told() == "created t");
+    std::string told;
+    REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
+    CHECK(told == "changed t");
+}
+
+TEST_CASE("a timer is counted for a monitor while that is there and may hear of it")
+{
+    Hall hall;
+    REQUIRE(
+        hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h, .rights = "0600"_rights}));
+    const auto is_counted = [&] { return Registry::is_watched(*hall.registry.find("t"_name)); };
+    CHECK_FALSE(is_counted());
+    auto stranger = monitor(hall, {}, bob);
+    CHECK_FALSE(is_counted());
+    {
+        auto watcher = monitor(hall);
+        CHECK(is_counted());
+        CHECK(hall.registry.find("t"_name)->timer()->appointment);
+    }
+    CHECK_FALSE(is_counted());
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0644"_rights));
+    CHECK(is_counted());
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0600"_rights));
+    CHECK_FALSE(is_counted());
+    stranger.told();
+    REQUIRE(hall.registry.disarm(hall.owner.peer, names({"t"})));
+    CHECK(stranger.told().empty());
+}
+
+TEST_CASE("a timer of one nanosecond floods no monitor: it is looked at at most every millisecond")
+{
+    Hall hall;
+    auto watcher = monitor(hall);
+    watcher.told();
+    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .interval = 1ns}));
+    const auto start = now_on(Clock::monotonic);
+    for (int i = 0; i < 20; ++i)
+        REQUIRE(hall.loop.run_once(20s));
+    CHECK(now_on(Clock::monotonic) >= start + 10ms); // 20 looks take at least as long.
+    CHECK(*watcher.wakes <= 22);
+}
+
+TEST_CASE("a monitor hears that the wall clock cancelled a timer")
+{
+    WallClock wall_clock;
+    Hall hall;
+    auto watcher = monitor(hall);
+    REQUIRE(hall.registry.arm(
+        hall.owner,
+        {.name = "t"_name, .first = now_on(Clock::realtime) + 1h, .cancel_on_clock_change = true}));
+    CHECK(watcher.told() == "present t; ready");
+    if (!wall_clock.shift(1000ns))
+        return;
+    std::string told;
+    REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
+    CHECK(told == "changed t");
 }
 
 } // namespace

@@ -59,5 +59,12 @@ TEST_CASE("only the owner and root own, whatever the rights are")
     CHECK(owns(peer, {alice, team, *Rights::parse(rights)}) == is_owner);
 }
 
+TEST_CASE("root and the daemon's own user may have the machine woken, and nobody else")
+{
+    CHECK(may_wake_machine({0, 0, 1, {}}));
+    CHECK(may_wake_machine({::geteuid(), 1, 1, {}}));
+    CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
+}
+
 } // namespace
 } // namespace evfd::daemon

@@ -44,6 +44,12 @@ void round_trip(Of<OutOfDescriptors>)
     check_round_trip(OutOfDescriptors{512, "Raise it."}, R"({"limit":512,"message":"Raise it."})");
 }
 
+void round_trip(Of<NoCapability>)
+{
+    check_round_trip(NoCapability{"CAP_X", "Give it."},
+                     R"({"capability":"CAP_X","message":"Give it."})");
+}
+
 void round_trip(Of<TooManyTokens>)
 {
     check_round_trip(TooManyTokens{"a/b"_name, 65'536, "Add fewer."},
@@ -58,6 +64,11 @@ void round_trip(Of<TimedOut>)
 void round_trip(Of<Deleted>)
 {
     check_round_trip(Deleted{"a/b"_name, "It went."}, R"({"name":"a/b","message":"It went."})");
+}
+
+void round_trip(Of<Cancelled>)
+{
+    check_round_trip(Cancelled{"a/b"_name, "Arm it."}, R"({"name":"a/b","message":"Arm it."})");
 }
 
 void round_trip(Of<SystemFailure>)

@@ -25,13 +25,70 @@ Object bare_object()
             .count = {},
             .large_count = {},
             .pulses = {},
-            .subscriptions = {}};
+            .subscriptions = {},
+            .timer = {}};
 }
 
 constexpr std::string_view bare_object_text =
     R"({"name":"db/ready","kind":"event","mode":"pulse","ownerUid":1000,"groupGid":100,)"
     R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
     R"("lifetime":"connection","waits":2})";
+
+Timer bare_timer()
+{
+    return {.clock = Clock::monotonic,
+            .state = TimerState::disarmed,
+            .moves_with_wall_clock = false,
+            .next = {},
+            .left = {},
+            .interval = nanoseconds{0},
+            .expirations = 0,
+            .first_was_past = false,
+            .cancel_on_clock_change = false,
+            .sets = {},
+            .is_link_broken = {}};
+}
+
+constexpr std::string_view bare_timer_text =
+    R"({"clock":"monotonic","state":"disarmed","movesWithWallClock":false,"intervalNSec":0,)"
+    R"("expirations":0,"firstWasPast":false,"cancelOnClockChange":false})";
+
+Timer full_timer()
+{
+    return {.clock = Clock::realtime_alarm,
+            .state = TimerState::armed,
+            .moves_with_wall_clock = true,
+            .next = nanoseconds{1'769'848'200'500'000'000},
+            .left = nanoseconds{3},
+            .interval = nanoseconds{4},
+            .expirations = 5,
+            .first_was_past = true,
+            .cancel_on_clock_change = true,
+            .sets = "db/tick"_name,
+            .is_link_broken = false};
+}
+
+constexpr std::string_view full_timer_text =
+    R"({"clock":"realtime_alarm","state":"armed","movesWithWallClock":true,)"
+    R"("nextNSec":1769848200500000000,"leftNSec":3,"intervalNSec":4,"expirations":5,)"
+    R"("firstWasPast":true,"cancelOnClockChange":true,"sets":"db/tick","isLinkBroken":false})";
+
+Object timer_object()
+{
+    auto object = bare_object();
+    object.kind = Kind::timer;
+    object.mode = {};
+    object.is_set = false;
+    object.subscriptions = 1;
+    object.timer = bare_timer();
+    return object;
+}
+
+const std::string timer_object_text =
+    R"({"name":"db/ready","kind":"timer","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
+    R"("lifetime":"connection","waits":2,"isSet":false,"subscriptions":1,"timer":)" +
+    std::string{bare_timer_text} + "}";
 
 Object full_object()
 {
@@ -41,14 +98,17 @@ Object full_object()
     object.large_count = "18446744073709551614";
     object.pulses = 6;
     object.subscriptions = 7;
+    object.timer = full_timer();
     return object;
 }
 
 const std::string full_object_text = [] {
     std::string text{bare_object_text};
     text.pop_back();
-    return text + R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"
-                  R"("pulses":6,"subscriptions":7})";
+    return text +
+           R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"
+           R"("pulses":6,"subscriptions":7,"timer":)" +
+           std::string{full_timer_text} + "}";
 }();
 
 std::string in_list(std::string_view key, std::string_view value)
@@ -75,6 +135,33 @@ void round_trip(Of<CreateEvent::Reply>)
     check_round_trip(CreateEvent::Reply{false}, R"({"created":false})");
 }
 
+void round_trip(Of<Arm>)
+{
+    check_round_trip(Arm{.name = "a/b"_name}, R"({"name":"a/b"})");
+    check_round_trip(Arm{.name = "a/b"_name,
+                         .clock = Clock::boottime_alarm,
+                         .first = nanoseconds{1},
+                         .after = nanoseconds{2},
+                         .interval = nanoseconds{3},
+                         .cancel_on_clock_change = true,
+                         .sets = "c"_name,
+                         .rights = "0604"_rights,
+                         .lifetime = Lifetime::connection},
+                     R"({"name":"a/b","clock":"boottime_alarm","firstNSec":1,"afterNSec":2,)"
+                     R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","rights":"0604",)"
+                     R"("lifetime":"connection"})");
+}
+void round_trip(Of<Arm::Reply>)
+{
+    check_round_trip(Arm::Reply{true}, R"({"created":true})");
+    check_round_trip(Arm::Reply{false}, R"({"created":false})");
+}
+
+void round_trip(Of<Disarm>)
+{
+    check_round_trip(Disarm{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+}
+
 void round_trip(Of<Open>)
 {
     check_round_trip(Open{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
@@ -94,10 +181,16 @@ void round_trip(Of<Open::Reply>)
                              .may_set = false,
                              .file_descriptor = {},
                              .subscription = "17"});
+    reply.objects.push_back({.kind = Kind::timer,
+                             .mode = {},
+                             .may_wait = false,
+                             .may_set = true,
+                             .file_descriptor = {},
+                             .subscription = {}});
     check_round_trip(std::move(reply),
                      R"({"objects":[{"kind":"event","mode":"auto","mayWait":false,"maySet":true},)"
                      R"({"kind":"event","mode":"pulse","mayWait":true,"maySet":false,)"
-                     R"("subscription":"17"}]})");
+                     R"("subscription":"17"},{"kind":"timer","mayWait":false,"maySet":true}]})");
 }
 
 void round_trip(Of<Unsubscribe>)
@@ -125,6 +218,7 @@ void round_trip(Of<Show::Reply>)
     check_round_trip(Show::Reply{bare_object()},
                      R"({"object":)" + std::string{bare_object_text} + "}");
     check_round_trip(Show::Reply{full_object()}, R"({"object":)" + full_object_text + "}");
+    check_round_trip(Show::Reply{timer_object()}, R"({"object":)" + timer_object_text + "}");
 }
 
 void round_trip(Of<ListObjects>)
@@ -145,9 +239,10 @@ void round_trip(Of<Wait>)
     check_round_trip(Wait{.names = {{"a"_name, "b"_name}},
                           .gather = Gather::any,
                           .timeout = nanoseconds{1'500'000'000},
-                          .existing = false},
+                          .existing = false,
+                          .count = Count{3}},
                      R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
-                     R"("existing":false})");
+                     R"("existing":false,"count":3})");
 }
 void round_trip(Of<Wait::Reply>)
 {
@@ -296,6 +391,8 @@ TEST_CASE("what streams and what must not be done twice is said of each method")
     STATIC_REQUIRE_FALSE(is_streaming<Show>);
     STATIC_REQUIRE(is_repeatable<Clear>);
     STATIC_REQUIRE(is_repeatable<Show>);
+    STATIC_REQUIRE(is_repeatable<Disarm>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Arm>);
     STATIC_REQUIRE_FALSE(is_repeatable<Set>);
     STATIC_REQUIRE_FALSE(is_repeatable<CreateEvent>);
     STATIC_REQUIRE_FALSE(is_repeatable<Delete>);

@@ -74,11 +74,15 @@ TEST_CASE("integers that are none, or out of bounds, are refused by the name of 
         CHECK(wrong_field<Set>(R"({"names":["a"],"count":)" + number + "}") == "count");
         CHECK(wrong_field<Wait>(R"({"names":["a"],"timeoutNSec":)" + number + "}") ==
               "timeoutNSec");
+        CHECK(wrong_field<Wait>(R"({"names":["a"],"count":)" + number + "}") == "count");
+        for (const auto* field : {"firstNSec", "afterNSec", "intervalNSec"})
+            CHECK(wrong_field<Arm>(R"({"name":"a",")" + std::string{field} + R"(":)" + number +
+                                   "}") == field);
     }
 }
 
-TEMPLATE_TEST_CASE("a request for names wants 1 to 253 of them, none twice", "", Open, Set, Clear,
-                   Wait, Delete)
+TEMPLATE_TEST_CASE("a request for names wants 1 to 253 of them, none twice", "", Disarm, Open, Set,
+                   Clear, Wait, Delete)
 {
     check_wrong_fields<TestType>({
         {"{}", "names"},
@@ -126,7 +130,45 @@ TEST_CASE("Wait names the field that is wrong")
         {R"({"names":["a"],"existing":0})", "existing"},
         {R"({"names":["a"],"timeoutNSec":0})", "(none)"},
         {R"({"names":["a"],"timeoutNSec":9223372036854775807})", "(none)"},
-        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null})", "(none)"},
+        {R"({"names":["a"],"count":0})", "count"},
+        {R"({"names":["a"],"count":1,"count":1})", "count"},
+        {R"({"names":["a"],"count":1})", "(none)"},
+        {R"({"names":["a"],"count":9223372036854775807})", "(none)"},
+        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null})",
+         "(none)"},
+    });
+}
+
+TEST_CASE("Arm names the field that is wrong")
+{
+    check_wrong_fields<Arm>({
+        {"{}", "name"},
+        {R"({"afterNSec":1})", "name"},
+        {R"({"name":"a//b","afterNSec":1})", "name"},
+        {R"({"name":"a","clock":"lunar"})", "clock"},
+        {R"({"name":"a","clock":"realtime-alarm"})", "clock"},
+        {R"({"name":"a","clock":1})", "clock"},
+        {R"({"name":"a","first":1})", "first"},
+        {R"({"name":"a","after":1})", "after"},
+        {R"({"name":"a","interval":1})", "interval"},
+        {R"({"name":"a","afterNSec":1,"afterNSec":1})", "afterNSec"},
+        {R"({"name":"a","cancelOnClockChange":1})", "cancelOnClockChange"},
+        {R"({"name":"a","cancelOnClockChange":"true"})", "cancelOnClockChange"},
+        {R"({"name":"a","sets":""})", "sets"},
+        {R"({"name":"a","sets":["b"]})", "sets"},
+        {R"({"name":"a","sets":"../b"})", "sets"},
+        {R"({"name":"a","rights":"0777"})", "rights"},
+        {R"({"name":"a","lifetime":"forever"})", "lifetime"},
+        {R"({"name":"a","ifMissing":true})", "ifMissing"},
+        {R"({"name":"a","mode":"auto"})", "mode"},
+        {R"({"name":"a"})", "(none)"}, // That something is missing the daemon says.
+        {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
+        {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","afterNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","intervalNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","clock":null,"firstNSec":null,"afterNSec":null,"intervalNSec":null,)"
+         R"("cancelOnClockChange":null,"sets":null,"rights":null,"lifetime":null})",
+         "(none)"},
     });
 }
 

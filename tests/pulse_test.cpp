@@ -52,16 +52,16 @@ TEST_CASE("who unsubscribed hears no more and gives its charge back")
 {
     Followed followed;
     const auto token = followed.follow();
-    CHECK(followed.pulse.has(token));
-    CHECK(followed.pulse.subscriptions() == 1);
+    CHECK(followed.pulse.followers().has(token));
+    CHECK(followed.pulse.followers().size() == 1);
 
-    CHECK(followed.pulse.unsubscribe(token));
+    CHECK(followed.pulse.followers().remove(token));
 
     REQUIRE(followed.pulse.set(1, followed.adder));
     CHECK(take(followed.fds[0]) == 0U);
-    CHECK_FALSE(followed.pulse.has(token));
+    CHECK_FALSE(followed.pulse.followers().has(token));
     CHECK(followed.quota.used(alice, Resource::subscriptions) == 0);
-    CHECK_FALSE(followed.pulse.unsubscribe(token));
+    CHECK_FALSE(followed.pulse.followers().remove(token));
 }
 
 TEST_CASE("a follower whose counter is full and blocking keeps nobody from hearing")

@@ -40,7 +40,7 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
          {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r right"}},
         {refuse::not_permitted(name, Right::set, rights, 42),
          "NotPermitted",
-         {"'db/ready'", "set or clear", "uid 42", "0640", "owner", "w right"}},
+         {"'db/ready'", "set, clear or arm", "uid 42", "0640", "owner", "w right"}},
         {refuse::not_permitted(name, Right::own, rights, 42),
          "NotPermitted",
          {"'db/ready'", "delete or change the rights", "uid 42", "0640",
@@ -54,6 +54,22 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
          {"'db/ready'", "65536", "clear it again"}},
         {refuse::timed_out(), "TimedOut", {"not over in time", "wait longer"}},
         {refuse::deleted(name), "Deleted", {"'db/ready'", "wait again"}},
+        {refuse::cancelled(name), "Cancelled", {"'db/ready'", "wall clock was set", "arm it anew"}},
+        {refuse::clock_in_use(name, Clock::monotonic, Clock::boottime),
+         "WrongKind",
+         {"'db/ready'", "the monotonic clock", "change to boottime", "delete it first"}},
+        {refuse::not_yours_to_wake(Clock::realtime_alarm),
+         "NoCapability",
+         {"realtime_alarm", "CAP_WAKE_ALARM", "root", "another clock"}},
+        {refuse::no_clock(Clock::boottime_alarm, {"timerfd_create(2)", EPERM}),
+         "NoCapability",
+         {"boottime_alarm", "CAP_WAKE_ALARM", "another clock"}},
+        {refuse::no_clock(Clock::boottime_alarm, {"timerfd_create(2)", ENOMEM}),
+         "SystemFailure",
+         {"timerfd_create(2)", "Cannot allocate memory", "try again"}},
+        {refuse::no_clock(Clock::monotonic, {"timerfd_create(2)", EMFILE}),
+         "OutOfDescriptors",
+         {"descriptors"}},
         {refuse::system_failure({"eventfd(2)", ENOMEM}),
          "SystemFailure",
          {"eventfd(2)", "Cannot allocate memory", "try again"}},
@@ -77,6 +93,10 @@ TEST_CASE("a refusal carries what a program needs of it")
     const auto right = refuse::not_permitted(name, Right::own, "0600"_rights, 1);
     CHECK(std::get<protocol::NotPermitted>(right).right == Right::own);
     CHECK(std::get<protocol::NotPermitted>(right).name == name);
+    const auto cancelled = refuse::cancelled(name);
+    CHECK(std::get<protocol::Cancelled>(cancelled).name == name);
+    const auto in_use = refuse::clock_in_use(name, Clock::realtime, Clock::boottime);
+    CHECK(std::get<protocol::WrongKind>(in_use).name == name);
     const auto tokens = refuse::too_many_tokens_to_set(name);
     CHECK(std::get<protocol::TooManyTokens>(tokens).limit == max_tokens_per_set);
 }

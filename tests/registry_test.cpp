@@ -14,6 +14,12 @@ struct Recorder final : Audience {
     {
         say("pulsed " + name.text() + " " + std::to_string(times));
     }
+    void expired(const Name& name, Object&, std::int64_t times) override
+    {
+        say("expired " + name.text() + " " + std::to_string(times));
+    }
+    void rearmed(const Name& name, Object&) override { say("rearmed " + name.text()); }
+    void cancelled(const Name& name, Object&) override { say("cancelled " + name.text()); }
     void altered(const Name& name, Object&) override { say("altered " + name.text()); }
     void deleted(const Name& name) override
     {
@@ -156,6 +162,7 @@ TEST_CASE("what open hands over depends on what the caller may")
 
     REQUIRE(opened);
     const auto& one = opened->front();
+    CHECK(one.kind == Kind::event);
     CHECK(one.mode == mode);
     CHECK(one.may_wait == wait);
     CHECK(one.may_set == set);
@@ -177,7 +184,7 @@ TEST_CASE("open is all or nothing, and leaves no subscription behind")
 
     CHECK(room.quota.used(bob, Resource::subscriptions) == 1);
     CHECK(room.other.followings.size() == 1);
-    CHECK(std::get<Pulse>(room.object("p").body).subscriptions() == 1);
+    CHECK(std::get<Pulse>(room.object("p").body).followers().size() == 1);
 }
 
 TEST_CASE("set, clear and delete do nothing at all where one of the names is refused")

@@ -23,7 +23,30 @@ protocol::Object object(Mode mode)
             .count = {},
             .large_count = {},
             .pulses = {},
-            .subscriptions = {}};
+            .subscriptions = {},
+            .timer = {}};
+}
+
+// Every 20 ms on the monotonic clock, next in a second and a half.
+protocol::Object timer()
+{
+    auto shown = object(Mode::manual);
+    shown.kind = Kind::timer;
+    shown.mode.reset();
+    shown.is_set = false;
+    shown.subscriptions = 1;
+    shown.timer = protocol::Timer{.clock = Clock::monotonic,
+                                  .state = TimerState::armed,
+                                  .moves_with_wall_clock = false,
+                                  .next = nanoseconds{12'000'000'034},
+                                  .left = nanoseconds{1'500'999'999},
+                                  .interval = std::chrono::milliseconds{20},
+                                  .expirations = 3,
+                                  .first_was_past = false,
+                                  .cancel_on_clock_change = false,
+                                  .sets = {},
+                                  .is_link_broken = {}};
+    return shown;
 }
 
 TEST_CASE("the state of each mode is said in its own words")
@@ -89,6 +112,79 @@ TEST_CASE("an object is shown with who made it and when")
                                  "  rights    0640 of 4000000000, gid 7\n"
                                  "  lifetime  permanent\n"
                                  "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+}
+
+TEST_CASE("a timer is shown with its clock, when it expires, and how often it did")
+{
+    auto shown = timer();
+    CHECK(report::show(shown) == "db/ready\n"
+                                 "  kind      timer\n"
+                                 "  state     armed\n"
+                                 "  clock     monotonic; setting the wall clock does not move it\n"
+                                 "  next      12.000000034 on its clock, in 1.5s\n"
+                                 "  interval  20ms\n"
+                                 "  expired   3 times\n"
+                                 "  open      1 time\n"
+                                 "  waits     2\n"
+                                 "  rights    0640 of 4000000000, gid 7\n"
+                                 "  lifetime  permanent\n"
+                                 "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+}
+
+TEST_CASE("a time of day, a past first expiry and a broken link are said")
+{
+    auto shown = timer();
+    auto& state = *shown.timer;
+    state.clock = Clock::realtime_alarm;
+    state.moves_with_wall_clock = true;
+    state.interval = nanoseconds{0};
+    state.expirations = 1;
+    state.first_was_past = true;
+    state.sets = "e"_name;
+    state.is_link_broken = true;
+    const auto has = [&](std::string_view line) {
+        return report::show(shown).find(line) != std::string::npos;
+    };
+
+    CHECK(has("  clock     realtime-alarm; setting the wall clock moves it\n"));
+    CHECK(has("  next      1970-01-01T00:00:12.000000034Z, in 1.5s\n"));
+    CHECK(has("  interval  none: it expires once\n"));
+    CHECK(has("  expired   1 time, at once: its first expiry had passed\n"));
+    CHECK(has("  sets      e, which was deleted\n"));
+
+    state.cancel_on_clock_change = true;
+    state.is_link_broken = false;
+    CHECK(has("; setting the wall clock cancels it\n"));
+    CHECK(has("  sets      e\n"));
+}
+
+TEST_CASE("the state of a timer is when it expires, or why it does not")
+{
+    auto shown = timer();
+    const auto [left, text] = GENERATE(table<nanoseconds, std::string>({
+        {nanoseconds{1'999}, "in 1us"},
+        {nanoseconds{19'727'313}, "in 19.727ms"},
+        {nanoseconds{59'999'999'999}, "in 59.999s"},
+        {std::chrono::minutes{61} + nanoseconds{999'999'999}, "in 1h1m"},
+    }));
+    shown.timer->left = left;
+    CHECK(report::state(shown) == text);
+
+    shown.timer->left.reset();
+    shown.timer->state = TimerState::cancelled;
+    CHECK(report::state(shown) == "cancelled");
+    shown.is_set.reset();
+    CHECK(report::state(shown) == "-");
+}
+
+TEST_CASE("a list tells a timer's clock where it tells an event's mode")
+{
+    report::Table table{false};
+    CHECK(table.add(timer()) == "db/ready\ttimer\tmonotonic\tin 1.5s\t0640\t4000000000\n");
+    auto hidden = timer();
+    hidden.timer.reset();
+    hidden.is_set.reset();
+    CHECK(table.add(hidden) == "db/ready\ttimer\t-\t-\t0640\t4000000000\n");
 }
 
 TEST_CASE("a change is one line")

@@ -24,8 +24,8 @@ constexpr std::size_t count_enumerators(std::index_sequence<values...>)
 
 static_assert(is_enumerator<Mode::pulse>() && !is_enumerator<static_cast<Mode>(63)>());
 
-TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mode, Lifetime,
-                   Gather, Right, Resource, Change)
+TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mode, Clock,
+                   TimerState, Lifetime, Gather, Right, Resource, Change)
 {
     const auto list = words(TestType{});
     std::set<TestType> values;
@@ -43,11 +43,11 @@ TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mo
     CHECK(spellings.size() == list.size());
 }
 
-TEMPLATE_TEST_CASE("a word that is no value of the enum is nothing", "", Kind, Mode, Lifetime,
-                   Gather, Right, Resource, Change)
+TEMPLATE_TEST_CASE("a word that is no value of the enum is nothing", "", Kind, Mode, Clock,
+                   TimerState, Lifetime, Gather, Right, Resource, Change)
 {
     const auto text = GENERATE(as<std::string>{}, "", " ", "automatic", "Manual", "EVENT", "any ",
-                               "manual\n", "present,ready");
+                               "manual\n", "present,ready", "realtime-alarm", "utc", "Armed");
     INFO(text);
 
     CHECK_FALSE(from_word<TestType>(text));
@@ -60,6 +60,16 @@ TEST_CASE("the words are those of the interface")
     CHECK(word(Mode::automatic) == "auto");
     CHECK(word(Mode::semaphore) == "semaphore");
     CHECK(word(Mode::pulse) == "pulse");
+    CHECK(word(Kind::timer) == "timer");
+    CHECK(word(Clock::realtime) == "realtime");
+    CHECK(word(Clock::monotonic) == "monotonic");
+    CHECK(word(Clock::boottime) == "boottime");
+    CHECK(word(Clock::realtime_alarm) == "realtime_alarm");
+    CHECK(word(Clock::boottime_alarm) == "boottime_alarm");
+    CHECK(word(TimerState::disarmed) == "disarmed");
+    CHECK(word(TimerState::armed) == "armed");
+    CHECK(word(TimerState::expired) == "expired");
+    CHECK(word(TimerState::cancelled) == "cancelled");
     CHECK(word(Lifetime::permanent) == "permanent");
     CHECK(word(Lifetime::connection) == "connection");
     CHECK(word(Gather::any) == "any");

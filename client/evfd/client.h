@@ -1,9 +1,12 @@
-// The daemon, as one client sees it: named events made, opened, looked at and waited for.
+// The daemon, as one client sees it: named events and timers made, opened, looked at and
+// waited for.
 #pragma once
 
 #include "client/address.h"
 #include "client/evfd/error.h"
 #include "client/evfd/event.h"
+#include "client/evfd/schedule.h"
+#include "client/evfd/timer.h"
 #include "common/clock.h"
 #include "common/name.h"
 #include "common/protocol.h"
@@ -29,10 +32,18 @@ struct CreateOptions {
     bool if_missing = false; // One of this mode that is there already is as good.
 };
 
+// For a timer that is not there yet.
+struct ArmOptions {
+    std::optional<Rights> rights = {}; // 0666 less our umask(2), if not given.
+    Lifetime lifetime = Lifetime::permanent;
+};
+
 struct WaitOptions {
     Gather gather = Gather::all;
     std::optional<nanoseconds> timeout = {}; // For ever, if not given; 0 looks once.
     bool existing = false; // A name that is not there is an error, not waited for.
+    // Expirations or pulses that it takes; more than 1 only for timers and pulses.
+    std::int64_t count = 1;
 };
 
 // A connection that is made when it is needed and made again when the daemon was restarted. Copies
@@ -45,9 +56,15 @@ public:
 
     // Whether it was made; false if it was there already.
     Try<bool> create(std::string_view name, const CreateOptions& options = {}) const;
-    // All or nothing, at most 253 names.
+    // Makes the timer if it is missing, and arms it: for everybody who has it open, before it
+    // returns. Whether it was made.
+    Try<bool> arm(std::string_view name, const Schedule& schedule,
+                  const ArmOptions& options = {}) const;
+    Try<void> disarm(std::span<const std::string> names) const;
+    // Events. All or nothing, at most 253 names.
     Try<std::vector<Event>> open(std::span<const std::string> names) const;
     Try<Event> open(std::string_view name) const;
+    Try<Timer> open_timer(std::string_view name) const;
     Try<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
     Try<void> clear(std::span<const std::string> names) const;
     Try<void> remove(std::span<const std::string> names) const;
@@ -68,6 +85,9 @@ public:
                       const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
 private:
+    Try<std::vector<protocol::Opened>> open_all(const Names& names) const;
+    Event to_event(const Name& name, protocol::Opened opened) const;
+    Timer to_timer(const Name& name, protocol::Opened opened) const;
     // Calls `each` with every reply until the last one, or until it returns false.
     template <class Request, class Each>
     Try<void> stream(const Request& request, std::optional<nanoseconds> patience,

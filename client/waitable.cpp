@@ -1,0 +1,88 @@
+#include "client/evfd/waitable.h"
+
+#include "client/daemon.h"
+#include "client/gathering.h"
+#include "client/poller.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace evfd {
+
+Waitable::Waitable(std::shared_ptr<Daemon> daemon, Name name, Access access, UniqueFd fd,
+                   std::string subscription)
+    : daemon_{std::move(daemon)}, name_{std::move(name)}, access_{access}, fd_{std::move(fd)},
+      subscription_{std::move(subscription)}
+{
+}
+
+Waitable::Waitable(Waitable&&) noexcept = default;
+
+Waitable& Waitable::operator=(Waitable&& other) noexcept
+{
+    if (this == &other)
+        return *this;
+    unsubscribe();
+    daemon_ = std::move(other.daemon_);
+    name_ = std::move(other.name_);
+    access_ = other.access_;
+    fd_ = std::move(other.fd_);
+    subscription_ = std::exchange(other.subscription_, {});
+    return *this;
+}
+
+Waitable::~Waitable()
+{
+    unsubscribe();
+}
+
+void Waitable::unsubscribe() const
+{
+    if (daemon_ && !subscription_.empty()) // Else the daemon would go on feeding it.
+        daemon_->tell(protocol::Unsubscribe{subscription_});
+}
+
+Error Waitable::not_permitted(Right right) const
+{
+    const bool is_wait = right == Right::wait;
+    return {ErrorCode::refused, fmt::format("you may not {} '{}'; ask its owner for the {} right",
+                                            is_wait ? "wait for" : "set, clear or arm",
+                                            name_.text(), is_wait ? 'r' : 'w')};
+}
+
+Try<std::int64_t> Waitable::wait_to_take(std::optional<MonotonicTime> deadline) const
+{
+    while (true) { // What is to be taken stays until it is taken: poll(2) cannot miss it.
+        const auto taken = take();
+        if (!taken || *taken > 0)
+            return taken;
+        pollfd wanted{fd_.get(), POLLIN, 0};
+        const auto span = to_timespec(deadline ? left_until(*deadline) : nanoseconds{0});
+        const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
+        if (ready == 0)
+            return 0;
+        if (ready < 0 && errno != EINTR)
+            return std::unexpected(Error{ErrorCode::system, Fault::last("ppoll(2)").message()});
+    }
+}
+
+Try<std::optional<Woken>> wait_any(std::span<const Waitable* const> all,
+                                   std::optional<nanoseconds> timeout)
+{
+    return Gathering{all}.wait_any(deadline_after(timeout));
+}
+
+Try<bool> wait_all(std::span<const Waitable* const> all, std::optional<nanoseconds> timeout)
+{
+    return Gathering{all}.wait_all(deadline_after(timeout));
+}
+
+bool latches_waits()
+{
+    return Poller::can_latch();
+}
+
+} // namespace evfd

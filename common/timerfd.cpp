@@ -1,0 +1,50 @@
+#include "common/timerfd.h"
+
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace evfd {
+
+Result<UniqueFd> make_timerfd(Clock clock)
+{
+    UniqueFd fd{::timerfd_create(id_of(clock), TFD_NONBLOCK | TFD_CLOEXEC)};
+    if (!fd)
+        return std::unexpected(Fault::last("timerfd_create(2)"));
+    return fd;
+}
+
+Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting)
+{
+    const bool is_absolute = setting.from == TimerSetting::From::zero_of_clock;
+    const int flags = (is_absolute ? TFD_TIMER_ABSTIME : 0) |
+                      (setting.cancel_on_clock_change ? TFD_TIMER_CANCEL_ON_SET : 0);
+    const itimerspec spec{.it_interval = to_timespec(setting.interval),
+                          .it_value = to_timespec(setting.first)};
+    if (::timerfd_settime(timerfd.get(), flags, &spec, nullptr) < 0)
+        return std::unexpected(Fault::last("timerfd_settime(2)"));
+    return {};
+}
+
+Result<std::uint64_t> take_expirations(const UniqueFd& timerfd)
+{
+    std::uint64_t expirations = 0;
+    while (::read(timerfd.get(), &expirations, sizeof expirations) < 0) {
+        if (errno == EAGAIN)
+            return 0;
+        if (errno != EINTR)
+            return std::unexpected(Fault::last("read(2) of a timerfd"));
+    }
+    return expirations;
+}
+
+Result<nanoseconds> time_left(const UniqueFd& timerfd)
+{
+    itimerspec left{};
+    if (::timerfd_gettime(timerfd.get(), &left) < 0)
+        return std::unexpected(Fault::last("timerfd_gettime(2)"));
+    return std::chrono::seconds{left.it_value.tv_sec} + nanoseconds{left.it_value.tv_nsec};
+}
+
+} // namespace evfd

@@ -1,0 +1,34 @@
+// What can be asked of a timerfd(2) that is one's own.
+#pragma once
+
+#include "common/clock.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <cstdint>
+
+namespace evfd {
+
+// When a timerfd expires. timerfd_settime(2)
+struct TimerSetting {
+    enum class From { zero_of_clock, now };
+
+    nanoseconds first; // 0 disarms it.
+    nanoseconds interval{0};
+    From from = From::zero_of_clock;
+    bool cancel_on_clock_change = false; // For the wall clock, from its zero.
+};
+inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
+
+// Non-blocking. EPERM: the alarm clocks take CAP_WAKE_ALARM.
+Result<UniqueFd> make_timerfd(Clock clock);
+// What was not read of it is forgotten. ECANCELED: it is set, and the wall clock was set since that
+// was last told.
+Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
+// How often it expired since that was last asked, or since it was set; 0: not since. ECANCELED,
+// once: the wall clock was set. Never blocks as long as no holder made the open file blocking.
+Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
+// Until it expires next; 0 if it does not.
+Result<nanoseconds> time_left(const UniqueFd& timerfd);
+
+} // namespace evfd

@@ -1,0 +1,35 @@
+// The private descriptors that follow one object, each known by its token. Their holders have
+// duplicates.
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "daemon/subscription.h"
+
+#include <map>
+
+namespace evfd::daemon {
+
+class Followers {
+public:
+    // A duplicate of `fd` for its holder; it follows until remove().
+    Result<UniqueFd> add(const Token& token, UniqueFd fd, Quota::Charge charge);
+    bool has(const Token& token) const { return all_.contains(token); }
+    bool remove(const Token& token) { return all_.erase(token) > 0; }
+    std::size_t size() const { return all_.size(); }
+
+    // Calls `each(fd)` for all, until one fails.
+    template <class Each>
+    Result<void> for_each(Each each) const
+    {
+        for (const auto& [token, subscription] : all_)
+            if (const auto done = each(subscription.fd); !done)
+                return done;
+        return {};
+    }
+
+private:
+    std::map<Token, Subscription> all_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,199 @@
+// The part of the registry that deals with timers: arming, and what happens at an expiry.
+#include "daemon/registry.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace evfd::daemon {
+
+namespace {
+
+// What a timer adds to its event at a time, over all subscriptions of a pulse; the rest of what was
+// missed comes in the next turns, so that others have theirs. About 0.2 ms.
+constexpr std::int64_t tokens_per_turn = 512;
+// What an event can be behind; more than that is not made up for.
+constexpr std::int64_t max_tokens_owed = 10'000'000;
+
+// How many of them `event` gets now.
+std::int64_t share_of_turn(Object& event, std::int64_t owed)
+{
+    const auto* followers = event.followers();
+    const auto each =
+        followers ? std::max<std::int64_t>(static_cast<std::int64_t>(followers->size()), 1) : 1;
+    return std::min(owed, std::max<std::int64_t>(tokens_per_turn / each, 1));
+}
+
+} // namespace
+
+// Arming.
+
+Outcome<Timer*> Registry::find_timer(const Peer& peer, const Name& name)
+{
+    const auto object = find_for(peer, name, Right::set);
+    if (!object)
+        return std::unexpected(object.error());
+    if (auto* timer = (*object)->timer())
+        return timer;
+    return std::unexpected(refuse::wrong_kind(name, (*object)->described(), "a timer"));
+}
+
+Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
+                                                        const protocol::Arm& request)
+{
+    if (!request.sets)
+        return std::nullopt;
+    const auto event = find_for(peer, *request.sets, Right::set);
+    if (!event)
+        return std::unexpected(event.error());
+    if ((*event)->timer())
+        return std::unexpected(
+            refuse::wrong_kind(*request.sets, (*event)->described(), "an event"));
+    return Timer::Link{*request.sets, (*event)->serial};
+}
+
+Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
+{
+    const bool is_there = find(request.name) != nullptr;
+    const auto timer = is_there ? find_timer(session.peer, request.name) : Outcome<Timer*>{};
+    if (!timer)
+        return std::unexpected(timer.error());
+    const auto arming = plan(request, is_there ? std::optional{(*timer)->clock()} : std::nullopt);
+    if (!arming)
+        return std::unexpected(protocol::InvalidParameter{arming.error().name});
+    if (is_alarm(arming->clock) && !may_wake_machine(session.peer))
+        return std::unexpected(refuse::not_yours_to_wake(arming->clock));
+    auto link = find_link(session.peer, request);
+    if (!link)
+        return std::unexpected(std::move(link.error()));
+    if (is_there && !(*timer)->can_be_armed_with(*arming))
+        return std::unexpected(refuse::clock_in_use(
+            request.name, (*timer)->arming().descriptor_clock(), arming->descriptor_clock()));
+    if (const auto prepared = timetable_.prepare(arming->schedule.clock); !prepared)
+        return std::unexpected(refuse::no_clock(arming->clock, prepared.error()));
+
+    if (arming->cancel_on_clock_change)
+        timetable_.look_at_wall_clock(); // That it was set before does not cancel this.
+    if (is_there) {
+        const auto done = rearm(*objects_.find(request.name), *arming, *std::move(link));
+        return done ? Outcome<bool>{false} : std::unexpected(done.error());
+    }
+    auto paid = charge(session.peer, Resource::objects);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
+    auto& entry = add(session, request.name, request.rights, request.lifetime, *std::move(paid),
+                      Timer{*arming, *std::move(link)});
+    audience_.created(entry.first, entry.second);
+    look_from_now_on(entry);
+    return true;
+}
+
+Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link)
+{
+    auto& [name, object] = entry;
+    look(name); // What expired until now counts for those who waited until now.
+    hear();
+    if (const auto done = object.timer()->arm(arming, std::move(link)); !done)
+        return std::unexpected(refuse::system_failure(done.error()));
+    audience_.rearmed(name, object);
+    look_from_now_on(entry);
+    return {};
+}
+
+Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
+{
+    for (const auto& name : names.list)
+        if (const auto timer = find_timer(peer, name); !timer)
+            return std::unexpected(timer.error());
+    for (const auto& name : names.list)
+        look(name);
+    hear();
+    for (const auto& name : names.list) {
+        auto& entry = *objects_.find(name);
+        if (const auto done = entry.second.timer()->disarm(); !done)
+            return std::unexpected(refuse::system_failure(done.error()));
+        audience_.rearmed(name, entry.second);
+        look_from_now_on(entry);
+    }
+    return {};
+}
+
+// Expiring.
+
+// A timer counts from the moment it is armed; it goes on only if someone needs that.
+void Registry::look_from_now_on(Entry& entry)
+{
+    reconsider(entry.first);
+    look_later(entry);
+}
+
+void Registry::look_later(Entry& entry)
+{
+    auto& timer = *entry.second.timer();
+    timer.appointment.reset();
+    if (const auto when = timer.next_look())
+        timer.appointment.emplace(timetable_.add(timer.arming().schedule.clock, *when,
+                                                 [this, &entry] { look_at(entry); }));
+}
+
+void Registry::look(const Name& name)
+{
+    const auto found = objects_.find(name);
+    if (found != objects_.end() && found->second.timer() && is_watched(found->second))
+        look_at(*found);
+}
+
+void Registry::look_at(Entry& entry)
+{
+    auto& [name, object] = entry;
+    auto& timer = *object.timer();
+    const auto times = timer.count_new();
+    // First who waits for the timer, for among them may be who waits for its event as well.
+    if (times > 0)
+        audience_.expired(name, object, times);
+    set_linked(name, timer, times);
+    look_later(entry);
+}
+
+void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
+{
+    auto& link = timer.link();
+    if (!link || link->is_lost || link->owed + times == 0)
+        return;
+    if (is_broken(*link)) {
+        spdlog::info("timer '{}' sets '{}' no more: it was deleted", name.text(),
+                     link->event.text());
+        link->is_lost = true;
+        link->owed = 0;
+        reconsider(name);
+        return;
+    }
+    auto& event = *find(link->event);
+    const bool counts = event.mode() == Mode::semaphore || event.mode() == Mode::pulse;
+    const auto owed = counts ? std::min(link->owed + times, max_tokens_owed) : 1;
+    const auto tokens = share_of_turn(event, owed);
+    link->owed = owed - tokens;
+    if (const auto done = set_one(link->event, event, tokens); !done)
+        spdlog::error("timer '{}' cannot set '{}': {}", name.text(), link->event.text(),
+                      done.error().message());
+}
+
+bool Registry::is_broken(const Timer::Link& link) const
+{
+    const auto* event = find(link.event);
+    return !event || event->serial != link.serial;
+}
+
+void Registry::on_clock_set()
+{
+    for (auto& entry : objects_) {
+        auto* timer = entry.second.timer();
+        if (!timer || !timer->is_cancelled_by_clock_change())
+            continue;
+        timer->cancel();
+        audience_.cancelled(entry.first, entry.second);
+        look_from_now_on(entry);
+    }
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,175 @@
+#include "daemon/timer.h"
+
+#include "common/timerfd.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace evfd::daemon {
+
+namespace {
+
+// Sets a timerfd of the wall clock to a point on the monotonic one. The kernel adds the span to its
+// own "now", which is later than ours, so the point is never early; and it is late by no more than
+// went by meanwhile.
+Result<void> set_by_span(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
+{
+    constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
+    constexpr int max_tries = 10; // Someone else had the processor in between.
+    Result<void> done;
+    for (int i = 0; i < max_tries; ++i) {
+        const auto before = now_on(schedule.clock);
+        done = set(timerfd, {.first = std::max(first - before, nanoseconds{1}),
+                             .interval = schedule.interval,
+                             .from = TimerSetting::From::now});
+        if (!done || now_on(schedule.clock) - before <= soon_enough)
+            break;
+    }
+    return done;
+}
+
+} // namespace
+
+Timer::Timer(const Arming& arming, std::optional<Link> link)
+    : arming_{arming}, link_{std::move(link)}
+{
+    count_from_first();
+}
+
+TimerState Timer::state_at(nanoseconds now) const
+{
+    const auto& schedule = arming_.schedule;
+    // The wall clock may have been set back since: what is counted stays counted.
+    const bool is_counted = counted_ && *counted_ > 0;
+    if (phase_ == TimerState::armed && schedule.is_once() &&
+        (is_counted || schedule.points_by(now) > 0))
+        return TimerState::expired;
+    return phase_;
+}
+
+// Arming.
+
+bool Timer::can_be_armed_with(const Arming& arming) const
+{
+    return followers_.size() == 0 || arming.descriptor_clock() == arming_.descriptor_clock();
+}
+
+Result<void> Timer::arm(const Arming& arming, std::optional<Link> link)
+{
+    if (link && link_ && link->serial == link_->serial)
+        link->owed = link_->owed;
+    arming_ = arming;
+    link_ = std::move(link);
+    phase_ = TimerState::armed;
+    count_from_first();
+    return followers_.for_each(
+        [this](const UniqueFd& timerfd) { return settle(timerfd, arming_.schedule.first); });
+}
+
+Result<void> Timer::disarm()
+{
+    phase_ = TimerState::disarmed;
+    return followers_.for_each([this](const UniqueFd& timerfd) { return settle(timerfd, {}); });
+}
+
+bool Timer::is_cancelled_by_clock_change() const
+{
+    const bool is_over = arming_.schedule.is_once() && counted_ && *counted_ > 0;
+    return arming_.cancel_on_clock_change && phase_ == TimerState::armed && !is_over;
+}
+
+Result<void> Timer::settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const
+{
+    if (first && arming_.is_relative && is_wall_clock(arming_.descriptor_clock()))
+        return set_by_span(timerfd, arming_.schedule, *first);
+    const auto setting =
+        first ? TimerSetting{.first = *first,
+                             .interval = arming_.schedule.interval,
+                             .cancel_on_clock_change = arming_.cancel_on_clock_change}
+              : disarmed;
+    const auto done = set(timerfd, setting);
+    if (!done && done.error().error == ECANCELED) // Of the schedule before; the new one is set.
+        return {};
+    return done;
+}
+
+Result<UniqueFd> Timer::subscribe(const Token& token, Quota::Charge charge)
+{
+    auto timerfd = make_timerfd(arming_.descriptor_clock());
+    if (!timerfd)
+        return timerfd;
+    const auto& schedule = arming_.schedule;
+    const auto first = phase_ != TimerState::armed ? std::nullopt
+                       : schedule.is_once()        ? std::optional{schedule.first}
+                                                   : schedule.next_after(now());
+    if (const auto done = settle(*timerfd, first); !done)
+        return std::unexpected(done.error());
+    return followers_.add(token, *std::move(timerfd), std::move(charge));
+}
+
+// Counting.
+
+bool Timer::is_needed() const
+{
+    if (link_ && link_->owed > 0)
+        return true;
+    const bool sets = link_ && !link_->is_lost;
+    // One that was to be cancelled, but expired before, is not.
+    const bool is_over_once = arming_.cancel_on_clock_change && arming_.schedule.is_once();
+    return phase_ == TimerState::armed && (sets || is_alarm(arming_.clock) || is_over_once);
+}
+
+void Timer::count_from_first()
+{
+    // Of the points that had passed already the daemon counts one: it expires at once.
+    counted_ = arming_.was_past ? arming_.schedule.points_by(now()) - 1 : 0;
+    last_look_ = nanoseconds{0};
+}
+
+void Timer::start_counting()
+{
+    if (counted_)
+        return;
+    counted_ = arming_.schedule.points_by(now());
+    last_look_ = nanoseconds{0};
+}
+
+void Timer::stop_counting()
+{
+    counted_.reset();
+    appointment.reset();
+}
+
+std::int64_t Timer::count_new()
+{
+    if (phase_ != TimerState::armed || !counted_)
+        return 0;
+    last_look_ = now();
+    // The wall clock may have been set back: what is counted stays counted.
+    const auto points = std::max(*counted_, arming_.schedule.points_by(last_look_));
+    return points - std::exchange(*counted_, points);
+}
+
+bool Timer::has_expired() const
+{
+    return state_at(now()) == TimerState::expired && (!counted_ || *counted_ > 0);
+}
+
+std::optional<nanoseconds> Timer::next_look() const
+{
+    const bool is_armed = phase_ == TimerState::armed;
+    if (!counted_)
+        return is_armed && arming_.cancel_on_clock_change ? std::optional{nanoseconds::max()}
+                                                          : std::nullopt;
+    if (link_ && link_->owed > 0) // The rest, as soon as others had their turn.
+        return now() + nanoseconds{1};
+    if (!is_armed)
+        return {};
+    const auto& schedule = arming_.schedule;
+    const auto next = schedule.point(*counted_);
+    if (!next || schedule.is_once() || schedule.interval >= min_look_interval)
+        return next;
+    return std::max(*next, last_look_ + min_look_interval);
+}
+
+} // namespace evfd::daemon

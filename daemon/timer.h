@@ -1,0 +1,84 @@
+// A schedule by name. Each follower has a timerfd of its own on the same grid, with a count of its
+// own, straight from the kernel. The daemon counts too, but only while someone needs it to.
+#pragma once
+
+#include "common/name.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "common/words.h"
+#include "daemon/arming.h"
+#include "daemon/followers.h"
+#include "daemon/timetable.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+namespace evfd::daemon {
+
+// How often the daemon looks at a timer at most; what expires more often is counted in lumps.
+inline constexpr std::chrono::milliseconds min_look_interval{1};
+
+class Timer {
+public:
+    // The event that is set at each expiry.
+    struct Link {
+        Name event;
+        std::uint64_t serial;  // Of that event: another one of the same name is not meant.
+        std::int64_t owed = 0; // Tokens or pulses that it still has to get.
+        bool is_lost = false;  // It was not there at the last expiry.
+    };
+
+    // Armed and counting, as after arm().
+    Timer(const Arming& arming, std::optional<Link> link);
+
+    Clock clock() const { return arming_.clock; }
+    const Arming& arming() const { return arming_; }
+    TimerState state_at(nanoseconds now) const; // On the clock of its schedule.
+    std::optional<Link>& link() { return link_; }
+    const std::optional<Link>& link() const { return link_; }
+    Followers& followers() { return followers_; }
+    const Followers& followers() const { return followers_; }
+
+    // Whether the descriptors of those who follow it now can follow that too: a timerfd cannot
+    // change its clock.
+    bool can_be_armed_with(const Arming& arming) const;
+    // Every follower's descriptor goes by the new schedule. It counts, from the first point on.
+    Result<void> arm(const Arming& arming, std::optional<Link> link);
+    Result<void> disarm();
+    bool is_cancelled_by_clock_change() const;
+    // What the followers' descriptors do when the wall clock is set the kernel does.
+    void cancel() { phase_ = TimerState::cancelled; }
+
+    // The follower's descriptor, as Open has it.
+    Result<UniqueFd> subscribe(const Token& token, Quota::Charge charge);
+
+    // Counting, for those who need the daemon to.
+    bool is_needed() const; // To count, whether anyone waits or not.
+    bool is_counting() const { return counted_.has_value(); }
+    void start_counting(); // From now on; nothing if it is already.
+    void stop_counting();
+    // How often it expired since that was last asked.
+    std::int64_t count_new();
+    // Whether it was to expire once, did, and that is counted: none is to come.
+    bool has_expired() const;
+
+    // When to look next; nothing if there is nothing to be seen. The end of the clock, if only that
+    // the clock is set is to be noticed.
+    std::optional<nanoseconds> next_look() const;
+    std::optional<Timetable::Appointment> appointment; // For then.
+
+private:
+    void count_from_first();
+    Result<void> settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const;
+    nanoseconds now() const { return now_on(arming_.schedule.clock); }
+
+    Arming arming_;
+    TimerState phase_ = TimerState::armed; // Or disarmed or cancelled; the clock tells `expired`.
+    std::optional<Link> link_;
+    std::optional<std::int64_t> counted_; // Points, up to the last look.
+    nanoseconds last_look_{0};
+    Followers followers_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,116 @@
+// What the tests of timers share: the wall clock for themselves, and waiting with a deadline.
+#pragma once
+
+#include "common/timerfd.h"
+#include "daemon/event_loop.h"
+#include "tests/catch.h"
+#include "tests/kernel_probe.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/timex.h>
+
+#include <filesystem>
+
+namespace evfd {
+
+using namespace std::chrono_literals;
+using probe::comes;
+
+inline constexpr nanoseconds end_of_clock = nanoseconds::max();
+
+// While it lives no other test sets the wall clock: for whoever sets it, or needs it to stay.
+class WallClock {
+public:
+    WallClock()
+        : lock_{::open((std::filesystem::temp_directory_path() / "evfdd-test-wall-clock").c_str(),
+                       O_CREAT | O_RDWR | O_CLOEXEC, 0666)}
+    {
+        REQUIRE(lock_);
+        REQUIRE(::flock(lock_.get(), LOCK_EX) == 0);
+    }
+    ~WallClock() { set_back(); }
+    WallClock(const WallClock&) = delete;
+    WallClock& operator=(const WallClock&) = delete;
+
+    // Sets it forward or back, by no more than a millisecond in sum; false if we may not.
+    [[nodiscard]] bool shift(nanoseconds by)
+    {
+        REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
+        timex change{};
+        change.modes = ADJ_SETOFFSET | ADJ_NANO;
+        change.time.tv_sec = by < 0ns ? -1 : 0;
+        change.time.tv_usec = (by < 0ns ? by + 1s : by).count(); // Nanoseconds: ADJ_NANO.
+        if (::adjtimex(&change) < 0) {
+            WARN("adjtimex(2) may not set the wall clock here, so not all of this is tested");
+            return false;
+        }
+        shifted_ += by;
+        return true;
+    }
+    void set_back()
+    {
+        if (shifted_ != 0ns)
+            CHECK(shift(-shifted_));
+    }
+
+private:
+    UniqueFd lock_;
+    nanoseconds shifted_{0};
+};
+
+// Returns once the clock shows that or more.
+inline void wait_until(Clock clock, nanoseconds when)
+{
+    const auto witness = make_timerfd(clock);
+    REQUIRE(witness);
+    REQUIRE(set(*witness, {.first = when}));
+    REQUIRE(comes(*witness, POLLIN));
+}
+
+// Whether this clock can be had: the alarm clocks take CAP_WAKE_ALARM.
+inline bool can_have(Clock clock)
+{
+    if (make_timerfd(clock))
+        return true;
+    WARN("without CAP_WAKE_ALARM the clock " << word(clock) << " is not tested");
+    return false;
+}
+
+// When the timerfd expires, on that clock: within these bounds.
+struct Expiry {
+    nanoseconds from;
+    nanoseconds to;
+
+    bool overlaps(const Expiry& other) const { return from <= other.to && other.from <= to; }
+    Expiry plus(nanoseconds span) const { return {from + span, to + span}; }
+};
+
+inline Expiry expiry_of(const UniqueFd& timerfd, Clock clock)
+{
+    const auto deadline = monotonic_after(20s);
+    while (true) {
+        const auto before = now_on(clock);
+        const auto left = time_left(timerfd);
+        const auto after = now_on(clock);
+        REQUIRE(left);
+        if (after - before < 100us || left_until(deadline) == 0ns)
+            return {before + *left, after + *left};
+    }
+}
+
+// Turns the loop until it is so; false when the deadline passed.
+template <class IsSo>
+bool turn_until(daemon::EventLoop& loop, IsSo is_so)
+{
+    const auto deadline = monotonic_after(20s);
+    while (!is_so()) {
+        const auto left = left_until(deadline);
+        if (left == 0ns)
+            return false;
+        REQUIRE(loop.run_once(left));
+    }
+    return true;
+}
+
+} // namespace evfd
