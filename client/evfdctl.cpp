@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -147,6 +148,15 @@ std::optional<Clock> parse_clock(std::string_view text)
     return {};
 }
 
+// CLI11 takes what is beyond 63 bits for the last number within.
+std::string check_whole(const std::string& text)
+{
+    std::int64_t value = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_whole = error == std::errc{} && rest == text.data() + text.size();
+    return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
+}
+
 // For an object that is made.
 struct NewObject {
     std::string rights;
@@ -221,7 +231,8 @@ public:
             ->type_name("MODE")
             ->check(CLI::IsMember(modes));
         app.add_option("--initial", initial_, "Tokens to start with; more than 0 is set")
-            ->type_name("N");
+            ->type_name("N")
+            ->check(check_whole);
         app.add_flag("--if-missing", if_missing_, "Be content with one that is there already");
     }
 
@@ -355,7 +366,8 @@ public:
     explicit Set(CLI::App& app) : Verb{app}, names_{app}
     {
         app.add_option("--count", count_, "How many tokens or pulses; 1 if not given")
-            ->type_name("N");
+            ->type_name("N")
+            ->check(check_whole);
     }
     Exit run(const Client& client) override { return finish(client.set(names_.list, count_)); }
 
@@ -403,7 +415,8 @@ public:
             ->type_name("DURATION");
         app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
         app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
-            ->type_name("N");
+            ->type_name("N")
+            ->check(check_whole);
     }
 
     Exit run(const Client& client) override

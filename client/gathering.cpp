@@ -113,6 +113,18 @@ Try<std::optional<Woken>> Gathering::wait_any_here(Deadline deadline) const
     }
 }
 
+// The places that rang, in the order of `places.here`; behind them the daemon's answer.
+Try<std::vector<std::size_t>> Gathering::ring_in_both(Poller& poller, const Places& places,
+                                                      int answer, Deadline deadline) const
+{
+    for (std::size_t i = 0; i < places.here.size(); ++i)
+        if (const auto armed = poller.arm(i, all_[places.here[i]]->fd()); !armed)
+            return std::unexpected(armed.error());
+    if (const auto armed = poller.arm(places.here.size(), answer); !armed)
+        return std::unexpected(armed.error());
+    return poller.next(deadline);
+}
+
 Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Deadline deadline) const
 {
     while (true) {
@@ -121,15 +133,12 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
         if (!pending)
             return std::unexpected(pending.error());
         Poller poller{places.here.size() + 1}; // And the daemon's answer.
-        for (std::size_t i = 0; i < places.here.size(); ++i)
-            if (const auto armed = poller.arm(i, all_[places.here[i]]->fd()); !armed)
-                return std::unexpected(armed.error());
-        if (const auto armed = poller.arm(places.here.size(), pending->fd()); !armed)
-            return std::unexpected(armed.error());
-
-        const auto rung = poller.next(deadline);
-        if (!rung)
+        const auto rung = ring_in_both(poller, places, pending->fd(), deadline);
+        if (!rung) {
+            if (const auto fired = pending->call_off()) // What was taken is told.
+                return woken(*fired).front();
             return std::unexpected(rung.error());
+        }
         const bool is_here =
             std::ranges::any_of(*rung, [&](std::size_t slot) { return slot < places.here.size(); });
         if (!is_here) { // It answered, or does so now because the time is over.

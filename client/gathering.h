@@ -33,6 +33,8 @@ private:
     Try<std::vector<Woken>> wait_through_daemon(const std::vector<std::size_t>& which,
                                                 Gather gather, Deadline deadline) const;
     Try<std::optional<Woken>> wait_any_here(Deadline deadline) const;
+    Try<std::vector<std::size_t>> ring_in_both(Poller& poller, const Places& places, int answer,
+                                               Deadline deadline) const;
     Try<std::optional<Woken>> wait_any_in_both(const Places& places, Deadline deadline) const;
     Try<bool> wait_all_here(std::vector<std::size_t> which, Deadline deadline) const;
     Try<bool> latch(Poller& poller, const std::vector<std::size_t>& which, Deadline deadline) const;

@@ -53,7 +53,7 @@ Try<std::int64_t> Timer::take() const
         return static_cast<std::int64_t>(*taken);
     if (taken.error().error != ECANCELED)
         return std::unexpected(Error{ErrorCode::system, taken.error().message()});
-    (void)evfd::set(fd_, disarmed); // As the name is; the kernel would let it go on.
+    daemon_->tell(protocol::Acknowledge{subscription_}); // The kernel would let it go on.
     return std::unexpected(Error{
         ErrorCode::cancelled,
         fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name_.text())});

@@ -270,9 +270,9 @@ struct Arm {
                   "least 1000000."),
             field("cancelOnClockChange", &Arm::cancel_on_clock_change,
                   "If true, the timer is cancelled when the wall clock is set: who waits for it "
-                  "hears Cancelled, a read(2) of its descriptors fails once with ECANCELED (and "
-                  "goes on then, if its holder does not disarm it: timerfd_create(2)). Only with "
-                  "firstNSec on realtime or realtime_alarm."),
+                  "hears Cancelled, a read(2) of its descriptors fails once with ECANCELED "
+                  "(timerfd_create(2)); then call Acknowledge. Only with firstNSec on realtime or "
+                  "realtime_alarm."),
             field("sets", &Arm::sets,
                   "The event that is set at each expiry; the caller must be allowed to. What was "
                   "missed while the daemon was stopped is made up for: a semaphore or a pulse gets "
@@ -334,6 +334,23 @@ struct Unsubscribe {
     {
         return std::tuple{
             field("subscription", &Unsubscribe::subscription, "As Open returned it.")};
+    }
+};
+
+struct Acknowledge {
+    std::string subscription;
+
+    using Reply = Nothing;
+
+    static constexpr std::string_view method = "Acknowledge";
+    static constexpr std::string_view comment =
+        "To be called after a read(2) of a timer's descriptor said ECANCELED: the wall clock was "
+        "set, and the kernel lets the descriptor go on. Now that this was heard it is disarmed as "
+        "the timer is, unless that was armed anew since.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("subscription", &Acknowledge::subscription, "As Open returned it.")};
     }
 };
 
@@ -569,8 +586,8 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    using Methods = List<CreateEvent, Arm, Disarm, Open, Unsubscribe, Set, Clear, Show, ListObjects,
-                         Wait, Delete, SetRights, Monitor, Status>;
+    using Methods = List<CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
+                         ListObjects, Wait, Delete, SetRights, Monitor, Status>;
     using Errors =
         List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded, OutOfDescriptors,
              NoCapability, TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;

@@ -12,4 +12,10 @@ Result<UniqueFd> Followers::add(const Token& token, UniqueFd fd, Quota::Charge c
     return copy;
 }
 
+const UniqueFd* Followers::find(const Token& token) const
+{
+    const auto found = all_.find(token);
+    return found == all_.end() ? nullptr : &found->second.fd;
+}
+
 } // namespace evfd::daemon

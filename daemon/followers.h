@@ -15,6 +15,7 @@ public:
     // A duplicate of `fd` for its holder; it follows until remove().
     Result<UniqueFd> add(const Token& token, UniqueFd fd, Quota::Charge charge);
     bool has(const Token& token) const { return all_.contains(token); }
+    const UniqueFd* find(const Token& token) const; // Null if it does not follow.
     bool remove(const Token& token) { return all_.erase(token) > 0; }
     std::size_t size() const { return all_.size(); }
 

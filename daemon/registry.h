@@ -116,6 +116,8 @@ public:
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Names& names);
     // Whether the session had it.
     bool unsubscribe(Session& session, const Token& token);
+    // Whether the session has it: a timer's, whose cancellation was heard.
+    bool acknowledge(const Session& session, const Token& token);
     Outcome<void> set(const Peer& peer, const Names& names, std::int64_t tokens);
     Outcome<void> clear(const Peer& peer, const Names& names);
     Outcome<void> remove(const Peer& peer, const Names& names);

@@ -118,6 +118,19 @@ Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
     return {};
 }
 
+bool Registry::acknowledge(const Session& session, const Token& token)
+{
+    timetable_.look_at_wall_clock(); // Its holder may have heard of it before us.
+    const auto following = std::ranges::find(session.followings, token, &Session::Following::token);
+    auto* object = following == session.followings.end() ? nullptr : find(following->name);
+    auto* timer = object ? object->timer() : nullptr;
+    if (!timer || !timer->followers().has(token))
+        return false;
+    if (const auto done = timer->acknowledge(token); !done)
+        spdlog::error("cannot disarm a descriptor: {}", done.error().message());
+    return true;
+}
+
 // Expiring.
 
 // A timer counts from the moment it is armed; it goes on only if someone needs that.
@@ -130,10 +143,13 @@ void Registry::look_from_now_on(Entry& entry)
 void Registry::look_later(Entry& entry)
 {
     auto& timer = *entry.second.timer();
+    const auto clock = timer.arming().schedule.clock;
+    const auto when = timer.next_look();
+    if (when && timer.appointment && timer.appointment->is_at(clock, *when))
+        return;
     timer.appointment.reset();
-    if (const auto when = timer.next_look())
-        timer.appointment.emplace(timetable_.add(timer.arming().schedule.clock, *when,
-                                                 [this, &entry] { look_at(entry); }));
+    if (when)
+        timer.appointment.emplace(timetable_.add(clock, *when, [this, &entry] { look_at(entry); }));
 }
 
 void Registry::look(const Name& name)

@@ -180,6 +180,14 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Unsub
     return {};
 }
 
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Acknowledge& request)
+{
+    const auto token = Token::parse(request.subscription);
+    if (!token || !registry_.acknowledge(caller.session, *token))
+        return std::unexpected(protocol::InvalidParameter{"subscription"});
+    return {};
+}
+
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto tokens = request.count.value_or(protocol::Tokens{1}).value;

@@ -34,6 +34,7 @@ public:
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Disarm&);
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Set&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);

@@ -74,8 +74,16 @@ Result<void> Timer::disarm()
 
 bool Timer::is_cancelled_by_clock_change() const
 {
-    const bool is_over = arming_.schedule.is_once() && counted_ && *counted_ > 0;
+    // One that had passed when it was armed expired then, counted or not.
+    const bool has_come = arming_.was_past || (counted_ && *counted_ > 0);
+    const bool is_over = arming_.schedule.is_once() && has_come;
     return arming_.cancel_on_clock_change && phase_ == TimerState::armed && !is_over;
+}
+
+Result<void> Timer::acknowledge(const Token& token) const
+{
+    const auto* timerfd = followers_.find(token);
+    return timerfd && phase_ == TimerState::cancelled ? settle(*timerfd, {}) : Result<void>{};
 }
 
 Result<void> Timer::settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const

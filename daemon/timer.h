@@ -47,8 +47,10 @@ public:
     Result<void> arm(const Arming& arming, std::optional<Link> link);
     Result<void> disarm();
     bool is_cancelled_by_clock_change() const;
-    // What the followers' descriptors do when the wall clock is set the kernel does.
+    // A follower's descriptor tells of it once, by ECANCELED, and would lose that if it were set to
+    // anything; so it goes on until acknowledge().
     void cancel() { phase_ = TimerState::cancelled; }
+    Result<void> acknowledge(const Token& token) const;
 
     // The follower's descriptor, as Open has it.
     Result<UniqueFd> subscribe(const Token& token, Quota::Charge charge);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 namespace evfd::daemon {
 
@@ -47,17 +48,25 @@ Timetable::Appointment::~Appointment()
     entry_->table.settle(entry_->dial);
 }
 
+bool Timetable::Appointment::is_at(Clock clock, nanoseconds when) const
+{
+    return entry_->place && entry_->dial.clock == clock && (*entry_->place)->first == when;
+}
+
 void Timetable::on_ring(Dial& dial)
 {
-    dial.is_stale = true; // It rang, and is set still or not any more.
+    dial.is_ringing = true; // It is set once, at the end.
     look_at(dial);
     call_due(dial);
     on_called_();
+    dial.is_ringing = false;
+    dial.is_stale = true; // It rang, and is set still or not any more.
     settle(dial);
 }
 
 void Timetable::look_at_wall_clock()
 {
+    tell_clock_set();
     for (const auto& dial : dials_) {
         if (!dial || dial->entries.empty() || !is_wall_clock(dial->clock))
             continue;
@@ -72,6 +81,12 @@ void Timetable::look_at(Dial& dial)
 {
     if (const auto taken = take_expirations(dial.timerfd);
         !taken && taken.error().error == ECANCELED)
+        on_clock_set_();
+}
+
+void Timetable::tell_clock_set()
+{
+    if (std::exchange(clock_was_set_, false))
         on_clock_set_();
 }
 
@@ -93,17 +108,21 @@ void Timetable::settle(Dial& dial)
     const auto earliest = dial.entries.empty() ? std::optional<nanoseconds>{}
                                                : std::max(dial.entries.begin()->first,
                                                           nanoseconds{1}); // 0 would disarm it.
-    if (earliest == dial.set_to && !dial.is_stale)
+    if (dial.is_ringing || (earliest == dial.set_to && !dial.is_stale))
         return;
     dial.set_to = earliest;
     dial.is_stale = false;
     const auto done =
         set(dial.timerfd, {.first = earliest.value_or(nanoseconds{0}),
                            .cancel_on_clock_change = earliest && is_wall_clock(dial.clock)});
-    if (!done && done.error().error == ECANCELED)
-        loop_.defer(on_clock_set_); // Told here, and not again by a read.
-    else if (!done)
+    if (done)
+        return;
+    if (done.error().error != ECANCELED) {
         spdlog::error("cannot set a timer: {}", done.error().message());
+        return;
+    }
+    clock_was_set_ = true; // No read will tell it again.
+    loop_.defer([this] { tell_clock_set(); });
 }
 
 } // namespace evfd::daemon

@@ -34,6 +34,8 @@ public:
         Appointment(Appointment&&) noexcept = default;
         Appointment& operator=(Appointment&&) = delete;
         ~Appointment();
+        // Whether it is to come then.
+        bool is_at(Clock clock, nanoseconds when) const;
 
     private:
         friend class Timetable;
@@ -60,6 +62,7 @@ private:
         Entries entries = {};
         std::optional<nanoseconds> set_to = {};
         bool is_stale = false; // Whatever set_to says, it must be set.
+        bool is_ringing = false;
     };
     struct Appointment::Entry {
         Timetable& table;
@@ -72,10 +75,12 @@ private:
     void look_at(Dial& dial);
     void call_due(Dial& dial);
     void settle(Dial& dial);
+    void tell_clock_set();
 
     EventLoop& loop_;
     Task on_called_;
     Task on_clock_set_;
+    bool clock_was_set_ = false;                                     // And that is not told yet.
     std::array<std::unique_ptr<Dial>, words(Clock{}).size()> dials_; // Of clocks prepared.
 };
 

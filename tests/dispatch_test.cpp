@@ -87,6 +87,8 @@ TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
         {"Wait", R"({"names":["a"],"gather":"some"})", "gather"},
         {"Unsubscribe", R"({"subscription":"x"})", "subscription"},
         {"Unsubscribe", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
+        {"Acknowledge", R"({"subscription":"x"})", "subscription"},
+        {"Acknowledge", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
         {"Status", R"({"x":1})", "x"},
     }));
     INFO(method << " " << parameters);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -97,6 +98,10 @@ private:
 
 // The command line of evfdd at `path` that tells by READY=1 when clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
+
+bool has_strace(); // Warns if it is not installed.
+// What strace tells of the daemon while `work` is done: its lines that are system calls.
+std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work);
 
 // Its threads, the first of them the process itself.
 std::vector<pid_t> threads_of(pid_t process);

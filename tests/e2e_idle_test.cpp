@@ -3,10 +3,7 @@
 #include "tests/e2e_fixture.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
-
-#include <sstream>
 
 namespace evfd::e2e {
 namespace {
@@ -21,44 +18,6 @@ void set_and_wait(const Event& event, int times)
         if (event.mode() == Mode::manual)
             must(event.clear());
     }
-}
-
-// What strace tells of the daemon while `work` is done: its lines that are system calls.
-std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work)
-{
-    const auto trace = daemon.directory() / "trace";
-    auto strace =
-        start({.words = {"/usr/bin/strace", "-f", "-o", trace, "-p", std::to_string(daemon.pid())},
-               .environment = {"LD_PRELOAD="}});
-    const auto is_attached = [&] {
-        return read_file("/proc/" + std::to_string(daemon.pid()) + "/status")
-            .contains("TracerPid:\t" + std::to_string(strace.pid()) + "\n");
-    };
-    require(eventually([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),
-            "strace does not start");
-    if (!is_attached()) {
-        WARN("strace may not trace the daemon here");
-        return {};
-    }
-    work();
-    strace.signal(SIGINT);
-    strace.wait();
-    std::vector<std::string> calls;
-    std::istringstream lines{read_file(trace)};
-    for (std::string line; std::getline(lines, line);)
-        // Being attached to interrupts the call that it sleeps in, which then begins anew.
-        if (!line.contains("epoll_pwait2(") && !line.contains("restart_syscall(") &&
-            !line.contains("--- SIG") && !line.contains("epoll_pwait2 resumed"))
-            calls.push_back(line);
-    return calls;
-}
-
-bool has_strace()
-{
-    if (::access("/usr/bin/strace", X_OK) == 0)
-        return true;
-    WARN("strace is not installed, so /proc alone tells");
-    return false;
 }
 
 TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time and no system call")

@@ -138,7 +138,22 @@ TEST_CASE("every method can be called by hand, with its parameters absent where 
         CHECK_FALSE(listed.contains("continues"));
     }
     CHECK(ok("Status", nullptr)["objects"] == 1);
-    ok("Delete", {{"names", {"p"}}});
+    CHECK(ok("Arm", {{"name", "t"},
+                     {"clock", "monotonic"},
+                     {"firstNSec", 1},
+                     {"intervalNSec", 3'600'000'000'000},
+                     {"cancelOnClockChange", false},
+                     {"sets", "p"},
+                     {"rights", "0644"},
+                     {"lifetime", "permanent"}})["created"] == true);
+    CHECK(ok("Arm", {{"name", "t"}, {"afterNSec", 3'600'000'000'000}})["created"] == false);
+    const auto timer = ok("Open", {{"names", {"t"}}})["objects"][0];
+    CHECK(timer["kind"] == "timer");
+    CHECK(wire.descriptors().size() == 2);
+    ok("Acknowledge", {{"subscription", timer["subscription"]}});
+    ok("Disarm", {{"names", {"t"}}});
+    CHECK(ok("Show", {{"name", "t"}})["object"]["timer"]["state"] == "disarmed");
+    ok("Delete", {{"names", {"p", "t"}}});
     wire.call("Monitor", {{"pattern", "*"}}, "more");
     const auto news = wire.reply();
     CHECK(news["continues"] == true);

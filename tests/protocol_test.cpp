@@ -198,6 +198,11 @@ void round_trip(Of<Unsubscribe>)
     check_round_trip(Unsubscribe{"17"}, R"({"subscription":"17"})");
 }
 
+void round_trip(Of<Acknowledge>)
+{
+    check_round_trip(Acknowledge{"17"}, R"({"subscription":"17"})");
+}
+
 void round_trip(Of<Set>)
 {
     check_round_trip(Set{{{"a"_name}}}, R"({"names":["a"]})");

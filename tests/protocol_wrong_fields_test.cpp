@@ -197,9 +197,10 @@ TEST_CASE("Show names the field that is wrong")
     });
 }
 
-TEST_CASE("Unsubscribe names the field that is wrong")
+TEMPLATE_TEST_CASE("a request by subscription names the field that is wrong", "", Unsubscribe,
+                   Acknowledge)
 {
-    check_wrong_fields<Unsubscribe>({
+    check_wrong_fields<TestType>({
         {"{}", "subscription"},
         {R"({"subscription":null})", "subscription"},
         {R"({"subscription":17})", "subscription"},

@@ -711,6 +711,36 @@ TEST_CASE("a timer that is to be cancelled when the wall clock is set is, and no
     CHECK(take_expirations(fd) == 0U);
 }
 
+TEST_CASE("a descriptor that told of the cancellation is disarmed, unless it was armed anew since")
+{
+    const bool is_armed_anew = GENERATE(false, true);
+    const bool has_turned = GENERATE(false, true);
+    WallClock wall_clock;
+    Room room;
+    REQUIRE(room.arm(cancellable()) == "ok");
+    const auto other = room.open();
+    const auto fd = room.open();
+    const auto token = *Token::parse(room.last_token);
+    if (!wall_clock.shift(1000ns))
+        return;
+    if (has_turned)
+        REQUIRE(turn_until(room.loop, [&] { return room.state() == TimerState::cancelled; }));
+    CHECK_FALSE(take_expirations(fd)); // ECANCELED
+    if (is_armed_anew)
+        REQUIRE(room.arm(cancellable()) == "ok");
+
+    CHECK_FALSE(room.registry.acknowledge(room.other, token)); // Not its own.
+    CHECK(*time_left(fd) > 0ns);
+    CHECK(room.registry.acknowledge(room.session, token));
+
+    CHECK((*time_left(fd) > 0ns) == is_armed_anew);
+    CHECK(*time_left(other) > 0ns); // That has not told yet.
+    CHECK(take_expirations(other).has_value() == is_armed_anew);
+    CHECK(room.state() == (is_armed_anew ? TimerState::armed : TimerState::cancelled));
+    REQUIRE(room.registry.unsubscribe(room.session, token));
+    CHECK_FALSE(room.registry.acknowledge(room.session, token));
+}
+
 TEST_CASE("a timer that was armed after the wall clock was set is not cancelled by that")
 {
     const bool is_there = GENERATE(false, true);
