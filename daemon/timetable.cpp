@@ -34,7 +34,7 @@ Result<void> Timetable::prepare(Clock clock)
 Timetable::Appointment Timetable::add(Clock clock, nanoseconds when, Task task)
 {
     auto& dial = *dials_[static_cast<std::size_t>(clock)];
-    auto entry = std::make_unique<Appointment::Entry>(*this, dial, std::move(task), std::nullopt);
+    auto entry = std::make_unique<Entry>(*this, dial, std::move(task), std::nullopt);
     entry->place = dial.entries.emplace(when, entry.get());
     settle(dial);
     return Appointment{std::move(entry)};

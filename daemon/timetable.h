@@ -16,6 +16,8 @@
 namespace evfd::daemon {
 
 class Timetable {
+    struct Entry;
+
 public:
     using Task = std::function<void()>;
 
@@ -39,7 +41,6 @@ public:
 
     private:
         friend class Timetable;
-        struct Entry;
         explicit Appointment(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;
     };
@@ -53,7 +54,7 @@ public:
     static constexpr std::chrono::microseconds max_turn{250};
 
 private:
-    using Entries = std::multimap<nanoseconds, Appointment::Entry*>;
+    using Entries = std::multimap<nanoseconds, Entry*>;
 
     struct Dial {
         Clock clock;
@@ -64,7 +65,7 @@ private:
         bool is_stale = false; // Whatever set_to says, it must be set.
         bool is_ringing = false;
     };
-    struct Appointment::Entry {
+    struct Entry {
         Timetable& table;
         Dial& dial;
         Task task;

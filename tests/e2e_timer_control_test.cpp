@@ -583,7 +583,7 @@ TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait
     INFO(rights);
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.at = 1s}, {.rights = Rights::parse(rights)}));
-    Worker worker{[&, waits = waits, arms = arms](const Line&) {
+    Worker worker{[&](const Line&) {
         become_stranger();
         const auto its = daemon.client();
         const std::vector names{"t"s};

@@ -237,7 +237,7 @@ TEST_CASE("a timer sets only what its caller may set")
     }
     REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
     REQUIRE(client.set_rights("e", *Rights::parse(rights)));
-    Worker worker{[&, may = may](const Line&) {
+    Worker worker{[&](const Line&) {
         become_stranger();
         const auto its = daemon.client();
         const auto armed = its.arm("t", {.interval = 2ms, .sets = "e"});
