@@ -89,7 +89,7 @@ bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds mo
         const auto before = now_on(Clock::monotonic);
         const auto left = *must(client.show(name)).timer->left;
         const auto after = now_on(Clock::monotonic);
-        return after - before < shift / 4 && before + left <= moment + tolerance &&
+        return after - before < 3 * shift / 4 && before + left <= moment + tolerance &&
                after + left >= moment - tolerance;
     });
 }

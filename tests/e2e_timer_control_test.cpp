@@ -106,7 +106,7 @@ TEST_CASE("disarm of many names is all or nothing")
     CHECK(timer_of(daemon, "u")["state"] == "disarmed");
 }
 
-TEST_CASE("--at takes a moment as people write it")
+TEST_CASE("a moment for --at is taken as people write it")
 {
     const Daemon daemon;
     const auto [options, clock, next] =
@@ -137,7 +137,7 @@ TEST_CASE("--at takes a moment as people write it")
     CHECK(timer["expirations"] == 0);
 }
 
-TEST_CASE("--at takes a time of day, the next one in the local time zone")
+TEST_CASE("a time of day for --at is the next one in the local time zone")
 {
     const Daemon daemon;
     const auto [time, zone, since_midnight] =
