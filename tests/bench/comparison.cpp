@@ -36,9 +36,9 @@ Figures figures(const Comparison& comparison, double share)
     std::vector<double> ours;
     std::vector<double> bare;
     std::vector<double> ratios;
-    for (std::size_t i = 0; i < comparison.ours.size(); ++i) {
-        ours.push_back(microseconds(percentile(comparison.ours[i], share)));
-        bare.push_back(microseconds(percentile(comparison.bare[i], share)));
+    for (const auto& pair : comparison.pairs) {
+        ours.push_back(microseconds(percentile(pair.ours, share)));
+        bare.push_back(microseconds(percentile(pair.bare, share)));
         ratios.push_back(ours.back() / bare.back());
     }
     return {share, median(ours), median(bare), median(ratios)};
@@ -54,17 +54,12 @@ nanoseconds percentile(Sample sample, double share)
     return sample[index];
 }
 
-Comparison compare(std::string work, int pairs, const std::function<Sample()>& ours,
-                   const std::function<Sample()>& bare)
+Comparison compare(std::string work, int pairs,
+                   const std::function<Pair(bool is_ours_first)>& measure)
 {
-    Comparison comparison{std::move(work), {}, {}};
-    for (int i = 0; i < pairs; ++i) {
-        if (i % 2 == 0)
-            comparison.ours.push_back(ours());
-        comparison.bare.push_back(bare());
-        if (i % 2 != 0)
-            comparison.ours.push_back(ours());
-    }
+    Comparison comparison{std::move(work), {}};
+    for (int i = 0; i < pairs; ++i)
+        comparison.pairs.push_back(measure(i % 2 == 0));
     return comparison;
 }
 
@@ -87,7 +82,7 @@ std::string json(const Comparison& comparison)
         text +=
             fmt::format("{}{{\"work\":\"{}\",\"pairs\":{},\"percentile\":{:.0f},\"oursUSec\":{:."
                         "3f},\"bareUSec\":{:.3f},\"ratio\":{:.4f}}}",
-                        text.empty() ? "" : ",", comparison.work, comparison.ours.size(),
+                        text.empty() ? "" : ",", comparison.work, comparison.pairs.size(),
                         share * 100, row.ours, row.bare, row.ratio);
     }
     return text;

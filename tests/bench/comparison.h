@@ -14,16 +14,20 @@ using Sample = std::vector<nanoseconds>;
 // The value that this share of the sample does not exceed.
 nanoseconds percentile(Sample sample, double share);
 
-struct Comparison {
-    std::string work;
-    std::vector<Sample> ours;
-    std::vector<Sample> bare; // As many.
+// Of one stretch of time, in which both were measured by turns: so what else goes on meets both.
+struct Pair {
+    Sample ours;
+    Sample bare;
 };
 
-// Measures so many pairs, by turns, so that what else goes on meets both; the order changes from
-// pair to pair.
-Comparison compare(std::string work, int pairs, const std::function<Sample()>& ours,
-                   const std::function<Sample()>& bare);
+struct Comparison {
+    std::string work;
+    std::vector<Pair> pairs;
+};
+
+// `measure` is told which of the two is to come first: in every other pair the other one.
+Comparison compare(std::string work, int pairs,
+                   const std::function<Pair(bool is_ours_first)>& measure);
 
 // A line for each share: our value and the bare one (medians over the pairs), and the median of the
 // pairs' ratios.

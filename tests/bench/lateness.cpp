@@ -3,8 +3,8 @@
 #include "common/timerfd.h"
 #include "tests/e2e_process.h"
 
-#include <fcntl.h>
 #include <poll.h>
+#include <unistd.h>
 
 namespace evfd::bench {
 
@@ -14,48 +14,67 @@ using namespace std::chrono_literals;
 using e2e::must;
 
 constexpr nanoseconds interval = 1ms;
-constexpr int expirations = 500; // A pair's half takes half a second.
+constexpr int turns = 20;       // Of each in a pair, which takes two seconds.
+constexpr int expirations = 50; // In a turn.
 
-// A first point that is well ahead.
-nanoseconds soon()
-{
-    return now_on(Clock::monotonic) + 5ms;
-}
+// A timer that is waited for.
+class Ticking {
+public:
+    Ticking(int timerfd, nanoseconds first) : timerfd_{timerfd}, first_{first} {}
 
-// Sleeps until each expiry, as a program does that has nothing else to do.
-Sample wake_ups(const UniqueFd& timerfd, nanoseconds first)
-{
-    Sample late;
-    std::int64_t points = 0;
-    for (int i = 0; i < expirations; ++i) {
-        pollfd wanted{timerfd.get(), POLLIN, 0};
+    // Sleeps until each expiry, as a program does that has nothing else to do, and tells how late
+    // it woke up. The first one is of the time before.
+    void wake_up(int times, Sample& late)
+    {
+        wake_up();
+        for (int i = 0; i < times; ++i)
+            late.push_back(wake_up());
+    }
+
+private:
+    nanoseconds wake_up()
+    {
+        pollfd wanted{timerfd_, POLLIN, 0};
         ::poll(&wanted, 1, -1);
         const auto woken = now_on(Clock::monotonic);
-        points += static_cast<std::int64_t>(must(take_expirations(timerfd)));
-        late.push_back(woken - (first + (points - 1) * interval));
+        std::uint64_t ticks = 0;
+        e2e::require(::read(timerfd_, &ticks, sizeof ticks) == sizeof ticks, "no tick to read");
+        points_ += static_cast<std::int64_t>(ticks);
+        return woken - (first_ + (points_ - 1) * interval);
     }
-    return late;
-}
+
+    int timerfd_;
+    nanoseconds first_;
+    std::int64_t points_ = 0;
+};
 
 } // namespace
 
 Comparison lateness(const Client& client, int pairs)
 {
-    constexpr auto name = "bench/timer";
-    const auto ours = [&] {
-        const auto first = soon();
-        must(client.arm(name, {.at = first, .interval = interval, .clock = Clock::monotonic}));
-        const auto timer = must(client.open_timer(name));
-        const UniqueFd timerfd{::fcntl(timer.fd(), F_DUPFD_CLOEXEC, 0)};
-        return wake_ups(timerfd, first);
-    };
-    const auto bare = [] {
-        const auto first = soon();
+    return compare("wake-up after a timer's expiry", pairs, [&](bool is_ours_first) {
+        const auto start = now_on(Clock::monotonic) + 5ms;
+        const auto of_ours = start + (is_ours_first ? 0ns : interval / 2);
+        const auto of_bare = start + (is_ours_first ? interval / 2 : 0ns);
+        must(client.arm("bench/timer",
+                        {.at = of_ours, .interval = interval, .clock = Clock::monotonic}));
+        const auto timer = must(client.open_timer("bench/timer"));
         const auto timerfd = must(make_timerfd(Clock::monotonic));
-        must(set(timerfd, {.first = first, .interval = interval}));
-        return wake_ups(timerfd, first);
-    };
-    return compare("wake-up after a timer's expiry", pairs, ours, bare);
+        must(set(timerfd, {.first = of_bare, .interval = interval}));
+
+        Ticking ours{timer.fd(), of_ours};
+        Ticking bare{timerfd.get(), of_bare};
+        Pair pair;
+        for (int i = 0; i < turns; ++i) {
+            if (is_ours_first)
+                ours.wake_up(expirations, pair.ours);
+            bare.wake_up(expirations, pair.bare);
+            if (!is_ours_first)
+                ours.wake_up(expirations, pair.ours);
+        }
+        must(client.remove(std::vector<std::string>{"bench/timer"}));
+        return pair;
+    });
 }
 
 } // namespace evfd::bench

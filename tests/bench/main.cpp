@@ -28,7 +28,6 @@ void measure(int pairs, bool is_json)
     const e2e::TemporaryDirectory directory;
     const auto client = start_daemon(directory);
     const auto comparison = lateness(client, pairs);
-    e2e::must(client.remove(std::vector<std::string>{"bench/timer"}));
     if (is_json)
         fmt::print("[{}]\n", json(comparison));
     else
