@@ -37,15 +37,21 @@ Result<UniqueFd> duplicate(const UniqueFd& fd)
 Result<std::uint64_t> take(const UniqueFd& eventfd)
 {
     std::uint64_t taken = 0;
+    const auto done = take_into(eventfd, taken);
+    return done ? Result<std::uint64_t>{taken} : std::unexpected(done.error());
+}
+
+Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken)
+{
     const iovec into{&taken, sizeof taken};
     // RWF_NOWAIT answers EAGAIN even when a holder made the open file blocking. preadv2(2)
     while (::preadv2(eventfd.get(), &into, 1, -1, RWF_NOWAIT) < 0) {
         if (errno == EAGAIN)
-            return 0;
+            return false;
         if (errno != EINTR)
             return std::unexpected(Fault::last("preadv2(2)"));
     }
-    return taken;
+    return true;
 }
 
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)

@@ -16,6 +16,9 @@ Result<UniqueFd> duplicate(const UniqueFd& fd); // Close-on-exec.
 
 // What the read took: 0 if there was nothing. Never blocks.
 Result<std::uint64_t> take(const UniqueFd& eventfd);
+// The same, into `taken`, which stays as it is if there was nothing: memory that others share has
+// it in the moment it is taken.
+Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Adds by write(2), which can block for as long as the counter has no room *and* a holder has
 // switched O_NONBLOCK off: for those who trust the other holders. EAGAIN: it has no room.
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);

@@ -14,9 +14,12 @@
 namespace evfd::protocol {
 
 // A method may say of itself: `streams`, it needs `more` and answers with any number of replies;
-// `once`, doing it twice is not as good as doing it once, so a client must not repeat it unasked.
+// `counts`, it changes something, so a session counts it, and answers it once; `once`, without a
+// session doing it twice is not as good as doing it once, so a client must not repeat it unasked.
 template <class Request>
 inline constexpr bool is_streaming = requires { requires Request::streams; };
+template <class Request>
+inline constexpr bool is_counted = requires { requires Request::counts; };
 template <class Request>
 inline constexpr bool is_repeatable = !requires { requires Request::once; };
 
@@ -174,6 +177,41 @@ struct Nothing {
 
 // Methods.
 
+struct Resume {
+    std::string session;
+    std::int64_t calls;
+
+    struct Reply {
+        bool is_certain;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("isCertain", &Reply::is_certain,
+                      "False if the daemon knows nothing of what was done before it started: then "
+                      "a call that was under way may have been done.")};
+        }
+    };
+
+    static constexpr std::string_view method = "Resume";
+    static constexpr std::string_view comment =
+        "Gives the connection a session that outlives the daemon. When the daemon was killed or "
+        "restarted, call this first on a new connection: what belonged to the lost one (what ends "
+        "with it, subscriptions) belongs to the new one, and the call that was under way can be "
+        "sent again: it is done once, and answered as it was. To be called before any other call "
+        "that the session counts: CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, "
+        "Clear, Wait, Delete and SetRights, unless oneway. What nobody takes up in time ends.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("session", &Resume::session,
+                  "128 random bits, chosen by the caller, as 32 hexadecimal digits. Good only for "
+                  "the user who began it."),
+            field("calls", &Resume::calls,
+                  "How many answers to counted calls came on it so far; 0 begins a session."),
+        };
+    }
+};
+
 struct CreateEvent {
     Name name;
     std::optional<Mode> mode = {};
@@ -192,6 +230,7 @@ struct CreateEvent {
     };
 
     static constexpr bool once = true;
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "CreateEvent";
     static constexpr std::string_view comment = "Makes an event; the caller is its owner.";
     static constexpr auto fields()
@@ -243,6 +282,7 @@ struct Arm {
     };
 
     static constexpr bool once = true;
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Arm";
     static constexpr std::string_view comment =
         "Arms a timer, which is made if it is missing, with a new schedule: it expires at a first "
@@ -289,6 +329,7 @@ struct Disarm {
 
     using Reply = Nothing;
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Disarm";
     static constexpr std::string_view comment =
         "Disarms timers, in every descriptor that follows them: none expires until it is armed "
@@ -312,6 +353,7 @@ struct Open {
     };
 
     static constexpr bool once = true;
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Open";
     static constexpr std::string_view comment =
         "Hands over what the caller may have of each object: a descriptor of its own. After that "
@@ -327,6 +369,7 @@ struct Unsubscribe {
 
     using Reply = Nothing;
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Unsubscribe";
     static constexpr std::string_view comment =
         "Ends a subscription of this connection: its descriptor no longer follows the name.";
@@ -342,6 +385,7 @@ struct Acknowledge {
 
     using Reply = Nothing;
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Acknowledge";
     static constexpr std::string_view comment =
         "To be called after a read(2) of a timer's descriptor said ECANCELED: the wall clock was "
@@ -361,6 +405,7 @@ struct Set {
     using Reply = Nothing;
 
     static constexpr bool once = true;
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Set";
     static constexpr std::string_view comment =
         "Sets events, as CreateEvent says of each mode. All or nothing.";
@@ -381,6 +426,7 @@ struct Clear {
 
     using Reply = Nothing;
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Clear";
     static constexpr std::string_view comment =
         "Clears events: no longer set, no token left. A pulse has nothing to clear.";
@@ -446,6 +492,7 @@ struct Wait {
         }
     };
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Wait";
     static constexpr std::string_view comment =
         "Waits for events and timers by name and answers when the wait is over; names that are not "
@@ -479,6 +526,7 @@ struct Delete {
     using Reply = Nothing;
 
     static constexpr bool once = true;
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "Delete";
     static constexpr std::string_view comment =
         "Deletes objects: for their owner and root. Who waits by name hears Deleted; descriptors "
@@ -496,6 +544,7 @@ struct SetRights {
 
     using Reply = Nothing;
 
+    static constexpr bool counts = true;
     static constexpr std::string_view method = "SetRights";
     static constexpr std::string_view comment =
         "Changes an object's rights: for its owner and root. Whoever has a descriptor keeps it, "
@@ -556,6 +605,11 @@ struct Status {
         std::int64_t subscriptions;
         std::int64_t descriptors;
         std::int64_t descriptor_limit;
+        Guardian guardian;
+        std::int64_t waits_for_sessions;
+        std::int64_t parked;
+        std::int64_t journal_bytes;
+        bool can_keep;
         static constexpr auto fields()
         {
             return std::tuple{
@@ -571,6 +625,15 @@ struct Status {
                 field("descriptors", &Reply::descriptors,
                       "How many descriptors the daemon has open."),
                 field("descriptorLimit", &Reply::descriptor_limit, "How many it can have."),
+                field("guardian", &Reply::guardian,
+                      "Who keeps what is to outlive the daemon; none: a crash loses all objects."),
+                field("waitsForSessions", &Reply::waits_for_sessions,
+                      "How many sessions of before its start were not taken up again yet."),
+                field("parked", &Reply::parked, "How many descriptors are kept so."),
+                field("journalBytes", &Reply::journal_bytes,
+                      "How long the journal is that tells of them."),
+                field("canKeep", &Reply::can_keep,
+                      "Whether all that is done is kept; false if memory for the journal ran out."),
             };
         }
     };
@@ -586,11 +649,11 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    using Methods = List<CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
-                         ListObjects, Wait, Delete, SetRights, Monitor, Status>;
-    using Errors =
-        List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded, OutOfDescriptors,
-             NoCapability, TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
+    using Methods = List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set,
+                         Clear, Show, ListObjects, Wait, Delete, SetRights, Monitor, Status>;
+    using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
+                        OutOfDescriptors, NoSuchSession, NoCapability, TooManyTokens, TimedOut,
+                        Deleted, Cancelled, SystemFailure>;
 };
 
 using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.

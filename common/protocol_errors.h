@@ -21,6 +21,18 @@ struct NoSuchName {
     }
 };
 
+struct NoSuchSession {
+    std::string message;
+
+    static constexpr std::string_view error = "NoSuchSession";
+    static constexpr std::string_view comment =
+        "There is no session of this name to be taken up again by this caller.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("message", &NoSuchSession::message, sentence_comment)};
+    }
+};
+
 struct NameTaken {
     Name name;
     std::string message;

@@ -41,10 +41,21 @@ Result<std::uint64_t> take_expirations(const UniqueFd& timerfd)
 
 Result<nanoseconds> time_left(const UniqueFd& timerfd)
 {
+    const auto present = present_setting(timerfd);
+    return present ? Result<nanoseconds>{present->first} : std::unexpected(present.error());
+}
+
+Result<TimerSetting> present_setting(const UniqueFd& timerfd)
+{
     itimerspec left{};
     if (::timerfd_gettime(timerfd.get(), &left) < 0)
         return std::unexpected(Fault::last("timerfd_gettime(2)"));
-    return std::chrono::seconds{left.it_value.tv_sec} + nanoseconds{left.it_value.tv_nsec};
+    const auto span = [](const timespec& time) {
+        return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
+    };
+    return TimerSetting{.first = span(left.it_value),
+                        .interval = span(left.it_interval),
+                        .from = TimerSetting::From::now};
 }
 
 } // namespace evfd

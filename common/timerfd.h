@@ -30,5 +30,7 @@ Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
 // Until it expires next; 0 if it does not.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
+// The same, from now, and its interval.
+Result<TimerSetting> present_setting(const UniqueFd& timerfd);
 
 } // namespace evfd

@@ -18,6 +18,7 @@ enum class Gather { any, all };                                // How many of th
 enum class Right { wait, set, own };                           // What a refusal was about.
 // One user's ceilings.
 enum class Resource { objects, connections, subscriptions, waits, monitors };
+enum class Guardian { none, guard, systemd }; // Who keeps what is to outlive the daemon.
 enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
 
 template <class E, std::size_t n>
@@ -71,6 +72,11 @@ constexpr auto words(Resource)
                                {Resource::subscriptions, "subscriptions"},
                                {Resource::waits, "waits"},
                                {Resource::monitors, "monitors"}}};
+}
+constexpr auto words(Guardian)
+{
+    return Words<Guardian, 3>{
+        {{Guardian::none, "none"}, {Guardian::guard, "guard"}, {Guardian::systemd, "systemd"}}};
 }
 constexpr auto words(Change)
 {

@@ -10,24 +10,29 @@
 
 namespace evfd::daemon {
 
+namespace {
+
+char unread; // Where zeros go that nobody wants.
+
+} // namespace
+
 Result<Adder> Adder::create()
 {
     auto aio = Aio::create(batch);
     if (!aio)
         return std::unexpected(aio.error());
-    UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    if (!null)
-        return std::unexpected(Fault::last("open(/dev/null)"));
-    return Adder{*std::move(aio), std::move(null)};
+    UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
+    if (!zero)
+        return std::unexpected(Fault::last("open(/dev/zero)"));
+    return Adder{*std::move(aio), std::move(zero)};
 }
 
-iocb Adder::tell(int eventfd) const
+iocb Adder::tell(int eventfd, char& note) const
 {
-    static char unused;
     iocb operation{};
     operation.aio_lio_opcode = IOCB_CMD_PREAD;
-    operation.aio_fildes = static_cast<std::uint32_t>(null_.get());
-    operation.aio_buf = reinterpret_cast<std::uintptr_t>(&unused);
+    operation.aio_fildes = static_cast<std::uint32_t>(zero_.get());
+    operation.aio_buf = reinterpret_cast<std::uintptr_t>(&note);
     operation.aio_nbytes = 1;
     operation.aio_flags = IOCB_FLAG_RESFD;
     operation.aio_resfd = static_cast<std::uint32_t>(eventfd);
@@ -49,26 +54,28 @@ Result<void> Adder::submit(std::span<iocb*> operations) const
     return {};
 }
 
-Result<void> Adder::add(std::span<const int> eventfds) const
+Result<void> Adder::add(std::span<const int> eventfds, std::span<char> notes) const
 {
     std::array<iocb, batch> operations;
     std::array<iocb*, batch> pointers;
     while (!eventfds.empty()) {
         const auto count = std::min(eventfds.size(), batch);
         for (std::size_t i = 0; i < count; ++i) {
-            operations[i] = tell(eventfds[i]);
+            operations[i] = tell(eventfds[i], notes.empty() ? unread : notes[i]);
             pointers[i] = &operations[i];
         }
         if (const auto added = submit(std::span{pointers}.first(count)); !added)
             return added;
         eventfds = eventfds.subspan(count);
+        if (!notes.empty())
+            notes = notes.subspan(count);
     }
     return {};
 }
 
 Result<void> Adder::add(const UniqueFd& eventfd, std::int64_t times) const
 {
-    auto operation = tell(eventfd.get());
+    auto operation = tell(eventfd.get(), unread);
     std::array<iocb*, batch> pointers;
     pointers.fill(&operation);
     while (times > 0) {

@@ -1,7 +1,8 @@
 // Adds to eventfds that others hold. A write(2) could hang us: a holder can make the open file
 // blocking and fill the counter. A kernel AIO operation that names an eventfd to be told
 // (IOCB_FLAG_RESFD) has the kernel add 1 to it when it completes, and that never blocks, also when
-// the counter is full: then it stays full. Reading /dev/null completes at once. io_submit(2)
+// the counter is full: then it stays full. Reading a byte of /dev/zero completes at once; the byte
+// goes where it is to be noted that it was done (Slip). io_submit(2)
 #pragma once
 
 #include "common/aio.h"
@@ -18,19 +19,20 @@ public:
     // Takes its AIO context now, before anyone can use them all up. EAGAIN: see fs.aio-max-nr.
     static Result<Adder> create();
 
-    // Adds 1 to each; one that stands there n times gets n.
-    Result<void> add(std::span<const int> eventfds) const;
+    // Adds 1 to each; one that stands there n times gets n. With each the kernel writes a zero over
+    // its note, if there are notes: as many as there are eventfds.
+    Result<void> add(std::span<const int> eventfds, std::span<char> notes = {}) const;
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 
 private:
     static constexpr std::size_t batch = 128;
 
-    Adder(Aio aio, UniqueFd null) : aio_{std::move(aio)}, null_{std::move(null)} {}
-    iocb tell(int eventfd) const;
+    Adder(Aio aio, UniqueFd zero) : aio_{std::move(aio)}, zero_{std::move(zero)} {}
+    iocb tell(int eventfd, char& note) const;
     Result<void> submit(std::span<iocb*> operations) const;
 
     Aio aio_;
-    UniqueFd null_;
+    UniqueFd zero_;
 };
 
 } // namespace evfd::daemon

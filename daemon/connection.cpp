@@ -147,6 +147,8 @@ void Connection::lose_answers()
 Next Connection::flush()
 {
     retry_.reset();
+    if (!outbox_.is_empty())
+        service_.commit(); // Nothing is told before it is certain.
     const auto flushed = outbox_.flush(socket_);
     if (!flushed && flushed.error().error == EPIPE) { // It does not listen; its calls still count.
         lose_answers();
@@ -157,7 +159,12 @@ Next Connection::flush()
     if (!flushed)
         return hang_up(flushed.error().message());
     flushed_ = *flushed;
-    std::erase_if(answered_, [&](const auto& answer) { return answer.end <= outbox_.gone(); });
+    std::erase_if(answered_, [&](const auto& answer) {
+        const bool is_gone = answer.end <= outbox_.gone();
+        if (is_gone)
+            answer.pending->delivered();
+        return is_gone;
+    });
     if (flushed_ == Outbox::Flushed::undrained && is_drained(socket_))
         retry_.emplace(loop_.alarm(monotonic_after(retry_after), ask_for_turn_));
     return Next::keep;

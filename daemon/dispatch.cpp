@@ -19,7 +19,7 @@ struct Method {
 };
 
 template <class Request>
-std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
 {
     if (protocol::is_streaming<Request> && !call.more) {
         outbox.error(protocol::ExpectedMore{});
@@ -41,6 +41,25 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
         outbox.reply(*answer, false);
         return {};
     }
+}
+
+// Once, if the session counts it: what was done before is only answered again.
+template <class Request>
+std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+{
+    auto& session = caller.session;
+    if (!protocol::is_counted<Request> || !session.count || call.oneway)
+        return answer<Request>(service, caller, call, outbox);
+    if (auto replay = service.replay(session))
+        return replay;
+    service.begin_call(session);
+    const auto calls = session.count->calls;
+    const auto begin = outbox.written();
+    auto pending = answer<Request>(service, caller, call, outbox);
+    if (!pending) // Descriptors cannot be handed over twice.
+        service.end_call(session, calls,
+                         outbox.carries_descriptors() ? std::string_view{} : outbox.since(begin));
+    return pending;
 }
 
 // A method that the protocol lists and the service does not handle does not compile.
@@ -71,7 +90,8 @@ bool is_spoken(std::string_view interface)
     return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
 }
 
-std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+std::unique_ptr<Pending> find_and_serve(Service& service, Caller& caller, const Call& call,
+                                        Outbox& outbox)
 {
     const auto dot = call.method.rfind('.');
     const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
@@ -93,9 +113,9 @@ std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& 
                                   Outbox& outbox)
 {
     if (!call.oneway)
-        return answer(service, caller, call, outbox);
+        return find_and_serve(service, caller, call, outbox);
     Outbox unheard;
-    answer(service, caller, call, unheard);
+    find_and_serve(service, caller, call, unheard);
     return {};
 }
 

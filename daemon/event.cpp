@@ -10,7 +10,7 @@ Result<Event> Event::create(Mode mode, std::int64_t initial)
                            mode == Mode::semaphore ? Counter::semaphore : Counter::plain);
     if (!fd)
         return std::unexpected(fd.error());
-    return Event{mode, *std::move(fd)};
+    return Event{mode, *std::move(fd), false};
 }
 
 Result<void> Event::set(std::int64_t tokens, const Adder& adder)
@@ -25,12 +25,10 @@ Result<void> Event::set(std::int64_t tokens, const Adder& adder)
     return adder.add(fd_, tokens); // Also fills up what has no room for all of them.
 }
 
-Result<bool> Event::take() const
+void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
 {
-    const auto taken = evfd::take(fd_);
-    if (!taken)
-        return std::unexpected(taken.error());
-    return *taken > 0;
+    const auto times = mode_ == Mode::semaphore ? static_cast<std::size_t>(tokens) : 1;
+    targets.insert(targets.end(), times, fd_.get());
 }
 
 Result<void> Event::clear(std::int64_t& reads) const

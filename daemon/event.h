@@ -10,12 +10,18 @@
 #include "daemon/adder.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace evfd::daemon {
 
 class Event {
 public:
     static Result<Event> create(Mode mode, std::int64_t initial); // Any mode but pulse.
+    // One that an earlier daemon made, and may have handed out.
+    Event(Mode mode, UniqueFd fd, bool held_by_others)
+        : mode_{mode}, held_by_others_{held_by_others}, fd_{std::move(fd)}
+    {
+    }
 
     Mode mode() const { return mode_; }
     const UniqueFd& fd() const { return fd_; }
@@ -24,8 +30,13 @@ public:
     Result<std::uint64_t> count() const { return evfd::count(fd_); }
     // Adds tokens to a semaphore; other modes know only "set". A counter that is full stays full.
     Result<void> set(std::int64_t tokens, const Adder& adder);
-    // Takes what a wait takes; false if there was nothing. Not for manual.
-    Result<bool> take() const;
+    // What set() adds, as one eventfd for each time it adds 1.
+    void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
+    // Whether nobody else can have changed it by the time we look again.
+    bool is_ours_alone() const { return !held_by_others_; }
+    // Takes what a wait takes, into memory that may be shared; false if there was nothing. Not for
+    // manual.
+    Result<bool> take(std::uint64_t& into) const { return take_into(fd_, into); }
     // Spends one of `reads` on each token of a semaphore. E2BIG: there were more than that, and
     // they are fewer by as many now.
     Result<void> clear(std::int64_t& reads) const;
@@ -36,8 +47,6 @@ public:
     Result<UniqueFd> share_wait_only() const { return make_wait_only(fd_); }
 
 private:
-    Event(Mode mode, UniqueFd fd) : mode_{mode}, fd_{std::move(fd)} {}
-
     Mode mode_;
     bool held_by_others_ = false; // And so at their mercy: see Adder.
     UniqueFd fd_;

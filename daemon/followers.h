@@ -12,12 +12,13 @@ namespace evfd::daemon {
 
 class Followers {
 public:
-    // A duplicate of `fd` for its holder; it follows until remove().
-    Result<UniqueFd> add(const Token& token, UniqueFd fd, Quota::Charge charge);
+    // Follows until remove().
+    void add(const Token& token, Subscription subscription);
     bool has(const Token& token) const { return all_.contains(token); }
-    const UniqueFd* find(const Token& token) const; // Null if it does not follow.
+    const Subscription* find(const Token& token) const; // Null if it does not follow.
     bool remove(const Token& token) { return all_.erase(token) > 0; }
     std::size_t size() const { return all_.size(); }
+    const std::map<Token, Subscription>& all() const { return all_; }
 
     // Calls `each(fd)` for all, until one fails.
     template <class Each>

@@ -1,12 +1,15 @@
 // evfdd: starts, turns the loop, ends.
 #include "daemon/adder.h"
 #include "daemon/event_loop.h"
+#include "daemon/guard.h"
+#include "daemon/guardian.h"
 #include "daemon/listening_socket.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
@@ -18,10 +21,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <system_error>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -29,12 +36,32 @@ namespace {
 
 constexpr int exit_already_running = 75; // EX_TEMPFAIL, sysexits(3)
 
+// How long what belonged to a connection waits for its client, after the daemon was started again.
+constexpr std::chrono::seconds resume_grace{30};
+
+[[noreturn]] void leave()
+{
+    spdlog::shutdown();
+    ::_exit(EXIT_SUCCESS);
+}
+
 void set_up_log(const Options& options)
 {
     auto log = spdlog::stderr_color_st("evfdd");
     log->set_pattern("evfdd: %v");
     log->set_level(spdlog::level::from_str(options.log_level));
     spdlog::set_default_logger(log);
+}
+
+// What runs beneath a guard: this program, as the path that it was started from will have it then.
+std::vector<std::string> command_of(const Options& options)
+{
+    std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
+                                     "--log-level", options.log_level};
+    if (options.idle_exit)
+        command.insert(command.end(),
+                       {"--idle-exit", fmt::format("{}ns", options.idle_exit->count())});
+    return command;
 }
 
 // As many as the hard limit allows; of these, objects and subscriptions get three in four, so that
@@ -84,20 +111,29 @@ private:
     std::optional<EventLoop::Watch> watch_; // After fd_: it must go first.
 };
 
-void take_passed_sockets(Server& server)
-{
-    const int count = ::sd_listen_fds(1);
-    if (count <= 0)
-        throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
-                                 "start evfdd by socket activation"};
-    for (int fd = SD_LISTEN_FDS_START; fd < SD_LISTEN_FDS_START + count; ++fd) {
-        if (::sd_is_socket_unix(fd, SOCK_STREAM, 1, nullptr, 0) <= 0)
-            throw std::runtime_error{
-                "a descriptor passed by LISTEN_FDS is no listening Unix stream socket"};
-        ::fcntl(fd, F_SETFL, O_NONBLOCK);
-        server.listen(UniqueFd{fd});
+// Says from within the loop, twice in the time that systemd gives us, that it turns.
+class Heartbeat {
+public:
+    explicit Heartbeat(EventLoop& loop) : loop_{loop}
+    {
+        std::uint64_t usec = 0;
+        if (::sd_watchdog_enabled(0, &usec) <= 0)
+            return;
+        pause_ = std::chrono::microseconds{usec} / 2;
+        beat();
     }
-}
+
+private:
+    void beat()
+    {
+        ::sd_notify(0, "WATCHDOG=1");
+        alarm_.emplace(loop_.alarm(monotonic_after(pause_), [this] { beat(); }));
+    }
+
+    EventLoop& loop_;
+    nanoseconds pause_{0};
+    std::optional<EventLoop::Alarm> alarm_;
+};
 
 // The parent waits in a pipe for the child's first word: clients can connect, or the end of it.
 class Background {
@@ -146,33 +182,86 @@ private:
     UniqueFd ready_;
 };
 
+bool is_behind_guard_in_background()
+{
+    const char* guard = std::getenv(guard_variable);
+    return guard && std::string_view{guard} == guard_in_background;
+}
+
+// The vault that was handed over, or a new one; and who keeps it.
+struct Kept {
+    Kept(EventLoop& loop, HandedOver& handed)
+    {
+        if (handed.has_vault())
+            vault.emplace(loop, std::move(handed.vault), left);
+        else
+            vault.emplace(loop);
+        guardian = left.is_whole ? present_guardian() : give_to_guardian(*vault);
+    }
+
+    std::optional<Vault> vault;
+    Left left;
+    Guardian guardian = Guardian::none;
+};
+
 void run(const Options& options, Background* background)
 {
     EventLoop loop;
     const Signals signals{loop};
-    Service service{loop, default_limits, make_adder(), descriptor_budget()};
+    const auto budget = descriptor_budget();
+    auto handed = take_handed_over();
+    for (const auto& complaint : handed.complaints)
+        spdlog::warn("{}", complaint);
+    Kept kept{loop, handed};
+    Service service{loop, default_limits, *kept.vault, make_adder(), budget};
+    service.set_guardian(kept.guardian);
+    service.restore(std::move(kept.left), resume_grace);
+
     std::optional<ListeningSocket> socket;
     Server server{loop, service};
-    if (options.socket.empty()) {
-        take_passed_sockets(server);
-    } else {
+    if (!options.socket.empty()) {
         socket.emplace(options.socket, options.socket_mode);
         server.listen(socket->release());
+    } else if (handed.sockets.empty()) {
+        throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
+                                 "start evfdd by socket activation"};
     }
+    for (auto& passed : handed.sockets)
+        server.listen(std::move(passed));
     if (options.idle_exit)
         server.stop_when_idle(*options.idle_exit,
                               socket ? [&socket] { return socket->open(); } : Server::Reopen{});
 
     ::sd_notify(0, "READY=1");
     spdlog::info("ready");
-    if (background) {
+    const Heartbeat heartbeat{loop};
+    if (background)
         background->tell(EXIT_SUCCESS);
+    if (background || is_behind_guard_in_background())
         Background::leave_terminal();
-    }
     if (const auto ran = loop.run(); !ran)
         throw std::runtime_error{ran.error().message()};
     ::sd_notify(0, "STOPPING=1");
     spdlog::info("ending");
+    // With someone who keeps the vault, to end is to be killed: nothing is taken apart, for the
+    // next one finds all as it is.
+    service.commit();
+    if (kept.guardian != Guardian::none)
+        leave();
+}
+
+// Starts the daemon, again and again.
+int guard(const Options& options, Background* background)
+{
+    ::setenv(guard_variable, background ? guard_in_background : "foreground", 1);
+    Guard guard{options.socket, options.socket_mode, command_of(options), [&] {
+                    ::sd_notify(0, "READY=1");
+                    if (!background)
+                        return;
+                    background->tell(EXIT_SUCCESS);
+                    Background::leave_terminal();
+                }};
+    return guard.run();
 }
 
 int start(const Options& options)
@@ -190,6 +279,8 @@ int start(const Options& options)
     try {
         if (options.background)
             background = std::make_unique<Background>();
+        if (options.guard)
+            return guard(options, background.get());
         run(options, background.get());
         return EXIT_SUCCESS;
     } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.

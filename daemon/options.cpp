@@ -42,11 +42,17 @@ Options parse_options(int argc, char** argv)
         });
     app.add_flag("--background", options.background,
                  "Return as soon as clients can connect, and go on in the background");
+    app.add_flag("--guard", options.guard,
+                 "Run the daemon as a child, keep what it must not lose, and start it again "
+                 "whenever it dies; needs --socket");
     app.add_option("--log-level", options.log_level, "What to log to stderr; info if not given")
         ->type_name("LEVEL")
         ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
     try {
         app.parse(argc, argv);
+        if (options.guard && options.socket.empty())
+            throw CLI::RequiredError{
+                "--guard needs --socket PATH; without it systemd is the guard"};
     } catch (const CLI::ParseError& error) {
         const int code = app.exit(error);
         std::exit(code == 0 ? 0 : exit_usage);

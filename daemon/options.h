@@ -15,6 +15,7 @@ struct Options {
     mode_t socket_mode = 0666;            // Of the socket file: who may connect.
     std::optional<nanoseconds> idle_exit; // End after so long without client and object.
     bool background = false;              // Go there once clients can connect.
+    bool guard = false;                   // Be the daemon's parent.
     std::string log_level = "info";
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace evfd::daemon {
@@ -44,10 +45,19 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
+    // A whole reply as it was written to another outbox.
+    void append(std::string_view reply) { bytes_ += reply; }
+    // What was written since written() was that.
+    std::string_view since(std::uint64_t written_then) const
+    {
+        return std::string_view{bytes_}.substr(bytes_.size() - (written() - written_then));
+    }
+
     // In all, since it was made: what was written and how much of that the kernel took.
     std::uint64_t written() const { return gone_ + bytes_.size() - sent_; }
     std::uint64_t gone() const { return gone_; }
     std::size_t held_bytes() const { return bytes_.capacity(); }
+    bool carries_descriptors() const { return !parcels_.empty(); }
     bool is_empty() const { return sent_ == bytes_.size(); }
     // Also while descriptors wait to go out: they are the daemon's until then.
     bool is_high() const

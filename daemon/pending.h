@@ -15,6 +15,7 @@ public:
     virtual Progress advance(Outbox& outbox) = 0;
     // Its last reply did not reach the client, or it was not asked for that.
     virtual void undelivered() {}
+    virtual void delivered() {} // Or the kernel has it.
 };
 
 } // namespace evfd::daemon

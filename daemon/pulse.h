@@ -2,12 +2,14 @@
 // which counts. It has no state but who follows it.
 #pragma once
 
+#include "common/eventfd.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/adder.h"
 #include "daemon/followers.h"
 
 #include <cstdint>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -19,9 +21,13 @@ public:
 
     // Every follower's descriptor counts `times` more.
     Result<void> set(std::int64_t times, const Adder& adder);
+    // What set() adds, as one eventfd for each time it adds 1; the same followers make the same
+    // list. count() is left to the caller.
+    void append_targets(std::int64_t times, std::vector<int>& targets) const;
+    void count(std::int64_t times) { pulses_ += times; }
 
-    // The follower's descriptor.
-    Result<UniqueFd> subscribe(const Token& token, Quota::Charge charge);
+    // A descriptor that can follow it.
+    static Result<UniqueFd> make_descriptor() { return make_eventfd(0, Counter::plain); }
 
 private:
     std::int64_t pulses_ = 0;

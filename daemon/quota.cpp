@@ -18,6 +18,11 @@ std::expected<Quota::Charge, Quota::Exceeded> Quota::take(uid_t uid, Resource re
     const auto limit = limits_.of(resource);
     if (used(uid, resource) >= limit)
         return std::unexpected(Exceeded{uid, resource, limit});
+    return take_again(uid, resource);
+}
+
+Quota::Charge Quota::take_again(uid_t uid, Resource resource)
+{
     ++counts_[uid][index(resource)];
     ++totals_[index(resource)];
     return Charge{*this, uid, resource};

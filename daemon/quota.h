@@ -65,6 +65,9 @@ public:
     };
     std::expected<Charge, Exceeded> take(uid_t uid, Resource resource);
 
+    // What an earlier daemon gave already, over the limit if need be.
+    Charge take_again(uid_t uid, Resource resource);
+
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
 

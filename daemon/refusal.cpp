@@ -99,6 +99,13 @@ Refusal too_many_tokens_to_clear(const Name& name)
             max_tokens_per_clear, name.text())};
 }
 
+Refusal no_such_session()
+{
+    return protocol::NoSuchSession{
+        "there is no such session to be taken up again: it ended, or it is another user's, or in "
+        "use, or not where the caller left it; begin a new one"};
+}
+
 Refusal timed_out()
 {
     return protocol::TimedOut{
@@ -153,6 +160,14 @@ Refusal system_failure(const Fault& fault)
             limit, fmt::format("the daemon has used up its {} descriptors; delete objects or close "
                                "connections, or raise its limit of open files",
                                limit)};
+    }
+    if (fault.error == ETOOMANYREFS) {
+        const auto limit = descriptor_limit();
+        return protocol::OutOfDescriptors{
+            limit,
+            fmt::format("the daemon's user has as many descriptors on their way through sockets as "
+                        "its limit of {} allows; delete objects, or raise that limit",
+                        limit)};
     }
     return protocol::SystemFailure{
         fmt::format("{}; try again, and see the daemon's log if it stays", fault.message())};

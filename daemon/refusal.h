@@ -16,10 +16,10 @@ namespace evfd::daemon {
 using Refusal =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
-                 protocol::NoCapability, protocol::TooManyTokens, protocol::TimedOut,
-                 protocol::Deleted, protocol::Cancelled, protocol::SystemFailure,
-                 protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
-                 protocol::ExpectedMore>;
+                 protocol::NoSuchSession, protocol::NoCapability, protocol::TooManyTokens,
+                 protocol::TimedOut, protocol::Deleted, protocol::Cancelled,
+                 protocol::SystemFailure, protocol::InterfaceNotFound, protocol::MethodNotFound,
+                 protocol::InvalidParameter, protocol::ExpectedMore>;
 
 template <class T>
 using Outcome = std::expected<T, Refusal>;
@@ -33,6 +33,7 @@ Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
+Refusal no_such_session();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);

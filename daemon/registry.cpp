@@ -69,9 +69,9 @@ std::string Object::described() const
     return daemon::described(mode());
 }
 
-Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Adder adder,
+Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Vault& vault, Adder adder,
                    std::int64_t descriptor_budget)
-    : quota_{quota}, audience_{audience}, adder_{std::move(adder)},
+    : quota_{quota}, audience_{audience}, vault_{vault}, adder_{std::move(adder)},
       descriptor_budget_{descriptor_budget},
       timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
       rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { hear(); })}
@@ -151,33 +151,51 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     auto paid = charge(session.peer, Resource::objects);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
+    const auto making = begin_making(session, request.rights, request.lifetime);
+    if (!making)
+        return std::unexpected(making.error());
     auto body = make_body(request);
     if (!body)
         return std::unexpected(std::move(body.error()));
-    auto& [name, object] = add(session, request.name, request.rights, request.lifetime,
-                               *std::move(paid), *std::move(body));
+    if (const auto* event = std::get_if<Event>(&*body); event && making->is_kept)
+        if (const auto parked = vault_.park(making->serial, event->fd()); !parked)
+            return std::unexpected(refuse::system_failure(parked.error()));
+    auto& [name, object] =
+        add_object(session, request.name, *making, *std::move(paid), *std::move(body));
     audience_.created(name, object);
     return true;
 }
 
-Registry::Entry& Registry::add(Session& session, const Name& name, std::optional<Rights> rights,
-                               std::optional<Lifetime> lifetime, Quota::Charge charge,
-                               Object::Body body)
+// What ends with a connection that nobody can take up again need not be kept.
+Outcome<Registry::Making> Registry::begin_making(const Session& session,
+                                                 std::optional<Rights> rights,
+                                                 std::optional<Lifetime> lifetime)
 {
-    const bool stays = lifetime.value_or(Lifetime::permanent) == Lifetime::permanent;
-    const auto made =
-        objects_
-            .try_emplace(
-                name, ++last_serial_,
-                Ownership{session.peer.uid, session.peer.gid, rights.value_or(default_rights)},
-                session.peer.pid, stays ? 0 : session.id, std::move(charge), std::move(body))
-            .first;
+    const auto how_long = lifetime.value_or(Lifetime::permanent);
+    const bool is_kept = how_long == Lifetime::permanent || session.count;
+    if (is_kept && vault_.fault())
+        return std::unexpected(refuse::system_failure(*vault_.fault()));
+    return Making{new_id(), rights, how_long, is_kept};
+}
+
+Registry::Entry& Registry::add_object(Session& session, const Name& name, const Making& making,
+                                      Quota::Charge charge, Object::Body body)
+{
+    const bool stays = making.lifetime == Lifetime::permanent;
+    const auto made = objects_
+                          .try_emplace(name, making.serial,
+                                       Ownership{session.peer.uid, session.peer.gid,
+                                                 making.rights.value_or(default_rights)},
+                                       session.peer.pid, stays ? 0 : session.id, making.is_kept,
+                                       std::move(charge), std::move(body))
+                          .first;
     if (made->second.event())
         ++events_;
     if (!stays) {
         make_room(session.owned, [&](const Name& owned) { return is_gone(session, owned); });
         session.owned.push_back(name);
     }
+    keep(*made);
     return *made;
 }
 
@@ -229,14 +247,25 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     const auto token = Token::make();
     if (!token)
         return std::unexpected(refuse::system_failure(token.error()));
-    auto fd = object.timer() ? object.timer()->subscribe(*token, *std::move(paid))
-                             : object.pulse()->subscribe(*token, *std::move(paid));
-    if (!fd)
-        return std::unexpected(refuse::system_failure(fd.error()));
+    auto fd = object.timer() ? object.timer()->make_descriptor() : Pulse::make_descriptor();
+    auto copy = fd ? duplicate(*fd) : std::unexpected(fd.error());
+    if (!copy)
+        return std::unexpected(refuse::system_failure(copy.error()));
+    const auto id = new_id();
+    const bool is_kept = object.is_kept && session.count;
+    if (is_kept) {
+        if (const auto parked = vault_.park(id, *fd); !parked)
+            return std::unexpected(refuse::system_failure(parked.error()));
+        vault_.put(id, record::Subscription{token->text(), static_cast<record::Id>(object.serial),
+                                            static_cast<record::Id>(session.id)});
+        session.count->opened.push_back(id);
+    }
+    object.followers()->add(*token, {id, *std::move(fd), *std::move(paid), is_kept});
     make_room(session.followings, [&](const auto& following) { return is_gone(following); });
     session.followings.push_back({name, *token});
-    return protocol::Opened{object.kind(), object.mode(),          access.wait,
-                            access.set,    Handed{*std::move(fd)}, token->text()};
+    return protocol::Opened{
+        object.kind(), object.mode(), access.wait, access.set, Handed{*std::move(copy)},
+        token->text()};
 }
 
 bool Registry::unsubscribe(Session& session, const Token& token)
@@ -252,9 +281,8 @@ bool Registry::unsubscribe(Session& session, const Token& token)
 void Registry::unfollow(const Session::Following& following)
 {
     // The name may be another object's by now; the token is not.
-    auto* object = find(following.name);
-    if (auto* followers = object ? object->followers() : nullptr)
-        followers->remove(following.token);
+    if (auto* object = find(following.name); object && object->followers())
+        forget_follower(*object, following.token);
 }
 
 bool Registry::is_gone(const Session& session, const Name& owned) const
@@ -287,6 +315,7 @@ void Registry::erase(Objects::iterator object)
 {
     if (object->second.event())
         --events_;
+    forget(object->second);
     const auto name = object->first;
     objects_.erase(object);
     audience_.deleted(name);
@@ -296,14 +325,18 @@ void Registry::end(Session& session)
 {
     for (const auto& following : std::exchange(session.followings, {}))
         unfollow(following);
-    if (session.owned.empty())
-        return;
     for (const auto& name : session.owned)
         look(name);
-    hear(); // Its last deed may have been a set.
+    if (!session.owned.empty())
+        hear(); // Its last deed may have been a set.
     for (const auto& name : std::exchange(session.owned, {}))
         if (!is_gone(session, name))
             erase(objects_.find(name));
+    if (!session.count)
+        return;
+    if (!session.count->in_doubt.empty())
+        put_back({session.id, session.count->calls}, std::exchange(session.count->in_doubt, {}));
+    vault_.drop(session.id, record::Kind::session);
 }
 
 Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights rights)
@@ -312,6 +345,7 @@ Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights ri
     if (!object)
         return std::unexpected(object.error());
     (*object)->ownership.rights = rights;
+    keep(*objects_.find(name));
     audience_.altered(name, **object);
     return {};
 }
@@ -320,6 +354,14 @@ Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights ri
 
 Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t tokens)
 {
+    const auto additions = check_set(peer, names, tokens);
+    return additions ? add(*additions) : std::unexpected(additions.error());
+}
+
+Outcome<Registry::Additions> Registry::check_set(const Peer& peer, const Names& names,
+                                                 std::int64_t tokens)
+{
+    Additions additions;
     std::int64_t sum = 0;
     for (const auto& name : names.list) {
         const auto object = find_for(peer, name, Right::set);
@@ -333,28 +375,20 @@ Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t t
             sum += (*object)->mode() == Mode::semaphore ? tokens : 1;
         if (sum > max_tokens_per_set)
             return std::unexpected(refuse::too_many_tokens_to_set(name));
+        additions.push_back({&name, *object, tokens});
     }
+    return additions;
+}
 
-    bool anyone_cares = false;
-    for (const auto& name : names.list) {
-        auto& object = *find(name);
-        anyone_cares |= is_watched(object);
-        if (const auto done = set_one(name, object, tokens); !done)
-            return std::unexpected(refuse::system_failure(done.error()));
-    }
+Outcome<void> Registry::add(const Additions& additions)
+{
+    const bool anyone_cares =
+        std::ranges::any_of(additions, [](const Addition& one) { return is_watched(*one.object); });
+    if (const auto done = add_planned(additions); !done)
+        return std::unexpected(refuse::system_failure(done.error()));
     if (anyone_cares)
         hear(); // Before the next request can undo it.
     return {};
-}
-
-Result<void> Registry::set_one(const Name& name, Object& object, std::int64_t tokens)
-{
-    if (auto* event = object.event())
-        return event->set(tokens, adder_);
-    auto done = object.pulse()->set(tokens, adder_);
-    if (done)
-        audience_.pulsed(name, object, tokens);
-    return done;
 }
 
 Outcome<void> Registry::clear(const Peer& peer, const Names& names)

@@ -5,7 +5,6 @@
 #include "common/clock.h"
 #include "common/name.h"
 #include "common/protocol.h"
-#include "common/socket.h"
 #include "daemon/adder.h"
 #include "daemon/event.h"
 #include "daemon/event_loop.h"
@@ -13,8 +12,10 @@
 #include "daemon/pulse.h"
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
+#include "daemon/session.h"
 #include "daemon/timer.h"
 #include "daemon/timetable.h"
+#include "daemon/vault.h"
 
 #include <cstdint>
 #include <map>
@@ -25,27 +26,13 @@
 
 namespace evfd::daemon {
 
-// What one connection holds: it goes when the connection goes. Registry::end() it before.
-struct Session {
-    struct Following {
-        Name name;
-        Token token;
-    };
-
-    std::uint64_t id; // Never 0, never given twice.
-    Peer peer;
-    // Some may be gone by now, or be names of later objects: Object::session and the token tell.
-    std::vector<Name> owned;
-    std::vector<Following> followings;
-};
-
 struct Object {
     using Body = std::variant<Event, Pulse, Timer>;
 
     Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, std::uint64_t session_id,
-           Quota::Charge its_charge, Body its_body)
+           bool is_kept_in_vault, Quota::Charge its_charge, Body its_body)
         : serial{its_serial}, ownership{whose}, creator{creator_pid}, session{session_id},
-          charge{std::move(its_charge)}, body{std::move(its_body)}
+          is_kept{is_kept_in_vault}, charge{std::move(its_charge)}, body{std::move(its_body)}
     {
     }
     Object(const Object&) = delete; // Pinned: its watch has its address.
@@ -66,6 +53,7 @@ struct Object {
     pid_t creator;
     WallTime created = wall_now();
     std::uint64_t session; // Whose end is its own; 0: it is permanent.
+    bool is_kept;          // In the vault.
     Quota::Charge charge;
     Body body;
     std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
@@ -98,7 +86,7 @@ protected:
 class Registry {
 public:
     // What may be open for objects and subscriptions together.
-    Registry(EventLoop& loop, Quota& quota, Audience& audience, Adder adder,
+    Registry(EventLoop& loop, Quota& quota, Audience& audience, Vault& vault, Adder adder,
              std::int64_t descriptor_budget);
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
@@ -119,13 +107,39 @@ public:
     // Whether the session has it: a timer's, whose cancellation was heard.
     bool acknowledge(const Session& session, const Token& token);
     Outcome<void> set(const Peer& peer, const Names& names, std::int64_t tokens);
+    // The same in two steps: what is to be added where, and adding it. Nothing may happen between
+    // but that it is noted that this will be done.
+    struct Addition {
+        const Name* name;
+        Object* object;
+        std::int64_t tokens; // Each follower of a pulse gets as many.
+    };
+    using Additions = std::vector<Addition>;
+    Outcome<Additions> check_set(const Peer& peer, const Names& names, std::int64_t tokens);
+    Outcome<void> add(const Additions& additions);
     Outcome<void> clear(const Peer& peer, const Names& names);
     Outcome<void> remove(const Peer& peer, const Names& names);
     Outcome<void> set_rights(const Peer& peer, const Name& name, Rights rights);
     void end(Session& session);
 
-    // One token, that was taken from an auto event or a semaphore.
-    Result<void> put_back(Event& event) { return event.set(1, adder_); }
+    // What a wait takes from an auto event or a semaphore: false if there was nothing.
+    Result<bool> take(Object& object);
+    // That a call took these is certain once it is committed, and done once its client has heard.
+    void keep_takings(CallId call, const std::vector<Taken>& taken);
+    void settle_takings(CallId call);
+    // Unless the client is never to hear of it: then they are put back.
+    void put_back(CallId call, const std::vector<Taken>& taken);
+
+    // That a call is answered so, or is certain to be; empty: it cannot be given twice.
+    void count_call(Session& session, std::string reply);
+    void recount_call(Session& session, std::string reply); // It was counted already.
+    // The client never had what its last call opened.
+    void undo_opening(Session& session);
+    std::uint64_t new_id() { return ++last_serial_; }
+    Vault& vault() { return vault_; }
+
+    // What an earlier daemon left is there again; the sessions in which their clients left it.
+    std::vector<Session> restore(Left left);
 
     // From now on the audience hears when the event is written or read, or the timer expires; what
     // was before is no news. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
@@ -142,11 +156,20 @@ public:
 
 private:
     using Entry = Objects::value_type;
+    friend class Restoration;
 
     Outcome<Object::Body> make_body(const protocol::CreateEvent& request) const;
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    Entry& add(Session& session, const Name& name, std::optional<Rights> rights,
-               std::optional<Lifetime> lifetime, Quota::Charge charge, Object::Body body);
+    struct Making {
+        std::uint64_t serial;
+        std::optional<Rights> rights;
+        Lifetime lifetime;
+        bool is_kept;
+    };
+    Outcome<Making> begin_making(const Session& session, std::optional<Rights> rights,
+                                 std::optional<Lifetime> lifetime);
+    Entry& add_object(Session& session, const Name& name, const Making& making,
+                      Quota::Charge charge, Object::Body body);
     Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
@@ -154,7 +177,15 @@ private:
     Outcome<Timer*> find_timer(const Peer& peer, const Name& name);
     Outcome<std::optional<Timer::Link>> find_link(const Peer& peer, const protocol::Arm& request);
     Outcome<void> rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link);
-    Result<void> set_one(const Name& name, Object& object, std::int64_t tokens);
+    Result<void> add_planned(const Additions& additions);
+
+    // The vault.
+    void keep(const Entry& entry);
+    void keep_progress(const Object& object);
+    void keep_session(const Session& session);
+    void forget(const Object& object);
+    void forget(const Subscription& subscription);
+    void forget_follower(Object& object, const Token& token);
     bool is_gone(const Session& session, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
@@ -169,6 +200,7 @@ private:
 
     Quota& quota_;
     Audience& audience_;
+    Vault& vault_;
     Adder adder_;
     std::int64_t descriptor_budget_;
     std::int64_t events_ = 0; // Objects that are one descriptor.

@@ -81,8 +81,11 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
     auto paid = charge(session.peer, Resource::objects);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    auto& entry = add(session, request.name, request.rights, request.lifetime, *std::move(paid),
-                      Timer{*arming, *std::move(link)});
+    const auto making = begin_making(session, request.rights, request.lifetime);
+    if (!making)
+        return std::unexpected(making.error());
+    auto& entry = add_object(session, request.name, *making, *std::move(paid),
+                             Timer{*arming, *std::move(link)});
     audience_.created(entry.first, entry.second);
     look_from_now_on(entry);
     return true;
@@ -95,6 +98,7 @@ Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<
     hear();
     if (const auto done = object.timer()->arm(arming, std::move(link)); !done)
         return std::unexpected(refuse::system_failure(done.error()));
+    keep(entry);
     audience_.rearmed(name, object);
     look_from_now_on(entry);
     return {};
@@ -112,6 +116,7 @@ Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
         auto& entry = *objects_.find(name);
         if (const auto done = entry.second.timer()->disarm(); !done)
             return std::unexpected(refuse::system_failure(done.error()));
+        keep(entry);
         audience_.rearmed(name, entry.second);
         look_from_now_on(entry);
     }
@@ -181,6 +186,7 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
                      link->event.text());
         link->is_lost = true;
         link->owed = 0;
+        keep(*objects_.find(name));
         reconsider(name);
         return;
     }
@@ -189,7 +195,8 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
     const auto owed = counts ? std::min(link->owed + times, max_tokens_owed) : 1;
     const auto tokens = share_of_turn(event, owed);
     link->owed = owed - tokens;
-    if (const auto done = set_one(link->event, event, tokens); !done)
+    keep_progress(*find(name)); // With the plan to add them.
+    if (const auto done = add_planned({{&link->event, &event, tokens}}); !done)
         spdlog::error("timer '{}' cannot set '{}': {}", name.text(), link->event.text(),
                       done.error().message());
 }
@@ -207,6 +214,7 @@ void Registry::on_clock_set()
         if (!timer || !timer->is_cancelled_by_clock_change())
             continue;
         timer->cancel();
+        keep(entry);
         audience_.cancelled(entry.first, entry.second);
         look_from_now_on(entry);
     }

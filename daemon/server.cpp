@@ -148,7 +148,7 @@ void Server::admit(UniqueFd socket)
                      peer->pid);
         return;
     }
-    const auto id = ++last_id_;
+    const auto id = service_.new_session_id();
     Session session{id, *std::move(peer), {}, {}};
     auto connection = std::make_unique<Connection>(
         loop_, service_, scratch_, std::move(socket), std::move(session), *std::move(charge),

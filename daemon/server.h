@@ -52,7 +52,6 @@ private:
     Service& service_;
     json::Document scratch_; // Of all connections: one call is read at a time.
     UniqueFd reserve_;       // To be given up for a client that must be turned away.
-    std::uint64_t last_id_ = 0;
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Alarm> resume_alarm_;

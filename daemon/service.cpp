@@ -49,24 +49,61 @@ private:
     std::optional<Name> cursor_;
 };
 
+// The answer to a call that was done before.
+class Replay : public Pending {
+public:
+    Replay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
+
+    Progress advance(Outbox& outbox) override
+    {
+        outbox.append(session_.count->reply);
+        return Progress::over;
+    }
+    void delivered() override
+    {
+        if (!std::exchange(session_.count->in_doubt, {}).empty())
+            registry_.settle_takings(call());
+    }
+    void undelivered() override
+    {
+        if (const auto taken = std::exchange(session_.count->in_doubt, {}); !taken.empty())
+            registry_.put_back(call(), taken);
+    }
+
+private:
+    CallId call() const { return {session_.id, session_.count->calls}; }
+
+    Registry& registry_;
+    Session& session_;
+};
+
 class PendingWait : public Pending {
 public:
-    explicit PendingWait(std::unique_ptr<Wait> wait) : wait_{std::move(wait)} {}
+    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait)
+        : service_{service}, session_{session}, wait_{std::move(wait)}
+    {
+    }
 
     Progress advance(Outbox& outbox) override
     {
         auto& outcome = wait_->outcome();
         if (!outcome)
             return Progress::later;
+        const auto begin = outbox.written();
         if (*outcome)
             outbox.reply(**outcome, false);
         else
             std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, outcome->error());
+        if (session_.count)
+            service_.end_call(session_, session_.count->calls, outbox.since(begin));
         return Progress::over;
     }
     void undelivered() override { wait_->undo(); }
+    void delivered() override { wait_->settle(); }
 
 private:
+    Service& service_;
+    Session& session_;
     std::unique_ptr<Wait> wait_;
 };
 
@@ -95,6 +132,17 @@ private:
     std::unique_ptr<Monitor> monitor_;
 };
 
+std::string_view reply_to_set()
+{
+    static const std::string text = [] {
+        Outbox outbox;
+        protocol::Set::Reply reply;
+        outbox.reply(reply, false);
+        return std::string{outbox.since(0)};
+    }();
+    return text;
+}
+
 std::int64_t open_descriptors()
 {
     std::error_code failed; // No descriptor left to look with: then all of them are open.
@@ -113,10 +161,38 @@ std::int64_t descriptor_limit()
 
 } // namespace
 
-Service::Service(EventLoop& loop, Limits limits, Adder adder, std::int64_t descriptor_budget)
-    : quota_{limits}, registry_{loop, quota_, *this, std::move(adder), descriptor_budget},
-      waits_{loop, registry_}, monitors_{registry_}
+Service::Service(EventLoop& loop, Limits limits, Vault& vault, Adder adder,
+                 std::int64_t descriptor_budget)
+    : loop_{loop}, quota_{limits},
+      registry_{loop, quota_, *this, vault, std::move(adder), descriptor_budget},
+      sessions_{registry_}, waits_{loop, registry_}, monitors_{registry_}
 {
+}
+
+void Service::restore(Left left, nanoseconds grace)
+{
+    const bool knows_all = left.is_whole && left.complaints.empty();
+    sessions_.wait_for(loop_, registry_.restore(std::move(left)), grace, knows_all);
+}
+
+std::unique_ptr<Pending> Service::replay(Session& session)
+{
+    if (!std::exchange(session.count->replays, false))
+        return {};
+    return std::make_unique<Replay>(registry_, session);
+}
+
+void Service::begin_call(Session& session)
+{
+    session.count->opened.clear();
+}
+
+void Service::end_call(Session& session, std::int64_t calls_before, std::string_view reply)
+{
+    if (session.count->calls == calls_before)
+        registry_.count_call(session, std::string{reply});
+    else if (session.count->reply != reply) // It was counted beforehand, but came out otherwise.
+        registry_.recount_call(session, std::string{reply});
 }
 
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource)
@@ -139,6 +215,14 @@ bool Service::is_idle() const
 }
 
 // io.evfdd.
+
+Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
+{
+    const auto is_certain = sessions_.resume(caller.session, request);
+    if (!is_certain)
+        return std::unexpected(is_certain.error());
+    return protocol::Resume::Reply{*is_certain};
+}
 
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
@@ -191,7 +275,14 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
-    if (auto done = registry_.set(caller.session.peer, request.names, tokens); !done)
+    const auto additions = registry_.check_set(caller.session.peer, request.names, tokens);
+    if (!additions)
+        return std::unexpected(additions.error());
+    // That it was called and what is to be added are committed together: from then on it is
+    // certain to be done, and done once.
+    if (caller.session.count)
+        registry_.count_call(caller.session, std::string{reply_to_set()});
+    if (auto done = registry_.add(*additions); !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
@@ -239,10 +330,11 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     auto paid = charge(peer, Resource::waits);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    auto wait = waits_.start(peer, *std::move(paid), request, caller.wake);
+    auto wait =
+        waits_.start(peer, *std::move(paid), request, caller.wake, caller.session.next_call());
     if (!wait)
         return std::unexpected(std::move(wait.error()));
-    return std::make_unique<PendingWait>(*std::move(wait));
+    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait));
 }
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)
@@ -271,6 +363,11 @@ Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status
         .subscriptions = quota_.used_by_all(Resource::subscriptions),
         .descriptors = std::min(open_descriptors(), descriptor_limit()),
         .descriptor_limit = descriptor_limit(),
+        .guardian = guardian_,
+        .waits_for_sessions = static_cast<std::int64_t>(sessions_.waited_for()),
+        .parked = static_cast<std::int64_t>(registry_.vault().in_flight()),
+        .journal_bytes = static_cast<std::int64_t>(registry_.vault().journal_bytes()),
+        .can_keep = !registry_.vault().fault(),
     };
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
 #include "daemon/registry.h"
+#include "daemon/sessions.h"
 #include "daemon/waits.h"
 
 #include <functional>
@@ -22,13 +23,28 @@ struct Caller {
 
 class Service final : private Audience {
 public:
-    Service(EventLoop& loop, Limits limits, Adder adder, std::int64_t descriptor_budget);
+    Service(EventLoop& loop, Limits limits, Vault& vault, Adder adder,
+            std::int64_t descriptor_budget);
+
+    void set_guardian(Guardian guardian) { guardian_ = guardian; } // For Status.
+    // What an earlier daemon left; its sessions have so long to be taken up again.
+    void restore(Left left, nanoseconds grace);
 
     Outcome<Quota::Charge> admit(const Peer& peer);
-    void end(Session& session) { registry_.end(session); }
+    std::uint64_t new_session_id() { return registry_.new_id(); }
+    void end(Session& session) { sessions_.end(session); }
+    // Before anything goes out that tells of what was done.
+    void commit() { registry_.vault().commit(); }
+    // The caller's next counted call, if it is one that was done and answered before: that answer.
+    std::unique_ptr<Pending> replay(Session& session);
+    void begin_call(Session& session);
+    // It was answered so; empty if that cannot be said twice.
+    void end_call(Session& session, std::int64_t calls_before, std::string_view reply);
+
     // Whether nobody would miss us.
     bool is_idle() const;
 
+    Outcome<protocol::Resume::Reply> handle(Caller&, const protocol::Resume&);
     Outcome<protocol::CreateEvent::Reply> handle(Caller&, const protocol::CreateEvent&);
     Outcome<protocol::Arm::Reply> handle(Caller&, const protocol::Arm&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Disarm&);
@@ -68,8 +84,11 @@ private:
     protocol::Timer describe(const Timer& timer) const;
 
     WallTime started_ = wall_now();
+    Guardian guardian_ = Guardian::none;
+    EventLoop& loop_;
     Quota quota_;
     Registry registry_;
+    Sessions sessions_;
     Waits waits_;
     Monitors monitors_;
 };

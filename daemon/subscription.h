@@ -27,8 +27,10 @@ private:
 };
 
 struct Subscription {
-    UniqueFd fd; // An eventfd or a timerfd that its holder has as well.
+    std::uint64_t id; // Never given twice, to an object neither.
+    UniqueFd fd;      // An eventfd or a timerfd that its holder has as well.
     Quota::Charge charge;
+    bool is_kept; // In the vault.
 };
 
 } // namespace evfd::daemon

@@ -28,6 +28,23 @@ Result<void> set_by_span(const UniqueFd& timerfd, const Schedule& schedule, nano
     return done;
 }
 
+// Only setting the wall clock changes it: what slows or hastens the one does the same to the other.
+nanoseconds wall_offset()
+{
+    auto best = nanoseconds::max();
+    nanoseconds offset{0};
+    for (int i = 0; i < 5; ++i) {
+        const auto before = now_on(Clock::boottime);
+        const auto wall = now_on(Clock::realtime);
+        const auto took = now_on(Clock::boottime) - before;
+        if (took >= best)
+            continue;
+        best = took;
+        offset = wall - before;
+    }
+    return offset;
+}
+
 } // namespace
 
 Timer::Timer(const Arming& arming, std::optional<Link> link)
@@ -82,8 +99,8 @@ bool Timer::is_cancelled_by_clock_change() const
 
 Result<void> Timer::acknowledge(const Token& token) const
 {
-    const auto* timerfd = followers_.find(token);
-    return timerfd && phase_ == TimerState::cancelled ? settle(*timerfd, {}) : Result<void>{};
+    const auto* follower = followers_.find(token);
+    return follower && phase_ == TimerState::cancelled ? settle(follower->fd, {}) : Result<void>{};
 }
 
 Result<void> Timer::settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const
@@ -101,7 +118,7 @@ Result<void> Timer::settle(const UniqueFd& timerfd, std::optional<nanoseconds> f
     return done;
 }
 
-Result<UniqueFd> Timer::subscribe(const Token& token, Quota::Charge charge)
+Result<UniqueFd> Timer::make_descriptor() const
 {
     auto timerfd = make_timerfd(arming_.descriptor_clock());
     if (!timerfd)
@@ -112,7 +129,82 @@ Result<UniqueFd> Timer::subscribe(const Token& token, Quota::Charge charge)
                                                    : schedule.next_after(now());
     if (const auto done = settle(*timerfd, first); !done)
         return std::unexpected(done.error());
-    return followers_.add(token, *std::move(timerfd), std::move(charge));
+    return timerfd;
+}
+
+// Outliving the daemon.
+
+record::Timer Timer::record() const
+{
+    record::Timer record{.clock = arming_.clock,
+                         .is_relative = arming_.is_relative,
+                         .cancel_on_clock_change = arming_.cancel_on_clock_change,
+                         .was_past = arming_.was_past,
+                         .grid = arming_.schedule.clock,
+                         .first = arming_.schedule.first,
+                         .interval = arming_.schedule.interval,
+                         .phase = phase_,
+                         .wall_offset = {},
+                         .link = {}};
+    if (arming_.cancel_on_clock_change)
+        record.wall_offset = wall_offset().count();
+    if (link_)
+        record.link = {link_->event, static_cast<record::Id>(link_->serial), link_->is_lost};
+    return record;
+}
+
+Timer Timer::restored(const record::Timer& record, std::optional<std::int64_t> counted,
+                      std::int64_t owed)
+{
+    std::optional<Link> link;
+    if (record.link)
+        link = Link{record.link->event, static_cast<std::uint64_t>(record.link->id), owed,
+                    record.link->is_lost};
+    Timer timer{{.clock = record.clock,
+                 .is_relative = record.is_relative,
+                 .cancel_on_clock_change = record.cancel_on_clock_change,
+                 .was_past = record.was_past,
+                 .schedule = {record.grid, record.first, record.interval}},
+                std::move(link)};
+    timer.phase_ = record.phase;
+    if (counted)
+        timer.counted_ = counted;
+    return timer;
+}
+
+bool Timer::missed_clock_change(const record::Timer& record)
+{
+    constexpr nanoseconds noise = std::chrono::microseconds{100}; // Of asking two clocks.
+    return record.wall_offset && record.phase == TimerState::armed &&
+           std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
+}
+
+Result<void> Timer::check(const UniqueFd& timerfd) const
+{
+    const auto& schedule = arming_.schedule;
+    if (phase_ == TimerState::cancelled)
+        return {}; // It tells that itself.
+    const auto before = now();
+    const auto present = present_setting(timerfd); // Takes no expiration.
+    const auto after = now();
+    if (!present)
+        return std::unexpected(present.error());
+    const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
+    if (present->first == nanoseconds{0}) // Disarmed, or it expired for good.
+        return next && *next > after ? settle(timerfd, next) : Result<void>{};
+    // It expires between two moments: is there a point of the grid?
+    const auto from = later(before, present->first) - by_span_tolerance() - nanoseconds{1};
+    const auto point = schedule.next_after(from);
+    const bool is_right = next && point && *point <= later(after, present->first) &&
+                          present->interval == schedule.interval;
+    return is_right ? Result<void>{} : settle(timerfd, next);
+}
+
+// What is set by a span is a little late: see set_by_span().
+nanoseconds Timer::by_span_tolerance() const
+{
+    const bool is_set_by_span = arming_.is_relative && is_wall_clock(arming_.descriptor_clock());
+    return is_set_by_span ? nanoseconds{std::chrono::milliseconds{1}} : nanoseconds{0};
 }
 
 // Counting.

@@ -8,6 +8,7 @@
 #include "common/words.h"
 #include "daemon/arming.h"
 #include "daemon/followers.h"
+#include "daemon/records.h"
 #include "daemon/timetable.h"
 
 #include <chrono>
@@ -52,8 +53,18 @@ public:
     void cancel() { phase_ = TimerState::cancelled; }
     Result<void> acknowledge(const Token& token) const;
 
-    // The follower's descriptor, as Open has it.
-    Result<UniqueFd> subscribe(const Token& token, Quota::Charge charge);
+    // A descriptor that can follow it, as Open has it.
+    Result<UniqueFd> make_descriptor() const;
+
+    // What is to outlive the daemon, and as it was left.
+    record::Timer record() const;
+    static Timer restored(const record::Timer& record, std::optional<std::int64_t> counted,
+                          std::int64_t owed);
+    std::optional<std::int64_t> counted() const { return counted_; }
+    // Whether the wall clock was set since that was recorded, and it is to be cancelled for that.
+    static bool missed_clock_change(const record::Timer& record);
+    // A descriptor that an earlier daemon handed out goes by the schedule, or is made to.
+    Result<void> check(const UniqueFd& timerfd) const;
 
     // Counting, for those who need the daemon to.
     bool is_needed() const; // To count, whether anyone waits or not.
@@ -72,6 +83,7 @@ public:
 
 private:
     void count_from_first();
+    nanoseconds by_span_tolerance() const;
     Result<void> settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const;
     nanoseconds now() const { return now_on(arming_.schedule.clock); }
 

@@ -1,7 +1,5 @@
 #include "daemon/waits.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -16,10 +14,11 @@ Refusal not_counted(const Name& name, const Object& object)
 
 } // namespace
 
-Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake)
+Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
+           CallId call)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
       gather_{request.gather.value_or(Gather::all)},
-      wanted_{request.count.value_or(protocol::Count{1}).value}, wake_{std::move(wake)}
+      wanted_{request.count.value_or(protocol::Count{1}).value}, wake_{std::move(wake)}, call_{call}
 {
     for (const auto& name : request.names.list)
         parts_.push_back({name});
@@ -38,6 +37,12 @@ bool Wait::waits_for(const Name& name) const
 void Wait::undo()
 {
     waits_.put_back(*this);
+}
+
+void Wait::settle()
+{
+    if (!std::exchange(taken_, {}).empty())
+        waits_.registry_.settle_takings(call_);
 }
 
 Wait::Part& Wait::part(const Name& name)
@@ -69,12 +74,14 @@ Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) cons
 }
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
-                                            const protocol::Wait& request, Wait::Wake wake)
+                                            const protocol::Wait& request, Wait::Wake wake,
+                                            CallId call)
 {
     if (const auto checked = check(peer, request); !checked)
         return std::unexpected(checked.error());
 
-    std::unique_ptr<Wait> wait{new Wait{*this, peer, std::move(charge), request, std::move(wake)}};
+    std::unique_ptr<Wait> wait{
+        new Wait{*this, peer, std::move(charge), request, std::move(wake), call}};
     hear(*wait); // Those who came before are served before.
     count_expired(*wait);
     if (attempt(*wait))
@@ -145,6 +152,8 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 {
     const bool someone_sleeps = wait.place_ != 0;
     wait.outcome_ = std::move(outcome);
+    if (!wait.taken_.empty()) // In the same commit as what is noted of the taking itself.
+        registry_.keep_takings(wait.call_, wait.taken_);
     wait.alarm_.reset();
     withdraw(wait);
     if (someone_sleeps)
@@ -346,7 +355,7 @@ bool Waits::take_all(Wait& wait, const std::vector<Wait::Part*>& parts)
 
 Result<bool> Waits::take(Wait& wait, const Wait::Part& part, Object& object)
 {
-    auto taken = object.event()->take();
+    auto taken = registry_.take(object);
     if (taken && *taken)
         wait.taken_.push_back({part.name, object.serial});
     return taken;
@@ -354,13 +363,8 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part, Object& object)
 
 void Waits::put_back(Wait& wait)
 {
-    for (const auto& [name, serial] : std::exchange(wait.taken_, {})) {
-        auto* object = registry_.find(name);
-        if (!object || object->serial != serial)
-            continue; // It is gone, and another one may have its name.
-        if (const auto put = registry_.put_back(*object->event()); !put)
-            spdlog::error("a token of '{}' is lost: {}", name.text(), put.error().message());
-    }
+    if (const auto taken = std::exchange(wait.taken_, {}); !taken.empty())
+        registry_.put_back(wait.call_, taken);
 }
 
 } // namespace evfd::daemon

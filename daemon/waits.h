@@ -31,6 +31,7 @@ public:
     std::optional<Outcome<protocol::Wait::Reply>>& outcome() { return outcome_; }
     // Its outcome does not reach whoever waited: what was taken is put back, for others.
     void undo();
+    void settle(); // Or it did.
 
 private:
     friend class Waits;
@@ -43,12 +44,8 @@ private:
         bool is_released = false;
     };
 
-    Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake);
-    // What was taken for it, and from which object of that name.
-    struct Taken {
-        Name name;
-        std::uint64_t serial;
-    };
+    Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
+         CallId call);
 
     bool waits_for(const Name& name) const;
     bool is_over() const { return outcome_.has_value(); }
@@ -63,6 +60,7 @@ private:
     std::vector<Part> parts_;
     std::vector<Taken> taken_;
     Wake wake_;
+    CallId call_;
     std::uint64_t place_ = 0; // In every queue; 0 while in none.
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Alarm> alarm_;
@@ -74,9 +72,11 @@ public:
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
 
-    // It may be over already. `wake` is called when it is over later, at most once.
+    // It may be over already. `wake` is called when it is over later, at most once. `call`: which
+    // one it is, for what outlives the daemon.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
-                                         const protocol::Wait& request, Wait::Wake wake);
+                                         const protocol::Wait& request, Wait::Wake wake,
+                                         CallId call = {});
 
     std::int64_t waiting_for(const Name& name) const;
 

@@ -1,0 +1,300 @@
+#include "daemon/guard.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t max_kept = 64;
+constexpr std::size_t max_notice_bytes = 4096;
+constexpr std::size_t max_notice_descriptors = 8;
+constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is started again.
+
+[[noreturn]] void fail(const char* what)
+{
+    throw std::system_error{errno, std::generic_category(), what};
+}
+
+// Named by the kernel, in no file system. unix(7), autobind
+UniqueFd make_notice_socket(std::string& address)
+{
+    UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!socket)
+        fail("socket(2)");
+    const int yes = 1; // Who sends is told with each message.
+    if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) < 0)
+        fail("setsockopt(SO_PASSCRED)");
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name.sun_family) < 0)
+        fail("bind(2)");
+    socklen_t size = sizeof name;
+    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) < 0)
+        fail("getsockname(2)");
+    address.assign(name.sun_path, size - offsetof(sockaddr_un, sun_path));
+    address.front() = '@'; // As sd_notify(3) spells the zero byte.
+    return socket;
+}
+
+UniqueFd make_signals(sigset_t& inherited_mask)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&set, signal);
+    if (::sigprocmask(SIG_BLOCK, &set, &inherited_mask) < 0)
+        fail("sigprocmask(2)");
+    UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+    if (!fd)
+        fail("signalfd(2)");
+    return fd;
+}
+
+struct Notice {
+    pid_t sender = 0;
+    std::string text;
+    std::vector<UniqueFd> fds;
+
+    bool says(std::string_view line) const
+    {
+        std::string_view rest{text};
+        while (!rest.empty()) {
+            const auto end = rest.find('\n');
+            if (rest.substr(0, end) == line)
+                return true;
+            rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+        }
+        return false;
+    }
+    std::string value_of(std::string_view key) const
+    {
+        const auto at = ("\n" + text).find("\n" + std::string{key} + "=");
+        if (at == std::string::npos)
+            return {};
+        const auto begin = at + key.size() + 1;
+        return text.substr(begin, text.find('\n', begin) - begin);
+    }
+};
+
+std::optional<Notice> receive_notice(const UniqueFd& socket)
+{
+    std::array<char, max_notice_bytes> bytes;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred)) +
+                                          CMSG_SPACE(max_notice_descriptors * sizeof(int))>
+        control;
+    iovec data{bytes.data(), bytes.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    const auto got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (got < 0)
+        return {};
+    Notice notice;
+    notice.text.assign(bytes.data(), static_cast<std::size_t>(got));
+    for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET)
+            continue;
+        if (header->cmsg_type == SCM_CREDENTIALS) {
+            ucred sender{};
+            std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
+            notice.sender = sender.pid;
+        }
+        if (header->cmsg_type == SCM_RIGHTS)
+            for (std::size_t i = 0; i < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
+                int fd = -1;
+                std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+                notice.fds.emplace_back(fd);
+            }
+    }
+    return notice;
+}
+
+} // namespace
+
+Guard::Guard(std::string socket, mode_t socket_mode, std::vector<std::string> command,
+             std::function<void()> on_ready)
+    : socket_{std::move(socket), socket_mode}, listening_{socket_.release()},
+      command_{std::move(command)}, on_ready_{std::move(on_ready)},
+      signals_{make_signals(inherited_mask_)}, notices_{make_notice_socket(notice_address_)}
+{
+}
+
+int Guard::run()
+{
+    start();
+    while (!exit_status_) {
+        std::array<pollfd, 2> wanted{pollfd{notices_.get(), POLLIN, 0},
+                                     pollfd{signals_.get(), POLLIN, 0}};
+        const auto span = to_timespec(start_at_ ? left_until(*start_at_) : nanoseconds{0});
+        if (::ppoll(wanted.data(), wanted.size(), start_at_ ? &span : nullptr, nullptr) < 0 &&
+            errno != EINTR)
+            fail("ppoll(2)");
+        on_notice(); // First: a daemon that died may have said something before.
+        on_signals();
+        if (start_at_ && monotonic_now() >= *start_at_ && !exit_status_)
+            start();
+    }
+    return *exit_status_;
+}
+
+// Starting.
+
+void Guard::start()
+{
+    start_at_.reset();
+    is_ready_ = false;
+    const auto child = ::fork();
+    if (child < 0) {
+        spdlog::error("the daemon cannot be started: {}", std::strerror(errno));
+        return restart_later(EXIT_FAILURE);
+    }
+    if (child == 0)
+        become_daemon();
+    daemon_ = child;
+}
+
+void Guard::become_daemon() const
+{
+    // To numbers that none of them has yet, then to those where they are looked for.
+    std::vector<int> fds;
+    std::string names;
+    const auto pass = [&](const UniqueFd& fd, std::string_view name) {
+        fds.push_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + max_kept + 1));
+        (names += names.empty() ? "" : ":") += name;
+    };
+    pass(listening_, "varlink");
+    for (const auto& [name, fd] : kept_)
+        pass(fd, name);
+    for (std::size_t i = 0; i < fds.size(); ++i)
+        ::dup2(fds[i], SD_LISTEN_FDS_START + static_cast<int>(i));
+
+    ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
+    ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
+    ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
+    ::setenv("NOTIFY_SOCKET", notice_address_.c_str(), 1);
+    ::unsetenv("WATCHDOG_USEC"); // That is for the guard, which does not run a loop to watch.
+    ::sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
+    std::vector<char*> arguments;
+    for (const auto& word : command_)
+        arguments.push_back(const_cast<char*>(word.c_str()));
+    arguments.push_back(nullptr);
+    ::execv(arguments.front(), arguments.data());
+    spdlog::critical("{} cannot be run: {}", command_.front(), std::strerror(errno));
+    ::_exit(EXIT_FAILURE);
+}
+
+// What the daemon says.
+
+void Guard::on_notice()
+{
+    while (auto notice = receive_notice(notices_)) {
+        if (notice->sender != daemon_)
+            continue; // The address is no secret.
+        const auto name = notice->value_of("FDNAME");
+        if (notice->says("FDSTOREREMOVE=1"))
+            std::erase_if(kept_, [&](const Kept& kept) { return kept.name == name; });
+        if (notice->says("FDSTORE=1"))
+            keep(name, std::move(notice->fds));
+        if (notice->says("READY=1")) {
+            is_ready_ = true;
+            early_deaths_ = 0;
+            if (!std::exchange(was_ready_, true))
+                on_ready_();
+        }
+        // A barrier is a descriptor that is closed, which it is now. sd_notify_barrier(3)
+    }
+}
+
+void Guard::keep(const std::string& name, std::vector<UniqueFd> fds)
+{
+    for (auto& fd : fds) {
+        if (kept_.size() >= max_kept) {
+            spdlog::error("'{}' is not kept: {} descriptors are the most", name, max_kept);
+            return;
+        }
+        kept_.push_back({name, std::move(fd)});
+    }
+}
+
+// Ending.
+
+void Guard::on_signals()
+{
+    signalfd_siginfo signal{};
+    while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
+        if (signal.ssi_signo == SIGCHLD) {
+            reap();
+            continue;
+        }
+        if (signal.ssi_signo != SIGHUP)
+            is_ending_ = true;
+        if (daemon_ > 0)
+            ::kill(daemon_, static_cast<int>(signal.ssi_signo));
+        else if (is_ending_)
+            exit_status_ = EXIT_SUCCESS;
+    }
+}
+
+void Guard::reap()
+{
+    int status = 0;
+    while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
+        on_notice(); // What it said before it died.
+        daemon_ = 0;
+        const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
+        if (is_ending_ || (WIFEXITED(status) && !was_ready_)) {
+            exit_status_ = code; // As it was told to, or it cannot even begin.
+        } else if (is_done) {
+            pollfd someone{listening_.get(), POLLIN, 0};
+            if (::poll(&someone, 1, 0) > 0)
+                start(); // It left because nobody was there, and now someone is.
+            else
+                exit_status_ = EXIT_SUCCESS;
+        } else {
+            restart_later(status);
+        }
+    }
+}
+
+// At once, but for one that dies again and again before it is ready.
+void Guard::restart_later(int status)
+{
+    if (WIFSIGNALED(status))
+        spdlog::warn("the daemon was killed by signal {}: starting it again", WTERMSIG(status));
+    else
+        spdlog::warn("the daemon failed: starting it again");
+    if (!is_ready_)
+        ++early_deaths_;
+    const auto pause = early_deaths_ < 4
+                           ? nanoseconds{0}
+                           : std::min(longest_pause, nanoseconds{10ms} * early_deaths_);
+    start_at_ = monotonic_after(pause);
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,66 @@
+// `evfdd --guard`: the parent that starts the daemon again whenever it dies, and keeps what it must
+// not lose: the listening socket and the vault's descriptors, which it hands to the next one, as
+// systemd does for a service. It does nothing else, so that nothing can go wrong with it.
+#pragma once
+
+#include "common/clock.h"
+#include "common/unique_fd.h"
+#include "daemon/listening_socket.h"
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evfd::daemon {
+
+// In the environment of a daemon that has a guard.
+inline constexpr const char* guard_variable = "EVFDD_GUARD";
+inline constexpr const char* guard_in_background = "background"; // Or anything else.
+
+class Guard {
+public:
+    // `command`: the daemon's, its program first. `on_ready`: clients can connect, for the first
+    // time. Throws AlreadyRunning or std::system_error.
+    Guard(std::string socket, mode_t socket_mode, std::vector<std::string> command,
+          std::function<void()> on_ready);
+
+    // Until the daemon ends by itself or because we are told to end; its exit status.
+    int run();
+
+private:
+    struct Kept {
+        std::string name;
+        UniqueFd fd;
+    };
+
+    void start();
+    [[noreturn]] void become_daemon() const;
+    void on_signals();
+    void on_notice();
+    void keep(const std::string& name, std::vector<UniqueFd> fds);
+    void reap();
+    void restart_later(int status);
+
+    ListeningSocket socket_;
+    UniqueFd listening_;
+    std::vector<std::string> command_;
+    std::function<void()> on_ready_;
+    sigset_t inherited_mask_{};
+    UniqueFd signals_;
+    std::string notice_address_;
+    UniqueFd notices_; // After its address, which it fills in.
+    std::vector<Kept> kept_;
+    pid_t daemon_ = 0; // 0: none at the moment.
+    bool was_ready_ = false;
+    bool is_ready_ = false; // This one.
+    bool is_ending_ = false;
+    int early_deaths_ = 0; // In a row, before they were ready.
+    std::optional<MonotonicTime> start_at_;
+    std::optional<int> exit_status_;
+};
+
+} // namespace evfd::daemon

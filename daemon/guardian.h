@@ -1,0 +1,31 @@
+// Who keeps the vault's descriptors while there is no daemon: systemd, in its descriptor store, or
+// `evfdd --guard`. Both are told by sd_notify(3), FDSTORE=1, and hand them to the next daemon as
+// sockets are handed over. sd_listen_fds(3)
+#pragma once
+
+#include "common/unique_fd.h"
+#include "common/words.h"
+#include "daemon/vault.h"
+
+#include <string>
+#include <vector>
+
+namespace evfd::daemon {
+
+struct HandedOver {
+    std::vector<UniqueFd> sockets; // That listen.
+    Vault::Descriptors vault;
+    std::vector<std::string> complaints; // A sentence each.
+
+    bool has_vault() const; // Any part of it.
+};
+
+// What this process was started with.
+HandedOver take_handed_over();
+
+// Gives it the descriptors, in the place of any that it has; returns who has them now.
+Guardian give_to_guardian(const Vault& vault);
+// Who has what was handed over.
+Guardian present_guardian();
+
+} // namespace evfd::daemon

@@ -1,0 +1,79 @@
+// Descriptors by id that outlive the daemon: they are messages in flight in a socketpair, both ends
+// of which a guardian holds as well. unix(7), SCM_RIGHTS
+//
+// What is in flight cannot be taken out one by one. Each descriptor is first sent alone (the young,
+// from one end); when those are many they go together into one message (the old, from the other
+// end). What is no longer wanted stays until the old messages before it were sent anew without what
+// nobody wants of them. A message is dropped only after what is good of it was sent again, so a
+// crash at any instant leaves each descriptor in flight, some twice.
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Parking {
+public:
+    using Id = std::uint64_t;
+    struct Found {
+        std::vector<std::pair<Id, UniqueFd>> parked; // No id twice. Duplicates of what is parked.
+        std::size_t unread = 0; // Descriptors for which there was no room, or that were no sound
+                                // message's.
+    };
+
+    static Result<Parking> create();
+    // The ends as an older daemon left them; `found` gets what is parked there, which stays.
+    static Result<Parking> open(std::array<UniqueFd, 2> ends, Found& found);
+
+    // `fd` stays the caller's, who keeps it open until unpark(). ETOOMANYREFS, EAGAIN: there is no
+    // room for more descriptors in flight.
+    Result<void> park(Id id, const UniqueFd& fd);
+    void unpark(Id id); // Nothing if it is not there.
+    // A bounded share of what is to be done now and then: call it after each commit.
+    void tidy();
+
+    const std::array<UniqueFd, 2>& ends() const { return ends_; }
+    std::size_t size() const { return good_.size(); }
+    std::size_t in_flight() const { return in_flight_; } // Also what is no longer wanted.
+
+private:
+    struct Message {
+        std::uint64_t number; // Never given twice.
+        std::vector<Id> ids;
+    };
+    struct Place {
+        int fd;                // Its owner's.
+        std::uint64_t message; // In which it counts; in others it is a leftover.
+    };
+    // Which end sends, and what is in flight from there, the oldest first.
+    struct Lane {
+        std::size_t sender;
+        std::deque<Message> messages = {};
+    };
+
+    explicit Parking(std::array<UniqueFd, 2> ends) : ends_{std::move(ends)} {}
+    static constexpr std::size_t max_young = 128; // The least send buffer has room for 278.
+
+    Result<void> send(Lane& lane, const std::vector<Id>& ids, const std::vector<int>& fds);
+    void send_anew(Lane& lane);
+    void drop_first(Lane& lane);
+    bool counts(const Message& message, Id id) const;
+    void read(Lane& lane, Found& found);
+
+    std::array<UniqueFd, 2> ends_;
+    Lane young_{0};
+    Lane old_{1};
+    std::uint64_t last_message_ = 0;
+    std::size_t in_flight_ = 0;
+    std::unordered_map<Id, Place> good_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,204 @@
+// What the journal holds, each record stated once: reader and writer come from these lists, as with
+// the messages of the wire. A field that a later version adds is optional; one that is not known is
+// passed over.
+#pragma once
+
+#include "common/codec.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+namespace evfd::daemon::record {
+
+using Id = std::int64_t;
+
+// Numbers of the journal's keys: never given another meaning.
+enum class Kind : std::uint32_t {
+    object = 1,
+    progress = 2,
+    subscription = 3,
+    session = 4,
+    takings = 5,
+    plan = 6,
+};
+
+struct Link {
+    Name event;
+    Id id;
+    bool is_lost;
+
+    static constexpr std::string_view type_name = "Link";
+    static constexpr std::string_view comment = "The event that a timer sets.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("event", &Link::event, "Its name."),
+                          field("id", &Link::id, "Its id: another of that name is not meant."),
+                          field("isLost", &Link::is_lost, "It was not there at an expiry.")};
+    }
+};
+
+struct Timer {
+    Clock clock;
+    bool is_relative;
+    bool cancel_on_clock_change;
+    bool was_past;
+    Clock grid;
+    nanoseconds first;
+    nanoseconds interval;
+    TimerState phase;
+    std::optional<std::int64_t> wall_offset;
+    std::optional<Link> link;
+
+    static constexpr std::string_view type_name = "Timer";
+    static constexpr std::string_view comment = "What a timer is armed with.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("clock", &Timer::clock, "As asked for."),
+            field("isRelative", &Timer::is_relative, "A span from the moment of arming."),
+            field("cancel", &Timer::cancel_on_clock_change, "By setting the wall clock."),
+            field("wasPast", &Timer::was_past, "The first point, when it was armed."),
+            field("grid", &Timer::grid, "The clock of its points."),
+            field("first", &Timer::first, "The first point."),
+            field("interval", &Timer::interval, "From one to the next."),
+            field("phase", &Timer::phase, "Armed, disarmed or cancelled."),
+            field("wallOffset", &Timer::wall_offset,
+                  "Of the wall clock to the one since boot, if setting it cancels the timer."),
+            field("link", &Timer::link, "What it sets."),
+        };
+    }
+};
+
+struct Object {
+    static constexpr auto kind = Kind::object;
+    Name name;
+    std::optional<Mode> mode;
+    std::int64_t owner;
+    std::int64_t group;
+    Rights rights;
+    std::int64_t creator;
+    WallTime created;
+    std::optional<Id> session;
+    std::optional<Timer> timer;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &Object::name, ""),
+            field("mode", &Object::mode, "Of an event."),
+            field("owner", &Object::owner, "uid"),
+            field("group", &Object::group, "gid"),
+            field("rights", &Object::rights, ""),
+            field("creator", &Object::creator, "pid"),
+            field("created", &Object::created, ""),
+            field("session", &Object::session, "With which it ends; absent: it is permanent."),
+            field("timer", &Object::timer, "Of a timer."),
+        };
+    }
+};
+
+// What changes often; the id is the object's.
+struct Progress {
+    static constexpr auto kind = Kind::progress;
+    std::optional<std::int64_t> counted;
+    std::int64_t owed;
+    std::int64_t pulses;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("counted", &Progress::counted, "Points of a timer, up to the last look."),
+            field("owed", &Progress::owed, "Tokens that a timer's event still has to get."),
+            field("pulses", &Progress::pulses, "How often a pulse was set."),
+        };
+    }
+};
+
+struct Subscription {
+    static constexpr auto kind = Kind::subscription;
+    std::string token;
+    Id object;
+    Id session;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("token", &Subscription::token, ""),
+            field("object", &Subscription::object, "What it follows."),
+            field("session", &Subscription::session, "Whose it is."),
+        };
+    }
+};
+
+struct Session {
+    static constexpr auto kind = Kind::session;
+    std::string token;
+    std::int64_t uid;
+    std::int64_t calls;
+    std::string reply;
+    std::vector<Id> opened;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("token", &Session::token, "By which its client takes it up again."),
+            field("uid", &Session::uid, "Whose it is."),
+            field("calls", &Session::calls, "How many of its calls were done."),
+            field("reply", &Session::reply,
+                  "To the last of them; empty: it cannot be given twice."),
+            field("opened", &Session::opened, "Subscriptions that the last of them began."),
+        };
+    }
+};
+
+// What a Wait took, until its client has the answer. The id is its session's, which waits for one
+// thing at a time.
+struct Takings {
+    static constexpr auto kind = Kind::takings;
+    std::int64_t call;
+    std::vector<Id> from;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{field("call", &Takings::call, "Which of the session's calls."),
+                          field("from", &Takings::from, "One token from each.")};
+    }
+};
+
+struct Addition {
+    Id object;
+    std::int64_t tokens;
+    std::optional<std::int64_t> before;
+
+    static constexpr std::string_view type_name = "Addition";
+    static constexpr std::string_view comment = "To one object.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("object", &Addition::object, ""),
+            field("tokens", &Addition::tokens, "Each follower of a pulse gets as many."),
+            field("before", &Addition::before,
+                  "What the counter was; then it is done by one write(2), not noted in the slip."),
+        };
+    }
+};
+
+// What was being added to events.
+struct Plan {
+    static constexpr auto kind = Kind::plan;
+    std::int64_t commit;
+    std::vector<Addition> additions;
+
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("commit", &Plan::commit, "The number of the commit that this came with."),
+            field("additions", &Plan::additions, "In the order in which the slip notes them."),
+        };
+    }
+};
+
+} // namespace evfd::daemon::record

@@ -1,0 +1,211 @@
+// The part of the registry that keeps in the vault what is to outlive the daemon.
+#include "daemon/registry.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace evfd::daemon {
+
+namespace {
+
+// From so many tokens on, a look at the counter and one write(2) cost less than adding one by one.
+constexpr std::int64_t many_tokens = 16;
+
+record::Id to_record(std::uint64_t id)
+{
+    return static_cast<record::Id>(id);
+}
+
+// What the counter is before so many tokens are added at once: only if nobody else can change it,
+// so that it tells later whether they were.
+std::optional<std::int64_t> count_before(const Object& object, std::int64_t tokens)
+{
+    const auto* event = std::get_if<Event>(&object.body);
+    if (!event || event->mode() != Mode::semaphore || tokens < many_tokens ||
+        !event->is_ours_alone())
+        return {};
+    const auto count = event->count();
+    return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
+}
+
+} // namespace
+
+// Objects and subscriptions.
+
+void Registry::keep(const Entry& entry)
+{
+    const auto& [name, object] = entry;
+    if (!object.is_kept)
+        return;
+    record::Object record{.name = name,
+                          .mode = object.mode(),
+                          .owner = object.ownership.owner,
+                          .group = object.ownership.group,
+                          .rights = object.ownership.rights,
+                          .creator = object.creator,
+                          .created = object.created,
+                          .session = {},
+                          .timer = {}};
+    if (object.session != 0)
+        record.session = to_record(object.session);
+    if (const auto* timer = object.timer())
+        record.timer = timer->record();
+    const bool has_progress = record.timer && record.timer->link;
+    vault_.put(object.serial, std::move(record));
+    if (has_progress)
+        keep_progress(object);
+}
+
+void Registry::keep_progress(const Object& object)
+{
+    if (!object.is_kept)
+        return;
+    record::Progress progress{.counted = {}, .owed = 0, .pulses = 0};
+    if (const auto* timer = object.timer()) {
+        progress.counted = timer->counted();
+        progress.owed = timer->link() ? timer->link()->owed : 0;
+    } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+        progress.pulses = pulse->pulses();
+    }
+    vault_.put(object.serial, progress);
+}
+
+void Registry::forget(const Object& object)
+{
+    if (const auto* followers = object.followers())
+        for (const auto& [token, subscription] : followers->all())
+            forget(subscription);
+    if (!object.is_kept)
+        return;
+    vault_.drop(object.serial, record::Kind::object);
+    if (object.followers())
+        vault_.drop(object.serial, record::Kind::progress);
+    vault_.unpark(object.serial);
+}
+
+void Registry::forget(const Subscription& subscription)
+{
+    if (!subscription.is_kept)
+        return;
+    vault_.drop(subscription.id, record::Kind::subscription);
+    vault_.unpark(subscription.id);
+}
+
+void Registry::forget_follower(Object& object, const Token& token)
+{
+    if (const auto* subscription = object.followers()->find(token))
+        forget(*subscription);
+    object.followers()->remove(token);
+}
+
+// Sessions.
+
+void Registry::keep_session(const Session& session)
+{
+    const auto& count = *session.count;
+    record::Session record{.token = count.token.text(),
+                           .uid = session.peer.uid,
+                           .calls = count.calls,
+                           .reply = count.reply,
+                           .opened = {}};
+    for (const auto id : count.opened)
+        record.opened.push_back(to_record(id));
+    vault_.put(session.id, std::move(record));
+}
+
+void Registry::count_call(Session& session, std::string reply)
+{
+    ++session.count->calls;
+    recount_call(session, std::move(reply));
+}
+
+void Registry::recount_call(Session& session, std::string reply)
+{
+    session.count->reply = std::move(reply);
+    keep_session(session);
+}
+
+void Registry::undo_opening(Session& session)
+{
+    const auto opened = std::exchange(session.count->opened, {});
+    std::erase_if(session.followings, [&](const Session::Following& following) {
+        auto* object = find(following.name);
+        auto* followers = object ? object->followers() : nullptr;
+        const auto* subscription = followers ? followers->find(following.token) : nullptr;
+        if (!subscription || std::ranges::find(opened, subscription->id) == opened.end())
+            return false;
+        forget_follower(*object, following.token);
+        return true;
+    });
+}
+
+// Adding and taking.
+
+Result<void> Registry::add_planned(const Additions& additions)
+{
+    std::vector<record::Addition> planned;
+    std::vector<int> targets;
+    bool is_kept = false;
+    for (const auto& [name, object, tokens] : additions) {
+        const auto before = count_before(*object, tokens);
+        planned.push_back({to_record(object->serial), tokens, before});
+        is_kept |= object->is_kept;
+        if (auto* pulse = object->pulse()) {
+            pulse->append_targets(tokens, targets);
+            pulse->count(tokens);
+            keep_progress(*object);
+        } else if (!before) {
+            object->event()->append_targets(tokens, targets);
+        }
+    }
+    const auto notes = is_kept ? vault_.plan(planned, targets.size()) : std::span<char>{};
+    if (const auto added = adder_.add(targets, notes); !added)
+        return added;
+    for (std::size_t i = 0; i < additions.size(); ++i) {
+        const auto& [name, object, tokens] = additions[i];
+        if (planned[i].before)
+            if (const auto added = object->event()->set(tokens, adder_); !added)
+                return added;
+        if (object->pulse())
+            audience_.pulsed(*name, *object, tokens);
+    }
+    return {};
+}
+
+Result<bool> Registry::take(Object& object)
+{
+    auto& into = vault_.taking(object.serial);
+    return object.event()->take(into);
+}
+
+void Registry::keep_takings(CallId call, const std::vector<Taken>& taken)
+{
+    record::Takings record{call.call, {}};
+    for (const auto& one : taken)
+        record.from.push_back(to_record(one.serial));
+    vault_.put(call.session, std::move(record));
+}
+
+void Registry::settle_takings(CallId call)
+{
+    vault_.drop(call.session, record::Kind::takings);
+}
+
+void Registry::put_back(CallId call, const std::vector<Taken>& taken)
+{
+    settle_takings(call);
+    Additions additions;
+    for (const auto& [name, serial] : taken) {
+        auto* object = find(name);
+        if (object && object->serial == serial) // Or another one has its name.
+            additions.push_back({&name, object, 1});
+    }
+    if (additions.empty())
+        return;
+    if (const auto put = add_planned(additions); !put)
+        spdlog::error("a token of '{}' is lost: {}", additions.front().name->text(),
+                      put.error().message());
+}
+
+} // namespace evfd::daemon

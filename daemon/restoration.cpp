@@ -1,0 +1,273 @@
+#include "daemon/restoration.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+namespace evfd::daemon {
+
+std::vector<Session> Registry::restore(Left left)
+{
+    return Restoration{*this, left}.restore();
+}
+
+std::vector<Session> Restoration::restore()
+{
+    registry_.last_serial_ = left_.last_id;
+    for (auto& [id, record] : left_.sessions)
+        restore_session(id, record);
+    for (auto& [id, record] : left_.objects)
+        restore_object(id, record);
+    for (const auto& [id, record] : left_.subscriptions)
+        restore_subscription(id, record);
+    finish_plan();
+    roll_back();
+    forget_rest();
+    wake_timers();
+    registry_.vault_.commit();
+
+    for (const auto& complaint : left_.complaints)
+        spdlog::warn("{}", complaint);
+    std::vector<Session> sessions;
+    for (auto& [id, session] : sessions_)
+        sessions.push_back(std::move(session));
+    spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
+                 registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
+    return sessions;
+}
+
+// Objects.
+
+UniqueFd Restoration::take_parked(Id id)
+{
+    const auto parked = left_.parked.find(id);
+    if (parked == left_.parked.end())
+        return {};
+    auto fd = std::move(parked->second);
+    left_.parked.erase(parked);
+    return fd;
+}
+
+Session* Restoration::session(std::optional<record::Id> id)
+{
+    const auto found = id ? sessions_.find(static_cast<Id>(*id)) : sessions_.end();
+    return found == sessions_.end() ? nullptr : &found->second;
+}
+
+void Restoration::lose_object(Id id, const record::Object& record, std::string_view why)
+{
+    complain(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
+                         record.name.text(), record.owner, why));
+    registry_.vault_.drop(id, record::Kind::object);
+    registry_.vault_.drop(id, record::Kind::progress);
+    registry_.vault_.unpark(id);
+}
+
+std::optional<Object::Body> Restoration::body_of(Id id, record::Object& record)
+{
+    const auto found = left_.progress.find(id);
+    const auto progress =
+        found == left_.progress.end() ? record::Progress{{}, 0, 0} : found->second;
+    if (record.timer)
+        return Timer::restored(*record.timer, progress.counted, progress.owed);
+    if (record.mode == Mode::pulse) {
+        Pulse pulse;
+        pulse.count(progress.pulses);
+        return pulse;
+    }
+    auto fd = take_parked(id);
+    if (!record.mode || !fd)
+        return {};
+    return Event{*record.mode, std::move(fd), true};
+}
+
+void Restoration::restore_object(Id id, record::Object& record)
+{
+    auto* owner = session(record.session);
+    if (record.session && !owner)
+        return lose_object(id, record, "the session with which it was to end is not there");
+    auto body = body_of(id, record);
+    if (!body)
+        return lose_object(id, record, "its descriptor is not in the vault");
+    if (const auto older = registry_.objects_.find(record.name);
+        older != registry_.objects_.end()) {
+        complain(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
+        entries_.erase(older->second.serial);
+        registry_.forget(older->second);
+        registry_.objects_.erase(older);
+    }
+    const auto uid = static_cast<uid_t>(record.owner);
+    auto& entry =
+        *registry_.objects_
+             .try_emplace(
+                 record.name, id, Ownership{uid, static_cast<gid_t>(record.group), record.rights},
+                 static_cast<pid_t>(record.creator), owner ? owner->id : std::uint64_t{0}, true,
+                 registry_.quota_.take_again(uid, Resource::objects), *std::move(body))
+             .first;
+    entry.second.created = record.created;
+    if (entry.second.event())
+        ++registry_.events_;
+    if (owner)
+        owner->owned.push_back(record.name);
+    entries_.emplace(id, &entry);
+}
+
+void Restoration::restore_subscription(Id id, const record::Subscription& record)
+{
+    const auto found = entries_.find(static_cast<Id>(record.object));
+    auto* followers = found == entries_.end() ? nullptr : found->second->second.followers();
+    auto* owner = session(record.session);
+    const auto token = Token::parse(record.token);
+    auto fd = take_parked(id);
+    if (!followers || !owner || !token || !fd) {
+        complain(fmt::format("a subscription ({}) is lost: {}", id,
+                             !followers ? "what it follows is not there"
+                             : !owner   ? "its session is not there"
+                             : !fd      ? "its descriptor is not in the vault"
+                                        : "its token cannot be read"));
+        registry_.vault_.drop(id, record::Kind::subscription);
+        registry_.vault_.unpark(id);
+        return;
+    }
+    followers->add(*token,
+                   {id, std::move(fd),
+                    registry_.quota_.take_again(owner->peer.uid, Resource::subscriptions), true});
+    owner->followings.push_back({found->second->first, *token});
+}
+
+// What was going on.
+
+void Restoration::restore_session(Id id, record::Session& record)
+{
+    const auto token = Token::parse(record.token);
+    if (!token) {
+        complain(fmt::format("a session ({}) is lost: its token cannot be read", id));
+        registry_.vault_.drop(id, record::Kind::session);
+        return;
+    }
+    Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
+    session.count = Session::Count{.token = *token, .calls = record.calls, .reply = record.reply};
+    for (const auto opened : record.opened)
+        session.count->opened.push_back(static_cast<Id>(opened));
+    sessions_.emplace(id, std::move(session));
+}
+
+// Of what the daemon was adding when it was killed, the rest.
+void Restoration::finish_plan()
+{
+    const auto notes = registry_.vault_.planned();
+    if (!left_.plan || std::ranges::count(notes, 1) + std::ranges::count_if(left_.plan->additions,
+                                                                            [](const auto& one) {
+                                                                                return !!one.before;
+                                                                            }) ==
+                           0)
+        return;
+    std::vector<int> targets;
+    for (const auto& [serial, tokens, before] : left_.plan->additions) {
+        const auto found = entries_.find(static_cast<Id>(serial));
+        if (found == entries_.end())
+            continue;
+        auto& object = found->second->second;
+        if (auto* pulse = object.pulse())
+            pulse->append_targets(tokens, targets);
+        else if (auto* event = object.event(); event && !before)
+            event->append_targets(tokens, targets);
+        else if (const auto count = event ? event->count() : std::unexpected(Fault{});
+                 count && static_cast<std::int64_t>(*count) == before)
+            (void)event->set(tokens, registry_.adder_);
+    }
+    if (targets.size() != notes.size()) {
+        if (std::ranges::count(notes, 1) > 0)
+            complain("what was being added to events cannot be told from what is there: it is "
+                     "left as it is");
+        return;
+    }
+    for (std::size_t i = 0; i < targets.size(); ++i)
+        if (notes[i] != 0)
+            if (const auto added =
+                    registry_.adder_.add(std::span{targets}.subspan(i, 1), notes.subspan(i, 1));
+                !added)
+                complain(fmt::format("a token is lost: {}", added.error().message()));
+}
+
+// What was taken for a call of which nothing is known, or that its client cannot ask for again,
+// goes back. The rest is in doubt until the client is there.
+void Restoration::roll_back()
+{
+    std::map<Id, std::int64_t> tokens;
+    for (const auto& [id, taken] : left_.taken)
+        if (taken > 0)
+            ++tokens[id];
+    for (const auto& [id, record] : left_.takings) {
+        auto* owner = session(static_cast<record::Id>(id));
+        if (owner && owner->count->calls >= record.call) {
+            owner->count->in_doubt = named(record.from);
+            continue;
+        }
+        registry_.vault_.drop(id, record::Kind::takings);
+        for (const auto serial : record.from)
+            ++tokens[static_cast<Id>(serial)];
+    }
+    put_back(tokens);
+}
+
+std::vector<Taken> Restoration::named(const std::vector<record::Id>& serials) const
+{
+    std::vector<Taken> taken;
+    for (const auto serial : serials)
+        if (const auto found = entries_.find(static_cast<Id>(serial)); found != entries_.end())
+            taken.push_back({found->second->first, found->first});
+    return taken;
+}
+
+void Restoration::put_back(const std::map<Id, std::int64_t>& tokens)
+{
+    Registry::Additions additions;
+    for (const auto& [id, count] : tokens)
+        if (const auto found = entries_.find(id); found != entries_.end())
+            additions.push_back({&found->second->first, &found->second->second, count});
+    if (additions.empty())
+        return;
+    if (const auto put = registry_.add_planned(additions); !put)
+        complain(fmt::format("tokens are lost: {}", put.error().message()));
+}
+
+// Descriptors without a record are of what was deleted, or never acknowledged.
+void Restoration::forget_rest()
+{
+    for (const auto& [id, fd] : left_.parked)
+        registry_.vault_.unpark(id);
+    if (!left_.parked.empty())
+        spdlog::debug("{} parked descriptors belong to nothing any more", left_.parked.size());
+    left_.parked.clear();
+}
+
+void Restoration::wake_timers()
+{
+    for (const auto& [id, entry] : entries_) {
+        auto& [name, object] = *entry;
+        auto* timer = object.timer();
+        if (!timer)
+            continue;
+        const auto clock = timer->arming().schedule.clock;
+        if (const auto prepared = registry_.timetable_.prepare(clock); !prepared) {
+            complain(fmt::format("timer '{}' is not looked at: {}", name.text(),
+                                 prepared.error().message()));
+            continue;
+        }
+        const auto& record = left_.objects.at(id);
+        if (Timer::missed_clock_change(*record.timer) && timer->is_cancelled_by_clock_change()) {
+            timer->cancel();
+            registry_.keep(*entry);
+        }
+        const auto checked = timer->followers().for_each(
+            [&](const UniqueFd& timerfd) { return timer->check(timerfd); });
+        if (!checked)
+            complain(fmt::format("a descriptor that follows '{}' cannot be set: {}", name.text(),
+                                 checked.error().message()));
+        registry_.look_from_now_on(*entry);
+    }
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,48 @@
+// From what an earlier daemon left to the objects that were: what is sound is there again, what is
+// not is told, nothing is guessed.
+#pragma once
+
+#include "daemon/registry.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Restoration {
+public:
+    Restoration(Registry& registry, Left& left) : registry_{registry}, left_{left} {}
+
+    // Sessions in the state in which their clients left them.
+    std::vector<Session> restore();
+
+private:
+    using Id = Left::Id;
+    using Entry = Registry::Entry;
+
+    void restore_object(Id id, record::Object& record);
+    void restore_subscription(Id id, const record::Subscription& record);
+    void restore_session(Id id, record::Session& record);
+    std::optional<Object::Body> body_of(Id id, record::Object& record);
+    void lose_object(Id id, const record::Object& record, std::string_view why);
+    UniqueFd take_parked(Id id);
+    Session* session(std::optional<record::Id> id);
+
+    void finish_plan();
+    void roll_back();
+    void put_back(const std::map<Id, std::int64_t>& tokens);
+    std::vector<Taken> named(const std::vector<record::Id>& serials) const;
+    void forget_rest();
+    void wake_timers();
+    void complain(std::string what) { left_.complaints.push_back(std::move(what)); }
+
+    Registry& registry_;
+    Left& left_;
+    std::unordered_map<Id, Entry*> entries_;
+    std::unordered_map<Id, Session> sessions_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,75 @@
+#include "daemon/sessions.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+namespace evfd::daemon {
+
+void Sessions::wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds grace,
+                        bool knows_all)
+{
+    knows_all_ = knows_all;
+    for (auto& session : left) {
+        const auto token = session.count->token;
+        left_.emplace(token, std::move(session));
+    }
+    if (left_.empty())
+        return;
+    alarm_.emplace(loop.alarm(monotonic_after(grace), [this] {
+        spdlog::info("{} sessions were not taken up again: they end", left_.size());
+        for (auto& [token, session] : std::exchange(left_, {}))
+            registry_.end(session);
+    }));
+}
+
+Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
+{
+    const auto token = Token::parse(request.session);
+    const bool has_begun = session.count || !session.owned.empty() || !session.followings.empty();
+    if (!token || has_begun)
+        return std::unexpected(protocol::InvalidParameter{"session"});
+    if (request.calls < 0)
+        return std::unexpected(protocol::InvalidParameter{"calls"});
+    const auto found = left_.find(*token);
+    const bool is_there = found != left_.end() && found->second.peer.uid == session.peer.uid;
+    if (in_use_.contains(*token) || (!is_there && request.calls > 0) ||
+        (found != left_.end() && !is_there))
+        return std::unexpected(refuse::no_such_session());
+    if (is_there) {
+        const auto ahead = found->second.count->calls - request.calls;
+        if (ahead < 0 || ahead > 1)
+            return std::unexpected(refuse::no_such_session());
+    }
+    if (is_there)
+        take_up(session, std::move(left_.extract(found).mapped()), request.calls);
+    else
+        session.count = Session::Count{.token = *token};
+    in_use_.insert(*token);
+    return is_there || knows_all_;
+}
+
+void Sessions::take_up(Session& session, Session left, std::int64_t calls)
+{
+    left.peer = session.peer;
+    session = std::move(left);
+    auto& count = *session.count;
+    if (count.calls == calls) { // It heard of the last one.
+        registry_.settle_takings({session.id, calls});
+        count.in_doubt.clear();
+    } else if (!count.reply.empty()) {
+        count.replays = true;
+    } else { // What that call handed over never arrived.
+        registry_.undo_opening(session);
+        --count.calls;
+    }
+}
+
+void Sessions::end(Session& session)
+{
+    registry_.end(session);
+    if (session.count)
+        in_use_.erase(session.count->token);
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,236 @@
+#include "daemon/vault.h"
+
+#include "common/json.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+template <class T>
+T value_or_throw(Result<T> result)
+{
+    if (!result)
+        throw std::system_error{result.error().error, std::generic_category(),
+                                std::string{result.error().call}};
+    return *std::move(result);
+}
+
+// What is opened of an older daemon's, or a new one and a complaint.
+template <class T>
+T opened_or_new(Result<T> opened, std::string_view what, Left& left)
+{
+    if (opened)
+        return *std::move(opened);
+    left.complaints.push_back(
+        fmt::format("{} cannot be read ({}): a new one is begun", what, opened.error().message()));
+    return value_or_throw(T::create());
+}
+
+// Reading the records.
+
+class Reader {
+public:
+    explicit Reader(Left& left) : left_{left} {}
+
+    void read(const Journal::Record& record)
+    {
+        const auto id = record.key.id;
+        left_.last_id = std::max(left_.last_id, id);
+        switch (static_cast<record::Kind>(record.key.kind)) {
+        case record::Kind::object: return read_into(left_.objects, record);
+        case record::Kind::progress: return read_into(left_.progress, record);
+        case record::Kind::subscription: return read_into(left_.subscriptions, record);
+        case record::Kind::session: return read_into(left_.sessions, record);
+        case record::Kind::takings: return read_into(left_.takings, record);
+        case record::Kind::plan:
+            if (auto plan = decoded<record::Plan>(record))
+                left_.plan = *std::move(plan);
+            return;
+        }
+        ++unknown_;
+    }
+
+    void tell() const
+    {
+        if (unknown_ > 0)
+            left_.complaints.push_back(fmt::format(
+                "{} records are of kinds that only a newer evfdd knows: they are kept for it",
+                unknown_));
+        if (unreadable_ > 0)
+            left_.complaints.push_back(fmt::format(
+                "{} records cannot be understood: what they were of is lost", unreadable_));
+    }
+
+private:
+    template <class Record>
+    std::optional<Record> decoded(const Journal::Record& record)
+    {
+        const auto text = document_.read(record.text);
+        Incoming incoming{Unknown::ignore, nullptr, 0};
+        auto value = text ? decode<Record>(*text, incoming) : std::unexpected(BadField{});
+        if (value)
+            return *std::move(value);
+        ++unreadable_;
+        return {};
+    }
+
+    template <class Records>
+    void read_into(Records& records, const Journal::Record& record)
+    {
+        if (auto value = decoded<typename Records::mapped_type>(record))
+            records.emplace(record.key.id, *std::move(value));
+    }
+
+    Left& left_;
+    json::Document document_;
+    int unknown_ = 0;
+    int unreadable_ = 0;
+};
+
+void tell(const Journal::Found& found, Left& left)
+{
+    if (!found.is_journal)
+        left.complaints.emplace_back("the journal's first page is damaged");
+    else if (found.version > Journal::version)
+        left.complaints.push_back(
+            fmt::format("the journal is that of a newer evfdd (version {}, this one knows {})",
+                        found.version, Journal::version));
+    if (found.damaged_bytes > 0)
+        left.complaints.push_back(
+            fmt::format("{} bytes within the journal are damaged: what they told is lost",
+                        found.damaged_bytes));
+    if (found.cut_bytes > 0)
+        left.complaints.push_back(fmt::format("the journal's last {} bytes are of a commit that "
+                                              "did not get through, or damaged",
+                                              found.cut_bytes));
+}
+
+} // namespace
+
+// Beginning.
+
+Vault::Parts Vault::make()
+{
+    return {value_or_throw(Journal::create()), value_or_throw(Parking::create()),
+            value_or_throw(Slip::create())};
+}
+
+Vault::Parts Vault::take(Descriptors descriptors, Left& left)
+{
+    const Fault missing{"it was not handed over", ENOENT};
+    auto& [end, other_end, memfd, notes] = descriptors;
+
+    Journal::Found found;
+    auto journal = memfd ? Journal::open(std::move(memfd), found) : std::unexpected(missing);
+    Parking::Found parked;
+    const bool has_ends = end && other_end;
+    auto parking = has_ends ? Parking::open({std::move(end), std::move(other_end)}, parked)
+                            : std::unexpected(missing);
+    auto slip = notes ? Slip::open(std::move(notes)) : std::unexpected(missing);
+
+    left.is_whole = journal && parking && slip;
+    if (slip && journal) {
+        const auto taken = slip->taken_since(found.last);
+        left.taken.assign(taken.begin(), taken.end());
+    }
+    Parts parts{opened_or_new(std::move(journal), "the journal", left),
+                opened_or_new(std::move(parking), "the parking of descriptors", left),
+                opened_or_new(std::move(slip), "the slip of what was being done", left)};
+    tell(found, left);
+    if (parked.unread > 0)
+        left.complaints.push_back(
+            fmt::format("{} parked descriptors cannot be taken over: there is no room for them, "
+                        "or they have no label; see RLIMIT_NOFILE",
+                        parked.unread));
+    Reader reader{left};
+    for (const auto& record : found.records)
+        reader.read(record);
+    reader.tell();
+    for (auto& [id, fd] : parked.parked) {
+        left.last_id = std::max(left.last_id, id);
+        left.parked.emplace(id, std::move(fd));
+    }
+    if (left.plan && static_cast<std::uint64_t>(left.plan->commit) != parts.slip.plan())
+        left.plan.reset(); // It was done; the slip is about a later one, which was not committed.
+    return parts;
+}
+
+Vault::Vault(EventLoop& loop, Parts parts)
+    : loop_{loop}, journal_{std::move(parts.journal)}, parking_{std::move(parts.parking)},
+      slip_{std::move(parts.slip)}
+{
+}
+
+Vault::Vault(EventLoop& loop) : Vault{loop, make()} {}
+
+Vault::Vault(EventLoop& loop, Descriptors descriptors, Left& left)
+    : Vault{loop, take(std::move(descriptors), left)}
+{
+}
+
+std::array<int, Vault::names.size()> Vault::descriptors() const
+{
+    return {parking_.ends()[0].get(), parking_.ends()[1].get(), journal_.memfd().get(),
+            slip_.memfd().get()};
+}
+
+// Keeping.
+
+void Vault::drop(Id id, record::Kind kind)
+{
+    journal_.drop({id, static_cast<std::uint32_t>(kind)});
+    commit_soon();
+}
+
+void Vault::commit_soon()
+{
+    if (std::exchange(commits_soon_, true))
+        return;
+    loop_.defer([this] {
+        commits_soon_ = false;
+        commit();
+    });
+}
+
+void Vault::commit()
+{
+    if (!journal_.has_staged())
+        return;
+    const auto committed = journal_.commit();
+    if (!committed && !fault_)
+        spdlog::critical("nothing can be kept any more, so a crash would lose what changes from "
+                         "now on: {}; give the machine memory",
+                         committed.error().message());
+    if (committed && fault_)
+        spdlog::warn("all is kept again");
+    fault_ = committed ? std::nullopt : std::optional{committed.error()};
+    if (committed)
+        parking_.tidy();
+}
+
+std::span<char> Vault::plan(std::vector<record::Addition> additions, std::size_t tokens)
+{
+    const auto commit_number = journal_.next();
+    constexpr Id only = 0;
+    put(only, record::Plan{static_cast<record::Id>(commit_number), std::move(additions)});
+    const auto notes = slip_.begin_plan(commit_number, tokens);
+    commit();
+    return notes;
+}
+
+std::uint64_t& Vault::taking(Id id)
+{
+    if (auto* into = slip_.begin_taking(journal_.next() - 1, id))
+        return *into;
+    commit(); // What was taken until now is told of by then, and the slip is empty again.
+    auto* into = slip_.begin_taking(journal_.next() - 1, id);
+    return into ? *into : unnoted_;
+}
+
+} // namespace evfd::daemon
