@@ -48,6 +48,8 @@ ErrorCode code_of(std::string_view error)
         return ErrorCode::deleted;
     if (is<Cancelled>(error))
         return ErrorCode::cancelled;
+    if (is<NoSuchSession>(error))
+        return ErrorCode::interrupted;
     if (is<InvalidParameter>(error))
         return ErrorCode::invalid;
     return ErrorCode::system;
@@ -109,6 +111,12 @@ Try<bool> Channel::has_news_by(MonotonicTime moment)
     return poll_for(POLLIN, moment);
 }
 
+bool Channel::is_closed() const
+{
+    pollfd asked{socket_.get(), 0, 0};
+    return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 void Channel::hang_up() const
 {
     ::shutdown(socket_.get(), SHUT_RDWR);
@@ -127,19 +135,16 @@ Try<void> Channel::wait_for(short events, Deadline deadline)
 
 Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
 {
-    was_sent_ = false;
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_, frame, {});
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
             return lost(gone(sent.error().message()));
-        if (*sent) {
-            was_sent_ = true;
+        if (*sent)
             frame.remove_prefix(**sent);
-        } else if (const auto room = wait_for(POLLOUT, deadline); !room) {
+        else if (const auto room = wait_for(POLLOUT, deadline); !room)
             return room;
-        }
     }
     return {};
 }

@@ -29,18 +29,11 @@ class Channel {
 public:
     explicit Channel(UniqueFd socket) : socket_{std::move(socket)} {}
 
-    // That the daemon is gone is for receive() to tell, for it may have said why. `interrupted`
-    // then; nothing of the call reached it if was_sent() is false.
+    // That the daemon is gone is for receive() to tell, for it may have said why: `interrupted`.
     template <Message Request>
     Try<void> send(Request request, Deadline deadline, Answers answers = Answers::one)
     {
-        std::string parameters;
-        std::vector<UniqueFd> none;
-        Outgoing out{parameters, none};
-        encode(request, out);
-        std::string frame;
-        append_call(frame, protocol::full_name<Request>(), parameters, answers);
-        return send_frame(frame, deadline);
+        return send_frame(frame_of(std::move(request), answers), deadline);
     }
 
     template <class Reply>
@@ -65,19 +58,33 @@ public:
         return Received<Reply>{*std::move(reply), replied->continues};
     }
 
-    // Whether anything of the last call went out.
-    bool was_sent() const { return was_sent_; }
+    // A call as it goes over the wire.
+    template <Message Request>
+    static std::string frame_of(Request request, Answers answers)
+    {
+        std::string parameters;
+        std::vector<UniqueFd> none;
+        Outgoing out{parameters, none};
+        encode(request, out);
+        std::string frame;
+        append_call(frame, protocol::full_name<Request>(), parameters, answers);
+        return frame;
+    }
+    // As send(), of frames.
+    Try<void> send_frame(std::string_view frame, Deadline deadline);
+
     // False once it lost its way: the daemon is gone, too late, or not to be understood.
     bool is_usable() const { return is_usable_; }
     // Whether something came, or the daemon went, before the moment.
     Try<bool> has_news_by(MonotonicTime moment);
     // Readable when it does.
     int fd() const { return socket_.get(); }
+    // Whether the daemon has closed it; answers of before may still be there.
+    bool is_closed() const;
     // Nothing goes either way any more; what came until now can still be received.
     void hang_up() const;
 
 private:
-    Try<void> send_frame(std::string_view frame, Deadline deadline);
     // A reply that is no error, or the error as it is to be reported.
     Try<Replied> next_reply(Deadline deadline);
     Try<std::string_view> next_frame(Deadline deadline);
@@ -91,7 +98,6 @@ private:
     FrameReader incoming_{max_reply_bytes};
     json::Document document_;
     std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet, in order.
-    bool was_sent_ = false;
     bool is_usable_ = true;
 };
 

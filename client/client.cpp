@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <utility>
 
@@ -60,24 +61,25 @@ template <class Request, class Each>
 Try<void> Client::stream(const Request& request, std::optional<nanoseconds> patience,
                          const Each& each) const
 {
-    auto channel = daemon_->borrow();
-    if (!channel)
-        return std::unexpected(channel.error());
+    auto line = daemon_->borrow();
+    if (!line)
+        return std::unexpected(line.error());
+    auto& channel = line->channel();
     if (const auto sent =
-            channel->send(request, monotonic_after(daemon_->patience()), Answers::many);
+            channel.send(request, monotonic_after(daemon_->patience()), Answers::many);
         !sent)
         return sent;
     while (true) {
         const auto deadline = patience ? Deadline{monotonic_after(*patience)} : Deadline{};
-        auto received = channel->receive<Request>(deadline);
+        auto received = channel.template receive<Request>(deadline);
         if (!received)
             return std::unexpected(std::move(received.error()));
         if (!each(received->reply))
-            return {}; // With the channel goes the rest of the stream.
+            return {}; // With the line goes the rest of the stream.
         if (!received->continues)
             break;
     }
-    daemon_->give_back(*std::move(channel));
+    daemon_->give_back(*std::move(line));
     return {};
 }
 
@@ -104,6 +106,8 @@ Try<bool> Client::create(std::string_view text, const CreateOptions& options) co
     });
     if (!reply)
         return std::unexpected(std::move(reply.error()));
+    if (options.lifetime == Lifetime::connection)
+        daemon_->look_after();
     return reply->created;
 }
 
@@ -121,6 +125,8 @@ Try<bool> Client::arm(std::string_view text, const Schedule& schedule,
     auto reply = daemon_->call(*std::move(request));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
+    if (options.lifetime == Lifetime::connection)
+        daemon_->look_after();
     return reply->created;
 }
 
@@ -140,6 +146,8 @@ Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
     if (reply->objects.size() != names.list.size())
         return std::unexpected(
             Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+    if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
+        daemon_->look_after();
     return std::move(reply->objects);
 }
 
@@ -263,12 +271,22 @@ Try<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    return stream(ListObjects{*std::move(pattern)}, daemon_->patience(),
-                  [&](ListObjects::Reply& reply) {
-                      for (auto& object : reply.objects)
-                          each(object);
-                      return true;
-                  });
+    std::optional<Name> last; // A daemon that is killed meanwhile tells all once more.
+    const auto give_up = monotonic_after(daemon_->patience());
+    while (true) {
+        const auto listed =
+            stream(ListObjects{*pattern}, daemon_->patience(), [&](ListObjects::Reply& reply) {
+                for (auto& object : reply.objects) {
+                    if (last && object.name <= *last)
+                        continue;
+                    last = object.name;
+                    each(object);
+                }
+                return true;
+            });
+        if (listed || listed.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
+            return listed;
+    }
 }
 
 Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,

@@ -127,11 +127,15 @@ Try<std::vector<std::size_t>> Gathering::ring_in_both(Poller& poller, const Plac
 
 Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Deadline deadline) const
 {
+    std::optional<PendingWait> pending;
     while (true) {
-        auto pending = PendingWait::begin(*all_.front()->daemon_,
-                                          request(places.daemon, Gather::any), deadline);
-        if (!pending)
-            return std::unexpected(pending.error());
+        if (!pending) {
+            auto begun = PendingWait::begin(*all_.front()->daemon_,
+                                            request(places.daemon, Gather::any), deadline);
+            if (!begun)
+                return std::unexpected(begun.error());
+            pending.emplace(*std::move(begun));
+        }
         Poller poller{places.here.size() + 1}; // And the daemon's answer.
         const auto rung = ring_in_both(poller, places, pending->fd(), deadline);
         if (!rung) {
@@ -149,10 +153,13 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
                 return std::nullopt;
             if (fired.error().code != ErrorCode::interrupted)
                 return std::unexpected(fired.error());
-            continue; // A daemon that is restarted is asked again.
+            if (const auto asked = pending->ask_again(); !asked)
+                return std::unexpected(asked.error());
+            continue;
         }
         if (const auto fired = pending->call_off()) // What is here stays for the next wait.
             return woken(*fired).front();
+        pending.reset();
         for (const auto slot : *rung) {
             if (slot == places.here.size())
                 continue;

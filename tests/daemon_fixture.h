@@ -53,6 +53,18 @@ inline Names names(std::initializer_list<std::string_view> list)
     return names;
 }
 
+// `fd` follows from now on; what its holder has.
+inline UniqueFd follow(Followers& followers, const Token& token, Result<UniqueFd> fd, Quota& quota)
+{
+    static std::uint64_t last_id = 0;
+    REQUIRE(fd);
+    auto copy = duplicate(*fd);
+    REQUIRE(copy);
+    followers.add(token,
+                  {++last_id, *std::move(fd), *quota.take(alice, Resource::subscriptions), false});
+    return *std::move(copy);
+}
+
 // As many turns as anything here needs until nothing is left to do.
 inline void settle(EventLoop& loop, int turns = 30)
 {
@@ -155,7 +167,8 @@ struct Hall final : Audience {
 
     EventLoop loop;
     Quota quota{default_limits};
-    Registry registry{loop, quota, *this, make_adder(), plenty};
+    Vault vault{loop};
+    Registry registry{loop, quota, *this, vault, make_adder(), plenty};
     Waits waits{loop, registry};
     Monitors monitors{registry};
     Session owner{1, person(alice), {}, {}};
@@ -214,7 +227,7 @@ private:
 class Daemon {
 public:
     explicit Daemon(Limits limits = default_limits, std::int64_t budget = plenty)
-        : service{loop, limits, make_adder(), budget}
+        : service{loop, limits, vault, make_adder(), budget}
     {
     }
 
@@ -247,6 +260,7 @@ public:
     std::size_t connections() const { return connections_.size(); }
 
     EventLoop loop;
+    Vault vault{loop};
     Service service;
 
 private:

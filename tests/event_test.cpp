@@ -52,7 +52,9 @@ TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
     const auto [mode, left] =
         GENERATE(table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
     const auto event = make(mode, 3);
-    CHECK(event.take() == true);
+    std::uint64_t taken = 0;
+    CHECK(event.take(taken) == true);
+    CHECK(taken == 3 - left);
     CHECK(event.count() == left);
 }
 
@@ -62,7 +64,9 @@ TEST_CASE("a take of nothing says so at once, even where a holder made it blocki
     auto event = make(mode);
     const auto holder = *event.share();
     make_blocking(holder);
-    CHECK(event.take() == false);
+    std::uint64_t taken = 7;
+    CHECK(event.take(taken) == false);
+    CHECK(taken == 7);
 }
 
 TEST_CASE("a set of a full event that a holder made blocking returns at once")

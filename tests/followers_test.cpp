@@ -10,10 +10,7 @@ struct Followed {
     Token follow()
     {
         const auto token = *Token::make();
-        auto fd = followers.add(token, *make_timerfd(Clock::monotonic),
-                                *quota.take(alice, Resource::subscriptions));
-        REQUIRE(fd);
-        fds.push_back(*std::move(fd));
+        fds.push_back(daemon::follow(followers, token, make_timerfd(Clock::monotonic), quota));
         return token;
     }
     Result<void> set_all(nanoseconds first)

@@ -13,9 +13,7 @@ struct Followed {
     Token follow()
     {
         const auto token = *Token::make();
-        auto fd = pulse.subscribe(token, *quota.take(alice, Resource::subscriptions));
-        REQUIRE(fd);
-        fds.push_back(*std::move(fd));
+        fds.push_back(daemon::follow(pulse.followers(), token, Pulse::make_descriptor(), quota));
         return token;
     }
     Quota quota{default_limits};
@@ -85,7 +83,7 @@ TEST_CASE("a pulse that is gone gives all charges back")
     Quota quota{default_limits};
     {
         Pulse pulse;
-        REQUIRE(pulse.subscribe(*Token::make(), *quota.take(alice, Resource::subscriptions)));
+        follow(pulse.followers(), *Token::make(), Pulse::make_descriptor(), quota);
         CHECK(quota.used(alice, Resource::subscriptions) == 1);
     }
     CHECK(quota.used(alice, Resource::subscriptions) == 0);

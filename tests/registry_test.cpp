@@ -37,7 +37,7 @@ struct Recorder final : Audience {
     Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
 
     explicit Recorder(Limits limits = default_limits, std::int64_t budget = plenty)
-        : quota{limits}, registry{loop, quota, *this, make_adder(), budget}
+        : quota{limits}, registry{loop, quota, *this, vault, make_adder(), budget}
     {
     }
 
@@ -45,6 +45,7 @@ struct Recorder final : Audience {
     std::string told;
     EventLoop loop;
     Quota quota;
+    Vault vault{loop};
     Registry registry;
     Session session{1, person(alice), {}, {}};
     Session other{2, person(bob), {}, {}};

@@ -78,7 +78,8 @@ struct Room final : Audience {
     std::int64_t pulses = 0;
     EventLoop loop;
     Quota quota;
-    Registry registry{loop, quota, *this, make_adder(), 100'000};
+    Vault vault{loop};
+    Registry registry{loop, quota, *this, vault, make_adder(), 100'000};
     Session session{1, person(alice), {}, {}};
     Session other{2, person(bob), {}, {}};
 };

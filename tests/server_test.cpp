@@ -17,7 +17,8 @@ namespace {
 const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 
 struct House {
-    explicit House(Limits limits = default_limits) : service{loop, limits, make_adder(), plenty}
+    explicit House(Limits limits = default_limits)
+        : service{loop, limits, vault, make_adder(), plenty}
     {
         server.listen(socket.release());
     }
@@ -44,6 +45,7 @@ struct House {
     std::string path = directory / "socket";
     ListeningSocket socket{path, 0600};
     EventLoop loop;
+    Vault vault{loop};
     Service service;
     Server server{loop, service};
 };

@@ -22,9 +22,7 @@ struct Clockwork {
     }
     UniqueFd open()
     {
-        auto fd = timer.subscribe(*Token::make(), *quota.take(alice, Resource::subscriptions));
-        REQUIRE(fd);
-        return *std::move(fd);
+        return follow(timer.followers(), *Token::make(), timer.make_descriptor(), quota);
     }
     void rearm(const protocol::Arm& request, std::optional<Timer::Link> link = {})
     {
