@@ -4,6 +4,7 @@
 #include "daemon/guard.h"
 #include "daemon/guardian.h"
 #include "daemon/listening_socket.h"
+#include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
@@ -11,7 +12,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -43,14 +43,6 @@ constexpr std::chrono::seconds resume_grace{30};
 {
     spdlog::shutdown();
     ::_exit(EXIT_SUCCESS);
-}
-
-void set_up_log(const Options& options)
-{
-    auto log = spdlog::stderr_color_st("evfdd");
-    log->set_pattern("evfdd: %v");
-    log->set_level(spdlog::level::from_str(options.log_level));
-    spdlog::set_default_logger(log);
 }
 
 // What runs beneath a guard: this program, as the path that it was started from will have it then.
@@ -267,7 +259,7 @@ int guard(const Options& options, Background* background)
 int start(const Options& options)
 {
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
-    set_up_log(options);
+    log::set_up(from_word<log::Level>(options.log_level).value_or(log::Level::info));
     std::unique_ptr<Background> background;
     const auto give_up = [&](const std::exception& error, spdlog::level::level_enum level,
                              int code) {

@@ -1,4 +1,6 @@
 #include "common/words.h"
+
+#include "daemon/log.h"
 #include "tests/catch.h"
 
 #include <cstddef>
@@ -25,7 +27,7 @@ constexpr std::size_t count_enumerators(std::index_sequence<values...>)
 static_assert(is_enumerator<Mode::pulse>() && !is_enumerator<static_cast<Mode>(63)>());
 
 TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mode, Clock,
-                   TimerState, Lifetime, Gather, Right, Resource, Change)
+                   TimerState, Lifetime, Gather, Right, Resource, Change, daemon::log::Level)
 {
     const auto list = words(TestType{});
     std::set<TestType> values;
