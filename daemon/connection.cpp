@@ -3,8 +3,8 @@
 #include "common/envelope.h"
 #include "common/limits.h"
 #include "daemon/dispatch.h"
+#include "daemon/log.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -199,7 +199,9 @@ std::uint32_t Connection::wanted_events() const
 
 Next Connection::hang_up(std::string_view why) const
 {
-    spdlog::info("let uid {} pid {} go: {}", session_.peer.uid, session_.peer.pid, why);
+    const auto& peer = session_.peer;
+    log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}", peer.uid, peer.pid,
+              why);
     return Next::close;
 }
 

@@ -1,6 +1,6 @@
 #include "daemon/monitors.h"
 
-#include <spdlog/spdlog.h>
+#include "daemon/log.h"
 
 #include <algorithm>
 
@@ -125,8 +125,8 @@ Result<void> Monitors::watch_if_wanted(const Name& name, Object& object)
 void Monitors::created(const Name& name, Object& object)
 {
     if (const auto watched = watch_if_wanted(name, object); !watched)
-        spdlog::warn("changes of '{}' are not monitored: {}", name.text(),
-                     watched.error().message());
+        log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
+                  watched.error().message());
     for (auto* monitor : monitors_)
         monitor->note(name, false, false);
 }
@@ -142,8 +142,8 @@ void Monitors::altered(const Name& name, Object& object)
 {
     registry_.reconsider(name);
     if (const auto watched = watch_if_wanted(name, object); !watched)
-        spdlog::warn("changes of '{}' are not monitored: {}", name.text(),
-                     watched.error().message());
+        log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
+                  watched.error().message());
     for (auto* monitor : monitors_)
         monitor->note(name, true, false);
 }

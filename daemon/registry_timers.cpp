@@ -1,7 +1,6 @@
 // The part of the registry that deals with timers: arming, and what happens at an expiry.
+#include "daemon/log.h"
 #include "daemon/registry.h"
-
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -132,7 +131,8 @@ bool Registry::acknowledge(const Session& session, const Token& token)
     if (!timer || !timer->followers().has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
-        spdlog::error("cannot disarm a descriptor: {}", done.error().message());
+        log::error({.name = following->name.text()}, "cannot disarm a descriptor of '{}': {}",
+                   following->name.text(), done.error().message());
     return true;
 }
 
@@ -182,8 +182,8 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
     if (!link || link->is_lost || link->owed + times == 0)
         return;
     if (is_broken(*link)) {
-        spdlog::info("timer '{}' sets '{}' no more: it was deleted", name.text(),
-                     link->event.text());
+        log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted",
+                  name.text(), link->event.text());
         link->is_lost = true;
         link->owed = 0;
         keep(*objects_.find(name));
@@ -197,8 +197,8 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
     link->owed = owed - tokens;
     keep_progress(*find(name)); // With the plan to add them.
     if (const auto done = add_planned({{&link->event, &event, tokens}}); !done)
-        spdlog::error("timer '{}' cannot set '{}': {}", name.text(), link->event.text(),
-                      done.error().message());
+        log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
+                   link->event.text(), done.error().message());
 }
 
 bool Registry::is_broken(const Timer::Link& link) const

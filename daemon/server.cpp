@@ -1,6 +1,7 @@
 #include "daemon/server.h"
 
 #include "common/socket.h"
+#include "daemon/log.h"
 #include "daemon/outbox.h"
 #include "daemon/refusal.h"
 
@@ -141,11 +142,12 @@ void Server::admit(UniqueFd socket)
         spdlog::warn("a client is turned away: {}", peer.error().message());
         return;
     }
+    const log::About about{.uid = peer->uid, .pid = peer->pid};
     auto charge = service_.admit(*peer);
     if (!charge) {
         turn_away(socket, std::move(charge.error()));
-        spdlog::info("uid {} pid {} is turned away: it has too many connections", peer->uid,
-                     peer->pid);
+        log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
+                  peer->pid);
         return;
     }
     const auto id = service_.new_session_id();
@@ -156,7 +158,7 @@ void Server::admit(UniqueFd socket)
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     if (!attached) {
-        spdlog::warn("a client is turned away: {}", attached.error().message());
+        log::warn(about, "a client is turned away: {}", attached.error().message());
         return;
     }
     connections_.emplace(id, std::move(connection));
