@@ -108,11 +108,23 @@ UniqueFd ListeningSocket::open()
     return socket;
 }
 
-ListeningSocket::~ListeningSocket()
+bool ListeningSocket::is_ours() const
 {
     struct stat there{};
-    if (::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
-        there.st_ino == file_.st_ino)
+    return ::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
+           there.st_ino == file_.st_ino;
+}
+
+void ListeningSocket::set_mode(mode_t mode)
+{
+    mode_ = mode;
+    if (is_ours() && ::chmod(path_.c_str(), mode) < 0)
+        spdlog::error("{} keeps its mode: {}", path_, std::strerror(errno));
+}
+
+ListeningSocket::~ListeningSocket()
+{
+    if (is_ours())
         ::unlink(path_.c_str());
 }
 

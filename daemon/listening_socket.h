@@ -27,10 +27,14 @@ public:
 
     // Whose ownership goes to the caller; the file stays ours.
     UniqueFd release() { return std::move(socket_); }
+    // Who may connect from now on, if the file is still this one.
+    void set_mode(mode_t mode);
     // Another one, at the same path from now on. Throws std::system_error.
     UniqueFd open();
 
 private:
+    bool is_ours() const;
+
     std::string path_;
     mode_t mode_;
     UniqueFd lock_;

@@ -1,5 +1,7 @@
 #include "daemon/options.h"
 
+#include "daemon/config.h"
+
 #include <CLI/CLI.hpp>
 
 #include <cstdlib>
@@ -22,15 +24,13 @@ Options parse_options(int argc, char** argv)
                    "Listen here; without it, on the sockets passed by LISTEN_FDS")
         ->type_name("PATH");
     std::string mode;
-    app.add_option("--socket-mode", mode, "Who may connect, as for chmod; 0666 if not given")
+    app.add_option("--socket-mode", mode,
+                   "Who may connect, as for chmod; as configured if not given")
         ->type_name("MODE")
         ->check([&](const std::string& text) {
-            char* end = nullptr;
-            const auto bits = std::strtoul(text.c_str(), &end, 8);
-            if (text.empty() || *end != '\0' || bits > 0777)
-                return std::string{"a mode is octal, such as 0660"};
-            options.socket_mode = static_cast<mode_t>(bits);
-            return std::string{};
+            options.socket_mode = parse_socket_mode(text);
+            return options.socket_mode ? std::string{}
+                                       : std::string{"a mode is octal, such as 0660"};
         });
     std::string idle;
     app.add_option("--idle-exit", idle, "End after so long with no client and no object, as 30s")
@@ -45,9 +45,21 @@ Options parse_options(int argc, char** argv)
     app.add_flag("--guard", options.guard,
                  "Run the daemon as a child, keep what it must not lose, and start it again "
                  "whenever it dies; needs --socket");
-    app.add_option("--log-level", options.log_level, "What to log to stderr; info if not given")
+    std::string level;
+    app.add_option("--log-level", level,
+                   "What to log: debug, info, warn or error; as configured if not given")
         ->type_name("LEVEL")
-        ->check(CLI::IsMember({"debug", "info", "warn", "error"}));
+        ->check([&](const std::string& text) {
+            options.log_level = from_word<log::Level>(text);
+            return options.log_level ? std::string{}
+                                     : std::string{"a level is debug, info, warn or error"};
+        });
+    app.add_option("--config", options.config,
+                   std::string{"Read this instead of "} + default_config_path)
+        ->type_name("FILE");
+    app.add_option("--check-config", options.check_config,
+                   "Only see whether this can be read as a configuration, and say what is wrong")
+        ->type_name("FILE");
     try {
         app.parse(argc, argv);
         if (options.guard && options.socket.empty())
@@ -57,8 +69,9 @@ Options parse_options(int argc, char** argv)
         const int code = app.exit(error);
         std::exit(code == 0 ? 0 : exit_usage);
     }
-    if (!options.socket.empty())
-        options.socket = std::filesystem::absolute(options.socket);
+    for (auto* path : {&options.socket, &options.config})
+        if (!path->empty()) // We leave the working directory.
+            *path = std::filesystem::absolute(*path);
     return options;
 }
 

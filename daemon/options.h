@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/clock.h"
+#include "daemon/log.h"
 
 #include <sys/types.h>
 
@@ -11,12 +12,15 @@
 namespace evfd::daemon {
 
 struct Options {
-    std::string socket;                   // Empty: on the sockets that came with us.
-    mode_t socket_mode = 0666;            // Of the socket file: who may connect.
+    std::string socket; // Empty: on the sockets that came with us.
+    // Of the socket file: who may connect. Without it, as configured.
+    std::optional<mode_t> socket_mode;
     std::optional<nanoseconds> idle_exit; // End after so long without client and object.
     bool background = false;              // Go there once clients can connect.
     bool guard = false;                   // Be the daemon's parent.
-    std::string log_level = "info";
+    std::optional<log::Level> log_level;  // Without it, as configured.
+    std::string config;                   // Empty: at its usual place, if it is there.
+    std::string check_config;             // Not empty: only see whether this one is sound.
 };
 
 // Ends the process for --help, --version and what cannot be understood.

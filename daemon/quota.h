@@ -27,6 +27,7 @@ struct Limits {
     {
         per_user[static_cast<std::size_t>(resource)] = most;
     }
+    friend bool operator==(const Limits&, const Limits&) = default;
 };
 // objects, connections, subscriptions, waits, monitors
 inline constexpr Limits default_limits{{20'000, 8'192, 8'192, 8'192, 64}};
@@ -57,6 +58,8 @@ public:
         uid_t uid_;
         Resource resource_;
     };
+
+    void set_limits(Limits limits) { limits_ = limits; } // Who has more keeps it.
 
     struct Exceeded {
         uid_t uid;

@@ -1,6 +1,7 @@
 #include "daemon/service.h"
 
 #include "common/interface.h"
+#include "daemon/log.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -143,6 +144,23 @@ std::string_view reply_to_set()
     return text;
 }
 
+// How the making of a declared object went.
+void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
+{
+    const auto message = [](const auto& refusal) -> std::string {
+        if constexpr (requires { refusal.message; })
+            return refusal.message;
+        else
+            return std::string{refusal.error};
+    };
+    if (!made)
+        log::error({.name = name.text(), .uid = owner}, "'{}' of the configuration is not made: {}",
+                   name.text(), std::visit(message, made.error()));
+    else if (*made)
+        log::info({.name = name.text(), .uid = owner}, "'{}' is made, as the configuration says",
+                  name.text());
+}
+
 std::int64_t open_descriptors()
 {
     std::error_code failed; // No descriptor left to look with: then all of them are open.
@@ -173,6 +191,20 @@ void Service::restore(Left left, nanoseconds grace)
 {
     const bool knows_all = left.is_whole && left.complaints.empty();
     sessions_.wait_for(loop_, registry_.restore(std::move(left)), grace, knows_all);
+}
+
+void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
+{
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    tell_of(request.name, owner, registry_.create(session, request));
+}
+
+void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
+{
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    const auto* there = registry_.find(request.name);
+    tell_of(request.name, owner,
+            there && there->timer() ? Outcome<bool>{false} : registry_.arm(session, request));
 }
 
 std::unique_ptr<Pending> Service::replay(Session& session)

@@ -30,6 +30,12 @@ public:
     // What an earlier daemon left; its sessions have so long to be taken up again.
     void restore(Left left, nanoseconds grace);
 
+    void set_limits(Limits limits) { quota_.set_limits(limits); }
+    // An object of the configuration is there from now on; one that is there already is left as
+    // it is.
+    void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
+    void declare(uid_t owner, gid_t group, const protocol::Arm& request);
+
     Outcome<Quota::Charge> admit(const Peer& peer);
     std::uint64_t new_session_id() { return registry_.new_id(); }
     void end(Session& session) { sessions_.end(session); }

@@ -1,0 +1,52 @@
+#include "daemon/background.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+namespace evfd::daemon {
+
+Background::Background()
+{
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0)
+        throw std::system_error{errno, std::generic_category(), "pipe2(2)"};
+    UniqueFd ready{ends[0]};
+    ready_ = UniqueFd{ends[1]};
+    const auto child = ::fork();
+    if (child < 0)
+        throw std::system_error{errno, std::generic_category(), "fork(2)"};
+    if (child > 0) {
+        ready_ = {};
+        char code = EXIT_FAILURE;
+        while (::read(ready.get(), &code, 1) < 0 && errno == EINTR) {
+        }
+        ::_exit(code);
+    }
+    ::setsid();
+}
+
+void Background::tell(int code)
+{
+    const auto byte = static_cast<char>(code);
+    if (::write(ready_.get(), &byte, 1) < 0)
+        spdlog::debug("nobody waited for us");
+    ready_ = {};
+}
+
+void Background::leave_terminal()
+{
+    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    if (!null)
+        return;
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        ::dup2(null.get(), fd);
+    if (::chdir("/") < 0) // Or we would keep a file system busy.
+        spdlog::debug("cannot leave the working directory");
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,23 @@
+// Going to the background: the parent waits in a pipe for the child's first word, which is that
+// clients can connect, or the end of it.
+#pragma once
+
+#include "common/unique_fd.h"
+
+namespace evfd::daemon {
+
+class Background {
+public:
+    // Returns in the child only; the parent ends with the code that it is told. Throws
+    // std::system_error.
+    Background();
+
+    void tell(int code);
+    // Keeps no terminal and no file system busy from now on.
+    static void leave_terminal();
+
+private:
+    UniqueFd ready_;
+};
+
+} // namespace evfd::daemon

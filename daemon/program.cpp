@@ -1,0 +1,162 @@
+#include "daemon/program.h"
+
+#include "daemon/adder.h"
+#include "daemon/log.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <stdexcept>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+// As many as the hard limit allows; of these, objects and subscriptions get three in four, so that
+// there is always room to let clients in and to tell them that there is none for more.
+std::int64_t take_descriptor_budget()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        throw std::system_error{errno, std::generic_category(), "getrlimit(2)"};
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        throw std::system_error{errno, std::generic_category(), "setrlimit(2)"};
+    return static_cast<std::int64_t>(limit.rlim_cur) / 4 * 3;
+}
+
+Adder make_adder()
+{
+    auto adder = Adder::create();
+    if (!adder)
+        throw std::runtime_error{adder.error().message() +
+                                 "; evfdd needs kernel AIO: raise fs.aio-max-nr, or allow it"};
+    return *std::move(adder);
+}
+
+Vault make_vault(EventLoop& loop, HandedOver& handed, Left& left)
+{
+    return handed.has_vault() ? Vault{loop, std::move(handed.vault), left} : Vault{loop};
+}
+
+} // namespace
+
+std::expected<Config, ConfigError> configuration_of(const Options& options)
+{
+    auto config = options.config.empty() ? load_config(default_config_path, IfMissing::go_without)
+                                         : load_config(options.config);
+    if (!config)
+        return config;
+    config->socket_mode = options.socket_mode.value_or(config->socket_mode);
+    config->log_level = options.log_level.value_or(config->log_level);
+    return config;
+}
+
+Program::Program(const Options& options, const Config& config)
+    : options_{options}, signals_{loop_, [this] { loop_.stop(); }, [this] { reload(); }},
+      descriptor_budget_{take_descriptor_budget()}, handed_{take_handed_over()},
+      vault_{make_vault(loop_, handed_, left_)},
+      guardian_{left_.is_whole ? present_guardian() : give_to_guardian(vault_)},
+      service_{loop_, config.limits, vault_, make_adder(), descriptor_budget_},
+      server_{loop_, service_}, heartbeat_{loop_}
+{
+    for (const auto& complaint : handed_.complaints)
+        spdlog::warn("{}", complaint);
+    service_.set_guardian(guardian_);
+    service_.restore(std::move(left_), config.resume_grace);
+    if (!options_.socket.empty()) {
+        socket_.emplace(options_.socket, config.socket_mode);
+        server_.listen(socket_->release());
+    } else if (handed_.sockets.empty()) {
+        throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
+                                 "start evfdd by socket activation"};
+    }
+    for (auto& socket : handed_.sockets)
+        server_.listen(std::move(socket));
+    declare(config);
+    if (options_.idle_exit)
+        server_.stop_when_idle(*options_.idle_exit,
+                               socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
+}
+
+void Program::run()
+{
+    ::sd_notify(0, "READY=1");
+    spdlog::info("ready");
+    heartbeat_.begin();
+    if (const auto ran = loop_.run(); !ran)
+        throw std::runtime_error{ran.error().message()};
+    ::sd_notify(0, "STOPPING=1");
+    spdlog::info("ending");
+}
+
+void Program::leave()
+{
+    vault_.commit();
+    if (guardian_ == Guardian::none)
+        return;
+    socket_.reset();
+    spdlog::shutdown();
+    ::_exit(EXIT_SUCCESS);
+}
+
+// Configuration.
+
+void Program::declare(const Config& config)
+{
+    for (const auto& event : config.events)
+        service_.declare(event.owner.uid, event.owner.gid, event.request);
+    for (const auto& timer : config.timers)
+        service_.declare(timer.owner.uid, timer.owner.gid, timer.request);
+}
+
+void Program::apply(const Config& config)
+{
+    log::set_level(config.log_level);
+    service_.set_limits(config.limits);
+    if (socket_)
+        socket_->set_mode(config.socket_mode);
+    declare(config);
+}
+
+// sd_notify(3) on RELOADING=1
+void Program::reload()
+{
+    const auto now =
+        std::chrono::duration_cast<std::chrono::microseconds>(now_on(Clock::monotonic));
+    ::sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.count()).c_str());
+    const auto config = configuration_of(options_);
+    if (config) {
+        apply(*config);
+        spdlog::info("the configuration was read again");
+    } else {
+        spdlog::error("the configuration stays as it was: {}", config.error().message());
+    }
+    ::sd_notify(0, "READY=1");
+}
+
+// The watchdog. sd_watchdog_enabled(3)
+
+void Program::Heartbeat::begin()
+{
+    std::uint64_t usec = 0;
+    if (::sd_watchdog_enabled(0, &usec) <= 0)
+        return;
+    pause_ = std::chrono::microseconds{usec} / 2;
+    beat();
+}
+
+void Program::Heartbeat::beat()
+{
+    ::sd_notify(0, "WATCHDOG=1");
+    alarm_.emplace(loop_.alarm(monotonic_after(pause_), [this] { beat(); }));
+}
+
+} // namespace evfd::daemon

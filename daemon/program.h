@@ -1,0 +1,65 @@
+// All of a running evfdd: what it was handed and told, from its first answer to its end.
+#pragma once
+
+#include "daemon/config.h"
+#include "daemon/event_loop.h"
+#include "daemon/guardian.h"
+#include "daemon/listening_socket.h"
+#include "daemon/options.h"
+#include "daemon/server.h"
+#include "daemon/service.h"
+#include "daemon/signals.h"
+#include "daemon/vault.h"
+
+#include <optional>
+
+namespace evfd::daemon {
+
+// What the options name, or what is at its usual place.
+std::expected<Config, ConfigError> configuration_of(const Options& options);
+
+class Program {
+public:
+    // Takes over what an earlier daemon left. Throws AlreadyRunning or std::exception.
+    Program(const Options& options, const Config& config);
+
+    // Clients can connect. Returns when it is to end.
+    void run();
+    // At the end: does not return if someone keeps the vault. To end is to be killed then: nothing
+    // is taken apart, so that the next one finds all as it is.
+    void leave();
+
+private:
+    // Says from within the loop, twice in the time that systemd gives us, that it turns.
+    class Heartbeat {
+    public:
+        explicit Heartbeat(EventLoop& loop) : loop_{loop} {}
+        void begin();
+
+    private:
+        void beat();
+        EventLoop& loop_;
+        nanoseconds pause_{0};
+        std::optional<EventLoop::Alarm> alarm_;
+    };
+
+    void listen(std::vector<UniqueFd> handed);
+    void declare(const Config& config);
+    void reload();
+    void apply(const Config& config);
+
+    Options options_;
+    EventLoop loop_;
+    Signals signals_;
+    std::int64_t descriptor_budget_;
+    HandedOver handed_;
+    Left left_;
+    Vault vault_;
+    Guardian guardian_;
+    Service service_;
+    std::optional<ListeningSocket> socket_;
+    Server server_;
+    Heartbeat heartbeat_;
+};
+
+} // namespace evfd::daemon
