@@ -14,7 +14,6 @@ namespace evfd {
 
 namespace {
 
-constexpr nanoseconds sign_of_life = std::chrono::seconds{30}; // How often it is asked for.
 constexpr std::size_t max_idle_lines = 4;
 // How long the thread waits between attempts to reach a daemon that is gone.
 constexpr int fast_pause_ms = 5;

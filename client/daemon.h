@@ -10,12 +10,16 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
 namespace evfd {
+
+// How often a daemon is asked for one during a wait that has no end.
+inline constexpr nanoseconds sign_of_life = std::chrono::seconds{30};
 
 class Daemon {
 public:

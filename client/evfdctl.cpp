@@ -1,8 +1,11 @@
 // evfdctl: named events and timers from the shell. A verb is a class: its options, and what it
 // does.
 #include "client/address.h"
+#include "client/child.h"
 #include "client/evfd/client.h"
+#include "client/following.h"
 #include "client/moment.h"
+#include "client/names.h"
 #include "client/report.h"
 #include "common/clock.h"
 #include "common/rights.h"
@@ -28,7 +31,7 @@ namespace evfd {
 
 namespace {
 
-enum Exit {
+enum Exit : int {
     exit_done = 0,
     exit_no = 1,
     exit_usage = 2,
@@ -452,6 +455,68 @@ private:
     std::int64_t count_ = 1;
 };
 
+// One that failed is reported, and the next set is as good.
+class On : public Verb {
+public:
+    static constexpr auto name = "on";
+    static constexpr auto help = "Run a command each time that an event is set or a timer expires";
+
+    explicit On(CLI::App& app) : Verb{app}, name_{app}
+    {
+        app.add_option("COMMAND", words_,
+                       "What to run, after --; $EVFD_NAME is the name, $EVFD_COUNT how many "
+                       "pulses or expirations came, else 1")
+            ->required()
+            ->type_name("");
+        app.add_flag("--once", is_once_, "Only once; ends with the command's exit status");
+        app.footer("None that comes while the command runs is lost: an auto event or a semaphore "
+                   "is taken one by one,\na pulse or a timer counts on for us, and a manual event "
+                   "is cleared before the command runs.");
+    }
+
+    Exit run(const Client& client) override
+    {
+        auto followed = to_name(name_.text);
+        if (!followed)
+            return complain(followed.error());
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        Following following{client, *std::move(followed)};
+        while (true) {
+            const auto count = following.next(signals->fd());
+            if (!count)
+                return complain(count.error());
+            if (!*count)
+                if (const auto signal = signals->take())
+                    StopSignals::die_of(signal->number);
+            if (!*count)
+                continue;
+            const auto status = run_for(**count, *signals);
+            if (is_once_)
+                return static_cast<Exit>(status);
+        }
+    }
+
+private:
+    int run_for(std::int64_t count, const StopSignals& signals) const
+    {
+        const auto ended = run_command(
+            words_, {fmt::format("EVFD_NAME={}", name_.text), fmt::format("EVFD_COUNT={}", count)},
+            signals);
+        if (ended.stopped_by)
+            StopSignals::die_of(*ended.stopped_by);
+        if (ended.status != 0 && (!is_once_ || !ended.was_started))
+            complain({ErrorCode::system,
+                      fmt::format("{} for '{}' {}", words_.front(), name_.text, ended.how)});
+        return ended.status;
+    }
+
+    OneName name_;
+    std::vector<std::string> words_;
+    bool is_once_ = false;
+};
+
 class IsSet : public Verb {
 public:
     static constexpr auto name = "is-set";
@@ -649,6 +714,7 @@ int run(int argc, char** argv)
     add<Clear>(app, verbs);
     add<Delete>(app, verbs);
     add<Wait>(app, verbs);
+    add<On>(app, verbs);
     add<IsSet>(app, verbs);
     add<Show>(app, verbs);
     add<List>(app, verbs);

@@ -85,6 +85,8 @@ public:
                       const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
 private:
+    friend class Following;
+
     Try<std::vector<protocol::Opened>> open_all(const Names& names) const;
     Event to_event(const Name& name, protocol::Opened opened) const;
     Timer to_timer(const Name& name, protocol::Opened opened) const;
