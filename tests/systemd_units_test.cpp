@@ -1,0 +1,257 @@
+// The units, under a real systemd: the daemon behind its socket, and units that wait for, set and
+// follow events.
+#include "tests/catch.h"
+#include "tests/container.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+using Json = nlohmann::json;
+
+Ran control(std::vector<std::string> words)
+{
+    words.insert(words.begin(), {"evfdctl", "--system"});
+    return Container::the().run(std::move(words));
+}
+
+void do_control(std::vector<std::string> words)
+{
+    const auto ran = control(std::move(words));
+    INFO(ran.err);
+    REQUIRE(ran.status == 0);
+}
+
+bool has_waits(const std::string& name, std::int64_t count)
+{
+    const auto client = Container::the().client();
+    return eventually([&] {
+        const auto shown = client.show(name);
+        return (shown ? shown->waits : must(client.status()).waits) == count;
+    });
+}
+
+TEST_CASE("the socket is there first, and the first client starts the daemon")
+{
+    auto& container = Container::the();
+    container.done({"systemctl", "stop", "evfdd.service", "evfdd.socket"});
+    container.done({"systemctl", "start", "evfdd.socket"});
+    REQUIRE(container.property("evfdd.service", "ActiveState") == "inactive");
+    CHECK(container.done({"stat", "-c", "%a %F", "/run/evfdd/io.evfdd"}) == "666 socket");
+    CHECK(container.done({"readlink", "-f", "/run/varlink/registry/io.evfdd"}) ==
+          "/run/evfdd/io.evfdd");
+
+    do_control({"status"});
+
+    CHECK(container.property("evfdd.service", "ActiveState") == "active");
+    const auto pid = container.property("evfdd.service", "MainPID");
+    CHECK(Json::parse(control({"status", "--json"}).out)["pid"] == std::stoi(pid));
+    CHECK(container.done({"stat", "-c", "%U %G", "/proc/" + pid}) == "evfdd evfdd");
+}
+
+TEST_CASE("systemd counts the daemon as started when clients can connect")
+{
+    auto& container = Container::the();
+    container.done({"systemctl", "restart", "evfdd.service"});
+    CHECK(container.property("evfdd.service", "Type") == "notify");
+    CHECK(container.property("evfdd.service", "SubState") == "running");
+    // The one who says READY=1 is the one who serves.
+    CHECK(Json::parse(control({"status", "--json"}).out)["pid"] ==
+          std::stoi(container.property("evfdd.service", "MainPID")));
+}
+
+TEST_CASE("the log is in the journal under the daemon's name")
+{
+    auto& container = Container::the();
+    do_control({"status"});
+    const auto entry = [&]() -> std::optional<Json> {
+        std::istringstream lines{container.done({"journalctl", "--unit", "evfdd.service",
+                                                 "--output", "json", "--no-pager", "_COMM=evfdd"})};
+        for (std::string line; std::getline(lines, line);)
+            if (auto parsed = Json::parse(line);
+                parsed["MESSAGE"].is_string() &&
+                parsed["MESSAGE"].get<std::string>().contains("ready"))
+                return parsed;
+        return {};
+    };
+    std::optional<Json> found;
+    REQUIRE(eventually([&] { return (found = entry()).has_value(); }));
+    CHECK((*found)["_SYSTEMD_UNIT"] == "evfdd.service");
+    CHECK((*found)["SYSLOG_IDENTIFIER"] == "evfdd");
+    CHECK((*found)["_UID"] == container.done({"id", "-u", "evfdd"}));
+}
+
+TEST_CASE("any user may make events, and has only the rights that were given")
+{
+    auto& container = Container::the();
+    const auto as = [&](std::string_view user, std::vector<std::string> words) {
+        words.insert(words.begin(), {"evfdctl", "--system"});
+        return container.run_as(user, std::move(words));
+    };
+    REQUIRE(as("nobody", {"create", "users/mine", "--rights", "0640"}).status == 0);
+    auto command =
+        container.command({"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+                           "evfdctl", "--system", "wait", "--any", "users/mine"});
+    Reading waiting{std::move(command)};
+    REQUIRE(has_waits("users/mine", 1));
+
+    CHECK(as("daemon", {"set", "users/mine"}).status == 4);
+    CHECK(as("daemon", {"delete", "users/mine"}).status == 4);
+    CHECK(as("daemon", {"rights", "users/mine", "0666"}).status == 4);
+    CHECK(as("nobody", {"is-set", "users/mine"}).status == 1);
+    CHECK(as("nobody", {"set", "users/mine"}).status == 0);
+    CHECK(waiting.line() == "users/mine");
+    CHECK(as("nobody", {"delete", "users/mine"}).status == 0);
+}
+
+TEST_CASE("an alarm clock can be armed: the daemon was given the capability")
+{
+    do_control({"arm", "wake", "--in", "1h", "--clock", "boottime-alarm"});
+    do_control({"delete", "wake"});
+}
+
+TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not before")
+{
+    auto& container = Container::the();
+    container.write_unit("app.service", "[Unit]\n"
+                                        "Requires=evfd-wait@db-ready.service\n"
+                                        "After=evfd-wait@db-ready.service\n"
+                                        "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
+                                        "ExecStart=true\n");
+    Reading starting{container.command({"systemctl", "start", "app.service"})};
+    REQUIRE(has_waits("db/ready", 1)); // Nobody has made it yet.
+    CHECK(container.property("app.service", "ActiveState") == "inactive");
+    CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "activating");
+
+    do_control({"create", "db/ready"});
+    CHECK(container.property("app.service", "ActiveState") == "inactive");
+    do_control({"set", "db/ready"});
+
+    CHECK(starting.wait() == 0);
+    CHECK(container.property("app.service", "ActiveState") == "active");
+    CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "active");
+    do_control({"delete", "db/ready"});
+}
+
+TEST_CASE("a unit that waits goes on waiting while the daemon is restarted")
+{
+    auto& container = Container::the();
+    Reading starting{container.command({"systemctl", "start", "evfd-wait@late-riser.service"})};
+    REQUIRE(has_waits("late/riser", 1));
+    container.done({"systemctl", "restart", "evfdd.service"});
+    do_control({"create", "late/riser"});
+    do_control({"set", "late/riser"});
+    CHECK(starting.wait() == 0);
+    do_control({"delete", "late/riser"});
+}
+
+TEST_CASE("evfd-set@ sets an event, whose name is escaped as systemd does it")
+{
+    auto& container = Container::the();
+    do_control({"create", "a/name-with_all:of.it"});
+    const auto instance =
+        container.done({"systemd-escape", "--template=evfd-set@.service", "a/name-with_all:of.it"});
+    container.done({"systemctl", "start", instance});
+    CHECK(control({"is-set", "a/name-with_all:of.it"}).status == 0);
+    CHECK(container.run({"systemctl", "start", "evfd-set@not-there.service"}).status != 0);
+    CHECK(container.property("evfd-set@not-there.service", "ExecMainStatus") == "3");
+    container.done({"systemctl", "reset-failed"});
+    do_control({"delete", "a/name-with_all:of.it"});
+}
+
+// A unit that adds a token to the event each time that it runs.
+std::string unit_that_sets(const std::string& event)
+{
+    return "[Service]\nType=oneshot\nExecStart=evfdctl --system set " + event + "\n";
+}
+
+TEST_CASE("evfd-on@ starts the service of the event's name each time the event is set")
+{
+    auto& container = Container::the();
+    do_control({"create", "on/runs", "--mode", "semaphore"});
+    do_control({"create", "tidy", "--mode", "semaphore"});
+    container.write_unit("tidy.service", unit_that_sets("on/runs"));
+    container.done({"systemctl", "start", "evfd-on@tidy.service"});
+
+    for (int i = 0; i < 3; ++i)
+        do_control({"set", "tidy"});
+    for (int i = 0; i < 3; ++i)
+        do_control({"wait", "on/runs", "--timeout", "20s"});
+    CHECK(has_waits("tidy", 1));
+    CHECK(control({"is-set", "on/runs"}).status == 1);
+
+    container.done({"systemctl", "stop", "evfd-on@tidy.service"});
+    CHECK(container.property("evfd-on@tidy.service", "Result") == "success");
+    do_control({"delete", "tidy", "on/runs"});
+}
+
+TEST_CASE("evfd-on@ starts the unit that its file says")
+{
+    auto& container = Container::the();
+    do_control({"create", "on/runs", "--mode", "semaphore"});
+    do_control({"create", "db/full"});
+    container.done({"mkdir", "-p", "/etc/evfdd/on"});
+    write_file(container.path("/etc/evfdd/on/db-full.conf"), "EVFD_ON_UNIT=vacuum.service\n");
+    container.write_unit("vacuum.service", unit_that_sets("on/runs"));
+    container.done({"systemctl", "start", "evfd-on@db-full.service"});
+    do_control({"set", "db/full"});
+    do_control({"wait", "on/runs", "--timeout", "20s"});
+    container.done({"systemctl", "stop", "evfd-on@db-full.service"});
+    do_control({"delete", "db/full", "on/runs"});
+}
+
+TEST_CASE("evfd-on@ runs the command of a drop-in")
+{
+    auto& container = Container::the();
+    do_control({"create", "on/runs", "--mode", "semaphore"});
+    do_control({"create", "beat", "--mode", "pulse"});
+    container.write_unit("evfd-on@beat.service.d/command.conf",
+                         "[Service]\nExecStart=\n"
+                         "ExecStart=evfdctl --system on %I -- "
+                         "sh -c 'evfdctl --system set on/runs --count $$EVFD_COUNT'\n");
+    container.done({"systemctl", "start", "evfd-on@beat.service"});
+    REQUIRE(has_waits("beat", 1));
+    do_control({"set", "beat", "--count", "2"});
+    for (int i = 0; i < 2; ++i)
+        do_control({"wait", "on/runs", "--timeout", "20s"});
+    container.done({"systemctl", "stop", "evfd-on@beat.service"});
+    do_control({"delete", "beat", "on/runs"});
+}
+
+// What is wrong with the units.
+
+const std::vector<std::string> all_units{"evfdd.socket", "evfdd.service", "evfd-wait@a-b.service",
+                                         "evfd-set@a-b.service", "evfd-on@a-b.service"};
+
+TEST_CASE("systemd has nothing to say against the units")
+{
+    for (const auto* manager : {"--system", "--user"}) {
+        std::vector<std::string> words{
+            "env", "XDG_RUNTIME_DIR=/run/user", "systemd-analyze", "verify", "--man=no", manager};
+        words.insert(words.end(), all_units.begin(), all_units.end());
+        const auto ran = Container::the().run(words);
+        CAPTURE(manager);
+        CHECK(ran.status == 0);
+        CHECK(ran.out + ran.err == "");
+    }
+}
+
+TEST_CASE("systemd's own measure finds the daemon confined")
+{
+    auto& container = Container::the();
+    const auto unit = container.property("evfdd.service", "FragmentPath");
+    const auto table =
+        container.done({"systemd-analyze", "security", "--no-pager", "--offline=true", unit});
+    const auto key = "Overall exposure level for evfdd.service: "s;
+    const auto at = table.find(key);
+    INFO(table);
+    REQUIRE(at != std::string::npos);
+    CHECK(std::stod(table.substr(at + key.size())) <= 1.0);
+}
+
+} // namespace
+} // namespace evfd::e2e
