@@ -26,9 +26,9 @@ constexpr auto patience_to_build = 280s; // For an image: it is downloaded.
 constexpr auto codename = "bookworm";
 constexpr auto packages = "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9";
 
-// Mounts, processes and cgroups of it all are out of sight, and go with the first process. What is
-// written to its files is in memory, over an image that stays as it is. The first word of a cgroup
-// file system of version 2 is where its init has room for units of its own.
+// Run in namespaces of its own: its mounts and processes go with the first of them. What is written
+// to its files is in memory, over an image that stays as it is. Its init has the cgroups below one
+// of our own, so that two containers at a time do not meet.
 constexpr auto boot_script = R"(set -eu
 place=$1 image=$2 build=$3 group=$4
 for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do

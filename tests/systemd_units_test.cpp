@@ -222,6 +222,54 @@ TEST_CASE("evfd-on@ runs the command of a drop-in")
     do_control({"delete", "beat", "on/runs"});
 }
 
+TEST_CASE("evfd-on@ goes on when its event is deleted and made anew")
+{
+    auto& container = Container::the();
+    do_control({"create", "on/runs", "--mode", "semaphore"});
+    do_control({"create", "again"});
+    container.write_unit("again.service", unit_that_sets("on/runs"));
+    container.done({"systemctl", "start", "evfd-on@again.service"});
+    REQUIRE(has_waits("again", 1));
+    do_control({"delete", "again"});
+    REQUIRE(eventually(
+        [&] { return container.property("evfd-on@again.service", "NRestarts") != "0"; }));
+    do_control({"create", "again"});
+    do_control({"set", "again"});
+    do_control({"wait", "on/runs", "--timeout", "20s"});
+    container.done({"systemctl", "stop", "evfd-on@again.service"});
+    do_control({"delete", "again", "on/runs"});
+}
+
+TEST_CASE("a user's own units are a daemon of his own, with its own names")
+{
+    auto& container = Container::the();
+    // Without the PAM module of systemd nobody tells the manager where its directory is.
+    container.write_unit("user@.service.d/place.conf",
+                         "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
+    const auto uid = container.done({"id", "-u", "nobody"});
+    const auto manager = "user@" + uid + ".service";
+    container.done({"systemctl", "start", manager});
+    const auto as_user = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {"env", "XDG_RUNTIME_DIR=/run/user/" + uid});
+        return container.run_as("nobody", std::move(words));
+    };
+    const auto do_as_user = [&](std::vector<std::string> words) {
+        auto ran = as_user(std::move(words));
+        INFO(ran.err);
+        REQUIRE(ran.status == 0);
+        return ran.out;
+    };
+    do_as_user({"systemctl", "--user", "start", "evfdd.socket"});
+    do_as_user({"evfdctl", "--user", "create", "own", "--mode", "auto"});
+    CHECK(do_as_user({"systemctl", "--user", "is-active", "evfdd.service"}) == "active\n");
+    CHECK(do_as_user({"stat", "-c", "%a %U", "/run/user/" + uid + "/evfdd"}) == "700 nobody\n");
+    CHECK(control({"show", "own"}).status == 3);
+    do_as_user({"systemctl", "--user", "start", "evfd-set@own.service"});
+    do_as_user({"systemctl", "--user", "start", "evfd-wait@own.service"});
+    CHECK(as_user({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
+    container.done({"systemctl", "stop", manager});
+}
+
 // What is wrong with the units.
 
 const std::vector<std::string> all_units{"evfdd.socket", "evfdd.service", "evfd-wait@a-b.service",
