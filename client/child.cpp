@@ -97,6 +97,7 @@ Try<StopSignals> StopSignals::hold()
     sigemptyset(&set);
     for (const int number : {SIGTERM, SIGINT, SIGHUP})
         sigaddset(&set, number);
+    ::signal(SIGCHLD, SIG_DFL); // Whoever ignores it hears nothing of how a child ended.
     sigset_t before;
     if (::sigprocmask(SIG_BLOCK, &set, &before) < 0)
         return std::unexpected(failed("sigprocmask(2)"));

@@ -228,6 +228,15 @@ TEST_CASE("on with --once ends with the command's exit status")
     CHECK(once({"echo", "set", "--once", "--json", "--"}).out == "set --once --json --\n");
 }
 
+TEST_CASE("on knows how the command ended, also if it was started by one who ignores that")
+{
+    const Daemon daemon;
+    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "1"});
+    auto command = daemon.control({"on", "s", "--once", "--", "/bin/sh", "-c", "exit 3"});
+    command.in_child = [] { ::signal(SIGCHLD, SIG_IGN); };
+    CHECK(run(std::move(command)).status == 3);
+}
+
 TEST_CASE("on ends with status 6 when the name is deleted, also while the command runs")
 {
     const Daemon daemon;
