@@ -18,8 +18,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr int reconnect_pause_ms = 20;
-
 } // namespace
 
 // What it is: a pulse or a timer is opened, and followed from here on.
@@ -84,11 +82,11 @@ Try<Following::Rung> Following::ring(const UniqueFd& stop) const
 Try<std::int64_t> Following::answer()
 {
     auto fired = bell_->finish();
-    bell_.reset();
     if (!fired && fired.error().code == ErrorCode::interrupted) {
-        ::poll(nullptr, 0, reconnect_pause_ms);
-        return 0;
+        const auto asked = bell_->ask_again();
+        return asked ? Try<std::int64_t>{0} : std::unexpected(asked.error());
     }
+    bell_.reset();
     if (!fired)
         return std::unexpected(fired.error());
     const bool was_there = mode_ || timer_;

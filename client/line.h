@@ -33,6 +33,7 @@ public:
     bool take_up_if_lost();
     // As long as is_connected().
     Channel& channel() { return *channel_; }
+    const Channel& channel() const { return *channel_; }
 
     // A call and its answer. What came to nothing because the daemon was killed is done again.
     template <Message Request>

@@ -18,7 +18,7 @@ public:
     // The daemon answers at the deadline, if not before.
     static Try<PendingWait> begin(Daemon& daemon, protocol::Wait request, Deadline deadline);
 
-    int fd() { return line_.channel().fd(); } // Readable when there is an answer.
+    int fd() const { return line_.channel().fd(); } // Readable when there is an answer.
     // The answer; timed_out if the time was over. interrupted: the daemon went away, ask_again().
     Try<Fired> finish();
     // Once the daemon is there again: for the same answer, if it had one.
