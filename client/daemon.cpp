@@ -100,16 +100,10 @@ Try<Line> Daemon::borrow()
 {
     const std::lock_guard lock{mutex_};
     forget_if_forked();
-    Line line{address_, patience_};
+    Line line{address_, patience_, main_->was_connected()};
     if (!idle_.empty()) {
         line = std::move(idle_.back());
         idle_.pop_back();
-        // Nothing else can come on it but its end.
-        if (const auto is_closed = line.channel().has_news_by(monotonic_now());
-            !is_closed || *is_closed)
-            line = Line{address_, patience_, main_->was_connected()};
-    } else {
-        line = Line{address_, patience_, main_->was_connected()};
     }
     if (const auto connected = line.connect(); !connected)
         return std::unexpected(connected.error());

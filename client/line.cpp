@@ -53,6 +53,8 @@ Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
 {
     // A killed daemon may let us in once more before its listening socket is closed.
     const auto give_up = monotonic_after(patience_);
+    if (is_connected() && channel_->is_closed()) // While it was idle: nothing of ours is on it.
+        channel_.reset();
     while (!is_connected()) {
         auto socket = reach();
         if (!socket)

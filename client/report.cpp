@@ -126,6 +126,21 @@ std::string show(const protocol::Object& object)
     return text;
 }
 
+namespace {
+
+std::string keeper(const protocol::Status::Reply& status)
+{
+    if (status.guardian == Guardian::none)
+        return "nobody: a crash of the daemon loses all objects";
+    if (!status.can_keep)
+        return fmt::format("{}, but memory for it ran out: a crash loses what changed since",
+                           word(status.guardian));
+    return fmt::format("{}: {} descriptors, a journal of {} bytes", word(status.guardian),
+                       status.parked, status.journal_bytes);
+}
+
+} // namespace
+
 std::string status(const protocol::Status::Reply& status)
 {
     return fmt::format("evfdd {} (pid {}), since {}\n"
@@ -134,10 +149,11 @@ std::string status(const protocol::Status::Reply& status)
                        "  waits          {}\n"
                        "  monitors       {}\n"
                        "  subscriptions  {}\n"
-                       "  descriptors    {} of {}\n",
+                       "  descriptors    {} of {}\n"
+                       "  kept by        {}\n",
                        status.version, status.pid, to_rfc3339(status.started_at), status.objects,
                        status.connections, status.waits, status.monitors, status.subscriptions,
-                       status.descriptors, status.descriptor_limit);
+                       status.descriptors, status.descriptor_limit, keeper(status));
 }
 
 std::string change(const protocol::Monitor::Reply& news)

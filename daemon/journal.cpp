@@ -128,6 +128,26 @@ Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> i
     return {};
 }
 
+Result<void> write_at(const UniqueFd& fd, std::uint64_t offset, std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const auto written =
+            ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (written < 0 && errno != EINTR)
+            return std::unexpected(Fault::last("pwrite(2)"));
+        if (written > 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            offset += static_cast<std::uint64_t>(written);
+        }
+    }
+    return {};
+}
+
+Result<void> write_zeros(const UniqueFd& fd, std::uint64_t offset, std::size_t size)
+{
+    return write_at(fd, offset, std::string(size, '\0'));
+}
+
 Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
 {
     struct stat status{};
@@ -150,9 +170,7 @@ std::uint64_t first_data(const UniqueFd& memfd)
 Result<void> write_file_head(const UniqueFd& memfd)
 {
     const FileHead head;
-    if (::pwrite(memfd.get(), &head, sizeof head, 0) != sizeof head)
-        return std::unexpected(Fault::last("pwrite(2)"));
-    return {};
+    return write_at(memfd, 0, bytes_of(head));
 }
 
 } // namespace
@@ -225,9 +243,10 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
         behind = at;
         journal.tail_ = from + at;
     }
-    if (last_not_zero > behind) {
+    if (last_not_zero > behind) { // It would look like damage once something follows it.
         found.cut_bytes = last_not_zero - behind;
-        journal.tail_ = from + filled_up(last_not_zero); // Never on top of it: it may be sound.
+        if (const auto blank = write_zeros(journal.memfd_, from + behind, found.cut_bytes); !blank)
+            return std::unexpected(blank.error());
     }
     found.last = journal.last_;
     for (const auto& [key, text] : texts)
@@ -300,15 +319,7 @@ Result<void> Journal::write(std::string_view frame)
 {
     if (const auto room = make_room(frame.size()); !room)
         return room;
-    for (std::size_t done = 0; done < frame.size();) {
-        const auto written = ::pwrite(memfd_.get(), frame.data() + done, frame.size() - done,
-                                      static_cast<off_t>(tail_ + done));
-        if (written < 0 && errno != EINTR)
-            return std::unexpected(Fault::last("pwrite(2)"));
-        if (written > 0)
-            done += static_cast<std::size_t>(written);
-    }
-    return {};
+    return write_at(memfd_, tail_, frame);
 }
 
 Result<void> Journal::make_room(std::size_t bytes)

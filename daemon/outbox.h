@@ -45,13 +45,16 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
-    // A whole reply as it was written to another outbox.
-    void append(std::string_view reply) { bytes_ += reply; }
-    // What was written since written() was that.
-    std::string_view since(std::uint64_t written_then) const
+    // The text of the one reply that was written since written() was that; empty if there is none.
+    std::string_view text_since(std::uint64_t written_then) const
     {
-        return std::string_view{bytes_}.substr(bytes_.size() - (written() - written_then));
+        auto frame = std::string_view{bytes_}.substr(bytes_.size() - (written() - written_then));
+        if (!frame.empty())
+            frame.remove_suffix(1); // Its zero byte.
+        return frame;
     }
+    // A reply that was such a text, perhaps elsewhere.
+    void append_text(std::string_view text) { (bytes_ += text) += '\0'; }
 
     // In all, since it was made: what was written and how much of that the kernel took.
     std::uint64_t written() const { return gone_ + bytes_.size() - sent_; }

@@ -57,7 +57,7 @@ public:
 
     Progress advance(Outbox& outbox) override
     {
-        outbox.append(session_.count->reply);
+        outbox.append_text(session_.count->reply);
         return Progress::over;
     }
     void delivered() override
@@ -96,7 +96,7 @@ public:
         else
             std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, outcome->error());
         if (session_.count)
-            service_.end_call(session_, session_.count->calls, outbox.since(begin));
+            service_.end_call(session_, session_.count->calls, outbox.text_since(begin));
         return Progress::over;
     }
     void undelivered() override { wait_->undo(); }
@@ -139,7 +139,7 @@ std::string_view reply_to_set()
         Outbox outbox;
         protocol::Set::Reply reply;
         outbox.reply(reply, false);
-        return std::string{outbox.since(0)};
+        return std::string{outbox.text_since(0)};
     }();
     return text;
 }

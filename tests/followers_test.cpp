@@ -86,8 +86,7 @@ TEST_CASE("followers that are gone give all charges back")
     Quota quota{default_limits};
     {
         Followers followers;
-        REQUIRE(followers.add(*Token::make(), *make_timerfd(Clock::monotonic),
-                              *quota.take(alice, Resource::subscriptions)));
+        daemon::follow(followers, *Token::make(), make_timerfd(Clock::monotonic), quota);
         CHECK(quota.used(alice, Resource::subscriptions) == 1);
     }
     CHECK(quota.used(alice, Resource::subscriptions) == 0);

@@ -15,6 +15,10 @@ void round_trip(Of<NoSuchName>)
                      R"({"name":"a/b","message":"Create it."})");
 }
 
+void round_trip(Of<NoSuchSession>)
+{
+    check_round_trip(NoSuchSession{"Begin a new one."}, R"({"message":"Begin a new one."})");
+}
 void round_trip(Of<NameTaken>)
 {
     check_round_trip(NameTaken{"a/b"_name, "Take another."},

@@ -287,6 +287,16 @@ void round_trip(Of<Monitor::Reply>)
                          full_object_text + "}");
 }
 
+void round_trip(Of<Resume>)
+{
+    check_round_trip(Resume{"0123456789abcdef0123456789abcdef", 7},
+                     R"({"session":"0123456789abcdef0123456789abcdef","calls":7})");
+}
+void round_trip(Of<Resume::Reply>)
+{
+    check_round_trip(Resume::Reply{true}, R"({"isCertain":true})");
+}
+
 void round_trip(Of<Status>)
 {
     check_round_trip(Status{}, "{}");
@@ -302,10 +312,16 @@ void round_trip(Of<Status::Reply>)
                                    .monitors = 6,
                                    .subscriptions = 7,
                                    .descriptors = 8,
-                                   .descriptor_limit = 9},
+                                   .descriptor_limit = 9,
+                                   .guardian = Guardian::systemd,
+                                   .waits_for_sessions = 10,
+                                   .parked = 11,
+                                   .journal_bytes = 12,
+                                   .can_keep = true},
                      R"({"version":"0.1.0","pid":1,"startedNSec":2,"objects":3,"connections":4,)"
                      R"("waits":5,"monitors":6,"subscriptions":7,"descriptors":8,)"
-                     R"("descriptorLimit":9})");
+                     R"("descriptorLimit":9,"guardian":"systemd","waitsForSessions":10,)"
+                     R"("parked":11,"journalBytes":12,"canKeep":true})");
 }
 
 void round_trip(Of<Nothing>)
@@ -401,6 +417,11 @@ TEST_CASE("what streams and what must not be done twice is said of each method")
     STATIC_REQUIRE_FALSE(is_repeatable<Set>);
     STATIC_REQUIRE_FALSE(is_repeatable<CreateEvent>);
     STATIC_REQUIRE_FALSE(is_repeatable<Delete>);
+    STATIC_REQUIRE(is_counted<Wait>);
+    STATIC_REQUIRE(is_counted<SetRights>);
+    STATIC_REQUIRE_FALSE(is_counted<Resume>);
+    STATIC_REQUIRE_FALSE(is_counted<Show>);
+    STATIC_REQUIRE_FALSE(is_counted<Monitor>);
 }
 
 } // namespace

@@ -1,0 +1,374 @@
+// Promise 3, by force: twenty client processes at full speed while the daemon is killed three
+// hundred times, at instants that nobody chose. Each keeps a ledger of what it was told is done;
+// afterwards the ledgers and the daemon must agree, to the last token and tick.
+#include "common/eventfd.h"
+#include "tests/e2e_fixture.h"
+#include "tests/e2e_timers.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <random>
+#include <set>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int kills = 300;
+constexpr nanoseconds longest_life = 40ms; // Of a daemon, on the average half of that.
+
+constexpr int signallers = 8;
+constexpr int owners = 6;
+constexpr int tick_followers = 2;
+constexpr int pulse_followers = 2;
+constexpr int rearmers = 1;
+constexpr int pulsers = 1;
+static_assert(signallers + owners + tick_followers + pulse_followers + rearmers + pulsers == 20);
+
+// The process that the guard started last; 0 if there is none.
+pid_t daemon_of(pid_t guard)
+{
+    const auto children = read_file("/proc/" + std::to_string(guard) + "/task/" +
+                                    std::to_string(guard) + "/children");
+    return children.empty() ? 0 : std::stoi(children);
+}
+
+std::size_t descriptors_of(pid_t process)
+{
+    const std::filesystem::directory_iterator open{"/proc/" + std::to_string(process) + "/fd"};
+    return static_cast<std::size_t>(std::distance(begin(open), end(open)));
+}
+
+// Until it is told to stop, which is heard by this.
+bool goes_on(const Line& line)
+{
+    if (!is_readable(line.fd()))
+        return true;
+    line.hear();
+    return false;
+}
+
+// It has what it is to hold from before; from here on all begin.
+void begin(const Line& line)
+{
+    line.say(0);
+    line.hear();
+}
+
+class Dice {
+public:
+    explicit Dice(int seed) : engine_{static_cast<std::mt19937_64::result_type>(seed)} {}
+    int up_to(int most) { return std::uniform_int_distribution<int>{1, most}(engine_); }
+    bool one_in(int n) { return up_to(n) == 1; }
+
+private:
+    std::mt19937_64 engine_; // With a seed: what differs between runs is when the daemon dies.
+};
+
+// Tokens given and taken, by name and by a descriptor from before the first kill.
+void signal_tokens(const Client& client, const Line& line, int seed)
+{
+    Dice dice{seed};
+    const auto event = must(client.open("tokens"));
+    begin(line);
+    std::uint64_t given = 0;
+    std::uint64_t taken = 0;
+    while (goes_on(line)) {
+        const std::int64_t count = dice.up_to(3);
+        switch (dice.up_to(4)) {
+        case 1:
+            must(client.set(std::vector{"tokens"s}, count));
+            given += static_cast<std::uint64_t>(count);
+            break;
+        case 2:
+            must(event.set(count));
+            given += static_cast<std::uint64_t>(count);
+            break;
+        case 3: {
+            const auto fired = client.wait(std::vector{"tokens"s}, {.timeout = 5ms});
+            if (!fired && fired.error().code != ErrorCode::timed_out)
+                throw std::runtime_error{fired.error().message};
+            taken += fired ? 1U : 0U;
+            break;
+        }
+        case 4: taken += static_cast<std::uint64_t>(must(event.wait(0ns))); break;
+        }
+    }
+    line.say(given);
+    line.say(taken);
+}
+
+// Objects of its own: what it was told is there must be there.
+struct Owned {
+    bool is_timer;
+    std::uint64_t mode;
+    std::uint64_t rights;
+    std::uint64_t tokens;
+};
+
+void own_objects(const Client& client, const Line& line, int number)
+{
+    Dice dice{number};
+    begin(line);
+    std::map<int, Owned> owned;
+    const auto name_of = [&](int i) {
+        return "own/" + std::to_string(number) + "/" + std::to_string(i);
+    };
+    while (goes_on(line)) {
+        const int i = dice.up_to(60);
+        const auto name = name_of(i);
+        if (const auto there = owned.find(i); there != owned.end()) {
+            if (dice.one_in(2)) {
+                must(client.remove(std::vector{name}));
+                owned.erase(there);
+            } else if (there->second.is_timer) {
+                require(!must(client.arm(name, {.after = 24h})), "the timer was gone");
+            } else {
+                const auto rights =
+                    dice.one_in(2) ? *Rights::parse("0600") : *Rights::parse("0640");
+                must(client.set_rights(name, rights));
+                there->second.rights = rights.bits();
+            }
+            continue;
+        }
+        const bool is_timer = dice.one_in(3);
+        const auto mode = static_cast<Mode>(dice.up_to(4) - 1);
+        const int initial = mode == Mode::pulse ? 0 : dice.up_to(9) - 1;
+        if (is_timer)
+            require(must(client.arm(name, {.after = 24h}, {.rights = *Rights::parse("0600")})),
+                    "the timer was there");
+        else
+            require(
+                must(client.create(
+                    name, {.mode = mode, .initial = initial, .rights = *Rights::parse("0600")})),
+                "the event was there");
+        owned.insert({i,
+                      {is_timer, static_cast<std::uint64_t>(mode), Rights::parse("0600")->bits(),
+                       static_cast<std::uint64_t>(initial)}});
+    }
+    line.say(owned.size());
+    for (const auto& [i, one] : owned) {
+        line.say(static_cast<std::uint64_t>(i));
+        line.say(one.is_timer);
+        line.say(one.mode);
+        line.say(one.rights);
+        line.say(one.tokens);
+    }
+}
+
+// Every tick of a timer that was opened before the first kill.
+void follow_ticks(const Client& client, const Line& line)
+{
+    const auto clock = Clock::monotonic;
+    const auto opening = now_on(clock);
+    const auto timer = must(client.open_timer("tick"));
+    const auto opened = now_on(clock);
+    const auto grid = grid_of(client, "tick");
+    begin(line);
+    std::int64_t ticks = 0;
+    auto before = opened;
+    auto after = opened;
+    while (goes_on(line)) {
+        before = now_on(clock);
+        const auto count = must(timer.wait(1s));
+        after = now_on(clock);
+        require(count > 0, "no tick came");
+        ticks += count;
+    }
+    // The last read found all points up to some moment of its own.
+    require(ticks >= grid.points_by(before) - grid.points_by(opened), "a tick is lost");
+    require(ticks <= grid.points_by(after) - grid.points_by(opening), "a tick came twice");
+    line.say(static_cast<std::uint64_t>(ticks));
+}
+
+// A timer of its own, armed again and again: the descriptor follows, and expires once each time.
+void rearm(const Client& client, const Line& line)
+{
+    const std::string name = "rearmed";
+    must(client.arm(name, {.after = 1h}));
+    const auto timer = must(client.open_timer(name));
+    begin(line);
+    std::uint64_t rounds = 0;
+    while (goes_on(line)) {
+        must(client.arm(name, {.after = 1ms}));
+        require(must(timer.wait(patience)) == 1, "it did not expire once");
+        ++rounds;
+    }
+    line.say(rounds);
+}
+
+void pulse(const Client& client, const Line& line, int seed)
+{
+    Dice dice{seed};
+    begin(line);
+    std::uint64_t pulses = 0;
+    while (goes_on(line)) {
+        const auto count = dice.up_to(3);
+        must(client.set(std::vector{"pulse"s}, count));
+        pulses += static_cast<std::uint64_t>(count);
+    }
+    line.say(pulses);
+}
+
+// All it does is wait on its descriptor; that the daemon dies it never sees.
+void follow_pulses(const Client& client, const Line& line)
+{
+    const auto event = must(client.open("pulse"));
+    begin(line);
+    std::uint64_t pulses = 0;
+    const auto take = [&] { pulses += static_cast<std::uint64_t>(must(event.wait(1ms))); };
+    while (goes_on(line))
+        take();
+    line.say(0);
+    line.hear(); // That nobody sets it any more.
+    take();
+    line.say(pulses);
+}
+
+// The guard's child dies, whatever it is doing.
+void kill_again_and_again(pid_t guard)
+{
+    std::random_device chance;
+    std::mt19937_64 engine{chance()};
+    std::uniform_int_distribution<std::int64_t> life{0, longest_life.count()};
+    pid_t last = 0;
+    for (int killed = 0; killed < kills; ++killed) {
+        pid_t daemon = 0;
+        REQUIRE(eventually([&] { return (daemon = daemon_of(guard)) > 0 && daemon != last; }));
+        wait_through(nanoseconds{life(engine)});
+        REQUIRE(::kill(daemon, SIGKILL) == 0);
+        last = daemon;
+    }
+}
+
+TEST_CASE("nothing that was acknowledged is lost while the daemon is killed three hundred times")
+{
+    const Daemon daemon{{"--guard"}};
+    const auto client = daemon.client();
+    must(client.create(
+        "tokens", {.mode = Mode::semaphore, .initial = 100, .rights = *Rights::parse("0666")}));
+    must(client.create("pulse", {.mode = Mode::pulse, .rights = *Rights::parse("0666")}));
+    must(client.arm("tick", {.interval = 5ms}));
+    must(client.create("made", {.mode = Mode::semaphore}));
+    must(client.arm("maker", {.interval = 3ms, .sets = "made"}));
+    const auto making = grid_of(client, "maker");
+    must(client.create("manual"));
+    const auto manual = must(client.open("manual"));
+    const auto tokens = must(client.open("tokens"));
+    REQUIRE(::kill(daemon_of(daemon.pid()), SIGKILL) == 0); // So that all is taken over once.
+    must(client.list("", [](protocol::Object&) {}));        // So that all connections are there.
+    const auto guard_descriptors = descriptors_of(daemon.pid());
+    const auto bare = must(client.status());
+
+    std::vector<Worker> workers;
+    const auto start = [&](int how_many, auto work) {
+        for (int i = 0; i < how_many; ++i)
+            workers.emplace_back([&, i, work](const Line& line) {
+                const auto own = daemon.client();
+                work(own, line, i);
+            });
+    };
+    start(signallers, signal_tokens);
+    start(owners, own_objects);
+    start(tick_followers,
+          [](const Client& own, const Line& line, int) { follow_ticks(own, line); });
+    start(rearmers, [](const Client& own, const Line& line, int) { rearm(own, line); });
+    start(pulsers, pulse);
+    start(pulse_followers,
+          [](const Client& own, const Line& line, int) { follow_pulses(own, line); });
+    for (const auto& worker : workers)
+        worker.hear();
+    for (const auto& worker : workers)
+        worker.say(0);
+
+    kill_again_and_again(daemon.pid());
+
+    auto worker = workers.begin();
+    for (const auto& each : workers)
+        each.say(0);
+    std::uint64_t given = 100;
+    std::uint64_t taken = 0;
+    for (int i = 0; i < signallers; ++i, ++worker) {
+        given += worker->hear();
+        taken += worker->hear();
+    }
+    // Each ledger is what its owner was told.
+    std::set<std::string> names{"tokens", "pulse", "tick", "made", "maker", "manual", "rearmed"};
+    for (int number = 0; number < owners; ++number, ++worker) {
+        for (auto left = worker->hear(); left > 0; --left) {
+            const auto name =
+                "own/" + std::to_string(number) + "/" + std::to_string(worker->hear());
+            names.insert(name);
+            const bool is_timer = worker->hear() != 0;
+            const auto mode = static_cast<Mode>(worker->hear());
+            const auto rights = worker->hear();
+            const auto count = worker->hear();
+            INFO(name);
+            const auto shown = must(client.show(name));
+            CHECK((shown.kind == Kind::timer) == is_timer);
+            CHECK(shown.owner_uid == ::geteuid());
+            CHECK(shown.rights.bits() == rights);
+            if (is_timer)
+                continue;
+            CHECK(shown.mode == mode);
+            if (mode == Mode::semaphore)
+                CHECK(shown.count == static_cast<std::int64_t>(count));
+        }
+    }
+    std::uint64_t ticks = 0;
+    for (int i = 0; i < tick_followers; ++i, ++worker)
+        ticks += worker->hear();
+    const auto rounds = (worker++)->hear();
+    const auto pulses = (worker++)->hear();
+    const auto pulse_shown = must(client.show("pulse"));
+    CHECK(pulse_shown.pulses == static_cast<std::int64_t>(pulses));
+    CHECK(pulse_shown.subscriptions == pulse_followers);
+    for (int i = 0; i < pulse_followers; ++i, ++worker) {
+        worker->hear();
+        worker->say(0);
+        CHECK(worker->hear() == pulses);
+    }
+    for (auto& each : workers)
+        CHECK(each.wait() == 0); // Nobody saw an error.
+
+    // What is in the semaphore is what was given and not taken.
+    CHECK(must(client.show("tokens")).count == static_cast<std::int64_t>(given - taken));
+    std::set<std::string> there;
+    must(client.list("", [&](protocol::Object& object) { there.insert(object.name.text()); }));
+    CHECK(there == names);
+
+    // A timer's event got one token for each of its points.
+    CHECK(eventually([&] {
+        const auto before = making.points_by(now_on(Clock::monotonic));
+        const auto made = must(client.show("made")).count;
+        return made == before && before == making.points_by(now_on(Clock::monotonic));
+    }));
+    // Descriptors from before the first kill are those of the names.
+    CHECK(manual.set());
+    CHECK(must(client.show("manual")).is_set == true);
+    CHECK(client.clear(std::vector{"manual"s}));
+    CHECK(must(manual.is_set()) == false);
+    CHECK(client.set(std::vector{"manual"s}));
+    CHECK(must(manual.is_set()) == true);
+    CHECK(must(tokens.is_set()) == (given > taken));
+
+    // Nothing is left of those who are gone.
+    CHECK(eventually([&] { return must(client.status()).subscriptions == 0; }));
+    CHECK(eventually([&] { return must(client.status()).waits_for_sessions == 0; }));
+    CHECK(eventually([&] { return must(client.status()).connections == bare.connections; }));
+    for (const auto& name : there)
+        if (name.starts_with("own/") || name == "rearmed")
+            must(client.remove(std::vector{name}));
+    CHECK(must(client.status()).descriptors == bare.descriptors);
+    CHECK(descriptors_of(daemon.pid()) == guard_descriptors);
+
+    // That it was no idle time.
+    INFO(given << " tokens, " << ticks << " ticks, " << rounds << " rounds, " << pulses
+               << " pulses");
+    CHECK(std::min({given, ticks, rounds, pulses}) >= std::uint64_t{kills});
+}
+
+} // namespace
+} // namespace evfd::e2e
