@@ -58,7 +58,8 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
     auto pending = answer<Request>(service, caller, call, outbox);
     if (!pending) // Descriptors cannot be handed over twice.
         service.end_call(session, calls,
-                         outbox.carries_descriptors() ? std::string_view{} : outbox.text_since(begin));
+                         outbox.carries_descriptors() ? std::string_view{}
+                                                      : outbox.text_since(begin));
     return pending;
 }
 

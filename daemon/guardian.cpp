@@ -61,10 +61,10 @@ HandedOver take_handed_over()
             ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
             handed.sockets.push_back(std::move(fd));
         } else {
-            handed.complaints.push_back(fmt::format(
-                "'{}' was handed over, which is neither a listening Unix stream socket nor a part "
-                "of the vault: it is closed",
-                name));
+            handed.complaints.push_back(
+                fmt::format("'{}' of LISTEN_FDS is no listening Unix stream socket, and no part of "
+                            "the vault: it is closed",
+                            name));
         }
     }
     for (int i = 0; i < count; ++i)

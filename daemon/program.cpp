@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -18,6 +19,9 @@
 namespace evfd::daemon {
 
 namespace {
+
+// For clients, and for what the daemon itself needs.
+constexpr std::int64_t least_reserve = 32;
 
 // As many as the hard limit allows; of these, objects and subscriptions get three in four, so that
 // there is always room to let clients in and to tell them that there is none for more.
@@ -29,7 +33,8 @@ std::int64_t take_descriptor_budget()
     limit.rlim_cur = limit.rlim_max;
     if (::setrlimit(RLIMIT_NOFILE, &limit) < 0)
         throw std::system_error{errno, std::generic_category(), "setrlimit(2)"};
-    return static_cast<std::int64_t>(limit.rlim_cur) / 4 * 3;
+    const auto all = static_cast<std::int64_t>(limit.rlim_cur);
+    return all - std::max(all / 4, least_reserve);
 }
 
 Adder make_adder()

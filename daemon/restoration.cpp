@@ -32,8 +32,9 @@ std::vector<Session> Restoration::restore()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
-                 registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
+    if (!entries_.empty() || !sessions.empty() || !left_.complaints.empty())
+        spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
+                     registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
 

@@ -6,7 +6,7 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr rlim_t few = 64;
+constexpr rlim_t few = 128;
 
 Command with_few()
 {
@@ -32,7 +32,7 @@ TEST_CASE("with no descriptor left for another event create says so; the others 
 
     const auto refused = daemon.ctl({"create", "one/more"});
     CHECK(refused.status == 4);
-    CHECK(refused.err.contains("64 descriptors; delete objects"));
+    CHECK(refused.err.contains("128 descriptors; delete objects"));
     CHECK_FALSE(wire.ask("Set", {{"names", made}}).contains("error"));
     CHECK(wire.ask("Show", {{"name", made.back()}})["parameters"]["object"]["isSet"] == true);
     CHECK(daemon.ctl({"wait", made.front()}).status == 0);

@@ -138,8 +138,8 @@ TEST_CASE("on follows a pulse from the start, and tells how many came while the 
     gate.let_go();
     CHECK(gate.heard() == "p 3");
     CHECK(subscriptions(daemon, "p") == 1);
-    gate.let_go();
     daemon.done({"set", "p", "--count", "2"});
+    gate.let_go();
     CHECK(gate.heard() == "p 2");
 }
 
