@@ -91,9 +91,18 @@ Program::Program(const Options& options, const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
+// What systemctl status shows: as it is now, for nobody is told of each change.
+void Program::tell_ready() const
+{
+    ::sd_notify(0,
+                fmt::format("READY=1\nSTATUS=Ready with {} objects, kept by {}", service_.objects(),
+                            guardian_ == Guardian::none ? "nobody" : word(guardian_))
+                    .c_str());
+}
+
 void Program::run()
 {
-    ::sd_notify(0, "READY=1");
+    tell_ready();
     spdlog::info("ready");
     heartbeat_.begin();
     if (const auto ran = loop_.run(); !ran)
@@ -144,7 +153,7 @@ void Program::reload()
     } else {
         spdlog::error("the configuration stays as it was: {}", config.error().message());
     }
-    ::sd_notify(0, "READY=1");
+    tell_ready();
 }
 
 // The watchdog. sd_watchdog_enabled(3)

@@ -43,7 +43,7 @@ private:
         std::optional<EventLoop::Alarm> alarm_;
     };
 
-    void listen(std::vector<UniqueFd> handed);
+    void tell_ready() const;
     void declare(const Config& config);
     void reload();
     void apply(const Config& config);

@@ -30,6 +30,7 @@ public:
     // What an earlier daemon left; its sessions have so long to be taken up again.
     void restore(Left left, nanoseconds grace);
 
+    std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     void set_limits(Limits limits) { quota_.set_limits(limits); }
     // An object of the configuration is there from now on; one that is there already is left as
     // it is.
