@@ -214,6 +214,10 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
     journal.given_ = from;
     journal.room_ = from + bytes->size();
 
+    // Or with what is left of a frame given back.
+    const bool begins_with_first =
+        from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
+
     std::unordered_map<Key, std::string_view, Hash> texts;
     std::size_t behind = 0;        // The last sound frame.
     std::size_t last_not_zero = 0; // One past it.
@@ -226,7 +230,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
             at += sizeof(std::uint64_t);
             continue;
         }
-        if (journal.last_ > 0) // Before the first one is what is left of a frame given back.
+        // If no number is missing, what lies between is of a commit that did not get through.
+        if (frame->number > journal.last_ + 1 && (journal.last_ > 0 || begins_with_first))
             found.damaged_bytes += at - behind;
         journal.last_ = frame->number;
         auto entries = frame->entries;

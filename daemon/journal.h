@@ -35,7 +35,7 @@ public:
         std::vector<Record> records;   // Of each key the last one, in no order.
         std::uint64_t last = 0;        // The number of the last frame that is sound.
         std::uint32_t version = 0;     // Of who wrote it.
-        std::size_t damaged_bytes = 0; // Between sound frames.
+        std::size_t damaged_bytes = 0; // Where frames are missing before a sound one.
         std::size_t cut_bytes = 0;     // Behind the last one: of a commit that did not get through.
         bool is_journal = true;        // Or the first page is not that of one.
     };
