@@ -149,6 +149,8 @@ void Restoration::restore_session(Id id, record::Session& record)
     }
     Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
     session.count = Session::Count{.token = *token, .calls = record.calls, .reply = record.reply};
+    if (!record.reply.empty())
+        session.count->reply += '\0'; // As it goes out.
     for (const auto opened : record.opened)
         session.count->opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));
