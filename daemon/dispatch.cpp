@@ -52,6 +52,7 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
         return answer<Request>(service, caller, call, outbox);
     if (auto replay = service.replay(session))
         return replay;
+    caller.is_counted = true;
     service.begin_call(session);
     const auto calls = session.count->calls;
     const auto begin = outbox.written();
@@ -116,7 +117,8 @@ std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& 
     if (!call.oneway)
         return find_and_serve(service, caller, call, outbox);
     Outbox unheard;
-    find_and_serve(service, caller, call, unheard);
+    if (const auto pending = find_and_serve(service, caller, call, unheard))
+        pending->delivered(); // It is done; nobody wanted to hear of it.
     return {};
 }
 

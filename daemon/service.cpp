@@ -312,7 +312,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Set& 
         return std::unexpected(additions.error());
     // That it was called and what is to be added are committed together: from then on it is
     // certain to be done, and done once.
-    if (caller.session.count)
+    if (caller.is_counted)
         registry_.count_call(caller.session, std::string{reply_to_set()});
     if (auto done = registry_.add(*additions); !done)
         return std::unexpected(std::move(done.error()));
@@ -362,8 +362,8 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     auto paid = charge(peer, Resource::waits);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    auto wait =
-        waits_.start(peer, *std::move(paid), request, caller.wake, caller.session.next_call());
+    const auto call = caller.is_counted ? caller.session.next_call() : CallId{caller.session.id, 0};
+    auto wait = waits_.start(peer, *std::move(paid), request, caller.wake, call);
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait));

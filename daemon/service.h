@@ -19,6 +19,7 @@ namespace evfd::daemon {
 struct Caller {
     Session& session;
     std::function<void()> wake;
+    bool is_counted = false; // By the session, this call.
 };
 
 class Service final : private Audience {
