@@ -154,16 +154,17 @@ struct Session {
     }
 };
 
-// What a Wait took, until its client has the answer. The id is its session's, which waits for one
-// thing at a time.
+// What a Wait took, until its client has the answer.
 struct Takings {
     static constexpr auto kind = Kind::takings;
+    Id session;
     std::int64_t call;
     std::vector<Id> from;
 
     static constexpr auto fields()
     {
-        return std::tuple{field("call", &Takings::call, "Which of the session's calls."),
+        return std::tuple{field("session", &Takings::session, "Whose it is."),
+                          field("call", &Takings::call, "Which of the calls that it counts; or 0."),
                           field("from", &Takings::from, "One token from each.")};
     }
 };

@@ -334,8 +334,8 @@ void Registry::end(Session& session)
             erase(objects_.find(name));
     if (!session.count)
         return;
-    if (!session.count->in_doubt.empty())
-        put_back({session.id, session.count->calls}, std::exchange(session.count->in_doubt, {}));
+    for (const auto& takings : std::exchange(session.count->in_doubt, {}))
+        put_back(takings);
     vault_.drop(session.id, record::Kind::session);
 }
 

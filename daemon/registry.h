@@ -125,10 +125,10 @@ public:
     // What a wait takes from an auto event or a semaphore: false if there was nothing.
     Result<bool> take(Object& object);
     // That a call took these is certain once it is committed, and done once its client has heard.
-    void keep_takings(CallId call, const std::vector<Taken>& taken);
-    void settle_takings(CallId call);
+    void keep_takings(std::uint64_t session, Takings& takings);
+    void settle(const Takings& takings);
     // Unless the client is never to hear of it: then they are put back.
-    void put_back(CallId call, const std::vector<Taken>& taken);
+    void put_back(const Takings& takings);
 
     // That a call is answered so, or is certain to be; empty: it cannot be given twice.
     void count_call(Session& session, std::string reply);

@@ -181,24 +181,26 @@ Result<bool> Registry::take(Object& object)
     return object.event()->take(into);
 }
 
-void Registry::keep_takings(CallId call, const std::vector<Taken>& taken)
+void Registry::keep_takings(std::uint64_t session, Takings& takings)
 {
-    record::Takings record{call.call, {}};
-    for (const auto& one : taken)
+    takings.id = new_id();
+    record::Takings record{to_record(session), takings.call, {}};
+    for (const auto& one : takings.taken)
         record.from.push_back(to_record(one.serial));
-    vault_.put(call.session, std::move(record));
+    vault_.put(takings.id, std::move(record));
 }
 
-void Registry::settle_takings(CallId call)
+void Registry::settle(const Takings& takings)
 {
-    vault_.drop(call.session, record::Kind::takings);
+    if (takings.id != 0)
+        vault_.drop(takings.id, record::Kind::takings);
 }
 
-void Registry::put_back(CallId call, const std::vector<Taken>& taken)
+void Registry::put_back(const Takings& takings)
 {
-    settle_takings(call);
+    settle(takings);
     Additions additions;
-    for (const auto& [name, serial] : taken) {
+    for (const auto& [name, serial] : takings.taken) {
         auto* object = find(name);
         if (object && object->serial == serial) // Or another one has its name.
             additions.push_back({&name, object, 1});

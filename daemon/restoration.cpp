@@ -203,9 +203,9 @@ void Restoration::roll_back()
         if (taken > 0)
             ++tokens[id];
     for (const auto& [id, record] : left_.takings) {
-        auto* owner = session(static_cast<record::Id>(id));
-        if (owner && owner->count->calls >= record.call) {
-            owner->count->in_doubt = named(record.from);
+        auto* owner = session(record.session);
+        if (owner && record.call > 0 && owner->count->calls >= record.call) {
+            owner->count->in_doubt.push_back({id, record.call, named(record.from)});
             continue;
         }
         registry_.vault_.drop(id, record::Kind::takings);

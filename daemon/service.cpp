@@ -62,18 +62,16 @@ public:
     }
     void delivered() override
     {
-        if (!std::exchange(session_.count->in_doubt, {}).empty())
-            registry_.settle_takings(call());
+        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
+            registry_.settle(takings);
     }
     void undelivered() override
     {
-        if (const auto taken = std::exchange(session_.count->in_doubt, {}); !taken.empty())
-            registry_.put_back(call(), taken);
+        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
+            registry_.put_back(takings);
     }
 
 private:
-    CallId call() const { return {session_.id, session_.count->calls}; }
-
     Registry& registry_;
     Session& session_;
 };

@@ -25,6 +25,13 @@ struct Taken {
     std::uint64_t serial;
 };
 
+// What a call took, until its client has the answer.
+struct Takings {
+    std::uint64_t id = 0; // In the vault; 0: it is not there.
+    std::int64_t call = 0;
+    std::vector<Taken> taken = {};
+};
+
 struct Session {
     struct Following {
         Name name;
@@ -38,7 +45,7 @@ struct Session {
         std::string reply = {}; // To the last of them; empty: it cannot be given twice.
         bool replays = false;   // The next call is the last one again.
         std::vector<std::uint64_t> opened = {}; // Subscriptions that the last one began.
-        std::vector<Taken> in_doubt = {};       // By the last one; its client may not know.
+        std::vector<Takings> in_doubt = {};     // Its client may not know of them.
     };
 
     std::uint64_t id; // Never 0, never given twice.

@@ -55,10 +55,15 @@ void Sessions::take_up(Session& session, Session left, std::int64_t calls)
     left.peer = session.peer;
     session = std::move(left);
     auto& count = *session.count;
-    if (count.calls == calls) { // It heard of the last one.
-        registry_.settle_takings({session.id, calls});
-        count.in_doubt.clear();
-    } else if (!count.reply.empty()) {
+    std::erase_if(count.in_doubt, [&](const Takings& takings) {
+        const bool has_heard = takings.call <= calls;
+        if (has_heard)
+            registry_.settle(takings);
+        return has_heard;
+    });
+    if (count.calls == calls)
+        return; // It heard of the last one.
+    if (!count.reply.empty()) {
         count.replays = true;
     } else { // What that call handed over never arrived.
         registry_.undo_opening(session);

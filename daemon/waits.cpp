@@ -18,7 +18,8 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
            CallId call)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
       gather_{request.gather.value_or(Gather::all)},
-      wanted_{request.count.value_or(protocol::Count{1}).value}, wake_{std::move(wake)}, call_{call}
+      wanted_{request.count.value_or(protocol::Count{1}).value}, session_{call.session},
+      takings_{.call = call.call}, wake_{std::move(wake)}
 {
     for (const auto& name : request.names.list)
         parts_.push_back({name});
@@ -41,8 +42,8 @@ void Wait::undo()
 
 void Wait::settle()
 {
-    if (!std::exchange(taken_, {}).empty())
-        waits_.registry_.settle_takings(call_);
+    if (!std::exchange(takings_.taken, {}).empty())
+        waits_.registry_.settle(takings_);
 }
 
 Wait::Part& Wait::part(const Name& name)
@@ -152,8 +153,8 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 {
     const bool someone_sleeps = wait.place_ != 0;
     wait.outcome_ = std::move(outcome);
-    if (!wait.taken_.empty()) // In the same commit as what is noted of the taking itself.
-        registry_.keep_takings(wait.call_, wait.taken_);
+    if (!wait.takings_.taken.empty()) // In the same commit as what is noted of the taking itself.
+        registry_.keep_takings(wait.session_, wait.takings_);
     wait.alarm_.reset();
     withdraw(wait);
     if (someone_sleeps)
@@ -357,14 +358,16 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part, Object& object)
 {
     auto taken = registry_.take(object);
     if (taken && *taken)
-        wait.taken_.push_back({part.name, object.serial});
+        wait.takings_.taken.push_back({part.name, object.serial});
     return taken;
 }
 
 void Waits::put_back(Wait& wait)
 {
-    if (const auto taken = std::exchange(wait.taken_, {}); !taken.empty())
-        registry_.put_back(wait.call_, taken);
+    if (wait.takings_.taken.empty())
+        return;
+    registry_.put_back(wait.takings_);
+    wait.takings_.taken.clear();
 }
 
 } // namespace evfd::daemon

@@ -58,9 +58,9 @@ private:
     Gather gather_;
     std::int64_t wanted_; // Pulses or expirations.
     std::vector<Part> parts_;
-    std::vector<Taken> taken_;
+    std::uint64_t session_;
+    Takings takings_;
     Wake wake_;
-    CallId call_;
     std::uint64_t place_ = 0; // In every queue; 0 while in none.
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Alarm> alarm_;
