@@ -21,9 +21,9 @@ public:
 
     // Every follower's descriptor counts `times` more.
     Result<void> set(std::int64_t times, const Adder& adder);
-    // What set() adds, as one eventfd for each time it adds 1; the same followers make the same
-    // list. count() is left to the caller.
-    void append_targets(std::int64_t times, std::vector<int>& targets) const;
+    // What set() adds, as one eventfd for each time it adds 1, apart for those in the vault; the
+    // same followers make the same list. count() is left to the caller.
+    void append_targets(std::int64_t times, std::vector<int>& kept, std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
     // A descriptor that can follow it.

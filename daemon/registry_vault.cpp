@@ -146,32 +146,40 @@ void Registry::undo_opening(Session& session)
 
 Result<void> Registry::add_planned(const Additions& additions)
 {
+    // The plan is of what is kept alone: the rest is not there any more when it is read.
     std::vector<record::Addition> planned;
-    std::vector<int> targets;
-    bool is_kept = false;
+    std::vector<int> kept;
+    std::vector<int> others;
+    std::vector<Event*> at_once;
+    std::vector<std::int64_t> tokens_at_once;
     for (const auto& [name, object, tokens] : additions) {
         const auto before = count_before(*object, tokens);
-        planned.push_back({to_record(object->serial), tokens, before});
-        is_kept |= object->is_kept;
+        if (object->is_kept)
+            planned.push_back({to_record(object->serial), tokens, before});
         if (auto* pulse = object->pulse()) {
-            pulse->append_targets(tokens, targets);
+            pulse->append_targets(tokens, kept, others);
             pulse->count(tokens);
             keep_progress(*object);
-        } else if (!before) {
-            object->event()->append_targets(tokens, targets);
+        } else if (before) {
+            at_once.push_back(object->event());
+            tokens_at_once.push_back(tokens);
+        } else {
+            object->event()->append_targets(tokens, object->is_kept ? kept : others);
         }
     }
-    const auto notes = is_kept ? vault_.plan(planned, targets.size()) : std::span<char>{};
-    if (const auto added = adder_.add(targets, notes); !added)
+    const auto notes = planned.empty() ? std::span<char>{} : vault_.plan(planned, kept.size());
+    if (const auto added = adder_.add(kept, notes); !added)
         return added;
-    for (std::size_t i = 0; i < additions.size(); ++i) {
-        const auto& [name, object, tokens] = additions[i];
-        if (planned[i].before)
-            if (const auto added = object->event()->set(tokens, adder_); !added)
-                return added;
+    if (const auto added = adder_.add(others); !added)
+        return added;
+    for (std::size_t i = 0; i < at_once.size(); ++i)
+        if (const auto added = at_once[i]->set(tokens_at_once[i], adder_); !added)
+            return added;
+    if (!planned.empty())
+        vault_.end_plan();
+    for (const auto& [name, object, tokens] : additions)
         if (object->pulse())
             audience_.pulsed(*name, *object, tokens);
-    }
     return {};
 }
 

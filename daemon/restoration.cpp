@@ -173,12 +173,12 @@ void Restoration::finish_plan()
             continue;
         auto& object = found->second->second;
         if (auto* pulse = object.pulse())
-            pulse->append_targets(tokens, targets);
+            pulse->append_targets(tokens, targets, targets);
         else if (auto* event = object.event(); event && !before)
             event->append_targets(tokens, targets);
         else if (const auto count = event ? event->count() : std::unexpected(Fault{});
                  count && static_cast<std::int64_t>(*count) == before)
-            (void)event->set(tokens, registry_.adder_);
+            (void)add(event->fd(), static_cast<std::uint64_t>(tokens)); // Nobody else has it.
     }
     if (targets.size() != notes.size()) {
         if (std::ranges::count(notes, 1) > 0)
@@ -192,6 +192,7 @@ void Restoration::finish_plan()
                     registry_.adder_.add(std::span{targets}.subspan(i, 1), notes.subspan(i, 1));
                 !added)
                 complain(fmt::format("a token is lost: {}", added.error().message()));
+    registry_.vault_.end_plan();
 }
 
 // What was taken for a call of which nothing is known, or that its client cannot ask for again,

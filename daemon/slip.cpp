@@ -102,6 +102,13 @@ std::span<char> Slip::begin_plan(std::uint64_t commit, std::size_t tokens)
     return to_add();
 }
 
+void Slip::end_plan()
+{
+    in_order();
+    page_->plan = 0;
+    in_order();
+}
+
 std::uint64_t Slip::plan() const
 {
     return page_->plan;

@@ -35,7 +35,8 @@ public:
     // Prepares for a plan with so many tokens, at most max_tokens_per_set; what the notes said
     // before is gone. The bytes are for the Adder.
     std::span<char> begin_plan(std::uint64_t commit, std::size_t tokens);
-    std::uint64_t plan() const; // The commit whose plan this is about.
+    void end_plan();            // All of it was done.
+    std::uint64_t plan() const; // The commit whose plan this is about; 0: none.
     // Of its tokens: 1 for those that are still to be added.
     std::span<char> to_add() const;
 

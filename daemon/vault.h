@@ -87,6 +87,8 @@ public:
     // Commits, with all that is staged, that so many tokens are to be added where `additions` says;
     // the bytes are for the Adder.
     std::span<char> plan(std::vector<record::Addition> additions, std::size_t tokens);
+    // All of it was done: what comes to be as it was before is not to be taken for undone.
+    void end_plan() { slip_.end_plan(); }
     std::span<char> planned() const { return slip_.to_add(); } // The plan of what was left.
     // Where to read(2) a token to that is taken from `id`.
     std::uint64_t& taking(Id id);
