@@ -96,6 +96,8 @@ void Restoration::restore_object(Id id, record::Object& record)
         complain(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
         entries_.erase(older->second.serial);
         registry_.forget(older->second);
+        if (older->second.event())
+            --registry_.events_;
         registry_.objects_.erase(older);
     }
     const auto uid = static_cast<uid_t>(record.owner);
