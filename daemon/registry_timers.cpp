@@ -153,7 +153,7 @@ void Registry::look_later(Entry& entry)
     if (when && timer.appointment && timer.appointment->is_at(clock, *when))
         return;
     timer.appointment.reset();
-    if (when)
+    if (when && timetable_.has(clock)) // An earlier daemon may have had one that we may not.
         timer.appointment.emplace(timetable_.add(clock, *when, [this, &entry] { look_at(entry); }));
 }
 

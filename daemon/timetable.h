@@ -44,6 +44,7 @@ public:
         explicit Appointment(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;
     };
+    bool has(Clock clock) const { return dials_[static_cast<std::size_t>(clock)] != nullptr; }
     // `when` since the zero of the clock, which is prepared.
     Appointment add(Clock clock, nanoseconds when, Task task);
 
