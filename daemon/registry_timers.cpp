@@ -170,6 +170,8 @@ void Registry::look_at(Entry& entry)
     auto& timer = *object.timer();
     const auto times = timer.count_new();
     // First who waits for the timer, for among them may be who waits for its event as well.
+    if (times > 0 && !timer.link() && timer.keeps_count())
+        keep_progress(object);
     if (times > 0)
         audience_.expired(name, object, times);
     set_linked(name, timer, times);

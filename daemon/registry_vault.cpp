@@ -51,7 +51,7 @@ void Registry::keep(const Entry& entry)
         record.session = to_record(object.session);
     if (const auto* timer = object.timer())
         record.timer = timer->record();
-    const bool has_progress = record.timer && record.timer->link;
+    const bool has_progress = object.timer() && object.timer()->keeps_count();
     vault_.put(object.serial, std::move(record));
     if (has_progress)
         keep_progress(object);

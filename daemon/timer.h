@@ -61,6 +61,11 @@ public:
     static Timer restored(const record::Timer& record, std::optional<std::int64_t> counted,
                           std::int64_t owed);
     std::optional<std::int64_t> counted() const { return counted_; }
+    // Whether what is counted tells more than the clock will: it expired before that was set.
+    bool keeps_count() const
+    {
+        return link_ || (arming_.cancel_on_clock_change && arming_.schedule.is_once());
+    }
     // Whether the wall clock was set since that was recorded, and it is to be cancelled for that.
     static bool missed_clock_change(const record::Timer& record);
     // A descriptor that an earlier daemon handed out goes by the schedule, or is made to.
