@@ -152,6 +152,10 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
     for (const auto& record : found.records)
         reader.read(record);
     reader.tell();
+    // Another object of that name is not meant, and must not seem to be.
+    for (const auto& [id, object] : left.objects)
+        if (object.timer && object.timer->link)
+            left.last_id = std::max(left.last_id, static_cast<Id>(object.timer->link->id));
     for (auto& [id, fd] : parked.parked) {
         left.last_id = std::max(left.last_id, id);
         left.parked.emplace(id, std::move(fd));
