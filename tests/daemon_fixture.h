@@ -9,6 +9,7 @@
 #include "tests/catch.h"
 #include "tests/wire.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -23,6 +24,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -114,6 +116,15 @@ std::string verdict(const Outcome<T>& outcome)
 
 // A registry whose news reach waits and monitors.
 struct Hall final : Audience {
+    Hall() = default;
+    // Of what an earlier one left.
+    explicit Hall(Vault::Descriptors kept) : vault{loop, std::move(kept), left}
+    {
+        complaints = left.complaints;
+        sessions = registry.restore(std::move(left));
+        owner.id = registry.new_id();
+    }
+
     void created(const Name& name, Object& object) override
     {
         waits.created(name, object);
@@ -165,14 +176,48 @@ struct Hall final : Audience {
     // What a client that opened it has.
     UniqueFd open(std::string_view name) { return *event(name).share(); }
 
+    // From now on it has a session that outlives the daemon.
+    void count_calls_of_owner() { owner.count = Session::Count{.token = *Token::make()}; }
+
     EventLoop loop;
     Quota quota{default_limits};
+    Left left;
     Vault vault{loop};
     Registry registry{loop, quota, *this, vault, make_adder(), plenty};
     Waits waits{loop, registry};
     Monitors monitors{registry};
     Session owner{1, person(alice), {}, {}};
+    std::vector<std::string> complaints; // Of the vault that was left.
+    std::vector<Session> sessions;       // That were left with it.
 };
+
+// What a guardian has of a vault.
+inline Vault::Descriptors kept_of(const Vault& vault)
+{
+    Vault::Descriptors kept;
+    const auto descriptors = vault.descriptors();
+    for (std::size_t i = 0; i < kept.size(); ++i)
+        kept[i] = UniqueFd{::fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3)};
+    return kept;
+}
+
+// A Hall or a Daemon stops in the middle of whatever it does, and nothing of it is ended in order;
+// what its guardian has.
+template <class World>
+Vault::Descriptors killed(std::unique_ptr<World> world)
+{
+    static auto& graves = *new std::vector<void*>; // They are never left.
+    auto kept = kept_of(world->vault);
+    graves.push_back(world.release());
+    return kept;
+}
+
+// The one that comes after it.
+template <class World>
+std::unique_ptr<World> restarted(std::unique_ptr<World> world)
+{
+    return std::make_unique<World>(killed(std::move(world)));
+}
 
 // The far end of a connection.
 class Client {
@@ -230,6 +275,13 @@ public:
         : service{loop, limits, vault, make_adder(), budget}
     {
     }
+    // Of what an earlier one left.
+    explicit Daemon(Vault::Descriptors kept, nanoseconds grace = 1h)
+        : vault{loop, std::move(kept), left},
+          service{loop, default_limits, vault, make_adder(), plenty}
+    {
+        service.restore(std::move(left), grace);
+    }
 
     Client connect(uid_t uid = alice)
     {
@@ -238,7 +290,7 @@ public:
         Client client{UniqueFd{ends[1]}};
         auto charge = service.admit(person(uid));
         REQUIRE(charge);
-        const auto id = ++last_id_;
+        const auto id = service.new_session_id();
         auto connection = std::make_unique<Connection>(
             loop, service, scratch_, UniqueFd{ends[0]}, Session{id, person(uid), {}, {}},
             *std::move(charge), [this, id] { loop.defer([this, id] { turn(id); }); });
@@ -260,6 +312,7 @@ public:
     std::size_t connections() const { return connections_.size(); }
 
     EventLoop loop;
+    Left left;
     Vault vault{loop};
     Service service;
 
@@ -272,7 +325,6 @@ private:
     }
 
     json::Document scratch_;
-    std::uint64_t last_id_ = 0;
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
 };
 

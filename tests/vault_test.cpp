@@ -1,0 +1,221 @@
+#include "daemon/vault.h"
+
+#include "tests/daemon_fixture.h"
+
+#include <sys/mman.h>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr std::size_t parking_0 = 0;
+constexpr std::size_t parking_1 = 1;
+constexpr std::size_t journal = 2;
+constexpr std::size_t slip = 3;
+
+record::Object event_record(std::string_view name)
+{
+    return {.name = *Name::parse(name),
+            .mode = Mode::semaphore,
+            .owner = alice,
+            .group = alice,
+            .rights = "0640"_rights,
+            .creator = 12,
+            .created = WallTime{},
+            .session = {},
+            .timer = {}};
+}
+
+// With one event of each part, committed.
+struct Room {
+    Room()
+    {
+        REQUIRE(vault.park(1, fd));
+        vault.put(1, event_record("e"));
+        vault.commit();
+        vault.plan({{1, 3, {}}}, 3);
+        vault.taking(1) = 1;
+    }
+    EventLoop loop;
+    Vault vault{loop};
+    UniqueFd fd = *make_eventfd(0, Counter::semaphore);
+};
+
+struct Next {
+    explicit Next(Vault::Descriptors kept) : vault{loop, std::move(kept), left} {}
+
+    EventLoop loop;
+    Left left;
+    Vault vault;
+};
+
+bool is_sentence(const std::string& text)
+{
+    return text.size() > 10 && text.find('\n') == std::string::npos && text.back() != '.';
+}
+
+TEST_CASE("all that was kept is there, and nothing is to be said of it")
+{
+    Room room;
+    Next next{kept_of(room.vault)};
+    CHECK(next.left.is_whole);
+    CHECK(next.left.complaints.empty());
+    REQUIRE(next.left.objects.contains(1));
+    CHECK(next.left.objects.at(1).name == "e"_name);
+    CHECK(next.left.parked.contains(1));
+    REQUIRE(next.left.plan);
+    CHECK(next.left.plan->additions.size() == 1);
+    REQUIRE(next.left.taken.size() == 1);
+    CHECK((next.left.taken[0].id == 1 && next.left.taken[0].tokens == 1));
+    CHECK(next.left.last_id == 1);
+}
+
+TEST_CASE("of a vault of which a part is missing the others are used, and it is said")
+{
+    const auto [missing, what] = GENERATE(table<std::vector<std::size_t>, std::string>({
+        {{parking_0}, "parking"},
+        {{parking_1}, "parking"},
+        {{parking_0, parking_1}, "parking"},
+        {{journal}, "journal"},
+        {{slip}, "slip"},
+    }));
+    Room room;
+    auto kept = kept_of(room.vault);
+    for (const auto part : missing)
+        kept[part] = {};
+    Next next{std::move(kept)};
+    CAPTURE(next.left.complaints);
+    REQUIRE(next.left.complaints.size() == 1);
+    CHECK(is_sentence(next.left.complaints[0]));
+    CHECK(next.left.complaints[0].find(what) != std::string::npos);
+    CHECK_FALSE(next.left.is_whole);
+    CHECK(next.left.objects.contains(1) == (what != "journal"));
+    CHECK(next.left.parked.contains(1) == (what != "parking"));
+    CHECK(next.left.plan.has_value() == (what == "parking"));
+    CHECK(next.left.taken.empty() == (what != "parking"));
+    // A vault like any other.
+    next.vault.put(2, event_record("later"));
+    REQUIRE(next.vault.park(2, room.fd));
+    next.vault.commit();
+    CHECK_FALSE(next.vault.fault());
+    const Next after{kept_of(next.vault)};
+    CHECK(after.left.is_whole);
+    CHECK(after.left.objects.contains(2));
+    CHECK(after.left.parked.contains(2));
+}
+
+TEST_CASE("descriptors that are anything else are told of and replaced")
+{
+    const auto part = GENERATE(parking_0, parking_1, journal, slip);
+    const auto kind = GENERATE(0, 1, 2);
+    Room room;
+    auto kept = kept_of(room.vault);
+    kept[part] = kind == 0   ? *make_eventfd(0, Counter::plain)
+                 : kind == 1 ? UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}
+                             : UniqueFd{::memfd_create("empty", MFD_CLOEXEC)};
+    Next next{std::move(kept)};
+    CAPTURE(part, kind, next.left.complaints);
+    CHECK_FALSE(next.left.is_whole);
+    CHECK(next.left.complaints.size() == 1);
+    REQUIRE(next.vault.park(9, room.fd));
+    next.vault.put(9, event_record("later"));
+    next.vault.commit();
+    CHECK_FALSE(next.vault.fault());
+}
+
+TEST_CASE("a slip of another version is replaced")
+{
+    Room room;
+    auto kept = kept_of(room.vault);
+    const std::uint64_t other = 2;
+    REQUIRE(::pwrite(kept[slip].get(), &other, sizeof other, 8) == sizeof other);
+    const Next next{std::move(kept)};
+    CHECK_FALSE(next.left.plan);
+    CHECK(next.left.taken.empty());
+    CHECK(next.left.objects.contains(1));
+    CHECK(next.left.complaints.size() == 1);
+}
+
+TEST_CASE("a slip without the journal that it speaks of says nothing")
+{
+    Room room;
+    auto kept = kept_of(room.vault);
+    Room other;
+    kept[journal] = std::move(kept_of(other.vault)[journal]);
+    other.vault.put(5, event_record("more"));
+    other.vault.commit();
+    const Next next{std::move(kept)};
+    CHECK(next.left.taken.empty());
+}
+
+TEST_CASE("records that cannot be understood are told of, those of kinds that are not known stay")
+{
+    Room room;
+    auto kept = kept_of(room.vault);
+    {
+        Journal::Found found;
+        auto writer = Journal::open(*duplicate(kept[journal]), found);
+        REQUIRE(writer);
+        writer->put({40, 1}, "no JSON");
+        writer->put({41, 1}, R"({"name":"x"})"); // Fields are missing.
+        writer->put({42, 4711}, "who knows");
+        REQUIRE(writer->commit());
+    }
+    Next next{std::move(kept)};
+    CAPTURE(next.left.complaints);
+    CHECK(next.left.complaints.size() == 2);
+    for (const auto& complaint : next.left.complaints)
+        CHECK(is_sentence(complaint));
+    CHECK(next.left.objects.size() == 1);
+    CHECK(next.left.last_id == 42);
+}
+
+TEST_CASE("a plan that is not of the last words in the slip was done")
+{
+    EventLoop loop;
+    Vault vault{loop};
+    vault.plan({{1, 1, {}}}, 1);
+    auto notes = Slip::open(*duplicate(kept_of(vault)[slip]));
+    REQUIRE(notes);
+    notes->begin_plan(99, 5); // Of a commit that did not get through.
+    const Next next{kept_of(vault)};
+    CHECK_FALSE(next.left.plan);
+}
+
+TEST_CASE("what is dropped and unparked is not there any more")
+{
+    Room room;
+    room.vault.drop(1, record::Kind::object);
+    room.vault.unpark(1);
+    room.vault.commit();
+    const Next next{kept_of(room.vault)};
+    CHECK(next.left.objects.empty());
+}
+
+TEST_CASE("what is put is committed at the end of the turn of the loop")
+{
+    EventLoop loop;
+    Vault vault{loop};
+    vault.put(3, event_record("e"));
+    {
+        const Next next{kept_of(vault)};
+        CHECK(next.left.objects.empty());
+    }
+    settle(loop, 2);
+    const Next next{kept_of(vault)};
+    CHECK(next.left.objects.contains(3));
+}
+
+TEST_CASE("more can be taken than the slip has room for")
+{
+    EventLoop loop;
+    Vault vault{loop};
+    for (std::size_t i = 0; i < 3 * Slip::max_takings; ++i) {
+        vault.put(1, event_record("e")); // There is something to commit, as with any taking.
+        vault.taking(i) = 1;
+    }
+    const Next next{kept_of(vault)};
+    CHECK(next.left.taken.size() <= Slip::max_takings);
+}
+
+} // namespace
+} // namespace evfd::daemon
