@@ -72,8 +72,8 @@ bool look_at_next(const UniqueFd& end, Looked& looked)
     if (size < sizeof label || std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
     looked.ids.resize((size - sizeof label) / sizeof(Parking::Id));
-    std::memcpy(looked.ids.data(), bytes.data() + sizeof label,
-                looked.ids.size() * sizeof(Parking::Id));
+    std::copy_n(bytes.data() + sizeof label, looked.ids.size() * sizeof(Parking::Id),
+                reinterpret_cast<char*>(looked.ids.data())); // There may be none.
     return true;
 }
 
