@@ -189,6 +189,7 @@ struct Hall final : Audience {
     Session owner{1, person(alice), {}, {}};
     std::vector<std::string> complaints; // Of the vault that was left.
     std::vector<Session> sessions;       // That were left with it.
+    std::vector<std::unique_ptr<Wait>> begun;
 };
 
 // What a guardian has of a vault.

@@ -280,11 +280,13 @@ TEST_CASE("who has no room for all that is parked is told how many are missing a
     const UniqueFd in{report[1]};
     const auto status = probe::in_child([&] {
         lot.owned.clear();
-        const rlimit limit{400, 400};
+        auto ends = kept_ends(lot.parking);
+        const auto most = static_cast<rlim_t>(ends[1].get()) + 300;
+        const rlimit limit{most, most};
         if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
             return 1;
         Parking::Found found;
-        if (!Parking::open(kept_ends(lot.parking), found))
+        if (!Parking::open(std::move(ends), found))
             return 2;
         const std::array<std::size_t, 2> told{found.parked.size(), found.unread};
         for (const auto& [id, fd] : found.parked)

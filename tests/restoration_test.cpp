@@ -506,13 +506,14 @@ TEST_CASE("what was taken and not committed is put back")
     CHECK(tokens(*hall, "s") == 3);
 }
 
-std::unique_ptr<Wait> wait_for(Hall& hall, Session& session, std::string_view name)
+// It goes on for as long as the hall does.
+Wait& wait_for(Hall& hall, Session& session, std::string_view name)
 {
     auto wait = hall.waits.start(
         session.peer, *hall.quota.take(alice, Resource::waits), {.names = names({name})}, [] {},
         session.next_call());
     REQUIRE(wait);
-    return *std::move(wait);
+    return *hall.begun.emplace_back(*std::move(wait));
 }
 
 TEST_CASE("what was taken for a call that was not counted is put back")
@@ -520,10 +521,8 @@ TEST_CASE("what was taken for a call that was not counted is put back")
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 3);
     hall->registry.count_call(hall->owner, framed("created"));
-    auto wait = wait_for(*hall, hall->owner, "s");
-    REQUIRE(wait->outcome().has_value());
+    REQUIRE(wait_for(*hall, hall->owner, "s").outcome().has_value());
     hall->vault.commit();
-    (void)wait.release(); // It has no end.
     REQUIRE(tokens(*hall, "s") == 2);
     hall = restarted(std::move(hall));
     CHECK(tokens(*hall, "s") == 3);
@@ -535,8 +534,7 @@ TEST_CASE("what was taken for a call that was counted is in doubt, and put back 
 {
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 3);
-    auto* wait = wait_for(*hall, hall->owner, "s").release();
-    REQUIRE(wait->outcome().has_value());
+    REQUIRE(wait_for(*hall, hall->owner, "s").outcome().has_value());
     hall->registry.count_call(hall->owner, framed("took it"));
     hall->vault.commit();
     hall = restarted(std::move(hall));
@@ -556,9 +554,9 @@ TEST_CASE("an auto event from which several took is set again")
     auto hall = new_hall();
     hall->create("a", Mode::automatic, 1);
     Session other{hall->registry.new_id(), person(alice), {}, {}};
-    (void)wait_for(*hall, hall->owner, "a").release();
+    wait_for(*hall, hall->owner, "a");
     set(*hall, "a");
-    (void)wait_for(*hall, other, "a").release();
+    wait_for(*hall, other, "a");
     hall->vault.commit();
     CHECK_FALSE(hall->event("a").is_set());
     hall = restarted(std::move(hall));
@@ -571,7 +569,7 @@ TEST_CASE("of one connection that waits several times before it reads all that i
     hall->create("s", Mode::semaphore, 3);
     Session nobodys{hall->registry.new_id(), person(alice), {}, {}};
     for (int i = 0; i < 3; ++i)
-        (void)wait_for(*hall, nobodys, "s").release();
+        wait_for(*hall, nobodys, "s");
     hall->vault.commit();
     REQUIRE(tokens(*hall, "s") == 0);
     hall = restarted(std::move(hall));
@@ -583,9 +581,9 @@ TEST_CASE("the answer to one wait does not settle what the next one took")
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 3);
     Session nobodys{hall->registry.new_id(), person(alice), {}, {}};
-    auto* first = wait_for(*hall, nobodys, "s").release();
-    (void)wait_for(*hall, nobodys, "s").release();
-    first->settle();
+    auto& first = wait_for(*hall, nobodys, "s");
+    wait_for(*hall, nobodys, "s");
+    first.settle();
     hall->vault.commit();
     hall = restarted(std::move(hall));
     CHECK(tokens(*hall, "s") == 2);
