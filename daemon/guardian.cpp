@@ -39,6 +39,22 @@ void store(int fd, std::string_view name)
         spdlog::warn("'{}' cannot be given to who is to keep it", name);
 }
 
+// Who keeps what it is given.
+Guardian present_guardian()
+{
+    if (std::getenv(guard_variable))
+        return Guardian::guard;
+    if (!std::getenv("NOTIFY_SOCKET") || !std::getenv("INVOCATION_ID")) // systemd.exec(5)
+        return Guardian::none;
+    const auto size = store_size();
+    if (!size || *size >= Vault::names.size())
+        return Guardian::systemd;
+    spdlog::warn("systemd keeps {} descriptors for this service and {} are needed: a crash would "
+                 "lose all; set FileDescriptorStoreMax={} for it",
+                 *size, Vault::names.size(), Vault::names.size());
+    return Guardian::none;
+}
+
 } // namespace
 
 bool HandedOver::has_vault() const
@@ -73,29 +89,15 @@ HandedOver take_handed_over()
     return handed;
 }
 
-Guardian present_guardian()
-{
-    if (std::getenv(guard_variable))
-        return Guardian::guard;
-    if (!std::getenv("NOTIFY_SOCKET") || !std::getenv("INVOCATION_ID")) // systemd.exec(5)
-        return Guardian::none;
-    const auto size = store_size();
-    if (!size || *size >= Vault::names.size())
-        return Guardian::systemd;
-    spdlog::warn("systemd keeps {} descriptors for this service and {} are needed: a crash would "
-                 "lose all; set FileDescriptorStoreMax={} for it",
-                 *size, Vault::names.size(), Vault::names.size());
-    return Guardian::none;
-}
-
-Guardian give_to_guardian(const Vault& vault)
+Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::names.size()>& which)
 {
     const auto guardian = present_guardian();
-    if (guardian == Guardian::none)
+    if (guardian == Guardian::none || std::ranges::count(which, true) == 0)
         return guardian;
     const auto descriptors = vault.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
-        store(descriptors[i], Vault::names[i]);
+        if (which[i])
+            store(descriptors[i], Vault::names[i]);
     // It must have them before the first answer goes out.
     constexpr std::uint64_t patience_usec = 5'000'000;
     if (::sd_notify_barrier(0, patience_usec) < 0)

@@ -23,9 +23,7 @@ struct HandedOver {
 // What this process was started with.
 HandedOver take_handed_over();
 
-// Gives it the descriptors, in the place of any that it has; returns who has them now.
-Guardian give_to_guardian(const Vault& vault);
-// Who has what was handed over.
-Guardian present_guardian();
+// Gives it those of the vault's descriptors that it has not got; returns who has them now.
+Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::names.size()>& which);
 
 } // namespace evfd::daemon

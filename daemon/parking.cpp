@@ -37,6 +37,7 @@ bool set_peek_offset(const UniqueFd& end, int offset)
 struct Looked {
     std::vector<Parking::Id> ids;
     std::vector<UniqueFd> fds;
+    bool is_cut = false; // There was no room for all descriptors.
 };
 
 // The next message, which stays. False at the end.
@@ -58,6 +59,7 @@ bool look_at_next(const UniqueFd& end, Looked& looked)
         return false;
 
     looked = {};
+    looked.is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
     for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
             continue;
@@ -120,7 +122,7 @@ void Parking::read(Lane& lane, Found& found)
         found.unread += most - std::min(looked.ids.size(), looked.fds.size());
         in_flight_ += most;
         looked.ids.resize(most); // What has no id counts for no one.
-        lane.messages.push_back({number, std::move(looked.ids)});
+        lane.messages.push_back({number, std::move(looked.ids), looked.is_cut});
     }
 }
 
@@ -194,7 +196,7 @@ void Parking::send_anew(Lane& lane)
         for (const auto id : message.ids)
             if (counts(message, id))
                 good.push_back(id);
-        if (ids.size() + good.size() > batch || messages == max_young)
+        if (message.has_unread || ids.size() + good.size() > batch || messages == max_young)
             break;
         ++messages;
         for (const auto id : good) {

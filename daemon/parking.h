@@ -48,6 +48,7 @@ private:
     struct Message {
         std::uint64_t number; // Never given twice.
         std::vector<Id> ids;
+        bool has_unread = false; // Descriptors that only another daemon can take over.
     };
     struct Place {
         int fd;                // Its owner's.

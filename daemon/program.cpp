@@ -68,7 +68,7 @@ Program::Program(const Options& options, const Config& config)
     : options_{options}, signals_{loop_, [this] { loop_.stop(); }, [this] { reload(); }},
       descriptor_budget_{take_descriptor_budget()}, handed_{take_handed_over()},
       vault_{make_vault(loop_, handed_, left_)},
-      guardian_{left_.is_whole ? present_guardian() : give_to_guardian(vault_)},
+      guardian_{give_to_guardian(vault_, left_.made_anew)},
       service_{loop_, config.limits, vault_, make_adder(), descriptor_budget_},
       server_{loop_, service_}, heartbeat_{loop_}
 {

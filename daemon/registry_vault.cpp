@@ -109,8 +109,6 @@ void Registry::keep_session(const Session& session)
                            .calls = count.calls,
                            .reply = count.reply,
                            .opened = {}};
-    if (!record.reply.empty())
-        record.reply.pop_back(); // The zero byte that ends it: no text of JSON may have one.
     for (const auto id : count.opened)
         record.opened.push_back(to_record(id));
     vault_.put(session.id, std::move(record));

@@ -60,6 +60,8 @@ void Restoration::lose_object(Id id, const record::Object& record, std::string_v
 {
     complain(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
                          record.name.text(), record.owner, why));
+    if (left_.has_unread)
+        return; // Its descriptor may be there for one that has more room.
     registry_.vault_.drop(id, record::Kind::object);
     registry_.vault_.drop(id, record::Kind::progress);
     registry_.vault_.unpark(id);
@@ -151,8 +153,6 @@ void Restoration::restore_session(Id id, record::Session& record)
     }
     Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
     session.count = Session::Count{.token = *token, .calls = record.calls, .reply = record.reply};
-    if (!record.reply.empty())
-        session.count->reply += '\0'; // As it goes out.
     for (const auto opened : record.opened)
         session.count->opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));

@@ -187,7 +187,7 @@ Service::Service(EventLoop& loop, Limits limits, Vault& vault, Adder adder,
 
 void Service::restore(Left left, nanoseconds grace)
 {
-    const bool knows_all = left.is_whole && left.complaints.empty();
+    const bool knows_all = left.is_whole() && left.complaints.empty();
     sessions_.wait_for(loop_, registry_.restore(std::move(left)), grace, knows_all);
 }
 

@@ -134,7 +134,7 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
                             : std::unexpected(missing);
     auto slip = notes ? Slip::open(std::move(notes)) : std::unexpected(missing);
 
-    left.is_whole = journal && parking && slip;
+    left.made_anew = {!parking, !parking, !journal, !slip};
     if (slip && journal) {
         const auto taken = slip->taken_since(found.last);
         left.taken.assign(taken.begin(), taken.end());
@@ -143,7 +143,8 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
                 opened_or_new(std::move(parking), "the parking of descriptors", left),
                 opened_or_new(std::move(slip), "the slip of what was being done", left)};
     tell(found, left);
-    if (parked.unread > 0)
+    left.has_unread = parked.unread > 0;
+    if (left.has_unread)
         left.complaints.push_back(
             fmt::format("{} parked descriptors cannot be taken over: there is no room for them, "
                         "or they have no label; see RLIMIT_NOFILE",

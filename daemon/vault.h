@@ -39,8 +39,12 @@ struct Left {
     std::vector<Taking> taken;               // After the last commit.
     std::unordered_map<Id, UniqueFd> parked; // Descriptors.
     std::vector<std::string> complaints;     // What could not be read, a sentence each.
-    bool is_whole = false;                   // Nothing had to be made anew.
+    // Of Vault::names: what could not be taken over.
+    std::array<bool, 4> made_anew{true, true, true, true};
+    bool has_unread = false; // Descriptors are parked for which there is no room.
     Id last_id = 0;
+
+    bool is_whole() const { return made_anew == std::array<bool, 4>{}; }
 };
 
 class Vault {

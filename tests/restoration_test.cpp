@@ -278,7 +278,7 @@ TEST_CASE("a connection object of a session is there again with it and goes with
     Session nobodys{hall->registry.new_id(), person(bob), {}, {}};
     REQUIRE(hall->registry.create(nobodys,
                                   {.name = "uncounted"_name, .lifetime = Lifetime::connection}));
-    hall->registry.count_call(hall->owner, framed("the answer"));
+    hall->registry.count_call(hall->owner, "the answer");
     const auto token = hall->owner.count->token;
 
     hall = killed_and_restarted(std::move(hall));
@@ -286,7 +286,7 @@ TEST_CASE("a connection object of a session is there again with it and goes with
     auto& session = hall->sessions.front();
     CHECK(session.count->token == token);
     CHECK(session.count->calls == 1);
-    CHECK(session.count->reply == framed("the answer"));
+    CHECK(session.count->reply == "the answer");
     CHECK(session.peer.uid == alice);
     CHECK(hall->registry.find("mine"_name));
     CHECK_FALSE(hall->registry.find("uncounted"_name));
@@ -520,7 +520,7 @@ TEST_CASE("what was taken for a call that was not counted is put back")
 {
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 3);
-    hall->registry.count_call(hall->owner, framed("created"));
+    hall->registry.count_call(hall->owner, "created");
     REQUIRE(wait_for(*hall, hall->owner, "s").outcome().has_value());
     hall->vault.commit();
     REQUIRE(tokens(*hall, "s") == 2);
@@ -535,7 +535,7 @@ TEST_CASE("what was taken for a call that was counted is in doubt, and put back 
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 3);
     REQUIRE(wait_for(*hall, hall->owner, "s").outcome().has_value());
-    hall->registry.count_call(hall->owner, framed("took it"));
+    hall->registry.count_call(hall->owner, "took it");
     hall->vault.commit();
     hall = restarted(std::move(hall));
     CHECK(tokens(*hall, "s") == 2);

@@ -57,7 +57,7 @@ TEST_CASE("all that was kept is there, and nothing is to be said of it")
 {
     Room room;
     Next next{kept_of(room.vault)};
-    CHECK(next.left.is_whole);
+    CHECK(next.left.is_whole());
     CHECK(next.left.complaints.empty());
     REQUIRE(next.left.objects.contains(1));
     CHECK(next.left.objects.at(1).name == "e"_name);
@@ -87,7 +87,7 @@ TEST_CASE("of a vault of which a part is missing the others are used, and it is 
     REQUIRE(next.left.complaints.size() == 1);
     CHECK(is_sentence(next.left.complaints[0]));
     CHECK(next.left.complaints[0].find(what) != std::string::npos);
-    CHECK_FALSE(next.left.is_whole);
+    CHECK_FALSE(next.left.is_whole());
     CHECK(next.left.objects.contains(1) == (what != "journal"));
     CHECK(next.left.parked.contains(1) == (what != "parking"));
     CHECK(next.left.plan.has_value() == (what == "parking"));
@@ -98,7 +98,7 @@ TEST_CASE("of a vault of which a part is missing the others are used, and it is 
     next.vault.commit();
     CHECK_FALSE(next.vault.fault());
     const Next after{kept_of(next.vault)};
-    CHECK(after.left.is_whole);
+    CHECK(after.left.is_whole());
     CHECK(after.left.objects.contains(2));
     CHECK(after.left.parked.contains(2));
 }
@@ -114,7 +114,7 @@ TEST_CASE("descriptors that are anything else are told of and replaced")
                              : UniqueFd{::memfd_create("empty", MFD_CLOEXEC)};
     Next next{std::move(kept)};
     CAPTURE(part, kind, next.left.complaints);
-    CHECK_FALSE(next.left.is_whole);
+    CHECK_FALSE(next.left.is_whole());
     CHECK(next.left.complaints.size() == 1);
     REQUIRE(next.vault.park(9, room.fd));
     next.vault.put(9, event_record("later"));
