@@ -190,6 +190,7 @@ void Server::stop_when_idle(nanoseconds patience, Reopen reopen)
 {
     idle_patience_ = patience;
     reopen_ = std::move(reopen);
+    service_.when_sessions_ended([this] { consider_idleness(); });
     consider_idleness();
 }
 

@@ -49,6 +49,8 @@ public:
     // It was answered so; empty if that cannot be said twice.
     void end_call(Session& session, std::int64_t calls_before, std::string_view reply);
 
+    // Calls `task` once what an earlier daemon left for clients that did not come is gone.
+    void when_sessions_ended(std::function<void()> task) { sessions_.when_ended(std::move(task)); }
     // Whether nobody would miss us.
     bool is_idle() const;
 

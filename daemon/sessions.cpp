@@ -21,6 +21,8 @@ void Sessions::wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds 
         knows_all_ = left_.empty(); // What was done in one that ended nobody knows any more.
         for (auto& [token, session] : std::exchange(left_, {}))
             registry_.end(session);
+        if (on_ended_)
+            on_ended_();
     }));
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/registry.h"
 #include "daemon/session.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,6 +25,8 @@ public:
     // Those that were left; whom nobody takes up within `grace` end. `knows_all`: who is not among
     // them did nothing before.
     void wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds grace, bool knows_all);
+    // Calls `task` once those that nobody took up ended.
+    void when_ended(std::function<void()> task) { on_ended_ = std::move(task); }
     std::size_t waited_for() const { return left_.size(); }
 
     // The connection's session gets the token, and all that was left for it. Whether it is certain
@@ -40,6 +43,7 @@ private:
     std::set<Token> in_use_;
     std::map<Token, Session> left_;
     std::optional<EventLoop::Alarm> alarm_;
+    std::function<void()> on_ended_;
 };
 
 } // namespace evfd::daemon
