@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -59,13 +58,13 @@ UniqueFd make_notice_socket(std::string& address)
     return socket;
 }
 
-UniqueFd make_signals(sigset_t& inherited_mask)
+UniqueFd make_signals()
 {
     sigset_t set;
     sigemptyset(&set);
     for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP})
         sigaddset(&set, signal);
-    if (::sigprocmask(SIG_BLOCK, &set, &inherited_mask) < 0)
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
         fail("sigprocmask(2)");
     UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
     if (!fd)
@@ -139,8 +138,8 @@ std::optional<Notice> receive_notice(const UniqueFd& socket)
 Guard::Guard(std::string socket, mode_t socket_mode, std::vector<std::string> command,
              std::function<void()> on_ready)
     : socket_{std::move(socket), socket_mode}, listening_{socket_.release()},
-      command_{std::move(command)}, on_ready_{std::move(on_ready)},
-      signals_{make_signals(inherited_mask_)}, notices_{make_notice_socket(notice_address_)}
+      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signals()},
+      notices_{make_notice_socket(notice_address_)}
 {
 }
 
@@ -176,20 +175,24 @@ void Guard::start()
     if (child == 0)
         become_daemon();
     daemon_ = child;
+    arrived_.clear();
 }
 
 void Guard::become_daemon() const
 {
     // To numbers that none of them has yet, then to those where they are looked for.
+    const auto count = static_cast<int>(1 + kept_.size() + arrived_.size());
     std::vector<int> fds;
     std::string names;
     const auto pass = [&](const UniqueFd& fd, std::string_view name) {
-        fds.push_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + max_kept + 1));
+        fds.push_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, SD_LISTEN_FDS_START + count));
         (names += names.empty() ? "" : ":") += name;
     };
     pass(listening_, "varlink");
     for (const auto& [name, fd] : kept_)
         pass(fd, name);
+    for (const auto& someone : arrived_)
+        pass(someone, "client");
     for (std::size_t i = 0; i < fds.size(); ++i)
         ::dup2(fds[i], SD_LISTEN_FDS_START + static_cast<int>(i));
 
@@ -198,7 +201,7 @@ void Guard::become_daemon() const
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
     ::setenv("NOTIFY_SOCKET", notice_address_.c_str(), 1);
     ::unsetenv("WATCHDOG_USEC"); // That is for the guard, which does not run a loop to watch.
-    ::sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
+    // Signals stay blocked: one that comes early waits until the daemon looks for it.
     std::vector<char*> arguments;
     for (const auto& word : command_)
         arguments.push_back(const_cast<char*>(word.c_str()));
@@ -213,8 +216,10 @@ void Guard::become_daemon() const
 void Guard::on_notice()
 {
     while (auto notice = receive_notice(notices_)) {
-        if (notice->sender != daemon_)
-            continue; // The address is no secret.
+        if (daemon_ == 0 || notice->sender != daemon_) // 0: of another namespace.
+            continue;                                  // The address is no secret.
+        if (notice->says(told_to_end))
+            is_ending_ = true;
         const auto name = notice->value_of("FDNAME");
         if (notice->says("FDSTOREREMOVE=1"))
             std::erase_if(kept_, [&](const Kept& kept) { return kept.name == name; });
@@ -266,20 +271,39 @@ void Guard::reap()
     while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
         on_notice(); // What it said before it died.
         daemon_ = 0;
-        const int code = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILURE;
+        // One that had been killed when we were told to end is as good as ended.
+        const int code = WIFEXITED(status) ? WEXITSTATUS(status)
+                         : is_ending_      ? EXIT_SUCCESS
+                                           : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
         if (is_ending_ || (WIFEXITED(status) && !was_ready_)) {
             exit_status_ = code; // As it was told to, or it cannot even begin.
         } else if (is_done) {
-            pollfd someone{listening_.get(), POLLIN, 0};
-            if (::poll(&someone, 1, 0) > 0)
-                start(); // It left because nobody was there, and now someone is.
-            else
-                exit_status_ = EXIT_SUCCESS;
+            leave();
         } else {
             restart_later(status);
         }
     }
+}
+
+// The daemon left because nobody was there. First the door is shut, so that nobody comes in unseen;
+// who came in before is handed to another daemon.
+void Guard::leave()
+{
+    ::shutdown(listening_.get(), SHUT_RD);
+    while (true) {
+        UniqueFd someone{
+            ::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        if (!someone)
+            break;
+        arrived_.push_back(std::move(someone));
+    }
+    if (arrived_.empty()) {
+        exit_status_ = EXIT_SUCCESS;
+        return;
+    }
+    listening_ = socket_.open();
+    start();
 }
 
 // At once, but for one that dies again and again before it is ready.

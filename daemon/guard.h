@@ -7,7 +7,6 @@
 #include "common/unique_fd.h"
 #include "daemon/listening_socket.h"
 
-#include <signal.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -20,6 +19,9 @@ namespace evfd::daemon {
 // In the environment of a daemon that has a guard.
 inline constexpr const char* guard_variable = "EVFDD_GUARD";
 inline constexpr const char* guard_in_background = "background"; // Or anything else.
+// What a daemon says that ends because it was told to, not because nobody was there: then the guard
+// ends as well, whoever stands at the door.
+inline constexpr const char* told_to_end = "X_EVFDD_TOLD_TO_END=1";
 
 class Guard {
 public:
@@ -43,18 +45,19 @@ private:
     void on_notice();
     void keep(const std::string& name, std::vector<UniqueFd> fds);
     void reap();
+    void leave();
     void restart_later(int status);
 
     ListeningSocket socket_;
     UniqueFd listening_;
     std::vector<std::string> command_;
     std::function<void()> on_ready_;
-    sigset_t inherited_mask_{};
     UniqueFd signals_;
     std::string notice_address_;
     UniqueFd notices_; // After its address, which it fills in.
     std::vector<Kept> kept_;
-    pid_t daemon_ = 0; // 0: none at the moment.
+    std::vector<UniqueFd> arrived_; // Clients for the next one.
+    pid_t daemon_ = 0;              // 0: none at the moment.
     bool was_ready_ = false;
     bool is_ready_ = false; // This one.
     bool is_ending_ = false;

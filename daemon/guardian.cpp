@@ -76,6 +76,9 @@ HandedOver take_handed_over()
         } else if (::sd_is_socket_unix(fd.get(), SOCK_STREAM, 1, nullptr, 0) > 0) {
             ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
             handed.sockets.push_back(std::move(fd));
+        } else if (::sd_is_socket_unix(fd.get(), SOCK_STREAM, 0, nullptr, 0) > 0) {
+            ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
+            handed.clients.push_back(std::move(fd));
         } else {
             handed.complaints.push_back(
                 fmt::format("'{}' of LISTEN_FDS is no listening Unix stream socket, and no part of "

@@ -14,6 +14,7 @@ namespace evfd::daemon {
 
 struct HandedOver {
     std::vector<UniqueFd> sockets; // That listen.
+    std::vector<UniqueFd> clients; // That were let in already.
     Vault::Descriptors vault;
     std::vector<std::string> complaints; // A sentence each.
 

@@ -1,6 +1,7 @@
 #include "daemon/program.h"
 
 #include "daemon/adder.h"
+#include "daemon/guard.h"
 #include "daemon/log.h"
 
 #include <fmt/format.h>
@@ -65,7 +66,7 @@ std::expected<Config, ConfigError> configuration_of(const Options& options)
 }
 
 Program::Program(const Options& options, const Config& config)
-    : options_{options}, signals_{loop_, [this] { loop_.stop(); }, [this] { reload(); }},
+    : options_{options}, signals_{loop_, [this] { end(); }, [this] { reload(); }},
       descriptor_budget_{take_descriptor_budget()}, handed_{take_handed_over()},
       vault_{make_vault(loop_, handed_, left_)},
       guardian_{give_to_guardian(vault_, left_.made_anew)},
@@ -86,6 +87,8 @@ Program::Program(const Options& options, const Config& config)
     for (auto& socket : handed_.sockets)
         server_.listen(std::move(socket));
     declare(config);
+    for (auto& client : handed_.clients)
+        server_.admit(std::move(client));
     if (options_.idle_exit)
         server_.stop_when_idle(*options_.idle_exit,
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
@@ -107,8 +110,15 @@ void Program::run()
     heartbeat_.begin();
     if (const auto ran = loop_.run(); !ran)
         throw std::runtime_error{ran.error().message()};
-    ::sd_notify(0, "STOPPING=1");
+    ::sd_notify(0, is_told_to_end_ ? fmt::format("STOPPING=1\n{}", told_to_end).c_str()
+                                   : "STOPPING=1");
     spdlog::info("ending");
+}
+
+void Program::end()
+{
+    is_told_to_end_ = true;
+    loop_.stop();
 }
 
 void Program::leave()

@@ -45,6 +45,7 @@ private:
 
     void tell_ready() const;
     void declare(const Config& config);
+    void end();
     void reload();
     void apply(const Config& config);
 
@@ -60,6 +61,7 @@ private:
     std::optional<ListeningSocket> socket_;
     Server server_;
     Heartbeat heartbeat_;
+    bool is_told_to_end_ = false;
 };
 
 } // namespace evfd::daemon

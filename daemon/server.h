@@ -25,6 +25,8 @@ public:
 
     // A listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
+    // A client, connected.
+    void admit(UniqueFd socket);
     // Stops the loop once there was no client and no object for so long. A client that comes at the
     // very end is served: `reopen` gives a listening socket again, unless the old one outlives us.
     using Reopen = std::function<UniqueFd()>;
@@ -40,7 +42,6 @@ private:
     void pause();
     void accept_some(const UniqueFd& listener);
     bool accept_one(const UniqueFd& listener);
-    void admit(UniqueFd socket);
     bool turn_away_without_descriptors(const UniqueFd& listener);
     void on_events(std::uint64_t id, std::uint32_t events);
     void turn(std::uint64_t id);
