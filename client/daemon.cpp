@@ -8,7 +8,9 @@
 
 #include <array>
 #include <chrono>
+#include <memory>
 #include <system_error>
+#include <utility>
 
 namespace evfd {
 
@@ -35,17 +37,37 @@ Daemon::~Daemon()
         thread_.detach();
         return;
     }
-    (void)add(stop_, 1);
+    {
+        const auto holding = lock();
+        is_to_end_ = true;
+    }
+    (void)add(bell_, 1);
     thread_.join();
 }
 
-void Daemon::forget_if_forked()
+// Our thread may have held the mutex while the program forked: in the child nobody would let go of
+// it. The first one there who comes makes all anew.
+std::unique_lock<std::mutex> Daemon::lock()
 {
-    if (pid_ == ::getpid())
-        return;
+    const auto self = ::getpid();
+    auto owner = pid_.load();
+    if (owner != self && owner != -self && pid_.compare_exchange_strong(owner, -self)) {
+        begin_anew();
+        pid_ = self;
+    }
+    while (pid_ != self)
+        std::this_thread::yield();
+    return std::unique_lock{mutex_};
+}
+
+void Daemon::begin_anew()
+{
+    std::construct_at(&mutex_);
     main_.emplace(address_, patience_);
     idle_.clear();
-    pid_ = ::getpid();
+    watched_ = {};
+    bell_ = {};
+    has_nothing_ = false;
     if (thread_.joinable())
         thread_.detach();
 }
@@ -98,8 +120,7 @@ Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline dea
 
 Try<Line> Daemon::borrow()
 {
-    const std::lock_guard lock{mutex_};
-    forget_if_forked();
+    const auto holding = lock();
     Line line{address_, patience_, main_->was_connected()};
     if (!idle_.empty()) {
         line = std::move(idle_.back());
@@ -112,8 +133,7 @@ Try<Line> Daemon::borrow()
 
 void Daemon::give_back(Line line)
 {
-    const std::lock_guard lock{mutex_};
-    forget_if_forked();
+    const auto holding = lock();
     if (line.is_connected() && idle_.size() < max_idle_lines)
         idle_.push_back(std::move(line));
 }
@@ -122,13 +142,16 @@ void Daemon::give_back(Line line)
 
 void Daemon::look_after()
 {
-    const std::lock_guard lock{mutex_};
-    if (thread_.joinable())
+    const auto holding = lock();
+    if (thread_.joinable()) {
+        if (std::exchange(has_nothing_, false))
+            (void)add(bell_, 1);
         return;
-    auto stop = make_eventfd(0, Counter::plain);
-    if (!stop)
+    }
+    auto bell = make_eventfd(0, Counter::plain);
+    if (!bell)
         return; // Then it is taken up with the next call.
-    stop_ = *std::move(stop);
+    bell_ = *std::move(bell);
     // Signals are for the threads of whoever uses us.
     sigset_t all;
     sigset_t before;
@@ -141,38 +164,33 @@ void Daemon::look_after()
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-// Readable when the daemon is gone; nothing if the line is not connected.
-UniqueFd Daemon::end_of_main()
-{
-    const std::lock_guard lock{mutex_};
-    if (!main_->is_connected())
-        return {};
-    // The line may be connected anew meanwhile, and its number be another's.
-    return UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)};
-}
-
-bool Daemon::take_up_main()
-{
-    const std::lock_guard lock{mutex_};
-    return main_->take_up_if_lost();
-}
-
 void Daemon::look_after_main()
 {
-    const auto give_up_hurry = [&] { return monotonic_after(patience_); };
-    auto hurry_until = give_up_hurry();
-    int pause_ms = -1; // Until there is something to be done.
+    MonotonicTime hurry_until{};
     while (true) {
-        const auto line = end_of_main();
-        std::array<pollfd, 2> wanted{pollfd{stop_.get(), POLLIN, 0},
-                                     pollfd{line ? line.get() : -1, 0, 0}}; // POLLHUP comes.
-        if (::poll(wanted.data(), wanted.size(), line ? -1 : pause_ms) < 0)
-            continue; // No signal comes here; whatever it was, it is looked at again.
+        int line = -1;     // Passed over by poll(2).
+        int pause_ms = -1; // Until there is something to be done.
+        {
+            const std::lock_guard holding{mutex_};
+            if (is_to_end_)
+                return;
+            const bool is_up = main_->take_up_if_lost();
+            has_nothing_ = !main_->has_session();
+            watched_ = {};
+            if (is_up && main_->is_connected()) {
+                // The line may be connected anew meanwhile, and its number be another's.
+                watched_ = UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)};
+                line = watched_.get();
+                hurry_until = monotonic_after(patience_);
+            }
+            if (line < 0 && !has_nothing_)
+                pause_ms = monotonic_now() < hurry_until ? fast_pause_ms : slow_pause_ms;
+        }
+        std::array<pollfd, 2> wanted{pollfd{bell_.get(), POLLIN, 0},
+                                     pollfd{line, 0, 0}}; // POLLHUP comes.
+        ::poll(wanted.data(), wanted.size(), pause_ms);
         if ((wanted[0].revents & POLLIN) != 0)
-            return;
-        if (line)
-            hurry_until = give_up_hurry();
-        pause_ms = take_up_main() || monotonic_now() < hurry_until ? fast_pause_ms : slow_pause_ms;
+            (void)take(bell_);
     }
 }
 

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <mutex>
 #include <optional>
@@ -32,8 +33,7 @@ public:
     template <Message Request>
     Try<typename Request::Reply> call(const Request& request)
     {
-        const std::lock_guard lock{mutex_};
-        forget_if_forked();
+        const auto holding = lock();
         return main_->call(request);
     }
 
@@ -41,8 +41,7 @@ public:
     template <Message Request>
     void tell(const Request& request)
     {
-        const std::lock_guard lock{mutex_};
-        forget_if_forked();
+        const auto holding = lock();
         main_->tell(request);
     }
 
@@ -61,18 +60,23 @@ public:
 
 private:
     Try<std::vector<protocol::Fired>> wait_on(Channel& channel, Deadline deadline);
-    void forget_if_forked();
+    std::unique_lock<std::mutex> lock();
+    void begin_anew();
     void look_after_main();
-    UniqueFd end_of_main();
-    bool take_up_main();
 
     Address address_;
     nanoseconds patience_;
     std::mutex mutex_;
-    pid_t pid_ = ::getpid(); // Whose lines these are: a child's parent goes on using its own.
+    // Whose all this is: a child's parent goes on using its own. Less than 0: being made the
+    // child's.
+    std::atomic<pid_t> pid_ = ::getpid();
     std::optional<Line> main_;
     std::vector<Line> idle_;
-    UniqueFd stop_; // An eventfd; set: the thread is to end.
+    // The thread's.
+    UniqueFd watched_;         // A duplicate of the main line's: readable when the daemon is gone.
+    UniqueFd bell_;            // An eventfd; set: there is news for it.
+    bool has_nothing_ = false; // To look after: it sleeps until the bell rings.
+    bool is_to_end_ = false;
     std::thread thread_;
 };
 

@@ -140,6 +140,8 @@ bool Line::goes_on_too_long(Attempt& attempt) const
 
 void Line::end()
 {
+    if (channel_) // Someone may have a duplicate, which would keep the session alive.
+        channel_->hang_up();
     channel_.reset();
     session_.clear();
     calls_ = 0;

@@ -28,6 +28,8 @@ public:
     // Connects if it is not; takes the session up again. A daemon that was there is waited for.
     Try<void> connect();
     bool was_connected() const { return was_connected_; }
+    // Whether something may belong to it.
+    bool has_session() const { return !session_.empty(); }
     // A session that has lost its connection gets one if the daemon is there now: without waiting
     // for it, or starting it. False if it is not.
     bool take_up_if_lost();
