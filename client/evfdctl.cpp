@@ -623,16 +623,29 @@ public:
 
     Exit run(const Client& client) override
     {
-        return done_or_complain(client.monitor(pattern_.text, [&](protocol::Monitor::Reply& news) {
-            if (is_json())
-                print_json(news);
-            else
-                fmt::print("{}", report::change(news));
-            return std::fflush(stdout) == 0;
-        }));
+        // A daemon that was killed tells the state anew.
+        auto give_up = monotonic_after(patience);
+        while (true) {
+            bool was_told = false;
+            const auto ended = client.monitor(pattern_.text, [&](protocol::Monitor::Reply& news) {
+                was_told = true;
+                if (is_json())
+                    print_json(news);
+                else
+                    fmt::print("{}", report::change(news));
+                return std::fflush(stdout) == 0;
+            });
+            if (was_told)
+                give_up = monotonic_after(patience);
+            if (ended || ended.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
+                return done_or_complain(ended);
+        }
     }
 
 private:
+    // With a daemon that goes as soon as it is asked.
+    static constexpr nanoseconds patience = std::chrono::seconds{10};
+
     PatternOption pattern_;
 };
 
