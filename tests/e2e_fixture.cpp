@@ -180,6 +180,76 @@ void Daemon::restart()
     process_.emplace(start_daemon(directory_, command_));
 }
 
+// The daemon is no child of ours, so it is the guard that has to end it.
+Guarded::~Guarded()
+{
+    const UniqueFd ends = pidfd_of(pid());
+    const UniqueFd daemon_ends = pidfd_of(daemon());
+    if (daemon_ends)
+        ::kill(daemon(), SIGCONT);
+    if (!ends || await_readable(ends.get(), 0ns))
+        return;
+    process().signal(SIGTERM);
+    await_readable(ends.get());
+}
+
+namespace {
+
+std::vector<std::string> with_guard(std::vector<std::string> options)
+{
+    options.emplace_back("--guard");
+    return options;
+}
+
+} // namespace
+
+Guarded::Guarded(std::vector<std::string> options) : Daemon{with_guard(std::move(options))} {}
+
+pid_t Guarded::daemon() const
+{
+    return child_of(pid());
+}
+
+void Guarded::kill_daemon() const
+{
+    const auto kill_one = [&] {
+        const auto now = daemon();
+        const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
+        // One that is dead already is there until the guard has heard of it.
+        if (!its || await_readable(its.get(), 0ns) || daemon() != now)
+            return false;
+        ::syscall(SYS_pidfd_send_signal, its.get(), SIGKILL, nullptr, 0);
+        return await_readable(its.get());
+    };
+    require(eventually(kill_one), "there is no daemon to kill");
+}
+
+void Guarded::stop_daemon() const
+{
+    if (::kill(daemon(), SIGSTOP) < 0)
+        fail("kill(2)");
+}
+
+pid_t child_of(pid_t process)
+{
+    const auto number = std::to_string(process);
+    std::istringstream children{read_file("/proc/" + number + "/task/" + number + "/children")};
+    pid_t first = 0;
+    children >> first;
+    return first;
+}
+
+UniqueFd pidfd_of(pid_t process)
+{
+    return UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, process, 0))};
+}
+
+std::size_t descriptors_of(pid_t process)
+{
+    const std::filesystem::directory_iterator open{"/proc/" + std::to_string(process) + "/fd"};
+    return static_cast<std::size_t>(std::distance(begin(open), end(open)));
+}
+
 Command Daemon::control(std::vector<std::string> words) const
 {
     words.insert(words.begin(), {EVFDD_CTL, "--socket", path_});

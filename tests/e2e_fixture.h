@@ -96,6 +96,23 @@ private:
     std::optional<Process> process_;
 };
 
+// The same beneath a guard, `evfdd --guard`: as a Process it is the guard, which ends with it.
+class Guarded : public Daemon {
+public:
+    explicit Guarded(std::vector<std::string> options = {});
+    ~Guarded();
+
+    pid_t daemon() const; // The one that there is now; 0 between two of them.
+    // The daemon, at once; returns when it is gone.
+    void kill_daemon() const;
+    void stop_daemon() const; // Until it is killed.
+};
+
+// Processes that are not our children, by their pid.
+pid_t child_of(pid_t process); // The first; 0 if it has none.
+UniqueFd pidfd_of(pid_t process);
+std::size_t descriptors_of(pid_t process);
+
 // The command line of evfdd at `path` that tells by READY=1 when clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 

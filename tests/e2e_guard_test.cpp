@@ -1,0 +1,312 @@
+// evfdd --guard: the parent that starts the daemon again, and ends only with it.
+#include "tests/e2e_fixture.h"
+
+#include "common/socket.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+bool exists(const std::string& path)
+{
+    struct stat there{};
+    return ::lstat(path.c_str(), &there) == 0;
+}
+
+Json status_of(const Daemon& daemon)
+{
+    return Json::parse(daemon.done({"status", "--json"}));
+}
+
+TEST_CASE("a guard starts the daemon again and nothing is lost")
+{
+    const Guarded guarded;
+    guarded.done({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
+    const auto first = guarded.daemon();
+    CHECK(status_of(guarded)["guardian"] == "guard");
+
+    guarded.kill_daemon();
+
+    const auto status = status_of(guarded);
+    CHECK(status["pid"] != first);
+    CHECK(status["pid"] == guarded.daemon());
+    CHECK(Json::parse(guarded.done({"show", "tokens", "--json"}))["count"] == 3);
+    CHECK(guarded.log().contains("was killed by signal 9"));
+}
+
+TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
+{
+    const auto signal = GENERATE(SIGTERM, SIGINT);
+    Guarded guarded;
+    guarded.done({"create", "e"});
+    const auto client = guarded.client();
+    REQUIRE(client.open("e"));
+    const auto gone = pidfd_of(guarded.daemon());
+
+    guarded.process().signal(signal);
+
+    CHECK(guarded.process().wait() == 0);
+    CHECK(await_readable(gone.get(), 0ns));
+    CHECK_FALSE(exists(guarded.path()));
+}
+
+TEST_CASE("a guard that is told to end while its daemon is just starting ends with success")
+{
+    for (int round = 0; round < 20; ++round) {
+        Guarded guarded;
+        guarded.kill_daemon();
+        REQUIRE(eventually([&] { return guarded.daemon() > 0; }));
+        guarded.process().signal(SIGTERM);
+        CHECK(guarded.process().wait() == 0);
+    }
+}
+
+TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
+{
+    for (int round = 0; round < 10; ++round) {
+        Guarded guarded;
+        const auto client = guarded.client(200ms);
+        REQUIRE(client.create("p", {.mode = Mode::pulse}));
+        const auto pulse = must(client.open("p")); // It wants to be connected.
+        ::kill(guarded.daemon(), SIGTERM);
+        CHECK(guarded.process().wait() == 0);
+        CHECK_FALSE(exists(guarded.path()));
+    }
+}
+
+TEST_CASE("a guard ends when its daemon was idle")
+{
+    Guarded guarded{{"--idle-exit", "50ms"}};
+    CHECK(guarded.process().wait() == 0);
+    CHECK_FALSE(exists(guarded.path()));
+}
+
+TEST_CASE("a guard ends when its daemon was idle and had been killed before")
+{
+    Guarded guarded{{"--idle-exit", "50ms"}};
+    {
+        const auto client = guarded.client();
+        REQUIRE(client.create("e"));
+        guarded.kill_daemon();
+        must(client.remove(std::vector{"e"s}));
+    }
+    CHECK(guarded.process().wait() == 0);
+}
+
+// It is either not let in or served, and never let in and sent away.
+TEST_CASE("who comes while an idle daemon and its guard are leaving is served or finds nobody")
+{
+    int served = 0;
+    for (int round = 0; round < 200; ++round) {
+        Guarded guarded{{"--idle-exit", "5ms"}};
+        const auto leaves = pidfd_of(guarded.daemon());
+        if (!leaves)
+            continue;
+        await_readable(leaves.get()); // Then its guard is about to look who is there.
+        std::optional<Wire> wire;
+        try {
+            wire.emplace(guarded.path());
+        } catch (const std::runtime_error&) {
+            continue;
+        }
+        REQUIRE(wire->ask("Status").contains("parameters"));
+        ++served;
+    }
+    WARN(served << " of 200 were served");
+}
+
+TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e"});
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", guarded.path()};
+    if (GENERATE(true, false))
+        words.emplace_back("--guard");
+    if (GENERATE(true, false))
+        words.emplace_back("--background");
+    const auto second = run({.words = words});
+    CHECK(second.status == 75);
+    CHECK(second.err.contains("another evfdd is running at " + guarded.path()));
+    CHECK(guarded.ctl({"show", "e"}).status == 0);
+}
+
+TEST_CASE("a guard at the socket of a daemon refuses to start")
+{
+    const Daemon daemon;
+    CHECK(run({.words = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
+    CHECK(daemon.ctl({"status"}).status == 0);
+}
+
+TEST_CASE("a guard needs a socket to listen at")
+{
+    CHECK(run({.words = {EVFDD_DAEMON, "--guard"}}).status == 2);
+}
+
+TEST_CASE("a guard of a daemon that cannot start ends with its status")
+{
+    const TemporaryDirectory directory;
+    const auto config = directory / "some.json";
+    write_file(config, "{\n\"logLevel\": \"loud\"}");
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", directory / "io.evfdd",
+                                   "--guard",    "--config", config};
+    if (GENERATE(true, false))
+        words.emplace_back("--background");
+    const auto ran = run({.words = words});
+    CHECK(ran.status == 1);
+    CHECK(ran.err.contains(config + ":2: logLevel: "));
+    CHECK_FALSE(exists(directory / "io.evfdd"));
+}
+
+TEST_CASE("a guard goes on trying when its daemon cannot start again and loses nothing")
+{
+    const TemporaryDirectory directory;
+    const auto config = directory / "some.json";
+    write_file(config, "{}");
+    const Guarded guarded{{"--config", config}};
+    guarded.done({"create", "e", "--initial", "1"});
+    write_file(config, "{\"limits\": 1}");
+    guarded.kill_daemon();
+    REQUIRE(eventually([&] { return guarded.log().contains("the daemon failed"); }));
+    write_file(config, "{}");
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+}
+
+TEST_CASE("after 100 kills all is there and the guard holds no more descriptors than before")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    guarded.kill_daemon();
+    guarded.done({"show", "e"});
+    const auto before = descriptors_of(guarded.pid());
+    for (int i = 0; i < 100; ++i) {
+        guarded.kill_daemon();
+        if (i % 10 == 0)
+            guarded.done({"show", "e"});
+    }
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(descriptors_of(guarded.pid()) == before);
+}
+
+TEST_CASE("a daemon that is killed before it is ready again and again comes in the end")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    pid_t last = 0;
+    for (int i = 0; i < 30; ++i) {
+        REQUIRE(eventually([&] {
+            const auto now = guarded.daemon();
+            return now > 0 && now != std::exchange(last, now);
+        }));
+        ::kill(last, SIGKILL);
+    }
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+}
+
+// What the guard hears of its daemon, at an address of no file system. proc(5), /proc/net/unix
+std::vector<std::string> notice_addresses(pid_t guard)
+{
+    std::vector<std::string> inodes;
+    for (const auto& entry :
+         std::filesystem::directory_iterator{"/proc/" + std::to_string(guard) + "/fd"}) {
+        std::error_code gone;
+        const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+        if (target.starts_with("socket:["))
+            inodes.push_back(target.substr(8, target.size() - 9));
+    }
+    std::vector<std::string> addresses;
+    std::istringstream lines{read_file("/proc/net/unix")};
+    for (std::string line; std::getline(lines, line);)
+        for (const auto& inode : inodes)
+            if (const auto at = line.find(" " + inode + " @"); at != std::string::npos)
+                addresses.push_back(line.substr(at + inode.size() + 3));
+    return addresses;
+}
+
+TEST_CASE("a guard does not listen to strangers")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    const auto addresses = notice_addresses(guarded.pid());
+    REQUIRE(addresses.size() == 1);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    addresses.front().copy(address.sun_path + 1, sizeof address.sun_path - 1);
+    const auto size = offsetof(sockaddr_un, sun_path) + 1 + addresses.front().size();
+    const UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                      static_cast<socklen_t>(size)) == 0);
+    const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    const auto before = descriptors_of(guarded.pid());
+
+    for (const std::string text :
+         {"FDSTOREREMOVE=1\nFDNAME=evfdd-journal", "FDSTOREREMOVE=1\nFDNAME=evfdd-parking-0",
+          "FDSTORE=1\nFDNAME=evfdd-journal", "FDSTORE=1\nFDNAME=varlink", "READY=1", "STOPPING=1",
+          ""}) {
+        iovec data{const_cast<char*>(text.data()), text.size()};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr message{};
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        auto* header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        const int fd = null.get();
+        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+        REQUIRE(::sendmsg(socket.get(), &message, 0) >= 0);
+    }
+
+    guarded.kill_daemon();
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(descriptors_of(guarded.pid()) == before);
+    CHECK_FALSE(guarded.log().contains("cannot be read"));
+}
+
+TEST_CASE("a guard in the background returns once clients can connect and keeps no output open")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--guard", "--background"};
+    Reading starting{{.words = words}};
+    CHECK(starting.line() == std::nullopt); // The end of its output: nobody has it any more.
+    CHECK(starting.wait() == 0);
+
+    const auto status = [&] {
+        return Json::parse(run({.words = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
+    };
+    const auto pid = status()["pid"].get<pid_t>();
+    const auto guard = ::getsid(pid); // Which is the first of its session.
+    const auto guard_gone = pidfd_of(guard);
+    CHECK(child_of(guard) == pid);
+    for (const auto process : {guard, pid})
+        for (const auto* fd : {"/fd/0", "/fd/1", "/fd/2", "/cwd"}) {
+            const auto target =
+                std::filesystem::read_symlink("/proc/" + std::to_string(process) + fd);
+            CHECK(target == (fd == "/cwd"s ? "/" : "/dev/null"));
+        }
+    CHECK(run({.words = words}).status == 75);
+    ::kill(pid, SIGKILL);
+    const auto next = status()["pid"].get<pid_t>();
+    CHECK(next != pid);
+    CHECK(child_of(guard) == next);
+    REQUIRE(::kill(guard, SIGTERM) == 0);
+    CHECK(await_readable(guard_gone.get()));
+    CHECK_FALSE(exists(path));
+}
+
+} // namespace
+} // namespace evfd::e2e
