@@ -95,8 +95,8 @@ std::optional<std::filesystem::path> find_daemon()
     return {};
 }
 
-// Runs `evfdd --background`, which returns once clients can connect. It may well find that another
-// one was faster: then that one is as good.
+// Runs `evfdd --guard --background`, which returns once clients can connect. It may well find that
+// another one was faster: then that one is as good.
 Try<void> start_daemon(const std::string& socket)
 {
     const auto program = find_daemon();
@@ -117,8 +117,9 @@ Try<void> start_daemon(const std::string& socket)
     ::posix_spawnattr_setsigmask(&attributes, &none);
     ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
 
-    std::vector<std::string> words{program->string(), "--socket",     socket,        "--idle-exit",
-                                   idle_exit,         "--background", "--log-level", "error"};
+    std::vector<std::string> words{program->string(), "--socket",    socket,
+                                   "--idle-exit",     idle_exit,     "--guard",
+                                   "--background",    "--log-level", "error"};
     std::vector<char*> arguments;
     for (auto& word : words)
         arguments.push_back(word.data());

@@ -3,13 +3,18 @@
 
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <filesystem>
 
 namespace evfd::e2e {
 namespace {
+
+// It is the first of its session.
+pid_t guard_of(pid_t daemon)
+{
+    return ::getsid(daemon);
+}
 
 // What is started on demand is nobody's child: known by the pid it tells, and ended in the end.
 class Home {
@@ -19,9 +24,11 @@ public:
         const auto status = ctl({"status", "--json"});
         if (status.status != 0)
             return;
-        const auto pid = Json::parse(status.out)["pid"].get<pid_t>();
-        const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-        ::kill(pid, SIGTERM);
+        const auto daemon = Json::parse(status.out)["pid"].get<pid_t>();
+        const bool has_guard = child_of(guard_of(daemon)) == daemon;
+        const auto first = has_guard ? guard_of(daemon) : daemon;
+        const auto its = pidfd_of(first);
+        ::kill(first, SIGTERM);
         await_readable(its.get());
     }
     Command control(std::vector<std::string> words) const
@@ -82,10 +89,20 @@ TEST_CASE("a daemon started on demand is replaced when it was killed")
         return Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
     };
     const auto first = pid();
-    const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, first, 0))};
-    REQUIRE(::kill(first, SIGKILL) == 0);
+    REQUIRE(home.ctl({"create", "e"}).status == 0);
+    const bool is_guard = GENERATE(false, true);
+    const auto guard = guard_of(first);
+    const auto victim = is_guard ? guard : first;
+    const auto its = pidfd_of(victim);
+    REQUIRE(::kill(victim, SIGKILL) == 0);
     REQUIRE(await_readable(its.get()));
+    if (is_guard) { // The daemon goes on without; then nobody is there to start another one.
+        CHECK(pid() == first);
+        return;
+    }
     CHECK(pid() != first);
+    CHECK(guard_of(pid()) == guard);
+    CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
 TEST_CASE("a directory for the socket that is not private is refused")
@@ -143,9 +160,9 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
     CHECK((there.st_mode & 07777) == 0700);
     CHECK(there.st_uid == stranger);
 
-    const auto pid = Json::parse(status.out)["pid"].get<pid_t>();
-    const UniqueFd its{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
-    ::kill(pid, SIGTERM);
+    const auto guard = guard_of(Json::parse(status.out)["pid"].get<pid_t>());
+    const auto its = pidfd_of(guard);
+    ::kill(guard, SIGTERM);
     CHECK(await_readable(its.get()));
     ::unlink((place + "/io.evfdd.lock").c_str());
     CHECK(::rmdir(place.c_str()) == 0);
