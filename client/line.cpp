@@ -51,6 +51,9 @@ Try<void> Line::connect()
 
 Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
 {
+    // What would go to a daemon that is gone would not be done: that is certain before it is sent.
+    if (!attempt.was_sent && is_connected() && channel_->is_closed())
+        channel_.reset();
     // A killed daemon may let us in once more before its listening socket is closed.
     const auto give_up = monotonic_after(patience_);
     if (is_connected() && channel_->is_closed()) // While it was idle: nothing of ours is on it.

@@ -449,6 +449,19 @@ TEST_CASE("while the daemon is away the library's thread does not spin")
     daemon.restart();
 }
 
+TEST_CASE("the first call to a daemon that begins anew is done whatever it is")
+{
+    Daemon daemon; // Without a guard nothing is kept.
+    const auto client = daemon.client();
+    REQUIRE(client.create("before"));
+    daemon.kill();
+    daemon.restart();
+    const auto made = client.create("after");
+    INFO((made ? "" : made.error().message));
+    CHECK(made);
+    CHECK(client.show("before").error().code == ErrorCode::no_such_name);
+}
+
 // Many.
 
 void make_many(const Daemon& daemon, int count)
