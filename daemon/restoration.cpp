@@ -32,9 +32,10 @@ std::vector<Session> Restoration::restore()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    if (!entries_.empty() || !sessions.empty() || !left_.complaints.empty())
-        spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
-                     registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
+    if (!left_.is_whole() && left_.complaints.empty()) // Nothing was handed over.
+        return sessions;
+    spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
+                 registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
 
