@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -388,7 +389,8 @@ TEST_CASE("what lasts as long as its maker goes with it though a child of it liv
         if (child == 0) { // It outlives its parent, and ends with our end of the line.
             must(client.status());
             line.say(0);
-            (void)line.hear();
+            await_readable(line.fd().get());
+            ::_exit(EXIT_SUCCESS);
         }
         ::pause();
     }};

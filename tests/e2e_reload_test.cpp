@@ -139,7 +139,7 @@ TEST_CASE("the log level of the command line counts before that of the configura
     const TemporaryDirectory directory;
     write_file(directory / "some.json", R"({"logLevel": "error"})");
     const Daemon daemon{{"--config", directory / "some.json", "--log-level", "info"}};
-    CHECK(daemon.log().contains("ready"));
+    CHECK(eventually([&] { return daemon.log().contains("ready"); }));
 }
 
 TEST_CASE("SIGHUP changes the mode of the socket")
