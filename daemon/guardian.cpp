@@ -4,55 +4,67 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
+#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <string_view>
 
 namespace evfd::daemon {
 
 namespace {
 
-// How many descriptors systemd says it keeps for us; nothing where it does not say (before 254).
-std::optional<std::size_t> store_size()
+constexpr std::uint64_t patience_usec = 5'000'000; // Until it has what it was given.
+
+// Whose the notification socket is.
+Guardian present_guardian()
 {
-    const char* text = std::getenv("FDSTORE");
-    if (!text)
-        return {};
-    std::size_t size = 0;
-    std::from_chars(text, text + std::strlen(text), size);
-    return size;
+    if (std::getenv(guard_variable))
+        return Guardian::guard;
+    const bool is_service = std::getenv("NOTIFY_SOCKET") && std::getenv("INVOCATION_ID");
+    return is_service ? Guardian::systemd : Guardian::none; // systemd.exec(5)
+}
+
+void forget(std::string_view name)
+{
+    ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
 }
 
 void store(int fd, std::string_view name)
 {
-    const auto removal = fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name);
-    ::sd_notify(0, removal.c_str());
     // It is not to drop what it takes for closed at the other end. sd_notify(3)
     const auto state = fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name);
     if (::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1) < 0)
         spdlog::warn("'{}' cannot be given to who is to keep it", name);
 }
 
-// Who keeps what it is given.
-Guardian present_guardian()
+// Of so many descriptors, how many it keeps: it does not say, but the pipe of one that it does not
+// keep is at its end.
+std::size_t kept_of(std::size_t wanted)
 {
-    if (std::getenv(guard_variable))
-        return Guardian::guard;
-    if (!std::getenv("NOTIFY_SOCKET") || !std::getenv("INVOCATION_ID")) // systemd.exec(5)
-        return Guardian::none;
-    const auto size = store_size();
-    if (!size || *size >= Vault::names.size())
-        return Guardian::systemd;
-    spdlog::warn("systemd keeps {} descriptors for this service and {} are needed: a crash would "
-                 "lose all; set FileDescriptorStoreMax={} for it",
-                 *size, Vault::names.size(), Vault::names.size());
-    return Guardian::none;
+    constexpr std::string_view name = "evfdd-probe";
+    std::vector<UniqueFd> probes;
+    for (std::size_t i = 0; i < wanted; ++i) {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) < 0)
+            return 0;
+        probes.emplace_back(ends[0]);
+        const UniqueFd written{ends[1]};
+        store(written.get(), name);
+    }
+    if (::sd_notify_barrier(0, patience_usec) < 0)
+        return 0;
+    const auto kept = std::ranges::count_if(probes, [](const UniqueFd& probe) {
+        pollfd end{probe.get(), 0, 0};
+        return ::poll(&end, 1, 0) == 0;
+    });
+    forget(name);
+    return static_cast<std::size_t>(kept);
 }
 
 } // namespace
@@ -95,14 +107,26 @@ HandedOver take_handed_over()
 Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::names.size()>& which)
 {
     const auto guardian = present_guardian();
-    if (guardian == Guardian::none || std::ranges::count(which, true) == 0)
+    const auto wanted = static_cast<std::size_t>(std::ranges::count(which, true));
+    if (guardian == Guardian::none || wanted == 0)
         return guardian;
+    for (std::size_t i = 0; i < which.size(); ++i)
+        if (which[i]) // What it has of that name cannot be taken over.
+            forget(Vault::names[i]);
+    if (const auto missing = wanted - kept_of(wanted); missing > 0) {
+        spdlog::warn(
+            "{} keeps {} of the {} descriptors that are to outlive evfdd, so a crash would "
+            "lose all objects; set FileDescriptorStoreMax={} or more for the service",
+            word(guardian), which.size() - missing, which.size(), which.size());
+        for (const auto name : Vault::names)
+            forget(name); // A part of them is of no use.
+        return Guardian::none;
+    }
     const auto descriptors = vault.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
             store(descriptors[i], Vault::names[i]);
     // It must have them before the first answer goes out.
-    constexpr std::uint64_t patience_usec = 5'000'000;
     if (::sd_notify_barrier(0, patience_usec) < 0)
         spdlog::warn("who is to keep the vault does not answer: a crash may lose all");
     return guardian;
