@@ -77,7 +77,7 @@ TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
 {
     for (int round = 0; round < 10; ++round) {
         Guarded guarded;
-        const auto client = guarded.client(200ms);
+        const auto client = guarded.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
         const auto pulse = must(client.open("p")); // It wants to be connected.
         ::kill(guarded.daemon(), SIGTERM);

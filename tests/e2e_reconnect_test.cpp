@@ -68,7 +68,7 @@ TEST_CASE("a call waits for a daemon that is being restarted")
 TEST_CASE("a daemon that is gone for good is an error after the client's patience")
 {
     Daemon daemon;
-    const auto client = daemon.client(200ms);
+    const auto client = daemon.client(1s);
     must(client.status());
     daemon.kill();
     CHECK(client.status().error().code == ErrorCode::no_daemon);
@@ -80,7 +80,7 @@ TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes 
 {
     const Daemon daemon;
     const auto connects_before = GENERATE(true, false);
-    const auto client = daemon.client(200ms);
+    const auto client = daemon.client(1s);
     if (connects_before)
         REQUIRE(client.create("e"));
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
@@ -100,7 +100,7 @@ TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes 
 TEST_CASE("what a descriptor can do needs no daemon that answers")
 {
     const Daemon daemon;
-    const auto client = daemon.client(200ms);
+    const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     const auto event = must(client.open("e"));
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);

@@ -436,7 +436,7 @@ TEST_CASE("a client that was stopped over a kill and its grace can go on with ne
 TEST_CASE("while the daemon is away the library's thread does not spin")
 {
     Daemon daemon;
-    const auto client = daemon.client(1ms);
+    const auto client = daemon.client(2s);
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = must(client.open("pulse"));
     daemon.kill();
