@@ -1,6 +1,7 @@
 #include "daemon/config.h"
 
 #include "tests/config_fixture.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

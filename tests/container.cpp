@@ -1,4 +1,5 @@
 #include "tests/container.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -71,7 +72,7 @@ pid_t child_of(pid_t process)
 // Built once; again if what it is built from changed, or if that was interrupted.
 std::string make_image()
 {
-    const std::filesystem::path place{EVFDD_CONTAINER_DIR};
+    const std::filesystem::path place{EVFDD_BUILD_DIR "/container"};
     const auto image = place / "image";
     const auto recipe = place / "recipe";
     const Command command{.words = {"/usr/bin/env", "mmdebstrap", "--quiet", "--variant=minbase",

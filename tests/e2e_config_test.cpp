@@ -1,5 +1,6 @@
 // evfdd --check-config, as the administrator sees it.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <filesystem>
 #include <fstream>

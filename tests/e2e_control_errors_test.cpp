@@ -1,5 +1,6 @@
 // How evfdctl fails: its exit status, and one line on stderr that says what to do.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <signal.h>
 

@@ -1,5 +1,6 @@
 // What evfdctl does, verb by verb.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

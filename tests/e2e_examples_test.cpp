@@ -1,5 +1,6 @@
 // The example programs, as their users run them.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

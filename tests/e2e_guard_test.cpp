@@ -2,6 +2,7 @@
 #include "tests/e2e_fixture.h"
 
 #include "common/socket.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <signal.h>

@@ -1,6 +1,7 @@
 // The interface as it is served, and what crosses the socket with it.
 #include "common/eventfd.h"
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

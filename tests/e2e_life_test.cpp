@@ -1,5 +1,6 @@
 // How the daemon starts and how it ends.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <signal.h>

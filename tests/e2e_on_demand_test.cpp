@@ -1,5 +1,6 @@
 // The user's own daemon, which evfdctl and the library start when it is not there.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <signal.h>
 #include <sys/stat.h>

@@ -1,5 +1,6 @@
 // Two users. Which only root can be.
 #include "tests/e2e_fixture.h"
+#include "tests/paths.h"
 
 #include <grp.h>
 #include <unistd.h>

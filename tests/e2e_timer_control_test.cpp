@@ -1,5 +1,6 @@
 // What evfdctl does with timers, verb by verb, and how it fails.
 #include "tests/e2e_timers.h"
+#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <stdlib.h>

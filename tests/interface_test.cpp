@@ -1,6 +1,7 @@
 #include "common/interface.h"
 #include "common/protocol.h"
 #include "tests/catch.h"
+#include "tests/paths.h"
 #include "tests/varlink_grammar.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
 // evfdd-bench: what evfdd costs against the bare kernel.
 #include "tests/bench/lateness.h"
 #include "tests/e2e_process.h"
+#include "tests/paths.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
