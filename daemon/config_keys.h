@@ -113,6 +113,10 @@ std::string choices()
     return text;
 }
 
+// Whom the machine knows by this name, or a number, in quotes or not.
+Read read_user(const Place& place, uid_t& into);
+Read read_group(const Place& place, gid_t& into);
+
 // The lists of declared objects: daemon/config_objects.cpp.
 Read read_events(const Place& place, ConfigDraft& draft);
 Read read_timers(const Place& place, ConfigDraft& draft);

@@ -4,13 +4,9 @@
 #include "daemon/arming.h"
 #include "daemon/config_keys.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <concepts>
-#include <limits>
 
 namespace evfd::daemon {
 
@@ -24,65 +20,6 @@ struct TimerDraft {
     DeclaredTimer timer;
     bool is_of_any_clock = true;
 };
-
-// Users and groups.
-
-template <class Id>
-using FindId = std::optional<Id> (*)(const std::string& name);
-
-std::optional<uid_t> find_user(const std::string& name)
-{
-    const auto* user = ::getpwnam(name.c_str());
-    return user ? std::optional{user->pw_uid} : std::nullopt;
-}
-
-std::optional<gid_t> find_group(const std::string& name)
-{
-    const auto* group = ::getgrnam(name.c_str());
-    return group ? std::optional{group->gr_gid} : std::nullopt;
-}
-
-// A number as such, or in quotes. The last one means "none" to the kernel. chown(2)
-template <class Id>
-std::optional<Id> to_id(const ConfigValue& value)
-{
-    std::int64_t number = value.integer;
-    if (value.kind == Kind::string) {
-        const auto* end = value.text.data() + value.text.size();
-        const auto [stopped, error] = std::from_chars(value.text.data(), end, number);
-        if (error != std::errc{} || stopped != end)
-            return {};
-    } else if (value.kind != Kind::integer) {
-        return {};
-    }
-    if (number < 0 || number >= std::numeric_limits<Id>::max())
-        return {};
-    return static_cast<Id>(number);
-}
-
-template <class Id>
-Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& into)
-{
-    auto id = to_id<Id>(place.value);
-    if (!id && place.value.kind == Kind::string)
-        id = find(place.value.text);
-    if (!id)
-        return wrong(place, fmt::format("{} is no {}; give the name of one that is there, or a "
-                                        "number",
-                                        place.value.shown(), what));
-    into = *id;
-    return {};
-}
-
-Read read_owner(const Place& place, DeclaredOwner& owner)
-{
-    return read_id<uid_t>(place, "user", find_user, owner.uid);
-}
-
-Read read_group(const Place& place, DeclaredOwner& owner)
-{
-    return read_id<gid_t>(place, "group", find_group, owner.gid);
-}
 
 // Single values.
 
@@ -150,9 +87,10 @@ constexpr std::array<Key<DeclaredEvent>, 6> event_keys{
      {"rights", [](const Place& place,
                    DeclaredEvent& event) { return read_rights(place, event.request.rights); }},
      {"owner",
-      [](const Place& place, DeclaredEvent& event) { return read_owner(place, event.owner); }},
-     {"group",
-      [](const Place& place, DeclaredEvent& event) { return read_group(place, event.owner); }}}};
+      [](const Place& place, DeclaredEvent& event) { return read_user(place, event.owner.uid); }},
+     {"group", [](const Place& place, DeclaredEvent& event) {
+          return read_group(place, event.owner.gid);
+      }}}};
 
 // Keys of a timer.
 
@@ -205,10 +143,11 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
      {"cancelOnClockChange", read_cancels},
      {"rights", [](const Place& place,
                    TimerDraft& draft) { return read_rights(place, draft.timer.request.rights); }},
-     {"owner",
-      [](const Place& place, TimerDraft& draft) { return read_owner(place, draft.timer.owner); }},
-     {"group",
-      [](const Place& place, TimerDraft& draft) { return read_group(place, draft.timer.owner); }}}};
+     {"owner", [](const Place& place,
+                  TimerDraft& draft) { return read_user(place, draft.timer.owner.uid); }},
+     {"group", [](const Place& place, TimerDraft& draft) {
+          return read_group(place, draft.timer.owner.gid);
+      }}}};
 
 // What the keys are together.
 
