@@ -8,7 +8,6 @@
 #include <signal.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
@@ -26,20 +25,6 @@ constexpr int pulse_followers = 2;
 constexpr int rearmers = 1;
 constexpr int pulsers = 1;
 static_assert(signallers + owners + tick_followers + pulse_followers + rearmers + pulsers == 20);
-
-// The process that the guard started last; 0 if there is none.
-pid_t daemon_of(pid_t guard)
-{
-    const auto children = read_file("/proc/" + std::to_string(guard) + "/task/" +
-                                    std::to_string(guard) + "/children");
-    return children.empty() ? 0 : std::stoi(children);
-}
-
-std::size_t descriptors_of(pid_t process)
-{
-    const std::filesystem::directory_iterator open{"/proc/" + std::to_string(process) + "/fd"};
-    return static_cast<std::size_t>(std::distance(begin(open), end(open)));
-}
 
 // Until it is told to stop, which is heard by this.
 bool goes_on(const Line& line)
@@ -229,7 +214,7 @@ void follow_pulses(const Client& client, const Line& line)
 
 // The guard's child dies, whatever it is doing: one of two at some instant of its start or soon
 // after, the other at one after its first answer, however slow the machine makes that.
-void kill_again_and_again(const Client& client, pid_t guard)
+void kill_again_and_again(const Client& client, const Guarded& guarded)
 {
     std::random_device chance;
     std::mt19937_64 engine{chance()};
@@ -238,7 +223,7 @@ void kill_again_and_again(const Client& client, pid_t guard)
     pid_t last = 0;
     for (int killed = 0; killed < kills; ++killed) {
         pid_t daemon = 0;
-        REQUIRE(eventually([&] { return (daemon = daemon_of(guard)) > 0 && daemon != last; }));
+        REQUIRE(eventually([&] { return (daemon = guarded.daemon()) > 0 && daemon != last; }));
         if (answers(engine))
             REQUIRE(client.status());
         wait_through(nanoseconds{life(engine)});
@@ -249,7 +234,7 @@ void kill_again_and_again(const Client& client, pid_t guard)
 
 TEST_CASE("nothing that was acknowledged is lost while the daemon is killed three hundred times")
 {
-    const Daemon daemon{{"--guard"}};
+    const Guarded daemon;
     const auto client = daemon.client();
     must(client.create(
         "tokens", {.mode = Mode::semaphore, .initial = 100, .rights = *Rights::parse("0666")}));
@@ -261,8 +246,8 @@ TEST_CASE("nothing that was acknowledged is lost while the daemon is killed thre
     must(client.create("manual"));
     const auto manual = must(client.open("manual"));
     const auto tokens = must(client.open("tokens"));
-    REQUIRE(::kill(daemon_of(daemon.pid()), SIGKILL) == 0); // So that all is taken over once.
-    must(client.list("", [](protocol::Object&) {}));        // So that all connections are there.
+    REQUIRE(::kill(daemon.daemon(), SIGKILL) == 0);  // So that all is taken over once.
+    must(client.list("", [](protocol::Object&) {})); // So that all connections are there.
     const auto guard_descriptors = descriptors_of(daemon.pid());
     const auto bare = must(client.status());
 
@@ -287,7 +272,7 @@ TEST_CASE("nothing that was acknowledged is lost while the daemon is killed thre
     for (const auto& worker : workers)
         worker.say(0);
 
-    kill_again_and_again(client, daemon.pid());
+    kill_again_and_again(client, daemon);
 
     auto worker = workers.begin();
     for (const auto& each : workers)
