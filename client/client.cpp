@@ -83,6 +83,22 @@ Try<void> Client::stream(const Request& request, std::optional<nanoseconds> pati
     return {};
 }
 
+template <class Request, class Each>
+Try<void> Client::stream_again(const Request& request, const Each& each) const
+{
+    const auto patience = daemon_->patience();
+    const auto give_up = monotonic_after(patience);
+    while (true) {
+        const auto streamed = stream(request, patience, [&](auto& reply) {
+            each(reply);
+            return true;
+        });
+        if (streamed || streamed.error().code != ErrorCode::interrupted ||
+            monotonic_now() > give_up)
+            return streamed;
+    }
+}
+
 Client::Client(Address address, nanoseconds patience)
     : daemon_{std::make_shared<Daemon>(std::move(address), patience)}
 {
@@ -264,6 +280,24 @@ Try<protocol::Status::Reply> Client::status() const
     return daemon_->call(protocol::Status{});
 }
 
+Try<protocol::Metrics::Reply> Client::metrics() const
+{
+    return daemon_->call(protocol::Metrics{});
+}
+
+Try<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
+{
+    std::optional<uid_t> last; // A daemon that is killed meanwhile tells all once more.
+    return stream_again(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
+        for (auto& user : reply.users) {
+            if (last && user.uid <= *last)
+                continue;
+            last = user.uid;
+            each(user);
+        }
+    });
+}
+
 Try<void> Client::list(std::string_view text,
                        const std::function<void(protocol::Object&)>& each) const
 {
@@ -271,22 +305,15 @@ Try<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    std::optional<Name> last; // A daemon that is killed meanwhile tells all once more.
-    const auto give_up = monotonic_after(daemon_->patience());
-    while (true) {
-        const auto listed =
-            stream(ListObjects{*pattern}, daemon_->patience(), [&](ListObjects::Reply& reply) {
-                for (auto& object : reply.objects) {
-                    if (last && object.name <= *last)
-                        continue;
-                    last = object.name;
-                    each(object);
-                }
-                return true;
-            });
-        if (listed || listed.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
-            return listed;
-    }
+    std::optional<Name> last; // As above.
+    return stream_again(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
+        for (auto& object : reply.objects) {
+            if (last && object.name <= *last)
+                continue;
+            last = object.name;
+            each(object);
+        }
+    });
 }
 
 Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,

@@ -565,6 +565,11 @@ private:
     OneName name_;
 };
 
+bool is_for_terminal()
+{
+    return ::isatty(STDOUT_FILENO) == 1;
+}
+
 class List : public Verb {
 public:
     static constexpr auto name = "list";
@@ -574,12 +579,12 @@ public:
 
     Exit run(const Client& client) override
     {
-        report::Table table{::isatty(STDOUT_FILENO) == 1};
+        report::Table table{report::object_heading(), is_for_terminal()};
         const auto listed = client.list(pattern_.text, [&](protocol::Object& object) {
             if (is_json())
                 print_json(object);
             else
-                fmt::print("{}", table.add(object));
+                fmt::print("{}", table.add(report::row(object)));
         });
         fmt::print("{}", table.end());
         return done_or_complain(listed);
@@ -654,9 +659,19 @@ public:
     static constexpr auto name = "status";
     static constexpr auto help = "Show how the daemon is";
 
-    explicit Status(CLI::App& app) : Verb{app} {}
+    explicit Status(CLI::App& app) : Verb{app}
+    {
+        app.add_flag("--quotas", wants_quotas_,
+                     "Instead, what each user has and may have; root sees all users");
+    }
 
     Exit run(const Client& client) override
+    {
+        return wants_quotas_ ? show_quotas(client) : show(client);
+    }
+
+private:
+    Exit show(const Client& client)
     {
         auto status = client.status();
         if (!status)
@@ -665,6 +680,43 @@ public:
             print_json(*status);
         else
             fmt::print("{}", report::status(*status));
+        return exit_done;
+    }
+
+    Exit show_quotas(const Client& client)
+    {
+        report::Table table{report::quota_heading(), is_for_terminal()};
+        const auto told = client.quotas([&](protocol::Quotas::User& user) {
+            if (is_json()) {
+                print_json(user);
+                return;
+            }
+            for (auto& row : report::rows(user))
+                fmt::print("{}", table.add(std::move(row)));
+        });
+        fmt::print("{}", table.end());
+        return done_or_complain(told);
+    }
+
+    bool wants_quotas_ = false;
+};
+
+class Metrics : public Verb {
+public:
+    static constexpr auto name = "metrics";
+    static constexpr auto help = "Print what the daemon counted, as OpenMetrics text";
+
+    explicit Metrics(CLI::App& app) : Verb{app} {}
+
+    Exit run(const Client& client) override
+    {
+        auto metrics = client.metrics();
+        if (!metrics)
+            return complain(metrics.error());
+        if (is_json())
+            print_json(*metrics);
+        else
+            fmt::print("{}", metrics->text);
         return exit_done;
     }
 };
@@ -734,6 +786,7 @@ int run(int argc, char** argv)
     add<RightsOf>(app, verbs);
     add<MonitorAll>(app, verbs);
     add<Status>(app, verbs);
+    add<Metrics>(app, verbs);
 
     try {
         app.parse(argc, argv);

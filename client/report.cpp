@@ -166,15 +166,33 @@ std::string change(const protocol::Monitor::Reply& news)
                        manner(*news.object), state(*news.object));
 }
 
-Table::Row Table::row(const protocol::Object& object)
+Row object_heading()
+{
+    return {"NAME", "KIND", "MODE", "STATE", "RIGHTS", "OWNER"};
+}
+
+Row row(const protocol::Object& object)
 {
     return {object.name.text(), std::string{word(object.kind)}, manner(object),
             state(object),      object.rights.text(),           user(object.owner_uid)};
 }
 
-std::string Table::add(const protocol::Object& object)
+Row quota_heading()
 {
-    auto cells = row(object);
+    return {"USER", "QUOTA", "USED", "LIMIT"};
+}
+
+std::vector<Row> rows(const protocol::Quotas::User& its)
+{
+    std::vector<Row> rows;
+    for (const auto& [quota, used, limit] : its.quotas)
+        rows.push_back(
+            {user(its.uid), std::string{word(quota)}, fmt::to_string(used), fmt::to_string(limit)});
+    return rows;
+}
+
+std::string Table::add(Row cells)
+{
     if (!is_for_terminal_)
         return fmt::format("{}\n", fmt::join(cells, "\t"));
     rows_.push_back(std::move(cells));
@@ -185,10 +203,9 @@ std::string Table::end() const
 {
     if (rows_.empty())
         return {};
-    const Row heading{"NAME", "KIND", "MODE", "STATE", "RIGHTS", "OWNER"};
     std::vector<std::size_t> widths;
-    for (std::size_t column = 0; column < heading.size(); ++column) {
-        widths.push_back(heading[column].size());
+    for (std::size_t column = 0; column < heading_.size(); ++column) {
+        widths.push_back(heading_[column].size());
         for (const auto& cells : rows_)
             widths[column] = std::max(widths[column], cells[column].size());
     }
@@ -198,7 +215,7 @@ std::string Table::end() const
             text += fmt::format("{:<{}}  ", cells[column], widths[column]);
         text += cells.back() + '\n';
     };
-    append(heading);
+    append(heading_);
     std::ranges::for_each(rows_, append);
     return text;
 }

@@ -30,20 +30,26 @@ std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& news);
 
-// A line an object, tab-separated: name, kind, mode or clock, state, rights, owner. For a terminal,
-// in columns under a heading.
+using Row = std::vector<std::string>;
+Row object_heading();
+Row row(const protocol::Object& object);
+Row quota_heading();
+std::vector<Row> rows(const protocol::Quotas::User& user);
+
+// A line a row, tab-separated. For a terminal, in columns under a heading.
 class Table {
 public:
-    explicit Table(bool is_for_terminal) : is_for_terminal_{is_for_terminal} {}
+    Table(Row heading, bool is_for_terminal)
+        : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
+    {
+    }
     // What can be printed already.
-    std::string add(const protocol::Object& object);
+    std::string add(Row cells);
     // What is left.
     std::string end() const;
 
 private:
-    using Row = std::vector<std::string>;
-    static Row row(const protocol::Object& object);
-
+    Row heading_;
     bool is_for_terminal_;
     std::vector<Row> rows_;
 };

@@ -78,6 +78,9 @@ struct Incoming {
 // The named types that an interface text needs, by name.
 using NamedTypes = std::map<std::string, std::string, std::less<>>;
 
+// `text` as comment lines, wrapped.
+std::string comment_lines(std::string_view text);
+
 // Several types, as one.
 template <class... Ts>
 struct List {};
@@ -341,14 +344,28 @@ struct Codec<E> {
         return from_word<E>(value.string());
     }
     static void write(E value, Outgoing& out) { json::append_string(out.text, word(value)); }
-    static std::string type(NamedTypes&)
+    static std::string type(NamedTypes& named)
     {
         if (words(E{}).size() == 1) // Not every parser reads an enum of one value.
             return "string";
+        if constexpr (requires { named_type(E{}); }) {
+            const auto [name, comment] = named_type(E{});
+            named.try_emplace(std::string{name}, comment_lines(comment) + "type " +
+                                                     std::string{name} + " (\n  " +
+                                                     all_words(",\n  ") + "\n)\n");
+            return std::string{name};
+        } else {
+            return "(" + all_words(", ") + ")";
+        }
+    }
+
+private:
+    static std::string all_words(std::string_view separator)
+    {
         std::string text;
         for (const auto& [value, spelling] : words(E{}))
-            (text += text.empty() ? "(" : ", ") += spelling;
-        return text + ")";
+            (text += text.empty() ? std::string_view{} : separator) += spelling;
+        return text;
     }
 };
 
@@ -449,9 +466,6 @@ struct Codec<Names> {
 };
 
 // The text of a type.
-
-// `text` as comment lines, wrapped.
-std::string comment_lines(std::string_view text);
 
 // "# field: what it is", a line each.
 template <Message T>

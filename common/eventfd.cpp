@@ -12,9 +12,27 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <string_view>
 
 namespace evfd {
+
+namespace {
+
+std::optional<std::uint64_t> number_after(std::string_view text, std::string_view key, int base)
+{
+    const auto at = text.find(key);
+    if (at == std::string_view::npos)
+        return {};
+    text.remove_prefix(at + key.size());
+    text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+    std::uint64_t value = 0;
+    if (std::from_chars(text.begin(), text.end(), value, base).ec != std::errc{})
+        return {};
+    return value;
+}
+
+} // namespace
 
 Result<UniqueFd> make_eventfd(unsigned initial, Counter counter)
 {
@@ -71,7 +89,7 @@ bool is_readable(const UniqueFd& fd)
     return ready == 1 && (wanted.revents & POLLIN) != 0;
 }
 
-Result<std::uint64_t> count(const UniqueFd& eventfd)
+Result<Shown> shown(const UniqueFd& eventfd)
 {
     const auto path = fmt::format("/proc/self/fdinfo/{}", eventfd.get());
     const UniqueFd info{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -82,16 +100,30 @@ Result<std::uint64_t> count(const UniqueFd& eventfd)
     if (length < 0)
         return std::unexpected(Fault::last("read(/proc/self/fdinfo)"));
 
-    constexpr std::string_view key = "eventfd-count:";
-    std::string_view rest{text.data(), static_cast<std::size_t>(length)};
-    if (const auto at = rest.find(key); at != std::string_view::npos) {
-        rest.remove_prefix(at + key.size());
-        rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
-        std::uint64_t value = 0;
-        if (std::from_chars(rest.begin(), rest.end(), value, 16).ec == std::errc{})
-            return value;
-    }
-    return std::unexpected(Fault{"/proc/self/fdinfo", EBADMSG});
+    const std::string_view lines{text.data(), static_cast<std::size_t>(length)};
+    const auto count = number_after(lines, "eventfd-count:", 16);
+    const auto flags = number_after(lines, "flags:", 8);
+    if (!count || !flags)
+        return std::unexpected(Fault{"/proc/self/fdinfo", EBADMSG});
+    return Shown{*count, (*flags & O_NONBLOCK) == 0};
+}
+
+Result<std::uint64_t> count(const UniqueFd& eventfd)
+{
+    const auto state = shown(eventfd);
+    return state ? Result<std::uint64_t>{state->count} : std::unexpected(state.error());
+}
+
+Result<bool> make_nonblocking(const UniqueFd& eventfd)
+{
+    const int flags = ::fcntl(eventfd.get(), F_GETFL);
+    if (flags < 0)
+        return std::unexpected(Fault::last("fcntl(F_GETFL)"));
+    if ((flags & O_NONBLOCK) != 0)
+        return false;
+    if (::fcntl(eventfd.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+        return std::unexpected(Fault::last("fcntl(F_SETFL)"));
+    return true;
 }
 
 Result<UniqueFd> make_wait_only(const UniqueFd& eventfd)

@@ -24,8 +24,18 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);
 // Whether a wait would end at once. Takes nothing; also for a wait-only handle.
 bool is_readable(const UniqueFd& fd);
-// The counter, from /proc/self/fdinfo: takes nothing.
+
+// From /proc/self/fdinfo, which takes nothing.
+struct Shown {
+    std::uint64_t count;
+    bool is_blocking; // A holder switched O_NONBLOCK off.
+};
+Result<Shown> shown(const UniqueFd& eventfd);
 Result<std::uint64_t> count(const UniqueFd& eventfd);
+// More than this cannot be written to it. eventfd(2)
+inline constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe;
+// Switches O_NONBLOCK on for all holders; whether it was off.
+Result<bool> make_nonblocking(const UniqueFd& eventfd);
 
 // An epoll descriptor that is readable while `eventfd` is, and through which nothing can be
 // written. It holds no reference: once every descriptor of the eventfd is closed it is silent for

@@ -643,14 +643,76 @@ struct Status {
     static constexpr auto fields() { return std::tuple{}; }
 };
 
+struct Quotas {
+    struct Quota {
+        Resource quota;
+        std::int64_t used;
+        std::int64_t limit;
+
+        static constexpr std::string_view type_name = "Quota";
+        static constexpr std::string_view comment = "What one user has of one thing.";
+        static constexpr auto fields()
+        {
+            return std::tuple{field("quota", &Quota::quota, "Of what."),
+                              field("used", &Quota::used, "How much the user has."),
+                              field("limit", &Quota::limit, "How much it may have.")};
+        }
+    };
+
+    struct User {
+        Uid uid;
+        std::vector<Quota> quotas;
+
+        static constexpr std::string_view type_name = "User";
+        static constexpr std::string_view comment = "A user who has anything of the daemon.";
+        static constexpr auto fields()
+        {
+            return std::tuple{field("uid", &User::uid, "Who."),
+                              field("quotas", &User::quotas, "One for each thing there is.")};
+        }
+    };
+
+    struct Reply {
+        std::vector<User> users;
+        static constexpr auto fields()
+        {
+            return std::tuple{
+                field("users", &Reply::users, "Some of them, in the order of their uids.")};
+        }
+    };
+
+    static constexpr bool streams = true;
+    static constexpr std::string_view method = "Quotas";
+    static constexpr std::string_view comment = "Tells what each user has and may have: root and "
+                                                "the daemon's own user of everybody, others "
+                                                "of themselves. Call it with `more`.";
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+struct Metrics {
+    struct Reply {
+        std::string text;
+        static constexpr auto fields()
+        {
+            return std::tuple{field("text", &Reply::text, "OpenMetrics text, version 1.0.0.")};
+        }
+    };
+
+    static constexpr std::string_view method = "Metrics";
+    static constexpr std::string_view comment =
+        "Tells what the daemon counted of itself since its start, for monitoring systems.";
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
 // The interface.
 
 struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    using Methods = List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set,
-                         Clear, Show, ListObjects, Wait, Delete, SetRights, Monitor, Status>;
+    using Methods =
+        List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
+             ListObjects, Wait, Delete, SetRights, Monitor, Status, Quotas, Metrics>;
     using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
                         OutOfDescriptors, NoSuchSession, NoCapability, TooManyTokens, TimedOut,
                         Deleted, Cancelled, SystemFailure>;

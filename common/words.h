@@ -16,8 +16,18 @@ enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer 
 enum class Lifetime { permanent, connection };                 // How long an object stays.
 enum class Gather { any, all };                                // How many of the names end a wait.
 enum class Right { wait, set, own };                           // What a refusal was about.
-// One user's ceilings.
-enum class Resource { objects, connections, subscriptions, waits, monitors };
+// What one user may have so much of.
+enum class Resource {
+    objects,
+    connections,
+    subscriptions,
+    waits,
+    monitors,
+    ticks,              // Expirations of timers that set events, a second.
+    unread_bytes,       // Of answers that the user's clients did not take yet.
+    unread_descriptors, // Handed out by them.
+    calls,              // Answered in one turn of the daemon's loop.
+};
 enum class Guardian { none, guard, systemd }; // Who keeps what is to outlive the daemon.
 enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
 
@@ -67,11 +77,21 @@ constexpr auto words(Right)
 }
 constexpr auto words(Resource)
 {
-    return Words<Resource, 5>{{{Resource::objects, "objects"},
+    return Words<Resource, 9>{{{Resource::objects, "objects"},
                                {Resource::connections, "connections"},
                                {Resource::subscriptions, "subscriptions"},
                                {Resource::waits, "waits"},
-                               {Resource::monitors, "monitors"}}};
+                               {Resource::monitors, "monitors"},
+                               {Resource::ticks, "ticksPerSecond"},
+                               {Resource::unread_bytes, "unreadBytes"},
+                               {Resource::unread_descriptors, "unreadDescriptors"},
+                               {Resource::calls, "callsPerTurn"}}};
+}
+// An enum with many words is a type of its own in the interface text: its name, and what it is.
+constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
+{
+    return {"Resource", "What each user may have so much of; callsPerTurn: calls that are answered "
+                        "in one turn of the daemon's loop, the rest comes in the next."};
 }
 constexpr auto words(Guardian)
 {

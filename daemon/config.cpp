@@ -114,7 +114,12 @@ constexpr std::int64_t most_of(Resource resource)
     return default_limits.of(resource);
 }
 
-Read read_limit(const Place& place, Limits& limits)
+struct Limit {
+    Resource resource;
+    std::int64_t most;
+};
+
+std::expected<Limit, ConfigError> read_limit(const Place& place)
 {
     const auto resource = from_word<Resource>(place.value.key);
     if (!resource)
@@ -126,24 +131,54 @@ Read read_limit(const Place& place, Limits& limits)
     if (count < 1 || count > most)
         return wrong(place, fmt::format("{} is too {}; give 1 to {}", count,
                                         count < 1 ? "small" : "large", most));
-    limits.set(*resource, count);
-    return {};
+    return Limit{*resource, count};
 }
 
 Read read_limits(const Place& place, ConfigDraft& draft)
 {
     if (place.value.kind != Kind::object)
         return will_not_do(place, "an object with " + resource_names());
-    for (const auto& child : place.value.children)
-        if (auto read = read_limit(place.member(child), draft.config.limits); !read)
-            return read;
+    for (const auto& child : place.value.children) {
+        const auto limit = read_limit(place.member(child));
+        if (!limit)
+            return std::unexpected(limit.error());
+        draft.config.limits.set(limit->resource, limit->most);
+    }
     return {};
 }
 
-constexpr std::array<Key<ConfigDraft>, 6> keys{{{"socketMode", read_socket_mode},
+constexpr std::string_view user_key = "user";
+
+Read read_limits_of_user(const Place& place, ConfigDraft& draft)
+{
+    const auto* user = place.value.kind == Kind::object ? place.value.find(user_key) : nullptr;
+    if (!user)
+        return will_not_do(place, R"(an object with a user, as {"user": "root", "waits": 10})");
+    uid_t uid = 0;
+    if (auto read = read_user(place.member(*user), uid); !read)
+        return read;
+    for (const auto& child : place.value.children) {
+        if (child.key == user_key)
+            continue;
+        const auto limit = read_limit(place.member(child));
+        if (!limit)
+            return std::unexpected(limit.error());
+        draft.config.user_limits[uid][limit->resource] = limit->most;
+    }
+    return {};
+}
+
+Read read_user_limits(const Place& place, ConfigDraft& draft)
+{
+    return read_list(place,
+                     [&](const Place& element) { return read_limits_of_user(element, draft); });
+}
+
+constexpr std::array<Key<ConfigDraft>, 7> keys{{{"socketMode", read_socket_mode},
                                                 {"logLevel", read_log_level},
                                                 {"resumeGrace", read_resume_grace},
                                                 {"limits", read_limits},
+                                                {"userLimits", read_user_limits},
                                                 {"events", read_events},
                                                 {"timers", read_timers}}};
 
@@ -181,6 +216,17 @@ bool operator==(const DeclaredEvent& a, const DeclaredEvent& b)
 bool operator==(const DeclaredTimer& a, const DeclaredTimer& b)
 {
     return same(a.request, b.request) && a.owner == b.owner;
+}
+
+Ceilings Config::ceilings() const
+{
+    Ceilings ceilings{limits};
+    for (const auto& [uid, own] : user_limits) {
+        auto& all = ceilings.users.emplace(uid, limits).first->second;
+        for (const auto& [resource, most] : own)
+            all.set(resource, most);
+    }
+    return ceilings;
 }
 
 std::string ConfigError::message() const
@@ -232,6 +278,7 @@ std::vector<std::string> config_keys()
         names.emplace_back(key.name);
     for (const auto& [resource, name] : words(Resource{}))
         names.push_back(fmt::format("limits.{}", name));
+    names.push_back(fmt::format("userLimits[].{}", user_key));
     add_object_keys(names);
     return names;
 }

@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cstddef>
 #include <expected>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -47,9 +48,12 @@ struct Config {
     // How long what belonged to a client's connection waits for that client after a restart.
     nanoseconds resume_grace = std::chrono::seconds{30};
     Limits limits = default_limits;
+    // What these users have instead; of the rest they have what all have.
+    std::map<uid_t, std::map<Resource, std::int64_t>> user_limits;
     std::vector<DeclaredEvent> events; // No name is twice among these two.
     std::vector<DeclaredTimer> timers;
 
+    Ceilings ceilings() const;
     friend bool operator==(const Config&, const Config&) = default;
 };
 

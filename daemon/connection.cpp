@@ -17,16 +17,16 @@ namespace {
 
 constexpr std::size_t read_bytes = 16 * 1024; // At a time.
 
-// When descriptors cannot go out because other clients do not read theirs, nobody tells us when
-// they do.
+// When something cannot go out because other clients do not read theirs, nobody tells us when they
+// do.
 constexpr std::chrono::milliseconds retry_after{20};
 
 } // namespace
 
-Connection::Connection(EventLoop& loop, Service& service, json::Document& scratch, UniqueFd socket,
-                       Session session, Quota::Charge charge, AskForTurn ask_for_turn)
-    : loop_{loop}, service_{service}, scratch_{scratch}, ask_for_turn_{std::move(ask_for_turn)},
-      incoming_{max_call_bytes}, session_{std::move(session)}, charge_{std::move(charge)},
+Connection::Connection(EventLoop& loop, Turns& turns, Service& service, json::Document& scratch,
+                       UniqueFd socket, Session session, Dues dues)
+    : id_{session.id}, loop_{loop}, turns_{turns}, service_{service}, scratch_{scratch},
+      incoming_{max_call_bytes}, session_{std::move(session)}, dues_{std::move(dues)},
       socket_{std::move(socket)}
 {
 }
@@ -48,11 +48,16 @@ Result<void> Connection::attach(EventLoop::Callback callback)
     return {};
 }
 
+void Connection::ask_for_turn()
+{
+    if (!std::exchange(has_asked_, true))
+        turns_.ask(uid(), id_);
+}
+
 void Connection::wake()
 {
     has_news_ = true;
-    if (!std::exchange(has_asked_, true))
-        ask_for_turn_();
+    ask_for_turn();
 }
 
 Next Connection::on_events(std::uint32_t events)
@@ -65,7 +70,10 @@ Next Connection::on_events(std::uint32_t events)
         if (has_more_ && takes_input() && read() == Next::close)
             return Next::close;
     }
-    return turn();
+    if (!turns_.must_wait(uid()))
+        return turn();
+    ask_for_turn();
+    return rest();
 }
 
 Next Connection::read()
@@ -85,19 +93,25 @@ Next Connection::read()
 Next Connection::turn()
 {
     has_asked_ = false;
-    const auto answered = answer_calls();
+    has_room_ = service_.has_room_for_answers(uid());
+    auto& share = turns_.share_of(uid());
+    const auto begin = monotonic_now();
+    const auto answered = answer_calls(share);
     // Also before a hang-up: what came before the call that is its cause has its answer.
-    if (flush() == Next::close || answered == Next::close)
+    const auto flushed = flush();
+    settle_dues();
+    share.time -= monotonic_now() - begin;
+    if (flushed == Next::close || answered == Next::close)
         return Next::close;
     return rest();
 }
 
-Next Connection::answer_calls()
+Next Connection::answer_calls(Share& share)
 {
     advance_pending();
-    const auto end = monotonic_now() + max_turn;
-    for (int calls = 0; has_calls_ && takes_calls() && calls < max_calls_per_turn; ++calls) {
-        if (calls > 0 && monotonic_now() >= end)
+    const auto end = monotonic_after(share.time);
+    for (bool is_first = true; has_calls_ && takes_calls() && share.calls > 0; is_first = false) {
+        if (!is_first && monotonic_now() >= end)
             break;
         const auto frame = incoming_.next();
         if (!frame)
@@ -106,6 +120,7 @@ Next Connection::answer_calls()
             has_calls_ = false;
             break;
         }
+        --share.calls;
         if (answer(**frame) == Next::close)
             return Next::close;
         advance_pending();
@@ -118,7 +133,7 @@ Next Connection::answer(std::string_view frame)
     const auto call = read_call(scratch_, frame);
     if (!call)
         return hang_up(call.error());
-    Caller caller{session_, [this] { wake(); }};
+    Caller caller{session_, [this] { wake(); }, has_room_};
     pending_ = dispatch(service_, caller, *call, outbox_);
     has_news_ = pending_ != nullptr;
     return Next::keep;
@@ -126,7 +141,7 @@ Next Connection::answer(std::string_view frame)
 
 void Connection::advance_pending()
 {
-    while (pending_ && has_news_ && !outbox_.is_high()) {
+    while (pending_ && has_news_ && has_room_ && !outbox_.is_high()) {
         const auto progress = pending_->advance(outbox_);
         has_news_ = progress == Pending::Progress::more;
         if (progress == Pending::Progress::over)
@@ -165,17 +180,32 @@ Next Connection::flush()
             answer.pending->delivered();
         return is_gone;
     });
-    if (flushed_ == Outbox::Flushed::undrained && is_drained(socket_))
-        retry_.emplace(loop_.alarm(monotonic_after(retry_after), ask_for_turn_));
+    const bool waits_for_others = flushed_ == Outbox::Flushed::undrained && is_drained(socket_);
+    const bool waits_for_room = pending_ && has_news_ && !has_room_ && outbox_.is_empty();
+    if (waits_for_others || waits_for_room)
+        retry_.emplace(loop_.alarm(monotonic_after(retry_after), [this] { ask_for_turn(); }));
     return Next::keep;
+}
+
+void Connection::notice_reading()
+{
+    outbox_.notice_reading(socket_);
+    settle_dues();
+}
+
+// What goes out at once, as nearly everything does, is never charged.
+void Connection::settle_dues()
+{
+    dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes()));
+    dues_.unread_descriptors.resize(static_cast<std::int64_t>(outbox_.unread_descriptors()));
 }
 
 Next Connection::rest()
 {
     if (!is_blocked()) {
-        const bool has_work = pending_ ? has_news_ : has_calls_;
-        if (has_work && !std::exchange(has_asked_, true))
-            ask_for_turn_(); // After the others had theirs.
+        const bool has_work = pending_ ? has_news_ && has_room_ : has_calls_;
+        if (has_work)
+            ask_for_turn(); // After the others had theirs.
         if (!has_work && !pending_ && !has_more_)
             return Next::close; // All that was asked is answered.
     }
@@ -199,6 +229,7 @@ std::uint32_t Connection::wanted_events() const
 
 Next Connection::hang_up(std::string_view why) const
 {
+    ++service_.counters().hang_ups;
     const auto& peer = session_.peer;
     log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}", peer.uid, peer.pid,
               why);

@@ -8,30 +8,24 @@
 #include "daemon/outbox.h"
 #include "daemon/pending.h"
 #include "daemon/service.h"
+#include "daemon/turns.h"
 
-#include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 namespace evfd::daemon {
 
-// After as many calls in one turn of the loop, or so long with fewer, it is the others' turn.
-inline constexpr int max_calls_per_turn = 64;
-inline constexpr std::chrono::milliseconds max_turn{1};
-
 // What the owner does with the connection after a call into it.
 enum class Next { keep, close };
 
 class Connection {
 public:
-    using AskForTurn = std::function<void()>; // The owner is to call turn() soon.
-
-    // `socket` is connected; `scratch` is for one call at a time and may be shared.
-    Connection(EventLoop& loop, Service& service, json::Document& scratch, UniqueFd socket,
-               Session session, Quota::Charge charge, AskForTurn ask_for_turn);
+    // `socket` is connected; `scratch` is for one call at a time and may be shared. Turns know it
+    // by the id that its session has now, and are to have turn() called.
+    Connection(EventLoop& loop, Turns& turns, Service& service, json::Document& scratch,
+               UniqueFd socket, Session session, Dues dues);
     ~Connection();
     Connection(const Connection&) = delete; // Pinned: what is pending wakes it by its address.
     Connection& operator=(const Connection&) = delete;
@@ -41,25 +35,36 @@ public:
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next turn();
 
+    uid_t uid() const { return session_.peer.uid; }
+    // Looks whether descriptors that its client was sent were read by now.
+    void notice_reading();
+
 private:
+    void ask_for_turn();
+    void settle_dues();
     void wake();
     Next read();
-    Next answer_calls();
+    Next answer_calls(Share& share);
     Next answer(std::string_view frame);
     void advance_pending();
     void lose_answers();
     Next flush();
     Next rest();
     std::uint32_t wanted_events() const;
-    bool takes_calls() const { return !pending_ && !outbox_.is_high(); }
+    // Without room, one answer at a time: that there is none.
+    bool takes_calls() const
+    {
+        return !pending_ && !outbox_.is_high() && (has_room_ || outbox_.is_empty());
+    }
     bool takes_input() const { return takes_calls() && !has_calls_; }
     bool is_blocked() const { return flushed_ != Outbox::Flushed::all; }
     Next hang_up(std::string_view why) const;
 
+    const std::uint64_t id_; // Its session may become an earlier one.
     EventLoop& loop_;
+    Turns& turns_;
     Service& service_;
     json::Document& scratch_;
-    AskForTurn ask_for_turn_;
     bool has_asked_ = false; // For a turn that has not come yet.
 
     FrameReader incoming_;
@@ -68,7 +73,8 @@ private:
     bool has_calls_ = false;  // There may be whole calls in incoming_.
 
     Session session_;
-    Quota::Charge charge_;
+    Dues dues_;
+    bool has_room_ = true; // For answers: its user's clients have read enough of theirs.
     Outbox outbox_;
     Outbox::Flushed flushed_ = Outbox::Flushed::all;
     std::unique_ptr<Pending> pending_;

@@ -18,23 +18,26 @@ struct Method {
     Serve serve;
 };
 
+std::unique_ptr<Pending> refuse(Service& service, Refusal refusal, Outbox& outbox)
+{
+    service.refuse(std::move(refusal), outbox);
+    return {};
+}
+
 template <class Request>
 std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
 {
-    if (protocol::is_streaming<Request> && !call.more) {
-        outbox.error(protocol::ExpectedMore{});
-        return {};
-    }
+    service.counters().count_call<Request>();
+    if (!caller.has_room)
+        return refuse(service, service.no_room_for_answers(caller.session.peer.uid), outbox);
+    if (protocol::is_streaming<Request> && !call.more)
+        return refuse(service, protocol::ExpectedMore{}, outbox);
     const auto request = decode<Request>(call.parameters);
-    if (!request) {
-        outbox.error(protocol::InvalidParameter{request.error().name});
-        return {};
-    }
+    if (!request)
+        return refuse(service, protocol::InvalidParameter{request.error().name}, outbox);
     auto answer = service.handle(caller, *request);
-    if (!answer) {
-        std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, answer.error());
-        return {};
-    }
+    if (!answer)
+        return refuse(service, std::move(answer.error()), outbox);
     if constexpr (std::is_same_v<typename decltype(answer)::value_type, std::unique_ptr<Pending>>) {
         return *std::move(answer);
     } else {
@@ -97,15 +100,11 @@ std::unique_ptr<Pending> find_and_serve(Service& service, Caller& caller, const 
 {
     const auto dot = call.method.rfind('.');
     const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
-    if (!is_spoken(interface)) {
-        outbox.error(protocol::InterfaceNotFound{std::string{interface}});
-        return {};
-    }
+    if (!is_spoken(interface))
+        return refuse(service, protocol::InterfaceNotFound{std::string{interface}}, outbox);
     const auto* method = find(interface, call.method.substr(dot + 1));
-    if (!method) {
-        outbox.error(protocol::MethodNotFound{std::string{call.method}});
-        return {};
-    }
+    if (!method)
+        return refuse(service, protocol::MethodNotFound{std::string{call.method}}, outbox);
     return method->serve(service, caller, call, outbox);
 }
 

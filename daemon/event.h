@@ -28,6 +28,7 @@ public:
 
     bool is_set() const { return is_readable(fd_); }
     Result<std::uint64_t> count() const { return evfd::count(fd_); }
+    Result<Shown> shown() const { return evfd::shown(fd_); }
     // Adds tokens to a semaphore; other modes know only "set". A counter that is full stays full.
     Result<void> set(std::int64_t tokens, const Adder& adder);
     // What set() adds, as one eventfd for each time it adds 1.
@@ -41,7 +42,7 @@ public:
     // they are fewer by as many now.
     Result<void> clear(std::int64_t& reads) const;
 
-    // The eventfd itself, for one who may wait and set.
+    // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
     Result<UniqueFd> share();
     // For one who may wait only.
     Result<UniqueFd> share_wait_only() const { return make_wait_only(fd_); }

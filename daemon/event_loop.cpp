@@ -104,6 +104,8 @@ Result<int> EventLoop::run_once(std::optional<nanoseconds> timeout)
                                      wait_for ? &span : nullptr, nullptr);
     if (ready < 0 && errno != EINTR)
         return std::unexpected(Fault::last("epoll_pwait2(2)"));
+    const auto begin = monotonic_now();
+    ++turn_;
 
     for (int i = 0; i < ready; ++i) {
         const auto& event = events[static_cast<std::size_t>(i)];
@@ -114,6 +116,7 @@ Result<int> EventLoop::run_once(std::optional<nanoseconds> timeout)
     ring_alarms();
     run_deferred();
     retired_.clear();
+    turn_times_.add(monotonic_now() - begin);
     return std::max(ready, 0);
 }
 

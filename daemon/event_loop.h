@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/histogram.h"
 
 #include <cstdint>
 #include <deque>
@@ -80,6 +81,11 @@ public:
     Result<void> run();
     void stop() { running_ = false; }
 
+    // Which turn this is, from 1.
+    std::uint64_t turn() const { return turn_; }
+    // Of the turns that are over: how long they took, but for the waiting.
+    const Histogram& turn_times() const { return turn_times_; }
+
     // Readable while a turn would find news on a watched descriptor: a loop can be watched by
     // another.
     const UniqueFd& fd() const { return epoll_; }
@@ -105,6 +111,8 @@ private:
     std::multimap<MonotonicTime, Alarm::Entry*> alarms_;
     std::vector<Task> deferred_;
     bool running_ = true;
+    std::uint64_t turn_ = 0;
+    Histogram turn_times_;
 };
 
 } // namespace evfd::daemon

@@ -15,12 +15,28 @@ void Outbox::forget_sent()
     sent_ = 0;
 }
 
+std::size_t Outbox::unread_descriptors() const
+{
+    auto count = handed_over_;
+    for (const auto& parcel : parcels_)
+        count += parcel.descriptors.size();
+    return count;
+}
+
+void Outbox::notice_reading(const UniqueFd& socket)
+{
+    if (handed_over_ > 0 && is_drained(socket))
+        handed_over_ = 0;
+}
+
 Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
 {
     forget_sent();
     while (!is_empty()) {
         const bool carries = !parcels_.empty() && parcels_.front().begin == sent_;
-        if (carries && handed_over_ && !is_drained(socket))
+        if (carries)
+            notice_reading(socket);
+        if (carries && handed_over_ > 0)
             return Flushed::undrained;
 
         const std::size_t next = carries ? 1 : 0;
@@ -37,7 +53,7 @@ Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
         sent_ += **sent;
         gone_ += **sent;
         if (carries) {
-            handed_over_ = true;
+            handed_over_ = parcels_.front().descriptors.size();
             parcels_.pop_front();
         }
     }

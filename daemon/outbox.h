@@ -60,13 +60,16 @@ public:
     std::uint64_t written() const { return gone_ + bytes_.size() - sent_; }
     std::uint64_t gone() const { return gone_; }
     std::size_t held_bytes() const { return bytes_.capacity(); }
+    std::size_t unsent_bytes() const { return bytes_.size() - sent_; }
+    // Descriptors that the peer has not read yet, as far as is known: those that still wait to go
+    // out, too.
+    std::size_t unread_descriptors() const;
+    // What the peer has read since then is noticed by itself only when more is to go out.
+    void notice_reading(const UniqueFd& socket);
     bool carries_descriptors() const { return !parcels_.empty(); }
-    bool is_empty() const { return sent_ == bytes_.size(); }
+    bool is_empty() const { return unsent_bytes() == 0; }
     // Also while descriptors wait to go out: they are the daemon's until then.
-    bool is_high() const
-    {
-        return bytes_.size() - sent_ > outbox_high_water_bytes || !parcels_.empty();
-    }
+    bool is_high() const { return unsent_bytes() > outbox_high_water_bytes || !parcels_.empty(); }
 
     // How far it got: all gone; the socket is full; or the peer has not yet read descriptors that
     // it was sent, and has no more coming until it did: those in flight count against all of us.
@@ -86,7 +89,7 @@ private:
     std::size_t sent_ = 0; // Of bytes_.
     std::uint64_t gone_ = 0;
     std::deque<Parcel> parcels_;
-    bool handed_over_ = false; // Descriptors went out that may not have been read yet.
+    std::size_t handed_over_ = 0; // Descriptors went out that may not have been read yet.
 };
 
 } // namespace evfd::daemon

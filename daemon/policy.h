@@ -19,6 +19,9 @@ Access access_of(const Peer& peer, const Ownership& object);
 // May delete it and change its rights.
 bool owns(const Peer& peer, const Ownership& object);
 
+// May know what others have of the daemon.
+bool sees_all_quotas(uid_t uid);
+
 // May have the machine woken from suspend, which the daemon's own capability does for whoever asks.
 bool may_wake_machine(const Peer& peer);
 

@@ -25,8 +25,9 @@ namespace {
 constexpr std::int64_t least_reserve = 32;
 
 // As many as the hard limit allows; of these, objects and subscriptions get three in four, so that
-// there is always room to let clients in and to tell them that there is none for more.
-std::int64_t take_descriptor_budget()
+// there is always room to let clients in and to tell them that there is none for more. Of the rest
+// connections get three in four, for replies have duplicates until they go out.
+DescriptorBudget take_descriptor_budget()
 {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -35,7 +36,8 @@ std::int64_t take_descriptor_budget()
     if (::setrlimit(RLIMIT_NOFILE, &limit) < 0)
         throw std::system_error{errno, std::generic_category(), "setrlimit(2)"};
     const auto all = static_cast<std::int64_t>(limit.rlim_cur);
-    return all - std::max(all / 4, least_reserve);
+    const auto rest = std::max(all / 4, least_reserve);
+    return {.objects = all - rest, .connections = rest - rest / 4};
 }
 
 Adder make_adder()
@@ -70,13 +72,14 @@ Program::Program(const Options& options, const Config& config)
       descriptor_budget_{take_descriptor_budget()}, handed_{take_handed_over()},
       vault_{make_vault(loop_, handed_, left_)},
       guardian_{give_to_guardian(vault_, left_.made_anew)},
-      service_{loop_, config.limits, vault_, make_adder(), descriptor_budget_},
+      service_{loop_, config.ceilings(), vault_, make_adder(), descriptor_budget_},
       server_{loop_, service_}, heartbeat_{loop_}
 {
     for (const auto& complaint : handed_.complaints)
         spdlog::warn("{}", complaint);
     service_.set_guardian(guardian_);
     service_.restore(std::move(left_), config.resume_grace);
+    service_.counters().recovery.time = monotonic_now() - started_;
     if (!options_.socket.empty()) {
         socket_.emplace(options_.socket, config.socket_mode);
         server_.listen(socket_->release());
@@ -144,7 +147,7 @@ void Program::declare(const Config& config)
 void Program::apply(const Config& config)
 {
     log::set_level(config.log_level);
-    service_.set_limits(config.limits);
+    service_.quota().set_ceilings(config.ceilings());
     if (socket_)
         socket_->set_mode(config.socket_mode);
     declare(config);

@@ -52,7 +52,8 @@ private:
     Options options_;
     EventLoop loop_;
     Signals signals_;
-    std::int64_t descriptor_budget_;
+    MonotonicTime started_ = monotonic_now();
+    DescriptorBudget descriptor_budget_;
     HandedOver handed_;
     Left left_;
     Vault vault_;

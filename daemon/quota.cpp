@@ -1,10 +1,18 @@
 #include "daemon/quota.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace evfd::daemon {
 
 namespace {
+
+constexpr uid_t root = 0;
+
+// Of what is shared: this part is for those who have less than that part.
+constexpr std::int64_t kept_part = 8;
+constexpr std::int64_t little_part = 64;
 
 constexpr std::size_t index(Resource resource)
 {
@@ -13,30 +21,67 @@ constexpr std::size_t index(Resource resource)
 
 } // namespace
 
-std::expected<Quota::Charge, Quota::Exceeded> Quota::take(uid_t uid, Resource resource)
+void Quota::when_short_of(Resource resource, Reclaim reclaim)
 {
-    const auto limit = limits_.of(resource);
-    if (used(uid, resource) >= limit)
-        return std::unexpected(Exceeded{uid, resource, limit});
-    return take_again(uid, resource);
+    reclaims_[index(resource)] = std::move(reclaim);
 }
 
-Quota::Charge Quota::take_again(uid_t uid, Resource resource)
+std::expected<void, Quota::Exceeded> Quota::check(uid_t uid, Resource resource, std::int64_t amount)
 {
-    ++counts_[uid][index(resource)];
-    ++totals_[index(resource)];
-    return Charge{*this, uid, resource};
+    const auto most = limit(uid, resource);
+    if (used(uid, resource) + amount <= most)
+        return {};
+    if (const auto& reclaim = reclaims_[index(resource)]) {
+        reclaim(uid);
+        if (used(uid, resource) + amount <= most)
+            return {};
+    }
+    return std::unexpected(Exceeded{uid, resource, most});
+}
+
+std::expected<Quota::Charge, Quota::Exceeded> Quota::take(uid_t uid, Resource resource,
+                                                          std::int64_t amount)
+{
+    if (const auto checked = check(uid, resource, amount); !checked)
+        return std::unexpected(checked.error());
+    return take_again(uid, resource, amount);
+}
+
+Quota::Charge Quota::take_again(uid_t uid, Resource resource, std::int64_t amount)
+{
+    add(uid, resource, amount);
+    return Charge{*this, uid, resource, amount};
+}
+
+void Quota::add(uid_t uid, Resource resource, std::int64_t amount)
+{
+    if (amount == 0)
+        return;
+    auto& counts = counts_[uid];
+    counts[index(resource)] += amount;
+    totals_[index(resource)] += amount;
+    if (std::ranges::all_of(counts, [](auto count) { return count == 0; }))
+        counts_.erase(uid);
 }
 
 Quota::Charge::~Charge()
 {
-    if (!quota_)
-        return;
-    const auto user = quota_->counts_.find(uid_);
-    --user->second[index(resource_)];
-    --quota_->totals_[index(resource_)];
-    if (std::ranges::all_of(user->second, [](auto count) { return count == 0; }))
-        quota_->counts_.erase(user);
+    if (quota_)
+        resize(0);
+}
+
+std::expected<void, Quota::Exceeded> Quota::Charge::try_resize(std::int64_t amount)
+{
+    if (amount > amount_)
+        if (const auto checked = quota_->check(uid_, resource_, amount - amount_); !checked)
+            return checked;
+    resize(amount);
+    return {};
+}
+
+void Quota::Charge::resize(std::int64_t amount)
+{
+    quota_->add(uid_, resource_, amount - std::exchange(amount_, amount));
 }
 
 std::int64_t Quota::used(uid_t uid, Resource resource) const
@@ -48,6 +93,22 @@ std::int64_t Quota::used(uid_t uid, Resource resource) const
 std::int64_t Quota::used_by_all(Resource resource) const
 {
     return totals_[index(resource)];
+}
+
+std::vector<uid_t> Quota::users() const
+{
+    std::vector<uid_t> uids;
+    for (const auto& [uid, counts] : counts_)
+        uids.push_back(uid);
+    std::ranges::sort(uids);
+    return uids;
+}
+
+bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
+{
+    if (free <= 0)
+        return false;
+    return uid == root || uid == ::geteuid() || free > all / kept_part || used < all / little_part;
 }
 
 } // namespace evfd::daemon

@@ -1,6 +1,7 @@
-// How much of the daemon one user may hold. A Charge is one unit of it that gives itself back.
+// How much of the daemon one user may hold. A Charge is so much of it that gives itself back.
 #pragma once
 
+#include "common/limits.h"
 #include "common/words.h"
 
 #include <sys/types.h>
@@ -8,14 +9,17 @@
 #include <array>
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <map>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 namespace evfd::daemon {
 
 inline constexpr std::size_t resource_count = words(Resource{}).size();
 
-// How many of each one user may have.
+// How much of each one user may have.
 struct Limits {
     std::array<std::int64_t, resource_count> per_user;
 
@@ -29,57 +33,106 @@ struct Limits {
     }
     friend bool operator==(const Limits&, const Limits&) = default;
 };
-// objects, connections, subscriptions, waits, monitors
-inline constexpr Limits default_limits{{20'000, 8'192, 8'192, 8'192, 64}};
+inline constexpr Limits default_limits{{
+    20'000,                          // objects
+    8'192,                           // connections
+    8'192,                           // subscriptions
+    8'192,                           // waits
+    64,                              // monitors
+    50'000,                          // ticks
+    16 * 1024 * 1024,                // unread_bytes
+    4 * max_descriptors_per_message, // unread_descriptors
+    64,                              // calls
+}};
+
+// Everybody's, and of those who have their own, these.
+struct Ceilings {
+    Limits general = default_limits;
+    std::map<uid_t, Limits> users = {};
+
+    const Limits& of(uid_t uid) const
+    {
+        const auto own = users.find(uid);
+        return own == users.end() ? general : own->second;
+    }
+};
 
 class Quota {
 public:
-    explicit Quota(Limits limits) : limits_{limits} {}
+    explicit Quota(Limits general) : Quota{Ceilings{general}} {}
+    explicit Quota(Ceilings ceilings) : ceilings_{std::move(ceilings)} {}
     Quota(const Quota&) = delete;
     Quota& operator=(const Quota&) = delete;
-
-    class Charge {
-    public:
-        Charge(Charge&& other) noexcept
-            : quota_{std::exchange(other.quota_, nullptr)}, uid_{other.uid_},
-              resource_{other.resource_}
-        {
-        }
-        Charge& operator=(Charge&&) = delete;
-        ~Charge();
-
-    private:
-        friend class Quota;
-        Charge(Quota& quota, uid_t uid, Resource resource)
-            : quota_{&quota}, uid_{uid}, resource_{resource}
-        {
-        }
-        Quota* quota_;
-        uid_t uid_;
-        Resource resource_;
-    };
-
-    void set_limits(Limits limits) { limits_ = limits; } // Who has more keeps it.
 
     struct Exceeded {
         uid_t uid;
         Resource resource;
         std::int64_t limit;
     };
-    std::expected<Charge, Exceeded> take(uid_t uid, Resource resource);
 
-    // What an earlier daemon gave already, over the limit if need be.
-    Charge take_again(uid_t uid, Resource resource);
+    class Charge {
+    public:
+        Charge(Charge&& other) noexcept
+            : quota_{std::exchange(other.quota_, nullptr)}, uid_{other.uid_},
+              resource_{other.resource_}, amount_{other.amount_}
+        {
+        }
+        Charge& operator=(Charge&&) = delete;
+        ~Charge();
 
+        std::int64_t amount() const { return amount_; }
+        // More of it than before only within the limit.
+        std::expected<void, Exceeded> try_resize(std::int64_t amount);
+        // Over the limit if need be: it has happened already.
+        void resize(std::int64_t amount);
+
+    private:
+        friend class Quota;
+        Charge(Quota& quota, uid_t uid, Resource resource, std::int64_t amount)
+            : quota_{&quota}, uid_{uid}, resource_{resource}, amount_{amount}
+        {
+        }
+        Quota* quota_;
+        uid_t uid_;
+        Resource resource_;
+        std::int64_t amount_;
+    };
+
+    void set_ceilings(Ceilings ceilings)
+    {
+        ceilings_ = std::move(ceilings);
+    } // Who has more keeps it.
+    // Called before a refusal: what has come back by now, and nobody told us, is to be given back.
+    using Reclaim = std::function<void(uid_t uid)>;
+    void when_short_of(Resource resource, Reclaim reclaim);
+
+    std::expected<Charge, Exceeded> take(uid_t uid, Resource resource, std::int64_t amount = 1);
+    // What is had already, over the limit if need be.
+    Charge take_again(uid_t uid, Resource resource, std::int64_t amount = 1);
+    // Whether so much more can be had.
+    std::expected<void, Exceeded> check(uid_t uid, Resource resource, std::int64_t amount = 1);
+
+    std::int64_t limit(uid_t uid, Resource resource) const
+    {
+        return ceilings_.of(uid).of(resource);
+    }
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
+    std::vector<uid_t> users() const; // Who hold anything, in order.
 
 private:
     using Counts = std::array<std::int64_t, resource_count>;
 
-    Limits limits_;
+    void add(uid_t uid, Resource resource, std::int64_t amount);
+
+    Ceilings ceilings_;
     Counts totals_{};
     std::unordered_map<uid_t, Counts> counts_; // Of users who hold anything.
+    std::array<Reclaim, resource_count> reclaims_{};
 };
+
+// Of what all users share, the last part is for those who have little of it, so that nobody can use
+// it up for the others. Root and the daemon's own user may.
+bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
 
 } // namespace evfd::daemon

@@ -39,6 +39,32 @@ std::string_view remedy(Right right)
     std::abort();
 }
 
+// What a user may have so much of, and how to have less.
+struct Possession {
+    std::string_view what;
+    std::string_view remedy;
+};
+
+Possession possession(Resource resource)
+{
+    switch (resource) {
+    case Resource::objects: return {"objects", "delete some first"};
+    case Resource::connections: return {"connections", "close some first"};
+    case Resource::subscriptions:
+        return {"private descriptors of pulses and timers", "close some first"};
+    case Resource::waits: return {"waits at a time", "end some first"};
+    case Resource::monitors: return {"monitors", "end some first"};
+    case Resource::ticks:
+        return {"expirations a second of timers that set events",
+                "take longer intervals, or disarm some first"};
+    case Resource::unread_bytes: return {"bytes of answers unread", "read them first"};
+    case Resource::unread_descriptors:
+        return {"descriptors in answers unread", "read them first, or open fewer at a time"};
+    case Resource::calls: return {"calls answered in one turn", "wait"};
+    }
+    std::abort();
+}
+
 } // namespace
 
 Refusal no_such_name(const Name& name)
@@ -73,11 +99,20 @@ Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
 
 Refusal quota_exceeded(const Quota::Exceeded& exceeded)
 {
-    const auto what = word(exceeded.resource);
+    const auto [what, remedy] = possession(exceeded.resource);
+    return protocol::QuotaExceeded{exceeded.resource, exceeded.limit,
+                                   fmt::format("uid {} may have {} {}, and this would be more; {}",
+                                               exceeded.uid, exceeded.limit, what, remedy)};
+}
+
+Refusal kept_for_others(const Quota::Exceeded& exceeded)
+{
+    const auto [what, remedy] = possession(exceeded.resource);
     return protocol::QuotaExceeded{
         exceeded.resource, exceeded.limit,
-        fmt::format("uid {} has {} {} already, as many as one user may have; give some back first",
-                    exceeded.uid, exceeded.limit, what)};
+        fmt::format(
+            "uid {} has {} {}, and what the daemon has left is for users who have fewer; {}",
+            exceeded.uid, exceeded.limit, what, remedy)};
 }
 
 Refusal too_many_tokens_to_set(const Name& name)

@@ -31,6 +31,8 @@ Refusal name_taken(const Name& name);
 Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted);
 Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
+// What is left is for those who have less; `exceeded.limit` is what the user has.
+Refusal kept_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
 Refusal no_such_session();

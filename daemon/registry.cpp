@@ -1,5 +1,7 @@
 #include "daemon/registry.h"
 
+#include "daemon/log.h"
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
@@ -74,7 +76,8 @@ Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Vault& vau
     : quota_{quota}, audience_{audience}, vault_{vault}, adder_{std::move(adder)},
       descriptor_budget_{descriptor_budget},
       timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
-      rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { hear(); })}
+      rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { on_rings(); })},
+      loop_{loop}
 {
 }
 
@@ -105,9 +108,17 @@ Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right ri
     return object;
 }
 
-std::int64_t Registry::free_descriptors() const
+Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) const
 {
-    return descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions);
+    const auto free = descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions);
+    if (free <= 0)
+        return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
+    const auto its =
+        quota_.used(peer.uid, Resource::objects) + quota_.used(peer.uid, Resource::subscriptions);
+    if (!may_have_more(peer.uid, its, free, descriptor_budget_))
+        return std::unexpected(
+            refuse::kept_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
+    return {};
 }
 
 Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
@@ -120,13 +131,11 @@ Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
 
 // Making, opening, deleting.
 
-Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request) const
+Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse)
         return Pulse{};
-    if (free_descriptors() <= 0)
-        return std::unexpected(refuse::system_failure({"eventfd(2)", EMFILE}));
     auto event = Event::create(mode, request.initial.value_or(protocol::InitialCount{0}).value);
     if (!event)
         return std::unexpected(refuse::system_failure(event.error()));
@@ -148,6 +157,9 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
         return false;
     }
 
+    if (mode != Mode::pulse)
+        if (auto free = check_descriptors(session.peer, Resource::objects); !free)
+            return std::unexpected(std::move(free.error()));
     auto paid = charge(session.peer, Resource::objects);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
@@ -228,6 +240,9 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
 
     protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {}};
     if (auto* event = object.event(); event && access.wait) {
+        // Who comes new does not find it so.
+        if (const auto was_blocking = make_nonblocking(event->fd()); was_blocking && *was_blocking)
+            report(name, object, Abuse::blocking);
         auto fd = access.set ? event->share() : event->share_wait_only();
         if (!fd)
             return std::unexpected(refuse::system_failure(fd.error()));
@@ -239,11 +254,11 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
 Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Object& object,
                                               Access access)
 {
+    if (auto free = check_descriptors(session.peer, Resource::subscriptions); !free)
+        return std::unexpected(std::move(free.error()));
     auto paid = charge(session.peer, Resource::subscriptions);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    if (free_descriptors() < 0)
-        return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
     const auto token = Token::make();
     if (!token)
         return std::unexpected(refuse::system_failure(token.error()));
@@ -442,7 +457,7 @@ Result<void> Registry::watch(const Name& name, Object& object)
     // EPOLLOUT, or a set that is cleared at once would not be told: epoll looks again, and finds an
     // event that is not readable but is writable. It also makes the watch ring once to begin with.
     auto watch = rings_.watch(event->fd(), EPOLLIN | EPOLLOUT | EPOLLET,
-                              [this, &entry](std::uint32_t) { on_ring(entry); });
+                              [this, &entry](std::uint32_t events) { on_ring(entry, events); });
     if (!watch)
         return std::unexpected(watch.error());
     object.watch.emplace(*std::move(watch));
@@ -463,17 +478,60 @@ void Registry::reconsider(const Name& name)
     }
 }
 
-void Registry::on_ring(Entry& entry)
+void Registry::report(const Name& name, Object& object, Abuse abuse)
 {
+    const auto bit = static_cast<std::size_t>(abuse);
+    if (object.reported.test(bit))
+        return;
+    object.reported.set(bit);
+    const log::About about{.name = name.text(), .uid = object.ownership.owner};
+    switch (abuse) {
+    case Abuse::filled:
+        log::warn(about,
+                  "the counter of '{}' is full: one of its holders filled it; clear it, or delete "
+                  "it and let fewer set the next",
+                  name.text());
+        break;
+    case Abuse::blocking:
+        log::warn(about,
+                  "one of the holders of '{}' switched O_NONBLOCK off, so a write or read by "
+                  "another can block; let fewer have it if that was no mistake",
+                  name.text());
+        break;
+    }
+}
+
+void Registry::on_ring(Entry& entry, std::uint32_t events)
+{
+    if ((events & EPOLLOUT) == 0)
+        report(entry.first, entry.second, Abuse::filled);
     if (std::exchange(entry.second.is_freshly_watched, false))
         return;
     audience_.rang(entry.first, entry.second);
 }
 
-void Registry::hear()
+// What rings meanwhile is not lost: it is told once we listen again.
+void Registry::on_rings()
+{
+    const auto now = monotonic_now();
+    const bool is_busy = now - std::exchange(last_rings_, now) < min_ring_interval;
+    if (hear() || !is_busy)
+        return;
+    listen_to_rings(false);
+    rings_alarm_.emplace(loop_.alarm(now + min_ring_interval, [this] { listen_to_rings(true); }));
+}
+
+void Registry::listen_to_rings(bool listens)
+{
+    if (const auto changed = rings_watch_.change(listens ? std::uint32_t{EPOLLIN} : 0); !changed)
+        spdlog::error("cannot listen to events: {}", changed.error().message());
+    last_rings_ = monotonic_now();
+}
+
+bool Registry::hear()
 {
     if (std::exchange(hearing_, true))
-        return; // Whoever hears may do what asks for this again.
+        return false; // Whoever hears may do what asks for this again.
     // Each turn tells of a batch, the longest waiting first; busy writers could go on for ever.
     constexpr auto batch = static_cast<std::int64_t>(EventLoop::batch);
     const auto most_turns = 1 + events_ / batch;
@@ -484,8 +542,9 @@ void Registry::hear()
         if (!told || *told < batch)
             break;
     }
-    audience_.heard();
+    const bool anyone_is_released = audience_.heard();
     hearing_ = false;
+    return anyone_is_released;
 }
 
 } // namespace evfd::daemon

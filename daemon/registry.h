@@ -17,6 +17,7 @@
 #include "daemon/timetable.h"
 #include "daemon/vault.h"
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,6 +26,9 @@
 #include <vector>
 
 namespace evfd::daemon {
+
+// What the holders of a descriptor can do to an event. It works on all the same.
+enum class Abuse { filled, blocking }; // Its counter is full; O_NONBLOCK is off.
 
 struct Object {
     using Body = std::variant<Event, Pulse, Timer>;
@@ -56,8 +60,10 @@ struct Object {
     bool is_kept;          // In the vault.
     Quota::Charge charge;
     Body body;
-    std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
-    bool is_freshly_watched = false;       // The first ring of a watch says nothing.
+    std::optional<Quota::Charge> ticks = {}; // Of a timer that sets an event.
+    std::optional<EventLoop::Watch> watch;   // After body: it must go before the descriptor does.
+    bool is_freshly_watched = false;         // The first ring of a watch says nothing.
+    std::bitset<2> reported;                 // By Abuse.
 };
 
 // Whom the registry tells.
@@ -67,8 +73,8 @@ public:
     // An event was written or read by anyone; said only of those that are watched. If a manual
     // event was known to be clear when this watch last rang or began, it was set since.
     virtual void rang(const Name& name, Object& object) = 0;
-    // All that rang up to now was told of by rang().
-    virtual void heard() = 0;
+    // All that rang up to now was told of by rang(). Whether anyone's wait ended with that.
+    virtual bool heard() = 0;
     virtual void pulsed(const Name& name, Object& object, std::int64_t times) = 0;
     // A timer that is counted.
     virtual void expired(const Name& name, Object& object, std::int64_t times) = 0;
@@ -82,6 +88,10 @@ public:
 protected:
     ~Audience() = default;
 };
+
+// Rings that release nobody are heard no more often than this: an event that is written without end
+// would keep the daemon busy for nothing.
+inline constexpr std::chrono::microseconds min_ring_interval{250};
 
 class Registry {
 public:
@@ -139,16 +149,19 @@ public:
     Vault& vault() { return vault_; }
 
     // What an earlier daemon left is there again; the sessions in which their clients left it.
-    std::vector<Session> restore(Left left);
+    std::vector<Session> restore(Left& left);
 
     // From now on the audience hears when the event is written or read, or the timer expires; what
     // was before is no news. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
     Result<void> watch(const Name& name, Object& object);
     static bool is_watched(const Object& object);
+    // Says so in the log, once for each object.
+    static void report(const Name& name, Object& object, Abuse abuse);
     // No longer, unless someone still cares.
     void reconsider(const Name& name);
-    // Tells the audience now what has been done to watched events up to now.
-    void hear();
+    // Tells the audience now what has been done to watched events up to now. Whether anyone's wait
+    // ended with that.
+    bool hear();
     // The same of a watched timer: how often it expired.
     void look(const Name& name);
     // Of a timer that sets an event: whether that is gone.
@@ -158,7 +171,7 @@ private:
     using Entry = Objects::value_type;
     friend class Restoration;
 
-    Outcome<Object::Body> make_body(const protocol::CreateEvent& request) const;
+    static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     struct Making {
         std::uint64_t serial;
@@ -189,9 +202,13 @@ private:
     bool is_gone(const Session& session, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
-    std::int64_t free_descriptors() const;
+    Outcome<void> check_descriptors(const Peer& peer, Resource resource) const;
+    Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
+    void charge_ticks(Object& object);
     void erase(Objects::iterator object);
-    void on_ring(Entry& entry);
+    void on_ring(Entry& entry, std::uint32_t events);
+    void on_rings();
+    void listen_to_rings(bool listens);
     void look_from_now_on(Entry& entry);
     void look_at(Entry& entry);
     void look_later(Entry& entry);
@@ -211,6 +228,9 @@ private:
     Timetable timetable_; // Before objects_: timers have their appointments there.
     Objects objects_;
     EventLoop::Watch rings_watch_;
+    EventLoop& loop_;
+    MonotonicTime last_rings_{};
+    std::optional<EventLoop::Alarm> rings_alarm_; // Until they are listened to again.
 };
 
 } // namespace evfd::daemon

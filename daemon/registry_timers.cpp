@@ -23,6 +23,13 @@ std::int64_t share_of_turn(Object& event, std::int64_t owed)
     return std::min(owed, std::max<std::int64_t>(tokens_per_turn / each, 1));
 }
 
+// Of one that sets an event. What expires once counts as one.
+std::int64_t ticks_per_second(const Schedule& schedule)
+{
+    constexpr nanoseconds second = std::chrono::seconds{1};
+    return schedule.is_once() ? 1 : std::max<std::int64_t>(second / schedule.interval, 1);
+}
+
 } // namespace
 
 // Arming.
@@ -73,6 +80,9 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
 
     if (arming->cancel_on_clock_change)
         timetable_.look_at_wall_clock(); // That it was set before does not cancel this.
+    if (*link)
+        if (auto room = check_ticks(session.peer, request.name, arming->schedule); !room)
+            return std::unexpected(std::move(room.error()));
     if (is_there) {
         const auto done = rearm(*objects_.find(request.name), *arming, *std::move(link));
         return done ? Outcome<bool>{false} : std::unexpected(done.error());
@@ -85,9 +95,32 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
         return std::unexpected(making.error());
     auto& entry = add_object(session, request.name, *making, *std::move(paid),
                              Timer{*arming, *std::move(link)});
+    charge_ticks(entry.second);
     audience_.created(entry.first, entry.second);
     look_from_now_on(entry);
     return true;
+}
+
+// Whoever arms it, it is its owner's.
+Outcome<void> Registry::check_ticks(const Peer& peer, const Name& name, const Schedule& schedule)
+{
+    const auto* object = find(name);
+    const auto owner = object ? object->ownership.owner : peer.uid;
+    const auto before = object && object->ticks ? object->ticks->amount() : 0;
+    const auto more = ticks_per_second(schedule) - before;
+    const auto room = quota_.check(owner, Resource::ticks, std::max<std::int64_t>(more, 0));
+    return room ? Outcome<void>{} : std::unexpected(refuse::quota_exceeded(room.error()));
+}
+
+void Registry::charge_ticks(Object& object)
+{
+    const auto& timer = *object.timer();
+    const auto ticks =
+        timer.link() && timer.is_armed() ? ticks_per_second(timer.arming().schedule) : 0;
+    if (object.ticks)
+        object.ticks->resize(ticks);
+    else
+        object.ticks.emplace(quota_.take_again(object.ownership.owner, Resource::ticks, ticks));
 }
 
 Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link)
@@ -97,6 +130,7 @@ Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<
     hear();
     if (const auto done = object.timer()->arm(arming, std::move(link)); !done)
         return std::unexpected(refuse::system_failure(done.error()));
+    charge_ticks(object);
     keep(entry);
     audience_.rearmed(name, object);
     look_from_now_on(entry);
@@ -115,6 +149,7 @@ Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
         auto& entry = *objects_.find(name);
         if (const auto done = entry.second.timer()->disarm(); !done)
             return std::unexpected(refuse::system_failure(done.error()));
+        charge_ticks(entry.second);
         keep(entry);
         audience_.rearmed(name, entry.second);
         look_from_now_on(entry);

@@ -7,7 +7,7 @@
 
 namespace evfd::daemon {
 
-std::vector<Session> Registry::restore(Left left)
+std::vector<Session> Registry::restore(Left& left)
 {
     return Restoration{*this, left}.restore();
 }
@@ -273,6 +273,7 @@ void Restoration::wake_timers()
         if (!checked)
             complain(fmt::format("a descriptor that follows '{}' cannot be set: {}", name.text(),
                                  checked.error().message()));
+        registry_.charge_ticks(object);
         registry_.look_from_now_on(*entry);
     }
 }

@@ -32,10 +32,11 @@ UniqueFd make_reserve()
 }
 
 // Tells it why, as an answer to the call that it is about to send, and lets it go.
-void turn_away(const UniqueFd& socket, Refusal refusal)
+void turn_away(Service& service, const UniqueFd& socket, Refusal refusal)
 {
+    ++service.counters().turned_away;
     Outbox outbox;
-    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal);
+    service.refuse(std::move(refusal), outbox);
     if (const auto told = outbox.flush(socket); !told)
         spdlog::debug("cannot tell a client why it is turned away: {}", told.error().message());
 }
@@ -43,8 +44,15 @@ void turn_away(const UniqueFd& socket, Refusal refusal)
 } // namespace
 
 Server::Server(EventLoop& loop, Service& service)
-    : loop_{loop}, service_{service}, reserve_{make_reserve()}
+    : loop_{loop}, service_{service},
+      turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }},
+      reserve_{make_reserve()}
 {
+    service.quota().when_short_of(Resource::unread_descriptors, [this](uid_t uid) {
+        for (const auto& [id, connection] : connections_)
+            if (connection->uid() == uid)
+                connection->notice_reading();
+    });
     if (!reserve_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
 }
@@ -125,7 +133,7 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     const bool was_there{socket};
     if (was_there) {
-        turn_away(socket, refuse::system_failure(fault));
+        turn_away(service_, socket, refuse::system_failure(fault));
         spdlog::warn("a client is turned away: {}", fault.message());
     }
     socket = {};
@@ -143,9 +151,9 @@ void Server::admit(UniqueFd socket)
         return;
     }
     const log::About about{.uid = peer->uid, .pid = peer->pid};
-    auto charge = service_.admit(*peer);
-    if (!charge) {
-        turn_away(socket, std::move(charge.error()));
+    auto dues = service_.admit(*peer);
+    if (!dues) {
+        turn_away(service_, socket, std::move(dues.error()));
         log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
                   peer->pid);
         return;
@@ -153,8 +161,7 @@ void Server::admit(UniqueFd socket)
     const auto id = service_.new_session_id();
     Session session{id, *std::move(peer), {}, {}};
     auto connection = std::make_unique<Connection>(
-        loop_, service_, scratch_, std::move(socket), std::move(session), *std::move(charge),
-        [this, id] { loop_.defer([this, id] { turn(id); }); });
+        loop_, turns_, service_, scratch_, std::move(socket), std::move(session), *std::move(dues));
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     if (!attached) {

@@ -6,6 +6,7 @@
 #include "daemon/connection.h"
 #include "daemon/event_loop.h"
 #include "daemon/service.h"
+#include "daemon/turns.h"
 
 #include <cstdint>
 #include <functional>
@@ -51,6 +52,7 @@ private:
 
     EventLoop& loop_;
     Service& service_;
+    Turns turns_;
     json::Document scratch_; // Of all connections: one call is read at a time.
     UniqueFd reserve_;       // To be given up for a client that must be turned away.
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;

@@ -2,6 +2,7 @@
 
 #include "common/interface.h"
 #include "daemon/log.h"
+#include "daemon/open_metrics.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -92,7 +93,7 @@ public:
         if (*outcome)
             outbox.reply(**outcome, false);
         else
-            std::visit([&](auto& refusal) { outbox.error(std::move(refusal)); }, outcome->error());
+            service_.refuse(std::move(outcome->error()), outbox);
         if (session_.count)
             service_.end_call(session_, session_.count->calls, outbox.text_since(begin));
         return Progress::over;
@@ -104,6 +105,41 @@ private:
     Service& service_;
     Session& session_;
     std::unique_ptr<Wait> wait_;
+};
+
+// A Quotas call; its place is a uid, so users may come and go meanwhile.
+class QuotaListing : public Pending {
+public:
+    QuotaListing(const Quota& quota, std::vector<uid_t> uids)
+        : quota_{quota}, uids_{std::move(uids)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override
+    {
+        protocol::Quotas::Reply reply;
+        for (; told_ < uids_.size() && reply.users.size() < per_reply; ++told_)
+            reply.users.push_back(of(uids_[told_]));
+        const bool is_last = told_ == uids_.size();
+        outbox.reply(reply, !is_last);
+        return is_last ? Progress::over : Progress::more;
+    }
+
+private:
+    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+
+    protocol::Quotas::User of(uid_t uid) const
+    {
+        protocol::Quotas::User user{uid, {}};
+        for (const auto& [resource, name] : words(Resource{}))
+            user.quotas.push_back(
+                {resource, quota_.used(uid, resource), quota_.limit(uid, resource)});
+        return user;
+    }
+
+    const Quota& quota_;
+    std::vector<uid_t> uids_;
+    std::size_t told_ = 0;
 };
 
 class PendingMonitor : public Pending {
@@ -177,18 +213,23 @@ std::int64_t descriptor_limit()
 
 } // namespace
 
-Service::Service(EventLoop& loop, Limits limits, Vault& vault, Adder adder,
-                 std::int64_t descriptor_budget)
-    : loop_{loop}, quota_{limits},
-      registry_{loop, quota_, *this, vault, std::move(adder), descriptor_budget},
-      sessions_{registry_}, waits_{loop, registry_}, monitors_{registry_}
+Service::Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder,
+                 DescriptorBudget budget)
+    : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
+      registry_{loop, quota_, *this, vault, std::move(adder), budget.objects}, sessions_{registry_},
+      waits_{loop, registry_}, monitors_{registry_}
 {
 }
 
 void Service::restore(Left left, nanoseconds grace)
 {
     const bool knows_all = left.is_whole() && left.complaints.empty();
-    sessions_.wait_for(loop_, registry_.restore(std::move(left)), grace, knows_all);
+    auto sessions = registry_.restore(left);
+    counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
+                          .subscriptions = quota_.used_by_all(Resource::subscriptions),
+                          .sessions = static_cast<std::int64_t>(sessions.size()),
+                          .losses = static_cast<std::int64_t>(left.complaints.size())};
+    sessions_.wait_for(loop_, std::move(sessions), grace, knows_all);
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
@@ -233,9 +274,34 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource)
     return *std::move(charge);
 }
 
-Outcome<Quota::Charge> Service::admit(const Peer& peer)
+Outcome<Dues> Service::admit(const Peer& peer)
 {
-    return charge(peer, Resource::connections);
+    const auto its = quota_.used(peer.uid, Resource::connections);
+    const auto free = budget_.connections - quota_.used_by_all(Resource::connections);
+    if (!may_have_more(peer.uid, its, free, budget_.connections))
+        return std::unexpected(refuse::kept_for_others({peer.uid, Resource::connections, its}));
+    auto connection = charge(peer, Resource::connections);
+    if (!connection)
+        return std::unexpected(std::move(connection.error()));
+    return Dues{*std::move(connection), quota_.take_again(peer.uid, Resource::unread_bytes, 0),
+                quota_.take_again(peer.uid, Resource::unread_descriptors, 0)};
+}
+
+bool Service::has_room_for_answers(uid_t uid)
+{
+    return quota_.check(uid, Resource::unread_bytes).has_value();
+}
+
+Refusal Service::no_room_for_answers(uid_t uid) const
+{
+    constexpr auto resource = Resource::unread_bytes;
+    return refuse::quota_exceeded({uid, resource, quota_.limit(uid, resource)});
+}
+
+void Service::refuse(Refusal refusal, Outbox& outbox)
+{
+    counters_.count(refusal);
+    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal);
 }
 
 bool Service::is_idle() const
@@ -280,6 +346,11 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disar
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
+    // As if each name came with a descriptor.
+    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    const auto uid = caller.session.peer.uid;
+    if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
+        return std::unexpected(refuse::quota_exceeded(room.error()));
     auto opened = registry_.open(caller.session, request.names);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
@@ -380,9 +451,9 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     return std::make_unique<PendingMonitor>(*this, *std::move(monitor));
 }
 
-Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status&)
+protocol::Status::Reply Service::status()
 {
-    return protocol::Status::Reply{
+    return {
         .version = EVFDD_VERSION,
         .pid = ::getpid(),
         .started_at = started_,
@@ -399,6 +470,23 @@ Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status
         .journal_bytes = static_cast<std::int64_t>(registry_.vault().journal_bytes()),
         .can_keep = !registry_.vault().fault(),
     };
+}
+
+Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status&)
+{
+    return status();
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Quotas&)
+{
+    const auto uid = caller.session.peer.uid;
+    return std::make_unique<QuotaListing>(quota_, sees_all_quotas(uid) ? quota_.users()
+                                                                       : std::vector<uid_t>{uid});
+}
+
+Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metrics&)
+{
+    return protocol::Metrics::Reply{open_metrics(counters_, status(), quota_, loop_.turn_times())};
 }
 
 // org.varlink.service.
@@ -455,12 +543,18 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         return described;
     }
     // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
-    const auto count = object.event()->count();
-    described.is_set = count ? *count > 0 : object.event()->is_set();
-    if (count && *count <= std::numeric_limits<std::int64_t>::max())
-        described.count = static_cast<std::int64_t>(*count);
-    else if (count)
-        described.large_count = fmt::to_string(*count);
+    const auto shown = object.event()->shown();
+    described.is_set = shown ? shown->count > 0 : object.event()->is_set();
+    if (!shown)
+        return described;
+    if (shown->count <= std::numeric_limits<std::int64_t>::max())
+        described.count = static_cast<std::int64_t>(shown->count);
+    else
+        described.large_count = fmt::to_string(shown->count);
+    if (shown->count >= max_count)
+        Registry::report(name, object, Abuse::filled);
+    if (shown->is_blocking)
+        Registry::report(name, object, Abuse::blocking);
     return described;
 }
 
@@ -505,13 +599,14 @@ void Service::created(const Name& name, Object& object)
 
 void Service::rang(const Name& name, Object& object)
 {
+    ++counters_.rings;
     waits_.rang(name, object);
     monitors_.changed(name, object);
 }
 
-void Service::heard()
+bool Service::heard()
 {
-    waits_.heard();
+    return waits_.heard();
 }
 
 void Service::pulsed(const Name& name, Object& object, std::int64_t times)

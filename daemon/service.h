@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/protocol.h"
+#include "daemon/counters.h"
 #include "daemon/monitors.h"
 #include "daemon/pending.h"
 #include "daemon/quota.h"
@@ -19,26 +20,45 @@ namespace evfd::daemon {
 struct Caller {
     Session& session;
     std::function<void()> wake;
+    bool has_room = true;    // For an answer; else all that it hears is that there is none.
     bool is_counted = false; // By the session, this call.
+};
+
+// What a connection costs its user, beside what is done through it.
+struct Dues {
+    Quota::Charge connection;
+    Quota::Charge unread_bytes; // As much as there is of it.
+    Quota::Charge unread_descriptors;
+};
+
+// Of the descriptors that the daemon may have open, how many are for what.
+struct DescriptorBudget {
+    std::int64_t objects; // And subscriptions.
+    std::int64_t connections;
 };
 
 class Service final : private Audience {
 public:
-    Service(EventLoop& loop, Limits limits, Vault& vault, Adder adder,
-            std::int64_t descriptor_budget);
+    Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder, DescriptorBudget budget);
 
     void set_guardian(Guardian guardian) { guardian_ = guardian; } // For Status.
     // What an earlier daemon left; its sessions have so long to be taken up again.
     void restore(Left left, nanoseconds grace);
 
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
-    void set_limits(Limits limits) { quota_.set_limits(limits); }
+    Quota& quota() { return quota_; }
+    Counters& counters() { return counters_; }
     // An object of the configuration is there from now on; one that is there already is left as
     // it is.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
-    Outcome<Quota::Charge> admit(const Peer& peer);
+    Outcome<Dues> admit(const Peer& peer);
+    // Whether that user's clients have taken enough of what was sent to them.
+    bool has_room_for_answers(uid_t uid);
+    Refusal no_room_for_answers(uid_t uid) const;
+    // The answer that a call is not done.
+    void refuse(Refusal refusal, Outbox& outbox);
     std::uint64_t new_session_id() { return registry_.new_id(); }
     void end(Session& session) { sessions_.end(session); }
     // Before anything goes out that tells of what was done.
@@ -70,6 +90,8 @@ public:
     Outcome<protocol::Nothing> handle(Caller&, const protocol::SetRights&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Monitor&);
     Outcome<protocol::Status::Reply> handle(Caller&, const protocol::Status&);
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Quotas&);
+    Outcome<protocol::Metrics::Reply> handle(Caller&, const protocol::Metrics&);
     Outcome<protocol::GetInfo::Reply> handle(Caller&, const protocol::GetInfo&);
     Outcome<protocol::GetInterfaceDescription::Reply>
     handle(Caller&, const protocol::GetInterfaceDescription&);
@@ -81,7 +103,7 @@ public:
 private:
     void created(const Name& name, Object& object) override;
     void rang(const Name& name, Object& object) override;
-    void heard() override;
+    bool heard() override;
     void pulsed(const Name& name, Object& object, std::int64_t times) override;
     void expired(const Name& name, Object& object, std::int64_t times) override;
     void rearmed(const Name& name, Object& object) override;
@@ -92,10 +114,13 @@ private:
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     protocol::Timer describe(const Timer& timer) const;
+    protocol::Status::Reply status();
 
     WallTime started_ = wall_now();
     Guardian guardian_ = Guardian::none;
     EventLoop& loop_;
+    DescriptorBudget budget_;
+    Counters counters_;
     Quota quota_;
     Registry registry_;
     Sessions sessions_;

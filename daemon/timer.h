@@ -47,6 +47,7 @@ public:
     // Every follower's descriptor goes by the new schedule. It counts, from the first point on.
     Result<void> arm(const Arming& arming, std::optional<Link> link);
     Result<void> disarm();
+    bool is_armed() const { return phase_ == TimerState::armed; } // Expired or not.
     bool is_cancelled_by_clock_change() const;
     // A follower's descriptor tells of it once, by ECANCELED, and would lose that if it were set to
     // anything; so it goes on until acknowledge().

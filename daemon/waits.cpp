@@ -230,18 +230,22 @@ bool Waits::has_something(const Name& name) const
 }
 
 // Whoever waits for any of what rang is served in the order of arrival, whatever rang first.
-void Waits::heard()
+bool Waits::heard()
 {
+    bool is_any_over = false;
     std::erase_if(rung_, [&](const Ring& ring) { return !has_something(ring.name); });
     while (auto* wait = first_rung()) {
         for (auto& ring : rung_)
             ring.place = std::max(ring.place, wait->place_);
-        if (attempt(*wait))
-            std::erase_if(rung_, [&](const Ring& ring) {
-                return wait->waits_for(ring.name) && !has_something(ring.name);
-            });
+        if (!attempt(*wait))
+            continue;
+        is_any_over = true;
+        std::erase_if(rung_, [&](const Ring& ring) {
+            return wait->waits_for(ring.name) && !has_something(ring.name);
+        });
     }
     rung_.clear();
+    return is_any_over;
 }
 
 Wait* Waits::first_rung()

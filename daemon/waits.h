@@ -83,7 +83,7 @@ public:
     // News from the registry.
     void created(const Name& name, Object& object);
     void rang(const Name& name, Object& object);
-    void heard();
+    bool heard(); // Whether a wait is over now that was not before.
     void counted(const Name& name, std::int64_t times); // It was pulsed, or it expired.
     void cancelled(const Name& name);
     void deleted(const Name& name);

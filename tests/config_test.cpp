@@ -53,12 +53,20 @@ TEST_CASE("config: every setting can be given")
 {
     const auto config = configured(R"({
         "socketMode": "0660", "logLevel": "debug", "resumeGrace": "1m30s",
-        "limits": {"objects": 1, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5}
+        "limits": {"objects": 1, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5,
+                   "ticksPerSecond": 6, "unreadBytes": 7, "unreadDescriptors": 8,
+                   "callsPerTurn": 9},
+        "userLimits": [{"user": 1000, "waits": 3}, {"user": "root", "objects": 4},
+                       {"user": "1000", "monitors": 2}]
     })");
     CHECK(config.socket_mode == 0660);
     CHECK(config.log_level == log::Level::debug);
     CHECK(config.resume_grace == 90s);
-    CHECK(config.limits == Limits{{1, 2, 3, 4, 5}});
+    CHECK(config.limits == Limits{{1, 2, 3, 4, 5, 6, 7, 8, 9}});
+    const auto ceilings = config.ceilings();
+    CHECK(ceilings.of(42) == config.limits);
+    CHECK(ceilings.of(0) == Limits{{4, 2, 3, 4, 5, 6, 7, 8, 9}});
+    CHECK(ceilings.of(1000) == Limits{{1, 2, 3, 3, 2, 6, 7, 8, 9}});
     CHECK_FALSE(config == Config{});
 }
 
@@ -68,7 +76,7 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
         {"{\n\"colour\": 1}",
          "evfdd.json:2: colour: there is no such key; take it out, or give one of socketMode, "
-         "logLevel, resumeGrace, limits, events, timers"},
+         "logLevel, resumeGrace, limits, userLimits, events, timers"},
         {"{\"logLevel\": \"info\",\n\"logLevel\": \"info\"}",
          "evfdd.json:2: logLevel: this key is here twice; take one of them out"},
         {"{\"socketMode\": 438}", "evfdd.json:1: socketMode: 438 will not do; give an octal mode "
@@ -83,8 +91,10 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
                                         "duration in quotes, such as \"30s\""},
         {"{\"resumeGrace\": 30}", "evfdd.json:1: resumeGrace: 30 will not do; give a duration in "
                                   "quotes, such as \"30s\""},
-        {"{\"limits\": [1]}", "evfdd.json:1: limits: a list will not do; give an object with "
-                              "objects, connections, subscriptions, waits, monitors"},
+        {"{\"limits\": [1]}",
+         "evfdd.json:1: limits: a list will not do; give an object with "
+         "objects, connections, subscriptions, waits, monitors, ticksPerSecond, "
+         "unreadBytes, unreadDescriptors, callsPerTurn"},
         {"{\"limits\": {\n\"objects\":\n0}}",
          "evfdd.json:3: limits.objects: 0 is too small; give 1 to 20000"},
         {"{\"limits\": {\"monitors\": 65}}",
@@ -98,7 +108,18 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
          "8192"},
         {"{\"limits\": {\n\n\"object\": 1}}",
          "evfdd.json:3: limits.object: there is no such key; take it out, or give one of objects, "
-         "connections, subscriptions, waits, monitors"},
+         "connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
+         "unreadDescriptors, callsPerTurn"},
+        {"{\"userLimits\": {}}",
+         "evfdd.json:1: userLimits: an object will not do; give a list, as [...]"},
+        {"{\"userLimits\": [{\"waits\": 1}]}",
+         "evfdd.json:1: userLimits[0]: an object will not do; give an object with a user, as "
+         "{\"user\": \"root\", \"waits\": 10}"},
+        {"{\"userLimits\": [{\"user\": \"no such user\"}]}",
+         "evfdd.json:1: userLimits[0].user: \"no such user\" is no user; give the name of one that "
+         "is there, or a number"},
+        {"{\"userLimits\": [{\"user\": 1}, {\"waits\": 0,\n\"user\": 1}]}",
+         "evfdd.json:1: userLimits[1].waits: 0 is too small; give 1 to 8192"},
         {"{\"events\": {}}", "evfdd.json:1: events: an object will not do; give a list, as [...]"},
         {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" will not do; give a list, as [...]"},
     }));

@@ -20,10 +20,10 @@ std::size_t replies_there(Client& client)
 
 TEST_CASE("after so many calls in one turn it is the others' turn")
 {
-    constexpr std::size_t budget = max_calls_per_turn;
+    constexpr std::size_t budget = default_limits.of(Resource::calls);
     Daemon daemon;
     auto busy = daemon.connect();
-    auto other = daemon.connect();
+    auto other = daemon.connect(bob);
     std::string calls;
     for (std::size_t i = 0; i < 4 * budget; ++i)
         calls += framed(get_info);
@@ -265,6 +265,111 @@ TEST_CASE("a monitor that does not read hears merged news when it does, and hold
     CHECK(heard < sets);
     daemon.ask(other, "Delete", R"({"names":["e"]})");
     CHECK(lazy.reply().contains(R"("change":"deleted","name":"e")"));
+}
+
+Limits with(Resource resource, std::int64_t most)
+{
+    auto limits = default_limits;
+    limits.set(resource, most);
+    return limits;
+}
+
+// Until more answers are there than the kernel takes.
+void leave_unread(Daemon& daemon, Client& client)
+{
+    for (int i = 0; i < 200; ++i)
+        client.send(framed(describe));
+    settle(daemon.loop, 100);
+}
+
+TEST_CASE("a user whose clients leave too much unread is told so and nobody else")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    auto bobs = daemon.connect(bob);
+    leave_unread(daemon, lazy);
+
+    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    CHECK(refused.contains("io.evfdd.QuotaExceeded"));
+    CHECK(refused.contains(R"("quota":"unreadBytes","limit":1000)"));
+    CHECK(daemon.ask(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
+
+    std::size_t answers = 0;
+    while (const auto there = replies_there(lazy)) {
+        answers += there;
+        settle(daemon.loop);
+    }
+    CHECK(answers == 200);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+}
+
+TEST_CASE("a stream goes on once its user's clients have read enough")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto monitor = daemon.connect();
+    auto bobs = daemon.connect(bob);
+    CHECK(daemon.ask(monitor, "Monitor", "{}", true).contains("ready"));
+    leave_unread(daemon, lazy);
+    daemon.ask(bobs, "CreateEvent", R"({"name":"e"})");
+    CHECK(monitor.reply().empty());
+
+    while (replies_there(lazy) > 0)
+        settle(daemon.loop);
+
+    std::string news;
+    for (int i = 0; i < 100 && news.empty(); ++i, news = monitor.reply())
+        REQUIRE(daemon.loop.run_once(100ms));
+    CHECK(news.contains(R"("change":"created")"));
+}
+
+TEST_CASE("a call that there is no room to answer counts in its session all the same")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    const auto resume = [](int calls) {
+        return R"({"session":")" + std::string(32, 'a') + R"(","calls":)" + std::to_string(calls) +
+               "}";
+    };
+    daemon.ask(other, "Resume", resume(0));
+    leave_unread(daemon, lazy);
+    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    REQUIRE(refused.contains("QuotaExceeded"));
+    while (replies_there(lazy) > 0)
+        settle(daemon.loop);
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
+}
+
+TEST_CASE("a user with many connections has no more calls in a turn than with one")
+{
+    constexpr std::size_t most = 5;
+    Daemon daemon{with(Resource::calls, most)};
+    std::vector<Client> busy;
+    for (int i = 0; i < 4; ++i) {
+        busy.push_back(daemon.connect());
+        std::string calls;
+        for (int j = 0; j < 10; ++j)
+            calls += framed(get_info);
+        busy.back().send(calls);
+    }
+    auto bobs = daemon.connect(bob);
+    bobs.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+    std::size_t answered = 0;
+    for (auto& client : busy)
+        answered += replies_there(client);
+    CHECK(answered >= 1);
+    CHECK(answered <= most);
+    CHECK(replies_there(bobs) == 1);
+    settle(daemon.loop);
+    for (auto& client : busy)
+        answered += replies_there(client);
+    CHECK(answered == 40);
 }
 
 } // namespace

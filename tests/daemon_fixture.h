@@ -67,11 +67,19 @@ inline UniqueFd follow(Followers& followers, const Token& token, Result<UniqueFd
     return *std::move(copy);
 }
 
-// As many turns as anything here needs until nothing is left to do.
-inline void settle(EventLoop& loop, int turns = 30)
+inline void settle(EventLoop& loop, int turns)
 {
     for (int i = 0; i < turns; ++i)
         REQUIRE(loop.run_once(0ns));
+}
+
+// As many turns as anything here needs until nothing is left to do, and rings are heard again.
+inline void settle(EventLoop& loop)
+{
+    const auto heard = monotonic_after(2 * nanoseconds{min_ring_interval});
+    do {
+        settle(loop, 30);
+    } while (monotonic_now() < heard);
 }
 
 inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
@@ -121,7 +129,7 @@ struct Hall final : Audience {
     explicit Hall(Vault::Descriptors kept) : vault{loop, std::move(kept), left}
     {
         complaints = left.complaints;
-        sessions = registry.restore(std::move(left));
+        sessions = registry.restore(left);
         owner.id = registry.new_id();
     }
 
@@ -135,7 +143,7 @@ struct Hall final : Audience {
         waits.rang(name, object);
         monitors.changed(name, object);
     }
-    void heard() override { waits.heard(); }
+    bool heard() override { return waits.heard(); }
     void pulsed(const Name& name, Object& object, std::int64_t times) override
     {
         waits.counted(name, times);
@@ -273,13 +281,13 @@ private:
 class Daemon {
 public:
     explicit Daemon(Limits limits = default_limits, std::int64_t budget = plenty)
-        : service{loop, limits, vault, make_adder(), budget}
+        : service{loop, {limits}, vault, make_adder(), {budget, plenty}}
     {
     }
     // Of what an earlier one left.
     explicit Daemon(Vault::Descriptors kept, nanoseconds grace = 1h)
         : vault{loop, std::move(kept), left},
-          service{loop, default_limits, vault, make_adder(), plenty}
+          service{loop, {}, vault, make_adder(), {plenty, plenty}}
     {
         service.restore(std::move(left), grace);
     }
@@ -289,12 +297,12 @@ public:
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
         Client client{UniqueFd{ends[1]}};
-        auto charge = service.admit(person(uid));
-        REQUIRE(charge);
+        auto dues = service.admit(person(uid));
+        REQUIRE(dues);
         const auto id = service.new_session_id();
-        auto connection = std::make_unique<Connection>(
-            loop, service, scratch_, UniqueFd{ends[0]}, Session{id, person(uid), {}, {}},
-            *std::move(charge), [this, id] { loop.defer([this, id] { turn(id); }); });
+        auto connection =
+            std::make_unique<Connection>(loop, turns_, service, scratch_, UniqueFd{ends[0]},
+                                         Session{id, person(uid), {}, {}}, *std::move(dues));
         REQUIRE(connection->attach([this, id](std::uint32_t events) {
             if (connections_.at(id)->on_events(events) == Next::close)
                 connections_.erase(id);
@@ -326,6 +334,7 @@ private:
     }
 
     json::Document scratch_;
+    Turns turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }};
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
 };
 

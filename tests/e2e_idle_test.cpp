@@ -121,6 +121,38 @@ TEST_CASE("an idle daemon with objects, clients and waits makes no system call")
               std::vector<std::string>{});
 }
 
+TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds")
+{
+    constexpr int count = 10'000;
+    const Daemon daemon;
+    const auto client = daemon.client();
+    Wire wire{daemon.path()};
+    for (int i = 0; i < count; ++i) {
+        const auto name = "n/" + std::to_string(i);
+        if (i % 5 == 4)
+            wire.call("Arm", {{"name", name}, {"intervalNSec", 1'000'000}});
+        else
+            wire.call("CreateEvent", {{"name", name}, {"mode", word(static_cast<Mode>(i % 5))}});
+        if (i % 500 == 499)
+            for (int j = 0; j < 500; ++j)
+                REQUIRE_FALSE(wire.reply().contains("error"));
+    }
+    const auto event = must(client.open("n/0"));
+    const auto pulse = must(client.open("n/3"));
+    const auto timer = must(client.open_timer("n/4"));
+    REQUIRE(daemon.is_idle());
+    const auto before = daemon.usage();
+
+    const auto a_while = [&] { await_readable(wire.socket().get(), 10s); };
+    if (has_strace())
+        CHECK(traced(daemon, a_while) == std::vector<std::string>{});
+    else
+        a_while();
+
+    CHECK(daemon.usage() == before);
+    CHECK(must(timer.wait(0ns)) > 5'000); // Which does not mean that nothing happened.
+}
+
 TEST_CASE("who no longer waits leaves the daemon with nothing to watch")
 {
     const Daemon daemon;

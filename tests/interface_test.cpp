@@ -88,7 +88,7 @@ TEST_CASE("an interface's text is Varlink and has each of its methods and errors
     CHECK(names_of(evfdd, Member::Kind::method) == method_names(Evfdd::Methods{}));
     CHECK(names_of(evfdd, Member::Kind::error) == error_names(Evfdd::Errors{}));
     CHECK(names_of(evfdd, Member::Kind::type) ==
-          std::set<std::string>{"Fired", "Object", "Opened", "Timer"});
+          std::set<std::string>{"Fired", "Object", "Opened", "Quota", "Resource", "Timer", "User"});
 
     const auto service = parsed("org.varlink.service");
     CHECK(service.name == "org.varlink.service");

@@ -324,6 +324,27 @@ void round_trip(Of<Status::Reply>)
                      R"("parked":11,"journalBytes":12,"canKeep":true})");
 }
 
+void round_trip(Of<Quotas>)
+{
+    check_round_trip(Quotas{}, "{}");
+}
+void round_trip(Of<Quotas::Reply>)
+{
+    check_round_trip(
+        Quotas::Reply{{{1000, {{Resource::objects, 1, 2}, {Resource::ticks, 3, 4}}}, {2000, {}}}},
+        R"({"users":[{"uid":1000,"quotas":[{"quota":"objects","used":1,"limit":2},)"
+        R"({"quota":"ticksPerSecond","used":3,"limit":4}]},{"uid":2000,"quotas":[]}]})");
+}
+
+void round_trip(Of<Metrics>)
+{
+    check_round_trip(Metrics{}, "{}");
+}
+void round_trip(Of<Metrics::Reply>)
+{
+    check_round_trip(Metrics::Reply{"a 1\n# EOF\n"}, R"({"text":"a 1\u000a# EOF\u000a"})");
+}
+
 void round_trip(Of<Nothing>)
 {
     check_round_trip(Nothing{}, "{}");

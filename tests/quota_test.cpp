@@ -5,7 +5,7 @@
 namespace evfd::daemon {
 namespace {
 
-constexpr Limits few{{2, 3, 4, 5, 6}};
+constexpr Limits few{{2, 3, 4, 5, 6, 7, 8, 9, 10}};
 
 TEST_CASE("a user gets as many as the limit says and no more")
 {
@@ -15,6 +15,10 @@ TEST_CASE("a user gets as many as the limit says and no more")
         {Resource::subscriptions, 4},
         {Resource::waits, 5},
         {Resource::monitors, 6},
+        {Resource::ticks, 7},
+        {Resource::unread_bytes, 8},
+        {Resource::unread_descriptors, 9},
+        {Resource::calls, 10},
     }));
     Quota quota{few};
     std::deque<Quota::Charge> charges;
@@ -68,6 +72,99 @@ TEST_CASE("a refused charge is not counted")
     CHECK_FALSE(quota.take(alice, Resource::waits));
     CHECK(quota.used(alice, Resource::waits) == 0);
     CHECK(quota.used_by_all(Resource::waits) == 0);
+}
+
+TEST_CASE("a charge is for as much as it says and gives that back")
+{
+    Quota quota{few};
+    auto charge = quota.take(alice, Resource::ticks, 5);
+    REQUIRE(charge);
+    CHECK(charge->amount() == 5);
+    CHECK(quota.used(alice, Resource::ticks) == 5);
+
+    CHECK_FALSE(quota.take(alice, Resource::ticks, 3));
+    CHECK(quota.used(alice, Resource::ticks) == 5);
+    CHECK(quota.take(alice, Resource::ticks, 2)); // And gives it back at once.
+
+    charge->resize(1);
+    CHECK(quota.used(alice, Resource::ticks) == 1);
+    CHECK(quota.used_by_all(Resource::ticks) == 1);
+    CHECK(quota.take(alice, Resource::ticks, 6));
+}
+
+TEST_CASE("a charge grows up to the limit and beyond it only by force")
+{
+    Quota quota{few};
+    auto charge = quota.take_again(alice, Resource::unread_bytes, 0);
+    CHECK(quota.users().empty());
+
+    CHECK(charge.try_resize(8));
+    const auto refused = charge.try_resize(9);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().limit == 8);
+    CHECK(charge.amount() == 8);
+    charge.resize(100);
+    CHECK(quota.used(alice, Resource::unread_bytes) == 100);
+    CHECK_FALSE(quota.check(alice, Resource::unread_bytes));
+    CHECK(charge.try_resize(50)); // Less is always possible.
+    CHECK(quota.used(alice, Resource::unread_bytes) == 50);
+    charge.resize(0);
+    CHECK(quota.users().empty());
+}
+
+TEST_CASE("what has come back unseen is asked for before a refusal and only then")
+{
+    Quota quota{few};
+    std::vector<uid_t> asked;
+    std::optional<Quota::Charge> old{quota.take_again(alice, Resource::unread_descriptors, 9)};
+    quota.when_short_of(Resource::unread_descriptors, [&](uid_t uid) {
+        asked.push_back(uid);
+        old.reset();
+    });
+
+    CHECK(quota.take(bob, Resource::unread_descriptors, 9));
+    CHECK(asked.empty());
+    CHECK(quota.take(alice, Resource::unread_descriptors));
+    CHECK(asked == std::vector<uid_t>{alice});
+    CHECK_FALSE(quota.take(alice, Resource::unread_descriptors, 10)); // Never so much.
+}
+
+TEST_CASE("a user with limits of its own has those and the others have everybody's")
+{
+    auto own = few;
+    own.set(Resource::objects, 1);
+    Quota quota{Ceilings{few, {{bob, own}}}};
+    const auto hers = quota.take(alice, Resource::objects);
+    const auto his = quota.take(bob, Resource::objects);
+
+    CHECK(quota.take(alice, Resource::objects));
+    const auto refused = quota.take(bob, Resource::objects);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().limit == 1);
+    CHECK(quota.users() == std::vector<uid_t>{alice, bob});
+
+    quota.set_ceilings(Ceilings{own, {{bob, few}}});
+    CHECK_FALSE(quota.take(alice, Resource::objects)); // Who has more keeps it.
+    CHECK(quota.take(bob, Resource::objects));
+}
+
+TEST_CASE("the last part of what all share is for those who have little")
+{
+    constexpr std::int64_t all = 640; // The last eighth is 80, a little is less than 10.
+    const auto [uid, used, free, may] = GENERATE(table<uid_t, std::int64_t, std::int64_t, bool>({
+        {alice, 0, 640, true},
+        {alice, 559, 81, true},
+        {alice, 560, 80, false},
+        {alice, 10, 80, false},
+        {alice, 9, 80, true},
+        {alice, 9, 1, true},
+        {alice, 0, 0, false},
+        {0, 600, 1, true},
+        {0, 640, 0, false},
+        {::geteuid(), 600, 1, true},
+    }));
+    CAPTURE(uid, used, free);
+    CHECK(may_have_more(uid, used, free, all) == may);
 }
 
 } // namespace

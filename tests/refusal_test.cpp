@@ -47,7 +47,7 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
           "only its owner and root"}},
         {refuse::quota_exceeded({42, Resource::monitors, 64}),
          "QuotaExceeded",
-         {"uid 42", "64 monitors", "give some back"}},
+         {"uid 42", "64 monitors", "end some first"}},
         {refuse::too_many_tokens_to_set(name), "TooManyTokens", {"'db/ready'", "65536", "fewer"}},
         {refuse::too_many_tokens_to_clear(name),
          "TooManyTokens",

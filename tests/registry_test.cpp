@@ -9,7 +9,7 @@ namespace {
 struct Recorder final : Audience {
     void created(const Name& name, Object&) override { say("created " + name.text()); }
     void rang(const Name& name, Object&) override { say("rang " + name.text()); }
-    void heard() override {}
+    bool heard() override { return false; }
     void pulsed(const Name& name, Object&, std::int64_t times) override
     {
         say("pulsed " + name.text() + " " + std::to_string(times));
@@ -401,6 +401,91 @@ TEST_CASE("what a session still has is not forgotten while it grows")
 
     CHECK(room.registry.objects().empty());
     CHECK(room.quota.used(alice, Resource::subscriptions) == 0);
+}
+
+TEST_CASE("what its holders did to an event is reported once and it works on")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name}));
+    auto& object = room.object("e");
+    const auto held = room.registry.open(room.session, names({"e"}));
+    REQUIRE(held);
+    const int fd = held->front().file_descriptor->fd.get();
+    REQUIRE(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
+    REQUIRE(object.event()->shown()->is_blocking);
+    CHECK(object.reported.none());
+
+    const auto again = room.registry.open(room.session, names({"e"}));
+    REQUIRE(again);
+    CHECK(object.reported.test(static_cast<std::size_t>(Abuse::blocking)));
+    CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
+    CHECK_FALSE(object.event()->shown()->is_blocking);
+
+    REQUIRE(room.registry.watch("e"_name, object));
+    settle(room.loop);
+    REQUIRE(add(held->front().file_descriptor->fd, max_count));
+    settle(room.loop);
+    CHECK(object.reported.all());
+    CHECK(room.registry.set(person(alice), names({"e"}), 1)); // More than full.
+    CHECK(room.registry.clear(person(alice), names({"e"})));
+    CHECK_FALSE(object.event()->is_set());
+}
+
+TEST_CASE("the last descriptors are for users who have few")
+{
+    constexpr std::int64_t budget = 128;
+    Recorder room{default_limits, budget};
+    std::int64_t made = 0;
+    const auto make = [&](Session& session) {
+        const auto name = *Name::parse("n/" + std::to_string(made));
+        const auto how = verdict(room.create(session, {.name = name}));
+        made += how == "ok" ? 1 : 0;
+        return how;
+    };
+    while (made < budget - budget / 8)
+        REQUIRE(make(room.session) == "ok");
+
+    CHECK(make(room.session) == "QuotaExceeded");
+    CHECK(make(room.other) == "ok");
+    CHECK(make(room.other) == "ok");
+    CHECK(make(room.other) == "QuotaExceeded");
+    Session root{3, person(0), {}, {}};
+    while (made < budget)
+        REQUIRE(make(root) == "ok");
+    CHECK(make(root) == "OutOfDescriptors");
+}
+
+TEST_CASE(
+    "an event that is written without end wakes us at a bounded rate and its last ring counts")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::semaphore}));
+    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    const auto written = room.object("e").event()->share();
+    settle(room.loop);
+    const auto begin = monotonic_now();
+    std::uint64_t writes = 0;
+    int wakes = 0;
+    while (monotonic_now() - begin < 50ms) {
+        REQUIRE(add(*written, 1));
+        ++writes;
+        room.take_told();
+        REQUIRE(room.loop.run_once(0ns));
+        wakes += room.take_told() == "rang e" ? 1 : 0;
+    }
+    const auto most = (monotonic_now() - begin) / nanoseconds{min_ring_interval} + 2;
+    INFO(writes << " writes");
+    CHECK(wakes > 1);
+    CHECK(wakes <= most);
+
+    // What was done last is told all the same.
+    settle(room.loop);
+    room.take_told();
+    REQUIRE(add(*written, 1));
+    std::string told;
+    for (int i = 0; i < 100 && told.empty(); ++i, told = room.take_told())
+        REQUIRE(room.loop.run_once(10ms));
+    CHECK(told == "rang e");
 }
 
 } // namespace

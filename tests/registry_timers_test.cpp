@@ -15,7 +15,7 @@ using protocol::Arm;
 struct Room final : Audience {
     void created(const Name& name, Object&) override { say("created " + name.text()); }
     void rang(const Name& name, Object&) override { say("rang " + name.text()); }
-    void heard() override {}
+    bool heard() override { return false; }
     void pulsed(const Name& name, Object&, std::int64_t times) override
     {
         pulses += times;
@@ -798,6 +798,49 @@ TEST_CASE("what a cancelled timer owes its event it still gives")
     wait_until(Clock::monotonic, now_on(Clock::monotonic) + 3ms);
     settle(room.loop);
     CHECK(room.tokens("e") == tokens);
+}
+
+TEST_CASE("timers that set events have together so many expirations a second as a user may have")
+{
+    auto limits = default_limits;
+    limits.set(Resource::ticks, 15);
+    Room room{limits};
+    room.create("e", Mode::semaphore);
+    const auto used = [&] { return room.quota.used(alice, Resource::ticks); };
+    REQUIRE(room.arm({.name = t, .interval = 100ms, .sets = e}) == "ok");
+    CHECK(used() == 10);
+
+    CHECK(room.arm({.name = "u"_name, .interval = 100ms, .sets = e}) == "QuotaExceeded");
+    CHECK_FALSE(room.registry.find("u"_name));
+    CHECK(room.arm({.name = "u"_name, .interval = 1ms}) == "ok"); // It sets nothing.
+    CHECK(used() == 10);
+    CHECK(room.arm({.name = "u"_name, .interval = 200ms, .sets = e}) == "ok");
+    CHECK(used() == 15);
+    CHECK(room.arm({.name = "v"_name, .after = 1h, .sets = e}) == "QuotaExceeded");
+
+    CHECK(room.arm({.name = t, .interval = 50ms, .sets = e}) == "QuotaExceeded");
+    CHECK(used() == 15); // As it was.
+    CHECK(room.arm({.name = t, .after = 1h, .sets = e}) == "ok");
+    CHECK(used() == 6);
+    CHECK(room.disarm({"u"}, alice) == "ok");
+    CHECK(used() == 1);
+    room.remove("t");
+    CHECK(used() == 0);
+}
+
+TEST_CASE("who arms another one's timer uses up what its owner may have")
+{
+    auto limits = default_limits;
+    limits.set(Resource::ticks, 15);
+    Room room{limits};
+    REQUIRE(room.registry.create(room.session, {.name = e, .rights = "0666"_rights}));
+    REQUIRE(room.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    CHECK(verdict(room.registry.arm(room.other, {.name = t, .interval = 50ms, .sets = e})) ==
+          "QuotaExceeded");
+    CHECK(verdict(room.registry.arm(room.other, {.name = t, .interval = 100ms, .sets = e})) ==
+          "ok");
+    CHECK(room.quota.used(alice, Resource::ticks) == 10);
+    CHECK(room.quota.used(bob, Resource::ticks) == 0);
 }
 
 } // namespace

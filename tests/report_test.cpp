@@ -81,16 +81,17 @@ TEST_CASE("a count beyond 63 bits is shown whole")
 
 TEST_CASE("in a pipe a list is a line an object, tab-separated, without a heading")
 {
-    report::Table table{false};
-    CHECK(table.add(object(Mode::manual)) == "db/ready\tevent\tmanual\t-\t0640\t4000000000\n");
+    report::Table table{report::object_heading(), false};
+    CHECK(table.add(report::row(object(Mode::manual))) ==
+          "db/ready\tevent\tmanual\t-\t0640\t4000000000\n");
     CHECK(table.end().empty());
 }
 
 TEST_CASE("on a terminal a list is a table in columns under a heading")
 {
-    report::Table table{true};
-    CHECK(table.add(object(Mode::manual)).empty());
-    CHECK(table.add(object(Mode::semaphore)).empty());
+    report::Table table{report::object_heading(), true};
+    CHECK(table.add(report::row(object(Mode::manual))).empty());
+    CHECK(table.add(report::row(object(Mode::semaphore))).empty());
     CHECK(table.end() == "NAME      KIND   MODE       STATE  RIGHTS  OWNER\n"
                          "db/ready  event  manual     -      0640    4000000000\n"
                          "db/ready  event  semaphore  -      0640    4000000000\n");
@@ -98,7 +99,7 @@ TEST_CASE("on a terminal a list is a table in columns under a heading")
 
 TEST_CASE("an empty list is nothing at all")
 {
-    CHECK(report::Table{true}.end().empty());
+    CHECK(report::Table{report::object_heading(), true}.end().empty());
 }
 
 TEST_CASE("an object is shown with who made it and when")
@@ -179,12 +180,13 @@ TEST_CASE("the state of a timer is when it expires, or why it does not")
 
 TEST_CASE("a list tells a timer's clock where it tells an event's mode")
 {
-    report::Table table{false};
-    CHECK(table.add(timer()) == "db/ready\ttimer\tmonotonic\tin 1.5s\t0640\t4000000000\n");
+    report::Table table{report::object_heading(), false};
+    CHECK(table.add(report::row(timer())) ==
+          "db/ready\ttimer\tmonotonic\tin 1.5s\t0640\t4000000000\n");
     auto hidden = timer();
     hidden.timer.reset();
     hidden.is_set.reset();
-    CHECK(table.add(hidden) == "db/ready\ttimer\t-\t-\t0640\t4000000000\n");
+    CHECK(table.add(report::row(hidden)) == "db/ready\ttimer\t-\t-\t0640\t4000000000\n");
 }
 
 TEST_CASE("a change is one line")

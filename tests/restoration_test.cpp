@@ -251,7 +251,7 @@ TEST_CASE("who lost an object to a later one of its name still has as many descr
     struct Nobody final : Audience {
         void created(const Name&, Object&) override {}
         void rang(const Name&, Object&) override {}
-        void heard() override {}
+        bool heard() override { return false; }
         void pulsed(const Name&, Object&, std::int64_t) override {}
         void expired(const Name&, Object&, std::int64_t) override {}
         void rearmed(const Name&, Object&) override {}
@@ -265,7 +265,7 @@ TEST_CASE("who lost an object to a later one of its name still has as many descr
     Left left;
     Vault vault{loop, std::move(kept), left};
     Registry registry{loop, quota, nobody, vault, make_adder(), 2}; // One more.
-    registry.restore(std::move(left));
+    registry.restore(left);
     Session session{registry.new_id(), person(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }

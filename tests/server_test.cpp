@@ -18,7 +18,7 @@ const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 
 struct House {
     explicit House(Limits limits = default_limits)
-        : service{loop, limits, vault, make_adder(), plenty}
+        : service{loop, {limits}, vault, make_adder(), {plenty, plenty}}
     {
         server.listen(socket.release());
     }
@@ -253,6 +253,44 @@ TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and i
                   return 99;
               }
           }) == 0);
+}
+
+TEST_CASE("a user whose clients leave descriptors unread is handed no more until they read them")
+{
+    auto limits = default_limits;
+    limits.set(Resource::unread_descriptors, 3);
+    House house{limits};
+    auto lazy = house.knock();
+    auto other = house.knock();
+    for (const auto* name : {"a", "b"})
+        house.ask(lazy, "CreateEvent", R"({"name":")"s + name + R"("})");
+    lazy.call("Open", R"({"names":["a","b"]})");
+    settle(house.loop);
+
+    CHECK(house.ask(other, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+    other.call("Open", R"({"names":["a","b"]})"); // Of the four only the two of `lazy` are unread.
+    settle(house.loop);
+    CHECK(other.reply().starts_with(
+        R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"unreadDescriptors","limit":3,)"));
+
+    CHECK(lazy.reply().contains("fileDescriptor"));
+    CHECK(house.ask(other, "Open", R"({"names":["a","b"]})").contains("fileDescriptor"));
+}
+
+TEST_CASE("descriptors that were read in the meantime do not count")
+{
+    auto limits = default_limits;
+    limits.set(Resource::unread_descriptors, 1);
+    House house{limits};
+    std::vector<Client> clients;
+    for (int i = 0; i < 5; ++i)
+        clients.push_back(house.knock());
+    house.ask(clients.front(), "CreateEvent", R"({"name":"a"})");
+    for (auto& client : clients)
+        CHECK(house.ask(client, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+    clients.clear();
+    settle(house.loop);
+    CHECK(house.service.quota().used_by_all(Resource::unread_descriptors) == 0);
 }
 
 } // namespace

@@ -71,6 +71,11 @@ public:
     Try<void> set_rights(std::string_view name, Rights rights) const;
     Try<protocol::Object> show(std::string_view name) const;
     Try<protocol::Status::Reply> status() const;
+    // What the daemon counted of itself.
+    Try<protocol::Metrics::Reply> metrics() const;
+    // Calls `each` for each user who has anything of the daemon: for root and the daemon's own user
+    // all of them, else the caller's alone.
+    Try<void> quotas(const std::function<void(protocol::Quotas::User&)>& each) const;
 
     // Calls `each` for all objects whose name the glob matches (all, if it is empty), by name.
     Try<void> list(std::string_view pattern,
@@ -94,6 +99,9 @@ private:
     template <class Request, class Each>
     Try<void> stream(const Request& request, std::optional<nanoseconds> patience,
                      const Each& each) const;
+    // The same, for one that ends; with a daemon that goes away meanwhile it begins anew.
+    template <class Request, class Each>
+    Try<void> stream_again(const Request& request, const Each& each) const;
 
     std::shared_ptr<Daemon> daemon_;
 };
