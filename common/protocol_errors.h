@@ -66,13 +66,15 @@ struct NotPermitted {
     std::string message;
 
     static constexpr std::string_view error = "NotPermitted";
-    static constexpr std::string_view comment = "The caller lacks the right to do this.";
+    static constexpr std::string_view comment =
+        "The caller lacks the right to do this, or the policy of the machine does not let it.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("name", &NotPermitted::name, "To which object."),
+            field("name", &NotPermitted::name, "With which name."),
             field("right", &NotPermitted::right,
-                  "Which: wait (r), set (w), or own (only the owner and root have it)."),
+                  "Which: wait (r), set (w), own (to delete it and change its rights: only the "
+                  "owner and root have it), or create (of which only the policy speaks)."),
             field("message", &NotPermitted::message, sentence_comment)};
     }
 };

@@ -15,7 +15,7 @@ enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm
 enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer stands.
 enum class Lifetime { permanent, connection };                 // How long an object stays.
 enum class Gather { any, all };                                // How many of the names end a wait.
-enum class Right { wait, set, own };                           // What a refusal was about.
+enum class Right { wait, set, own, create };                   // What a refusal was about.
 // What one user may have so much of.
 enum class Resource {
     objects,
@@ -73,7 +73,10 @@ constexpr auto words(Gather)
 }
 constexpr auto words(Right)
 {
-    return Words<Right, 3>{{{Right::wait, "wait"}, {Right::set, "set"}, {Right::own, "own"}}};
+    return Words<Right, 4>{{{Right::wait, "wait"},
+                            {Right::set, "set"},
+                            {Right::own, "own"},
+                            {Right::create, "create"}}};
 }
 constexpr auto words(Resource)
 {

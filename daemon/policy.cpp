@@ -3,16 +3,36 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <ranges>
 
 namespace evfd::daemon {
 
 namespace {
 
 constexpr uid_t root = 0;
+constexpr std::string_view users = "user/";
 
 bool is_member(const Peer& peer, gid_t group)
 {
     return peer.gid == group || std::ranges::find(peer.groups, group) != peer.groups.end();
+}
+
+bool is_for(const Policy::Rule& rule, const Peer& peer)
+{
+    return (!rule.user || *rule.user == peer.uid) && (!rule.group || is_member(peer, *rule.group));
+}
+
+bool has_right(const Peer& peer, const Ownership& object, Right right)
+{
+    switch (right) {
+    case Right::wait: return access_of(peer, object).wait;
+    case Right::set: return access_of(peer, object).set;
+    case Right::own: return owns(peer, object);
+    case Right::create: return true; // No object has a say in that.
+    }
+    std::abort();
 }
 
 } // namespace
@@ -39,6 +59,50 @@ bool sees_all_quotas(uid_t uid)
 bool may_wake_machine(const Peer& peer)
 {
     return peer.uid == root || peer.uid == ::geteuid();
+}
+
+bool is_of_users(std::string_view name_or_prefix)
+{
+    return name_or_prefix.starts_with(users);
+}
+
+// One spelling for each user, or what is one's own could be had under another name.
+std::optional<uid_t> user_of(const Name& name)
+{
+    if (!is_of_users(name.text()))
+        return {};
+    auto text = std::string_view{name.text()}.substr(users.size());
+    text = text.substr(0, text.find('/'));
+    uid_t uid = 0;
+    const auto* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, uid);
+    if (error != std::errc{} || stopped != end || (text.size() > 1 && text.front() == '0'))
+        return {};
+    return uid;
+}
+
+bool Policy::lets(const Peer& peer, const Name& name, Right right) const
+{
+    if (peer.uid == root)
+        return true;
+    if (is_of_users(name.text()))
+        return user_of(name) == peer.uid;
+    // What is asked of a rule goes from cheap to dear: a peer can have thousands of groups.
+    for (const auto& rule : rules | std::views::reverse)
+        if ((rule.allowed.has(right) || rule.denied.has(right)) &&
+            name.text().starts_with(rule.prefix) && is_for(rule, peer))
+            return rule.allowed.has(right);
+    return allows_by_default;
+}
+
+std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
+                             const Ownership* object, Right right)
+{
+    if (policy && !policy->lets(peer, name, right))
+        return Denial::policy;
+    if (object && !has_right(peer, *object, right))
+        return Denial::rights;
+    return {};
 }
 
 } // namespace evfd::daemon

@@ -1,8 +1,16 @@
-// Who may do what with an object: the one place that decides.
+// Who may do what: the one place that decides.
 #pragma once
 
+#include "common/name.h"
 #include "common/rights.h"
 #include "common/socket.h"
+#include "common/words.h"
+
+#include <bitset>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -24,5 +32,51 @@ bool sees_all_quotas(uid_t uid);
 
 // May have the machine woken from suspend, which the daemon's own capability does for whoever asks.
 bool may_wake_machine(const Peer& peer);
+
+// Each is compared with a name at each request.
+inline constexpr std::size_t max_policy_rules = 1'024;
+
+// What the administrator lets whom do under which names. It only takes away: with its leave, the
+// rights of an object still decide.
+struct Policy {
+    class Verbs {
+    public:
+        void add(Right right) { bits_.set(static_cast<std::size_t>(right)); }
+        bool has(Right right) const { return bits_[static_cast<std::size_t>(right)]; }
+        bool empty() const { return bits_.none(); }
+        friend bool operator==(const Verbs&, const Verbs&) = default;
+
+    private:
+        std::bitset<words(Right{}).size()> bits_;
+    };
+
+    // Of names that begin so. With neither user nor group it is for everyone.
+    struct Rule {
+        std::string prefix;
+        std::optional<uid_t> user = {};
+        std::optional<gid_t> group = {};
+        Verbs allowed = {}; // No verb is both allowed and denied.
+        Verbs denied = {};
+        friend bool operator==(const Rule&, const Rule&) = default;
+    };
+
+    // Right::own is to delete and to change rights. Root may all.
+    bool lets(const Peer& peer, const Name& name, Right right) const;
+    friend bool operator==(const Policy&, const Policy&) = default;
+
+    bool allows_by_default = true; // Where no rule speaks.
+    std::vector<Rule> rules = {};  // The last one that speaks of peer, name and verb decides.
+};
+
+// Below `user/` no rule counts: user/UID and what is below that is for this one user and root, and
+// the rest for root alone.
+bool is_of_users(std::string_view name_or_prefix);
+std::optional<uid_t> user_of(const Name& name); // Which one; nothing if it is root's or nobody's.
+
+// Who says no.
+enum class Denial { policy, rights };
+// Nothing if nobody does. No policy: it is not asked; no object: the name is not there yet.
+std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
+                             const Ownership* object, Right right);
 
 } // namespace evfd::daemon

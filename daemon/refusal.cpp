@@ -1,5 +1,7 @@
 #include "daemon/refusal.h"
 
+#include "daemon/policy.h"
+
 #include <fmt/format.h>
 #include <sys/resource.h>
 
@@ -9,6 +11,8 @@
 namespace evfd::daemon::refuse {
 
 namespace {
+
+using namespace std::string_literals;
 
 constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // capabilities(7)
 
@@ -25,6 +29,7 @@ std::string_view deed(Right right)
     case Right::wait: return "wait for";
     case Right::set: return "set, clear or arm";
     case Right::own: return "delete or change the rights of";
+    case Right::create: return "create";
     }
     std::abort();
 }
@@ -35,6 +40,7 @@ std::string_view remedy(Right right)
     case Right::wait: return "ask its owner for the r right";
     case Right::set: return "ask its owner for the w right";
     case Right::own: return "only its owner and root may";
+    case Right::create: return "take another name";
     }
     std::abort();
 }
@@ -95,6 +101,25 @@ Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
         name, right,
         fmt::format("you may not {} '{}', which belongs to uid {} and has rights {}; {}",
                     deed(right), name.text(), owner, rights.text(), remedy(right))};
+}
+
+Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
+{
+    if (is_of_users(name.text())) {
+        const auto user = user_of(name);
+        const auto whose = user ? fmt::format("uid {} and root", *user) : "root"s;
+        return protocol::NotPermitted{
+            name, right,
+            fmt::format("you may not {} '{}', which is for {} alone; names under 'user/{}/' are "
+                        "yours",
+                        deed(right), name.text(), whose, asker)};
+    }
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("the policy of this machine does not let you {} '{}'{}ask the administrator",
+                    deed(right), name.text(),
+                    right == Right::create ? "; take another name or "
+                                           : ", whatever its rights are; ")};
 }
 
 Refusal quota_exceeded(const Quota::Exceeded& exceeded)

@@ -30,6 +30,8 @@ Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
 Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted);
 Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner);
+// The object's rights may be as they like, or it is not there yet.
+Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // What is left is for those who have less; `exceeded.limit` is what the user has.
 Refusal kept_for_others(const Quota::Exceeded& exceeded);

@@ -1,11 +1,9 @@
 #include "daemon/policy.h"
 
-#include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 
 namespace evfd::daemon {
 namespace {
-
-constexpr gid_t team = 3000;
 
 const Peer owner{alice, alice, 1, {}};
 const Peer owner_in_group{alice, team, 1, {team}};
@@ -64,6 +62,182 @@ TEST_CASE("root and the daemon's own user may have the machine woken, and nobody
     CHECK(may_wake_machine({0, 0, 1, {}}));
     CHECK(may_wake_machine({::geteuid(), 1, 1, {}}));
     CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
+}
+
+// What the peer may under this name: "cwsd", "-w--".
+std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
+{
+    const auto parsed = *Name::parse(name);
+    std::string text;
+    for (const auto& [right, letter] : {std::pair{Right::create, 'c'}, std::pair{Right::wait, 'w'},
+                                        std::pair{Right::set, 's'}, std::pair{Right::own, 'd'}})
+        text += policy.lets(peer, parsed, right) ? letter : '-';
+    return text;
+}
+
+// As alice, as bob, as bob in the team by its gid, as one with it among other groups, and as root.
+std::string leave_of_all(const Policy& policy, std::string_view name)
+{
+    std::string text;
+    for (const auto* peer : {&owner, &other, &member, &supplementary_member, &root})
+        text += (text.empty() ? "" : " ") + leave(policy, *peer, name);
+    return text;
+}
+
+TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides, else the default")
+{
+    const auto [rules, name, leaves] = GENERATE(table<std::string, std::string, std::string>({
+        // The defaults.
+        {"", "a", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default allow", "a", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default deny", "a", "---- ---- ---- ---- cwsd"},
+        // For everyone, for one user, for a group.
+        {"db/ * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
+        {"db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/ alice -ws", "db/x", "c--d cwsd cwsd cwsd cwsd"},
+        {"db/ @team -s", "db/x", "cwsd cwsd cw-d cw-d cwsd"},
+        {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
+        {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
+        {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
+        // Both at once.
+        {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
+        {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
+        // Other names.
+        {"db/ * -cwsd", "web/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default deny; db/ * +cwsd", "web/x", "---- ---- ---- ---- cwsd"},
+        {"db/ * -cwsd", "db", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "adb/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "DB/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "db/x/y/z", "---- ---- ---- ---- cwsd"},
+        // A prefix is of bytes, not of segments.
+        {"db * -cwsd", "db", "---- ---- ---- ---- cwsd"},
+        {"db * -cwsd", "dbase", "---- ---- ---- ---- cwsd"},
+        {"db/x * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/x * -cwsd", "db/xy", "---- ---- ---- ---- cwsd"},
+        {"db/xyz * -cwsd", "db/xy", "cwsd cwsd cwsd cwsd cwsd"},
+        {"\"\" * -c", "a", "-wsd -wsd -wsd -wsd cwsd"},
+        {"\"\" * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
+        // The last one counts, not the longest nor the closest to who asks.
+        {"db/ * -w; db/ * +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
+        {"db/ * -cwsd; db/x * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
+        {"db/x * +w; db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/ alice +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
+        {"db/ * -w; db/ alice +w", "db/x", "cwsd c-sd c-sd c-sd cwsd"},
+        {"db/ @team -w; db/ bob +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ bob +w; db/ @team -w", "db/x", "cwsd cwsd c-sd c-sd cwsd"},
+        // Each verb for itself.
+        {"db/ * -c; db/ * -w; db/ alice +c", "db/x", "c-sd --sd --sd --sd cwsd"},
+        {"default deny; db/ alice +cwsd; db/ @team +w; db/ * -d", "db/x",
+         "cws- ---- -w-- -w-- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "db/public/x",
+         "-w-- -w-- -w-- -w-- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "db/x", "---- ---- ---- ---- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "web", "-w-- -w-- -w-- -w-- cwsd"},
+    }));
+    INFO(rules << " of " << name);
+    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+}
+
+TEST_CASE("policy: what is below user is each one user's, whatever the rules are")
+{
+    const auto* rules = GENERATE("", "default deny", "user/ * +cwsd", "user/ * -cwsd", "\"\" * +w",
+                                 "user/2001/ bob +cwsd; user/2001/ alice -cwsd", "\"\" @team -c");
+    const auto alices = "cwsd ---- ---- ---- cwsd"s;
+    const auto bobs = "---- cwsd cwsd cwsd cwsd"s;
+    const auto roots = "---- ---- ---- ---- cwsd"s;
+    const auto [name, leaves] = GENERATE_COPY(table<std::string, std::string>({
+        {"user/2001", alices},
+        {"user/2001/x", alices},
+        {"user/2001/x/y", alices},
+        {"user/2001/2002", alices},
+        {"user/2002", bobs},
+        {"user/2002/x", bobs},
+        // Of a group of that number, and of nobody here.
+        {"user/3000/x", roots},
+        {"user/0", roots},
+        {"user/0/x", roots},
+        // No user's number as it is written once and for all.
+        {"user/02001/x", roots},
+        {"user/007/x", roots},
+        {"user/00", roots},
+        {"user/+2001/x", roots},
+        {"user/-2001/x", roots},
+        {"user/2001.0/x", roots},
+        {"user/2001a", roots},
+        {"user/0x7d1", roots},
+        {"user/20010", roots},
+        {"user/200", roots},
+        {"user/alice/x", roots},
+        {"user/abc", roots},
+        // 2001 + 2^32, + 2^64; the last uid, which is nobody's; the one after it.
+        {"user/4294969297/x", roots},
+        {"user/18446744073709553617/x", roots},
+        {"user/4294967295", roots},
+        {"user/4294967296", roots},
+        {"user/" + std::string(250, '9'), roots},
+    }));
+    INFO(rules << " of " << name);
+    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+}
+
+TEST_CASE("policy: a name that only looks like it is below user is as any other")
+{
+    const auto* name = GENERATE("user", "users/2001", "user.2001", "my/user/2001", "User/2001");
+    INFO(name);
+    CHECK(leave_of_all({}, name) == "cwsd cwsd cwsd cwsd cwsd");
+    CHECK(leave_of_all(policy_of("default deny"), name) == "---- ---- ---- ---- cwsd");
+}
+
+TEST_CASE("policy: it only takes away, and what it leaves the rights of an object decide")
+{
+    const Ownership object{alice, team, "0640"_rights};
+    const auto [rules, peer, right, expected] =
+        GENERATE(table<std::string, Peer, Right, std::optional<Denial>>({
+            {"", owner, Right::wait, {}},
+            {"", owner, Right::set, {}},
+            {"", owner, Right::own, {}},
+            {"", member, Right::wait, {}},
+            {"", member, Right::set, Denial::rights},
+            {"", member, Right::own, Denial::rights},
+            {"", other, Right::wait, Denial::rights},
+            {"\"\" * +cwsd", other, Right::wait, Denial::rights},
+            {"\"\" * +cwsd", other, Right::own, Denial::rights},
+            {"\"\" * -cwsd", other, Right::wait, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::wait, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::set, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::own, Denial::policy},
+            {"\"\" * -s", owner, Right::wait, {}},
+            {"\"\" * -s", owner, Right::own, {}},
+            {"\"\" * -cwsd", root, Right::own, {}},
+            {"\"\" * -cwsd", root, Right::wait, {}},
+        }));
+    INFO(rules << " for uid " << peer.uid << " gid " << peer.gid << ": " << word(right));
+    const auto policy = policy_of(rules);
+    CHECK(denial(&policy, peer, "e"_name, &object, right) == expected);
+    if (expected != Denial::policy)
+        CHECK(denial(nullptr, peer, "e"_name, &object, right) == expected);
+}
+
+TEST_CASE("policy: of a name that is not there yet only the policy speaks")
+{
+    const auto policy = policy_of("db/ * -cw");
+    for (const auto right : {Right::create, Right::wait}) {
+        CHECK(denial(&policy, owner, "db/x"_name, nullptr, right) == Denial::policy);
+        CHECK_FALSE(denial(&policy, owner, "x"_name, nullptr, right));
+        CHECK_FALSE(denial(&policy, root, "db/x"_name, nullptr, right));
+    }
+}
+
+TEST_CASE("policy: whose a name below user is can be told")
+{
+    CHECK(user_of("user/2001"_name) == alice);
+    CHECK(user_of("user/2001/x"_name) == alice);
+    CHECK(user_of("user/0/x"_name) == uid_t{0});
+    for (const auto* name : {"user", "a", "user/x", "user/01", "user/4294967296"})
+        CHECK_FALSE(user_of(*Name::parse(name)));
+    CHECK(is_of_users("user/"));
+    CHECK_FALSE(is_of_users("user"));
 }
 
 } // namespace

@@ -45,6 +45,24 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
          "NotPermitted",
          {"'db/ready'", "delete or change the rights", "uid 42", "0640",
           "only its owner and root"}},
+        {refuse::not_permitted_by_policy(name, Right::create, 42),
+         "NotPermitted",
+         {"'db/ready'", "the policy", "create", "another name", "administrator"}},
+        {refuse::not_permitted_by_policy(name, Right::wait, 42),
+         "NotPermitted",
+         {"'db/ready'", "the policy", "wait for", "rights", "administrator"}},
+        {refuse::not_permitted_by_policy(name, Right::set, 42),
+         "NotPermitted",
+         {"'db/ready'", "the policy", "set, clear or arm", "rights", "administrator"}},
+        {refuse::not_permitted_by_policy(name, Right::own, 42),
+         "NotPermitted",
+         {"'db/ready'", "the policy", "delete or change the rights", "administrator"}},
+        {refuse::not_permitted_by_policy("user/7/a"_name, Right::create, 42),
+         "NotPermitted",
+         {"'user/7/a'", "create", "for uid 7 and root alone", "'user/42/' are yours"}},
+        {refuse::not_permitted_by_policy("user/me"_name, Right::wait, 42),
+         "NotPermitted",
+         {"'user/me'", "wait for", "for root alone", "'user/42/' are yours"}},
         {refuse::quota_exceeded({42, Resource::monitors, 64}),
          "QuotaExceeded",
          {"uid 42", "64 monitors", "end some first"}},
@@ -93,6 +111,9 @@ TEST_CASE("a refusal carries what a program needs of it")
     const auto right = refuse::not_permitted(name, Right::own, "0600"_rights, 1);
     CHECK(std::get<protocol::NotPermitted>(right).right == Right::own);
     CHECK(std::get<protocol::NotPermitted>(right).name == name);
+    const auto creation = refuse::not_permitted_by_policy(name, Right::create, 1);
+    CHECK(std::get<protocol::NotPermitted>(creation).right == Right::create);
+    CHECK(std::get<protocol::NotPermitted>(creation).name == name);
     const auto cancelled = refuse::cancelled(name);
     CHECK(std::get<protocol::Cancelled>(cancelled).name == name);
     const auto in_use = refuse::clock_in_use(name, Clock::realtime, Clock::boottime);

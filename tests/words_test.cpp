@@ -77,6 +77,7 @@ TEST_CASE("the words are those of the interface")
     CHECK(word(Gather::any) == "any");
     CHECK(word(Gather::all) == "all");
     CHECK(word(Right::own) == "own");
+    CHECK(word(Right::create) == "create");
     CHECK(word(Resource::subscriptions) == "subscriptions");
     CHECK(word(Change::resync) == "resync");
 }
