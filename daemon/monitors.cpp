@@ -21,9 +21,9 @@ Monitor::~Monitor()
             monitors_.registry_.reconsider(name);
 }
 
-bool Monitor::may_hear(const Object& object) const
+bool Monitor::may_hear(const Name& name, const Object& object) const
 {
-    return access_of(peer_, object.ownership).wait;
+    return monitors_.registry_.may(peer_, name, object, Right::wait);
 }
 
 // What is to be told.
@@ -111,7 +111,7 @@ Outcome<std::unique_ptr<Monitor>> Monitors::start(const Peer& peer, Quota::Charg
 bool Monitors::care_for(const Name& name, const Object& object) const
 {
     return std::ranges::any_of(monitors_, [&](const Monitor* monitor) {
-        return monitor->pattern_.matches(name) && monitor->may_hear(object);
+        return monitor->pattern_.matches(name) && monitor->may_hear(name, object);
     });
 }
 
@@ -122,11 +122,16 @@ Result<void> Monitors::watch_if_wanted(const Name& name, Object& object)
     return registry_.watch(name, object);
 }
 
-void Monitors::created(const Name& name, Object& object)
+void Monitors::watch_or_tell(const Name& name, Object& object)
 {
     if (const auto watched = watch_if_wanted(name, object); !watched)
         log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
                   watched.error().message());
+}
+
+void Monitors::created(const Name& name, Object& object)
+{
+    watch_or_tell(name, object);
     for (auto* monitor : monitors_)
         monitor->note(name, false, false);
 }
@@ -134,16 +139,14 @@ void Monitors::created(const Name& name, Object& object)
 void Monitors::changed(const Name& name, const Object& object)
 {
     for (auto* monitor : monitors_)
-        if (monitor->may_hear(object))
+        if (monitor->may_hear(name, object))
             monitor->note(name, true, false);
 }
 
 void Monitors::altered(const Name& name, Object& object)
 {
     registry_.reconsider(name);
-    if (const auto watched = watch_if_wanted(name, object); !watched)
-        log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
-                  watched.error().message());
+    watch_or_tell(name, object);
     for (auto* monitor : monitors_)
         monitor->note(name, true, false);
 }
@@ -152,6 +155,23 @@ void Monitors::deleted(const Name& name)
 {
     for (auto* monitor : monitors_)
         monitor->note(name, true, true);
+}
+
+// Who sees more of an object than before, or less, is told so; nobody else is.
+void Monitors::policy_changed(const Policy& before)
+{
+    if (monitors_.empty())
+        return;
+    for (auto& [name, object] : registry_.objects()) {
+        registry_.reconsider(name);
+        watch_or_tell(name, object);
+        for (auto* monitor : monitors_) {
+            const bool heard =
+                !denial(&before, monitor->peer_, name, &object.ownership, Right::wait);
+            if (heard != monitor->may_hear(name, object))
+                monitor->note(name, true, false);
+        }
+    }
 }
 
 } // namespace evfd::daemon

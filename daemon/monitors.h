@@ -51,7 +51,7 @@ private:
     enum class Phase { present, live, resync };
 
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake);
-    bool may_hear(const Object& object) const;
+    bool may_hear(const Name& name, const Object& object) const;
     void note(const Name& name, bool was_there, bool is_deletion);
     std::optional<News> next_present();
     std::optional<News> next_change();
@@ -85,10 +85,12 @@ public:
     void changed(const Name& name, const Object& object); // Set, cleared, pulsed.
     void altered(const Name& name, Object& object);
     void deleted(const Name& name);
+    void policy_changed(const Policy& before);
 
 private:
     friend class Monitor;
     Result<void> watch_if_wanted(const Name& name, Object& object);
+    void watch_or_tell(const Name& name, Object& object);
 
     Registry& registry_;
     std::set<Monitor*> monitors_;

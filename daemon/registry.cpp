@@ -93,18 +93,31 @@ const Object* Registry::find(const Name& name) const
     return found == objects_.end() ? nullptr : &found->second;
 }
 
-Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right right)
+bool Registry::may(const Peer& peer, const Name& name, const Object& object, Right right) const
+{
+    return !denial(&policy_, peer, name, &object.ownership, right);
+}
+
+Outcome<void> Registry::permit(const Peer& peer, const Name& name, const Object* object,
+                               Right right, Leave leave) const
+{
+    const auto denied = denial(leave == Leave::needed ? &policy_ : nullptr, peer, name,
+                               object ? &object->ownership : nullptr, right);
+    if (denied == Denial::policy)
+        return std::unexpected(refuse::not_permitted_by_policy(name, right, peer.uid));
+    if (denied)
+        return std::unexpected(
+            refuse::not_permitted(name, right, object->ownership.rights, object->ownership.owner));
+    return {};
+}
+
+Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right right, Leave leave)
 {
     auto* object = find(name);
     if (!object)
         return std::unexpected(refuse::no_such_name(name));
-    const auto access = access_of(peer, object->ownership);
-    const bool may = right == Right::own    ? owns(peer, object->ownership)
-                     : right == Right::wait ? access.wait
-                                            : access.set;
-    if (!may)
-        return std::unexpected(
-            refuse::not_permitted(name, right, object->ownership.rights, object->ownership.owner));
+    if (auto permitted = permit(peer, name, object, right, leave); !permitted)
+        return std::unexpected(std::move(permitted.error()));
     return object;
 }
 
@@ -142,7 +155,7 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
     return *std::move(event);
 }
 
-Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request)
+Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request, Leave leave)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
@@ -156,6 +169,9 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
             return std::unexpected(refuse::name_taken(request.name));
         return false;
     }
+    if (auto permitted = permit(session.peer, request.name, nullptr, Right::create, leave);
+        !permitted)
+        return std::unexpected(std::move(permitted.error()));
 
     if (mode != Mode::pulse)
         if (auto free = check_descriptors(session.peer, Resource::objects); !free)
@@ -231,10 +247,11 @@ Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Na
 
 Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name, Object& object)
 {
-    const auto access = access_of(session.peer, object.ownership);
+    auto may_wait = permit(session.peer, name, &object, Right::wait);
+    const Access access{.wait = may_wait.has_value(),
+                        .set = may(session.peer, name, object, Right::set)};
     if (!access.wait && !access.set)
-        return std::unexpected(refuse::not_permitted(name, Right::wait, object.ownership.rights,
-                                                     object.ownership.owner));
+        return std::unexpected(std::move(may_wait.error()));
     if (object.followers() && access.wait)
         return subscribe(session, name, object, access);
 

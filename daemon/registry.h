@@ -22,6 +22,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -101,15 +102,26 @@ public:
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
+    // What the administrator lets whom do, asked together with the rights wherever those are.
+    const Policy& policy() const { return policy_; }
+    Policy set_policy(Policy policy) { return std::exchange(policy_, std::move(policy)); }
+    bool may(const Peer& peer, const Name& name, const Object& object, Right right) const;
+    // Whether the policy has a say, or it is the administrator who asks.
+    enum class Leave { needed, given };
+    // The refusal of whoever may not. A null object is one that is not there yet.
+    Outcome<void> permit(const Peer& peer, const Name& name, const Object* object, Right right,
+                         Leave leave = Leave::needed) const;
+
     using Objects = std::map<Name, Object>;
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
     Objects& objects() { return objects_; }
 
     // Whether it was made; false if it was there already, which only if_missing allows.
-    Outcome<bool> create(Session& session, const protocol::CreateEvent& request);
+    Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
+                         Leave leave = Leave::needed);
     // Whether it was made; else it was there, and is armed anew.
-    Outcome<bool> arm(Session& session, const protocol::Arm& request);
+    Outcome<bool> arm(Session& session, const protocol::Arm& request, Leave leave = Leave::needed);
     Outcome<void> disarm(const Peer& peer, const Names& names);
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Names& names);
     // Whether the session had it.
@@ -186,9 +198,11 @@ private:
     Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
-    Outcome<Object*> find_for(const Peer& peer, const Name& name, Right right);
+    Outcome<Object*> find_for(const Peer& peer, const Name& name, Right right,
+                              Leave leave = Leave::needed);
     Outcome<Timer*> find_timer(const Peer& peer, const Name& name);
-    Outcome<std::optional<Timer::Link>> find_link(const Peer& peer, const protocol::Arm& request);
+    Outcome<std::optional<Timer::Link>> find_link(const Peer& peer, const protocol::Arm& request,
+                                                  Leave leave);
     Outcome<void> rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link);
     Result<void> add_planned(const Additions& additions);
 
@@ -215,6 +229,7 @@ private:
     void set_linked(const Name& name, Timer& timer, std::int64_t times);
     void on_clock_set();
 
+    Policy policy_;
     Quota& quota_;
     Audience& audience_;
     Vault& vault_;

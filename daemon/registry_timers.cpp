@@ -45,11 +45,11 @@ Outcome<Timer*> Registry::find_timer(const Peer& peer, const Name& name)
 }
 
 Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
-                                                        const protocol::Arm& request)
+                                                        const protocol::Arm& request, Leave leave)
 {
     if (!request.sets)
         return std::nullopt;
-    const auto event = find_for(peer, *request.sets, Right::set);
+    const auto event = find_for(peer, *request.sets, Right::set, leave);
     if (!event)
         return std::unexpected(event.error());
     if ((*event)->timer())
@@ -58,9 +58,13 @@ Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
     return Timer::Link{*request.sets, (*event)->serial};
 }
 
-Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
+Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leave leave)
 {
     const bool is_there = find(request.name) != nullptr;
+    if (!is_there)
+        if (auto permitted = permit(session.peer, request.name, nullptr, Right::create, leave);
+            !permitted)
+            return std::unexpected(std::move(permitted.error()));
     const auto timer = is_there ? find_timer(session.peer, request.name) : Outcome<Timer*>{};
     if (!timer)
         return std::unexpected(timer.error());
@@ -69,7 +73,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request)
         return std::unexpected(protocol::InvalidParameter{arming.error().name});
     if (is_alarm(arming->clock) && !may_wake_machine(session.peer))
         return std::unexpected(refuse::not_yours_to_wake(arming->clock));
-    auto link = find_link(session.peer, request);
+    auto link = find_link(session.peer, request, leave);
     if (!link)
         return std::unexpected(std::move(link.error()));
     if (is_there && !(*timer)->can_be_armed_with(*arming))

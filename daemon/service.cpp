@@ -232,10 +232,19 @@ void Service::restore(Left left, nanoseconds grace)
     sessions_.wait_for(loop_, std::move(sessions), grace, knows_all);
 }
 
+void Service::set_policy(Policy policy)
+{
+    if (policy == registry_.policy())
+        return;
+    const auto before = registry_.set_policy(std::move(policy));
+    waits_.policy_changed();
+    monitors_.policy_changed(before);
+}
+
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
     Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
-    tell_of(request.name, owner, registry_.create(session, request));
+    tell_of(request.name, owner, registry_.create(session, request, Registry::Leave::given));
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
@@ -243,7 +252,8 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
     const auto* there = registry_.find(request.name);
     tell_of(request.name, owner,
-            there && there->timer() ? Outcome<bool>{false} : registry_.arm(session, request));
+            there && there->timer() ? Outcome<bool>{false}
+                                    : registry_.arm(session, request, Registry::Leave::given));
 }
 
 std::unique_ptr<Pending> Service::replay(Session& session)
@@ -528,7 +538,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .subscriptions = {},
         .timer = {},
     };
-    if (!access_of(peer, object.ownership).wait)
+    if (!registry_.may(peer, name, object, Right::wait))
         return described;
     if (const auto* followers = object.followers())
         described.subscriptions = static_cast<std::int64_t>(followers->size());

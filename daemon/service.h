@@ -48,8 +48,10 @@ public:
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
-    // An object of the configuration is there from now on; one that is there already is left as
-    // it is.
+    // For calls from now on, and for waits and monitors that are under way.
+    void set_policy(Policy policy);
+    // An object of the configuration is there from now on, whatever the policy says; one that is
+    // there already is left as it is.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 

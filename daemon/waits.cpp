@@ -65,9 +65,8 @@ Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) cons
         const auto* object = registry_.find(name);
         if (!object && request.existing.value_or(false))
             return std::unexpected(refuse::no_such_name(name));
-        if (object && !access_of(peer, object->ownership).wait)
-            return std::unexpected(refuse::not_permitted(
-                name, Right::wait, object->ownership.rights, object->ownership.owner));
+        if (auto permitted = registry_.permit(peer, name, object, Right::wait); !permitted)
+            return std::unexpected(std::move(permitted.error()));
         if (object && !object->followers() && request.count.value_or(protocol::Count{1}).value > 1)
             return std::unexpected(not_counted(name, *object));
     }
@@ -192,9 +191,8 @@ void Waits::for_each(const Name& name, Each each)
 void Waits::created(const Name& name, Object& object)
 {
     for_each(name, [&](Wait& wait) {
-        if (!access_of(wait.peer_, object.ownership).wait)
-            finish(wait, std::unexpected(refuse::not_permitted(
-                             name, Right::wait, object.ownership.rights, object.ownership.owner)));
+        if (auto permitted = registry_.permit(wait.peer_, name, &object, Right::wait); !permitted)
+            finish(wait, std::unexpected(std::move(permitted.error())));
         else if (wait.wanted_ > 1 && !object.followers())
             finish(wait, std::unexpected(not_counted(name, object)));
         return true;
@@ -278,6 +276,23 @@ void Waits::cancelled(const Name& name)
 void Waits::deleted(const Name& name)
 {
     end_all(name, refuse::deleted(name));
+}
+
+void Waits::policy_changed()
+{
+    for (auto queue = queues_.begin(); queue != queues_.end();) {
+        const auto name = queue->first; // The queue goes with its last wait.
+        for_each(name, [&](Wait& wait) {
+            auto permitted = registry_.permit(wait.peer_, name, nullptr, Right::wait);
+            if (permitted)
+                return true;
+            hear(wait); // What was set until now, it still has.
+            if (!wait.is_over())
+                finish(wait, std::unexpected(std::move(permitted.error())));
+            return true;
+        });
+        queue = queues_.upper_bound(name);
+    }
 }
 
 void Waits::end_all(const Name& name, const Refusal& refusal)

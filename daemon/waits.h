@@ -87,6 +87,7 @@ public:
     void counted(const Name& name, std::int64_t times); // It was pulsed, or it expired.
     void cancelled(const Name& name);
     void deleted(const Name& name);
+    void policy_changed(); // Who may not wait any more waits no longer.
 
 private:
     friend class Wait;

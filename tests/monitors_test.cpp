@@ -1,6 +1,7 @@
 #include "daemon/monitors.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 #include "tests/timer_fixture.h"
 
 namespace evfd::daemon {
@@ -354,6 +355,55 @@ TEST_CASE("a monitor hears that the wall clock cancelled a timer")
     std::string told;
     REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
     CHECK(told == "changed t");
+}
+
+void change_policy(Hall& hall, std::string_view rules)
+{
+    hall.monitors.policy_changed(hall.registry.set_policy(policy_of(rules)));
+}
+
+TEST_CASE("whom the policy does not let wait hears of no set and clear, only of what there is")
+{
+    Hall hall;
+    change_policy(hall, "db/ alice -w");
+    hall.create("db/e");
+    hall.create("e");
+    auto watcher = monitor(hall);
+    CHECK(watcher.told() == "present db/e; present e; ready");
+    CHECK_FALSE(hall.registry.find("db/e"_name)->watch);
+
+    REQUIRE(hall.registry.set(hall.owner.peer, names({"db/e", "e"}), 1));
+    CHECK(watcher.told() == "changed e");
+    hall.create("db/f");
+    CHECK(watcher.told() == "created db/f");
+}
+
+TEST_CASE("a new policy is told to those who see more or less by it, and watched accordingly")
+{
+    Hall hall;
+    hall.create("db/e");
+    hall.create("e");
+    hall.create("secret", Mode::manual, 0, "0600"_rights);
+    auto watcher = monitor(hall);
+    auto stranger = monitor(hall, {}, bob);
+    const auto is_watched = [&] { return hall.registry.find("db/e"_name)->watch.has_value(); };
+    watcher.told();
+    stranger.told();
+
+    change_policy(hall, "db/ bob -w; secret bob -w");
+    CHECK(watcher.told().empty());
+    CHECK(stranger.told() == "changed db/e"); // What the rights hid was hidden before.
+    CHECK(is_watched());
+    change_policy(hall, "db/ * -w");
+    CHECK(watcher.told() == "changed db/e");
+    CHECK(stranger.told().empty());
+    CHECK_FALSE(is_watched());
+    REQUIRE(hall.registry.set(hall.owner.peer, names({"db/e"}), 1));
+    CHECK(watcher.told().empty());
+    change_policy(hall, "");
+    CHECK(watcher.told() == "changed db/e");
+    CHECK(stranger.told() == "changed db/e");
+    CHECK(is_watched());
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "daemon/registry.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 
 namespace evfd::daemon {
 namespace {
@@ -486,6 +487,146 @@ TEST_CASE(
     for (int i = 0; i < 100 && told.empty(); ++i, told = room.take_told())
         REQUIRE(room.loop.run_once(10ms));
     CHECK(told == "rang e");
+}
+
+// What a policy does not let one do, the rights of the object being wide open.
+
+// Which right is missing by the policy; "rights", "ok" or another error.
+template <class T>
+std::string missing(const Outcome<T>& outcome)
+{
+    if (outcome)
+        return "ok";
+    const auto* refused = std::get_if<protocol::NotPermitted>(&outcome.error());
+    if (!refused)
+        return error_name(outcome.error());
+    return refused->message.contains("the policy") ? std::string{word(refused->right)} : "rights";
+}
+
+TEST_CASE("what the policy does not let one do is refused, whatever the rights of the object are")
+{
+    const auto [rules, create, open, set, remove] =
+        GENERATE(table<std::string, std::string, std::string, std::string, std::string>({
+            {"", "ok", "ok", "ok", "ok"},
+            {"db/ bob -c", "create", "ok", "ok", "ok"},
+            {"db/ bob -w", "ok", "ok", "ok", "ok"}, // It is opened, if only to be set.
+            {"db/ bob -s", "ok", "ok", "set", "ok"},
+            {"db/ bob -ws", "ok", "wait", "set", "ok"},
+            {"db/ bob -d", "ok", "ok", "ok", "own"},
+            {"default deny", "create", "wait", "set", "own"},
+            {"default deny; db/ bob +cwsd", "ok", "ok", "ok", "ok"},
+        }));
+    INFO(rules);
+    Recorder room;
+    for (const auto* name : {"db/e", "db/f"})
+        REQUIRE(room.create(room.other, {.name = *Name::parse(name), .rights = "0666"_rights}));
+    room.registry.set_policy(policy_of(rules));
+    auto& registry = room.registry;
+    const auto& peer = room.other.peer; // bob, whose they are.
+
+    CHECK(missing(room.create(room.other, {.name = "db/new"_name})) == create);
+    CHECK((registry.find("db/new"_name) != nullptr) == (create == "ok"));
+    CHECK(missing(registry.open(room.other, names({"db/e"}))) == open);
+    CHECK(missing(registry.set(peer, names({"db/e"}), 1)) == set);
+    CHECK(room.object("db/e").event()->is_set() == (set == "ok"));
+    CHECK(missing(registry.clear(peer, names({"db/e"}))) == set);
+    CHECK(missing(registry.set_rights(peer, "db/f"_name, "0600"_rights)) == remove);
+    CHECK((room.object("db/f").ownership.rights == "0600"_rights) == (remove == "ok"));
+    CHECK(missing(registry.remove(peer, names({"db/e"}))) == remove);
+    CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
+    // Who is refused nothing by a policy, and who has no right to it in spite of that.
+    const auto by_root = registry.set(person(0), names({"db/f"}), 1);
+    CHECK(by_root);
+    registry.set_policy({});
+    REQUIRE(registry.set_rights(person(0), "db/f"_name, "0600"_rights));
+    registry.set_policy(policy_of("db/ * +cwsd"));
+    CHECK(missing(registry.set(person(alice), names({"db/f"}), 1)) == "rights");
+    CHECK(missing(registry.remove(person(alice), names({"db/f"}))) == "rights");
+}
+
+TEST_CASE("what open hands over follows from the policy and the rights together")
+{
+    struct Case {
+        std::string rules;
+        std::string rights; // For bob, who is one of the others.
+        bool may_wait;
+        bool may_set;
+    };
+    const auto one = GENERATE(values<Case>({{"", "0666", true, true},
+                                            {"e bob -s", "0666", true, false},
+                                            {"e bob -w", "0666", false, true},
+                                            {"e bob -s", "0664", true, false},
+                                            {"e bob -w", "0662", false, true},
+                                            {"e bob +ws", "0664", true, false}}));
+    const auto mode = GENERATE(Mode::manual, Mode::pulse);
+    INFO(one.rules << " with rights " << one.rights);
+    Recorder room;
+    REQUIRE(room.create(room.session,
+                        {.name = "e"_name, .mode = mode, .rights = *Rights::parse(one.rights)}));
+    room.registry.set_policy(policy_of(one.rules));
+
+    const auto opened = room.registry.open(room.other, names({"e"}));
+
+    REQUIRE(opened);
+    CHECK(opened->front().may_wait == one.may_wait);
+    CHECK(opened->front().may_set == one.may_set);
+    REQUIRE(opened->front().file_descriptor.has_value() == one.may_wait);
+    if (one.may_wait && mode == Mode::manual)
+        CHECK(add(opened->front().file_descriptor->fd, 1).has_value() == one.may_set);
+}
+
+TEST_CASE("between a right that the rights lack and one that the policy does nobody opens anything")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "r"_name, .rights = "0664"_rights}));
+    REQUIRE(room.create(room.session, {.name = "w"_name, .rights = "0662"_rights}));
+    room.registry.set_policy(policy_of("r bob -w; w bob -s"));
+    CHECK(missing(room.registry.open(room.other, names({"r"}))) == "wait");
+    CHECK(missing(room.registry.open(room.other, names({"w"}))) == "rights");
+}
+
+TEST_CASE("an event that is there already is created by nobody, so the policy is not asked")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name}));
+    room.registry.set_policy(policy_of("default deny"));
+    CHECK(room.create(room.session, {.name = "e"_name, .if_missing = true}) == false);
+    CHECK(missing(room.create(room.session, {.name = "e"_name})) == "NameTaken");
+}
+
+TEST_CASE("what the administrator declares is made whatever the policy says")
+{
+    Recorder room;
+    room.registry.set_policy(policy_of("default deny"));
+    constexpr auto given = Registry::Leave::given;
+    for (const auto* name : {"e", "user/2002/e", "user/x"})
+        CHECK(room.registry.create(room.session, {.name = *Name::parse(name)}, given) == true);
+    CHECK(room.registry.arm(room.session, {.name = "t"_name, .after = 1h, .sets = "e"_name},
+                            given) == true);
+    REQUIRE(room.registry.create(room.other, {.name = "bobs"_name}, given));
+    CHECK(missing(room.registry.arm(room.session,
+                                    {.name = "u"_name, .after = 1h, .sets = "bobs"_name}, given)) ==
+          "rights");
+}
+
+TEST_CASE("below user everyone makes and uses what is his own")
+{
+    Recorder room;
+    room.registry.set_policy(policy_of("default deny"));
+    const auto make = [&](Session& session, const char* name) {
+        const auto made = room.create(
+            session, {.name = *Name::parse(name), .rights = "0666"_rights, .if_missing = true});
+        return made ? "ok"s : std::get<protocol::NotPermitted>(made.error()).message;
+    };
+    CHECK(make(room.session, "user/2001/a") == "ok");
+    CHECK(make(room.session, "user/2001") == "ok");
+    CHECK(make(room.other, "user/2001/b").contains("for uid 2001 and root alone"));
+    CHECK(make(room.session, "user/x").contains("for root alone; names under 'user/2001/'"));
+    CHECK(verdict(room.registry.set(room.session.peer, names({"user/2001/a"}), 1)) == "ok");
+    CHECK(verdict(room.registry.set(room.other.peer, names({"user/2001/a"}), 1)) == "NotPermitted");
+    CHECK(verdict(room.registry.open(room.other, names({"user/2001/a"}))) == "NotPermitted");
+    CHECK(verdict(room.registry.set(person(0), names({"user/2001/a"}), 1)) == "ok");
+    CHECK(verdict(room.registry.remove(room.session.peer, names({"user/2001/a"}))) == "ok");
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "daemon/registry.h"
 #include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 #include "tests/timer_fixture.h"
 
 #include <unistd.h>
@@ -841,6 +842,44 @@ TEST_CASE("who arms another one's timer uses up what its owner may have")
           "ok");
     CHECK(room.quota.used(alice, Resource::ticks) == 10);
     CHECK(room.quota.used(bob, Resource::ticks) == 0);
+}
+
+TEST_CASE("the policy speaks of timers too: of making, arming, disarming and what they set")
+{
+    const auto [rules, make, arm, link] =
+        GENERATE(table<std::string, std::string, std::string, std::string>({
+            {"", "ok", "ok", "ok"},
+            {"t alice -c", "ok", "ok", "ok"},
+            {"new alice -c", "NotPermitted", "ok", "ok"},
+            {"t alice -s", "ok", "NotPermitted", "ok"},
+            {"e alice -s", "ok", "ok", "NotPermitted"},
+            {"e alice -w", "ok", "ok", "ok"},
+            {"default deny", "NotPermitted", "NotPermitted", "NotPermitted"},
+        }));
+    INFO(rules);
+    Room room;
+    room.create("e", Mode::manual, "0666"_rights);
+    REQUIRE(room.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    REQUIRE(room.arm({.name = "l"_name, .after = 1h, .rights = "0666"_rights}) == "ok");
+    room.registry.set_policy(policy_of(rules));
+
+    CHECK(room.arm({.name = "new"_name, .after = 1h}) == make);
+    CHECK(room.arm({.name = t, .after = 2h}) == arm);
+    CHECK(room.disarm({"t"}) == arm);
+    CHECK(room.arm({.name = "l"_name, .after = 1h, .sets = e}) == link);
+    CHECK(room.arm({.name = "new2"_name, .after = 1h, .sets = e}) ==
+          (rules == "default deny" || rules.starts_with("new") ? "NotPermitted" : link));
+    CHECK(room.object("l").timer()->link().has_value() == (link == "ok"));
+}
+
+TEST_CASE("a timer goes on setting the event that it sets when the policy changes")
+{
+    Room room;
+    room.create("e", Mode::semaphore, "0666"_rights);
+    REQUIRE(room.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
+    room.registry.set_policy(policy_of("default deny"));
+    const auto before = room.tokens("e");
+    REQUIRE(turn_until(room.loop, [&] { return room.tokens("e") > before + 2; }));
 }
 
 } // namespace

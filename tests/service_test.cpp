@@ -3,6 +3,7 @@
 
 #include "common/interface.h"
 #include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 
 #include <unistd.h>
 
@@ -217,6 +218,71 @@ TEST_CASE("the service is idle while there is neither object nor connection")
     }
     settle(daemon.loop);
     CHECK(daemon.service.is_idle());
+}
+
+TEST_CASE("what the policy does not let one wait for is listed without its state")
+{
+    Daemon daemon;
+    auto owner = daemon.connect(alice);
+    auto other = daemon.connect(bob);
+    auto root = daemon.connect(0);
+    daemon.ask(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.ask(owner, "CreateEvent", R"({"name":"e","rights":"0666"})");
+    daemon.service.set_policy(policy_of("db/ * -w; db/ alice +w"));
+    const auto states = [&](Client& client) {
+        const auto list = daemon.ask(client, "List", "{}", true);
+        const auto show = daemon.ask(client, "Show", R"({"name":"db/e"})");
+        std::size_t listed = 0;
+        for (auto at = list.find("isSet"); at != list.npos; at = list.find("isSet", at + 1))
+            ++listed;
+        return std::pair{listed, show.contains("isSet")};
+    };
+    CHECK(states(owner) == std::pair{std::size_t{2}, true});
+    CHECK(states(other) == std::pair{std::size_t{1}, false});
+    CHECK(states(root) == std::pair{std::size_t{2}, true});
+}
+
+TEST_CASE("a client is told of the policy by an error with the right that is missing")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    daemon.ask(client, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.service.set_policy(policy_of("db/ * -cwsd"));
+    const auto [method, parameters, right] = GENERATE(table<std::string, std::string, std::string>({
+        {"CreateEvent", R"({"name":"db/x"})", "create"},
+        {"Arm", R"({"name":"db/x","afterNSec":1})", "create"},
+        {"Wait", R"({"names":["db/x"]})", "wait"},
+        {"Wait", R"({"names":["db/e"]})", "wait"},
+        {"Open", R"({"names":["db/e"]})", "wait"},
+        {"Set", R"({"names":["db/e"]})", "set"},
+        {"Clear", R"({"names":["db/e"]})", "set"},
+        {"Delete", R"({"names":["db/e"]})", "own"},
+        {"SetRights", R"({"name":"db/e","rights":"0600"})", "own"},
+    }));
+    const auto told = daemon.ask(client, method, parameters);
+    INFO(told);
+    CHECK(told.starts_with(R"({"error":"io.evfdd.NotPermitted","parameters":{"name":"db/)"));
+    CHECK(told.contains(R"("right":")" + right + '"'));
+    CHECK(told.contains("the policy of this machine does not let you"));
+    CHECK(told.contains("ask the administrator"));
+}
+
+TEST_CASE("a new policy ends the waits that it does not allow, with an answer")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    client.call("Wait", R"({"names":["db/later"]})");
+    settle(daemon.loop);
+    REQUIRE(client.reply().empty());
+    daemon.service.set_policy(policy_of("web/ * -w"));
+    settle(daemon.loop);
+    CHECK(client.reply().empty());
+
+    daemon.service.set_policy(policy_of("db/ * -w"));
+    settle(daemon.loop);
+    CHECK(client.reply().contains("io.evfdd.NotPermitted"));
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})"); // The connection goes on.
+    CHECK(daemon.ask(client, "Wait", R"({"names":["e"],"timeoutNSec":0})").contains("TimedOut"));
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 #include "daemon/waits.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/policy_fixture.h"
 
 #include <sys/epoll.h>
 
@@ -349,6 +350,73 @@ TEST_CASE("a wait that nobody wants any more leaves no trace")
     set(hall, "e");
     settle(hall.loop);
     CHECK(hall.event("e").is_set());
+}
+
+TEST_CASE("whom the policy does not let wait is refused at once, also where nothing is there yet")
+{
+    Hall hall;
+    hall.create("db/e", Mode::manual, 1);
+    hall.registry.set_policy(policy_of("db/ alice -w"));
+    CHECK(start(hall, {"db/e"}).state() == "NotPermitted");
+    CHECK(start(hall, {"db/later"}).state() == "NotPermitted");
+    CHECK(start(hall, {"later", "db/later"}, any).state() == "NotPermitted");
+    CHECK(start(hall, {.names = names({"db/e"})}, bob).state() == "db/e=1");
+    CHECK(start(hall, {.names = names({"db/later"})}, 0).state() == "waits");
+    CHECK(start(hall, {.names = names({"user/2002/x"})}).state() == "NotPermitted");
+    CHECK(start(hall, {.names = names({"user/2001/x"})}).state() == "waits");
+    CHECK(hall.waits.waiting_for("db/later"_name) == 0); // They are gone again.
+}
+
+TEST_CASE("a wait that a new policy does not allow ends there and then, and no other does")
+{
+    Hall hall;
+    hall.create("db/e", Mode::automatic);
+    auto by_alice = start(hall, {"db/e"});
+    auto for_more = start(hall, {"e", "db/later"}, any);
+    auto for_other = start(hall, {"e"});
+    auto by_bob = start(hall, {.names = names({"db/e"})}, bob);
+
+    hall.registry.set_policy(policy_of("db/ alice -w"));
+    hall.waits.policy_changed();
+
+    CHECK(by_alice.state() == "NotPermitted");
+    CHECK(*by_alice.wakes == 1);
+    CHECK(for_more.state() == "NotPermitted");
+    CHECK(*for_more.wakes == 1);
+    CHECK(for_other.state() == "waits");
+    CHECK(by_bob.state() == "waits");
+    CHECK(hall.waits.waiting_for("db/e"_name) == 1);
+    CHECK(hall.waits.waiting_for("db/later"_name) == 0);
+    CHECK(hall.registry.find("db/e"_name)->watch);
+    set(hall, "db/e");
+    CHECK(by_bob.state() == "db/e=1");
+}
+
+TEST_CASE("what was set before the policy changed still ends the wait for it")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic);
+    Hall hall;
+    hall.create("e", mode);
+    const auto client = hall.open("e");
+    auto waiter = start(hall, {"e"});
+    REQUIRE(add(client, 1)); // Which nobody has heard yet.
+
+    hall.registry.set_policy(policy_of("default deny"));
+    hall.waits.policy_changed();
+
+    CHECK(waiter.state() == "e=1");
+    CHECK(*waiter.wakes == 1);
+}
+
+TEST_CASE("a wait that the rights do not allow any more is left alone when the policy changes")
+{
+    Hall hall;
+    hall.create("e");
+    auto waiter = start(hall, {.names = names({"e"})}, bob);
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "e"_name, "0600"_rights));
+    hall.registry.set_policy(policy_of("other bob -w"));
+    hall.waits.policy_changed();
+    CHECK(waiter.state() == "waits");
 }
 
 } // namespace
