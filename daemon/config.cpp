@@ -174,11 +174,12 @@ Read read_user_limits(const Place& place, ConfigDraft& draft)
                      [&](const Place& element) { return read_limits_of_user(element, draft); });
 }
 
-constexpr std::array<Key<ConfigDraft>, 7> keys{{{"socketMode", read_socket_mode},
+constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode},
                                                 {"logLevel", read_log_level},
                                                 {"resumeGrace", read_resume_grace},
                                                 {"limits", read_limits},
                                                 {"userLimits", read_user_limits},
+                                                {"policy", read_policy},
                                                 {"events", read_events},
                                                 {"timers", read_timers}}};
 
@@ -279,6 +280,7 @@ std::vector<std::string> config_keys()
     for (const auto& [resource, name] : words(Resource{}))
         names.push_back(fmt::format("limits.{}", name));
     names.push_back(fmt::format("userLimits[].{}", user_key));
+    add_policy_keys(names);
     add_object_keys(names);
     return names;
 }

@@ -4,6 +4,7 @@
 
 #include "common/protocol.h"
 #include "daemon/log.h"
+#include "daemon/policy.h"
 #include "daemon/quota.h"
 
 #include <sys/types.h>
@@ -50,6 +51,7 @@ struct Config {
     Limits limits = default_limits;
     // What these users have instead; of the rest they have what all have.
     std::map<uid_t, std::map<Resource, std::int64_t>> user_limits;
+    Policy policy;                     // The rules of all files, in their order.
     std::vector<DeclaredEvent> events; // No name is twice among these two.
     std::vector<DeclaredTimer> timers;
 

@@ -117,6 +117,10 @@ std::string choices()
 Read read_user(const Place& place, uid_t& into);
 Read read_group(const Place& place, gid_t& into);
 
+// Who may do what: daemon/config_policy.cpp.
+Read read_policy(const Place& place, ConfigDraft& draft);
+void add_policy_keys(std::vector<std::string>& keys);
+
 // The lists of declared objects: daemon/config_objects.cpp.
 Read read_events(const Place& place, ConfigDraft& draft);
 Read read_timers(const Place& place, ConfigDraft& draft);

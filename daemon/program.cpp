@@ -78,6 +78,7 @@ Program::Program(const Options& options, const Config& config)
     for (const auto& complaint : handed_.complaints)
         spdlog::warn("{}", complaint);
     service_.set_guardian(guardian_);
+    service_.set_policy(config.policy);
     service_.restore(std::move(left_), config.resume_grace);
     service_.counters().recovery.time = monotonic_now() - started_;
     if (!options_.socket.empty()) {
@@ -148,6 +149,7 @@ void Program::apply(const Config& config)
 {
     log::set_level(config.log_level);
     service_.quota().set_ceilings(config.ceilings());
+    service_.set_policy(config.policy);
     if (socket_)
         socket_->set_mode(config.socket_mode);
     declare(config);

@@ -57,7 +57,8 @@ TEST_CASE("config: every setting can be given")
                    "ticksPerSecond": 6, "unreadBytes": 7, "unreadDescriptors": 8,
                    "callsPerTurn": 9},
         "userLimits": [{"user": 1000, "waits": 3}, {"user": "root", "objects": 4},
-                       {"user": "1000", "monitors": 2}]
+                       {"user": "1000", "monitors": 2}],
+        "policy": {"default": "deny"}
     })");
     CHECK(config.socket_mode == 0660);
     CHECK(config.log_level == log::Level::debug);
@@ -67,6 +68,7 @@ TEST_CASE("config: every setting can be given")
     CHECK(ceilings.of(42) == config.limits);
     CHECK(ceilings.of(0) == Limits{{4, 2, 3, 4, 5, 6, 7, 8, 9}});
     CHECK(ceilings.of(1000) == Limits{{1, 2, 3, 3, 2, 6, 7, 8, 9}});
+    CHECK_FALSE(config.policy.allows_by_default);
     CHECK_FALSE(config == Config{});
 }
 
@@ -76,7 +78,7 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
         {"{\n\"colour\": 1}",
          "evfdd.json:2: colour: there is no such key; take it out, or give one of socketMode, "
-         "logLevel, resumeGrace, limits, userLimits, events, timers"},
+         "logLevel, resumeGrace, limits, userLimits, policy, events, timers"},
         {"{\"logLevel\": \"info\",\n\"logLevel\": \"info\"}",
          "evfdd.json:2: logLevel: this key is here twice; take one of them out"},
         {"{\"socketMode\": 438}", "evfdd.json:1: socketMode: 438 will not do; give an octal mode "

@@ -1,6 +1,6 @@
 // evfdd --config, and SIGHUP: what is declared is there, and a new file is taken whole or not at
 // all.
-#include "tests/e2e_fixture.h"
+#include "tests/e2e_configured.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -8,34 +8,6 @@
 
 namespace evfd::e2e {
 namespace {
-
-// A daemon with a configuration that can be changed.
-class Configured {
-public:
-    explicit Configured(std::string_view text) : daemon{start(text)} {}
-    // Until the daemon has said so in its log.
-    void reload(std::string_view text, std::string_view said)
-    {
-        write_file(file, text);
-        const auto before = daemon.log().size();
-        daemon.process().signal(SIGHUP);
-        REQUIRE(eventually([&] { return daemon.log().substr(before).contains(said); }));
-    }
-
-    TemporaryDirectory directory;
-    std::string file = directory / "some.json";
-    Daemon daemon;
-
-private:
-    Daemon start(std::string_view text)
-    {
-        write_file(file, text);
-        return Daemon{{"--config", file}};
-    }
-};
-
-constexpr auto taken = "the configuration was read again";
-constexpr auto refused = "the configuration stays as it was";
 
 TEST_CASE("what a configuration declares is there from the start with its owner and rights")
 {
