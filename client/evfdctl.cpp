@@ -530,9 +530,11 @@ public:
         if (!object)
             return complain(object.error());
         if (!object->is_set)
-            return complain({ErrorCode::refused,
-                             fmt::format("you may not wait for '{}'; ask its owner for the r right",
-                                         name_.text)});
+            return complain(
+                {ErrorCode::refused,
+                 fmt::format("you may not wait for '{}'; ask its owner for the r right, "
+                             "or the administrator if the policy is against it",
+                             name_.text)});
         if (is_json())
             fmt::print("{{\"isSet\":{}}}\n", *object->is_set);
         return *object->is_set ? exit_done : exit_no;

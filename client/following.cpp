@@ -29,7 +29,8 @@ Try<void> Following::learn()
             return std::unexpected(
                 Error{ErrorCode::refused,
                       fmt::format("'{}' is to be cleared each time, which you may not; ask its "
-                                  "owner for the w right",
+                                  "owner for the w right, or the administrator if the policy is "
+                                  "against it",
                                   name_.text())});
         mode_ = event->mode();
         if (mode_ == Mode::pulse)

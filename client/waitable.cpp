@@ -48,9 +48,11 @@ void Waitable::unsubscribe() const
 Error Waitable::not_permitted(Right right) const
 {
     const bool is_wait = right == Right::wait;
-    return {ErrorCode::refused, fmt::format("you may not {} '{}'; ask its owner for the {} right",
-                                            is_wait ? "wait for" : "set, clear or arm",
-                                            name_.text(), is_wait ? 'r' : 'w')};
+    return {ErrorCode::refused,
+            fmt::format("you may not {} '{}'; ask its owner for the {} right, or the administrator "
+                        "if the policy is against it",
+                        is_wait ? "wait for" : "set, clear or arm", name_.text(),
+                        is_wait ? 'r' : 'w')};
 }
 
 Try<std::int64_t> Waitable::wait_to_take(std::optional<MonotonicTime> deadline) const
