@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -139,6 +140,8 @@ Process start_daemon(const TemporaryDirectory& directory, Command command)
     if (::bind(heard.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(notify);
     command.environment.push_back("NOTIFY_SOCKET=" + notify);
+    if (command.user && ::chmod(notify.c_str(), 0666) < 0)
+        fail("chmod(2)");
     const UniqueFd log{
         ::open((directory / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
     command.standard_error = log.get();
@@ -160,6 +163,8 @@ Daemon::Daemon(std::vector<std::string> options, Command command)
 {
     command_.words = {EVFDD_DAEMON, "--socket", path_};
     command_.words.insert(command_.words.end(), options.begin(), options.end());
+    if (command_.user && ::chown((directory_ / "").c_str(), *command_.user, *command_.user) < 0)
+        fail("chown(2)");
     restart();
 }
 

@@ -221,6 +221,13 @@ Process start(const Command& command)
         const rlimit limit{*command.descriptors, *command.descriptors};
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
+    if (command.user) {
+        const auto id = *command.user;
+        if (::setgroups(0, nullptr) < 0 || ::setresgid(id, id, id) < 0 ||
+            ::setresuid(id, id, id) < 0)
+            ::_exit(could_not_execute);
+        die_with_parent(parent); // Which the change of user had undone.
+    }
     if (command.in_child)
         command.in_child();
     ::execve(arguments[0], arguments.data(), environment.data());

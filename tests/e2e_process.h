@@ -107,6 +107,7 @@ struct Command {
     std::vector<std::string> words;
     std::vector<std::string> environment = {}; // NAME=value to add; NAME= to leave out.
     std::optional<rlim_t> descriptors = {};    // RLIMIT_NOFILE
+    std::optional<uid_t> user = {};            // For root: who runs it, in a group of its own.
     int standard_output = -1;                  // Each of them /dev/null, if it is not given.
     int standard_error = -1;
     std::vector<int> passed = {}; // From descriptor 3 on, as LISTEN_FDS has them.
