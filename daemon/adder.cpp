@@ -24,14 +24,14 @@ Result<Adder> Adder::create()
     UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
     if (!zero)
         return std::unexpected(Fault::last("open(/dev/zero)"));
-    return Adder{*std::move(aio), std::move(zero)};
+    return Adder{{*std::move(aio), std::move(zero)}};
 }
 
 iocb Adder::tell(int eventfd, char& note) const
 {
     iocb operation{};
     operation.aio_lio_opcode = IOCB_CMD_PREAD;
-    operation.aio_fildes = static_cast<std::uint32_t>(zero_.get());
+    operation.aio_fildes = static_cast<std::uint32_t>(means_->zero.get());
     operation.aio_buf = reinterpret_cast<std::uintptr_t>(&note);
     operation.aio_nbytes = 1;
     operation.aio_flags = IOCB_FLAG_RESFD;
@@ -43,11 +43,11 @@ Result<void> Adder::submit(std::span<iocb*> operations) const
 {
     std::array<io_event, batch> completions;
     while (!operations.empty()) {
-        const auto begun = aio_.submit(operations);
+        const auto begun = means_->aio.submit(operations);
         if (!begun)
             return std::unexpected(begun.error());
         // They are complete already; reaping makes room for the next.
-        if (const auto reaped = aio_.reap(completions, *begun, nanoseconds{0}); !reaped)
+        if (const auto reaped = means_->aio.reap(completions, *begun, nanoseconds{0}); !reaped)
             return std::unexpected(reaped.error());
         operations = operations.subspan(*begun);
     }

@@ -10,10 +10,13 @@
 #include "common/unique_fd.h"
 
 #include <array>
+#include <memory>
 #include <span>
+#include <utility>
 
 namespace evfd::daemon {
 
+// Copies share one context: it takes the kernel tens of milliseconds to let go of one.
 class Adder {
 public:
     // Takes its AIO context now, before anyone can use them all up. EAGAIN: see fs.aio-max-nr.
@@ -27,12 +30,16 @@ public:
 private:
     static constexpr std::size_t batch = 128;
 
-    Adder(Aio aio, UniqueFd zero) : aio_{std::move(aio)}, zero_{std::move(zero)} {}
+    struct Means {
+        Aio aio;
+        UniqueFd zero;
+    };
+
+    explicit Adder(Means means) : means_{std::make_shared<const Means>(std::move(means))} {}
     iocb tell(int eventfd, char& note) const;
     Result<void> submit(std::span<iocb*> operations) const;
 
-    Aio aio_;
-    UniqueFd zero_;
+    std::shared_ptr<const Means> means_;
 };
 
 } // namespace evfd::daemon

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <limits>
+#include <optional>
 
 namespace evfd::daemon {
 namespace {
@@ -34,6 +35,18 @@ TEST_CASE("the adder adds one to each of many")
 
     for (const auto& fd : events)
         CHECK(count(fd) == 1U);
+}
+
+TEST_CASE("a copy of an adder goes on when the other is gone")
+{
+    std::optional<Adder> first{make_adder()};
+    const Adder copy{*first};
+    first.reset();
+    const auto one = event();
+
+    REQUIRE(copy.add(std::array{one.get()}));
+
+    CHECK(count(one) == 1U);
 }
 
 TEST_CASE("one that stands there several times gets as many")
