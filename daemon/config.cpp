@@ -235,8 +235,11 @@ std::string ConfigError::message() const
     auto text = file;
     if (line > 0)
         fmt::format_to(std::back_inserter(text), ":{}", line);
-    if (!key.empty())
-        (text += ": ") += key;
+    if (!key.empty()) {
+        std::string quoted; // A key that is none of ours can hold anything; this is one line.
+        json::append_string(quoted, key);
+        (text += ": ").append(quoted, 1, quoted.size() - 2);
+    }
     return (text += ": ") += what;
 }
 

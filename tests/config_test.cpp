@@ -72,13 +72,15 @@ TEST_CASE("config: every setting can be given")
     CHECK_FALSE(config == Config{});
 }
 
-TEST_CASE("config: what is wrong is said with file and line and key and what to do")
-{
+TEST_CASE("config: what is wrong is said with file and line and key and what to do"){
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
         {"{\n\"colour\": 1}",
          "evfdd.json:2: colour: there is no such key; take it out, or give one of socketMode, "
          "logLevel, resumeGrace, limits, userLimits, policy, events, timers"},
+        {R"({"a\n\"b\u0007": 1})",
+         R"(evfdd.json:1: a\u000a\"b\u0007: there is no such key; take it out, or give one of )"
+         "socketMode, logLevel, resumeGrace, limits, userLimits, policy, events, timers"},
         {"{\"logLevel\": \"info\",\n\"logLevel\": \"info\"}",
          "evfdd.json:2: logLevel: this key is here twice; take one of them out"},
         {"{\"socketMode\": 438}", "evfdd.json:1: socketMode: 438 will not do; give an octal mode "
@@ -125,9 +127,9 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"{\"events\": {}}", "evfdd.json:1: events: an object will not do; give a list, as [...]"},
         {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" will not do; give a list, as [...]"},
     }));
-    CAPTURE(text);
-    CHECK(complaint_of(text) == expected);
-}
+CAPTURE(text);
+CHECK(complaint_of(text) == expected);
+} // namespace
 
 TEST_CASE("config: a limit takes its edges")
 {
@@ -270,5 +272,5 @@ TEST_CASE("a socket's mode is octal")
     CHECK_FALSE(parse_socket_mode(bad));
 }
 
-} // namespace
+} // namespace evfd::daemon
 } // namespace evfd::daemon
