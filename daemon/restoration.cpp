@@ -1,5 +1,7 @@
 #include "daemon/restoration.h"
 
+#include "common/limits.h"
+
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -133,7 +135,8 @@ void Restoration::restore_subscription(Id id, const record::Subscription& record
                              : !fd      ? "its descriptor is not in the vault"
                                         : "its token cannot be read"));
         registry_.vault_.drop(id, record::Kind::subscription);
-        registry_.vault_.unpark(id);
+        if (fd) // Or there is none, or it is someone else's.
+            registry_.vault_.unpark(id);
         return;
     }
     followers->add(*token,
@@ -175,6 +178,10 @@ void Restoration::finish_plan()
         if (found == entries_.end())
             continue;
         auto& object = found->second->second;
+        const auto* followers = object.followers();
+        const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
+        if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
+            continue; // No plan is of so many.
         if (auto* pulse = object.pulse())
             pulse->append_targets(tokens, targets, targets);
         else if (auto* event = object.event(); event && !before)

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include <atomic>
+#include <limits>
 #include <random>
 
 namespace evfd::daemon {
@@ -313,6 +314,18 @@ TEST_CASE("a connection object whose session is not known is lost")
 
 // Subscriptions.
 
+TEST_CASE("a subscription that is no one's does not take an object's descriptor with it")
+{
+    auto hall = new_hall();
+    hall->create("s", Mode::semaphore, 2);
+    const auto id = object(*hall, "s").serial;
+    hall->vault.put(id, record::Subscription{Token::make()->text(), static_cast<record::Id>(id),
+                                             static_cast<record::Id>(hall->owner.id)});
+    hall = killed_and_restarted(std::move(hall));
+    CHECK(hall->vault.parked() == 1);
+    CHECK(tokens(*hall, "s") == 2);
+}
+
 TEST_CASE("a pulse reaches descriptors that an earlier daemon handed out")
 {
     auto hall = new_hall();
@@ -430,6 +443,29 @@ TEST_CASE("a plan whose commit did not get through is not done")
     hall = restarted(std::move(hall));
     CHECK(tokens(*hall, "s") == 0);
     CHECK(id > 0);
+}
+
+TEST_CASE("a plan of more tokens than can be added is not done")
+{
+    const auto mode = GENERATE(Mode::semaphore, Mode::pulse);
+    const auto many = GENERATE(std::int64_t{-1}, max_tokens_per_set + 1,
+                               std::numeric_limits<std::int64_t>::max());
+    auto hall = new_hall();
+    hall->create("e", mode);
+    std::optional<Follower> follower;
+    if (mode == Mode::pulse)
+        follower = follow(*hall, "e");
+    hall->registry.count_call(hall->owner, {});
+    const auto id = static_cast<record::Id>(object(*hall, "e").serial);
+    (void)hall->vault.plan({{id, many, {}}}, 3);
+
+    hall = restarted(std::move(hall));
+
+    REQUIRE(hall->registry.objects().size() == 1);
+    if (follower)
+        CHECK(count(follower->fd) == 0U);
+    else
+        CHECK(tokens(*hall, "e") == 0);
 }
 
 TEST_CASE("many tokens that are added at once are there once wherever the daemon is killed")
