@@ -72,7 +72,8 @@ TEST_CASE("config: every setting can be given")
     CHECK_FALSE(config == Config{});
 }
 
-TEST_CASE("config: what is wrong is said with file and line and key and what to do"){
+TEST_CASE("config: what is wrong is said with file and line and key and what to do")
+{
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
         {"{\n\"colour\": 1}",
@@ -127,8 +128,8 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"{\"events\": {}}", "evfdd.json:1: events: an object will not do; give a list, as [...]"},
         {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" will not do; give a list, as [...]"},
     }));
-CAPTURE(text);
-CHECK(complaint_of(text) == expected);
+    CAPTURE(text);
+    CHECK(complaint_of(text) == expected);
 } // namespace
 
 TEST_CASE("config: a limit takes its edges")
@@ -272,5 +273,5 @@ TEST_CASE("a socket's mode is octal")
     CHECK_FALSE(parse_socket_mode(bad));
 }
 
-} // namespace evfd::daemon
+} // namespace
 } // namespace evfd::daemon
