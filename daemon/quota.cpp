@@ -106,9 +106,9 @@ std::vector<uid_t> Quota::users() const
 
 bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
 {
-    if (free <= 0)
-        return false;
-    return uid == root || uid == ::geteuid() || free > all / kept_part || used < all / little_part;
+    if (uid == root || uid == ::geteuid())
+        return true;
+    return free > 0 && (free > all / kept_part || used < all / little_part);
 }
 
 } // namespace evfd::daemon

@@ -132,7 +132,7 @@ private:
 };
 
 // Of what all users share, the last part is for those who have little of it, so that nobody can use
-// it up for the others. Root and the daemon's own user may.
+// it up for the others. Root and the daemon's own user may, and are not kept from asking for more.
 bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
 
 } // namespace evfd::daemon

@@ -160,7 +160,7 @@ TEST_CASE("the last part of what all share is for those who have little")
         {alice, 9, 1, true},
         {alice, 0, 0, false},
         {0, 600, 1, true},
-        {0, 640, 0, false},
+        {0, 640, 0, true},
         {::geteuid(), 600, 1, true},
     }));
     CAPTURE(uid, used, free);
