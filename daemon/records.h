@@ -1,11 +1,14 @@
 // What the journal holds, each record stated once: reader and writer come from these lists, as with
 // the messages of the wire. A field that a later version adds is optional; one that is not known is
-// passed over.
+// passed over. is_sound(): it may have been written by a daemon, and can be reckoned with.
 #pragma once
 
 #include "common/codec.h"
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -14,6 +17,17 @@
 namespace evfd::daemon::record {
 
 using Id = std::int64_t;
+
+// Beyond this no counter gets, and the sum of two is still a number.
+inline constexpr auto most = std::numeric_limits<std::int64_t>::max() / 2;
+constexpr bool is_count(std::int64_t number)
+{
+    return number >= 0 && number <= most;
+}
+constexpr bool is_user(std::int64_t number)
+{
+    return number >= 0 && number <= std::numeric_limits<uid_t>::max();
+}
 
 // Numbers of the journal's keys: never given another meaning.
 enum class Kind : std::uint32_t {
@@ -52,6 +66,12 @@ struct Timer {
     std::optional<std::int64_t> wall_offset;
     std::optional<Link> link;
 
+    bool is_sound() const
+    {
+        const auto offset = wall_offset.value_or(0);
+        return first > nanoseconds{0} && offset >= -most && offset <= most;
+    }
+
     static constexpr std::string_view type_name = "Timer";
     static constexpr std::string_view comment = "What a timer is armed with.";
     static constexpr auto fields()
@@ -84,6 +104,10 @@ struct Object {
     std::optional<Id> session;
     std::optional<Timer> timer;
 
+    bool is_sound() const
+    {
+        return is_user(owner) && is_user(group) && (!timer || timer->is_sound());
+    }
     static constexpr auto fields()
     {
         return std::tuple{
@@ -107,6 +131,10 @@ struct Progress {
     std::int64_t owed;
     std::int64_t pulses;
 
+    bool is_sound() const
+    {
+        return is_count(counted.value_or(0)) && is_count(owed) && is_count(pulses);
+    }
     static constexpr auto fields()
     {
         return std::tuple{
@@ -141,6 +169,7 @@ struct Session {
     std::string reply;
     std::vector<Id> opened;
 
+    bool is_sound() const { return is_user(uid) && is_count(calls); }
     static constexpr auto fields()
     {
         return std::tuple{

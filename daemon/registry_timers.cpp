@@ -245,7 +245,7 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
 bool Registry::is_broken(const Timer::Link& link) const
 {
     const auto* event = find(link.event);
-    return !event || event->serial != link.serial;
+    return !event || event->serial != link.serial || event->timer();
 }
 
 void Registry::on_clock_set()

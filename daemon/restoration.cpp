@@ -128,12 +128,14 @@ void Restoration::restore_subscription(Id id, const record::Subscription& record
     auto* owner = session(record.session);
     const auto token = Token::parse(record.token);
     auto fd = take_parked(id);
-    if (!followers || !owner || !token || !fd) {
+    const bool is_twice = followers && token && followers->has(*token);
+    if (!followers || !owner || !token || !fd || is_twice) {
         complain(fmt::format("a subscription ({}) is lost: {}", id,
                              !followers ? "what it follows is not there"
                              : !owner   ? "its session is not there"
                              : !fd      ? "its descriptor is not in the vault"
-                                        : "its token cannot be read"));
+                             : !token   ? "its token cannot be read"
+                                        : "its token is another's"));
         registry_.vault_.drop(id, record::Kind::subscription);
         if (fd) // Or there is none, or it is someone else's.
             registry_.vault_.unpark(id);
@@ -230,17 +232,24 @@ std::vector<Taken> Restoration::named(const std::vector<record::Id>& serials) co
 {
     std::vector<Taken> taken;
     for (const auto serial : serials)
-        if (const auto found = entries_.find(static_cast<Id>(serial)); found != entries_.end())
-            taken.push_back({found->second->first, found->first});
+        if (const auto* entry = event(static_cast<Id>(serial)))
+            taken.push_back({entry->first, static_cast<Id>(serial)});
     return taken;
+}
+
+// Nothing else has tokens, whatever a record says.
+Restoration::Entry* Restoration::event(Id id) const
+{
+    const auto found = entries_.find(id);
+    return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
 void Restoration::put_back(const std::map<Id, std::int64_t>& tokens)
 {
     Registry::Additions additions;
     for (const auto& [id, count] : tokens)
-        if (const auto found = entries_.find(id); found != entries_.end())
-            additions.push_back({&found->second->first, &found->second->second, count});
+        if (auto* entry = event(id))
+            additions.push_back({&entry->first, &entry->second, count});
     if (additions.empty())
         return;
     if (const auto put = registry_.add_planned(additions); !put)

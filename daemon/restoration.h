@@ -34,6 +34,7 @@ private:
     void finish_plan();
     void roll_back();
     void put_back(const std::map<Id, std::int64_t>& tokens);
+    Entry* event(Id id) const; // Null if that is none.
     std::vector<Taken> named(const std::vector<record::Id>& serials) const;
     void forget_rest();
     void wake_timers();

@@ -34,6 +34,14 @@ T opened_or_new(Result<T> opened, std::string_view what, Left& left)
 
 // Reading the records.
 
+template <class Record>
+bool is_sound(const Record& record)
+{
+    if constexpr (requires { record.is_sound(); })
+        return record.is_sound();
+    return true;
+}
+
 class Reader {
 public:
     explicit Reader(Left& left) : left_{left} {}
@@ -74,7 +82,7 @@ private:
         const auto text = document_.read(record.text);
         Incoming incoming{Unknown::ignore, nullptr, 0};
         auto value = text ? decode<Record>(*text, incoming) : std::unexpected(BadField{});
-        if (value)
+        if (value && is_sound(*value))
             return *std::move(value);
         ++unreadable_;
         return {};

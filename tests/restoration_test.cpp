@@ -16,6 +16,8 @@
 namespace evfd::daemon {
 namespace {
 
+using namespace std::string_view_literals;
+
 std::unique_ptr<Hall> new_hall()
 {
     auto hall = std::make_unique<Hall>();
@@ -566,6 +568,27 @@ TEST_CASE("what was taken for a call that was not counted is put back")
     CHECK(tokens(*hall, "s") == 3);
 }
 
+TEST_CASE("what is said to be taken from a timer or a pulse is put back nowhere")
+{
+    const auto was_counted = GENERATE(false, true);
+    auto hall = new_hall();
+    arm(*hall, {.name = "t"_name, .after = 1h});
+    hall->create("p", Mode::pulse);
+    hall->create("s", Mode::semaphore);
+    hall->registry.count_call(hall->owner, {});
+    record::Takings takings{static_cast<record::Id>(hall->owner.id), was_counted ? 1 : 2, {}};
+    for (const auto* name : {"t", "p", "s"})
+        takings.from.push_back(static_cast<record::Id>(object(*hall, name).serial));
+    hall->vault.put(hall->registry.new_id(), takings);
+
+    hall = killed_and_restarted(std::move(hall));
+    REQUIRE(hall->sessions.size() == 1);
+    hall->registry.end(hall->sessions.front());
+
+    CHECK(tokens(*hall, "s") == 1);
+    CHECK(object(*hall, "p").pulse()->pulses() == 0);
+}
+
 TEST_CASE("what was taken for a call that was counted is in doubt, and put back if nobody comes")
 {
     auto hall = new_hall();
@@ -755,6 +778,92 @@ record::Object timer_record(std::string_view name, record::Timer timer)
             .created = WallTime{},
             .session = {},
             .timer = std::move(timer)};
+}
+
+record::Timer every_millisecond(Clock clock = Clock::monotonic)
+{
+    return {.clock = clock,
+            .is_relative = false,
+            .cancel_on_clock_change = clock == Clock::realtime,
+            .was_past = false,
+            .grid = clock,
+            .first = 1ms,
+            .interval = 1ms,
+            .phase = TimerState::armed,
+            .wall_offset = {},
+            .link = {}};
+}
+
+TEST_CASE("numbers that no daemon writes are not reckoned with")
+{
+    const auto [what, spoil] =
+        GENERATE(table<std::string, void (*)(record::Object&, record::Progress&)>({
+            {"owed too much", [](auto&, auto& p) { p.owed = INT64_MAX; }},
+            {"owed less than nothing", [](auto&, auto& p) { p.owed = INT64_MIN; }},
+            {"counted too much", [](auto&, auto& p) { p.counted = INT64_MAX; }},
+            {"counted less than nothing", [](auto&, auto& p) { p.counted = INT64_MIN; }},
+            {"pulsed too often", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
+            {"of nobody", [](auto& o, auto&) { o.owner = -1; }},
+            {"of no group", [](auto& o, auto&) { o.group = INT64_MAX; }},
+            {"without a first point", [](auto& o, auto&) { o.timer->first = 0ns; }},
+            {"of no time", [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
+        }));
+    CAPTURE(what);
+    auto hall = new_hall();
+    hall->create("p", Mode::pulse);
+    const auto id = hall->registry.new_id();
+    auto object = timer_record("t", every_millisecond(Clock::realtime));
+    object.timer->link = record::Link{
+        "p"_name, static_cast<record::Id>(evfd::daemon::object(*hall, "p").serial), false};
+    record::Progress progress{.counted = 0, .owed = 0, .pulses = 0};
+    spoil(object, progress);
+    hall->vault.put(id, object);
+    hall->vault.put(id, progress);
+
+    hall = killed_and_restarted(std::move(hall));
+    settle(hall->loop);
+
+    CHECK(hall->complaints == std::vector<std::string>{"1 records cannot be understood: what they "
+                                                       "were of is lost"});
+}
+
+TEST_CASE("a timer that is said to set itself, or another timer, sets nothing")
+{
+    const auto* sets = GENERATE("t", "u");
+    auto hall = new_hall();
+    arm(*hall, {.name = "u"_name, .after = 1h});
+    const auto id = hall->registry.new_id();
+    auto record = timer_record("t", every_millisecond());
+    const auto serial = sets == "t"sv ? id : object(*hall, "u").serial;
+    record.timer->link = record::Link{*Name::parse(sets), static_cast<record::Id>(serial), false};
+    hall->vault.put(id, record);
+    hall->vault.put(id, record::Progress{.counted = 0, .owed = 5, .pulses = 0});
+
+    hall = killed_and_restarted(std::move(hall));
+    settle(hall->loop);
+
+    CHECK(object(*hall, "t").timer()->link()->is_lost);
+}
+
+TEST_CASE("of two subscriptions with one token one is there")
+{
+    auto hall = new_hall();
+    hall->create("p", Mode::pulse);
+    const auto follower = follow(*hall, "p");
+    hall->registry.count_call(hall->owner, {});
+    const auto other = *make_eventfd(0, Counter::plain);
+    const auto id = hall->registry.new_id();
+    REQUIRE(hall->vault.park(id, other));
+    hall->vault.put(id, record::Subscription{follower.token.text(),
+                                             static_cast<record::Id>(object(*hall, "p").serial),
+                                             static_cast<record::Id>(hall->owner.id)});
+
+    hall = killed_and_restarted(std::move(hall));
+
+    CHECK(object(*hall, "p").followers()->size() == 1);
+    CHECK(hall->vault.parked() == 1);
+    set(*hall, "p");
+    CHECK(count(follower.fd) == 1U);
 }
 
 TEST_CASE("a timer that sets an event makes up exactly for what it missed")
