@@ -101,6 +101,7 @@ public:
     // The object as this peer may see it.
     protocol::Object describe(const Peer& peer, const Name& name, Object& object) const;
     Registry& registry() { return registry_; }
+    bool cares_for(const Name& name) const override;
 
 private:
     void created(const Name& name, Object& object) override;
@@ -112,7 +113,6 @@ private:
     void cancelled(const Name& name, Object& object) override;
     void altered(const Name& name, Object& object) override;
     void deleted(const Name& name) override;
-    bool cares_for(const Name& name) const override;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     protocol::Timer describe(const Timer& timer) const;

@@ -1,0 +1,98 @@
+// What the fuzz programs share: an input taken apart, and what must hold.
+#pragma once
+
+#include "common/unique_fd.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+namespace evfd::fuzz {
+
+// A finding: the input at hand is kept by libFuzzer.
+inline void expect(bool holds, std::string_view what)
+{
+    if (holds)
+        return;
+    std::fprintf(stderr, "This must hold: %.*s\n", static_cast<int>(what.size()), what.data());
+    std::abort();
+}
+
+// An input, from its beginning; what is missing at its end is zero.
+class Input {
+public:
+    Input(const std::uint8_t* data, std::size_t size)
+        : rest_{reinterpret_cast<const char*>(data), size}
+    {
+    }
+    explicit Input(std::string_view bytes) : rest_{bytes} {}
+
+    bool is_over() const { return rest_.empty(); }
+    std::uint8_t byte()
+    {
+        if (is_over())
+            return 0;
+        const auto byte = static_cast<std::uint8_t>(rest_.front());
+        rest_.remove_prefix(1);
+        return byte;
+    }
+    // One of 0 to `end` - 1, so that the digits '0', '1', ... give just these: seeds are text.
+    std::size_t below(std::size_t end) { return static_cast<std::uint8_t>(byte() - '0') % end; }
+    template <class Range>
+    const auto& one_of(const Range& range)
+    {
+        return range[below(std::size(range))];
+    }
+    bool flag() { return below(2) == 1; }
+    // Up to `end`, which is taken too.
+    std::string_view until(char end)
+    {
+        const auto at = std::min(rest_.find(end), rest_.size());
+        const auto part = rest_.substr(0, at);
+        rest_.remove_prefix(std::min(at + 1, rest_.size()));
+        return part;
+    }
+    std::string_view rest() const { return rest_; }
+
+private:
+    std::string_view rest_;
+};
+
+// Which of the lowest descriptors are open; a look costs one system call.
+class OpenDescriptors {
+public:
+    OpenDescriptors()
+    {
+        for (std::size_t i = 0; i < asked_.size(); ++i)
+            asked_[i] = {static_cast<int>(i), 0, 0};
+        ::poll(asked_.data(), asked_.size(), 0);
+    }
+    friend bool operator==(const OpenDescriptors& a, const OpenDescriptors& b)
+    {
+        return std::ranges::equal(a.asked_, b.asked_, {}, &OpenDescriptors::is_closed,
+                                  &OpenDescriptors::is_closed);
+    }
+
+private:
+    static bool is_closed(const pollfd& one) { return (one.revents & POLLNVAL) != 0; }
+    std::array<pollfd, 300> asked_;
+};
+
+inline UniqueFd memfd_of(std::string_view bytes)
+{
+    UniqueFd memfd{::memfd_create("fuzz", MFD_CLOEXEC)};
+    expect(memfd && ::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==
+                        static_cast<ssize_t>(bytes.size()),
+           "a file in memory is made");
+    return memfd;
+}
+
+} // namespace evfd::fuzz
