@@ -82,15 +82,18 @@ std::pair<UniqueFd, UniqueFd> socket_pair(int type)
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
+constexpr Limits few_of_all{{2, 2, 1, 1, 1, 2'000, 300, 2, 3}};
+
 // One life of a daemon, with connections but no listening socket.
 class World {
 public:
     World(Limits limits, std::int64_t budget)
-        : vault{loop}, service{loop, limits, vault, shared_adder(), budget}
+        : vault{loop}, service{loop, {limits}, vault, shared_adder(), {budget, budget}}
     {
     }
     World(Limits limits, std::int64_t budget, Vault::Descriptors kept, nanoseconds grace)
-        : vault{loop, std::move(kept), left}, service{loop, limits, vault, shared_adder(), budget}
+        : vault{loop, std::move(kept), left},
+          service{loop, {limits}, vault, shared_adder(), {budget, budget}}
     {
         service.restore(std::move(left), grace);
     }
@@ -98,14 +101,14 @@ public:
     // The far end; none if the user has too many.
     UniqueFd connect(const Peer& peer)
     {
-        auto charge = service.admit(peer);
-        if (!charge)
+        auto dues = service.admit(peer);
+        if (!dues)
             return {};
         auto [near, far] = socket_pair(SOCK_STREAM);
         const auto id = service.new_session_id();
-        auto connection = std::make_unique<Connection>(
-            loop, service, scratch_, std::move(near), Session{id, peer, {}, {}}, *std::move(charge),
-            [this, id] { loop.defer([this, id] { turn(id); }); });
+        auto connection =
+            std::make_unique<Connection>(loop, turns_, service, scratch_, std::move(near),
+                                         Session{id, peer, {}, {}}, *std::move(dues));
         expect(connection
                    ->attach([this, id](std::uint32_t events) {
                        if (connections_.at(id)->on_events(events) == Next::close)
@@ -142,6 +145,7 @@ private:
     }
 
     json::Document scratch_;
+    Turns turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }};
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
 };
 
@@ -697,7 +701,7 @@ private:
 
     void set_limits()
     {
-        world_->service.set_limits(input_.flag() ? default_limits : Limits{{2, 2, 1, 1, 1}});
+        world_->service.quota().set_ceilings({input_.flag() ? default_limits : few_of_all});
     }
 
     void kill()
@@ -743,7 +747,8 @@ private:
         check_books(*world_);
         auto& service = world_->service;
         for (const auto what :
-             {Resource::connections, Resource::waits, Resource::monitors, Resource::subscriptions})
+             {Resource::connections, Resource::waits, Resource::monitors, Resource::subscriptions,
+              Resource::unread_bytes, Resource::unread_descriptors})
             expect(service.quota().used_by_all(what) == 0, "in the end nobody holds anything");
 
         auto& registry = service.registry();

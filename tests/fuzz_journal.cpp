@@ -224,7 +224,7 @@ struct World {
     Left left;
     Vault vault;
     bool has_unread = false;
-    Service service{loop, default_limits, vault, shared_adder(), 10'000};
+    Service service{loop, {}, vault, shared_adder(), {10'000, 10'000}};
 };
 
 void check(World& world)
