@@ -493,8 +493,10 @@ private:
                 list += fmt::format(R"({}"{}")", list.empty() ? "" : ",", all_names[i]);
         return fmt::format(R"("names":[{}],)", list);
     }
-    static constexpr std::array<std::int64_t, 10> counts{-1,  1,      2,      3,      16,
-                                                         100, 65'535, 65'536, 65'537, 0};
+    // The most that can be set, 65,536, is left out: adding them one by one would be all a run
+    // does.
+    static constexpr std::array<std::int64_t, 10> counts{-1,  1,   2,     3,      16,
+                                                         100, 600, 2'000, 65'537, 0};
     static constexpr std::array<std::int64_t, 10> spans{-1,         0,
                                                         1,          1'000,
                                                         1'000'000,  3'600'000'000'000,
