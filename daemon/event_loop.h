@@ -73,6 +73,7 @@ public:
 
     // Runs the task at the end of this turn, or at once in the next one.
     void defer(Task task) { deferred_.push_back(std::move(task)); }
+    bool has_deferred() const { return !deferred_.empty(); } // For the next turn.
 
     // One turn: waits until something happens, at most for `timeout` (for ever without), and calls
     // whoever it concerns. How many descriptors had news.

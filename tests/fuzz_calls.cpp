@@ -123,10 +123,10 @@ public:
     void settle()
     {
         int silent = 0;
-        for (int i = 0; i < 16 && silent < 2; ++i) {
+        for (int i = 0; i < 64 && silent < 2; ++i) {
             const auto told = loop.run_once(0ns);
             expect(told.has_value(), "the loop turns");
-            silent = *told == 0 ? silent + 1 : 0;
+            silent = *told == 0 && !loop.has_deferred() ? silent + 1 : 0;
         }
     }
     std::size_t connections() const { return connections_.size(); }
@@ -398,7 +398,7 @@ public:
     {
         const auto kind = input_.below(3);
         if (kind == 1)
-            limits_ = {{3, 3, 2, 2, 1}};
+            limits_ = {{3, 3, 2, 2, 1, 2'000, 3'000, 4, 3}};
         if (kind == 2)
             budget_ = 2;
         world_ = std::make_unique<World>(limits_, budget_);
