@@ -108,8 +108,8 @@ Next Connection::turn()
 
 Next Connection::answer_calls(Share& share)
 {
-    advance_pending();
     const auto end = monotonic_after(share.time);
+    advance_pending(end);
     for (bool is_first = true; has_calls_ && takes_calls() && share.calls > 0; is_first = false) {
         if (!is_first && monotonic_now() >= end)
             break;
@@ -123,7 +123,7 @@ Next Connection::answer_calls(Share& share)
         --share.calls;
         if (answer(**frame) == Next::close)
             return Next::close;
-        advance_pending();
+        advance_pending(end);
     }
     return Next::keep;
 }
@@ -139,9 +139,11 @@ Next Connection::answer(std::string_view frame)
     return Next::keep;
 }
 
-void Connection::advance_pending()
+void Connection::advance_pending(MonotonicTime end_of_turn)
 {
-    while (pending_ && has_news_ && has_room_ && !outbox_.is_high()) {
+    bool has_time = true; // For one step in any case.
+    for (; pending_ && has_news_ && has_room_ && !outbox_.is_high() && has_time;
+         has_time = monotonic_now() < end_of_turn) {
         const auto progress = pending_->advance(outbox_);
         has_news_ = progress == Pending::Progress::more;
         if (progress == Pending::Progress::over)

@@ -46,7 +46,7 @@ private:
     Next read();
     Next answer_calls(Share& share);
     Next answer(std::string_view frame);
-    void advance_pending();
+    void advance_pending(MonotonicTime end_of_turn);
     void lose_answers();
     Next flush();
     Next rest();

@@ -62,14 +62,15 @@ std::optional<Monitor::News> Monitor::next_present()
 {
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
-    while (object != objects.end() && !pattern_.matches(object->first))
-        ++object;
-    if (object == objects.end()) {
-        phase_ = Phase::live;
-        return tell(Change::ready);
+    for (int looked_at = 0; object != objects.end(); ++object, ++looked_at) {
+        if (looked_at == max_looks)
+            return {}; // Others have their turn; then it goes on.
+        cursor_ = object->first;
+        if (pattern_.matches(object->first))
+            return tell(Change::present, object->first);
     }
-    cursor_ = object->first;
-    return tell(Change::present, object->first);
+    phase_ = Phase::live;
+    return tell(Change::ready);
 }
 
 std::optional<Monitor::News> Monitor::next_change()

@@ -36,8 +36,10 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Nothing if all is told.
+    // Nothing if all is told; or if it has looked at many objects and found none that matches: then
+    // there is more.
     std::optional<News> next();
+    bool has_more() const { return phase_ != Phase::live; }
     const Peer& peer() const { return peer_; }
 
 private:
@@ -49,6 +51,7 @@ private:
         bool is_another; // It was deleted since, whether or not it is there again.
     };
     enum class Phase { present, live, resync };
+    static constexpr int max_looks = 64; // In one step.
 
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake);
     bool may_hear(const Name& name, const Object& object) const;

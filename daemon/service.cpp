@@ -153,7 +153,7 @@ public:
     {
         auto news = monitor_->next();
         if (!news)
-            return Progress::later;
+            return monitor_->has_more() ? Progress::more : Progress::later;
         protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};
         if (reply.name && reply.change != Change::deleted)
             if (auto* object = service_.registry().find(*reply.name))

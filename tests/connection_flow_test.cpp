@@ -233,6 +233,33 @@ TEST_CASE("a list comes in parts, in the order of the names, and ends")
     CHECK(client.reply().contains("product")); // Behind the whole list.
 }
 
+TEST_CASE("who looks through many objects for a name that none has leaves the others their turn")
+{
+    // Each look at one of these takes fnmatch(3) tens of microseconds, so one step of 64 of them is
+    // longer than a turn.
+    const auto name = std::string(240, 'a');
+    const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
+    Daemon daemon;
+    auto client = daemon.connect(alice);
+    auto other = daemon.connect(bob);
+    for (int i = 100; i < 1'000; ++i)
+        REQUIRE(daemon
+                    .ask(client, "CreateEvent",
+                         R"({"name":")" + name + std::to_string(i) + R"(","mode":"pulse"})")
+                    .contains("created"));
+    const auto [method, end] = GENERATE(table<std::string, std::string>(
+        {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
+    client.call(method, pattern, true);
+    other.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+
+    CHECK(replies_there(other) == 1);
+    CHECK(client.reply().empty());
+    settle(daemon.loop, 200);
+    CHECK(client.reply().contains(end));
+}
+
 TEST_CASE("a monitor that does not read hears merged news when it does, and holds nobody up")
 {
     Daemon daemon;
