@@ -2,11 +2,13 @@
 #include "tests/attack.h"
 
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 namespace evfd::e2e {
 namespace {
 
-constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3;
+constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
+              ticks = 3'000, unread_descriptors = 6;
 
 std::string few_of_each(const TemporaryDirectory& directory)
 {
@@ -14,7 +16,9 @@ std::string few_of_each(const TemporaryDirectory& directory)
                       {"connections", connections},
                       {"subscriptions", subscriptions},
                       {"waits", waits},
-                      {"monitors", monitors}};
+                      {"monitors", monitors},
+                      {"ticksPerSecond", ticks},
+                      {"unreadDescriptors", unread_descriptors}};
     write_file(directory / "evfdd.json", Json{{"limits", limits}}.dump());
     return directory / "evfdd.json";
 }
@@ -133,23 +137,48 @@ Json take_monitor(Hoard& hoard)
     return reply;
 }
 
+// A timer that sets an event a thousand times a second.
+Json take_ticks(Hoard& hoard)
+{
+    return take_object(hoard, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
+}
+
+// Looks at the answer, but leaves it and its descriptor where they are.
+Json take_unread_descriptor(Hoard& hoard)
+{
+    Wire one{hoard.daemon.path()};
+    one.call("Open", {{"names", {"waited-for"}}});
+    require(await_readable(one.socket().get()), "no answer");
+    std::string text(4'096, '\0');
+    const auto size = ::recv(one.socket().get(), text.data(), text.size(), MSG_PEEK);
+    require(size > 0 && text[static_cast<std::size_t>(size) - 1] == '\0', "half an answer");
+    auto reply = Json::parse(text.substr(0, static_cast<std::size_t>(size) - 1));
+    if (!reply.contains("error"))
+        hoard.others.push_back(std::move(one));
+    return reply;
+}
+
 struct Resource {
     const char* what;
     const char* quota;
     int limit;
+    int unit;   // How much of it one is.
     int in_use; // By the hoard itself, before it takes any.
     Take take;
     GiveBack give_back; // Null: it closes a connection, which the daemon notices in its own time.
 };
 
 const Resource resources[] = {
-    {"events", "objects", objects, 0, take_event, delete_one},
-    {"events of a connection", "objects", objects, 0, take_event_of_connection, delete_one},
-    {"timers", "objects", objects, 0, take_timer, delete_one},
-    {"connections", "connections", connections, 1, take_connection, nullptr},
-    {"subscriptions", "subscriptions", subscriptions, 0, take_subscription, unsubscribe_one},
-    {"waits", "waits", waits, 0, take_wait, end_wait},
-    {"monitors", "monitors", monitors, 0, take_monitor, nullptr},
+    {"events", "objects", objects, 1, 0, take_event, delete_one},
+    {"events of a connection", "objects", objects, 1, 0, take_event_of_connection, delete_one},
+    {"timers", "objects", objects, 1, 0, take_timer, delete_one},
+    {"connections", "connections", connections, 1, 1, take_connection, nullptr},
+    {"subscriptions", "subscriptions", subscriptions, 1, 0, take_subscription, unsubscribe_one},
+    {"waits", "waits", waits, 1, 0, take_wait, end_wait},
+    {"monitors", "monitors", monitors, 1, 0, take_monitor, nullptr},
+    {"ticks", "ticksPerSecond", ticks, 1'000, 0, take_ticks, delete_one},
+    {"unread descriptors", "unreadDescriptors", unread_descriptors, 1, 0, take_unread_descriptor,
+     nullptr},
 };
 
 void require_refusal(const Json& reply, const Resource& resource)
@@ -188,7 +217,7 @@ TEST_CASE("of everything with a limit a user has the last one and not one more; 
     withstand(daemon, "as many "s + resource.what + " as there are", [&] {
         Worker worker = hostile([&](const Line&) {
             Hoard hoard{daemon};
-            for (int i = resource.in_use; i < resource.limit; ++i)
+            for (int i = resource.in_use; i < resource.limit / resource.unit; ++i)
                 require(!resource.take(hoard).contains("error"), "one is refused within the limit");
             for (int i = 0; i < fewer(200); ++i)
                 require_refusal(resource.take(hoard), resource);
