@@ -39,8 +39,8 @@ std::vector<std::string> all_rights()
     std::set<std::string> all;
     for (std::size_t place = 1; place <= 3; ++place)
         for (const char digit : "0246"s)
-            for (const char before : "06"s)
-                for (const char behind : is_sanitized ? std::string{before} : "06"s) {
+            for (const char before : is_sanitized ? "0"s : "06"s)
+                for (const char behind : is_sanitized ? "0"s : "06"s) {
                     auto rights = "0"s + before + before + before;
                     rights.replace(place, 3, 4 - place, behind);
                     rights[place] = digit;
