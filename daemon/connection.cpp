@@ -5,6 +5,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/log.h"
 
+#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -195,10 +196,11 @@ void Connection::notice_reading()
     settle_dues();
 }
 
-// What goes out at once, as nearly everything does, is never charged.
+// Of what goes out at once, as nearly everything does, only what the session keeps is charged.
 void Connection::settle_dues()
 {
-    dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes()));
+    const auto kept = session_.count ? session_.count->reply.size() : 0; // To be told once more.
+    dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes() + kept));
     dues_.unread_descriptors.resize(static_cast<std::int64_t>(outbox_.unread_descriptors()));
 }
 
@@ -233,8 +235,10 @@ Next Connection::hang_up(std::string_view why) const
 {
     ++service_.counters().hang_ups;
     const auto& peer = session_.peer;
-    log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}", peer.uid, peer.pid,
-              why);
+    if (const auto left_out = service_.hang_up_lines().may_write(monotonic_now()))
+        log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}{}", peer.uid,
+                  peer.pid, why,
+                  *left_out > 0 ? fmt::format(" ({} more before)", *left_out) : std::string{});
     return Next::close;
 }
 

@@ -154,8 +154,9 @@ void Server::admit(UniqueFd socket)
     auto dues = service_.admit(*peer);
     if (!dues) {
         turn_away(service_, socket, std::move(dues.error()));
-        log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
-                  peer->pid);
+        if (service_.hang_up_lines().may_write(monotonic_now()))
+            log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
+                      peer->pid);
         return;
     }
     const auto id = service_.new_session_id();

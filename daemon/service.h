@@ -3,6 +3,7 @@
 
 #include "common/protocol.h"
 #include "daemon/counters.h"
+#include "daemon/line_rate.h"
 #include "daemon/monitors.h"
 #include "daemon/pending.h"
 #include "daemon/quota.h"
@@ -48,6 +49,7 @@ public:
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
+    LineRate& hang_up_lines() { return hang_up_lines_; }
     // For calls from now on, and for waits and monitors that are under way.
     void set_policy(Policy policy);
     // An object of the configuration is there from now on, whatever the policy says; one that is
@@ -123,6 +125,7 @@ private:
     EventLoop& loop_;
     DescriptorBudget budget_;
     Counters counters_;
+    LineRate hang_up_lines_;
     Quota quota_;
     Registry registry_;
     Sessions sessions_;

@@ -1,5 +1,6 @@
 #include "daemon/turns.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace evfd::daemon {
@@ -12,8 +13,13 @@ Turns::Turns(EventLoop& loop, Quota& quota, Serve serve)
 Turns::User& Turns::user(uid_t uid)
 {
     auto& user = users_[uid];
-    if (std::exchange(user.turn, loop_.turn()) != loop_.turn())
-        user.share = {quota_.limit(uid, Resource::calls), max_turn};
+    const auto turns = loop_.turn() - std::exchange(user.turn, loop_.turn());
+    if (turns == 0)
+        return user;
+    // Who had more than its turn, for a call takes as long as it takes, misses some.
+    const auto gone_by = static_cast<std::int64_t>(std::min(turns, longest_debt)) * max_turn;
+    const auto time = turns < longest_debt ? user.share.time + gone_by : max_turn;
+    user.share = {quota_.limit(uid, Resource::calls), std::min<nanoseconds>(time, max_turn)};
     return user;
 }
 
@@ -41,7 +47,8 @@ void Turns::serve_all()
     for (const auto& [uid, user] : users_)
         serve(uid);
     std::erase_if(users_, [&](const auto& entry) {
-        return entry.second.waiting.empty() && entry.second.turn != loop_.turn();
+        const auto& user = entry.second;
+        return user.waiting.empty() && loop_.turn() - user.turn > longest_debt;
     });
     for (const auto& [uid, user] : users_)
         if (!user.waiting.empty() && !std::exchange(is_coming_, true))

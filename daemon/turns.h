@@ -43,7 +43,9 @@ public:
     Share& share_of(uid_t uid);
 
 private:
+    // Before the first, so that the first share is a whole one.
     static constexpr std::uint64_t no_turn = ~std::uint64_t{0};
+    static constexpr std::uint64_t longest_debt = 1'000; // In turns.
 
     struct User {
         std::uint64_t turn = no_turn; // Of the loop, that the share is for.

@@ -80,6 +80,35 @@ TEST_CASE("a share that was used up in time is used up")
     CHECK(queue.turns.share_of(alice).time == nanoseconds{max_turn});
 }
 
+TEST_CASE("who had more than its turn misses the next ones but not for ever")
+{
+    Queue queue{100};
+    settle(queue.loop, 1);
+    queue.turns.share_of(alice).time = -2 * nanoseconds{max_turn};
+    for (int turn = 0; turn < 2; ++turn) {
+        settle(queue.loop, 1);
+        CHECK(queue.turns.must_wait(alice));
+    }
+    settle(queue.loop, 1);
+    CHECK_FALSE(queue.turns.must_wait(alice));
+
+    queue.turns.share_of(alice).time = -24h;
+    settle(queue.loop, 1'000);
+    CHECK_FALSE(queue.turns.must_wait(alice));
+}
+
+TEST_CASE("a debt goes on while its user asks for more")
+{
+    Queue queue{100};
+    settle(queue.loop, 1);
+    queue.turns.share_of(alice).time = -3 * nanoseconds{max_turn};
+    queue.ask(alice, 1, 1);
+    int turns = 0;
+    while (queue.served_in_next_turn().empty() && turns < 10)
+        ++turns;
+    CHECK(turns == 3);
+}
+
 TEST_CASE("who comes while others of the same user wait must wait behind them")
 {
     Queue queue{1};
