@@ -17,9 +17,9 @@ inline constexpr std::size_t max_pattern_bytes = 255;
 inline constexpr std::size_t max_descriptors_per_message = 253;
 inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
 // What one call may add to an event; the daemon adds one by one, about 0.4 us each.
-inline constexpr std::int64_t max_tokens_per_set = 65'536;
+inline constexpr std::int64_t max_tokens_per_set = 16'384;
 // What one call may take from a semaphore to clear it: the kernel gives one a read.
-inline constexpr std::int64_t max_tokens_per_clear = 65'536;
+inline constexpr std::int64_t max_tokens_per_clear = 8'192;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 

@@ -415,7 +415,7 @@ struct Set {
             field("names", &Set::names, "1 to 253 names, none twice."),
             field("count", &Set::count,
                   "How many tokens a semaphore gets and how many pulses are counted, 1 if absent; "
-                  "one set is one for manual and auto. At most 65536, for all names and "
+                  "one set is one for manual and auto. At most 16384, for all names and "
                   "subscriptions of the call together."),
         };
     }

@@ -92,7 +92,7 @@ protected:
 
 // Rings that release nobody are heard no more often than this: an event that is written without end
 // would keep the daemon busy for nothing.
-inline constexpr std::chrono::microseconds min_ring_interval{250};
+inline constexpr std::chrono::microseconds min_ring_interval{500};
 
 class Registry {
 public:

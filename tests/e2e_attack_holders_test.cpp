@@ -107,7 +107,7 @@ TEST_CASE("who makes an event block and keeps it full stops nobody who sets and 
         must(client.create(name, {.mode = mode, .rights = Rights::parse("0666")}));
         auto worker = holder(daemon, name, Deed::saturate);
         worker.hear();
-        // A clear of a semaphore tries 65,536 tokens.
+        // A clear of a semaphore tries 8,192 tokens.
         use_saturated(daemon, name, mode == Mode::semaphore,
                       fewer(mode == Mode::semaphore ? 20 : 500));
         must(client.remove(std::vector{name}));

@@ -493,7 +493,7 @@ private:
                 list += fmt::format(R"({}"{}")", list.empty() ? "" : ",", all_names[i]);
         return fmt::format(R"("names":[{}],)", list);
     }
-    // The most that can be set, 65,536, is left out: adding them one by one would be all a run
+    // The most that can be set, 16,384, is left out: adding them one by one would be all a run
     // does.
     static constexpr std::array<std::int64_t, 10> counts{-1,  1,   2,     3,      16,
                                                          100, 600, 2'000, 65'537, 0};
