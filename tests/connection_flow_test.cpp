@@ -306,7 +306,7 @@ void leave_unread(Daemon& daemon, Client& client)
 {
     for (int i = 0; i < 200; ++i)
         client.send(framed(describe));
-    settle(daemon.loop, 100);
+    settle(daemon.loop);
 }
 
 TEST_CASE("a user whose clients leave too much unread is told so and nobody else")

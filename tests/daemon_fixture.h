@@ -77,9 +77,10 @@ inline void settle(EventLoop& loop, int turns)
 inline void settle(EventLoop& loop)
 {
     const auto heard = monotonic_after(2 * nanoseconds{min_ring_interval});
+    int rounds = 0;
     do {
         settle(loop, 30);
-    } while (monotonic_now() < heard);
+    } while (monotonic_now() < heard || (loop.has_deferred() && ++rounds < 100));
 }
 
 inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
