@@ -3,6 +3,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace evfd {
@@ -53,8 +54,10 @@ Result<TimerSetting> present_setting(const UniqueFd& timerfd)
     const auto span = [](const timespec& time) {
         return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
     };
-    return TimerSetting{.first = span(left.it_value),
-                        .interval = span(left.it_interval),
+    const auto interval = span(left.it_interval);
+    const bool is_due = interval > nanoseconds{0}; // One that is disarmed has none.
+    return TimerSetting{.first = std::max(span(left.it_value), is_due ? due : nanoseconds{0}),
+                        .interval = interval,
                         .from = TimerSetting::From::now};
 }
 

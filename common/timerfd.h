@@ -28,9 +28,12 @@ Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 // How often it expired since that was last asked, or since it was set; 0: not since. ECANCELED,
 // once: the wall clock was set. Never blocks as long as no holder made the open file blocking.
 Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
-// Until it expires next; 0 if it does not.
+// Until it expires next; 0 if it does not, `due` if that is under way.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // The same, from now, and its interval.
 Result<TimerSetting> present_setting(const UniqueFd& timerfd);
+// What is left until a point that has passed while the kernel's interrupt for it is still to come.
+// Of a timer that expires once that cannot be told from one that has expired.
+inline constexpr nanoseconds due{1};
 
 } // namespace evfd

@@ -1,7 +1,5 @@
 #include "daemon/timer.h"
 
-#include "common/timerfd.h"
-
 #include <algorithm>
 #include <cerrno>
 
@@ -179,24 +177,41 @@ bool Timer::missed_clock_change(const record::Timer& record)
            std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
 }
 
+// When it is due the interrupt that counts the point comes in an instant, and it shows the next
+// one: it is asked until then. A holder can make it look due for ever.
+Result<Timer::Look> Timer::look_at(const UniqueFd& timerfd) const
+{
+    constexpr int max_looks = 100;
+    for (int i = 1;; ++i) {
+        const auto before = now();
+        const auto present = present_setting(timerfd); // Takes no expiration.
+        const auto after = now();
+        if (!present)
+            return std::unexpected(present.error());
+        if (present->first != due || i == max_looks)
+            return Look{before, *present, after};
+    }
+}
+
 Result<void> Timer::check(const UniqueFd& timerfd) const
 {
     const auto& schedule = arming_.schedule;
     if (phase_ == TimerState::cancelled)
         return {}; // It tells that itself.
-    const auto before = now();
-    const auto present = present_setting(timerfd); // Takes no expiration.
-    const auto after = now();
-    if (!present)
-        return std::unexpected(present.error());
+    const auto look = look_at(timerfd);
+    if (!look)
+        return std::unexpected(look.error());
+    const auto& [before, present, after] = *look;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
-    if (present->first == nanoseconds{0}) // Disarmed, or it expired for good.
+    if (present.first == nanoseconds{0}) // Disarmed, or it expired for good.
         return next && *next > after ? settle(timerfd, next) : Result<void>{};
+    if (present.first == due && next && present.interval == schedule.interval)
+        return {}; // To set it would lose the point that is under way.
     // It expires between two moments: is there a point of the grid?
-    const auto from = later(before, present->first) - by_span_tolerance() - nanoseconds{1};
+    const auto from = later(before, present.first) - by_span_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
-    const bool is_right = next && point && *point <= later(after, present->first) &&
-                          present->interval == schedule.interval;
+    const bool is_right = next && point && *point <= later(after, present.first) &&
+                          present.interval == schedule.interval;
     return is_right ? Result<void>{} : settle(timerfd, next);
 }
 

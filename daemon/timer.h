@@ -4,6 +4,7 @@
 
 #include "common/name.h"
 #include "common/result.h"
+#include "common/timerfd.h"
 #include "common/unique_fd.h"
 #include "common/words.h"
 #include "daemon/arming.h"
@@ -91,6 +92,13 @@ private:
     void count_from_first();
     nanoseconds by_span_tolerance() const;
     Result<void> settle(const UniqueFd& timerfd, std::optional<nanoseconds> first) const;
+    // What it is set to, and between which two moments.
+    struct Look {
+        nanoseconds before;
+        TimerSetting present;
+        nanoseconds after;
+    };
+    Result<Look> look_at(const UniqueFd& timerfd) const;
     nanoseconds now() const { return now_on(arming_.schedule.clock); }
 
     Arming arming_;

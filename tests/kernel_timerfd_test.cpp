@@ -105,6 +105,27 @@ TEST_CASE("timerfd_gettime takes no ticks")
     CHECK(ticks == 11);
 }
 
+// From the point on, until the interrupt for it is served, the kernel has no time left to tell, as
+// of one that is disarmed; the point is still to be counted.
+TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its interval")
+{
+    constexpr auto interval = 200us;
+    const auto fd = timer(CLOCK_MONOTONIC);
+    REQUIRE(arm(fd, 0, interval, interval) == 0);
+
+    bool was_due = false;
+    itimerspec left{};
+    const auto deadline = probe::time_of(CLOCK_MONOTONIC) + 1s;
+    while (!was_due && probe::time_of(CLOCK_MONOTONIC) < deadline) {
+        REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+        was_due = left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0;
+    }
+
+    if (!was_due)
+        WARN("the interrupts of this machine were never late enough to be seen");
+    CHECK(left.it_interval.tv_nsec == std::chrono::nanoseconds{interval}.count());
+}
+
 TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none")
 {
     const auto fd = eleven_ticks();

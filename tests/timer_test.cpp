@@ -3,6 +3,8 @@
 #include "tests/daemon_fixture.h"
 #include "tests/timer_fixture.h"
 
+#include <sys/timerfd.h>
+
 #include <cerrno>
 
 namespace evfd::daemon {
@@ -322,6 +324,40 @@ TEST_CASE("arming anew after the wall clock was set, and before that was read, w
 
     CHECK(take_expirations(fd) == 0U);
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
+}
+
+// What an earlier daemon handed out.
+
+TEST_CASE("looking at a descriptor that goes by the schedule, even while it is due, takes nothing")
+{
+    const auto start = now_on(Clock::monotonic);
+    Clockwork clockwork{{.name = "t"_name, .clock = Clock::monotonic, .interval = 200us}};
+    const auto fd = clockwork.open();
+    const auto opened = clockwork.now();
+
+    while (clockwork.now() < opened + 500ms)
+        REQUIRE(clockwork.timer.check(fd));
+
+    const auto before = clockwork.now();
+    const auto ticks = static_cast<std::int64_t>(take_expirations(fd).value());
+    CHECK(ticks >= clockwork.schedule().points_by(before) - clockwork.schedule().points_by(opened));
+    CHECK(ticks <=
+          clockwork.schedule().points_by(clockwork.now()) - clockwork.schedule().points_by(start));
+}
+
+TEST_CASE(
+    "a descriptor that looks due for ever, as its holder made it, is looked at in bounded time")
+{
+    Clockwork clockwork{{.name = "t"_name, .clock = Clock::monotonic, .interval = 1h}};
+    const auto fd = clockwork.open();
+    const itimerspec disarmed_with_interval{.it_interval = to_timespec(1h), .it_value = {}};
+    REQUIRE(::timerfd_settime(fd.get(), 0, &disarmed_with_interval, nullptr) == 0);
+    CHECK(time_left(fd) == due);
+
+    CHECK(clockwork.timer.check(fd));
+    CHECK(time_left(fd) == due); // To set it would lose the point that may be under way.
+    clockwork.rearm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
+    CHECK(*time_left(fd) > 1h);
 }
 
 // Counting.
