@@ -64,7 +64,8 @@ void Connection::wake()
 Next Connection::on_events(std::uint32_t events)
 {
     // The peer is gone. Calls that it sent before are still done, but a wait has nobody to tell.
-    if ((events & (EPOLLHUP | EPOLLERR)) != 0 && (pending_ || is_blocked()))
+    is_gone_ = (events & (EPOLLHUP | EPOLLERR)) != 0;
+    if (is_gone_ && !is_promised() && (pending_ || is_blocked()))
         return Next::close;
     if ((events & (EPOLLIN | EPOLLHUP)) != 0) {
         has_unread_ = !takes_input();
@@ -143,7 +144,7 @@ Next Connection::answer(std::string_view frame)
 void Connection::advance_pending(MonotonicTime end_of_turn)
 {
     bool has_time = true; // For one step in any case.
-    for (; pending_ && has_news_ && has_room_ && !outbox_.is_high() && has_time;
+    for (; pending_ && has_news_ && (has_room_ || is_promised()) && !outbox_.is_high() && has_time;
          has_time = monotonic_now() < end_of_turn) {
         const auto progress = pending_->advance(outbox_);
         has_news_ = progress == Pending::Progress::more;
@@ -172,7 +173,7 @@ Next Connection::flush()
         lose_answers();
         outbox_ = {};
         flushed_ = Outbox::Flushed::all;
-        return pending_ ? Next::close : Next::keep;
+        return pending_ && !is_promised() ? Next::close : Next::keep;
     }
     if (!flushed)
         return hang_up(flushed.error().message());
@@ -207,7 +208,7 @@ void Connection::settle_dues()
 Next Connection::rest()
 {
     if (!is_blocked()) {
-        const bool has_work = pending_ ? has_news_ && has_room_ : has_calls_;
+        const bool has_work = pending_ ? has_news_ && (has_room_ || is_promised()) : has_calls_;
         if (has_work)
             ask_for_turn(); // After the others had theirs.
         if (!has_work && !pending_ && !has_more_)
@@ -224,7 +225,9 @@ Next Connection::rest()
 
 std::uint32_t Connection::wanted_events() const
 {
-    if (is_blocked()) // Only that the peer reads is news, and it is told once each time it does.
+    if (is_gone_ && is_promised())
+        return EPOLLET; // That it is gone is told again when this changes.
+    if (is_blocked())   // Only that the peer reads is news, and it is told once each time it does.
         return EPOLLOUT | EPOLLET;
     if (!has_more_ || (has_unread_ && !takes_input()))
         return 0; // EPOLLHUP comes all the same. epoll_ctl(2)

@@ -57,6 +57,7 @@ private:
         return !pending_ && !outbox_.is_high() && (has_room_ || outbox_.is_empty());
     }
     bool takes_input() const { return takes_calls() && !has_calls_; }
+    bool is_promised() const { return pending_ && pending_->is_promised(); }
     bool is_blocked() const { return flushed_ != Outbox::Flushed::all; }
     Next hang_up(std::string_view why) const;
 
@@ -68,6 +69,7 @@ private:
     bool has_asked_ = false; // For a turn that has not come yet.
 
     FrameReader incoming_;
+    bool is_gone_ = false;    // The peer.
     bool has_more_ = true;    // The peer has not said that it sends no more.
     bool has_unread_ = false; // There is input that we leave unread for now.
     bool has_calls_ = false;  // There may be whole calls in incoming_.

@@ -39,6 +39,10 @@ std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& ca
     if (!answer)
         return refuse(service, std::move(answer.error()), outbox);
     if constexpr (std::is_same_v<typename decltype(answer)::value_type, std::unique_ptr<Pending>>) {
+        if (*answer == nullptr) {
+            typename Request::Reply done;
+            outbox.reply(done, false);
+        }
         return *std::move(answer);
     } else {
         outbox.reply(*answer, false);
@@ -90,6 +94,22 @@ const Method* find(std::string_view interface, std::string_view name)
     return found ? found : among(varlink_methods);
 }
 
+// One whose answer nobody wants to hear.
+class Unheard : public Pending {
+public:
+    explicit Unheard(std::unique_ptr<Pending> pending) : pending_{std::move(pending)} {}
+
+    Progress advance(Outbox&) override
+    {
+        Outbox unheard;
+        return pending_->advance(unheard);
+    }
+    bool is_promised() const override { return pending_->is_promised(); }
+
+private:
+    std::unique_ptr<Pending> pending_;
+};
+
 bool is_spoken(std::string_view interface)
 {
     return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
@@ -116,7 +136,10 @@ std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& 
     if (!call.oneway)
         return find_and_serve(service, caller, call, outbox);
     Outbox unheard;
-    if (const auto pending = find_and_serve(service, caller, call, unheard))
+    auto pending = find_and_serve(service, caller, call, unheard);
+    if (pending && pending->is_promised())
+        return std::make_unique<Unheard>(std::move(pending));
+    if (pending)
         pending->delivered(); // It is done; nobody wanted to hear of it.
     return {};
 }

@@ -31,23 +31,25 @@ void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
     targets.insert(targets.end(), times, fd_.get());
 }
 
-Result<void> Event::clear(std::int64_t& reads) const
+Result<bool> Event::clear(std::int64_t& reads, MonotonicTime end) const
 {
     if (mode_ != Mode::semaphore) {
         const auto taken = evfd::take(fd_);
-        return taken ? Result<void>{} : std::unexpected(taken.error());
+        return taken ? Result<bool>{true} : std::unexpected(taken.error());
     }
     // One read gives one token, and another holder may add as fast as we take.
-    for (; reads > 0; --reads) {
+    bool has_time = true;
+    for (; reads > 0 && has_time; --reads) {
         const auto taken = evfd::take(fd_);
         if (!taken)
             return std::unexpected(taken.error());
         if (*taken == 0)
-            return {};
+            return true;
+        has_time = monotonic_now() < end;
     }
-    if (is_set())
+    if (reads == 0 && is_set())
         return std::unexpected(Fault{"preadv2(2)", E2BIG});
-    return {};
+    return reads == 0;
 }
 
 Result<UniqueFd> Event::share()

@@ -2,6 +2,7 @@
 // here.
 #pragma once
 
+#include "common/clock.h"
 #include "common/eventfd.h"
 #include "common/limits.h"
 #include "common/result.h"
@@ -38,9 +39,10 @@ public:
     // Takes what a wait takes, into memory that may be shared; false if there was nothing. Not for
     // manual.
     Result<bool> take(std::uint64_t& into) const { return take_into(fd_, into); }
-    // Spends one of `reads` on each token of a semaphore. E2BIG: there were more than that, and
-    // they are fewer by as many now.
-    Result<void> clear(std::int64_t& reads) const;
+    // Spends one of `reads` on each token of a semaphore. Whether it is clear; not if there are
+    // more than could be taken until `end`. E2BIG: there were more than the reads, and they are
+    // fewer by as many now.
+    Result<bool> clear(std::int64_t& reads, MonotonicTime end) const;
 
     // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
     Result<UniqueFd> share();

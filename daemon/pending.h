@@ -13,6 +13,9 @@ public:
     virtual ~Pending() = default;
     // Writes at most one reply. `later`: nothing to say now; it wakes the connection when there is.
     virtual Progress advance(Outbox& outbox) = 0;
+    // Its connection sees to it that it comes to its end, though its client may be gone: what it does
+    // matters to others.
+    virtual bool is_promised() const { return false; }
     // Its last reply did not reach the client, or it was not asked for that.
     virtual void undelivered() {}
     virtual void delivered() {} // Or the kernel has it.

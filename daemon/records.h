@@ -168,8 +168,9 @@ struct Session {
     std::int64_t calls;
     std::string reply;
     std::vector<Id> opened;
+    std::optional<std::int64_t> given;
 
-    bool is_sound() const { return is_user(uid) && is_count(calls); }
+    bool is_sound() const { return is_user(uid) && is_count(calls) && is_count(given.value_or(0)); }
     static constexpr auto fields()
     {
         return std::tuple{
@@ -179,6 +180,7 @@ struct Session {
             field("reply", &Session::reply,
                   "To the last of them; empty: it cannot be given twice."),
             field("opened", &Session::opened, "Subscriptions that the last of them began."),
+            field("given", &Session::given, "Tokens by the next call, a Set that was begun."),
         };
     }
 };

@@ -93,6 +93,12 @@ const Object* Registry::find(const Name& name) const
     return found == objects_.end() ? nullptr : &found->second;
 }
 
+Object* Registry::find(const Reference& reference)
+{
+    auto* object = find(reference.name);
+    return object && object->serial == reference.serial ? object : nullptr;
+}
+
 bool Registry::may(const Peer& peer, const Name& name, const Object& object, Right right) const
 {
     return !denial(&policy_, peer, name, &object.ownership, right);
@@ -425,27 +431,44 @@ Outcome<void> Registry::add(const Additions& additions)
 
 Outcome<void> Registry::clear(const Peer& peer, const Names& names)
 {
+    auto clearance = check_clear(peer, names);
+    if (!clearance)
+        return std::unexpected(std::move(clearance.error()));
+    const auto is_clear = clear(*clearance, MonotonicTime::max());
+    return is_clear ? Outcome<void>{} : std::unexpected(is_clear.error());
+}
+
+Outcome<Registry::Clearance> Registry::check_clear(const Peer& peer, const Names& names)
+{
+    Clearance clearance;
     for (const auto& name : names.list) {
         const auto object = find_for(peer, name, Right::set);
         if (!object)
             return std::unexpected(object.error());
         if ((*object)->timer())
             return std::unexpected(refuse::wrong_kind(name, (*object)->described(), "an event"));
+        if ((*object)->event())
+            clearance.objects.push_back({name, (*object)->serial});
     }
+    return clearance;
+}
 
+Outcome<bool> Registry::clear(Clearance& clearance, MonotonicTime end)
+{
     hear(); // Who waited for what was set until now has it.
-    auto reads = max_tokens_per_clear;
-    for (const auto& name : names.list) {
-        const auto* event = find(name)->event();
-        if (!event)
-            continue;
-        const auto cleared = event->clear(reads);
-        if (!cleared && cleared.error().error == E2BIG)
-            return std::unexpected(refuse::too_many_tokens_to_clear(name));
-        if (!cleared)
-            return std::unexpected(refuse::system_failure(cleared.error()));
+    for (; clearance.cleared < clearance.objects.size(); ++clearance.cleared) {
+        const auto& next = clearance.objects[clearance.cleared];
+        if (auto* object = find(next)) {
+            const auto is_clear = object->event()->clear(clearance.reads, end);
+            if (!is_clear && is_clear.error().error == E2BIG)
+                return std::unexpected(refuse::too_many_tokens_to_clear(next.name));
+            if (!is_clear)
+                return std::unexpected(refuse::system_failure(is_clear.error()));
+            if (!*is_clear)
+                return false;
+        }
     }
-    return {};
+    return true;
 }
 
 // Watching.

@@ -12,6 +12,7 @@
 #include "daemon/pulse.h"
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
+#include "daemon/rests.h"
 #include "daemon/session.h"
 #include "daemon/timer.h"
 #include "daemon/timetable.h"
@@ -27,6 +28,12 @@
 #include <vector>
 
 namespace evfd::daemon {
+
+// Whether two sets are more than one.
+constexpr bool counts(Mode mode)
+{
+    return mode == Mode::semaphore || mode == Mode::pulse;
+}
 
 // What the holders of a descriptor can do to an event. It works on all the same.
 enum class Abuse { filled, blocking }; // Its counter is full; O_NONBLOCK is off.
@@ -94,6 +101,12 @@ protected:
 // would keep the daemon busy for nothing.
 inline constexpr std::chrono::microseconds min_ring_interval{500};
 
+// An object: the one with this serial, whatever has the name by now.
+struct Reference {
+    Name name;
+    std::uint64_t serial;
+};
+
 class Registry {
 public:
     // What may be open for objects and subscriptions together.
@@ -115,6 +128,7 @@ public:
     using Objects = std::map<Name, Object>;
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
+    Object* find(const Reference& reference);
     Objects& objects() { return objects_; }
 
     // Whether it was made; false if it was there already, which only if_missing allows.
@@ -140,6 +154,15 @@ public:
     Outcome<Additions> check_set(const Peer& peer, const Names& names, std::int64_t tokens);
     Outcome<void> add(const Additions& additions);
     Outcome<void> clear(const Peer& peer, const Names& names);
+    // The same in two steps: what is to be cleared, and clearing it until `end`. Whether that is
+    // all of it; one token is taken in any case.
+    struct Clearance {
+        std::vector<Reference> objects;
+        std::size_t cleared = 0;                   // Of them.
+        std::int64_t reads = max_tokens_per_clear; // That are left.
+    };
+    Outcome<Clearance> check_clear(const Peer& peer, const Names& names);
+    Outcome<bool> clear(Clearance& clearance, MonotonicTime end);
     Outcome<void> remove(const Peer& peer, const Names& names);
     Outcome<void> set_rights(const Peer& peer, const Name& name, Rights rights);
     void end(Session& session);
@@ -155,6 +178,8 @@ public:
     // That a call is answered so, or is certain to be; empty: it cannot be given twice.
     void count_call(Session& session, std::string reply);
     void recount_call(Session& session, std::string reply); // It was counted already.
+    // That a Set that is not answered yet has given so many tokens.
+    void count_given(Session& session, std::int64_t tokens);
     // The client never had what its last call opened.
     void undo_opening(Session& session);
     std::uint64_t new_id() { return ++last_serial_; }
@@ -226,7 +251,9 @@ private:
     void look_from_now_on(Entry& entry);
     void look_at(Entry& entry);
     void look_later(Entry& entry);
-    void set_linked(const Name& name, Timer& timer, std::int64_t times);
+    void set_linked(Entry& timer, std::int64_t times);
+    void add_owed(Entry& timer, Object& event);
+    void add_slice(Entry& timer, Object& event);
     void on_clock_set();
 
     Policy policy_;
@@ -236,6 +263,7 @@ private:
     Adder adder_;
     std::int64_t descriptor_budget_;
     std::int64_t events_ = 0; // Objects that are one descriptor.
+    Rests rests_;             // Of those whose timers' events took long to set.
     std::uint64_t last_serial_ = 0;
     bool hearing_ = false;
     EventLoop

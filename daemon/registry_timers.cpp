@@ -8,19 +8,15 @@ namespace evfd::daemon {
 
 namespace {
 
-// What a timer adds to its event at a time, over all subscriptions of a pulse; the rest of what was
-// missed comes in the next turns, so that others have theirs. About 0.2 ms.
-constexpr std::int64_t tokens_per_turn = 512;
 // What an event can be behind; more than that is not made up for.
 constexpr std::int64_t max_tokens_owed = 10'000'000;
 
-// How many of them `event` gets now.
-std::int64_t share_of_turn(Object& event, std::int64_t owed)
+// Of how many the vault can keep a plan.
+std::int64_t most_at_once(const Object& event)
 {
     const auto* followers = event.followers();
-    const auto each =
-        followers ? std::max<std::int64_t>(static_cast<std::int64_t>(followers->size()), 1) : 1;
-    return std::min(owed, std::max<std::int64_t>(tokens_per_turn / each, 1));
+    const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
+    return std::max<std::int64_t>(max_tokens_per_set / std::max<std::int64_t>(each, 1), 1);
 }
 
 // Of one that sets an event. What expires once counts as one.
@@ -213,13 +209,14 @@ void Registry::look_at(Entry& entry)
         keep_progress(object);
     if (times > 0)
         audience_.expired(name, object, times);
-    set_linked(name, timer, times);
+    set_linked(entry, times);
     look_later(entry);
 }
 
-void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
+void Registry::set_linked(Entry& entry, std::int64_t times)
 {
-    auto& link = timer.link();
+    auto& [name, object] = entry;
+    auto& link = object.timer()->link();
     if (!link || link->is_lost || link->owed + times == 0)
         return;
     if (is_broken(*link)) {
@@ -227,19 +224,43 @@ void Registry::set_linked(const Name& name, Timer& timer, std::int64_t times)
                   name.text(), link->event.text());
         link->is_lost = true;
         link->owed = 0;
-        keep(*objects_.find(name));
+        keep(entry);
         reconsider(name);
         return;
     }
     auto& event = *find(link->event);
-    const bool counts = event.mode() == Mode::semaphore || event.mode() == Mode::pulse;
-    const auto owed = counts ? std::min(link->owed + times, max_tokens_owed) : 1;
-    const auto tokens = share_of_turn(event, owed);
-    link->owed = owed - tokens;
-    keep_progress(*find(name)); // With the plan to add them.
-    if (const auto done = add_planned({{&link->event, &event, tokens}}); !done)
+    link->owed = counts(*event.mode()) ? std::min(link->owed + times, max_tokens_owed) : 1;
+    const auto owner = object.ownership.owner;
+    if (rests_.left(owner) == nanoseconds{0})
+        add_owed(entry, event);
+    else
+        keep_progress(object);
+    link->rest = std::max(rests_.left(owner), nanoseconds{1});
+}
+
+// As many as fit in about a slice of time; the rest of what was missed comes in the next turns.
+void Registry::add_owed(Entry& timer, Object& event)
+{
+    auto& object = timer.second;
+    auto& link = *object.timer()->link();
+    const auto begin = monotonic_now();
+    for (nanoseconds time{0}; link.owed > 0 && time < slice; time = monotonic_now() - begin)
+        add_slice(timer, event);
+    rests_.took(object.ownership.owner, monotonic_now() - begin);
+}
+
+void Registry::add_slice(Entry& timer, Object& event)
+{
+    auto& [name, object] = timer;
+    auto& link = *object.timer()->link();
+    const auto tokens = link.pace.next(std::min(link.owed, most_at_once(event)));
+    link.owed -= tokens;
+    keep_progress(object); // With the plan to add them.
+    const auto begin = monotonic_now();
+    if (const auto done = add_planned({{&link.event, &event, tokens}}); !done)
         log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
-                   link->event.text(), done.error().message());
+                   link.event.text(), done.error().message());
+    link.pace.took(tokens, monotonic_now() - begin);
 }
 
 bool Registry::is_broken(const Timer::Link& link) const

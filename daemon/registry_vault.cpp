@@ -108,7 +108,10 @@ void Registry::keep_session(const Session& session)
                            .uid = session.peer.uid,
                            .calls = count.calls,
                            .reply = count.reply,
-                           .opened = {}};
+                           .opened = {},
+                           .given = {}};
+    if (count.given > 0)
+        record.given = count.given;
     for (const auto id : count.opened)
         record.opened.push_back(to_record(id));
     vault_.put(session.id, std::move(record));
@@ -122,7 +125,14 @@ void Registry::count_call(Session& session, std::string reply)
 
 void Registry::recount_call(Session& session, std::string reply)
 {
+    session.count->given = 0;
     session.count->reply = std::move(reply);
+    keep_session(session);
+}
+
+void Registry::count_given(Session& session, std::int64_t tokens)
+{
+    session.count->given = tokens;
     keep_session(session);
 }
 

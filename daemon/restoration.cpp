@@ -158,7 +158,10 @@ void Restoration::restore_session(Id id, record::Session& record)
         return;
     }
     Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
-    session.count = Session::Count{.token = *token, .calls = record.calls, .reply = record.reply};
+    session.count = Session::Count{.token = *token,
+                                   .calls = record.calls,
+                                   .reply = record.reply,
+                                   .given = record.given.value_or(0)};
     for (const auto opened : record.opened)
         session.count->opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));

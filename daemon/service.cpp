@@ -1,6 +1,8 @@
 #include "daemon/service.h"
 
 #include "common/interface.h"
+#include "daemon/clearing.h"
+#include "daemon/giving.h"
 #include "daemon/log.h"
 #include "daemon/open_metrics.h"
 
@@ -166,17 +168,6 @@ private:
     Service& service_;
     std::unique_ptr<Monitor> monitor_;
 };
-
-std::string_view reply_to_set()
-{
-    static const std::string text = [] {
-        Outbox outbox;
-        protocol::Set::Reply reply;
-        outbox.reply(reply, false);
-        return std::string{outbox.text_since(0)};
-    }();
-    return text;
-}
 
 // How the making of a declared object went.
 void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
@@ -383,26 +374,29 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
     return {};
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Set& request)
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
     const auto additions = registry_.check_set(caller.session.peer, request.names, tokens);
     if (!additions)
         return std::unexpected(additions.error());
+    if (tokens > 1)
+        return std::make_unique<Giving>(*this, caller, *additions, tokens);
     // That it was called and what is to be added are committed together: from then on it is
     // certain to be done, and done once.
     if (caller.is_counted)
         registry_.count_call(caller.session, std::string{reply_to_set()});
     if (auto done = registry_.add(*additions); !done)
         return std::unexpected(std::move(done.error()));
-    return {};
+    return nullptr;
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Clear& request)
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Clear& request)
 {
-    if (auto done = registry_.clear(caller.session.peer, request.names); !done)
-        return std::unexpected(std::move(done.error()));
-    return {};
+    auto clearance = registry_.check_clear(caller.session.peer, request.names);
+    if (!clearance)
+        return std::unexpected(std::move(clearance.error()));
+    return std::make_unique<Clearing>(*this, caller, *std::move(clearance));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)

@@ -85,8 +85,8 @@ public:
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Set&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Clear&);
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Set&); // None: it is done.
+    Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::ListObjects&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Wait&);

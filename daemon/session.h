@@ -46,6 +46,7 @@ struct Session {
         bool replays = false;   // The next call is the last one again.
         std::vector<std::uint64_t> opened = {}; // Subscriptions that the last one began.
         std::vector<Takings> in_doubt = {};     // Its client may not know of them.
+        std::int64_t given = 0; // Tokens by the next call, if that is a Set that was begun before.
     };
 
     std::uint64_t id; // Never 0, never given twice.

@@ -71,8 +71,10 @@ bool Timer::can_be_armed_with(const Arming& arming) const
 
 Result<void> Timer::arm(const Arming& arming, std::optional<Link> link)
 {
-    if (link && link_ && link->serial == link_->serial)
+    if (link && link_ && link->serial == link_->serial) {
         link->owed = link_->owed;
+        link->pace = link_->pace;
+    }
     arming_ = arming;
     link_ = std::move(link);
     phase_ = TimerState::armed;
@@ -276,8 +278,8 @@ std::optional<nanoseconds> Timer::next_look() const
     if (!counted_)
         return is_armed && arming_.cancel_on_clock_change ? std::optional{nanoseconds::max()}
                                                           : std::nullopt;
-    if (link_ && link_->owed > 0) // The rest, as soon as others had their turn.
-        return now() + nanoseconds{1};
+    if (link_ && link_->owed > 0)
+        return now() + link_->rest;
     if (!is_armed)
         return {};
     const auto& schedule = arming_.schedule;

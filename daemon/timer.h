@@ -9,6 +9,7 @@
 #include "common/words.h"
 #include "daemon/arming.h"
 #include "daemon/followers.h"
+#include "daemon/pace.h"
 #include "daemon/records.h"
 #include "daemon/timetable.h"
 
@@ -29,6 +30,8 @@ public:
         std::uint64_t serial;  // Of that event: another one of the same name is not meant.
         std::int64_t owed = 0; // Tokens or pulses that it still has to get.
         bool is_lost = false;  // It was not there at the last expiry.
+        Pace pace = {};
+        nanoseconds rest{1}; // Until others had their turn, and it gets more.
     };
 
     // Armed and counting, as after arm().

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -131,6 +132,83 @@ TEST_CASE("who takes from an event as fast as it can stops nobody who sets and w
         worker.hear();
         use_drained(daemon, name, mode, fewer(500));
         must(client.remove(std::vector{name}));
+    });
+}
+
+// In whose wait queue so many are that to add a token takes the kernel about a millisecond.
+class Crowd {
+public:
+    explicit Crowd(const UniqueFd& event)
+    {
+        for (int i = 0; i < 10'000; ++i) {
+            auto& copy = copies_.emplace_back(::fcntl(event.get(), F_DUPFD_CLOEXEC, 0));
+            epoll_event wanted{};
+            wanted.events = EPOLLIN | EPOLLOUT | EPOLLET;
+            if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, copy.get(), &wanted) < 0)
+                fail("epoll_ctl(2)");
+        }
+    }
+
+private:
+    UniqueFd epoll_{::epoll_create1(EPOLL_CLOEXEC)};
+    std::vector<UniqueFd> copies_;
+};
+
+void let_timers_set(Wire& wire, const UniqueFd& event)
+{
+    Json timers;
+    for (int i = 0; i < 10; ++i) {
+        timers.push_back("maker/" + std::to_string(i));
+        require(error_of(wire.ask("Arm", {{"name", timers.back()},
+                                          {"intervalNSec", 1'000'000},
+                                          {"sets", "crowded"}})) == "none",
+                "not armed");
+    }
+    std::uint64_t token = 0;
+    for (int i = 0; i < fewer(500); ++i)
+        require(await_readable(event.get(), patience) &&
+                    ::read(event.get(), &token, sizeof token) == sizeof token,
+                "the timers do not set it");
+    require(error_of(wire.ask("Delete", {{"names", timers}})) == "none", "not deleted");
+}
+
+enum class Way { set, timer, clear };
+
+TEST_CASE(
+    "an event that it takes the kernel long to add to or take from holds up its own user alone")
+{
+    if (!can_attack())
+        return;
+    const Daemon daemon;
+    const auto client = talking_to(daemon);
+    const auto [way, means] = GENERATE(table<Way, std::string>({
+        {Way::set, "sets of 1,000 tokens"},
+        {Way::timer, "timers of 10,000 tokens a second"},
+        {Way::clear, "clears of 1,000 tokens"},
+    }));
+    withstand(daemon, "an event that 10,000 watch: " + means, [&, way = way] {
+        auto worker = hostile([&](const Line& line) {
+            Wire wire{daemon.path()};
+            const auto initial = way == Way::clear ? 1'000 : 0;
+            require(error_of(wire.ask("CreateEvent", {{"name", "crowded"},
+                                                      {"mode", "semaphore"},
+                                                      {"initial", initial}})) == "none",
+                    "not created");
+            const auto event = open_by_hand(wire, "crowded");
+            const Crowd crowd{event};
+            const Json names{{"names", {"crowded"}}};
+            const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
+            if (way == Way::set)
+                require(error_of(wire.ask("Set", tokens)) == "none", "not set");
+            if (way == Way::clear)
+                require(error_of(wire.ask("Clear", names)) == "none", "not cleared");
+            if (way == Way::timer)
+                let_timers_set(wire, event);
+            require(error_of(wire.ask("Delete", names)) == "none", "not deleted");
+            line.say(0);
+        });
+        worker.hear();
+        CHECK(worker.wait() == 0);
     });
 }
 

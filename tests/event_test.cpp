@@ -102,7 +102,7 @@ TEST_CASE("a cleared event is not set")
     make_blocking(holder);
     auto reads = max_tokens_per_clear;
 
-    REQUIRE(event.clear(reads));
+    REQUIRE(event.clear(reads, MonotonicTime::max()).value());
 
     CHECK_FALSE(event.is_set());
     CHECK(reads == max_tokens_per_clear - (mode == Mode::semaphore ? initial : 0));
@@ -112,14 +112,27 @@ TEST_CASE("a semaphore is cleared of no more tokens than there are reads for")
 {
     auto event = make(Mode::semaphore, 10);
     std::int64_t reads = 10;
-    CHECK(event.clear(reads)); // Exactly as many are enough.
+    CHECK(event.clear(reads, MonotonicTime::max()).value()); // Exactly as many are enough.
 
     event = make(Mode::semaphore, 10);
     reads = 9;
-    const auto cleared = event.clear(reads);
+    const auto cleared = event.clear(reads, MonotonicTime::max());
     REQUIRE_FALSE(cleared);
     CHECK(cleared.error().error == E2BIG);
     CHECK(event.count() == 1U);
+}
+
+TEST_CASE("a semaphore is cleared as far as there is time, and of one token at least")
+{
+    auto event = make(Mode::semaphore, 3);
+    auto reads = max_tokens_per_clear;
+    const auto now = [] { return monotonic_now(); };
+
+    CHECK_FALSE(event.clear(reads, now()).value());
+    CHECK(event.count() == 2U);
+    CHECK_FALSE(event.clear(reads, now()).value());
+    CHECK_FALSE(event.clear(reads, now()).value()); // That it is empty now was not seen.
+    CHECK(event.clear(reads, now()).value());
 }
 
 TEST_CASE("who may wait and set shares the event, who may only wait sees it")

@@ -1,0 +1,75 @@
+#include "daemon/giving.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace evfd::daemon {
+
+Giving::Giving(Service& service, const Caller& caller, const Registry::Additions& additions,
+               std::int64_t tokens)
+    : service_{service}, session_{caller.session}, is_counted_{caller.is_counted}, tokens_{tokens}
+{
+    for (const auto& addition : additions)
+        objects_.push_back({*addition.name, addition.object->serial});
+    if (is_counted_) // By an earlier daemon, that was killed before the rest.
+        given_ = std::min(std::exchange(session_.count->given, 0), tokens_ - 1);
+}
+
+Pending::Progress Giving::advance(Outbox& outbox)
+{
+    const auto calls = is_counted_ ? session_.count->calls : 0;
+    const auto now = pace_.next(tokens_ - given_);
+    const auto additions = next(now);
+    const bool is_last = additions.empty() || given_ + now == tokens_;
+    if (is_counted_ && is_last)
+        service_.registry().count_call(session_, std::string{reply_to_set()});
+    else if (is_counted_)
+        service_.registry().count_given(session_, given_ + now);
+    auto done = give(additions, now);
+    if (done && !is_last)
+        return Progress::more;
+
+    const auto begin = outbox.written();
+    if (done)
+        outbox.append_text(reply_to_set());
+    else
+        service_.refuse(std::move(done.error()), outbox);
+    if (is_counted_)
+        service_.end_call(session_, calls, outbox.text_since(begin));
+    return Progress::over;
+}
+
+// What is still there. One set is one for those that do not count.
+Registry::Additions Giving::next(std::int64_t tokens)
+{
+    Registry::Additions additions;
+    for (const auto& reference : objects_) {
+        auto* object = service_.registry().find(reference);
+        if (object && (given_ == 0 || counts(*object->mode())))
+            additions.push_back({&reference.name, object, tokens});
+    }
+    return additions;
+}
+
+Outcome<void> Giving::give(const Registry::Additions& additions, std::int64_t tokens)
+{
+    const auto begin = monotonic_now();
+    auto done = service_.registry().add(additions);
+    pace_.took(tokens, monotonic_now() - begin);
+    given_ += tokens;
+    return done;
+}
+
+std::string_view reply_to_set()
+{
+    static const std::string text = [] {
+        Outbox outbox;
+        protocol::Set::Reply reply;
+        outbox.reply(reply, false);
+        return std::string{outbox.text_since(0)};
+    }();
+    return text;
+}
+
+} // namespace evfd::daemon

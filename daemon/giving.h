@@ -1,0 +1,39 @@
+// A Set of many tokens, in slices: the connections of others have their turns meanwhile. How far it
+// got is in the vault with each slice, so that a client that takes its session up again has it done
+// once, and whole.
+#pragma once
+
+#include "daemon/pace.h"
+#include "daemon/pending.h"
+#include "daemon/service.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Giving : public Pending {
+public:
+    Giving(Service& service, const Caller& caller, const Registry::Additions& additions,
+           std::int64_t tokens);
+
+    Progress advance(Outbox& outbox) override;
+    bool is_promised() const override { return true; }
+
+private:
+    Registry::Additions next(std::int64_t tokens);
+    Outcome<void> give(const Registry::Additions& additions, std::int64_t tokens);
+
+    Service& service_;
+    Session& session_;
+    bool is_counted_; // By the session.
+    std::vector<Reference> objects_;
+    std::int64_t tokens_;
+    std::int64_t given_ = 0;
+    Pace pace_;
+};
+
+// What a Set is answered with.
+std::string_view reply_to_set();
+
+} // namespace evfd::daemon
