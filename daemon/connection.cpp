@@ -5,7 +5,6 @@
 #include "daemon/dispatch.h"
 #include "daemon/log.h"
 
-#include <fmt/format.h>
 #include <sys/epoll.h>
 
 #include <array>
@@ -238,10 +237,10 @@ Next Connection::hang_up(std::string_view why) const
 {
     ++service_.counters().hang_ups;
     const auto& peer = session_.peer;
-    if (const auto left_out = service_.hang_up_lines().may_write(monotonic_now()))
+    service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
         log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}{}", peer.uid,
-                  peer.pid, why,
-                  *left_out > 0 ? fmt::format(" ({} more before)", *left_out) : std::string{});
+                  peer.pid, why, others);
+    });
     return Next::close;
 }
 

@@ -70,15 +70,6 @@ Quota::Charge::~Charge()
         resize(0);
 }
 
-std::expected<void, Quota::Exceeded> Quota::Charge::try_resize(std::int64_t amount)
-{
-    if (amount > amount_)
-        if (const auto checked = quota_->check(uid_, resource_, amount - amount_); !checked)
-            return checked;
-    resize(amount);
-    return {};
-}
-
 void Quota::Charge::resize(std::int64_t amount)
 {
     quota_->add(uid_, resource_, amount - std::exchange(amount_, amount));

@@ -81,8 +81,6 @@ public:
         ~Charge();
 
         std::int64_t amount() const { return amount_; }
-        // More of it than before only within the limit.
-        std::expected<void, Exceeded> try_resize(std::int64_t amount);
         // Over the limit if need be: it has happened already.
         void resize(std::int64_t amount);
 

@@ -134,7 +134,9 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     const bool was_there{socket};
     if (was_there) {
         turn_away(service_, socket, refuse::system_failure(fault));
-        spdlog::warn("a client is turned away: {}", fault.message());
+        service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
+            spdlog::warn("a client is turned away: {}{}", fault.message(), others);
+        });
     }
     socket = {};
     reserve_ = make_reserve();
@@ -154,9 +156,10 @@ void Server::admit(UniqueFd socket)
     auto dues = service_.admit(*peer);
     if (!dues) {
         turn_away(service_, socket, std::move(dues.error()));
-        if (service_.hang_up_lines().may_write(monotonic_now()))
-            log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
-                      peer->pid);
+        service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
+            log::info(about, "uid {} pid {} is turned away: it has too many connections{}",
+                      peer->uid, peer->pid, others);
+        });
         return;
     }
     const auto id = service_.new_session_id();

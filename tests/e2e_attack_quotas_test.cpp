@@ -8,7 +8,10 @@ namespace evfd::e2e {
 namespace {
 
 constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
-              ticks = 3'000, unread_descriptors = 6;
+              ticks = 3'000, unread_descriptors = 6, kept_answers = 7;
+// What a session keeps of a Set, to answer it once more.
+constexpr std::string_view kept_answer = R"({"parameters":{}})";
+constexpr int unread_bytes = kept_answers * static_cast<int>(kept_answer.size());
 
 std::string few_of_each(const TemporaryDirectory& directory)
 {
@@ -19,7 +22,9 @@ std::string few_of_each(const TemporaryDirectory& directory)
                       {"monitors", monitors},
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
-    write_file(directory / "evfdd.json", Json{{"limits", limits}}.dump());
+    // What the neighbour has not read is no matter here.
+    const Json of_one = Json::array({{{"user", stranger}, {"unreadBytes", unread_bytes}}});
+    write_file(directory / "evfdd.json", Json{{"limits", limits}, {"userLimits", of_one}}.dump());
     return directory / "evfdd.json";
 }
 
@@ -158,6 +163,22 @@ Json take_unread_descriptor(Hoard& hoard)
     return reply;
 }
 
+// A session has its last answer once more, for the case that its client did not hear it.
+Json take_kept_answer(Hoard& hoard)
+{
+    Wire one{hoard.daemon.path()};
+    auto reply =
+        one.ask("Resume", {{"session", fmt::format("{:016x}{:016x}", ::getpid(), ++hoard.number)},
+                           {"calls", 0}});
+    if (!reply.contains("error"))
+        reply = one.ask("Set", {{"names", {"waited-for"}}});
+    if (!reply.contains("error")) {
+        require(reply.dump() == kept_answer, "another answer");
+        hoard.others.push_back(std::move(one));
+    }
+    return reply;
+}
+
 struct Resource {
     const char* what;
     const char* quota;
@@ -179,6 +200,8 @@ const Resource resources[] = {
     {"ticks", "ticksPerSecond", ticks, 1'000, 0, take_ticks, delete_one},
     {"unread descriptors", "unreadDescriptors", unread_descriptors, 1, 0, take_unread_descriptor,
      nullptr},
+    {"kept answers", "unreadBytes", unread_bytes, static_cast<int>(kept_answer.size()), 0,
+     take_kept_answer, nullptr},
 };
 
 void require_refusal(const Json& reply, const Resource& resource)
@@ -233,6 +256,33 @@ TEST_CASE("of everything with a limit a user has the last one and not one more; 
             }
             while (!hoard.names.empty())
                 resource.give_back(hoard);
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
+TEST_CASE("who has no more than one call in a turn has all his calls answered, one by one")
+{
+    if (!can_attack())
+        return;
+    const TemporaryDirectory directory;
+    write_file(directory / "evfdd.json", Json{{"limits", {{"callsPerTurn", 1}}}}.dump());
+    const Daemon daemon{{"--config", directory / "evfdd.json"}};
+    withstand(daemon, "one call in a turn", [&] {
+        Worker worker = hostile([&](const Line&) {
+            constexpr int crowd = 10, calls = 20;
+            std::vector<Wire> wires;
+            for (int i = 0; i < crowd; ++i)
+                wires.emplace_back(daemon.path());
+            for (int round = 0; round < fewer(50); ++round) {
+                for (auto& wire : wires)
+                    for (int i = 0; i < calls; ++i)
+                        wire.call("Show", {{"name", std::to_string(i)}});
+                for (auto& wire : wires)
+                    for (int i = 0; i < calls; ++i)
+                        require(wire.reply()["parameters"]["name"] == std::to_string(i),
+                                "not its answer");
+            }
         });
         CHECK(worker.wait() == 0);
     });

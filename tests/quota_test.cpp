@@ -92,22 +92,25 @@ TEST_CASE("a charge is for as much as it says and gives that back")
     CHECK(quota.take(alice, Resource::ticks, 6));
 }
 
-TEST_CASE("a charge grows up to the limit and beyond it only by force")
+TEST_CASE("a charge grows beyond the limit, and then there is no room until it is less")
 {
     Quota quota{few};
     auto charge = quota.take_again(alice, Resource::unread_bytes, 0);
     CHECK(quota.users().empty());
 
-    CHECK(charge.try_resize(8));
-    const auto refused = charge.try_resize(9);
+    charge.resize(7);
+    CHECK(quota.check(alice, Resource::unread_bytes));
+    charge.resize(8);
+    const auto refused = quota.check(alice, Resource::unread_bytes);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().limit == 8);
     CHECK(charge.amount() == 8);
     charge.resize(100);
     CHECK(quota.used(alice, Resource::unread_bytes) == 100);
     CHECK_FALSE(quota.check(alice, Resource::unread_bytes));
-    CHECK(charge.try_resize(50)); // Less is always possible.
-    CHECK(quota.used(alice, Resource::unread_bytes) == 50);
+    charge.resize(5);
+    CHECK(quota.used(alice, Resource::unread_bytes) == 5);
+    CHECK(quota.check(alice, Resource::unread_bytes));
     charge.resize(0);
     CHECK(quota.users().empty());
 }
