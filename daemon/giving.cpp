@@ -14,6 +14,7 @@ Giving::Giving(Service& service, const Caller& caller, const Registry::Additions
         objects_.push_back({*addition.name, addition.object->serial});
     if (is_counted_) // By an earlier daemon, that was killed before the rest.
         given_ = std::min(std::exchange(session_.count->given, 0), tokens_ - 1);
+    untold_ = tokens_ - given_;
 }
 
 Pending::Progress Giving::advance(Outbox& outbox)
@@ -41,13 +42,14 @@ Pending::Progress Giving::advance(Outbox& outbox)
 }
 
 // What is still there. One set is one for those that do not count.
-Registry::Additions Giving::next(std::int64_t tokens)
+Registry::Additions Giving::next(std::int64_t tokens) const
 {
+    const bool is_last = given_ + tokens == tokens_;
     Registry::Additions additions;
     for (const auto& reference : objects_) {
         auto* object = service_.registry().find(reference);
         if (object && (given_ == 0 || counts(*object->mode())))
-            additions.push_back({&reference.name, object, tokens});
+            additions.push_back({&reference.name, object, tokens, is_last ? untold_ : 0});
     }
     return additions;
 }

@@ -21,7 +21,7 @@ public:
     bool is_promised() const override { return true; }
 
 private:
-    Registry::Additions next(std::int64_t tokens);
+    Registry::Additions next(std::int64_t tokens) const;
     Outcome<void> give(const Registry::Additions& additions, std::int64_t tokens);
 
     Service& service_;
@@ -30,6 +30,7 @@ private:
     std::vector<Reference> objects_;
     std::int64_t tokens_;
     std::int64_t given_ = 0;
+    std::int64_t untold_ = 0; // Pulses.
     Pace pace_;
 };
 

@@ -51,14 +51,19 @@ bool owns(const Peer& peer, const Ownership& object)
     return peer.uid == root || peer.uid == object.owner;
 }
 
-bool sees_all_quotas(uid_t uid)
+bool runs_daemon(uid_t uid)
 {
     return uid == root || uid == ::geteuid();
 }
 
+bool sees_all_quotas(uid_t uid)
+{
+    return runs_daemon(uid);
+}
+
 bool may_wake_machine(const Peer& peer)
 {
-    return peer.uid == root || peer.uid == ::geteuid();
+    return runs_daemon(peer.uid);
 }
 
 bool is_of_users(std::string_view name_or_prefix)
@@ -87,6 +92,8 @@ bool Policy::lets(const Peer& peer, const Name& name, Right right) const
         return true;
     if (is_of_users(name.text()))
         return user_of(name) == peer.uid;
+    if (runs_daemon(peer.uid)) // Whose daemon it is could take another one.
+        return true;
     // What is asked of a rule goes from cheap to dear: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
         if ((rule.allowed.has(right) || rule.denied.has(right)) &&

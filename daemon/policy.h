@@ -27,6 +27,9 @@ Access access_of(const Peer& peer, const Ownership& object);
 // May delete it and change its rights.
 bool owns(const Peer& peer, const Ownership& object);
 
+// Root, or the user as whom the daemon runs: of a daemon of one's own, oneself.
+bool runs_daemon(uid_t uid);
+
 // May know what others have of the daemon.
 bool sees_all_quotas(uid_t uid);
 
@@ -60,7 +63,8 @@ struct Policy {
         friend bool operator==(const Rule&, const Rule&) = default;
     };
 
-    // Right::own is to delete and to change rights. Root may all.
+    // Right::own is to delete and to change rights. Root may all, and whose daemon it is all but
+    // what is below user/ for others.
     bool lets(const Peer& peer, const Name& name, Right right) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 

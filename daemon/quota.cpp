@@ -1,14 +1,12 @@
 #include "daemon/quota.h"
 
-#include <unistd.h>
+#include "daemon/policy.h"
 
 #include <algorithm>
 
 namespace evfd::daemon {
 
 namespace {
-
-constexpr uid_t root = 0;
 
 // Of what is shared: this part is for those who have less than that part.
 constexpr std::int64_t kept_part = 8;
@@ -97,7 +95,7 @@ std::vector<uid_t> Quota::users() const
 
 bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
 {
-    if (uid == root || uid == ::geteuid())
+    if (runs_daemon(uid))
         return true;
     return free > 0 && (free > all / kept_part || used < all / little_part);
 }

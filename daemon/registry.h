@@ -149,6 +149,8 @@ public:
         const Name* name;
         Object* object;
         std::int64_t tokens; // Each follower of a pulse gets as many.
+        // Pulses that the audience is told of, for it is told once of each call: by default these.
+        std::optional<std::int64_t> told = {};
     };
     using Additions = std::vector<Addition>;
     Outcome<Additions> check_set(const Peer& peer, const Names& names, std::int64_t tokens);

@@ -160,7 +160,7 @@ Result<void> Registry::add_planned(const Additions& additions)
     std::vector<int> others;
     std::vector<Event*> at_once;
     std::vector<std::int64_t> tokens_at_once;
-    for (const auto& [name, object, tokens] : additions) {
+    for (const auto& [name, object, tokens, told] : additions) {
         const auto before = count_before(*object, tokens);
         if (object->is_kept)
             planned.push_back({to_record(object->serial), tokens, before});
@@ -185,9 +185,9 @@ Result<void> Registry::add_planned(const Additions& additions)
             return added;
     if (!planned.empty())
         vault_.end_plan();
-    for (const auto& [name, object, tokens] : additions)
-        if (object->pulse())
-            audience_.pulsed(*name, *object, tokens);
+    for (const auto& [name, object, tokens, told] : additions)
+        if (const auto pulses = told.value_or(tokens); object->pulse() && pulses > 0)
+            audience_.pulsed(*name, *object, pulses);
     return {};
 }
 

@@ -181,12 +181,13 @@ TEST_CASE(
         return;
     const Daemon daemon;
     const auto client = talking_to(daemon);
-    const auto [way, means] = GENERATE(table<Way, std::string>({
+    const auto attack = GENERATE(table<Way, std::string>({
         {Way::set, "sets of 1,000 tokens"},
         {Way::timer, "timers of 10,000 tokens a second"},
         {Way::clear, "clears of 1,000 tokens"},
     }));
-    withstand(daemon, "an event that 10,000 watch: " + means, [&, way = way] {
+    const auto way = std::get<Way>(attack);
+    withstand(daemon, "an event that 10,000 watch: " + std::get<std::string>(attack), [&] {
         auto worker = hostile([&](const Line& line) {
             Wire wire{daemon.path()};
             const auto initial = way == Way::clear ? 1'000 : 0;

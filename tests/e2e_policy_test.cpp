@@ -6,6 +6,8 @@
 #include <grp.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 namespace evfd::e2e {
 namespace {
 
@@ -355,6 +357,25 @@ TEST_CASE("what a configuration declares is there whatever its policy says")
     CHECK(must(client.show("db/e")).owner_uid == 60601);
     CHECK(must(client.show("user/60601/e")).owner_uid == 60602);
     CHECK(must(client.show("db/t")).timer->sets->text() == "db/e");
+}
+
+TEST_CASE("a daemon of one's own is not bound by the policy of the machine, but lets in no others")
+{
+    if (!can_be_another())
+        return;
+    const TemporaryDirectory directory;
+    write_file(directory / "evfdd.json", R"({"policy": {"default": "deny"}})");
+    std::filesystem::permissions(directory / "", std::filesystem::perms{0755});
+    const Daemon daemon{{"--config", directory / "evfdd.json", "--socket-mode", "0666"},
+                        {.words = {}, .user = stranger}};
+
+    const auto made = ctl_as(daemon, us, {"create", "e"});
+    if (made.starts_with("126"))
+        return;
+    CHECK(made == "0");
+    CHECK(ctl_as(daemon, us, {"set", "e"}) == "0");
+    CHECK(is_by_policy(ctl_as(daemon, them, {"create", "other"})));
+    CHECK(is_by_policy(ctl_as(daemon, them, {"set", "e"})));
 }
 
 TEST_CASE("the policy holds again after the daemon was killed")

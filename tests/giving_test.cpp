@@ -154,6 +154,22 @@ TEST_CASE("one set of many tokens is one for those that do not count")
     CHECK(tokens(daemon, "s") == many);
 }
 
+TEST_CASE("who waits for a pulse hears of all that one call gives at once")
+{
+    Daemon daemon;
+    auto giver = daemon.connect();
+    auto waiting = daemon.connect();
+    daemon.ask(giver, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon.ask(giver, "Open", R"({"names":["p"]})");
+    waiting.call("Wait", R"({"names":["p"]})");
+    settle(daemon.loop);
+
+    CHECK(daemon.ask(giver, "Set", set_of(R"("p")", many)) == R"({"parameters":{}})");
+
+    CHECK(waiting.reply().contains(fmt::format(R"("count":{})", many)));
+    CHECK(count(giver.descriptors.front()) == static_cast<std::uint64_t>(many));
+}
+
 TEST_CASE("an event that is deleted while it is set gets no more, nor does another of its name")
 {
     const bool has_other = GENERATE(false, true);
