@@ -8,7 +8,6 @@
 #include "daemon/program.h"
 
 #include <fmt/format.h>
-#include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
@@ -75,17 +74,8 @@ int run_guard(const Options& options, const Config& config, Background* backgrou
     return guard.run();
 }
 
-// What a crowd of clients fills goes back to the system as it is emptied, piece by piece; among the
-// small things of a heap such buffers would leave holes that stay for good. mallopt(3)
-void keep_memory_small()
-{
-    ::mallopt(M_MMAP_THRESHOLD, 16 * 1024);
-    ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-}
-
 int run(const Options& options, const Config& config, Background* background)
 {
-    keep_memory_small();
     Program program{options, config};
     if (background)
         background->tell(EXIT_SUCCESS);

@@ -6,6 +6,7 @@
 #include "daemon/refusal.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <chrono>
 #include <system_error>
+#include <utility>
 #include <variant>
 
 namespace evfd::daemon {
@@ -194,7 +196,23 @@ void Server::turn(std::uint64_t id)
 void Server::close(std::uint64_t id)
 {
     connections_.erase(id);
+    give_back_memory_soon();
     consider_idleness();
+}
+
+// What a crowd of clients filled leaves holes between small things that stay, so that the heap does
+// not shrink by itself.
+void Server::give_back_memory_soon()
+{
+    constexpr int crowd = 64;
+    constexpr std::chrono::seconds most_often{1};
+    if (++gone_ < crowd || std::exchange(gives_back_soon_, true))
+        return;
+    memory_alarm_.emplace(loop_.alarm(monotonic_after(most_often), [this] {
+        gives_back_soon_ = false;
+        gone_ = 0;
+        ::malloc_trim(0);
+    }));
 }
 
 void Server::stop_when_idle(nanoseconds patience, Reopen reopen)

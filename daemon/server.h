@@ -47,6 +47,7 @@ private:
     void on_events(std::uint64_t id, std::uint32_t events);
     void turn(std::uint64_t id);
     void close(std::uint64_t id);
+    void give_back_memory_soon();
     void consider_idleness();
     void leave();
 
@@ -61,6 +62,9 @@ private:
     std::optional<nanoseconds> idle_patience_;
     Reopen reopen_;
     std::optional<EventLoop::Alarm> idle_alarm_;
+    int gone_ = 0; // Connections since memory was given back.
+    bool gives_back_soon_ = false;
+    std::optional<EventLoop::Alarm> memory_alarm_;
 };
 
 } // namespace evfd::daemon

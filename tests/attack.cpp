@@ -17,7 +17,7 @@ namespace evfd::e2e {
 namespace {
 
 constexpr nanoseconds longest_answer = is_sanitized ? 5s : 1s; // There the daemon is as slow.
-constexpr nanoseconds longest_aftermath = 10s;
+constexpr nanoseconds longest_aftermath = 30s; // What the dead asked for is still done.
 constexpr nanoseconds pause_between_rounds = 1ms;
 constexpr nanoseconds undisturbed = is_sanitized ? 300ms : 600ms;
 
@@ -324,7 +324,7 @@ void withstand(const Daemon& daemon, std::string_view what, const std::function<
     withstand_once();
     const auto load = static_cast<double>((cpu_time_of(daemon.pid()) - cpu_time).count()) /
                       static_cast<double>(nanoseconds{monotonic_now() - begin}.count());
-    CHECK(memory_of(daemon) <= memory + slack_kib);
+    CHECK(eventually([&] { return memory_of(daemon) <= memory + slack_kib; })); // After a second.
 
     const auto us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
     const auto ratio = [&](double part) {

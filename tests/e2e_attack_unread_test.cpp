@@ -55,7 +55,7 @@ TEST_CASE("who opens as fast as it can and never reads takes descriptors from no
         return;
     const Daemon daemon{{}, unprivileged()};
     // What one reply holds is in flight, and what the next one holds waits in the daemon.
-    constexpr int deaf = 200;
+    constexpr int deaf = 60;
     const auto names = numbered("e/", 0, 253);
     {
         Wire wire{daemon.path()};
