@@ -1,4 +1,4 @@
-#include "client/report.h"
+#include "evfdctl/report.h"
 #include "tests/catch.h"
 #include "tests/wire.h"
 

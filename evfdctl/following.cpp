@@ -1,4 +1,4 @@
-#include "client/following.h"
+#include "evfdctl/following.h"
 
 #include "client/daemon.h"
 #include "common/result.h"

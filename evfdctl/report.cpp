@@ -1,4 +1,4 @@
-#include "client/report.h"
+#include "evfdctl/report.h"
 
 #include "common/clock.h"
 
@@ -218,6 +218,11 @@ std::string Table::end() const
     append(heading_);
     std::ranges::for_each(rows_, append);
     return text;
+}
+
+bool is_for_terminal()
+{
+    return ::isatty(STDOUT_FILENO) == 1;
 }
 
 } // namespace evfd::report

@@ -1,4 +1,4 @@
-#include "client/child.h"
+#include "evfdctl/child.h"
 
 #include "common/result.h"
 

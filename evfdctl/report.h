@@ -36,6 +36,8 @@ Row row(const protocol::Object& object);
 Row quota_heading();
 std::vector<Row> rows(const protocol::Quotas::User& user);
 
+bool is_for_terminal(); // stdout.
+
 // A line a row, tab-separated. For a terminal, in columns under a heading.
 class Table {
 public:

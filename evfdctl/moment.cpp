@@ -1,4 +1,4 @@
-#include "client/moment.h"
+#include "evfdctl/moment.h"
 
 #include <ctime>
 

@@ -1,0 +1,100 @@
+// evfdctl: named events and timers from the shell.
+#include "client/address.h"
+#include "client/evfd/client.h"
+#include "evfdctl/verb.h"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <system_error>
+
+namespace evfd::control {
+
+namespace {
+
+Try<Address> address_of(const std::string& socket, bool is_system, bool is_user)
+{
+    if (!socket.empty())
+        return Address::at(socket);
+    if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
+        return Address::at(path);
+    if (is_system)
+        return Address::system();
+    return is_user ? Address::user() : Address::usual();
+}
+
+// What cannot be printed was not told, so it is not done.
+Exit run_and_flush(Verb& verb, const Client& client)
+{
+    const auto cannot_print = [](int error) {
+        return complain(
+            {ErrorCode::system, fmt::format("cannot print: {}; see where the output goes",
+                                            std::generic_category().message(error))});
+    };
+    try {
+        const auto exit = verb.run(client);
+        return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
+    } catch (const std::system_error& failed) { // Of fmt::print().
+        return cannot_print(failed.code().value());
+    }
+}
+
+int run(int argc, char** argv)
+{
+    CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
+    app.footer(exit_statuses);
+    app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
+    app.require_subcommand(1);
+    std::string socket;
+    bool is_system = false;
+    bool is_user = false;
+    app.add_option("--socket", socket, "The daemon that listens there; else $EVFDD_SOCKET counts")
+        ->type_name("PATH");
+    auto* system = app.add_flag("--system", is_system, "The machine's daemon");
+    app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
+        ->excludes(system);
+
+    Verbs verbs;
+    add_making(app, verbs);
+    add_arming(app, verbs);
+    add_signalling(app, verbs);
+    add_waiting(app, verbs);
+    add_looking(app, verbs);
+    add_daemon(app, verbs);
+
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::CallForHelp& help) {
+        return app.exit(help);
+    } catch (const CLI::CallForVersion& version) {
+        return app.exit(version);
+    } catch (const CLI::RequiredError&) {
+        if (app.get_subcommands().empty())
+            return complain(usage("there is no such verb, or none was given; see evfdctl --help"));
+        return complain(usage("something is missing; see evfdctl VERB --help"));
+    } catch (const CLI::ParseError& error) {
+        return complain(usage(fmt::format("{}; see evfdctl --help", error.what())));
+    }
+
+    const auto address = address_of(socket, is_system, is_user);
+    if (!address)
+        return complain(address.error());
+    const Client client{*address};
+    for (const auto& verb : verbs)
+        if (verb->is_wanted())
+            return run_and_flush(*verb, client);
+    return exit_usage;
+}
+
+} // namespace
+
+} // namespace evfd::control
+
+int main(int argc, char** argv)
+{
+    return evfd::control::run(argc, argv);
+}

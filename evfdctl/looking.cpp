@@ -1,0 +1,103 @@
+// What there is and what happens to it: show, list, monitor.
+#include "common/clock.h"
+#include "evfdctl/options.h"
+#include "evfdctl/verb.h"
+
+#include <fmt/format.h>
+
+namespace evfd::control {
+
+namespace {
+
+class Show : public Verb {
+public:
+    static constexpr auto name = "show";
+    static constexpr auto help = "Show what an object is and what state it is in";
+
+    explicit Show(CLI::App& app) : Verb{app}, name_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        auto object = client.show(name_.text);
+        if (!object)
+            return complain(object.error());
+        if (is_json())
+            print_json(*object);
+        else
+            fmt::print("{}", report::show(*object));
+        return exit_done;
+    }
+
+private:
+    OneName name_;
+};
+
+class List : public Verb {
+public:
+    static constexpr auto name = "list";
+    static constexpr auto help = "List objects";
+
+    explicit List(CLI::App& app) : Verb{app}, pattern_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        report::Table table{report::object_heading(), report::is_for_terminal()};
+        const auto listed = client.list(pattern_.text, [&](protocol::Object& object) {
+            if (is_json())
+                print_json(object);
+            else
+                fmt::print("{}", table.add(report::row(object)));
+        });
+        fmt::print("{}", table.end());
+        return done_or_complain(listed);
+    }
+
+private:
+    PatternOption pattern_;
+};
+
+class MonitorAll : public Verb {
+public:
+    static constexpr auto name = "monitor";
+    static constexpr auto help = "Print the state of all objects and then every change";
+
+    explicit MonitorAll(CLI::App& app) : Verb{app}, pattern_{app} {}
+
+    Exit run(const Client& client) override
+    {
+        // A daemon that was killed tells the state anew.
+        auto give_up = monotonic_after(patience);
+        while (true) {
+            bool was_told = false;
+            const auto ended = client.monitor(pattern_.text, [&](protocol::Monitor::Reply& news) {
+                was_told = true;
+                if (is_json())
+                    print_json(news);
+                else
+                    fmt::print("{}", report::change(news));
+                return std::fflush(stdout) == 0;
+            });
+            if (was_told)
+                give_up = monotonic_after(patience);
+            if (ended || ended.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
+                return done_or_complain(ended);
+        }
+    }
+
+private:
+    // With a daemon that goes as soon as it is asked.
+    static constexpr nanoseconds patience = std::chrono::seconds{10};
+
+    PatternOption pattern_;
+};
+
+} // namespace
+
+void add_looking(CLI::App& app, Verbs& verbs)
+{
+    add<Show>(app, verbs);
+    add<List>(app, verbs);
+    add<MonitorAll>(app, verbs);
+}
+
+} // namespace evfd::control

@@ -1,0 +1,72 @@
+#include "evfdctl/options.h"
+
+#include "evfdctl/exit.h"
+#include "evfdctl/report.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <system_error>
+
+namespace evfd::control {
+
+Try<Rights> parse_rights(const std::string& text)
+{
+    if (const auto rights = Rights::parse(text))
+        return *rights;
+    return std::unexpected(usage(fmt::format(
+        "'{}' are no rights: give r and w for owner, group and others in octal, such as 0640",
+        text)));
+}
+
+Try<nanoseconds> parse_span(const std::string& text)
+{
+    if (const auto span = parse_duration(text))
+        return *span;
+    return std::unexpected(usage(
+        fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
+}
+
+std::vector<std::string> clocks()
+{
+    std::vector<std::string> names;
+    for (const auto& [clock, text] : words(Clock{}))
+        names.push_back(report::dashed(text));
+    return names;
+}
+
+std::optional<Clock> parse_clock(std::string_view text)
+{
+    for (const auto& [clock, word] : words(Clock{}))
+        if (report::dashed(word) == text)
+            return clock;
+    return {};
+}
+
+std::string check_whole(const std::string& text)
+{
+    std::int64_t value = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_whole = error == std::errc{} && rest == text.data() + text.size();
+    return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
+}
+
+NewObject::NewObject(CLI::App& verb, const std::string& what_w_means)
+{
+    verb.add_option("--rights", rights,
+                    fmt::format("Who may wait (r) and {} (w), such as 0640; 0666 less the umask if "
+                                "not given",
+                                what_w_means))
+        ->type_name("MODE");
+    verb.add_flag("--connection", is_bound,
+                  "Delete it when the connection closes, that is when this command ends");
+}
+
+Try<std::optional<Rights>> NewObject::chosen_rights() const
+{
+    if (rights.empty())
+        return std::nullopt;
+    return parse_rights(rights);
+}
+
+} // namespace evfd::control

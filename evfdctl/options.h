@@ -1,0 +1,67 @@
+// Options that several verbs have, and what people write in them.
+#pragma once
+
+#include "client/evfd/client.h"
+#include "common/clock.h"
+#include "common/rights.h"
+#include "common/words.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace evfd::control {
+
+struct Names {
+    std::vector<std::string> list;
+
+    explicit Names(CLI::App& verb)
+    {
+        verb.add_option("NAME", list, "Name of an object")->required()->type_name("");
+    }
+};
+
+struct OneName {
+    std::string text;
+
+    explicit OneName(CLI::App& verb)
+    {
+        verb.add_option("NAME", text, "Name of an object")->required()->type_name("");
+    }
+};
+
+struct PatternOption {
+    std::string text;
+
+    explicit PatternOption(CLI::App& verb)
+    {
+        verb.add_option("PATTERN", text,
+                        "Only names that this glob matches; * and ? stop at a slash")
+            ->type_name("");
+    }
+};
+
+Try<Rights> parse_rights(const std::string& text);
+Try<nanoseconds> parse_span(const std::string& text);
+// As the kernel's documents have them.
+std::vector<std::string> clocks();
+std::optional<Clock> parse_clock(std::string_view text);
+// A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
+// within.
+std::string check_whole(const std::string& text);
+
+// For an object that is made.
+struct NewObject {
+    std::string rights;
+    bool is_bound = false;
+
+    NewObject(CLI::App& verb, const std::string& what_w_means);
+    Try<std::optional<Rights>> chosen_rights() const;
+    Lifetime lifetime() const { return is_bound ? Lifetime::connection : Lifetime::permanent; }
+};
+
+} // namespace evfd::control
