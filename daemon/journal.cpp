@@ -113,6 +113,12 @@ std::optional<Frame> read_frame(std::string_view bytes)
     return Frame{head.number, entries};
 }
 
+// Of what lies behind the last sound frame, some may be older ones.
+bool is_later(std::uint64_t number, std::uint64_t last)
+{
+    return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
+}
+
 Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
 {
     for (std::size_t done = 0; done < into.size();) {
@@ -224,14 +230,14 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
     for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes->size();) {
         const auto rest = std::string_view{*bytes}.substr(at);
         const auto frame = read_frame(rest);
-        if (!frame || frame->number <= journal.last_) {
+        if (!frame || !is_later(frame->number, journal.last_)) {
             if (read_as<std::uint64_t>(rest) != 0)
                 last_not_zero = at + sizeof(std::uint64_t);
             at += sizeof(std::uint64_t);
             continue;
         }
         // If no number is missing, what lies between is of a commit that did not get through.
-        if (frame->number > journal.last_ + 1 && (journal.last_ > 0 || begins_with_first))
+        if (frame->number != journal.next() && (journal.last_ > 0 || begins_with_first))
             found.damaged_bytes += at - behind;
         journal.last_ = frame->number;
         auto entries = frame->entries;

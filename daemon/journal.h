@@ -53,7 +53,9 @@ public:
     // Writes what was put and dropped since the last one, if anything was; its number is next().
     // ENOSPC, ENOMEM: it is not written, and is tried again with the next.
     Result<void> commit();
-    std::uint64_t next() const { return last_ + 1; }
+    // Numbers begin anew behind the highest; none is 0.
+    std::uint64_t next() const { return last_ == UINT64_MAX ? 1 : last_ + 1; }
+    std::uint64_t last() const { return last_; } // 0: there was none.
     bool has_staged() const { return !staged_.empty(); }
 
     const UniqueFd& memfd() const { return memfd_; }

@@ -239,10 +239,10 @@ std::span<char> Vault::plan(std::vector<record::Addition> additions, std::size_t
 
 std::uint64_t& Vault::taking(Id id)
 {
-    if (auto* into = slip_.begin_taking(journal_.next() - 1, id))
+    if (auto* into = slip_.begin_taking(journal_.last(), id))
         return *into;
     commit(); // What was taken until now is told of by then, and the slip is empty again.
-    auto* into = slip_.begin_taking(journal_.next() - 1, id);
+    auto* into = slip_.begin_taking(journal_.last(), id);
     return into ? *into : unnoted_;
 }
 

@@ -1,6 +1,7 @@
 #include "daemon/journal.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/journal_frame.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -450,6 +451,33 @@ TEST_CASE("a commit for which there is no room is tried again and nothing is los
         REQUIRE(journal.commit());
     }
     CHECK(reopened(journal) == model);
+}
+
+TEST_CASE("behind the highest number commits are counted anew and none is lost")
+{
+    const auto before = GENERATE(range(0, 4)); // As many commits until then.
+    const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+
+    const auto memfd = renumbered(journal, first);
+    State state{{{1, 1}, "a"}};
+    for (std::uint64_t i = 0; i < 6; ++i) {
+        Opened opened{copy_of(memfd)};
+        CHECK(opened.state() == state);
+        CHECK(opened.found.last != 0);
+        CHECK(opened.found.damaged_bytes == 0);
+        CHECK(opened.found.cut_bytes == 0);
+        for (const auto* text : {"b", "c"}) {
+            const auto number = opened.result->next();
+            opened.result->put({1, 2 + static_cast<std::uint32_t>(i)}, text);
+            REQUIRE(opened.result->commit());
+            CHECK(opened.result->last() == number);
+        }
+        state[{1, 2 + static_cast<std::uint32_t>(i)}] = "c";
+    }
+    CHECK(Opened{copy_of(memfd)}.state() == state);
 }
 
 TEST_CASE("what is no journal at all is opened as an empty one")

@@ -1,6 +1,7 @@
 #include "daemon/vault.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/journal_frame.h"
 
 #include <sys/mman.h>
 
@@ -179,6 +180,25 @@ TEST_CASE("a plan that is not of the last words in the slip was done")
     notes->begin_plan(99, 5); // Of a commit that did not get through.
     const Next next{kept_of(vault)};
     CHECK_FALSE(next.left.plan);
+}
+
+TEST_CASE("what is taken after the commit with the highest number is told of")
+{
+    auto journal_of_one = Journal::create();
+    REQUIRE(journal_of_one);
+    journal_of_one->put({1, 4711}, "anything");
+    REQUIRE(journal_of_one->commit());
+    EventLoop loop;
+    const Vault empty{loop};
+    auto kept = kept_of(empty);
+    kept[journal] = renumbered(*journal_of_one, UINT64_MAX);
+    Next next{std::move(kept)};
+    next.vault.taking(1) = 1;
+
+    Next after{kept_of(next.vault)};
+
+    REQUIRE(after.left.taken.size() == 1);
+    CHECK(after.left.taken[0].tokens == 1);
 }
 
 TEST_CASE("what is dropped and unparked is not there any more")
