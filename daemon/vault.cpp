@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <limits>
 #include <system_error>
 
 namespace evfd::daemon {
@@ -48,8 +49,6 @@ public:
 
     void read(const Journal::Record& record)
     {
-        const auto id = record.key.id;
-        left_.last_id = std::max(left_.last_id, id);
         switch (static_cast<record::Kind>(record.key.kind)) {
         case record::Kind::object: return read_into(left_.objects, record);
         case record::Kind::progress: return read_into(left_.progress, record);
@@ -82,7 +81,8 @@ private:
         const auto text = document_.read(record.text);
         Incoming incoming{Unknown::ignore, nullptr, 0};
         auto value = text ? decode<Record>(*text, incoming) : std::unexpected(BadField{});
-        if (value && is_sound(*value))
+        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::plan;
+        if (value && has_id && is_sound(*value))
             return *std::move(value);
         ++unreadable_;
         return {};
@@ -100,6 +100,40 @@ private:
     int unknown_ = 0;
     int unreadable_ = 0;
 };
+
+// Behind which one nobody has the next ids for the longest time. That is the last one, unless it is
+// one that no daemon gets to by counting.
+Left::Id last_before_most_room(std::vector<Left::Id> ids)
+{
+    ids.push_back(0);
+    std::ranges::sort(ids);
+    auto last = ids.back();
+    auto room = std::numeric_limits<Left::Id>::max() - last;
+    for (std::size_t i = 1; i < ids.size(); ++i)
+        if (ids[i] - ids[i - 1] > room) {
+            last = ids[i - 1];
+            room = ids[i] - last;
+        }
+    return last;
+}
+
+void find_last_id(const std::vector<Journal::Record>& records, Left& left)
+{
+    std::vector<Left::Id> ids;
+    for (const auto& record : records)
+        ids.push_back(record.key.id);
+    // Another object of that name is not meant, and must not seem to be.
+    for (const auto& [id, object] : left.objects)
+        if (object.timer && object.timer->link)
+            ids.push_back(static_cast<Left::Id>(object.timer->link->id));
+    for (const auto& [id, fd] : left.parked)
+        ids.push_back(id);
+    left.last_id = last_before_most_room(ids);
+    if (const auto highest = std::ranges::max_element(ids);
+        highest != ids.end() && *highest > left.last_id)
+        left.complaints.push_back(
+            fmt::format("no daemon gets to the id {}: new ones follow {}", *highest, left.last_id));
+}
 
 void tell(const Journal::Found& found, Left& left)
 {
@@ -161,14 +195,9 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
     for (const auto& record : found.records)
         reader.read(record);
     reader.tell();
-    // Another object of that name is not meant, and must not seem to be.
-    for (const auto& [id, object] : left.objects)
-        if (object.timer && object.timer->link)
-            left.last_id = std::max(left.last_id, static_cast<Id>(object.timer->link->id));
-    for (auto& [id, fd] : parked.parked) {
-        left.last_id = std::max(left.last_id, id);
+    for (auto& [id, fd] : parked.parked)
         left.parked.emplace(id, std::move(fd));
-    }
+    find_last_id(found.records, left);
     if (left.plan && static_cast<std::uint64_t>(left.plan->commit) != parts.slip.plan())
         left.plan.reset(); // It was done; the slip is about a later one, which was not committed.
     return parts;

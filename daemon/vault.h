@@ -42,7 +42,7 @@ struct Left {
     // Of Vault::names: what could not be taken over.
     std::array<bool, 4> made_anew{true, true, true, true};
     bool has_unread = false; // Descriptors are parked for which there is no room.
-    Id last_id = 0;
+    Id last_id = 0;          // New ones follow it.
 
     bool is_whole() const { return made_anew == std::array<bool, 4>{}; }
 };

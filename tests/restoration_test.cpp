@@ -866,6 +866,37 @@ TEST_CASE("of two subscriptions with one token one is there")
     CHECK(count(follower.fd) == 1U);
 }
 
+TEST_CASE("new objects do not get the ids of those behind an id that no daemon gets to")
+{
+    auto hall = new_hall();
+    hall->create("first", Mode::pulse);
+    const auto first = object(*hall, "first").serial;
+    const auto eventfd = *make_eventfd(5, Counter::semaphore);
+    REQUIRE(hall->vault.park(UINT64_MAX, eventfd));
+    hall->vault.put(UINT64_MAX, record::Object{.name = "last"_name,
+                                               .mode = Mode::semaphore,
+                                               .owner = alice,
+                                               .group = alice,
+                                               .rights = "0600"_rights,
+                                               .creator = 1,
+                                               .created = WallTime{},
+                                               .session = {},
+                                               .timer = {}});
+
+    hall = killed_and_restarted(std::move(hall));
+
+    CHECK(tokens(*hall, "last") == 5);
+    CHECK(hall->complaints.size() == 1);
+    for (const auto* name : {"a", "b", "c"}) {
+        hall->create(name, Mode::semaphore, 1);
+        CHECK(object(*hall, name).serial > first);
+    }
+    hall = killed_and_restarted(std::move(hall));
+    CHECK(hall->registry.objects().size() == 5);
+    CHECK(tokens(*hall, "last") == 5);
+    CHECK(tokens(*hall, "c") == 1);
+}
+
 TEST_CASE("a timer that sets an event makes up exactly for what it missed")
 {
     auto hall = new_hall();

@@ -201,6 +201,43 @@ TEST_CASE("what is taken after the commit with the highest number is told of")
     CHECK(after.left.taken[0].tokens == 1);
 }
 
+TEST_CASE("what has no id is not understood")
+{
+    Room room;
+    room.vault.put(0, event_record("x"));
+    room.vault.put(0, record::Session{Token::make()->text(), alice, 0, {}, {}});
+    room.vault.commit();
+    Next next{kept_of(room.vault)};
+    CHECK(next.left.objects.size() == 1);
+    CHECK(next.left.sessions.empty());
+    CHECK(next.left.complaints ==
+          std::vector{"2 records cannot be understood: what they were of is lost"s});
+}
+
+TEST_CASE("new ids are never those of something that is there")
+{
+    const auto [ids, last, is_told] =
+        GENERATE(table<std::vector<std::uint64_t>, std::uint64_t, bool>({
+            {{2, 3}, 3, false},
+            {{2, UINT64_MAX}, 2, true},
+            {{UINT64_MAX}, 1, true}, // The room's own event.
+            {{UINT64_MAX - 1}, 1, true},
+            {{2, 1'000, UINT64_MAX / 2 - 1}, UINT64_MAX / 2 - 1, false},
+            {{UINT64_MAX / 3 * 2}, 1, true},
+            {{UINT64_MAX / 4 * 3, UINT64_MAX / 2}, 1, true},
+        }));
+    Room room;
+    for (const auto id : ids)
+        room.vault.put(id, event_record("x" + std::to_string(id)));
+    room.vault.commit();
+    Next next{kept_of(room.vault)};
+    CHECK(next.left.objects.size() == 1 + ids.size());
+    CHECK(next.left.last_id == last);
+    CHECK(next.left.complaints.size() == (is_told ? 1 : 0));
+    for (const auto& complaint : next.left.complaints)
+        CHECK(is_sentence(complaint));
+}
+
 TEST_CASE("what is dropped and unparked is not there any more")
 {
     Room room;
