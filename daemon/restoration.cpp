@@ -152,8 +152,9 @@ void Restoration::restore_subscription(Id id, const record::Subscription& record
 void Restoration::restore_session(Id id, record::Session& record)
 {
     const auto token = Token::parse(record.token);
-    if (!token) {
-        complain(fmt::format("a session ({}) is lost: its token cannot be read", id));
+    if (!token || !tokens_.insert(*token).second) {
+        complain(fmt::format("a session ({}) is lost: its token {}", id,
+                             token ? "is another's" : "cannot be read"));
         registry_.vault_.drop(id, record::Kind::session);
         return;
     }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -44,6 +45,7 @@ private:
     Left& left_;
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
+    std::set<Token> tokens_; // Of sessions.
 };
 
 } // namespace evfd::daemon

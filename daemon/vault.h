@@ -33,7 +33,7 @@ struct Left {
     std::map<Id, record::Object> objects; // In the order in which they were made.
     std::unordered_map<Id, record::Progress> progress;
     std::map<Id, record::Subscription> subscriptions;
-    std::unordered_map<Id, record::Session> sessions;
+    std::map<Id, record::Session> sessions;
     std::unordered_map<Id, record::Takings> takings;
     std::optional<record::Plan> plan;        // Only if it may not be done.
     std::vector<Taking> taken;               // After the last commit.

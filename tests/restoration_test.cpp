@@ -866,6 +866,30 @@ TEST_CASE("of two subscriptions with one token one is there")
     CHECK(count(follower.fd) == 1U);
 }
 
+TEST_CASE("of two sessions with one token the earlier one is there and the other is told of")
+{
+    auto hall = new_hall();
+    hall->create("p", Mode::pulse);
+    follow(*hall, "p");
+    hall->registry.count_call(hall->owner, "the answer");
+    const auto id = hall->registry.new_id();
+    hall->vault.put(id, record::Session{hall->owner.count->token.text(), bob, 7, {}, {}});
+    hall->vault.put(hall->registry.new_id(), record::Takings{static_cast<record::Id>(id), 7, {}});
+    const auto first = hall->owner.id;
+
+    hall = killed_and_restarted(std::move(hall));
+
+    REQUIRE(hall->sessions.size() == 1);
+    CHECK(hall->sessions[0].id == first);
+    CHECK(hall->sessions[0].count->calls == 1);
+    CHECK(hall->sessions[0].followings.size() == 1);
+    CHECK(hall->left.complaints ==
+          std::vector{"a session (" + std::to_string(id) + ") is lost: its token is another's"});
+    hall = killed_and_restarted(std::move(hall));
+    CHECK(hall->sessions.size() == 1);
+    CHECK(hall->left.complaints.empty());
+}
+
 TEST_CASE("new objects do not get the ids of those behind an id that no daemon gets to")
 {
     auto hall = new_hall();
