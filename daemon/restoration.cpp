@@ -4,10 +4,28 @@
 
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 
 namespace evfd::daemon {
+
+namespace {
+
+constexpr std::string_view eventfd_kind = "anon_inode:[eventfd]";
+constexpr std::string_view timerfd_kind = "anon_inode:[timerfd]";
+
+// Who cannot ask has to believe it.
+bool is_of_kind(const UniqueFd& fd, std::string_view kind)
+{
+    std::array<char, 64> found{};
+    const auto size =
+        ::readlink(fmt::format("/proc/self/fd/{}", fd.get()).c_str(), found.data(), found.size());
+    return size < 0 || std::string_view{found.data(), static_cast<std::size_t>(size)} == kind;
+}
+
+} // namespace
 
 std::vector<Session> Registry::restore(Left& left)
 {
@@ -43,13 +61,17 @@ std::vector<Session> Restoration::restore()
 
 // Objects.
 
-UniqueFd Restoration::take_parked(Id id)
+std::expected<UniqueFd, std::string_view> Restoration::take_parked(Id id, std::string_view kind)
 {
     const auto parked = left_.parked.find(id);
     if (parked == left_.parked.end())
-        return {};
+        return std::unexpected("its descriptor is not in the vault");
     auto fd = std::move(parked->second);
     left_.parked.erase(parked);
+    if (!is_of_kind(fd, kind)) {
+        registry_.vault_.unpark(id);
+        return std::unexpected("what is in the vault as its descriptor is of another kind");
+    }
     return fd;
 }
 
@@ -70,7 +92,7 @@ void Restoration::lose_object(Id id, const record::Object& record, std::string_v
     registry_.vault_.unpark(id);
 }
 
-std::optional<Object::Body> Restoration::body_of(Id id, record::Object& record)
+std::expected<Object::Body, std::string_view> Restoration::body_of(Id id, record::Object& record)
 {
     const auto found = left_.progress.find(id);
     const auto progress =
@@ -82,10 +104,12 @@ std::optional<Object::Body> Restoration::body_of(Id id, record::Object& record)
         pulse.count(progress.pulses);
         return pulse;
     }
-    auto fd = take_parked(id);
-    if (!record.mode || !fd)
-        return {};
-    return Event{*record.mode, std::move(fd), true};
+    if (!record.mode)
+        return std::unexpected("its mode is not known");
+    auto fd = take_parked(id, eventfd_kind);
+    if (!fd)
+        return std::unexpected(fd.error());
+    return Event{*record.mode, *std::move(fd), true};
 }
 
 void Restoration::restore_object(Id id, record::Object& record)
@@ -95,7 +119,7 @@ void Restoration::restore_object(Id id, record::Object& record)
         return lose_object(id, record, "the session with which it was to end is not there");
     auto body = body_of(id, record);
     if (!body)
-        return lose_object(id, record, "its descriptor is not in the vault");
+        return lose_object(id, record, body.error());
     if (const auto older = registry_.objects_.find(record.name);
         older != registry_.objects_.end()) {
         complain(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
@@ -127,22 +151,23 @@ void Restoration::restore_subscription(Id id, const record::Subscription& record
     auto* followers = found == entries_.end() ? nullptr : found->second->second.followers();
     auto* owner = session(record.session);
     const auto token = Token::parse(record.token);
-    auto fd = take_parked(id);
+    const bool is_timers = followers && found->second->second.timer();
+    auto fd = take_parked(id, is_timers ? timerfd_kind : eventfd_kind);
     const bool is_twice = followers && token && followers->has(*token);
     if (!followers || !owner || !token || !fd || is_twice) {
         complain(fmt::format("a subscription ({}) is lost: {}", id,
                              !followers ? "what it follows is not there"
                              : !owner   ? "its session is not there"
-                             : !fd      ? "its descriptor is not in the vault"
+                             : !fd      ? fd.error()
                              : !token   ? "its token cannot be read"
                                         : "its token is another's"));
         registry_.vault_.drop(id, record::Kind::subscription);
-        if (fd) // Or there is none, or it is someone else's.
+        if (fd) // Or there is none, or it is someone else's, or of no use.
             registry_.vault_.unpark(id);
         return;
     }
     followers->add(*token,
-                   {id, std::move(fd),
+                   {id, *std::move(fd),
                     registry_.quota_.take_again(owner->peer.uid, Resource::subscriptions), true});
     owner->followings.push_back({found->second->first, *token});
 }

@@ -5,9 +5,11 @@
 #include "daemon/registry.h"
 
 #include <cstdint>
+#include <expected>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -27,9 +29,10 @@ private:
     void restore_object(Id id, record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
-    std::optional<Object::Body> body_of(Id id, record::Object& record);
+    std::expected<Object::Body, std::string_view> body_of(Id id, record::Object& record);
     void lose_object(Id id, const record::Object& record, std::string_view why);
-    UniqueFd take_parked(Id id);
+    // Of that kind, as /proc names it; or why there is none.
+    std::expected<UniqueFd, std::string_view> take_parked(Id id, std::string_view kind);
     Session* session(std::optional<record::Id> id);
 
     void finish_plan();

@@ -921,6 +921,81 @@ TEST_CASE("new objects do not get the ids of those behind an id that no daemon g
     CHECK(tokens(*hall, "c") == 1);
 }
 
+UniqueFd made(std::string_view what)
+{
+    if (what == "an eventfd")
+        return *make_eventfd(0, Counter::plain);
+    if (what == "a timerfd")
+        return *make_timerfd(Clock::monotonic);
+    if (what == "an epoll")
+        return UniqueFd{::epoll_create1(EPOLL_CLOEXEC)};
+    return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+}
+
+TEST_CASE("an event whose descriptor is something else is lost and told of")
+{
+    const auto* what = GENERATE("a timerfd", "an epoll", "a device");
+    CAPTURE(what);
+    auto hall = new_hall();
+    hall->create("kept", Mode::semaphore, 3);
+    const auto id = hall->registry.new_id();
+    REQUIRE(hall->vault.park(id, made(what)));
+    hall->vault.put(id, record::Object{.name = "e"_name,
+                                       .mode = Mode::manual,
+                                       .owner = alice,
+                                       .group = alice,
+                                       .rights = "0600"_rights,
+                                       .creator = 1,
+                                       .created = WallTime{},
+                                       .session = {},
+                                       .timer = {}});
+
+    hall = killed_and_restarted(std::move(hall));
+
+    CHECK_FALSE(hall->registry.find("e"_name));
+    CHECK(tokens(*hall, "kept") == 3);
+    CHECK(hall->quota.used(alice, Resource::objects) == 1);
+    CHECK(hall->vault.parked() == 1);
+    CHECK(hall->left.complaints ==
+          std::vector{"event 'e' of uid 2001 is lost: what is in the vault as its descriptor is of "
+                      "another kind"s});
+    hall = killed_and_restarted(std::move(hall));
+    CHECK(hall->left.complaints.empty());
+    CHECK(hall->registry.objects().size() == 1);
+}
+
+TEST_CASE("a subscription whose descriptor is something else is lost and told of")
+{
+    const auto [follows, what] = GENERATE(table<const char*, const char*>({
+        {"p", "a timerfd"},
+        {"p", "a device"},
+        {"t", "an eventfd"},
+        {"t", "an epoll"},
+    }));
+    CAPTURE(follows, what);
+    auto hall = new_hall();
+    hall->create("p", Mode::pulse);
+    arm(*hall, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
+    follow(*hall, "p");
+    hall->registry.count_call(hall->owner, {});
+    const auto id = hall->registry.new_id();
+    REQUIRE(hall->vault.park(id, made(what)));
+    hall->vault.put(id, record::Subscription{Token::make()->text(),
+                                             static_cast<record::Id>(object(*hall, follows).serial),
+                                             static_cast<record::Id>(hall->owner.id)});
+
+    hall = killed_and_restarted(std::move(hall));
+
+    CHECK(object(*hall, "p").followers()->size() == 1);
+    CHECK(object(*hall, "t").followers()->size() == 0);
+    CHECK(hall->vault.parked() == 1);
+    CHECK(hall->left.complaints ==
+          std::vector{"a subscription (" + std::to_string(id) +
+                      ") is lost: what is in the vault as its descriptor is of another kind"});
+    set(*hall, "p");
+    settle(hall->loop);
+}
+
 TEST_CASE("a timer that sets an event makes up exactly for what it missed")
 {
     auto hall = new_hall();
