@@ -4,9 +4,8 @@
 
 #include "common/envelope.h"
 #include "common/eventfd.h"
-#include "daemon/connection.h"
-#include "daemon/service.h"
 #include "tests/catch.h"
+#include "tests/connected_service.h"
 #include "tests/wire.h"
 
 #include <fcntl.h>
@@ -201,16 +200,6 @@ struct Hall final : Audience {
     std::vector<std::unique_ptr<Wait>> begun;
 };
 
-// What a guardian has of a vault.
-inline Vault::Descriptors kept_of(const Vault& vault)
-{
-    Vault::Descriptors kept;
-    const auto descriptors = vault.descriptors();
-    for (std::size_t i = 0; i < kept.size(); ++i)
-        kept[i] = UniqueFd{::fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3)};
-    return kept;
-}
-
 // A Hall or a Daemon stops in the middle of whatever it does, and nothing of it is ended in order;
 // what its guardian has.
 template <class World>
@@ -278,37 +267,23 @@ private:
     std::string unread_;
 };
 
-// A whole service with connections, but no listening socket.
-class Daemon {
+// With clients of its own.
+class Daemon : public ConnectedService {
 public:
     explicit Daemon(Limits limits = default_limits, std::int64_t budget = plenty)
-        : service{loop, {limits}, vault, make_adder(), {budget, plenty}}
+        : ConnectedService{{limits}, make_adder(), {budget, plenty}}
     {
     }
     // Of what an earlier one left.
     explicit Daemon(Vault::Descriptors kept, nanoseconds grace = 1h)
-        : vault{loop, std::move(kept), left},
-          service{loop, {}, vault, make_adder(), {plenty, plenty}}
+        : ConnectedService{{}, make_adder(), {plenty, plenty}, std::move(kept), grace}
     {
-        service.restore(std::move(left), grace);
     }
 
     Client connect(uid_t uid = alice)
     {
-        std::array<int, 2> ends{};
-        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
-        Client client{UniqueFd{ends[1]}};
-        auto dues = service.admit(person(uid));
-        REQUIRE(dues);
-        const auto id = service.new_session_id();
-        auto connection =
-            std::make_unique<Connection>(loop, turns_, service, scratch_, UniqueFd{ends[0]},
-                                         Session{id, person(uid), {}, {}}, *std::move(dues));
-        REQUIRE(connection->attach([this, id](std::uint32_t events) {
-            if (connections_.at(id)->on_events(events) == Next::close)
-                connections_.erase(id);
-        }));
-        connections_.emplace(id, std::move(connection));
+        Client client{ConnectedService::connect(person(uid))};
+        REQUIRE(client.socket);
         return client;
     }
     // Calls and gives the reply.
@@ -319,24 +294,6 @@ public:
         settle(loop);
         return client.reply();
     }
-    std::size_t connections() const { return connections_.size(); }
-
-    EventLoop loop;
-    Left left;
-    Vault vault{loop};
-    Service service;
-
-private:
-    void turn(std::uint64_t id)
-    {
-        const auto found = connections_.find(id);
-        if (found != connections_.end() && found->second->turn() == Next::close)
-            connections_.erase(found);
-    }
-
-    json::Document scratch_;
-    Turns turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }};
-    std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
 };
 
 } // namespace evfd::daemon
