@@ -13,8 +13,7 @@
 //                             is not added yet
 #include "common/timerfd.h"
 #include "daemon/journal.h"
-#include "daemon/service.h"
-#include "tests/fuzz.h"
+#include "tests/fuzz_world.h"
 
 #include <fcntl.h>
 #include <spdlog/spdlog.h>
@@ -27,22 +26,9 @@
 namespace evfd::daemon {
 namespace {
 
-using fuzz::expect;
 using namespace std::chrono_literals;
 
 constexpr std::size_t head_bytes = 4096; // The journal's first page.
-
-Adder shared_adder()
-{
-    static const auto adder = Adder::create();
-    expect(adder.has_value(), "there is an AIO context");
-    return *adder;
-}
-
-UniqueFd duplicate_of(int fd)
-{
-    return UniqueFd{::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
-}
 
 // Reading and writing.
 
@@ -76,7 +62,8 @@ State check_journal(const UniqueFd& memfd)
         put(found.records.back().key, std::string(300, 'x'));
     }
     expect(journal->commit().has_value(), "something can be written");
-    expect(journal->next() == found.last + 2, "a commit counts");
+    const auto number_after = [](std::uint64_t last) { return last == UINT64_MAX ? 1 : last + 1; };
+    expect(journal->last() == number_after(found.last), "a commit counts");
 
     Journal::Found again;
     const auto reopened = Journal::open(duplicate_of(memfd.get()), again);
@@ -84,7 +71,7 @@ State check_journal(const UniqueFd& memfd)
     expect(state_of(again) == state, "what was there and what was written reads back");
     expect(again.is_journal, "it is a journal by then");
     expect(again.cut_bytes == 0, "what did not get through is told of once");
-    expect(again.last == found.last + 1, "the last commit is the last");
+    expect(again.last == number_after(found.last), "the last commit is the last");
     return state;
 }
 
@@ -182,7 +169,7 @@ private:
     }
     void note()
     {
-        const auto last = journal_.next() - 1;
+        const auto last = journal_.last();
         for (const auto id : takings_)
             if (auto* tokens = slip_.begin_taking(last, id))
                 *tokens = 1;
@@ -201,31 +188,13 @@ private:
     std::uint64_t planned_ = 0;
 };
 
-struct World {
-    explicit World(Vault::Descriptors kept) : vault{loop, std::move(kept), left}
-    {
-        has_unread = left.has_unread;
-        service.restore(std::move(left), 0ns);
-    }
-    std::vector<std::string> names()
-    {
-        std::vector<std::string> names;
-        for (const auto& [name, object] : service.registry().objects())
-            names.push_back(name.text());
-        return names;
-    }
-    void turn()
-    {
-        for (int i = 0; i < 4; ++i)
-            expect(loop.run_once(0ns).has_value(), "the loop turns");
-    }
-
-    EventLoop loop;
-    Left left;
-    Vault vault;
-    bool has_unread = false;
-    Service service{loop, {}, vault, shared_adder(), {10'000, 10'000}};
-};
+std::vector<std::string> names_in(World& world)
+{
+    std::vector<std::string> names;
+    for (const auto& [name, object] : world.service.registry().objects())
+        names.push_back(name.text());
+    return names;
+}
 
 void check(World& world)
 {
@@ -246,28 +215,29 @@ void check(World& world)
            "as many objects are paid for as there are");
     expect(service.quota().used_by_all(Resource::subscriptions) == subscriptions,
            "as many subscriptions are paid for as there are");
-    if (!world.has_unread)
+    if (!world.left.has_unread)
         expect(world.vault.parked() == parked, "what is parked belongs to what is there");
 }
 
 void check_restoration(const Text& text)
 {
-    World world{text.descriptors()};
+    constexpr DescriptorBudget budget{10'000, 10'000};
+    World world{{}, shared_adder(), budget, text.descriptors(), 0ns};
     check(world);
-    const auto names = world.names();
-    world.turn(); // The grace of the sessions is over; timers are looked at.
+    settle(world.loop); // The grace of the sessions is over; timers are looked at.
     check(world);
 
-    // Who comes next finds the same.
+    // Who comes next finds the same, and what was made meanwhile.
+    Session session{world.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
+    for (const auto* name : {"new/1", "new/2"})
+        (void)world.service.registry().create(session, {.name = *Name::parse(name)});
+    check(world);
     world.vault.commit();
-    const auto left = world.names();
-    Vault::Descriptors kept;
-    for (std::size_t i = 0; i < kept.size(); ++i)
-        kept[i] = duplicate_of(world.vault.descriptors()[i]);
-    World next{std::move(kept)};
+    World next{{}, shared_adder(), budget, kept_of(world.vault), 0ns};
     check(next);
-    if (!world.has_unread)
-        expect(next.names() == left, "what is there is there again after the next restart");
+    if (!world.left.has_unread)
+        expect(names_in(next) == names_in(world),
+               "what is there is there again after the next restart");
 }
 
 void run(std::string_view input)
@@ -285,12 +255,6 @@ void run(std::string_view input)
 
 } // namespace
 } // namespace evfd::daemon
-
-// What a run does is small, and to have the kernel clear memory for more would be most of its time.
-extern "C" int fallocate(int fd, int, off_t offset, off_t size)
-{
-    return offset == 0 ? ::ftruncate(fd, size) : 0;
-}
 
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
