@@ -256,7 +256,7 @@ TEST_CASE("who looks through many objects for a name that none has leaves the ot
 
     CHECK(replies_there(other) == 1);
     CHECK(client.reply().empty());
-    settle(daemon.loop, 200);
+    settle(daemon.loop);
     CHECK(client.reply().contains(end));
 }
 
