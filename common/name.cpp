@@ -2,8 +2,6 @@
 
 #include "common/limits.h"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 
 namespace evfd {
@@ -37,18 +35,6 @@ std::optional<Name> Name::parse(std::string_view text)
             return Name{text};
         rest.remove_prefix(slash + 1);
     }
-}
-
-std::optional<Pattern> Pattern::parse(std::string_view text)
-{
-    if (text.empty() || text.size() > max_pattern_bytes || text.contains('\0'))
-        return {};
-    return Pattern{text};
-}
-
-bool Pattern::matches(const Name& name) const
-{
-    return text_.empty() || ::fnmatch(text_.c_str(), name.text().c_str(), FNM_PATHNAME) == 0;
 }
 
 } // namespace evfd

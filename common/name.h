@@ -1,4 +1,4 @@
-// What objects are called, and the glob patterns that select among those names.
+// What objects are called.
 #pragma once
 
 #include <compare>
@@ -20,23 +20,6 @@ public:
 
 private:
     explicit Name(std::string_view text) : text_{text} {}
-    std::string text_;
-};
-
-// A glob as in the shell, glob(7): `*` and `?` stay within a segment. The empty Pattern matches
-// all.
-class Pattern {
-public:
-    Pattern() = default;
-    // Nothing if it is empty, longer than max_pattern_bytes, or holds a zero byte.
-    static std::optional<Pattern> parse(std::string_view text);
-    bool matches(const Name& name) const;
-    const std::string& text() const noexcept { return text_; }
-
-    friend bool operator==(const Pattern&, const Pattern&) = default;
-
-private:
-    explicit Pattern(std::string_view text) : text_{text} {}
     std::string text_;
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/codec.h"
+#include "common/pattern.h"
 #include "common/protocol_errors.h"
 #include "common/varlink_service.h"
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/codec.h"
+#include "common/pattern.h"
 #include "tests/catch.h"
 
 #include <deque>

@@ -1,0 +1,235 @@
+#include "common/pattern.h"
+
+#include "common/limits.h"
+
+#include <algorithm>
+#include <array>
+#include <bitset>
+#include <cstdlib>
+#include <utility>
+
+namespace evfd {
+
+namespace {
+
+constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789._@:+-/"; // Of names.
+constexpr std::size_t star = alphabet.size();              // Its row.
+
+constexpr std::size_t word_bits = 64;
+constexpr std::size_t most_words = max_pattern_bytes / word_bits + 1;
+
+// Where a byte stands in the alphabet.
+constexpr auto indices = [] {
+    std::array<std::uint8_t, 256> all{};
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        all[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+    return all;
+}();
+
+using Characters = std::bitset<256>; // By byte. What is not in the alphabet does no harm.
+
+void add_range(Characters& set, unsigned char first, unsigned char last)
+{
+    for (unsigned c = first; c <= last; ++c)
+        set.set(c);
+}
+
+Characters only(char c)
+{
+    return Characters{}.set(static_cast<unsigned char>(c));
+}
+
+// As in the C locale, since names are ASCII; nothing if there is no such class.
+std::optional<Characters> class_called(std::string_view name)
+{
+    struct Class {
+        std::string_view name;
+        std::string_view ranges; // Pairs of the first and the last.
+    };
+    static constexpr Class classes[] = {
+        {"alnum", "azAZ09"},   {"alpha", "azAZ"},   {"blank", "  \t\t"}, {"cntrl", "\x01\x1f"},
+        {"digit", "09"},       {"graph", "!~"},     {"lower", "az"},     {"print", " ~"},
+        {"punct", "!/:@[`{~"}, {"space", "  \t\r"}, {"upper", "AZ"},     {"xdigit", "09afAF"},
+    };
+    const auto* found = std::ranges::find(classes, name, &Class::name);
+    if (found == std::end(classes))
+        return {};
+    Characters set;
+    for (std::size_t i = 0; i < found->ranges.size(); i += 2)
+        add_range(set, static_cast<unsigned char>(found->ranges[i]),
+                  static_cast<unsigned char>(found->ranges[i + 1]));
+    return set;
+}
+
+// What is in a pattern's text, from its beginning to its end.
+class Reader {
+public:
+    explicit Reader(std::string_view text) : rest_{text} {}
+
+    bool is_at_end() const { return rest_.empty(); }
+    bool skip(std::string_view what)
+    {
+        const bool is_there = rest_.starts_with(what);
+        if (is_there)
+            rest_.remove_prefix(what.size());
+        return is_there;
+    }
+    // The characters that are wanted next. None if the pattern is such that nothing matches it.
+    Characters next()
+    {
+        const char c = take();
+        if (c == '?')
+            return but_slash(~Characters{});
+        if (c == '[')
+            return bracket();
+        if (c == '\\')
+            return is_at_end() ? Characters{} : only(take());
+        return only(c);
+    }
+
+private:
+    static Characters but_slash(Characters set)
+    {
+        return set.reset(static_cast<unsigned char>('/'));
+    }
+    char take()
+    {
+        const char c = rest_.front();
+        rest_.remove_prefix(1);
+        return c;
+    }
+
+    // Behind its `[`. One that is not closed is an ordinary `[`, which no name has in it.
+    Characters bracket()
+    {
+        const bool is_negated = skip("!") || skip("^");
+        Characters set;
+        for (bool is_first = true; is_first || !skip("]"); is_first = false) {
+            const auto part = element();
+            if (!part)
+                return {};
+            set |= *part;
+        }
+        return but_slash(is_negated ? ~set : set);
+    }
+
+    // One character, a range, or a class.
+    std::optional<Characters> element()
+    {
+        if (const auto name = class_name()) {
+            rest_.remove_prefix(name->size() + 4);
+            return class_called(*name);
+        }
+        const auto first = character();
+        if (!first)
+            return {};
+        if (!rest_.starts_with('-') || rest_.starts_with("-]"))
+            return only(*first);
+        take();
+        const auto last = character();
+        if (!last)
+            return {};
+        Characters set;
+        add_range(set, static_cast<unsigned char>(*first), static_cast<unsigned char>(*last));
+        return set;
+    }
+
+    // Of `[:name:]`. What only begins so is ordinary characters.
+    std::optional<std::string_view> class_name() const
+    {
+        if (!rest_.starts_with("[:"))
+            return {};
+        auto name = rest_.substr(2);
+        name = name.substr(0, name.find_first_not_of("abcdefghijklmnopqrstuvwxyz"));
+        if (!rest_.substr(2 + name.size()).starts_with(":]"))
+            return {};
+        return name;
+    }
+
+    // Of a bracket: itself, behind a backslash, or as `[.c.]` or `[=c=]`.
+    std::optional<char> character()
+    {
+        for (const std::string_view around : {"..", "=="})
+            if (rest_.size() >= 5 && rest_[0] == '[' && rest_[1] == around[0] &&
+                rest_[3] == around[1] && rest_[4] == ']') {
+                const char c = rest_[2];
+                rest_.remove_prefix(5);
+                return c;
+            }
+        skip("\\");
+        return is_at_end() ? std::optional<char>{} : take();
+    }
+
+    std::string_view rest_;
+};
+
+} // namespace
+
+std::optional<Pattern> Pattern::parse(std::string_view text)
+{
+    if (text.empty() || text.size() > max_pattern_bytes || text.contains('\0'))
+        return {};
+    return Pattern{text};
+}
+
+Pattern::Pattern(std::string_view text) : text_{text}
+{
+    std::vector<Characters> wanted;
+    std::vector<std::size_t> stars; // The places where they are.
+    for (Reader reader{text}; !reader.is_at_end();)
+        if (reader.skip("*"))
+            stars.push_back(wanted.size());
+        else
+            wanted.push_back(reader.next());
+
+    end_ = wanted.size();
+    const auto words = end_ / word_bits + 1;
+    rows_.resize((alphabet.size() + 1) * words);
+    const auto note = [&](std::size_t row, std::size_t place) {
+        rows_[row * words + place / word_bits] |= std::uint64_t{1} << place % word_bits;
+    };
+    for (std::size_t place = 0; place < end_; ++place)
+        for (std::size_t i = 0; i < alphabet.size(); ++i)
+            if (wanted[place].test(static_cast<unsigned char>(alphabet[i])))
+                note(i, place);
+    for (const auto place : stars)
+        note(star, place);
+}
+
+template <std::size_t words>
+bool Pattern::leads_through(std::string_view text) const
+{
+    std::array<std::uint64_t, words> places{1};
+    for (const char c : text) {
+        const auto* leads_on = &rows_[indices[static_cast<unsigned char>(c)] * words];
+        const auto* stays = &rows_[star * words];
+        const auto may_stay = c == '/' ? std::uint64_t{0} : ~std::uint64_t{0};
+        std::uint64_t carried = 0;
+        std::uint64_t any = 0;
+        for (std::size_t i = 0; i < words; ++i) {
+            const auto moved = places[i] & leads_on[i];
+            places[i] = moved << 1 | carried | (places[i] & stays[i] & may_stay);
+            carried = moved >> (word_bits - 1);
+            any |= places[i];
+        }
+        if (any == 0)
+            return false;
+    }
+    return (places[end_ / word_bits] >> end_ % word_bits & 1) != 0;
+}
+
+bool Pattern::matches(const Name& name) const
+{
+    static_assert(most_words == 4);
+    switch (rows_.size() / (alphabet.size() + 1)) {
+    case 0: return true; // The empty one.
+    case 1: return leads_through<1>(name.text());
+    case 2: return leads_through<2>(name.text());
+    case 3: return leads_through<3>(name.text());
+    case 4: return leads_through<4>(name.text());
+    }
+    std::abort();
+}
+
+} // namespace evfd
