@@ -558,7 +558,10 @@ void Registry::on_rings()
     if (hear() || !is_busy)
         return;
     listen_to_rings(false);
-    rings_alarm_.emplace(loop_.alarm(now + min_ring_interval, [this] { listen_to_rings(true); }));
+    // As much time is left to others as this took.
+    const auto end = monotonic_now();
+    rings_alarm_.emplace(loop_.alarm(end + std::max<nanoseconds>(min_ring_interval, end - now),
+                                     [this] { listen_to_rings(true); }));
 }
 
 void Registry::listen_to_rings(bool listens)

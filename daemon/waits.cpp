@@ -14,6 +14,60 @@ Refusal not_counted(const Name& name, const Object& object)
 
 } // namespace
 
+// Places.
+
+void Link::stand_before(Link& other)
+{
+    leave();
+    previous_ = std::exchange(other.previous_, this);
+    next_ = &other;
+    previous_->next_ = this;
+}
+
+void Link::leave()
+{
+    previous_->next_ = next_;
+    next_->previous_ = previous_;
+    previous_ = next_ = this;
+}
+
+Wait* Link::pass_next(const Link& ring)
+{
+    auto* next = next_;
+    while (next != &ring && !next->wait_)
+        next = next->next_; // Somebody else's mark.
+    if (next == &ring)
+        return nullptr;
+    stand_before(*next->next_);
+    return next->wait_;
+}
+
+Waits::Hold::Hold(Queues& queues, Queues::iterator queue) : queues_{&queues}, queue_{queue}
+{
+    ++queue_->second.holds;
+}
+
+Waits::Hold::Hold(Hold&& other) noexcept
+    : queues_{std::exchange(other.queues_, nullptr)}, queue_{other.queue_}
+{
+}
+
+Waits::Hold::~Hold()
+{
+    if (queues_ && --queue_->second.holds == 0 && queue_->second.length == 0)
+        queues_->erase(queue_);
+}
+
+std::optional<Waits::Hold> Waits::hold(const Name& name)
+{
+    const auto queue = queues_.find(name);
+    if (queue == queues_.end())
+        return {};
+    return Hold{queues_, queue};
+}
+
+// One wait.
+
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
@@ -21,8 +75,9 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
       wanted_{request.count.value_or(protocol::Count{1}).value}, session_{call.session},
       takings_{.call = call.call}, wake_{std::move(wake)}
 {
+    parts_.reserve(request.names.list.size());
     for (const auto& name : request.names.list)
-        parts_.push_back({name});
+        parts_.push_back({.name = name, .link = Link{this}});
 }
 
 Wait::~Wait()
@@ -30,9 +85,16 @@ Wait::~Wait()
     waits_.withdraw(*this);
 }
 
-bool Wait::waits_for(const Name& name) const
+std::optional<Outcome<protocol::Wait::Reply>>& Wait::outcome()
 {
-    return std::ranges::find(parts_, name, &Part::name) != parts_.end();
+    if (is_complete_ && !outcome_) {
+        protocol::Wait::Reply reply;
+        reply.fired.reserve(parts_.size());
+        for (const auto& part : parts_)
+            reply.fired.push_back(Waits::fired(part));
+        outcome_ = std::move(reply);
+    }
+    return outcome_;
 }
 
 void Wait::undo()
@@ -46,15 +108,25 @@ void Wait::settle()
         waits_.registry_.settle(takings_);
 }
 
-Wait::Part& Wait::part(const Name& name)
-{
-    return *std::ranges::find(parts_, name, &Part::name);
-}
-
 void Wait::count(Part& part, std::int64_t times) const
 {
     part.count += times;
     part.is_released = part.count >= wanted_;
+}
+
+void Wait::catch_up(Part& part) const
+{
+    if (!part.queue)
+        return;
+    part.is_released |= part.queue->sets != std::exchange(part.sets, part.queue->sets);
+    const auto before = std::exchange(part.times, part.queue->times);
+    if (part.times != before)
+        count(part, part.times - before);
+}
+
+bool Wait::hangs_on(const Part& part) const
+{
+    return gather_ == Gather::any || &part == &parts_[hangs_on_];
 }
 
 // Beginning and end.
@@ -84,6 +156,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         new Wait{*this, peer, std::move(charge), request, std::move(wake), call}};
     hear(*wait); // Those who came before are served before.
     count_expired(*wait);
+    note_set(*wait);
     if (attempt(*wait))
         return wait;
     if (request.timeout == nanoseconds{0})
@@ -98,6 +171,10 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
             }
     enlist(*wait);
     count_expired(*wait);
+    note_set(*wait);
+    ++round_;
+    for (const auto& part : wait->parts_)
+        part.queue->news_in = round_;
     if (attempt(*wait)) // What was set before the watch began does not ring.
         return wait;
 
@@ -127,11 +204,27 @@ void Waits::count_expired(Wait& wait) const
     }
 }
 
+void Waits::note_set(Wait& wait) const
+{
+    for (auto& part : wait.parts_)
+        if (auto* object = object_of(part); object && object->mode() == Mode::manual)
+            part.is_released |= object->event()->is_set();
+}
+
 void Waits::enlist(Wait& wait)
 {
     wait.place_ = ++last_place_;
-    for (const auto& part : wait.parts_)
-        queues_[part.name].emplace(wait.place_, &wait);
+    for (auto& part : wait.parts_) {
+        auto& queue = queues_[part.name];
+        part.queue = &queue;
+        part.link.stand_before(queue.ring);
+        ++queue.length;
+        queue.object = registry_.find(part.name);
+        part.sets = queue.sets;
+        part.times = queue.times;
+        if (wait.hangs_on(part))
+            queue.hanging.emplace_hint(queue.hanging.end(), wait.place_, &wait);
+    }
 }
 
 void Waits::withdraw(Wait& wait)
@@ -139,19 +232,37 @@ void Waits::withdraw(Wait& wait)
     const auto place = std::exchange(wait.place_, 0);
     if (place == 0)
         return;
-    for (const auto& part : wait.parts_) {
-        const auto queue = queues_.find(part.name);
-        queue->second.erase(place);
-        if (queue->second.empty())
-            queues_.erase(queue);
+    for (auto& part : wait.parts_) {
+        auto& queue = *std::exchange(part.queue, nullptr);
+        part.link.leave();
+        if (wait.hangs_on(part))
+            queue.hanging.erase(place);
+        if (--queue.length > 0)
+            continue;
+        if (queue.holds == 0)
+            queues_.erase(part.name);
         registry_.reconsider(part.name);
     }
 }
 
+void Waits::hang_on(Wait& wait, std::size_t part)
+{
+    const auto before = std::exchange(wait.hangs_on_, part);
+    if (wait.place_ == 0 || before == part)
+        return;
+    wait.parts_[before].queue->hanging.erase(wait.place_);
+    wait.parts_[part].queue->hanging.emplace(wait.place_, &wait);
+}
+
 void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 {
-    const bool someone_sleeps = wait.place_ != 0;
     wait.outcome_ = std::move(outcome);
+    end(wait);
+}
+
+void Waits::end(Wait& wait)
+{
+    const bool someone_sleeps = wait.place_ != 0;
     if (!wait.takings_.taken.empty()) // In the same commit as what is noted of the taking itself.
         registry_.keep_takings(wait.session_, wait.takings_);
     wait.alarm_.reset();
@@ -163,144 +274,161 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 std::int64_t Waits::waiting_for(const Name& name) const
 {
     const auto queue = queues_.find(name);
-    return queue == queues_.end() ? 0 : static_cast<std::int64_t>(queue->second.size());
+    return queue == queues_.end() ? 0 : queue->second.length;
 }
 
 // News.
 
-Wait* Waits::next_in(const Name& name, std::uint64_t place)
-{
-    const auto queue = queues_.find(name);
-    if (queue == queues_.end())
-        return nullptr;
-    const auto next = queue->second.upper_bound(place);
-    return next == queue->second.end() ? nullptr : next->second;
-}
-
-template <class Each>
-void Waits::for_each(const Name& name, Each each)
-{
-    std::uint64_t place = 0;
-    while (auto* wait = next_in(name, place)) {
-        place = wait->place_;
-        if (!each(*wait))
-            return;
-    }
-}
-
 void Waits::created(const Name& name, Object& object)
 {
-    for_each(name, [&](Wait& wait) {
-        if (auto permitted = registry_.permit(wait.peer_, name, &object, Right::wait); !permitted)
-            finish(wait, std::unexpected(std::move(permitted.error())));
-        else if (wait.wanted_ > 1 && !object.followers())
-            finish(wait, std::unexpected(not_counted(name, object)));
-        return true;
-    });
-    if (waiting_for(name) == 0)
+    const auto held = hold(name);
+    if (!held)
+        return;
+    auto& queue = held->queue();
+    queue.object = &object;
+    Link mark;
+    mark.stand_behind(queue.ring);
+    while (auto* wait = mark.pass_next(queue.ring)) {
+        if (auto permitted = registry_.permit(wait->peer_, name, &object, Right::wait); !permitted)
+            finish(*wait, std::unexpected(std::move(permitted.error())));
+        else if (wait->wanted_ > 1 && !object.followers())
+            finish(*wait, std::unexpected(not_counted(name, object)));
+    }
+    if (queue.length == 0)
         return;
     if (const auto watched = registry_.watch(name, object); !watched) {
-        end_all(name, refuse::system_failure(watched.error()));
+        end_all(queue, refuse::system_failure(watched.error()));
         return;
     }
-    for_each(name, [&](Wait& wait) {
-        attempt(wait);
-        return true;
-    });
+    if (object.mode() == Mode::manual && object.event()->is_set())
+        ++queue.sets;
+    queue.news_in = ++round_;
+    serve(queue);
 }
 
 void Waits::rang(const Name& name, Object& object)
 {
+    auto held = hold(name);
+    if (!held)
+        return;
     if (object.mode() == Mode::manual) // It was set, whatever it is now.
-        for_each(name, [&](Wait& wait) {
-            wait.part(name).is_released = true;
-            return true;
-        });
-    if (waiting_for(name) > 0)
-        rung_.push_back({name, 0});
+        ++held->queue().sets;
+    rung_.push_back(*std::move(held));
 }
 
-bool Waits::has_something(const Name& name) const
+bool Waits::is_set(Queue& queue) const
 {
-    auto* object = registry_.find(name);
-    auto* event = object ? object->event() : nullptr;
-    return event && (event->mode() == Mode::manual || event->is_set());
+    if (std::exchange(queue.looked_in, round_) != round_)
+        queue.was_set = queue.object->event()->is_set();
+    return queue.was_set;
+}
+
+bool Waits::has_something(Queue& queue) const
+{
+    return queue.object && queue.object->event() &&
+           (queue.object->mode() == Mode::manual || is_set(queue));
 }
 
 // Whoever waits for any of what rang is served in the order of arrival, whatever rang first.
 bool Waits::heard()
 {
+    ++round_;
+    struct Next {
+        std::uint64_t place; // The first that is not served yet, or somewhere before it.
+        Queue* queue;
+    };
+    std::vector<Next> all; // A heap, the first place at its top.
+    const auto add = [&](Next next) {
+        all.push_back(next);
+        std::ranges::push_heap(all, std::greater{}, &Next::place);
+    };
+    for (const auto& held : rung_)
+        if (std::exchange(held.queue().news_in, round_) != round_)
+            add({0, &held.queue()});
+
     bool is_any_over = false;
-    std::erase_if(rung_, [&](const Ring& ring) { return !has_something(ring.name); });
-    while (auto* wait = first_rung()) {
-        for (auto& ring : rung_)
-            ring.place = std::max(ring.place, wait->place_);
-        if (!attempt(*wait))
+    while (!all.empty()) {
+        std::ranges::pop_heap(all, std::greater{}, &Next::place);
+        const auto [place, queue] = all.back();
+        all.pop_back();
+        const auto next = queue->hanging.lower_bound(place); // Who was there may have gone.
+        if (next == queue->hanging.end() || !has_something(*queue))
             continue;
-        is_any_over = true;
-        std::erase_if(rung_, [&](const Ring& ring) {
-            return wait->waits_for(ring.name) && !has_something(ring.name);
-        });
+        if (next->first != place) {
+            add({next->first, queue});
+            continue;
+        }
+        auto& wait = *next->second;
+        const auto after = std::next(next);
+        if (after != queue->hanging.end())
+            add({after->first, queue});
+        is_any_over |= attempt(wait);
     }
     rung_.clear();
     return is_any_over;
 }
 
-Wait* Waits::first_rung()
+void Waits::serve(Queue& queue)
 {
-    Wait* first = nullptr;
-    for (const auto& ring : rung_)
-        if (auto* next = next_in(ring.name, ring.place);
-            next && (!first || next->place_ < first->place_))
-            first = next;
-    return first;
+    std::uint64_t place = 0;
+    for (auto next = queue.hanging.begin(); next != queue.hanging.end();
+         next = queue.hanging.upper_bound(place)) {
+        place = next->first;
+        attempt(*next->second);
+    }
 }
 
 void Waits::counted(const Name& name, std::int64_t times)
 {
-    if (waiting_for(name) == 0)
+    const auto held = hold(name);
+    if (!held)
         return;
     registry_.hear(); // Of what else they wait for, who came before is served before.
-    for_each(name, [&](Wait& wait) {
-        wait.count(wait.part(name), times);
-        attempt(wait);
-        return true;
-    });
+    held->queue().times += times;
+    ++round_;
+    serve(held->queue());
 }
 
 void Waits::cancelled(const Name& name)
 {
-    end_all(name, refuse::cancelled(name));
+    if (const auto held = hold(name))
+        end_all(held->queue(), refuse::cancelled(name));
 }
 
 void Waits::deleted(const Name& name)
 {
-    end_all(name, refuse::deleted(name));
+    const auto held = hold(name);
+    if (!held)
+        return;
+    held->queue().object = nullptr;
+    end_all(held->queue(), refuse::deleted(name));
 }
 
 void Waits::policy_changed()
 {
-    for (auto queue = queues_.begin(); queue != queues_.end();) {
-        const auto name = queue->first; // The queue goes with its last wait.
-        for_each(name, [&](Wait& wait) {
-            auto permitted = registry_.permit(wait.peer_, name, nullptr, Right::wait);
+    for (auto next = queues_.begin(); next != queues_.end();) {
+        const Hold held{queues_, next};
+        const auto& name = next->first;
+        Link mark;
+        mark.stand_behind(held.queue().ring);
+        while (auto* wait = mark.pass_next(held.queue().ring)) {
+            auto permitted = registry_.permit(wait->peer_, name, nullptr, Right::wait);
             if (permitted)
-                return true;
-            hear(wait); // What was set until now, it still has.
-            if (!wait.is_over())
-                finish(wait, std::unexpected(std::move(permitted.error())));
-            return true;
-        });
-        queue = queues_.upper_bound(name);
+                continue;
+            hear(*wait); // What was set until now, it still has.
+            if (!wait->is_over())
+                finish(*wait, std::unexpected(std::move(permitted.error())));
+        }
+        ++next; // The queue goes with its last wait, once it is not held.
     }
 }
 
-void Waits::end_all(const Name& name, const Refusal& refusal)
+void Waits::end_all(Queue& queue, const Refusal& refusal)
 {
-    for_each(name, [&](Wait& wait) {
-        finish(wait, std::unexpected(refusal));
-        return true;
-    });
+    Link mark;
+    mark.stand_behind(queue.ring);
+    while (auto* wait = mark.pass_next(queue.ring))
+        finish(*wait, std::unexpected(refusal));
 }
 
 // Taking.
@@ -312,72 +440,90 @@ protocol::Fired Waits::fired(const Wait::Part& part)
 
 bool Waits::attempt(Wait& wait)
 {
-    if (wait.gather_ == Gather::all)
-        return attempt_all(wait);
-    return std::ranges::any_of(wait.parts_, [&](auto& part) { return attempt_any(wait, part); });
+    return wait.gather_ == Gather::all ? attempt_all(wait) : attempt_any(wait);
 }
 
-bool Waits::attempt_any(Wait& wait, Wait::Part& part)
+Object* Waits::object_of(const Wait::Part& part) const
 {
-    auto* object = registry_.find(part.name);
-    auto* event = object ? object->event() : nullptr;
-    if (!part.is_released && event) {
-        const auto taken = event->mode() == Mode::manual ? Result<bool>{event->is_set()}
-                                                         : take(wait, part, *object);
-        if (!taken) {
-            finish(wait, std::unexpected(refuse::system_failure(taken.error())));
+    return part.queue ? part.queue->object : registry_.find(part.name);
+}
+
+// Of a manual event it is enough that it was set; that is in its queue.
+bool Waits::can_be_taken(const Wait::Part& part) const
+{
+    auto* object = object_of(part);
+    if (!object || !object->event() || object->mode() == Mode::manual)
+        return false;
+    return part.queue ? is_set(*part.queue) : object->event()->is_set();
+}
+
+bool Waits::attempt_any(Wait& wait)
+{
+    for (auto& part : wait.parts_) {
+        wait.catch_up(part);
+        const bool has_news = !part.queue || part.queue->news_in == round_;
+        if (!part.is_released && has_news && can_be_taken(part)) {
+            const auto taken = take(wait, part);
+            if (!taken) {
+                finish(wait, std::unexpected(refuse::system_failure(taken.error())));
+                return true;
+            }
+            part.is_released = *taken;
+        }
+        if (part.is_released) {
+            finish(wait, protocol::Wait::Reply{{fired(part)}});
             return true;
         }
-        part.is_released = *taken;
     }
-    if (!part.is_released)
-        return false;
-    finish(wait, protocol::Wait::Reply{{fired(part)}});
-    return true;
+    return false;
 }
 
 bool Waits::attempt_all(Wait& wait)
 {
-    bool is_complete = true;
-    std::vector<Wait::Part*> to_take;
-    for (auto& part : wait.parts_) {
-        if (part.is_released)
+    const auto count = wait.parts_.size();
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto index = (wait.hangs_on_ + i) % count;
+        auto& part = wait.parts_[index];
+        wait.catch_up(part);
+        if (part.is_released || can_be_taken(part))
             continue;
-        auto* object = registry_.find(part.name);
-        auto* event = object ? object->event() : nullptr;
-        if (!event || !event->is_set())
-            is_complete = false; // But look at the others: a manual event seen set is enough.
-        else if (event->mode() == Mode::manual)
-            part.is_released = true;
-        else
-            to_take.push_back(&part);
+        hang_on(wait, index);
+        return false;
     }
-    return is_complete && take_all(wait, to_take);
+    return take_all(wait);
 }
 
-bool Waits::take_all(Wait& wait, const std::vector<Wait::Part*>& parts)
+bool Waits::take_all(Wait& wait)
 {
-    for (const auto* part : parts) {
-        const auto taken = take(wait, *part, *registry_.find(part->name));
+    for (const auto& part : wait.parts_) {
+        if (part.is_released)
+            continue;
+        const auto taken = take(wait, part);
         if (taken && *taken)
             continue;
         put_back(wait); // Someone took it from the descriptor since we looked.
-        if (!taken)
+        if (taken)
+            hang_on(wait, static_cast<std::size_t>(&part - wait.parts_.data()));
+        else
             finish(wait, std::unexpected(refuse::system_failure(taken.error())));
         return wait.is_over();
     }
-    protocol::Wait::Reply reply;
-    for (const auto& part : wait.parts_)
-        reply.fired.push_back(fired(part));
-    finish(wait, std::move(reply));
+    wait.is_complete_ = true;
+    end(wait);
     return true;
 }
 
-Result<bool> Waits::take(Wait& wait, const Wait::Part& part, Object& object)
+Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
 {
+    auto& object = *object_of(part);
     auto taken = registry_.take(object);
-    if (taken && *taken)
+    const bool has_taken = taken && *taken;
+    if (has_taken)
         wait.takings_.taken.push_back({part.name, object.serial});
+    if (part.queue) { // After a taking there may be more.
+        part.queue->looked_in = has_taken ? 0 : round_;
+        part.queue->was_set = false;
+    }
     return taken;
 }
 

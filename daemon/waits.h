@@ -1,5 +1,6 @@
 // Everyone who waits for objects by name, in the order in which they came. It knows no socket: who
-// waits is woken by a callback and then asks for the outcome.
+// waits is woken by a callback and then asks for the outcome. What happens to a name is noted once,
+// however many wait for it, and only those are looked at that hang on that name.
 #pragma once
 
 #include "common/name.h"
@@ -16,7 +17,43 @@
 
 namespace evfd::daemon {
 
+class Wait;
 class Waits;
+
+// A place in a ring of waits; one without a wait is the ring's own, or marks how far somebody has
+// got.
+class Link {
+public:
+    explicit Link(Wait* wait = nullptr) : wait_{wait} {}
+    Link(Link&& other) noexcept : wait_{other.wait_} {} // Of one that stands nowhere.
+    Link& operator=(Link&&) = delete;
+    ~Link() { leave(); }
+
+    void stand_before(Link& other);
+    void stand_behind(Link& other) { stand_before(*other.next_); }
+    void leave();
+    // Goes behind the next one that has a wait; null at the end of the ring.
+    Wait* pass_next(const Link& ring);
+
+private:
+    Wait* wait_;
+    Link* previous_ = this;
+    Link* next_ = this;
+};
+
+// Those who wait for one name.
+struct Queue {
+    Link ring{}; // In the order in which they came.
+    std::int64_t length = 0;
+    std::map<std::uint64_t, Wait*> hanging{}; // By place, those to be looked at when there is news.
+    Object* object = nullptr;                 // Null while there is none of that name.
+    std::int64_t sets = 0;                    // Of a manual event, since the first of them came.
+    std::int64_t times = 0;                   // Pulses or expirations, likewise.
+    std::uint64_t news_in = 0;                // In which round there was news of it.
+    std::uint64_t looked_in = 0;              // And in which this was seen of an event.
+    bool was_set = false;
+    int holds = 0; // By those who need it to be there even if nobody waits any more.
+};
 
 // One Wait call, until it is over or nobody wants it any more.
 class Wait {
@@ -28,7 +65,7 @@ public:
     Wait& operator=(const Wait&) = delete;
 
     // Nothing before it is over.
-    std::optional<Outcome<protocol::Wait::Reply>>& outcome() { return outcome_; }
+    std::optional<Outcome<protocol::Wait::Reply>>& outcome();
     // Its outcome does not reach whoever waited: what was taken is put back, for others.
     void undo();
     void settle(); // Or it did.
@@ -40,17 +77,21 @@ private:
     // (auto, semaphore) is taken at the very end; until then nothing is kept of it.
     struct Part {
         Name name;
+        Link link;
         std::int64_t count = 0;
         bool is_released = false;
+        Queue* queue = nullptr; // While the wait is in it.
+        std::int64_t sets = 0;  // Of the queue's, those that the above knows of.
+        std::int64_t times = 0;
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
          CallId call);
 
-    bool waits_for(const Name& name) const;
-    bool is_over() const { return outcome_.has_value(); }
-    Part& part(const Name& name);
+    bool is_over() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
+    void catch_up(Part& part) const; // With what its queue knows.
+    bool hangs_on(const Part& part) const;
 
     Waits& waits_;
     Peer peer_;
@@ -62,6 +103,10 @@ private:
     Takings takings_;
     Wake wake_;
     std::uint64_t place_ = 0; // In every queue; 0 while in none.
+    // Who waits for all hangs on one part, the last that was looked at and found not released:
+    // while that is so, it is not over, whatever becomes of the others.
+    std::size_t hangs_on_ = 0;
+    bool is_complete_ = false; // Its outcome is all its parts, as soon as that is asked for.
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Alarm> alarm_;
 };
@@ -91,45 +136,61 @@ public:
 
 private:
     friend class Wait;
-    using Queue = std::map<std::uint64_t, Wait*>;
+    using Queues = std::map<Name, Queue>;
 
-    bool has_something(const Name& name) const;
-    Wait* first_rung();
+    // Keeps a queue while it lives.
+    class Hold {
+    public:
+        Hold(Queues& queues, Queues::iterator queue);
+        Hold(Hold&& other) noexcept;
+        Hold& operator=(Hold&&) = delete;
+        ~Hold();
+        Queue& queue() const { return queue_->second; }
+
+    private:
+        Queues* queues_;
+        Queues::iterator queue_;
+    };
+    std::optional<Hold> hold(const Name& name); // Nothing if nobody waits for it.
+
     void enlist(Wait& wait);
     void withdraw(Wait& wait);
+    void hang_on(Wait& wait, std::size_t part);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
-
-    // The one behind that place; null if there is none.
-    Wait* next_in(const Name& name, std::uint64_t place);
-    // Calls `each(wait)` for all in the queue, in order, until one returns false. A wait may be
-    // over and leave the queue meanwhile.
-    template <class Each>
-    void for_each(const Name& name, Each each);
+    void end(Wait& wait); // Its outcome is there.
 
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
-    void end_all(const Name& name, const Refusal& refusal);
+    void end_all(Queue& queue, const Refusal& refusal);
     void hear(const Wait& wait);
     // A timer that has expired for good is waited for no longer.
     void count_expired(Wait& wait) const;
+    // Nor a manual event that is set.
+    void note_set(Wait& wait) const;
+    // Those who hang on it, in the order of arrival.
+    void serve(Queue& queue);
+
+    // What is seen of an event in one round is seen once, unless we take from it.
+    bool is_set(Queue& queue) const;
+    bool has_something(Queue& queue) const;
+    Object* object_of(const Wait::Part& part) const;
+    // Whether it is to be seen in the descriptor that the part can be had.
+    bool can_be_taken(const Wait::Part& part) const;
 
     // Whether the wait is over now; each takes what it needs for that.
     bool attempt(Wait& wait);
     static protocol::Fired fired(const Wait::Part& part);
-    bool attempt_any(Wait& wait, Wait::Part& part);
+    bool attempt_any(Wait& wait);
     bool attempt_all(Wait& wait);
-    bool take_all(Wait& wait, const std::vector<Wait::Part*>& parts);
-    Result<bool> take(Wait& wait, const Wait::Part& part, Object& object);
+    bool take_all(Wait& wait);
+    Result<bool> take(Wait& wait, const Wait::Part& part);
     void put_back(Wait& wait);
 
     EventLoop& loop_;
     Registry& registry_;
     std::uint64_t last_place_ = 0;
-    std::map<Name, Queue> queues_; // Also of names that are not there yet.
-    struct Ring {
-        Name name;
-        std::uint64_t place; // Up to which the queue was served.
-    };
-    std::vector<Ring> rung_; // Since heard().
+    std::uint64_t round_ = 1;
+    Queues queues_;          // Also of names that are not there yet.
+    std::vector<Hold> rung_; // Since heard().
 };
 
 } // namespace evfd::daemon

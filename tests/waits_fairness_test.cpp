@@ -5,6 +5,9 @@
 #include "tests/daemon_fixture.h"
 
 #include <atomic>
+#include <map>
+#include <random>
+#include <set>
 #include <thread>
 
 namespace evfd::daemon {
@@ -182,6 +185,127 @@ TEST_CASE("who came first is served first, whatever of what they wait for was se
     CHECK(is_over(first));
     CHECK_FALSE(is_over(second));
     CHECK(hall.event("b").is_set()); // All or nothing.
+}
+
+TEST_CASE("of those who miss another one each time the first is released once all are there")
+{
+    Hall hall;
+    const std::vector<std::string> names{"a", "b", "c", "d"};
+    std::map<std::string, UniqueFd> fds;
+    for (const auto& name : names) {
+        hall.create(name, Mode::automatic);
+        fds.emplace(name, hall.open(name));
+    }
+    std::deque<std::unique_ptr<Wait>> waits;
+    for (int i = 0; i < 3; ++i)
+        waits.push_back(start(hall, {"a", "b", "c", "d"}));
+
+    for (const auto& missing : {"c", "a", "d", "a", "b", "c"}) {
+        for (const auto& [name, fd] : fds)
+            REQUIRE((name == missing ? take(fd).has_value() : add(fd, 1).has_value()));
+        settle(hall.loop);
+        CHECK(how_many_over(waits) == 0);
+    }
+    for (std::size_t served = 1; served <= waits.size(); ++served) {
+        for (const auto& [name, fd] : fds)
+            REQUIRE(add(fd, 1));
+        settle(hall.loop);
+        CHECK(how_many_over(waits) == served);
+        CHECK(is_over(waits[served - 1]));
+    }
+}
+
+TEST_CASE("whatever is set and taken by whom, nobody goes on waiting for what is there")
+{
+    std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
+    const auto one_of = [&](std::size_t count) { return random() % count; };
+    Hall hall;
+    const std::vector<std::string> names{"a0", "a1", "a2", "s0", "s1", "m0", "m1", "p0", "t0"};
+    std::vector<std::string> events;
+    std::vector<UniqueFd> fds;
+    for (const auto& name : names) {
+        if (name[0] == 't')
+            REQUIRE(hall.registry.arm(hall.owner, {.name = *Name::parse(name), .after = 1h}));
+        else
+            hall.create(name, name[0] == 'a'   ? Mode::automatic
+                              : name[0] == 's' ? Mode::semaphore
+                              : name[0] == 'm' ? Mode::manual
+                                               : Mode::pulse);
+        if (name[0] == 't' || name[0] == 'p')
+            continue;
+        events.push_back(name);
+        fds.push_back(hall.open(name));
+    }
+    struct Waiter {
+        std::unique_ptr<Wait> wait;
+        Gather gather;
+        std::set<std::string> misses; // Of what is told once, or needs to be seen once.
+        std::set<std::string> takes;  // Of what is there or not.
+    };
+    std::deque<Waiter> waiters;
+    const auto happens = [&](const std::string& name) {
+        for (auto& waiter : waiters)
+            if (waiter.misses.erase(name) > 0 && waiter.gather == Gather::any)
+                waiter.misses.clear(), waiter.takes.clear();
+    };
+    int released = 0;
+    for (int step = 0; step < 1'500; ++step) {
+        const auto at = one_of(events.size());
+        const auto& name = events[at];
+        const auto deed = one_of(10);
+        if (deed < 3 && waiters.size() < 30) {
+            protocol::Wait request{.names = {},
+                                   .gather = one_of(3) == 0 ? Gather::any : Gather::all};
+            Waiter waiter{{}, *request.gather, {}, {}};
+            for (const auto& wanted : names)
+                if (one_of(3) == 0)
+                    request.names.list.push_back(*Name::parse(wanted));
+            if (request.names.list.empty())
+                continue;
+            std::ranges::shuffle(request.names.list, random);
+            for (const auto& wanted : request.names.list) {
+                const auto& text = wanted.text();
+                const bool is_taken = text[0] == 'a' || text[0] == 's';
+                if (is_taken)
+                    waiter.takes.insert(text);
+                else if (text[0] != 'm' || !hall.event(text).is_set())
+                    waiter.misses.insert(text);
+            }
+            waiter.wait = *hall.waits.start(
+                hall.owner.peer, *hall.quota.take(alice, Resource::waits), request, [] {});
+            waiters.push_back(std::move(waiter));
+        } else if (deed < 6) {
+            REQUIRE(add(fds[at], 1));
+            happens(name);
+        } else if (deed == 6) {
+            REQUIRE(take(fds[at]));
+        } else if (deed == 7) {
+            REQUIRE(hall.registry.set(hall.owner.peer, evfd::daemon::names({name, "p0"}), 1));
+            happens(name);
+            happens("p0");
+        } else if (deed == 8) {
+            REQUIRE(hall.registry.clear(hall.owner.peer, evfd::daemon::names({name})));
+        } else if (!waiters.empty() && one_of(4) == 0) {
+            waiters.erase(waiters.begin() + static_cast<std::ptrdiff_t>(one_of(waiters.size())));
+        }
+        if (one_of(2) == 0)
+            continue; // More than one deed is heard of at a time.
+        hall.registry.hear();
+        const auto is_there = [&](const std::string& text) { return hall.event(text).is_set(); };
+        for (const auto& waiter : waiters) {
+            if (is_over(waiter.wait))
+                continue;
+            INFO("step " << step);
+            if (waiter.gather == Gather::any)
+                REQUIRE(std::ranges::none_of(waiter.takes, is_there));
+            else
+                REQUIRE_FALSE(
+                    (waiter.misses.empty() && std::ranges::all_of(waiter.takes, is_there)));
+        }
+        released += static_cast<int>(
+            std::erase_if(waiters, [](const auto& waiter) { return is_over(waiter.wait); }));
+    }
+    CHECK(released > 100);
 }
 
 TEST_CASE("what was taken for one who does not hear of it is put back and serves the next")

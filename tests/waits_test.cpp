@@ -154,6 +154,28 @@ TEST_CASE("for all it is enough that a manual event was set since the wait began
     CHECK(waiter.state() == "m=1 a=1");
 }
 
+TEST_CASE("for all, what happens while another one is missing counts in the end")
+{
+    Hall hall;
+    hall.create("a", Mode::automatic);
+    hall.create("m");
+    hall.create("p", Mode::pulse);
+    const auto client = hall.open("m");
+    auto waiter = start(hall, {"a", "m", "p"});
+    set(hall, "p");
+    REQUIRE(add(client, 1));
+    settle(hall.loop);
+    REQUIRE(take(client));
+    settle(hall.loop);
+    set(hall, "p", 2);
+    CHECK(waiter.state() == "waits");
+
+    set(hall, "a");
+
+    CHECK(waiter.state() == "a=1 m=1 p=3");
+    CHECK(*waiter.wakes == 1);
+}
+
 TEST_CASE("a manual event set and cleared at once releases all who waited and no later one")
 {
     Hall hall;
