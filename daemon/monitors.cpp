@@ -16,9 +16,7 @@ Monitor::Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pa
 Monitor::~Monitor()
 {
     monitors_.monitors_.erase(this);
-    for (auto& [name, object] : monitors_.registry_.objects())
-        if (pattern_.matches(name))
-            monitors_.registry_.reconsider(name);
+    monitors_.sweep_later();
 }
 
 bool Monitor::may_hear(const Name& name, const Object& object) const
@@ -26,14 +24,21 @@ bool Monitor::may_hear(const Name& name, const Object& object) const
     return monitors_.registry_.may(peer_, name, object, Right::wait);
 }
 
+bool Monitor::has_reached(const Name& name) const
+{
+    return reaches_all_ || (reach_ && name <= *reach_);
+}
+
 // What is to be told.
 
 void Monitor::note(const Name& name, bool was_there, bool is_deletion)
 {
-    if (!pattern_.matches(name) || phase_ == Phase::resync)
+    if (phase_ == Phase::resync)
         return;
     if (phase_ == Phase::present && (!cursor_ || *cursor_ < name))
         return; // It will be told of as it is then.
+    if (!pattern_.matches(name))
+        return;
     auto& untold = untold_.try_emplace(name, was_there, false).first->second;
     untold.is_another |= is_deletion;
     if (untold_.size() > max_untold_changes) {
@@ -65,11 +70,18 @@ std::optional<Monitor::News> Monitor::next_present()
     for (int looked_at = 0; object != objects.end(); ++object, ++looked_at) {
         if (looked_at == max_looks)
             return {}; // Others have their turn; then it goes on.
-        cursor_ = object->first;
-        if (pattern_.matches(object->first))
-            return tell(Change::present, object->first);
+        const auto& name = object->first;
+        if (!has_reached(name))
+            reach_ = name;
+        const bool is_told = pattern_.matches(name);
+        if (is_told) // First, so that no change falls between what it is and what it becomes.
+            monitors_.watch_or_tell(name, object->second);
+        cursor_ = name;
+        if (is_told)
+            return tell(Change::present, name);
     }
     phase_ = Phase::live;
+    reaches_all_ = true;
     return tell(Change::ready);
 }
 
@@ -98,34 +110,52 @@ std::optional<Monitor::News> Monitor::next_change()
 
 // News from the registry.
 
-Outcome<std::unique_ptr<Monitor>> Monitors::start(const Peer& peer, Quota::Charge charge,
-                                                  Pattern pattern, Monitor::Wake wake)
+std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
+                                         Monitor::Wake wake)
 {
-    std::unique_ptr<Monitor> monitor{
+    return std::unique_ptr<Monitor>{
         new Monitor{*this, peer, std::move(charge), std::move(pattern), std::move(wake)}};
-    for (auto& [name, object] : registry_.objects())
-        if (const auto watched = watch_if_wanted(name, object); !watched)
-            return std::unexpected(refuse::system_failure(watched.error()));
-    return monitor;
+}
+
+void Monitors::sweep_later()
+{
+    sweeps_again_ = swept_.has_value();
+    if (!std::exchange(is_sweeping_, true))
+        loop_.defer([this] { sweep(); });
+}
+
+void Monitors::sweep()
+{
+    auto& objects = registry_.objects();
+    const auto end = monotonic_after(max_sweep);
+    auto object = swept_ ? objects.upper_bound(*swept_) : objects.begin();
+    for (; object != objects.end(); ++object) {
+        registry_.reconsider(object->first);
+        if (monotonic_now() < end)
+            continue;
+        swept_ = object->first;
+        loop_.defer([this] { sweep(); });
+        return;
+    }
+    swept_.reset();
+    is_sweeping_ = std::exchange(sweeps_again_, false);
+    if (is_sweeping_)
+        loop_.defer([this] { sweep(); });
 }
 
 bool Monitors::care_for(const Name& name, const Object& object) const
 {
     return std::ranges::any_of(monitors_, [&](const Monitor* monitor) {
-        return monitor->pattern_.matches(name) && monitor->may_hear(name, object);
+        return monitor->has_reached(name) && monitor->may_hear(name, object) &&
+               monitor->pattern_.matches(name);
     });
-}
-
-Result<void> Monitors::watch_if_wanted(const Name& name, Object& object)
-{
-    if (Registry::is_watched(object) || !care_for(name, object))
-        return {};
-    return registry_.watch(name, object);
 }
 
 void Monitors::watch_or_tell(const Name& name, Object& object)
 {
-    if (const auto watched = watch_if_wanted(name, object); !watched)
+    if (Registry::is_watched(object) || !care_for(name, object))
+        return;
+    if (const auto watched = registry_.watch(name, object); !watched)
         log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
                   watched.error().message());
 }

@@ -3,9 +3,12 @@
 #pragma once
 
 #include "common/name.h"
+#include "common/pattern.h"
 #include "common/protocol.h"
+#include "daemon/event_loop.h"
 #include "daemon/registry.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -17,6 +20,9 @@ namespace evfd::daemon {
 
 // How many names with untold changes one monitor may have; with more it is told all anew.
 inline constexpr std::size_t max_untold_changes = 1'024;
+
+// For so long objects are looked at in one turn of the loop after a monitor has ended.
+inline constexpr std::chrono::microseconds max_sweep{200};
 
 class Monitors;
 
@@ -55,6 +61,7 @@ private:
 
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake);
     bool may_hear(const Name& name, const Object& object) const;
+    bool has_reached(const Name& name) const;
     void note(const Name& name, bool was_there, bool is_deletion);
     std::optional<News> next_present();
     std::optional<News> next_change();
@@ -68,18 +75,21 @@ private:
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_; // The last name told of as present.
+    std::optional<Name> reach_;  // The same when first it was told; up to there it is watched.
+    bool reaches_all_ = false;
     std::map<Name, Untold> untold_;
 };
 
 class Monitors {
 public:
-    explicit Monitors(Registry& registry) : registry_{registry} {}
+    Monitors(EventLoop& loop, Registry& registry) : loop_{loop}, registry_{registry} {}
     Monitors(const Monitors&) = delete;
     Monitors& operator=(const Monitors&) = delete;
 
-    // `wake` is called when next() has something again.
-    Outcome<std::unique_ptr<Monitor>> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
-                                            Monitor::Wake wake);
+    // `wake` is called when next() has something again. What there is is watched from when it is
+    // told of.
+    std::unique_ptr<Monitor> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
+                                   Monitor::Wake wake);
     // Whether one of them wants to hear when this event is set or cleared.
     bool care_for(const Name& name, const Object& object) const;
 
@@ -92,11 +102,18 @@ public:
 
 private:
     friend class Monitor;
-    Result<void> watch_if_wanted(const Name& name, Object& object);
     void watch_or_tell(const Name& name, Object& object);
+    // What was watched for a monitor that has ended need not be any more; a part of it in each
+    // turn.
+    void sweep_later();
+    void sweep();
 
+    EventLoop& loop_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
+    bool is_sweeping_ = false;  // In this turn or the next.
+    bool sweeps_again_ = false; // From the beginning: another one has ended meanwhile.
+    std::optional<Name> swept_; // Up to here.
 };
 
 } // namespace evfd::daemon

@@ -208,7 +208,7 @@ Service::Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder,
                  DescriptorBudget budget)
     : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
       registry_{loop, quota_, *this, vault, std::move(adder), budget.objects}, sessions_{registry_},
-      waits_{loop, registry_}, monitors_{registry_}
+      waits_{loop, registry_}, monitors_{loop, registry_}
 {
 }
 
@@ -450,9 +450,7 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
         return std::unexpected(std::move(paid.error()));
     auto monitor =
         monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}), caller.wake);
-    if (!monitor)
-        return std::unexpected(std::move(monitor.error()));
-    return std::make_unique<PendingMonitor>(*this, *std::move(monitor));
+    return std::make_unique<PendingMonitor>(*this, std::move(monitor));
 }
 
 protocol::Status::Reply Service::status()

@@ -193,7 +193,7 @@ struct Hall final : Audience {
     Vault vault{loop};
     Registry registry{loop, quota, *this, vault, make_adder(), plenty};
     Waits waits{loop, registry};
-    Monitors monitors{registry};
+    Monitors monitors{loop, registry};
     Session owner{1, person(alice), {}, {}};
     std::vector<std::string> complaints; // Of the vault that was left.
     std::vector<Session> sessions;       // That were left with it.

@@ -188,6 +188,52 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
     });
 }
 
+TEST_CASE("unread monitors of slow patterns over many objects that come and go hold nobody up")
+{
+    if (!can_attack())
+        return;
+    const Daemon daemon;
+    constexpr int monitors = 60;
+    constexpr int objects = is_sanitized ? 4'000 : 10'000;
+    constexpr int coming = 1'000; // And going, of all those.
+    const auto prefix = std::string(240, 'a');
+    const auto names = numbered(prefix, 10'000, objects);
+    Wire wire{daemon.path()};
+    create_all(wire, names, {{"rights", "0666"}});
+    Json others = Json::array(); // Those of the attacker.
+    for (int i = 10'000; i < 10'000 + coming; ++i)
+        others.push_back(prefix + 'b' + std::to_string(i));
+    // Of names like these a matcher that goes back knows only at their end, after it has tried all.
+    std::string all_match;
+    while (all_match.size() < 250)
+        all_match += "*a";
+    const auto none_match = '*' + std::string(120, 'a') + "c*";
+    withstand(daemon, "60 monitors of slow patterns over 10,000 objects", [&] {
+        Worker worker = hostile([&](const Line& line) {
+            std::uint64_t rounds = 0;
+            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
+            while (rounds == 0 || monotonic_now() < end) {
+                std::vector<Wire> wires;
+                for (int i = 0; i < monitors; ++i) {
+                    wires.emplace_back(daemon.path());
+                    wires.back().call("Monitor",
+                                      {{"pattern", i % 2 == 0 ? all_match + '*' : none_match}},
+                                      "more");
+                }
+                Wire another{daemon.path()};
+                create_all(another, others);
+                remove_all(another, others);
+                ++rounds;
+            }
+            line.say(rounds);
+        });
+        tell(fmt::format("  {} rounds of {} monitors, {} objects came and went in each",
+                         worker.hear(), monitors, coming));
+        CHECK(worker.wait() == 0);
+    });
+    remove_all(wire, names);
+}
+
 // Stopped in the middle.
 
 // What a client is about when it is stopped. It says so, and does nothing more.

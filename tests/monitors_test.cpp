@@ -34,8 +34,7 @@ Watcher monitor(Hall& hall, Pattern pattern = {}, uid_t uid = alice)
     auto wakes = std::make_shared<int>(0);
     auto started = hall.monitors.start(person(uid), *hall.quota.take(uid, Resource::monitors),
                                        std::move(pattern), [wakes] { ++*wakes; });
-    REQUIRE(started);
-    return {wakes, *std::move(started)};
+    return {wakes, std::move(started)};
 }
 
 void remove(Hall& hall, std::string_view name)
@@ -250,6 +249,7 @@ TEST_CASE("several monitors each hear everything, and the watch lasts as long as
     settle(hall.loop);
     CHECK(two.told() == "changed a");
     two.monitor.reset();
+    settle(hall.loop);
     CHECK_FALSE(hall.registry.find("a"_name)->watch);
     CHECK(hall.quota.used(alice, Resource::monitors) == 0);
 }
@@ -312,12 +312,15 @@ TEST_CASE("a timer is counted for a monitor while that is there and may hear of 
     const auto is_counted = [&] { return Registry::is_watched(*hall.registry.find("t"_name)); };
     CHECK_FALSE(is_counted());
     auto stranger = monitor(hall, {}, bob);
+    CHECK(stranger.told() == "present t; ready");
     CHECK_FALSE(is_counted());
     {
         auto watcher = monitor(hall);
+        CHECK(watcher.told() == "present t; ready");
         CHECK(is_counted());
         CHECK(hall.registry.find("t"_name)->timer()->appointment);
     }
+    settle(hall.loop);
     CHECK_FALSE(is_counted());
     REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0644"_rights));
     CHECK(is_counted());
@@ -326,6 +329,60 @@ TEST_CASE("a timer is counted for a monitor while that is there and may hear of 
     stranger.told();
     REQUIRE(hall.registry.disarm(hall.owner.peer, names({"t"})));
     CHECK(stranger.told().empty());
+}
+
+TEST_CASE("an object is watched for a monitor from when it is told of")
+{
+    Hall hall;
+    for (const auto* name : {"a", "b", "c"})
+        hall.create(name);
+    const auto is_watched = [&](const Name& name) {
+        return Registry::is_watched(*hall.registry.find(name));
+    };
+    auto watcher = monitor(hall);
+    CHECK(watcher.told(1) == "present a");
+    CHECK(is_watched("a"_name));
+    CHECK_FALSE(is_watched("b"_name));
+
+    REQUIRE(add(hall.open("a"), 1)); // Behind what was told,
+    REQUIRE(add(hall.open("c"), 1)); // and before it.
+    settle(hall.loop);
+    CHECK(watcher.told() == "present b; present c; ready; changed a");
+    REQUIRE(add(hall.open("c"), 1));
+    settle(hall.loop);
+    CHECK(watcher.told() == "changed c");
+}
+
+TEST_CASE("what was watched for monitors that end is given back in parts, and none is forgotten")
+{
+    Hall hall;
+    constexpr int timers = 4'000; // Which need no descriptor of ours.
+    for (int i = 0; i < timers; ++i)
+        REQUIRE(hall.registry.arm(hall.owner,
+                                  {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
+    const auto watched = [&] {
+        return std::ranges::count_if(hall.registry.objects(), [](const auto& entry) {
+            return Registry::is_watched(entry.second);
+        });
+    };
+    auto all = monitor(hall);
+    auto some = monitor(hall, "t/1*"_pattern);
+    auto later = monitor(hall, "t/2"_pattern);
+    for (auto* one : {&all, &some, &later})
+        while (!one->told().ends_with("ready")) {
+        }
+    CHECK(watched() == timers);
+
+    all.monitor.reset();
+    settle(hall.loop, 1);
+    CHECK(watched() > timers / 2); // One turn of thousands that others have theirs between.
+    some.monitor.reset();          // What was kept for this one may be behind us by now.
+    settle(hall.loop);
+    CHECK(watched() == 1);
+    later.monitor.reset();
+    settle(hall.loop);
+    CHECK(watched() == 0);
+    CHECK_FALSE(hall.loop.has_deferred());
 }
 
 TEST_CASE("a timer of one nanosecond floods no monitor: it is looked at at most every millisecond")
