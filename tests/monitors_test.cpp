@@ -353,7 +353,7 @@ TEST_CASE("an object is watched for a monitor from when it is told of")
     CHECK(watcher.told() == "changed c");
 }
 
-TEST_CASE("what was watched for monitors that end is given back in parts, and none is forgotten")
+TEST_CASE("all that was watched for monitors that end is given back in parts")
 {
     Hall hall;
     constexpr int timers = 4'000; // Which need no descriptor of ours.

@@ -215,7 +215,7 @@ TEST_CASE("of those who miss another one each time the first is released once al
     }
 }
 
-TEST_CASE("whatever is set and taken by whom, nobody goes on waiting for what is there")
+TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by whom")
 {
     std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
     const auto one_of = [&](std::size_t count) { return random() % count; };

@@ -154,7 +154,7 @@ TEST_CASE("for all it is enough that a manual event was set since the wait began
     CHECK(waiter.state() == "m=1 a=1");
 }
 
-TEST_CASE("for all, what happens while another one is missing counts in the end")
+TEST_CASE("what happens while another one is missing counts in the end for all")
 {
     Hall hall;
     hall.create("a", Mode::automatic);
