@@ -873,7 +873,7 @@ TEST_CASE("of two sessions with one token the earlier one is there and the other
     follow(*hall, "p");
     hall->registry.count_call(hall->owner, "the answer");
     const auto id = hall->registry.new_id();
-    hall->vault.put(id, record::Session{hall->owner.count->token.text(), bob, 7, {}, {}});
+    hall->vault.put(id, record::Session{hall->owner.count->token.text(), bob, 7, {}, {}, {}});
     hall->vault.put(hall->registry.new_id(), record::Takings{static_cast<record::Id>(id), 7, {}});
     const auto first = hall->owner.id;
 

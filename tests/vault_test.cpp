@@ -205,7 +205,7 @@ TEST_CASE("what has no id is not understood")
 {
     Room room;
     room.vault.put(0, event_record("x"));
-    room.vault.put(0, record::Session{Token::make()->text(), alice, 0, {}, {}});
+    room.vault.put(0, record::Session{Token::make()->text(), alice, 0, {}, {}, {}});
     room.vault.commit();
     Next next{kept_of(room.vault)};
     CHECK(next.left.objects.size() == 1);
