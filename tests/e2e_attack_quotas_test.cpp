@@ -224,7 +224,8 @@ void give_back_and_take(Hoard& hoard, const Resource& resource)
     }
 }
 
-TEST_CASE("of everything with a limit a user has the last one and not one more; others have theirs")
+TEST_CASE(
+    "of everything with a limit a user has the last one and not one more while others have theirs")
 {
     if (!can_attack())
         return;

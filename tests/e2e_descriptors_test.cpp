@@ -13,7 +13,8 @@ Command with_few()
     return {.words = {}, .descriptors = few};
 }
 
-TEST_CASE("with no descriptor left for another event create says so; the others go on; it recovers")
+TEST_CASE(
+    "with no descriptor left for another event create says so and the others go on and it recovers")
 {
     const Daemon daemon{{}, with_few()};
     Wire wire{daemon.path()};
@@ -63,8 +64,8 @@ TEST_CASE("subscriptions are descriptors as well")
     CHECK(eventually([&] { return client.open("p").has_value(); }));
 }
 
-TEST_CASE(
-    "with no descriptor left for another client it is told why; the others go on; it recovers")
+TEST_CASE("with no descriptor left for another client it is told why and the others go on and it "
+          "recovers")
 {
     const Daemon daemon{{}, with_few()};
     Wire first{daemon.path()};

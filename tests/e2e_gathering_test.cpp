@@ -75,7 +75,7 @@ TEST_CASE("wait_all waits for events and timers and takes from all or from none"
     CHECK(must(other.wait(patience)) > 0);
 }
 
-TEST_CASE("a timer that is cancelled or disarmed ends no wait for several; one armed anew does")
+TEST_CASE("a timer that is cancelled or disarmed ends no wait for several but one armed anew does")
 {
     const Daemon daemon;
     const auto client = daemon.client();

@@ -66,7 +66,7 @@ TEST_CASE("a daemon that ends leaves a socket that is not its own")
     CHECK(connect_to_path(daemon.path()));
 }
 
-TEST_CASE("a second daemon at a live socket refuses to start and says so; the first goes on")
+TEST_CASE("a second daemon at a live socket refuses to start and says so and the first goes on")
 {
     Daemon daemon;
     daemon.done({"create", "e"});

@@ -63,7 +63,7 @@ TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")
     daemon.done({"create", "one/more", "--mode", "pulse"});
 }
 
-TEST_CASE("a pattern lists what a glob matches; a star stays within a segment")
+TEST_CASE("a pattern lists what a glob matches and a star stays within a segment")
 {
     const Daemon daemon;
     for (const auto* name : {"db/main/ready", "db/ready", "db/reader", "ready", "web.1", "web.2"})

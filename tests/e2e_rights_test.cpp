@@ -130,7 +130,7 @@ TEST_CASE("evfdctl refuses with status 4 and one line that says whom to ask")
     CHECK(must(daemon.client().show("e")).rights == *Rights::parse("0600"));
 }
 
-TEST_CASE("an owner may delete and change the rights, whatever they are; root may all")
+TEST_CASE("an owner may delete and change the rights whatever they are and root may all")
 {
     if (!can_be_another())
         return;
@@ -168,7 +168,7 @@ TEST_CASE("who waits for a name that comes without his right to wait is refused 
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("whoever has a descriptor keeps it when the rights change; who opens then does not")
+TEST_CASE("whoever has a descriptor keeps it when the rights change and who opens then has not")
 {
     if (!can_be_another())
         return;

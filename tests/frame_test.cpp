@@ -132,7 +132,7 @@ TEST_CASE("the limit is each message's own")
     CHECK(messages(reader) == std::vector<std::string>{"dddd"});
 }
 
-TEST_CASE("messages before one that is too long are given; after it there are none for ever")
+TEST_CASE("messages before one that is too long are given and after it there are none for ever")
 {
     FrameReader reader{4};
     reader.append("ok\0much too long\0ok\0"sv);

@@ -58,7 +58,7 @@ TEST_CASE("each kind of value is read as what it is")
     CHECK(outline(*value) == expected);
 }
 
-TEST_CASE("an integer of 63 bits and sign is one; every other number is only a number")
+TEST_CASE("an integer of 63 bits and sign is one and every other number is only a number")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"0", "0"},

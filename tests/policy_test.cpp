@@ -17,7 +17,7 @@ constexpr Access wait{.wait = true, .set = false};
 constexpr Access set{.wait = false, .set = true};
 constexpr Access both{.wait = true, .set = true};
 
-TEST_CASE("who may what goes by the first that fits: owner, group, others; root may all")
+TEST_CASE("who may what goes by the first of owner and group and others that fits but root may all")
 {
     const auto [peer, rights, access] = GENERATE(table<Peer, std::string, Access>({
         {owner, "0400", wait},
