@@ -2,6 +2,7 @@
 
 #include "common/json.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
@@ -12,6 +13,9 @@
 namespace evfd::daemon {
 
 namespace {
+
+// What the daemon needs besides what is parked, to start and to answer.
+constexpr int spare_descriptors = 32;
 
 template <class T>
 T value_or_throw(Result<T> result)
@@ -172,6 +176,9 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
     auto journal = memfd ? Journal::open(std::move(memfd), found) : std::unexpected(missing);
     Parking::Found parked;
     const bool has_ends = end && other_end;
+    std::vector<UniqueFd> spare; // Until all is read, or what is parked would take them all.
+    for (int i = 0; has_ends && i < spare_descriptors; ++i)
+        spare.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
     auto parking = has_ends ? Parking::open({std::move(end), std::move(other_end)}, parked)
                             : std::unexpected(missing);
     auto slip = notes ? Slip::open(std::move(notes)) : std::unexpected(missing);

@@ -2,6 +2,7 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/kernel_probe.h"
+#include "tests/scarcity.h"
 #include "tests/timer_fixture.h"
 
 #include <linux/capability.h>
@@ -312,6 +313,68 @@ TEST_CASE("a connection object whose session is not known is lost")
     CHECK(hall->registry.objects().empty());
     hall = killed_and_restarted(std::move(hall));
     CHECK(hall->vault.parked() == 0);
+}
+
+TEST_CASE("a session whose token cannot be read is lost, and the next daemon has forgotten it")
+{
+    auto hall = new_hall();
+    hall->create("e");
+    hall->vault.put(
+        hall->registry.new_id(),
+        record::Session{
+            .token = "no token", .uid = alice, .calls = 1, .reply = "{}", .opened = {}});
+    hall = killed_and_restarted(std::move(hall));
+    REQUIRE(hall->left.complaints.size() == 1);
+    CHECK(hall->left.complaints[0].contains("its token cannot be read"));
+    CHECK(hall->sessions.empty());
+    CHECK(hall->registry.find("e"_name));
+    hall = killed_and_restarted(std::move(hall));
+    CHECK(hall->left.complaints.empty());
+}
+
+// 0, or the number of the expectation that failed.
+int restore_with_few_descriptors()
+{
+    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    constexpr std::size_t all = 300;
+    auto hall = new_hall();
+    for (std::size_t i = 0; i < all; ++i)
+        hall->create("e/" + std::to_string(i), Mode::semaphore, 1);
+    hall->vault.commit();
+    auto kept = killed(std::move(hall));
+    {
+        const auto next = *duplicate(kept[0]);
+        const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + 150};
+        hall = std::make_unique<Hall>(std::move(kept));
+        const auto there = hall->registry.objects().size();
+        if (there == 0 || there >= all)
+            return 1;
+        const auto& told = hall->left.complaints; // One of what is unread, and one of each event.
+        if (told.size() != 1 + all - there)
+            return 2;
+        if (!told[0].contains("parked descriptors cannot be taken over") ||
+            !told[0].contains("RLIMIT_NOFILE"))
+            return 3;
+        kept = killed(std::move(hall));
+    }
+    hall = std::make_unique<Hall>(std::move(kept));
+    if (!hall->left.complaints.empty() || hall->registry.objects().size() != all)
+        return 4;
+    for (const auto& [name, object] : hall->registry.objects())
+        if (std::get<Event>(object.body).count() != 1U)
+            return 5;
+    return 0;
+}
+
+TEST_CASE("what a daemon with too few descriptors could not take over is there for the next")
+{
+    CHECK(probe::in_child([] {
+              try {
+                  return restore_with_few_descriptors();
+              } catch (...) {
+                  return 99;
+              }
+          }) == 0);
 }
 
 // Subscriptions.
