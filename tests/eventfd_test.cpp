@@ -1,6 +1,7 @@
 #include "common/aio.h"
 #include "common/eventfd.h"
 #include "tests/catch.h"
+#include "tests/scarcity.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -286,7 +287,23 @@ TEST_CASE("what is no descriptor is a fault, not an answer")
     CHECK(duplicate(none).error().error == EBADF);
     CHECK(make_wait_only(none).error().error == EBADF);
     CHECK(count(none).error().error == ENOENT);
+    CHECK(make_nonblocking(none).error().error == EBADF);
     CHECK_FALSE(is_readable(none));
+}
+
+TEST_CASE("where there is no descriptor left nothing is made or shown, and the rest goes on")
+{
+    const auto fd = event(3);
+    const DescriptorLimit limit{3};
+
+    CHECK(make_eventfd(0, Counter::plain).error().error == EMFILE);
+    CHECK(duplicate(fd).error().error == EMFILE);
+    CHECK(make_wait_only(fd).error().error == EMFILE);
+    CHECK(shown(fd).error().error == EMFILE);
+    CHECK(count(fd).error().error == EMFILE);
+    CHECK(is_readable(fd));
+    REQUIRE(add(fd, 1));
+    CHECK(take(fd) == 4U);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/journal_frame.h"
+#include "tests/scarcity.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -391,29 +392,6 @@ TEST_CASE("many keys that are seldom said anew are taken along")
     CHECK(reopened(journal) == model);
 }
 
-// While it lives no file can grow beyond that.
-class FileLimit {
-public:
-    explicit FileLimit(rlim_t bytes)
-    {
-        REQUIRE(::getrlimit(RLIMIT_FSIZE, &before_) == 0);
-        handler_ = ::signal(SIGXFSZ, SIG_IGN);
-        const rlimit now{bytes, before_.rlim_max};
-        REQUIRE(::setrlimit(RLIMIT_FSIZE, &now) == 0);
-    }
-    ~FileLimit()
-    {
-        ::setrlimit(RLIMIT_FSIZE, &before_);
-        ::signal(SIGXFSZ, handler_);
-    }
-    FileLimit(const FileLimit&) = delete;
-    FileLimit& operator=(const FileLimit&) = delete;
-
-private:
-    rlimit before_{};
-    sighandler_t handler_ = SIG_DFL;
-};
-
 TEST_CASE("a commit for which there is no room is tried again and nothing is lost")
 {
     auto journal = created();
@@ -478,6 +456,38 @@ TEST_CASE("behind the highest number commits are counted anew and none is lost")
         state[{1, 2 + static_cast<std::uint32_t>(i)}] = "c";
     }
     CHECK(Opened{copy_of(memfd)}.state() == state);
+}
+
+// As what only reads it has it.
+UniqueFd read_only(const UniqueFd& memfd)
+{
+    const auto path = "/proc/self/fd/" + std::to_string(memfd.get());
+    return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+}
+
+TEST_CASE("a journal that is to be mended and cannot be written to is not opened")
+{
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+    Journal::Found found;
+    REQUIRE(Journal::open(read_only(journal.memfd()), found)); // Nothing is to be mended.
+    const auto place = GENERATE(0U, page + 1000U);             // The head; behind the last commit.
+    REQUIRE(::pwrite(journal.memfd().get(), "x", 1, place) == 1);
+
+    const auto opened = Journal::open(read_only(journal.memfd()), found);
+
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().call == "pwrite(2)");
+    CHECK(opened.error().error == EBADF);
+}
+
+TEST_CASE("a journal for which there is no memory is not made")
+{
+    const FileLimit limit{0};
+    const auto journal = Journal::create();
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().error == EFBIG);
 }
 
 TEST_CASE("what is no journal at all is opened as an empty one")

@@ -3,6 +3,7 @@
 #include "daemon/listening_socket.h"
 #include "tests/daemon_fixture.h"
 #include "tests/kernel_probe.h"
+#include "tests/scarcity.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -253,6 +254,49 @@ TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and i
                   return 99;
               }
           }) == 0);
+}
+
+TEST_CASE("a server that can neither let anyone in nor say why rests, and goes on when it can")
+{
+    House house;
+    auto client = house.knock();
+    client.call("Status");
+    {
+        const DescriptorLimit none{3}; // Not even the one that it has in reserve.
+        int rings = 0;
+        for (int i = 0; i < 1'000; ++i)
+            rings += *house.loop.run_once(0ns);
+        CHECK(rings < 1'000); // Nobody rings without end.
+        CHECK_FALSE(client.is_let_go());
+    }
+    const auto deadline = monotonic_after(20s);
+    while (!is_ready(client.socket) && monotonic_now() < deadline)
+        REQUIRE(house.loop.run_once(100ms));
+    CHECK(client.reply().contains("\"connections\":1"));
+}
+
+TEST_CASE("a newcomer that is gone before it can be told why it is turned away is no matter")
+{
+    auto limits = default_limits;
+    limits.set(Resource::connections, 1);
+    House house{limits};
+    auto inside = house.knock();
+    settle(house.loop);
+    {
+        const auto gone = house.knock();
+    }
+    settle(house.loop);
+    CHECK(house.service.counters().turned_away == 1);
+    CHECK(house.ask(inside, "Status").contains("\"connections\":1"));
+}
+
+TEST_CASE("who cannot be told apart is not let in")
+{
+    House house;
+    house.server.admit(*make_eventfd(0, Counter::plain)); // No socket, so it has no peer.
+    CHECK(house.service.quota().used_by_all(Resource::connections) == 0);
+    auto client = house.knock();
+    CHECK(house.ask(client, "Status").contains("\"connections\":1"));
 }
 
 TEST_CASE("a user whose clients leave descriptors unread is handed no more until they read them")

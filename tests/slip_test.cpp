@@ -1,6 +1,7 @@
 #include "daemon/slip.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/scarcity.h"
 
 #include <sys/mman.h>
 
@@ -119,6 +120,17 @@ TEST_CASE("what is no slip of this version is not opened")
     const auto opened = open(slip.memfd());
     REQUIRE_FALSE(opened);
     CHECK(opened.error().error == EBADMSG);
+}
+
+TEST_CASE(
+    "a slip that cannot be written to, is no file, or for which there is no memory is a fault")
+{
+    const auto slip = created();
+    const auto path = "/proc/self/fd/" + std::to_string(slip.memfd().get());
+    CHECK(Slip::open(UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)}).error().error == EACCES);
+    CHECK(Slip::open(UniqueFd{}).error().error == EBADF);
+    const FileLimit limit{0};
+    CHECK(Slip::create().error().error == EFBIG);
 }
 
 TEST_CASE("a slip whose numbers are wrong stays within its bounds")

@@ -2,8 +2,11 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/journal_frame.h"
+#include "tests/scarcity.h"
 
 #include <sys/mman.h>
+
+#include <system_error>
 
 namespace evfd::daemon {
 namespace {
@@ -121,6 +124,88 @@ TEST_CASE("descriptors that are anything else are told of and replaced")
     next.vault.put(9, event_record("later"));
     next.vault.commit();
     CHECK_FALSE(next.vault.fault());
+}
+
+// Written over the journal, and what is said of it then.
+struct Damage {
+    std::string bytes;
+    std::size_t place;
+    std::string complaint;
+    bool is_event_lost;
+};
+
+TEST_CASE("a journal that is damaged is told of, and what is sound of it is there")
+{
+    Room room;
+    room.vault.put(2, event_record("later"));
+    room.vault.commit();
+    constexpr std::size_t page = 4096;
+    const auto end = page + room.vault.journal_bytes();
+    const auto damage = GENERATE_REF(values<Damage>(
+        {{"x", 0, "the journal's first page is damaged", false},
+         {"\x63", 8, "the journal is that of a newer evfdd (version 99, this one knows 1)", false},
+         {"xxx", page + 60, "bytes within the journal are damaged: what they told is lost", true},
+         {"xxx", end, "the journal's last 8 bytes are of a commit that did not get through",
+          false}}));
+    auto kept = kept_of(room.vault);
+    REQUIRE(::pwrite(kept[journal].get(), damage.bytes.data(), damage.bytes.size(),
+                     static_cast<off_t>(damage.place)) > 0);
+
+    const Next next{std::move(kept)};
+
+    CAPTURE(next.left.complaints);
+    REQUIRE(next.left.complaints.size() == 1);
+    CHECK(is_sentence(next.left.complaints[0]));
+    CHECK(next.left.complaints[0].contains(damage.complaint));
+    CHECK(next.left.objects.contains(1) != damage.is_event_lost);
+    CHECK(next.left.objects.contains(2));
+}
+
+TEST_CASE("a vault for which there is no memory is not begun")
+{
+    EventLoop loop;
+    const FileLimit limit{0};
+    CHECK_THROWS_AS(Vault{loop}, std::system_error);
+}
+
+TEST_CASE("while there is no memory what would outlive the daemon is refused, and then it goes on")
+{
+    auto daemon = std::make_unique<Daemon>();
+    auto client = daemon->connect();
+    {
+        const FileLimit limit{0};
+        const record::Session big{.token = {},
+                                  .uid = alice,
+                                  .calls = 0,
+                                  .reply =
+                                      std::string(1 << 20, 'x'), // More than there is room for.
+                                  .opened = {}};
+        const auto id = daemon->service.new_session_id();
+        daemon->vault.put(id, big);
+        daemon->vault.commit();
+        REQUIRE(daemon->vault.fault());
+
+        for (const auto& [method, parameters] : std::vector<std::pair<const char*, const char*>>{
+                 {"CreateEvent", R"({"name":"e"})"},
+                 {"CreateEvent", R"({"name":"p","mode":"pulse"})"},
+                 {"Arm", R"({"name":"t","afterNSec":1000000000})"}}) {
+            const auto reply = daemon->ask(client, method, parameters);
+            CHECK(reply.contains("io.evfdd.SystemFailure"));
+            CHECK(reply.contains("fallocate(2)"));
+        }
+        CHECK(daemon
+                  ->ask(client, "CreateEvent",
+                        R"({"name":"short","mode":"pulse","lifetime":"connection"})")
+                  .contains("created\":true"));
+        CHECK(daemon->ask(client, "Status").contains("\"canKeep\":false"));
+        CHECK(daemon->service.registry().objects().size() == 1);
+        daemon->vault.drop(id, record::Kind::session);
+    }
+    daemon->ask(client, "Status"); // With its answer all is committed.
+    CHECK(daemon->ask(client, "Status").contains("\"canKeep\":true"));
+    CHECK(daemon->ask(client, "CreateEvent", R"({"name":"e"})").contains("created\":true"));
+    daemon = restarted(std::move(daemon));
+    CHECK(daemon->service.registry().find("e"_name));
 }
 
 TEST_CASE("a slip of another version is replaced")
