@@ -195,6 +195,70 @@ TEST_CASE("an answer to Open that was lost is undone and the call done anew")
     CHECK(daemon->vault.parked() == 2); // And the semaphore.
 }
 
+TEST_CASE("of several answers to Open only the one that was lost is undone")
+{
+    auto daemon = with_semaphore(0);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    daemon->ask(client, "Open", R"({"names":["p"]})");
+    daemon->ask(client, "Open", R"({"names":["p"]})");
+    REQUIRE(followers(*daemon, "p") == 2);
+    daemon = next(std::move(daemon));
+    auto again = daemon->connect();
+    REQUIRE(resume(*daemon, again, 1) == certain); // It heard of the first.
+    CHECK(followers(*daemon, "p") == 1);
+}
+
+// A daemon that comes after one that was killed when the answer to a Wait, its client's first call,
+// was certain and had not gone out.
+std::unique_ptr<Daemon> after_answer_in_doubt()
+{
+    auto daemon = with_semaphore(2);
+    const auto serial = daemon->service.registry().find("s"_name)->serial;
+    const auto id = daemon->service.new_session_id();
+    daemon->vault.put(id, record::Session{.token = token,
+                                          .uid = alice,
+                                          .calls = 1,
+                                          .reply = R"({"parameters":{"fired":[]}})",
+                                          .opened = {}});
+    daemon->vault.put(daemon->service.registry().new_id(),
+                      record::Takings{.session = static_cast<record::Id>(id),
+                                      .call = 1,
+                                      .from = {static_cast<record::Id>(serial)}});
+    daemon->vault.commit();
+    daemon = next(std::move(daemon));
+    REQUIRE(tokens(*daemon, "s") == 2);
+    return daemon;
+}
+
+TEST_CASE("a token in doubt is its client's once that has the answer, and else is put back once")
+{
+    auto daemon = after_answer_in_doubt();
+    auto client = daemon->connect();
+    std::uint64_t left = 2;
+    SECTION("it has it")
+    {
+        REQUIRE(resume(*daemon, client, 1) == certain);
+    }
+    SECTION("it asks again, and reads the answer")
+    {
+        REQUIRE(resume(*daemon, client, 0) == certain);
+        CHECK(daemon->ask(client, "Wait", R"({"names":["s"]})").contains("fired"));
+    }
+    SECTION("it asks again, and does not listen")
+    {
+        REQUIRE(resume(*daemon, client, 0) == certain);
+        client.call("Wait", R"({"names":["s"]})");
+        REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
+        left = 3;
+    }
+    settle(daemon->loop);
+    CHECK(tokens(*daemon, "s") == left);
+    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
+    settle(daemon->loop);
+    CHECK(tokens(*daemon, "s") == left);
+}
+
 TEST_CASE("an Open that is undone stays so if the daemon dies before it is called again")
 {
     auto daemon = with_semaphore(0);
