@@ -73,7 +73,7 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
 
 // A method that the protocol lists and the service does not handle does not compile.
 template <class Interface, class... Requests>
-constexpr auto methods(List<Requests...>)
+consteval auto methods(List<Requests...>)
 {
     return std::array{Method{Interface::name, Requests::method, &serve<Requests>}...};
 }
