@@ -92,6 +92,7 @@ TEST_CASE("what cannot be added to is a fault, and those after it go on being se
     const auto good = event();
 
     CHECK_FALSE(adder.add(std::array{-1}));
+    CHECK_FALSE(adder.add(UniqueFd{}, 3));
 
     REQUIRE(adder.add(good, 3));
     CHECK(count(good) == 3U);

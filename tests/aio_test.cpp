@@ -192,6 +192,20 @@ TEST_CASE("operations after one that is refused are not begun")
     CHECK(begun.error().call == "io_submit(2)");
 }
 
+TEST_CASE("more operations than there is room for cannot be waited for")
+{
+    const auto aio = context(1);
+    if (!aio)
+        return;
+    std::array<io_event, 1> done{};
+
+    const auto reaped = aio->reap(done, 2, at_once);
+
+    REQUIRE_FALSE(reaped);
+    CHECK(reaped.error().call == "io_getevents(2)");
+    CHECK(reaped.error().error == EINVAL);
+}
+
 TEST_CASE("no more operations can be had than the machine has")
 {
     unsigned most = 0;

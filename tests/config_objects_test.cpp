@@ -39,12 +39,27 @@ TEST_CASE("config: a declared event is a request to create it")
     CHECK(theirs == DeclaredOwner{0, 7});
 }
 
+TEST_CASE("config: the same text is the same configuration, and another is another")
+{
+    const auto text = [](std::string_view event, std::string_view timer, std::string_view verbs) {
+        return fmt::format(
+            R"({{"events": [{{"name": "{}"}}], "timers": [{{"name": "t", "every": "{}"}}],
+                "policy": {{"rules": [{{"prefix": "a", "allow": ["{}"]}}]}}}})",
+            event, timer, verbs);
+    };
+    const auto config = configured(text("e", "1s", "wait"));
+    CHECK(config == configured(text("e", "1s", "wait")));
+    CHECK_FALSE(config == configured(text("f", "1s", "wait")));
+    CHECK_FALSE(config == configured(text("e", "2s", "wait")));
+    CHECK_FALSE(config == configured(text("e", "1s", "set")));
+}
+
 TEST_CASE("config: a declared timer is a request to arm it")
 {
     const auto config = configured(R"({"timers": [
         {"name": "tick", "every": "1s", "in": "500ms", "clock": "boottime", "sets": "later",
          "rights": "640", "owner": "12"},
-        {"name": "noon", "cancelOnClockChange": true, "at": "2036-01-31T12:00:00+01:00"},
+        {"name": "noon", "cancelOnClockChange": true, "group": 13, "at": "2036-01-31T12:00:00+01:00"},
         {"name": "zero", "clock": "monotonic", "at": "@12.5", "every": "24h"}]})");
     REQUIRE(config.timers.size() == 3);
     const auto& tick = config.timers[0].request;
@@ -58,6 +73,7 @@ TEST_CASE("config: a declared timer is a request to arm it")
 
     CHECK(config.timers[1].request.first == 2'085'390'000s);
     CHECK(config.timers[1].request.cancel_on_clock_change == true);
+    CHECK(config.timers[1].owner == DeclaredOwner{::geteuid(), 13});
     CHECK(config.timers[2].request.first == 12'500ms);
     CHECK(config.timers[2].request.interval == 24h);
 }

@@ -56,6 +56,17 @@ TEST_CASE("SIGHUP adds what is declared anew and changes nothing that is there")
     CHECK(client.show("b"));
 }
 
+TEST_CASE("what is declared and there as something else stays as it is, and the log says so")
+{
+    Configured configured{"{}"};
+    const auto& daemon = configured.daemon;
+    daemon.done({"create", "a", "--mode", "semaphore", "--initial", "3"});
+    configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", taken);
+    CHECK(daemon.log().contains("'a' of the configuration is not made: 'a' is a semaphore event"));
+    CHECK(Json::parse(daemon.done({"show", "a", "--json"}))["count"] == 3);
+    daemon.done({"show", "b"});
+}
+
 TEST_CASE("SIGHUP changes limits for what is asked from then on")
 {
     Configured configured{"{}"};

@@ -291,6 +291,17 @@ TEST_CASE("an inner loop may be turned from a callback of the outer one that end
     CHECK(in.rings == 1);
 }
 
+TEST_CASE("a change to what cannot be watched is a fault and leaves the watch as it was")
+{
+    EventLoop loop;
+    Watched watched{loop};
+    const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE); // Only of a new watch.
+    REQUIRE_FALSE(changed);
+    CHECK(changed.error().error == EINVAL);
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
 TEST_CASE("run turns until it is told to stop")
 {
     EventLoop loop;

@@ -181,6 +181,16 @@ TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
     CHECK_FALSE(is_there(too_long));
 }
 
+TEST_CASE("what is in the way beside the socket is named, and stays")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    std::filesystem::create_directory(path + ".new");
+    CHECK(complaint(path).contains(path + ".new"));
+    CHECK(is_there(path + ".new"));
+    CHECK_FALSE(is_there(path));
+}
+
 TEST_CASE("who was refused does not stand in the way of the next")
 {
     const Directory directory;

@@ -122,6 +122,24 @@ TEST_CASE("a refusal carries what a program needs of it")
     CHECK(std::get<protocol::TooManyTokens>(tokens).limit == max_tokens_per_set);
 }
 
+TEST_CASE("whatever there is too much of, it is said how much may be and what to do")
+{
+    for (const auto& [resource, word] : words(Resource{})) {
+        const auto text = sentence(refuse::quota_exceeded({42, resource, 4711}));
+        INFO(word << ": " << text);
+        CHECK(text.contains("uid 42"));
+        CHECK(text.contains("4711 "));
+        CHECK(text.contains(";")); // What to do.
+    }
+}
+
+TEST_CASE("too many descriptors on their way through sockets are OutOfDescriptors as well")
+{
+    const auto refusal = refuse::system_failure({"sendmsg(2)", ETOOMANYREFS});
+    REQUIRE(std::get_if<protocol::OutOfDescriptors>(&refusal));
+    CHECK(sentence(refusal).contains("on their way through sockets"));
+}
+
 TEST_CASE("a system call that failed for want of descriptors is OutOfDescriptors with the limit")
 {
     const auto error = GENERATE(EMFILE, ENFILE);

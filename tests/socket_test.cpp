@@ -199,6 +199,21 @@ TEST_CASE("descriptors of several messages are appended in the order in which th
         CHECK(count(fds[i]) == i + 1);
 }
 
+TEST_CASE("descriptors are found beside what else the kernel tells of a message")
+{
+    const Pair pair;
+    const int yes = 1;
+    REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0);
+    REQUIRE(send(pair.ours, "x", numbered(3)) == 1U);
+
+    std::array<char, 8> room{};
+    std::deque<UniqueFd> fds;
+    REQUIRE(receive(pair.theirs, room, fds));
+
+    REQUIRE(fds.size() == 3);
+    CHECK(*count(fds.back()) == *count(numbered(3).back()));
+}
+
 TEST_CASE("a descriptor that was sent outlives the sender's own")
 {
     const Pair pair;

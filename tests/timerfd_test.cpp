@@ -163,5 +163,14 @@ TEST_CASE("who sets a timerfd anew before the clock change is read is told by th
     CHECK(take_expirations(fd) == 0U);
 }
 
+TEST_CASE("what is no descriptor is no timer that is disarmed, but a fault")
+{
+    const UniqueFd none;
+    CHECK(set(none, disarmed).error().error == EBADF);
+    CHECK(take_expirations(none).error().error == EBADF);
+    CHECK(time_left(none).error().error == EBADF);
+    CHECK(present_setting(none).error().call == "timerfd_gettime(2)");
+}
+
 } // namespace
 } // namespace evfd

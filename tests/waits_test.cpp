@@ -52,6 +52,20 @@ void set(Hall& hall, std::string_view name, std::int64_t tokens = 1)
     REQUIRE(hall.registry.set(hall.owner.peer, names({name}), tokens));
 }
 
+TEST_CASE("who waits for several of what is made later has them, or hears that it is not counted")
+{
+    Hall hall;
+    auto waiter =
+        start(hall, {.names = names({"later"}), .gather = all, .count = protocol::Count{2}});
+    REQUIRE(waiter.state() == "waits");
+    const auto [mode, state] = GENERATE(table<Mode, std::string>(
+        {{Mode::manual, "WrongKind"}, {Mode::semaphore, "WrongKind"}, {Mode::pulse, "later=2"}}));
+    hall.create("later", mode);
+    set(hall, "later", 2);
+    CHECK(waiter.state() == state);
+    CHECK(*waiter.wakes == 1);
+}
+
 TEST_CASE("a wait for what is set is over at once, and takes what a wait takes")
 {
     const auto [mode, left] = GENERATE(table<Mode, std::uint64_t>(
