@@ -20,14 +20,15 @@ public:
     std::size_t size() const { return all_.size(); }
     const std::map<Token, Subscription>& all() const { return all_; }
 
-    // Calls `each(fd)` for all, until one fails.
+    // Calls `each(fd)` for all, whatever comes of it; the first failure.
     template <class Each>
     Result<void> for_each(Each each) const
     {
+        Result<void> all;
         for (const auto& [token, subscription] : all_)
-            if (const auto done = each(subscription.fd); !done)
-                return done;
-        return {};
+            if (const auto done = each(subscription.fd); !done && all)
+                all = done;
+        return all;
     }
 
 private:

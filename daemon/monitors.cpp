@@ -75,7 +75,10 @@ std::optional<Monitor::News> Monitor::next_present()
             reach_ = name;
         const bool is_told = pattern_.matches(name);
         if (is_told) // First, so that no change falls between what it is and what it becomes.
-            monitors_.watch_or_tell(name, object->second);
+            if (const auto watched = monitors_.watch(name, object->second); !watched) {
+                fault_ = watched.error();
+                return {};
+            }
         cursor_ = name;
         if (is_told)
             return tell(Change::present, name);
@@ -151,11 +154,16 @@ bool Monitors::care_for(const Name& name, const Object& object) const
     });
 }
 
-void Monitors::watch_or_tell(const Name& name, Object& object)
+Result<void> Monitors::watch(const Name& name, Object& object)
 {
     if (Registry::is_watched(object) || !care_for(name, object))
-        return;
-    if (const auto watched = registry_.watch(name, object); !watched)
+        return {};
+    return registry_.watch(name, object);
+}
+
+void Monitors::watch_or_tell(const Name& name, Object& object)
+{
+    if (const auto watched = watch(name, object); !watched)
         log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
                   watched.error().message());
 }

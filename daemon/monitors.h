@@ -46,6 +46,8 @@ public:
     // there is more.
     std::optional<News> next();
     bool has_more() const { return phase_ != Phase::live; }
+    // Why it cannot go on: something that it is to tell of cannot be watched.
+    const std::optional<Fault>& fault() const { return fault_; }
     const Peer& peer() const { return peer_; }
 
 private:
@@ -78,6 +80,7 @@ private:
     std::optional<Name> reach_;  // The same when first it was told; up to there it is watched.
     bool reaches_all_ = false;
     std::map<Name, Untold> untold_;
+    std::optional<Fault> fault_;
 };
 
 class Monitors {
@@ -102,6 +105,7 @@ public:
 
 private:
     friend class Monitor;
+    Result<void> watch(const Name& name, Object& object);
     void watch_or_tell(const Name& name, Object& object);
     // What was watched for a monitor that has ended need not be any more; a part of it in each
     // turn.

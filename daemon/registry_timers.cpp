@@ -128,13 +128,12 @@ Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<
     auto& [name, object] = entry;
     look(name); // What expired until now counts for those who waited until now.
     hear();
-    if (const auto done = object.timer()->arm(arming, std::move(link)); !done)
-        return std::unexpected(refuse::system_failure(done.error()));
+    const auto done = object.timer()->arm(arming, std::move(link)); // The timer is, in any case.
     charge_ticks(object);
     keep(entry);
     audience_.rearmed(name, object);
     look_from_now_on(entry);
-    return {};
+    return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));
 }
 
 Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
@@ -145,16 +144,17 @@ Outcome<void> Registry::disarm(const Peer& peer, const Names& names)
     for (const auto& name : names.list)
         look(name);
     hear();
+    Outcome<void> disarmed;
     for (const auto& name : names.list) {
         auto& entry = *objects_.find(name);
-        if (const auto done = entry.second.timer()->disarm(); !done)
-            return std::unexpected(refuse::system_failure(done.error()));
+        if (const auto done = entry.second.timer()->disarm(); !done && disarmed)
+            disarmed = std::unexpected(refuse::system_failure(done.error()));
         charge_ticks(entry.second);
         keep(entry);
         audience_.rearmed(name, entry.second);
         look_from_now_on(entry);
     }
-    return {};
+    return disarmed;
 }
 
 bool Registry::acknowledge(const Session& session, const Token& token)

@@ -154,6 +154,10 @@ public:
     Progress advance(Outbox& outbox) override
     {
         auto news = monitor_->next();
+        if (monitor_->fault()) {
+            service_.refuse(refuse::system_failure(*monitor_->fault()), outbox);
+            return Progress::over;
+        }
         if (!news)
             return monitor_->has_more() ? Progress::more : Progress::later;
         protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};

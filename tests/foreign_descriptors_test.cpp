@@ -1,5 +1,6 @@
 // A daemon one of whose descriptors is of something else, whatever the cause: each call that needs
 // it is refused, and nobody else notices.
+#include "common/timerfd.h"
 #include "tests/daemon_fixture.h"
 
 #include <fcntl.h>
@@ -45,7 +46,7 @@ TEST_CASE("calls on an event whose descriptor is none are refused, and all other
         {"Wait", R"({"names":["odd"]})", false},
         {"Wait", R"({"names":["e","odd"],"gather":"any"})", false},
         {"Wait", R"({"names":["e","odd"]})", false}, // It waits for e, and cannot watch the other.
-        {"Monitor", "{}", true},
+        {"Monitor", R"({"pattern":"odd"})", true},
     }));
     CAPTURE(method, parameters);
     auto daemon = with_odd_event("0666");
@@ -103,14 +104,21 @@ Token follow_oddly(Hall& hall, std::string_view name)
     return token;
 }
 
-TEST_CASE("to set a timer that is followed by what is no timer is refused")
+TEST_CASE("to set a timer that is followed by what is no timer is told of, and done for the others")
 {
     Hall hall;
     REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h}));
     follow_oddly(hall, "t");
+    const auto others = hall.registry.open(hall.owner, names({"t"}));
+    REQUIRE(others);
+    const auto& other = others->front().file_descriptor->fd;
     CHECK(verdict(hall.registry.disarm(person(alice), names({"t"}))) == "SystemFailure");
+    CHECK(time_left(other) == 0ns);
+    CHECK_FALSE(hall.registry.find("t"_name)->timer()->is_armed());
     CHECK(verdict(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 2h})) ==
           "SystemFailure");
+    CHECK(*time_left(other) > 1h);
+    CHECK(hall.registry.find("t"_name)->timer()->is_armed());
     CHECK(verdict(hall.registry.remove(person(alice), names({"t"}))) == "ok");
 }
 

@@ -319,10 +319,12 @@ TEST_CASE("a session whose token cannot be read is lost, and the next daemon has
 {
     auto hall = new_hall();
     hall->create("e");
-    hall->vault.put(
-        hall->registry.new_id(),
-        record::Session{
-            .token = "no token", .uid = alice, .calls = 1, .reply = "{}", .opened = {}});
+    hall->vault.put(hall->registry.new_id(), record::Session{.token = "no token",
+                                                             .uid = alice,
+                                                             .calls = 1,
+                                                             .reply = "{}",
+                                                             .opened = {},
+                                                             .given = {}});
     hall = killed_and_restarted(std::move(hall));
     REQUIRE(hall->left.complaints.size() == 1);
     CHECK(hall->left.complaints[0].contains("its token cannot be read"));

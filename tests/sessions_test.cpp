@@ -220,7 +220,8 @@ std::unique_ptr<Daemon> after_answer_in_doubt()
                                           .uid = alice,
                                           .calls = 1,
                                           .reply = R"({"parameters":{"fired":[]}})",
-                                          .opened = {}});
+                                          .opened = {},
+                                          .given = {}});
     daemon->vault.put(daemon->service.registry().new_id(),
                       record::Takings{.session = static_cast<record::Id>(id),
                                       .call = 1,

@@ -179,7 +179,8 @@ TEST_CASE("while there is no memory what would outlive the daemon is refused, an
                                   .calls = 0,
                                   .reply =
                                       std::string(1 << 20, 'x'), // More than there is room for.
-                                  .opened = {}};
+                                  .opened = {},
+                                  .given = {}};
         const auto id = daemon->service.new_session_id();
         daemon->vault.put(id, big);
         daemon->vault.commit();
