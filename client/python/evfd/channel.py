@@ -1,0 +1,204 @@
+"""One connection to the daemon: calls out, replies in, in order.  One thread at a time."""
+
+from __future__ import annotations
+
+import array
+import collections
+import dataclasses
+import json
+import os
+import select
+import socket
+import weakref
+from typing import Any, Mapping, Optional
+
+from evfd import errors
+from evfd.address import Connection
+from evfd.clock import Deadline
+from evfd.descriptor import Descriptor
+from evfd.polling import poll
+
+_MAX_REPLY_BYTES = 256 * 1024
+_MAX_DESCRIPTORS = 253  # In one message. unix(7)
+_CONTROL_BYTES = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
+_CHUNK_BYTES = 16 * 1024
+
+Parameters = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """`continues`: more replies to the same call follow."""
+
+    parameters: Parameters
+    descriptors: list[Descriptor]
+    continues: bool
+
+
+def frame_of(method: str, parameters: Parameters, flag: Optional[str] = None) -> bytes:
+    """A call as it goes over the wire; what is None in it is left out.  `flag`: more or oneway."""
+    given = {key: value for key, value in parameters.items() if value is not None}
+    call: dict[str, Any] = {"method": method, "parameters": given}
+    if flag is not None:
+        call[flag] = True
+    return json.dumps(call, separators=(",", ":")).encode() + b"\0"
+
+
+class Channel:
+    def __init__(self, connected: Connection) -> None:
+        self._socket = connected
+        self._incoming = bytearray()
+        # Of replies that were not read yet, in order.
+        self._descriptors: collections.deque[Descriptor] = collections.deque()
+        #: False once it lost its way: the daemon is gone, too late, or not to be understood.
+        self.is_usable = True
+        _all.add(self)
+
+    def close(self) -> None:
+        self.is_usable = False
+        self._socket.close()
+
+    def duplicate(self) -> Descriptor:
+        """Of its descriptor, to be watched for its end: the number stays this connection's."""
+        copy = Descriptor(os.dup(self._socket.fileno()))
+        _copies.add(copy)
+        return copy
+
+    def fileno(self) -> int:
+        """Readable when something came, or the daemon went."""
+        return self._socket.fileno()
+
+    def send(self, frame: bytes, deadline: Deadline) -> None:
+        """That the daemon is gone is for receive() to tell, for it may have said why."""
+        rest = memoryview(frame)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest, socket.MSG_NOSIGNAL) :]
+            except BlockingIOError:
+                self._wait_for(select.POLLOUT, deadline)
+            except BrokenPipeError:
+                return
+            except OSError as error:
+                raise self._gone(str(error.strerror)) from error
+
+    def receive(self, deadline: Deadline) -> Reply:
+        """The next one; what the daemon refused is an Error, and the channel goes on.  It is of no use
+        any more after LostDaemonError, and NoAnswerError: the answer may still come."""
+        text = self._next_frame(deadline)
+        try:
+            whole = json.loads(text)
+            parameters = whole.get("parameters") or {}
+            error = whole.get("error")
+            continues = bool(whole.get("continues", False))
+            descriptors = [self._descriptors.popleft() for _ in range(_declared(parameters))]
+        except (ValueError, AttributeError, IndexError, RecursionError) as what:
+            raise self._garbled(str(what)) from what
+        if error is not None:
+            raise errors.from_reply(error, parameters)
+        return Reply(parameters, descriptors, continues)
+
+    def has_news_by(self, deadline: Deadline) -> bool:
+        """Whether something came, or the daemon went, before that moment."""
+        return bool(self._incoming) or self._poll(select.POLLIN, deadline)
+
+    def is_closed(self) -> bool:
+        """Whether the daemon has closed it; answers of before may still be there."""
+        happened = poll({self.fileno(): 0}, 0)
+        return any(news & (select.POLLHUP | select.POLLERR) for _, news in happened)
+
+    def hang_up(self) -> None:
+        """Nothing goes either way any more; what came until now can still be received."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # It is gone.
+            pass
+
+    def _next_frame(self, deadline: Deadline) -> bytes:
+        searched = 0
+        while (end := self._incoming.find(b"\0", searched)) < 0:
+            searched = len(self._incoming)
+            if searched > _MAX_REPLY_BYTES:
+                raise self._garbled("it is too long")
+            self._fill(deadline)
+        frame = bytes(self._incoming[:end])
+        del self._incoming[: end + 1]
+        return frame
+
+    def _fill(self, deadline: Deadline) -> None:
+        while True:
+            try:
+                data, ancillary, _, _ = self._socket.recvmsg(
+                    _CHUNK_BYTES, _CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
+                )
+            except BlockingIOError:
+                self._wait_for(select.POLLIN, deadline)
+                continue
+            except OSError as error:
+                raise self._gone(str(error.strerror)) from error
+            self._collect(ancillary)
+            if not data:
+                raise self._gone("it closed the connection")
+            self._incoming += data
+            return
+
+    def _collect(self, ancillary: list[tuple[int, int, bytes]]) -> None:
+        for level, kind, data in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                numbers = array.array("i")
+                numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                self._descriptors.extend(Descriptor(number) for number in numbers)
+
+    def _poll(self, events: int, deadline: Deadline) -> bool:
+        return bool(poll({self.fileno(): events}, deadline))
+
+    def _wait_for(self, events: int, deadline: Deadline) -> None:
+        if self._poll(events, deadline):
+            return
+        self.is_usable = False
+        raise errors.make(
+            errors.NoAnswerError,
+            "the daemon does not answer; see whether it is stuck, or restart it",
+        )
+
+    def _gone(self, how: str) -> errors.Error:
+        self.is_usable = False
+        return errors.make(
+            errors.LostDaemonError,
+            f"the daemon went away before it answered ({how}); whether it did what was asked is "
+            "not known: look, and try again",
+        )
+
+    def _garbled(self, what: str) -> errors.Error:
+        self.is_usable = False
+        return errors.make(
+            errors.SystemFailureError,
+            f"the daemon's answer cannot be understood ({what}); is it newer than this package?",
+        )
+
+
+def _declared(value: Any) -> int:
+    """How many descriptors a reply says are its own."""
+    if isinstance(value, dict):
+        return sum(
+            1 if key.lower().endswith("filedescriptor") else _declared(inner)
+            for key, inner in value.items()
+        )
+    if isinstance(value, list):
+        return sum(_declared(inner) for inner in value)
+    return 0
+
+
+_all: weakref.WeakSet[Channel] = weakref.WeakSet()
+_copies: weakref.WeakSet[Descriptor] = weakref.WeakSet()
+
+
+# A child of fork(2) that kept its parent's connections would keep alive at the daemon what is to end
+# with the parent. Those of threads that the child does not have are referenced for ever there.
+def _leave_to_parent() -> None:
+    for channel in list(_all):
+        channel.close()
+    for copy in list(_copies):
+        copy.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,0 +1,248 @@
+"""A line to the daemon: a session over one connection at a time.
+
+When the daemon is killed, the session is taken up again on the next connection: what belongs to it goes on,
+and the call that was under way is sent again, which the daemon does once.  One thread at a time.
+"""
+
+from __future__ import annotations
+
+import collections
+import secrets
+import time
+from typing import Any, Callable, Mapping, Optional
+
+from evfd import errors
+from evfd.address import Address, Connection, connect_to
+from evfd.channel import Channel, Parameters, Reply, frame_of
+from evfd.clock import NS_PER_SECOND, after_ns
+
+_INTERFACE = "io.evfdd"
+# What the session counts, so that it is done once.
+_COUNTED = frozenset(
+    "CreateEvent Arm Disarm Open Unsubscribe Acknowledge Set Clear Wait Delete SetRights".split()
+)
+# Where doing it twice is not as good as once, if nobody counts.
+_ONCE = frozenset("CreateEvent Arm Open Set Delete".split())
+_RECONNECT_PAUSE_NS = 5 * 10**6
+_MAX_TOLD = 1024
+
+
+def full_name(method: str) -> str:
+    return f"{_INTERFACE}.{method}"
+
+
+class _Attempt:
+    """One call, which may take several."""
+
+    def __init__(self) -> None:
+        self.was_sent = False
+        self._first_interruption = 0
+        self._last_interruption = 0
+
+    def goes_on_too_long(self, patience_ns: int) -> bool:
+        """A daemon that is killed again and again, faster than it can answer."""
+        now = time.monotonic_ns()
+        if now - self._last_interruption > patience_ns:
+            self._first_interruption = now
+        self._last_interruption = now
+        return now - self._first_interruption > patience_ns
+
+
+class Line:
+    """`patience_ns`: how long the daemon may take to answer, or to be there again.
+    `was_connected`: it was there once, so it is waited for."""
+
+    def __init__(self, address: Address, patience_ns: int, was_connected: bool = False) -> None:
+        self._address = address
+        self._patience_ns = patience_ns
+        self.was_connected = was_connected
+        self._channel: Optional[Channel] = None
+        self._session = ""  # Its token; empty before the first connection.
+        self._calls = 0  # That were counted and answered.
+        # Since the last answer: the daemon may not have read it.
+        self._told: collections.deque[bytes] = collections.deque(maxlen=_MAX_TOLD)
+
+    def is_connected(self) -> bool:
+        """Whether it can be used as it is."""
+        return self._channel is not None and self._channel.is_usable
+
+    def has_session(self) -> bool:
+        """Whether something may belong to it."""
+        return bool(self._session)
+
+    @property
+    def channel(self) -> Channel:
+        """As long as is_connected()."""
+        assert self._channel is not None
+        return self._channel
+
+    def connect(self) -> None:
+        """Connects if it is not; takes the session up again."""
+        self._begin(_Attempt(), is_repeatable=True)
+
+    def take_up_if_lost(self) -> bool:
+        """A session that has lost its connection gets one if the daemon is there now: without
+        waiting for it, or starting it.  False if it is not."""
+        if not self._session or (self.is_connected() and not self.channel.is_closed()):
+            return True
+        try:
+            connected = connect_to(Address(self._address.path))
+        except errors.NoDaemonError:
+            return False
+        self._use(connected)
+        try:
+            is_certain = self._take_up()
+        except errors.Error:
+            if not self.is_connected():
+                return False
+            is_certain = False
+        if not is_certain:  # Another daemon, which knows nothing of what belonged to us.
+            self.end()
+        return True
+
+    def call(self, method: str, parameters: Parameters) -> Reply:
+        """A call of io.evfdd and its answer.  What came to nothing because the daemon was killed is
+        done again."""
+        frame = frame_of(full_name(method), parameters)
+        return self.call_sending(method, lambda: frame, self.receive)
+
+    def call_sending(
+        self,
+        method: str,
+        make_frame: Callable[[], bytes],
+        wait_for_reply: Callable[[Channel], Reply],
+    ) -> Reply:
+        """The same, where what is sent depends on the time, and how it is waited for is the
+        caller's business."""
+        attempt = _Attempt()
+        try:
+            while True:
+                self._begin(attempt, method not in _ONCE)
+                try:
+                    self.channel.send(make_frame(), after_ns(self._patience_ns))
+                    reply = wait_for_reply(self.channel)
+                except errors.Error as error:
+                    if self.is_connected():
+                        self.note_answer(method)
+                        raise
+                    is_lost = isinstance(error, errors.LostDaemonError)
+                    if is_lost and not attempt.goes_on_too_long(self._patience_ns):
+                        continue
+                    self.end()  # Nobody will know how it ended.
+                    raise
+                self.note_answer(method)
+                return reply
+        except errors.Error:
+            raise
+        except BaseException:  # Out of a signal handler: an answer may come, to no call of ours.
+            self.end()
+            raise
+
+    def receive(self, channel: Channel) -> Reply:
+        """The next reply, if it comes in time."""
+        return channel.receive(after_ns(self._patience_ns))
+
+    def tell(self, frames: list[bytes]) -> None:
+        """Calls whose answers are not awaited.  They reach the daemon once the line is connected,
+        or have become meaningless with the end of the session."""
+        if not self._session:  # It has nothing that these could be about.
+            return
+        self._told.extend(frames)
+        if self.is_connected():
+            self._try_to_send(frames)
+
+    def note_answer(self, method: str) -> None:
+        """To a call that was sent and awaited by hand, on a line that is still connected."""
+        self._told.clear()  # It was read before.
+        if method in _COUNTED:
+            self._calls += 1
+
+    def end(self) -> None:
+        """The session is given up; with the next call another one begins."""
+        if self._channel is not None:
+            self._channel.hang_up()  # Someone may have a duplicate, which would keep it alive.
+            self._channel.close()
+        self._channel = None
+        self._session = ""
+        self._calls = 0
+        self._told.clear()
+
+    def _use(self, connected: Connection) -> None:
+        self._drop()
+        self._channel = Channel(connected)
+
+    def _drop(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+
+    def _reach(self) -> Connection:
+        """At first someone must be there.  A daemon that was there is being restarted: that takes a
+        moment."""
+        give_up = after_ns(self._patience_ns)
+        while True:
+            try:
+                return connect_to(self._address)
+            except errors.NoDaemonError:
+                if not self.was_connected or time.monotonic_ns() >= give_up:
+                    raise
+            time.sleep(_RECONNECT_PAUSE_NS / NS_PER_SECOND)
+
+    def _begin(self, attempt: _Attempt, is_repeatable: bool) -> None:
+        # What would go to a daemon that is gone would not be done: that is certain before it is
+        # sent. A killed daemon may let us in once more before its listening socket is closed.
+        give_up = after_ns(self._patience_ns)
+        if self.is_connected() and self.channel.is_closed():
+            self._drop()
+        while not self.is_connected():
+            self._use(self._reach())
+            self.was_connected = True
+            if not self._session:
+                self._begin_session()
+                break
+            try:
+                is_certain = self._take_up()
+            except errors.Error:
+                if not self.is_connected():
+                    if time.monotonic_ns() < give_up:
+                        continue
+                    self.end()
+                    raise
+                is_certain = False
+            if is_certain:
+                break
+            self.end()  # It is another one, with which all begins anew.
+            if attempt.was_sent and not is_repeatable:
+                raise errors.make(
+                    errors.LostDaemonError,
+                    "the daemon was started anew and does not know what it did before; whether "
+                    "the last call was done is not known: look, and try again",
+                )
+        attempt.was_sent = True
+
+    def _begin_session(self) -> None:
+        self._session = secrets.token_hex(16)
+        self._calls = 0
+        # Nothing is known of it yet, so there is nothing to hear. That the daemon went is for the
+        # call to find out.
+        self._try_to_send([frame_of(full_name("Resume"), self._resumption(), "oneway")])
+
+    def _take_up(self) -> bool:
+        """Whether it is certain what was done before.  An Error without a connection: it went
+        again."""
+        deadline = after_ns(self._patience_ns)
+        self.channel.send(frame_of(full_name("Resume"), self._resumption()), deadline)
+        reply = self.channel.receive(deadline)
+        for frame in self._told:
+            self.channel.send(frame, deadline)
+        return bool(reply.parameters["isCertain"])
+
+    def _resumption(self) -> Mapping[str, Any]:
+        return {"session": self._session, "calls": self._calls}
+
+    def _try_to_send(self, frames: list[bytes]) -> None:
+        try:
+            for frame in frames:
+                self.channel.send(frame, after_ns(self._patience_ns))
+        except errors.Error:
+            pass

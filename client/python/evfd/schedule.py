@@ -1,0 +1,74 @@
+"""When a timer is to expire, checked before it goes out; the daemon checks the same."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal, Mapping, Optional
+
+from evfd import errors, names
+from evfd.clock import NS_PER_MS
+
+Clock = Literal["realtime", "monotonic", "boottime", "realtime_alarm", "boottime_alarm"]
+
+_LATEST_NS = 2**63 - 1  # In the year 2262.
+_LEAST_LINKED_NS = NS_PER_MS
+
+
+def _flaw(
+    after: int | None, at: int | None, interval: int, clock: str | None, cancels: bool
+) -> Optional[str]:
+    """The first reason why no timer can be armed so, if there is one."""
+    if (after is not None and after < 0) or interval < 0:
+        return "a span of time cannot be negative; give one of 0 or more"
+    if at is not None and at < 0:
+        return "a moment cannot be before the clock's zero, which is 1970 for the wall clock"
+    if after is not None and at is not None:
+        return "a first expiry is a span from now or a moment, not both; give one of them"
+    if after is None and at is None and interval == 0:
+        return "a timer needs a first expiry or an interval; give one, or disarm it to stop it"
+    first = after if after is not None else at if at is not None else interval
+    if first == 0 and interval == 0:
+        return "a first expiry at 0 with no interval means never; give one, or disarm it"
+    if at is None and first > _LATEST_NS - time.time_ns() or max(first, interval) > _LATEST_NS:
+        return "a timer cannot expire after the year 2262; give a shorter span"
+    if cancels and (at is None or clock not in (None, "realtime", "realtime_alarm")):
+        return (
+            "only a moment on the realtime clock is cancelled by a change of the clock; give a "
+            "moment, or leave that out"
+        )
+    return None
+
+
+def request(
+    name: str,
+    *,
+    after: int | None,
+    at: int | None,
+    interval: int,
+    clock: Clock | None,
+    cancel_on_clock_change: bool,
+    sets: str | None,
+) -> Mapping[str, Any]:
+    """What the call Arm takes; InvalidError with the reason if it makes no sense.  Times in
+    nanoseconds."""
+    for span in (after, at, interval):
+        if span is not None and not isinstance(span, int):
+            raise TypeError(f"nanoseconds are an int, not {type(span).__name__}")
+    flaw = _flaw(after, at, interval, clock, cancel_on_clock_change)
+    if sets is not None:
+        names.check(sets)
+        if sets == name:
+            flaw = f"'{name}' cannot set itself; name an event that it is to set"
+        elif 0 < interval < _LEAST_LINKED_NS:
+            flaw = "a timer can set an event every 1 ms at most; give a longer interval"
+    if flaw is not None:
+        raise errors.make(errors.InvalidError, flaw, name)
+    return {
+        "name": name,
+        "clock": clock,
+        "firstNSec": at,
+        "afterNSec": after,
+        "intervalNSec": interval,
+        "cancelOnClockChange": cancel_on_clock_change,
+        "sets": sets,
+    }

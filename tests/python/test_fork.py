@@ -1,0 +1,129 @@
+"""After os.fork(): a connection of one's own, whatever the parent's threads were at."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Callable
+
+import evfd
+from running import PATIENCE_S, Child, RunningDaemon, Worker, descriptors, eventually
+
+
+def test_a_child_has_a_connection_of_its_own(running: RunningDaemon, name: str) -> None:
+    client = running.client()
+    event = evfd.Event(name, lifetime="connection", daemon=client)
+    before = client.status().connections
+
+    def work() -> None:
+        assert client.status().connections == before + 1
+        client.create(name + "/of/child")
+        for _ in range(300):  # Beside its parent, whose replies are not its.
+            assert client.show(name + "/of/child").name == name + "/of/child"
+
+    child = Child(work)
+    for _ in range(300):
+        assert client.show(name).name == name
+    child.done()
+    # The end of the child ended nothing of ours.
+    assert client.show(name).lifetime == "connection"
+    assert not event.is_set()
+    assert eventually(lambda: client.status().connections == before)
+
+
+def test_what_ends_with_the_parent_does_so_while_the_child_lives(
+    running: RunningDaemon, name: str
+) -> None:
+    began = evfd.Event()
+    may_end = evfd.Event()
+
+    def grandchild() -> None:
+        began.set()
+        assert may_end.wait(PATIENCE_S)
+
+    def parent() -> None:
+        client = running.client()
+        evfd.Event(name + "/mine", lifetime="connection", daemon=client)
+        pulse = evfd.Pulse(name + "/pulse", daemon=client)  # With a look-out, which has a duplicate.
+        Worker(lambda: client.wait(name + "/never"))
+        watching = running.client()
+        assert eventually(lambda: watching.status().waits > 0)
+        Child(grandchild)  # It lives on.
+        assert began.wait(PATIENCE_S)
+        assert pulse.wait(0) == 0
+
+    Child(parent).done()
+    client = running.client()
+    assert eventually(lambda: list(client.list(name + "/mine")) == [])
+    assert eventually(lambda: client.status().waits == 0)
+    assert eventually(lambda: client.show(name + "/pulse").subscriptions == 0)
+    may_end.set()
+
+
+def test_a_child_keeps_no_descriptor_of_its_parents_connections(
+    running: RunningDaemon, name: str
+) -> None:
+    client = running.client()
+    pulse = evfd.Pulse(name, daemon=client)
+    Worker(lambda: client.wait(name + "/never"))
+    assert eventually(lambda: client.status().waits == 1)
+
+    def work() -> None:
+        assert not any(what.startswith("socket:") for what in descriptors().values())
+        pulse.close()
+        pulse.close()
+
+    before = [what for what in descriptors().values() if what.startswith("socket:")]
+    assert before
+    Child(work).done()
+    pulse.set()
+    assert pulse.wait(PATIENCE_S) == 1
+    client.create(name + "/never", initial=1)
+
+
+def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, name: str) -> None:
+    client = running.client()
+    event = evfd.Event(name, daemon=client)
+    is_over = threading.Event()
+
+    def disturb(call: Callable[[], object]) -> None:
+        while not is_over.is_set():
+            call()
+
+    disturbing = [
+        Worker(lambda: disturb(client.status)),
+        Worker(lambda: disturb(lambda: evfd.Pulse(name + "/pulse", daemon=client).set())),
+        Worker(lambda: disturb(lambda: event.wait(0.001))),
+        Worker(lambda: disturb(lambda: list(client.list()))),
+    ]
+
+    def work() -> None:
+        assert client.show(name).name == name
+        evfd.Pulse(name + "/pulse", daemon=client).set()
+        assert event.wait(0.001) is False
+        assert evfd.wait_any([event], 0) is None
+
+    for _ in range(30):
+        Child(work).done()
+    is_over.set()
+    for disturbance in disturbing:
+        disturbance.done()
+
+
+def test_the_usual_daemon_of_a_child_is_its_own(
+    running: RunningDaemon, name: str
+) -> None:
+    os.environ["EVFDD_SOCKET"] = running.path
+    try:
+        event = evfd.Event(name)
+        before = evfd.usual_daemon().status().connections
+
+        def work() -> None:
+            assert evfd.usual_daemon().status().connections == before + 1
+            evfd.Event(name).set()
+
+        Child(work).done()
+        assert event.is_set()
+        assert evfd.usual_daemon() is evfd.usual_daemon()
+    finally:
+        del os.environ["EVFDD_SOCKET"]

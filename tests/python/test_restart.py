@@ -1,0 +1,255 @@
+"""A daemon that is killed, restarted, gone or stuck: who calls notices a delay, if anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import Callable
+
+import pytest
+
+import evfd
+from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, eventually
+
+Start = Callable[..., RunningDaemon]
+
+
+def test_a_call_after_a_kill_is_answered(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    client.create("e")
+    before = client.status().pid
+    guarded.kill_below_guard()
+    assert client.status().pid != before
+    assert client.show("e").name == "e"
+
+
+def test_what_ends_with_the_connection_outlives_a_kill(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    client.create("mine", lifetime="connection")
+    for _ in range(3):
+        guarded.kill_below_guard()
+        assert client.show("mine").lifetime == "connection"
+    client.close()
+    assert eventually(lambda: list(guarded.client().list()) == [])
+
+
+def test_a_pulse_is_followed_on_though_nobody_calls(guarded: RunningDaemon) -> None:
+    pulse = evfd.Pulse("p", daemon=guarded.client())
+    for _ in range(3):
+        guarded.kill_below_guard()
+        waiting = Worker(lambda: pulse.wait(PATIENCE_S))
+        guarded.ctl("set", "p")
+        assert waiting.done() == 1
+
+
+def test_a_timer_ticks_while_there_is_no_daemon_and_follows_the_next(
+    guarded: RunningDaemon,
+) -> None:
+    timer = evfd.Timer("t", interval=0.001, daemon=guarded.client())
+    guarded.kill_below_guard()
+    assert timer.wait(PATIENCE_S) > 0
+    guarded.ctl("disarm", "t")
+    assert timer.gettime_ns() == (0, 0)
+    assert timer.wait(0) == 0
+
+
+def test_a_wait_by_name_goes_on(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    waiting = Worker(lambda: client.wait("later", timeout=PATIENCE_S))
+    assert eventually(lambda: client.status().waits == 1)
+    guarded.kill_below_guard()
+    assert eventually(lambda: client.status().waits == 1)
+    client.create("later", initial=1)
+    assert waiting.done() == [evfd.Fired("later", 1)]
+
+
+def test_a_monitor_goes_on_from_a_new_start(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    client.create("e")
+    told = client.monitor()
+    assert [next(told).change, next(told).change] == ["present", "ready"]
+    guarded.kill_below_guard()
+    assert [next(told).change for _ in range(3)] == ["resync", "present", "ready"]
+    client.set("e")
+    assert next(told).change == "changed"
+
+
+def test_a_list_goes_on_where_it_was(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    names = [f"e/{i:04}" for i in range(1500)]
+    for one in names:
+        client.create(one)
+    listed = []
+    for told in client.list():
+        listed.append(told.name)
+        if len(listed) in (1, 700):
+            guarded.kill_below_guard()
+    assert listed == names
+
+
+def test_a_wait_on_a_descriptor_notices_nothing(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    event = evfd.Event("e", daemon=client)
+    waiting = Worker(event.wait)
+    assert all_wait(event, [waiting])
+    guarded.kill_below_guard()
+    client.set("e")  # The same kernel object.
+    assert waiting.done() is True
+
+
+def test_who_takes_through_the_daemon_goes_on(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    os.chmod(guarded.directory, 0o755)
+    semaphore = evfd.Semaphore("s", 0, daemon=client)
+    client.set_rights("s", 0o444)
+
+    def work() -> None:
+        os.setuid(60_501)
+        its = evfd.Semaphore("s", daemon=guarded.client())
+        several = [its, evfd.Event(), evfd.Pulse("p", daemon=its._by_daemon())]
+
+        async def wait() -> bool:
+            return await its.wait_async(PATIENCE_S)
+
+        waiting = [
+            Worker(lambda: its.acquire(timeout=PATIENCE_S)),
+            Worker(lambda: evfd.wait_any(several, PATIENCE_S) is not None),
+            Worker(lambda: asyncio.run(wait())),
+        ]
+        assert all(one.done() is True for one in waiting)
+
+    if os.geteuid() != 0:
+        pytest.skip("takes root, to be somebody else")
+    child = Child(work)
+    assert eventually(lambda: client.show("s").waits == 3)
+    guarded.kill_below_guard()
+    assert eventually(lambda: client.show("s").waits == 3)
+    semaphore.release(2)
+    assert eventually(lambda: client.show("s").waits == 1)
+    guarded.kill_below_guard()
+    semaphore.release()
+    child.done()
+    assert not semaphore.is_set()
+
+
+def test_a_daemon_that_is_gone_for_good_is_an_error(start: Start) -> None:
+    daemon = start()
+    client = daemon.client(0.3)
+    client.status()
+    daemon.kill()
+    calls: list[Callable[[], object]] = [
+        client.status,
+        lambda: client.create("e"),
+        lambda: client.wait("e"),
+    ]
+    for call in calls:
+        with pytest.raises(evfd.NoDaemonError) as raised:
+            call()
+        assert isinstance(raised.value, ConnectionError)
+
+
+def test_a_daemon_that_knows_nothing_takes_the_place_of_one_that_is_gone(start: Start) -> None:
+    daemon = start()
+    client = daemon.client()
+    client.create("e")
+    daemon.kill()
+    calling = Worker(client.status)
+    daemon.restart()
+    assert calling.done().objects == 0
+    assert client.create("e")
+
+
+def test_a_daemon_that_is_stuck_is_an_error_and_no_hang(start: Start) -> None:
+    daemon = start()
+    client = daemon.client(0.3)
+    client.create("e", "semaphore")
+    semaphore = evfd.Semaphore("e", daemon=client)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        calls: list[Callable[[], object]] = [
+            client.status,
+            lambda: client.create("f"),
+            lambda: client.wait("e", timeout=0.01),
+            lambda: list(client.list()),
+        ]
+        for call in calls:
+            with pytest.raises(TimeoutError) as raised:
+                call()
+            assert isinstance(raised.value, evfd.NoAnswerError)
+        semaphore.release()  # On the descriptor.
+        assert semaphore.acquire(timeout=PATIENCE_S)
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    assert client.status().pid == daemon.process.pid
+
+
+def test_a_call_whose_end_nobody_knows_is_an_error(start: Start) -> None:
+    daemon = start()  # Without a guard: the next one knows nothing.
+    client = daemon.client()
+    client.status()
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    calling = Worker(lambda: client.create("e"))
+    repeating = Worker(daemon.client().status)
+    assert all_wait(None, [calling, repeating])
+    daemon.kill()
+    daemon.restart()
+    with pytest.raises(ConnectionResetError) as raised:
+        calling.done()
+    assert isinstance(raised.value, evfd.LostDaemonError)
+    assert repeating.done().objects == 0
+    assert client.create("e")
+
+
+def test_a_call_that_a_signal_handler_left_does_no_harm(start: Start) -> None:
+    class Left(Exception):
+        pass
+
+    def leave(number: int, frame: object) -> None:
+        raise Left
+
+    daemon = start()
+    client = daemon.client()
+    client.create("e")
+    before = signal.signal(signal.SIGALRM, leave)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Left):
+            client.show("e")
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Left):
+            client.wait("e")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    assert client.status().pid == daemon.process.pid
+    assert client.show("e").name == "e"
+    assert eventually(lambda: client.status().waits == 0)
+
+
+def test_the_look_out_ends_with_its_client(guarded: RunningDaemon) -> None:
+    import threading
+
+    def look_outs() -> int:
+        return sum(thread.name == "evfd-lookout" for thread in threading.enumerate())
+
+    before = look_outs()
+    client = guarded.client()
+    pulses = [evfd.Pulse(f"p/{i}", daemon=client) for i in range(3)]
+    assert look_outs() == before + 1
+    del pulses, client
+    assert eventually(lambda: look_outs() == before)
+
+
+def test_a_daemon_that_does_not_come_is_waited_for_that_long(start: Start) -> None:
+    daemon = start()
+    client = daemon.client(0.2)
+    client.status()
+    daemon.kill()
+    begin = time.monotonic()
+    with pytest.raises(ConnectionError):
+        client.status()
+    assert time.monotonic() - begin >= 0.2

@@ -1,0 +1,205 @@
+"""What one can do with less than all rights: with root's help as another user, else as oneself."""
+
+from __future__ import annotations
+
+import os
+import select
+from typing import Callable, List
+
+import pytest
+
+import evfd
+from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger, eventually
+
+WAIT_ONLY = 0o444
+SET_ONLY = 0o222
+
+
+@pytest.fixture
+def as_stranger(running: RunningDaemon) -> Callable[[Callable[[evfd.Daemon], None]], Child]:
+    """Does it as somebody whom the rights bind, in a child."""
+
+    def begin(work: Callable[[evfd.Daemon], None]) -> Child:
+        def child() -> None:
+            become_stranger()
+            work(running.client())
+
+        return Child(child)
+
+    return begin
+
+
+AsStranger = Callable[[Callable[[evfd.Daemon], None]], Child]
+
+
+def test_who_may_only_wait_waits_and_selects(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    event = evfd.Event(name, rights=WAIT_ONLY | 0o600, daemon=shared)
+    shared.set_rights(name, WAIT_ONLY)
+    began = evfd.Event()
+
+    def work(client: evfd.Daemon) -> None:
+        its = evfd.Event(name, daemon=client)
+        assert (its.may_wait, its.may_set) == (True, False)
+        waiting = [Worker(its.wait) for _ in range(4)]
+        selecting = Worker(lambda: select.select([its], [], [])[0])
+        assert all_wait(its, [*waiting, selecting])
+        for change in (its.set, its.clear):
+            with pytest.raises(PermissionError) as raised:
+                change()
+            assert isinstance(raised.value, evfd.NotPermittedError)
+        began.set()
+        assert all(one.done() is True for one in waiting)
+        assert selecting.done() == [its]
+        assert its.is_set()
+
+    child = as_stranger(work)
+    assert began.wait(PATIENCE_S)
+    event.set()
+    child.done()
+
+
+def test_who_may_only_wait_is_released_by_a_set_that_is_cleared_at_once(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    event = evfd.Event(name, daemon=shared)
+    shared.set_rights(name, WAIT_ONLY)
+    began = evfd.Event()
+
+    def work(client: evfd.Daemon) -> None:
+        its = evfd.Event(name, daemon=client)
+        waiting = [Worker(its.wait) for _ in range(8)]
+        assert all_wait(its, waiting)
+        began.set()
+        assert all(one.done() is True for one in waiting)
+
+    child = as_stranger(work)
+    assert began.wait(PATIENCE_S)
+    event.set()
+    event.clear()
+    child.done()
+
+
+def test_who_may_only_wait_takes_through_the_daemon(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    semaphore = evfd.Semaphore(name, 3, daemon=shared)
+    auto = evfd.Event(name + "/auto", auto=True, daemon=shared)
+    shared.set_rights(name, WAIT_ONLY)
+    shared.set_rights(name + "/auto", WAIT_ONLY)
+
+    def work(client: evfd.Daemon) -> None:
+        its = evfd.Semaphore(name, daemon=client)
+        its_auto = evfd.Event(name + "/auto", daemon=client)
+        with pytest.raises(PermissionError):
+            its.release()
+        assert its.acquire() and its.acquire(False)
+        woken = evfd.wait_any([its_auto, its], PATIENCE_S)
+        assert woken is not None and woken.which is its
+        assert its.acquire(False) is False
+        assert its.acquire(timeout=0.001) is False
+        assert evfd.wait_any([its, its_auto], 0.001) is None
+        assert evfd.wait_all([its, its_auto], PATIENCE_S) is True
+
+    child = as_stranger(work)
+    assert eventually(lambda: shared.show(name + "/auto").waits == 1)
+    assert eventually(lambda: not semaphore.is_set())
+    auto.set()
+    assert eventually(lambda: shared.show(name).waits == 1)
+    assert auto.is_set()
+    semaphore.release()
+    child.done()
+    assert not auto.is_set() and not semaphore.is_set()
+
+
+def test_any_of_what_is_taken_here_and_through_the_daemon(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    semaphore = evfd.Semaphore(name, 0, daemon=shared)
+    shared.set_rights(name, WAIT_ONLY)
+    began, went_on = evfd.Event(auto=True), evfd.Event(auto=True)
+
+    def work(client: evfd.Daemon) -> None:
+        its = evfd.Semaphore(name, daemon=client)
+        private = evfd.Semaphore(value=0)
+        timer = evfd.Timer(name + "/timer", after=3600, daemon=client)
+        several: List[evfd.Waitable] = [its, private]
+        assert evfd.wait_any(several, 0.001) is None
+        private.release()
+        woken = evfd.wait_any([its, private], PATIENCE_S)
+        assert woken is not None and woken.which is private
+        began.set()
+        woken = evfd.wait_any([private, its, timer])
+        assert woken is not None and woken.which is its
+        went_on.set()
+        assert evfd.wait_all([private, its], 0.001) is False
+        waiting = Worker(lambda: evfd.wait_all([private, its, timer]))
+        timer.arm(after=0.001)
+        private.release()
+        began.set()
+        assert waiting.done() is True
+        assert not private.is_set()
+
+    child = as_stranger(work)
+    assert began.wait(PATIENCE_S)
+    semaphore.release()
+    assert went_on.wait(PATIENCE_S) and began.wait(PATIENCE_S)
+    assert not semaphore.is_set()
+    semaphore.release()
+    child.done()
+    assert not semaphore.is_set()
+
+
+def test_who_may_only_set_does_it_through_the_daemon(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    event = evfd.Event(name, daemon=shared)
+    semaphore = evfd.Semaphore(name + "/s", 2, daemon=shared)
+    for one in (event, semaphore):
+        shared.set_rights(one.name or "", SET_ONLY)
+
+    def work(client: evfd.Daemon) -> None:
+        its = evfd.Event(name, daemon=client)
+        assert (its.may_wait, its.may_set) == (False, True)
+        uses: List[Callable[[], object]] = [its.wait, its.is_set, its.fileno]
+        for use in uses:
+            with pytest.raises(PermissionError):
+                use()
+        assert "unknown" in repr(its)
+        its.set()
+        its.clear()
+        its.set()
+        tokens = evfd.Semaphore(name + "/s", daemon=client)
+        tokens.clear()
+        tokens.release(5)
+
+    as_stranger(work).done()
+    assert event.is_set()
+    assert [semaphore.acquire(False) for _ in range(6)] == [True] * 5 + [False]
+
+
+def test_what_is_not_ours_is_refused(
+    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+) -> None:
+    if os.geteuid() != 0:
+        shared.create(name, rights=0)
+        with pytest.raises(PermissionError):
+            shared.set(name)
+        return
+    shared.create(name, rights=0o600)
+
+    def work(client: evfd.Daemon) -> None:
+        refusals: List[Callable[[], object]] = [
+            lambda: evfd.Event(name, daemon=client),
+            lambda: client.set(name),
+            lambda: client.wait(name),
+            lambda: client.delete(name),
+            lambda: client.set_rights(name, 0o666),
+        ]
+        for refusal in refusals:
+            with pytest.raises(PermissionError) as raised:
+                refusal()
+            assert raised.value.filename == name
+
+    as_stranger(work).done()
