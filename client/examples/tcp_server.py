@@ -1,0 +1,76 @@
+"""A socketserver.TCPServer that does not poll: it selects on an event beside its socket.
+
+    tcp_server.py [PORT [NAME]]
+
+Without a port it takes any free one, and says which.  It answers each line in capitals.  With a name the event
+that stops it is the daemon's: ``evfdctl set NAME`` in any other process ends it.
+"""
+
+from __future__ import annotations
+
+import select
+import socketserver
+import sys
+import threading
+
+import evfd
+
+
+class NonPollingServer(socketserver.TCPServer):
+    """`stop`: ends serve_forever() when it is set; a private event if it is not given."""
+
+    allow_reuse_address = True
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        handler: type[socketserver.BaseRequestHandler],
+        stop: evfd.Event | None = None,
+    ) -> None:
+        super().__init__(address, handler)
+        self._stop = evfd.Event() if stop is None else stop
+        self._is_shut_down = evfd.Event(initial=True)
+
+    def serve_forever(self, poll_interval: float = 0) -> None:
+        """Until shutdown(), or until somebody sets the event.  It wakes for nothing else than these and
+        requests; `poll_interval` means nothing."""
+        self._is_shut_down.clear()
+        try:
+            while True:
+                ready, _, _ = select.select([self._stop, self], [], [])
+                if self._stop in ready:
+                    return
+                self._handle_request_noblock()  # type: ignore[attr-defined]
+                self.service_actions()
+        finally:
+            self._stop.clear()
+            self._is_shut_down.set()
+
+    def shutdown(self) -> None:
+        """From another thread: returns when serve_forever() did."""
+        self._stop.set()
+        self._is_shut_down.wait()
+
+
+class InCapitals(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line.upper())
+
+
+def main(arguments: list[str]) -> None:
+    port = int(arguments[0]) if arguments else 0
+    stop = evfd.Event(arguments[1]) if arguments[1:] else None
+    with NonPollingServer(("127.0.0.1", port), InCapitals, stop) as server:
+        print(f"Listening on port {server.server_address[1]}", flush=True)
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        try:
+            serving.join()
+        except KeyboardInterrupt:
+            server.shutdown()
+        print("Stopped", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
