@@ -1,0 +1,60 @@
+"""That pip installs the package, also where there is no network, and what is installed is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from running import SOURCE
+
+PACKAGE = SOURCE / "client" / "python"
+OFFLINE = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet"]
+USE = """
+import evfd, os
+assert not evfd.__file__.startswith(os.environ["SOURCE"]), evfd.__file__
+event = evfd.Event()
+event.set()
+assert event.wait(0)
+"""
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    """The package's sources, where a build may write beside them."""
+    return Path(shutil.copytree(PACKAGE, tmp_path / "source"))
+
+
+def run(*words: str, **more: str) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+    environment |= {"SOURCE": str(SOURCE), **more}
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def test_pip_installs_it_to_a_directory(copied: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    run(sys.executable, "-m", "pip", "install", *OFFLINE, "--target", str(target), str(copied))
+    run(sys.executable, "-W", "error", "-c", USE, PYTHONPATH=str(target))
+    installed = {path.name for path in (target / "evfd").iterdir() if path.is_file()}
+    sources = {path.name for path in (PACKAGE / "evfd").iterdir() if path.is_file()}
+    assert installed == sources
+    assert "py.typed" in installed
+
+
+def test_pip_installs_it_into_an_environment(copied: Path, tmp_path: Path) -> None:
+    place = tmp_path / "environment"
+    venv.create(place, system_site_packages=True, symlinks=True)
+    python = str(place / "bin" / "python")
+    run(python, "-m", "pip", "install", *OFFLINE, str(copied))
+    run(python, "-W", "error", "-c", USE)
+
+
+def test_it_depends_on_nothing(tmp_path: Path) -> None:
+    run(sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(PACKAGE)!r}); import evfd")
