@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from pathlib import Path
 from typing import Any, Callable, Generic, Iterator, Sequence, TypeVar
 
@@ -169,7 +170,10 @@ class Child:
         sys.stdout.flush()
         sys.stderr.flush()
         self._output, its = os.pipe()
-        self.pid = os.fork()
+        with warnings.catch_warnings():
+            # From Python 3.12 on: our threads are what this is about.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
         if self.pid == 0:
             status = 1
             try:

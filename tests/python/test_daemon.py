@@ -139,7 +139,7 @@ def test_a_monitor_is_told_the_state_and_then_each_change(
     change = next(told)
     assert change == evfd.Change("deleted", name + "/new")
     before = shared.status().monitors
-    told.close()  # type: ignore[attr-defined]
+    told.close()
     assert eventually(lambda: shared.status().monitors == before - 1)
 
 

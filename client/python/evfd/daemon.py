@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from types import TracebackType
-from typing import Any, Callable, Iterator, Literal, Mapping, Optional, Sequence, TypeVar
+from typing import Any, Callable, Generator, Iterator, Literal, Mapping, Optional, Sequence, TypeVar
 
 from evfd import errors, names, objects, schedule
 from evfd.address import Address
@@ -266,7 +266,7 @@ class Daemon:
         """What the daemon counted of itself, as OpenMetrics text."""
         return str(self._call("Metrics", {}).parameters["text"])
 
-    def monitor(self, pattern: str | None = None) -> Iterator[objects.Change]:
+    def monitor(self, pattern: str | None = None) -> Generator[objects.Change, None, None]:
         """The state of all objects whose name the glob matches, and then every change, without an
         end.  When the daemon was killed it tells ``resync``, and all anew."""
         while True:
@@ -382,19 +382,18 @@ class Daemon:
 
     def _replies(self, method: str, parameters: Parameters) -> Iterator[Reply]:
         line = self._borrow()
-        is_over = False
         try:
             frame = frame_of(full_name(method), parameters, "more")
             line.channel.send(frame, after_ns(self._patience_ns))
-            while not is_over:
+            continues = True
+            while continues:
                 reply = line.receive(line.channel)
-                is_over = not reply.continues
+                continues = reply.continues
                 yield reply
-        finally:
-            if is_over:
-                self._give_back(line)
-            else:
-                line.end()
+        except BaseException:  # Or nobody wants the rest: also where nothing may wait.
+            line.end()
+            raise
+        self._give_back(line)
 
     def _wait(self, request: Parameters, deadline: Deadline) -> Sequence[objects.Fired]:
         """Wait, on a line of its own.  The request's timeout is set here."""

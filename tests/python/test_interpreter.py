@@ -1,0 +1,104 @@
+"""Whole interpreters: what they leave behind when they end, and what they print of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import evfd
+from running import PATIENCE_S, RunningDaemon, eventually
+
+EVERYTHING = """
+import asyncio, evfd, threading
+event = evfd.Event({name!r} + "/event")
+private = evfd.Event()
+semaphore = evfd.Semaphore({name!r} + "/semaphore")
+pulse = evfd.Pulse({name!r} + "/pulse")
+timer = evfd.Timer({name!r} + "/timer", interval=3600)
+mine = evfd.Event({name!r} + "/mine", lifetime="connection")
+other = evfd.Daemon({path!r})
+monitor = other.monitor()
+next(monitor)
+listing = other.list()
+next(listing)
+cycle = [evfd.Pulse({name!r} + "/pulse", daemon=other)]
+cycle.append(cycle)
+threading.Thread(target=private.wait, daemon=True).start()
+threading.Thread(target=pulse.wait, daemon=True).start()
+threading.Thread(target=other.wait, args=({name!r} + "/never",), daemon=True).start()
+async def work():
+    asyncio.create_task(event.wait_async())
+    await pulse.wait_async(0.001)
+asyncio.run(work())
+"""
+
+
+def run(running: RunningDaemon, program: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        env={**os.environ, "EVFDD_SOCKET": running.path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=PATIENCE_S,
+        text=True,
+    )
+
+
+def test_one_that_ends_with_all_of_it_in_use_says_nothing(
+    running: RunningDaemon, name: str
+) -> None:
+    watching = running.client()
+    before = watching.status()
+    done = run(running, EVERYTHING.format(name=name, path=running.path))
+    assert (done.returncode, done.stdout) == (0, "")
+    assert eventually(lambda: watching.status().connections == before.connections)
+    after = watching.status()
+    assert (after.subscriptions, after.waits, after.monitors) == (0, 0, 0)
+    assert list(watching.list(name + "/mine")) == []
+    assert watching.show(name + "/event").name == name + "/event"
+
+
+def test_one_that_is_interrupted_in_a_wait_ends_as_python_does(running: RunningDaemon) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", "import evfd; print(1, flush=True); evfd.Event('e').wait()"],
+        env={**os.environ, "EVFDD_SOCKET": running.path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert program.stdout is not None
+    assert program.stdout.readline() == "1\n"
+    assert eventually(lambda: list(running.client().list("e")))
+    program.send_signal(signal.SIGINT)
+    _, told = program.communicate(timeout=PATIENCE_S)
+    assert program.returncode == -signal.SIGINT
+    assert told.rstrip().endswith("KeyboardInterrupt")
+
+
+def test_a_client_that_is_made_and_dropped_leaves_nothing(running: RunningDaemon) -> None:
+    done = run(
+        running,
+        "import evfd, os\n"
+        "kept = evfd.Pulse('p')\n"
+        "before = len(os.listdir('/proc/self/fd'))\n"
+        "for _ in range(2000):\n"
+        "    evfd.Event('e'); evfd.Event(); evfd.Pulse('p'); evfd.Daemon().status()\n"
+        "assert len(os.listdir('/proc/self/fd')) <= before + 1\n",
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_an_import_begins_nothing(running: RunningDaemon) -> None:
+    done = run(
+        running,
+        "import os, threading\n"
+        "before = os.listdir('/proc/self/fd')\n"
+        "import evfd\n"
+        "assert os.listdir('/proc/self/fd') == before\n"
+        "assert threading.active_count() == 1\n"
+        "assert set(evfd.__all__) <= set(dir(evfd))\n",
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert evfd.__doc__
