@@ -1,7 +1,8 @@
-"""What the two timer programs share: three named timers, and a socket on the loopback that takes "stop".
+"""What the two timer programs share: three named timers, and a socket on the loopback that takes
+"stop".
 
-They do what the two in Python's timer file descriptor HOWTO do, on timers that other processes can see, share
-and arm anew by name.
+They do what the two in Python's timer file descriptor HOWTO do, on timers that other processes can
+see, share and arm anew by name.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ TIMEOUT_S = 3.0  # Of one turn of the loop.
 
 
 def arm_timers() -> list[evfd.Timer]:
-    """Timer 1 expires every 0.25 seconds, timer 2 every 0.5 seconds, timer 3 every 0.75 seconds.  They
-    go when this program goes."""
+    """Timer 1 expires every 0.25 seconds, timer 2 every 0.5 seconds, timer 3 every 0.75 seconds.
+    They go when this program goes."""
     # From one moment on, so that those that are to expire together do.
     start = time.monotonic_ns()
     timers = []
@@ -46,8 +47,8 @@ class Server:
     """Takes one connection at a time, and commands from it."""
 
     def __init__(self) -> None:
-        """On the port that the program's argument names; 1234 without one; on any free one, which is
-        printed, with 0."""
+        """On the port that the program's argument names; 1234 without one; on any free one, which
+        is printed, with 0."""
         port = int(sys.argv[1]) if sys.argv[1:] else 1234
         self.is_active = True
         self.listener = socket.create_server(("127.0.0.1", port), backlog=1)

@@ -2,8 +2,8 @@
 
     tcp_server.py [PORT [NAME]]
 
-Without a port it takes any free one, and says which.  It answers each line in capitals.  With a name the event
-that stops it is the daemon's: ``evfdctl set NAME`` in any other process ends it.
+Without a port it takes any free one, and says which.  It answers each line in capitals.  With a
+name the event that stops it is the daemon's: ``evfdctl set NAME`` in any other process ends it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class NonPollingServer(socketserver.TCPServer):
         self._is_shut_down = evfd.Event(initial=True)
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Until shutdown(), or until somebody sets the event.  It wakes for nothing else than these and
-        requests; `poll_interval` means nothing."""
+        """Until shutdown(), or until somebody sets the event.  It wakes for nothing else than these
+        and requests; `poll_interval` means nothing."""
         self._is_shut_down.clear()
         try:
             while True:

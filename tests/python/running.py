@@ -1,5 +1,5 @@
-"""Daemons, evfdctl, threads and children for the tests.  Nothing here sleeps for a time that is to be long
-enough: whatever is awaited is asked for, with a deadline."""
+"""Daemons, evfdctl, threads and children for the tests.  Nothing here sleeps for a time that is to
+be long enough: whatever is awaited is asked for, with a deadline."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from running import DAEMON, PATIENCE_S, RunningDaemon, Worker
 
 @pytest.fixture
 def home(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[Path]:
-    """A user's own place, and evfdd in PATH.  What is started there is nobody's child: it is ended in
-    the end."""
+    """A user's own place, and evfdd in PATH.  What is started there is nobody's child: it is ended
+    in the end."""
     runtime = directory / name.replace("/", "-")
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -147,9 +147,7 @@ def test_one_that_does_not_start_is_told_with_what_to_try(
         evfd.Daemon(evfd.Address.user()).status()
 
 
-def test_a_private_event_needs_no_daemon(
-    monkeypatch: pytest.MonkeyPatch, directory: Path
-) -> None:
+def test_a_private_event_needs_no_daemon(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
     monkeypatch.setenv("EVFDD_SOCKET", str(directory / "nobody"))
     events: list[Callable[[], evfd.Waitable]] = [evfd.Event, evfd.Semaphore]
     for make in events:

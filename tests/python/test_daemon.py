@@ -174,7 +174,9 @@ def test_so_many_tokens_are_a_value_error(shared: evfd.Daemon, name: str, count:
 
 
 @pytest.mark.parametrize("initial", [-1, 2**32])
-def test_so_many_to_begin_with_are_a_value_error(shared: evfd.Daemon, name: str, initial: int) -> None:
+def test_so_many_to_begin_with_are_a_value_error(
+    shared: evfd.Daemon, name: str, initial: int
+) -> None:
     with pytest.raises(ValueError, match="starts with"):
         shared.create(name, "semaphore", initial=initial)
 

@@ -1,5 +1,5 @@
-"""threading.Event's documentation, and that of the eventfd package's EventFD, sentence by sentence, over
-threading.Event itself where that can do it, over the private event, and over the named one."""
+"""threading.Event's documentation, and that of the eventfd package's EventFD, sentence by sentence,
+over threading.Event itself where that can do it, over the private event, and over the named one."""
 
 from __future__ import annotations
 
@@ -339,11 +339,11 @@ def test_a_signal_handler_that_returns_does_not_end_a_wait(event: Any) -> None:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_the_representation_says_whether_it_is_set(event: Any) -> None:
-    assert "unset" in repr(event)
-    event.set()
-    assert "unset" not in repr(event)
-    assert "set" in repr(event)
+def test_the_representation_says_whether_it_is_set(selectable: Any) -> None:
+    assert "unset" in repr(selectable)
+    selectable.set()
+    assert "unset" not in repr(selectable)
+    assert "set" in repr(selectable)
 
 
 def test_it_is_equal_to_itself_only_and_can_be_a_key(make: Make) -> None:

@@ -86,7 +86,9 @@ def test_what_is_of_another_kind_says_what_opens_it(shared: evfd.Daemon, name: s
     assert shared.status().subscriptions == 0 or shared.show(name + "/pulse").subscriptions == 0
 
 
-@pytest.mark.parametrize("bad", ["", "/", "a//b", "a/", "/a", ".", "a/..", "ä", "a b", "a\n", "x" * 256])
+@pytest.mark.parametrize(
+    "bad", ["", "/", "a//b", "a/", "/a", ".", "a/..", "ä", "a b", "a\n", "x" * 256]
+)
 def test_a_malformed_name_is_a_value_error(shared: evfd.Daemon, bad: str) -> None:
     with pytest.raises(ValueError) as raised:
         evfd.Event(bad, daemon=shared)

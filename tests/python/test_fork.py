@@ -44,7 +44,9 @@ def test_what_ends_with_the_parent_does_so_while_the_child_lives(
     def parent() -> None:
         client = running.client()
         evfd.Event(name + "/mine", lifetime="connection", daemon=client)
-        pulse = evfd.Pulse(name + "/pulse", daemon=client)  # With a look-out, which has a duplicate.
+        pulse = evfd.Pulse(
+            name + "/pulse", daemon=client
+        )  # With a look-out, which has a duplicate.
         Worker(lambda: client.wait(name + "/never"))
         watching = running.client()
         assert eventually(lambda: watching.status().waits > 0)
@@ -110,9 +112,7 @@ def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, nam
         disturbance.done()
 
 
-def test_the_usual_daemon_of_a_child_is_its_own(
-    running: RunningDaemon, name: str
-) -> None:
+def test_the_usual_daemon_of_a_child_is_its_own(running: RunningDaemon, name: str) -> None:
     os.environ["EVFDD_SOCKET"] = running.path
     try:
         event = evfd.Event(name)

@@ -12,7 +12,9 @@ from running import PATIENCE_S, Worker, all_wait
 
 
 @pytest.fixture(params=["private", "named"])
-def make_event(request: pytest.FixtureRequest, shared: evfd.Daemon, name: str) -> Callable[[str], evfd.Event]:
+def make_event(
+    request: pytest.FixtureRequest, shared: evfd.Daemon, name: str
+) -> Callable[[str], evfd.Event]:
     if request.param == "private":
         return lambda suffix: evfd.Event()
     return lambda suffix: evfd.Event(name + "/" + suffix, daemon=shared)

@@ -1,5 +1,5 @@
-"""A daemon that is killed fifty times while threads set, wait and arm: nobody sees an error, and what they
-counted is what there is, to the last token."""
+"""A daemon that is killed fifty times while threads set, wait and arm: nobody sees an error, and
+what they counted is what there is, to the last token."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import random
 import threading
 import time
+from functools import partial
 from typing import List
 
 import evfd
@@ -127,8 +128,8 @@ class Work:
 def test_fifty_kills_are_seen_by_nobody(guarded: RunningDaemon) -> None:
     work = Work(guarded)
     heard = evfd.Pulse("pulse", daemon=guarded.client())
-    signallers = [Worker(lambda seed=seed: work.give_and_take(seed)) for seed in range(4)]  # type: ignore[misc]
-    owners = [Worker(lambda number=i: work.make_and_delete(number)) for i in range(2)]  # type: ignore[misc]
+    signallers = [Worker(partial(work.give_and_take, seed)) for seed in range(4)]
+    owners = [Worker(partial(work.make_and_delete, number)) for number in range(2)]
     pulsing = Worker(work.pulse)
     others = [Worker(work.arm), Worker(work.wait_in_a_loop)]
 

@@ -57,4 +57,10 @@ def test_pip_installs_it_into_an_environment(copied: Path, tmp_path: Path) -> No
 
 
 def test_it_depends_on_nothing(tmp_path: Path) -> None:
-    run(sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(PACKAGE)!r}); import evfd")
+    run(
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path.append({str(PACKAGE)!r}); import evfd",
+    )

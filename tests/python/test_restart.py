@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import threading
 import time
-from typing import Callable
+from typing import Callable, Iterator
 
 import pytest
 
@@ -202,37 +204,80 @@ def test_a_call_whose_end_nobody_knows_is_an_error(start: Start) -> None:
     assert client.create("e")
 
 
-def test_a_call_that_a_signal_handler_left_does_no_harm(start: Start) -> None:
-    class Left(Exception):
-        pass
+class Left(Exception):
+    """What a signal handler throws."""
+
+
+@contextlib.contextmanager
+def stopped_and_left(daemon: int) -> Iterator[None]:
+    """A call that does not return, and a signal handler that leaves it."""
 
     def leave(number: int, frame: object) -> None:
         raise Left
 
-    daemon = start()
-    client = daemon.client()
-    client.create("e")
     before = signal.signal(signal.SIGALRM, leave)
-    os.kill(daemon.process.pid, signal.SIGSTOP)
+    os.kill(daemon, signal.SIGSTOP)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.05)
         with pytest.raises(Left):
-            client.show("e")
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
-        with pytest.raises(Left):
-            client.wait("e")
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        os.kill(daemon.process.pid, signal.SIGCONT)
-    assert client.status().pid == daemon.process.pid
-    assert client.show("e").name == "e"
+
+
+def test_a_call_that_a_signal_handler_left_does_no_harm(start: Start) -> None:
+    daemon = start()
+    pid = daemon.process.pid
+    client = daemon.client()
+    client.create("e", "semaphore", lifetime="connection")
+    pulse = evfd.Pulse("p", daemon=client)
+    calls: list[Callable[[], object]] = [
+        lambda: client.show("e"),
+        lambda: client.set("e"),
+        lambda: evfd.Pulse("p", daemon=client),
+        lambda: client.wait("p"),
+        lambda: next(client.list()),
+        lambda: client.show("missing"),
+    ]
+    for call in calls:
+        with stopped_and_left(pid):
+            call()
+        os.kill(pid, signal.SIGCONT)
+        assert client.status().pid == pid
+        assert client.show("e").name == "e"
+    assert client.show("e").count == 1
     assert eventually(lambda: client.status().waits == 0)
+    assert eventually(lambda: client.show("p").subscriptions == 1)
+    client.set("p")
+    assert pulse.wait(PATIENCE_S) == 1
+
+
+def test_a_call_that_was_left_twice_is_done_once(start: Start) -> None:
+    daemon = start()
+    client = daemon.client()
+    client.create("e", "semaphore")
+    with stopped_and_left(daemon.process.pid):
+        client.set("e")
+    with stopped_and_left(daemon.process.pid):
+        client.set("e", count=10)  # It is not even sent before the other one is answered.
+    os.kill(daemon.process.pid, signal.SIGCONT)
+    assert client.show("e").count == 1
+
+
+def test_a_call_that_was_left_is_done_once_though_the_daemon_is_killed(
+    guarded: RunningDaemon,
+) -> None:
+    client = guarded.client()
+    client.create("e", "semaphore")
+    for count in range(1, 4):
+        with stopped_and_left(client.status().pid):
+            client.set("e")
+        guarded.kill_below_guard()
+        assert client.show("e").count == count
 
 
 def test_the_look_out_ends_with_its_client(guarded: RunningDaemon) -> None:
-    import threading
-
     def look_outs() -> int:
         return sum(thread.name == "evfd-lookout" for thread in threading.enumerate())
 

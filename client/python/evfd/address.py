@@ -115,8 +115,8 @@ def _start_daemon(path: str) -> None:
 
 
 class Connection(socket.socket):
-    """Closed with the last reference, as all descriptors of this package are, and without the warning
-    that nobody did."""
+    """Closed with the last reference, as all descriptors of this package are, and without the
+    warning that nobody did."""
 
     def __del__(self) -> None:
         self.close()

@@ -1,7 +1,7 @@
 """Kernel AIO, of which we want one thing: to hear that a descriptor *became* readable.
 
-An operation IOCB_CMD_POLL is completed by the wake-up itself.  poll(2), select(2) and epoll(7) look again
-once they run, and miss an event that was set and cleared at once.  See io_submit(2).
+An operation IOCB_CMD_POLL is completed by the wake-up itself.  poll(2), select(2) and epoll(7) look
+again once they run, and miss an event that was set and cleared at once.  See io_submit(2).
 """
 
 from __future__ import annotations
@@ -138,8 +138,9 @@ def _numbers_here() -> tuple[int, int, int, int, int] | None:
 
 _numbers = _numbers_here()
 
-# Contexts that nobody uses at the moment: giving one up takes the kernel tens of milliseconds. Those
-# for one operation are most of them, and count as one against fs.aio-max-nr; the others do for all.
+# Contexts that nobody uses at the moment: giving one up takes the kernel tens of milliseconds.
+# Those for one operation are most of them, and count as one against fs.aio-max-nr; the others do
+# for all.
 ONE = 1
 MANY = 256
 _free: dict[int, list[Context]] = {ONE: [], MANY: []}

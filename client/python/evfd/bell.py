@@ -1,7 +1,7 @@
 """What tells an asyncio loop that descriptors became readable, even if they no longer are.
 
-An operation of kernel AIO for each of them (see :mod:`evfd.aio`), and one eventfd that the kernel sets when
-any is completed.  Where AIO cannot be had the loop watches the descriptors themselves.
+An operation of kernel AIO for each of them (see :mod:`evfd.aio`), and one eventfd that the kernel
+sets when any is completed.  Where AIO cannot be had the loop watches the descriptors themselves.
 """
 
 from __future__ import annotations

@@ -82,17 +82,21 @@ class Channel:
                 raise self._gone(str(error.strerror)) from error
 
     def receive(self, deadline: Deadline) -> Reply:
-        """The next one; what the daemon refused is an Error, and the channel goes on.  It is of no use
-        any more after LostDaemonError, and NoAnswerError: the answer may still come."""
+        """The next one; what the daemon refused is an Error, and the channel goes on.  It is of no
+        use any more after LostDaemonError, and NoAnswerError: the answer may still come."""
         text = self._next_frame(deadline)
         try:
-            whole = json.loads(text)
-            parameters = whole.get("parameters") or {}
+            whole = json.loads(text, object_hook=_Told)
+            parameters = whole.get("parameters")
+            parameters = _Told() if parameters is None else parameters
             error = whole.get("error")
+            if not isinstance(parameters, _Told):
+                raise ValueError("its parameters are no object")
             continues = bool(whole.get("continues", False))
             descriptors = [self._descriptors.popleft() for _ in range(_declared(parameters))]
         except (ValueError, AttributeError, IndexError, RecursionError) as what:
-            raise self._garbled(str(what)) from what
+            self.is_usable = False
+            raise errors.garbled(str(what)) from what
         if error is not None:
             raise errors.from_reply(error, parameters)
         return Reply(parameters, descriptors, continues)
@@ -118,7 +122,8 @@ class Channel:
         while (end := self._incoming.find(b"\0", searched)) < 0:
             searched = len(self._incoming)
             if searched > _MAX_REPLY_BYTES:
-                raise self._garbled("it is too long")
+                self.is_usable = False
+                raise errors.garbled("it is too long")
             self._fill(deadline)
         frame = bytes(self._incoming[:end])
         del self._incoming[: end + 1]
@@ -168,12 +173,12 @@ class Channel:
             "not known: look, and try again",
         )
 
-    def _garbled(self, what: str) -> errors.Error:
-        self.is_usable = False
-        return errors.make(
-            errors.SystemFailureError,
-            f"the daemon's answer cannot be understood ({what}); is it newer than this package?",
-        )
+
+class _Told(dict[str, Any]):
+    """What must be there and is not makes the answer one that cannot be understood."""
+
+    def __missing__(self, key: str) -> Any:
+        raise errors.garbled(f"there is no {key}")
 
 
 def _declared(value: Any) -> int:
@@ -192,8 +197,8 @@ _all: weakref.WeakSet[Channel] = weakref.WeakSet()
 _copies: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
-# A child of fork(2) that kept its parent's connections would keep alive at the daemon what is to end
-# with the parent. Those of threads that the child does not have are referenced for ever there.
+# A child of fork(2) that kept its parent's connections would keep alive at the daemon what is to
+# end with the parent. Those of threads that the child does not have are referenced for ever there.
 def _leave_to_parent() -> None:
     for channel in list(_all):
         channel.close()

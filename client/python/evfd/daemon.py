@@ -1,5 +1,5 @@
-"""The daemon, as one client sees it: one line for what belongs to it (descriptors that follow a name,
-objects that last as long as it does), further ones for calls that take their time."""
+"""The daemon, as one client sees it: one line for what belongs to it (descriptors that follow a
+name, objects that last as long as it does), further ones for calls that take their time."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ class Daemon:
         lifetime: Lifetime = "permanent",
         exist_ok: bool = False,
     ) -> bool:
-        """Make an event.  Whether it was made: False if one of this mode was there already, which only
-        `exist_ok` allows; else that is a NameTakenError.
+        """Make an event.  Whether it was made: False if one of this mode was there already, which
+        only `exist_ok` allows; else that is a NameTakenError.
 
         `initial`: its tokens, or 1 if it is set from the start.  `rights`: as os.chmod takes them,
         r = may wait, w = may set and clear; 0o666 less the umask if None.  `lifetime`: permanent
@@ -246,7 +246,9 @@ class Daemon:
 
     def show(self, name: str) -> objects.Object:
         """What it is, and what state it is in."""
-        return objects.object_of(self._call("Show", {"name": names.check(name)}).parameters["object"])
+        return objects.object_of(
+            self._call("Show", {"name": names.check(name)}).parameters["object"]
+        )
 
     def list(self, pattern: str | None = None) -> Iterator[objects.Object]:
         """All objects whose name the glob matches, by name; * and ? stop at a slash."""
@@ -293,8 +295,8 @@ class Daemon:
         """Wait through the daemon, for names that may not be there yet; served in the order of
         arrival.  What ended it: one name for any; for all each, in the order of the names.
 
-        TimedOutError after `timeout` seconds; 0 looks once.  `existing`: a name that is not there is
-        a NoSuchNameError.  `count`: so many expirations or pulses, for timers and pulses.
+        TimedOutError after `timeout` seconds; 0 looks once.  `existing`: a name that is not there
+        is a NoSuchNameError.  `count`: so many expirations or pulses, for timers and pulses.
         """
         if count < 1:
             raise errors.make(errors.InvalidError, "wait for at least one expiry")

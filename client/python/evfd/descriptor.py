@@ -1,4 +1,5 @@
-"""A file descriptor that is closed with the last reference to it, and what one does with an eventfd.
+"""A file descriptor that is closed with the last reference to it, and what one does with an
+eventfd.
 
 Whoever works on one holds a reference meanwhile, so that its number does not become another's.
 """

@@ -1,9 +1,9 @@
 """How a call that did not do what was asked says so.
 
 Everything here is an :class:`Error`, hence an :class:`OSError`, and at the same time what a Python
-program catches anyway: :class:`FileNotFoundError` for a name that is not there, and so on.  ``str()`` of it
-is one sentence that says what is the matter and what to do; ``errno`` and ``filename`` (the object's
-name, where there is one) are set as usual.
+program catches anyway: :class:`FileNotFoundError` for a name that is not there, and so on.
+``str()`` of it is one sentence that says what is the matter and what to do; ``errno`` and
+``filename`` (the object's name, where there is one) are set as usual.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any, Mapping, TypeVar
 
 
 class Error(OSError):
-    """Any of them.  ``parameters``: what the daemon said besides, under the names of its interface."""
+    """Any of them.  ``parameters``: what the daemon said besides, under the names of its
+    interface."""
 
     code = errno.EIO
     parameters: Mapping[str, Any] = {}
@@ -104,6 +105,14 @@ def make(kind: type[_E], message: str, name: str | None = None) -> _E:
     if name is None:
         return kind(kind.code, message)
     return kind(kind.code, message, name)
+
+
+def garbled(what: str) -> SystemFailureError:
+    """The daemon answered, and that makes no sense."""
+    return make(
+        SystemFailureError,
+        f"the daemon's answer cannot be understood ({what}); is it newer than this package?",
+    )
 
 
 _KINDS: Mapping[str, type[Error]] = {

@@ -14,10 +14,12 @@ class Event(Closing):
 
     `name`: the daemon's event of that name; without one it is private, and needs no daemon: known
     to this process and the children that it forks.  `create`: None makes it if it is missing, False
-    opens only (NoSuchNameError), True makes only (NameTakenError).  `daemon`: the usual one if None.
+    opens only (NoSuchNameError), True makes only (NameTakenError).  `daemon`: the usual one if
+    None.
 
     For one that is made: `auto`: a wait takes the set, so each releases one (None: as it is, a new
-    one does not); `initial`: it is set from the start; `rights` and `lifetime`: see Daemon.create().
+    one does not); `initial`: it is set from the start; `rights` and `lifetime`: see
+    Daemon.create().
 
     Wherever the rights allow, all happens on the descriptor, without the daemon.
     """
@@ -77,7 +79,9 @@ class Event(Closing):
 
     def isSet(self) -> bool:
         """As threading.Event has it: a deprecated alias of is_set()."""
-        warnings.warn("isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            "isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2
+        )
         return self.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:

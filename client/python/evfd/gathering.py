@@ -1,5 +1,5 @@
-"""Waits for any or all of several.  Each is waited for on its descriptor, but what the caller may only
-take from through the daemon."""
+"""Waits for any or all of several.  Each is waited for on its descriptor, but what the caller may
+only take from through the daemon."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Woken:
 
 
 def wait_any(waited: Sequence[Waitable], timeout: float | None = None) -> Optional[Woken]:
-    """Wait for one of them, and take from that one only; None once `timeout` seconds are over.  At most
-    253."""
+    """Wait for one of them, and take from that one only; None once `timeout` seconds are over.  At
+    most 253."""
     return _Gathering(waited).wait_any(deadline_after(timeout))
 
 
@@ -54,8 +54,8 @@ class _Gathering:
 
     def _places(self) -> tuple[list[int], list[int]]:
         """Which are waited for here and which through the daemon.  Where nothing has to be taken
-        through it, or nothing is our own, all named are in one place.  Otherwise the daemon takes all
-        that is shared: it can do so from all at once or from none."""
+        through it, or nothing is our own, all named are in one place.  Otherwise the daemon takes
+        all that is shared: it can do so from all at once or from none."""
         needs_daemon = any(
             one._takes_by_daemon(opened) for one, opened in zip(self._all, self._opened)
         )

@@ -1,12 +1,14 @@
 """A line to the daemon: a session over one connection at a time.
 
-When the daemon is killed, the session is taken up again on the next connection: what belongs to it goes on,
-and the call that was under way is sent again, which the daemon does once.  One thread at a time.
+When the daemon is killed, the session is taken up again on the next connection: what belongs to it
+goes on, and the call that was under way is sent again, which the daemon does once.  One thread at a
+time.
 """
 
 from __future__ import annotations
 
 import collections
+import dataclasses
 import secrets
 import time
 from typing import Any, Callable, Mapping, Optional
@@ -34,8 +36,8 @@ def full_name(method: str) -> str:
 class _Attempt:
     """One call, which may take several."""
 
-    def __init__(self) -> None:
-        self.was_sent = False
+    def __init__(self, was_sent: bool = False) -> None:
+        self.was_sent = was_sent
         self._first_interruption = 0
         self._last_interruption = 0
 
@@ -46,6 +48,15 @@ class _Attempt:
             self._first_interruption = now
         self._last_interruption = now
         return now - self._first_interruption > patience_ns
+
+
+@dataclasses.dataclass(frozen=True)
+class _Left:
+    """A call that was sent there, and whose answer nobody waited for."""
+
+    method: str
+    frame: bytes
+    channel: Channel
 
 
 class Line:
@@ -59,6 +70,7 @@ class Line:
         self._channel: Optional[Channel] = None
         self._session = ""  # Its token; empty before the first connection.
         self._calls = 0  # That were counted and answered.
+        self._left: Optional[_Left] = None
         # Since the last answer: the daemon may not have read it.
         self._told: collections.deque[bytes] = collections.deque(maxlen=_MAX_TOLD)
 
@@ -104,7 +116,18 @@ class Line:
         """A call of io.evfdd and its answer.  What came to nothing because the daemon was killed is
         done again."""
         frame = frame_of(full_name(method), parameters)
-        return self.call_sending(method, lambda: frame, self.receive)
+
+        def receive(channel: Channel) -> Reply:
+            try:
+                return self.receive(channel)
+            except errors.Error:
+                raise
+            except BaseException:  # Out of a signal handler: the answer will come all the same.
+                self._left = _Left(method, frame, channel)
+                raise
+
+        self._finish_left()
+        return self._exchange(method, lambda: frame, receive)
 
     def call_sending(
         self,
@@ -114,12 +137,45 @@ class Line:
     ) -> Reply:
         """The same, where what is sent depends on the time, and how it is waited for is the
         caller's business."""
-        attempt = _Attempt()
+        self._finish_left()
+        return self._exchange(method, make_frame, wait_for_reply)
+
+    def _finish_left(self) -> None:
+        """The call that a signal handler left, if there is one, before any other."""
+        left = self._left
+        if left is None:
+            return
+        frame = left.frame
+        try:
+            is_sent = self.is_connected() and left.channel is self._channel
+            reply = self._exchange(left.method, lambda: frame, self.receive, is_sent)
+            self._forget_opened(reply)
+        except errors.Error:  # Nobody wants to know any more.
+            pass
+        self._left = None
+
+    def _forget_opened(self, reply: Reply) -> None:
+        """What the daemon was to feed, and nobody has."""
+        for opened in reply.parameters.get("objects", []):
+            if token := opened.get("subscription"):
+                self.tell([frame_of(full_name("Unsubscribe"), {"subscription": token}, "oneway")])
+
+    def _exchange(
+        self,
+        method: str,
+        make_frame: Callable[[], bytes],
+        wait_for_reply: Callable[[Channel], Reply],
+        is_sent: bool = False,
+    ) -> Reply:
+        attempt = _Attempt(was_sent=is_sent)
         try:
             while True:
-                self._begin(attempt, method not in _ONCE)
+                if not is_sent:
+                    self._begin_or_end(attempt, method not in _ONCE)
                 try:
-                    self.channel.send(make_frame(), after_ns(self._patience_ns))
+                    if not is_sent:
+                        self.channel.send(make_frame(), after_ns(self._patience_ns))
+                    is_sent = False
                     reply = wait_for_reply(self.channel)
                 except errors.Error as error:
                     if self.is_connected():
@@ -134,8 +190,9 @@ class Line:
                 return reply
         except errors.Error:
             raise
-        except BaseException:  # Out of a signal handler: an answer may come, to no call of ours.
-            self.end()
+        except BaseException:  # Out of a signal handler.
+            if self._left is None or self._left.channel is not self._channel:
+                self.end()  # An answer may come, to no call that we know of.
             raise
 
     def receive(self, channel: Channel) -> Reply:
@@ -165,6 +222,7 @@ class Line:
         self._channel = None
         self._session = ""
         self._calls = 0
+        self._left = None
         self._told.clear()
 
     def _use(self, connected: Connection) -> None:
@@ -187,6 +245,16 @@ class Line:
                 if not self.was_connected or time.monotonic_ns() >= give_up:
                     raise
             time.sleep(_RECONNECT_PAUSE_NS / NS_PER_SECOND)
+
+    def _begin_or_end(self, attempt: _Attempt, is_repeatable: bool) -> None:
+        """A call that was sent, and is given up because no daemon comes, may have been done: in
+        this session the next one would be answered in its place."""
+        try:
+            self._begin(attempt, is_repeatable)
+        except errors.Error:
+            if attempt.was_sent:
+                self.end()
+            raise
 
     def _begin(self, attempt: _Attempt, is_repeatable: bool) -> None:
         # What would go to a daemon that is gone would not be done: that is certain before it is

@@ -16,8 +16,8 @@ from evfd.clock import Deadline
 from evfd.descriptor import Descriptor, add, make_eventfd, take
 from evfd.polling import poll
 
-#: What a look gives: the line to watch for its end, or None; when to look again if nothing happens; and
-#: whether to go on at all.
+#: What a look gives: the line to watch for its end, or None; when to look again if nothing happens;
+#: and whether to go on at all.
 Look = tuple[Optional[Descriptor], Deadline, bool]
 
 

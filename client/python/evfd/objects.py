@@ -1,7 +1,7 @@
 """What the daemon tells of objects and of itself, as values.
 
-The fields are those of its interface, io.evfdd, in Python's spelling: ``createdNSec`` is ``created_ns``.
-Times are nanoseconds; one that is not there is None.
+The fields are those of its interface, io.evfdd, in Python's spelling: ``createdNSec`` is
+``created_ns``. Times are nanoseconds; one that is not there is None.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import dataclasses
 import re
 from typing import Any, Mapping, Optional, TypeVar
+
+from evfd import errors
 
 _T = TypeVar("_T")
 
@@ -32,8 +34,8 @@ class TimerState:
 
 @dataclasses.dataclass(frozen=True)
 class Object:
-    """An object as it is now.  Its state is there only for those who may wait for it.  `kind`: event
-    or timer; `mode`: manual, auto, semaphore or pulse; `rights`: as os.chmod takes them."""
+    """An object as it is now.  Its state is there only for those who may wait for it.  `kind`:
+    event or timer; `mode`: manual, auto, semaphore or pulse; `rights`: as os.chmod takes them."""
 
     name: str
     kind: str
@@ -65,8 +67,8 @@ class Fired:
 class Change:
     """What a monitor is told.
 
-    `change`: ``present``, for each object at first, then ``ready``, then ``created``, ``changed`` and
-    ``deleted``; ``resync``: forget all that was told, present and ready follow again.
+    `change`: ``present``, for each object at first, then ``ready``, then ``created``, ``changed``
+    and ``deleted``; ``resync``: forget all that was told, present and ready follow again.
     """
 
     change: str
@@ -120,7 +122,10 @@ def of(kind: type[_T], told: Mapping[str, Any]) -> _T:
     """What was told, as a value of that kind; what a newer daemon says besides is left out."""
     fields = {field.name for field in dataclasses.fields(kind)}
     named = {_snake(key): value for key, value in told.items()}
-    return kind(**{key: value for key, value in named.items() if key in fields})
+    try:
+        return kind(**{key: value for key, value in named.items() if key in fields})
+    except TypeError as what:
+        raise errors.garbled(str(what)) from what
 
 
 def object_of(told: Mapping[str, Any]) -> Object:

@@ -1,5 +1,5 @@
-"""A Wait call that is under way on a line of its own.  It can be called off: then nothing is taken for it,
-or what was taken is told."""
+"""A Wait call that is under way on a line of its own.  It can be called off: then nothing is taken
+for it, or what was taken is told."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from evfd import aio
 from evfd.clock import Deadline, left_until
 from evfd.polling import poll
 
+
 class HasFileno(Protocol):
     def fileno(self) -> int:
         ...

@@ -11,8 +11,8 @@ _LONGEST_MS = 24 * 60 * 60 * 1000  # poll(2) takes an int.
 
 
 def poll(wanted: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]:
-    """Descriptors and what happened to them, of descriptors and what is wanted of them; nothing if the
-    time was over.  A deadline that has passed looks once; None: it waits without an end."""
+    """Descriptors and what happened to them, of descriptors and what is wanted of them; nothing if
+    the time was over.  A deadline that has passed looks once; None: it waits without an end."""
     polled = select.poll()
     for number, events in wanted.items():
         polled.register(number, events)

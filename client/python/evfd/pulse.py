@@ -41,7 +41,8 @@ class Pulse(Closing):
         take(self._to_wait()[1])
 
     def wait(self, timeout: float | None = None) -> int:
-        """How many came since the last wait, once there is one; 0 once `timeout` seconds are over."""
+        """How many came since the last wait, once there is one; 0 once `timeout` seconds are
+        over."""
         return self._wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> int:

@@ -27,12 +27,12 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Timer(Closing):
-    """Its descriptor is a timerfd that nobody else reads: its count is this opener's own, and goes on
-    while the daemon is away.  It follows the name when that is armed anew or disarmed.
+    """Its descriptor is a timerfd that nobody else reads: its count is this opener's own, and goes
+    on while the daemon is away.  It follows the name when that is armed anew or disarmed.
 
-    Given a schedule (`after`, `at` or `interval`, in seconds; see Daemon.arm_ns()) it is armed so, and
-    made if it is missing, with `rights` and `lifetime`; otherwise it must be there.  `daemon`: the
-    usual one if None.
+    Given a schedule (`after`, `at` or `interval`, in seconds; see Daemon.arm_ns()) it is armed so,
+    and made if it is missing, with `rights` and `lifetime`; otherwise it must be there.  `daemon`:
+    the usual one if None.
     """
 
     def __init__(
@@ -127,7 +127,9 @@ class Timer(Closing):
             raise OSError(error, os.strerror(error))
         left = spec.left_s * NS_PER_SECOND + spec.left_ns
         interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
-        return (max(left, 1) if interval else left), interval  # At the very point the kernel says 0.
+        return (
+            max(left, 1) if interval else left
+        ), interval  # At the very point the kernel says 0.
 
     def gettime(self) -> tuple[float, float]:
         """As gettime_ns(), in seconds."""
@@ -135,9 +137,9 @@ class Timer(Closing):
         return left / NS_PER_SECOND, interval / NS_PER_SECOND
 
     def wait(self, timeout: float | None = None) -> int:
-        """How often it expired since the last wait (or since it was opened or armed), once it did; 0
-        once `timeout` seconds are over.  ClockChangedError: the wall clock was set, and it was to be
-        cancelled by that."""
+        """How often it expired since the last wait (or since it was opened or armed), once it did;
+        0 once `timeout` seconds are over.  ClockChangedError: the wall clock was set, and it was to
+        be cancelled by that."""
         return self._wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> int:

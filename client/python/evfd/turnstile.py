@@ -1,7 +1,7 @@
 """A lock that threads get in the order in which they came.
 
-One of threading's goes to whoever asks at the right moment: a thread that lets go of it and asks again at
-once gets it again and again, and the others wait for ever.
+One of threading's goes to whoever asks at the right moment: a thread that lets go of it and asks
+again at once gets it again and again, and the others wait for ever.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What one can wait for: what events, semaphores, pulses and timers have in common in this process."""
+"""What one can wait for: what events, semaphores, pulses and timers have in common in this
+process."""
 
 from __future__ import annotations
 
@@ -15,8 +16,8 @@ from evfd.descriptor import Descriptor, is_readable
 from evfd.pending_wait import PendingWait
 from evfd.poller import Poller
 
-#: What a wait takes when it is over: nothing; what another one could take as well; or what nobody else
-#: has, so that it stays until it is taken.
+#: What a wait takes when it is over: nothing; what another one could take as well; or what nobody
+#: else has, so that it stays until it is taken.
 Taking = Literal["nothing", "shared", "own"]
 
 _W = TypeVar("_W", bound="Waitable")
@@ -25,8 +26,8 @@ _W = TypeVar("_W", bound="Waitable")
 class Waitable(abc.ABC):
     """An Event, a Semaphore, a Pulse or a Timer.  May be used by several threads.
 
-    The descriptor is closed by close(), and when the last reference goes.  After os.fork() parent and
-    child have the same event; each has a connection of its own.
+    The descriptor is closed by close(), and when the last reference goes.  After os.fork() parent
+    and child have the same event; each has a connection of its own.
     """
 
     _WHAT = ""  # For people.
@@ -61,8 +62,8 @@ class Waitable(abc.ABC):
         self._opened = None
 
     def fileno(self) -> int:
-        """To select, poll or put into an event loop: readable while a wait would end at once.  It stays
-        this object's."""
+        """To select, poll or put into an event loop: readable while a wait would end at once.  It
+        stays this object's."""
         return self._to_wait()[1].number
 
     def is_set(self) -> bool:
@@ -217,7 +218,8 @@ class Closing(Waitable):
 def open_or_make(
     name: str, daemon: Daemon | None, create: bool | None, make: Callable[[Daemon, bool], object]
 ) -> tuple[Daemon, Opened]:
-    """Opens what is there and else makes it, by `make(daemon, exist_ok)`; `create`: as for Event."""
+    """Opens what is there and else makes it, by `make(daemon, exist_ok)`; `create`: as for
+    Event."""
     names.check(name)
     daemon = usual_daemon() if daemon is None else daemon
     if create:
