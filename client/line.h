@@ -54,8 +54,11 @@ public:
     Try<typename Request::Reply> call_sending(MakeRequest make_request, Await await)
     {
         for (Attempt attempt;;) {
-            if (const auto ready = begin(attempt, protocol::is_repeatable<Request>); !ready)
+            if (const auto ready = begin(attempt, protocol::is_repeatable<Request>); !ready) {
+                if (attempt.was_sent) // And may have been done: the next one would be answered so.
+                    end();
                 return std::unexpected(ready.error());
+            }
             const auto sent = channel_->send(make_request(), monotonic_after(patience_));
             auto reply = sent ? await(*channel_)
                               : Try<typename Request::Reply>{std::unexpected(sent.error())};
