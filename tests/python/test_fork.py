@@ -6,12 +6,20 @@ import os
 import threading
 from typing import Callable
 
+import pytest
+
 import evfd
 from running import PATIENCE_S, Child, RunningDaemon, Worker, descriptors, eventually
 
 
-def test_a_child_has_a_connection_of_its_own(running: RunningDaemon, name: str) -> None:
-    client = running.client()
+@pytest.fixture
+def alone(start: Callable[..., RunningDaemon]) -> RunningDaemon:
+    """A daemon that nobody else is connected to."""
+    return start()
+
+
+def test_a_child_has_a_connection_of_its_own(alone: RunningDaemon, name: str) -> None:
+    client = alone.client()
     event = evfd.Event(name, lifetime="connection", daemon=client)
     before = client.status().connections
 
@@ -32,7 +40,7 @@ def test_a_child_has_a_connection_of_its_own(running: RunningDaemon, name: str) 
 
 
 def test_what_ends_with_the_parent_does_so_while_the_child_lives(
-    running: RunningDaemon, name: str
+    alone: RunningDaemon, name: str
 ) -> None:
     began = evfd.Event()
     may_end = evfd.Event()
@@ -42,20 +50,20 @@ def test_what_ends_with_the_parent_does_so_while_the_child_lives(
         assert may_end.wait(PATIENCE_S)
 
     def parent() -> None:
-        client = running.client()
+        client = alone.client()
         evfd.Event(name + "/mine", lifetime="connection", daemon=client)
         pulse = evfd.Pulse(
             name + "/pulse", daemon=client
         )  # With a look-out, which has a duplicate.
         Worker(lambda: client.wait(name + "/never"))
-        watching = running.client()
+        watching = alone.client()
         assert eventually(lambda: watching.status().waits > 0)
         Child(grandchild)  # It lives on.
         assert began.wait(PATIENCE_S)
         assert pulse.wait(0) == 0
 
     Child(parent).done()
-    client = running.client()
+    client = alone.client()
     assert eventually(lambda: list(client.list(name + "/mine")) == [])
     assert eventually(lambda: client.status().waits == 0)
     assert eventually(lambda: client.show(name + "/pulse").subscriptions == 0)
@@ -63,9 +71,9 @@ def test_what_ends_with_the_parent_does_so_while_the_child_lives(
 
 
 def test_a_child_keeps_no_descriptor_of_its_parents_connections(
-    running: RunningDaemon, name: str
+    alone: RunningDaemon, name: str
 ) -> None:
-    client = running.client()
+    client = alone.client()
     pulse = evfd.Pulse(name, daemon=client)
     Worker(lambda: client.wait(name + "/never"))
     assert eventually(lambda: client.status().waits == 1)
@@ -112,8 +120,8 @@ def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, nam
         disturbance.done()
 
 
-def test_the_usual_daemon_of_a_child_is_its_own(running: RunningDaemon, name: str) -> None:
-    os.environ["EVFDD_SOCKET"] = running.path
+def test_the_usual_daemon_of_a_child_is_its_own(alone: RunningDaemon, name: str) -> None:
+    os.environ["EVFDD_SOCKET"] = alone.path
     try:
         event = evfd.Event(name)
         before = evfd.usual_daemon().status().connections

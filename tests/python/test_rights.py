@@ -86,6 +86,7 @@ def test_who_may_only_wait_takes_through_the_daemon(
 ) -> None:
     semaphore = evfd.Semaphore(name, 3, daemon=shared)
     auto = evfd.Event(name + "/auto", auto=True, daemon=shared)
+    began = evfd.Event()
     shared.set_rights(name, WAIT_ONLY)
     shared.set_rights(name + "/auto", WAIT_ONLY)
 
@@ -100,11 +101,12 @@ def test_who_may_only_wait_takes_through_the_daemon(
         assert its.acquire(False) is False
         assert its.acquire(timeout=0.001) is False
         assert evfd.wait_any([its, its_auto], 0.001) is None
+        began.set()
         assert evfd.wait_all([its, its_auto], PATIENCE_S) is True
 
     child = as_stranger(work)
-    assert eventually(lambda: shared.show(name + "/auto").waits == 1)
-    assert eventually(lambda: not semaphore.is_set())
+    assert began.wait(PATIENCE_S)
+    assert not semaphore.is_set()
     auto.set()
     assert eventually(lambda: shared.show(name).waits == 1)
     assert auto.is_set()
