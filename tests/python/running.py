@@ -112,9 +112,14 @@ class RunningDaemon:
             os.close(gone)
 
     def stop(self) -> None:
-        if self.process.poll() is None:
+        """It ends well, and no sanitizer that it was built with had anything to say."""
+        was_killed = self.process.poll() is not None
+        if not was_killed:
             self.process.terminate()
-        self.process.wait(PATIENCE_S)
+        status = self.process.wait(PATIENCE_S)
+        log = (self.directory / "log").read_text(errors="replace")
+        assert was_killed or status == 0, log
+        assert "Sanitizer" not in log and "runtime error" not in log, log
 
 
 class Worker(threading.Thread, Generic[T]):

@@ -13,7 +13,7 @@ from typing import Callable, Iterator
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, eventually
+from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger, eventually
 
 Start = Callable[..., RunningDaemon]
 
@@ -108,7 +108,7 @@ def test_who_takes_through_the_daemon_goes_on(guarded: RunningDaemon) -> None:
     client.set_rights("s", 0o444)
 
     def work() -> None:
-        os.setuid(60_501)
+        become_stranger()
         its = evfd.Semaphore("s", daemon=guarded.client())
         several = [its, evfd.Event(), evfd.Pulse("p", daemon=its._by_daemon())]
 
@@ -122,8 +122,6 @@ def test_who_takes_through_the_daemon_goes_on(guarded: RunningDaemon) -> None:
         ]
         assert all(one.done() is True for one in waiting)
 
-    if os.geteuid() != 0:
-        pytest.skip("takes root, to be somebody else")
     child = Child(work)
     assert eventually(lambda: client.show("s").waits == 3)
     guarded.kill_below_guard()
