@@ -160,7 +160,7 @@ def sleeps(thread: threading.Thread) -> bool:
     return now[0] in _WAITING.get(os.uname().machine, _GENERIC)
 
 
-def all_wait(event: Any, workers: Sequence[Worker[Any]]) -> bool:
+def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
     """Until all of them are in its wait()."""
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]

@@ -281,31 +281,16 @@ def test_a_signal_handler_that_throws_ends_a_wait(event: Any) -> None:
     def throw(number: int, frame: object) -> None:
         raise Rang
 
+    def ring() -> None:
+        assert all_wait(event, [threading.main_thread()])
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
     before = signal.signal(signal.SIGUSR1, throw)
-    main = threading.get_ident()
     try:
-        is_over = threading.Event()
-
-        def ring() -> None:
-            while not is_over.is_set():
-                signal.pthread_kill(main, signal.SIGUSR1)
-                time.sleep(0.001)
-
-        ringing = None
-        try:
-            ringing = Worker(ring)
+        ringing = Worker(ring)
+        with pytest.raises(Rang):
             event.wait()
-        except Rang:
-            pass
-        finally:
-            while True:
-                try:
-                    is_over.set()
-                    if ringing is not None:
-                        ringing.done()
-                    break
-                except Rang:
-                    continue
+        ringing.done()
     finally:
         signal.signal(signal.SIGUSR1, before)
     event.set()
@@ -318,19 +303,15 @@ def test_a_signal_handler_that_returns_does_not_end_a_wait(event: Any) -> None:
     def note(number: int, frame: object) -> None:
         nonlocal rang
         rang += 1
-        if rang == 5:
-            event.set()
+
+    def ring() -> None:
+        for heard in range(5):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            assert eventually(lambda: rang > heard)
+        event.set()
 
     before = signal.signal(signal.SIGUSR1, note)
-    main = threading.get_ident()
     try:
-
-        def ring() -> None:
-            while rang < 5:
-                heard = rang
-                signal.pthread_kill(main, signal.SIGUSR1)
-                assert eventually(lambda: rang > heard)
-
         ringing = Worker(ring)
         assert event.wait(PATIENCE_S) is True
         ringing.done()

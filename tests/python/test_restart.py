@@ -213,14 +213,18 @@ def stopped_and_left(daemon: int) -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise Left
 
+    def ring() -> None:
+        assert all_wait(None, [threading.main_thread()])
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGALRM)
+
     before = signal.signal(signal.SIGALRM, leave)
     os.kill(daemon, signal.SIGSTOP)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        ringing = Worker(ring)
         with pytest.raises(Left):
             yield
+        ringing.done()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
 

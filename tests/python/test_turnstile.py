@@ -88,8 +88,8 @@ def test_who_is_called_away_by_a_signal_leaves_the_others_their_turn() -> None:
     is_inside.wait()
     before = signal.signal(signal.SIGALRM, leave)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
         with pytest.raises(Left):
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
             with turnstile:
                 raise AssertionError("it was not our turn")
     finally:
