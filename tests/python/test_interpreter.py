@@ -34,6 +34,14 @@ async def work():
 asyncio.run(work())
 """
 
+# In the background of a shell that has no jobs the signal is ignored to begin with.
+WAIT = """
+import evfd, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print(1, flush=True)
+evfd.Event("e").wait()
+"""
+
 
 def run(running: RunningDaemon, program: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
@@ -62,7 +70,7 @@ def test_one_that_ends_with_all_of_it_in_use_says_nothing(
 
 def test_one_that_is_interrupted_in_a_wait_ends_as_python_does(running: RunningDaemon) -> None:
     program = subprocess.Popen(
-        [sys.executable, "-c", "import evfd; print(1, flush=True); evfd.Event('e').wait()"],
+        [sys.executable, "-c", WAIT],
         env={**os.environ, "EVFDD_SOCKET": running.path},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
