@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# bash completion of evfdctl(1). What verbs and options there are, evfdctl itself tells by --help;
+# the names are those that the daemon has.
+
+# The options of a verb, or those before one.
+_evfdctl_options() {
+    "$@" --help 2>/dev/null | sed -nE 's/^  (-h,)?(--[a-z-]+).*/\2/p'
+}
+
+_evfdctl_verbs() {
+    "$1" --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p'
+}
+
+# Whether the option takes a value, and which ones there are, if they can be listed.
+_evfdctl_takes_value() {
+    local option=$1
+    shift
+    "$@" --help 2>/dev/null | grep -qE -e "^  $option [A-Z]+(:|$| +[^ ])" -e "^  $option [A-Z]+ Excludes:"
+}
+_evfdctl_values() {
+    local option=$1
+    shift
+    "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
+}
+
+_evfdctl() {
+    local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local verbs verb='' which=() i word
+    COMPREPLY=()
+    verbs=$(_evfdctl_verbs "$program")
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        case $word in
+        --)
+            mapfile -t COMPREPLY < <(compgen -c -- "$current")
+            return
+            ;;
+        --system | --user) which+=("$word") ;;
+        --socket)
+            which+=("$word" "${COMP_WORDS[i + 1]}")
+            ((i++))
+            ;;
+        *) [[ -z $verb && $'\n'$verbs$'\n' == *$'\n'"$word"$'\n'* ]] && verb=$word ;;
+        esac
+    done
+
+    local of=("$program" ${verb:+"$verb"})
+    if [[ $previous == --socket ]]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    elif [[ $previous == --sets ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" "${which[@]}" list 2>/dev/null | cut -f1)" -- "$current")
+    elif [[ $previous == --* ]] && _evfdctl_takes_value "$previous" "${of[@]}"; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_values "$previous" "${of[@]}")" -- "$current")
+    elif [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_options "${of[@]}")" -- "$current")
+    elif [[ -z $verb ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
+    elif "${of[@]}" --help 2>/dev/null | grep -qE '^  (NAME|PATTERN)'; then
+        mapfile -t COMPREPLY < <(compgen -W "$("$program" "${which[@]}" list 2>/dev/null | cut -f1)" -- "$current")
+    fi
+}
+
+complete -F _evfdctl evfdctl

@@ -1,0 +1,70 @@
+# fish completion of evfdctl(1). What verbs and options there are, evfdctl itself tells by --help;
+# the names are those that the daemon has.
+
+function __evfdctl_verbs
+    evfdctl --help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*)  +(\S.*)$' | paste - -
+end
+
+function __evfdctl_verb
+    set -l verbs (__evfdctl_verbs | string replace -r '\t.*' '')
+    for word in (commandline -opc)[2..]
+        contains -- $word $verbs; and echo $word; and return
+    end
+    return 1
+end
+
+# A line an option: itself, what its value is called, and which values there are.
+function __evfdctl_options
+    evfdctl (__evfdctl_verb) --help 2>/dev/null |
+        sed -nE 's/^  (-h,)?(--[a-z-]+)( ([A-Z]+)(:\{([^}]*)\}| |$))?.*/\2 \4 \6/p'
+end
+
+function __evfdctl_which
+    set -l words (commandline -opc)
+    for i in (seq 2 (count $words))
+        switch $words[$i]
+            case --system --user
+                echo $words[$i]
+            case --socket
+                echo $words[$i]
+                set -q words[(math $i + 1)]; and echo $words[(math $i + 1)]
+        end
+    end
+end
+
+function __evfdctl_names
+    evfdctl (__evfdctl_which) list 2>/dev/null | string replace -r '\t.*' ''
+end
+
+function __evfdctl_is_named
+    set -l verb (__evfdctl_verb); or return 1
+    evfdctl $verb --help 2>/dev/null | string match -rq '^  (NAME|PATTERN)'
+end
+
+function __evfdctl_after_dashes
+    contains -- -- (commandline -opc)
+end
+
+# Whether the option before is to have a value.
+function __evfdctl_wants_value
+    __evfdctl_options | string match -rq -- '^'(commandline -opc)[-1]' [A-Z]'
+end
+
+function __evfdctl_values
+    set -l option (commandline -opc)[-1]
+    test "$option" = --sets; and __evfdctl_names; and return
+    __evfdctl_options | string match -rg -- "^$option [A-Z]+ (.+)" | string split ,
+end
+
+function __evfdctl_is_free
+    not __evfdctl_after_dashes; and not __evfdctl_wants_value
+end
+
+complete -c evfdctl -f
+complete -c evfdctl -n '__evfdctl_is_free; and not __evfdctl_verb >/dev/null' -a '(__evfdctl_verbs)'
+complete -c evfdctl -n '__evfdctl_is_free; and __evfdctl_is_named' -a '(__evfdctl_names)'
+complete -c evfdctl -n '__evfdctl_is_free; and string match -q -- "-*" (commandline -ct)' \
+    -a '(__evfdctl_options | string replace -r " .*" "")'
+complete -c evfdctl -n 'not __evfdctl_after_dashes; and __evfdctl_wants_value' -a '(__evfdctl_values)'
+complete -c evfdctl -n 'test (commandline -opc)[-1] = --socket' -F
+complete -c evfdctl -n __evfdctl_after_dashes -a '(__fish_complete_subcommand)'

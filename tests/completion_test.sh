@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# usage: completion_test.sh DIRECTORY_OF_PROGRAMS DIRECTORY_OF_COMPLETIONS
+#
+# What bash, zsh and fish offer on a command line of evfdctl, beside what evfdctl itself says.
+set -euo pipefail
+export PATH=$1:$PATH
+completions=$2
+
+place=$(mktemp -d)
+export EVFDD_SOCKET=$place/io.evfdd
+evfdd --socket "$EVFDD_SOCKET" 2>"$place/log" &
+daemon=$!
+trap 'kill "$daemon"; wait "$daemon" || true; rm -rf "$place"' EXIT
+for ((i = 0; i < 200; i++)); do
+    evfdctl status >"$place/status" 2>&1 && break
+    sleep 0.1 # Nothing but the socket tells of it.
+done
+evfdctl create db/ready
+evfdctl create db/done
+evfdctl create jobs
+
+# shellcheck disable=SC2016,SC2317  # They are called by name, and have scripts for others in them.
+in_bash() {
+    bash -c '
+        source "$1/evfdctl.bash"; shift
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        _evfdctl
+        printf "%s\n" "${COMPREPLY[@]}"' bash "$completions" "$@"
+}
+# shellcheck disable=SC2016,SC2317
+in_fish() {
+    fish --no-config -c 'source $argv[1]/evfdctl.fish; complete -C "$argv[2]"' "$completions" "$*" |
+        cut -f1
+}
+# shellcheck disable=SC2016,SC2317
+in_zsh() {
+    zsh -f -c '
+        compadd() { shift; print -l -- $@ }
+        _files() { print -- FILES }
+        _normal() { print -- COMMANDS }
+        completion=$1/_evfdctl; shift
+        words=("$@") CURRENT=$#
+        source $completion' zsh "$completions" "$@" | awk -v "word=${*: -1}" 'index($0, word) == 1'
+}
+
+in_order() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
+
+failures=0
+# That a shell offers just these words, in whatever order, where the last word of a line is.
+offers() {
+    local expected=$1 shell got
+    shift
+    for shell in bash zsh fish; do
+        got=$("in_$shell" "$@" | in_order)
+        if [[ $got != "$(in_order <<<"$expected")" ]]; then
+            echo "$shell, for '$*': $got, not: $expected"
+            failures=$((failures + 1))
+        fi
+    done
+}
+
+# What evfdctl says of itself, read in another way than the completions do.
+verbs=$(evfdctl --help | awk '/^Subcommands:/ { on = 1; next } !NF { on = 0 } on && /^  [a-z]/ { print $1 }')
+options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'; }
+
+offers "$verbs" evfdctl ''
+offers 'set show status' evfdctl s
+offers "$verbs" evfdctl --socket "$EVFDD_SOCKET" ''
+for verb in $verbs; do
+    offers "$(options_of "$verb")" evfdctl "$verb" --
+done
+offers '--help --version --socket --system --user' evfdctl --
+offers 'db/done db/ready jobs' evfdctl set ''
+offers 'db/done db/ready' evfdctl wait jobs d
+offers '' evfdctl status ''
+offers 'manual' evfdctl create x --mode m
+offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
+offers 'jobs' evfdctl arm x --in 1s --sets j
+offers '' evfdctl wait jobs --timeout ''
+
+page=$(dirname "$0")/../evfdctl/evfdctl.1.scd
+tells() { # of what, by which pattern
+    grep -qE -- "$2" "$page" && return
+    echo "the manual says nothing of $1"
+    failures=$((failures + 1))
+}
+for verb in $verbs; do
+    tells "$verb" "^\\*$verb\\*( |$)"
+    for option in $(options_of "$verb"); do
+        tells "$verb $option" "$option\\b"
+    done
+done
+exit $((failures > 0))
