@@ -1,0 +1,109 @@
+// Answers that are many replies, or not there yet.
+#pragma once
+
+#include "common/pattern.h"
+#include "daemon/monitors.h"
+#include "daemon/pending.h"
+#include "daemon/quota.h"
+#include "daemon/service.h"
+#include "daemon/waits.h"
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+namespace evfd::daemon {
+
+// A List call; its place is a name, so objects may come and go meanwhile.
+class Listing : public Pending {
+public:
+    Listing(Service& service, Peer peer, Pattern pattern)
+        : service_{service}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override;
+
+private:
+    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+
+    Service& service_;
+    Peer peer_;
+    Pattern pattern_;
+    std::optional<Name> cursor_;
+};
+
+// The answer to a call that was done before.
+class Replay : public Pending {
+public:
+    Replay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
+
+    Progress advance(Outbox& outbox) override;
+    void delivered() override
+    {
+        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
+            registry_.settle(takings);
+    }
+    void undelivered() override
+    {
+        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
+            registry_.put_back(takings);
+    }
+
+private:
+    Registry& registry_;
+    Session& session_;
+};
+
+class PendingWait : public Pending {
+public:
+    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait)
+        : service_{service}, session_{session}, wait_{std::move(wait)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override;
+    void undelivered() override { wait_->undo(); }
+    void delivered() override { wait_->settle(); }
+
+private:
+    Service& service_;
+    Session& session_;
+    std::unique_ptr<Wait> wait_;
+};
+
+// A Quotas call; its place is a uid, so users may come and go meanwhile.
+class QuotaListing : public Pending {
+public:
+    QuotaListing(const Quota& quota, std::vector<uid_t> uids)
+        : quota_{quota}, uids_{std::move(uids)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override;
+
+private:
+    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+
+    protocol::Quotas::User of(uid_t uid) const;
+
+    const Quota& quota_;
+    std::vector<uid_t> uids_;
+    std::size_t told_ = 0;
+};
+
+class PendingMonitor : public Pending {
+public:
+    PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)
+        : service_{service}, monitor_{std::move(monitor)}
+    {
+    }
+
+    Progress advance(Outbox& outbox) override;
+
+private:
+    Service& service_;
+    std::unique_ptr<Monitor> monitor_;
+};
+
+} // namespace evfd::daemon
