@@ -68,8 +68,7 @@ void Daemon::begin_anew()
     watched_ = {};
     bell_ = {};
     has_nothing_ = false;
-    if (thread_.joinable())
-        thread_.detach();
+    std::construct_at(&thread_); // The parent's is not here to be joined or detached.
 }
 
 // Waiting.
