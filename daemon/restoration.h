@@ -31,8 +31,8 @@ private:
     void restore_session(Id id, record::Session& record);
     std::expected<Object::Body, std::string_view> body_of(Id id, record::Object& record);
     void lose_object(Id id, const record::Object& record, std::string_view why);
-    // Of that kind, as /proc names it; or why there is none.
-    std::expected<UniqueFd, std::string_view> take_parked(Id id, std::string_view kind);
+    // Or why there is none.
+    std::expected<UniqueFd, std::string_view> take_parked(Id id, bool (*is_right)(const UniqueFd&));
     Session* session(std::optional<record::Id> id);
 
     void finish_plan();
