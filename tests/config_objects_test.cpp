@@ -118,6 +118,7 @@ TEST_CASE("config: what is wrong with a declared event is said with its key")
 TEST_CASE("config: what is wrong with a declared timer is said with its key")
 {
     const auto [timer, expected] = GENERATE(table<std::string, std::string>({
+        {R"({"every": "1s"})", "timers[0]: it has no name; give one, as \"name\": \"a\""},
         {R"({"name": "t"})", "timers[0]: it does not say when; give every, in or at"},
         {R"({"name": "t", "every": "0s"})",
          "timers[0].every: that never expires; give more than 0"},

@@ -25,7 +25,8 @@ constexpr auto patience_to_build = 280s; // For an image: it is downloaded.
 
 // The Debian whose libraries our programs are linked to.
 constexpr auto codename = "bookworm";
-constexpr auto packages = "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9";
+constexpr auto packages =
+    "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9,libfmt-dev,nlohmann-json3-dev,python3";
 
 // Run in namespaces of its own: its mounts and processes go with the first of them. What is written
 // to its files is in memory, over an image that stays as it is. Its init has the cgroups below one
@@ -41,9 +42,7 @@ done
 mount -t tmpfs -o size=256m tmpfs "$place"
 mkdir "$place/upper" "$place/work" "$place/root"
 mount -t overlay -o "lowerdir=$image,upperdir=$place/upper,workdir=$place/work" overlay "$place/root"
-DESTDIR=$place/root cmake --install "$build"
-systemd-sysusers --root="$place/root" evfdd.conf
-systemctl --root="$place/root" --quiet enable evfdd.socket
+cp -r "$build/packages" "$place/root/packages"
 exec systemd-nspawn --quiet --register=no --keep-unit --private-network --notify-ready=yes \
     --console=pipe --capability=CAP_WAKE_ALARM --boot --directory="$place/root"
 )";
@@ -152,6 +151,7 @@ Container::Container() : group_{"evfdd-test-" + std::to_string(::getpid())}
     require(!the_one, "one container is enough");
     try {
         boot(make_image());
+        install("/packages");
     } catch (...) {
         end();
         throw;
@@ -227,6 +227,11 @@ std::string Container::done(std::vector<std::string> words) const
     if (ran.out.ends_with('\n'))
         ran.out.pop_back();
     return ran.out;
+}
+
+void Container::install(std::string_view place) const
+{
+    done({"sh", "-c", "exec dpkg --install " + std::string{place} + "/*.deb"});
 }
 
 Ran Container::run_as(std::string_view user, std::vector<std::string> words) const

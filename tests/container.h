@@ -1,5 +1,5 @@
-// A Debian in a container, with systemd as its init and this build installed: booted once for a
-// whole test program, and gone with it however it ends.
+// A Debian in a container, with systemd as its init and this build's packages installed: booted
+// once for a whole test program, and gone with it however it ends.
 #pragma once
 
 #include "client/evfd/client.h"
@@ -31,6 +31,8 @@ public:
     Ran run(std::vector<std::string> words) const { return e2e::run(command(std::move(words))); }
     // As run(), which must succeed; what it printed, without the end of its last line.
     std::string done(std::vector<std::string> words) const;
+    // The packages that lie there: /packages, or /packages/next for the same as a later version.
+    void install(std::string_view place) const;
     // As run(), as a user without groups.
     Ran run_as(std::string_view user, std::vector<std::string> words) const;
 

@@ -45,6 +45,33 @@ TEST_CASE("every interface that GetInfo tells of has its description, and no oth
                                          interface + R"("}})");
 }
 
+TEST_CASE("whoever has many connections leaves the last ones to those who have few")
+{
+    constexpr std::int64_t all = 640;
+    ConnectedService house{{default_limits}, make_adder(), {plenty, all}};
+    std::vector<Dues> kept;
+    const auto admitted = [&](uid_t uid) {
+        auto dues = house.service.admit(person(uid));
+        if (!dues) {
+            CHECK(error_name(dues.error()) == "QuotaExceeded");
+            return false;
+        }
+        kept.push_back(*std::move(dues));
+        return true;
+    };
+    const auto as_many_as_it_gets = [&](uid_t uid) {
+        std::int64_t connections = 0;
+        while (connections <= all && admitted(uid))
+            ++connections;
+        return connections;
+    };
+    CHECK(as_many_as_it_gets(alice) == all - all / 8);
+    CHECK(as_many_as_it_gets(bob) == all / 64);
+    CHECK_FALSE(admitted(alice));
+    kept.clear();
+    CHECK(admitted(alice));
+}
+
 TEST_CASE("Show tells what an object is, and its state to those who may wait")
 {
     Daemon daemon;
