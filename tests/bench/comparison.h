@@ -1,9 +1,11 @@
-// The same work done by us and on the bare kernel, by turns, and what one costs against the other.
+// The same work done by us and by something else, by turns, and what one costs against the other.
 #pragma once
 
 #include "common/clock.h"
 
+#include <algorithm>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,24 +16,57 @@ using Sample = std::vector<nanoseconds>;
 // The value that this share of the sample does not exceed.
 nanoseconds percentile(Sample sample, double share);
 
+template <class T>
+T median(std::vector<T> values)
+{
+    std::ranges::nth_element(values,
+                             values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
+    return values[values.size() / 2];
+}
+
 // Of one stretch of time, in which both were measured by turns: so what else goes on meets both.
 struct Pair {
     Sample ours;
-    Sample bare;
+    Sample other;
 };
 
 struct Comparison {
     std::string work;
-    std::vector<Pair> pairs;
+    std::string against;
+    std::optional<double> goal; // Of the ratio in the median.
+    std::vector<Pair> pairs = {};
 };
 
-// `measure` is told which of the two is to come first: in every other pair the other one.
-Comparison compare(std::string work, int pairs,
+// Does the work once, or some times, and tells how long each time took.
+using Measure = std::function<void(Sample&)>;
+
+// So many pairs, each of `turns` of both; in every other pair the other one comes first.
+Comparison compare(Comparison comparison, int pairs, int turns, const Measure& ours,
+                   const Measure& other);
+// The same, where a pair is more than that.
+Comparison compare(Comparison comparison, int pairs,
                    const std::function<Pair(bool is_ours_first)>& measure);
 
-// A line for each share: our value and the bare one (medians over the pairs), and the median of the
-// pairs' ratios.
-std::string table(const Comparison& comparison);
-std::string json(const Comparison& comparison);
+// How long it takes, so many times.
+template <class Work>
+Measure timed(int times, Work work)
+{
+    return [times, work](Sample& sample) {
+        for (int i = 0; i < times; ++i) {
+            const auto begin = monotonic_now();
+            work();
+            sample.push_back(monotonic_now() - begin);
+        }
+    };
+}
+
+// Something that is one number, and no ratio.
+struct Figure {
+    std::string what;
+    double value;
+    std::string unit;
+    std::optional<double> most = {};
+    std::optional<double> least = {};
+};
 
 } // namespace evfd::bench

@@ -52,7 +52,9 @@ private:
 
 Comparison lateness(const Client& client, int pairs)
 {
-    return compare("wake-up after a timer's expiry", pairs, [&](bool is_ours_first) {
+    Comparison comparison{
+        .work = "wake-up after a timer's expiry", .against = "a timerfd of one's own", .goal = {}};
+    return compare(std::move(comparison), pairs, [&](bool is_ours_first) {
         const auto start = now_on(Clock::monotonic) + 5ms;
         const auto of_ours = start + (is_ours_first ? 0ns : interval / 2);
         const auto of_bare = start + (is_ours_first ? interval / 2 : 0ns);
@@ -68,7 +70,7 @@ Comparison lateness(const Client& client, int pairs)
         for (int i = 0; i < turns; ++i) {
             if (is_ours_first)
                 ours.wake_up(expirations, pair.ours);
-            bare.wake_up(expirations, pair.bare);
+            bare.wake_up(expirations, pair.other);
             if (!is_ours_first)
                 ours.wake_up(expirations, pair.ours);
         }

@@ -1,12 +1,19 @@
 // evfdd-bench: what evfdd costs against the bare kernel.
+#include "tests/bench/calls.h"
+#include "tests/bench/footprint.h"
+#include "tests/bench/house.h"
 #include "tests/bench/lateness.h"
-#include "tests/e2e_process.h"
+#include "tests/bench/python.h"
+#include "tests/bench/report.h"
+#include "tests/bench/waking.h"
 #include "tests/paths.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <exception>
+#include <functional>
+#include <utility>
 
 namespace evfd::bench {
 
@@ -14,26 +21,67 @@ namespace {
 
 constexpr int least_pairs = 9;
 
-// A daemon of our own, which goes when the last client and object are gone.
-Client start_daemon(const e2e::TemporaryDirectory& directory)
+using Work = std::function<void(Report&, int pairs)>;
+
+// By the name that --only knows it by.
+std::vector<std::pair<std::string, Work>> works()
 {
-    const auto path = directory / "socket";
-    const auto ran =
-        e2e::run({.words = {EVFDD_DAEMON, "--socket", path, "--background", "--idle-exit", "1s"}});
-    e2e::require(ran.status == 0, "cannot start " EVFDD_DAEMON);
-    return Client{Address::at(path)};
+    const auto in_house = [](auto measure) {
+        return [measure](Report& report, int pairs) {
+            const House house{EVFDD_DAEMON};
+            report.comparisons.push_back(measure(house, pairs));
+        };
+    };
+    return {
+        {"waking",
+         [](Report& report, int pairs) {
+             const House house{EVFDD_DAEMON};
+             for (auto& comparison : waking(house, pairs))
+                 report.comparisons.push_back(std::move(comparison));
+         }},
+        {"lateness",
+         in_house([](const House& house, int pairs) { return lateness(house.client(), pairs); })},
+        {"python", in_house(waking_in_python)},
+        {"opening", in_house(opening)},
+        {"passing", in_house(passing)},
+        {"making",
+         [](Report& report, int pairs) {
+             const House house{EVFDD_DAEMON};
+             auto made = making(house, pairs);
+             report.comparisons.push_back(std::move(made.comparison));
+             report.figures.push_back(std::move(made.rate));
+         }},
+        {"pulsing", in_house(pulsing)},
+        {"crowd", [](Report& report,
+                     int pairs) { report.comparisons.push_back(crowd(EVFDD_DAEMON, pairs)); }},
+        {"command",
+         [](Report& report, int pairs) {
+             report.comparisons.push_back(command(EVFDD_DAEMON, EVFDD_CTL, EVFDD_BARE_CALL, pairs));
+         }},
+        {"footprint",
+         [](Report& report, int) {
+             for (auto& figure : footprint(EVFDD_DAEMON))
+                 report.figures.push_back(std::move(figure));
+         }},
+    };
 }
 
-void measure(int pairs, bool is_json)
+void raise_descriptor_limit()
 {
-    const e2e::TemporaryDirectory directory;
-    const auto client = start_daemon(directory);
-    const auto comparison = lateness(client, pairs);
-    if (is_json)
-        fmt::print("[{}]\n", json(comparison));
-    else
-        fmt::print("{:<40}  {:<4} {:>12} {:>12} {:>7}\n{}", "work", "", "evfdd", "kernel", "ratio",
-                   table(comparison));
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+Report measure(const std::string& only, int pairs)
+{
+    raise_descriptor_limit();
+    Report report;
+    for (const auto& [name, work] : works())
+        if (only.empty() || only == name)
+            work(report, pairs);
+    return report;
 }
 
 } // namespace
@@ -45,12 +93,23 @@ int main(int argc, char** argv)
     CLI::App app{"Measures evfdd against the bare kernel, in one run and by turns."};
     int pairs = 15;
     bool is_json = false;
+    std::string only;
+    std::string picture;
+    std::vector<std::string> names;
+    for (const auto& [name, work] : evfd::bench::works())
+        names.push_back(name);
     app.add_option("--pairs", pairs, "How many of each; at least 9")
         ->check(CLI::Range(evfd::bench::least_pairs, 1000));
+    app.add_option("--only", only, "This work alone")->check(CLI::IsMember(names));
     app.add_flag("--json", is_json, "Print JSON");
+    app.add_option("--plot", picture, "Draw how the times are spread into this SVG file");
     CLI11_PARSE(app, argc, argv);
     try {
-        evfd::bench::measure(pairs, is_json);
+        const auto report = evfd::bench::measure(only, pairs);
+        if (!picture.empty())
+            evfd::e2e::write_file(picture, evfd::bench::plot(report));
+        fmt::print("{}", is_json ? evfd::bench::json(report)
+                                 : evfd::bench::machine() + "\n\n" + evfd::bench::table(report));
     } catch (const std::exception& failed) {
         fmt::print(stderr, "evfdd-bench: {}\n", failed.what());
         return 1;

@@ -1,0 +1,153 @@
+#include "tests/bench/server.h"
+
+#include "common/eventfd.h"
+#include "common/socket.h"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+
+namespace evfd::bench {
+
+using e2e::must;
+
+namespace {
+
+// Calls `each` with the index of the one that has something, and what came.
+template <class Each>
+void loop(const std::vector<UniqueFd>& ends, const Each& each)
+{
+    const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+        epoll_event event{.events = EPOLLIN, .data = {.u64 = i}};
+        e2e::require(::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, ends[i].get(), &event) == 0, "epoll");
+    }
+    std::array<char, 4096> bytes;
+    while (true) {
+        std::array<epoll_event, 8> events;
+        const int ready = ::epoll_wait(epoll.get(), events.data(), events.size(), -1);
+        for (int i = 0; i < ready; ++i) {
+            const auto index = events.at(static_cast<std::size_t>(i)).data.u64;
+            const auto got = ::recv(ends[index].get(), bytes.data(), bytes.size(), 0);
+            if (got <= 0)
+                return;
+            each(index, std::string_view{bytes.data(), static_cast<std::size_t>(got)});
+        }
+    }
+}
+
+void send_with(const UniqueFd& socket, std::string_view bytes, int fd)
+{
+    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    auto* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    e2e::require(::sendmsg(socket.get(), &message, MSG_NOSIGNAL) ==
+                     static_cast<ssize_t>(bytes.size()),
+                 "sendmsg(2)");
+}
+
+} // namespace
+
+Server::Ends Server::make_ends(std::size_t connections)
+{
+    Ends all;
+    for (std::size_t i = 0; i < connections; ++i) {
+        std::array<int, 2> ends{};
+        if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
+            e2e::fail("socketpair(2)");
+        all.first.emplace_back(ends[0]);
+        all.second.emplace_back(ends[1]);
+    }
+    return all;
+}
+
+Server::Server(std::size_t connections, const Serve& serve) : Server{make_ends(connections), serve}
+{
+}
+
+Server::Server(Ends ends, const Serve& serve)
+    : ends_{std::move(ends.first)}, worker_{[&](const e2e::Line&) { serve(ends.second); }}
+{
+}
+
+Server::Serve handing_over(const Exchange& exchange)
+{
+    return [reply = std::string(exchange.reply_bytes, 'x')](const std::vector<UniqueFd>& ends) {
+        const auto fd = must(make_eventfd(0, Counter::plain));
+        loop(ends,
+             [&](std::size_t from, std::string_view) { send_with(ends[from], reply, fd.get()); });
+    };
+}
+
+Server::Serve passing_on(const Exchange& set, const Exchange& wait)
+{
+    return [set, wait](const std::vector<UniqueFd>& ends) {
+        const std::string done(set.reply_bytes, 'x');
+        const std::string over(wait.reply_bytes, 'x');
+        std::array<bool, 2> is_waiting{};
+        std::array<bool, 2> is_set{};
+        const auto tell = [&](std::size_t whom) {
+            if (!is_waiting.at(whom) || !is_set.at(whom))
+                return;
+            is_waiting.at(whom) = is_set.at(whom) = false;
+            send_whole(ends[whom], over);
+        };
+        // What is sent together may come together.
+        loop(ends, [&](std::size_t from, std::string_view came) {
+            while (!came.empty()) {
+                const bool is_wait = came.front() == waits;
+                came.remove_prefix(is_wait ? wait.request.size() : set.request.size());
+                const auto whom = is_wait ? from : 1 - from;
+                (is_wait ? is_waiting : is_set).at(whom) = true;
+                if (!is_wait)
+                    send_whole(ends[from], done);
+                tell(whom);
+            }
+        });
+    };
+}
+
+void send_whole(const UniqueFd& socket, const std::string& bytes)
+{
+    e2e::require(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
+                     static_cast<ssize_t>(bytes.size()),
+                 "send(2)");
+}
+
+UniqueFd receive_whole(const UniqueFd& socket, std::size_t bytes)
+{
+    std::array<char, 4096> buffer;
+    UniqueFd fd;
+    while (bytes > 0) {
+        iovec data{buffer.data(), std::min(buffer.size(), bytes)};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr message{};
+        message.msg_iov = &data;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        const auto got = ::recvmsg(socket.get(), &message, MSG_CMSG_CLOEXEC);
+        e2e::require(got > 0, "recvmsg(2)");
+        bytes -= static_cast<std::size_t>(got);
+        if (const auto* header = CMSG_FIRSTHDR(&message)) {
+            int number = -1;
+            std::memcpy(&number, CMSG_DATA(header), sizeof number);
+            fd = UniqueFd{number};
+        }
+    }
+    return fd;
+}
+
+} // namespace evfd::bench
