@@ -2,6 +2,8 @@
 
 #include "common/envelope.h"
 #include "common/eventfd.h"
+#include "tests/bench/balls.h"
+#include "tests/bench/play.h"
 #include "tests/bench/server.h"
 
 #include <fmt/format.h>
@@ -17,14 +19,6 @@ namespace {
 
 using e2e::must;
 
-constexpr int turns = 5; // Of each in a pair.
-
-// Waits by name and is set off by name.
-struct Ends {
-    std::string own;
-    std::string others;
-};
-
 } // namespace
 
 Comparison opening(const House& house, int pairs)
@@ -37,8 +31,8 @@ Comparison opening(const House& house, int pairs)
     auto compared = compare({.work = "open by name, one at a time",
                              .against = "a bare server that hands over an eventfd",
                              .goal = 1.4},
-                            pairs, turns, timed(opens, [&] { must(client.open("db/ready")); }),
-                            timed(opens, [&] {
+                            pairs, turns_a_pair,
+                            timed(opens, [&] { must(client.open("db/ready")); }), timed(opens, [&] {
                                 send_whole(server.connection(0), exchange.request);
                                 (void)receive_whole(server.connection(0), exchange.reply_bytes);
                             }));
@@ -46,9 +40,34 @@ Comparison opening(const House& house, int pairs)
     return compared;
 }
 
+namespace {
+
+// What a client of the bare server does that waits, or sets the other one off.
+class SocketBall {
+public:
+    SocketBall(const UniqueFd& socket, const Exchange& set, const Exchange& wait)
+        : socket_{&socket}, set_{&set}, wait_{&wait}
+    {
+    }
+    void set() const { call(*set_); }
+    void wait() const { call(*wait_); }
+    void clear() const {}
+
+private:
+    void call(const Exchange& exchange) const
+    {
+        send_whole(*socket_, exchange.request);
+        (void)receive_whole(*socket_, exchange.reply_bytes);
+    }
+    const UniqueFd* socket_;
+    const Exchange* set_;
+    const Exchange* wait_;
+};
+
+} // namespace
+
 Comparison passing(const House& house, int pairs)
 {
-    constexpr int rounds = 300;
     const auto client = house.client();
     for (const auto* name : {"ping", "pong"})
         (void)must(client.create(name, {.mode = Mode::automatic}));
@@ -58,52 +77,20 @@ Comparison passing(const House& house, int pairs)
     wait.request.front() = waits;
     const Server server{2, passing_on(set, wait)};
 
-    const auto by_name = [](const Client& its, const Ends& ends, bool is_first) {
-        const std::vector<std::string> own{ends.own};
-        const std::vector<std::string> others{ends.others};
-        if (is_first)
-            must(its.set(others));
-        (void)must(its.wait(own));
-        if (!is_first)
-            must(its.set(others));
-    };
-    const auto bare = [&](std::size_t index, bool is_first) {
-        const auto& socket = server.connection(index);
-        const auto hit = [&] {
-            send_whole(socket, set.request);
-            receive_whole(socket, set.reply_bytes);
-        };
-        if (is_first)
-            hit();
-        send_whole(socket, wait.request);
-        receive_whole(socket, wait.reply_bytes);
-        if (!is_first)
-            hit();
-    };
-    e2e::Worker worker{[&](const e2e::Line& line) {
+    const auto by_name = [&](Role role) {
+        const bool serves = role == Role::serves;
         const auto its = house.client();
-        while (true) {
-            const bool is_ours = line.hear() == 1;
-            line.say(0);
-            for (int i = 0; i < rounds; ++i)
-                is_ours ? by_name(its, {"ping", "pong"}, false) : bare(1, false);
-        }
-    }};
-    const auto turn_of = [&](bool is_ours) {
-        return [&, is_ours](Sample& sample) {
-            worker.say(is_ours ? 1 : 0);
-            worker.hear();
-            for (int i = 0; i < rounds; ++i) {
-                const auto begin = monotonic_now();
-                is_ours ? by_name(client, {"pong", "ping"}, true) : bare(0, true);
-                sample.push_back((monotonic_now() - begin) / 2);
-            }
-        };
+        return Player<NameBall>{one<NameBall>(its, serves ? "pong" : "ping"),
+                                one<NameBall>(its, serves ? "ping" : "pong"), Clears::nothing};
     };
-    auto compared = compare({.work = "set by name -> a wait by name is over",
-                             .against = "the same messages through a bare server",
-                             .goal = 1.4},
-                            pairs, turns, turn_of(true), turn_of(false));
+    const auto bare = [&](Role role) {
+        const SocketBall ball{server.connection(role == Role::serves ? 0 : 1), set, wait};
+        return Player<SocketBall>{{ball}, {ball}, Clears::nothing};
+    };
+    auto compared = play({.work = "set by name -> a wait by name is over",
+                          .against = "the same messages through a bare server",
+                          .goal = 1.4},
+                         pairs, Cores::any, by_name, bare);
     must(client.remove(std::vector<std::string>{"ping", "pong"}));
     return compared;
 }
@@ -206,14 +193,15 @@ Comparison pulsing(const House& house, int pairs)
         eventfds.push_back(must(make_eventfd(0, Counter::plain)));
     }
     const std::vector<std::string> names{"tick"};
-    auto compared = compare({.work = "set of a pulse that 5,000 follow",
-                             .against = "5,000 times write(2)",
-                             .goal = 2.5},
-                            pairs, turns, timed(sets_a_turn, [&] { must(client.set(names)); }),
-                            timed(sets_a_turn, [&] {
-                                for (const auto& eventfd : eventfds)
-                                    must(add(eventfd, 1));
-                            }));
+    auto compared =
+        compare({.work = "set of a pulse that 5,000 follow",
+                 .against = "5,000 times write(2)",
+                 .goal = 2.5},
+                pairs, turns_a_pair, timed(sets_a_turn, [&] { must(client.set(names)); }),
+                timed(sets_a_turn, [&] {
+                    for (const auto& eventfd : eventfds)
+                        must(add(eventfd, 1));
+                }));
     all.clear();
     must(client.remove(names));
     return compared;
@@ -240,7 +228,7 @@ Comparison crowd(const std::string& daemon, int pairs)
         {.work = fmt::format("show, beside {} objects and {} idle clients", objects, clients),
          .against = "evfdd with one object and one client",
          .goal = 1.1},
-        pairs, turns, timed(calls, [&] { (void)must(of_full.show("one")); }),
+        pairs, turns_a_pair, timed(calls, [&] { (void)must(of_full.show("one")); }),
         timed(calls, [&] { (void)must(of_empty.show("one")); }));
 }
 
