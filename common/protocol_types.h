@@ -54,6 +54,23 @@ struct Timer {
     }
 };
 
+struct LastSet {
+    WallTime at;
+    Uid uid;
+    std::optional<std::int64_t> pid;
+
+    static constexpr std::string_view type_name = "LastSet";
+    static constexpr std::string_view comment = "Who set an event, and when.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("atNSec", &LastSet::at, "When, as createdNSec."),
+            field("uid", &LastSet::uid, "Whose process it was, or whose timer."),
+            field("pid", &LastSet::pid, "The process that called Set; absent if it was a timer."),
+        };
+    }
+};
+
 struct Object {
     Name name;
     Kind kind;
@@ -62,6 +79,7 @@ struct Object {
     Uid group_gid;
     std::int64_t creator_pid;
     WallTime created_at;
+    std::optional<LastSet> last_set = {};
     Rights rights;
     Lifetime lifetime;
     std::int64_t waits;
@@ -87,6 +105,11 @@ struct Object {
             field("creatorPid", &Object::creator_pid, "The process that created it."),
             field("createdNSec", &Object::created_at,
                   "When, on the realtime clock: nanoseconds since 1970-01-01T00:00:00Z."),
+            field("lastSet", &Object::last_set,
+                  "For an event: the last set that the daemon did, for a call of Set or for a "
+                  "timer; absent if it did none since it started, or to those who may not wait. "
+                  "Sets that holders do on its descriptor the daemon does not see, and what there "
+                  "was before a restart it does not know."),
             field("rights", &Object::rights, "Who may wait and set, as in CreateEvent."),
             field("lifetime", &Object::lifetime, "How long it stays, as in CreateEvent."),
             field("waits", &Object::waits, "How many Wait calls are waiting for it now."),

@@ -57,7 +57,7 @@ Registry::Additions Giving::next(std::int64_t tokens) const
 Outcome<void> Giving::give(const Registry::Additions& additions, std::int64_t tokens)
 {
     const auto begin = monotonic_now();
-    auto done = service_.registry().add(additions);
+    auto done = service_.registry().add(session_.peer, additions);
     pace_.took(tokens, monotonic_now() - begin);
     given_ += tokens;
     return done;

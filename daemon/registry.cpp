@@ -393,7 +393,7 @@ Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights ri
 Outcome<void> Registry::set(const Peer& peer, const Names& names, std::int64_t tokens)
 {
     const auto additions = check_set(peer, names, tokens);
-    return additions ? add(*additions) : std::unexpected(additions.error());
+    return additions ? add(peer, *additions) : std::unexpected(additions.error());
 }
 
 Outcome<Registry::Additions> Registry::check_set(const Peer& peer, const Names& names,
@@ -418,12 +418,15 @@ Outcome<Registry::Additions> Registry::check_set(const Peer& peer, const Names& 
     return additions;
 }
 
-Outcome<void> Registry::add(const Additions& additions)
+Outcome<void> Registry::add(const Peer& peer, const Additions& additions)
 {
     const bool anyone_cares =
         std::ranges::any_of(additions, [](const Addition& one) { return is_watched(*one.object); });
     if (const auto done = add_planned(additions); !done)
         return std::unexpected(refuse::system_failure(done.error()));
+    const auto now = wall_now();
+    for (const auto& addition : additions)
+        addition.object->last_set = LastSet{now, peer.uid, peer.pid};
     if (anyone_cares)
         hear(); // Before the next request can undo it.
     return {};

@@ -35,6 +35,13 @@ constexpr bool counts(Mode mode)
     return mode == Mode::semaphore || mode == Mode::pulse;
 }
 
+// When the daemon set an event last, and for whom.
+struct LastSet {
+    WallTime at;
+    uid_t uid;
+    pid_t pid; // 0: for a timer.
+};
+
 // What the holders of a descriptor can do to an event. It works on all the same.
 enum class Abuse { filled, blocking }; // Its counter is full; O_NONBLOCK is off.
 
@@ -64,8 +71,9 @@ struct Object {
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    std::uint64_t session; // Whose end is its own; 0: it is permanent.
-    bool is_kept;          // In the vault.
+    std::optional<LastSet> last_set = {}; // Of an event.
+    std::uint64_t session;                // Whose end is its own; 0: it is permanent.
+    bool is_kept;                         // In the vault.
     Quota::Charge charge;
     Body body;
     std::optional<Quota::Charge> ticks = {}; // Of a timer that sets an event.
@@ -154,7 +162,7 @@ public:
     };
     using Additions = std::vector<Addition>;
     Outcome<Additions> check_set(const Peer& peer, const Names& names, std::int64_t tokens);
-    Outcome<void> add(const Additions& additions);
+    Outcome<void> add(const Peer& peer, const Additions& additions);
     Outcome<void> clear(const Peer& peer, const Names& names);
     // The same in two steps: what is to be cleared, and clearing it until `end`. Whether that is
     // all of it; one token is taken in any case.

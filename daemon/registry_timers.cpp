@@ -260,6 +260,8 @@ void Registry::add_slice(Entry& timer, Object& event)
     if (const auto done = add_planned({{&link.event, &event, tokens}}); !done)
         log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
                    link.event.text(), done.error().message());
+    else
+        event.last_set = LastSet{wall_now(), object.ownership.owner, 0};
     link.pace.took(tokens, monotonic_now() - begin);
 }
 

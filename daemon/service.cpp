@@ -235,7 +235,7 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     // certain to be done, and done once.
     if (caller.is_counted)
         registry_.count_call(caller.session, std::string{reply_to_set()});
-    if (auto done = registry_.add(*additions); !done)
+    if (auto done = registry_.add(caller.session.peer, *additions); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
 }
@@ -369,6 +369,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .group_gid = object.ownership.group,
         .creator_pid = object.creator,
         .created_at = object.created,
+        .last_set = {},
         .rights = object.ownership.rights,
         .lifetime = object.session == 0 ? Lifetime::permanent : Lifetime::connection,
         .waits = waits_.waiting_for(name),
@@ -381,6 +382,10 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
     };
     if (!registry_.may(peer, name, object, Right::wait))
         return described;
+    if (const auto& last = object.last_set)
+        described.last_set = {last->at, last->uid,
+                              last->pid == 0 ? std::nullopt
+                                             : std::optional<std::int64_t>{last->pid}};
     if (const auto* followers = object.followers())
         described.subscriptions = static_cast<std::int64_t>(followers->size());
     if (const auto* timer = object.timer()) {

@@ -116,6 +116,10 @@ std::string show(const protocol::Object& object)
         text += fmt::format("  open      {}\n", plural(*object.subscriptions, "time"));
     if (object.pulses)
         text += fmt::format("  pulses    {}\n", *object.pulses);
+    if (const auto& last = object.last_set)
+        text += fmt::format("  last set  {} by {}\n", to_rfc3339(last->at),
+                            last->pid ? fmt::format("{}, pid {}", user(last->uid), *last->pid)
+                                      : fmt::format("a timer of {}", user(last->uid)));
     text +=
         fmt::format("  waits     {}\n"
                     "  rights    {} of {}, gid {}\n"

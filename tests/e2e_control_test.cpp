@@ -79,6 +79,23 @@ TEST_CASE("an object tells who created it and when")
     CHECK(object["createdNSec"] <= wall_now().time_since_epoch().count());
 }
 
+TEST_CASE("an event tells who set it last, and when")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    CHECK_FALSE(shown(daemon, "e").contains("lastSet"));
+    const auto before = wall_now().time_since_epoch().count();
+    auto setting = start(daemon.control({"set", "e"}));
+    const auto pid = setting.pid();
+    REQUIRE(setting.wait() == 0);
+    const auto last = shown(daemon, "e")["lastSet"];
+    CHECK(last["uid"] == ::getuid());
+    CHECK(last["pid"] == pid);
+    CHECK(last["atNSec"] >= before);
+    CHECK(last["atNSec"] <= wall_now().time_since_epoch().count());
+    CHECK(daemon.done({"show", "e"}).contains(", pid " + std::to_string(pid) + "\n"));
+}
+
 TEST_CASE("create --json tells whether it made it")
 {
     const Daemon daemon;

@@ -88,7 +88,8 @@ TEST_CASE("an interface's text is Varlink and has each of its methods and errors
     CHECK(names_of(evfdd, Member::Kind::method) == method_names(Evfdd::Methods{}));
     CHECK(names_of(evfdd, Member::Kind::error) == error_names(Evfdd::Errors{}));
     CHECK(names_of(evfdd, Member::Kind::type) ==
-          std::set<std::string>{"Fired", "Object", "Opened", "Quota", "Resource", "Timer", "User"});
+          std::set<std::string>{"Fired", "LastSet", "Object", "Opened", "Quota", "Resource",
+                                "Timer", "User"});
 
     const auto service = parsed("org.varlink.service");
     CHECK(service.name == "org.varlink.service");
@@ -191,8 +192,9 @@ TEST_CASE("units stand in the names of times, descriptors are named as such")
             descriptors.insert(name);
     });
 
-    CHECK(times == std::set<std::string>{"afterNSec", "createdNSec", "firstNSec", "intervalNSec",
-                                         "leftNSec", "nextNSec", "startedNSec", "timeoutNSec"});
+    CHECK(times == std::set<std::string>{"afterNSec", "atNSec", "createdNSec", "firstNSec",
+                                         "intervalNSec", "leftNSec", "nextNSec", "startedNSec",
+                                         "timeoutNSec"});
     CHECK(descriptors == std::set<std::string>{"fileDescriptor"});
 }
 

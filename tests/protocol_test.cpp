@@ -93,6 +93,7 @@ const std::string timer_object_text =
 Object full_object()
 {
     auto object = bare_object();
+    object.last_set = {WallTime{nanoseconds{8}}, 9, 10};
     object.is_set = true;
     object.count = 5;
     object.large_count = "18446744073709551614";
@@ -104,6 +105,7 @@ Object full_object()
 
 const std::string full_object_text = [] {
     std::string text{bare_object_text};
+    text.insert(text.find(R"("rights")"), R"("lastSet":{"atNSec":8,"uid":9,"pid":10},)");
     text.pop_back();
     return text +
            R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"

@@ -115,6 +115,17 @@ TEST_CASE("an object is shown with who made it and when")
                                  "  created   1970-01-01T00:00:01.5Z by pid 42\n");
 }
 
+TEST_CASE("an event that was set is shown with who did it and when, or whose timer")
+{
+    auto shown = object(Mode::manual);
+    shown.last_set = {WallTime{nanoseconds{2'500'000'000}}, 4'000'000'001, 43};
+    CHECK(report::show(shown).contains(
+        "  last set  1970-01-01T00:00:02.5Z by 4000000001, pid 43\n  waits"));
+    shown.last_set->pid.reset();
+    CHECK(report::show(shown).contains(
+        "  last set  1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
+}
+
 TEST_CASE("a timer is shown with its clock, when it expires, and how often it did")
 {
     auto shown = timer();

@@ -98,6 +98,67 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
               .ends_with(R"("rights":"0600","lifetime":"connection","waits":0}}})"));
 }
 
+// What Show has under "lastSet"; empty if that is not there.
+std::string last_set(Daemon& daemon, Client& client, const std::string& name)
+{
+    const auto told = daemon.ask(client, "Show", R"({"name":")" + name + R"("})");
+    const auto begin = told.find(R"("lastSet":)");
+    return begin == told.npos ? "" : told.substr(begin, told.find('}', begin) + 1 - begin);
+}
+
+TEST_CASE("Show tells who set an event last through the daemon and when, to those who may wait")
+{
+    Daemon daemon;
+    auto owner = daemon.connect(alice);
+    auto setter = daemon.connect(bob);
+    const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
+    daemon.ask(owner, "CreateEvent", R"({"name":"e","rights":"0622","mode":")" + mode + R"("})");
+    CHECK(last_set(daemon, owner, "e").empty());
+    const auto before = wall_now().time_since_epoch().count();
+
+    const auto count = GENERATE(1, 20);
+    daemon.ask(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
+    daemon.ask(owner, "Clear", R"({"names":["e"]})"); // No set.
+
+    const auto told = last_set(daemon, owner, "e");
+    CHECK(told.ends_with(R"(,"uid":2002,"pid":4711})"));
+    const auto key = R"("atNSec":)"s;
+    REQUIRE(told.contains(key));
+    const auto at = std::stoll(told.substr(told.find(key) + key.size()));
+    CHECK(at >= before);
+    CHECK(at <= wall_now().time_since_epoch().count());
+    CHECK(last_set(daemon, setter, "e").empty());
+}
+
+TEST_CASE("a set that a timer did is its owner's and of no process, one on a descriptor nobody's")
+{
+    Daemon daemon;
+    auto client = daemon.connect(alice);
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    daemon.ask(client, "Open", R"({"names":["e"]})");
+    REQUIRE(client.descriptors.size() == 1);
+    REQUIRE(add(client.descriptors[0], 1));
+    CHECK(last_set(daemon, client, "e").empty());
+
+    daemon.ask(client, "Arm", R"({"name":"t","afterNSec":1,"sets":"e"})");
+    settle(daemon.loop);
+    CHECK(last_set(daemon, client, "e").ends_with(R"(,"uid":2001})"));
+    CHECK(last_set(daemon, client, "t").empty());
+}
+
+TEST_CASE("who set an event last is forgotten with the daemon that did it")
+{
+    auto daemon = std::make_unique<Daemon>();
+    auto client = daemon->connect(alice);
+    daemon->ask(client, "CreateEvent", R"({"name":"e"})");
+    daemon->ask(client, "Set", R"({"names":["e"]})");
+    CHECK_FALSE(last_set(*daemon, client, "e").empty());
+    daemon = restarted(std::move(daemon));
+    client = daemon->connect(alice);
+    CHECK(last_set(*daemon, client, "e").empty());
+    CHECK(daemon->ask(client, "Show", R"({"name":"e"})").contains(R"("isSet":true)"));
+}
+
 TEST_CASE("Show of a pulse tells how often it was set and who follows, and that it is never set")
 {
     Daemon daemon;

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
+import time
 from typing import Any, Callable, List
 
 import pytest
@@ -56,6 +58,17 @@ def test_what_is_shown_is_what_was_made(shared: evfd.Daemon, name: str) -> None:
     shared.disarm(name + "/t")
     timer = shared.show(name + "/t").timer
     assert timer is not None and timer.state == "disarmed" and timer.next_ns is None
+
+
+def test_who_set_an_event_last_is_shown(shared: evfd.Daemon, name: str) -> None:
+    shared.create(name)
+    assert shared.show(name).last_set is None
+    before = time.time_ns()
+    shared.set(name)
+    last = shared.show(name).last_set
+    assert last is not None
+    assert (last.uid, last.pid) == (os.getuid(), os.getpid())
+    assert before <= last.at_ns <= time.time_ns()
 
 
 def test_several_are_set_and_cleared_or_none(shared: evfd.Daemon, name: str) -> None:

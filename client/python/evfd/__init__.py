@@ -30,7 +30,7 @@ from evfd.errors import (
 )
 from evfd.event import Event
 from evfd.gathering import Woken, wait_all, wait_any
-from evfd.objects import Change, Fired, Object, Quota, Status, TimerState, User
+from evfd.objects import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
 from evfd.poller import latches_waits
 from evfd.pulse import Pulse
 from evfd.semaphore import Semaphore
@@ -47,6 +47,7 @@ __all__ = [
     "Event",
     "Fired",
     "InvalidError",
+    "LastSet",
     "LimitError",
     "LostDaemonError",
     "NameTakenError",

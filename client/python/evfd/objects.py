@@ -33,9 +33,20 @@ class TimerState:
 
 
 @dataclasses.dataclass(frozen=True)
+class LastSet:
+    """Who set an event, and when.  `uid`: whose process it was, or whose timer; `pid`: None if it was
+    a timer."""
+
+    at_ns: int
+    uid: int
+    pid: Optional[int] = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Object:
     """An object as it is now.  Its state is there only for those who may wait for it.  `kind`:
-    event or timer; `mode`: manual, auto, semaphore or pulse; `rights`: as os.chmod takes them."""
+    event or timer; `mode`: manual, auto, semaphore or pulse; `rights`: as os.chmod takes them;
+    `last_set`: the last set of an event that the daemon did itself, since it started."""
 
     name: str
     kind: str
@@ -49,6 +60,7 @@ class Object:
     mode: Optional[str] = None
     is_set: Optional[bool] = None
     count: Optional[int] = None
+    last_set: Optional[LastSet] = None
     pulses: Optional[int] = None
     subscriptions: Optional[int] = None
     timer: Optional[TimerState] = None
@@ -134,6 +146,8 @@ def object_of(told: Mapping[str, Any]) -> Object:
     fields["rights"] = int(told["rights"], 8)
     if told.get("largeCount") is not None:
         fields["count"] = int(told["largeCount"])
+    if told.get("lastSet") is not None:
+        fields["lastSet"] = of(LastSet, told["lastSet"])
     if told.get("timer") is not None:
         fields["timer"] = of(TimerState, told["timer"])
     return of(Object, fields)
