@@ -20,6 +20,8 @@ inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
 inline constexpr std::int64_t max_tokens_per_set = 16'384;
 // What one call may take from a semaphore to clear it: the kernel gives one a read.
 inline constexpr std::int64_t max_tokens_per_clear = 8'192;
+// What one connection may hold; it goes back all at once.
+inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 

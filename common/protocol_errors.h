@@ -130,7 +130,8 @@ struct TooManyTokens {
 
     static constexpr std::string_view error = "TooManyTokens";
     static constexpr std::string_view comment =
-        "One call through the daemon cannot add or take as many tokens.";
+        "One call through the daemon cannot add or take as many tokens, nor one connection hold "
+        "them.";
     static constexpr auto fields()
     {
         return std::tuple{field("name", &TooManyTokens::name, "Where it was too much."),

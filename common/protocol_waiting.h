@@ -20,6 +20,7 @@ struct Wait {
     std::optional<nanoseconds> timeout = {};
     std::optional<bool> existing = {};
     std::optional<Count> count = {};
+    std::optional<bool> hold = {};
 
     struct Reply {
         std::vector<Fired> fired;
@@ -55,6 +56,12 @@ struct Wait {
             field("count", &Wait::count,
                   "How many expirations or pulses it takes, since the wait began; 1 if absent. "
                   "More than 1 only for timers and pulses."),
+            field("hold", &Wait::hold,
+                  "If true, what it takes is only lent: it goes back, one token to each, when the "
+                  "connection closes, or the session that Resume gave it ends, however that comes "
+                  "about; what was deleted meanwhile gets none back. Only for auto events and "
+                  "semaphores, of those who may wait and set. One connection can hold 253 tokens; "
+                  "each is one of its user's waits."),
         };
     }
 };

@@ -44,11 +44,7 @@ public:
         for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
             registry_.settle(takings);
     }
-    void undelivered() override
-    {
-        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
-            registry_.put_back(takings);
-    }
+    void undelivered() override { registry_.put_back(std::exchange(session_.count->in_doubt, {})); }
 
 private:
     Registry& registry_;
@@ -64,7 +60,7 @@ public:
 
     Progress advance(Outbox& outbox) override;
     void undelivered() override { wait_->undo(); }
-    void delivered() override { wait_->settle(); }
+    void delivered() override { wait_->settle(session_); }
 
 private:
     Service& service_;

@@ -185,18 +185,20 @@ struct Session {
     }
 };
 
-// What a Wait took, until its client has the answer.
+// What a Wait took, until its client has the answer; or as long as its session holds it.
 struct Takings {
     static constexpr auto kind = Kind::takings;
     Id session;
     std::int64_t call;
     std::vector<Id> from;
+    std::optional<bool> held = {};
 
     static constexpr auto fields()
     {
         return std::tuple{field("session", &Takings::session, "Whose it is."),
                           field("call", &Takings::call, "Which of the calls that it counts; or 0."),
-                          field("from", &Takings::from, "One token from each.")};
+                          field("from", &Takings::from, "One token from each."),
+                          field("held", &Takings::held, "Whether the session holds it.")};
     }
 };
 

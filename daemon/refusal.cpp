@@ -58,7 +58,7 @@ Possession possession(Resource resource)
     case Resource::connections: return {"connections", "close some first"};
     case Resource::subscriptions:
         return {"private descriptors of pulses and timers", "close some first"};
-    case Resource::waits: return {"waits at a time", "end some first"};
+    case Resource::waits: return {"waits at a time and tokens held", "end some first"};
     case Resource::monitors: return {"monitors", "end some first"};
     case Resource::ticks:
         return {"expirations a second of timers that set events",
@@ -157,6 +157,16 @@ Refusal too_many_tokens_to_clear(const Name& name)
             "one call can take no more than {} tokens over all names, and '{}' has some left; "
             "clear it again",
             max_tokens_per_clear, name.text())};
+}
+
+Refusal too_many_tokens_to_hold(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_held,
+        fmt::format(
+            "one connection can hold no more than {} tokens, and with '{}' it would; hold it "
+            "on another connection, or close this one to give back what it holds",
+            max_tokens_held, name.text())};
 }
 
 Refusal no_such_session()

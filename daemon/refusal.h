@@ -37,6 +37,7 @@ Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 Refusal kept_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
+Refusal too_many_tokens_to_hold(const Name& name);
 Refusal no_such_session();
 Refusal timed_out();
 Refusal deleted(const Name& name);

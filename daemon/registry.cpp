@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 
 namespace evfd::daemon {
@@ -370,11 +371,15 @@ void Registry::end(Session& session)
     for (const auto& name : std::exchange(session.owned, {}))
         if (!is_gone(session, name))
             erase(objects_.find(name));
-    if (!session.count)
-        return;
-    for (const auto& takings : std::exchange(session.count->in_doubt, {}))
-        put_back(takings);
-    vault_.drop(session.id, record::Kind::session);
+    std::vector<Takings> takings;
+    for (auto& held : std::exchange(session.held, {}))
+        takings.push_back(std::move(held.takings));
+    if (session.count) {
+        std::ranges::move(session.count->in_doubt, std::back_inserter(takings));
+        session.count->in_doubt.clear();
+        vault_.drop(session.id, record::Kind::session);
+    }
+    put_back(takings);
 }
 
 Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights rights)

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -179,11 +180,13 @@ public:
 
     // What a wait takes from an auto event or a semaphore: false if there was nothing.
     Result<bool> take(Object& object);
-    // That a call took these is certain once it is committed, and done once its client has heard.
-    void keep_takings(std::uint64_t session, Takings& takings);
+    // That a call took these is certain once it is committed, and done once its client has heard,
+    // unless the session holds them from then on.
+    enum class Until { heard, session_ends };
+    void keep_takings(std::uint64_t session, Takings& takings, Until until);
     void settle(const Takings& takings);
-    // Unless the client is never to hear of it: then they are put back.
-    void put_back(const Takings& takings);
+    // Unless the client is never to hear of it, or to hold them any longer: then they are put back.
+    void put_back(std::span<const Takings> all);
 
     // That a call is answered so, or is certain to be; empty: it cannot be given twice.
     void count_call(Session& session, std::string reply);

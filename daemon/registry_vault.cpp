@@ -197,10 +197,12 @@ Result<bool> Registry::take(Object& object)
     return object.event()->take(into);
 }
 
-void Registry::keep_takings(std::uint64_t session, Takings& takings)
+void Registry::keep_takings(std::uint64_t session, Takings& takings, Until until)
 {
     takings.id = new_id();
     record::Takings record{to_record(session), takings.call, {}};
+    if (until == Until::session_ends)
+        record.held = true;
     for (const auto& one : takings.taken)
         record.from.push_back(to_record(one.serial));
     vault_.put(takings.id, std::move(record));
@@ -212,14 +214,17 @@ void Registry::settle(const Takings& takings)
         vault_.drop(takings.id, record::Kind::takings);
 }
 
-void Registry::put_back(const Takings& takings)
+// In one plan with all that is staged: whenever the daemon is killed, they come back once.
+void Registry::put_back(std::span<const Takings> all)
 {
-    settle(takings);
     Additions additions;
-    for (const auto& [name, serial] : takings.taken) {
-        auto* object = find(name);
-        if (object && object->serial == serial) // Or another one has its name.
-            additions.push_back({&name, object, 1});
+    for (const auto& takings : all) {
+        settle(takings);
+        for (const auto& [name, serial] : takings.taken) {
+            auto* object = find(name);
+            if (object && object->serial == serial) // Or another one has its name.
+                additions.push_back({&name, object, 1});
+        }
     }
     if (additions.empty())
         return;

@@ -252,6 +252,15 @@ void Restoration::roll_back()
             ++tokens[id];
     for (const auto& [id, record] : left_.takings) {
         auto* owner = session(record.session);
+        // Whether its client knows is no matter: when it cannot be told any more the session ends.
+        if (owner && record.held.value_or(false) && owner->count->calls >= record.call) {
+            Takings takings{id, record.call, named(record.from)};
+            const auto size = static_cast<std::int64_t>(takings.taken.size());
+            owner->held.push_back(
+                {std::move(takings),
+                 registry_.quota_.take_again(owner->peer.uid, Resource::waits, size)});
+            continue;
+        }
         if (owner && record.call > 0 && owner->count->calls >= record.call) {
             owner->count->in_doubt.push_back({id, record.call, named(record.from)});
             continue;

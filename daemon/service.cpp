@@ -116,12 +116,23 @@ void Service::end_call(Session& session, std::int64_t calls_before, std::string_
         registry_.recount_call(session, std::string{reply});
 }
 
-Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource)
+Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
 {
-    auto charge = quota_.take(peer.uid, resource);
+    auto charge = quota_.take(peer.uid, resource, amount);
     if (!charge)
         return std::unexpected(refuse::quota_exceeded(charge.error()));
     return *std::move(charge);
+}
+
+// One that holds is paid for as if it took from each name.
+Outcome<Quota::Charge> Service::charge(const Session& session, const protocol::Wait& request)
+{
+    if (!request.hold.value_or(false))
+        return charge(session.peer, Resource::waits);
+    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    if (session.tokens_held() + wanted > max_tokens_held)
+        return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
+    return charge(session.peer, Resource::waits, wanted);
 }
 
 Outcome<Dues> Service::admit(const Peer& peer)
@@ -281,7 +292,7 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller,
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Wait& request)
 {
     const auto& peer = caller.session.peer;
-    auto paid = charge(peer, Resource::waits);
+    auto paid = charge(caller.session, request);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
     const auto call = caller.is_counted ? caller.session.next_call() : CallId{caller.session.id, 0};

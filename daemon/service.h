@@ -116,7 +116,8 @@ private:
     void altered(const Name& name, Object& object) override;
     void deleted(const Name& name) override;
 
-    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
+    Outcome<Quota::Charge> charge(const Session& session, const protocol::Wait& request);
     protocol::Timer describe(const Timer& timer) const;
     protocol::Status::Reply status();
 

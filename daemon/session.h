@@ -4,6 +4,7 @@
 
 #include "common/name.h"
 #include "common/socket.h"
+#include "daemon/quota.h"
 #include "daemon/subscription.h"
 
 #include <cstdint>
@@ -32,6 +33,12 @@ struct Takings {
     std::vector<Taken> taken = {};
 };
 
+// What a wait took for as long as its session lasts.
+struct Held {
+    Takings takings;
+    Quota::Charge charge;
+};
+
 struct Session {
     struct Following {
         Name name;
@@ -55,7 +62,15 @@ struct Session {
     std::vector<Name> owned;
     std::vector<Following> followings;
     std::optional<Count> count = {}; // None if the client cannot take it up again.
+    std::vector<Held> held = {};     // Goes back when it ends.
 
+    std::int64_t tokens_held() const
+    {
+        std::int64_t tokens = 0;
+        for (const auto& one : held)
+            tokens += static_cast<std::int64_t>(one.takings.taken.size());
+        return tokens;
+    }
     CallId next_call() const { return {id, count ? count->calls + 1 : 0}; }
 };
 

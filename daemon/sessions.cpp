@@ -29,7 +29,8 @@ void Sessions::wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds 
 Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
 {
     const auto token = Token::parse(request.session);
-    const bool has_begun = session.count || !session.owned.empty() || !session.followings.empty();
+    const bool has_begun = session.count || !session.owned.empty() || !session.followings.empty() ||
+                           !session.held.empty();
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
     if (request.calls < 0)

@@ -12,6 +12,13 @@ Refusal not_counted(const Name& name, const Object& object)
     return refuse::wrong_kind(name, object.described(), "a timer or a pulse");
 }
 
+// A token of it can be taken, and given back.
+bool has_tokens(const Object& object)
+{
+    const auto mode = object.mode();
+    return mode == Mode::automatic || mode == Mode::semaphore;
+}
+
 } // namespace
 
 // Places.
@@ -72,8 +79,9 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
            CallId call)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
       gather_{request.gather.value_or(Gather::all)},
-      wanted_{request.count.value_or(protocol::Count{1}).value}, session_{call.session},
-      takings_{.call = call.call}, wake_{std::move(wake)}
+      wanted_{request.count.value_or(protocol::Count{1}).value},
+      holds_{request.hold.value_or(false)}, session_{call.session}, takings_{.call = call.call},
+      wake_{std::move(wake)}
 {
     parts_.reserve(request.names.list.size());
     for (const auto& name : request.names.list)
@@ -102,10 +110,15 @@ void Wait::undo()
     waits_.put_back(*this);
 }
 
-void Wait::settle()
+void Wait::settle(Session& session)
 {
-    if (!std::exchange(takings_.taken, {}).empty())
-        waits_.registry_.settle(takings_);
+    if (takings_.taken.empty())
+        return;
+    auto takings = std::exchange(takings_, {});
+    if (!holds_)
+        return waits_.registry_.settle(takings);
+    charge_.resize(static_cast<std::int64_t>(takings.taken.size()));
+    session.held.push_back({std::move(takings), std::move(charge_)});
 }
 
 void Wait::count(Part& part, std::int64_t times) const
@@ -137,12 +150,27 @@ Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) cons
         const auto* object = registry_.find(name);
         if (!object && request.existing.value_or(false))
             return std::unexpected(refuse::no_such_name(name));
-        if (auto permitted = registry_.permit(peer, name, object, Right::wait); !permitted)
-            return std::unexpected(std::move(permitted.error()));
-        if (object && !object->followers() && request.count.value_or(protocol::Count{1}).value > 1)
-            return std::unexpected(not_counted(name, *object));
+        const Manner manner{request.count.value_or(protocol::Count{1}).value,
+                            request.hold.value_or(false)};
+        if (auto permitted = permit(peer, name, object, manner); !permitted)
+            return permitted;
     }
     return {};
+}
+
+Outcome<void> Waits::permit(const Peer& peer, const Name& name, const Object* object,
+                            Manner manner) const
+{
+    if (auto permitted = registry_.permit(peer, name, object, Right::wait); !permitted)
+        return permitted;
+    if (object && manner.wanted > 1 && !object->followers())
+        return std::unexpected(not_counted(name, *object));
+    if (!manner.holds)
+        return {};
+    if (object && !has_tokens(*object))
+        return std::unexpected(
+            refuse::wrong_kind(name, object->described(), "an auto event or a semaphore"));
+    return registry_.permit(peer, name, object, Right::set); // To give back is to set.
 }
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
@@ -264,7 +292,9 @@ void Waits::end(Wait& wait)
 {
     const bool someone_sleeps = wait.place_ != 0;
     if (!wait.takings_.taken.empty()) // In the same commit as what is noted of the taking itself.
-        registry_.keep_takings(wait.session_, wait.takings_);
+        registry_.keep_takings(wait.session_, wait.takings_,
+                               wait.holds_ ? Registry::Until::session_ends
+                                           : Registry::Until::heard);
     wait.alarm_.reset();
     withdraw(wait);
     if (someone_sleeps)
@@ -289,10 +319,9 @@ void Waits::created(const Name& name, Object& object)
     Link mark;
     mark.stand_behind(queue.ring);
     while (auto* wait = mark.pass_next(queue.ring)) {
-        if (auto permitted = registry_.permit(wait->peer_, name, &object, Right::wait); !permitted)
+        auto permitted = permit(wait->peer_, name, &object, {wait->wanted_, wait->holds_});
+        if (!permitted)
             finish(*wait, std::unexpected(std::move(permitted.error())));
-        else if (wait->wanted_ > 1 && !object.followers())
-            finish(*wait, std::unexpected(not_counted(name, object)));
     }
     if (queue.length == 0)
         return;
@@ -412,7 +441,7 @@ void Waits::policy_changed()
         Link mark;
         mark.stand_behind(held.queue().ring);
         while (auto* wait = mark.pass_next(held.queue().ring)) {
-            auto permitted = registry_.permit(wait->peer_, name, nullptr, Right::wait);
+            auto permitted = permit(wait->peer_, name, nullptr, {wait->wanted_, wait->holds_});
             if (permitted)
                 continue;
             hear(*wait); // What was set until now, it still has.
@@ -531,7 +560,7 @@ void Waits::put_back(Wait& wait)
 {
     if (wait.takings_.taken.empty())
         return;
-    registry_.put_back(wait.takings_);
+    registry_.put_back(std::span{&wait.takings_, 1});
     wait.takings_.taken.clear();
 }
 

@@ -68,7 +68,7 @@ public:
     std::optional<Outcome<protocol::Wait::Reply>>& outcome();
     // Its outcome does not reach whoever waited: what was taken is put back, for others.
     void undo();
-    void settle(); // Or it did.
+    void settle(Session& session); // Or it did: what it is to hold is the session's.
 
 private:
     friend class Waits;
@@ -98,6 +98,7 @@ private:
     Quota::Charge charge_;
     Gather gather_;
     std::int64_t wanted_; // Pulses or expirations.
+    bool holds_;
     std::vector<Part> parts_;
     std::uint64_t session_;
     Takings takings_;
@@ -160,6 +161,14 @@ private:
     void end(Wait& wait); // Its outcome is there.
 
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
+    // How one waits.
+    struct Manner {
+        std::int64_t wanted;
+        bool holds;
+    };
+    // Whether one may go on waiting so; a null object is one that is not there yet.
+    Outcome<void> permit(const Peer& peer, const Name& name, const Object* object,
+                         Manner manner) const;
     void end_all(Queue& queue, const Refusal& refusal);
     void hear(const Wait& wait);
     // A timer that has expired for good is waited for no longer.

@@ -2,8 +2,10 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <map>
 #include <optional>
+#include <set>
 
 namespace evfd::daemon {
 
@@ -51,6 +53,20 @@ struct ReadAgain {
     }
     Left left;
 };
+
+void check_held(World& world, const Left& left)
+{
+    std::set<std::uint64_t> there;
+    for (const auto& [name, object] : world.service.registry().objects())
+        there.insert(object.serial);
+    std::int64_t held = 0;
+    for (const auto& [id, record] : left.takings)
+        if (record.held.value_or(false))
+            held += std::ranges::count_if(record.from, [&](auto serial) {
+                return there.contains(static_cast<std::uint64_t>(serial));
+            });
+    expect(held <= world.service.quota().used_by_all(Resource::waits), "what is held is paid for");
+}
 
 } // namespace
 
@@ -124,6 +140,7 @@ void check_journal(World& world)
     expect(again.left.objects.size() == objects, "no object is in the journal that is not there");
     expect(again.left.subscriptions.size() == subscriptions,
            "no subscription is in the journal that is not there");
+    check_held(world, again.left);
 }
 
 void check_journal_is_empty(World& world)

@@ -60,7 +60,7 @@ void Play::deed(char what)
     case 'Q': return set_limits();
     default: break;
     }
-    if (!"ctxousrdhlmwpikzOMJBfyXH"sv.contains(what))
+    if (!"ctxousrdhlmwLpikzOMJBfyXH"sv.contains(what))
         return;
     auto& one = clients_[input_.below(clients_.size())];
     switch (what) {
@@ -77,6 +77,7 @@ void Play::deed(char what)
     case 'l': return stream(one, "List");
     case 'm': return stream(one, "Monitor");
     case 'w': return wait(one);
+    case 'L': return hold(one);
     case 'p': return call(one, "SetRights", chosen().name().rights());
     case 'i': return call(one, "Status", chosen());
     case 'z': return resume(one);
@@ -129,6 +130,12 @@ void Play::wait(Client& one)
 {
     call(one, "Wait",
          chosen().names().word<Gather>("gather").span("timeoutNSec").truth("existing").count());
+}
+
+void Play::hold(Client& one)
+{
+    call(one, "Wait",
+         chosen().names().word<Gather>("gather").span("timeoutNSec").add("hold", "true"));
 }
 
 void Play::stream(Client& one, std::string_view method)

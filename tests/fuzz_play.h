@@ -34,6 +34,7 @@ private:
     void create(Client& one);
     void arm(Client& one);
     void wait(Client& one);
+    void hold(Client& one);
     void stream(Client& one, std::string_view method);
     void resume(Client& one);
     void use_descriptor(Client& one);

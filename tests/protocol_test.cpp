@@ -247,9 +247,10 @@ void round_trip(Of<Wait>)
                           .gather = Gather::any,
                           .timeout = nanoseconds{1'500'000'000},
                           .existing = false,
-                          .count = Count{3}},
+                          .count = Count{3},
+                          .hold = true},
                      R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
-                     R"("existing":false,"count":3})");
+                     R"("existing":false,"count":3,"hold":true})");
 }
 void round_trip(Of<Wait::Reply>)
 {

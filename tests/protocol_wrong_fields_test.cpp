@@ -134,7 +134,10 @@ TEST_CASE("Wait names the field that is wrong")
         {R"({"names":["a"],"count":1,"count":1})", "count"},
         {R"({"names":["a"],"count":1})", "(none)"},
         {R"({"names":["a"],"count":9223372036854775807})", "(none)"},
-        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null})",
+        {R"({"names":["a"],"hold":1})", "hold"},
+        {R"({"names":["a"],"hold":true})", "(none)"},
+        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null,)"
+         R"("hold":null})",
          "(none)"},
     });
 }

@@ -707,7 +707,7 @@ TEST_CASE("the answer to one wait does not settle what the next one took")
     Session nobodys{hall->registry.new_id(), person(alice), {}, {}};
     auto& first = wait_for(*hall, nobodys, "s");
     wait_for(*hall, nobodys, "s");
-    first.settle();
+    first.settle(nobodys);
     hall->vault.commit();
     hall = restarted(std::move(hall));
     CHECK(tokens(*hall, "s") == 2);
