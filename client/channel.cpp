@@ -122,6 +122,17 @@ void Channel::hang_up() const
     ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
+Try<void> Channel::part(Deadline deadline)
+{
+    ::shutdown(socket_.get(), SHUT_WR);
+    auto frame = next_frame(deadline);
+    while (frame)
+        frame = next_frame(deadline);
+    if (frame.error().code == ErrorCode::interrupted)
+        return {};
+    return std::unexpected(frame.error());
+}
+
 Try<void> Channel::wait_for(short events, Deadline deadline)
 {
     const auto ready = poll_for(events, deadline);

@@ -83,6 +83,8 @@ public:
     bool is_closed() const;
     // Nothing goes either way any more; what came until now can still be received.
     void hang_up() const;
+    // We send no more; returns when the daemon has done all that was sent and closed its side.
+    Try<void> part(Deadline deadline);
 
 private:
     // A reply that is no error, or the error as it is to be reported.

@@ -332,6 +332,18 @@ Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> text
                          deadline_after(options.timeout));
 }
 
+Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const
+{
+    auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
+    const auto held = daemon->hold({.names = {{*std::move(name)}}}, deadline_after(timeout));
+    if (!held)
+        return std::unexpected(held.error());
+    return Hold{std::move(daemon)};
+}
+
 Try<void> Client::monitor(std::string_view text,
                           const std::function<bool(protocol::Monitor::Reply&)>& each) const
 {

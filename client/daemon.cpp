@@ -1,6 +1,7 @@
 #include "client/daemon.h"
 
 #include "common/eventfd.h"
+#include "common/result.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -78,19 +79,63 @@ Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline 
     auto line = borrow();
     if (!line)
         return std::unexpected(line.error());
+    auto fired = wait_on(*line, std::move(request), deadline);
+    give_back(*std::move(line));
+    return fired;
+}
+
+// On a line of its own until it is over, for the main one has to ask for the sign of life.
+Try<std::vector<protocol::Fired>> Daemon::hold(protocol::Wait request, Deadline deadline)
+{
+    request.hold = true;
+    auto line = borrow();
+    if (!line)
+        return std::unexpected(line.error());
+    auto fired = wait_on(*line, std::move(request), deadline);
+    if (!fired)
+        return fired;
+    {
+        const auto holding = lock();
+        main_.emplace(*std::move(line));
+    }
+    look_after();
+    return fired;
+}
+
+Try<UniqueFd> Daemon::share()
+{
+    const auto holding = lock();
+    if (const auto connected = main_->connect(); !connected)
+        return std::unexpected(connected.error());
+    // Beyond the numbers that scripts take for themselves.
+    constexpr int least = 10;
+    UniqueFd copy{::fcntl(main_->channel().fd(), F_DUPFD, least)};
+    if (!copy)
+        return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
+    return copy;
+}
+
+Try<void> Daemon::finish()
+{
+    const auto holding = lock();
+    return main_->finish();
+}
+
+Try<std::vector<protocol::Fired>> Daemon::wait_on(Line& line, protocol::Wait request,
+                                                  Deadline deadline)
+{
     const auto with_time_left = [&] {
         if (deadline)
             request.timeout = left_until(*deadline);
         return request;
     };
-    auto reply = line->call_sending<protocol::Wait>(
+    auto reply = line.call_sending<protocol::Wait>(
         with_time_left, [&](Channel& channel) -> Try<protocol::Wait::Reply> {
             auto fired = wait_on(channel, deadline);
             if (!fired)
                 return std::unexpected(std::move(fired.error()));
             return protocol::Wait::Reply{*std::move(fired)};
         });
-    give_back(*std::move(line));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     return std::move(reply->fired);

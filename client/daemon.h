@@ -53,12 +53,23 @@ public:
     // then. The request's timeout is set here.
     Try<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
+    // The same, and what it takes is held: by the main line, which is looked after from now on.
+    Try<std::vector<protocol::Fired>> hold(protocol::Wait request, Deadline deadline);
+    // A duplicate of the main line's connection, which commands that are executed inherit: whoever
+    // has it keeps the main line's session when this process is gone.
+    Try<UniqueFd> share();
+    // The main line's session ends; returns when the daemon is done with that. See Line::finish().
+    Try<void> finish();
+
     // A connected line for a call that may take long; give it back when the last reply is there.
     Try<Line> borrow();
     void give_back(Line line);
     nanoseconds patience() const { return patience_; }
+    const Address& address() const { return address_; }
 
 private:
+    Try<std::vector<protocol::Fired>> wait_on(Line& line, protocol::Wait request,
+                                              Deadline deadline);
     Try<std::vector<protocol::Fired>> wait_on(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     void begin_anew();

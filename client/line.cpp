@@ -141,6 +141,42 @@ bool Line::goes_on_too_long(Attempt& attempt) const
     return now - attempt.first_interruption > patience_;
 }
 
+Try<void> Line::finish()
+{
+    const auto session = session_;
+    auto finished = session.empty() ? Try<void>{std::unexpected(lost_session())} : connect();
+    if (finished && session_ != session)
+        finished = std::unexpected(lost_session());
+    for (bool is_there = true; finished && is_there;) {
+        finished = channel_->part(monotonic_after(patience_));
+        const auto left = finished ? is_left() : false;
+        if (!left)
+            finished = std::unexpected(left.error());
+        is_there = left && *left;
+    }
+    end();
+    return finished;
+}
+
+// Now that the connection was closed: whether that was a daemon's that was killed, so that the
+// session is there still, and is taken up.
+Try<bool> Line::is_left()
+{
+    const auto give_up = monotonic_after(patience_);
+    while (calls_ > 0) { // Else nothing counted on it.
+        auto socket = reach();
+        if (!socket)
+            return std::unexpected(socket.error());
+        channel_.emplace(*std::move(socket));
+        const auto is_certain = take_up();
+        if (is_certain || is_connected())
+            return is_certain.has_value();
+        if (monotonic_now() > give_up)
+            return std::unexpected(is_certain.error());
+    }
+    return false;
+}
+
 void Line::end()
 {
     if (channel_) // Someone may have a duplicate, which would keep the session alive.

@@ -106,6 +106,9 @@ public:
     void note_answer(bool counts);
     // The session is given up; with the next call another one begins.
     void end();
+    // The same, when the daemon has done what goes with it. An error: the daemon is not there, or
+    // it had forgotten the session.
+    Try<void> finish();
 
 private:
     static constexpr std::size_t max_told = 1024;
@@ -120,6 +123,7 @@ private:
     Try<void> begin(Attempt& attempt, bool is_repeatable);
     Try<UniqueFd> reach();
     Try<bool> take_up();
+    Try<bool> is_left();
     bool goes_on_too_long(Attempt& attempt) const;
 
     const Address* address_;

@@ -5,6 +5,7 @@
 #include "client/address.h"
 #include "client/evfd/error.h"
 #include "client/evfd/event.h"
+#include "client/evfd/hold.h"
 #include "client/evfd/schedule.h"
 #include "client/evfd/timer.h"
 #include "common/clock.h"
@@ -84,6 +85,8 @@ public:
     // arrival.
     Try<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                            const WaitOptions& options = {}) const;
+    // Takes a token of a semaphore, or an auto event, in the same way, and holds it.
+    Try<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     // Calls `each` with the state of all and then with each change, until it returns false or the
     // daemon goes away (interrupted).
     Try<void> monitor(std::string_view pattern,
