@@ -63,6 +63,7 @@ int run(int argc, char** argv)
     add_arming(app, verbs);
     add_signalling(app, verbs);
     add_waiting(app, verbs);
+    add_holding(app, verbs);
     add_looking(app, verbs);
     add_daemon(app, verbs);
 

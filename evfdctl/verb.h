@@ -62,6 +62,7 @@ void add_making(CLI::App& app, Verbs& verbs);
 void add_arming(CLI::App& app, Verbs& verbs);
 void add_signalling(CLI::App& app, Verbs& verbs);
 void add_waiting(CLI::App& app, Verbs& verbs);
+void add_holding(CLI::App& app, Verbs& verbs);
 void add_looking(CLI::App& app, Verbs& verbs);
 void add_daemon(CLI::App& app, Verbs& verbs);
 

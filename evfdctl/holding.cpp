@@ -1,0 +1,79 @@
+// Having something to oneself for a while: hold.
+#include "evfdctl/child.h"
+#include "evfdctl/options.h"
+#include "evfdctl/verb.h"
+
+#include <fmt/format.h>
+
+namespace evfd::control {
+
+namespace {
+
+class HoldFor : public Verb {
+public:
+    static constexpr auto name = "hold";
+    static constexpr auto help =
+        "Run a command while holding a token of a semaphore, or an auto event as a lock";
+
+    explicit HoldFor(CLI::App& app) : Verb{app}, name_{app}
+    {
+        app.add_option("COMMAND", words_, "What to run, after --; $EVFD_NAME is the name")
+            ->required()
+            ->type_name("");
+        app.add_option("--timeout", timeout_,
+                       "Wait for it at most so long: 250us, 1.5s, 2m, 1m30s, or seconds")
+            ->type_name("DURATION");
+        app.footer("Ends with the command's exit status. It is given back however the command or "
+                   "this ends,\nalso if they are killed.");
+    }
+
+    Exit run(const Client& client) override
+    {
+        std::optional<nanoseconds> timeout;
+        if (!timeout_.empty()) {
+            const auto span = parse_span(timeout_);
+            if (!span)
+                return complain(span.error());
+            timeout = *span;
+        }
+        auto held = client.hold(name_.text, timeout); // Until it is there, a signal ends us.
+        if (!held)
+            return complain(held.error());
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        return run_with(*held, *signals);
+    }
+
+private:
+    Exit run_with(Hold& held, const StopSignals& signals) const
+    {
+        const auto shared = held.share(); // For the command, should we be killed before it ends.
+        if (!shared)
+            return complain(shared.error());
+        const auto ended = run_command(words_, {fmt::format("EVFD_NAME={}", name_.text)}, signals);
+        if (!ended.was_started)
+            complain({ErrorCode::system, fmt::format("{} {}", words_.front(), ended.how)});
+        if (const auto given_back = held.give_back(); !given_back)
+            complain(
+                {given_back.error().code, fmt::format("'{}' may not have been held to the end: {}",
+                                                      name_.text, given_back.error().message)});
+        if (ended.stopped_by && ended.status == status_of(*ended.stopped_by))
+            StopSignals::die_of(*ended.stopped_by); // As whoever started us expects it.
+        return static_cast<Exit>(ended.status);
+    }
+    static int status_of(int signal) { return 128 + signal; } // As a shell tells it.
+
+    OneName name_;
+    std::vector<std::string> words_;
+    std::string timeout_;
+};
+
+} // namespace
+
+void add_holding(CLI::App& app, Verbs& verbs)
+{
+    add<HoldFor>(app, verbs);
+}
+
+} // namespace evfd::control
