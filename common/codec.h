@@ -1,5 +1,5 @@
-// From a struct with one list of fields to its decoder, its encoder and its text in the interface
-// description. A struct takes part by a static fields() in the order of its members:
+// From a struct with one list of fields to its decoder, its encoder and what is said of it in
+// the interface. A struct takes part by a static fields() in the order of its members:
 //
 //     static constexpr auto fields() { return std::tuple{field("name", &T::name, "What it is.")}; }
 #pragma once
@@ -75,11 +75,20 @@ struct Incoming {
     std::size_t declared = 0;                    // How many of them the message has named.
 };
 
-// The named types that an interface text needs, by name.
-using NamedTypes = std::map<std::string, std::string, std::less<>>;
+// What is said of a field, and of a type that has a name.
+struct DescribedField {
+    std::string name;
+    std::string type; // As Varlink writes it.
+    std::string comment;
+};
+struct DescribedType {
+    std::string comment;
+    std::vector<DescribedField> fields; // Of a struct.
+    std::vector<std::string> words;     // Of an enum.
+};
 
-// `text` as comment lines, wrapped.
-std::string comment_lines(std::string_view text);
+// The named types that an interface needs.
+using NamedTypes = std::map<std::string, DescribedType, std::less<>>;
 
 // Several types, as one.
 template <class... Ts>
@@ -192,21 +201,16 @@ void encode(T& message, Outgoing& out)
     out.text += '}';
 }
 
-// "(name: string, count: ?int)", over several lines where it has more than one field.
 template <Message T>
-std::string describe_fields(NamedTypes& named)
+std::vector<DescribedField> describe_fields(NamedTypes& named)
 {
-    std::vector<std::string> lines;
+    std::vector<DescribedField> described;
     const auto add = [&]<class M>(const Field<T, M>& field) {
-        lines.push_back(std::string{field.name} + ": " + Codec<M>::type(named));
+        described.push_back(
+            {std::string{field.name}, Codec<M>::type(named), std::string{field.comment}});
     };
     with_fields<T>([&](const auto&... fields) { (add(fields), ...); });
-    if (lines.size() < 2)
-        return "(" + (lines.empty() ? std::string{} : lines.front()) + ")";
-    std::string text = "(\n";
-    for (const auto& line : lines)
-        text += "  " + line + (&line == &lines.back() ? "\n" : ",\n");
-    return text + ")";
+    return described;
 }
 
 // A struct inside another stands in the interface text as a type of its own: T::type_name.
@@ -348,24 +352,20 @@ struct Codec<E> {
     {
         if (words(E{}).size() == 1) // Not every parser reads an enum of one value.
             return "string";
+        std::vector<std::string> spellings;
+        for (const auto& [value, spelling] : words(E{}))
+            spellings.emplace_back(spelling);
         if constexpr (requires { named_type(E{}); }) {
             const auto [name, comment] = named_type(E{});
-            named.try_emplace(std::string{name}, comment_lines(comment) + "type " +
-                                                     std::string{name} + " (\n  " +
-                                                     all_words(",\n  ") + "\n)\n");
+            named.try_emplace(std::string{name},
+                              DescribedType{std::string{comment}, {}, std::move(spellings)});
             return std::string{name};
         } else {
-            return "(" + all_words(", ") + ")";
+            std::string text;
+            for (const auto& spelling : spellings)
+                (text += text.empty() ? "(" : ", ") += spelling;
+            return text + ")";
         }
-    }
-
-private:
-    static std::string all_words(std::string_view separator)
-    {
-        std::string text;
-        for (const auto& [value, spelling] : words(E{}))
-            (text += text.empty() ? std::string_view{} : separator) += spelling;
-        return text;
     }
 };
 
@@ -465,27 +465,12 @@ struct Codec<Names> {
     }
 };
 
-// The text of a type.
-
-// "# field: what it is", a line each.
-template <Message T>
-std::string field_comments()
-{
-    std::string text;
-    const auto add = [&](const auto& field) {
-        text += comment_lines(std::string{field.name} + ": " + std::string{field.comment});
-    };
-    with_fields<T>([&](const auto&... fields) { (add(fields), ...); });
-    return text;
-}
-
 template <Message T>
 std::string Codec<T>::type(NamedTypes& named)
 {
     if (!named.contains(T::type_name)) {
-        auto body = describe_fields<T>(named);
-        named.emplace(T::type_name, comment_lines(T::comment) + field_comments<T>() + "type " +
-                                        std::string{T::type_name} + " " + body + "\n");
+        auto fields = describe_fields<T>(named);
+        named.emplace(T::type_name, DescribedType{std::string{T::comment}, std::move(fields), {}});
     }
     return std::string{T::type_name};
 }

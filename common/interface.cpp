@@ -8,6 +8,25 @@
 
 namespace evfd {
 
+namespace {
+
+// "# field: what it is", a line each.
+std::string field_comments(const std::vector<DescribedField>& fields)
+{
+    std::string text;
+    for (const auto& field : fields)
+        text += comment_lines(field.name + ": " + field.comment);
+    return text;
+}
+
+// Several lines within brackets.
+std::string in_brackets(const std::vector<std::string>& lines)
+{
+    return fmt::format("(\n  {}\n)", fmt::join(lines, ",\n  "));
+}
+
+} // namespace
+
 std::string comment_lines(std::string_view text)
 {
     constexpr std::size_t columns = 98; // Behind "# ".
@@ -23,45 +42,77 @@ std::string comment_lines(std::string_view text)
     }
 }
 
+std::string fields_text(const std::vector<DescribedField>& fields)
+{
+    std::vector<std::string> lines;
+    for (const auto& field : fields)
+        lines.push_back(field.name + ": " + field.type);
+    if (lines.size() < 2)
+        return fmt::format("({})", fmt::join(lines, ""));
+    return in_brackets(lines);
+}
+
+std::string type_text(std::string_view name, const DescribedType& type)
+{
+    return fmt::format("{}{}type {} {}\n", comment_lines(type.comment), field_comments(type.fields),
+                       name,
+                       type.words.empty() ? fields_text(type.fields) : in_brackets(type.words));
+}
+
 namespace protocol {
 
 namespace {
 
 template <class M>
-std::string method_text(NamedTypes& named)
+DescribedMethod describe_method(NamedTypes& named)
 {
-    return fmt::format("{}{}{}method {}{} -> {}\n", comment_lines(M::comment), field_comments<M>(),
-                       field_comments<typename M::Reply>(), M::method, describe_fields<M>(named),
-                       describe_fields<typename M::Reply>(named));
+    auto parameters = describe_fields<M>(named);
+    return {std::string{M::method}, std::string{M::comment}, is_streaming<M>, std::move(parameters),
+            describe_fields<typename M::Reply>(named)};
 }
 
 template <class E>
-std::string error_text(NamedTypes& named)
+DescribedError describe_error(NamedTypes& named)
 {
-    return fmt::format("{}{}error {} {}\n", comment_lines(E::comment), field_comments<E>(),
-                       E::error, describe_fields<E>(named));
+    return {std::string{E::error}, std::string{E::comment}, describe_fields<E>(named)};
 }
 
 template <class Interface, class... Methods, class... Errors>
-std::string text_of(List<Methods...>, List<Errors...>)
+DescribedInterface describe(List<Methods...>, List<Errors...>)
 {
-    NamedTypes named;
-    std::string members;
-    ((members += "\n" + method_text<Methods>(named)), ...);
-    ((members += "\n" + error_text<Errors>(named)), ...);
+    DescribedInterface described{
+        std::string{Interface::name}, std::string{Interface::comment}, {}, {}, {}};
+    (described.methods.push_back(describe_method<Methods>(described.types)), ...);
+    (described.errors.push_back(describe_error<Errors>(described.types)), ...);
+    return described;
+}
 
-    std::string types;
-    for (const auto& [name, text] : named)
-        types += "\n" + text;
-    return fmt::format("{}interface {}\n{}{}", comment_lines(Interface::comment), Interface::name,
-                       types, members);
+template <class Interface>
+DescribedInterface describe()
+{
+    return describe<Interface>(typename Interface::Methods{}, typename Interface::Errors{});
+}
+
+std::string text_of(const DescribedInterface& interface)
+{
+    auto text = fmt::format("{}interface {}\n", comment_lines(interface.comment), interface.name);
+    for (const auto& [name, type] : interface.types)
+        text += "\n" + type_text(name, type);
+    for (const auto& method : interface.methods)
+        text += fmt::format("\n{}{}{}method {}{} -> {}\n", comment_lines(method.comment),
+                            field_comments(method.parameters), field_comments(method.reply),
+                            method.name, fields_text(method.parameters), fields_text(method.reply));
+    for (const auto& error : interface.errors)
+        text += fmt::format("\n{}{}error {} {}\n", comment_lines(error.comment),
+                            field_comments(error.parameters), error.name,
+                            fields_text(error.parameters));
+    return text;
 }
 
 template <class... All>
 std::map<std::string, std::string, std::less<>> all_texts(List<All...>)
 {
-    return {
-        {std::string{All::name}, text_of<All>(typename All::Methods{}, typename All::Errors{})}...};
+    return {{std::string{All::name}, text_of(describe<All>())}...};
 }
 
 const auto& texts()
@@ -71,6 +122,11 @@ const auto& texts()
 }
 
 } // namespace
+
+DescribedInterface describe_evfdd()
+{
+    return describe<Evfdd>();
+}
 
 std::vector<std::string> interface_names()
 {

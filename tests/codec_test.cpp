@@ -1,5 +1,6 @@
 #include "common/codec.h"
 #include "common/eventfd.h"
+#include "common/interface.h"
 #include "tests/catch.h"
 #include "tests/wire.h"
 
@@ -329,16 +330,17 @@ TEST_CASE("a type is named as the interface text names it")
 TEST_CASE("a struct's text is on one line up to one field, and names the types it needs")
 {
     NamedTypes named;
-    CHECK(describe_fields<Empty>(named) == "()");
-    CHECK(describe_fields<One<bool>>(named) == "(value: bool)");
+    CHECK(fields_text(describe_fields<Empty>(named)) == "()");
+    CHECK(fields_text(describe_fields<One<bool>>(named)) == "(value: bool)");
     CHECK(named.empty());
 
-    CHECK(describe_fields<Outer>(named) ==
+    CHECK(fields_text(describe_fields<Outer>(named)) ==
           "(\n  text: string,\n  list: []Inner,\n  maybe: ?Inner\n)");
     REQUIRE(named.size() == 1);
-    CHECK(named.at("Inner") == "# Lies within.\n# In two lines.\n"
-                               "# number: A number.\n# flag: A flag,\n# perhaps.\n"
-                               "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
+    CHECK(type_text("Inner", named.at("Inner")) ==
+          "# Lies within.\n# In two lines.\n"
+          "# number: A number.\n# flag: A flag,\n# perhaps.\n"
+          "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
 }
 
 } // namespace
