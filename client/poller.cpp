@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <memory>
 #include <mutex>
 
 namespace evfd {
@@ -12,15 +14,17 @@ namespace evfd {
 namespace {
 
 // AIO contexts that nobody uses at the moment: making one is cheap, but giving one up takes the
-// kernel tens of milliseconds. They do not survive fork(2).
+// kernel tens of milliseconds.
 class Contexts {
 public:
     static constexpr std::size_t operations = 32; // For that many descriptors.
 
+    explicit Contexts(const Contexts* parents) : parents_{parents} {}
+    bool are_ours() const { return pid_ == ::getpid(); }
+
     std::optional<Aio> take()
     {
         const std::lock_guard lock{mutex_};
-        forget_if_forked();
         if (!free_.empty()) {
             auto aio = std::move(free_.back());
             free_.pop_back();
@@ -33,29 +37,28 @@ public:
     void put(Aio aio)
     {
         const std::lock_guard lock{mutex_};
-        forget_if_forked();
         free_.push_back(std::move(aio));
     }
 
 private:
-    void forget_if_forked()
-    {
-        if (pid_ == ::getpid())
-            return;
-        pid_ = ::getpid();
-        free_.clear(); // The parent's: here io_destroy(2) finds nothing at their addresses.
-    }
-
+    [[maybe_unused]] const Contexts* parents_; // Not lost, for who looks for leaks.
+    const pid_t pid_ = ::getpid();
     std::mutex mutex_;
-    pid_t pid_ = ::getpid();
     std::vector<Aio> free_;
 };
 
-// Never destroyed: the kernel takes the contexts back when the process ends.
+// Never destroyed: the kernel takes the contexts back when the process ends. They do not survive
+// fork(2), at which another thread may be in the midst of them: a child has contexts of its own.
 Contexts& contexts()
 {
-    static auto& all = *new Contexts;
-    return all;
+    static std::atomic<Contexts*> all{nullptr};
+    auto* present = all.load();
+    while (!present || !present->are_ours()) {
+        auto own = std::make_unique<Contexts>(present);
+        if (all.compare_exchange_strong(present, own.get()))
+            return *own.release();
+    }
+    return *present;
 }
 
 std::optional<nanoseconds> left(Deadline deadline)

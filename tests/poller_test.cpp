@@ -148,5 +148,33 @@ TEST_CASE("a child of fork can wait too, though its parent's contexts are not it
     CHECK(status == 0);
 }
 
+TEST_CASE("children that are forked while threads wait can wait, too")
+{
+    std::atomic<bool> is_over = false;
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 2; ++i)
+        threads.emplace_back([&] {
+            const auto one = event();
+            while (!is_over) {
+                Poller poller{1};
+                (void)poller.arm(0, one.get());
+            }
+        });
+    for (int i = 0; i < 100; ++i) {
+        const auto child = ::fork();
+        if (child == 0) {
+            ::alarm(30); // Which ends it if it hangs.
+            const auto one = event(1);
+            Poller poller{1};
+            const bool is_armed = poller.arm(0, one.get()).has_value();
+            ::_exit(is_armed && poller.next(monotonic_after(10s)).has_value() ? 0 : 1);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+    is_over = true;
+}
+
 } // namespace
 } // namespace evfd
