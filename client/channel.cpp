@@ -32,6 +32,12 @@ bool is(std::string_view error)
     return error == protocol::full_name<E>();
 }
 
+bool is_limit(std::string_view error)
+{
+    using namespace protocol;
+    return is<QuotaExceeded>(error) || is<OutOfDescriptors>(error) || is<TooManyTokens>(error);
+}
+
 ErrorCode code_of(std::string_view error)
 {
     using namespace protocol;
@@ -39,8 +45,8 @@ ErrorCode code_of(std::string_view error)
         return ErrorCode::no_such_name;
     if (is<NameTaken>(error) || is<WrongKind>(error))
         return ErrorCode::name_taken;
-    if (is<NotPermitted>(error) || is<QuotaExceeded>(error) || is<OutOfDescriptors>(error) ||
-        is<TooManyTokens>(error) || is<NoCapability>(error) || is<PermissionDenied>(error))
+    if (is_limit(error) || is<NotPermitted>(error) || is<NoCapability>(error) ||
+        is<PermissionDenied>(error))
         return ErrorCode::refused;
     if (is<TimedOut>(error))
         return ErrorCode::timed_out;
@@ -61,12 +67,13 @@ Error error_of(std::string_view error, std::optional<json::Value> parameters)
     const auto reason = decode<Reason>(parameters, incoming);
     const auto code = code_of(error);
     if (reason && reason->message)
-        return {code, *reason->message};
+        return {code, *reason->message, is_limit(error)};
     if (reason && reason->parameter)
         return {code, fmt::format("the daemon does not take what was given as '{}'; see its "
                                   "interface for what it takes",
                                   *reason->parameter)};
-    return {code, fmt::format("the daemon answered {}; is it older than this program?", error)};
+    return {code, fmt::format("the daemon answered {}; is it older than this program?", error),
+            is_limit(error)};
 }
 
 Error gone(std::string_view how)

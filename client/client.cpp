@@ -4,12 +4,11 @@
 #include "client/channel.h"
 #include "client/daemon.h"
 #include "client/names.h"
+#include "client/umask.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 namespace evfd {
@@ -25,20 +24,6 @@ Try<std::optional<Pattern>> to_pattern(std::string_view text)
         return pattern;
     return std::unexpected(Error{ErrorCode::invalid,
                                  fmt::format("a pattern has at most {} bytes", max_pattern_bytes)});
-}
-
-// umask(2) can only be read by setting it, which other threads would see.
-mode_t current_umask()
-{
-    constexpr mode_t usual = 022;
-    std::unique_ptr<std::FILE, int (*)(std::FILE*)> status{std::fopen("/proc/self/status", "re"),
-                                                           &std::fclose};
-    char line[256];
-    unsigned mask = usual;
-    while (status && std::fgets(line, sizeof line, status.get()))
-        if (std::sscanf(line, "Umask: %o", &mask) == 1)
-            break;
-    return mask;
 }
 
 Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_opens_it)
@@ -231,6 +216,23 @@ Try<Timer> Client::open_timer(std::string_view text) const
     if (one.mode)
         (void)to_event(*name, std::move(one)); // Which the daemon is to forget.
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
+}
+
+Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto opened = open_all({{*name}});
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    auto& one = opened->front();
+    if (one.kind == Kind::timer)
+        return to_timer(*name, std::move(one));
+    if (one.mode)
+        return to_event(*name, std::move(one));
+    return std::unexpected(
+        Error{ErrorCode::system, "the daemon answered with an event that has no mode"});
 }
 
 Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) const

@@ -57,7 +57,8 @@ Try<void> Event::set(std::int64_t count) const
         return std::unexpected(
             Error{ErrorCode::refused,
                   fmt::format("'{}' has no room for {} more tokens; take some first, or clear it",
-                              name_.text(), count)});
+                              name_.text(), count),
+                  true});
     return std::unexpected(failure(added.error()));
 }
 
@@ -77,17 +78,11 @@ Try<void> Event::clear() const
         if (*taken == 0 || mode_ != Mode::semaphore)
             return {};
     }
-    return std::unexpected(
-        Error{ErrorCode::refused, fmt::format("'{}' had more than the {} tokens that one call "
-                                              "takes; clear it again",
-                                              name_.text(), max_tokens_per_clear)});
-}
-
-Try<bool> Event::is_set() const
-{
-    if (!access_.wait)
-        return std::unexpected(not_permitted(Right::wait));
-    return is_readable(fd_);
+    return std::unexpected(Error{ErrorCode::refused,
+                                 fmt::format("'{}' had more than the {} tokens that one call "
+                                             "takes; clear it again",
+                                             name_.text(), max_tokens_per_clear),
+                                 true});
 }
 
 Try<std::int64_t> Event::take() const
@@ -118,6 +113,8 @@ Try<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
 {
     if (has_eventfd() && mode_ != Mode::manual)
         return wait_to_take(deadline);
+    if (mode_ == Mode::manual && access_.wait && is_readable(fd_))
+        return 1; // There is nothing to sleep for, nor to get ready for that.
     const Waitable* one[] = {this};
     const auto woken = Gathering{one}.wait_any(deadline);
     if (!woken)

@@ -21,6 +21,9 @@ Try<Gathering::Places> Gathering::places() const
     bool needs_daemon = false;
     bool has_own = false;
     for (const auto* one : all_) {
+        if (one->daemon_ != all_.front()->daemon_)
+            return std::unexpected(
+                Error{ErrorCode::invalid, "wait for what is of one client, or for each by itself"});
         if (!one->access_.wait)
             return std::unexpected(one->not_permitted(Right::wait));
         needs_daemon |= one->taking() == Taking::shared && !one->access_.set;

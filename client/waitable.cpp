@@ -3,6 +3,7 @@
 #include "client/daemon.h"
 #include "client/gathering.h"
 #include "client/poller.h"
+#include "common/eventfd.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -43,6 +44,13 @@ void Waitable::unsubscribe() const
 {
     if (daemon_ && !subscription_.empty()) // Else the daemon would go on feeding it.
         daemon_->tell(protocol::Unsubscribe{subscription_});
+}
+
+Try<bool> Waitable::is_set() const
+{
+    if (!access_.wait)
+        return std::unexpected(not_permitted(Right::wait));
+    return is_readable(fd_);
 }
 
 Error Waitable::not_permitted(Right right) const

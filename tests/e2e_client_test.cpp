@@ -1,8 +1,13 @@
 // The client library against the real daemon: each mode with each combination of rights.
+#include "tests/e2e_configured.h"
 #include "tests/e2e_fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
+
+#include <array>
+#include <variant>
 
 namespace evfd::e2e {
 namespace {
@@ -287,6 +292,88 @@ TEST_CASE("253 events are opened in one call, each with its own descriptor")
     CHECK(must(wait_all(all, patience)));
     names.emplace_back("one/more");
     CHECK(client.open(names).error().code == ErrorCode::invalid);
+}
+
+TEST_CASE("what is opened without knowing what it is, is an event or a timer")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::automatic, .initial = 1}));
+    REQUIRE(client.arm("tick", {.interval = 1ms}));
+    const auto event = must(client.open_either("e"));
+    REQUIRE(std::holds_alternative<Event>(event));
+    CHECK(std::get<Event>(event).wait(0ns) == 1);
+    const auto tick = must(client.open_either("tick"));
+    REQUIRE(std::holds_alternative<Timer>(tick));
+    CHECK(must(std::get<Timer>(tick).wait(patience)) >= 1);
+    CHECK(client.open_either("missing").error().code == ErrorCode::no_such_name);
+    CHECK(client.open_either("a//b").error().code == ErrorCode::invalid);
+}
+
+TEST_CASE("a timer is set while it has expired and nobody waited for that")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.arm("tick", {.at = 1ns, .clock = Clock::monotonic}));
+    const auto tick = must(client.open_timer("tick"));
+    REQUIRE(await_readable(tick.fd()));
+    CHECK(must(tick.is_set()));
+    CHECK(must(tick.wait(0ns)) == 1);
+    CHECK_FALSE(must(tick.is_set()));
+}
+
+TEST_CASE("a descriptor that is released stays open, and the daemon feeds it no more")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::pulse}));
+    UniqueFd released;
+    {
+        auto event = must(client.open("e"));
+        released = UniqueFd{event.release()};
+        CHECK(event.fd() == -1);
+        CHECK(must(client.show("e")).subscriptions == 1);
+    }
+    CHECK(::fcntl(released.get(), F_GETFD) != -1);
+    CHECK(eventually([&] { return must(client.show("e")).subscriptions == 0; }));
+}
+
+TEST_CASE("what is of several clients is not waited for together")
+{
+    const Daemon daemon;
+    const auto one = daemon.client();
+    const auto other = daemon.client();
+    REQUIRE(one.create("e", {.initial = 1}));
+    const auto event = must(one.open("e"));
+    const auto same = must(other.open("e"));
+    const std::array<const Waitable*, 2> both{&event, &same};
+    CHECK(wait_any(both, 0ns).error().code == ErrorCode::invalid);
+    CHECK(wait_all(both, 0ns).error().code == ErrorCode::invalid);
+}
+
+TEST_CASE("a refusal says whether it is for a limit")
+{
+    const Configured configured{R"({"limits": {"objects": 1}})"};
+    const auto client = configured.daemon.client();
+    REQUIRE(client.create("jobs", {.mode = Mode::semaphore}));
+    const auto beyond = client.create("e");
+    REQUIRE_FALSE(beyond);
+    CHECK(beyond.error().code == ErrorCode::refused);
+    CHECK(beyond.error().is_limit);
+
+    const auto jobs = must(client.open("jobs"));
+    constexpr std::uint64_t full = 0xffff'ffff'ffff'fffe;
+    REQUIRE(::write(jobs.fd(), &full, sizeof full) == sizeof full);
+    CHECK(jobs.set().error().is_limit);
+    CHECK(jobs.clear().error().is_limit);
+    REQUIRE(client.set_rights("jobs", *Rights::parse("0444")));
+    Worker worker{[&](const Line&) {
+        become_stranger();
+        const auto denied = configured.daemon.client().set(std::vector{"jobs"s});
+        require(!denied && denied.error().code == ErrorCode::refused, "not refused");
+        require(!denied.error().is_limit, "a right is no limit");
+    }};
+    CHECK(worker.wait() == 0);
 }
 
 TEST_CASE("the library says what is wrong by a code")

@@ -21,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace evfd {
@@ -66,6 +67,8 @@ public:
     Try<std::vector<Event>> open(std::span<const std::string> names) const;
     Try<Event> open(std::string_view name) const;
     Try<Timer> open_timer(std::string_view name) const;
+    // Whichever of the two it is.
+    Try<std::variant<Event, Timer>> open_either(std::string_view name) const;
     Try<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
     Try<void> clear(std::span<const std::string> names) const;
     Try<void> remove(std::span<const std::string> names) const;

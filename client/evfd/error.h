@@ -21,7 +21,8 @@ enum class ErrorCode {
 
 struct Error {
     ErrorCode code;
-    std::string message; // One sentence for people: what is the matter, and what to do.
+    std::string message;   // One sentence for people: what is the matter, and what to do.
+    bool is_limit = false; // refused: because a limit was reached, not for want of a right.
 };
 
 template <class T>

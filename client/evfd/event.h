@@ -26,8 +26,6 @@ public:
     // manual, auto: no longer set. semaphore: no token left. pulse: forget those not waited for
     // yet.
     Try<void> clear() const;
-    // Whether a wait would end at once. It takes nothing.
-    Try<bool> is_set() const;
 
     // Waits until it is set, and takes what its mode takes: 1; for a pulse, how many came since the
     // last wait. 0: the time was over first. Without a timeout it waits for ever; 0 looks once.

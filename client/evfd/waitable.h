@@ -28,6 +28,11 @@ public:
     // To poll, select or put into an event loop: readable while a wait would end at once. -1 for
     // one who may not wait. It stays this object's.
     int fd() const { return fd_.get(); }
+    // Whether a wait would end at once. It takes nothing.
+    Try<bool> is_set() const;
+    // As fd(), which the caller closes from now on. Without it this object is good for nothing but
+    // to be destroyed, at which the daemon hears that the descriptor need not follow the name.
+    [[nodiscard]] int release() { return fd_.release(); }
 
 protected:
     // What a wait takes when it is over.
