@@ -1,56 +1,13 @@
-// Timers and the wall clock. To see them move it is set: by a millisecond, and back at once.
+// Timers and the wall clock.
 #include "tests/e2e_timers.h"
+#include "tests/e2e_wall_clock.h"
 
 #include <signal.h>
-#include <sys/timex.h>
 
 #include <cerrno>
 
 namespace evfd::e2e {
 namespace {
-
-constexpr nanoseconds shift = 1ms;
-
-// Whether it was done.
-bool move_wall_clock(nanoseconds by)
-{
-    const auto whole = std::chrono::floor<std::chrono::seconds>(by);
-    timex change{};
-    change.modes = ADJ_SETOFFSET | ADJ_NANO;
-    change.time.tv_sec = whole.count();
-    change.time.tv_usec = (by - whole).count(); // Nanoseconds, as ADJ_NANO has it.
-    return ::adjtimex(&change) >= 0;
-}
-
-// The wall clock is ahead by a millisecond while this lives.
-class Ahead {
-public:
-    Ahead() : is_moved_{move_wall_clock(shift)} {}
-    ~Ahead()
-    {
-        if (is_moved_)
-            move_wall_clock(-shift);
-    }
-    Ahead(const Ahead&) = delete;
-    Ahead& operator=(const Ahead&) = delete;
-
-private:
-    bool is_moved_;
-};
-
-bool can_set_wall_clock()
-{
-    if (move_wall_clock(0ns))
-        return true;
-    WARN("what setting the wall clock does is not tested: adjtimex(2) may not do it here");
-    return false;
-}
-
-// There and back.
-void set_wall_clock()
-{
-    const Ahead ahead;
-}
 
 nanoseconds far_ahead()
 {
