@@ -1,0 +1,39 @@
+// What C hands over, as the library has it.
+#pragma once
+
+#include "client/c/outcome.h"
+#include "client/evfd.h"
+#include "client/evfd/schedule.h"
+#include "common/clock.h"
+#include "common/rights.h"
+#include "common/words.h"
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace evfd::c {
+
+inline std::unexpected<Failure> senseless(std::string sentence)
+{
+    return std::unexpected(Failure{EINVAL, std::move(sentence)});
+}
+
+Outcome<std::string_view> to_text(const char* name);
+Outcome<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
+// For ever, if it is negative.
+std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns);
+Outcome<Rights> to_rights(mode_t bits);
+Outcome<Rights> under_umask(mode_t bits); // What umask(2) leaves of them.
+Outcome<Schedule> to_schedule(const evfd_schedule* given);
+Lifetime to_lifetime(int flags);
+Outcome<void> have_only(int flags, int known); // No other flag.
+int from_mode(Mode mode);
+Mode to_mode(int flags); // What is not a timer's.
+
+} // namespace evfd::c

@@ -1,0 +1,42 @@
+#include "client/c/identity.h"
+
+#include "common/unique_fd.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+
+namespace evfd::c {
+
+namespace {
+
+// The line of /proc/self/fdinfo that begins so.
+std::string line_of(int fd, std::string_view key)
+{
+    const UniqueFd info{
+        ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
+    std::array<char, 1024> bytes; // What comes first; of an epoll there may be more.
+    const auto length = info ? ::read(info.get(), bytes.data(), bytes.size()) : -1;
+    if (length <= 0)
+        return {};
+    const std::string_view text{bytes.data(), static_cast<std::size_t>(length)};
+    const auto at = text.find(key);
+    return at == text.npos ? "" : std::string{text.substr(at, text.find('\n', at) - at)};
+}
+
+} // namespace
+
+std::string identity_of(int fd)
+{
+    std::array<char, 256> bytes;
+    const auto length =
+        ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), bytes.data(), bytes.size());
+    if (length < 0)
+        return {};
+    return std::string{bytes.data(), static_cast<std::size_t>(length)} + line_of(fd, "eventfd-id:");
+}
+
+} // namespace evfd::c
