@@ -1,0 +1,37 @@
+# What of the libraries is installed: evfd::evfd for C, evfd::cpp for C++, with what finds them.
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/evfd)
+
+install(TARGETS evfd_c EXPORT evfd
+    LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd NAMELINK_COMPONENT libevfd-dev
+    INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES evfd.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libevfd-dev)
+
+install(TARGETS evfd evfdd_common EXPORT evfd-cpp
+    ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd-dev)
+# As the headers include each other: from the root.
+set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/evfd)
+install(FILES address.h DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
+install(DIRECTORY evfd DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
+foreach(header clock codec json limits name pattern protocol protocol_errors rights unique_fd
+        varlink_service words)
+    install(FILES ${PROJECT_SOURCE_DIR}/common/${header}.h
+        DESTINATION ${headers_dir}/common COMPONENT libevfd-dev)
+endforeach()
+
+foreach(set evfd evfd-cpp)
+    install(EXPORT ${set} NAMESPACE evfd:: FILE ${set}-targets.cmake
+        DESTINATION ${package_dir} COMPONENT libevfd-dev)
+endforeach()
+write_basic_package_version_file(evfd-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES evfd-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/evfd-config-version.cmake
+    DESTINATION ${package_dir} COMPONENT libevfd-dev)
+
+# Found from where they lie, so that what was installed can be moved.
+set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+file(RELATIVE_PATH prefix /prefix/${pkgconfig_dir} /prefix)
+foreach(file evfd.pc evfd-cpp.pc)
+    configure_file(${file}.in ${file} @ONLY)
+    install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${file}
+        DESTINATION ${pkgconfig_dir} COMPONENT libevfd-dev)
+endforeach()
