@@ -110,6 +110,27 @@ def test_the_server_sleeps_without_an_end_while_nobody_wants_anything(
         serving.done()
 
 
+# A C program and a Python program signal each other.
+
+
+def test_a_program_in_c_and_one_in_python_signal_each_other_by_name(
+    run: Run, running: RunningDaemon
+) -> None:
+    rounds = 200
+    pong = run("pong.py", str(rounds))
+    ping = subprocess.run(
+        [os.environ["EVFD_PING"], str(rounds)],
+        env={**os.environ, "EVFDD_SOCKET": running.path},
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        text=True,
+        check=True,
+    )
+    assert ping.stdout.splitlines() == [f"pong {i}" for i in range(1, rounds + 1)]
+    assert list(lines_of(pong)) == [f"ping {i}" for i in range(1, rounds + 1)]
+    assert pong.wait(PATIENCE_S) == 0
+
+
 # The HOWTO's loops.
 
 
