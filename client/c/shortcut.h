@@ -15,7 +15,7 @@ namespace evfd::c {
 // Whether it was done.
 inline bool add_one(int fd)
 {
-    constexpr std::uint64_t one = 1;
+    static constexpr std::uint64_t one = 1;
     return ::write(fd, &one, sizeof one) == sizeof one;
 }
 
