@@ -2,9 +2,9 @@
 
 #include "common/result.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -13,9 +13,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <expected>
+#include <charconv>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 extern char** environ;
 
@@ -28,9 +29,17 @@ constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
 constexpr int status_of_signal = 128;
 
+constexpr int first_passed = 3; // SD_LISTEN_FDS_START
+
 Error failed(const char* call)
 {
     return {ErrorCode::system, Fault::last(call).message()};
+}
+
+// Those by which people talk to a process do not say that it is to end.
+bool is_to_end(int number)
+{
+    return number != SIGUSR1 && number != SIGUSR2;
 }
 
 std::vector<char*> pointers(std::vector<std::string>& texts)
@@ -42,34 +51,138 @@ std::vector<char*> pointers(std::vector<std::string>& texts)
     return all;
 }
 
-std::vector<std::string> environment_with(const std::vector<std::string>& added)
+std::vector<std::string> environment_with(std::vector<std::string> added)
 {
-    auto all = added;
+    const auto count = added.size();
     const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
     for (char** entry = environ; *entry; ++entry)
-        if (std::ranges::none_of(
-                added, [&](const auto& other) { return name_of(other) == name_of(*entry); }))
-            all.emplace_back(*entry);
-    return all;
+        if (std::none_of(added.begin(), added.begin() + static_cast<std::ptrdiff_t>(count),
+                         [&](const auto& other) { return name_of(other) == name_of(*entry); }))
+            added.emplace_back(*entry);
+    return added;
 }
 
-// An errno value where it cannot be started.
-std::expected<pid_t, int> spawn(std::vector<std::string> words, std::vector<std::string> variables,
-                                const sigset_t& mask)
+// The names' separator cannot be in one, and a backslash is understood by some readers only; names
+// of ours have no percent sign.
+std::string listen_name(std::string_view name)
 {
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    ::posix_spawnattr_setsigmask(&attributes, &mask);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    const auto arguments = pointers(words);
-    const auto environment = pointers(variables);
-    pid_t child = 0;
-    const int error = ::posix_spawnp(&child, arguments.front(), nullptr, &attributes,
-                                     arguments.data(), environment.data());
-    ::posix_spawnattr_destroy(&attributes);
-    if (error != 0)
-        return std::unexpected(error);
-    return child;
+    std::string text;
+    for (const char c : name)
+        text += c == ':' ? std::string{"%3A"} : std::string{c};
+    return text;
+}
+
+// All that the child needs between fork(2) and execve(2): there may be other threads here, so it
+// can do no more then than make system calls.
+class Launch {
+public:
+    static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
+    std::expected<pid_t, int> fork();
+
+private:
+    static constexpr std::string_view listen_pid_key = "LISTEN_PID=";
+    static constexpr std::size_t pid_digits = 20;
+
+    Launch(const Command& command, const sigset_t& mask);
+    // Out of the way of the numbers that are to be the passed ones'.
+    std::expected<UniqueFd, int> duplicate(int fd) const;
+    [[noreturn]] void become();
+
+    std::vector<std::string> words_;
+    std::vector<std::string> variables_;
+    std::size_t passed_;
+    bool leads_group_;
+    sigset_t mask_;
+    std::vector<UniqueFd> descriptors_;
+    UniqueFd told_; // Of how the start failed; closed by one that did not.
+    UniqueFd telling_;
+    std::vector<char*> arguments_;
+    std::vector<char*> environment_;
+    char* own_pid_ = nullptr; // Where it is to be written.
+};
+
+Launch::Launch(const Command& command, const sigset_t& mask)
+    : words_{command.words}, passed_{command.passed.size()}, leads_group_{command.leads_group},
+      mask_{mask}
+{
+    auto variables = command.variables;
+    if (passed_ > 0) {
+        std::string names;
+        for (const auto& one : command.passed)
+            names += (names.empty() ? "" : ":") + listen_name(one.name);
+        variables.push_back(fmt::format("LISTEN_FDS={}", passed_));
+        variables.push_back("LISTEN_FDNAMES=" + names);
+        variables.push_back(std::string{listen_pid_key} + std::string(pid_digits, '\0'));
+    }
+    variables_ = environment_with(std::move(variables));
+}
+
+std::expected<UniqueFd, int> Launch::duplicate(int fd) const
+{
+    UniqueFd copy{::fcntl(fd, F_DUPFD_CLOEXEC, first_passed + static_cast<int>(passed_))};
+    return copy ? std::expected<UniqueFd, int>{std::move(copy)} : std::unexpected(errno);
+}
+
+std::expected<Launch, int> Launch::prepare(const Command& command, const sigset_t& mask)
+{
+    Launch launch{command, mask};
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) < 0)
+        return std::unexpected(errno);
+    launch.told_ = UniqueFd{ends[0]};
+    const UniqueFd telling{ends[1]};
+    auto high = launch.duplicate(telling.get());
+    if (!high)
+        return std::unexpected(high.error());
+    launch.telling_ = *std::move(high);
+    for (const auto& one : command.passed) {
+        auto copy = launch.duplicate(one.fd);
+        if (!copy)
+            return std::unexpected(copy.error());
+        launch.descriptors_.push_back(*std::move(copy));
+    }
+    return launch;
+}
+
+// An errno value if it could not be started.
+std::expected<pid_t, int> Launch::fork()
+{
+    arguments_ = pointers(words_);
+    environment_ = pointers(variables_);
+    for (auto& variable : variables_)
+        if (variable.starts_with(listen_pid_key) && passed_ > 0)
+            own_pid_ = variable.data() + listen_pid_key.size();
+    const auto child = ::fork();
+    if (child < 0)
+        return std::unexpected(errno);
+    if (child == 0)
+        become();
+    telling_ = {};
+    int error = 0;
+    ssize_t got = 0;
+    while ((got = ::read(told_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
+    }
+    if (got != sizeof error)
+        return child;
+    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    return std::unexpected(error);
+}
+
+void Launch::become()
+{
+    if (own_pid_)
+        std::to_chars(own_pid_, own_pid_ + pid_digits, ::getpid());
+    bool is_ready = !leads_group_ || ::setpgid(0, 0) == 0;
+    for (std::size_t i = 0; i < descriptors_.size(); ++i)
+        is_ready =
+            is_ready && ::dup2(descriptors_[i].get(), first_passed + static_cast<int>(i)) >= 0;
+    is_ready = is_ready && ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
+    if (is_ready)
+        ::execvpe(arguments_.front(), arguments_.data(), environment_.data());
+    const int error = errno;
+    (void)!::write(telling_.get(), &error, sizeof error);
+    ::_exit(status_not_started);
 }
 
 Ended reap(pid_t child)
@@ -83,20 +196,25 @@ Ended reap(pid_t child)
     return {WEXITSTATUS(status), fmt::format("ended with status {}", WEXITSTATUS(status))};
 }
 
-Ended not_started(int error)
+std::unexpected<Ended> not_started(int error)
 {
-    return {error == ENOENT ? status_not_found : status_not_started,
-            fmt::format("cannot be started: {}", std::generic_category().message(error)), false};
+    return std::unexpected(
+        Ended{error == ENOENT ? status_not_found : status_not_started,
+              fmt::format("cannot be started: {}", std::generic_category().message(error)), false});
 }
 
 } // namespace
 
+// One that is ignored would come through the descriptor all the same.
 Try<StopSignals> StopSignals::hold()
 {
     sigset_t set;
     sigemptyset(&set);
-    for (const int number : {SIGTERM, SIGINT, SIGHUP})
-        sigaddset(&set, number);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2}) {
+        struct sigaction now{};
+        if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN)
+            sigaddset(&set, number);
+    }
     ::signal(SIGCHLD, SIG_DFL); // Whoever ignores it hears nothing of how a child ended.
     sigset_t before;
     if (::sigprocmask(SIG_BLOCK, &set, &before) < 0)
@@ -126,30 +244,80 @@ void StopSignals::die_of(int number)
     ::_exit(status_of_signal + number); // PID 1 of a container gets here.
 }
 
-Ended run_command(const std::vector<std::string>& words, const std::vector<std::string>& variables,
-                  const StopSignals& signals)
+std::expected<Child, Ended> Child::start(const Command& command, const StopSignals& signals)
 {
-    const auto child = spawn(words, environment_with(variables), signals.others());
-    if (!child)
-        return not_started(child.error());
-    const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, *child, 0))};
-    std::optional<int> stopped_by;
-    while (pidfd) { // Without a descriptor for it, signals wait until it ended.
-        std::array<pollfd, 2> wanted{{{pidfd.get(), POLLIN, 0}, {signals.fd().get(), POLLIN, 0}}};
-        if (::poll(wanted.data(), wanted.size(), -1) < 0)
+    auto launch = Launch::prepare(command, signals.others());
+    if (!launch)
+        return not_started(launch.error());
+    const auto pid = launch->fork();
+    if (!pid)
+        return not_started(pid.error());
+    UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0))};
+    if (!fd) { // We would not hear of its end.
+        const int error = errno;
+        ::kill(*pid, SIGKILL);
+        reap(*pid);
+        return not_started(error);
+    }
+    return Child{*pid, std::move(fd), command.leads_group, signals};
+}
+
+bool Child::has_ended() const
+{
+    pollfd asked{fd_.get(), POLLIN, 0};
+    return ::poll(&asked, 1, 0) > 0;
+}
+
+void Child::send(int number) const
+{
+    ::kill(leads_group_ ? -pid_ : pid_, number);
+}
+
+// A group of its own is not in the foreground, whatever the terminal sends.
+void Child::pass_on_signal()
+{
+    const auto signal = signals_->take();
+    if (!signal)
+        return;
+    if (is_to_end(signal->number))
+        stopped_by_ = signal->number;
+    if (!signal->is_of_terminal || leads_group_)
+        send(signal->number);
+}
+
+Ended Child::end(nanoseconds grace)
+{
+    send(SIGTERM);
+    return wait_until(monotonic_after(grace));
+}
+
+Ended Child::wait_until(std::optional<MonotonicTime> patience)
+{
+    while (true) {
+        std::array<pollfd, 2> wanted{{{fd_.get(), POLLIN, 0}, {signals_->fd().get(), POLLIN, 0}}};
+        const auto left = to_timespec(patience ? left_until(*patience) : nanoseconds{0});
+        const int ready =
+            ::ppoll(wanted.data(), wanted.size(), patience ? &left : nullptr, nullptr);
+        if (ready < 0)
             continue;
+        if (ready == 0) {
+            send(SIGKILL);
+            patience.reset();
+            continue;
+        }
+        pass_on_signal(); // Also one that came just before the end.
         if (wanted[0].revents != 0)
             break;
-        const auto signal = signals.take();
-        if (!signal)
-            continue;
-        stopped_by = signal->number;
-        if (!signal->is_of_terminal)
-            ::kill(*child, signal->number);
     }
-    auto ended = reap(*child);
-    ended.stopped_by = stopped_by;
+    auto ended = reap(pid_);
+    ended.stopped_by = stopped_by_;
     return ended;
+}
+
+Ended run_command(const Command& command, const StopSignals& signals)
+{
+    auto child = Child::start(command, signals);
+    return child ? child->wait() : child.error();
 }
 
 } // namespace evfd

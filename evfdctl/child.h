@@ -1,18 +1,22 @@
-// A command that is run, with the signals that are to end us passed on to it.
+// A command that is run, with the signals that come for it passed on to it.
 #pragma once
 
 #include "client/evfd/error.h"
+#include "common/clock.h"
 #include "common/unique_fd.h"
 
 #include <signal.h>
+#include <sys/types.h>
 
+#include <expected>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace evfd {
 
-// SIGTERM, SIGINT and SIGHUP, kept back as long as it lives.
+// The signals that end a process, as long as it lives: those are kept back that it can be sent by
+// others, but for those that whoever started us has us ignore.
 class StopSignals {
 public:
     struct Signal {
@@ -37,15 +41,60 @@ private:
     sigset_t before_;
 };
 
+// A descriptor that a command is to have.
+struct Passed {
+    int fd;
+    std::string name;
+};
+
+struct Command {
+    std::vector<std::string> words;
+    std::vector<std::string> variables = {}; // NAME=value, added to our own environment.
+    std::vector<Passed> passed = {};         // From 3 on, as sd_listen_fds_with_names(3) has them.
+    bool leads_group = false;                // Of processes; a signal then goes to all of them.
+};
+
 struct Ended {
     int status;      // As a shell tells it: 126 or 127 if it was not started.
     std::string how; // The rest of a sentence that begins with the command.
     bool was_started = true;
-    std::optional<int> stopped_by = {}; // The signal that came, and was passed on, meanwhile.
+    // The signal that came, and was passed on, meanwhile, and that is to end us as well.
+    std::optional<int> stopped_by = {};
 };
 
-// To its end. `variables` are NAME=value, added to our own environment.
-Ended run_command(const std::vector<std::string>& words, const std::vector<std::string>& variables,
-                  const StopSignals& signals);
+// A command that runs. Whoever has it is to wait for its end.
+class Child {
+public:
+    // Or how it could not be started. The signals must outlive it.
+    static std::expected<Child, Ended> start(const Command& command, const StopSignals& signals);
+
+    const UniqueFd& fd() const { return fd_; } // Readable once it ended.
+    bool has_ended() const;
+    // If a signal came: it is passed on.
+    void pass_on_signal();
+    std::optional<int> stopped_by() const { return stopped_by_; }
+    // To its end; signals are passed on.
+    Ended wait() { return wait_until({}); }
+    // The same, but it is ended, by SIGTERM, and by SIGKILL if it is still there after so long.
+    Ended end(nanoseconds grace);
+
+private:
+    Child(pid_t pid, UniqueFd fd, bool leads_group, const StopSignals& signals)
+        : pid_{pid}, fd_{std::move(fd)}, leads_group_{leads_group}, signals_{&signals}
+    {
+    }
+
+    void send(int number) const;
+    Ended wait_until(std::optional<MonotonicTime> patience);
+
+    pid_t pid_;
+    UniqueFd fd_;
+    bool leads_group_;
+    const StopSignals* signals_;
+    std::optional<int> stopped_by_;
+};
+
+// To its end.
+Ended run_command(const Command& command, const StopSignals& signals);
 
 } // namespace evfd

@@ -109,9 +109,10 @@ public:
 private:
     int run_for(std::int64_t count, const StopSignals& signals) const
     {
-        const auto ended = run_command(
-            words_, {fmt::format("EVFD_NAME={}", name_.text), fmt::format("EVFD_COUNT={}", count)},
-            signals);
+        const auto ended = run_command({.words = words_,
+                                        .variables = {fmt::format("EVFD_NAME={}", name_.text),
+                                                      fmt::format("EVFD_COUNT={}", count)}},
+                                       signals);
         if (ended.stopped_by)
             StopSignals::die_of(*ended.stopped_by);
         if (ended.status != 0 && (!is_once_ || !ended.was_started))

@@ -314,5 +314,38 @@ TEST_CASE("on goes on with a daemon that was restarted")
     CHECK(gate.heard() == "later 1");
 }
 
+TEST_CASE("on goes on when a signal comes that it was started to ignore")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto number = GENERATE(SIGHUP, SIGINT);
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    auto command = daemon.control(on("s", gate));
+    command.in_child = [number] { ::signal(number, SIG_IGN); }; // As nohup(1) does.
+    Reading following{std::move(command)};
+    REQUIRE(daemon.has_waits("s", 1));
+    following.process().signal(number);
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 1");
+    following.process().signal(number);
+    gate.let_go();
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 1");
+}
+
+TEST_CASE("on passes on a signal by which people talk to the command, and goes on")
+{
+    const Daemon daemon;
+    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "2"});
+    Reading following{
+        daemon.control({"on", "s", "--", "/bin/sh", "-c",
+                        "trap 'echo heard; exit 0' USR1; echo running; while :; do :; done"})};
+    for (int i = 0; i < 2; ++i) {
+        CHECK(following.line() == "running");
+        following.process().signal(SIGUSR1);
+        CHECK(following.line() == "heard");
+    }
+}
+
 } // namespace
 } // namespace evfd::e2e

@@ -228,6 +228,8 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         die_with_parent(parent); // Which the change of user had undone.
     }
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // Whatever shell runs us in the background.
+        ::signal(number, SIG_DFL);
     if (command.in_child)
         command.in_child();
     ::execve(arguments[0], arguments.data(), environment.data());
