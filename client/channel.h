@@ -79,6 +79,8 @@ public:
     Try<bool> has_news_by(MonotonicTime moment);
     // Readable when it does.
     int fd() const { return socket_.get(); }
+    // Whether some of the next reply, or all of it, came with the one before.
+    bool has_unread() const { return incoming_.mid_message(); }
     // Whether the daemon has closed it; answers of before may still be there.
     bool is_closed() const;
     // Nothing goes either way any more; what came until now can still be received.

@@ -41,7 +41,8 @@ struct Wait {
         "who wait to take are served in the order in which they came. A wait for all takes from "
         "all auto events and semaphores at once or from none; that a manual event was set, a pulse "
         "came or a timer expired since the wait began is enough. The wait ends with the "
-        "connection.";
+        "connection. Called with `more` it says first, in a reply with nothing in fired, that it "
+        "has begun: whatever happens from then on is not missed.";
     static constexpr auto fields()
     {
         return std::tuple{

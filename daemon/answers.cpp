@@ -1,5 +1,7 @@
 #include "daemon/answers.h"
 
+#include <utility>
+
 namespace evfd::daemon {
 
 Pending::Progress Listing::advance(Outbox& outbox)
@@ -27,6 +29,11 @@ Pending::Progress Replay::advance(Outbox& outbox)
 
 Pending::Progress PendingWait::advance(Outbox& outbox)
 {
+    if (std::exchange(is_to_say_it_began_, false)) {
+        protocol::Wait::Reply nothing_yet;
+        outbox.reply(nothing_yet, true);
+        return Progress::more; // It may be over already.
+    }
     auto& outcome = wait_->outcome();
     if (!outcome)
         return Progress::later;

@@ -53,8 +53,12 @@ private:
 
 class PendingWait : public Pending {
 public:
-    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait)
-        : service_{service}, session_{session}, wait_{std::move(wait)}
+    // What is said first.
+    enum class First { outcome, that_it_began };
+
+    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, First first)
+        : service_{service}, session_{session}, wait_{std::move(wait)},
+          is_to_say_it_began_{first == First::that_it_began}
     {
     }
 
@@ -66,6 +70,7 @@ private:
     Service& service_;
     Session& session_;
     std::unique_ptr<Wait> wait_;
+    bool is_to_say_it_began_;
 };
 
 // A Quotas call; its place is a uid, so users may come and go meanwhile.

@@ -55,6 +55,7 @@ template <class Request>
 std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
 {
     auto& session = caller.session;
+    caller.wants_more = call.more;
     if (!protocol::is_counted<Request> || !session.count || call.oneway)
         return answer<Request>(service, caller, call, outbox);
     if (auto replay = service.replay(session))

@@ -299,7 +299,9 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     auto wait = waits_.start(peer, *std::move(paid), request, caller.wake, call);
     if (!wait)
         return std::unexpected(std::move(wait.error()));
-    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait));
+    const auto first =
+        caller.wants_more ? PendingWait::First::that_it_began : PendingWait::First::outcome;
+    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first);
 }
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)

@@ -23,6 +23,7 @@ struct Caller {
     std::function<void()> wake;
     bool has_room = true;    // For an answer; else all that it hears is that there is none.
     bool is_counted = false; // By the session, this call.
+    bool wants_more = false; // This call was called with `more`.
 };
 
 // What a connection costs its user, beside what is done through it.

@@ -207,6 +207,35 @@ TEST_CASE("Show tells how many wait")
     CHECK(daemon.ask(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
 }
 
+TEST_CASE("a wait that is called with more says first that it has begun")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    auto waiter = daemon.connect();
+    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    waiter.call("Wait", R"({"names":["e","later"]})", true);
+    settle(daemon.loop);
+    CHECK(waiter.reply() == R"({"parameters":{"fired":[]},"continues":true})");
+    CHECK(waiter.reply().empty());
+
+    daemon.ask(client, "Set", R"({"names":["e"]})");
+    daemon.ask(client, "Clear", R"({"names":["e"]})");
+    daemon.ask(client, "CreateEvent", R"({"name":"later","initial":1})");
+    settle(daemon.loop);
+    const auto fired =
+        R"({"parameters":{"fired":[{"name":"e","count":1},{"name":"later","count":1}]}})";
+    CHECK(waiter.reply() == fired);
+
+    // Also one that is over when it begins, and one that never begins.
+    waiter.call("Wait", R"({"names":["later"],"timeoutNSec":0})", true);
+    settle(daemon.loop);
+    CHECK(waiter.reply().contains(R"("continues":true)"));
+    CHECK(waiter.reply() == R"({"parameters":{"fired":[{"name":"later","count":1}]}})");
+    waiter.call("Wait", R"({"names":["nowhere"],"existing":true})", true);
+    settle(daemon.loop);
+    CHECK(waiter.reply().contains("NoSuchName"));
+}
+
 TEST_CASE("List tells of all that the pattern matches, and of none with an empty list")
 {
     Daemon daemon;
