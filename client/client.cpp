@@ -218,6 +218,18 @@ Try<Timer> Client::open_timer(std::string_view text) const
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
+Try<std::variant<Event, Timer>> Client::to_either(const Name& name, protocol::Opened opened) const
+{
+    if (opened.kind == Kind::timer)
+        return to_timer(name, std::move(opened));
+    if (opened.mode)
+        return to_event(name, std::move(opened));
+    return std::unexpected(
+        Error{ErrorCode::system, fmt::format("the daemon does not say of what mode '{}' is; is it "
+                                             "newer than this program?",
+                                             name.text())});
+}
+
 Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
 {
     const auto name = to_name(text);
@@ -226,13 +238,30 @@ Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
     auto opened = open_all({{*name}});
     if (!opened)
         return std::unexpected(std::move(opened.error()));
-    auto& one = opened->front();
-    if (one.kind == Kind::timer)
-        return to_timer(*name, std::move(one));
-    if (one.mode)
-        return to_event(*name, std::move(one));
-    return std::unexpected(
-        Error{ErrorCode::system, "the daemon answered with an event that has no mode"});
+    return to_either(*name, std::move(opened->front()));
+}
+
+Try<std::vector<std::unique_ptr<Waitable>>>
+Client::open_each(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    if (!names)
+        return std::unexpected(names.error());
+    auto opened = open_all(*names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    std::vector<std::unique_ptr<Waitable>> all;
+    for (std::size_t i = 0; i < opened->size(); ++i) {
+        auto either = to_either(names->list[i], std::move((*opened)[i]));
+        if (!either)
+            return std::unexpected(std::move(either.error()));
+        all.push_back(std::visit(
+            [](auto& one) -> std::unique_ptr<Waitable> {
+                return std::make_unique<std::remove_reference_t<decltype(one)>>(std::move(one));
+            },
+            *either));
+    }
+    return all;
 }
 
 Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) const

@@ -6,10 +6,13 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <span>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 namespace evfd::control {
@@ -25,6 +28,12 @@ Try<Address> address_of(const std::string& socket, bool is_system, bool is_user)
     if (is_system)
         return Address::system();
     return is_user ? Address::user() : Address::usual();
+}
+
+std::size_t words_after_dashes(std::span<char* const> words)
+{
+    const auto dashes = std::ranges::find(words, std::string_view{"--"});
+    return dashes == words.end() ? 0 : static_cast<std::size_t>(words.end() - dashes) - 1;
 }
 
 // What cannot be printed was not told, so it is not done.
@@ -64,6 +73,7 @@ int run(int argc, char** argv)
     add_signalling(app, verbs);
     add_waiting(app, verbs);
     add_holding(app, verbs);
+    add_passing(app, verbs);
     add_looking(app, verbs);
     add_daemon(app, verbs);
 
@@ -85,9 +95,12 @@ int run(int argc, char** argv)
     if (!address)
         return complain(address.error());
     const Client client{*address};
-    for (const auto& verb : verbs)
-        if (verb->is_wanted())
-            return run_and_flush(*verb, client);
+    for (const auto& verb : verbs) {
+        if (!verb->is_wanted())
+            continue;
+        verb->tell_words_after_dashes(words_after_dashes({argv, argv + argc}));
+        return run_and_flush(*verb, client);
+    }
     return exit_usage;
 }
 

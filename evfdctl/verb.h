@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -24,9 +25,12 @@ public:
     virtual ~Verb() = default;
 
     bool is_wanted() const { return app_.parsed(); }
+    // Before run(): how many words came after the first "--" of the command line.
+    void tell_words_after_dashes(std::size_t count) { words_after_dashes_ = count; }
     virtual Exit run(const Client& client) = 0;
 
 protected:
+    std::size_t words_after_dashes() const { return words_after_dashes_; }
     bool is_json() const { return is_json_; }
     template <Message T>
     void print_json(T& message) const
@@ -45,6 +49,7 @@ protected:
 private:
     CLI::App& app_;
     bool is_json_ = false;
+    std::size_t words_after_dashes_ = 0;
 };
 
 using Verbs = std::vector<std::unique_ptr<Verb>>;
@@ -63,6 +68,7 @@ void add_arming(CLI::App& app, Verbs& verbs);
 void add_signalling(CLI::App& app, Verbs& verbs);
 void add_waiting(CLI::App& app, Verbs& verbs);
 void add_holding(CLI::App& app, Verbs& verbs);
+void add_passing(CLI::App& app, Verbs& verbs);
 void add_looking(CLI::App& app, Verbs& verbs);
 void add_daemon(CLI::App& app, Verbs& verbs);
 

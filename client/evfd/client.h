@@ -8,6 +8,7 @@
 #include "client/evfd/hold.h"
 #include "client/evfd/schedule.h"
 #include "client/evfd/timer.h"
+#include "client/evfd/waitable.h"
 #include "common/clock.h"
 #include "common/name.h"
 #include "common/protocol.h"
@@ -69,6 +70,8 @@ public:
     Try<Timer> open_timer(std::string_view name) const;
     // Whichever of the two it is.
     Try<std::variant<Event, Timer>> open_either(std::string_view name) const;
+    // Whichever they are, in the order of the names. All or nothing, at most 253 names.
+    Try<std::vector<std::unique_ptr<Waitable>>> open_each(std::span<const std::string> names) const;
     Try<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
     Try<void> clear(std::span<const std::string> names) const;
     Try<void> remove(std::span<const std::string> names) const;
@@ -101,6 +104,7 @@ private:
     Try<std::vector<protocol::Opened>> open_all(const Names& names) const;
     Event to_event(const Name& name, protocol::Opened opened) const;
     Timer to_timer(const Name& name, protocol::Opened opened) const;
+    Try<std::variant<Event, Timer>> to_either(const Name& name, protocol::Opened opened) const;
     // Calls `each` with every reply until the last one, or until it returns false.
     template <class Request, class Each>
     Try<void> stream(const Request& request, std::optional<nanoseconds> patience,

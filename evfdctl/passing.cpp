@@ -1,0 +1,67 @@
+// Descriptors passed to a command: exec.
+#include "evfdctl/child.h"
+#include "evfdctl/command.h"
+#include "evfdctl/verb.h"
+
+#include <fmt/format.h>
+
+#include <cstddef>
+#include <utility>
+
+namespace evfd::control {
+
+namespace {
+
+// The client comes back by itself when the daemon is killed: what it has open goes on following.
+class Exec : public Verb {
+public:
+    static constexpr auto name = "exec";
+    static constexpr auto help =
+        "Run a command with the descriptors of events and timers, as LISTEN_FDS has them";
+
+    explicit Exec(CLI::App& app) : Verb{app}, line_{app, "What to run, after --"}
+    {
+        app.footer("It has the descriptors from 3 on, in the order of the names; LISTEN_FDS, "
+                   "LISTEN_PID and LISTEN_FDNAMES\ntell of them, as sd_listen_fds(3) has it.");
+    }
+
+    Exit run(const Client& client) override
+    {
+        line_.part(words_after_dashes());
+        if (line_.command().empty())
+            return complain(usage("say which command is to have the descriptors: exec NAME... -- "
+                                  "COMMAND; see evfdctl exec --help"));
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        const auto opened = client.open_each(line_.names());
+        if (!opened)
+            return complain(opened.error());
+        Command command{.words = line_.command()};
+        for (const auto& one : *opened) {
+            if (!one->access().wait)
+                return complain(
+                    {ErrorCode::refused,
+                     fmt::format("there is no descriptor of '{}' for you, who may not wait for it; "
+                                 "ask its owner for the r right, or set it by evfdctl set",
+                                 one->name().text())});
+            command.passed.push_back({one->fd(), one->name().text()});
+        }
+        const auto ended = run_command(command, *signals);
+        if (!ended.was_started)
+            return complain_of_start(command.words.front(), ended);
+        return static_cast<Exit>(ended.status);
+    }
+
+private:
+    NamesAndCommand line_;
+};
+
+} // namespace
+
+void add_passing(CLI::App& app, Verbs& verbs)
+{
+    add<Exec>(app, verbs);
+}
+
+} // namespace evfd::control
