@@ -347,20 +347,28 @@ Try<void> Client::list(std::string_view text,
     });
 }
 
-Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
-                                               const WaitOptions& options) const
+// The timeout is for whoever sends it.
+Try<protocol::Wait> Client::to_wait(std::span<const std::string> texts, const WaitOptions& options)
 {
     auto names = to_names(texts);
     if (!names)
         return std::unexpected(names.error());
     if (options.count < 1)
         return std::unexpected(Error{ErrorCode::invalid, "wait for at least one expiry"});
-    return daemon_->wait({.names = *std::move(names),
+    return protocol::Wait{.names = *std::move(names),
                           .gather = options.gather,
                           .timeout = {},
                           .existing = options.existing,
-                          .count = protocol::Count{options.count}},
-                         deadline_after(options.timeout));
+                          .count = protocol::Count{options.count}};
+}
+
+Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
+                                               const WaitOptions& options) const
+{
+    auto request = to_wait(texts, options);
+    if (!request)
+        return std::unexpected(std::move(request.error()));
+    return daemon_->wait(*std::move(request), deadline_after(options.timeout));
 }
 
 Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const

@@ -27,6 +27,14 @@ void NamesAndCommand::part(std::size_t words_after_dashes)
     words.erase(end_of_names, words.end());
 }
 
+GraceOption::GraceOption(CLI::App& verb)
+    : option{verb.add_option("--grace", text,
+                             "How long the command has after SIGTERM, before SIGKILL; 10s if not "
+                             "given")
+                 ->type_name("DURATION")}
+{
+}
+
 Exit complain_of_start(const std::string& command, const Ended& ended)
 {
     complain({ErrorCode::system, fmt::format("{} {}", command, ended.how)});

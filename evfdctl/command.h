@@ -1,4 +1,5 @@
-// What verbs that run a command have in common: where it begins on the command line.
+// What verbs that run a command have in common: where it begins on the command line, and how it is
+// ended.
 #pragma once
 
 #include "evfdctl/child.h"
@@ -27,6 +28,15 @@ public:
 private:
     Names words_;
     std::vector<std::string> command_;
+};
+
+// How long a command that is to end has for it.
+struct GraceOption {
+    CLI::Option* option;
+    std::string text = "10s";
+
+    explicit GraceOption(CLI::App& verb);
+    Try<nanoseconds> chosen() const { return parse_span(text); }
 };
 
 // Says why a command was not started; its exit status.

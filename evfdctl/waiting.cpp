@@ -1,11 +1,16 @@
 // Waiting, and what is done then: wait, on.
 #include "client/names.h"
+#include "evfdctl/armed_wait.h"
 #include "evfdctl/child.h"
+#include "evfdctl/command.h"
 #include "evfdctl/following.h"
 #include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
 #include <fmt/format.h>
+
+#include <array>
+#include <utility>
 
 namespace evfd::control {
 
@@ -17,7 +22,8 @@ public:
     static constexpr auto help =
         "Wait until events are set or timers expire, also for names not there yet";
 
-    explicit Wait(CLI::App& app) : Verb{app}, names_{app}
+    explicit Wait(CLI::App& app)
+        : Verb{app}, line_{app, "What to run once the wait has begun, after --"}, grace_{app}
     {
         auto* any = app.add_flag("--any", is_any_, "Until one of them is set; prints its name");
         app.add_flag("--all", is_all_, "Until all are set; this is so if nothing is given")
@@ -28,10 +34,13 @@ public:
         app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
             ->type_name("N")
             ->check(check_whole);
+        app.footer("Nothing that the command sets is missed. If it fails, that ends the wait; if "
+                   "the wait fails or times out, the\ncommand is ended.");
     }
 
     Exit run(const Client& client) override
     {
+        line_.part(words_after_dashes());
         WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
                             .timeout = {},
                             .existing = is_existing_,
@@ -42,20 +51,97 @@ public:
                 return complain(timeout.error());
             options.timeout = *timeout;
         }
-        auto fired = client.wait(names_.list, options);
+        if (!line_.command().empty())
+            return run_armed(client, options);
+        auto fired = client.wait(line_.names(), options);
         if (!fired)
             return complain(fired.error());
-        if (is_json()) {
-            protocol::Wait::Reply reply{*std::move(fired)};
-            print_json(reply);
-        } else if (is_any_) {
-            fmt::print("{}\n", fired->front().name.text());
-        }
+        print(*std::move(fired));
         return exit_done;
     }
 
 private:
-    Names names_;
+    using Fired = ArmedWait::Fired;
+
+    Exit run_armed(const Client& client, const WaitOptions& options) const
+    {
+        const auto grace = grace_.chosen();
+        if (!grace)
+            return complain(grace.error());
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        auto wait = ArmedWait::begin(client, line_.names(), options);
+        if (!wait)
+            return complain(wait.error());
+        auto child = Child::start({.words = line_.command()}, *signals);
+        if (!child)
+            return complain_of_start(line_.command().front(), child.error());
+        return wait_for_both(*wait, *child, *signals, *grace);
+    }
+
+    // Whichever fails first is the end of the other.
+    Exit wait_for_both(ArmedWait& wait, Child& child, const StopSignals& signals,
+                       nanoseconds grace) const
+    {
+        const std::array others{signals.fd().get(), child.fd().get()};
+        while (true) {
+            auto fired = wait.next(others);
+            if (!fired) {
+                child.end(grace);
+                return complain(fired.error());
+            }
+            if (*fired) {
+                const auto ended = end_of(child);
+                print(**std::move(fired));
+                return static_cast<Exit>(ended.status);
+            }
+            if (!child.has_ended())
+                child.pass_on_signal();
+            if (!child.has_ended() && !child.stopped_by())
+                continue;
+            const auto ended = end_of(child);
+            return ended.status == 0 ? wait_on(wait, signals) : static_cast<Exit>(ended.status);
+        }
+    }
+
+    // When the command has done its part.
+    Exit wait_on(ArmedWait& wait, const StopSignals& signals) const
+    {
+        const std::array others{signals.fd().get()};
+        while (true) {
+            auto fired = wait.next(others);
+            if (!fired)
+                return complain(fired.error());
+            if (*fired) {
+                print(**std::move(fired));
+                return exit_done;
+            }
+            if (const auto signal = signals.take())
+                StopSignals::die_of(signal->number);
+        }
+    }
+
+    static Ended end_of(Child& child)
+    {
+        auto ended = child.wait();
+        if (ended.stopped_by)
+            StopSignals::die_of(*ended.stopped_by);
+        return ended;
+    }
+
+    void print(Fired fired) const
+    {
+        if (is_json()) {
+            protocol::Wait::Reply reply{std::move(fired)};
+            print_json(reply);
+        } else if (is_any_) {
+            fmt::print("{}\n", fired.front().name.text());
+        }
+    }
+
+    NamesAndCommand line_;
+    GraceOption grace_;
     bool is_any_ = false;
     bool is_all_ = false; // What it is anyway.
     std::string timeout_;

@@ -99,12 +99,15 @@ public:
                       const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
 private:
+    friend class ArmedWait;
     friend class Following;
 
     Try<std::vector<protocol::Opened>> open_all(const Names& names) const;
     Event to_event(const Name& name, protocol::Opened opened) const;
     Timer to_timer(const Name& name, protocol::Opened opened) const;
     Try<std::variant<Event, Timer>> to_either(const Name& name, protocol::Opened opened) const;
+    static Try<protocol::Wait> to_wait(std::span<const std::string> names,
+                                       const WaitOptions& options);
     // Calls `each` with every reply until the last one, or until it returns false.
     template <class Request, class Each>
     Try<void> stream(const Request& request, std::optional<nanoseconds> patience,

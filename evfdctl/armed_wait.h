@@ -1,0 +1,45 @@
+// A wait that is there before something else is begun that may set what is waited for: nothing that
+// happens from then on is missed.
+#pragma once
+
+#include "client/evfd/client.h"
+#include "client/pending_wait.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace evfd {
+
+// When it goes before its end, nothing is taken for it.
+class ArmedWait {
+public:
+    using Fired = PendingWait::Fired;
+
+    // Returns once the daemon has it.
+    static Try<ArmedWait> begin(const Client& client, std::span<const std::string> names,
+                                const WaitOptions& options);
+
+    // What ended it; nothing if one of `others` became readable first. Not to be called after that
+    // end, or an error.
+    Try<std::optional<Fired>> next(std::span<const int> others);
+
+private:
+    enum class Rung { nothing, answer, other };
+
+    ArmedWait(Client client, PendingWait pending, Deadline deadline)
+        : client_{std::move(client)}, pending_{std::move(pending)}, deadline_{deadline}
+    {
+    }
+
+    Try<Rung> ring(std::span<const int> others) const;
+    Try<void> ask_for_sign_of_life() const;
+
+    Client client_; // The wait needs its daemon.
+    PendingWait pending_;
+    Deadline deadline_;
+};
+
+} // namespace evfd
