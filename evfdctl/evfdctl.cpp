@@ -72,6 +72,7 @@ int run(int argc, char** argv)
     add_arming(app, verbs);
     add_signalling(app, verbs);
     add_waiting(app, verbs);
+    add_on(app, verbs);
     add_holding(app, verbs);
     add_passing(app, verbs);
     add_looking(app, verbs);

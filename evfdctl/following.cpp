@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <limits>
@@ -64,19 +64,32 @@ Try<std::int64_t> Following::take_own() const
     return pulse_ ? pulse_->wait(nanoseconds{0}) : timer_->wait(nanoseconds{0});
 }
 
-Try<Following::Rung> Following::ring(const UniqueFd& stop) const
+Try<Following::Rung> Following::ring(std::span<const int> others) const
 {
     const int own = pulse_ ? pulse_->fd() : timer_ ? timer_->fd() : -1; // -1 is passed over.
-    std::array<pollfd, 3> wanted{
-        {{stop.get(), POLLIN, 0}, {own, POLLIN, 0}, {bell_->fd(), POLLIN, 0}}};
+    std::vector<pollfd> wanted{{own, POLLIN, 0}, {bell_->fd(), POLLIN, 0}};
+    for (const int other : others)
+        wanted.push_back({other, POLLIN, 0});
     const int ready = ::poll(wanted.data(), wanted.size(), static_cast<int>(sign_of_life / 1ms));
     if (ready < 0 && errno != EINTR)
         return std::unexpected(Error{ErrorCode::system, Fault::last("poll(2)").message()});
     if (ready <= 0)
         return Rung::nothing;
-    if (wanted[0].revents != 0)
-        return Rung::stop;
-    return wanted[1].revents != 0 ? Rung::own : Rung::bell;
+    if (std::any_of(wanted.begin() + 2, wanted.end(), [](const auto& one) { return one.revents; }))
+        return Rung::other;
+    return wanted[0].revents != 0 ? Rung::own : Rung::bell;
+}
+
+// As long as there are some, but not for ever.
+std::int64_t Following::take_rest(std::int64_t taken) const
+{
+    const WaitOptions look{.timeout = nanoseconds{0}, .existing = true};
+    while (taken < max_tokens_per_set) {
+        if (!client_.wait(texts(), look)) // Whatever it is: those that we have count.
+            break;
+        ++taken;
+    }
+    return taken;
 }
 
 // What the daemon says; 0 if it went away, or if our own descriptor counts.
@@ -99,19 +112,32 @@ Try<std::int64_t> Following::answer()
     if (mode_ == Mode::manual)
         if (const auto cleared = client_.clear(texts()); !cleared)
             return std::unexpected(cleared.error());
+    if (mode_ == Mode::semaphore && tokens_ == Tokens::all)
+        return take_rest(fired->front().count);
     return fired->front().count;
 }
 
-// What was taken for us at the last moment goes back.
-Try<void> Following::call_off()
+Try<void> Following::put_back(std::int64_t count)
 {
-    const auto fired = bell_->call_off();
-    bell_.reset();
-    const bool is_shared = mode_ == Mode::automatic || mode_ == Mode::semaphore;
-    return fired && is_shared ? client_.set(texts()) : Try<void>{};
+    if (!mode_ && !timer_) // It was taken as soon as it was there.
+        if (const auto learnt = learn(); !learnt)
+            return learnt;
+    if (has_own())
+        return {};
+    return client_.set(texts(), mode_ == Mode::semaphore ? count : 1);
 }
 
-Try<std::optional<std::int64_t>> Following::next(const UniqueFd& stop)
+Try<void> Following::end()
+{
+    if (!bell_)
+        return {};
+    const auto fired = bell_->call_off();
+    bell_.reset();
+    const bool is_taken = fired && mode_ != Mode::manual;
+    return is_taken ? put_back(1) : Try<void>{};
+}
+
+Try<std::optional<std::int64_t>> Following::next(std::span<const int> others)
 {
     const auto told = [&](Error error) {
         if (error.code == ErrorCode::no_such_name)
@@ -125,15 +151,12 @@ Try<std::optional<std::int64_t>> Following::next(const UniqueFd& stop)
         if (!bell_)
             if (const auto begun = begin(); !begun)
                 return told(begun.error());
-        const auto rung = ring(stop);
+        const auto rung = ring(others);
         if (!rung)
             return told(rung.error());
         Try<std::int64_t> count = 0;
         switch (*rung) {
-        case Rung::stop: {
-            const auto ended = call_off();
-            return ended ? Try<std::optional<std::int64_t>>{std::nullopt} : told(ended.error());
-        }
+        case Rung::other: return std::nullopt;
         case Rung::own: count = take_own(); break;
         case Rung::bell: count = answer(); break;
         case Rung::nothing: // A daemon that is stuck is found out.

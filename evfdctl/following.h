@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,27 +18,39 @@ namespace evfd {
 
 class Following {
 public:
-    Following(const Client& client, Name name) : client_{client}, name_{std::move(name)} {}
+    // Of a semaphore's tokens one at a time, or as many as there are.
+    enum class Tokens { one, all };
 
-    // Waits for the next and takes it: how many pulses or expirations came since the last call, 1
-    // of everything else. Nothing if `stop` became readable first: then nothing is taken. deleted:
-    // it is no longer there; a name that is not there yet is waited for.
-    Try<std::optional<std::int64_t>> next(const UniqueFd& stop);
+    Following(const Client& client, Name name, Tokens tokens)
+        : client_{client}, name_{std::move(name)}, tokens_{tokens}
+    {
+    }
+
+    // Waits for the next and takes it: how many pulses or expirations came since the last call, how
+    // many tokens were there, 1 of everything else. Nothing if one of `others` is readable: then
+    // nothing is taken, and the next is waited for further on. deleted: it is no longer there; a
+    // name that is not there yet is waited for.
+    Try<std::optional<std::int64_t>> next(std::span<const int> others);
+    // What next() took, and nobody came to use.
+    Try<void> put_back(std::int64_t count);
+    // To be called at the end: what was taken for us at the last moment goes back.
+    Try<void> end();
 
 private:
-    enum class Rung { nothing, own, bell, stop };
+    enum class Rung { nothing, own, bell, other };
 
     bool has_own() const { return pulse_ || timer_; }
     std::vector<std::string> texts() const { return {name_.text()}; }
     Try<void> learn();
     Try<void> begin();
     Try<std::int64_t> take_own() const;
-    Try<Rung> ring(const UniqueFd& stop) const;
+    std::int64_t take_rest(std::int64_t taken) const;
+    Try<Rung> ring(std::span<const int> others) const;
     Try<std::int64_t> answer();
-    Try<void> call_off();
 
     Client client_;
     Name name_;
+    Tokens tokens_;
     std::optional<Mode> mode_; // Of an event that is there.
     // What counts for us alone, also while nobody waits for it.
     std::optional<Event> pulse_;

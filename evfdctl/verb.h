@@ -67,6 +67,7 @@ void add_making(CLI::App& app, Verbs& verbs);
 void add_arming(CLI::App& app, Verbs& verbs);
 void add_signalling(CLI::App& app, Verbs& verbs);
 void add_waiting(CLI::App& app, Verbs& verbs);
+void add_on(CLI::App& app, Verbs& verbs);
 void add_holding(CLI::App& app, Verbs& verbs);
 void add_passing(CLI::App& app, Verbs& verbs);
 void add_looking(CLI::App& app, Verbs& verbs);

@@ -1,9 +1,7 @@
-// Waiting, and what is done then: wait, on.
-#include "client/names.h"
+// Waiting: wait.
 #include "evfdctl/armed_wait.h"
 #include "evfdctl/child.h"
 #include "evfdctl/command.h"
-#include "evfdctl/following.h"
 #include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
@@ -149,75 +147,11 @@ private:
     std::int64_t count_ = 1;
 };
 
-// One that failed is reported, and the next set is as good.
-class On : public Verb {
-public:
-    static constexpr auto name = "on";
-    static constexpr auto help = "Run a command each time that an event is set or a timer expires";
-
-    explicit On(CLI::App& app) : Verb{app}, name_{app}
-    {
-        app.add_option("COMMAND", words_,
-                       "What to run, after --; $EVFD_NAME is the name, $EVFD_COUNT how many "
-                       "pulses or expirations came, else 1")
-            ->required()
-            ->type_name("");
-        app.add_flag("--once", is_once_, "Only once; ends with the command's exit status");
-        app.footer("None that comes while the command runs is lost: an auto event or a semaphore "
-                   "is taken one by one,\na pulse or a timer counts on for us, and a manual event "
-                   "is cleared before the command runs.");
-    }
-
-    Exit run(const Client& client) override
-    {
-        auto followed = to_name(name_.text);
-        if (!followed)
-            return complain(followed.error());
-        const auto signals = StopSignals::hold();
-        if (!signals)
-            return complain(signals.error());
-        Following following{client, *std::move(followed)};
-        while (true) {
-            const auto count = following.next(signals->fd());
-            if (!count)
-                return complain(count.error());
-            if (!*count)
-                if (const auto signal = signals->take())
-                    StopSignals::die_of(signal->number);
-            if (!*count)
-                continue;
-            const auto status = run_for(**count, *signals);
-            if (is_once_)
-                return static_cast<Exit>(status);
-        }
-    }
-
-private:
-    int run_for(std::int64_t count, const StopSignals& signals) const
-    {
-        const auto ended = run_command({.words = words_,
-                                        .variables = {fmt::format("EVFD_NAME={}", name_.text),
-                                                      fmt::format("EVFD_COUNT={}", count)}},
-                                       signals);
-        if (ended.stopped_by)
-            StopSignals::die_of(*ended.stopped_by);
-        if (ended.status != 0 && (!is_once_ || !ended.was_started))
-            complain({ErrorCode::system,
-                      fmt::format("{} for '{}' {}", words_.front(), name_.text, ended.how)});
-        return ended.status;
-    }
-
-    OneName name_;
-    std::vector<std::string> words_;
-    bool is_once_ = false;
-};
-
 } // namespace
 
 void add_waiting(CLI::App& app, Verbs& verbs)
 {
     add<Wait>(app, verbs);
-    add<On>(app, verbs);
 }
 
 } // namespace evfd::control

@@ -1,0 +1,166 @@
+// A command each time: on.
+#include "client/names.h"
+#include "evfdctl/child.h"
+#include "evfdctl/command.h"
+#include "evfdctl/following.h"
+#include "evfdctl/options.h"
+#include "evfdctl/verb.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+namespace evfd::control {
+
+namespace {
+
+std::string with_name(std::string word, std::string_view name)
+{
+    constexpr std::string_view place = "{}";
+    for (auto at = word.find(place); at != word.npos; at = word.find(place, at + name.size()))
+        word.replace(at, place.size(), name);
+    return word;
+}
+
+// One that failed is reported, and the next set is as good.
+class On : public Verb {
+public:
+    static constexpr auto name = "on";
+    static constexpr auto help = "Run a command each time that an event is set or a timer expires";
+
+    explicit On(CLI::App& app) : Verb{app}, name_{app}, grace_{app}
+    {
+        app.add_option("COMMAND", words_,
+                       "What to run, after --; {} in it and $EVFD_NAME are the name, $EVFD_COUNT "
+                       "how many pulses, expirations or merged tokens came, else 1")
+            ->required()
+            ->type_name("");
+        app.add_flag("--once", is_once_, "Only once; ends with the command's exit status");
+        app.add_flag("--merge", is_merging_, "Take all tokens of a semaphore that are there");
+        auto* restart = app.add_flag(
+            "--restart", is_restarting_,
+            "If it is set while the command runs: end that, and run it anew; implies --merge");
+        grace_.option->needs(restart);
+        app.footer("None that comes while the command runs is lost: an auto event or a semaphore "
+                   "is taken one by one,\na pulse or a timer counts on for us, and a manual event "
+                   "is cleared before the command runs.");
+    }
+
+    Exit run(const Client& client) override
+    {
+        auto followed = to_name(name_.text);
+        if (!followed)
+            return complain(followed.error());
+        const auto grace = grace_.chosen();
+        if (!grace)
+            return complain(grace.error());
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        using Tokens = Following::Tokens;
+        Following following{client, *std::move(followed),
+                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
+        const std::array stop{signals->fd().get()};
+        while (true) {
+            const auto count = following.next(stop);
+            if (!count)
+                return complain(count.error());
+            if (!*count) {
+                if (const auto signal = signals->take())
+                    die_of(signal->number, following);
+                continue;
+            }
+            const auto ended = run_for(**count, following, *grace, *signals);
+            if (!ended)
+                return complain(ended.error());
+            if (ended->stopped_by)
+                die_of(*ended->stopped_by, following);
+            if (is_once_) {
+                done_or_complain(following.end());
+                return static_cast<Exit>(ended->status);
+            }
+        }
+    }
+
+private:
+    [[noreturn]] static void die_of(int number, Following& following)
+    {
+        done_or_complain(following.end());
+        StopSignals::die_of(number);
+    }
+
+    Command command_for(std::int64_t count) const
+    {
+        Command command{.words = words_,
+                        .variables = {fmt::format("EVFD_NAME={}", name_.text),
+                                      fmt::format("EVFD_COUNT={}", count)},
+                        .passed = {},
+                        .leads_group = is_restarting_};
+        for (auto& word : command.words)
+            word = with_name(std::move(word), name_.text);
+        return command;
+    }
+
+    // Until it ends by itself. An error is about what it follows.
+    Try<Ended> run_for(std::int64_t count, Following& following, nanoseconds grace,
+                       const StopSignals& signals) const
+    {
+        while (true) {
+            auto child = Child::start(command_for(count), signals);
+            if (!child)
+                return told(std::move(child.error()));
+            const auto more = is_restarting_ ? next_during(*child, following, signals)
+                                             : Try<std::optional<std::int64_t>>{std::nullopt};
+            if (!more || !*more) {
+                auto ended = told(child->wait());
+                return more || ended.stopped_by ? Try<Ended>{std::move(ended)}
+                                                : std::unexpected(more.error());
+            }
+            auto ended = child->end(grace);
+            if (ended.stopped_by) {
+                done_or_complain(following.put_back(**more));
+                return ended;
+            }
+            count += **more; // What it was run for is not done.
+        }
+    }
+
+    // Nothing once the command has ended, or a signal is to end it.
+    static Try<std::optional<std::int64_t>> next_during(Child& child, Following& following,
+                                                        const StopSignals& signals)
+    {
+        const std::array others{signals.fd().get(), child.fd().get()};
+        while (true) {
+            auto next = following.next(others);
+            if (!next || *next || child.has_ended())
+                return next;
+            child.pass_on_signal();
+            if (child.stopped_by())
+                return std::nullopt;
+        }
+    }
+
+    Ended told(Ended ended) const
+    {
+        if (ended.status != 0 && !ended.stopped_by && (!is_once_ || !ended.was_started))
+            complain({ErrorCode::system,
+                      fmt::format("{} for '{}' {}", words_.front(), name_.text, ended.how)});
+        return ended;
+    }
+
+    OneName name_;
+    GraceOption grace_;
+    std::vector<std::string> words_;
+    bool is_once_ = false;
+    bool is_merging_ = false;
+    bool is_restarting_ = false;
+};
+
+} // namespace
+
+void add_on(CLI::App& app, Verbs& verbs)
+{
+    add<On>(app, verbs);
+}
+
+} // namespace evfd::control

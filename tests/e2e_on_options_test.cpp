@@ -1,0 +1,216 @@
+// evfdctl on: what the command is told, and what becomes of sets that come while it runs.
+#include "tests/e2e_fixture.h"
+#include "tests/e2e_gate.h"
+
+#include <signal.h>
+
+namespace evfd::e2e {
+namespace {
+
+std::vector<std::string> on(std::vector<std::string> words, const Gate& gate,
+                            const std::string& before = {})
+{
+    words.insert(words.begin(), "on");
+    words.insert(words.end(), {"--", "/bin/sh", "-c", before + gate.script()});
+    return words;
+}
+
+std::int64_t count_of(const Daemon& daemon, const std::string& name)
+{
+    return Json::parse(daemon.done({"show", name, "--json"}))["count"].get<std::int64_t>();
+}
+
+std::int64_t subscriptions(const Daemon& daemon, const std::string& name)
+{
+    return Json::parse(daemon.done({"show", name, "--json"})).value("subscriptions", 0);
+}
+
+TEST_CASE("on puts the name for each pair of braces")
+{
+    const Daemon daemon;
+    daemon.done({"create", "db/ready", "--initial", "1"});
+    CHECK(daemon.done({"on", "db/ready", "--once", "--", "echo", "{}", "<{}{}>", "{", "}", "{ }",
+                       "x"}) == "db/ready <db/readydb/ready> { } { } x\n");
+}
+
+TEST_CASE("on with --merge takes the tokens that are there together")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "5"});
+    Reading following{daemon.control(on({"s", "--merge"}, gate))};
+    CHECK(gate.heard() == "s 5");
+    daemon.done({"set", "s", "--count", "2"});
+    daemon.done({"set", "s"});
+    CHECK(gate.is_silent());
+    gate.let_go();
+    CHECK(gate.heard() == "s 3");
+    gate.let_go();
+    CHECK(daemon.has_waits("s", 1));
+    CHECK(gate.is_silent());
+    CHECK(count_of(daemon, "s") == 0);
+}
+
+TEST_CASE("on with --merge runs once for what is merged anyway, and counts what is counted")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto [mode, second] = GENERATE(table<std::string, std::string>({
+        {"manual", "e 1"},
+        {"auto", "e 1"},
+        {"pulse", "e 2"},
+    }));
+    CAPTURE(mode);
+    daemon.done({"create", "e", "--mode", mode});
+    Reading following{daemon.control(on({"e", "--merge"}, gate))};
+    REQUIRE(eventually([&] { return mode != "pulse" || subscriptions(daemon, "e") == 1; }));
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1");
+    daemon.done({"set", "e"});
+    daemon.done({"set", "e"});
+    gate.let_go();
+    CHECK(gate.heard() == second);
+}
+
+TEST_CASE("on with --restart ends a command that runs, and the new one is told of both sets")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
+    CAPTURE(mode);
+    daemon.done({"create", "e", "--mode", mode});
+    Reading following{daemon.control(on({"e", "--restart"}, gate))};
+    REQUIRE(eventually([&] { return mode != "pulse" || subscriptions(daemon, "e") == 1; }));
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1");
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 2");
+    gate.let_go(); // The one that is left.
+    REQUIRE(daemon.has_waits("e", 1));
+    CHECK(gate.is_silent());
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1"); // What was done before is done.
+    CHECK(following.errors().empty());
+}
+
+TEST_CASE("on with --restart runs anew when a timer is armed to expire during the command")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"arm", "t", "--in", "1ms"});
+    Reading following{daemon.control(on({"t", "--restart"}, gate))};
+    CHECK(gate.heard() == "t 1");
+    daemon.done({"arm", "t", "--in", "1ms"});
+    CHECK(gate.heard() == "t 2");
+}
+
+TEST_CASE("on with --restart loses no token, however fast they come")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    Reading following{daemon.control(on({"s", "--restart"}, gate))};
+    const auto tokens = daemon.client().open("s");
+    REQUIRE(tokens);
+    for (int i = 0; i < 200; ++i) {
+        REQUIRE(tokens->set());
+        if (i % 50 == 0)
+            gate.heard();
+    }
+    // No command came to its end, so the last one is told of all.
+    std::string heard;
+    do {
+        heard = gate.heard();
+    } while (heard != "s 200");
+    CHECK(count_of(daemon, "s") == 0);
+}
+
+TEST_CASE("on with --restart ends what a shell started as well")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    // Its child alone waits for us, and hears of a signal only if that goes to all.
+    Reading following{
+        daemon.control(on({"s", "--restart", "--grace", "1h"}, gate,
+                          "trap : TERM; /bin/sh -c '" + gate.script() + "'; exit; "))};
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 1");
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 2");
+}
+
+TEST_CASE("on with --restart kills a command that does not end in time")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    Reading following{
+        daemon.control(on({"s", "--restart", "--grace", "50ms"}, gate, "trap '' TERM; "))};
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 1");
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 2");
+}
+
+TEST_CASE("on with --restart puts back what it took for a command that is not run any more")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore");
+    CAPTURE(mode);
+    daemon.done({"create", "e", "--mode", mode});
+    Reading following{
+        daemon.control(on({"e", "--restart", "--grace", "1h"}, gate, "trap '' TERM; "))};
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1");
+    daemon.done({"set", "e"});
+    REQUIRE(eventually([&] { return count_of(daemon, "e") == 0; })); // It has it.
+    following.process().signal(SIGTERM);
+    gate.let_go();
+    CHECK(following.wait() == -SIGTERM);
+    CHECK(count_of(daemon, "e") == 1);
+}
+
+TEST_CASE("on with --restart and --once ends with the command that came to its end")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "1"});
+    Reading following{daemon.control(on({"s", "--restart", "--once"}, gate))};
+    CHECK(gate.heard() == "s 1");
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 2");
+    gate.let_go(5);
+    CHECK(following.wait() == 5);
+    daemon.done({"set", "s"});
+    CHECK(count_of(daemon, "s") == 1);
+}
+
+TEST_CASE("on with --restart ends with status 6 when the name is deleted, after the command")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
+    CAPTURE(mode);
+    daemon.done({"create", "e", "--mode", mode});
+    Reading following{daemon.control(on({"e", "--restart"}, gate))};
+    REQUIRE(eventually([&] { return mode != "pulse" || subscriptions(daemon, "e") == 1; }));
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1");
+    daemon.done({"delete", "e"});
+    gate.let_go();
+    CHECK(following.wait() == 6);
+    CHECK(following.errors().contains("'e' was deleted"));
+}
+
+TEST_CASE("on takes a time to end only for a command that it may end")
+{
+    const Daemon daemon;
+    const auto ran = daemon.ctl({"on", "e", "--grace", "1s", "--", "true"});
+    CHECK(ran.status == 2);
+    CHECK(daemon.ctl({"on", "e", "--restart", "--grace", "soon", "--", "true"}).status == 2);
+}
+
+} // namespace
+} // namespace evfd::e2e
