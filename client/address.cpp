@@ -1,12 +1,11 @@
 #include "client/address.h"
 
+#include "client/program.h"
 #include "common/clock.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -20,9 +19,8 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
+#include <utility>
 #include <vector>
-
-extern char** environ;
 
 namespace evfd {
 
@@ -105,37 +103,17 @@ Try<void> start_daemon(const std::string& socket)
                                      "there is no evfdd to start: install it, put it into PATH, or "
                                      "name a running one with --socket or EVFDD_SOCKET"});
 
-    posix_spawn_file_actions_t files;
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-    ::posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-
     std::vector<std::string> words{program->string(), "--socket",    socket,
                                    "--idle-exit",     idle_exit,     "--guard",
                                    "--background",    "--log-level", "error"};
-    std::vector<char*> arguments;
-    for (auto& word : words)
-        arguments.push_back(word.data());
-    arguments.push_back(nullptr);
-
-    pid_t child = 0;
-    const int error =
-        ::posix_spawn(&child, program->c_str(), &files, &attributes, arguments.data(), environ);
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
-    if (error != 0)
+    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    const auto child = start_program(std::move(words), null, null);
+    if (!child)
         return std::unexpected(
-            Error{ErrorCode::no_daemon,
-                  fmt::format("{} cannot be started: {}", program->string(), error_text(error))});
+            Error{ErrorCode::no_daemon, fmt::format("{} cannot be started: {}", program->string(),
+                                                    error_text(child.error()))});
     int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
     }
     const bool is_there =
         WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == already_running);
@@ -206,7 +184,7 @@ Try<Address> Address::user()
                                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
     if (const auto made = make_private(directory); !made)
         return std::unexpected(made.error());
-    return Address{fmt::format("{}/{}", directory, socket_name), true};
+    return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
 Try<Address> Address::usual()
@@ -218,8 +196,10 @@ Try<Address> Address::usual()
     return user();
 }
 
-Try<UniqueFd> connect_to(const Address& address)
+Try<UniqueFd> connect_to(const Address& address, Before before)
 {
+    if (address.remote)
+        return connect_to(*address.remote, before);
     const auto give_up = monotonic_after(start_patience);
     bool was_started = false;
     while (true) {

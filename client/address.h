@@ -2,25 +2,35 @@
 #pragma once
 
 #include "client/evfd/error.h"
+#include "client/remote.h"
 #include "common/unique_fd.h"
 
+#include <optional>
 #include <string>
+#include <utility>
 
 namespace evfd {
 
 struct Address {
     std::string path;
-    bool starts_on_demand = false; // A user's own daemon: started when nobody answers.
+    bool starts_on_demand = false;     // A user's own daemon: started when nobody answers.
+    std::optional<Remote> remote = {}; // On another machine: then that alone counts.
 
-    static Address at(std::string path) { return {std::move(path), false}; }
+    static Address at(std::string path) { return {std::move(path), false, {}}; }
+    static Address at(Remote remote) { return {{}, false, std::move(remote)}; }
     static Address system();    // The machine's: /run/evfdd/io.evfdd
     static Try<Address> user(); // The user's own: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or in /tmp.
     // $EVFDD_SOCKET, else the machine's where it is there, else the user's own.
     static Try<Address> usual();
+
+    // The same, where no daemon is started.
+    Address as_it_is() const { return {path, false, remote}; }
+    // How long to wait between attempts while a daemon that was there is gone.
+    int pause_ms() const { return remote ? 1'000 : 5; }
 };
 
 // A connected socket, non-blocking. Starts the daemon if the address says so. no_daemon: nobody
 // answers there.
-Try<UniqueFd> connect_to(const Address& address);
+Try<UniqueFd> connect_to(const Address& address, Before before = Before::unknown);
 
 } // namespace evfd

@@ -124,9 +124,10 @@ bool Channel::is_closed() const
     return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
 }
 
+// What the daemon sent and is still on its way through a relay is not to be cut off.
 void Channel::hang_up() const
 {
-    ::shutdown(socket_.get(), SHUT_RDWR);
+    ::shutdown(socket_.get(), far_end_ == FarEnd::daemon ? SHUT_RDWR : SHUT_WR);
 }
 
 Try<void> Channel::part(Deadline deadline)

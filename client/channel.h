@@ -25,9 +25,15 @@ inline Deadline deadline_after(std::optional<nanoseconds> timeout)
     return timeout ? Deadline{monotonic_after(*timeout)} : Deadline{};
 }
 
+// Who reads what we send: through a relay the end of what we send is the end of the connection.
+enum class FarEnd { daemon, relay };
+
 class Channel {
 public:
-    explicit Channel(UniqueFd socket) : socket_{std::move(socket)} {}
+    explicit Channel(UniqueFd socket, FarEnd far_end = FarEnd::daemon)
+        : socket_{std::move(socket)}, far_end_{far_end}
+    {
+    }
 
     // That the daemon is gone is for receive() to tell, for it may have said why: `interrupted`.
     template <Message Request>
@@ -83,7 +89,7 @@ public:
     bool has_unread() const { return incoming_.mid_message(); }
     // Whether the daemon has closed it; answers of before may still be there.
     bool is_closed() const;
-    // Nothing goes either way any more; what came until now can still be received.
+    // Nothing goes either way any more; what the daemon sent until it knows can still be received.
     void hang_up() const;
     // We send no more; returns when the daemon has done all that was sent and closed its side.
     Try<void> part(Deadline deadline);
@@ -99,6 +105,7 @@ private:
     static Error garbled(std::string_view what);
 
     UniqueFd socket_;
+    FarEnd far_end_;
     FrameReader incoming_{max_reply_bytes};
     json::Document document_;
     std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet, in order.

@@ -89,6 +89,11 @@ Client::Client(Address address, nanoseconds patience)
 {
 }
 
+const Address& Client::address() const
+{
+    return daemon_->address();
+}
+
 Try<bool> Client::create(std::string_view text, const CreateOptions& options) const
 {
     auto name = to_name(text);
@@ -141,6 +146,12 @@ Try<void> Client::disarm(std::span<const std::string> texts) const
 // What the daemon hands over, each for its name.
 Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
 {
+    if (address().remote)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' cannot be opened from here: descriptors do not come from "
+                              "another machine; run this on '{}'",
+                              names.list.front().text(), address().remote->host)});
     auto reply = daemon_->call(protocol::Open{names});
     if (!reply)
         return std::unexpected(std::move(reply.error()));

@@ -18,8 +18,7 @@ namespace evfd {
 namespace {
 
 constexpr std::size_t max_idle_lines = 4;
-// How long the thread waits between attempts to reach a daemon that is gone.
-constexpr int fast_pause_ms = 5;
+// How long the thread waits between attempts to reach a daemon that is gone for long.
 constexpr int slow_pause_ms = 1'000;
 
 } // namespace
@@ -228,7 +227,7 @@ void Daemon::look_after_main()
                 hurry_until = monotonic_after(patience_);
             }
             if (line < 0 && !has_nothing_)
-                pause_ms = monotonic_now() < hurry_until ? fast_pause_ms : slow_pause_ms;
+                pause_ms = monotonic_now() < hurry_until ? address_.pause_ms() : slow_pause_ms;
         }
         std::array<pollfd, 2> wanted{pollfd{bell_.get(), POLLIN, 0},
                                      pollfd{line, 0, 0}}; // POLLHUP comes.

@@ -12,8 +12,6 @@ namespace evfd {
 
 namespace {
 
-constexpr int reconnect_pause_ms = 5;
-
 Try<std::string> make_token()
 {
     std::array<std::uint64_t, 2> bits{};
@@ -36,10 +34,10 @@ Try<UniqueFd> Line::reach()
 {
     const auto give_up = monotonic_after(patience_);
     while (true) {
-        auto socket = connect_to(*address_);
+        auto socket = connect_to(*address_, was_connected_ ? Before::was_there : Before::unknown);
         if (socket || !was_connected_ || monotonic_now() >= give_up)
             return socket;
-        ::poll(nullptr, 0, reconnect_pause_ms);
+        ::poll(nullptr, 0, address_->pause_ms());
     }
 }
 
@@ -62,7 +60,7 @@ Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
         auto socket = reach();
         if (!socket)
             return std::unexpected(socket.error());
-        channel_.emplace(*std::move(socket));
+        channel_.emplace(*std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
         was_connected_ = true;
         if (session_.empty()) {
             const auto token = make_token();
@@ -97,10 +95,10 @@ bool Line::take_up_if_lost()
 {
     if (session_.empty() || (is_connected() && !channel_->is_closed()))
         return true;
-    auto socket = connect_to(Address::at(address_->path));
+    auto socket = connect_to(address_->as_it_is(), Before::was_there);
     if (!socket)
         return false;
-    channel_.emplace(*std::move(socket));
+    channel_.emplace(*std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
     const auto is_certain = take_up();
     if (!is_certain && !is_connected())
         return false;

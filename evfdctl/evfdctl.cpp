@@ -19,16 +19,61 @@ namespace evfd::control {
 
 namespace {
 
-Try<Address> address_of(const std::string& socket, bool is_system, bool is_user)
-{
-    if (!socket.empty())
-        return Address::at(socket);
-    if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
-        return Address::at(path);
-    if (is_system)
-        return Address::system();
-    return is_user ? Address::user() : Address::usual();
-}
+// Which daemon, as the command line has it.
+struct Which {
+    std::string socket = {};
+    bool is_system = false;
+    bool is_user = false;
+    std::string host = {};
+    std::string ssh = {};
+    CLI::Option* has_host = nullptr;
+
+    explicit Which(CLI::App& app)
+    {
+        app.add_option("--socket", socket,
+                       "The daemon that listens there; else $EVFDD_SOCKET counts")
+            ->type_name("PATH");
+        auto* system = app.add_flag("--system", is_system, "The machine's daemon");
+        app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
+            ->excludes(system);
+        has_host = app.add_option("--host", host,
+                                  "The daemon there, by ssh, as USER@HOST or HOST; the options "
+                                  "above say which one")
+                       ->type_name("HOST");
+        app.add_option("--ssh", ssh, "A command for --host instead of ssh; else $EVFDD_SSH counts")
+            ->type_name("COMMAND");
+    }
+
+    // What is ours, the socket in our environment, says nothing of another machine.
+    Try<Address> remote() const
+    {
+        auto remote = Remote::at(host);
+        if (!remote)
+            return std::unexpected(remote.error());
+        if (const char* command = std::getenv("EVFDD_SSH"); ssh.empty() && command)
+            remote->ssh = command;
+        else
+            remote->ssh = ssh;
+        if (!socket.empty())
+            remote->options = {"--socket", socket};
+        else if (is_system || is_user)
+            remote->options = {is_system ? "--system" : "--user"};
+        return Address::at(*std::move(remote));
+    }
+
+    Try<Address> address() const
+    {
+        if (has_host->count() > 0)
+            return remote();
+        if (!socket.empty())
+            return Address::at(socket);
+        if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
+            return Address::at(path);
+        if (is_system)
+            return Address::system();
+        return is_user ? Address::user() : Address::usual();
+    }
+};
 
 std::size_t words_after_dashes(std::span<char* const> words)
 {
@@ -58,14 +103,7 @@ int run(int argc, char** argv)
     app.footer(exit_statuses);
     app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
     app.require_subcommand(1);
-    std::string socket;
-    bool is_system = false;
-    bool is_user = false;
-    app.add_option("--socket", socket, "The daemon that listens there; else $EVFDD_SOCKET counts")
-        ->type_name("PATH");
-    auto* system = app.add_flag("--system", is_system, "The machine's daemon");
-    app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
-        ->excludes(system);
+    Which which{app};
 
     Verbs verbs;
     add_making(app, verbs);
@@ -77,6 +115,7 @@ int run(int argc, char** argv)
     add_passing(app, verbs);
     add_looking(app, verbs);
     add_daemon(app, verbs);
+    add_relaying(app, verbs);
 
     try {
         app.parse(argc, argv);
@@ -92,7 +131,7 @@ int run(int argc, char** argv)
         return complain(usage(fmt::format("{}; see evfdctl --help", error.what())));
     }
 
-    const auto address = address_of(socket, is_system, is_user);
+    const auto address = which.address();
     if (!address)
         return complain(address.error());
     const Client client{*address};

@@ -20,9 +20,28 @@ using namespace std::chrono_literals;
 
 } // namespace
 
+// What counts for us alone does so in a descriptor, and none comes from another machine.
+Try<void> Following::learn_from_afar()
+{
+    const auto object = client_.show(name_.text());
+    if (!object)
+        return std::unexpected(object.error());
+    if (!object->mode || *object->mode == Mode::pulse)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' is {}, which can be followed only on its own machine; run this "
+                              "on '{}'",
+                              name_.text(), object->mode ? "a pulse" : "a timer",
+                              client_.address().remote->host)});
+    mode_ = object->mode;
+    return {};
+}
+
 // What it is: a pulse or a timer is opened, and followed from here on.
 Try<void> Following::learn()
 {
+    if (client_.address().remote)
+        return learn_from_afar();
     auto event = client_.open(name_.text());
     if (event) {
         if (event->mode() == Mode::manual && !event->access().set)

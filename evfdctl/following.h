@@ -42,6 +42,7 @@ private:
     bool has_own() const { return pulse_ || timer_; }
     std::vector<std::string> texts() const { return {name_.text()}; }
     Try<void> learn();
+    Try<void> learn_from_afar();
     Try<void> begin();
     Try<std::int64_t> take_own() const;
     std::int64_t take_rest(std::int64_t taken) const;

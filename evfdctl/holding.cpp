@@ -1,5 +1,5 @@
 // Having something to oneself for a while: hold.
-#include "evfdctl/child.h"
+#include "evfdctl/command.h"
 #include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
@@ -51,9 +51,10 @@ private:
         const auto shared = held.share(); // For the command, should we be killed before it ends.
         if (!shared)
             return complain(shared.error());
-        const auto ended = run_command(words_, {fmt::format("EVFD_NAME={}", name_.text)}, signals);
+        const auto ended = run_command(
+            {.words = words_, .variables = {fmt::format("EVFD_NAME={}", name_.text)}}, signals);
         if (!ended.was_started)
-            complain({ErrorCode::system, fmt::format("{} {}", words_.front(), ended.how)});
+            complain_of_start(words_.front(), ended);
         if (const auto given_back = held.give_back(); !given_back)
             complain(
                 {given_back.error().code, fmt::format("'{}' may not have been held to the end: {}",

@@ -72,5 +72,6 @@ void add_holding(CLI::App& app, Verbs& verbs);
 void add_passing(CLI::App& app, Verbs& verbs);
 void add_looking(CLI::App& app, Verbs& verbs);
 void add_daemon(CLI::App& app, Verbs& verbs);
+void add_relaying(CLI::App& app, Verbs& verbs);
 
 } // namespace evfd::control

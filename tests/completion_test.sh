@@ -37,6 +37,7 @@ in_zsh() {
     zsh -f -c '
         compadd() { shift; print -l -- $@ }
         _files() { print -- FILES }
+        _hosts() { print -- HOSTS }
         _normal() { print -- COMMANDS }
         completion=$1/_evfdctl; shift
         words=("$@") CURRENT=$#
@@ -69,9 +70,11 @@ offers "$verbs" evfdctl --socket "$EVFDD_SOCKET" ''
 for verb in $verbs; do
     offers "$(options_of "$verb")" evfdctl "$verb" --
 done
-offers '--help --version --socket --system --user' evfdctl --
+offers '--help --version --socket --system --user --host --ssh' evfdctl --
 offers 'db/done db/ready jobs' evfdctl set ''
 offers 'db/done db/ready' evfdctl wait jobs d
+offers '' evfdctl --host far set ''
+offers '' evfdctl --host far --ssh ssh arm x --in 1s --sets ''
 offers '' evfdctl status ''
 offers 'manual' evfdctl create x --mode m
 offers 'realtime realtime-alarm' evfdctl arm x --clock realtime

@@ -29,14 +29,6 @@ namespace evfd::e2e {
 
 namespace {
 
-std::pair<UniqueFd, UniqueFd> make_pipe()
-{
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) < 0)
-        fail("pipe2(2)");
-    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
-}
-
 std::pair<UniqueFd, UniqueFd> make_line()
 {
     std::array<int, 2> ends{};
@@ -126,6 +118,14 @@ void write_file(const std::string& path, std::string_view text)
     std::ofstream file{path};
     file << text;
     require(file.flush().good(), path);
+}
+
+std::pair<UniqueFd, UniqueFd> make_pipe()
+{
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) < 0)
+        fail("pipe2(2)");
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
 bool await_readable(int fd, nanoseconds timeout)
@@ -262,21 +262,33 @@ Reading::Reading(Command command)
     process_.emplace(start(command));
 }
 
+bool Reading::fill()
+{
+    errno = 0;
+    require(await_readable(output_.get()), "a program prints nothing more");
+    std::array<char, 4096> buffer;
+    const auto got = ::read(output_.get(), buffer.data(), buffer.size());
+    if (got > 0)
+        unread_.append(buffer.data(), static_cast<std::size_t>(got));
+    return got > 0;
+}
+
 std::optional<std::string> Reading::line()
 {
-    while (true) {
-        if (const auto end = unread_.find('\n'); end != std::string::npos) {
-            auto text = unread_.substr(0, end);
-            unread_.erase(0, end + 1);
-            return text;
-        }
-        require(await_readable(output_.get()), "a program prints nothing more");
-        std::array<char, 4096> buffer;
-        const auto got = ::read(output_.get(), buffer.data(), buffer.size());
-        if (got <= 0)
+    while (!unread_.contains('\n'))
+        if (!fill())
             return {};
-        unread_.append(buffer.data(), static_cast<std::size_t>(got));
+    const auto end = unread_.find('\n');
+    auto text = unread_.substr(0, end);
+    unread_.erase(0, end + 1);
+    return text;
+}
+
+std::string Reading::rest()
+{
+    while (fill()) {
     }
+    return std::exchange(unread_, {});
 }
 
 // Workers.

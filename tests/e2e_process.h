@@ -66,6 +66,8 @@ private:
 std::string read_file(const std::string& path); // Empty if it is not there.
 void write_file(const std::string& path, std::string_view text);
 
+std::pair<UniqueFd, UniqueFd> make_pipe(); // To read from, and to write to.
+
 // False if it did not become so before the deadline.
 bool await_readable(int fd, nanoseconds timeout = patience);
 // Asks again and again, for what nothing rings for.
@@ -129,12 +131,16 @@ public:
     explicit Reading(Command command);
     // The next line; throws if none comes, nothing at the end of its output.
     std::optional<std::string> line();
+    // All that comes until the end of its output.
+    std::string rest();
     void close_output() { output_ = {}; } // As head(1) does.
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }
     std::string errors() const { return read_file(directory_ / "stderr"); }
 
 private:
+    bool fill(); // False at the end.
+
     TemporaryDirectory directory_;
     UniqueFd output_;
     std::string unread_;

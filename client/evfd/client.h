@@ -57,6 +57,8 @@ public:
     // Nothing happens before the first call. `patience`: how long the daemon may take to answer.
     explicit Client(Address address, nanoseconds patience = std::chrono::seconds{10});
 
+    const Address& address() const; // Which daemon it is.
+
     // Whether it was made; false if it was there already.
     Try<bool> create(std::string_view name, const CreateOptions& options = {}) const;
     // Makes the timer if it is missing, and arms it: for everybody who has it open, before it
@@ -64,7 +66,7 @@ public:
     Try<bool> arm(std::string_view name, const Schedule& schedule,
                   const ArmOptions& options = {}) const;
     Try<void> disarm(std::span<const std::string> names) const;
-    // Events. All or nothing, at most 253 names.
+    // Events. All or nothing, at most 253 names. refused: the daemon is on another machine.
     Try<std::vector<Event>> open(std::span<const std::string> names) const;
     Try<Event> open(std::string_view name) const;
     Try<Timer> open_timer(std::string_view name) const;

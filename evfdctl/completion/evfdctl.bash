@@ -25,7 +25,7 @@ _evfdctl_values() {
 
 _evfdctl() {
     local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs verb='' which=() i word
+    local verbs verb='' which=() is_far='' i word
     COMPREPLY=()
     verbs=$(_evfdctl_verbs "$program")
     for ((i = 1; i < COMP_CWORD; i++)); do
@@ -40,15 +40,26 @@ _evfdctl() {
             which+=("$word" "${COMP_WORDS[i + 1]}")
             ((i++))
             ;;
+        --host | --ssh)
+            is_far=1
+            ((i++))
+            ;;
         *) [[ -z $verb && $'\n'$verbs$'\n' == *$'\n'"$word"$'\n'* ]] && verb=$word ;;
         esac
     done
 
+    # Another machine is not asked: its ssh may ask in turn.
+    _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" list 2>/dev/null | cut -f1; }
+
     local of=("$program" ${verb:+"$verb"})
     if [[ $previous == --socket ]]; then
         mapfile -t COMPREPLY < <(compgen -f -- "$current")
+    elif [[ $previous == --host ]]; then
+        mapfile -t COMPREPLY < <(compgen -A hostname -- "$current")
+    elif [[ $previous == --ssh ]]; then
+        mapfile -t COMPREPLY < <(compgen -c -- "$current")
     elif [[ $previous == --sets ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$("$program" "${which[@]}" list 2>/dev/null | cut -f1)" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")
     elif [[ $previous == --* ]] && _evfdctl_takes_value "$previous" "${of[@]}"; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_values "$previous" "${of[@]}")" -- "$current")
     elif [[ $current == -* ]]; then
@@ -56,7 +67,7 @@ _evfdctl() {
     elif [[ -z $verb ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
     elif "${of[@]}" --help 2>/dev/null | grep -qE '^  (NAME|PATTERN)'; then
-        mapfile -t COMPREPLY < <(compgen -W "$("$program" "${which[@]}" list 2>/dev/null | cut -f1)" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")
     fi
 }
 

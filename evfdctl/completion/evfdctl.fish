@@ -32,7 +32,9 @@ function __evfdctl_which
     end
 end
 
+# Another machine is not asked: its ssh may ask in turn.
 function __evfdctl_names
+    string match -qr -- '^--(host|ssh)$' (commandline -opc); and return
     evfdctl (__evfdctl_which) list 2>/dev/null | string replace -r '\t.*' ''
 end
 
@@ -53,6 +55,8 @@ end
 function __evfdctl_values
     set -l option (commandline -opc)[-1]
     test "$option" = --sets; and __evfdctl_names; and return
+    test "$option" = --host; and __fish_print_hostnames; and return
+    test "$option" = --ssh; and complete -C (commandline -ct); and return
     __evfdctl_options | string match -rg -- "^$option [A-Z]+ (.+)" | string split ,
 end
 
