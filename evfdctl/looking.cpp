@@ -61,10 +61,11 @@ public:
     static constexpr auto name = "monitor";
     static constexpr auto help = "Print the state of all objects and then every change";
 
-    explicit MonitorAll(CLI::App& app) : Verb{app}, pattern_{app} {}
+    explicit MonitorAll(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app} {}
 
     Exit run(const Client& client) override
     {
+        const auto colour = colour_.chosen();
         // A daemon that was killed tells the state anew.
         auto give_up = monotonic_after(patience);
         while (true) {
@@ -74,7 +75,7 @@ public:
                 if (is_json())
                     print_json(news);
                 else
-                    fmt::print("{}", report::change(news));
+                    fmt::print("{}", report::change(news, colour));
                 return std::fflush(stdout) == 0;
             });
             if (was_told)
@@ -89,6 +90,7 @@ private:
     static constexpr nanoseconds patience = std::chrono::seconds{10};
 
     PatternOption pattern_;
+    ColourOption colour_;
 };
 
 } // namespace

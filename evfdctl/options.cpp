@@ -51,6 +51,13 @@ std::string check_whole(const std::string& text)
     return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
 }
 
+report::Colour ColourOption::chosen() const
+{
+    if (when == "auto")
+        return report::is_for_terminal() ? report::terminals_colour() : report::Colour::none;
+    return when == "always" ? report::Colour::some : report::Colour::none;
+}
+
 NewObject::NewObject(CLI::App& verb, const std::string& what_w_means)
 {
     verb.add_option("--rights", rights,

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/rights.h"
 #include "common/words.h"
+#include "evfdctl/report.h"
 
 #include <CLI/CLI.hpp>
 
@@ -43,6 +44,20 @@ struct PatternOption {
                         "Only names that this glob matches; * and ? stop at a slash")
             ->type_name("");
     }
+};
+
+struct ColourOption {
+    std::string when = "auto";
+
+    explicit ColourOption(CLI::App& verb)
+    {
+        verb.add_option("--color", when,
+                        "Whether to print in colour; auto, which it is if not given: on a "
+                        "terminal, unless $NO_COLOR is set or $TERM is dumb")
+            ->type_name("WHEN")
+            ->check(CLI::IsMember({"auto", "always", "never"}));
+    }
+    report::Colour chosen() const;
 };
 
 Try<Rights> parse_rights(const std::string& text);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 
+#include <fmt/color.h>
 #include <fmt/format.h>
 #include <pwd.h>
 
@@ -12,15 +13,6 @@
 namespace evfd::report {
 
 namespace {
-
-std::string user(protocol::Uid uid)
-{
-    std::array<char, 4096> buffer;
-    passwd entry{};
-    passwd* found = nullptr;
-    ::getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
-    return found ? std::string{found->pw_name} : fmt::to_string(uid);
-}
 
 std::string plural(std::int64_t count, std::string_view what)
 {
@@ -35,14 +27,6 @@ nanoseconds rounded(nanoseconds left)
         return floor<seconds>(left);
     return left >= seconds{1} ? nanoseconds{floor<milliseconds>(left)}
                               : nanoseconds{floor<microseconds>(left)};
-}
-
-// What a wait does to an event, or what a timer goes by.
-std::string manner(const protocol::Object& object)
-{
-    if (object.timer)
-        return dashed(word(object.timer->clock));
-    return object.mode ? std::string{word(*object.mode)} : "-";
 }
 
 std::string timer(const protocol::Timer& timer)
@@ -72,6 +56,22 @@ std::string timer(const protocol::Timer& timer)
 }
 
 } // namespace
+
+std::string user(protocol::Uid uid)
+{
+    std::array<char, 4096> buffer;
+    passwd entry{};
+    passwd* found = nullptr;
+    ::getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
+    return found ? std::string{found->pw_name} : fmt::to_string(uid);
+}
+
+std::string manner(const protocol::Object& object)
+{
+    if (object.timer)
+        return dashed(word(object.timer->clock));
+    return object.mode ? std::string{word(*object.mode)} : "-";
+}
 
 std::string dashed(std::string_view word)
 {
@@ -160,14 +160,52 @@ std::string status(const protocol::Status::Reply& status)
                        status.descriptors, status.descriptor_limit, keeper(status));
 }
 
-std::string change(const protocol::Monitor::Reply& news)
+namespace {
+
+// What there was already, and the frame of it, step back behind what happens.
+fmt::text_style style_of(Change change)
 {
-    if (!news.name)
-        return fmt::format("{}\n", word(news.change));
-    if (!news.object)
-        return fmt::format("{}\t{}\n", word(news.change), news.name->text());
-    return fmt::format("{}\t{}\t{}\t{}\n", word(news.change), news.name->text(),
-                       manner(*news.object), state(*news.object));
+    switch (change) {
+    case Change::present:
+    case Change::ready: return fmt::emphasis::faint;
+    case Change::created: return fg(fmt::terminal_color::green);
+    case Change::changed: return fg(fmt::terminal_color::cyan);
+    case Change::deleted: return fg(fmt::terminal_color::red);
+    case Change::resync: return fg(fmt::terminal_color::yellow);
+    }
+    std::abort();
+}
+
+// What a wait would end for at once.
+fmt::text_style style_of(const protocol::Object& object)
+{
+    return object.is_set.value_or(false) ? fg(fmt::terminal_color::green) : fmt::text_style{};
+}
+
+} // namespace
+
+Colour terminals_colour()
+{
+    const auto value = [](const char* name) {
+        const char* text = std::getenv(name);
+        return std::string_view{text ? text : ""};
+    };
+    const bool has_colours = !value("TERM").empty() && value("TERM") != "dumb";
+    return has_colours && value("NO_COLOR").empty() ? Colour::some : Colour::none;
+}
+
+std::string change(const protocol::Monitor::Reply& news, Colour colour)
+{
+    const auto painted = [&](std::string_view text, fmt::text_style style) {
+        return colour == Colour::some ? fmt::format(style, "{}", text) : std::string{text};
+    };
+    auto line = painted(word(news.change), style_of(news.change));
+    if (news.name)
+        line += '\t' + painted(news.name->text(), fmt::emphasis::bold);
+    if (news.name && news.object)
+        line += fmt::format("\t{}\t{}", manner(*news.object),
+                            painted(state(*news.object), style_of(*news.object)));
+    return line + '\n';
 }
 
 Row object_heading()

@@ -24,11 +24,19 @@ std::string json(T& message)
 // "realtime-alarm": the kernel's documents have a dash where the wire has an underscore.
 std::string dashed(std::string_view word);
 
+enum class Colour { none, some };
+// What the user wants of a terminal: $NO_COLOR (no-color.org) and $TERM say so.
+Colour terminals_colour();
+
 // "set", "clear", "3 tokens", "2 subscribers", "in 1m30s"; "-" for those who may not know.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
-std::string change(const protocol::Monitor::Reply& news);
+std::string change(const protocol::Monitor::Reply& news, Colour colour = Colour::none);
+
+std::string user(protocol::Uid uid); // By name, where there is one.
+// What a wait does to an event, or what a timer goes by.
+std::string manner(const protocol::Object& object);
 
 using Row = std::vector<std::string>;
 Row object_heading();

@@ -116,6 +116,23 @@ TEST_CASE("a monitor in a pipe prints a line a change at once, tab-separated")
     CHECK(eventually([&] { return must(daemon.client().status()).monitors == 0; }));
 }
 
+TEST_CASE("a monitor prints colours into a pipe only if it is told to, and never into JSON")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    const auto first_line = [&](std::vector<std::string> options) {
+        options.insert(options.begin(), "monitor");
+        auto command = daemon.control(std::move(options));
+        command.environment = {"NO_COLOR=1", "TERM=xterm"};
+        return Reading{std::move(command)}.line().value();
+    };
+    CHECK(first_line({}) == "present\te\tmanual\tclear");
+    CHECK(first_line({"--color", "auto"}) == "present\te\tmanual\tclear");
+    CHECK(first_line({"--color", "always"}).starts_with("\x1b["));
+    CHECK_FALSE(first_line({"--color=always", "--json"}).contains('\x1b'));
+    CHECK(daemon.ctl({"monitor", "--color", "sometimes"}).status == 2);
+}
+
 TEST_CASE("a monitor that is not read is told anew what it missed, and never forgotten")
 {
     const Daemon daemon;

@@ -209,5 +209,24 @@ TEST_CASE("a change is one line")
     CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
 }
 
+TEST_CASE("in colour a change stands out by what it is, and the same is said")
+{
+    using report::Colour;
+    auto set = object(Mode::manual);
+    set.is_set = true;
+    const protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, set};
+    CHECK(report::change(news, Colour::some) ==
+          "\x1b[32mcreated\x1b[0m\t\x1b[1mdb/ready\x1b[0m\tmanual\t\x1b[32mset\x1b[0m\n");
+    CHECK(report::change(news, Colour::none) == "created\tdb/ready\tmanual\tset\n");
+
+    const auto begins = [&](Change change) {
+        const auto line = report::change({1, change, {}, {}}, Colour::some);
+        return line.substr(0, line.find('m') + 1);
+    };
+    CHECK(begins(Change::ready) == "\x1b[2m");
+    CHECK(begins(Change::deleted) == "\x1b[31m");
+    CHECK(begins(Change::resync) == "\x1b[33m");
+}
+
 } // namespace
 } // namespace evfd
