@@ -168,43 +168,62 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
     return {};
 }
 
-Try<void> Channel::fill(Deadline deadline)
+Try<bool> Channel::fill()
 {
     std::array<char, 16 * 1024> buffer;
-    while (true) {
-        const auto received = evfd::receive(socket_, buffer, descriptors_);
-        if (!received)
-            return lost(gone(received.error().message()));
-        if (*received && (*received)->bytes == 0)
-            return lost(gone("it closed the connection"));
-        if (*received) {
-            incoming_.append({buffer.data(), (*received)->bytes});
-            return {};
-        }
-        if (const auto readable = wait_for(POLLIN, deadline); !readable)
-            return readable;
-    }
+    const auto received = evfd::receive(socket_, buffer, descriptors_);
+    if (!received)
+        return lost(gone(received.error().message()));
+    if (!*received)
+        return false;
+    if ((*received)->bytes == 0)
+        return lost(gone("it closed the connection"));
+    incoming_.append({buffer.data(), (*received)->bytes});
+    return true;
 }
 
-Try<std::string_view> Channel::next_frame(Deadline deadline)
+Try<std::optional<std::string_view>> Channel::frame_if_there()
 {
     while (true) {
         const auto frame = incoming_.next();
         if (!frame)
             return lost(garbled("it is too long"));
         if (*frame)
-            return **frame;
-        if (const auto filled = fill(deadline); !filled)
+            return *frame;
+        const auto filled = fill();
+        if (!filled)
             return std::unexpected(filled.error());
+        if (!*filled)
+            return std::nullopt;
     }
+}
+
+Try<std::optional<Replied>> Channel::reply_if_there()
+{
+    const auto frame = frame_if_there();
+    if (!frame)
+        return std::unexpected(frame.error());
+    if (!*frame)
+        return std::nullopt;
+    return reply_of(**frame);
 }
 
 Try<Replied> Channel::next_reply(Deadline deadline)
 {
-    const auto frame = next_frame(deadline);
-    if (!frame)
-        return std::unexpected(frame.error());
-    const auto replied = read_reply(document_, *frame);
+    while (true) {
+        auto replied = reply_if_there();
+        if (!replied)
+            return std::unexpected(std::move(replied.error()));
+        if (*replied)
+            return **replied;
+        if (const auto readable = wait_for(POLLIN, deadline); !readable)
+            return std::unexpected(readable.error());
+    }
+}
+
+Try<Replied> Channel::reply_of(std::string_view frame)
+{
+    const auto replied = read_reply(document_, frame);
     if (!replied)
         return lost(garbled(replied.error()));
     if (replied->error)

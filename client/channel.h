@@ -53,15 +53,22 @@ public:
     template <Message Request>
     Try<Received<typename Request::Reply>> receive(Deadline deadline)
     {
-        using Reply = typename Request::Reply;
         const auto replied = next_reply(deadline);
         if (!replied)
             return std::unexpected(replied.error());
-        Incoming incoming{Unknown::ignore, &descriptors_, 0};
-        auto reply = decode<Reply>(replied->parameters, incoming);
-        if (!reply)
-            return lost(garbled(reply.error().name));
-        return Received<Reply>{*std::move(reply), replied->continues};
+        return read<typename Request::Reply>(*replied);
+    }
+
+    // The same, of what is there already; nothing, if that is no whole reply.
+    template <Message Request>
+    Try<std::optional<Received<typename Request::Reply>>> receive_if_there()
+    {
+        const auto replied = reply_if_there();
+        if (!replied)
+            return std::unexpected(replied.error());
+        if (!*replied)
+            return std::nullopt;
+        return read<typename Request::Reply>(**replied);
     }
 
     // A call as it goes over the wire.
@@ -95,10 +102,22 @@ public:
     Try<void> part(Deadline deadline);
 
 private:
+    template <class Reply>
+    Try<Received<Reply>> read(const Replied& replied)
+    {
+        Incoming incoming{Unknown::ignore, &descriptors_, 0};
+        auto reply = decode<Reply>(replied.parameters, incoming);
+        if (!reply)
+            return lost(garbled(reply.error().name));
+        return Received<Reply>{*std::move(reply), replied.continues};
+    }
+
     // A reply that is no error, or the error as it is to be reported.
     Try<Replied> next_reply(Deadline deadline);
-    Try<std::string_view> next_frame(Deadline deadline);
-    Try<void> fill(Deadline deadline);
+    Try<std::optional<Replied>> reply_if_there();
+    Try<Replied> reply_of(std::string_view frame);
+    Try<std::optional<std::string_view>> frame_if_there();
+    Try<bool> fill(); // Whether something came.
     Try<void> wait_for(short events, Deadline deadline);
     Try<bool> poll_for(short events, Deadline deadline);
     std::unexpected<Error> lost(Error error);

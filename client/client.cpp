@@ -4,6 +4,7 @@
 #include "client/channel.h"
 #include "client/daemon.h"
 #include "client/names.h"
+#include "client/news.h"
 #include "client/umask.h"
 
 #include <fmt/format.h>
@@ -401,6 +402,14 @@ Try<void> Client::monitor(std::string_view text,
     if (!pattern)
         return std::unexpected(pattern.error());
     return stream(protocol::Monitor{*std::move(pattern)}, std::nullopt, each);
+}
+
+Try<News> Client::news(std::string_view text) const
+{
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    return News::begin(daemon_, *std::move(pattern));
 }
 
 } // namespace evfd

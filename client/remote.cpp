@@ -70,7 +70,7 @@ private:
 
 Children& children()
 {
-    static Children all;
+    static auto& all = *new Children; // A thread may still be on its way while the process ends.
     return all;
 }
 

@@ -114,6 +114,7 @@ int run(int argc, char** argv)
     add_holding(app, verbs);
     add_passing(app, verbs);
     add_looking(app, verbs);
+    add_top(app, verbs);
     add_daemon(app, verbs);
     add_relaying(app, verbs);
 

@@ -71,6 +71,7 @@ void add_on(CLI::App& app, Verbs& verbs);
 void add_holding(CLI::App& app, Verbs& verbs);
 void add_passing(CLI::App& app, Verbs& verbs);
 void add_looking(CLI::App& app, Verbs& verbs);
+void add_top(CLI::App& app, Verbs& verbs);
 void add_daemon(CLI::App& app, Verbs& verbs);
 void add_relaying(CLI::App& app, Verbs& verbs);
 

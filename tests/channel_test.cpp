@@ -259,5 +259,29 @@ TEST_CASE("the last word of a daemon that was gone already is still heard")
     }
 }
 
+TEST_CASE("a reply that is not all there yet is asked for again, and nobody waits for it")
+{
+    using protocol::Monitor;
+    Ends ends;
+    const auto reply = R"({"parameters":{"sequence":1,"change":"ready"},"continues":true})" + "\0"s;
+    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
+    ends.say(reply.substr(0, 9));
+    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
+    ends.say(reply.substr(9) + reply + reply.substr(0, 1));
+    for (int i = 0; i < 2; ++i) {
+        const auto received = ends.channel->receive_if_there<Monitor>().value();
+        REQUIRE(received);
+        CHECK(received->reply.change == Change::ready);
+        CHECK(received->continues);
+    }
+    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
+
+    ends.daemon = {};
+    const auto last = ends.channel->receive_if_there<Monitor>();
+    REQUIRE_FALSE(last);
+    CHECK(last.error().code == ErrorCode::interrupted);
+    CHECK_FALSE(ends.channel->is_usable());
+}
+
 } // namespace
 } // namespace evfd

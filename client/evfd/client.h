@@ -27,6 +27,8 @@
 
 namespace evfd {
 
+class News;
+
 struct CreateOptions {
     Mode mode = Mode::manual;
     std::int64_t initial = 0;          // Tokens, or whether it is set from the start.
@@ -99,6 +101,9 @@ public:
     // daemon goes away (interrupted).
     Try<void> monitor(std::string_view pattern,
                       const std::function<bool(protocol::Monitor::Reply&)>& each) const;
+
+    // The same, for a loop of one's own (client/news.h).
+    Try<News> news(std::string_view pattern) const;
 
 private:
     friend class ArmedWait;
