@@ -26,7 +26,7 @@ constexpr auto patience_to_build = 280s; // For an image: it is downloaded.
 // The Debian whose libraries our programs are linked to.
 constexpr auto codename = "bookworm";
 constexpr auto packages =
-    "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9,libfmt-dev,nlohmann-json3-dev,python3";
+    "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9,libfmt-dev,libncursesw6,python3";
 
 // Run in namespaces of its own: its mounts and processes go with the first of them. What is written
 // to its files is in memory, over an image that stays as it is. Its init has the cgroups below one
