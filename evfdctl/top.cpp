@@ -34,30 +34,35 @@ using namespace top;
 constexpr nanoseconds between_pictures = 50ms;
 constexpr nanoseconds between_ticks = 1s;
 
-// SIGWINCH, as a descriptor that is readable when the terminal has another size.
-class Resizes {
+// What else the terminal says by signals: SIGWINCH, that it has another size, and SIGQUIT, which
+// must not end us before it is as it was.
+class TerminalSignals {
 public:
-    static Try<Resizes> hold()
+    static Try<TerminalSignals> hold()
     {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGWINCH);
+        sigaddset(&set, SIGQUIT);
         ::sigprocmask(SIG_BLOCK, &set, nullptr);
         UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
         if (!fd)
             return std::unexpected(Error{ErrorCode::system, Fault::last("signalfd(2)").message()});
-        return Resizes{std::move(fd)};
+        return TerminalSignals{std::move(fd)};
     }
     int fd() const { return fd_.get(); }
-    void take() const
+    // Whether to quit.
+    bool take() const
     {
         signalfd_siginfo came{};
-        while (::read(fd_.get(), &came, sizeof came) > 0) {
-        }
+        bool is_to_quit = false;
+        while (::read(fd_.get(), &came, sizeof came) > 0)
+            is_to_quit |= came.ssi_signo == SIGQUIT;
+        return is_to_quit;
     }
 
 private:
-    explicit Resizes(UniqueFd fd) : fd_{std::move(fd)} {}
+    explicit TerminalSignals(UniqueFd fd) : fd_{std::move(fd)} {}
 
     UniqueFd fd_;
 };
@@ -65,10 +70,9 @@ private:
 // The screen, and all that may change it.
 class Show {
 public:
-    Show(Screen& screen, View& view, Feed& feed, const StopSignals& signals, const Resizes& resizes,
-         std::optional<StderrAside>& said)
-        : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, resizes_{resizes},
-          said_{said}
+    Show(Screen& screen, View& view, Feed& feed, const StopSignals& signals,
+         const TerminalSignals& others, std::optional<StderrAside>& said)
+        : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, others_{others}, said_{said}
     {
         view_.resize(screen_.size());
     }
@@ -79,17 +83,20 @@ public:
         while (true) {
             draw_if_due();
             std::array<pollfd, 5> wanted{{{signals_.fd().get(), POLLIN, 0},
-                                          {resizes_.fd(), POLLIN, 0},
+                                          {others_.fd(), POLLIN, 0},
                                           {STDIN_FILENO, POLLIN, 0},
                                           {feed_.fd(), POLLIN, 0},
                                           {said_ ? said_->fd() : -1, POLLIN, 0}}};
             wait(wanted);
-            const auto& [stop, resize, keys, feed, said] = wanted;
+            const auto& [stop, others, keys, feed, said] = wanted;
             if (stop.revents != 0)
                 if (const auto signal = signals_.take())
                     return signal->number;
-            if (resize.revents != 0)
+            if (others.revents != 0) {
+                if (others_.take())
+                    return SIGQUIT;
                 fit();
+            }
             if (keys.revents != 0 && hear_keys(keys.revents) == View::Next::leave)
                 return {};
             if (said.revents != 0)
@@ -134,7 +141,6 @@ private:
 
     void fit()
     {
-        resizes_.take();
         screen_.resize();
         view_.resize(screen_.size());
         is_dirty_ = true;
@@ -165,7 +171,7 @@ private:
     View& view_;
     Feed& feed_;
     const StopSignals& signals_;
-    const Resizes& resizes_;
+    const TerminalSignals& others_;
     std::optional<StderrAside>& said_;
     bool is_dirty_ = true;
     MonotonicTime next_picture_{};
@@ -212,10 +218,10 @@ public:
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        const auto resizes = Resizes::hold();
-        if (!resizes)
-            return complain(resizes.error());
-        const auto ended_by = show(view, feed, *signals, *resizes, said);
+        const auto others = TerminalSignals::hold();
+        if (!others)
+            return complain(others.error());
+        const auto ended_by = show(view, feed, *signals, *others, said);
         if (!ended_by)
             return complain(ended_by.error());
         if (*ended_by)
@@ -253,12 +259,13 @@ private:
 
     // The signal that ended it, if one did. The terminal is as it was when this returns.
     Try<std::optional<int>> show(View& view, Feed& feed, const StopSignals& signals,
-                                 const Resizes& resizes, std::optional<StderrAside>& said) const
+                                 const TerminalSignals& others,
+                                 std::optional<StderrAside>& said) const
     {
         auto screen = Screen::open(colour_.chosen());
         if (!screen)
             return std::unexpected(screen.error());
-        return Show{*screen, view, feed, signals, resizes, said}.run();
+        return Show{*screen, view, feed, signals, others, said}.run();
     }
 
     PatternOption pattern_;

@@ -77,6 +77,8 @@ offers '' evfdctl --host far set ''
 offers '' evfdctl --host far --ssh ssh arm x --in 1s --sets ''
 offers '' evfdctl status ''
 offers 'manual' evfdctl create x --mode m
+offers 'always auto' evfdctl monitor --color a
+offers 'last-set' evfdctl top --sort la
 offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
 offers 'jobs' evfdctl arm x --in 1s --sets j
 offers '' evfdctl wait jobs --timeout ''

@@ -86,7 +86,7 @@ TEST_CASE("on with --restart ends a command that runs, and the new one is told o
     daemon.done({"set", "e"});
     CHECK(gate.heard() == "e 2");
     gate.let_go(); // The one that is left.
-    REQUIRE(daemon.has_waits("e", 1));
+    REQUIRE(eventually([&] { return child_of(following.process().pid()) == 0; }));
     CHECK(gate.is_silent());
     daemon.done({"set", "e"});
     CHECK(gate.heard() == "e 1"); // What was done before is done.

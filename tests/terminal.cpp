@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,6 +45,8 @@ Terminal::Terminal(Command command, int lines, int columns)
         command.environment.emplace_back("TERM=screen-256color");
     command.in_child = [this] {
         ::setsid();
+        const rlimit no_core{0, 0};
+        ::setrlimit(RLIMIT_CORE, &no_core);
         ::ioctl(its_.get(), TIOCSCTTY, 0);
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             ::dup2(its_.get(), fd);
