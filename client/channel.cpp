@@ -133,12 +133,16 @@ void Channel::hang_up() const
 Try<void> Channel::part(Deadline deadline)
 {
     ::shutdown(socket_.get(), SHUT_WR);
-    auto frame = next_frame(deadline);
-    while (frame)
-        frame = next_frame(deadline);
-    if (frame.error().code == ErrorCode::interrupted)
-        return {};
-    return std::unexpected(frame.error());
+    while (true) {
+        const auto frame = frame_if_there();
+        if (!frame && frame.error().code == ErrorCode::interrupted)
+            return {}; // It closed its side.
+        if (!frame)
+            return std::unexpected(frame.error());
+        if (!*frame)
+            if (const auto came = wait_for(POLLIN, deadline); !came)
+                return came;
+    }
 }
 
 Try<void> Channel::wait_for(short events, Deadline deadline)

@@ -88,7 +88,7 @@ TEST_CASE("a wait that is over in vain says so, not before its time")
 }
 
 TEST_CASE(
-    "evfd_wait_any tells which, and takes from that one; evfd_wait_all takes from all or none")
+    "evfd_wait_any tells which, and takes from that one, and evfd_wait_all takes from all or none")
 {
     const Served daemon;
     const evfd_schedule often = When{.interval_ns = 1'000'000};

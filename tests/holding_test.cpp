@@ -234,11 +234,13 @@ TEST_CASE("what is taken for a oneway call is held as well")
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("a call with more is answered once, and holds")
+TEST_CASE("a call with more says that it has begun, and holds")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
-    CHECK(has_fired(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})", true)));
+    CHECK(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})", true) ==
+          R"({"parameters":{"fired":[]},"continues":true})");
+    CHECK(has_fired(client.reply()));
     CHECK(has_fired(hold(*daemon, client)));
     leave(*daemon, client);
     CHECK(tokens(*daemon) == 2);

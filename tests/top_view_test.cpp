@@ -111,7 +111,7 @@ TEST_CASE("a long name gives way to the other columns")
     CHECK(texts(view)[1].size() == 80);
 }
 
-TEST_CASE("what is typed is the filter, until it is erased or cleared; then escape leaves")
+TEST_CASE("what is typed is the filter, until it is erased or cleared and escape leaves")
 {
     auto view = view_of({event("a1"_name), event("a2"_name), event("b"_name)});
     type(view, "a2");

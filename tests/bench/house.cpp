@@ -35,16 +35,6 @@ std::int64_t kilobytes_of(pid_t process, std::string_view key)
     return sum;
 }
 
-bool can_connect(const std::string& path)
-{
-    try {
-        connect_to(path);
-        return true;
-    } catch (const std::exception&) {
-        return false;
-    }
-}
-
 } // namespace
 
 House::House(const std::string& program)
@@ -63,6 +53,16 @@ UniqueFd connect_to(const std::string& path)
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         e2e::fail(path);
     return socket;
+}
+
+bool can_connect(const std::string& path)
+{
+    try {
+        connect_to(path);
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
 }
 
 nanoseconds cpu_time(pid_t process)

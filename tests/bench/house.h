@@ -26,6 +26,7 @@ private:
 };
 
 UniqueFd connect_to(const std::string& path);
+bool can_connect(const std::string& path);
 
 // CPU time of a process so far.
 nanoseconds cpu_time(pid_t process);

@@ -4,20 +4,6 @@
 
 namespace evfd::bench {
 
-namespace {
-
-bool can_connect(const std::string& path)
-{
-    try {
-        connect_to(path);
-        return true;
-    } catch (const std::exception&) {
-        return false;
-    }
-}
-
-} // namespace
-
 PeerServer::PeerServer(const CommandAt& command)
     : path_{directory_ / "socket"}, process_{e2e::start(command(directory_, path_))}
 {
