@@ -5,7 +5,7 @@
 
 namespace evfd::bench {
 
-void stay_on_core(int core)
+void stay_on_core(int core, pid_t process)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -13,7 +13,7 @@ void stay_on_core(int core)
     for (int i = 0; i < cores; ++i)
         if (core == any_core || i == core % cores)
             CPU_SET(static_cast<std::size_t>(i), &set);
-    ::sched_setaffinity(0, sizeof set, &set);
+    ::sched_setaffinity(process, sizeof set, &set);
 }
 
 } // namespace evfd::bench

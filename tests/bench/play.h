@@ -56,7 +56,7 @@ inline constexpr int turns_a_pair = 5; // Of each.
 // Whether each of the two stays on a core of its own.
 enum class Cores { own, any };
 inline constexpr int any_core = -1;
-void stay_on_core(int core);
+void stay_on_core(int core, pid_t process = 0); // 0: this one.
 
 template <class Ball>
 void serve(Player<Ball>& player, Sample& sample)

@@ -14,6 +14,7 @@ public:
     using Serve = std::function<void(const std::vector<UniqueFd>& ends)>;
     Server(std::size_t connections, const Serve& serve);
 
+    pid_t pid() const { return worker_.process().pid(); }
     const UniqueFd& connection(std::size_t index) const { return ends_.at(index); }
 
 private:
