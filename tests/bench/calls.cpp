@@ -21,25 +21,6 @@ using e2e::must;
 
 } // namespace
 
-namespace {
-
-// One core for a client and all whom it calls, one after the other: who has to be woken on another
-// one takes as long as that one slept deeply, which has nothing to do with what is measured.
-class OneCore {
-public:
-    explicit OneCore(std::initializer_list<pid_t> servers)
-    {
-        stay_on_core(0);
-        for (const auto server : servers)
-            stay_on_core(0, server);
-    }
-    OneCore(const OneCore&) = delete;
-    OneCore& operator=(const OneCore&) = delete;
-    ~OneCore() { stay_on_core(any_core); }
-};
-
-} // namespace
-
 Comparison opening(const House& house, int pairs)
 {
     constexpr int opens = 400;
@@ -97,6 +78,7 @@ Comparison passing(const House& house, int pairs)
     wait.request.front() = waits;
     const Server server{2, passing_on(set, wait)};
 
+    const OneCore core{house.pid(), server.pid()};
     const auto by_name = [&](Role role) {
         const bool serves = role == Role::serves;
         const auto its = house.client();
@@ -110,7 +92,7 @@ Comparison passing(const House& house, int pairs)
     auto compared = play({.work = "set by name -> a wait by name is over",
                           .against = "the same messages through a bare server",
                           .goal = 1.4},
-                         pairs, Cores::any, by_name, bare);
+                         pairs, Cores::one, by_name, bare);
     must(client.remove(std::vector<std::string>{"ping", "pong"}));
     return compared;
 }

@@ -6,6 +6,7 @@
 #include "tests/bench/comparison.h"
 #include "tests/e2e_process.h"
 
+#include <initializer_list>
 #include <utility>
 #include <vector>
 
@@ -53,10 +54,25 @@ std::vector<Ball> one(Arguments&&... arguments)
 inline constexpr int rounds = 400;     // In a turn.
 inline constexpr int turns_a_pair = 5; // Of each.
 
-// Whether each of the two stays on a core of its own.
-enum class Cores { own, any };
+// Whether each of the two stays on a core of its own, or both where they are.
+enum class Cores { own, one };
 inline constexpr int any_core = -1;
 void stay_on_core(int core, pid_t process = 0); // 0: this one.
+
+// One core for a client and all whom it calls, one after the other: who has to be woken on another
+// one takes as long as that one slept deeply, which has nothing to do with what is measured.
+class OneCore {
+public:
+    explicit OneCore(std::initializer_list<pid_t> servers)
+    {
+        stay_on_core(0);
+        for (const auto server : servers)
+            stay_on_core(0, server);
+    }
+    OneCore(const OneCore&) = delete;
+    OneCore& operator=(const OneCore&) = delete;
+    ~OneCore() { stay_on_core(any_core); }
+};
 
 template <class Ball>
 void serve(Player<Ball>& player, Sample& sample)

@@ -48,6 +48,7 @@ public:
         return players<NameBall>(
             [this](const char* name, bool) { return NameBall{house_.client(), name}; });
     }
+    pid_t pid() const { return house_.pid(); }
     auto by_descriptor() const
     {
         return players<EventBall>(
@@ -69,6 +70,7 @@ Comparison fdholder(int pairs)
     e2e::require(fdholder_connect(server.path().c_str()) == 0 &&
                      fdholder_store(event.fd(), "db/ready") == 0,
                  "s6-fdholder-daemon does not take a descriptor");
+    const OneCore core{house.pid(), server.pid()};
     return compare({.work = "a descriptor by name", .against = "s6-fdholder-daemon", .goal = 1.0},
                    pairs, turns_a_pair, timed(calls, [&] { (void)must(client.open("db/ready")); }),
                    timed(calls, [&] {
@@ -81,9 +83,10 @@ Comparison blpop(int pairs)
 {
     const Court court{Mode::automatic};
     const auto redis = start_redis();
+    const OneCore core{court.pid(), redis.pid()};
     return play(
         {.work = "set by name -> wake by name", .against = "redis LPUSH, BLPOP", .goal = {}}, pairs,
-        Cores::any, court.by_name(),
+        Cores::one, court.by_name(),
         players<RedisBall>([&](const char* key, bool) { return RedisBall{redis.path(), key}; }));
 }
 
@@ -91,8 +94,9 @@ Comparison signal(int pairs)
 {
     const Court court{Mode::automatic};
     const auto bus = start_dbus();
+    const OneCore core{court.pid(), bus.pid()};
     return play({.work = "set by name -> wake by name", .against = "a D-Bus signal", .goal = {}},
-                pairs, Cores::any, court.by_name(),
+                pairs, Cores::one, court.by_name(),
                 players<BusBall>([&](const char* member, bool is_own) {
                     return BusBall{bus.path(), member, is_own};
                 }));
@@ -130,6 +134,7 @@ Comparison set_and_get(int pairs)
     (void)must(client.create("db/ready"));
     const auto server = start_redis();
     const Redis redis{server.path()};
+    const OneCore core{house.pid(), server.pid()};
     const std::vector<std::string> names{"db/ready"};
     return compare({.work = "set and look by name", .against = "redis SET, GET", .goal = {}}, pairs,
                    turns_a_pair,
@@ -160,6 +165,7 @@ Comparison publish(int pairs)
         subscribers.emplace_back(server.path()).call({"SUBSCRIBE", "tick"});
     }
     const std::vector<std::string> names{"tick"};
+    const OneCore core{house.pid(), server.pid()};
     return compare(
         {.work = "a set that 100 hear, in one process", .against = "redis PUBLISH", .goal = {}},
         pairs, turns_a_pair,

@@ -16,6 +16,7 @@ public:
         std::function<e2e::Command(const e2e::TemporaryDirectory&, const std::string&)>;
     explicit PeerServer(const CommandAt& command);
 
+    pid_t pid() const { return process_.pid(); }
     const std::string& path() const { return path_; }
     const e2e::TemporaryDirectory& directory() const { return directory_; }
 
