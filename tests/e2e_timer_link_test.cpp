@@ -48,13 +48,19 @@ TEST_CASE("a semaphore has a token for each point, also for those that the daemo
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
 
-    const auto points =
-        points_missed(daemon, client, [&] { must(client.clear(std::vector{"e"s})); });
+    const auto tokens = [&] { return must(client.show("e")).count; };
+
+    const auto points = points_missed(daemon, client, [&] {
+        do { // What it is still to get of the try before comes in several turns.
+            must(client.clear(std::vector{"e"s}));
+            wait_through(5ms);
+        } while (tokens() != 0);
+    });
 
     CHECK(points >= missed);
-    CHECK(must(client.show("e")).count == points);
+    CHECK(eventually([&] { return tokens() == points; }));
     wait_through(20ms);
-    CHECK(must(client.show("e")).count == points);
+    CHECK(tokens() == points);
 }
 
 TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon slept through")
@@ -171,9 +177,10 @@ TEST_CASE("a semaphore gets one token for each point while all goes well")
             FAIL_CHECK("token " << taken << " came early");
     }
     const auto [least, most] = disarm(client, grid);
-    const auto left = must(client.show("e")).count.value_or(-1);
-    CHECK(tokens + left >= least);
-    CHECK(tokens + left <= most);
+    const auto all = [&] { return tokens + must(client.show("e")).count.value_or(-1); };
+    CHECK(eventually([&] { return all() >= least; })); // In several turns, if it is behind.
+    wait_through(5ms);
+    CHECK(all() <= most);
 }
 
 TEST_CASE("a timer whose event is deleted says so and goes on for those who have it open")
