@@ -39,25 +39,6 @@ void loop(const std::vector<UniqueFd>& ends, const Each& each)
     }
 }
 
-void send_with(const UniqueFd& socket, std::string_view bytes, int fd)
-{
-    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    auto* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    e2e::require(::sendmsg(socket.get(), &message, MSG_NOSIGNAL) ==
-                     static_cast<ssize_t>(bytes.size()),
-                 "sendmsg(2)");
-}
-
 } // namespace
 
 Server::Ends Server::make_ends(std::size_t connections)
@@ -86,8 +67,9 @@ Server::Serve handing_over(const Exchange& exchange)
 {
     return [reply = std::string(exchange.reply_bytes, 'x')](const std::vector<UniqueFd>& ends) {
         const auto fd = must(make_eventfd(0, Counter::plain));
-        loop(ends,
-             [&](std::size_t from, std::string_view) { send_with(ends[from], reply, fd.get()); });
+        loop(ends, [&](std::size_t from, std::string_view) {
+            (void)must(send(ends[from], reply, std::span{&fd, 1}));
+        });
     };
 }
 
