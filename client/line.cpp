@@ -47,20 +47,24 @@ Try<void> Line::connect()
     return begin(nothing_under_way, true);
 }
 
+void Line::use(UniqueFd socket)
+{
+    channel_.emplace(std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
+}
+
 Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
 {
-    // What would go to a daemon that is gone would not be done: that is certain before it is sent.
-    if (!attempt.was_sent && is_connected() && channel_->is_closed())
+    // While it was idle: nothing of ours is on it, and what would go to a daemon that is gone would
+    // not be done.
+    if (is_connected() && channel_->is_closed())
         channel_.reset();
     // A killed daemon may let us in once more before its listening socket is closed.
     const auto give_up = monotonic_after(patience_);
-    if (is_connected() && channel_->is_closed()) // While it was idle: nothing of ours is on it.
-        channel_.reset();
     while (!is_connected()) {
         auto socket = reach();
         if (!socket)
             return std::unexpected(socket.error());
-        channel_.emplace(*std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
+        use(*std::move(socket));
         was_connected_ = true;
         if (session_.empty()) {
             const auto token = make_token();
@@ -98,7 +102,7 @@ bool Line::take_up_if_lost()
     auto socket = connect_to(address_->as_it_is(), Before::was_there);
     if (!socket)
         return false;
-    channel_.emplace(*std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
+    use(*std::move(socket));
     const auto is_certain = take_up();
     if (!is_certain && !is_connected())
         return false;
@@ -165,7 +169,7 @@ Try<bool> Line::is_left()
         auto socket = reach();
         if (!socket)
             return std::unexpected(socket.error());
-        channel_.emplace(*std::move(socket));
+        use(*std::move(socket));
         const auto is_certain = take_up();
         if (is_certain || is_connected())
             return is_certain.has_value();

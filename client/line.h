@@ -122,6 +122,7 @@ private:
 
     Try<void> begin(Attempt& attempt, bool is_repeatable);
     Try<UniqueFd> reach();
+    void use(UniqueFd socket);
     Try<bool> take_up();
     Try<bool> is_left();
     bool goes_on_too_long(Attempt& attempt) const;

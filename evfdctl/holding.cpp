@@ -15,28 +15,22 @@ public:
     static constexpr auto help =
         "Run a command while holding a token of a semaphore, or an auto event as a lock";
 
-    explicit HoldFor(CLI::App& app) : Verb{app}, name_{app}
+    explicit HoldFor(CLI::App& app)
+        : Verb{app}, name_{app}, timeout_{app, "Wait for it at most so long"}
     {
         app.add_option("COMMAND", words_, "What to run, after --; $EVFD_NAME is the name")
             ->required()
             ->type_name("");
-        app.add_option("--timeout", timeout_,
-                       "Wait for it at most so long: 250us, 1.5s, 2m, 1m30s, or seconds")
-            ->type_name("DURATION");
         app.footer("Ends with the command's exit status. It is given back however the command or "
                    "this ends,\nalso if they are killed.");
     }
 
     Exit run(const Client& client) override
     {
-        std::optional<nanoseconds> timeout;
-        if (!timeout_.empty()) {
-            const auto span = parse_span(timeout_);
-            if (!span)
-                return complain(span.error());
-            timeout = *span;
-        }
-        auto held = client.hold(name_.text, timeout); // Until it is there, a signal ends us.
+        const auto timeout = timeout_.chosen();
+        if (!timeout)
+            return complain(timeout.error());
+        auto held = client.hold(name_.text, *timeout); // Until it is there, a signal ends us.
         if (!held)
             return complain(held.error());
         const auto signals = StopSignals::hold();
@@ -67,7 +61,7 @@ private:
 
     OneName name_;
     std::vector<std::string> words_;
-    std::string timeout_;
+    TimeoutOption timeout_;
 };
 
 } // namespace

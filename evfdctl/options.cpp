@@ -27,6 +27,16 @@ Try<nanoseconds> parse_span(const std::string& text)
         fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
 }
 
+Try<std::optional<nanoseconds>> TimeoutOption::chosen() const
+{
+    if (text.empty())
+        return std::nullopt;
+    const auto span = parse_span(text);
+    if (!span)
+        return std::unexpected(span.error());
+    return *span;
+}
+
 std::vector<std::string> clocks()
 {
     std::vector<std::string> names;

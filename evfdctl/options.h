@@ -46,6 +46,17 @@ struct PatternOption {
     }
 };
 
+struct TimeoutOption {
+    std::string text;
+
+    TimeoutOption(CLI::App& verb, const std::string& what)
+    {
+        verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, or seconds")
+            ->type_name("DURATION");
+    }
+    Try<std::optional<nanoseconds>> chosen() const; // Nothing: for ever.
+};
+
 struct ColourOption {
     std::string when = "auto";
 

@@ -34,35 +34,30 @@ using namespace top;
 constexpr nanoseconds between_pictures = 50ms;
 constexpr nanoseconds between_ticks = 1s;
 
-// What else the terminal says by signals: SIGWINCH, that it has another size, and SIGQUIT, which
-// must not end us before it is as it was.
-class TerminalSignals {
+// SIGWINCH, as a descriptor that is readable when the terminal has another size.
+class Resizes {
 public:
-    static Try<TerminalSignals> hold()
+    static Try<Resizes> hold()
     {
         sigset_t set;
         sigemptyset(&set);
         sigaddset(&set, SIGWINCH);
-        sigaddset(&set, SIGQUIT);
         ::sigprocmask(SIG_BLOCK, &set, nullptr);
         UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
         if (!fd)
             return std::unexpected(Error{ErrorCode::system, Fault::last("signalfd(2)").message()});
-        return TerminalSignals{std::move(fd)};
+        return Resizes{std::move(fd)};
     }
     int fd() const { return fd_.get(); }
-    // Whether to quit.
-    bool take() const
+    void take() const
     {
         signalfd_siginfo came{};
-        bool is_to_quit = false;
-        while (::read(fd_.get(), &came, sizeof came) > 0)
-            is_to_quit |= came.ssi_signo == SIGQUIT;
-        return is_to_quit;
+        while (::read(fd_.get(), &came, sizeof came) > 0) {
+        }
     }
 
 private:
-    explicit TerminalSignals(UniqueFd fd) : fd_{std::move(fd)} {}
+    explicit Resizes(UniqueFd fd) : fd_{std::move(fd)} {}
 
     UniqueFd fd_;
 };
@@ -70,9 +65,10 @@ private:
 // The screen, and all that may change it.
 class Show {
 public:
-    Show(Screen& screen, View& view, Feed& feed, const StopSignals& signals,
-         const TerminalSignals& others, std::optional<StderrAside>& said)
-        : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, others_{others}, said_{said}
+    Show(Screen& screen, View& view, Feed& feed, const StopSignals& signals, const Resizes& resizes,
+         std::optional<StderrAside>& said)
+        : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, resizes_{resizes},
+          said_{said}
     {
         view_.resize(screen_.size());
     }
@@ -83,20 +79,17 @@ public:
         while (true) {
             draw_if_due();
             std::array<pollfd, 5> wanted{{{signals_.fd().get(), POLLIN, 0},
-                                          {others_.fd(), POLLIN, 0},
+                                          {resizes_.fd(), POLLIN, 0},
                                           {STDIN_FILENO, POLLIN, 0},
                                           {feed_.fd(), POLLIN, 0},
                                           {said_ ? said_->fd() : -1, POLLIN, 0}}};
             wait(wanted);
-            const auto& [stop, others, keys, feed, said] = wanted;
+            const auto& [stop, resize, keys, feed, said] = wanted;
             if (stop.revents != 0)
                 if (const auto signal = signals_.take())
                     return signal->number;
-            if (others.revents != 0) {
-                if (others_.take())
-                    return SIGQUIT;
+            if (resize.revents != 0)
                 fit();
-            }
             if (keys.revents != 0 && hear_keys(keys.revents) == View::Next::leave)
                 return {};
             if (said.revents != 0)
@@ -141,6 +134,7 @@ private:
 
     void fit()
     {
+        resizes_.take();
         screen_.resize();
         view_.resize(screen_.size());
         is_dirty_ = true;
@@ -171,7 +165,7 @@ private:
     View& view_;
     Feed& feed_;
     const StopSignals& signals_;
-    const TerminalSignals& others_;
+    const Resizes& resizes_;
     std::optional<StderrAside>& said_;
     bool is_dirty_ = true;
     MonotonicTime next_picture_{};
@@ -218,10 +212,10 @@ public:
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        const auto others = TerminalSignals::hold();
-        if (!others)
-            return complain(others.error());
-        const auto ended_by = show(view, feed, *signals, *others, said);
+        const auto resizes = Resizes::hold();
+        if (!resizes)
+            return complain(resizes.error());
+        const auto ended_by = show(view, feed, *signals, *resizes, said);
         if (!ended_by)
             return complain(ended_by.error());
         if (*ended_by)
@@ -259,13 +253,12 @@ private:
 
     // The signal that ended it, if one did. The terminal is as it was when this returns.
     Try<std::optional<int>> show(View& view, Feed& feed, const StopSignals& signals,
-                                 const TerminalSignals& others,
-                                 std::optional<StderrAside>& said) const
+                                 const Resizes& resizes, std::optional<StderrAside>& said) const
     {
         auto screen = Screen::open(colour_.chosen());
         if (!screen)
             return std::unexpected(screen.error());
-        return Show{*screen, view, feed, signals, others, said}.run();
+        return Show{*screen, view, feed, signals, resizes, said}.run();
     }
 
     PatternOption pattern_;

@@ -21,13 +21,12 @@ public:
         "Wait until events are set or timers expire, also for names not there yet";
 
     explicit Wait(CLI::App& app)
-        : Verb{app}, line_{app, "What to run once the wait has begun, after --"}, grace_{app}
+        : Verb{app}, line_{app, "What to run once the wait has begun, after --"},
+          timeout_{app, "At most so long"}, grace_{app}
     {
         auto* any = app.add_flag("--any", is_any_, "Until one of them is set; prints its name");
         app.add_flag("--all", is_all_, "Until all are set; this is so if nothing is given")
             ->excludes(any);
-        app.add_option("--timeout", timeout_, "At most so long: 250us, 1.5s, 2m, 1m30s, or seconds")
-            ->type_name("DURATION");
         app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
         app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
             ->type_name("N")
@@ -39,16 +38,13 @@ public:
     Exit run(const Client& client) override
     {
         line_.part(words_after_dashes());
-        WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
-                            .timeout = {},
-                            .existing = is_existing_,
-                            .count = count_};
-        if (!timeout_.empty()) {
-            const auto timeout = parse_span(timeout_);
-            if (!timeout)
-                return complain(timeout.error());
-            options.timeout = *timeout;
-        }
+        const auto timeout = timeout_.chosen();
+        if (!timeout)
+            return complain(timeout.error());
+        const WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
+                                  .timeout = *timeout,
+                                  .existing = is_existing_,
+                                  .count = count_};
         if (!line_.command().empty())
             return run_armed(client, options);
         auto fired = client.wait(line_.names(), options);
@@ -139,10 +135,10 @@ private:
     }
 
     NamesAndCommand line_;
+    TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
     bool is_all_ = false; // What it is anyway.
-    std::string timeout_;
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };
