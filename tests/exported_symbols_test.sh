@@ -17,6 +17,7 @@ if grep -v '@@EVFD_[0-9]*$' <<<"$shown"; then
     echo "these have no version of the interface"
     exit 1
 fi
+dynamic=$(readelf --dynamic --wide "$library")
 for entry in 'SONAME.*\[libevfd\.so\.0\]' 'FLAGS_1.*NODELETE'; do
-    readelf --dynamic --wide "$library" | grep -q "$entry" || { echo "no $entry in $library"; exit 1; }
+    grep -q "$entry" <<<"$dynamic" || { echo "no $entry in $library"; exit 1; }
 done

@@ -72,4 +72,5 @@ end
 for program in all build/by_cmake cpp build/cpp_by_cmake; do
     "$work/$program"
 done
-ldd "$work/all" | grep -q "$lib/libevfd.so.0" || { echo "it does not run with what was installed"; exit 1; }
+needed=$(ldd "$work/all") # Whole, for it would die of SIGPIPE if nobody read it to the end.
+[[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "it does not run with what was installed: $needed"; exit 1; }

@@ -15,7 +15,7 @@ _evfdctl_verbs() {
 _evfdctl_takes_value() {
     local option=$1
     shift
-    "$@" --help 2>/dev/null | grep -qE -e "^  $option [A-Z]+(:|$| +[^ ])" -e "^  $option [A-Z]+ Excludes:"
+    "$@" --help 2>/dev/null | grep -E -e "^  $option [A-Z]+(:|$| +[^ ])" -e "^  $option [A-Z]+ Excludes:" >/dev/null
 }
 _evfdctl_values() {
     local option=$1
@@ -66,7 +66,7 @@ _evfdctl() {
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_options "${of[@]}")" -- "$current")
     elif [[ -z $verb ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
-    elif "${of[@]}" --help 2>/dev/null | grep -qE '^  (NAME|PATTERN)'; then
+    elif "${of[@]}" --help 2>/dev/null | grep -E '^  (NAME|PATTERN)' >/dev/null; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")
     fi
 }
