@@ -401,7 +401,7 @@ Try<void> Client::monitor(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    return stream(protocol::Monitor{*std::move(pattern)}, std::nullopt, each);
+    return stream(protocol::Monitor{.pattern = *std::move(pattern)}, std::nullopt, each);
 }
 
 Try<News> Client::news(std::string_view text) const

@@ -11,7 +11,7 @@ Try<News> News::begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pat
     auto line = daemon->borrow();
     if (!line)
         return std::unexpected(std::move(line.error()));
-    const auto asked = line->channel().send(protocol::Monitor{std::move(pattern)},
+    const auto asked = line->channel().send(protocol::Monitor{std::move(pattern), true},
                                             monotonic_after(daemon->patience()), Answers::many);
     if (!asked)
         return std::unexpected(asked.error());

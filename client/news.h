@@ -14,7 +14,8 @@ namespace evfd {
 
 class News {
 public:
-    // Of all objects, if there is no pattern. Connects, which may take a while.
+    // Of all objects, if there is no pattern; of who begins to wait for them or to follow them, and
+    // ceases to, too. Connects, which may take a while.
     static Try<News> begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern);
 
     int fd() const { return line_.channel().fd(); } // Readable when something came.

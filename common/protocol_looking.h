@@ -53,6 +53,7 @@ struct ListObjects {
 
 struct Monitor {
     std::optional<Pattern> pattern = {};
+    std::optional<bool> attendance = {};
 
     struct Reply {
         std::int64_t sequence;
@@ -84,7 +85,11 @@ struct Monitor {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("pattern", &Monitor::pattern, "Only names that this glob matches.")};
+            field("pattern", &Monitor::pattern, "Only names that this glob matches."),
+            field("attendance", &Monitor::attendance,
+                  "Also tell when other clients begin to wait for an object or to follow it, or "
+                  "cease to; else that is seen with its next change."),
+        };
     }
 };
 

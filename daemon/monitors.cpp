@@ -6,16 +6,19 @@
 
 namespace evfd::daemon {
 
-Monitor::Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake)
+Monitor::Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern,
+                 Hearing hearing, Wake wake)
     : monitors_{monitors}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      pattern_{std::move(pattern)}, wake_{std::move(wake)}
+      pattern_{std::move(pattern)}, hearing_{hearing}, wake_{std::move(wake)}
 {
     monitors_.monitors_.insert(this);
+    monitors_.attentive_ += hearing_ == Hearing::attendance ? 1 : 0;
 }
 
 Monitor::~Monitor()
 {
     monitors_.monitors_.erase(this);
+    monitors_.attentive_ -= hearing_ == Hearing::attendance ? 1 : 0;
     monitors_.sweep_later();
 }
 
@@ -114,10 +117,10 @@ std::optional<Monitor::News> Monitor::next_change()
 // News from the registry.
 
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
-                                         Monitor::Wake wake)
+                                         Hearing hearing, Monitor::Wake wake)
 {
     return std::unique_ptr<Monitor>{
-        new Monitor{*this, peer, std::move(charge), std::move(pattern), std::move(wake)}};
+        new Monitor{*this, peer, std::move(charge), std::move(pattern), hearing, std::move(wake)}};
 }
 
 void Monitors::sweep_later()
@@ -194,6 +197,33 @@ void Monitors::deleted(const Name& name)
 {
     for (auto* monitor : monitors_)
         monitor->note(name, true, true);
+}
+
+void Monitors::attended(const Name& name)
+{
+    if (attentive_ == 0 || !registry_.find(name))
+        return;
+    const bool is_first = attended_.empty();
+    attended_.insert(name);
+    if (is_first)
+        loop_.defer([this] { tell_attendance(); });
+}
+
+void Monitors::tell_attendance()
+{
+    const auto end = monotonic_after(max_sweep);
+    while (!attended_.empty()) {
+        auto next = last_attended_ ? attended_.upper_bound(*last_attended_) : attended_.begin();
+        if (next == attended_.end())
+            next = attended_.begin();
+        last_attended_ = std::move(attended_.extract(next).value());
+        if (registry_.find(*last_attended_)) // What became of the others was told.
+            for (auto* monitor : monitors_)
+                if (monitor->hearing_ == Hearing::attendance)
+                    monitor->note(*last_attended_, true, false);
+        if (monotonic_now() >= end && !attended_.empty())
+            return loop_.defer([this] { tell_attendance(); });
+    }
 }
 
 // Who sees more of an object than before, or less, is told so; nobody else is.

@@ -21,8 +21,15 @@ namespace evfd::daemon {
 // How many names with untold changes one monitor may have; with more it is told all anew.
 inline constexpr std::size_t max_untold_changes = 1'024;
 
-// For so long objects are looked at in one turn of the loop after a monitor has ended.
+// What can wait is done for so long in one turn of the loop: looking at objects after a monitor has
+// ended, telling how many wait for them.
 inline constexpr std::chrono::microseconds max_sweep{200};
+
+// What one wants to hear of.
+enum class Hearing {
+    changes,
+    attendance, // Of how many wait for it or follow it too.
+};
 
 class Monitors;
 
@@ -61,7 +68,8 @@ private:
     enum class Phase { present, live, resync };
     static constexpr int max_looks = 64; // In one step.
 
-    Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Wake wake);
+    Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Hearing hearing,
+            Wake wake);
     bool may_hear(const Name& name, const Object& object) const;
     bool has_reached(const Name& name) const;
     void note(const Name& name, bool was_there, bool is_deletion);
@@ -73,6 +81,7 @@ private:
     Peer peer_;
     Quota::Charge charge_;
     Pattern pattern_;
+    Hearing hearing_;
     Wake wake_;
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
@@ -92,7 +101,7 @@ public:
     // `wake` is called when next() has something again. What there is is watched from when it is
     // told of.
     std::unique_ptr<Monitor> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
-                                   Monitor::Wake wake);
+                                   Hearing hearing, Monitor::Wake wake);
     // Whether one of them wants to hear when this event is set or cleared.
     bool care_for(const Name& name, const Object& object) const;
 
@@ -102,6 +111,9 @@ public:
     void altered(const Name& name, Object& object);
     void deleted(const Name& name);
     void policy_changed(const Policy& before);
+    // More wait for it than before, or follow it, or fewer. Told in a later turn, so that who comes
+    // and goes many times is told of once.
+    void attended(const Name& name);
 
 private:
     friend class Monitor;
@@ -111,13 +123,17 @@ private:
     // turn.
     void sweep_later();
     void sweep();
+    void tell_attendance();
 
     EventLoop& loop_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
-    bool is_sweeping_ = false;  // In this turn or the next.
-    bool sweeps_again_ = false; // From the beginning: another one has ended meanwhile.
-    std::optional<Name> swept_; // Up to here.
+    bool is_sweeping_ = false;          // In this turn or the next.
+    bool sweeps_again_ = false;         // From the beginning: another one has ended meanwhile.
+    std::optional<Name> swept_;         // Up to here.
+    std::int64_t attentive_ = 0;        // Those who hear of attendance.
+    std::set<Name> attended_;           // To be told; if not empty, in the next turn.
+    std::optional<Name> last_attended_; // Told of; then comes the next, so that each gets its turn.
 };
 
 } // namespace evfd::daemon

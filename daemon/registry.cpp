@@ -300,6 +300,7 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
         session.count->opened.push_back(id);
     }
     object.followers()->add(*token, {id, *std::move(fd), *std::move(paid), is_kept});
+    audience_.attended(name);
     make_room(session.followings, [&](const auto& following) { return is_gone(following); });
     session.followings.push_back({name, *token});
     return protocol::Opened{
@@ -321,7 +322,7 @@ void Registry::unfollow(const Session::Following& following)
 {
     // The name may be another object's by now; the token is not.
     if (auto* object = find(following.name); object && object->followers())
-        forget_follower(*object, following.token);
+        forget_follower(following, *object);
 }
 
 bool Registry::is_gone(const Session& session, const Name& owned) const

@@ -99,6 +99,7 @@ public:
     virtual void cancelled(const Name& name, Object& object) = 0; // The wall clock was set.
     virtual void altered(const Name& name, Object& object) = 0;   // Its rights.
     virtual void deleted(const Name& name) = 0;                   // It is gone already.
+    virtual void attended(const Name& name) = 0;                  // Followed by one more, or fewer.
     // Whether anyone wants to hear of it by rang() or expired().
     virtual bool cares_for(const Name& name) const = 0;
 
@@ -250,7 +251,7 @@ private:
     void keep_session(const Session& session);
     void forget(const Object& object);
     void forget(const Subscription& subscription);
-    void forget_follower(Object& object, const Token& token);
+    void forget_follower(const Session::Following& following, Object& object);
     bool is_gone(const Session& session, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);

@@ -92,11 +92,12 @@ void Registry::forget(const Subscription& subscription)
     vault_.unpark(subscription.id);
 }
 
-void Registry::forget_follower(Object& object, const Token& token)
+void Registry::forget_follower(const Session::Following& following, Object& object)
 {
-    if (const auto* subscription = object.followers()->find(token))
+    if (const auto* subscription = object.followers()->find(following.token))
         forget(*subscription);
-    object.followers()->remove(token);
+    object.followers()->remove(following.token);
+    audience_.attended(following.name);
 }
 
 // Sessions.
@@ -145,7 +146,7 @@ void Registry::undo_opening(Session& session)
         const auto* subscription = followers ? followers->find(following.token) : nullptr;
         if (!subscription || std::ranges::find(opened, subscription->id) == opened.end())
             return false;
-        forget_follower(*object, following.token);
+        forget_follower(following, *object);
         return true;
     });
 }

@@ -57,7 +57,8 @@ Service::Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder,
                  DescriptorBudget budget)
     : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
       registry_{loop, quota_, *this, vault, std::move(adder), budget.objects}, sessions_{registry_},
-      waits_{loop, registry_}, monitors_{loop, registry_}
+      waits_{loop, registry_, [this](const Name& name) { attended(name); }},
+      monitors_{loop, registry_}
 {
 }
 
@@ -310,8 +311,10 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     auto paid = charge(peer, Resource::monitors);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    auto monitor =
-        monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}), caller.wake);
+    const auto hearing =
+        request.attendance.value_or(false) ? Hearing::attendance : Hearing::changes;
+    auto monitor = monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}),
+                                   hearing, caller.wake);
     return std::make_unique<PendingMonitor>(*this, std::move(monitor));
 }
 
@@ -510,6 +513,11 @@ void Service::deleted(const Name& name)
 {
     waits_.deleted(name);
     monitors_.deleted(name);
+}
+
+void Service::attended(const Name& name)
+{
+    monitors_.attended(name);
 }
 
 bool Service::cares_for(const Name& name) const

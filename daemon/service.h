@@ -116,6 +116,7 @@ private:
     void cancelled(const Name& name, Object& object) override;
     void altered(const Name& name, Object& object) override;
     void deleted(const Name& name) override;
+    void attended(const Name& name) override;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(const Session& session, const protocol::Wait& request);

@@ -252,6 +252,7 @@ void Waits::enlist(Wait& wait)
         part.times = queue.times;
         if (wait.hangs_on(part))
             queue.hanging.emplace_hint(queue.hanging.end(), wait.place_, &wait);
+        attended_(part.name);
     }
 }
 
@@ -265,6 +266,7 @@ void Waits::withdraw(Wait& wait)
         part.link.leave();
         if (wait.hangs_on(part))
             queue.hanging.erase(place);
+        attended_(part.name);
         if (--queue.length > 0)
             continue;
         if (queue.holds == 0)

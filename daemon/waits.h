@@ -114,7 +114,12 @@ private:
 
 class Waits {
 public:
-    Waits(EventLoop& loop, Registry& registry) : loop_{loop}, registry_{registry} {}
+    using Attended = std::function<void(const Name&)>; // More wait for it than before, or fewer.
+
+    Waits(EventLoop& loop, Registry& registry, Attended attended)
+        : loop_{loop}, registry_{registry}, attended_{std::move(attended)}
+    {
+    }
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
 
@@ -196,6 +201,7 @@ private:
 
     EventLoop& loop_;
     Registry& registry_;
+    Attended attended_;
     std::uint64_t last_place_ = 0;
     std::uint64_t round_ = 1;
     Queues queues_;          // Also of names that are not there yet.

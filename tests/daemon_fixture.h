@@ -166,6 +166,7 @@ struct Hall final : Audience {
         waits.deleted(name);
         monitors.deleted(name);
     }
+    void attended(const Name& name) override { monitors.attended(name); }
     bool cares_for(const Name& name) const override
     {
         const auto* object = registry.find(name);
@@ -192,7 +193,7 @@ struct Hall final : Audience {
     Left left;
     Vault vault{loop};
     Registry registry{loop, quota, *this, vault, make_adder(), plenty};
-    Waits waits{loop, registry};
+    Waits waits{loop, registry, [this](const Name& name) { attended(name); }};
     Monitors monitors{loop, registry};
     Session owner{1, person(alice), {}, {}};
     std::vector<std::string> complaints; // Of the vault that was left.

@@ -48,16 +48,23 @@ TEST_CASE("top shows what each object is, how it is, and who had it set and when
     top.await([&] { return top.words(2, 3) == Words{"b", "e", "t"}; });
 }
 
-TEST_CASE("top shows how many waited when an object last changed")
+TEST_CASE("top shows how many wait for an object, and how many follow it")
 {
     const Daemon daemon;
     daemon.done({"create", "e"});
+    daemon.done({"create", "p", "--mode", "pulse"});
     Terminal top{daemon.control({"top"})};
     top.await(help);
     const Reading waiting{daemon.control({"wait", "e"})};
     REQUIRE(daemon.has_waits("e", 1));
-    daemon.done({"rights", "e", "0600"}); // A wait alone is no news.
     top.await([&] { return top.line_of("e").contains("clear  1"); });
+    daemon.done({"set", "e"});
+    top.await([&] { return top.line_of("e").contains("set    0"); });
+    {
+        const auto follower = must(daemon.client().open("p"));
+        top.await([&] { return top.line_of("p").contains("0      1"); });
+    }
+    top.await([&] { return top.line_of("p").contains("0      0"); });
 }
 
 TEST_CASE("what is typed into top is a part of the names that it shows")

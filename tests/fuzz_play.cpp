@@ -143,6 +143,8 @@ void Play::stream(Client& one, std::string_view method)
     auto parameters = chosen();
     if (input_.flag())
         parameters.pattern();
+    if (method == "Monitor")
+        parameters.truth("attendance");
     if (one.answers() == Answers::one)
         one.set_answers(Answers::many);
     call(one, method, parameters);

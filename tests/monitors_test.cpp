@@ -29,12 +29,21 @@ struct Watcher {
     }
 };
 
-Watcher monitor(Hall& hall, Pattern pattern = {}, uid_t uid = alice)
+Watcher monitor(Hall& hall, Pattern pattern = {}, uid_t uid = alice,
+                Hearing hearing = Hearing::changes)
 {
     auto wakes = std::make_shared<int>(0);
     auto started = hall.monitors.start(person(uid), *hall.quota.take(uid, Resource::monitors),
-                                       std::move(pattern), [wakes] { ++*wakes; });
+                                       std::move(pattern), hearing, [wakes] { ++*wakes; });
     return {wakes, std::move(started)};
+}
+
+std::unique_ptr<Wait> begin_wait(Hall& hall, std::initializer_list<std::string_view> list)
+{
+    auto wait = hall.waits.start(person(bob), *hall.quota.take(bob, Resource::waits),
+                                 {.names = names(list)}, [] {});
+    REQUIRE(wait);
+    return *std::move(wait);
 }
 
 void remove(Hall& hall, std::string_view name)
@@ -351,6 +360,74 @@ TEST_CASE("an object is watched for a monitor from when it is told of")
     REQUIRE(add(hall.open("c"), 1));
     settle(hall.loop);
     CHECK(watcher.told() == "changed c");
+}
+
+TEST_CASE("who wants to hear of attendance is told when others begin to wait or follow, and cease")
+{
+    Hall hall;
+    hall.create("e");
+    hall.create("p", Mode::pulse);
+    auto watcher = monitor(hall, {}, alice, Hearing::attendance);
+    auto other = monitor(hall);
+    auto elsewhere = monitor(hall, "p"_pattern, alice, Hearing::attendance);
+    for (auto* one : {&watcher, &other, &elsewhere})
+        one->told();
+    const auto told = [&] {
+        CHECK(watcher.told().empty()); // Not before the next turn: there may be more.
+        settle(hall.loop);
+        CHECK(other.told().empty());
+        return watcher.told();
+    };
+
+    auto wait = begin_wait(hall, {"e", "missing"});
+    CHECK(told() == "changed e");
+    auto second = begin_wait(hall, {"e"});
+    second.reset();
+    CHECK(told() == "changed e");
+    wait.reset();
+    CHECK(told() == "changed e");
+    CHECK(elsewhere.told().empty());
+
+    Session session{7, person(bob), {}, {}, {}};
+    REQUIRE(hall.registry.open(session, names({"p"})));
+    CHECK(told() == "changed p");
+    CHECK(elsewhere.told() == "changed p");
+    hall.registry.end(session);
+    CHECK(told() == "changed p");
+
+    wait = begin_wait(hall, {"e"});
+    remove(hall, "e"); // Which ends the wait.
+    settle(hall.loop);
+    CHECK(watcher.told() == "deleted e");
+    watcher.monitor.reset();
+    elsewhere.monitor.reset();
+    settle(hall.loop);
+    wait = begin_wait(hall, {"p"});
+    CHECK_FALSE(hall.loop.has_deferred()); // There is nobody to be told.
+}
+
+TEST_CASE("who waits for very many is told of in parts, each name in its turn")
+{
+    Hall hall;
+    constexpr int objects = 4'000;
+    for (int i = 0; i < objects; ++i)
+        REQUIRE(hall.registry.arm(hall.owner,
+                                  {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
+    std::vector<Watcher> watchers;
+    for (int i = 0; i < 8; ++i) {
+        watchers.push_back(monitor(hall, "[^s]/*[^t]"_pattern, alice, Hearing::attendance));
+        while (!watchers.back().told().ends_with("ready"))
+            ;
+    }
+    for (int i = 0; i < objects; ++i)
+        begin_wait(hall, {"t/" + std::to_string(i)}).reset();
+    int turns = 0;
+    for (; hall.loop.has_deferred(); ++turns) {
+        REQUIRE(turns < objects);
+        settle(hall.loop, 1);
+    }
+    CHECK(turns > 1);
+    CHECK(watchers.front().told(1) == "resync"); // So many were not taken.
 }
 
 TEST_CASE("all that was watched for monitors that end is given back in parts")

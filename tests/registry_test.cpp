@@ -26,6 +26,7 @@ struct Recorder final : Audience {
     {
         say("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
     }
+    void attended(const Name& name) override { say("attended " + name.text()); }
     bool cares_for(const Name&) const override { return cares; }
 
     void say(const std::string& what) { (told += told.empty() ? "" : "; ") += what; }

@@ -31,6 +31,7 @@ struct Room final : Audience {
     void cancelled(const Name& name, Object&) override { say("cancelled " + name.text()); }
     void altered(const Name&, Object&) override {}
     void deleted(const Name& name) override { say("deleted " + name.text()); }
+    void attended(const Name&) override {}
     bool cares_for(const Name&) const override { return cares; }
 
     void say(const std::string& what) { (told += told.empty() ? "" : "; ") += what; }

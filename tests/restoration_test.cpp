@@ -178,6 +178,7 @@ TEST_CASE("who lost an object to a later one of its name still has as many descr
         void cancelled(const Name&, Object&) override {}
         void altered(const Name&, Object&) override {}
         void deleted(const Name&) override {}
+        void attended(const Name&) override {}
         bool cares_for(const Name&) const override { return false; }
     } nobody;
     EventLoop loop;
