@@ -13,6 +13,8 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <unordered_set>
+#include <utility>
 
 namespace evfd::daemon {
 
@@ -307,8 +309,10 @@ Result<void> Journal::commit()
     head.checksum = checksum_of(head.number, staged_);
     std::string frame{bytes_of(head)};
     frame += staged_;
-    if (const auto written = write(frame); !written)
+    if (const auto written = write(frame); !written) {
+        compact_staged();
         return written;
+    }
 
     for (const auto& [key, size, is_drop] : keys_) {
         forget(key);
@@ -322,8 +326,34 @@ Result<void> Journal::commit()
     head_ = std::max(head_, next_head_);
     staged_.clear();
     keys_.clear();
+    compacted_ = 0;
     give_back();
     return {};
+}
+
+// What cannot be written stays, each key's last word of it: it takes as much memory as there is to
+// tell, however long it lasts.
+void Journal::compact_staged()
+{
+    if (staged_.size() < 2 * compacted_ + page)
+        return; // It would cost more than it gives.
+    std::unordered_set<Key, Hash> said;
+    std::vector<bool> is_last(keys_.size());
+    for (auto i = keys_.size(); i-- > 0;) {
+        const auto& [key, size, is_drop] = keys_[i];
+        const bool was_unknown = is_drop && !places_.contains(key);
+        is_last[i] = said.insert(key).second && !was_unknown;
+    }
+    const auto staged = std::exchange(staged_, {});
+    const auto keys = std::exchange(keys_, {});
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < keys.size(); at += keys[i++].size) {
+        if (!is_last[i])
+            continue;
+        staged_ += std::string_view{staged}.substr(at, keys[i].size);
+        keys_.push_back(keys[i]);
+    }
+    compacted_ = staged_.size();
 }
 
 Result<void> Journal::write(std::string_view frame)

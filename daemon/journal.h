@@ -57,6 +57,7 @@ public:
     std::uint64_t next() const { return last_ == UINT64_MAX ? 1 : last_ + 1; }
     std::uint64_t last() const { return last_; } // 0: there was none.
     bool has_staged() const { return !staged_.empty(); }
+    std::size_t staged_bytes() const { return staged_.size(); }
 
     const UniqueFd& memfd() const { return memfd_; }
     std::size_t bytes() const { return tail_ - head_; } // From the first good frame to the end.
@@ -77,6 +78,7 @@ private:
 
     explicit Journal(UniqueFd memfd) : memfd_{std::move(memfd)} {}
     void stage(Key key, std::string_view text, bool is_drop);
+    void compact_staged();
     void forget(const Key& key);
     void take_along();
     void take_along_frame(std::string& good, std::vector<Staged>& keys);
@@ -95,6 +97,7 @@ private:
     std::unordered_map<Key, Place, Hash> places_;
     std::string staged_; // Entries.
     std::vector<Staged> keys_;
+    std::size_t compacted_ = 0; // Of staged_, after a commit that failed.
 };
 
 } // namespace evfd::daemon

@@ -431,6 +431,31 @@ TEST_CASE("a commit for which there is no room is tried again and nothing is los
     CHECK(reopened(journal) == model);
 }
 
+TEST_CASE(
+    "what cannot be written takes as much memory as there is to tell, however often it is said")
+{
+    auto journal = created();
+    journal.put({1, 1}, "first");
+    REQUIRE(journal.commit());
+    const std::string text(100, 't');
+    {
+        const FileLimit limit{500 * 1024};
+        journal.put({2, 1}, std::string(600 * 1024, 'b'));
+        REQUIRE_FALSE(journal.commit());
+        const auto staged = journal.staged_bytes();
+        for (std::uint64_t i = 0; i < 20'000; ++i) {
+            journal.put({3, 1}, text + std::to_string(i));
+            journal.put({1'000 + i, 1}, text);
+            journal.drop({1'000 + i, 1});
+            REQUIRE_FALSE(journal.commit());
+        }
+        CHECK(journal.staged_bytes() < 3 * staged);
+    }
+    journal.drop({2, 1});
+    REQUIRE(journal.commit());
+    CHECK(reopened(journal) == State{{{1, 1}, "first"}, {{3, 1}, text + "19999"}});
+}
+
 TEST_CASE("behind the highest number commits are counted anew and none is lost")
 {
     const auto before = GENERATE(range(0, 4)); // As many commits until then.
