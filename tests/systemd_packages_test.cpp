@@ -53,6 +53,8 @@ TEST_CASE("packages that are removed leave the configuration, and a purge leaves
     auto& container = Container::the();
     container.done({"evfdctl", "create", "kept"});
     container.done({"sh", "-c", "echo '{}' >/etc/evfdd/conf.d/own.json"});
+    container.done({"sh", "-c", "mkdir -p /etc/evfdd/on && touch /etc/evfdd/on/kept.conf"});
+    container.done({"systemctl", "start", "evfd-on@kept.service"});
 
     dpkg("remove");
 
@@ -60,7 +62,12 @@ TEST_CASE("packages that are removed leave the configuration, and a purge leaves
     CHECK(container.done({"ls", "/etc/evfdd/conf.d"}) == "README\nown.json");
     CHECK_FALSE(std::filesystem::exists(container.path("/run/evfdd/io.evfdd")));
 
+    CHECK(container.done({"systemctl", "list-units", "--no-legend", "evfd-*"}).empty());
+
+    container.done({"dpkg", "--purge", "evfdd"});
+    CHECK(container.done({"find", "/etc/evfdd", "-type", "f"}) == "/etc/evfdd/on/kept.conf");
     dpkg("purge");
+    CHECK_FALSE(std::filesystem::exists(container.path("/etc/evfdd")));
 
     CHECK(files().empty());
     CHECK(container.run({"systemctl", "list-unit-files", "--no-legend", "evfd*"}).out.empty());
