@@ -137,6 +137,11 @@ std::uint64_t* Slip::begin_taking(std::uint64_t last, std::uint64_t id)
     return &taking.tokens;
 }
 
+std::size_t Slip::room_since(std::uint64_t last) const
+{
+    return max_takings - taken_since(last).size();
+}
+
 std::span<const Taking> Slip::taken_since(std::uint64_t last) const
 {
     if (page_->since != last)

@@ -43,6 +43,8 @@ public:
     // Where to take the next token to; null if there is no room for another before commit `last`
     // is over. `last`: the last one that is written. What was noted of earlier ones is gone.
     std::uint64_t* begin_taking(std::uint64_t last, std::uint64_t id);
+    // How many more there is room for.
+    std::size_t room_since(std::uint64_t last) const;
     // What was taken since commit `last`.
     std::span<const Taking> taken_since(std::uint64_t last) const;
 

@@ -273,6 +273,12 @@ std::span<char> Vault::plan(std::vector<record::Addition> additions, std::size_t
     return notes;
 }
 
+void Vault::make_room_for_takings(std::size_t count)
+{
+    if (slip_.room_since(journal_.last()) < count)
+        commit();
+}
+
 std::uint64_t& Vault::taking(Id id)
 {
     if (auto* into = slip_.begin_taking(journal_.last(), id))

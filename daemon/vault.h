@@ -94,6 +94,8 @@ public:
     // All of it was done: what comes to be as it was before is not to be taken for undone.
     void end_plan() { slip_.end_plan(); }
     std::span<char> planned() const { return slip_.to_add(); } // The plan of what was left.
+    // So many can be taken without a commit between them, which would tell of a part of them only.
+    void make_room_for_takings(std::size_t count);
     // Where to read(2) a token to that is taken from `id`.
     std::uint64_t& taking(Id id);
 

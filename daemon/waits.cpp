@@ -190,14 +190,15 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (request.timeout == nanoseconds{0})
         return std::unexpected(refuse::timed_out());
 
-    for (const auto& part : wait->parts_)
-        if (auto* object = registry_.find(part.name))
-            if (const auto watched = registry_.watch(part.name, *object); !watched) {
-                for (const auto& begun : wait->parts_)
-                    registry_.reconsider(begun.name);
-                return std::unexpected(refuse::system_failure(watched.error()));
-            }
+    // It stands in its queues before anything is watched for it: to watch is to hear what rang, and
+    // then those who waited before may go, and with the last of them the watch.
     enlist(*wait);
+    for (const auto& part : wait->parts_)
+        if (auto* object = registry_.find(part.name); object && !wait->is_over())
+            if (const auto watched = registry_.watch(part.name, *object); !watched)
+                return std::unexpected(refuse::system_failure(watched.error()));
+    if (wait->is_over())
+        return wait;
     count_expired(*wait);
     note_set(*wait);
     ++round_;
@@ -526,6 +527,7 @@ bool Waits::attempt_all(Wait& wait)
 
 bool Waits::take_all(Wait& wait)
 {
+    registry_.vault().make_room_for_takings(wait.parts_.size());
     for (const auto& part : wait.parts_) {
         if (part.is_released)
             continue;

@@ -350,5 +350,26 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
     ::munmap(memory, sizeof(Tally));
 }
 
+TEST_CASE(
+    "of a wait for all that the daemon was killed in, all is put back, however much was taken")
+{
+    auto hall = new_hall();
+    const auto before = static_cast<std::int64_t>(Slip::max_takings) - GENERATE(0, 1, 2, 3);
+    hall->create("many", Mode::semaphore, before);
+    for (const auto* name : {"a", "b", "c"})
+        hall->create(name, Mode::semaphore, 1);
+    hall->vault.commit();
+    for (std::int64_t i = 0; i < before; ++i)
+        REQUIRE(wait_for(*hall, hall->owner, "many").outcome().has_value());
+    const auto wait = hall->waits.start(hall->owner.peer, *hall->quota.take(alice, Resource::waits),
+                                        {.names = names({"a", "b", "c"})}, [] {});
+    REQUIRE(wait);
+    REQUIRE((*wait)->outcome().has_value());
+    hall->begun.clear();
+    hall = restarted(std::move(hall));
+    for (const auto* name : {"a", "b", "c"})
+        CHECK(tokens(*hall, name) == 1);
+}
+
 } // namespace
 } // namespace evfd::daemon

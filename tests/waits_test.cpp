@@ -455,5 +455,27 @@ TEST_CASE("a wait that the rights do not allow any more is left alone when the p
     CHECK(waiter.state() == "waits");
 }
 
+TEST_CASE("who begins to wait as the last of the earlier ones goes is not forgotten")
+{
+    Hall hall;
+    for (const auto* name : {"a", "b", "c"})
+        hall.create(name, Mode::automatic);
+    const auto earlier = start(hall, {"a"});
+    const auto a = hall.open("a");
+    // When this one wakes, it sets what the earlier one waits for, without the daemon.
+    const auto other = hall.waits.start(person(alice), *hall.quota.take(alice, Resource::waits),
+                                        {.names = names({"b"})}, [&] { REQUIRE(add(a, 1)); });
+    REQUIRE(add(hall.open("b"), 1));
+
+    auto waiter = start(hall, {"a", "c"});
+    CHECK(*earlier.wakes == 1);
+    REQUIRE(add(hall.open("c"), 1));
+    settle(hall.loop);
+    CHECK(waiter.state() == "waits");
+    REQUIRE(add(a, 1));
+    settle(hall.loop);
+    CHECK(waiter.state() == "a=1 c=1");
+}
+
 } // namespace
 } // namespace evfd::daemon
