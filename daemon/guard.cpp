@@ -28,6 +28,9 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_kept = 64;
+// More than a socket's queue has (net.unix.max_dgram_qlen), so all that was sent before is among
+// them.
+constexpr int max_notices_at_once = 4096;
 constexpr std::size_t max_notice_bytes = 4096;
 constexpr std::size_t max_notice_descriptors = 8;
 constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is started again.
@@ -170,7 +173,7 @@ void Guard::start()
     const auto child = ::fork();
     if (child < 0) {
         spdlog::error("the daemon cannot be started: {}", std::strerror(errno));
-        return restart_later(EXIT_FAILURE);
+        return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
     }
     if (child == 0)
         become_daemon();
@@ -215,9 +218,13 @@ void Guard::become_daemon() const
 
 void Guard::on_notice()
 {
-    while (auto notice = receive_notice(notices_)) {
+    // The address is no secret: who floods it does not keep us from all else.
+    for (int received = 0; received < max_notices_at_once; ++received) {
+        auto notice = receive_notice(notices_);
+        if (!notice)
+            return;
         if (daemon_ == 0 || notice->sender != daemon_) // 0: of another namespace.
-            continue;                                  // The address is no secret.
+            continue;
         if (notice->says(told_to_end))
             is_ending_ = true;
         const auto name = notice->value_of("FDNAME");
