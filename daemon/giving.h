@@ -21,8 +21,12 @@ public:
     bool is_promised() const override { return true; }
 
 private:
+    std::int64_t additions_per_token() const;
+    std::int64_t tokens_in_a_slice(std::int64_t each) const;
     Registry::Additions next(std::int64_t tokens) const;
-    Outcome<void> give(const Registry::Additions& additions, std::int64_t tokens);
+    Outcome<void> give(const Registry::Additions& additions, std::int64_t tokens,
+                       std::int64_t each);
+    Progress answer(Outcome<void> done, std::int64_t calls_before, Outbox& outbox);
 
     Service& service_;
     Session& session_;
@@ -31,7 +35,7 @@ private:
     std::int64_t tokens_;
     std::int64_t given_ = 0;
     std::int64_t untold_ = 0; // Pulses.
-    Pace pace_;
+    Pace pace_;               // Of additions.
 };
 
 // What a Set is answered with.

@@ -92,4 +92,13 @@ private:
     std::size_t handed_over_ = 0; // Descriptors went out that may not have been read yet.
 };
 
+// What a reply reads when it is the last one to its call.
+template <Message Reply>
+std::string text_of(Reply reply)
+{
+    Outbox outbox;
+    outbox.reply(reply, false);
+    return std::string{outbox.text_since(0)};
+}
+
 } // namespace evfd::daemon

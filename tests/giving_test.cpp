@@ -227,6 +227,40 @@ TEST_CASE("a set that the daemon is killed in is done once and whole when its cl
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
 
+TEST_CASE("those who come to follow while a call gives do not make its slices longer")
+{
+    Daemon daemon;
+    auto giver = daemon.connect();
+    daemon.ask(giver, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    const Crowded crowded{daemon}; // So that it takes more than one slice.
+    giver.call("Set", set_of(R"("s","p")", many));
+    turn_into_midst(daemon, "s");
+    std::vector<Client> all;
+    for (int i = 0; i < 40; ++i) {
+        all.push_back(daemon.connect(bob));
+        all.back().call("Open", R"({"names":["p"]})");
+    }
+    const auto others = [&] {
+        auto& pulse = *daemon.service.registry().find("p"_name)->pulse();
+        std::int64_t most = 0;
+        for (const auto& [its, follower] : pulse.followers().all())
+            most = std::max(most, static_cast<std::int64_t>(count(follower.fd).value_or(0)));
+        return most;
+    };
+    std::int64_t before = 0;
+    std::int64_t longest = 0;
+    for (int turns = 0; tokens(daemon, "s") < many; ++turns) {
+        REQUIRE(turns < 100'000);
+        settle(daemon.loop, 1);
+        const auto now = others();
+        longest = std::max(longest, now - before);
+        before = now;
+    }
+    CHECK(longest * 41 <= max_tokens_per_set);
+    settle(daemon.loop);
+    CHECK(giver.reply() == R"({"parameters":{}})");
+}
+
 TEST_CASE("how many at a time follows from what the last ones took")
 {
     Pace pace;
