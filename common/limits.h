@@ -22,6 +22,8 @@ inline constexpr std::int64_t max_tokens_per_set = 16'384;
 inline constexpr std::int64_t max_tokens_per_clear = 8'192;
 // What one connection may hold; it goes back all at once.
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
+// What one session may count; the largest integer that every JSON reader keeps.
+inline constexpr std::int64_t max_counted_calls = 9'007'199'254'740'991;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 

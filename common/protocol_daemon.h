@@ -36,7 +36,9 @@ struct Status {
                 field("startedNSec", &Reply::started_at, "When it started, as createdNSec."),
                 field("objects", &Reply::objects, "How many there are."),
                 field("connections", &Reply::connections, "How many clients are connected."),
-                field("waits", &Reply::waits, "How many Wait calls are waiting, and tokens held."),
+                field(
+                    "waits", &Reply::waits,
+                    "How many names are waited for, each by as many Wait calls, and tokens held."),
                 field("monitors", &Reply::monitors, "How many Monitor calls are running."),
                 field("subscriptions", &Reply::subscriptions,
                       "How many private descriptors are followed."),

@@ -56,11 +56,18 @@ public:
     // What is said first.
     enum class First { outcome, that_it_began };
 
-    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, First first)
+    // `to_hold`: how many tokens the session may hold by it.
+    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, First first,
+                std::size_t to_hold)
         : service_{service}, session_{session}, wait_{std::move(wait)},
+          to_hold_{static_cast<std::int64_t>(to_hold)},
           is_to_say_it_began_{first == First::that_it_began}
     {
+        session_.to_be_held += to_hold_;
     }
+    ~PendingWait() override { session_.to_be_held -= to_hold_; }
+    PendingWait(const PendingWait&) = delete;
+    PendingWait& operator=(const PendingWait&) = delete;
 
     Progress advance(Outbox& outbox) override;
     void undelivered() override { wait_->undo(); }
@@ -70,6 +77,7 @@ private:
     Service& service_;
     Session& session_;
     std::unique_ptr<Wait> wait_;
+    std::int64_t to_hold_;
     bool is_to_say_it_began_;
 };
 

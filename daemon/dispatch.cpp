@@ -65,11 +65,15 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
     const auto calls = session.count->calls;
     const auto begin = outbox.written();
     auto pending = answer<Request>(service, caller, call, outbox);
-    if (!pending) // Descriptors cannot be handed over twice.
+    if (pending)
+        return pending;
+    if (std::is_same_v<Request, protocol::Open> && session.count->opened.empty())
+        service.end_fleeting_call(session); // What it handed over, the daemon need not know.
+    else                                    // Descriptors cannot be handed over twice.
         service.end_call(session, calls,
                          outbox.carries_descriptors() ? std::string_view{}
                                                       : outbox.text_since(begin));
-    return pending;
+    return {};
 }
 
 // A method that the protocol lists and the service does not handle does not compile.

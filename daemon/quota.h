@@ -80,6 +80,7 @@ public:
         Charge& operator=(Charge&&) = delete;
         ~Charge();
 
+        uid_t uid() const { return uid_; }
         std::int64_t amount() const { return amount_; }
         // Over the limit if need be: it has happened already.
         void resize(std::int64_t amount);

@@ -58,7 +58,7 @@ Possession possession(Resource resource)
     case Resource::connections: return {"connections", "close some first"};
     case Resource::subscriptions:
         return {"private descriptors of pulses and timers", "close some first"};
-    case Resource::waits: return {"waits at a time and tokens held", "end some first"};
+    case Resource::waits: return {"names waited for and tokens held", "end some waits first"};
     case Resource::monitors: return {"monitors", "end some first"};
     case Resource::ticks:
         return {"expirations a second of timers that set events",

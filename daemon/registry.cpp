@@ -141,6 +141,20 @@ Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) c
     return {};
 }
 
+// More than one call can set may not follow a pulse, or nobody could set it any more.
+Outcome<void> Registry::check_room(const Peer& peer, const Followers& followers)
+{
+    const auto free = max_tokens_per_set - static_cast<std::int64_t>(followers.size());
+    if (free > 0 && may_have_more(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
+        return {}; // However many it has.
+    const auto its = std::ranges::count_if(followers.all(), [&](const auto& follower) {
+        return follower.second.charge.uid() == peer.uid;
+    });
+    if (free <= 0 || !may_have_more(peer.uid, its, free, max_tokens_per_set))
+        return std::unexpected(refuse::kept_for_others({peer.uid, Resource::subscriptions, its}));
+    return {};
+}
+
 Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
 {
     auto charge = quota_.take(peer.uid, resource);
@@ -280,6 +294,9 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
 {
     if (auto free = check_descriptors(session.peer, Resource::subscriptions); !free)
         return std::unexpected(std::move(free.error()));
+    if (const auto* pulse = object.pulse())
+        if (auto room = check_room(session.peer, pulse->followers()); !room)
+            return std::unexpected(std::move(room.error()));
     auto paid = charge(session.peer, Resource::subscriptions);
     if (!paid)
         return std::unexpected(std::move(paid.error()));

@@ -189,6 +189,8 @@ public:
     // Unless the client is never to hear of it, or to hold them any longer: then they are put back.
     void put_back(std::span<const Takings> all);
 
+    // That there is a session which outlives the daemon, and how far it is.
+    void keep_session(const Session& session);
     // That a call is answered so, or is certain to be; empty: it cannot be given twice.
     void count_call(Session& session, std::string reply);
     void recount_call(Session& session, std::string reply); // It was counted already.
@@ -248,13 +250,13 @@ private:
     // The vault.
     void keep(const Entry& entry);
     void keep_progress(const Object& object);
-    void keep_session(const Session& session);
     void forget(const Object& object);
     void forget(const Subscription& subscription);
     void forget_follower(const Session::Following& following, Object& object);
     bool is_gone(const Session& session, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
+    static Outcome<void> check_room(const Peer& peer, const Followers& followers);
     Outcome<void> check_descriptors(const Peer& peer, Resource resource) const;
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);

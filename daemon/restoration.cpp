@@ -167,6 +167,8 @@ void Restoration::restore_subscription(Id id, const record::Subscription& record
                              : !fd      ? fd.error()
                              : !token   ? "its token cannot be read"
                                         : "its token is another's"));
+        if (!fd && left_.has_unread)
+            return; // Its descriptor may be there for one that has more room.
         registry_.vault_.drop(id, record::Kind::subscription);
         if (fd) // Or there is none, or it is someone else's, or of no use.
             registry_.vault_.unpark(id);

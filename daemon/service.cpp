@@ -117,6 +117,15 @@ void Service::end_call(Session& session, std::int64_t calls_before, std::string_
         registry_.recount_call(session, std::string{reply});
 }
 
+void Service::end_fleeting_call(Session& session)
+{
+    auto& count = *session.count;
+    if (count.given > 0)
+        return registry_.count_call(session, {});
+    ++count.calls;
+    count.reply.clear();
+}
+
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
 {
     auto charge = quota_.take(peer.uid, resource, amount);
@@ -125,13 +134,12 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
     return *std::move(charge);
 }
 
-// One that holds is paid for as if it took from each name.
+// It takes as much memory as it has names, and may take a token from each.
 Outcome<Quota::Charge> Service::charge(const Session& session, const protocol::Wait& request)
 {
-    if (!request.hold.value_or(false))
-        return charge(session.peer, Resource::waits);
     const auto wanted = static_cast<std::int64_t>(request.names.list.size());
-    if (session.tokens_held() + wanted > max_tokens_held)
+    const bool holds = request.hold.value_or(false);
+    if (holds && session.tokens_held() + session.to_be_held + wanted > max_tokens_held)
         return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
     return charge(session.peer, Resource::waits, wanted);
 }
@@ -172,6 +180,15 @@ bool Service::is_idle() const
            quota_.used_by_all(Resource::connections) == 0;
 }
 
+// Before it is made: who waited for it takes from it at once, and when much was taken that is
+// committed, with all else. If it is not made, another answer is counted in place of this one.
+template <class Request>
+void Service::count_making(Caller& caller, const Name& name)
+{
+    if (caller.is_counted && !registry_.find(name))
+        registry_.count_call(caller.session, text_of(typename Request::Reply{true}));
+}
+
 // io.evfdd.
 
 Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
@@ -185,6 +202,7 @@ Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol:
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
 {
+    count_making<protocol::CreateEvent>(caller, request.name);
     const auto created = registry_.create(caller.session, request);
     if (!created)
         return std::unexpected(created.error());
@@ -193,6 +211,7 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
 {
+    count_making<protocol::Arm>(caller, request.name);
     const auto created = registry_.arm(caller.session, request);
     if (!created)
         return std::unexpected(created.error());
@@ -302,7 +321,9 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
         return std::unexpected(std::move(wait.error()));
     const auto first =
         caller.wants_more ? PendingWait::First::that_it_began : PendingWait::First::outcome;
-    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first);
+    const bool holds = request.hold.value_or(false);
+    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
+                                         holds ? request.names.list.size() : 0);
 }
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)

@@ -73,6 +73,8 @@ public:
     void begin_call(Session& session);
     // It was answered so; empty if that cannot be said twice.
     void end_call(Session& session, std::int64_t calls_before, std::string_view reply);
+    // The same of one that left nothing, so it may as well be done again.
+    void end_fleeting_call(Session& session);
 
     // Calls `task` once what an earlier daemon left for clients that did not come is gone.
     void when_sessions_ended(std::function<void()> task) { sessions_.when_ended(std::move(task)); }
@@ -120,6 +122,8 @@ private:
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(const Session& session, const protocol::Wait& request);
+    template <class Request>
+    void count_making(Caller& caller, const Name& name);
     protocol::Timer describe(const Timer& timer) const;
     protocol::Status::Reply status();
 

@@ -63,6 +63,7 @@ struct Session {
     std::vector<Following> followings;
     std::optional<Count> count = {}; // None if the client cannot take it up again.
     std::vector<Held> held = {};     // Goes back when it ends.
+    std::int64_t to_be_held = 0;     // Tokens, at most, by waits of which it has not heard yet.
 
     std::int64_t tokens_held() const
     {

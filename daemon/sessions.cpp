@@ -1,5 +1,7 @@
 #include "daemon/sessions.h"
 
+#include "common/limits.h"
+
 #include <spdlog/spdlog.h>
 
 #include <utility>
@@ -33,7 +35,7 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
                            !session.held.empty();
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
-    if (request.calls < 0)
+    if (request.calls < 0 || request.calls > max_counted_calls)
         return std::unexpected(protocol::InvalidParameter{"calls"});
     const auto found = left_.find(*token);
     const bool is_there = found != left_.end() && found->second.peer.uid == session.peer.uid;
@@ -42,15 +44,23 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
         return std::unexpected(refuse::no_such_session());
     if (is_there) {
         const auto ahead = found->second.count->calls - request.calls;
-        if (ahead < 0 || ahead > 1)
+        // Ours is behind if the last ones left nothing; or if what we have is not all there was.
+        if (ahead > 1 || (ahead < 0 && !knows_all_))
             return std::unexpected(refuse::no_such_session());
     }
     if (is_there)
         take_up(session, std::move(left_.extract(found).mapped()), request.calls);
     else
-        session.count = Session::Count{.token = *token};
+        begin(session, *token);
     in_use_.insert(*token);
     return is_there || knows_all_;
+}
+
+// It is kept before anything is that belongs to it.
+void Sessions::begin(Session& session, const Token& token)
+{
+    session.count = Session::Count{.token = token};
+    registry_.keep_session(session);
 }
 
 void Sessions::take_up(Session& session, Session left, std::int64_t calls)
@@ -65,7 +75,13 @@ void Sessions::take_up(Session& session, Session left, std::int64_t calls)
         return has_heard;
     });
     if (count.calls == calls)
-        return; // It heard of the last one.
+        return;                // It heard of the last one.
+    if (count.calls < calls) { // And of some that left nothing.
+        count.calls = calls;
+        count.reply.clear();
+        count.given = 0;
+        return;
+    }
     if (!count.reply.empty()) {
         count.replays = true;
     } else { // What that call handed over never arrived.

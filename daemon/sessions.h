@@ -36,6 +36,7 @@ public:
     void end(Session& session);
 
 private:
+    void begin(Session& session, const Token& token);
     void take_up(Session& session, Session left, std::int64_t calls);
 
     Registry& registry_;

@@ -289,6 +289,21 @@ TEST_CASE("what is held counts among its user's waits, and over the limit is ref
     CHECK(has_fired(hold(daemon, second)));
 }
 
+TEST_CASE("calls that are sent together hold no more than those that are sent one by one")
+{
+    auto daemon = with_semaphore(1'000);
+    auto client = daemon->connect();
+    for (std::int64_t i = 0; i < max_tokens_held + 20; ++i)
+        client.call("Wait", R"({"names":["s"],"hold":true})");
+    settle(daemon->loop);
+    std::int64_t held = 0;
+    for (auto reply = client.reply(); !reply.empty(); reply = client.reply())
+        held += has_fired(reply) ? 1 : 0;
+    CHECK(held == max_tokens_held);
+    CHECK(tokens(*daemon) == 1'000 - max_tokens_held);
+    CHECK(waits(*daemon) == max_tokens_held);
+}
+
 TEST_CASE("one connection holds as many tokens as there can be names in a call, and no more")
 {
     auto daemon = with_semaphore(1'000);

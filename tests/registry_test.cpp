@@ -144,6 +144,26 @@ TEST_CASE("events and subscriptions together stay within the descriptor budget")
     CHECK(verdict(room.registry.open(room.session, names({"p"}))) == "ok");
 }
 
+TEST_CASE(
+    "nobody can follow a pulse so often that nobody could set it, nor take all there is to others")
+{
+    auto limits = default_limits;
+    limits.set(Resource::subscriptions, max_tokens_per_set);
+    Recorder room{limits};
+    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    std::int64_t its = 0;
+    std::string refusal = "ok";
+    for (; refusal == "ok"; ++its) {
+        const auto opened = room.registry.open(room.session, names({"p"}));
+        refusal = verdict(opened);
+    }
+    CHECK(refusal == "QuotaExceeded");
+    CHECK(its > max_tokens_per_set / 2);
+    CHECK(its < max_tokens_per_set);
+    CHECK(verdict(room.registry.open(room.other, names({"p"}))) == "ok");
+    CHECK(verdict(room.registry.set(room.session.peer, names({"p"}), 1)) == "ok");
+}
+
 TEST_CASE("what open hands over depends on what the caller may")
 {
     const auto [mode, rights, wait, set, has_fd, writable] =

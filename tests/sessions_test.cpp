@@ -1,6 +1,7 @@
 #include "daemon/sessions.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/restoration_fixture.h"
 
 #include <fmt/format.h>
 
@@ -334,9 +335,10 @@ TEST_CASE("Resume is refused where it would be wrong")
     SECTION("a number of calls that cannot be")
     {
         auto again = daemon->connect();
-        for (const std::int64_t calls : {0, 1, 4, 1000})
+        for (const std::int64_t calls : {0, 1})
             CHECK(is_refused(resume(*daemon, again, calls)));
-        CHECK(resume(*daemon, again, -1).find("calls") != std::string::npos);
+        for (const std::int64_t calls : {std::int64_t{-1}, max_counted_calls + 1})
+            CHECK(resume(*daemon, again, calls).find("calls") != std::string::npos);
     }
     SECTION("a token that is none")
     {
@@ -369,6 +371,77 @@ TEST_CASE("a connection that owns or follows something cannot take up a session"
     auto client = daemon->connect();
     daemon->ask(client, parameters.first, parameters.second);
     CHECK(resume(*daemon, client).find("session") != std::string::npos);
+}
+
+TEST_CASE("an Open that follows nothing is counted, and the next daemon need not know of it")
+{
+    auto daemon = with_semaphore(0);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    const auto open = [&](Daemon& at, Client& by) {
+        return at.ask(by, "Open", R"({"names":["s"]})").contains("fileDescriptor");
+    };
+    REQUIRE(open(*daemon, client)); // The first counted call is kept, whatever it is.
+    const auto reply = daemon->ask(client, "Set", R"({"names":["s"],"count":3})");
+    for (int i = 0; i < 3; ++i)
+        REQUIRE(open(*daemon, client));
+
+    auto calls = GENERATE(as<std::int64_t>{}, 1, 2, 3, 5, max_counted_calls);
+    CAPTURE(calls);
+    daemon = next(std::move(daemon));
+    auto again = daemon->connect();
+    REQUIRE(resume(*daemon, again, calls) == certain);
+    if (calls == 1) { // The Set was not heard of, so nothing came after it.
+        CHECK(daemon->ask(again, "Set", R"({"names":["s"],"count":3})") == reply);
+        ++calls;
+    }
+    CHECK(tokens(*daemon, "s") == 3);
+    if (calls == max_counted_calls)
+        return;
+
+    CHECK(open(*daemon, again));
+    daemon->ask(again, "Set", R"({"names":["s"]})");
+    calls += 2;
+    daemon = next(std::move(daemon)); // What was kept then has all that were before.
+    auto third = daemon->connect();
+    CHECK(is_refused(resume(*daemon, third, calls - 2)));
+    CHECK(resume(*daemon, third, calls) == certain);
+    CHECK(tokens(*daemon, "s") == 4);
+}
+
+TEST_CASE("a session is kept from its beginning, and with it what oneway calls leave to it")
+{
+    auto daemon = with_semaphore(2);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    std::string oneway;
+    append_call(oneway, "io.evfdd.CreateEvent", R"({"name":"mine","lifetime":"connection"})",
+                Answers::none);
+    append_call(oneway, "io.evfdd.Wait", R"({"names":["s"],"hold":true})", Answers::none);
+    client.send(oneway);
+    REQUIRE(daemon->ask(client, "Show", R"({"name":"mine"})").contains("connection"));
+    REQUIRE(tokens(*daemon, "s") == 1);
+    daemon = next(std::move(daemon));
+    auto again = daemon->connect();
+    REQUIRE(resume(*daemon, again) == certain);
+    CHECK(tokens(*daemon, "s") == 1);
+    CHECK(daemon->ask(again, "Show", R"({"name":"mine"})").contains("connection"));
+}
+
+TEST_CASE("a daemon that lost something does not believe that calls left nothing")
+{
+    auto daemon = with_semaphore(0);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    daemon->ask(client, "Set", R"({"names":["s"]})");
+    auto senseless = event_record("nobodys", Mode::automatic);
+    senseless.owner = -1;
+    daemon->vault.put(daemon->service.registry().new_id(), senseless);
+    daemon->vault.commit();
+    daemon = next(std::move(daemon));
+    auto again = daemon->connect();
+    CHECK(is_refused(resume(*daemon, again, 2)));
+    CHECK(resume(*daemon, again, 1) == certain);
 }
 
 TEST_CASE("calls that are not counted and oneway calls are done each time")
