@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 #include <system_error>
@@ -113,6 +114,18 @@ bool ListeningSocket::is_ours() const
     struct stat there{};
     return ::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
            there.st_ino == file_.st_ino;
+}
+
+std::string path_of(const UniqueFd& socket)
+{
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        address.sun_family != AF_UNIX || size <= sizeof address.sun_family)
+        return {};
+    const auto length = size - offsetof(sockaddr_un, sun_path);
+    return {address.sun_path,
+            ::strnlen(address.sun_path, length)}; // An abstract one begins with 0.
 }
 
 void ListeningSocket::set_mode(mode_t mode)

@@ -15,6 +15,9 @@ struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+// The path at which a socket listens; empty if it has none. getsockname(2)
+std::string path_of(const UniqueFd& socket);
+
 class ListeningSocket {
 public:
     // Binds `path` and listens. A socket file that nobody listens on any more is replaced; the one

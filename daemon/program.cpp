@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -88,8 +89,11 @@ Program::Program(const Options& options, const Config& config)
         throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
                                  "start evfdd by socket activation"};
     }
-    for (auto& socket : handed_.sockets)
+    for (auto& socket : handed_.sockets) {
+        handed_paths_.push_back(path_of(socket));
         server_.listen(std::move(socket));
+    }
+    check_handed(config.socket_mode);
     declare(config);
     for (auto& client : handed_.clients)
         server_.admit(std::move(client));
@@ -145,6 +149,21 @@ void Program::declare(const Config& config)
         service_.declare(timer.owner.uid, timer.owner.gid, timer.request);
 }
 
+// Who made them says who may connect; that it is more than the configuration says must not go
+// unnoticed.
+void Program::check_handed(mode_t mode) const
+{
+    constexpr mode_t to_connect = 0222; // unix(7)
+    for (const auto& path : handed_paths_) {
+        struct stat file{};
+        if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
+            spdlog::warn(
+                "{} lets in more than socketMode says, and is not ours: set SocketMode= in "
+                "evfdd.socket, or start evfdd --guard anew",
+                path);
+    }
+}
+
 void Program::apply(const Config& config)
 {
     log::set_level(config.log_level);
@@ -152,6 +171,7 @@ void Program::apply(const Config& config)
     service_.set_policy(config.policy);
     if (socket_)
         socket_->set_mode(config.socket_mode);
+    check_handed(config.socket_mode);
     declare(config);
 }
 

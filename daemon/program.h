@@ -12,6 +12,8 @@
 #include "daemon/vault.h"
 
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -48,6 +50,7 @@ private:
     void end();
     void reload();
     void apply(const Config& config);
+    void check_handed(mode_t mode) const;
 
     Options options_;
     EventLoop loop_;
@@ -60,6 +63,7 @@ private:
     Guardian guardian_;
     Service service_;
     std::optional<ListeningSocket> socket_;
+    std::vector<std::string> handed_paths_; // Of sockets that are not ours to change.
     Server server_;
     Heartbeat heartbeat_;
     bool is_told_to_end_ = false;
