@@ -94,7 +94,7 @@ Error Channel::garbled(std::string_view what)
                         what)};
 }
 
-std::unexpected<Error> Channel::lost(Error error)
+std::unexpected<Error> Channel::give_up(Error error)
 {
     is_usable_ = false;
     return std::unexpected(std::move(error));
@@ -109,7 +109,7 @@ Try<bool> Channel::poll_for(short events, Deadline deadline)
         if (ready >= 0)
             return ready > 0;
         if (errno != EINTR)
-            return lost({ErrorCode::system, Fault::last("ppoll(2)").message()});
+            return give_up({ErrorCode::system, Fault::last("ppoll(2)").message()});
     }
 }
 
@@ -151,8 +151,8 @@ Try<void> Channel::wait_for(short events, Deadline deadline)
     if (!ready)
         return std::unexpected(ready.error());
     if (!*ready)
-        return lost({ErrorCode::no_daemon,
-                     "the daemon does not answer; see whether it is stuck, or restart it"});
+        return give_up({ErrorCode::no_daemon,
+                        "the daemon does not answer; see whether it is stuck, or restart it"});
     return {};
 }
 
@@ -163,7 +163,7 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
-            return lost(gone(sent.error().message()));
+            return give_up(gone(sent.error().message()));
         if (*sent)
             frame.remove_prefix(**sent);
         else if (const auto room = wait_for(POLLOUT, deadline); !room)
@@ -177,11 +177,11 @@ Try<bool> Channel::fill()
     std::array<char, 16 * 1024> buffer;
     const auto received = evfd::receive(socket_, buffer, descriptors_);
     if (!received)
-        return lost(gone(received.error().message()));
+        return give_up(gone(received.error().message()));
     if (!*received)
         return false;
     if ((*received)->bytes == 0)
-        return lost(gone("it closed the connection"));
+        return give_up(gone("it closed the connection"));
     incoming_.append({buffer.data(), (*received)->bytes});
     return true;
 }
@@ -191,7 +191,7 @@ Try<std::optional<std::string_view>> Channel::frame_if_there()
     while (true) {
         const auto frame = incoming_.next();
         if (!frame)
-            return lost(garbled("it is too long"));
+            return give_up(garbled("it is too long"));
         if (*frame)
             return *frame;
         const auto filled = fill();
@@ -229,7 +229,7 @@ Try<Replied> Channel::reply_of(std::string_view frame)
 {
     const auto replied = read_reply(document_, frame);
     if (!replied)
-        return lost(garbled(replied.error()));
+        return give_up(garbled(replied.error()));
     if (replied->error)
         return std::unexpected(error_of(*replied->error, replied->parameters));
     return *replied;

@@ -88,6 +88,10 @@ public:
 
     // False once it lost its way: the daemon is gone, too late, or not to be understood.
     bool is_usable() const { return is_usable_; }
+    // Nobody waits any more for what was sent: the next call is not to get its answer.
+    std::unexpected<Error> give_up(Error error);
+    // What is wrong with a daemon that says `what`.
+    static Error garbled(std::string_view what);
     // Whether something came, or the daemon went, before the moment.
     Try<bool> has_news_by(MonotonicTime moment);
     // Readable when it does.
@@ -108,7 +112,7 @@ private:
         Incoming incoming{Unknown::ignore, &descriptors_, 0};
         auto reply = decode<Reply>(replied.parameters, incoming);
         if (!reply)
-            return lost(garbled(reply.error().name));
+            return give_up(garbled(reply.error().name));
         return Received<Reply>{*std::move(reply), replied.continues};
     }
 
@@ -120,8 +124,6 @@ private:
     Try<bool> fill(); // Whether something came.
     Try<void> wait_for(short events, Deadline deadline);
     Try<bool> poll_for(short events, Deadline deadline);
-    std::unexpected<Error> lost(Error error);
-    static Error garbled(std::string_view what);
 
     UniqueFd socket_;
     FarEnd far_end_;

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -23,8 +24,8 @@ constexpr int slow_pause_ms = 1'000;
 
 } // namespace
 
-Daemon::Daemon(Address address, nanoseconds patience)
-    : address_{std::move(address)}, patience_{patience}
+Daemon::Daemon(Address address, nanoseconds patience, nanoseconds asks_every)
+    : address_{std::move(address)}, patience_{patience}, asks_every_{asks_every}
 {
     main_.emplace(address_, patience_);
 }
@@ -83,6 +84,17 @@ Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline 
     return fired;
 }
 
+Try<std::vector<protocol::Fired>> Daemon::checked(const protocol::Wait& request,
+                                                  std::vector<protocol::Fired> fired)
+{
+    const auto was_asked_for = [&](const protocol::Fired& one) {
+        return std::ranges::find(request.names.list, one.name) != request.names.list.end();
+    };
+    if (fired.empty() || !std::ranges::all_of(fired, was_asked_for))
+        return std::unexpected(Channel::garbled("it is not about what was waited for"));
+    return fired;
+}
+
 // On a line of its own until it is over, for the main one has to ask for the sign of life.
 Try<std::vector<protocol::Fired>> Daemon::hold(protocol::Wait request, Deadline deadline)
 {
@@ -137,14 +149,14 @@ Try<std::vector<protocol::Fired>> Daemon::wait_on(Line& line, protocol::Wait req
         });
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    return std::move(reply->fired);
+    return checked(request, std::move(reply->fired));
 }
 
 // The daemon answers when the time is over, if not before; a stuck one is found out all the same.
 Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline deadline)
 {
     while (true) {
-        const auto look = deadline ? later(*deadline, patience_) : monotonic_after(sign_of_life);
+        const auto look = deadline ? later(*deadline, patience_) : monotonic_after(asks_every_);
         const auto has_news = channel.has_news_by(look);
         if (!has_news)
             return std::unexpected(has_news.error());
@@ -154,8 +166,8 @@ Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline dea
                 return std::unexpected(reply.error());
             return std::move(reply->fired);
         }
-        if (const auto alive = call(protocol::GetInfo{}); !alive)
-            return std::unexpected(alive.error());
+        if (auto alive = call(protocol::GetInfo{}); !alive) // The answer may still come.
+            return channel.give_up(std::move(alive.error()));
     }
 }
 

@@ -24,7 +24,7 @@ inline constexpr nanoseconds sign_of_life = std::chrono::seconds{30};
 
 class Daemon {
 public:
-    Daemon(Address address, nanoseconds patience);
+    Daemon(Address address, nanoseconds patience, nanoseconds asks_every = sign_of_life);
     ~Daemon();
     Daemon(const Daemon&) = delete; // Pinned: lines have the address of ours.
     Daemon& operator=(const Daemon&) = delete;
@@ -53,7 +53,11 @@ public:
     // then. The request's timeout is set here.
     Try<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
-    // The same, and what it takes is held: by the main line, which is looked after from now on.
+    // The answer, unless it is empty or tells of something else than was asked for.
+    static Try<std::vector<protocol::Fired>> checked(const protocol::Wait& request,
+                                                     std::vector<protocol::Fired> fired);
+
+    // As wait(), and what it takes is held: by the main line, which is looked after from now on.
     Try<std::vector<protocol::Fired>> hold(protocol::Wait request, Deadline deadline);
     // A duplicate of the main line's connection, which commands that are executed inherit: whoever
     // has it keeps the main line's session when this process is gone.
@@ -77,6 +81,7 @@ private:
 
     Address address_;
     nanoseconds patience_;
+    nanoseconds asks_every_;
     std::mutex mutex_;
     // Whose all this is: a child's parent goes on using its own. Less than 0: being made the
     // child's.

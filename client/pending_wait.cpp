@@ -42,8 +42,12 @@ Try<void> PendingWait::ask()
     auto first = channel.receive<protocol::Wait>(patience);
     if (!first)
         return std::unexpected(std::move(first.error()));
-    if (!first->continues) // It had the answer from before.
-        early_ = std::move(first->reply.fired);
+    if (first->continues)
+        return {};
+    auto fired = Daemon::checked(request_, std::move(first->reply.fired));
+    if (!fired)
+        return std::unexpected(std::move(fired.error()));
+    early_ = *std::move(fired); // It had the answer from before.
     return {};
 }
 
@@ -58,7 +62,7 @@ Try<PendingWait::Fired> PendingWait::finish()
     }
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    return std::move(reply->fired);
+    return Daemon::checked(request_, std::move(reply->fired));
 }
 
 // Once we hung up, the daemon cannot send its answer and puts back what it took; an answer that was
@@ -70,9 +74,9 @@ std::optional<PendingWait::Fired> PendingWait::call_off()
     line_.channel().hang_up();
     auto reply =
         Line::receive<protocol::Wait>(line_.channel(), monotonic_after(daemon_->patience()));
-    if (!reply)
-        return {};
-    return std::move(reply->fired);
+    auto fired = reply ? Daemon::checked(request_, std::move(reply->fired))
+                       : Try<Fired>{std::unexpected(std::move(reply.error()))};
+    return fired ? std::optional{*std::move(fired)} : std::nullopt;
 }
 
 } // namespace evfd

@@ -1,4 +1,5 @@
 // Waits through the daemon: for any, for all, until a time, for what is deleted meanwhile.
+#include "client/daemon.h"
 #include "tests/e2e_fixture.h"
 
 #include <signal.h>
@@ -197,6 +198,24 @@ TEST_CASE("a library's wait for two names that come one after the other")
     CHECK(waiter.hear() == 2);
     CHECK(waiter.wait() == 0);
     CHECK(count_of(daemon, "y") == 0);
+}
+
+// The daemon answers it all the same, once it goes on.
+TEST_CASE("a wait given up for want of a sign of life does not leave its answer to the next one")
+{
+    const Daemon daemon;
+    daemon.done({"create", "one", "--mode", "auto"});
+    daemon.done({"create", "two", "--mode", "auto"});
+    evfd::Daemon client{Address::at(daemon.path()), 200ms, 1ms};
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
+    const auto given_up = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
+    REQUIRE_FALSE(given_up);
+    CHECK(given_up.error().code == ErrorCode::no_daemon);
+    REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
+    daemon.done({"set", "one"});
+    const auto next = client.wait({.names = {{*Name::parse("two")}}}, monotonic_now());
+    REQUIRE_FALSE(next);
+    CHECK(next.error().code == ErrorCode::timed_out);
 }
 
 } // namespace

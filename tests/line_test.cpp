@@ -1,18 +1,9 @@
 #include "client/line.h"
-#include "common/socket.h"
+#include "tests/by_hand.h"
 #include "tests/catch.h"
 #include "tests/wire.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <array>
 #include <chrono>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <thread>
 
@@ -21,80 +12,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_literals;
-
-// The daemon's end of one connection.
-class Connection {
-public:
-    explicit Connection(UniqueFd socket) : socket_{std::move(socket)} {}
-
-    // The next call, as text.
-    std::string hear()
-    {
-        while (!unread_.contains('\0')) {
-            pollfd wanted{socket_.get(), POLLIN, 0};
-            std::array<char, 4096> buffer;
-            REQUIRE(::poll(&wanted, 1, 30'000) == 1);
-            const auto received = receive(socket_, buffer);
-            REQUIRE((received && *received && (*received)->bytes > 0));
-            unread_.append(buffer.data(), (*received)->bytes);
-        }
-        const auto end = unread_.find('\0');
-        const auto call = unread_.substr(0, end);
-        unread_.erase(0, end + 1);
-        return call;
-    }
-    void say(std::string_view reply)
-    {
-        const auto frame = std::string{reply} + '\0';
-        REQUIRE(send(socket_, frame, {}).value() == frame.size());
-    }
-
-private:
-    UniqueFd socket_;
-    std::string unread_;
-};
-
-// A daemon by hand: where it listens, and what it hears.
-class ByHand {
-public:
-    ByHand()
-    {
-        REQUIRE(::mkdtemp(directory_.data()));
-        listen();
-    }
-    ~ByHand()
-    {
-        close();
-        ::rmdir(directory_.c_str());
-    }
-    Address address() const { return Address::at(directory_ + "/socket"); }
-    void listen()
-    {
-        sockaddr_un place{};
-        place.sun_family = AF_UNIX;
-        std::strcpy(place.sun_path, address().path.c_str());
-        listener_ = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) == 0);
-        REQUIRE(::listen(listener_.get(), 8) == 0);
-    }
-    void close()
-    {
-        listener_ = {};
-        ::unlink(address().path.c_str());
-    }
-    Connection accept()
-    {
-        pollfd wanted{listener_.get(), POLLIN, 0};
-        REQUIRE(::poll(&wanted, 1, 30'000) == 1);
-        UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
-        REQUIRE(socket);
-        return Connection{std::move(socket)};
-    }
-
-private:
-    std::string directory_ = "/tmp/evfd-line-XXXXXX";
-    UniqueFd listener_;
-};
 
 TEST_CASE("a call that was under way is sent again on the session that is taken up")
 {
