@@ -79,7 +79,7 @@ std::optional<std::filesystem::path> find_daemon()
     if (const auto self = std::filesystem::read_symlink("/proc/self/exe", failed); !failed)
         places.push_back(self.parent_path());
     places.emplace_back(EVFDD_SBINDIR);
-    if (const char* path = std::getenv("PATH")) {
+    if (const char* path = ::secure_getenv("PATH")) {
         std::string_view rest{path};
         while (!rest.empty()) {
             const auto colon = rest.find(':');
@@ -97,6 +97,12 @@ std::optional<std::filesystem::path> find_daemon()
 // another one was faster: then that one is as good.
 Try<void> start_daemon(const std::string& socket)
 {
+    if (!may_start_programs())
+        return std::unexpected(Error{
+            ErrorCode::no_daemon, fmt::format("no evfdd answers at {}, and a set-user-ID program "
+                                              "starts none; start one before, or name its "
+                                              "socket in the program",
+                                              socket)});
     const auto program = find_daemon();
     if (!program)
         return std::unexpected(Error{ErrorCode::no_daemon,
@@ -179,7 +185,7 @@ Address Address::system()
 
 Try<Address> Address::user()
 {
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
+    const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
     const auto directory = runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime)
                                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
     if (const auto made = make_private(directory); !made)
@@ -189,7 +195,7 @@ Try<Address> Address::user()
 
 Try<Address> Address::usual()
 {
-    if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
+    if (const char* path = ::secure_getenv("EVFDD_SOCKET"); path && *path)
         return at(path);
     if (auto system = Address::system(); ::access(system.path.c_str(), F_OK) == 0)
         return system;

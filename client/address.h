@@ -20,7 +20,8 @@ struct Address {
     static Address at(Remote remote) { return {{}, false, std::move(remote)}; }
     static Address system();    // The machine's: /run/evfdd/io.evfdd
     static Try<Address> user(); // The user's own: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or in /tmp.
-    // $EVFDD_SOCKET, else the machine's where it is there, else the user's own.
+    // $EVFDD_SOCKET, else the machine's where it is there, else the user's own. A program with more
+    // rights than its caller (set-user-ID) does not go by his environment. secure_getenv(3)
     static Try<Address> usual();
 
     // The same, where no daemon is started.

@@ -53,7 +53,8 @@ const char* evfd_error(void);
 
 /* What is opened or named from now on, by any thread, is of the daemon at that socket. Without
  * this, or with NULL, it is the usual one: $EVFDD_SOCKET, else the machine's, else one's own, which
- * is started if need be. Returns 0 once the daemon answered. */
+ * is started if need be; but a set-user-ID program starts none, and the environment counts for
+ * nothing there. Returns 0 once the daemon answered. */
 int evfd_connect(const char* socket);
 
 /* ---- To open, and to make ---- */

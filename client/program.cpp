@@ -2,15 +2,25 @@
 
 #include <signal.h>
 #include <spawn.h>
+#include <sys/auxv.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 extern char** environ;
 
 namespace evfd {
 
+bool may_start_programs()
+{
+    return ::getauxval(AT_SECURE) == 0;
+}
+
 std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
                                         const UniqueFd& output)
 {
+    if (!may_start_programs())
+        return std::unexpected(EPERM);
     posix_spawn_file_actions_t files;
     ::posix_spawn_file_actions_init(&files);
     ::posix_spawn_file_actions_adddup2(&files, input.get(), STDIN_FILENO);
