@@ -163,6 +163,11 @@ bool means_absent(int error)
 
 Error nobody_at(const Address& address, int error)
 {
+    if (error == EMFILE || error == ENFILE)
+        return {ErrorCode::no_descriptor,
+                fmt::format("there is no descriptor left to connect to {}: {}; close some, or "
+                            "raise the limit",
+                            address.path, error_text(error))};
     if (error == EACCES)
         return {ErrorCode::no_daemon,
                 fmt::format("you may not connect to {}; ask for access to it", address.path)};

@@ -182,6 +182,8 @@ Try<bool> Channel::fill()
         return false;
     if ((*received)->bytes == 0)
         return give_up(gone("it closed the connection"));
+    if ((*received)->is_cut)
+        descriptors_.emplace_back();
     incoming_.append({buffer.data(), (*received)->bytes});
     return true;
 }

@@ -48,7 +48,8 @@ public:
         bool continues; // More replies to the same call follow.
     };
 
-    // The next reply, to a Request that was sent. An error reply is an Error; timed_out: the daemon
+    // The next reply, to a Request that was sent. Descriptors that this process has no room for are
+    // empty ones. An error reply is an Error; timed_out: the daemon
     // may still answer, so the channel is of no use any more.
     template <Message Request>
     Try<Received<typename Request::Reply>> receive(Deadline deadline)
@@ -111,6 +112,8 @@ private:
     {
         Incoming incoming{Unknown::ignore, &descriptors_, 0};
         auto reply = decode<Reply>(replied.parameters, incoming);
+        if (incoming.lacks_some)
+            descriptors_.pop_front(); // What stands for them.
         if (!reply)
             return give_up(garbled(reply.error().name));
         return Received<Reply>{*std::move(reply), replied.continues};
@@ -129,7 +132,7 @@ private:
     FarEnd far_end_;
     FrameReader incoming_{max_reply_bytes};
     json::Document document_;
-    std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet, in order.
+    std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet: Incoming.
     bool is_usable_ = true;
 };
 

@@ -33,6 +33,12 @@ Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view
             fmt::format("'{}' is {}; use {}", name.text(), what_it_is, what_opens_it)};
 }
 
+// Whether the daemon handed it over, and this process has no room for it.
+bool found_no_room(const protocol::Opened& one)
+{
+    return one.file_descriptor && !one.file_descriptor->fd;
+}
+
 template <class Reply>
 Try<void> nothing(Try<Reply> reply)
 {
@@ -159,6 +165,16 @@ Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
     if (reply->objects.size() != names.list.size())
         return std::unexpected(
             Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+    if (std::ranges::any_of(reply->objects, found_no_room)) {
+        for (const auto& one : reply->objects)
+            if (one.subscription)
+                daemon_->tell(protocol::Unsubscribe{*one.subscription});
+        return std::unexpected(
+            Error{ErrorCode::no_descriptor,
+                  fmt::format("this process has no descriptor left for '{}'; close some, or raise "
+                              "its limit",
+                              names.list.front().text())});
+    }
     if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
         daemon_->look_after();
     return std::move(reply->objects);

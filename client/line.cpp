@@ -35,7 +35,10 @@ Try<UniqueFd> Line::reach()
     const auto give_up = monotonic_after(patience_);
     while (true) {
         auto socket = connect_to(*address_, was_connected_ ? Before::was_there : Before::unknown);
-        if (socket || !was_connected_ || monotonic_now() >= give_up)
+        // What has no session yet can be tried by the caller as well.
+        const bool is_hopeless =
+            !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
+        if (socket || !was_connected_ || is_hopeless || monotonic_now() >= give_up)
             return socket;
         ::poll(nullptr, 0, address_->pause_ms());
     }

@@ -71,8 +71,11 @@ enum class Unknown { refuse, ignore };
 // What comes with a message that is read.
 struct Incoming {
     Unknown unknown = Unknown::refuse;
-    std::deque<UniqueFd>* descriptors = nullptr; // The message's own are at the front.
-    std::size_t declared = 0;                    // How many of them the message has named.
+    // The message's own are at the front. An empty one stands for those of a message that found no
+    // room: all that it names from there on are empty.
+    std::deque<UniqueFd>* descriptors = nullptr;
+    std::size_t declared = 0; // How many of them the message has named.
+    bool lacks_some = false;  // It has named one that found no room.
 };
 
 // What is said of a field, and of a type that has a name.
@@ -378,9 +381,13 @@ struct Codec<Handed> {
             value.integer() != static_cast<std::int64_t>(incoming.declared) ||
             incoming.descriptors->empty())
             return {};
+        ++incoming.declared;
+        if (!incoming.descriptors->front()) {
+            incoming.lacks_some = true;
+            return Handed{};
+        }
         Handed handed{std::move(incoming.descriptors->front())};
         incoming.descriptors->pop_front();
-        ++incoming.declared;
         return handed;
     }
     static void write(Handed& value, Outgoing& out)

@@ -38,7 +38,7 @@ void collect(msghdr& message, std::deque<UniqueFd>& descriptors)
 Result<std::optional<Received>> received(ssize_t bytes, std::string_view call)
 {
     if (bytes >= 0)
-        return Received{static_cast<std::size_t>(bytes)};
+        return Received{.bytes = static_cast<std::size_t>(bytes)};
     if (is_not_now(errno))
         return std::nullopt;
     return std::unexpected(Fault::last(call));
@@ -91,9 +91,12 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
     do
         bytes = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (bytes < 0 && errno == EINTR);
-    if (bytes >= 0)
-        collect(message, descriptors);
-    return received(bytes, "recvmsg(2)");
+    auto got = received(bytes, "recvmsg(2)");
+    if (!got || !*got)
+        return got;
+    collect(message, descriptors);
+    (*got)->is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+    return got;
 }
 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,

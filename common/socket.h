@@ -25,6 +25,7 @@ Result<Peer> peer_of(const UniqueFd& socket);
 
 struct Received {
     std::size_t bytes = 0; // 0: the peer will send no more.
+    bool is_cut = false;   // Descriptors came along that this process has no room for.
 };
 
 // An empty optional means "not now": nothing to read, or no room to write.

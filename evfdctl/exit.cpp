@@ -29,6 +29,7 @@ Exit exit_for(ErrorCode code)
     case ErrorCode::timed_out: return exit_timed_out;
     case ErrorCode::no_daemon:
     case ErrorCode::interrupted: return exit_no_daemon;
+    case ErrorCode::no_descriptor:
     case ErrorCode::system: return exit_system;
     }
     std::abort();

@@ -20,6 +20,7 @@ TEST_CASE("each code of an error is the errno value that evfd.h says")
         {ErrorCode::timed_out, false, ETIMEDOUT},
         {ErrorCode::no_daemon, false, ECONNREFUSED},
         {ErrorCode::interrupted, false, ECONNRESET},
+        {ErrorCode::no_descriptor, false, EMFILE},
         {ErrorCode::system, false, EIO},
     }));
     const Error given{code, "a sentence", is_limit};

@@ -3,6 +3,7 @@
 #include "common/eventfd.h"
 #include "common/socket.h"
 #include "tests/catch.h"
+#include "tests/scarcity.h"
 #include "tests/wire.h"
 
 #include <sys/socket.h>
@@ -145,6 +146,31 @@ TEST_CASE("a reply that names a descriptor that did not come is not understood")
     REQUIRE_FALSE(received);
     CHECK(received.error().code == ErrorCode::system);
     CHECK_FALSE(ends.channel->is_usable());
+}
+
+TEST_CASE("descriptors that there is no room for are empty ones, and the next reply gets its own")
+{
+    Ends ends;
+    for (const auto count : {2U, 0U, 1U}) {
+        std::vector<UniqueFd> descriptors;
+        const auto text = opened(count, 1, descriptors);
+        ends.say(text, descriptors);
+    }
+    const auto room = GENERATE(0U, 1U);
+    {
+        const auto next = static_cast<rlim_t>(make_eventfd(0, Counter::plain)->get());
+        const DescriptorLimit limit{next + room};
+        const auto received = ends.channel->receive<protocol::Open>(soon());
+        REQUIRE(received);
+        std::size_t there = 0;
+        for (const auto& object : received->reply.objects)
+            there += object.file_descriptor->fd ? 1U : 0U;
+        CHECK(there == room);
+    }
+    REQUIRE(ends.channel->receive<protocol::Open>(soon()));
+    const auto last = ends.channel->receive<protocol::Open>(soon());
+    REQUIRE(last);
+    CHECK(take(last->reply.objects.at(0).file_descriptor->fd).value() == 1);
 }
 
 TEST_CASE("a call is one whole frame, with what is wanted in answer")

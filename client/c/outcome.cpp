@@ -23,6 +23,7 @@ int errno_of(const Error& error)
     case ErrorCode::timed_out: return ETIMEDOUT;
     case ErrorCode::no_daemon: return ECONNREFUSED;
     case ErrorCode::interrupted: return ECONNRESET;
+    case ErrorCode::no_descriptor: return EMFILE;
     case ErrorCode::system: return EIO;
     }
     std::abort();

@@ -1,0 +1,48 @@
+// evfd.h where no descriptor is to be had.
+#include "tests/c_fixture.h"
+#include "tests/scarcity.h"
+
+#include <unistd.h>
+
+namespace evfd::e2e {
+namespace {
+
+// The number that the next descriptor would have.
+rlim_t next_number()
+{
+    return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
+}
+
+TEST_CASE("a descriptor that there is no room for is an error, and what was there goes on")
+{
+    const Served daemon;
+    const int temporary = ok(evfd_open("temporary", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
+    const int pulse = make("pulse", EVFD_PULSE);
+    {
+        const DescriptorLimit limit{next_number()};
+        must_fail(evfd_open("pulse", 0, 0, 0), EMFILE);
+        must_fail(evfd_open("temporary", 0, 0, 0), EMFILE);
+        CHECK(evfd_is_set_name("temporary") == 0);
+    }
+    CHECK(must(daemon.client().show("pulse")).subscriptions == 1);
+    CHECK(evfd_set(pulse) == 0);
+    CHECK(evfd_wait(pulse, patience_ns) == 1);
+    CHECK(evfd_close(pulse) == 0);
+    CHECK(evfd_close(temporary) == 0);
+}
+
+TEST_CASE("a connection that there is no descriptor for is an error that says so")
+{
+    const Served daemon;
+    const int fd = make("e");
+    {
+        const DescriptorLimit limit{next_number()};
+        must_fail(evfd_connect(daemon.path().c_str()), EMFILE);
+        must_fail(evfd_wait_name("e", 0), EMFILE); // Which takes one of its own.
+    }
+    must_fail(evfd_wait_name("e", 0), ETIMEDOUT);
+    CHECK(evfd_close(fd) == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e
