@@ -1,7 +1,8 @@
-// evfd.h where no descriptor is to be had.
+// evfd.h where no descriptor is to be had, or no /proc.
 #include "tests/c_fixture.h"
 #include "tests/scarcity.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace evfd::e2e {
@@ -11,6 +12,11 @@ namespace {
 rlim_t next_number()
 {
     return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
+}
+
+bool is_open(int fd)
+{
+    return ::fcntl(fd, F_GETFD) != -1;
 }
 
 TEST_CASE("a descriptor that there is no room for is an error, and what was there goes on")
@@ -42,6 +48,32 @@ TEST_CASE("a connection that there is no descriptor for is an error that says so
     }
     must_fail(evfd_wait_name("e", 0), ETIMEDOUT);
     CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
+{
+    const Served daemon;
+    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    SECTION("for there is no room to look")
+    {
+        const DescriptorLimit limit{next_number()};
+        CHECK(evfd_close(fd) == 0);
+        CHECK_FALSE(is_open(fd));
+    }
+    SECTION("for there is no /proc")
+    {
+        if (!is_root()) {
+            WARN("only root can change the root directory");
+            return;
+        }
+        Worker worker{[&](const Line&) {
+            require(::chroot((daemon.directory() / "").c_str()) == 0, "chroot(2)");
+            ok(evfd_close(fd));
+            require(!is_open(fd), "it is open still");
+        }};
+        CHECK(worker.wait() == 0);
+        CHECK(evfd_close(fd) == 0);
+    }
 }
 
 } // namespace

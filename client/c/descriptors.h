@@ -1,6 +1,7 @@
 // What evfd_open() gave, by descriptor, and the daemon that it gives it of.
 #pragma once
 
+#include "client/c/identity.h"
 #include "client/c/outcome.h"
 #include "client/evfd/client.h"
 
@@ -38,7 +39,7 @@ struct Open {
     Outcome<const Timer*> timer() const;
 
     int fd;
-    std::string identity;
+    Identity identity;
     Object object;
 };
 using Held = std::shared_ptr<const Open>;

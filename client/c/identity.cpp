@@ -13,8 +13,8 @@ namespace evfd::c {
 
 namespace {
 
-// The line of /proc/self/fdinfo that begins so.
-std::string line_of(int fd, std::string_view key)
+// The line of /proc/self/fdinfo that begins so; empty, if there is none.
+std::optional<std::string> line_of(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
@@ -27,16 +27,33 @@ std::string line_of(int fd, std::string_view key)
     return at == text.npos ? "" : std::string{text.substr(at, text.find('\n', at) - at)};
 }
 
-} // namespace
-
-std::string identity_of(int fd)
+std::optional<std::string> link_of(int fd)
 {
     std::array<char, 256> bytes;
     const auto length =
         ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), bytes.data(), bytes.size());
     if (length < 0)
         return {};
-    return std::string{bytes.data(), static_cast<std::size_t>(length)} + line_of(fd, "eventfd-id:");
+    return std::string{bytes.data(), static_cast<std::size_t>(length)};
+}
+
+bool are_known_to_differ(const std::optional<std::string>& one,
+                         const std::optional<std::string>& other)
+{
+    return one && other && *one != *other;
+}
+
+} // namespace
+
+Identity identity_of(int fd)
+{
+    return {link_of(fd), line_of(fd, "eventfd-id:")};
+}
+
+bool are_different(const Identity& one, const Identity& other)
+{
+    return are_known_to_differ(one.link, other.link) ||
+           are_known_to_differ(one.eventfd_id, other.eventfd_id);
 }
 
 } // namespace evfd::c

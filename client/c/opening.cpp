@@ -75,14 +75,13 @@ Outcome<void> close_known(int fd)
     const auto open = descriptors.forget(fd);
     if (!open)
         return std::unexpected(open.error());
-    if (identity_of(fd) != (*open)->identity)
-        return std::unexpected(Failure{
-            EBADF,
-            fmt::format("descriptor {} was closed before, and is another file's now; leave it "
-                        "to evfd_close() to close it",
-                        fd)});
-    ::close(fd);
-    return {};
+    const bool is_anothers = are_different(identity_of(fd), (*open)->identity);
+    if (!is_anothers && (::close(fd) == 0 || errno != EBADF))
+        return {};
+    return std::unexpected(
+        Failure{EBADF, fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to "
+                                   "close it",
+                                   fd, is_anothers ? ", and is another file's now" : "")});
 }
 
 } // namespace
