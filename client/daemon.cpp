@@ -34,8 +34,8 @@ Daemon::~Daemon()
 {
     if (!thread_.joinable())
         return;
-    if (pid_ != ::getpid()) { // It is our parent's; we have a memory of it only.
-        thread_.detach();
+    if (pid_ != ::getpid()) { // It is our parent's: what it is known by can be another's here.
+        std::construct_at(&thread_);
         return;
     }
     {
