@@ -134,7 +134,7 @@ Try<void> start_daemon(const std::string& socket)
 // Connecting.
 
 // A connected socket, or an errno value.
-std::expected<UniqueFd, int> try_connect(const std::string& path)
+std::expected<PrivateFd, int> try_connect(const std::string& path)
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -142,7 +142,7 @@ std::expected<UniqueFd, int> try_connect(const std::string& path)
         return std::unexpected(ENAMETOOLONG);
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
 
-    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    auto socket = Unforked{}.keep(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
     if (!socket)
         return std::unexpected(errno);
     // connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
@@ -207,7 +207,7 @@ Try<Address> Address::usual()
     return user();
 }
 
-Try<UniqueFd> connect_to(const Address& address, Before before)
+Try<PrivateFd> connect_to(const Address& address, Before before)
 {
     if (address.remote)
         return connect_to(*address.remote, before);

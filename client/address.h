@@ -2,8 +2,8 @@
 #pragma once
 
 #include "client/evfd/error.h"
+#include "client/private_fd.h"
 #include "client/remote.h"
-#include "common/unique_fd.h"
 
 #include <optional>
 #include <string>
@@ -32,6 +32,6 @@ struct Address {
 
 // A connected socket, non-blocking. Starts the daemon if the address says so. no_daemon: nobody
 // answers there.
-Try<UniqueFd> connect_to(const Address& address, Before before = Before::unknown);
+Try<PrivateFd> connect_to(const Address& address, Before before = Before::unknown);
 
 } // namespace evfd

@@ -159,7 +159,7 @@ Try<void> Channel::wait_for(short events, Deadline deadline)
 Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
 {
     while (!frame.empty()) {
-        const auto sent = evfd::send(socket_, frame, {});
+        const auto sent = evfd::send(socket_.fd(), frame, {});
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
@@ -175,7 +175,7 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
 Try<bool> Channel::fill()
 {
     std::array<char, 16 * 1024> buffer;
-    const auto received = evfd::receive(socket_, buffer, descriptors_);
+    const auto received = evfd::receive(socket_.fd(), buffer, descriptors_);
     if (!received)
         return give_up(gone(received.error().message()));
     if (!*received)

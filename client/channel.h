@@ -3,6 +3,7 @@
 #pragma once
 
 #include "client/evfd/error.h"
+#include "client/private_fd.h"
 #include "common/clock.h"
 #include "common/codec.h"
 #include "common/envelope.h"
@@ -30,7 +31,7 @@ enum class FarEnd { daemon, relay };
 
 class Channel {
 public:
-    explicit Channel(UniqueFd socket, FarEnd far_end = FarEnd::daemon)
+    explicit Channel(PrivateFd socket, FarEnd far_end = FarEnd::daemon)
         : socket_{std::move(socket)}, far_end_{far_end}
     {
     }
@@ -128,7 +129,7 @@ private:
     Try<void> wait_for(short events, Deadline deadline);
     Try<bool> poll_for(short events, Deadline deadline);
 
-    UniqueFd socket_;
+    PrivateFd socket_;
     FarEnd far_end_;
     FrameReader incoming_{max_reply_bytes};
     json::Document document_;

@@ -32,12 +32,10 @@ Daemon::Daemon(Address address, nanoseconds patience, nanoseconds asks_every)
 
 Daemon::~Daemon()
 {
+    if (pid_ != ::getpid())
+        leave_to_parent();
     if (!thread_.joinable())
         return;
-    if (pid_ != ::getpid()) { // It is our parent's: what it is known by can be another's here.
-        std::construct_at(&thread_);
-        return;
-    }
     {
         const auto holding = lock();
         is_to_end_ = true;
@@ -63,13 +61,22 @@ std::unique_lock<std::mutex> Daemon::lock()
 
 void Daemon::begin_anew()
 {
-    std::construct_at(&mutex_);
+    leave_to_parent();
     main_.emplace(address_, patience_);
-    idle_.clear();
-    watched_ = {};
+}
+
+// Of all this we have a memory only, which other threads may have been in the midst of when the
+// program forked: nothing of it is given back. The connections are closed already (PrivateFd).
+void Daemon::leave_to_parent() noexcept
+{
+    std::construct_at(&mutex_);
+    std::construct_at(&main_);
+    std::construct_at(&idle_);
+    std::construct_at(&watched_);
+    std::construct_at(&thread_); // It is not here to be joined or detached.
     bell_ = {};
     has_nothing_ = false;
-    std::construct_at(&thread_); // The parent's is not here to be joined or detached.
+    is_to_end_ = false;
 }
 
 // Waiting.
@@ -234,7 +241,8 @@ void Daemon::look_after_main()
             watched_ = {};
             if (is_up && main_->is_connected()) {
                 // The line may be connected anew meanwhile, and its number be another's.
-                watched_ = UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)};
+                watched_ =
+                    Unforked{}.keep(UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)});
                 line = watched_.get();
                 hurry_until = monotonic_after(patience_);
             }

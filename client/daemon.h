@@ -5,6 +5,7 @@
 #include "client/address.h"
 #include "client/evfd/error.h"
 #include "client/line.h"
+#include "client/private_fd.h"
 #include "common/unique_fd.h"
 
 #include <sys/types.h>
@@ -77,6 +78,7 @@ private:
     Try<std::vector<protocol::Fired>> wait_on(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     void begin_anew();
+    void leave_to_parent() noexcept;
     void look_after_main();
 
     Address address_;
@@ -89,7 +91,7 @@ private:
     std::optional<Line> main_;
     std::vector<Line> idle_;
     // The thread's.
-    UniqueFd watched_;         // A duplicate of the main line's: readable when the daemon is gone.
+    PrivateFd watched_;        // A duplicate of the main line's: readable when the daemon is gone.
     UniqueFd bell_;            // An eventfd; set: there is news for it.
     bool has_nothing_ = false; // To look after: it sleeps until the bell rings.
     bool is_to_end_ = false;

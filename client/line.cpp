@@ -30,7 +30,7 @@ Error lost_session()
 } // namespace
 
 // At first someone must be there. A daemon that was there is being restarted: that takes a moment.
-Try<UniqueFd> Line::reach()
+Try<PrivateFd> Line::reach()
 {
     const auto give_up = monotonic_after(patience_);
     while (true) {
@@ -50,7 +50,7 @@ Try<void> Line::connect()
     return begin(nothing_under_way, true);
 }
 
-void Line::use(UniqueFd socket)
+void Line::use(PrivateFd socket)
 {
     channel_.emplace(std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
 }

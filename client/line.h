@@ -121,8 +121,8 @@ private:
     };
 
     Try<void> begin(Attempt& attempt, bool is_repeatable);
-    Try<UniqueFd> reach();
-    void use(UniqueFd socket);
+    Try<PrivateFd> reach();
+    void use(PrivateFd socket);
     Try<bool> take_up();
     Try<bool> is_left();
     bool goes_on_too_long(Attempt& attempt) const;

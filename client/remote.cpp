@@ -103,10 +103,19 @@ std::vector<std::string> words_for(const Remote& remote, Before before)
     return words;
 }
 
-// One call and its answer, and nothing is left of it. The channel has a descriptor of its own.
-Try<void> greet(const UniqueFd& socket)
+// Empty, with errno, if there are none to be had.
+std::pair<PrivateFd, PrivateFd> make_ends()
 {
-    UniqueFd own{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)};
+    std::array<int, 2> ends{-1, -1};
+    const Unforked unforked;
+    ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
+    return {unforked.keep(UniqueFd{ends[0]}), unforked.keep(UniqueFd{ends[1]})};
+}
+
+// One call and its answer, and nothing is left of it. The channel has a descriptor of its own.
+Try<void> greet(const PrivateFd& socket)
+{
+    auto own = Unforked{}.keep(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
     if (!own)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
     Channel channel{std::move(own)};
@@ -155,16 +164,14 @@ Try<Remote> Remote::at(std::string host)
     return Remote{.host = std::move(host)};
 }
 
-Try<UniqueFd> connect_to(const Remote& remote, Before before)
+Try<PrivateFd> connect_to(const Remote& remote, Before before)
 {
-    std::array<int, 2> ends{-1, -1};
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
+    auto [ours, its] = make_ends();
+    if (!ours)
         return std::unexpected(Error{ErrorCode::system, Fault::last("socketpair(2)").message()});
-    UniqueFd ours{ends[0]};
-    UniqueFd its{ends[1]};
     if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
-    const auto child = start_program(words_for(remote, before), its, its);
+    const auto child = start_program(words_for(remote, before), its.fd(), its.fd());
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon,

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "client/evfd/error.h"
-#include "common/unique_fd.h"
+#include "client/private_fd.h"
 
 #include <string>
 #include <vector>
@@ -24,6 +24,6 @@ struct Remote {
 
 // A connected socket, non-blocking, whose other end is such an ssh: a daemon has answered. What ssh
 // and evfdctl there have to say goes to our standard error. no_daemon: there is no way to one.
-Try<UniqueFd> connect_to(const Remote& remote, Before before);
+Try<PrivateFd> connect_to(const Remote& remote, Before before);
 
 } // namespace evfd

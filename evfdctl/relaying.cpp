@@ -34,13 +34,13 @@ public:
         if (!socket)
             return complain(socket.error());
         const auto input_end = hangs_up_ ? InputEnd::of_caller : InputEnd::of_calls;
-        return done_or_complain(Relay{STDIN_FILENO, STDOUT_FILENO, *socket, input_end}.run());
+        return done_or_complain(Relay{STDIN_FILENO, STDOUT_FILENO, socket->fd(), input_end}.run());
     }
 
 private:
     static constexpr nanoseconds patience = std::chrono::seconds{10};
 
-    Try<UniqueFd> reach(const Address& address) const
+    Try<PrivateFd> reach(const Address& address) const
     {
         const auto give_up = monotonic_after(patience);
         while (true) {

@@ -104,6 +104,59 @@ TEST_CASE("what lasts as long as its maker goes with it though a child of it liv
     CHECK(eventually([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
 
+// A process that does `work` and then has a child that never calls the library: it only goes on
+// until we let go of it. Then the process itself is killed.
+class Orphaned {
+public:
+    explicit Orphaned(const std::function<void()>& work)
+        : maker_{[&](const Line& line) {
+              work();
+              const auto child = ::fork();
+              require(child >= 0, "fork(2)");
+              if (child == 0) {
+                  line.say(0);
+                  await_readable(line.fd().get());
+                  ::_exit(EXIT_SUCCESS);
+              }
+              ::pause();
+          }}
+    {
+        maker_.hear();
+        maker_.process().signal(SIGKILL);
+        maker_.wait();
+    }
+
+private:
+    Worker maker_;
+};
+
+TEST_CASE("what lasts as long as its maker goes with it though a child lives that never calls us")
+{
+    const Daemon daemon;
+    std::optional<Client> client;
+    const Orphaned child{[&] {
+        client.emplace(daemon.client());
+        must(client->create("mine", {.lifetime = Lifetime::connection}));
+    }};
+    CHECK(eventually([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
+}
+
+TEST_CASE("nothing is taken for a dead thread's wait though a child of its process lives")
+{
+    const Daemon daemon;
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    std::optional<Client> client;
+    std::optional<std::jthread> waiter;
+    const Orphaned child{[&] {
+        client.emplace(daemon.client());
+        waiter.emplace([&] { (void)client->wait(std::vector{"s"s}); });
+        require(daemon.has_waits("s", 1), "nobody waits");
+    }};
+    CHECK(daemon.has_waits("s", 0));
+    daemon.done({"set", "s"});
+    CHECK(must(daemon.client().show("s")).count == 1);
+}
+
 TEST_CASE("a client that its parent left behind can be destroyed while others are at work")
 {
     const Daemon daemon;

@@ -52,7 +52,8 @@ struct WaitOptions {
 };
 
 // A connection that is made when it is needed and made again when the daemon was restarted. Copies
-// share it. May be used by several threads; a child of fork(2) gets a connection of its own.
+// share it. May be used by several threads; a child of fork(2) keeps none of its parent's, and gets
+// one of its own.
 // Names are checked here: ErrorCode::invalid for one that is malformed.
 class Client {
 public:
