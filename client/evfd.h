@@ -114,8 +114,8 @@ int evfd_is_set(int fd);
 /* Returns what it took, at least 1: of a pulse how often it was set since the last wait, of a timer
  * how often it expired, else 1. */
 int64_t evfd_wait(int fd, int64_t timeout_ns);
-/* Waits for one of them, at most 253, and takes from that one only. Returns its index;
- * what it took is in *taken, unless that is NULL. */
+/* Waits for one of them, at most 253 and none twice, and takes from that one only. Returns its
+ * index; what it took is in *taken, unless that is NULL. */
 int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns, int64_t* taken);
 /* Waits for all of them. Returns 0; then it took from all, else from none of those from which
  * others take too. */

@@ -6,9 +6,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
+#include <string_view>
+#include <utility>
 
 namespace evfd {
+
+namespace {
+
+bool is_over(Deadline deadline)
+{
+    return deadline && monotonic_now() >= *deadline;
+}
+
+} // namespace
 
 // Where nothing has to be taken through the daemon, or nothing is our own, all is in one place.
 // Otherwise the daemon takes all that is shared: it can do so from all at once or from none.
@@ -18,6 +28,8 @@ Try<Gathering::Places> Gathering::places() const
         return std::unexpected(
             Error{ErrorCode::invalid,
                   fmt::format("wait for 1 to {} events and timers", max_names_per_call)});
+    if (has_twins())
+        return std::unexpected(Error{ErrorCode::invalid, "wait for each event and timer once"});
     bool needs_daemon = false;
     bool has_own = false;
     for (const auto* one : all_) {
@@ -36,6 +48,16 @@ Try<Gathering::Places> Gathering::places() const
         (is_for_daemon ? places.daemon : places.here).push_back(i);
     }
     return places;
+}
+
+// A token that is there once could not be taken for both.
+bool Gathering::has_twins() const
+{
+    std::vector<std::pair<const Daemon*, std::string_view>> known;
+    for (const auto* one : all_)
+        known.emplace_back(one->daemon_.get(), one->name_.text());
+    std::ranges::sort(known);
+    return std::ranges::adjacent_find(known) != known.end();
 }
 
 Try<std::int64_t> Gathering::take(std::size_t index) const
@@ -113,6 +135,8 @@ Try<std::optional<Woken>> Gathering::wait_any_here(Deadline deadline) const
                 !armed) // Another was faster.
                 return std::unexpected(armed.error());
         }
+        if (is_over(deadline))
+            return std::nullopt;
     }
 }
 
@@ -229,6 +253,8 @@ Try<bool> Gathering::wait_all_here(std::vector<std::size_t> which, Deadline dead
             return std::unexpected(emptied.error());
         if (!*emptied)
             return true;
+        if (is_over(deadline)) // Or others could keep us at it for ever.
+            return false;
         which = {**emptied};
     }
 }

@@ -28,6 +28,7 @@ private:
     };
 
     Try<Places> places() const;
+    bool has_twins() const;
     protocol::Wait request(const std::vector<std::size_t>& which, Gather gather) const;
     std::vector<Woken> woken(const std::vector<protocol::Fired>& fired) const;
     Try<std::vector<Woken>> wait_through_daemon(const std::vector<std::size_t>& which,

@@ -132,6 +132,22 @@ TEST_CASE(
         CHECK(evfd_close(fd) == 0);
 }
 
+TEST_CASE("a wait for the same twice is refused, by whatever descriptors")
+{
+    const Served daemon;
+    const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE);
+    const int fd = make("e", mode, 1);
+    const int other = make("e", mode);
+    for (const int twin : {fd, other}) {
+        const std::array twins{fd, twin};
+        must_fail(evfd_wait_all(twins.data(), 2, 0), EINVAL);
+        must_fail(evfd_wait_any(twins.data(), 2, 0, nullptr), EINVAL);
+    }
+    CHECK(evfd_is_set(fd) == 1);
+    CHECK(evfd_close(fd) == 0);
+    CHECK(evfd_close(other) == 0);
+}
+
 TEST_CASE("a wait by name is for what is not there yet, and ends when it is deleted")
 {
     const Served daemon;
