@@ -33,9 +33,6 @@ Try<Gathering::Places> Gathering::places() const
     bool needs_daemon = false;
     bool has_own = false;
     for (const auto* one : all_) {
-        if (one->daemon_ != all_.front()->daemon_)
-            return std::unexpected(
-                Error{ErrorCode::invalid, "wait for what is of one client, or for each by itself"});
         if (!one->access_.wait)
             return std::unexpected(one->not_permitted(Right::wait));
         needs_daemon |= one->taking() == Taking::shared && !one->access_.set;
@@ -47,15 +44,27 @@ Try<Gathering::Places> Gathering::places() const
             needs_daemon && (!has_own || all_[i]->taking() == Taking::shared);
         (is_for_daemon ? places.daemon : places.here).push_back(i);
     }
+    for (const auto index : places.daemon)
+        if (path_of(index) != path_of(places.daemon.front()))
+            return std::unexpected(Error{ErrorCode::invalid,
+                                         "what only the daemon may take from for you must be of "
+                                         "one daemon; wait for each by itself"});
     return places;
+}
+
+// By which daemons are told apart: one may be known by several connections.
+std::string_view Gathering::path_of(std::size_t index) const
+{
+    const auto& daemon = all_[index]->daemon_;
+    return daemon ? std::string_view{daemon->address().path} : "";
 }
 
 // A token that is there once could not be taken for both.
 bool Gathering::has_twins() const
 {
-    std::vector<std::pair<const Daemon*, std::string_view>> known;
-    for (const auto* one : all_)
-        known.emplace_back(one->daemon_.get(), one->name_.text());
+    std::vector<std::pair<std::string_view, std::string_view>> known;
+    for (std::size_t i = 0; i < all_.size(); ++i)
+        known.emplace_back(path_of(i), all_[i]->name_.text());
     std::ranges::sort(known);
     return std::ranges::adjacent_find(known) != known.end();
 }
@@ -75,25 +84,26 @@ protocol::Wait Gathering::request(const std::vector<std::size_t>& which, Gather 
     return request;
 }
 
-std::vector<Woken> Gathering::woken(const std::vector<protocol::Fired>& fired) const
+// Each is one of `which`: Daemon::checked() has seen to that.
+std::vector<Woken> Gathering::woken(const std::vector<protocol::Fired>& fired,
+                                    const std::vector<std::size_t>& which) const
 {
+    const auto name_of = [&](std::size_t index) -> const Name& { return all_[index]->name_; };
     std::vector<Woken> woken;
-    for (const auto& one : fired) {
-        const auto named = std::ranges::find(all_, one.name, &Waitable::name);
-        woken.push_back({static_cast<std::size_t>(named - all_.begin()), one.count});
-    }
+    for (const auto& one : fired)
+        woken.push_back({*std::ranges::find(which, one.name, name_of), one.count});
     return woken;
 }
 
 Try<std::vector<Woken>> Gathering::wait_through_daemon(const std::vector<std::size_t>& which,
                                                        Gather gather, Deadline deadline) const
 {
-    const auto fired = all_.front()->daemon_->wait(request(which, gather), deadline);
+    const auto fired = all_[which.front()]->daemon_->wait(request(which, gather), deadline);
     if (!fired && fired.error().code == ErrorCode::timed_out)
         return std::vector<Woken>{};
     if (!fired)
         return std::unexpected(fired.error());
-    return woken(*fired);
+    return woken(*fired, which);
 }
 
 // Any.
@@ -157,7 +167,7 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
     std::optional<PendingWait> pending;
     while (true) {
         if (!pending) {
-            auto begun = PendingWait::begin(*all_.front()->daemon_,
+            auto begun = PendingWait::begin(*all_[places.daemon.front()]->daemon_,
                                             request(places.daemon, Gather::any), deadline);
             if (!begun)
                 return std::unexpected(begun.error());
@@ -167,7 +177,7 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
         const auto rung = ring_in_both(poller, places, pending->fd(), deadline);
         if (!rung) {
             if (const auto fired = pending->call_off()) // What was taken is told.
-                return woken(*fired).front();
+                return woken(*fired, places.daemon).front();
             return std::unexpected(rung.error());
         }
         const bool is_here =
@@ -175,7 +185,7 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
         if (!is_here) { // It answered, or does so now because the time is over.
             const auto fired = pending->finish();
             if (fired)
-                return woken(*fired).front();
+                return woken(*fired, places.daemon).front();
             if (fired.error().code == ErrorCode::timed_out)
                 return std::nullopt;
             if (fired.error().code != ErrorCode::interrupted)
@@ -185,7 +195,7 @@ Try<std::optional<Woken>> Gathering::wait_any_in_both(const Places& places, Dead
             continue;
         }
         if (const auto fired = pending->call_off()) // What is here stays for the next wait.
-            return woken(*fired).front();
+            return woken(*fired, places.daemon).front();
         pending.reset();
         for (const auto slot : *rung) {
             if (slot == places.here.size())

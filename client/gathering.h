@@ -8,6 +8,7 @@
 #include "client/poller.h"
 
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace evfd {
@@ -28,9 +29,11 @@ private:
     };
 
     Try<Places> places() const;
+    std::string_view path_of(std::size_t index) const;
     bool has_twins() const;
     protocol::Wait request(const std::vector<std::size_t>& which, Gather gather) const;
-    std::vector<Woken> woken(const std::vector<protocol::Fired>& fired) const;
+    std::vector<Woken> woken(const std::vector<protocol::Fired>& fired,
+                             const std::vector<std::size_t>& which) const;
     Try<std::vector<Woken>> wait_through_daemon(const std::vector<std::size_t>& which,
                                                 Gather gather, Deadline deadline) const;
     Try<std::optional<Woken>> wait_any_here(Deadline deadline) const;

@@ -228,10 +228,48 @@ TEST_CASE("evfd_connect chooses the daemon, and what is open stays with its own"
     CHECK(evfd_wait(fd, patience_ns) == 2);
     const int there = make("there");
     const int fds[] = {fd, there};
-    must_fail(evfd_wait_any(fds, 2, 0, nullptr), EINVAL);
+    must_fail(evfd_wait_any(fds, 2, 0, nullptr), ETIMEDOUT);
+    CHECK(evfd_set(there) == 0);
+    CHECK(evfd_wait_any(fds, 2, patience_ns, nullptr) == 1);
     CHECK(evfd_close(there) == 0);
     CHECK(evfd_close(fd) == 0);
     CHECK(eventually([&] { return must(one.client().status()).connections == 1; }));
+}
+
+TEST_CASE("what only the daemon may take from can be waited for together if it is of one daemon")
+{
+    if (!is_root()) {
+        WARN("only root can become another user");
+        return;
+    }
+    const Daemon one;
+    const Daemon other;
+    for (const auto* const daemon : {&one, &other}) {
+        must(daemon->client().create("first",
+                                     {.mode = Mode::automatic, .rights = Rights::parse("0444")}));
+        must(daemon->client().create("second",
+                                     {.mode = Mode::automatic, .rights = Rights::parse("0444")}));
+    }
+    Worker worker{[&](const Line& line) {
+        become_stranger();
+        const auto open = [](const Daemon& daemon, const char* name) {
+            ok(evfd_connect(daemon.path().c_str()));
+            return ok(evfd_open(name, 0, 0, 0));
+        };
+        const int first = open(one, "first");
+        const int second = open(one, "second"); // By another connection.
+        const int same[] = {first, second};
+        must_fail(evfd_wait_any(same, 2, 0, nullptr), ETIMEDOUT);
+        line.say(0);
+        require(evfd_wait_any(same, 2, patience_ns, nullptr) == 1, evfd_error());
+        const int elsewhere = open(other, "second");
+        const int different[] = {first, elsewhere};
+        must_fail(evfd_wait_any(different, 2, 0, nullptr), EINVAL);
+        must_fail(evfd_wait_all(different, 2, 0), EINVAL);
+    }};
+    worker.hear();
+    must(one.client().set(std::vector{"second"s}));
+    CHECK(worker.wait() == 0);
 }
 
 TEST_CASE("programs of C99 and C11 do all of it with the daemon that the environment names")

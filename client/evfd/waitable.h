@@ -75,7 +75,7 @@ struct Woken {
 };
 
 // Waits for one of them and takes from that one only; nothing if the time was over first. At most
-// 253, all of one Client, no name twice.
+// 253, no name twice; what may only be taken through the daemon must be of one.
 Try<std::optional<Woken>> wait_any(std::span<const Waitable* const> all,
                                    std::optional<nanoseconds> timeout = {});
 // Waits for all of them: true, or false if the time was over first. Takes from all auto events and
