@@ -4,6 +4,7 @@
 #include "client/pending_wait.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <algorithm>
 #include <string_view>
@@ -123,8 +124,31 @@ Try<std::optional<Woken>> Gathering::wait_any(Deadline deadline) const
     return woken->empty() ? std::nullopt : std::optional{woken->front()};
 }
 
+// What is there is taken without getting ready for sleep.
+Try<std::optional<Woken>> Gathering::look_here() const
+{
+    std::vector<pollfd> asked;
+    for (const auto* one : all_)
+        asked.push_back({one->fd(), POLLIN, 0});
+    if (::poll(asked.data(), asked.size(), 0) <= 0)
+        return std::nullopt;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+        if ((asked[i].revents & POLLIN) == 0)
+            continue;
+        const auto taken = take(i);
+        if (!taken)
+            return std::unexpected(taken.error());
+        if (*taken > 0)
+            return Woken{i, *taken};
+    }
+    return std::nullopt;
+}
+
 Try<std::optional<Woken>> Gathering::wait_any_here(Deadline deadline) const
 {
+    auto there = look_here();
+    if (!there || *there || is_over(deadline))
+        return there;
     Poller poller{all_.size()};
     for (std::size_t i = 0; i < all_.size(); ++i)
         if (const auto armed = poller.arm(i, all_[i]->fd()); !armed)

@@ -36,6 +36,7 @@ private:
                              const std::vector<std::size_t>& which) const;
     Try<std::vector<Woken>> wait_through_daemon(const std::vector<std::size_t>& which,
                                                 Gather gather, Deadline deadline) const;
+    Try<std::optional<Woken>> look_here() const;
     Try<std::optional<Woken>> wait_any_here(Deadline deadline) const;
     Try<std::vector<std::size_t>> ring_in_both(Poller& poller, const Places& places, int answer,
                                                Deadline deadline) const;

@@ -1,5 +1,7 @@
 #include "client/poller.h"
 
+#include "common/limits.h"
+
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,38 +15,51 @@ namespace evfd {
 
 namespace {
 
+// For how many descriptors a context is made: one does for most waits, and counts least against
+// fs.aio-max-nr; the others have all that can be waited for at a time.
+constexpr std::array<std::size_t, 2> sizes{32, 256};
+constexpr std::size_t at_once = 32; // Completions that are reaped.
+static_assert(sizes.back() >= max_names_per_call);
+
 // AIO contexts that nobody uses at the moment: making one is cheap, but giving one up takes the
 // kernel tens of milliseconds.
 class Contexts {
 public:
-    static constexpr std::size_t operations = 32; // For that many descriptors.
-
     explicit Contexts(const Contexts* parents) : parents_{parents} {}
     bool are_ours() const { return pid_ == ::getpid(); }
 
-    std::optional<Aio> take()
+    std::optional<Aio> take(std::size_t count)
     {
-        const std::lock_guard lock{mutex_};
-        if (!free_.empty()) {
-            auto aio = std::move(free_.back());
-            free_.pop_back();
-            return aio;
+        const auto kind = kind_for(count);
+        {
+            const std::lock_guard lock{mutex_};
+            if (auto& free = free_[kind]; !free.empty()) {
+                auto aio = std::move(free.back());
+                free.pop_back();
+                return aio;
+            }
         }
-        auto made = Aio::create(operations);
+        auto made = Aio::create(static_cast<unsigned>(sizes[kind]));
         return made ? std::optional{*std::move(made)} : std::nullopt;
     }
 
-    void put(Aio aio)
+    // What is beyond `max_free` is given up, once the mutex is free.
+    void put(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
-        free_.push_back(std::move(aio));
+        if (auto& free = free_[kind_for(count)]; free.size() < max_free)
+            free.push_back(std::move(aio));
     }
 
 private:
+    static constexpr std::size_t max_free = 16; // Of each size.
+
+    static std::size_t kind_for(std::size_t count) { return count <= sizes.front() ? 0 : 1; }
+
     [[maybe_unused]] const Contexts* parents_; // Not lost, for who looks for leaks.
     const pid_t pid_ = ::getpid();
     std::mutex mutex_;
-    std::vector<Aio> free_;
+    std::array<std::vector<Aio>, sizes.size()> free_;
 };
 
 // Never destroyed: the kernel takes the contexts back when the process ends. They do not survive
@@ -75,10 +90,7 @@ Error failure(const Fault& fault)
 
 Poller::Poller(std::size_t count) : slots_(count)
 {
-    if (count <= Contexts::operations)
-        aio_ = contexts().take();
-    else if (auto own = Aio::create(static_cast<unsigned>(count)))
-        aio_ = *std::move(own);
+    aio_ = contexts().take(count);
 }
 
 bool Poller::can_latch()
@@ -94,7 +106,7 @@ Poller::~Poller()
     for (auto& slot : slots_)
         if (slot.is_armed)
             aio_->cancel(slot.operation);
-    std::array<io_event, Contexts::operations> completions;
+    std::array<io_event, at_once> completions;
     while (in_flight_ > 0) { // Each that was begun completes, now that all are cancelled.
         const auto reaped = aio_->reap(completions, 1, std::nullopt);
         if (reaped)
@@ -102,8 +114,7 @@ Poller::~Poller()
         else if (reaped.error().error != EINTR)
             return;
     }
-    if (slots_.size() <= Contexts::operations)
-        contexts().put(*std::move(aio_));
+    contexts().put(*std::move(aio_), slots_.size());
 }
 
 Result<void> Poller::begin(Slot& slot, std::size_t index)
@@ -147,7 +158,7 @@ Try<std::vector<std::size_t>> Poller::next(Deadline deadline)
 
 Try<std::vector<std::size_t>> Poller::next_by_aio(Deadline deadline)
 {
-    std::array<io_event, Contexts::operations> completions;
+    std::array<io_event, at_once> completions;
     while (true) {
         const auto patience = left(deadline);
         const auto reaped = aio_->reap(completions, 1, patience);

@@ -18,7 +18,7 @@ namespace evfd {
 // cannot be had, poll(2) it is.
 class Poller {
 public:
-    // For that many descriptors, known by their index.
+    // For that many descriptors, at most 256, known by their index.
     explicit Poller(std::size_t count);
     Poller(const Poller&) = delete;
     Poller& operator=(const Poller&) = delete;

@@ -8,7 +8,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <deque>
+#include <fstream>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -124,6 +127,43 @@ TEST_CASE("threads wait side by side")
     REQUIRE(add(one, 1)); // It stays set: who arms later rings at once.
     threads.clear();
     CHECK(released == 20);
+}
+
+// Each is a mapping, as proc(5) has them.
+std::size_t contexts_here()
+{
+    std::ifstream maps{"/proc/self/maps"};
+    std::size_t count = 0;
+    for (std::string line; std::getline(maps, line);)
+        count += line.contains("[aio]") ? 1U : 0U;
+    return count;
+}
+
+TEST_CASE("of contexts that many used at once few are kept")
+{
+    const auto size = GENERATE(1U, 100U);
+    const auto before = contexts_here();
+    {
+        std::deque<Poller> all;
+        for (int i = 0; i < 40; ++i)
+            all.emplace_back(size);
+        CHECK(contexts_here() > before);
+    }
+    CHECK(contexts_here() <= before + 16);
+    CHECK(contexts_here() > 0);
+}
+
+TEST_CASE("the context of a wait for many is used again")
+{
+    for (int i = 0; i < 2; ++i) {
+        const Poller poller{100};
+    }
+    const auto before = contexts_here();
+    {
+        const Poller poller{200};
+        CHECK(contexts_here() == before);
+    }
+    CHECK(contexts_here() == before);
 }
 
 TEST_CASE("a child of fork can wait too, though its parent's contexts are not its own")
