@@ -5,6 +5,7 @@
 
 namespace evfd {
 
+// If it cannot be read, all that others could do.
 mode_t current_umask();
 
 } // namespace evfd
