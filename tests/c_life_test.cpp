@@ -87,6 +87,29 @@ TEST_CASE("a thread that is cancelled in a wait ends with it, and takes nothing 
     CHECK(evfd_close(fd) == 0);
 }
 
+TEST_CASE("what need not sleep is no place where a thread is cancelled")
+{
+    const Served daemon;
+    int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO));
+    pthread_t thread{};
+    const auto work = [](void* argument) -> void* {
+        auto& number = *static_cast<int*>(argument);
+        const int e = std::exchange(number, -1);
+        ::pthread_cancel(::pthread_self());
+        if (evfd_set(e) == 0 && evfd_is_set(e) == 1 && evfd_wait(e, 0) == 1 && evfd_clear(e) == 0)
+            number = e;
+        ::pthread_testcancel();
+        return nullptr;
+    };
+    const int before = fd;
+    REQUIRE(::pthread_create(&thread, nullptr, work, &fd) == 0);
+    void* ended = nullptr;
+    REQUIRE(::pthread_join(thread, &ended) == 0);
+    CHECK(ended == PTHREAD_CANCELED);
+    CHECK(fd == before);
+    CHECK(evfd_close(before) == 0);
+}
+
 TEST_CASE("a child of fork has what its parent opened and opens what it wants")
 {
     const Served daemon;
