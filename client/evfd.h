@@ -101,7 +101,9 @@ int evfd_set_rights(const char* name, mode_t rights);
 /* Return 0. evfd_add(): so many tokens for a semaphore, so many times for a pulse. */
 int evfd_set(int fd);
 int evfd_add(int fd, int64_t count);
-/* Returns 0: no longer set, no token left; of a pulse, what was not waited for is forgotten. */
+/* Returns 0: no longer set, no token left; of a pulse, what was not waited for is forgotten. One
+ * call takes up to 8192 tokens from a semaphore: -EDQUOT if more may be left, to be called again.
+ */
 int evfd_clear(int fd);
 /* Returns 1 if a wait would end at once, else 0. It takes nothing. */
 int evfd_is_set(int fd);
@@ -162,7 +164,7 @@ int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
-/* As those above. */
+/* As those above; but what a semaphore has no room for is left out, where evfd_add() is refused. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
 int evfd_clear_name(const char* name);

@@ -23,8 +23,8 @@ public:
     // manual and auto: set it. semaphore: add `count` tokens; refused if it has no room for them.
     // pulse: reach all who follow it now, to be counted `count` times.
     Try<void> set(std::int64_t count = 1) const;
-    // manual, auto: no longer set. semaphore: no token left. pulse: forget those not waited for
-    // yet.
+    // manual, auto: no longer set. semaphore: no token left; refused for a limit if there were more
+    // than max_tokens_per_clear, which are gone then. pulse: forget those not waited for yet.
     Try<void> clear() const;
 
     // Waits until it is set, and takes what its mode takes: 1; for a pulse, how many came since the
