@@ -1,4 +1,5 @@
 // evfd.h: what is opened, made, closed and deleted, and which daemon it is of.
+#include "tests/by_hand.h"
 #include "tests/c_fixture.h"
 #include "tests/paths.h"
 
@@ -269,6 +270,32 @@ TEST_CASE("what only the daemon may take from can be waited for together if it i
     }};
     worker.hear();
     must(one.client().set(std::vector{"second"s}));
+    CHECK(worker.wait() == 0);
+}
+
+TEST_CASE("evfd_open does not give what took the name after it was made")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    const auto status = wire.ask("Status").dump();
+    const auto* const opened =
+        GENERATE(R"("kind":"event","mode":"semaphore")", R"("kind":"timer")");
+    const bool is_there = GENERATE(true, false);
+    ByHand by_hand;
+    Worker worker{[&](const Line&) {
+        ok(evfd_connect(by_hand.address().path.c_str()));
+        must_fail(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EEXIST);
+    }};
+    auto connection = by_hand.accept();
+    connection.hear();
+    connection.hear();
+    connection.say(status);
+    CHECK(connection.hear().contains("io.evfdd.CreateEvent"));
+    connection.say(is_there ? R"({"parameters":{"created":false}})"
+                            : R"({"parameters":{"created":true}})");
+    CHECK(connection.hear().contains("io.evfdd.Open"));
+    connection.say(R"({"parameters":{"objects":[{)" + std::string{opened} +
+                   R"(,"mayWait":false,"maySet":true}]}})");
     CHECK(worker.wait() == 0);
 }
 

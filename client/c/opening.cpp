@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <memory>
+#include <variant>
 
 namespace evfd::c {
 
@@ -55,6 +56,26 @@ Outcome<int> open_existing(std::string_view name)
     return descriptors.keep(*std::move(opened));
 }
 
+bool is_event_of(const Object& object, Mode mode)
+{
+    const auto* const event = std::get_if<Event>(&object);
+    return event && event->mode() == mode;
+}
+
+// Opens what create() made or found, unless another has deleted it and taken the name since.
+Outcome<int> open_created(const Client& client, std::string_view name, Mode mode)
+{
+    auto opened = client.open_either(name);
+    if (!opened)
+        return std::unexpected(opened.error());
+    if (is_event_of(*opened, mode))
+        return descriptors.keep(*std::move(opened));
+    return std::unexpected(
+        Failure{EEXIST, fmt::format("'{}' was deleted and made anew as something else; use another "
+                                    "name, or open it as it is",
+                                    name)});
+}
+
 Outcome<int> create_and_open(std::string_view name, const CreateOptions& options)
 {
     for (int attempts = 1;; ++attempts) {
@@ -63,7 +84,7 @@ Outcome<int> create_and_open(std::string_view name, const CreateOptions& options
             return std::unexpected(client.error());
         if (const auto created = client->create(name, options); !created)
             return std::unexpected(created.error());
-        auto fd = open_existing(name);
+        auto fd = open_created(*client, name, options.mode);
         const bool was_deleted = !fd && fd.error().error == ENOENT;
         if (!was_deleted || !options.if_missing || attempts == max_attempts)
             return fd;
