@@ -16,13 +16,25 @@ Hold::~Hold()
         (void)give_back();
 }
 
+namespace {
+
+std::unexpected<Error> not_held()
+{
+    return std::unexpected(
+        Error{ErrorCode::invalid, "nothing is held any more; it was given back, or moved"});
+}
+
+} // namespace
+
 Try<UniqueFd> Hold::share() const
 {
-    return daemon_->share();
+    return daemon_ ? daemon_->share() : not_held();
 }
 
 Try<void> Hold::give_back()
 {
+    if (!daemon_)
+        return not_held();
     return std::exchange(daemon_, {})->finish();
 }
 

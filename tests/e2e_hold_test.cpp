@@ -257,6 +257,20 @@ TEST_CASE("a program holds as long as what it got lives, or until it gives it ba
     CHECK(tokens(daemon) == 1);
 }
 
+TEST_CASE("what was given back cannot be given back or shared once more")
+{
+    const Daemon daemon;
+    create(daemon);
+    auto hold = must(daemon.client().hold("s"));
+    CHECK(hold.give_back());
+    const auto again = hold.give_back();
+    REQUIRE_FALSE(again);
+    CHECK(again.error().code == ErrorCode::invalid);
+    const auto shared = hold.share();
+    REQUIRE_FALSE(shared);
+    CHECK(shared.error().code == ErrorCode::invalid);
+}
+
 TEST_CASE("what a program holds is not its child's to give back")
 {
     const Daemon daemon;

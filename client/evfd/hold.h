@@ -22,6 +22,7 @@ public:
     // stays taken even if this process is killed; then no longer than the daemon lives.
     Try<UniqueFd> share() const;
     // Returns when it is back, whoever shares it. An error: it may have come to others before.
+    // invalid, as with share(), once it was given back.
     Try<void> give_back();
 
 private:
