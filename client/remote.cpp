@@ -53,7 +53,8 @@ public:
     {
         const UniqueFd ends{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
         pollfd wanted{ends.get(), POLLIN, 0};
-        while (::poll(&wanted, 1, static_cast<int>(end_patience / 1ms)) < 0 && errno == EINTR) {
+        while (ends && ::poll(&wanted, 1, static_cast<int>(end_patience / 1ms)) < 0 &&
+               errno == EINTR) {
         }
         const std::lock_guard holding{mutex_};
         int status = 0;
