@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -226,32 +227,41 @@ void Daemon::look_after()
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
+// The number of what is readable when the daemon is gone, and how long to wait before the next
+// look; nothing, if it is over.
+std::optional<Daemon::Watch> Daemon::look_at_main(MonotonicTime& hurry_until)
+{
+    constexpr int for_ever = -1;
+    const std::lock_guard holding{mutex_};
+    if (is_to_end_)
+        return std::nullopt;
+    const bool is_up = main_->take_up_if_lost();
+    has_nothing_ = !main_->has_session();
+    watched_ = {};
+    if (is_up && main_->is_connected()) {
+        // The line may be connected anew meanwhile, and its number be another's.
+        watched_ = Unforked{}.keep(UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)});
+        hurry_until = monotonic_after(patience_);
+    }
+    if (watched_ || has_nothing_)
+        return Watch{watched_.get(), for_ever};
+    return Watch{-1, monotonic_now() < hurry_until ? address_.pause_ms() : slow_pause_ms};
+}
+
 void Daemon::look_after_main()
 {
     MonotonicTime hurry_until{};
     while (true) {
-        int line = -1;     // Passed over by poll(2).
-        int pause_ms = -1; // Until there is something to be done.
-        {
-            const std::lock_guard holding{mutex_};
-            if (is_to_end_)
-                return;
-            const bool is_up = main_->take_up_if_lost();
-            has_nothing_ = !main_->has_session();
-            watched_ = {};
-            if (is_up && main_->is_connected()) {
-                // The line may be connected anew meanwhile, and its number be another's.
-                watched_ =
-                    Unforked{}.keep(UniqueFd{::fcntl(main_->channel().fd(), F_DUPFD_CLOEXEC, 0)});
-                line = watched_.get();
-                hurry_until = monotonic_after(patience_);
-            }
-            if (line < 0 && !has_nothing_)
-                pause_ms = monotonic_now() < hurry_until ? address_.pause_ms() : slow_pause_ms;
+        std::optional<Watch> watch = Watch{-1, slow_pause_ms};
+        try {
+            watch = look_at_main(hurry_until);
+        } catch (const std::exception&) { // For want of memory: there may be some later.
         }
+        if (!watch)
+            return;
         std::array<pollfd, 2> wanted{pollfd{bell_.get(), POLLIN, 0},
-                                     pollfd{line, 0, 0}}; // POLLHUP comes.
-        ::poll(wanted.data(), wanted.size(), pause_ms);
+                                     pollfd{watch->line, 0, 0}}; // POLLHUP comes.
+        ::poll(wanted.data(), wanted.size(), watch->pause_ms);
         if ((wanted[0].revents & POLLIN) != 0)
             (void)take(bell_);
     }

@@ -80,6 +80,11 @@ private:
     void begin_anew();
     void leave_to_parent() noexcept;
     void look_after_main();
+    struct Watch {
+        int line; // Passed over by poll(2) if it is less than 0.
+        int pause_ms;
+    };
+    std::optional<Watch> look_at_main(MonotonicTime& hurry_until);
 
     Address address_;
     nanoseconds patience_;

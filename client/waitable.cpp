@@ -9,6 +9,7 @@
 #include <poll.h>
 
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 namespace evfd {
@@ -40,10 +41,14 @@ Waitable::~Waitable()
     unsubscribe();
 }
 
-void Waitable::unsubscribe() const
+void Waitable::unsubscribe() const noexcept
 {
-    if (daemon_ && !subscription_.empty()) // Else the daemon would go on feeding it.
-        daemon_->tell(protocol::Unsubscribe{subscription_});
+    if (!daemon_ || subscription_.empty())
+        return;
+    try {
+        daemon_->tell(protocol::Unsubscribe{subscription_}); // Else it would go on feeding it.
+    } catch (const std::exception&) { // For want of memory: then it feeds it until we end.
+    }
 }
 
 Try<bool> Waitable::is_set() const

@@ -60,7 +60,7 @@ protected:
 private:
     friend class Gathering;
 
-    void unsubscribe() const;
+    void unsubscribe() const noexcept;
     virtual Taking taking() const = 0;
     // 0 if there was nothing. Never waits.
     virtual Try<std::int64_t> take() const = 0;
