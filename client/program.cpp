@@ -11,6 +11,46 @@ extern char** environ;
 
 namespace evfd {
 
+namespace {
+
+// What the program has from the start: two descriptors of ours and standard error, and no signal
+// that is blocked.
+class Spawning {
+public:
+    Spawning(const UniqueFd& input, const UniqueFd& output)
+    {
+        sigset_t none;
+        sigemptyset(&none);
+        note(::posix_spawn_file_actions_init(&files_));
+        note(::posix_spawnattr_init(&attributes_));
+        note(::posix_spawn_file_actions_adddup2(&files_, input.get(), STDIN_FILENO));
+        note(::posix_spawn_file_actions_adddup2(&files_, output.get(), STDOUT_FILENO));
+        note(::posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
+        note(::posix_spawnattr_setsigmask(&attributes_, &none));
+        note(::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK));
+    }
+    ~Spawning()
+    {
+        ::posix_spawn_file_actions_destroy(&files_);
+        ::posix_spawnattr_destroy(&attributes_);
+    }
+    Spawning(const Spawning&) = delete;
+    Spawning& operator=(const Spawning&) = delete;
+
+    int error() const { return error_; } // The first; 0 if there was none.
+    const posix_spawn_file_actions_t* files() const { return &files_; }
+    const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+private:
+    void note(int error) { error_ = error_ != 0 ? error_ : error; }
+
+    posix_spawn_file_actions_t files_{};
+    posix_spawnattr_t attributes_{};
+    int error_ = 0;
+};
+
+} // namespace
+
 bool may_start_programs()
 {
     return ::getauxval(AT_SECURE) == 0;
@@ -21,27 +61,16 @@ std::expected<pid_t, int> start_program(std::vector<std::string> words, const Un
 {
     if (!may_start_programs())
         return std::unexpected(EPERM);
-    posix_spawn_file_actions_t files;
-    ::posix_spawn_file_actions_init(&files);
-    ::posix_spawn_file_actions_adddup2(&files, input.get(), STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&files, output.get(), STDOUT_FILENO);
-    ::posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    ::posix_spawnattr_setsigmask(&attributes, &none);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-
+    const Spawning spawning{input, output};
+    if (spawning.error() != 0)
+        return std::unexpected(spawning.error());
     std::vector<char*> arguments;
     for (auto& word : words)
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
     pid_t child = 0;
-    const int error =
-        ::posix_spawnp(&child, arguments.front(), &files, &attributes, arguments.data(), environ);
-    ::posix_spawn_file_actions_destroy(&files);
-    ::posix_spawnattr_destroy(&attributes);
+    const int error = ::posix_spawnp(&child, arguments.front(), spawning.files(),
+                                     spawning.attributes(), arguments.data(), environ);
     if (error != 0)
         return std::unexpected(error);
     return child;
