@@ -9,13 +9,13 @@ int main(int argc, char** argv)
     int rounds = argc > 1 ? atoi(argv[1]) : 3;
     int ping = evfd_open("example/ping", EVFD_CREATE | EVFD_AUTO, 0600, 0);
     int pong = evfd_open("example/pong", EVFD_CREATE | EVFD_AUTO, 0600, 0);
-    for (int i = 1; i <= rounds; ++i) {
-        if (evfd_set(ping) < 0 || evfd_wait(pong, 30 * INT64_C(1000000000)) < 0) {
-            fprintf(stderr, "%s\n", evfd_error());
-            return 1;
-        }
-        printf("pong %d\n", i);
+    int is_well = ping >= 0 && pong >= 0;
+    for (int i = 1; is_well && i <= rounds; ++i) {
+        is_well = evfd_set(ping) == 0 && evfd_wait(pong, 30 * INT64_C(1000000000)) == 1;
+        if (is_well)
+            printf("pong %d\n", i);
     }
-    evfd_close(ping);
-    evfd_close(pong);
+    if (!is_well)
+        fprintf(stderr, "%s\n", evfd_error());
+    return is_well ? 0 : 1;
 }
