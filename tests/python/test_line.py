@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, List, Literal, Optional, Sequence
 
 import pytest
 
@@ -19,6 +19,9 @@ STATUS = {
     "monitors": 0, "subscriptions": 0, "descriptors": 9, "descriptorLimit": 99, "guardian": "none",
     "waitsForSessions": 0, "parked": 0, "journalBytes": 0, "canKeep": True, "newer": [{"x": 1}],
 }  # fmt: skip
+
+
+GATHERS: Sequence[Literal["any", "all"]] = ("any", "all")
 
 
 class Wire:
@@ -229,3 +232,41 @@ def test_an_error_that_is_not_known_is_told_by_its_name(fake: Fake) -> None:
         wire.reply({"parameter": "names"}, error="org.varlink.service.InvalidParameter")
         with pytest.raises(ValueError, match="'names'"):
             calling.done()
+
+
+@pytest.mark.parametrize("fired", [[], ["other"], ["e", "e"]])
+def test_an_answer_to_another_wait_is_an_error(fake: Fake, fired: List[str]) -> None:
+    client = evfd.Daemon(fake.path)
+    answer = {"fired": [{"name": name, "count": 1} for name in fired]}
+    for gather in GATHERS:
+        waiting = Worker(lambda: client.wait("e", gather=gather))
+        with (wire := fake.accept()).connection:
+            wire.begin()
+            wire.call()
+            wire.reply(answer)
+            with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
+                waiting.done()
+    # Nobody trusts that line any more.
+    waiting = Worker(lambda: client.wait("e"))
+    with (wire := fake.accept()).connection:
+        wire.begin()
+        wire.call()
+        wire.reply({"fired": [{"name": "e", "count": 2}]})
+        assert waiting.done() == [evfd.Fired("e", 2)]
+
+
+def test_a_refused_sign_of_life_is_one(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evfd.daemon, "_SIGN_OF_LIFE_NS", 10**6)
+    client = evfd.Daemon(fake.path)
+    waiting = Worker(lambda: client.wait("e"))
+    with (wire := fake.accept()).connection:
+        wire.begin()
+        wire.call()
+        with (main := fake.accept()).connection:
+            main.begin()
+            main.call()
+            main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
+            assert main.call()["method"] == "io.evfdd.Status"  # It goes on to wait, and asks again.
+            wire.reply({"fired": [{"name": "e", "count": 1}]})
+            main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
+            assert waiting.done() == [evfd.Fired("e", 1)]

@@ -185,6 +185,27 @@ def test_a_daemon_that_is_stuck_is_an_error_and_no_hang(start: Start) -> None:
     assert client.status().pid == daemon.process.pid
 
 
+def test_a_wait_given_up_leaves_its_answer_to_no_other(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evfd.daemon, "_SIGN_OF_LIFE_NS", 10**6)
+    daemon = start()
+    client = daemon.client(0.5)
+    client.create("one")
+    waiting = Worker(lambda: client.wait("one"))
+    assert eventually(lambda: client.status().waits == 1)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(evfd.NoAnswerError):
+            waiting.done()
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+    client.set("one")
+    with pytest.raises(evfd.TimedOutError):
+        client.wait("two", timeout=0.001)
+    assert eventually(lambda: client.status().waits == 0)
+
+
 def test_a_call_whose_end_nobody_knows_is_an_error(start: Start) -> None:
     daemon = start()  # Without a guard: the next one knows nothing.
     client = daemon.client()

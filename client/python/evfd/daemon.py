@@ -404,23 +404,32 @@ class Daemon:
             reply = line.call_sending(
                 "Wait",
                 lambda: wait_frame(request, deadline),
-                lambda channel: self._wait_on(line, channel, deadline),
+                lambda channel: self._wait_on(channel, deadline),
             )
+            return fired_of(reply, request)
+        except errors.SystemFailureError:
+            line.end()  # Whatever comes next on it is as doubtful.
+            raise
         finally:
             self._give_back(line)
-        return fired_of(reply)
 
-    def _wait_on(self, line: Line, channel: Channel, deadline: Deadline) -> Reply:
+    def _wait_on(self, channel: Channel, deadline: Deadline) -> Reply:
         """The daemon answers when the time is over, if not before; a stuck one is found out all
         the same."""
-        while True:
-            if deadline is None:
-                look = after_ns(_SIGN_OF_LIFE_NS)
-            else:
-                look = deadline + self._patience_ns
-            if channel.has_news_by(look) or deadline is not None:
-                return line.receive(channel)
+        if deadline is not None:
+            return channel.receive(after_ns(left_until(deadline) + self._patience_ns))
+        while not channel.has_news_by(after_ns(_SIGN_OF_LIFE_NS)):
+            self._ask_for_sign_of_life(channel)
+        return channel.receive(after_ns(self._patience_ns))
+
+    def _ask_for_sign_of_life(self, waiting: Channel) -> None:
+        try:
             self._call("Status", {})
+        except (errors.NoDaemonError, errors.LostDaemonError):
+            waiting.is_usable = False  # The answer may still come: to no call that we know of.
+            raise
+        except errors.Error:  # A refusal is one as well.
+            pass
 
     # Looking after the main line.
 
@@ -471,8 +480,15 @@ def wait_frame(request: Parameters, deadline: Deadline) -> bytes:
     return frame_of(full_name("Wait"), {**request, "timeoutNSec": timeout})
 
 
-def fired_of(reply: Reply) -> Sequence[objects.Fired]:
-    return [objects.of(objects.Fired, one) for one in reply.parameters["fired"]]
+def fired_of(reply: Reply, request: Parameters) -> Sequence[objects.Fired]:
+    """What ended the wait, if it can have ended that one."""
+    fired = [objects.of(objects.Fired, one) for one in reply.parameters["fired"]]
+    told = [one.name for one in fired]
+    waited: Sequence[str] = request["names"]
+    fits = told == waited if request["gather"] == "all" else len(told) == 1 and told[0] in waited
+    if not fits:
+        raise errors.garbled("it is to another wait")
+    return fired
 
 
 def _rights_text(rights: int | None) -> str:

@@ -36,7 +36,10 @@ class PendingWait:
         """The answer.  TimedOutError if the time was over; LostDaemonError: the daemon went away,
         ask_again()."""
         try:
-            return fired_of(self._line.receive(self._line.channel))
+            return fired_of(self._line.receive(self._line.channel), self._request)
+        except errors.SystemFailureError:
+            self._line.end()  # Whatever comes next on it is as doubtful.
+            raise
         finally:
             if self._line.is_connected():
                 self._line.note_answer("Wait")
@@ -49,7 +52,7 @@ class PendingWait:
             return None
         self._line.channel.hang_up()
         try:
-            return fired_of(self._line.receive(self._line.channel))
+            return fired_of(self._line.receive(self._line.channel), self._request)
         except errors.Error:
             return None
         finally:
