@@ -8,7 +8,7 @@ import pytest
 
 import evfd
 from evfd import aio
-from running import PATIENCE_S, Worker, all_wait
+from running import PATIENCE_S, RunningDaemon, Worker, all_wait
 
 
 @pytest.fixture(params=["private", "named"])
@@ -115,6 +115,31 @@ def test_many_at_once(shared: evfd.Daemon) -> None:
     for event in events:
         event.set()
     assert for_all.done() is True
+
+
+def test_twins_in_a_wait_for_all_are_a_value_error(
+    running: RunningDaemon, shared: evfd.Daemon, name: str
+) -> None:
+    private = evfd.Event(auto=True, initial=True)
+    one, other = (evfd.Event(name, auto=True, daemon=shared) for _ in range(2))
+    of_another_client = evfd.Event(name, auto=True, daemon=running.client())
+    one.set()
+    for twins in ([private, private], [one, other], [one, private, of_another_client]):
+        with pytest.raises(ValueError, match="once"):
+            Worker(lambda: evfd.wait_all(twins, 0)).done()
+    assert private.is_set() and one.is_set()
+
+
+def test_a_wait_for_all_that_takes_in_vain_ends_in_time(
+    running: RunningDaemon, shared: evfd.Daemon, name: str
+) -> None:
+    elsewhere = running.directory / "elsewhere"
+    elsewhere.symlink_to(running.path)  # So nobody can tell that they are twins.
+    one = evfd.Semaphore(name, 1, daemon=shared)
+    other = evfd.Semaphore(name, daemon=evfd.Daemon(str(elsewhere)))
+    for timeout in (0, 0.001):
+        assert Worker(lambda: evfd.wait_all([one, other], timeout)).done() is False
+    assert shared.show(name).count == 1
 
 
 @pytest.mark.parametrize("count", [0, 254])

@@ -7,7 +7,7 @@ import dataclasses
 from typing import Optional, Sequence
 
 from evfd import errors, names
-from evfd.clock import Deadline, deadline_after
+from evfd.clock import Deadline, deadline_after, left_until
 from evfd.daemon import Daemon, Opened
 from evfd.descriptor import Descriptor
 from evfd.objects import Fired
@@ -152,6 +152,7 @@ class _Gathering:
     # All.
 
     def wait_all(self, deadline: Deadline) -> bool:
+        self._refuse_twins()
         if not self._there:
             return self._wait_all_here(deadline)
         # What is here stays, once it is there, until the rest is there as well.
@@ -165,6 +166,14 @@ class _Gathering:
         for index in self._here:
             self._take(index)
         return True
+
+    def _refuse_twins(self) -> None:
+        known = {
+            id(one) if one._daemon is None else (one._daemon.address.path, one.name)
+            for one in self._all
+        }
+        if len(known) < len(self._all):
+            raise errors.make(errors.InvalidError, "give each event and timer once")
 
     def _latch(self, poller: Poller, which: Sequence[int], deadline: Deadline) -> bool:
         """Waits until each of them has rung."""
@@ -185,6 +194,8 @@ class _Gathering:
                 emptied = self._take_all()
                 if emptied is None:
                     return True
+                if deadline is not None and left_until(deadline) == 0:
+                    break
                 which = [emptied]
         return False
 
