@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import socket
@@ -208,6 +209,25 @@ class Child:
         os.close(self._output)
         assert is_over, "it went on and on"
         assert os.waitstatus_to_exitcode(status) == 0, told
+
+
+@contextlib.contextmanager
+def no_descriptor_left(but: int = 0) -> Iterator[None]:
+    """This process can open so many more, and then none."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 8, before[1]))
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        for _ in range(but):
+            os.close(taken.pop())
+        yield
+    finally:
+        for number in taken:
+            os.close(number)
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def become_stranger() -> None:

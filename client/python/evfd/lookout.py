@@ -5,16 +5,20 @@ It has only a weak reference to what it serves, and ends with it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
+import time
 import weakref
 from typing import Callable, Optional
 
 from evfd.clock import Deadline
 from evfd.descriptor import Descriptor, add, make_eventfd, take
 from evfd.polling import poll
+
+_PAUSE_S = 1  # After something went wrong.
 
 #: What a look gives: the line to watch for its end, or None; when to look again if nothing happens;
 #: and whether to go on at all.
@@ -52,15 +56,22 @@ class Lookout:
 
 def _watch(bell: Descriptor, look: Callable[[], Look]) -> None:
     while True:
-        line, look_again, goes_on = look()
-        if not goes_on:
-            return
+        with contextlib.suppress(Exception):  # No memory, or no descriptor; there may be some later.
+            if not _watch_once(bell, look):
+                return
+            continue
+        time.sleep(_PAUSE_S)  # Here, where nothing is kept by what was raised.
+
+
+def _watch_once(bell: Descriptor, look: Callable[[], Look]) -> bool:
+    line, look_again, goes_on = look()
+    if goes_on:
         wanted = {bell.number: select.POLLIN}
         if line is not None:
             wanted[line.number] = 0  # POLLHUP comes.
         poll(wanted, look_again)
         take(bell)
-        del line
+    return goes_on
 
 
 _all: weakref.WeakSet[Lookout] = weakref.WeakSet()
