@@ -3,7 +3,9 @@ else ends."""
 
 from __future__ import annotations
 
+import errno
 import threading
+from typing import Callable, List
 
 import pytest
 
@@ -11,7 +13,48 @@ import evfd
 from evfd.channel import Channel
 from evfd.descriptor import Descriptor
 from evfd.lookout import Look, Lookout
-from running import PATIENCE_S, RunningDaemon, Worker, eventually, no_descriptor_left
+from running import PATIENCE_S, RunningDaemon, Worker, descriptors, eventually, no_descriptor_left
+
+
+def test_an_open_without_a_descriptor_is_an_error_and_no_more(
+    running: RunningDaemon, name: str
+) -> None:
+    client = running.client()
+    client.create(name, lifetime="connection")
+    pulse = evfd.Pulse(name + "/pulse", daemon=client)
+    timer = evfd.Timer(name + "/timer", after=3600, daemon=client)
+    opens: List[Callable[[], object]] = [
+        lambda: evfd.Event(name, daemon=client),
+        lambda: evfd.Pulse(name + "/pulse", daemon=client),
+        lambda: evfd.Timer(name + "/timer", daemon=client),
+    ]
+    before = len(descriptors())
+    for open_one in opens:
+        with no_descriptor_left(), pytest.raises(evfd.SystemFailureError) as raised:
+            open_one()
+        assert raised.value.errno == errno.EMFILE
+        del raised
+    assert len(descriptors()) == before
+    assert client.show(name).lifetime == "connection"
+    assert client.show(name + "/pulse").subscriptions == 1
+    assert client.show(name + "/timer").subscriptions == 1
+    pulse.set()
+    assert pulse.wait(PATIENCE_S) == 1
+    timer.arm(after=0.001)
+    assert timer.wait(PATIENCE_S) == 1
+
+
+def test_what_cannot_connect_without_a_descriptor_says_so(running: RunningDaemon) -> None:
+    client = running.client()
+    with no_descriptor_left(), pytest.raises(evfd.SystemFailureError) as raised:
+        client.status()
+    assert raised.value.errno == errno.EMFILE
+    client.status()
+    calls: List[Callable[[], object]] = [lambda: client.wait("e"), lambda: list(client.list())]
+    for call in calls:
+        with no_descriptor_left(), pytest.raises(evfd.SystemFailureError):
+            call()
+    assert client.status().pid == running.process.pid
 
 
 def test_a_look_out_without_a_descriptor_looks_again(

@@ -119,7 +119,8 @@ class Connection(socket.socket):
     warning that nobody did."""
 
     def __del__(self) -> None:
-        self.close()
+        if self.fileno() >= 0:  # Else there may have been no descriptor for it.
+            self.close()
 
 
 def _try_connect(path: str) -> Connection:
@@ -137,7 +138,9 @@ def _try_connect(path: str) -> Connection:
     return connected
 
 
-def _nobody_at(path: str, error: OSError) -> errors.NoDaemonError:
+def _nobody_at(path: str, error: OSError) -> errors.Error:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return errors.out_of_descriptors()
     if error.errno == errno.EACCES:
         message = f"you may not connect to {path}; ask for access to it"
     elif error.errno == errno.EAGAIN:
@@ -149,7 +152,8 @@ def _nobody_at(path: str, error: OSError) -> errors.NoDaemonError:
 
 
 def connect_to(address: Address) -> Connection:
-    """A connected, non-blocking socket; NoDaemonError if there is none to be had."""
+    """A connected, non-blocking socket; NoDaemonError if nobody is there, SystemFailureError if
+    there is no descriptor left for it."""
     give_up = after_ns(_START_PATIENCE_NS)
     was_started = False
     while True:

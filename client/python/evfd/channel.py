@@ -50,6 +50,7 @@ class Channel:
         self._incoming = bytearray()
         # Of replies that were not read yet, in order.
         self._descriptors: collections.deque[Descriptor] = collections.deque()
+        self._was_cut = False  # Some did not come.
         #: False once it lost its way: the daemon is gone, too late, or not to be understood.
         self.is_usable = True
         _all.add(self)
@@ -82,8 +83,9 @@ class Channel:
                 raise self._gone(str(error.strerror)) from error
 
     def receive(self, deadline: Deadline) -> Reply:
-        """The next one; what the daemon refused is an Error, and the channel goes on.  It is of no
-        use any more after LostDaemonError, and NoAnswerError: the answer may still come."""
+        """The next one; what the daemon refused is an Error, and the channel goes on, as it does if
+        there was no descriptor left for those of the reply.  It is of no use any more after
+        LostDaemonError, and NoAnswerError: the answer may still come."""
         text = self._next_frame(deadline)
         try:
             whole = json.loads(text, object_hook=_Told)
@@ -93,13 +95,21 @@ class Channel:
             if not isinstance(parameters, _Told):
                 raise ValueError("its parameters are no object")
             continues = bool(whole.get("continues", False))
-            descriptors = [self._descriptors.popleft() for _ in range(_declared(parameters))]
+            descriptors = self._take_descriptors(parameters)
         except (ValueError, AttributeError, IndexError, RecursionError) as what:
             self.is_usable = False
             raise errors.garbled(str(what)) from what
         if error is not None:
             raise errors.from_reply(error, parameters)
         return Reply(parameters, descriptors, continues)
+
+    def _take_descriptors(self, parameters: Parameters) -> list[Descriptor]:
+        count = _declared(parameters)
+        if self._was_cut and len(self._descriptors) < count:
+            self._was_cut = False
+            self._descriptors.clear()
+            raise errors.out_of_descriptors(parameters)
+        return [self._descriptors.popleft() for _ in range(count)]
 
     def has_news_by(self, deadline: Deadline) -> bool:
         """Whether something came, or the daemon went, before that moment."""
@@ -132,7 +142,7 @@ class Channel:
     def _fill(self, deadline: Deadline) -> None:
         while True:
             try:
-                data, ancillary, _, _ = self._socket.recvmsg(
+                data, ancillary, flags, _ = self._socket.recvmsg(
                     _CHUNK_BYTES, _CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
@@ -141,6 +151,7 @@ class Channel:
             except OSError as error:
                 raise self._gone(str(error.strerror)) from error
             self._collect(ancillary)
+            self._was_cut |= bool(flags & socket.MSG_CTRUNC)
             if not data:
                 raise self._gone("it closed the connection")
             self._incoming += data

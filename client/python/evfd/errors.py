@@ -115,6 +115,17 @@ def garbled(what: str) -> SystemFailureError:
     )
 
 
+def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError:
+    """`parameters`: of the answer that came without all of its own."""
+    made = SystemFailureError(
+        errno.EMFILE,
+        "this process, or the machine, has no descriptor left; close some, or raise the limit "
+        "(ulimit -n)",
+    )
+    made.parameters = parameters
+    return made
+
+
 _KINDS: Mapping[str, type[Error]] = {
     "io.evfdd.NoSuchName": NoSuchNameError,
     "io.evfdd.NameTaken": NameTakenError,

@@ -99,7 +99,7 @@ class Line:
             return True
         try:
             connected = connect_to(Address(self._address.path))
-        except errors.NoDaemonError:
+        except errors.Error:
             return False
         self._use(connected)
         try:
@@ -127,7 +127,11 @@ class Line:
                 raise
 
         self._finish_left()
-        return self._exchange(method, lambda: frame, receive)
+        try:
+            return self._exchange(method, lambda: frame, receive)
+        except errors.SystemFailureError as error:
+            self._forget_opened(error.parameters)
+            raise
 
     def call_sending(
         self,
@@ -149,14 +153,14 @@ class Line:
         try:
             is_sent = self.is_connected() and left.channel is self._channel
             reply = self._exchange(left.method, lambda: frame, self.receive, is_sent)
-            self._forget_opened(reply)
-        except errors.Error:  # Nobody wants to know any more.
-            pass
+            self._forget_opened(reply.parameters)
+        except errors.Error as error:  # Nobody wants to know any more.
+            self._forget_opened(error.parameters)
         self._left = None
 
-    def _forget_opened(self, reply: Reply) -> None:
-        """What the daemon was to feed, and nobody has."""
-        for opened in reply.parameters.get("objects", []):
+    def _forget_opened(self, parameters: Parameters) -> None:
+        """What the daemon is to feed, and nobody has."""
+        for opened in parameters.get("objects", []):
             if token := opened.get("subscription"):
                 self.tell([frame_of(full_name("Unsubscribe"), {"subscription": token}, "oneway")])
 
