@@ -3,6 +3,7 @@ else ends."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import threading
 from typing import Callable, List
@@ -10,6 +11,7 @@ from typing import Callable, List
 import pytest
 
 import evfd
+from evfd import aio
 from evfd.channel import Channel
 from evfd.descriptor import Descriptor
 from evfd.lookout import Look, Lookout
@@ -80,6 +82,44 @@ def test_a_look_out_without_a_descriptor_looks_again(
     waiting = Worker(lambda: pulse.wait(PATIENCE_S))
     guarded.ctl("set", "p")
     assert waiting.done() == 1
+
+
+def test_without_a_descriptor_for_a_look_out_the_next_call_takes_all_up(
+    guarded: RunningDaemon,
+) -> None:
+    client = guarded.client()
+    client.create("p", "pulse")
+    with no_descriptor_left(but=1):
+        pulse = evfd.Pulse("p", daemon=client)
+    guarded.kill_below_guard()
+    client.status()
+    guarded.ctl("set", "p")
+    assert pulse.wait(PATIENCE_S) == 1
+
+
+def test_waits_without_a_descriptor_do_without_kernel_aio(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aio, "_free", {aio.ONE: [], aio.MANY: []})
+    monkeypatch.setattr(aio, "_can_poll_here", None)
+    event = evfd.Event()
+    with no_descriptor_left():
+        assert evfd.wait_any([event], 0.001) is None
+        assert event.wait(0.001) is False
+    assert evfd.latches_waits()
+
+
+def test_a_wait_in_a_loop_without_a_descriptor_is_an_error_and_no_more() -> None:
+    event = evfd.Event()
+
+    async def work() -> None:
+        with no_descriptor_left(), pytest.raises(OSError) as raised:
+            await event.wait_async(0.001)
+        assert raised.value.errno == errno.EMFILE
+        del raised
+        assert await event.wait_async(0.001) is False
+
+    asyncio.run(work())
 
 
 def test_a_look_out_survives_what_goes_wrong_in_a_look() -> None:

@@ -179,8 +179,8 @@ def _can_poll(context: Context) -> bool:
     global _can_poll_here
     with _probing:
         if _can_poll_here is None:
-            ready = make_eventfd(1)
             try:
+                ready = make_eventfd(1)
                 probe = context.begin_poll(ready.number, 0)
                 while not context.reap(1, None):
                     pass

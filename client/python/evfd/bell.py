@@ -20,9 +20,9 @@ from evfd.poller import HasFileno
 class _Bell:
     """Of one loop; of which it knows nothing that would keep it."""
 
-    def __init__(self, context: aio.Context) -> None:
+    def __init__(self, context: aio.Context, eventfd: Descriptor) -> None:
         self._context = context
-        self._eventfd = make_eventfd()
+        self._eventfd = eventfd
         self._next = 0
         # A future has its loop; it is there as long as somebody awaits it.
         self._rings: dict[int, tuple[aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
@@ -72,10 +72,14 @@ _forked: list[_Bell] = []
 def _bell_of(loop: asyncio.AbstractEventLoop) -> Optional[_Bell]:
     bell = _bells.get(loop)
     if bell is None:
+        try:
+            eventfd = make_eventfd()
+        except OSError:  # No descriptor is left.
+            return None
         context = aio.take_context(aio.MANY)
         if context is None:
             return None
-        bell = _bells[loop] = _Bell(context)
+        bell = _bells[loop] = _Bell(context, eventfd)
     return bell
 
 

@@ -28,6 +28,8 @@ Look = tuple[Optional[Descriptor], Deadline, bool]
 class Lookout:
     """`look` is called at first, whenever what it told to watch ends, and after each ring()."""
 
+    _bell = Descriptor(-1)  # Until there is one.
+
     def __init__(self, look: Callable[[], Look]) -> None:
         self._bell = make_eventfd()
         _all.add(self)
