@@ -185,6 +185,41 @@ def test_a_daemon_that_is_stuck_is_an_error_and_no_hang(start: Start) -> None:
     assert client.status().pid == daemon.process.pid
 
 
+def test_who_takes_through_a_daemon_that_is_stuck_hears_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = start()
+    os.chmod(daemon.directory, 0o755)
+    client = daemon.client()
+    client.create("s", "semaphore", rights=0o444)
+    has_opened, is_stuck = evfd.Event(), evfd.Event()
+
+    def work() -> None:
+        become_stranger()
+        monkeypatch.setattr(evfd.daemon, "_SIGN_OF_LIFE_NS", 10**6)
+        its = evfd.Semaphore("s", daemon=daemon.client(0.3))
+        has_opened.set()
+        assert is_stuck.wait(PATIENCE_S)
+        waits: list[Callable[[float | None], object]] = [
+            its.wait,
+            lambda timeout: asyncio.run(its.wait_async(timeout)),
+            lambda timeout: evfd.wait_any([its, evfd.Semaphore(value=0)], timeout),
+        ]
+        for wait in waits:
+            for timeout in (0.001, None):
+                with pytest.raises(evfd.NoAnswerError):
+                    Worker(lambda: wait(timeout)).done()
+
+    child = Child(work)
+    assert has_opened.wait(PATIENCE_S)
+    os.kill(daemon.process.pid, signal.SIGSTOP)
+    try:
+        is_stuck.set()
+        child.done()
+    finally:
+        os.kill(daemon.process.pid, signal.SIGCONT)
+
+
 def test_a_wait_given_up_leaves_its_answer_to_no_other(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

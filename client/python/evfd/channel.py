@@ -77,7 +77,7 @@ class Channel:
                 rest = rest[self._socket.send(rest, socket.MSG_NOSIGNAL) :]
             except BlockingIOError:
                 self._wait_for(select.POLLOUT, deadline)
-            except BrokenPipeError:
+            except (BrokenPipeError, ConnectionResetError):
                 return
             except OSError as error:
                 raise self._gone(str(error.strerror)) from error
@@ -171,10 +171,7 @@ class Channel:
         if self._poll(events, deadline):
             return
         self.is_usable = False
-        raise errors.make(
-            errors.NoAnswerError,
-            "the daemon does not answer; see whether it is stuck, or restart it",
-        )
+        raise errors.no_answer()
 
     def _gone(self, how: str) -> errors.Error:
         self.is_usable = False

@@ -416,14 +416,21 @@ class Daemon:
     def _wait_on(self, channel: Channel, deadline: Deadline) -> Reply:
         """The daemon answers when the time is over, if not before; a stuck one is found out all
         the same."""
-        if deadline is not None:
-            return channel.receive(after_ns(left_until(deadline) + self._patience_ns))
-        while not channel.has_news_by(after_ns(_SIGN_OF_LIFE_NS)):
-            self._ask_for_sign_of_life(channel)
+        while not channel.has_news_by(self._overdue(deadline)):
+            self._ask_for_sign_of_life(channel, deadline)
         return channel.receive(after_ns(self._patience_ns))
 
-    def _ask_for_sign_of_life(self, waiting: Channel) -> None:
+    def _overdue(self, deadline: Deadline) -> int:
+        """When to ask whether the daemon lives, if it did not answer such a wait until then."""
+        if deadline is None:
+            return after_ns(_SIGN_OF_LIFE_NS)
+        return after_ns(left_until(deadline) + self._patience_ns)
+
+    def _ask_for_sign_of_life(self, waiting: Channel, deadline: Deadline) -> None:
+        """NoAnswerError, NoDaemonError or LostDaemonError if there is none."""
         try:
+            if deadline is not None:
+                raise errors.no_answer()
             self._call("Status", {})
         except (errors.NoDaemonError, errors.LostDaemonError):
             waiting.is_usable = False  # The answer may still come: to no call that we know of.

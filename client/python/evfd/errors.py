@@ -115,6 +115,13 @@ def garbled(what: str) -> SystemFailureError:
     )
 
 
+def no_answer() -> NoAnswerError:
+    """It was waited for long enough."""
+    return make(
+        NoAnswerError, "the daemon does not answer; see whether it is stuck, or restart it"
+    )
+
+
 def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError:
     """`parameters`: of the answer that came without all of its own."""
     made = SystemFailureError(

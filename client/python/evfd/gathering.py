@@ -120,18 +120,19 @@ class _Gathering:
             if pending is None:
                 pending = PendingWait(self._daemon(), self._request("any"), deadline)
             try:
-                rung = self._ring_in_both(pending, deadline)
+                pending.ask()
+                rung = self._ring_in_both(pending)
             except BaseException:
                 if fired := pending.call_off():  # What was taken is told.
                     return self._woken(fired[0])
                 raise
-            if not rung:  # It answered, or does so now because the time is over.
+            if not rung:  # It answered, as it does when the time is over.
                 try:
                     return self._woken(pending.finish()[0])
                 except errors.TimedOutError:
                     return None
                 except errors.LostDaemonError:
-                    pending.ask_again()
+                    pending.connect_again()
                 continue
             if fired := pending.call_off():  # What is here stays for the next wait.
                 return self._woken(fired[0])
@@ -140,14 +141,16 @@ class _Gathering:
                 if count := self._take(index):
                     return Woken(self._all[index], count)
 
-    def _ring_in_both(self, pending: PendingWait, deadline: Deadline) -> list[int]:
-        """Those here that rang; none: the daemon's answer did, or the time is over."""
+    def _ring_in_both(self, pending: PendingWait) -> list[int]:
+        """Those here that rang; none: the daemon's answer did."""
         answer = len(self._all)
         with Poller(len(self._here) + 1) as poller:
             for index in self._here:
                 poller.arm(index, self._descriptors[index])
             poller.arm(answer, pending)
-            return [index for index in poller.next(deadline) if index != answer]
+            while not (rung := poller.next(pending.overdue())):
+                pending.look_for_sign_of_life()
+            return [index for index in rung if index != answer]
 
     # All.
 

@@ -13,28 +13,39 @@ from evfd.objects import Fired
 
 
 class PendingWait:
-    """The daemon answers at the deadline, if not before."""
+    """The daemon answers at the deadline, if not before.  It is asked by ask(), and nothing else
+    that it is made of takes anything: so who is cancelled before has lost nothing."""
 
     def __init__(self, daemon: Daemon, request: Parameters, deadline: Deadline) -> None:
         self._daemon = daemon
         self._request = request
         self._deadline = deadline
         self._line = daemon._borrow()
-        self.ask_again()
 
     def fileno(self) -> int:
         """Readable when there is an answer."""
         return self._line.channel.fileno()
 
-    def ask_again(self) -> None:
-        """Once the daemon is there again: for the same answer, if it had one."""
-        self._line.connect()
+    def ask(self) -> None:
+        """Does not wait: there is room for one call on a line that has none under way."""
         deadline = after_ns(self._daemon._patience_ns)
         self._line.channel.send(wait_frame(self._request, self._deadline), deadline)
 
+    def connect_again(self) -> None:
+        """Once the daemon is there again; then ask(), for the same answer if it had one."""
+        self._line.connect()
+
+    def overdue(self) -> int:
+        """When to look for a sign of life, if there is no answer until then."""
+        return self._daemon._overdue(self._deadline)
+
+    def look_for_sign_of_life(self) -> None:
+        """NoAnswerError and the like if there is none."""
+        self._daemon._ask_for_sign_of_life(self._line.channel, self._deadline)
+
     def finish(self) -> Sequence[Fired]:
         """The answer.  TimedOutError if the time was over; LostDaemonError: the daemon went away,
-        ask_again()."""
+        connect_again()."""
         try:
             return fired_of(self._line.receive(self._line.channel), self._request)
         except errors.SystemFailureError:

@@ -179,12 +179,15 @@ class Waitable(abc.ABC):
 
     async def _wait_async_by_daemon(self, deadline: Deadline) -> int:
         loop = asyncio.get_running_loop()
+        # A thread cannot be cancelled: it must not be one that takes something.
         pending = await loop.run_in_executor(
             None, PendingWait, self._by_daemon(), self._request(), deadline
         )
         while True:
             try:
-                await becomes_readable(pending, None)
+                pending.ask()
+                while not await becomes_readable(pending, pending.overdue()):
+                    await loop.run_in_executor(None, pending.look_for_sign_of_life)
             except BaseException:
                 if fired := pending.call_off():  # What was taken cannot be put back by us.
                     return fired[0].count
@@ -194,7 +197,7 @@ class Waitable(abc.ABC):
             except errors.TimedOutError:
                 return 0
             except errors.LostDaemonError:
-                await loop.run_in_executor(None, pending.ask_again)
+                await loop.run_in_executor(None, pending.connect_again)
 
     def _request(self) -> dict[str, Any]:
         return {"names": [self._name], "gather": "any"}
