@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import threading
 from typing import Callable
 
@@ -89,6 +91,40 @@ def test_a_child_keeps_no_descriptor_of_its_parents_connections(
     pulse.set()
     assert pulse.wait(PATIENCE_S) == 1
     client.create(name + "/never", initial=1)
+
+
+def test_a_child_that_never_calls_the_library_keeps_nothing_of_a_killed_parent(
+    alone: RunningDaemon, name: str
+) -> None:
+    may_end = evfd.Event()
+    to_parent, children = os.pipe()
+
+    def maker() -> None:
+        client = alone.client()
+        evfd.Event(name + "/mine", lifetime="connection", daemon=client)
+        Worker(lambda: client.wait(name + "/never"))
+        watching = alone.client()
+        assert eventually(lambda: watching.status().waits == 1)
+        child = os.fork()
+        if child == 0:
+            select.select([may_end.fileno()], [], [])
+            os._exit(0)
+        os.write(children, b"%d\n" % child)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    made = Child(maker)
+    ending = os.pidfd_open(int(os.read(to_parent, 32)))
+    try:
+        assert eventually(lambda: os.waitpid(made.pid, os.WNOHANG)[0] == made.pid)
+        client = alone.client()
+        assert eventually(lambda: list(client.list(name + "/mine")) == [])
+        assert eventually(lambda: client.status().waits == 0)
+        assert not select.select([ending], [], [], 0)[0]  # It lived meanwhile.
+    finally:
+        may_end.set()
+        assert select.select([ending], [], [], PATIENCE_S)[0]
+        for number in (ending, to_parent, children):
+            os.close(number)
 
 
 def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, name: str) -> None:
