@@ -147,9 +147,11 @@ class Worker(threading.Thread, Generic[T]):
 
 
 _WAITING = {  # Those of x86-64, and of all newer machines.
-    "x86_64": {"7": "poll", "208": "io_getevents", "271": "ppoll", "270": "pselect6"},
-}
-_GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6"}
+    "x86_64": {
+        "7": "poll", "208": "io_getevents", "271": "ppoll", "270": "pselect6", "42": "connect",
+    },
+}  # fmt: skip
+_GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6", "203": "connect"}
 
 
 def sleeps(thread: threading.Thread) -> bool:

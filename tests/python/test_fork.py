@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
+import socket
 import threading
+from pathlib import Path
 from typing import Callable
 
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, descriptors, eventually
+from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, descriptors, eventually
 
 
 @pytest.fixture
@@ -91,6 +94,32 @@ def test_a_child_keeps_no_descriptor_of_its_parents_connections(
     pulse.set()
     assert pulse.wait(PATIENCE_S) == 1
     client.create(name + "/never", initial=1)
+
+
+def test_a_child_keeps_no_connection_that_was_being_made(directory: Path) -> None:
+    def sockets() -> set[str]:
+        return {what for what in descriptors().values() if what.startswith("socket:")}
+
+    with contextlib.ExitStack() as closing:
+        listener = closing.enter_context(socket.socket(socket.AF_UNIX))
+        listener.bind(str(directory / "full"))
+        listener.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting = closing.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(listener.getsockname())
+        others = sockets()
+        calling = Worker(evfd.Daemon(listener.getsockname()).status)
+        assert all_wait(None, [calling])
+        assert len(sockets() - others) == 1
+
+        def work() -> None:
+            assert not sockets() - others
+
+        Child(work).done()
+    with pytest.raises(evfd.NoDaemonError):
+        calling.done()
 
 
 def test_a_child_that_never_calls_the_library_keeps_nothing_of_a_killed_parent(

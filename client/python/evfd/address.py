@@ -11,6 +11,7 @@ import stat
 import struct
 import subprocess
 import time
+import weakref
 
 from evfd import errors
 from evfd.clock import NS_PER_MS, NS_PER_SECOND, after_ns
@@ -116,7 +117,11 @@ def _start_daemon(path: str) -> None:
 
 class Connection(socket.socket):
     """Closed with the last reference, as all descriptors of this package are, and without the
-    warning that nobody did."""
+    warning that nobody did; and in a child of fork(2), also where a thread was just making it."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        _all.add(self)
 
     def __del__(self) -> None:
         if self.fileno() >= 0:  # Else there may have been no descriptor for it.
@@ -124,7 +129,7 @@ class Connection(socket.socket):
 
 
 def _try_connect(path: str) -> Connection:
-    connected = Connection(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    connected = Connection()
     try:
         # connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
         patience = struct.pack("@ll", _CONNECT_PATIENCE_S, 0)
@@ -168,3 +173,16 @@ def connect_to(address: Address) -> Connection:
             time.sleep(_START_PAUSE_NS / NS_PER_SECOND)
         _start_daemon(address.path)
         was_started = True
+
+
+_all: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+# A child that kept its parent's connections would keep alive at the daemon what is to end with the
+# parent. Those of threads that the child does not have are referenced for ever there.
+def _leave_to_parent() -> None:
+    for connected in list(_all):
+        connected.close()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)

@@ -205,8 +205,7 @@ _all: weakref.WeakSet[Channel] = weakref.WeakSet()
 _copies: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
-# A child of fork(2) that kept its parent's connections would keep alive at the daemon what is to
-# end with the parent. Those of threads that the child does not have are referenced for ever there.
+# The connections left the child already: see evfd.address.
 def _leave_to_parent() -> None:
     for channel in list(_all):
         channel.close()
