@@ -139,3 +139,14 @@ def test_its_tokens_are_everybodys(running: RunningDaemon, shared: evfd.Daemon, 
     assert shared.show(name).count == 1
     Child(lambda: semaphore.acquire(timeout=PATIENCE_S)).done()
     assert not semaphore.acquire(False)
+
+
+@pytest.mark.parametrize("count", [2**64 - 2, 2**64 - 1, 2**64, 2**100])
+def test_more_tokens_than_there_is_room_for_are_a_limit_error(
+    shared: evfd.Daemon, name: str, count: int
+) -> None:
+    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, daemon=shared)):
+        with pytest.raises(evfd.LimitError, match=one.name or "the semaphore has"):
+            one.release(count)
+        assert one.acquire(False) is True
+        assert one.acquire(False) is False

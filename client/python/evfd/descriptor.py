@@ -16,6 +16,7 @@ from evfd.polling import poll
 
 _COUNTER = struct.Struct("=Q")
 _EFD_SEMAPHORE = 1
+_MAX_COUNT = 2**64 - 2  # eventfd(2)
 _eventfd: Callable[[int, int], int] = getattr(os, "eventfd")  # Not all of typeshed knows it.
 
 
@@ -51,6 +52,8 @@ def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
 
 def add(eventfd: Descriptor, count: int) -> bool:
     """Add to its counter; False if there is no room for so many."""
+    if count > _MAX_COUNT:
+        return False
     try:
         os.write(eventfd.number, _COUNTER.pack(count))
     except BlockingIOError:

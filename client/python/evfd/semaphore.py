@@ -66,7 +66,7 @@ class Semaphore(Waitable):
         elif not add(opened.descriptor, n):
             raise errors.make(
                 errors.LimitError,
-                f"'{self._name}' has no room for {n} more tokens; take some first, or clear it",
+                f"{self._called()} has no room for {n} more tokens; take some first, or clear it",
                 self._name,
             )
 
@@ -81,8 +81,8 @@ class Semaphore(Waitable):
                 return
         raise errors.make(
             errors.LimitError,
-            f"'{self._name}' had more than the {_MAX_TOKENS_PER_CLEAR} tokens that one call takes; "
-            "clear it again",
+            f"{self._called()} had more than the {_MAX_TOKENS_PER_CLEAR} tokens that one call "
+            "takes; clear it again",
             self._name,
         )
 
@@ -108,6 +108,9 @@ class Semaphore(Waitable):
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+    def _called(self) -> str:
+        return "the semaphore" if self._name is None else f"'{self._name}'"
 
     def _taking(self) -> Taking:
         return "shared"
