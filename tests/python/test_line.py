@@ -21,6 +21,10 @@ STATUS = {
 }  # fmt: skip
 
 
+OBJECT = {
+    "kind": "event", "mode": "manual", "ownerUid": 0, "groupGid": 0, "creatorPid": 1,
+    "createdNSec": 1, "rights": "0666", "lifetime": "permanent", "waits": 0,
+}  # fmt: skip
 GATHERS: Sequence[Literal["any", "all"]] = ("any", "all")
 
 
@@ -270,3 +274,21 @@ def test_a_refused_sign_of_life_is_one(fake: Fake, monkeypatch: pytest.MonkeyPat
             wire.reply({"fired": [{"name": "e", "count": 1}]})
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
             assert waiting.done() == [evfd.Fired("e", 1)]
+
+
+def test_a_list_goes_on_however_slowly_it_is_read(fake: Fake) -> None:
+    client = evfd.Daemon(fake.path, patience=2)
+    listing = client.list()
+    reading = Worker(lambda: next(listing))
+    with (wire := fake.accept()).connection:
+        wire.begin()
+        wire.call()
+        wire.reply({"objects": [{**OBJECT, "name": "a"}]}, continues=True)
+        assert reading.done().name == "a"
+        assert evfd.Event().wait(2.1) is False  # Longer than the daemon has for an answer.
+    rest = Worker(lambda: list(listing))
+    with (wire := fake.accept()).connection:
+        wire.begin()
+        wire.call()
+        wire.reply({"objects": [{**OBJECT, "name": name} for name in "ab"]})
+        assert [told.name for told in rest.done()] == ["b"]

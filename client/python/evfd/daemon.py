@@ -368,7 +368,7 @@ class Daemon:
     ) -> Iterator[Mapping[str, Any]]:
         """What all replies have in that field, in the order of `key`.  With a daemon that goes away
         meanwhile it goes on where it was."""
-        give_up = after_ns(self._patience_ns)
+        give_up: Deadline = None  # Since it went away, and told nothing new.
         last: Any = None
         while True:
             try:
@@ -376,10 +376,13 @@ class Daemon:
                     for one in reply.parameters[field]:
                         if last is None or one[key] > last:
                             last = one[key]
+                            give_up = None
                             yield one
                 return
             except errors.LostDaemonError:
-                if time.monotonic_ns() > give_up:
+                if give_up is None:
+                    give_up = after_ns(self._patience_ns)
+                elif left_until(give_up) == 0:
                     raise
 
     def _replies(self, method: str, parameters: Parameters) -> Iterator[Reply]:
