@@ -95,7 +95,8 @@ class Daemon:
 
     # In a child of fork(2) another thread of its parent may have had the lock.
     def _begin_anew(self) -> None:
-        self._lock = Turnstile()
+        self._lock = threading.Lock()
+        self._turns = Turnstile(self._lock)
         self._main = Line(self.address, self._patience_ns)
         self._idle: list[Line] = []
         self._untold: collections.deque[bytes] = collections.deque()
@@ -118,7 +119,7 @@ class Daemon:
 
     def close(self) -> None:
         """Hang up: what belongs to the connection ends.  The next call connects again."""
-        with self._lock:
+        with self._turns, self._lock:
             self._main.end()
             for line in self._idle:
                 line.end()
@@ -327,7 +328,7 @@ class Daemon:
         )
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
-        with self._lock:
+        with self._turns, self._lock:
             self._tell_untold()
             return self._main.call(method, parameters)
 
@@ -348,7 +349,7 @@ class Daemon:
     def _borrow(self) -> Line:
         """A connected line for a call that may take long; give it back when the last reply is
         there."""
-        with self._lock:
+        with self._turns, self._lock:
             if self._idle:
                 line = self._idle.pop()
             else:
@@ -357,7 +358,7 @@ class Daemon:
         return line
 
     def _give_back(self, line: Line) -> None:
-        with self._lock:
+        with self._turns, self._lock:
             if line.is_connected() and len(self._idle) < _MAX_IDLE_LINES:
                 self._idle.append(line)
                 return
@@ -446,14 +447,14 @@ class Daemon:
     def _look_after(self) -> None:
         """From now on something belongs to the main line that must go on even if nobody calls
         anything: when the daemon is killed, a thread takes the line up again."""
-        with self._lock:
+        with self._turns, self._lock:
             if self._lookout is None:
                 self._lookout = _start_lookout(self)
         if self._lookout is not None:
             self._lookout.ring()
 
     def _look(self) -> Look:
-        with self._lock:
+        with self._turns, self._lock:
             self._tell_untold()
             is_up = self._main.take_up_if_lost()
             if not self._main.has_session():

@@ -1,4 +1,4 @@
-"""A lock that threads get in the order in which they came.
+"""What makes threads get a lock in the order in which they came.
 
 One of threading's goes to whoever asks at the right moment: a thread that lets go of it and asks
 again at once gets it again and again, and the others wait for ever.
@@ -10,11 +10,19 @@ import collections
 import threading
 from types import TracebackType
 
+_LOOK_S = 0.1  # How often who waits looks whether anybody is inside at all.
+
 
 class Turnstile:
-    """To be used in a ``with`` statement."""
+    """In front of a lock: ``with turnstile, lock:``.
 
-    def __init__(self) -> None:
+    It is the lock that keeps the others out: nothing of it is left when a signal handler leaves the
+    statement by an exception.  Of what is written in Python something may be, and then the order is
+    lost for a moment.
+    """
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._inside = lock
         self._lock = threading.Lock()  # Of what is below; held for a moment only.
         self._is_taken = False
         self._gates: collections.deque[threading.Lock] = collections.deque()
@@ -28,7 +36,9 @@ class Turnstile:
             gate.acquire()
             self._gates.append(gate)
         try:
-            gate.acquire()
+            while not gate.acquire(timeout=_LOOK_S):
+                if self._goes_on_unasked(gate):
+                    return
         except BaseException:  # Out of a signal handler.
             self._leave(gate)
             raise
@@ -44,6 +54,15 @@ class Turnstile:
                 self._gates.popleft().release()
             else:
                 self._is_taken = False
+
+    def _goes_on_unasked(self, gate: threading.Lock) -> bool:
+        """Who was to open it was called away."""
+        if self._inside.locked():
+            return False
+        with self._lock:
+            if gate in self._gates:
+                self._gates.remove(gate)
+        return True
 
     def _leave(self, gate: threading.Lock) -> None:
         with self._lock:
