@@ -13,6 +13,7 @@ from typing import Callable, Iterator
 import pytest
 
 import evfd
+from evfd.channel import Channel
 from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger, eventually
 
 Start = Callable[..., RunningDaemon]
@@ -309,6 +310,29 @@ def test_a_call_that_a_signal_handler_left_does_no_harm(start: Start) -> None:
     assert eventually(lambda: client.show("p").subscriptions == 1)
     client.set("p")
     assert pulse.wait(PATIENCE_S) == 1
+
+
+@pytest.mark.parametrize("where", ["is_closed", "send", "receive"])
+@pytest.mark.parametrize("is_done", [False, True])
+def test_a_call_that_is_left_at_any_point_ends_nothing_else(
+    running: RunningDaemon, name: str, monkeypatch: pytest.MonkeyPatch, where: str, is_done: bool
+) -> None:
+    client = running.client()
+    client.create(name, "semaphore", lifetime="connection")
+    before = getattr(Channel, where)
+
+    def leave(*arguments: object) -> None:
+        if is_done:
+            before(*arguments)
+        raise Left
+
+    with monkeypatch.context() as patching:
+        patching.setattr(Channel, where, leave)
+        with pytest.raises(Left):
+            client.set(name)
+    assert client.show(name).count == int(where == "receive" or (where == "send" and is_done))
+    client.set(name)
+    assert client.show(name).lifetime == "connection"
 
 
 def test_a_call_that_was_left_twice_is_done_once(start: Start) -> None:

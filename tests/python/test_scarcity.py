@@ -97,9 +97,7 @@ def test_without_a_descriptor_for_a_look_out_the_next_call_takes_all_up(
     assert pulse.wait(PATIENCE_S) == 1
 
 
-def test_waits_without_a_descriptor_do_without_kernel_aio(
-    monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_waits_without_a_descriptor_do_without_kernel_aio(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aio, "_free", {aio.ONE: [], aio.MANY: []})
     monkeypatch.setattr(aio, "_can_poll_here", None)
     event = evfd.Event()

@@ -22,6 +22,8 @@ _MAX_REPLY_BYTES = 256 * 1024
 _MAX_DESCRIPTORS = 253  # In one message. unix(7)
 _CONTROL_BYTES = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _CHUNK_BYTES = 16 * 1024
+_RECEIVING = (_CHUNK_BYTES,), (_CONTROL_BYTES,), (int(socket.MSG_CMSG_CLOEXEC),)
+_IS_CUT = int(socket.MSG_CTRUNC)
 
 Parameters = Mapping[str, Any]
 
@@ -51,6 +53,13 @@ class Channel:
         # Of replies that were not read yet, in order.
         self._descriptors: collections.deque[Descriptor] = collections.deque()
         self._was_cut = False  # Some did not come.
+        self._sending = b""
+        self._sent: list[int] = []  # In bytes, of that.
+        # What recvmsg(2) gave, and nobody looked at yet.
+        self._read: list[tuple[bytes, list[tuple[int, int, bytes]], int, Any]] = []
+        self._is_collecting = False  # Descriptors, of which some may be lost on the way.
+        #: Whether a reply was read since the last call was sent.
+        self.is_answered = False
         #: False once it lost its way: the daemon is gone, too late, or not to be understood.
         self.is_usable = True
         _all.add(self)
@@ -71,16 +80,28 @@ class Channel:
 
     def send(self, frame: bytes, deadline: Deadline) -> None:
         """That the daemon is gone is for receive() to tell, for it may have said why."""
+        self._sent = []
+        self.is_answered = False
+        self._sending = frame
         rest = memoryview(frame)
         while rest:
             try:
-                rest = rest[self._socket.send(rest, socket.MSG_NOSIGNAL) :]
+                # No signal handler gets between what is sent and the note of it.
+                self._sent.extend(map(self._socket.send, (rest,), (socket.MSG_NOSIGNAL,)))
+                rest = rest[self._sent[-1] :]
             except BlockingIOError:
                 self._wait_for(select.POLLOUT, deadline)
             except (BrokenPipeError, ConnectionResetError):
                 return
             except OSError as error:
                 raise self._gone(str(error.strerror)) from error
+
+    def has_sent(self, frame: bytes) -> Optional[bool]:
+        """Whether all of it is out, or nothing; None: a part, or it cannot be told what came."""
+        sent = sum(self._sent) if self._sending is frame else 0
+        if self._is_collecting or 0 < sent < len(frame):
+            return None
+        return sent > 0
 
     def receive(self, deadline: Deadline) -> Reply:
         """The next one; what the daemon refused is an Error, and the channel goes on, as it does if
@@ -113,7 +134,7 @@ class Channel:
 
     def has_news_by(self, deadline: Deadline) -> bool:
         """Whether something came, or the daemon went, before that moment."""
-        return bool(self._incoming) or self._poll(select.POLLIN, deadline)
+        return bool(self._incoming or self._read) or self._poll(select.POLLIN, deadline)
 
     def is_closed(self) -> bool:
         """Whether the daemon has closed it; answers of before may still be there."""
@@ -137,25 +158,29 @@ class Channel:
             self._fill(deadline)
         frame = bytes(self._incoming[:end])
         del self._incoming[: end + 1]
+        self.is_answered = True
         return frame
 
     def _fill(self, deadline: Deadline) -> None:
-        while True:
+        while not self._read:
             try:
-                data, ancillary, flags, _ = self._socket.recvmsg(
-                    _CHUNK_BYTES, _CONTROL_BYTES, socket.MSG_CMSG_CLOEXEC
-                )
+                # No signal handler gets between what came and the note of it.
+                self._read.extend(map(self._socket.recvmsg, *_RECEIVING))
             except BlockingIOError:
                 self._wait_for(select.POLLIN, deadline)
-                continue
             except OSError as error:
                 raise self._gone(str(error.strerror)) from error
+        data, ancillary, flags, _ = self._read[0]
+        if ancillary:
+            self._is_collecting = True
             self._collect(ancillary)
-            self._was_cut |= bool(flags & socket.MSG_CTRUNC)
-            if not data:
-                raise self._gone("it closed the connection")
-            self._incoming += data
-            return
+        if not data:
+            raise self._gone("it closed the connection")
+        # Without a call, so that no signal handler runs in the midst of it.
+        self._incoming += data
+        self._was_cut |= flags & _IS_CUT != 0
+        self._is_collecting = False
+        self._read = []
 
     def _collect(self, ancillary: list[tuple[int, int, bytes]]) -> None:
         for level, kind, data in ancillary:

@@ -37,9 +37,12 @@ class _Attempt:
     """One call, which may take several."""
 
     def __init__(self, was_sent: bool = False) -> None:
-        self.was_sent = was_sent
+        self.was_sent = was_sent  # Or is so at any moment.
         self._first_interruption = 0
         self._last_interruption = 0
+
+    def is_repeated(self) -> bool:
+        return self._last_interruption > 0
 
     def goes_on_too_long(self, patience_ns: int) -> bool:
         """A daemon that is killed again and again, faster than it can answer."""
@@ -52,11 +55,11 @@ class _Attempt:
 
 @dataclasses.dataclass(frozen=True)
 class _Left:
-    """A call that was sent there, and whose answer nobody waited for."""
+    """A call that was sent there, and whose answer nobody waited for.  None: to be sent again."""
 
     method: str
     frame: bytes
-    channel: Channel
+    channel: Optional[Channel]
 
 
 class Line:
@@ -117,18 +120,9 @@ class Line:
         done again."""
         frame = frame_of(full_name(method), parameters)
 
-        def receive(channel: Channel) -> Reply:
-            try:
-                return self.receive(channel)
-            except errors.Error:
-                raise
-            except BaseException:  # Out of a signal handler: the answer will come all the same.
-                self._left = _Left(method, frame, channel)
-                raise
-
         self._finish_left()
         try:
-            return self._exchange(method, lambda: frame, receive)
+            return self._exchange(method, lambda: frame, self.receive, frame)
         except errors.SystemFailureError as error:
             self._forget_opened(error.parameters)
             raise
@@ -152,7 +146,7 @@ class Line:
         frame = left.frame
         try:
             is_sent = self.is_connected() and left.channel is self._channel
-            reply = self._exchange(left.method, lambda: frame, self.receive, is_sent)
+            reply = self._exchange(left.method, lambda: frame, self.receive, frame, is_sent)
             self._forget_opened(reply.parameters)
         except errors.Error as error:  # Nobody wants to know any more.
             self._forget_opened(error.parameters)
@@ -169,9 +163,13 @@ class Line:
         method: str,
         make_frame: Callable[[], bytes],
         wait_for_reply: Callable[[Channel], Reply],
+        left: Optional[bytes] = None,
         is_sent: bool = False,
     ) -> Reply:
-        attempt = _Attempt(was_sent=is_sent)
+        """`left`: the frame of a call that is finished before the next one, if a signal handler
+        leaves it."""
+        attempt = _Attempt(is_sent)
+        before = self._channel
         try:
             while True:
                 if not is_sent:
@@ -195,9 +193,29 @@ class Line:
         except errors.Error:
             raise
         except BaseException:  # Out of a signal handler.
-            if self._left is None or self._left.channel is not self._channel:
-                self.end()  # An answer may come, to no call that we know of.
+            if attempt.was_sent:
+                self._leave(method, left, attempt, is_sent)
+            elif self._channel is not before:
+                self._drop()  # Who knows whether it has taken the session up.
             raise
+
+    def _leave(self, method: str, frame: Optional[bytes], attempt: _Attempt, is_sent: bool) -> None:
+        """The session goes on if it is known how far the call came."""
+        channel = self._channel
+        if frame is None:
+            self.end()  # An answer may come, to no call that we know of.
+        elif channel is None or not channel.is_usable:
+            self._left = _Left(method, frame, channel)
+        elif channel.is_answered:
+            self._left = None
+            self.note_answer(method)
+        elif (has_sent := channel.has_sent(frame)) is None:
+            self.end()
+        elif is_sent or has_sent:
+            self._left = _Left(method, frame, channel)
+        elif attempt.is_repeated():
+            self._drop()
+            self._left = _Left(method, frame, None)
 
     def receive(self, channel: Channel) -> Reply:
         """The next reply, if it comes in time."""
@@ -215,6 +233,8 @@ class Line:
     def note_answer(self, method: str) -> None:
         """To a call that was sent and awaited by hand, on a line that is still connected."""
         self._told.clear()  # It was read before.
+        if self._channel is not None:
+            self._channel.is_answered = False
         if method in _COUNTED:
             self._calls += 1
 

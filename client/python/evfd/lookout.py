@@ -58,7 +58,9 @@ class Lookout:
 
 def _watch(bell: Descriptor, look: Callable[[], Look]) -> None:
     while True:
-        with contextlib.suppress(Exception):  # No memory, or no descriptor; there may be some later.
+        with contextlib.suppress(
+            Exception
+        ):  # No memory, or no descriptor; there may be some later.
             if not _watch_once(bell, look):
                 return
             continue
