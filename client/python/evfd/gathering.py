@@ -35,7 +35,9 @@ def wait_all(waited: Sequence[Waitable], timeout: float | None = None) -> bool:
     """Wait for all of them: True, or False once `timeout` seconds are over.
 
     It takes from all auto events and semaphores or from none; for a manual event, a pulse and a
-    timer it is enough that it was set, or expired, since.  At most 253, none twice.
+    timer it is enough that it was set, or expired, since.  At most 253, none twice.  Where one of
+    them may not be set, so that the daemon has to take from it, a private one among them must not
+    be taken from by others meanwhile.
     """
     return _Gathering(waited).wait_all(deadline_after(timeout))
 
