@@ -3,28 +3,61 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace evfd::control {
 
-// The parser has the command's option only to tell of it, and not to stop at "--" as if all that
-// the verb can take were there: the names' option is before it and takes everything.
-NamesAndCommand::NamesAndCommand(CLI::App& verb, const std::string& what_for) : words_{verb}
+// The parser has the command's option only to tell of it: it never sees what comes after "--".
+CommandVerb::CommandVerb(CLI::App& app, Takes takes, Runs runs, const std::string& what_for)
+    : Verb{app}, takes_{takes}, runs_{runs},
+      names_option_{app.add_option("NAME", names_, "Name of an object")->type_name("")},
+      command_option_{app.add_option("COMMAND", misplaced_, what_for)->type_name("")}
 {
-    verb.add_option("COMMAND", command_, what_for)->type_name("");
+    command_option_->expected(1); // No two options may take everything.
+    if (takes == Takes::one_name)
+        names_option_->expected(1)->allow_extra_args(false);
 }
 
-void NamesAndCommand::part(std::size_t words_after_dashes)
+void CommandVerb::tell_after_dashes(std::vector<std::string> words)
 {
-    auto& words = words_.list;
-    auto begin =
-        words.end() - static_cast<std::ptrdiff_t>(std::min(words_after_dashes, words.size()));
-    auto end_of_names = begin;
-    if (begin == words.begin()) {
-        end_of_names = std::ranges::find(words, "--");
-        begin = end_of_names + (end_of_names != words.end() ? 1 : 0);
+    auto begin = words.begin();
+    if (names_.empty()) {
+        const auto dashes = std::ranges::find(words, "--");
+        names_.assign(begin, dashes);
+        begin = dashes + (dashes != words.end() ? 1 : 0);
     }
     command_.assign(begin, words.end());
-    words.erase(end_of_names, words.end());
+}
+
+// As if the parser took them from all of the line, which sees only a part.
+void CommandVerb::prepare_help()
+{
+    names_option_->required();
+    command_option_->expected(CLI::detail::expected_max_vector_size)
+        ->required(runs_ == Runs::always);
+}
+
+std::string CommandVerb::form() const
+{
+    return fmt::format("evfdctl {} {} {}", called(), takes_ == Takes::names ? "NAME..." : "NAME",
+                       runs_ == Runs::always ? "-- COMMAND" : "[-- COMMAND]");
+}
+
+Try<void> CommandVerb::check_line() const
+{
+    const auto wrong = [&](const char* what) {
+        return std::unexpected(
+            usage(fmt::format("{}: {}; see evfdctl {} --help", what, form(), called())));
+    };
+    if (names_.empty())
+        return wrong("a name is missing");
+    if (!misplaced_.empty())
+        return wrong("the command comes after \"--\"");
+    if (takes_ == Takes::one_name && names_.size() > 1)
+        return wrong("there is more than one name");
+    if (runs_ == Runs::always && command_.empty())
+        return wrong("the command is missing");
+    return {};
 }
 
 GraceOption::GraceOption(CLI::App& verb)

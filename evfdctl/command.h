@@ -5,29 +5,45 @@
 #include "evfdctl/child.h"
 #include "evfdctl/exit.h"
 #include "evfdctl/options.h"
+#include "evfdctl/verb.h"
 
 #include <CLI/CLI.hpp>
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace evfd::control {
 
-// NAME... [-- COMMAND [ARGUMENT...]], which the parser takes for names altogether.
-class NamesAndCommand {
+// NAME -- COMMAND [ARGUMENT...], or NAME... [-- COMMAND [ARGUMENT...]].
+class CommandVerb : public Verb {
 public:
-    NamesAndCommand(CLI::App& verb, const std::string& what_for);
+    enum class Takes { one_name, names };
+    enum class Runs { always, if_given };
 
-    // So many words came after the first "--". Where that stood before the names already, the
-    // command is after another one.
-    void part(std::size_t words_after_dashes);
-    const std::vector<std::string>& names() const { return words_.list; }
+    CommandVerb(CLI::App& app, Takes takes, Runs runs, const std::string& what_for);
+
+    bool runs_command() const override { return true; }
+    // Where no name came before, the names are first, and the command is after another "--".
+    void tell_after_dashes(std::vector<std::string> words) override;
+    void prepare_help() override;
+
+protected:
+    // invalid: not all of it is there.
+    Try<void> check_line() const;
+    const std::vector<std::string>& names() const { return names_; }
+    const std::string& name_given() const { return names_.front(); } // After check_line().
     const std::vector<std::string>& command() const { return command_; }
 
 private:
-    Names words_;
+    std::string form() const; // How it is written.
+
+    Takes takes_;
+    Runs runs_;
+    std::vector<std::string> names_;
+    std::vector<std::string> misplaced_; // Not a name, and not after "--".
     std::vector<std::string> command_;
+    CLI::Option* names_option_;
+    CLI::Option* command_option_;
 };
 
 // How long a command that is to end has for it.

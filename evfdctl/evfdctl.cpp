@@ -1,6 +1,7 @@
 // evfdctl: named events and timers from the shell.
 #include "client/address.h"
 #include "client/evfd/client.h"
+#include "client/names.h"
 #include "evfdctl/verb.h"
 
 #include <CLI/CLI.hpp>
@@ -75,10 +76,49 @@ struct Which {
     }
 };
 
-std::size_t words_after_dashes(std::span<char* const> words)
+Verb* wanted(const Verbs& verbs)
 {
+    const auto found =
+        std::ranges::find_if(verbs, [](const auto& one) { return one->is_wanted(); });
+    return found == verbs.end() ? nullptr : found->get();
+}
+
+// CLI11 takes a word in brackets for a list, and parts it, where there may be several words.
+void check_brackets(const CLI::App& app, std::span<char* const> words)
+{
+    const auto is_with = [](const CLI::App& one, const std::string& word) {
+        return std::ranges::any_of(one.get_options(), [&](const CLI::Option* option) {
+            return std::ranges::find(option->results(), word) != option->results().end();
+        });
+    };
+    for (const std::string word : words) {
+        if (!word.starts_with('[') || !word.ends_with(']') || is_with(app, word))
+            continue;
+        const auto verbs = app.get_subcommands();
+        if (verbs.empty() || !is_with(*verbs.front(), word))
+            throw CLI::ValidationError{to_name(word).error().message};
+    }
+}
+
+// A command's words are not for CLI11, which would part some: it sees what is before "--".
+void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
+{
+    const auto part = [&](std::span<char*> some) {
+        app.parse(static_cast<int>(some.size()), some.data());
+        check_brackets(app, some.subspan(1));
+    };
     const auto dashes = std::ranges::find(words, std::string_view{"--"});
-    return dashes == words.end() ? 0 : static_cast<std::size_t>(words.end() - dashes) - 1;
+    if (dashes == words.end())
+        return part(words);
+    try {
+        part({words.begin(), dashes});
+    } catch (const CLI::ParseError&) { // It may miss a name that comes after.
+        if (const auto* verb = wanted(verbs); verb && verb->runs_command())
+            throw;
+    }
+    if (auto* verb = wanted(verbs); verb && verb->runs_command())
+        return verb->tell_after_dashes({dashes + 1, words.end()});
+    part(words);
 }
 
 // What cannot be printed was not told, so it is not done.
@@ -119,8 +159,10 @@ int run(int argc, char** argv)
     add_relaying(app, verbs);
 
     try {
-        app.parse(argc, argv);
+        parse(app, verbs, {argv, static_cast<std::size_t>(argc)});
     } catch (const CLI::CallForHelp& help) {
+        for (const auto& verb : verbs)
+            verb->prepare_help();
         return app.exit(help);
     } catch (const CLI::CallForVersion& version) {
         return app.exit(version);
@@ -136,13 +178,7 @@ int run(int argc, char** argv)
     if (!address)
         return complain(address.error());
     const Client client{*address};
-    for (const auto& verb : verbs) {
-        if (!verb->is_wanted())
-            continue;
-        verb->tell_words_after_dashes(words_after_dashes({argv, argv + argc}));
-        return run_and_flush(*verb, client);
-    }
-    return exit_usage;
+    return run_and_flush(*wanted(verbs), client);
 }
 
 } // namespace

@@ -9,28 +9,29 @@ namespace evfd::control {
 
 namespace {
 
-class HoldFor : public Verb {
+class HoldFor : public CommandVerb {
 public:
     static constexpr auto name = "hold";
     static constexpr auto help =
         "Run a command while holding a token of a semaphore, or an auto event as a lock";
 
     explicit HoldFor(CLI::App& app)
-        : Verb{app}, name_{app}, timeout_{app, "Wait for it at most so long"}
+        : CommandVerb{app, Takes::one_name, Runs::always,
+                      "What to run, after --; $EVFD_NAME is the name"},
+          timeout_{app, "Wait for it at most so long"}
     {
-        app.add_option("COMMAND", words_, "What to run, after --; $EVFD_NAME is the name")
-            ->required()
-            ->type_name("");
         app.footer("Ends with the command's exit status. It is given back however the command or "
                    "this ends,\nalso if they are killed.");
     }
 
     Exit run(const Client& client) override
     {
+        if (const auto line = check_line(); !line)
+            return complain(line.error());
         const auto timeout = timeout_.chosen();
         if (!timeout)
             return complain(timeout.error());
-        auto held = client.hold(name_.text, *timeout); // Until it is there, a signal ends us.
+        auto held = client.hold(name_given(), *timeout); // Until it is there, a signal ends us.
         if (!held)
             return complain(held.error());
         const auto signals = StopSignals::hold();
@@ -46,21 +47,20 @@ private:
         if (!shared)
             return complain(shared.error());
         const auto ended = run_command(
-            {.words = words_, .variables = {fmt::format("EVFD_NAME={}", name_.text)}}, signals);
+            {.words = command(), .variables = {fmt::format("EVFD_NAME={}", name_given())}},
+            signals);
         if (!ended.was_started)
-            complain_of_start(words_.front(), ended);
+            complain_of_start(command().front(), ended);
         if (const auto given_back = held.give_back(); !given_back)
             complain(
                 {given_back.error().code, fmt::format("'{}' may not have been held to the end: {}",
-                                                      name_.text, given_back.error().message)});
+                                                      name_given(), given_back.error().message)});
         if (ended.stopped_by && ended.status == status_of(*ended.stopped_by))
             StopSignals::die_of(*ended.stopped_by); // As whoever started us expects it.
         return static_cast<Exit>(ended.status);
     }
     static int status_of(int signal) { return 128 + signal; } // As a shell tells it.
 
-    OneName name_;
-    std::vector<std::string> words_;
     TimeoutOption timeout_;
 };
 

@@ -23,18 +23,17 @@ std::string with_name(std::string word, std::string_view name)
 }
 
 // One that failed is reported, and the next set is as good.
-class On : public Verb {
+class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
     static constexpr auto help = "Run a command each time that an event is set or a timer expires";
 
-    explicit On(CLI::App& app) : Verb{app}, name_{app}, grace_{app}
+    explicit On(CLI::App& app)
+        : CommandVerb{app, Takes::one_name, Runs::always,
+                      "What to run, after --; {} in it and $EVFD_NAME are the name, $EVFD_COUNT "
+                      "how many pulses, expirations or merged tokens came, else 1"},
+          grace_{app}
     {
-        app.add_option("COMMAND", words_,
-                       "What to run, after --; {} in it and $EVFD_NAME are the name, $EVFD_COUNT "
-                       "how many pulses, expirations or merged tokens came, else 1")
-            ->required()
-            ->type_name("");
         app.add_flag("--once", is_once_, "Only once; ends with the command's exit status");
         app.add_flag("--merge", is_merging_, "Take all tokens of a semaphore that are there");
         auto* restart = app.add_flag(
@@ -48,7 +47,9 @@ public:
 
     Exit run(const Client& client) override
     {
-        auto followed = to_name(name_.text);
+        if (const auto line = check_line(); !line)
+            return complain(line.error());
+        auto followed = to_name(name_given());
         if (!followed)
             return complain(followed.error());
         const auto grace = grace_.chosen();
@@ -91,14 +92,14 @@ private:
 
     Command command_for(std::int64_t count) const
     {
-        Command command{.words = words_,
-                        .variables = {fmt::format("EVFD_NAME={}", name_.text),
-                                      fmt::format("EVFD_COUNT={}", count)},
-                        .passed = {},
-                        .leads_group = is_restarting_};
-        for (auto& word : command.words)
-            word = with_name(std::move(word), name_.text);
-        return command;
+        Command one{.words = command(),
+                    .variables = {fmt::format("EVFD_NAME={}", name_given()),
+                                  fmt::format("EVFD_COUNT={}", count)},
+                    .passed = {},
+                    .leads_group = is_restarting_};
+        for (auto& word : one.words)
+            word = with_name(std::move(word), name_given());
+        return one;
     }
 
     // Until it ends by itself. An error is about what it follows.
@@ -144,13 +145,11 @@ private:
     {
         if (ended.status != 0 && !ended.stopped_by && (!is_once_ || !ended.was_started))
             complain({ErrorCode::system,
-                      fmt::format("{} for '{}' {}", words_.front(), name_.text, ended.how)});
+                      fmt::format("{} for '{}' {}", command().front(), name_given(), ended.how)});
         return ended;
     }
 
-    OneName name_;
     GraceOption grace_;
-    std::vector<std::string> words_;
     bool is_once_ = false;
     bool is_merging_ = false;
     bool is_restarting_ = false;

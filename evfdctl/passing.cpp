@@ -13,13 +13,14 @@ namespace evfd::control {
 namespace {
 
 // The client comes back by itself when the daemon is killed: what it has open goes on following.
-class Exec : public Verb {
+class Exec : public CommandVerb {
 public:
     static constexpr auto name = "exec";
     static constexpr auto help =
         "Run a command with the descriptors of events and timers, as LISTEN_FDS has them";
 
-    explicit Exec(CLI::App& app) : Verb{app}, line_{app, "What to run, after --"}
+    explicit Exec(CLI::App& app)
+        : CommandVerb{app, Takes::names, Runs::always, "What to run, after --"}
     {
         app.footer("It has the descriptors from 3 on, in the order of the names; LISTEN_FDS, "
                    "LISTEN_PID and LISTEN_FDNAMES\ntell of them, as sd_listen_fds(3) has it.");
@@ -27,17 +28,15 @@ public:
 
     Exit run(const Client& client) override
     {
-        line_.part(words_after_dashes());
-        if (line_.command().empty())
-            return complain(usage("say which command is to have the descriptors: exec NAME... -- "
-                                  "COMMAND; see evfdctl exec --help"));
+        if (const auto line = check_line(); !line)
+            return complain(line.error());
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        const auto opened = client.open_each(line_.names());
+        const auto opened = client.open_each(names());
         if (!opened)
             return complain(opened.error());
-        Command command{.words = line_.command()};
+        Command passed{.words = command()};
         for (const auto& one : *opened) {
             if (!one->access().wait)
                 return complain(
@@ -45,16 +44,13 @@ public:
                      fmt::format("there is no descriptor of '{}' for you, who may not wait for it; "
                                  "ask its owner for the r right, or set it by evfdctl set",
                                  one->name().text())});
-            command.passed.push_back({one->fd(), one->name().text()});
+            passed.passed.push_back({one->fd(), one->name().text()});
         }
-        const auto ended = run_command(command, *signals);
+        const auto ended = run_command(passed, *signals);
         if (!ended.was_started)
-            return complain_of_start(command.words.front(), ended);
+            return complain_of_start(command().front(), ended);
         return static_cast<Exit>(ended.status);
     }
-
-private:
-    NamesAndCommand line_;
 };
 
 } // namespace

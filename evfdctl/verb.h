@@ -8,8 +8,8 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
-#include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace evfd::control {
@@ -25,12 +25,16 @@ public:
     virtual ~Verb() = default;
 
     bool is_wanted() const { return app_.parsed(); }
-    // Before run(): how many words came after the first "--" of the command line.
-    void tell_words_after_dashes(std::size_t count) { words_after_dashes_ = count; }
+    std::string called() const { return app_.get_name(); }
+    // Whether what follows "--" is a command, or begins one, and so none of the parser's business.
+    virtual bool runs_command() const { return false; }
+    // Of such a verb, before run(): the words after the first "--" of the command line.
+    virtual void tell_after_dashes(std::vector<std::string> /*words*/) {}
+    // Before help is printed.
+    virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
 
 protected:
-    std::size_t words_after_dashes() const { return words_after_dashes_; }
     bool is_json() const { return is_json_; }
     template <Message T>
     void print_json(T& message) const
@@ -49,7 +53,6 @@ protected:
 private:
     CLI::App& app_;
     bool is_json_ = false;
-    std::size_t words_after_dashes_ = 0;
 };
 
 using Verbs = std::vector<std::unique_ptr<Verb>>;

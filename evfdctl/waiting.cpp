@@ -14,14 +14,15 @@ namespace evfd::control {
 
 namespace {
 
-class Wait : public Verb {
+class Wait : public CommandVerb {
 public:
     static constexpr auto name = "wait";
     static constexpr auto help =
         "Wait until events are set or timers expire, also for names not there yet";
 
     explicit Wait(CLI::App& app)
-        : Verb{app}, line_{app, "What to run once the wait has begun, after --"},
+        : CommandVerb{app, Takes::names, Runs::if_given,
+                      "What to run once the wait has begun, after --"},
           timeout_{app, "At most so long"}, grace_{app}
     {
         auto* any = app.add_flag("--any", is_any_, "Until one of them is set; prints its name");
@@ -37,7 +38,8 @@ public:
 
     Exit run(const Client& client) override
     {
-        line_.part(words_after_dashes());
+        if (const auto line = check_line(); !line)
+            return complain(line.error());
         const auto timeout = timeout_.chosen();
         if (!timeout)
             return complain(timeout.error());
@@ -45,9 +47,9 @@ public:
                                   .timeout = *timeout,
                                   .existing = is_existing_,
                                   .count = count_};
-        if (!line_.command().empty())
+        if (!command().empty())
             return run_armed(client, options);
-        auto fired = client.wait(line_.names(), options);
+        auto fired = client.wait(names(), options);
         if (!fired)
             return complain(fired.error());
         print(*std::move(fired));
@@ -65,12 +67,12 @@ private:
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        auto wait = ArmedWait::begin(client, line_.names(), options);
+        auto wait = ArmedWait::begin(client, names(), options);
         if (!wait)
             return complain(wait.error());
-        auto child = Child::start({.words = line_.command()}, *signals);
+        auto child = Child::start({.words = command()}, *signals);
         if (!child)
-            return complain_of_start(line_.command().front(), child.error());
+            return complain_of_start(command().front(), child.error());
         return wait_for_both(*wait, *child, *signals, *grace);
     }
 
@@ -134,7 +136,6 @@ private:
         }
     }
 
-    NamesAndCommand line_;
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;

@@ -1,0 +1,107 @@
+// evfdctl's command line: every word means what was typed, wherever the parser would have it
+// otherwise.
+#include "tests/e2e_fixture.h"
+#include "tests/paths.h"
+
+namespace evfd::e2e {
+namespace {
+
+using Words = std::vector<std::string>;
+
+// What a command has of words that some would take for lists, or for nothing.
+const Words odd{
+    "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
+    "--",      "--any"};
+constexpr auto as_typed = "<[0-9]><[a,b]><[]><[[x]]><{}><><--><--any>";
+
+TEST_CASE("a command has its words as they were typed")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", "auto", "--initial", "1"});
+    auto words = GENERATE(Words{"hold", "e", "--"}, Words{"wait", "e", "--"},
+                          Words{"exec", "e", "--"}, Words{"wait", "--", "e", "--"});
+    CAPTURE(words);
+    words.insert(words.end(), odd.begin(), odd.end());
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 0);
+    CHECK(ran.out == as_typed);
+}
+
+TEST_CASE("a command of one word may look like a list")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto ran = daemon.ctl({"wait", "e", "--", "[true]"});
+    CHECK(ran.status == 127);
+    CHECK(ran.err.contains("[true] cannot be started"));
+    CHECK(daemon.ctl({"on", "e", "--once", "--", "[true]"}).status == 127);
+}
+
+TEST_CASE("what looks like a list of names is no name")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    daemon.done({"create", "b"});
+    const auto words = GENERATE(Words{"set", "[a,b]"}, Words{"set", "a", "[b]"},
+                                Words{"set", "--", "[a]"}, Words{"delete", "[a,b]"},
+                                Words{"set", "a", "[]"}, Words{"wait", "[a]", "--", "true"},
+                                Words{"create", "[c]"}, Words{"exec", "--", "[a]", "--", "true"});
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    CHECK(ran.status == 2);
+    CHECK(ran.err.contains("]' is no name"));
+    CHECK(daemon.ctl({"is-set", "a"}).status == 1);
+    CHECK(daemon.done({"list"}).contains("b\t"));
+}
+
+TEST_CASE("a pattern in brackets is one")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    daemon.done({"create", "c"});
+    CHECK(daemon.done({"list", "[ab]"}).starts_with("a\t"));
+    CHECK(daemon.done({"list", "--", "[ab]"}).starts_with("a\t"));
+}
+
+TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto [words, says] = GENERATE(table<Words, std::string>({
+        {{"hold"}, "a name is missing: evfdctl hold NAME -- COMMAND; see evfdctl hold --help"},
+        {{"hold", "e"}, "the command is missing: evfdctl hold NAME -- COMMAND"},
+        {{"hold", "e", "--"}, "the command is missing"},
+        {{"hold", "e", "true"}, "the command comes after \"--\""},
+        {{"hold", "--", "e", "f", "--", "true"}, "more than one name"},
+        {{"on", "e"}, "the command is missing: evfdctl on NAME -- COMMAND"},
+        {{"exec", "e"}, "the command is missing: evfdctl exec NAME... -- COMMAND"},
+        {{"exec", "--", "--", "true"}, "a name is missing"},
+        {{"wait"}, "a name is missing: evfdctl wait NAME... [-- COMMAND]"},
+        {{"wait", "--any"}, "a name is missing"},
+        {{"wait", "e", "--loud", "--", "true"}, "--loud"},
+        {{"--", "wait", "e"}, "there is no such verb"},
+    }));
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.contains(says));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+}
+
+TEST_CASE("the help of a verb that runs a command tells what it must have")
+{
+    const auto usage_of = [](const std::string& verb) {
+        const auto help = run({.words = {EVFDD_CTL, verb, "--help"}}).out;
+        return help.substr(0, help.find('\n', help.find("Usage:")));
+    };
+    CHECK(usage_of("hold").ends_with("hold [OPTIONS] NAME COMMAND..."));
+    CHECK(usage_of("on").ends_with("on [OPTIONS] NAME COMMAND..."));
+    CHECK(usage_of("exec").ends_with("exec [OPTIONS] NAME... COMMAND..."));
+    CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
+}
+
+} // namespace
+} // namespace evfd::e2e
