@@ -122,7 +122,8 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
 }
 
 // What cannot be printed was not told, so it is not done.
-Exit run_and_flush(Verb& verb, const Client& client)
+template <class Prints>
+Exit flushed(Prints prints)
 {
     const auto cannot_print = [](int error) {
         return complain(
@@ -130,7 +131,7 @@ Exit run_and_flush(Verb& verb, const Client& client)
                                             std::generic_category().message(error))});
     };
     try {
-        const auto exit = verb.run(client);
+        const auto exit = prints();
         return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
     } catch (const std::system_error& failed) { // Of fmt::print().
         return cannot_print(failed.code().value());
@@ -160,12 +161,18 @@ int run(int argc, char** argv)
 
     try {
         parse(app, verbs, {argv, static_cast<std::size_t>(argc)});
-    } catch (const CLI::CallForHelp& help) {
+    } catch (const CLI::CallForHelp&) {
         for (const auto& verb : verbs)
             verb->prepare_help();
-        return app.exit(help);
+        return flushed([&] {
+            fmt::print("{}", app.help());
+            return exit_done;
+        });
     } catch (const CLI::CallForVersion& version) {
-        return app.exit(version);
+        return flushed([&] {
+            fmt::print("{}\n", version.what());
+            return exit_done;
+        });
     } catch (const CLI::RequiredError&) {
         if (app.get_subcommands().empty())
             return complain(usage("there is no such verb, or none was given; see evfdctl --help"));
@@ -178,7 +185,7 @@ int run(int argc, char** argv)
     if (!address)
         return complain(address.error());
     const Client client{*address};
-    return run_and_flush(*wanted(verbs), client);
+    return flushed([&] { return wanted(verbs)->run(client); });
 }
 
 } // namespace

@@ -37,12 +37,18 @@ Exit exit_for(ErrorCode code)
 
 } // namespace
 
-// One line, whatever was typed: a message may quote it.
+// fmt::print() throws.
+void say(const std::string& text)
+{
+    (void)std::fputs(text.c_str(), stderr);
+}
+
+// One line, whatever was typed: a message may quote it. That it cannot be written changes nothing.
 Exit complain(const Error& error)
 {
     auto line = error.message;
     std::ranges::replace_if(line, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
-    fmt::print(stderr, "evfdctl: {}\n", line);
+    say(fmt::format("evfdctl: {}\n", line));
     return exit_for(error.code);
 }
 

@@ -23,7 +23,9 @@ enum Exit : int {
 
 extern const char* const exit_statuses; // For --help.
 
-// Says it on stderr, in one line.
+// On stderr, if that can be written to.
+void say(const std::string& text);
+// Says it there, in one line.
 Exit complain(const Error& error);
 Error usage(std::string message);
 

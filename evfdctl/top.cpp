@@ -204,7 +204,7 @@ public:
         if (!news) {
             const auto words = said ? said->take() : "";
             said.reset();
-            fmt::print(stderr, "{}", words);
+            say(words);
             return complain(news.error());
         }
         Feed feed{address, pattern_.text, *std::move(news)};

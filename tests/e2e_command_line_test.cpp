@@ -3,6 +3,9 @@
 #include "tests/e2e_fixture.h"
 #include "tests/paths.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 namespace evfd::e2e {
 namespace {
 
@@ -101,6 +104,28 @@ TEST_CASE("the help of a verb that runs a command tells what it must have")
     CHECK(usage_of("on").ends_with("on [OPTIONS] NAME COMMAND..."));
     CHECK(usage_of("exec").ends_with("exec [OPTIONS] NAME... COMMAND..."));
     CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
+}
+
+TEST_CASE("an error that cannot be written has its exit status all the same")
+{
+    const Daemon daemon;
+    const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    REQUIRE(full);
+    const auto [words, status] = GENERATE(table<Words, Status>({
+        {{"show", "missing"}, 3},
+        {{"show"}, 2},
+        {{"conjure"}, 2},
+        {{"wait", "missing", "--timeout", "0"}, 124},
+        {{"list"}, 8},
+        {{"--help"}, 8},
+        {{"--version"}, 8},
+    }));
+    CAPTURE(words);
+    daemon.ctl({"create", "e"}); // For list to print.
+    auto command = daemon.control(words);
+    command.standard_output = full.get();
+    command.standard_error = full.get();
+    CHECK(start(command).wait() == status);
 }
 
 } // namespace
