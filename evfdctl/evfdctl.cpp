@@ -5,7 +5,9 @@
 #include "evfdctl/verb.h"
 
 #include <CLI/CLI.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -188,11 +190,22 @@ int run(int argc, char** argv)
     return flushed([&] { return wanted(verbs)->run(client); });
 }
 
+// Else the daemon's socket would have the number of one that is closed, and hear what we print. A
+// command that we run has it closed again.
+void occupy_standard_descriptors()
+{
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (::fcntl(fd, F_GETFD) < 0) // The lowest number that is free is the next one.
+            (void)!(fd == STDIN_FILENO ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
+                                       : ::open("/dev/full", O_WRONLY | O_CLOEXEC));
+}
+
 } // namespace
 
 } // namespace evfd::control
 
 int main(int argc, char** argv)
 {
+    evfd::control::occupy_standard_descriptors();
     return evfd::control::run(argc, argv);
 }

@@ -128,5 +128,21 @@ TEST_CASE("an error that cannot be written has its exit status all the same")
     CHECK(start(command).wait() == status);
 }
 
+TEST_CASE("evfdctl says nothing to the daemon in place of an output that is closed")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto [words, closed, status] = GENERATE(table<Words, int, Status>({
+        {{"list"}, STDOUT_FILENO, 8},
+        {{"--version"}, STDOUT_FILENO, 8},
+        {{"set", "e"}, STDIN_FILENO, 0},
+        {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"}, STDIN_FILENO, 1}, // As it was.
+    }));
+    CAPTURE(words);
+    auto command = daemon.control(words);
+    command.in_child = [fd = closed] { ::close(fd); };
+    CHECK(start(command).wait() == status);
+}
+
 } // namespace
 } // namespace evfd::e2e
