@@ -25,6 +25,8 @@ public:
     // What ended it; nothing if one of `others` became readable first. Not to be called after that
     // end, or an error.
     Try<std::optional<Fired>> next(std::span<const int> others);
+    // Nothing is taken for it any more; its end, if that was there already.
+    std::optional<Fired> call_off() { return pending_.call_off(); }
 
 private:
     enum class Rung { nothing, answer, other };

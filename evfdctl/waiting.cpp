@@ -84,8 +84,11 @@ private:
         while (true) {
             auto fired = wait.next(others);
             if (!fired) {
-                child.end(grace);
-                return complain(fired.error());
+                const auto ended = child.end(grace);
+                const auto exit = complain(fired.error());
+                if (ended.stopped_by)
+                    StopSignals::die_of(*ended.stopped_by);
+                return exit;
             }
             if (*fired) {
                 const auto ended = end_of(child);
@@ -96,8 +99,14 @@ private:
                 child.pass_on_signal();
             if (!child.has_ended() && !child.stopped_by())
                 continue;
+            if (child.stopped_by())
+                wait.call_off(); // Else it could take while the command tidies up.
             const auto ended = end_of(child);
-            return ended.status == 0 ? wait_on(wait, signals) : static_cast<Exit>(ended.status);
+            if (ended.status == 0)
+                return wait_on(wait, signals);
+            if (auto over_first = wait.call_off())
+                print(*std::move(over_first));
+            return static_cast<Exit>(ended.status);
         }
     }
 
@@ -113,8 +122,14 @@ private:
                 print(**std::move(fired));
                 return exit_done;
             }
-            if (const auto signal = signals.take())
-                StopSignals::die_of(signal->number);
+            const auto signal = signals.take();
+            if (!signal)
+                continue;
+            if (auto over_first = wait.call_off()) {
+                print(*std::move(over_first));
+                return exit_done;
+            }
+            StopSignals::die_of(signal->number);
         }
     }
 

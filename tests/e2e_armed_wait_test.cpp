@@ -1,5 +1,6 @@
 // evfdctl wait NAME... -- COMMAND: the wait is there before the command begins.
 #include "tests/e2e_fixture.h"
+#include "tests/e2e_gate.h"
 #include "tests/paths.h"
 
 #include <signal.h>
@@ -153,6 +154,41 @@ TEST_CASE("a signal that comes for a wait goes to its command, and then ends it"
         CHECK(waiting.line() == "tidied up");
     CHECK(waiting.wait() == -SIGTERM);
     CHECK(daemon.has_waits("e", 0));
+}
+
+// What a shell does that tells that it heard SIGTERM, and ends when it is let go.
+constexpr auto slow_to_end = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
+
+TEST_CASE("a wait that a signal ends takes nothing while its command tidies up")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    Reading waiting{daemon.control(wait_and_run({"s"}, slow_to_end + gate.script()))};
+    gate.heard();
+    waiting.process().signal(SIGTERM);
+    CHECK(waiting.line() == "tidying");
+    CHECK(daemon.has_waits("s", 0));
+    daemon.done({"set", "s"});
+    gate.let_go();
+    CHECK(waiting.wait() == -SIGTERM);
+    CHECK(count_of(daemon, "s") == 1);
+}
+
+TEST_CASE("a signal that comes while the command of a wait that failed is ended ends both")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "e"});
+    Reading waiting{
+        daemon.control(wait_and_run({"e", "--grace", "1h"}, slow_to_end + gate.script()))};
+    gate.heard();
+    daemon.done({"delete", "e"});
+    CHECK(waiting.line() == "tidying");
+    waiting.process().signal(SIGINT);
+    gate.let_go();
+    CHECK(waiting.wait() == -SIGINT);
+    CHECK(waiting.errors().contains("'e'"));
 }
 
 TEST_CASE("names may come after dashes of their own, for a name could look like an option")
