@@ -288,10 +288,20 @@ void Child::pass_on_signal()
 Ended Child::end(nanoseconds grace)
 {
     send(SIGTERM);
-    return wait_until(monotonic_after(grace));
+    await_end(monotonic_after(grace));
+    if (leads_group_) // Which is there, and nobody else's, as long as its leader is not reaped.
+        send(SIGKILL);
+    return result();
 }
 
-Ended Child::wait_until(std::optional<MonotonicTime> patience)
+Ended Child::wait()
+{
+    await_end({});
+    return result();
+}
+
+// It has ended, and was not reaped.
+void Child::await_end(std::optional<MonotonicTime> patience)
 {
     while (true) {
         std::array<pollfd, 2> wanted{{{fd_.get(), POLLIN, 0}, {signals_->fd().get(), POLLIN, 0}}};
@@ -307,8 +317,12 @@ Ended Child::wait_until(std::optional<MonotonicTime> patience)
         }
         pass_on_signal(); // Also one that came just before the end.
         if (wanted[0].revents != 0)
-            break;
+            return;
     }
+}
+
+Ended Child::result() const
+{
     auto ended = reap(pid_);
     ended.stopped_by = stopped_by_;
     return ended;

@@ -74,8 +74,9 @@ public:
     void pass_on_signal();
     std::optional<int> stopped_by() const { return stopped_by_; }
     // To its end; signals are passed on.
-    Ended wait() { return wait_until({}); }
+    Ended wait();
     // The same, but it is ended, by SIGTERM, and by SIGKILL if it is still there after so long.
+    // What is left of its group then is killed.
     Ended end(nanoseconds grace);
 
 private:
@@ -85,7 +86,8 @@ private:
     }
 
     void send(int number) const;
-    Ended wait_until(std::optional<MonotonicTime> patience);
+    void await_end(std::optional<MonotonicTime> patience);
+    Ended result() const;
 
     pid_t pid_;
     UniqueFd fd_;

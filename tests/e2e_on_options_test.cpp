@@ -140,6 +140,22 @@ TEST_CASE("on with --restart ends what a shell started as well")
     CHECK(gate.heard() == "s 2");
 }
 
+TEST_CASE("on with --restart leaves nothing behind of what it ended")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    const auto deaf = "/bin/sh -c 'trap \"\" TERM; echo $$; read -r never <\"$0\"' " +
+                      (daemon.directory() / "go") + " & trap 'exit 0' TERM; ";
+    Reading following{daemon.control(on({"s", "--restart", "--grace", "1h"}, gate, deaf))};
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 1");
+    const auto left = pidfd_of(static_cast<pid_t>(std::stol(following.line().value())));
+    daemon.done({"set", "s"});
+    CHECK(gate.heard() == "s 2");
+    CHECK(await_readable(left.get()));
+}
+
 TEST_CASE("on with --restart kills a command that does not end in time")
 {
     const Daemon daemon;
