@@ -64,7 +64,9 @@ int Feed::fd() const
 
 std::optional<MonotonicTime> Feed::alarm() const
 {
-    if (news_ || attempt_)
+    if (news_)
+        return has_more_ ? std::optional{MonotonicTime{}} : std::nullopt;
+    if (attempt_)
         return {};
     return next_attempt_;
 }
@@ -101,6 +103,7 @@ bool Feed::take(View& view, const Now& now)
         news_.emplace(**std::move(result));
         view.table().begin();
     }
+    has_more_ = false;
     for (int i = 0; i < replies_at_a_time; ++i) {
         auto news = news_->next();
         if (!news) {
@@ -113,6 +116,7 @@ bool Feed::take(View& view, const Now& now)
         if ((*news)->change == Change::ready)
             view.set_trouble({});
     }
+    has_more_ = true;
     return true;
 }
 

@@ -22,7 +22,8 @@ public:
     {
     }
 
-    // Readable when there is something to take; -1: not before alarm().
+    // Readable when there is something to take; -1: not before alarm(). That is also when not all
+    // that came was taken: then nothing more becomes readable.
     int fd() const;
     std::optional<MonotonicTime> alarm() const;
     // Tells the view what came, a good part of it at most. Whether there was anything.
@@ -53,6 +54,7 @@ private:
     std::optional<News> news_;
     std::optional<Attempt> attempt_;
     MonotonicTime next_attempt_{};
+    bool has_more_ = true; // Perhaps; also of what came with the first that there was.
 };
 
 } // namespace evfd::top

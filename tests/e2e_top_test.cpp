@@ -161,6 +161,26 @@ TEST_CASE("top that pauses shows what there was, and then what there is")
     CHECK_FALSE(top.shows("paused"));
 }
 
+TEST_CASE("top shows all that came at once")
+{
+    const Daemon daemon;
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    constexpr int many = 513; // One more than it takes at a time.
+    Wire wire{daemon.path()};
+    for (int count = many; count <= 4 * many; count += many) {
+        top.process().signal(SIGSTOP);
+        // Long enough that it draws at once, and does not look again before it draws.
+        REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
+        for (int i = count - many; i < count; ++i) // All at once, so that they are told together.
+            wire.call("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}});
+        for (int i = 0; i < many; ++i)
+            REQUIRE(wire.reply()["parameters"]["created"] == true);
+        top.process().signal(SIGCONT);
+        top.await(std::to_string(count) + " objects");
+    }
+}
+
 TEST_CASE("top says that the daemon is gone, and comes back with it")
 {
     Guarded daemon;
