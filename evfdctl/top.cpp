@@ -200,24 +200,26 @@ public:
         if (address.remote)
             if (auto aside = StderrAside::begin())
                 said.emplace(*std::move(aside));
-        auto news = begin(client, view);
-        if (!news) {
+        const auto give_up = [&](const Error& error) { // Where it is seen.
             const auto words = said ? said->take() : "";
             said.reset();
             say(words);
-            return complain(news.error());
-        }
+            return complain(error);
+        };
+        auto news = begin(client, view);
+        if (!news)
+            return give_up(news.error());
         Feed feed{address, pattern_.text, *std::move(news)};
 
         const auto signals = StopSignals::hold();
         if (!signals)
-            return complain(signals.error());
+            return give_up(signals.error());
         const auto resizes = Resizes::hold();
         if (!resizes)
-            return complain(resizes.error());
+            return give_up(resizes.error());
         const auto ended_by = show(view, feed, *signals, *resizes, said);
         if (!ended_by)
-            return complain(ended_by.error());
+            return give_up(ended_by.error());
         if (*ended_by)
             StopSignals::die_of(**ended_by);
         return exit_done;

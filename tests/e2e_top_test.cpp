@@ -296,6 +296,17 @@ TEST_CASE("top over --host comes back over another relay, and shows what ssh say
     CHECK(top.is_restored());
 }
 
+TEST_CASE("top over --host says on the terminal why it cannot show anything")
+{
+    const Daemon daemon;
+    const Afar afar{daemon};
+    auto command = afar.control({"top"});
+    command.environment.push_back("TERM=dumb");
+    Terminal dumb{std::move(command)};
+    CHECK(dumb.wait() == 2);
+    CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
+}
+
 TEST_CASE("top and monitor are in colour on a terminal, unless nobody wants that")
 {
     const Daemon daemon;
