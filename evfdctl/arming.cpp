@@ -18,18 +18,23 @@ public:
     {
         auto* in =
             app.add_option("--in", in_, "First after so long: 250us, 1.5s, 1m30s, or seconds")
-                ->type_name("DURATION");
+                ->type_name("DURATION")
+                ->check(check_given);
         app.add_option("--at", at_,
                        "First at that time: RFC 3339, @SECONDS, or HH:MM[:SS], the next one")
             ->type_name("TIME")
+            ->check(check_given)
             ->excludes(in);
         app.add_option("--every", every_, "Then after each so long; alone, first after one")
-            ->type_name("DURATION");
+            ->type_name("DURATION")
+            ->check(check_given);
         app.add_option("--clock", clock_,
                        "What it goes by; the alarm clocks wake the machine from suspend")
             ->type_name("CLOCK")
             ->check(CLI::IsMember(clocks()));
-        app.add_option("--sets", sets_, "The event that is set at each expiry")->type_name("EVENT");
+        app.add_option("--sets", sets_, "The event that is set at each expiry")
+            ->type_name("EVENT")
+            ->check(check_given);
         app.add_flag("--cancel-on-clock-change", cancels_,
                      "Disarm it when the wall clock is set; with --at");
     }

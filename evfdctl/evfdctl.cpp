@@ -2,6 +2,7 @@
 #include "client/address.h"
 #include "client/evfd/client.h"
 #include "client/names.h"
+#include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
 #include <CLI/CLI.hpp>
@@ -35,7 +36,8 @@ struct Which {
     {
         app.add_option("--socket", socket,
                        "The daemon that listens there; else $EVFDD_SOCKET counts")
-            ->type_name("PATH");
+            ->type_name("PATH")
+            ->check(check_given);
         auto* system = app.add_flag("--system", is_system, "The machine's daemon");
         app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
             ->excludes(system);
@@ -44,7 +46,9 @@ struct Which {
                                   "above say which one")
                        ->type_name("HOST");
         app.add_option("--ssh", ssh, "A command for --host instead of ssh; else $EVFDD_SSH counts")
-            ->type_name("COMMAND");
+            ->type_name("COMMAND")
+            ->check(check_given)
+            ->needs(has_host);
     }
 
     // What is ours, the socket in our environment, says nothing of another machine.

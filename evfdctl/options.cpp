@@ -61,6 +61,11 @@ std::string check_whole(const std::string& text)
     return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
 }
 
+std::string check_given(const std::string& text)
+{
+    return text.empty() ? "nothing is no value; leave the option out if there is to be none" : "";
+}
+
 report::Colour ColourOption::chosen() const
 {
     if (when == "auto")
@@ -74,7 +79,8 @@ NewObject::NewObject(CLI::App& verb, const std::string& what_w_means)
                     fmt::format("Who may wait (r) and {} (w), such as 0640; 0666 less the umask if "
                                 "not given",
                                 what_w_means))
-        ->type_name("MODE");
+        ->type_name("MODE")
+        ->check(check_given);
     verb.add_flag("--connection", is_bound,
                   "Delete it when the connection closes, that is when this command ends");
 }

@@ -17,6 +17,12 @@
 
 namespace evfd::control {
 
+// A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
+// within.
+std::string check_whole(const std::string& text);
+// Another: what a script has in place of an unset variable is not what is not given.
+std::string check_given(const std::string& text);
+
 struct Names {
     std::vector<std::string> list;
 
@@ -52,7 +58,8 @@ struct TimeoutOption {
     TimeoutOption(CLI::App& verb, const std::string& what)
     {
         verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, or seconds")
-            ->type_name("DURATION");
+            ->type_name("DURATION")
+            ->check(check_given);
     }
     Try<std::optional<nanoseconds>> chosen() const; // Nothing: for ever.
 };
@@ -76,9 +83,6 @@ Try<nanoseconds> parse_span(const std::string& text);
 // As the kernel's documents have them.
 std::vector<std::string> clocks();
 std::optional<Clock> parse_clock(std::string_view text);
-// A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
-// within.
-std::string check_whole(const std::string& text);
 
 // For an object that is made.
 struct NewObject {

@@ -43,12 +43,15 @@ public:
         const auto timeout = timeout_.chosen();
         if (!timeout)
             return complain(timeout.error());
+        const auto grace = grace_.chosen();
+        if (!grace)
+            return complain(grace.error());
         const WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
                                   .timeout = *timeout,
                                   .existing = is_existing_,
                                   .count = count_};
         if (!command().empty())
-            return run_armed(client, options);
+            return run_armed(client, options, *grace);
         auto fired = client.wait(names(), options);
         if (!fired)
             return complain(fired.error());
@@ -59,11 +62,8 @@ public:
 private:
     using Fired = ArmedWait::Fired;
 
-    Exit run_armed(const Client& client, const WaitOptions& options) const
+    Exit run_armed(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        const auto grace = grace_.chosen();
-        if (!grace)
-            return complain(grace.error());
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
@@ -73,7 +73,7 @@ private:
         auto child = Child::start({.words = command()}, *signals);
         if (!child)
             return complain_of_start(command().front(), child.error());
-        return wait_for_both(*wait, *child, *signals, *grace);
+        return wait_for_both(*wait, *child, *signals, grace);
     }
 
     // Whichever fails first is the end of the other.

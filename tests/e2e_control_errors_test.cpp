@@ -106,6 +106,16 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
         {{"wait", "e", "--timeout", "1s1m"}, 2, "is no duration"},
         {{"wait", "e", "--timeout", "9223372036854775808ns"}, 2, "is no duration"},
         {{"list", std::string(256, '*')}, 2, "pattern"},
+        {{"wait", "e", "--timeout", ""}, 2, "--timeout: nothing is no value"},
+        {{"wait", "e", "--grace", "soon"}, 2, "'soon' is no duration"},
+        {{"hold", "e", "--timeout", "", "--", "true"}, 2, "--timeout"},
+        {{"create", "n", "--rights", ""}, 2, "--rights"},
+        {{"arm", "n", "--in", ""}, 2, "--in"},
+        {{"arm", "n", "--at", ""}, 2, "--at"},
+        {{"arm", "n", "--in", "1d", "--every", ""}, 2, "--every"},
+        {{"arm", "n", "--in", "1d", "--sets", ""}, 2, "--sets"},
+        {{"list", "--socket", ""}, 2, "--socket"},
+        {{"list", "--ssh", "ssh"}, 2, "--host"},
     };
     for (const auto& one : cases)
         check_failure(daemon.ctl(one.words), one);
