@@ -27,7 +27,6 @@ namespace {
 // What a shell tells.
 constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
-constexpr int status_of_signal = 128;
 
 constexpr int first_passed = 3; // SD_LISTEN_FDS_START
 

@@ -54,6 +54,9 @@ struct Command {
     bool leads_group = false;                // Of processes; a signal then goes to all of them.
 };
 
+// As a shell tells it: with the number of the signal that killed it added.
+inline constexpr int status_of_signal = 128;
+
 struct Ended {
     int status;      // As a shell tells it: 126 or 127 if it was not started.
     std::string how; // The rest of a sentence that begins with the command.

@@ -74,4 +74,11 @@ Exit complain_of_start(const std::string& command, const Ended& ended)
     return static_cast<Exit>(ended.status);
 }
 
+Exit end_as(const Ended& ended)
+{
+    if (ended.stopped_by && ended.status == status_of_signal + *ended.stopped_by)
+        StopSignals::die_of(*ended.stopped_by);
+    return static_cast<Exit>(ended.status);
+}
+
 } // namespace evfd::control

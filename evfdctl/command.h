@@ -57,5 +57,8 @@ struct GraceOption {
 
 // Says why a command was not started; its exit status.
 Exit complain_of_start(const std::string& command, const Ended& ended);
+// Its exit status is ours. What killed it kills us as well, if it came through us: whoever started
+// us expects that.
+Exit end_as(const Ended& ended);
 
 } // namespace evfd::control

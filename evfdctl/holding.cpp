@@ -55,11 +55,8 @@ private:
             complain(
                 {given_back.error().code, fmt::format("'{}' may not have been held to the end: {}",
                                                       name_given(), given_back.error().message)});
-        if (ended.stopped_by && ended.status == status_of(*ended.stopped_by))
-            StopSignals::die_of(*ended.stopped_by); // As whoever started us expects it.
-        return static_cast<Exit>(ended.status);
+        return end_as(ended);
     }
-    static int status_of(int signal) { return 128 + signal; } // As a shell tells it.
 
     TimeoutOption timeout_;
 };

@@ -74,12 +74,12 @@ public:
             const auto ended = run_for(**count, following, *grace, *signals);
             if (!ended)
                 return complain(ended.error());
-            if (ended->stopped_by)
-                die_of(*ended->stopped_by, following);
             if (is_once_) {
                 done_or_complain(following.end());
-                return static_cast<Exit>(ended->status);
+                return end_as(*ended);
             }
+            if (ended->stopped_by)
+                die_of(*ended->stopped_by, following);
         }
     }
 
@@ -120,7 +120,7 @@ private:
             auto ended = child->end(grace);
             if (ended.stopped_by) {
                 done_or_complain(following.put_back(**more));
-                return ended;
+                die_of(*ended.stopped_by, following);
             }
             count += **more; // What it was run for is not done.
         }

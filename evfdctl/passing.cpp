@@ -49,7 +49,7 @@ public:
         const auto ended = run_command(passed, *signals);
         if (!ended.was_started)
             return complain_of_start(command().front(), ended);
-        return static_cast<Exit>(ended.status);
+        return end_as(ended);
     }
 };
 

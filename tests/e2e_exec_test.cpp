@@ -207,6 +207,22 @@ TEST_CASE("exec passes signals on, and ends as its command does")
     CHECK(command.wait() == 5);
 }
 
+TEST_CASE("a signal that was passed on and killed the command kills evfdctl")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto words = GENERATE(std::vector{"exec"s, "e"s}, std::vector{"on"s, "e"s, "--once"s});
+    const auto number = GENERATE(SIGTERM, SIGINT, SIGUSR1);
+    CAPTURE(words, number);
+    auto all = words;
+    all.insert(all.end(), {"--", "/bin/sh", "-c", "echo here; exec sleep 1h"});
+    Reading command{daemon.control(std::move(all))};
+    CHECK(command.line() == "here");
+    command.process().signal(number);
+    // By SIGUSR1 people talk to a command: that it killed it is the command's affair.
+    CHECK(command.wait() == (number == SIGUSR1 ? 128 + SIGUSR1 : -number));
+}
+
 TEST_CASE("a bash script and a program signal each other by name")
 {
     const Daemon daemon;

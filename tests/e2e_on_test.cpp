@@ -208,6 +208,18 @@ TEST_CASE("on ends with status 6 when the name is deleted, also while the comman
     CHECK(following.errors().contains("'e' was deleted"));
 }
 
+TEST_CASE("on with --once ends as a command does that takes a signal as it likes")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    daemon.done({"create", "e", "--initial", "1"});
+    Reading following{daemon.control(
+        {"on", "e", "--once", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; " + gate.script()})};
+    CHECK(gate.heard() == "e 1");
+    following.process().signal(SIGTERM);
+    CHECK(following.wait() == 9);
+}
+
 TEST_CASE("on that waits is ended by a signal, and has taken nothing")
 {
     const Daemon daemon;
