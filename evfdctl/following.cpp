@@ -11,6 +11,7 @@
 #include <chrono>
 #include <limits>
 #include <utility>
+#include <variant>
 
 namespace evfd {
 
@@ -42,26 +43,24 @@ Try<void> Following::learn()
 {
     if (client_.address().remote)
         return learn_from_afar();
-    auto event = client_.open(name_.text());
-    if (event) {
-        if (event->mode() == Mode::manual && !event->access().set)
-            return std::unexpected(
-                Error{ErrorCode::refused,
-                      fmt::format("'{}' is to be cleared each time, which you may not; ask its "
-                                  "owner for the w right, or the administrator if the policy is "
-                                  "against it",
-                                  name_.text())});
-        mode_ = event->mode();
-        if (mode_ == Mode::pulse)
-            pulse_.emplace(*std::move(event));
+    auto found = client_.open_either(name_.text());
+    if (!found)
+        return std::unexpected(found.error());
+    if (auto* const timer = std::get_if<Timer>(&*found)) {
+        timer_.emplace(std::move(*timer));
         return {};
     }
-    if (event.error().code != ErrorCode::name_taken)
-        return std::unexpected(event.error());
-    auto timer = client_.open_timer(name_.text());
-    if (!timer)
-        return std::unexpected(timer.error());
-    timer_.emplace(*std::move(timer));
+    auto& event = std::get<Event>(*found);
+    if (event.mode() == Mode::manual && !event.access().set)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' is to be cleared each time, which you may not; ask its "
+                              "owner for the w right, or the administrator if the policy is "
+                              "against it",
+                              name_.text())});
+    mode_ = event.mode();
+    if (mode_ == Mode::pulse)
+        pulse_.emplace(std::move(event));
     return {};
 }
 
