@@ -64,9 +64,26 @@ Try<void> Following::learn()
     return {};
 }
 
+// Made anew while nobody waited for it, it may be another thing: a run for each set of the one
+// might never end with the other.
+Try<void> Following::check_mode() const
+{
+    const auto object = client_.show(name_.text());
+    if (!object)
+        return std::unexpected(object.error());
+    if (object->mode == mode_)
+        return {};
+    return std::unexpected(
+        Error{ErrorCode::deleted,
+              fmt::format("'{}' was deleted, and another one has the name now", name_.text())});
+}
+
 // Of what is our own the descriptor tells; a wait that is never over tells that it is deleted.
 Try<void> Following::begin()
 {
+    if (mode_ && !has_own())
+        if (const auto same = check_mode(); !same)
+            return same;
     protocol::Wait request{.names = {{name_}}, .existing = mode_ || timer_};
     if (has_own())
         request.count = protocol::Count{std::numeric_limits<std::int64_t>::max()};

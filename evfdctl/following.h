@@ -43,6 +43,7 @@ private:
     std::vector<std::string> texts() const { return {name_.text()}; }
     Try<void> learn();
     Try<void> learn_from_afar();
+    Try<void> check_mode() const;
     Try<void> begin();
     Try<std::int64_t> take_own() const;
     std::int64_t take_rest(std::int64_t taken) const;

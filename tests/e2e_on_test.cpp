@@ -208,6 +208,30 @@ TEST_CASE("on ends with status 6 when the name is deleted, also while the comman
     CHECK(following.errors().contains("'e' was deleted"));
 }
 
+TEST_CASE("on ends when its name is another event's after the command")
+{
+    const Daemon daemon;
+    Gate gate{daemon.directory()};
+    const auto [before, after] = GENERATE(table<std::string, std::string>({
+        {"auto", "manual"},
+        {"manual", "semaphore"},
+        {"semaphore", "pulse"},
+    }));
+    CAPTURE(before, after);
+    daemon.done({"create", "e", "--mode", before});
+    Reading following{daemon.control(on("e", gate))};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"set", "e"});
+    CHECK(gate.heard() == "e 1");
+    daemon.done({"delete", "e"});
+    daemon.done({"create", "e", "--mode", after});
+    if (after != "pulse")
+        daemon.done({"set", "e"});
+    gate.let_go();
+    CHECK(following.wait() == 6);
+    CHECK(following.errors().contains("'e' was deleted"));
+}
+
 TEST_CASE("on with --once ends as a command does that takes a signal as it likes")
 {
     const Daemon daemon;
