@@ -38,6 +38,20 @@ Try<void> Following::learn_from_afar()
     return {};
 }
 
+Try<void> Following::check_right_to_set(const Event& event) const
+{
+    const bool is_cleared = event.mode() == Mode::manual;
+    const bool is_given_back = taken_ == Taken::until_used && event.mode() != Mode::pulse;
+    if (event.access().set || !(is_cleared || is_given_back))
+        return {};
+    return std::unexpected(
+        Error{ErrorCode::refused,
+              fmt::format("'{}' is to be {}, which you may not; ask its owner for the w right, or "
+                          "the administrator if the policy is against it",
+                          name_.text(),
+                          is_cleared ? "cleared each time" : "put back where a run is prevented")});
+}
+
 // What it is: a pulse or a timer is opened, and followed from here on.
 Try<void> Following::learn()
 {
@@ -51,13 +65,8 @@ Try<void> Following::learn()
         return {};
     }
     auto& event = std::get<Event>(*found);
-    if (event.mode() == Mode::manual && !event.access().set)
-        return std::unexpected(
-            Error{ErrorCode::refused,
-                  fmt::format("'{}' is to be cleared each time, which you may not; ask its "
-                              "owner for the w right, or the administrator if the policy is "
-                              "against it",
-                              name_.text())});
+    if (const auto right = check_right_to_set(event); !right)
+        return right;
     mode_ = event.mode();
     if (mode_ == Mode::pulse)
         pulse_.emplace(std::move(event));
@@ -159,7 +168,15 @@ Try<void> Following::put_back(std::int64_t count)
             return learnt;
     if (has_own())
         return {};
-    return client_.set(texts(), mode_ == Mode::semaphore ? count : 1);
+    if (mode_ != Mode::semaphore)
+        return client_.set(texts());
+    while (count > 0) {
+        const auto some = std::min(count, max_tokens_per_set);
+        if (const auto set = client_.set(texts(), some); !set)
+            return set;
+        count -= some;
+    }
+    return {};
 }
 
 Try<void> Following::end()

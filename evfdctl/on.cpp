@@ -59,8 +59,10 @@ public:
         if (!signals)
             return complain(signals.error());
         using Tokens = Following::Tokens;
+        using Taken = Following::Taken;
         Following following{client, *std::move(followed),
-                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
+                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one,
+                            is_restarting_ ? Taken::until_used : Taken::for_good};
         const std::array stop{signals->fd().get()};
         while (true) {
             const auto count = following.next(stop);
@@ -117,12 +119,12 @@ private:
                 return more || ended.stopped_by ? Try<Ended>{std::move(ended)}
                                                 : std::unexpected(more.error());
             }
+            count += **more; // What it was run for is not done.
             auto ended = child->end(grace);
             if (ended.stopped_by) {
-                done_or_complain(following.put_back(**more));
+                done_or_complain(following.put_back(count));
                 die_of(*ended.stopped_by, following);
             }
-            count += **more; // What it was run for is not done.
         }
     }
 

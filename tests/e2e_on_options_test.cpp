@@ -185,7 +185,33 @@ TEST_CASE("on with --restart puts back what it took for a command that is not ru
     following.process().signal(SIGTERM);
     gate.let_go();
     CHECK(following.wait() == -SIGTERM);
-    CHECK(count_of(daemon, "e") == 1);
+    CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1)); // Neither run is done.
+}
+
+TEST_CASE("on with --restart is for who may put back what it takes")
+{
+    if (!is_root()) {
+        WARN("needs another user: run as root");
+        return;
+    }
+    const Daemon daemon;
+    const auto [mode, status] = GENERATE(table<std::string, Status>({
+        {"auto", 4},
+        {"semaphore", 4},
+        {"manual", 4},
+        {"pulse", 6},
+    }));
+    CAPTURE(mode);
+    daemon.done({"create", "e", "--mode", mode, "--rights", "0604"});
+    auto command = daemon.control({"on", "e", "--restart", "--", "true"});
+    command.in_child = become_stranger;
+    Reading following{std::move(command)};
+    if (mode == "pulse") {
+        REQUIRE(eventually([&] { return subscriptions(daemon, "e") == 1; }));
+        daemon.done({"delete", "e"});
+    }
+    CHECK(following.wait() == status);
+    CHECK(following.errors().contains(mode == "pulse" ? "was deleted" : "w right"));
 }
 
 TEST_CASE("on with --restart and --once ends with the command that came to its end")
