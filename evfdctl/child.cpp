@@ -232,6 +232,14 @@ std::optional<StopSignals::Signal> StopSignals::take() const
     return Signal{static_cast<int>(came.ssi_signo), came.ssi_code == SI_KERNEL};
 }
 
+std::optional<int> StopSignals::take_end() const
+{
+    while (const auto signal = take())
+        if (is_to_end(signal->number))
+            return signal->number;
+    return {};
+}
+
 void StopSignals::die_of(int number)
 {
     ::signal(number, SIG_DFL);

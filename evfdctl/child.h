@@ -30,6 +30,9 @@ public:
 
     const UniqueFd& fd() const { return fd_; } // Readable when one came.
     std::optional<Signal> take() const;
+    // The number of one that is to end us. One by which people talk to a command is taken, and
+    // finds none here.
+    std::optional<int> take_end() const;
     const sigset_t& others() const { return before_; } // What was kept back before.
     // Ends this process as the signal would have.
     [[noreturn]] static void die_of(int number);

@@ -19,6 +19,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
+bool is_any_readable(std::span<const int> descriptors)
+{
+    std::vector<pollfd> wanted;
+    for (const int fd : descriptors)
+        wanted.push_back({fd, POLLIN, 0});
+    return ::poll(wanted.data(), wanted.size(), 0) > 0;
+}
+
 } // namespace
 
 // What counts for us alone does so in a descriptor, and none comes from another machine.
@@ -124,11 +132,11 @@ Try<Following::Rung> Following::ring(std::span<const int> others) const
     return wanted[0].revents != 0 ? Rung::own : Rung::bell;
 }
 
-// As long as there are some, but not for ever.
-std::int64_t Following::take_rest(std::int64_t taken) const
+// As long as there are some and nothing else is to be done, but not for ever.
+std::int64_t Following::take_rest(std::int64_t taken, std::span<const int> others) const
 {
     const WaitOptions look{.timeout = nanoseconds{0}, .existing = true};
-    while (taken < max_tokens_per_set) {
+    while (taken < max_tokens_per_set && !is_any_readable(others)) {
         if (!client_.wait(texts(), look)) // Whatever it is: those that we have count.
             break;
         ++taken;
@@ -137,7 +145,7 @@ std::int64_t Following::take_rest(std::int64_t taken) const
 }
 
 // What the daemon says; 0 if it went away, or if our own descriptor counts.
-Try<std::int64_t> Following::answer()
+Try<std::int64_t> Following::answer(std::span<const int> others)
 {
     auto fired = bell_->finish();
     if (!fired && fired.error().code == ErrorCode::interrupted) {
@@ -157,7 +165,7 @@ Try<std::int64_t> Following::answer()
         if (const auto cleared = client_.clear(texts()); !cleared)
             return std::unexpected(cleared.error());
     if (mode_ == Mode::semaphore && tokens_ == Tokens::all)
-        return take_rest(fired->front().count);
+        return take_rest(fired->front().count, others);
     return fired->front().count;
 }
 
@@ -189,6 +197,16 @@ Try<void> Following::end()
     return is_taken ? put_back(1) : Try<void>{};
 }
 
+Try<void> Following::look()
+{
+    if (mode_ || timer_)
+        return {};
+    auto learnt = learn();
+    if (!learnt && learnt.error().code == ErrorCode::no_such_name)
+        return {};
+    return learnt;
+}
+
 Try<std::optional<std::int64_t>> Following::next(std::span<const int> others)
 {
     const auto told = [&](Error error) {
@@ -196,9 +214,8 @@ Try<std::optional<std::int64_t>> Following::next(std::span<const int> others)
             error = {ErrorCode::deleted, fmt::format("'{}' was deleted", name_.text())};
         return std::unexpected(std::move(error));
     };
-    if (!mode_ && !timer_)
-        if (const auto learnt = learn(); !learnt && learnt.error().code != ErrorCode::no_such_name)
-            return told(learnt.error());
+    if (const auto looked = look(); !looked)
+        return told(looked.error());
     while (true) {
         if (!bell_)
             if (const auto begun = begin(); !begun)
@@ -210,7 +227,7 @@ Try<std::optional<std::int64_t>> Following::next(std::span<const int> others)
         switch (*rung) {
         case Rung::other: return std::nullopt;
         case Rung::own: count = take_own(); break;
-        case Rung::bell: count = answer(); break;
+        case Rung::bell: count = answer(others); break;
         case Rung::nothing: // A daemon that is stuck is found out.
             if (const auto alive = client_.status(); !alive)
                 return told(alive.error());

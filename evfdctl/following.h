@@ -29,6 +29,9 @@ public:
     {
     }
 
+    // What the name is, if it is there already. Reaches the daemon, which may take a while; next()
+    // does so if nobody did before.
+    Try<void> look();
     // Waits for the next and takes it: how many pulses or expirations came since the last call, how
     // many tokens were there, 1 of everything else. Nothing if one of `others` is readable: then
     // nothing is taken, and the next is waited for further on. deleted: it is no longer there; a
@@ -50,9 +53,9 @@ private:
     Try<void> check_mode() const;
     Try<void> begin();
     Try<std::int64_t> take_own() const;
-    std::int64_t take_rest(std::int64_t taken) const;
+    std::int64_t take_rest(std::int64_t taken, std::span<const int> others) const;
     Try<Rung> ring(std::span<const int> others) const;
-    Try<std::int64_t> answer();
+    Try<std::int64_t> answer(std::span<const int> others);
 
     Client client_;
     Name name_;

@@ -55,25 +55,35 @@ public:
         const auto grace = grace_.chosen();
         if (!grace)
             return complain(grace.error());
-        const auto signals = StopSignals::hold();
-        if (!signals)
-            return complain(signals.error());
         using Tokens = Following::Tokens;
         using Taken = Following::Taken;
         Following following{client, *std::move(followed),
                             is_merging_ || is_restarting_ ? Tokens::all : Tokens::one,
                             is_restarting_ ? Taken::until_used : Taken::for_good};
-        const std::array stop{signals->fd().get()};
+        if (const auto looked = following.look(); !looked) // Until then a signal ends us.
+            return complain(looked.error());
+        const auto signals = StopSignals::hold();
+        if (!signals)
+            return complain(signals.error());
+        return follow(following, *grace, *signals);
+    }
+
+private:
+    Exit follow(Following& following, nanoseconds grace, const StopSignals& signals) const
+    {
+        const std::array stop{signals.fd().get()};
         while (true) {
             const auto count = following.next(stop);
             if (!count)
                 return complain(count.error());
-            if (!*count) {
-                if (const auto signal = signals->take())
-                    die_of(signal->number, following);
-                continue;
+            if (const auto number = signals.take_end()) {
+                if (*count)
+                    done_or_complain(following.put_back(**count));
+                die_of(*number, following);
             }
-            const auto ended = run_for(**count, following, *grace, *signals);
+            if (!*count)
+                continue;
+            const auto ended = run_for(**count, following, grace, signals);
             if (!ended)
                 return complain(ended.error());
             if (is_once_) {
@@ -85,7 +95,6 @@ public:
         }
     }
 
-private:
     [[noreturn]] static void die_of(int number, Following& following)
     {
         done_or_complain(following.end());

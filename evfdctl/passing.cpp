@@ -30,12 +30,12 @@ public:
     {
         if (const auto line = check_line(); !line)
             return complain(line.error());
+        const auto opened = client.open_each(names()); // Until then a signal ends us.
+        if (!opened)
+            return complain(opened.error());
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        const auto opened = client.open_each(names());
-        if (!opened)
-            return complain(opened.error());
         Command passed{.words = command()};
         for (const auto& one : *opened) {
             if (!one->access().wait)

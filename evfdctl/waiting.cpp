@@ -64,12 +64,12 @@ private:
 
     Exit run_armed(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
+        auto wait = ArmedWait::begin(client, names(), options); // Until then a signal ends us.
+        if (!wait)
+            return complain(wait.error());
         const auto signals = StopSignals::hold();
         if (!signals)
             return complain(signals.error());
-        auto wait = ArmedWait::begin(client, names(), options);
-        if (!wait)
-            return complain(wait.error());
         auto child = Child::start({.words = command()}, *signals);
         if (!child)
             return complain_of_start(command().front(), child.error());
@@ -122,14 +122,14 @@ private:
                 print(**std::move(fired));
                 return exit_done;
             }
-            const auto signal = signals.take();
-            if (!signal)
+            const auto number = signals.take_end();
+            if (!number)
                 continue;
             if (auto over_first = wait.call_off()) {
                 print(*std::move(over_first));
                 return exit_done;
             }
-            StopSignals::die_of(signal->number);
+            StopSignals::die_of(*number);
         }
     }
 

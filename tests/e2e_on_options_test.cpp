@@ -51,6 +51,22 @@ TEST_CASE("on with --merge takes the tokens that are there together")
     CHECK(count_of(daemon, "s") == 0);
 }
 
+TEST_CASE("on with --merge puts all back when a signal comes while it takes them")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    const auto left = [&] { return must(client.show("s")).count.value(); };
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    Reading following{daemon.control({"on", "s", "--merge", "--", "echo", "run"})};
+    REQUIRE(daemon.has_waits("s", 1));
+    REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
+    REQUIRE(eventually([&] { return left() < max_tokens_per_set - 1; })); // The first was by wait.
+    following.process().signal(SIGTERM);
+    CHECK(following.wait() == -SIGTERM);
+    CHECK_FALSE(following.line());
+    CHECK(left() == max_tokens_per_set);
+}
+
 TEST_CASE("on with --merge runs once for what is merged anyway, and counts what is counted")
 {
     const Daemon daemon;

@@ -3,6 +3,7 @@
 #include "tests/e2e_gate.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 
 namespace evfd::e2e {
 namespace {
@@ -317,6 +318,41 @@ TEST_CASE("on goes on when a signal comes that it was started to ignore")
     gate.let_go();
     daemon.done({"set", "s"});
     CHECK(gate.heard() == "s 1");
+}
+
+TEST_CASE("a signal by which people talk to a command ends nobody where none runs")
+{
+    const Daemon daemon;
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    const auto words = GENERATE(std::vector{"on"s, "s"s, "--once"s, "--"s, "echo"s, "run"s},
+                                std::vector{"wait"s, "s"s, "--"s, "echo"s, "run"s});
+    CAPTURE(words);
+    Reading waiting{daemon.control(words)};
+    REQUIRE(daemon.has_waits("s", 1));
+    if (words.front() == "wait") {
+        CHECK(waiting.line() == "run");
+        REQUIRE(eventually([&] { return child_of(waiting.process().pid()) == 0; }));
+    }
+    const auto pid = waiting.process().pid();
+    REQUIRE(eventually(
+        [&] { return sleeps_in(pid, pid, SYS_poll) || sleeps_in(pid, pid, SYS_ppoll); }));
+    waiting.process().signal(SIGUSR1);
+    daemon.done({"set", "s"});
+    CHECK(waiting.wait() == 0);
+}
+
+TEST_CASE("a verb that runs a command is ended by a signal while the daemon does not answer")
+{
+    const Daemon daemon;
+    const auto verb = GENERATE(as<std::string>{}, "exec", "on", "wait", "hold");
+    CAPTURE(verb);
+    ::kill(daemon.pid(), SIGSTOP);
+    auto reaching = start(daemon.control({verb, "e", "--", "true"}));
+    const auto pid = reaching.pid();
+    REQUIRE(eventually(
+        [&] { return sleeps_in(pid, pid, SYS_poll) || sleeps_in(pid, pid, SYS_ppoll); }));
+    reaching.signal(SIGTERM);
+    CHECK(reaching.wait() == -SIGTERM);
 }
 
 TEST_CASE("on passes on a signal by which people talk to the command, and goes on")
