@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <map>
 
 namespace evfd::report {
 
@@ -55,15 +56,25 @@ std::string timer(const protocol::Timer& timer)
     return text;
 }
 
-} // namespace
-
-std::string user(protocol::Uid uid)
+std::string user_as_the_system_has_it(protocol::Uid uid)
 {
     std::array<char, 4096> buffer;
     passwd entry{};
     passwd* found = nullptr;
     ::getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
     return found ? std::string{found->pw_name} : fmt::to_string(uid);
+}
+
+} // namespace
+
+// Each is asked for once: that may go over a network.
+std::string user(protocol::Uid uid)
+{
+    static std::map<protocol::Uid, std::string> known;
+    const auto [entry, is_new] = known.try_emplace(uid);
+    if (is_new)
+        entry->second = user_as_the_system_has_it(uid);
+    return entry->second;
 }
 
 std::string manner(const protocol::Object& object)

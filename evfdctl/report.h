@@ -34,7 +34,7 @@ std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& news, Colour colour = Colour::none);
 
-std::string user(protocol::Uid uid); // By name, where there is one.
+std::string user(protocol::Uid uid); // By name, where there is one. For one thread.
 // What a wait does to an event, or what a timer goes by.
 std::string manner(const protocol::Object& object);
 

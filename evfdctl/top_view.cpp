@@ -39,15 +39,25 @@ std::string fitted(std::string text, std::size_t width)
     return fmt::format("{:<{}}", text, width);
 }
 
+using Cells = std::array<std::string, column_count>;
+
+Cells cells_of(const Row& row, const Now& now)
+{
+    Cells cells;
+    for (std::size_t i = 0; i < column_count; ++i)
+        cells[i] = row.cell(columns[i].first, now);
+    return cells;
+}
+
 // A long name gives way to what else there is to see.
-Widths widths_for(const std::vector<const Row*>& rows, const Now& now, std::size_t all)
+Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
 {
     Widths widths{};
     std::size_t others = 0;
     for (std::size_t i = 0; i < column_count; ++i) {
         widths[i] = label(columns[i].first).size();
-        for (const auto* row : rows)
-            widths[i] = std::max(widths[i], row->cell(columns[i].first, now).size());
+        for (const auto& cells : rows)
+            widths[i] = std::max(widths[i], cells[i].size());
         others += i > 0 ? gap.size() + widths[i] : 0;
     }
     const auto left = all > others ? all - others : 0;
@@ -200,16 +210,19 @@ std::vector<Line> View::picture(const Now& now) const
     const auto& at = frozen_ ? frozen_->now : now;
     const auto all = rows();
     const auto some = visible(all);
-    const auto widths = widths_for(some, at, size_.columns);
+    std::vector<Cells> cells;
+    for (const auto* row : some)
+        cells.push_back(cells_of(*row, at));
+    const auto widths = widths_for(cells, size_.columns);
 
     std::vector<Line> lines{title(all.size())};
     lines.push_back(line_of(widths, Style::heading, [&](Column column) {
         return Piece{label(column),
                      column == order_.column ? Style::chosen_heading : Style::heading};
     }));
-    for (const auto* row : some)
+    for (std::size_t i = 0; i < some.size(); ++i)
         lines.push_back(line_of(widths, Style::plain, [&](Column column) {
-            return Piece{row->cell(column, at), style_of(*row, column)};
+            return Piece{cells[i][static_cast<std::size_t>(column)], style_of(*some[i], column)};
         }));
     lines.resize(std::max(lines.size(), room() + lines_around - 1));
     lines.push_back(foot());

@@ -38,6 +38,24 @@ std::vector<std::string> create_many(const Daemon& daemon)
     return names;
 }
 
+TEST_CASE("a list asks once who a user is")
+{
+    if (!has_strace())
+        return;
+    const Daemon daemon;
+    for (const auto* name : {"a", "b", "c"})
+        daemon.done({"create", name});
+    auto command = daemon.control({"list"});
+    const auto trace = daemon.directory() / "trace";
+    command.words.insert(command.words.begin(),
+                         {"/usr/bin/strace", "-o", trace, "-e", "trace=openat"});
+    REQUIRE(run(std::move(command)).status == 0);
+    int asked = 0;
+    for (const auto& line : lines_of(read_file(trace)))
+        asked += line.contains("/etc/passwd") ? 1 : 0;
+    CHECK(asked == 1);
+}
+
 TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")
 {
     const Daemon daemon;
