@@ -35,7 +35,7 @@ struct Which {
     explicit Which(CLI::App& app)
     {
         app.add_option("--socket", socket,
-                       "The daemon that listens there; else $EVFDD_SOCKET counts")
+                       "The daemon that listens there; without any of these $EVFDD_SOCKET counts")
             ->type_name("PATH")
             ->check(check_given);
         auto* system = app.add_flag("--system", is_system, "The machine's daemon");
@@ -74,8 +74,6 @@ struct Which {
             return remote();
         if (!socket.empty())
             return Address::at(socket);
-        if (const char* path = std::getenv("EVFDD_SOCKET"); path && *path)
-            return Address::at(path);
         if (is_system)
             return Address::system();
         return is_user ? Address::user() : Address::usual();
