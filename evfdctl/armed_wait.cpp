@@ -1,7 +1,7 @@
 #include "evfdctl/armed_wait.h"
 
 #include "client/daemon.h"
-#include "common/result.h"
+#include "evfdctl/failure.h"
 
 #include <poll.h>
 
@@ -35,7 +35,7 @@ Try<ArmedWait::Rung> ArmedWait::ring(std::span<const int> others) const
         deadline_ ? left_until(later(*deadline_, client_.daemon_->patience())) : sign_of_life);
     const int ready = ::ppoll(wanted.data(), wanted.size(), &left, nullptr);
     if (ready < 0 && errno != EINTR)
-        return std::unexpected(Error{ErrorCode::system, Fault::last("ppoll(2)").message()});
+        return std::unexpected(failed("ppoll(2)"));
     if (ready <= 0)
         return Rung::nothing;
     return wanted.front().revents != 0 ? Rung::answer : Rung::other;

@@ -1,6 +1,6 @@
 #include "evfdctl/child.h"
 
-#include "common/result.h"
+#include "evfdctl/failure.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -29,11 +29,6 @@ constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
 
 constexpr int first_passed = 3; // SD_LISTEN_FDS_START
-
-Error failed(const char* call)
-{
-    return {ErrorCode::system, Fault::last(call).message()};
-}
 
 // Those by which people talk to a process do not say that it is to end.
 bool is_to_end(int number)

@@ -1,7 +1,7 @@
 #include "evfdctl/following.h"
 
 #include "client/daemon.h"
-#include "common/result.h"
+#include "evfdctl/failure.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -124,7 +124,7 @@ Try<Following::Rung> Following::ring(std::span<const int> others) const
         wanted.push_back({other, POLLIN, 0});
     const int ready = ::poll(wanted.data(), wanted.size(), static_cast<int>(sign_of_life / 1ms));
     if (ready < 0 && errno != EINTR)
-        return std::unexpected(Error{ErrorCode::system, Fault::last("poll(2)").message()});
+        return std::unexpected(failed("poll(2)"));
     if (ready <= 0)
         return Rung::nothing;
     if (std::any_of(wanted.begin() + 2, wanted.end(), [](const auto& one) { return one.revents; }))

@@ -1,7 +1,7 @@
 #include "evfdctl/relay.h"
 
-#include "common/result.h"
 #include "common/socket.h"
+#include "evfdctl/failure.h"
 
 #include <limits.h>
 #include <sys/socket.h>
@@ -21,11 +21,6 @@ constexpr std::size_t buffer_bytes = 64 * 1024;
 bool comes_again(int error)
 {
     return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
-}
-
-Error failed(const char* call)
-{
-    return {ErrorCode::system, Fault::last(call).message()};
 }
 
 // What nothing is wanted of is passed over: that its other end is gone would ring without end.

@@ -13,12 +13,12 @@
 
 namespace evfd::report {
 
-namespace {
-
 std::string plural(std::int64_t count, std::string_view what)
 {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
+
+namespace {
 
 // As exact as one looks at it.
 nanoseconds rounded(nanoseconds left)

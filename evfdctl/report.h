@@ -4,6 +4,7 @@
 #include "common/codec.h"
 #include "common/protocol.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ std::string json(T& message)
 
 // "realtime-alarm": the kernel's documents have a dash where the wire has an underscore.
 std::string dashed(std::string_view word);
+
+// "1 token", "2 tokens"
+std::string plural(std::int64_t count, std::string_view what);
 
 enum class Colour { none, some };
 // What the user wants of a terminal: $NO_COLOR (no-color.org) and $TERM say so.

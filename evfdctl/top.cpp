@@ -1,7 +1,7 @@
 // The objects as they are from moment to moment, on a terminal: top.
 #include "client/news.h"
-#include "common/result.h"
 #include "evfdctl/child.h"
+#include "evfdctl/failure.h"
 #include "evfdctl/options.h"
 #include "evfdctl/screen.h"
 #include "evfdctl/stderr_aside.h"
@@ -45,7 +45,7 @@ public:
         ::sigprocmask(SIG_BLOCK, &set, nullptr);
         UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
         if (!fd)
-            return std::unexpected(Error{ErrorCode::system, Fault::last("signalfd(2)").message()});
+            return std::unexpected(failed("signalfd(2)"));
         return Resizes{std::move(fd)};
     }
     int fd() const { return fd_.get(); }

@@ -1,6 +1,7 @@
 #include "evfdctl/top_view.h"
 
 #include "common/limits.h"
+#include "evfdctl/report.h"
 
 #include <fmt/format.h>
 
@@ -25,11 +26,6 @@ std::string label(Column column)
     for (auto& c : text)
         c = c == '-' ? ' ' : static_cast<char>(c & ~0x20);
     return text;
-}
-
-std::string plural(std::size_t count, std::string_view what)
-{
-    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
 }
 
 std::string fitted(std::string text, std::size_t width)
@@ -181,7 +177,8 @@ View::Next View::press(Pressed pressed, const Now& now)
 
 Line View::title(std::size_t count) const
 {
-    auto text = fmt::format("{}: {}", place_, plural(shown().size(), "object"));
+    auto text = fmt::format("{}: {}", place_,
+                            report::plural(static_cast<std::int64_t>(shown().size()), "object"));
     if (!filter_.empty())
         text += fmt::format(", {} shown", count);
     text += fmt::format(", by {}{}", columns[static_cast<std::size_t>(order_.column)].second,
