@@ -125,6 +125,16 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
     part(words);
 }
 
+std::string sentence_of(const CLI::ParseError& error, const CLI::App& app)
+{
+    const auto verbs = app.get_subcommands();
+    if (!verbs.empty())
+        return fmt::format("{}; see evfdctl {} --help", error.what(), verbs.front()->get_name());
+    const bool has_no_verb = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
+    return fmt::format("{}; see evfdctl --help",
+                       has_no_verb ? "there is no such verb, or none was given" : error.what());
+}
+
 // What cannot be printed was not told, so it is not done.
 template <class Prints>
 Exit flushed(Prints prints)
@@ -177,12 +187,8 @@ int run(int argc, char** argv)
             fmt::print("{}\n", version.what());
             return exit_done;
         });
-    } catch (const CLI::RequiredError&) {
-        if (app.get_subcommands().empty())
-            return complain(usage("there is no such verb, or none was given; see evfdctl --help"));
-        return complain(usage("something is missing; see evfdctl VERB --help"));
     } catch (const CLI::ParseError& error) {
-        return complain(usage(fmt::format("{}; see evfdctl --help", error.what())));
+        return complain(usage(sentence_of(error, app)));
     }
 
     const auto address = which.address();
