@@ -194,7 +194,10 @@ std::unexpected<Ended> not_started(int error)
 {
     return std::unexpected(
         Ended{error == ENOENT ? status_not_found : status_not_started,
-              fmt::format("cannot be started: {}", std::generic_category().message(error)), false});
+              fmt::format("cannot be started: {}; {}", std::generic_category().message(error),
+                          error == ENOENT ? "give its path, or see whether it is in $PATH"
+                                          : "see whether it may be run, and what limits there are"),
+              false});
 }
 
 } // namespace

@@ -79,7 +79,8 @@ TEST_CASE("a wait whose command cannot be started says so")
     daemon.done({"create", "s", "--mode", "semaphore"});
     const auto missing = daemon.ctl({"wait", "s", "--", "/nowhere/at/all", "--flag"});
     CHECK(missing.status == 127);
-    CHECK(missing.err == "evfdctl: /nowhere/at/all cannot be started: No such file or directory\n");
+    CHECK(missing.err == "evfdctl: /nowhere/at/all cannot be started: No such file or directory"
+                         "; give its path, or see whether it is in $PATH\n");
     CHECK(daemon.ctl({"wait", "s", "--", "/etc/passwd"}).status == 126);
     CHECK(daemon.has_waits("s", 0));
 }

@@ -151,7 +151,8 @@ TEST_CASE("exec ends with its command's status")
     CHECK(daemon.ctl(exec_script({"e"}, "kill -9 $$")).status == 128 + 9);
     const auto missing = daemon.ctl(exec({"e"}, {"no-such-command", "--flag"}));
     CHECK(missing.status == 127);
-    CHECK(missing.err == "evfdctl: no-such-command cannot be started: No such file or directory\n");
+    CHECK(missing.err == "evfdctl: no-such-command cannot be started: No such file or directory"
+                         "; give its path, or see whether it is in $PATH\n");
     CHECK(daemon.ctl(exec({"e"}, {"/etc/passwd"})).status == 126);
 }
 

@@ -173,7 +173,8 @@ TEST_CASE("on with --once ends with the command's exit status")
     const auto missing = once({"/nowhere/at/all", "--flag"});
     CHECK(missing.status == 127);
     CHECK(missing.err ==
-          "evfdctl: /nowhere/at/all for 's' cannot be started: No such file or directory\n");
+          "evfdctl: /nowhere/at/all for 's' cannot be started: No such file or directory"
+          "; give its path, or see whether it is in $PATH\n");
     CHECK(once({"/etc/passwd"}).status == 126);
     // Words that look like ours are the command's own.
     CHECK(once({"echo", "set", "--once", "--json", "--"}).out == "set --once --json --\n");
