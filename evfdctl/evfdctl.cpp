@@ -28,6 +28,7 @@ struct Which {
     std::string socket = {};
     bool is_system = false;
     bool is_user = false;
+    bool is_as_it_is = false;
     std::string host = {};
     std::string ssh = {};
     CLI::Option* has_host = nullptr;
@@ -41,10 +42,13 @@ struct Which {
         auto* system = app.add_flag("--system", is_system, "The machine's daemon");
         app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
             ->excludes(system);
+        auto* as_it_is = app.add_flag("--no-start", is_as_it_is,
+                                      "Do not start your own daemon when it is not there");
         has_host = app.add_option("--host", host,
                                   "The daemon there, by ssh, as USER@HOST or HOST; the options "
                                   "above say which one")
-                       ->type_name("HOST");
+                       ->type_name("HOST")
+                       ->excludes(as_it_is);
         app.add_option("--ssh", ssh, "A command for --host instead of ssh; else $EVFDD_SSH counts")
             ->type_name("COMMAND")
             ->check(check_given)
@@ -72,6 +76,13 @@ struct Which {
     {
         if (has_host->count() > 0)
             return remote();
+        const auto address = local();
+        return address && is_as_it_is ? address->as_it_is() : address;
+    }
+
+private:
+    Try<Address> local() const
+    {
         if (!socket.empty())
             return Address::at(socket);
         if (is_system)

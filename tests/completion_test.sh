@@ -18,14 +18,29 @@ done
 evfdctl create db/ready
 evfdctl create db/done
 evfdctl create jobs
+evfdctl create user@far:1
+mkdir "$place/bin"
+touch "$place/bin/evfd-worker"
+chmod +x "$place/bin/evfd-worker"
+export PATH=$place/bin:$PATH
 
 # shellcheck disable=SC2016,SC2317  # They are called by name, and have scripts for others in them.
 in_bash() {
     bash -c '
         source "$1/evfdctl.bash"; shift
-        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+        COMP_LINE=$* COMP_POINT=${#COMP_LINE} COMP_WORDS=()
+        for word; do # As bash parts them.
+            while [[ $word =~ ^([^:@]+)([:@].*)$ || $word =~ ^([:@])(.+)$ ]]; do
+                COMP_WORDS+=("${BASH_REMATCH[1]}")
+                word=${BASH_REMATCH[2]}
+            done
+            COMP_WORDS+=("$word")
+        done
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        last=${*: -1}
         _evfdctl
-        printf "%s\n" "${COMPREPLY[@]}"' bash "$completions" "$@"
+        ((${#COMPREPLY[@]})) && printf "${last%"${last##*[:@]}"}%s\n" "${COMPREPLY[@]}"
+        exit 0' bash "$completions" "$@"
 }
 # shellcheck disable=SC2016,SC2317
 in_fish() {
@@ -38,7 +53,7 @@ in_zsh() {
         compadd() { shift; print -l -- $@ }
         _files() { print -- FILES }
         _hosts() { print -- HOSTS }
-        _normal() { print -- COMMANDS }
+        _normal() { if (( CURRENT == 1 )); then print -l -- ${(k)commands}; elif (( CURRENT == 2 )); then print -l -- $words[2]*(N); fi }
         completion=$1/_evfdctl; shift
         words=("$@") CURRENT=$#
         source $completion' zsh "$completions" "$@" | awk -v "word=${*: -1}" 'index($0, word) == 1'
@@ -70,9 +85,13 @@ offers "$verbs" evfdctl --socket "$EVFDD_SOCKET" ''
 for verb in $verbs; do
     offers "$(options_of "$verb")" evfdctl "$verb" --
 done
-offers '--help --version --socket --system --user --host --ssh' evfdctl --
-offers 'db/done db/ready jobs' evfdctl set ''
+offers '--help --version --socket --system --user --no-start --host --ssh' evfdctl --
+offers 'db/done db/ready jobs user@far:1' evfdctl set ''
 offers 'db/done db/ready' evfdctl wait jobs d
+offers 'user@far:1' evfdctl set us
+offers 'user@far:1' evfdctl set user@
+offers 'user@far:1' evfdctl wait jobs user@far:
+offers '' evfdctl wait user@near:
 offers '' evfdctl --host far set ''
 offers '' evfdctl --host far --ssh ssh arm x --in 1s --sets ''
 offers '' evfdctl status ''
@@ -82,6 +101,19 @@ offers 'last-set' evfdctl top --sort la
 offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
 offers 'jobs' evfdctl arm x --in 1s --sets j
 offers '' evfdctl wait jobs --timeout ''
+offers 'evfd-worker' evfdctl hold jobs -- evfd-w
+offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
+offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
+
+# Nobody's daemon is started for it.
+export XDG_RUNTIME_DIR=$place/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+offers '' evfdctl --user set ''
+if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
+    echo 'a daemon was started to complete a name'
+    failures=$((failures + 1))
+    evfdctl --user status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p' | xargs -r kill
+fi
 
 page=$(dirname "$0")/../evfdctl/evfdctl.1.scd
 tells() { # of what, by which pattern

@@ -23,21 +23,58 @@ _evfdctl_values() {
     "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
 }
 
-_evfdctl() {
-    local program=${COMP_WORDS[0]} current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local verbs verb='' which=() is_far='' i word
-    COMPREPLY=()
-    verbs=$(_evfdctl_verbs "$program")
-    for ((i = 1; i < COMP_CWORD; i++)); do
+# The words up to the cursor, in $words: bash has parted them at each colon and at sign, which may be
+# in names.
+_evfdctl_join_words() {
+    local rest=$COMP_LINE word gap i
+    words=()
+    for ((i = 0; i <= COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
+        gap=${rest%%[![:space:]]*}
+        rest=${rest#"$gap"}
+        rest=${rest#"$word"}
+        if [[ $gap || $i == 0 ]]; then
+            words+=("$word")
+        else
+            words[-1]+=$word
+        fi
+    done
+}
+
+# Of each answer only what comes after the last of these is to stand at the cursor.
+_evfdctl_trim_answers() {
+    local kept=${1%"${1##*[:@]}"} i
+    for i in "${!COMPREPLY[@]}"; do
+        COMPREPLY[i]=${COMPREPLY[i]#"$kept"}
+    done
+}
+
+_evfdctl() {
+    local words
+    COMPREPLY=()
+    _evfdctl_join_words
+    _evfdctl_answer
+    _evfdctl_trim_answers "${words[-1]}"
+}
+
+_evfdctl_answer() {
+    local program=${words[0]} current=${words[-1]} previous=${words[-2]} last=$((${#words[@]} - 1))
+    local verbs verb='' which=() is_far='' i word
+    verbs=$(_evfdctl_verbs "$program")
+    for ((i = 1; i < last; i++)); do
+        word=${words[i]}
         case $word in
         --)
-            mapfile -t COMPREPLY < <(compgen -c -- "$current")
+            if ((i + 1 == last)); then
+                mapfile -t COMPREPLY < <(compgen -c -- "$current")
+            else
+                mapfile -t COMPREPLY < <(compgen -f -- "$current")
+            fi
             return
             ;;
         --system | --user) which+=("$word") ;;
         --socket)
-            which+=("$word" "${COMP_WORDS[i + 1]}")
+            which+=("$word" "${words[i + 1]}")
             ((i++))
             ;;
         --host | --ssh)
@@ -48,8 +85,8 @@ _evfdctl() {
         esac
     done
 
-    # Another machine is not asked: its ssh may ask in turn.
-    _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" list 2>/dev/null | cut -f1; }
+    # Another machine is not asked: its ssh may ask in turn. Nor is a daemon started for it.
+    _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" --no-start list 2>/dev/null | cut -f1; }
 
     local of=("$program" ${verb:+"$verb"})
     if [[ $previous == --socket ]]; then

@@ -32,10 +32,10 @@ function __evfdctl_which
     end
 end
 
-# Another machine is not asked: its ssh may ask in turn.
+# Another machine is not asked: its ssh may ask in turn. Nor is a daemon started for it.
 function __evfdctl_names
     string match -qr -- '^--(host|ssh)$' (commandline -opc); and return
-    evfdctl (__evfdctl_which) list 2>/dev/null | string replace -r '\t.*' ''
+    evfdctl (__evfdctl_which) --no-start list 2>/dev/null | string replace -r '\t.*' ''
 end
 
 function __evfdctl_is_named
@@ -45,6 +45,14 @@ end
 
 function __evfdctl_after_dashes
     contains -- -- (commandline -opc)
+end
+
+# What is offered for a line that begins after the dashes.
+function __evfdctl_command
+    set -l words (commandline -opc)
+    set -l dashes (contains -i -- -- $words)
+    set -e words[1..$dashes]
+    complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
 end
 
 # Whether the option before is to have a value.
@@ -71,4 +79,4 @@ complete -c evfdctl -n '__evfdctl_is_free; and string match -q -- "-*" (commandl
     -a '(__evfdctl_options | string replace -r " .*" "")'
 complete -c evfdctl -n 'not __evfdctl_after_dashes; and __evfdctl_wants_value' -a '(__evfdctl_values)'
 complete -c evfdctl -n 'test (commandline -opc)[-1] = --socket' -F
-complete -c evfdctl -n __evfdctl_after_dashes -a '(__fish_complete_subcommand)'
+complete -c evfdctl -n __evfdctl_after_dashes -a '(__evfdctl_command)'
