@@ -157,10 +157,9 @@ void Program::check_handed(mode_t mode) const
     for (const auto& path : handed_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
-            spdlog::warn(
-                "{} lets in more than socketMode says, and is not ours: set SocketMode= in "
-                "evfdd.socket, or start evfdd --guard anew",
-                path);
+            spdlog::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
+                         "evfdd.socket",
+                         path);
     }
 }
 

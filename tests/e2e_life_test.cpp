@@ -159,6 +159,20 @@ TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
     CHECK(exists(directory / "two"));
 }
 
+TEST_CASE("a socket that is passed and lets in more than the configuration says is warned of")
+{
+    const auto [mode, warns] = GENERATE(table<mode_t, bool>({{0600, false}, {0660, true}}));
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto socket = listen_at(path);
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    write_file(directory / "c.json", R"({"socketMode": "0600"})");
+    const auto daemon =
+        start_daemon(directory, {.words = {EVFDD_DAEMON, "--config", directory / "c.json"},
+                                 .passed = {socket.get()}});
+    CHECK(read_file(directory / "log").contains("lets in more") == warns); // Before it is ready.
+}
+
 TEST_CASE("a client that connected before the daemon was there is served")
 {
     const TemporaryDirectory directory;

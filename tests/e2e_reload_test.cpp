@@ -138,29 +138,6 @@ TEST_CASE("SIGHUP changes the mode of the socket")
     CHECK(mode() == 0660);
 }
 
-TEST_CASE("a socket that is not the daemon's own and lets in too many is warned of")
-{
-    const TemporaryDirectory directory;
-    const auto file = directory / "some.json";
-    write_file(file, "{}");
-    const Guarded guarded{{"--config", file}};
-    const auto warnings = [&] {
-        const auto log = guarded.log();
-        int count = 0;
-        for (auto at = log.find("lets in more"); at != std::string::npos;
-             at = log.find("lets in more", at + 1))
-            ++count;
-        return count;
-    };
-    CHECK(warnings() == 0);
-    write_file(file, R"({"socketMode": "0600"})");
-    REQUIRE(::kill(guarded.pid(), SIGHUP) == 0);
-    CHECK(eventually([&] { return warnings() == 1; }));
-    guarded.kill_daemon(); // The next one says so too.
-    CHECK(guarded.client().list("", [](auto&) {}));
-    CHECK(eventually([&] { return warnings() == 2; }));
-}
-
 TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration as well")
 {
     const TemporaryDirectory directory;
