@@ -11,7 +11,7 @@ install(TARGETS evfd evfdd_common EXPORT evfd-cpp
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd-dev)
 # As the headers include each other: from the root.
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/evfd)
-install(FILES address.h remote.h DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
+install(FILES address.h private_fd.h remote.h DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
 install(DIRECTORY evfd DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
 file(GLOB messages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/common/protocol*.h)
 install(FILES ${messages} DESTINATION ${headers_dir}/common COMPONENT libevfd-dev)

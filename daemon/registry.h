@@ -21,6 +21,7 @@
 #include <bitset>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -47,7 +48,8 @@ struct LastSet {
 enum class Abuse { filled, blocking }; // Its counter is full; O_NONBLOCK is off.
 
 struct Object {
-    using Body = std::variant<Event, Pulse, Timer>;
+    // A timer is apart, or each event would be as large as one.
+    using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
 
     Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, std::uint64_t session_id,
            bool is_kept_in_vault, Quota::Charge its_charge, Body its_body)
@@ -61,8 +63,12 @@ struct Object {
     std::optional<Mode> mode() const;                    // None for a timer.
     Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
     Pulse* pulse() { return std::get_if<Pulse>(&body); }
-    Timer* timer() { return std::get_if<Timer>(&body); }
-    const Timer* timer() const { return std::get_if<Timer>(&body); }
+    Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
+    const Timer* timer() const
+    {
+        const auto* timer = std::get_if<std::unique_ptr<Timer>>(&body);
+        return timer ? timer->get() : nullptr;
+    }
     Followers* followers(); // Null for an event that is one descriptor.
     const Followers* followers() const;
     Kind kind() const { return timer() ? Kind::timer : Kind::event; }

@@ -94,7 +94,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leav
     if (!making)
         return std::unexpected(making.error());
     auto& entry = add_object(session, request.name, *making, *std::move(paid),
-                             Timer{*arming, *std::move(link)});
+                             std::make_unique<Timer>(*arming, *std::move(link)));
     charge_ticks(entry.second);
     audience_.created(entry.first, entry.second);
     look_from_now_on(entry);

@@ -104,7 +104,8 @@ std::expected<Object::Body, std::string_view> Restoration::body_of(Id id, record
     const auto progress =
         found == left_.progress.end() ? record::Progress{{}, 0, 0} : found->second;
     if (record.timer)
-        return Timer::restored(*record.timer, progress.counted, progress.owed);
+        return std::make_unique<Timer>(
+            Timer::restored(*record.timer, progress.counted, progress.owed));
     if (record.mode == Mode::pulse) {
         Pulse pulse;
         pulse.count(progress.pulses);

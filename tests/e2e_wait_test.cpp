@@ -191,7 +191,7 @@ TEST_CASE("a library's wait for two names that come one after the other")
         const auto fired = must(daemon.client().wait(names, {.timeout = patience}));
         line.say(fired.size());
     }};
-    REQUIRE(daemon.has_waits("x", 1));
+    REQUIRE(daemon.has_waits("x", 2)); // Neither is there, so the sum is told.
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("x", {.initial = 1}));

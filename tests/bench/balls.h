@@ -1,6 +1,7 @@
 // What the two of a play can set each other off by: evfdd's events, and the kernel's eventfds.
 #pragma once
 
+#include "client/evfd.h"
 #include "client/evfd/client.h"
 #include "common/unique_fd.h"
 #include "tests/e2e_process.h"
@@ -29,6 +30,29 @@ public:
 
 private:
     Event event_;
+};
+
+// The same by the library in C, which is to be connected.
+class CBall {
+public:
+    explicit CBall(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
+    void set() const { checked(evfd_set(fd_)); }
+    void wait() const { checked(static_cast<int>(evfd_wait(fd_, EVFD_FOREVER))); }
+    void clear() const
+    {
+        if (is_manual_)
+            checked(evfd_clear(fd_));
+    }
+
+    static int checked(int result)
+    {
+        e2e::require(result >= 0, evfd_error());
+        return result;
+    }
+
+private:
+    int fd_;
+    bool is_manual_ = evfd_mode(fd_) == EVFD_MANUAL;
 };
 
 // By name, through the daemon.

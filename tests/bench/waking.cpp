@@ -10,19 +10,31 @@ namespace {
 
 using e2e::must;
 
+enum class Language { cpp, c };
+
 struct Kind {
     std::string work;
     std::string against;
     double goal;
     Mode mode;
     bool may_only_wait = false; // The one that answers.
+    Language language = Language::cpp;
 };
 
+// In the process that plays with them.
 std::vector<EventBall> open(const Client& client, const std::vector<std::string>& names)
 {
     std::vector<EventBall> all;
     for (const auto& name : names)
         all.emplace_back(client, name);
+    return all;
+}
+
+std::vector<CBall> open_in_c(const std::vector<std::string>& names)
+{
+    std::vector<CBall> all;
+    for (const auto& name : names)
+        all.emplace_back(name);
     return all;
 }
 
@@ -66,8 +78,15 @@ Comparison wake(const House& house, int pairs, const Kind& kind)
         return Player<EventfdBall>{serves ? bare_back : bare_there, serves ? bare_there : bare_back,
                                    clears(role)};
     };
-    auto compared = play({.work = kind.work, .against = kind.against, .goal = kind.goal}, pairs,
-                         Cores::own, ours, bare);
+    const auto in_c = [&](Role role) {
+        const bool serves = role == Role::serves;
+        CBall::checked(evfd_connect(house.path().c_str()));
+        return Player<CBall>{open_in_c(serves ? back : there), open_in_c(serves ? there : back),
+                             clears(role)};
+    };
+    const Comparison begun{.work = kind.work, .against = kind.against, .goal = kind.goal};
+    auto compared = kind.language == Language::c ? play(begun, pairs, Cores::own, in_c, bare)
+                                                 : play(begun, pairs, Cores::own, ours, bare);
     must(client.remove(there));
     must(client.remove(back));
     return compared;
@@ -83,7 +102,10 @@ std::vector<Comparison> waking(const House& house, int pairs)
          {Kind{"set -> wake, auto", raw, 1.03, Mode::automatic},
           Kind{"set -> wake, semaphore", "the same with EFD_SEMAPHORE", 1.03, Mode::semaphore},
           Kind{"set -> wake, manual", raw, 1.2, Mode::manual},
-          Kind{"set -> wake, manual, may only wait", raw, 1.3, Mode::manual, true}})
+          Kind{"set -> wake, manual, may only wait", raw, 1.3, Mode::manual, true},
+          Kind{"set -> wake, auto, in C", raw, 1.03, Mode::automatic, false, Language::c},
+          Kind{"set -> wake, semaphore, in C", "the same with EFD_SEMAPHORE", 1.03, Mode::semaphore,
+               false, Language::c}})
         if (!kind.may_only_wait || e2e::is_root())
             all.push_back(wake(house, pairs, kind));
     return all;
