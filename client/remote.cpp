@@ -184,7 +184,7 @@ Try<PrivateFd> connect_to(const Remote& remote, Before before)
         ours = {};
         return std::unexpected(no_way_to(remote, answered.error(), *child));
     }
-    return ours;
+    return std::move(ours);
 }
 
 } // namespace evfd
