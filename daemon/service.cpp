@@ -185,8 +185,9 @@ bool Service::is_idle() const
 template <class Request>
 void Service::count_making(Caller& caller, const Name& name)
 {
+    static const auto made = text_of(typename Request::Reply{true});
     if (caller.is_counted && !registry_.find(name))
-        registry_.count_call(caller.session, text_of(typename Request::Reply{true}));
+        registry_.count_call(caller.session, made);
 }
 
 // io.evfdd.
