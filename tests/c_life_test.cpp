@@ -1,5 +1,6 @@
 // evfd.h with many threads, after fork(2), and with a daemon that is killed.
 #include "tests/c_fixture.h"
+#include "tests/orphaned.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -149,21 +150,10 @@ TEST_CASE("a child of fork has what its parent opened and opens what it wants")
 TEST_CASE("what is temporary goes with its maker though a child lives that never calls the library")
 {
     const Daemon daemon;
-    Worker maker{[&](const Line& line) {
+    const Orphaned orphaned{[&] {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("mine", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
-        const auto child = ::fork();
-        require(child >= 0, "fork(2)");
-        if (child == 0) {
-            line.say(0);
-            await_readable(line.fd().get());
-            ::_exit(EXIT_SUCCESS);
-        }
-        ::pause();
     }};
-    maker.hear();
-    maker.process().signal(SIGKILL);
-    maker.wait();
     CHECK(eventually([&] { return must(daemon.client().status()).objects == 0; }));
 }
 

@@ -1,5 +1,6 @@
 // What a child of fork(2) has of its parent's client, and what it has not.
 #include "tests/e2e_fixture.h"
+#include "tests/orphaned.h"
 
 #include <signal.h>
 #include <sys/syscall.h>
@@ -103,32 +104,6 @@ TEST_CASE("what lasts as long as its maker goes with it though a child of it liv
 
     CHECK(eventually([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
-
-// A process that does `work` and then has a child that never calls the library: it only goes on
-// until we let go of it. Then the process itself is killed.
-class Orphaned {
-public:
-    explicit Orphaned(const std::function<void()>& work)
-        : maker_{[&](const Line& line) {
-              work();
-              const auto child = ::fork();
-              require(child >= 0, "fork(2)");
-              if (child == 0) {
-                  line.say(0);
-                  await_readable(line.fd().get());
-                  ::_exit(EXIT_SUCCESS);
-              }
-              ::pause();
-          }}
-    {
-        maker_.hear();
-        maker_.process().signal(SIGKILL);
-        maker_.wait();
-    }
-
-private:
-    Worker maker_;
-};
 
 TEST_CASE("what lasts as long as its maker goes with it though a child lives that never calls us")
 {
