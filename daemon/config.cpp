@@ -18,8 +18,6 @@ namespace evfd::daemon {
 
 namespace {
 
-using json::Kind;
-
 constexpr std::string_view drop_in_directory = "conf.d";
 constexpr std::string_view drop_in_suffix = ".json";
 constexpr std::size_t chunk_bytes = 64 * 1024;
@@ -126,7 +124,7 @@ std::expected<Limit, ConfigError> read_limit(const Place& place)
         return unknown_key(place, resource_names());
     const auto most = most_of(*resource);
     const auto count = place.value.integer;
-    if (place.value.kind != Kind::integer)
+    if (place.value.kind != json::Kind::integer)
         return will_not_do(place, fmt::format("a whole number, 1 to {}", most));
     if (count < 1 || count > most)
         return wrong(place, fmt::format("{} is too {}; give 1 to {}", count,
@@ -136,7 +134,7 @@ std::expected<Limit, ConfigError> read_limit(const Place& place)
 
 Read read_limits(const Place& place, ConfigDraft& draft)
 {
-    if (place.value.kind != Kind::object)
+    if (place.value.kind != json::Kind::object)
         return will_not_do(place, "an object with " + resource_names());
     for (const auto& child : place.value.children) {
         const auto limit = read_limit(place.member(child));
@@ -151,7 +149,8 @@ constexpr std::string_view user_key = "user";
 
 Read read_limits_of_user(const Place& place, ConfigDraft& draft)
 {
-    const auto* user = place.value.kind == Kind::object ? place.value.find(user_key) : nullptr;
+    const auto* user =
+        place.value.kind == json::Kind::object ? place.value.find(user_key) : nullptr;
     if (!user)
         return will_not_do(place, R"(an object with a user, as {"user": "root", "waits": 10})");
     uid_t uid = 0;

@@ -10,8 +10,6 @@ namespace evfd::daemon {
 
 namespace {
 
-using json::Kind;
-
 // Users and groups.
 
 template <class Id>
@@ -34,12 +32,12 @@ template <class Id>
 std::optional<Id> to_id(const ConfigValue& value)
 {
     std::int64_t number = value.integer;
-    if (value.kind == Kind::string) {
+    if (value.kind == json::Kind::string) {
         const auto* end = value.text.data() + value.text.size();
         const auto [stopped, error] = std::from_chars(value.text.data(), end, number);
         if (error != std::errc{} || stopped != end)
             return {};
-    } else if (value.kind != Kind::integer) {
+    } else if (value.kind != json::Kind::integer) {
         return {};
     }
     if (number < 0 || number >= std::numeric_limits<Id>::max())
@@ -51,7 +49,7 @@ template <class Id>
 Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& into)
 {
     auto id = to_id<Id>(place.value);
-    if (!id && place.value.kind == Kind::string)
+    if (!id && place.value.kind == json::Kind::string)
         id = find(place.value.text);
     if (!id)
         return wrong(place, fmt::format("{} is no {}; give the name of one that is there, or a "

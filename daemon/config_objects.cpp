@@ -12,8 +12,6 @@ namespace evfd::daemon {
 
 namespace {
 
-using json::Kind;
-
 // What timers are read into: of an absolute time it takes another key, the clock, to say whether it
 // is right.
 struct TimerDraft {
@@ -52,7 +50,7 @@ Read skip_name(const Place&, T&)
 
 std::expected<Name, ConfigError> name_of(const Place& object)
 {
-    if (object.value.kind != Kind::object)
+    if (object.value.kind != json::Kind::object)
         return will_not_do(object, "an object, as {\"name\": \"a\"}");
     const auto* value = object.value.find("name");
     if (!value)
@@ -74,7 +72,7 @@ Read read_mode(const Place& place, DeclaredEvent& event)
 Read read_initial(const Place& place, DeclaredEvent& event)
 {
     const auto count = place.value.integer;
-    if (place.value.kind != Kind::integer || count < 0 || count > max_initial_count)
+    if (place.value.kind != json::Kind::integer || count < 0 || count > max_initial_count)
         return will_not_do(place, fmt::format("a whole number, 0 to {}", max_initial_count));
     event.request.initial = protocol::InitialCount{count};
     return {};
@@ -127,7 +125,7 @@ Read read_sets(const Place& place, TimerDraft& draft)
 
 Read read_cancels(const Place& place, TimerDraft& draft)
 {
-    if (place.value.kind != Kind::boolean)
+    if (place.value.kind != json::Kind::boolean)
         return will_not_do(place, "true or false");
     draft.timer.request.cancel_on_clock_change = place.value.integer != 0;
     return {};

@@ -6,7 +6,6 @@ namespace evfd::daemon {
 
 namespace {
 
-using json::Kind;
 using Rule = Policy::Rule;
 
 // As an administrator says it: own is to be able to delete.

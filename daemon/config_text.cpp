@@ -14,8 +14,6 @@ namespace evfd::daemon {
 
 namespace {
 
-using json::Kind;
-
 constexpr std::size_t max_shown_bytes = 60;
 
 // What the parser reads through. It says of no value where that stands, so we look where it is: at
@@ -55,27 +53,27 @@ class TreeFiller {
 public:
     explicit TreeFiller(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
 
-    bool null() { return add({.kind = Kind::null}); }
-    bool boolean(bool value) { return add({.kind = Kind::boolean, .integer = value}); }
+    bool null() { return add({.kind = json::Kind::null}); }
+    bool boolean(bool value) { return add({.kind = json::Kind::boolean, .integer = value}); }
     bool number_integer(std::int64_t value)
     {
-        return add({.kind = Kind::integer, .integer = value});
+        return add({.kind = json::Kind::integer, .integer = value});
     }
     bool number_unsigned(std::uint64_t value)
     {
         if (value > std::numeric_limits<std::int64_t>::max())
-            return add({.kind = Kind::number, .text = fmt::to_string(value)});
+            return add({.kind = json::Kind::number, .text = fmt::to_string(value)});
         return number_integer(static_cast<std::int64_t>(value));
     }
     bool number_float(double, const std::string& written)
     {
-        return add({.kind = Kind::number, .text = written});
+        return add({.kind = json::Kind::number, .text = written});
     }
     bool string(std::string& value)
     {
         if (value.contains('\0'))
             return fail("a zero character has no place in a text; take it out");
-        return add({.kind = Kind::string, .text = std::move(value)});
+        return add({.kind = json::Kind::string, .text = std::move(value)});
     }
     bool key(std::string& value)
     {
@@ -86,9 +84,9 @@ public:
             return fail("this key is here twice; take one of them out");
         return true;
     }
-    bool start_object(std::size_t) { return open(Kind::object); }
+    bool start_object(std::size_t) { return open(json::Kind::object); }
     bool end_object() { return close(); }
-    bool start_array(std::size_t) { return open(Kind::array); }
+    bool start_array(std::size_t) { return open(json::Kind::array); }
     bool end_array() { return close(); }
     bool binary(nlohmann::json::binary_t&) { return false; } // No text has one.
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
@@ -123,7 +121,7 @@ private:
         if (open_.empty())
             return root_ = std::move(value);
         auto& [parent, keys, key, key_line] = open_.back();
-        if (parent->kind == Kind::object) {
+        if (parent->kind == json::Kind::object) {
             value.key = key;
             value.key_line = key_line;
         }
@@ -134,7 +132,7 @@ private:
         place(std::move(value));
         return true;
     }
-    bool open(Kind kind)
+    bool open(json::Kind kind)
     {
         if (open_.size() == max_json_depth)
             return fail("this is nested too deeply; no key needs that");
@@ -151,7 +149,7 @@ private:
     {
         std::string path;
         for (const auto& open : open_) {
-            if (open.value->kind == Kind::object) {
+            if (open.value->kind == json::Kind::object) {
                 (path += path.empty() ? "" : ".") += open.key;
                 continue;
             }
@@ -210,17 +208,17 @@ const ConfigValue* ConfigValue::find(std::string_view name) const
 std::string ConfigValue::shown() const
 {
     switch (kind) {
-    case Kind::null: return "null";
-    case Kind::boolean: return integer != 0 ? "true" : "false";
-    case Kind::integer: return fmt::to_string(integer);
-    case Kind::number: return std::string{shortened(text)};
-    case Kind::string: {
+    case json::Kind::null: return "null";
+    case json::Kind::boolean: return integer != 0 ? "true" : "false";
+    case json::Kind::integer: return fmt::to_string(integer);
+    case json::Kind::number: return std::string{shortened(text)};
+    case json::Kind::string: {
         std::string quoted;
         json::append_string(quoted, shortened(text));
         return quoted;
     }
-    case Kind::array: return "a list";
-    case Kind::object: return "an object";
+    case json::Kind::array: return "a list";
+    case json::Kind::object: return "an object";
     }
     return {};
 }

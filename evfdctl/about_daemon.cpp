@@ -77,10 +77,10 @@ public:
 
 } // namespace
 
-void add_daemon(CLI::App& app, Verbs& verbs)
+void add_daemon(Verbs& verbs)
 {
-    add<Status>(app, verbs);
-    add<Metrics>(app, verbs);
+    verbs.add<Status>();
+    verbs.add<Metrics>();
 }
 
 } // namespace evfd::control

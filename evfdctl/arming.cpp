@@ -112,10 +112,10 @@ private:
 
 } // namespace
 
-void add_arming(CLI::App& app, Verbs& verbs)
+void add_arming(Verbs& verbs)
 {
-    add<Arm>(app, verbs);
-    add<Disarm>(app, verbs);
+    verbs.add<Arm>();
+    verbs.add<Disarm>();
 }
 
 } // namespace evfd::control

@@ -91,13 +91,6 @@ private:
     }
 };
 
-Verb* wanted(const Verbs& verbs)
-{
-    const auto found =
-        std::ranges::find_if(verbs, [](const auto& one) { return one->is_wanted(); });
-    return found == verbs.end() ? nullptr : found->get();
-}
-
 // CLI11 takes a word in brackets for a list, and parts it, where there may be several words.
 void check_brackets(const CLI::App& app, std::span<char* const> words)
 {
@@ -128,10 +121,10 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
     try {
         part({words.begin(), dashes});
     } catch (const CLI::ParseError&) { // It may miss a name that comes after.
-        if (const auto* verb = wanted(verbs); verb && verb->runs_command())
+        if (const auto* verb = verbs.wanted(); verb && verb->runs_command())
             throw;
     }
-    if (auto* verb = wanted(verbs); verb && verb->runs_command())
+    if (auto* verb = verbs.wanted(); verb && verb->runs_command())
         return verb->tell_after_dashes({dashes + 1, words.end()});
     part(words);
 }
@@ -170,25 +163,13 @@ int run(int argc, char** argv)
     app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
     app.require_subcommand(1);
     Which which{app};
-
-    Verbs verbs;
-    add_making(app, verbs);
-    add_arming(app, verbs);
-    add_signalling(app, verbs);
-    add_waiting(app, verbs);
-    add_on(app, verbs);
-    add_holding(app, verbs);
-    add_passing(app, verbs);
-    add_looking(app, verbs);
-    add_top(app, verbs);
-    add_daemon(app, verbs);
-    add_relaying(app, verbs);
+    const std::span words{argv, static_cast<std::size_t>(argc)};
+    const Verbs verbs{app, words};
 
     try {
-        parse(app, verbs, {argv, static_cast<std::size_t>(argc)});
+        parse(app, verbs, words);
     } catch (const CLI::CallForHelp&) {
-        for (const auto& verb : verbs)
-            verb->prepare_help();
+        verbs.prepare_help();
         return flushed([&] {
             fmt::print("{}", app.help());
             return exit_done;
@@ -206,7 +187,7 @@ int run(int argc, char** argv)
     if (!address)
         return complain(address.error());
     const Client client{*address};
-    return flushed([&] { return wanted(verbs)->run(client); });
+    return flushed([&] { return verbs.wanted()->run(client); });
 }
 
 // Else the daemon's socket would have the number of one that is closed, and hear what we print. A

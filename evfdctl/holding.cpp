@@ -63,9 +63,9 @@ private:
 
 } // namespace
 
-void add_holding(CLI::App& app, Verbs& verbs)
+void add_holding(Verbs& verbs)
 {
-    add<HoldFor>(app, verbs);
+    verbs.add<HoldFor>();
 }
 
 } // namespace evfd::control

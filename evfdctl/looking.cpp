@@ -95,11 +95,11 @@ private:
 
 } // namespace
 
-void add_looking(CLI::App& app, Verbs& verbs)
+void add_looking(Verbs& verbs)
 {
-    add<Show>(app, verbs);
-    add<List>(app, verbs);
-    add<MonitorAll>(app, verbs);
+    verbs.add<Show>();
+    verbs.add<List>();
+    verbs.add<MonitorAll>();
 }
 
 } // namespace evfd::control

@@ -90,11 +90,11 @@ private:
 
 } // namespace
 
-void add_making(CLI::App& app, Verbs& verbs)
+void add_making(Verbs& verbs)
 {
-    add<Create>(app, verbs);
-    add<Delete>(app, verbs);
-    add<RightsOf>(app, verbs);
+    verbs.add<Create>();
+    verbs.add<Delete>();
+    verbs.add<RightsOf>();
 }
 
 } // namespace evfd::control

@@ -168,9 +168,9 @@ private:
 
 } // namespace
 
-void add_on(CLI::App& app, Verbs& verbs)
+void add_on(Verbs& verbs)
 {
-    add<On>(app, verbs);
+    verbs.add<On>();
 }
 
 } // namespace evfd::control

@@ -55,9 +55,9 @@ public:
 
 } // namespace
 
-void add_passing(CLI::App& app, Verbs& verbs)
+void add_passing(Verbs& verbs)
 {
-    add<Exec>(app, verbs);
+    verbs.add<Exec>();
 }
 
 } // namespace evfd::control

@@ -57,9 +57,9 @@ private:
 
 } // namespace
 
-void add_relaying(CLI::App& app, Verbs& verbs)
+void add_relaying(Verbs& verbs)
 {
-    add<RelayVerb>(app, verbs);
+    verbs.add<RelayVerb>();
 }
 
 } // namespace evfd::control

@@ -4,12 +4,14 @@
 
 #include <fmt/color.h>
 #include <fmt/format.h>
-#include <pwd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
+#include <string_view>
 
 namespace evfd::report {
 
@@ -56,13 +58,16 @@ std::string timer(const protocol::Timer& timer)
     return text;
 }
 
+// By getent(1): whoever is linked statically should not load what getpwuid(3) may need.
 std::string user_as_the_system_has_it(protocol::Uid uid)
 {
-    std::array<char, 4096> buffer;
-    passwd entry{};
-    passwd* found = nullptr;
-    ::getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
-    return found ? std::string{found->pw_name} : fmt::to_string(uid);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> asked{
+        ::popen(fmt::format("getent passwd {}", uid).c_str(), "re"), ::pclose};
+    std::array<char, 4096> line{};
+    if (!asked || !std::fgets(line.data(), line.size(), asked.get()))
+        return fmt::to_string(uid);
+    const std::string_view entry{line.data()};
+    return std::string{entry.substr(0, entry.find(':'))};
 }
 
 } // namespace

@@ -67,11 +67,11 @@ private:
 
 } // namespace
 
-void add_signalling(CLI::App& app, Verbs& verbs)
+void add_signalling(Verbs& verbs)
 {
-    add<Set>(app, verbs);
-    add<Clear>(app, verbs);
-    add<IsSet>(app, verbs);
+    verbs.add<Set>();
+    verbs.add<Clear>();
+    verbs.add<IsSet>();
 }
 
 } // namespace evfd::control

@@ -63,10 +63,10 @@ private:
 };
 
 // The screen, and all that may change it.
-class Show {
+class Display {
 public:
-    Show(Screen& screen, View& view, Feed& feed, const StopSignals& signals, const Resizes& resizes,
-         std::optional<StderrAside>& said)
+    Display(Screen& screen, View& view, Feed& feed, const StopSignals& signals,
+            const Resizes& resizes, std::optional<StderrAside>& said)
         : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, resizes_{resizes},
           said_{said}
     {
@@ -260,7 +260,7 @@ private:
         auto screen = Screen::open(colour_.chosen());
         if (!screen)
             return std::unexpected(screen.error());
-        return Show{*screen, view, feed, signals, resizes, said}.run();
+        return Display{*screen, view, feed, signals, resizes, said}.run();
     }
 
     PatternOption pattern_;
@@ -270,9 +270,9 @@ private:
 
 } // namespace
 
-void add_top(CLI::App& app, Verbs& verbs)
+void add_top(Verbs& verbs)
 {
-    add<Top>(app, verbs);
+    verbs.add<Top>();
 }
 
 } // namespace evfd::control

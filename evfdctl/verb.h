@@ -9,7 +9,9 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace evfd::control {
@@ -55,27 +57,47 @@ private:
     bool is_json_ = false;
 };
 
-using Verbs = std::vector<std::unique_ptr<Verb>>;
+// The verbs that there are, or those that a command line may mean: to make the others, with their
+// options, would take longer than a set does.
+class Verbs {
+public:
+    // words: the command line, from the program's name on; it outlives this.
+    Verbs(CLI::App& app, std::span<char* const> words);
 
-template <class V>
-void add(CLI::App& app, Verbs& verbs)
-{
-    auto* command = app.add_subcommand(V::name, V::help);
-    command->fallthrough();
-    verbs.push_back(std::make_unique<V>(*command));
-}
+    template <class V>
+    void add()
+    {
+        if (!is_meant(V::name))
+            return;
+        auto* command = app_.add_subcommand(V::name, V::help);
+        command->fallthrough();
+        made_.push_back(std::make_unique<V>(*command));
+    }
 
-// In the order in which --help lists them.
-void add_making(CLI::App& app, Verbs& verbs);
-void add_arming(CLI::App& app, Verbs& verbs);
-void add_signalling(CLI::App& app, Verbs& verbs);
-void add_waiting(CLI::App& app, Verbs& verbs);
-void add_on(CLI::App& app, Verbs& verbs);
-void add_holding(CLI::App& app, Verbs& verbs);
-void add_passing(CLI::App& app, Verbs& verbs);
-void add_looking(CLI::App& app, Verbs& verbs);
-void add_top(CLI::App& app, Verbs& verbs);
-void add_daemon(CLI::App& app, Verbs& verbs);
-void add_relaying(CLI::App& app, Verbs& verbs);
+    // What the command line has; nullptr before it is parsed.
+    Verb* wanted() const;
+    void prepare_help() const;
+
+private:
+    void add_each();
+    bool is_meant(std::string_view name) const;
+
+    CLI::App& app_;
+    std::span<char* const> words_;
+    bool are_all_meant_; // By a line that asks for help, or that names none.
+    std::vector<std::unique_ptr<Verb>> made_ = {};
+};
+
+void add_making(Verbs& verbs);
+void add_arming(Verbs& verbs);
+void add_signalling(Verbs& verbs);
+void add_waiting(Verbs& verbs);
+void add_on(Verbs& verbs);
+void add_holding(Verbs& verbs);
+void add_passing(Verbs& verbs);
+void add_looking(Verbs& verbs);
+void add_top(Verbs& verbs);
+void add_daemon(Verbs& verbs);
+void add_relaying(Verbs& verbs);
 
 } // namespace evfd::control

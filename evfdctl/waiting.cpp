@@ -161,9 +161,9 @@ private:
 
 } // namespace
 
-void add_waiting(CLI::App& app, Verbs& verbs)
+void add_waiting(Verbs& verbs)
 {
-    add<Wait>(app, verbs);
+    verbs.add<Wait>();
 }
 
 } // namespace evfd::control

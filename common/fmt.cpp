@@ -1,5 +1,5 @@
-// fmt from its headers, once, instead of its shared library: together with a C++ library that is linked
-// in, that halves what starting evfdctl costs, which is most of what a set from the shell costs.
+// fmt from its headers, once, for a program that has it in itself instead of its shared library.
+// What its own src/format.cc has, that is to be instantiated.
 #include <fmt/format-inl.h>
 
 FMT_BEGIN_NAMESPACE
