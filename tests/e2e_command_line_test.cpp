@@ -106,6 +106,30 @@ TEST_CASE("the help of a verb that runs a command tells what it must have")
     CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
 }
 
+TEST_CASE("the name of a verb is a name like any other")
+{
+    const Daemon daemon;
+    daemon.done({"create", "list"});
+    daemon.done({"set", "list"});
+    CHECK(daemon.done({"is-set", "list"}).empty());
+    CHECK(daemon.ctl({"conjure", "list"}).status == 2);
+    CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
+    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The command's name too.
+}
+
+TEST_CASE("help tells of every verb, whichever is named beside it")
+{
+    const auto help = run({.words = {EVFDD_CTL, "--help"}}).out;
+    const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});
+    CAPTURE(words);
+    for (const auto* verb :
+         {"create", "arm", "set", "wait", "on", "hold", "exec", "list", "top", "status", "relay"})
+        CHECK(help.contains(std::string{"\n  "} + verb + " "));
+    auto command = words;
+    command.insert(command.begin(), EVFDD_CTL);
+    CHECK(run({.words = command}).out == help);
+}
+
 TEST_CASE("an error that cannot be written has its exit status all the same")
 {
     const Daemon daemon;
