@@ -221,6 +221,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
     journal.head_ = journal.tail_ = from;
     journal.given_ = from;
     journal.room_ = from + bytes->size();
+    if (const auto mapped = journal.map(journal.room_); !mapped)
+        return std::unexpected(mapped.error());
 
     // Or with what is left of a frame given back.
     const bool begins_with_first =
@@ -304,25 +306,31 @@ Result<void> Journal::commit()
         return {};
     take_along();
     FrameHead head;
+    const auto frame_bytes = sizeof head + staged_.size();
+    if (const auto room = make_room(frame_bytes); !room) {
+        compact_staged();
+        return room;
+    }
     head.size = static_cast<std::uint32_t>(staged_.size());
     head.number = next();
     head.checksum = checksum_of(head.number, staged_);
-    std::string frame{bytes_of(head)};
-    frame += staged_;
-    if (const auto written = write(frame); !written) {
-        compact_staged();
-        return written;
-    }
+    // Who is killed on the way leaves what the checksum gives away.
+    auto* frame = window_.bytes().data() + (tail_ - window_at_);
+    std::memcpy(frame, &head, sizeof head);
+    std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
+    in_order();
 
     for (const auto& [key, size, is_drop] : keys_) {
-        forget(key);
-        if (is_drop)
+        if (is_drop) {
+            forget(key);
             continue;
-        places_.emplace(key, Place{tail_, size});
-        good_bytes_ += size;
+        }
+        auto& place = places_[key]; // At first of nothing.
+        good_bytes_ += size - place.size;
+        place = {tail_, size};
     }
     last_ = head.number;
-    tail_ += frame.size();
+    tail_ += frame_bytes;
     head_ = std::max(head_, next_head_);
     staged_.clear();
     keys_.clear();
@@ -356,13 +364,6 @@ void Journal::compact_staged()
     compacted_ = staged_.size();
 }
 
-Result<void> Journal::write(std::string_view frame)
-{
-    if (const auto room = make_room(frame.size()); !room)
-        return room;
-    return write_at(memfd_, tail_, frame);
-}
-
 Result<void> Journal::make_room(std::size_t bytes)
 {
     if (tail_ + bytes <= room_)
@@ -370,8 +371,29 @@ Result<void> Journal::make_room(std::size_t bytes)
     const auto more = (bytes / room_step + 1) * room_step;
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(tail_), static_cast<off_t>(more)) < 0)
         return std::unexpected(Fault::last("fallocate(2)"));
+    if (const auto mapped = map(tail_ + more); !mapped)
+        return mapped;
     room_ = tail_ + more;
     return {};
+}
+
+// What is needed up to there.
+Result<void> Journal::map(std::uint64_t end)
+{
+    const auto begin = head_ / page * page;
+    if (begin == end)
+        return {};
+    auto window = Mapping::create(memfd_, begin, end - begin);
+    if (!window)
+        return std::unexpected(window.error());
+    window_ = *std::move(window);
+    window_at_ = begin;
+    return {};
+}
+
+std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
+{
+    return {window_.bytes().data() + (from - window_at_), to - from};
 }
 
 // Taking along.
@@ -394,19 +416,12 @@ void Journal::take_along()
 
 void Journal::take_along_frame(std::string& good, std::vector<Staged>& keys)
 {
-    FrameHead head{};
-    if (!read_at(memfd_, next_head_, {reinterpret_cast<char*>(&head), sizeof head}) ||
-        head.magic != FrameHead{}.magic || head.size > tail_ - next_head_ - sizeof head) {
+    const auto frame = read_frame(mapped(next_head_, tail_));
+    if (!frame) {
         next_head_ += sizeof(std::uint64_t); // Damage; what follows it is found again.
         return;
     }
-    std::string entries(head.size, '\0');
-    const bool is_read{read_at(memfd_, next_head_ + sizeof head, entries)};
-    if (!is_read || head.checksum != checksum_of(head.number, entries)) {
-        next_head_ += sizeof(std::uint64_t);
-        return;
-    }
-    std::string_view rest{entries};
+    auto rest = frame->entries;
     while (const auto entry = next_entry(rest)) {
         const auto place = places_.find(entry->key);
         if (entry->is_drop || place == places_.end() || place->second.frame != next_head_)
@@ -414,7 +429,7 @@ void Journal::take_along_frame(std::string& good, std::vector<Staged>& keys)
         good += entry->bytes;
         keys.push_back({entry->key, entry->bytes.size(), false});
     }
-    next_head_ += sizeof head + head.size;
+    next_head_ += frame->size();
 }
 
 void Journal::give_back()

@@ -1,14 +1,16 @@
 // Records by key in a memfd that a guardian holds: of each key the last one counts. What was
 // committed is there after a crash at any instant, all of a commit or nothing of it.
 //
-// The file is a log of frames behind a page that says what it is. A frame is one commit: a number
-// that counts up, a checksum, and entries. Where most of the log is out of date, each commit takes
-// along what is still good of the oldest frames and gives their pages back to the system: there is
-// no moment at which all is written anew.
+// Commits are written by storing them, without a system call. The file is a log of frames behind a
+// page that says what it is. A frame is one commit: a number that counts up, a checksum, and
+// entries. Where most of the log is out of date, each commit takes along what is still good of the
+// oldest frames and gives their pages back to the system: there is no moment at which all is
+// written anew.
 #pragma once
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/mapping.h"
 
 #include <cstdint>
 #include <string>
@@ -64,8 +66,8 @@ public:
 
 private:
     struct Place {
-        std::uint64_t frame; // Where in the file.
-        std::size_t size;    // Of the entry.
+        std::uint64_t frame = 0; // Where in the file.
+        std::size_t size = 0;    // Of the entry.
     };
     struct Hash {
         std::size_t operator()(const Key& key) const { return (key.id << 3) ^ key.kind; }
@@ -83,14 +85,17 @@ private:
     void take_along();
     void take_along_frame(std::string& good, std::vector<Staged>& keys);
     Result<void> make_room(std::size_t bytes);
-    Result<void> write(std::string_view frame);
+    Result<void> map(std::uint64_t end);
     void give_back();
+    std::string_view mapped(std::uint64_t from, std::uint64_t to) const; // Offsets in the file.
 
     UniqueFd memfd_;
+    Mapping window_;              // From the oldest frame to where the next ones go.
+    std::uint64_t window_at_ = 0; // Where in the file that begins.
     std::uint64_t last_ = 0;      // The last frame's number.
     std::uint64_t head_ = 0;      // Where the oldest frame that may be needed begins,
     std::uint64_t tail_ = 0;      // where the next one goes,
-    std::uint64_t room_ = 0;      // and how far the system has given memory.
+    std::uint64_t room_ = 0;      // and how far the window has room.
     std::uint64_t given_ = 0;     // Up to where it was given back.
     std::uint64_t next_head_ = 0; // head_ after the commit under way.
     std::size_t good_bytes_ = 0;  // Of entries that count.

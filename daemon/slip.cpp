@@ -5,10 +5,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 namespace evfd::daemon {
 
@@ -28,25 +26,23 @@ namespace {
 constexpr char magic[8] = {'e', 'v', 'f', 'd', 'd', 's', 'l', 'p'};
 constexpr std::uint64_t version = 1;
 
-// A crash can come between any two stores, and then those before count: in the order of the
-// program. No other processor looks meanwhile.
-void in_order()
-{
-    std::atomic_signal_fence(std::memory_order_seq_cst);
-}
-
 } // namespace
 
 Result<Slip> Slip::map(UniqueFd memfd)
 {
-    void* memory =
-        ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, memfd.get(), 0);
-    if (memory == MAP_FAILED)
-        return std::unexpected(Fault::last("mmap(2)"));
+    auto mapping = Mapping::create(memfd, 0, sizeof(Page));
+    if (!mapping)
+        return std::unexpected(mapping.error());
     // The kernel writes here where it must not be kept waiting. Without the right to lock so much
     // that is nearly always so all the same. mlock(2)
-    (void)::mlock(memory, sizeof(Page));
-    return Slip{std::move(memfd), static_cast<Page*>(memory)};
+    (void)::mlock(mapping->bytes().data(), sizeof(Page));
+    return Slip{std::move(memfd), *std::move(mapping)};
+}
+
+Slip::Slip(UniqueFd memfd, Mapping mapping)
+    : memfd_{std::move(memfd)}, mapping_{std::move(mapping)},
+      page_{reinterpret_cast<Page*>(mapping_.bytes().data())}
+{
 }
 
 Result<Slip> Slip::create()
@@ -77,17 +73,6 @@ Result<Slip> Slip::open(UniqueFd memfd)
                  slip->page_->version != version))
         return std::unexpected(Fault{"the notes of what was done", EBADMSG});
     return slip;
-}
-
-Slip::Slip(Slip&& other) noexcept
-    : memfd_{std::move(other.memfd_)}, page_{std::exchange(other.page_, nullptr)}
-{
-}
-
-Slip::~Slip()
-{
-    if (page_)
-        ::munmap(page_, sizeof(Page));
 }
 
 std::span<char> Slip::begin_plan(std::uint64_t commit, std::size_t tokens)
@@ -135,6 +120,15 @@ std::uint64_t* Slip::begin_taking(std::uint64_t last, std::uint64_t id)
     ++page_->takings;
     in_order();
     return &taking.tokens;
+}
+
+void Slip::end_taking_nothing()
+{
+    if (page_->takings == 0 || page_->taken[page_->takings - 1].tokens != 0)
+        return; // It was not noted here.
+    in_order();
+    --page_->takings;
+    in_order();
 }
 
 std::size_t Slip::room_since(std::uint64_t last) const

@@ -11,6 +11,7 @@
 #include "common/limits.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/mapping.h"
 
 #include <cstdint>
 #include <span>
@@ -28,9 +29,6 @@ public:
     // EBADMSG: it is not one of ours.
     static Result<Slip> create();
     static Result<Slip> open(UniqueFd memfd);
-    Slip(Slip&& other) noexcept;
-    Slip& operator=(Slip&&) = delete;
-    ~Slip();
 
     // Prepares for a plan with so many tokens, at most max_tokens_per_set; what the notes said
     // before is gone. The bytes are for the Adder.
@@ -43,6 +41,8 @@ public:
     // Where to take the next token to; null if there is no room for another before commit `last`
     // is over. `last`: the last one that is written. What was noted of earlier ones is gone.
     std::uint64_t* begin_taking(std::uint64_t last, std::uint64_t id);
+    // The last one came to nothing: its room is free again.
+    void end_taking_nothing();
     // How many more there is room for.
     std::size_t room_since(std::uint64_t last) const;
     // What was taken since commit `last`.
@@ -54,11 +54,12 @@ public:
 
 private:
     struct Page;
-    Slip(UniqueFd memfd, Page* page) : memfd_{std::move(memfd)}, page_{page} {}
+    Slip(UniqueFd memfd, Mapping mapping);
     static Result<Slip> map(UniqueFd memfd);
 
     UniqueFd memfd_;
-    Page* page_; // Mapped.
+    Mapping mapping_;
+    Page* page_;
 };
 
 } // namespace evfd::daemon
