@@ -5,9 +5,27 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 
 namespace evfd {
+
+namespace {
+
+// How the completions begin in memory.
+struct Ring {
+    unsigned id = 0;
+    unsigned size = 0; // In completions.
+    unsigned head = 0;
+    unsigned tail = 0;
+    unsigned magic = 0xa10a10a1;
+    unsigned compatible_features = 0;
+    unsigned incompatible_features = 0;
+    unsigned header_bytes = 0;
+};
+
+} // namespace
 
 Result<Aio> Aio::create(unsigned operations)
 {
@@ -42,6 +60,27 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t least,
     if (reaped < 0)
         return std::unexpected(Fault::last("io_getevents(2)"));
     return static_cast<std::size_t>(reaped);
+}
+
+// The completions are in memory that is ours as much as the kernel's, at the address of the
+// context: to take note of them is to move the head of their ring, which is what io_getevents(2)
+// does. The kernel looks at it where it makes room. fs/aio.c
+Result<void> Aio::forget_completed() const
+{
+    auto& ring = *reinterpret_cast<Ring*>(context_);
+    if (ring.magic == Ring{}.magic && ring.incompatible_features == 0) {
+        const auto tail = std::atomic_ref{ring.tail}.load(std::memory_order_acquire);
+        std::atomic_ref{ring.head}.store(tail, std::memory_order_release);
+        return {};
+    }
+    std::array<io_event, 128> completions;
+    while (true) {
+        const auto reaped = reap(completions, 0, std::chrono::nanoseconds{0});
+        if (!reaped)
+            return std::unexpected(reaped.error());
+        if (*reaped < completions.size())
+            return {};
+    }
 }
 
 void Aio::cancel(iocb& operation) const

@@ -32,6 +32,8 @@ public:
     // At least `least` completions, fewer if time runs out. No timeout: for ever.
     Result<std::size_t> reap(std::span<io_event> into, std::size_t least,
                              std::optional<std::chrono::nanoseconds> timeout) const;
+    // Room for the next, where what completed is of no interest.
+    Result<void> forget_completed() const;
     // Its completion still comes, by reap().
     void cancel(iocb& operation) const;
 

@@ -41,14 +41,13 @@ iocb Adder::tell(int eventfd, char& note) const
 
 Result<void> Adder::submit(std::span<iocb*> operations) const
 {
-    std::array<io_event, batch> completions;
     while (!operations.empty()) {
         const auto begun = means_->aio.submit(operations);
         if (!begun)
             return std::unexpected(begun.error());
-        // They are complete already; reaping makes room for the next.
-        if (const auto reaped = means_->aio.reap(completions, *begun, nanoseconds{0}); !reaped)
-            return std::unexpected(reaped.error());
+        // They are complete already.
+        if (const auto forgotten = means_->aio.forget_completed(); !forgotten)
+            return forgotten;
         operations = operations.subspan(*begun);
     }
     return {};

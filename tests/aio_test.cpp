@@ -2,6 +2,7 @@
 #include "common/eventfd.h"
 #include "tests/catch.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <fstream>
 #include <optional>
+#include <span>
 #include <thread>
 #include <utility>
 
@@ -220,6 +222,40 @@ TEST_CASE("no more operations can be had than the machine has")
     REQUIRE_FALSE(aio);
     CHECK(aio.error().error == EAGAIN);
     CHECK(aio.error().call == "io_setup(2)");
+}
+
+TEST_CASE("completions that are forgotten make room, however many come")
+{
+    constexpr unsigned at_a_time = 4;
+    const auto aio = context(at_a_time);
+    if (!aio)
+        return;
+    const UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
+    const auto told = *make_eventfd(0, Counter::plain);
+    char byte = 1;
+    iocb read{};
+    read.aio_lio_opcode = IOCB_CMD_PREAD;
+    read.aio_fildes = static_cast<std::uint32_t>(zero.get());
+    read.aio_buf = reinterpret_cast<std::uintptr_t>(&byte);
+    read.aio_nbytes = 1;
+    read.aio_flags = IOCB_FLAG_RESFD;
+    read.aio_resfd = static_cast<std::uint32_t>(told.get());
+    std::array<iocb*, at_a_time> operations;
+    operations.fill(&read);
+
+    constexpr unsigned rounds = 1'000; // Far beyond what the kernel rounds up to.
+    for (unsigned i = 0; i < rounds; ++i) {
+        REQUIRE(aio->submit(operations) == at_a_time);
+        REQUIRE(aio->forget_completed());
+    }
+    CHECK(take(told) == rounds * at_a_time);
+
+    // What comes after is there to be reaped, alone.
+    read.aio_data = 7;
+    REQUIRE(aio->submit(std::span{operations}.first(1)) == 1U);
+    std::array<io_event, at_a_time> done{};
+    REQUIRE(aio->reap(done, 1, at_once) == 1U);
+    CHECK(done[0].data == 7);
 }
 
 TEST_CASE("a context that was moved goes on where it went")
