@@ -158,12 +158,14 @@ Try<void> Channel::wait_for(short events, Deadline deadline)
 
 Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
 {
+    has_sent_ = false;
     while (!frame.empty()) {
-        const auto sent = evfd::send(socket_.fd(), frame, {});
+        const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
             return give_up(gone(sent.error().message()));
+        has_sent_ |= sent->has_value();
         if (*sent)
             frame.remove_prefix(**sent);
         else if (const auto room = wait_for(POLLOUT, deadline); !room)
@@ -214,6 +216,8 @@ Try<std::optional<Replied>> Channel::reply_if_there()
     return reply_of(**frame);
 }
 
+// To sleep in recvmsg(2) would be a system call less, but there the daemon's reading of the call
+// wakes us too: that there is room to write is told to all who sleep on the socket.
 Try<Replied> Channel::next_reply(Deadline deadline)
 {
     while (true) {

@@ -31,6 +31,8 @@ enum class FarEnd { daemon, relay };
 
 class Channel {
 public:
+    static constexpr std::size_t usual_call_bytes = 128;
+
     explicit Channel(PrivateFd socket, FarEnd far_end = FarEnd::daemon)
         : socket_{std::move(socket)}, far_end_{far_end}
     {
@@ -78,16 +80,20 @@ public:
     static std::string frame_of(Request request, Answers answers)
     {
         std::string parameters;
-        std::vector<UniqueFd> none;
+        parameters.reserve(usual_call_bytes);
+        std::vector<Handed> none;
         Outgoing out{parameters, none};
         encode(request, out);
         std::string frame;
+        frame.reserve(usual_call_bytes);
         append_call(frame, protocol::full_name<Request>(), parameters, answers);
         return frame;
     }
     // As send(), of frames.
     Try<void> send_frame(std::string_view frame, Deadline deadline);
 
+    // Whether any of the last frame went out; else the daemon was gone before that.
+    bool has_sent() const { return has_sent_; }
     // False once it lost its way: the daemon is gone, too late, or not to be understood.
     bool is_usable() const { return is_usable_; }
     // Nobody waits any more for what was sent: the next call is not to get its answer.
@@ -135,6 +141,7 @@ private:
     json::Document document_;
     std::deque<UniqueFd> descriptors_; // Of replies that are not decoded yet: Incoming.
     bool is_usable_ = true;
+    bool has_sent_ = false;
 };
 
 } // namespace evfd

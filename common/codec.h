@@ -17,6 +17,7 @@
 #include <expected>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,12 +57,15 @@ struct Names {
 // A descriptor that rides with the message. On the wire it is its index among the message's own.
 struct Handed {
     UniqueFd fd;
+    std::shared_ptr<const UniqueFd> shared = {}; // Or what its sender keeps as well.
+
+    int number() const { return shared ? shared->get() : fd.get(); }
 };
 
 // Where a message is written: its text, and the descriptors that ride with it.
 struct Outgoing {
     std::string& text;
-    std::vector<UniqueFd>& descriptors;
+    std::vector<Handed>& descriptors;
 };
 
 // What to do with a field we do not know: a client may be newer than the daemon, and must hear of
@@ -393,7 +397,7 @@ struct Codec<Handed> {
     static void write(Handed& value, Outgoing& out)
     {
         json::append_integer(out.text, static_cast<std::int64_t>(out.descriptors.size()));
-        out.descriptors.push_back(std::move(value.fd));
+        out.descriptors.push_back(std::move(value));
     }
     static std::string type(NamedTypes&) { return "int"; }
 };

@@ -72,6 +72,17 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken)
     return true;
 }
 
+Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken)
+{
+    while (::read(eventfd.get(), &taken, sizeof taken) < 0) {
+        if (errno == EAGAIN)
+            return false;
+        if (errno != EINTR)
+            return std::unexpected(Fault::last("read(2)"));
+    }
+    return true;
+}
+
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)
 {
     while (::write(eventfd.get(), &tokens, sizeof tokens) < 0)

@@ -19,6 +19,8 @@ Result<std::uint64_t> take(const UniqueFd& eventfd);
 // The same, into `taken`, which stays as it is if there was nothing: memory that others share has
 // it in the moment it is taken.
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
+// The same by read(2), a little faster, of one that nobody else can have made blocking.
+Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Adds by write(2), which can block for as long as the counter has no room *and* a holder has
 // switched O_NONBLOCK off: for those who trust the other holders. EAGAIN: it has no room.
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);

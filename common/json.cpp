@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+#include <array>
 #include <iterator>
 #include <limits>
 
@@ -61,15 +63,14 @@ private:
     }
     bool open(Kind kind)
     {
-        if (open_.size() == max_json_depth)
+        if (depth_ == open_.size())
             return fail("nested too deeply");
-        open_.push_back(document_.nodes_.size());
+        open_[depth_++] = document_.nodes_.size();
         return add({.kind = kind, .end = 0});
     }
     bool close()
     {
-        document_.nodes_[open_.back()].end = static_cast<std::uint32_t>(document_.nodes_.size());
-        open_.pop_back();
+        document_.nodes_[open_[--depth_]].end = static_cast<std::uint32_t>(document_.nodes_.size());
         return true;
     }
     bool fail(std::string_view defect)
@@ -79,7 +80,8 @@ private:
     }
 
     Document& document_;
-    std::vector<std::size_t> open_; // The containers we are in.
+    std::array<std::size_t, max_json_depth> open_; // The containers we are in.
+    std::size_t depth_ = 0;
     std::string_view defect_;
 };
 
@@ -95,16 +97,30 @@ std::expected<Value, std::string_view> Document::read(std::string_view text)
     return Value{*this, 0};
 }
 
+namespace {
+
+bool needs_escape(char c)
+{
+    return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
+}
+
+} // namespace
+
 void append_string(std::string& out, std::string_view text)
 {
     out += '"';
-    for (const char c : text) {
+    while (!text.empty()) {
+        const auto plain =
+            static_cast<std::size_t>(std::ranges::find_if(text, needs_escape) - text.begin());
+        out += text.substr(0, plain);
+        if (plain == text.size())
+            break;
+        const char c = text[plain];
         if (c == '"' || c == '\\')
             (out += '\\') += c;
-        else if (static_cast<unsigned char>(c) < 0x20)
-            fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
         else
-            out += c;
+            fmt::format_to(std::back_inserter(out), "\\u{:04x}", c);
+        text.remove_prefix(plain + 1);
     }
     out += '"';
 }

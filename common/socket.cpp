@@ -44,6 +44,15 @@ Result<std::optional<Received>> received(ssize_t bytes, std::string_view call)
     return std::unexpected(Fault::last(call));
 }
 
+Result<std::optional<std::size_t>> sent(ssize_t bytes, std::string_view call)
+{
+    if (bytes >= 0)
+        return static_cast<std::size_t>(bytes);
+    if (is_not_now(errno))
+        return std::nullopt;
+    return std::unexpected(Fault::last(call));
+}
+
 } // namespace
 
 Result<Peer> peer_of(const UniqueFd& socket)
@@ -99,42 +108,52 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
     return got;
 }
 
-Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
-                                        std::span<const UniqueFd> descriptors)
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes)
 {
+    ssize_t count = 0;
+    do
+        count = ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    return sent(count, "send(2)");
+}
+
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
+                                        std::span<const int> descriptors)
+{
+    if (descriptors.empty())
+        return send(socket, bytes);
     if (descriptors.size() > max_descriptors_per_message) // As the kernel has it.
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
 
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    const auto size = descriptors.size() * sizeof(int);
+    alignas(cmsghdr) std::array<char, control_bytes> control;
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(size);
+    std::memset(control.data(), 0, message.msg_controllen);
+    auto* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(size);
+    std::memcpy(CMSG_DATA(header), descriptors.data(), size);
 
-    alignas(cmsghdr) std::array<char, control_bytes> control;
-    if (!descriptors.empty()) {
-        const auto size = descriptors.size() * sizeof(int);
-        message.msg_control = control.data();
-        message.msg_controllen = CMSG_SPACE(size);
-        std::memset(control.data(), 0, message.msg_controllen);
-        auto* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(size);
-        for (std::size_t i = 0; i < descriptors.size(); ++i) {
-            const int fd = descriptors[i].get();
-            std::memcpy(CMSG_DATA(header) + i * sizeof fd, &fd, sizeof fd);
-        }
-    }
-
-    ssize_t sent = 0;
+    ssize_t count = 0;
     do
-        sent = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    if (sent >= 0)
-        return static_cast<std::size_t>(sent);
-    if (is_not_now(errno))
-        return std::nullopt;
-    return std::unexpected(Fault::last("sendmsg(2)"));
+        count = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (count < 0 && errno == EINTR);
+    return sent(count, "sendmsg(2)");
+}
+
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
+                                        std::span<const UniqueFd> descriptors)
+{
+    std::vector<int> numbers;
+    for (const auto& descriptor : descriptors)
+        numbers.push_back(descriptor.get());
+    return send(socket, bytes, std::span<const int>{numbers});
 }
 
 bool is_drained(const UniqueFd& socket)

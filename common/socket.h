@@ -36,6 +36,9 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
                                         std::deque<UniqueFd>& descriptors);
 // How many bytes went out. The descriptors ride with the first of them: all or none, at most
 // max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
+Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
+                                        std::span<const int> descriptors);
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const UniqueFd> descriptors);
 

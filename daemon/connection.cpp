@@ -97,7 +97,7 @@ Next Connection::turn()
     has_room_ = service_.has_room_for_answers(uid());
     auto& share = turns_.share_of(uid());
     const auto begin = monotonic_now();
-    const auto answered = answer_calls(share);
+    const auto answered = answer_calls(share, begin);
     // Also before a hang-up: what came before the call that is its cause has its answer.
     const auto flushed = flush();
     settle_dues();
@@ -107,9 +107,9 @@ Next Connection::turn()
     return rest();
 }
 
-Next Connection::answer_calls(Share& share)
+Next Connection::answer_calls(Share& share, MonotonicTime begin)
 {
-    const auto end = monotonic_after(share.time);
+    const auto end = later(begin, share.time);
     advance_pending(end);
     for (bool is_first = true; has_calls_ && takes_calls() && share.calls > 0; is_first = false) {
         if (!is_first && monotonic_now() >= end)

@@ -44,7 +44,7 @@ private:
     void settle_dues();
     void wake();
     Next read();
-    Next answer_calls(Share& share);
+    Next answer_calls(Share& share, MonotonicTime begin);
     Next answer(std::string_view frame);
     void advance_pending(MonotonicTime end_of_turn);
     void lose_answers();

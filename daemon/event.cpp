@@ -18,29 +18,29 @@ Result<void> Event::set(std::int64_t tokens, const Adder& adder)
     if (mode_ != Mode::semaphore)
         tokens = 1;
     if (!held_by_others_) {
-        const auto added = add(fd_, static_cast<std::uint64_t>(tokens));
+        const auto added = add(*fd_, static_cast<std::uint64_t>(tokens));
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return adder.add(fd_, tokens); // Also fills up what has no room for all of them.
+    return adder.add(*fd_, tokens); // Also fills up what has no room for all of them.
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
 {
     const auto times = mode_ == Mode::semaphore ? static_cast<std::size_t>(tokens) : 1;
-    targets.insert(targets.end(), times, fd_.get());
+    targets.insert(targets.end(), times, fd_->get());
 }
 
 Result<bool> Event::clear(std::int64_t& reads, MonotonicTime end) const
 {
     if (mode_ != Mode::semaphore) {
-        const auto taken = evfd::take(fd_);
+        const auto taken = evfd::take(*fd_);
         return taken ? Result<bool>{true} : std::unexpected(taken.error());
     }
     // One read gives one token, and another holder may add as fast as we take.
     bool has_time = true;
     for (; reads > 0 && has_time; --reads) {
-        const auto taken = evfd::take(fd_);
+        const auto taken = evfd::take(*fd_);
         if (!taken)
             return std::unexpected(taken.error());
         if (*taken == 0)
@@ -52,12 +52,10 @@ Result<bool> Event::clear(std::int64_t& reads, MonotonicTime end) const
     return reads == 0;
 }
 
-Result<UniqueFd> Event::share()
+std::shared_ptr<const UniqueFd> Event::share()
 {
-    auto copy = duplicate(fd_);
-    if (copy)
-        held_by_others_ = true;
-    return copy;
+    held_by_others_ = true;
+    return fd_;
 }
 
 } // namespace evfd::daemon

@@ -11,6 +11,8 @@
 #include "daemon/adder.h"
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace evfd::daemon {
@@ -20,16 +22,17 @@ public:
     static Result<Event> create(Mode mode, std::int64_t initial); // Any mode but pulse.
     // One that an earlier daemon made, and may have handed out.
     Event(Mode mode, UniqueFd fd, bool held_by_others)
-        : mode_{mode}, held_by_others_{held_by_others}, fd_{std::move(fd)}
+        : mode_{mode}, held_by_others_{held_by_others},
+          fd_{std::make_shared<const UniqueFd>(std::move(fd))}
     {
     }
 
     Mode mode() const { return mode_; }
-    const UniqueFd& fd() const { return fd_; }
+    const UniqueFd& fd() const { return *fd_; }
 
-    bool is_set() const { return is_readable(fd_); }
-    Result<std::uint64_t> count() const { return evfd::count(fd_); }
-    Result<Shown> shown() const { return evfd::shown(fd_); }
+    bool is_set() const { return is_readable(*fd_); }
+    Result<std::uint64_t> count() const { return evfd::count(*fd_); }
+    Result<Shown> shown() const { return evfd::shown(*fd_); }
     // Adds tokens to a semaphore; other modes know only "set". A counter that is full stays full.
     Result<void> set(std::int64_t tokens, const Adder& adder);
     // What set() adds, as one eventfd for each time it adds 1.
@@ -38,21 +41,24 @@ public:
     bool is_ours_alone() const { return !held_by_others_; }
     // Takes what a wait takes, into memory that may be shared; false if there was nothing. Not for
     // manual.
-    Result<bool> take(std::uint64_t& into) const { return take_into(fd_, into); }
+    Result<bool> take(std::uint64_t& into) const
+    {
+        return held_by_others_ ? take_into(*fd_, into) : take_own_into(*fd_, into);
+    }
     // Spends one of `reads` on each token of a semaphore. Whether it is clear; not if there are
     // more than could be taken until `end`. E2BIG: there were more than the reads, and they are
     // fewer by as many now.
     Result<bool> clear(std::int64_t& reads, MonotonicTime end) const;
 
     // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
-    Result<UniqueFd> share();
+    std::shared_ptr<const UniqueFd> share();
     // For one who may wait only.
-    Result<UniqueFd> share_wait_only() const { return make_wait_only(fd_); }
+    Result<UniqueFd> share_wait_only() const { return make_wait_only(*fd_); }
 
 private:
     Mode mode_;
-    bool held_by_others_ = false; // And so at their mercy: see Adder.
-    UniqueFd fd_;
+    bool held_by_others_ = false;        // And so at their mercy: see Adder.
+    std::shared_ptr<const UniqueFd> fd_; // With replies that are under way.
 };
 
 } // namespace evfd::daemon

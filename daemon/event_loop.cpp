@@ -1,9 +1,6 @@
 #include "daemon/event_loop.h"
 
-#include <sys/epoll.h>
-
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <system_error>
 
@@ -95,29 +92,50 @@ std::optional<nanoseconds> EventLoop::patience(std::optional<nanoseconds> timeou
     return timeout ? std::min(*timeout, next) : next;
 }
 
-Result<int> EventLoop::run_once(std::optional<nanoseconds> timeout)
+// How many of them have news now.
+Result<std::size_t> EventLoop::fetch(Events& events, std::optional<nanoseconds> wait_for) const
 {
-    std::array<epoll_event, batch> events;
-    const auto wait_for = patience(timeout);
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
     const int ready = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                      wait_for ? &span : nullptr, nullptr);
     if (ready < 0 && errno != EINTR)
         return std::unexpected(Fault::last("epoll_pwait2(2)"));
-    const auto begin = monotonic_now();
-    ++turn_;
+    return static_cast<std::size_t>(std::max(ready, 0));
+}
 
-    for (int i = 0; i < ready; ++i) {
-        const auto& event = events[static_cast<std::size_t>(i)];
+void EventLoop::tell(std::span<const epoll_event> events)
+{
+    for (const auto& event : events) {
         const auto& slot = slots_[static_cast<std::uint32_t>(event.data.u64)];
         if (slot.callback && slot.generation == event.data.u64 >> 32)
             (*slot.callback)(event.events);
     }
+}
+
+Result<std::size_t> EventLoop::look()
+{
+    Events events;
+    const auto ready = fetch(events, nanoseconds{0});
+    if (ready)
+        tell(std::span{events}.first(*ready));
+    retired_.clear();
+    return ready;
+}
+
+Result<std::size_t> EventLoop::run_once(std::optional<nanoseconds> timeout)
+{
+    Events events;
+    const auto ready = fetch(events, patience(timeout));
+    if (!ready)
+        return ready;
+    const auto begin = monotonic_now();
+    ++turn_;
+    tell(std::span{events}.first(*ready));
     ring_alarms();
     run_deferred();
     retired_.clear();
     turn_times_.add(monotonic_now() - begin);
-    return std::max(ready, 0);
+    return ready;
 }
 
 Result<void> EventLoop::run()

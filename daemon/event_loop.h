@@ -6,12 +6,16 @@
 #include "common/unique_fd.h"
 #include "daemon/histogram.h"
 
+#include <sys/epoll.h>
+
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace evfd::daemon {
@@ -77,7 +81,11 @@ public:
 
     // One turn: waits until something happens, at most for `timeout` (for ever without), and calls
     // whoever it concerns. How many descriptors had news.
-    Result<int> run_once(std::optional<nanoseconds> timeout = {});
+    Result<std::size_t> run_once(std::optional<nanoseconds> timeout = {});
+    bool watches_any() const { return slots_.size() > free_slots_.size(); }
+    // The same of what has news now, and of descriptors alone: no alarm rings, nothing that was put
+    // off is done, and it counts as no turn.
+    Result<std::size_t> look();
     // Turns until stop().
     Result<void> run();
     void stop() { running_ = false; }
@@ -100,6 +108,10 @@ private:
         std::unique_ptr<Callback> callback;
     };
 
+    using Events = std::array<epoll_event, batch>;
+
+    Result<std::size_t> fetch(Events& events, std::optional<nanoseconds> wait_for) const;
+    void tell(std::span<const epoll_event> events);
     void unwatch(std::uint32_t slot);
     std::optional<nanoseconds> patience(std::optional<nanoseconds> timeout) const;
     void ring_alarms();

@@ -159,9 +159,9 @@ bool Monitors::care_for(const Name& name, const Object& object) const
 
 Result<void> Monitors::watch(const Name& name, Object& object)
 {
-    if (Registry::is_watched(object) || !care_for(name, object))
+    if (Registry::is_watched(object, Heed::everything) || !care_for(name, object))
         return {};
-    return registry_.watch(name, object);
+    return registry_.watch(name, object, Heed::everything);
 }
 
 void Monitors::watch_or_tell(const Name& name, Object& object)

@@ -19,6 +19,8 @@ namespace evfd::daemon {
 // Above this no further call is taken from the connection and no stream goes on.
 inline constexpr std::size_t outbox_high_water_bytes = 64 * 1024;
 
+inline constexpr std::size_t usual_reply_bytes = 256;
+
 class Outbox {
 public:
     // `continues`: more replies to the same call follow.
@@ -26,8 +28,10 @@ public:
     void reply(Reply& reply, bool continues)
     {
         const auto begin = bytes_.size();
-        std::vector<UniqueFd> descriptors;
+        std::vector<Handed> descriptors;
         Outgoing out{bytes_, descriptors};
+        if (bytes_.empty())
+            bytes_.reserve(usual_reply_bytes);
         begin_reply(bytes_);
         encode(reply, out);
         end_reply(bytes_, continues);
@@ -39,7 +43,7 @@ public:
     void error(Error error)
     {
         std::string parameters;
-        std::vector<UniqueFd> none;
+        std::vector<Handed> none;
         Outgoing out{parameters, none};
         encode(error, out);
         append_error(bytes_, protocol::full_name<Error>(), parameters);
@@ -71,6 +75,8 @@ public:
     // Also while descriptors wait to go out: they are the daemon's until then.
     bool is_high() const { return unsent_bytes() > outbox_high_water_bytes || !parcels_.empty(); }
 
+    // So many may go out without a look whether those before them were read.
+    static constexpr std::size_t unasked = 16;
     // How far it got: all gone; the socket is full; or the peer has not yet read descriptors that
     // it was sent, and has no more coming until it did: those in flight count against all of us.
     // unix(7)
@@ -78,11 +84,12 @@ public:
     Result<Flushed> flush(const UniqueFd& socket);
 
 private:
+    bool has_room_for_next_parcel(const UniqueFd& socket);
     void forget_sent();
 
     struct Parcel {
         std::size_t begin; // Where in the bytes its reply begins.
-        std::vector<UniqueFd> descriptors;
+        std::vector<Handed> descriptors;
     };
 
     std::string bytes_;

@@ -277,16 +277,36 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
         return subscribe(session, name, object, access);
 
     protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {}};
-    if (auto* event = object.event(); event && access.wait) {
-        // Who comes new does not find it so.
-        if (const auto was_blocking = make_nonblocking(event->fd()); was_blocking && *was_blocking)
-            report(name, object, Abuse::blocking);
-        auto fd = access.set ? event->share() : event->share_wait_only();
-        if (!fd)
-            return std::unexpected(refuse::system_failure(fd.error()));
-        opened.file_descriptor = Handed{*std::move(fd)};
+    auto* event = object.event();
+    if (!event || !access.wait)
+        return opened;
+    if (access.set) {
+        auto shared = share(*objects_.find(name), *event);
+        if (!shared)
+            return std::unexpected(refuse::system_failure(shared.error()));
+        opened.file_descriptor = Handed{{}, *std::move(shared)};
+    } else {
+        auto handle = event->share_wait_only();
+        if (!handle)
+            return std::unexpected(refuse::system_failure(handle.error()));
+        opened.file_descriptor = Handed{*std::move(handle)};
     }
     return opened;
+}
+
+Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& event)
+{
+    auto& [name, object] = entry;
+    if (std::exchange(object.is_told_of, false)) // From now on others can set it.
+        if (const auto watched = watch_descriptor(entry, event, Heed::sets); !watched) {
+            object.is_told_of = true;
+            return std::unexpected(watched.error());
+        }
+    // Who comes new does not find it as another left it.
+    if (!event.is_ours_alone())
+        if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
+            report(name, object, Abuse::blocking);
+    return event.share();
 }
 
 Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Object& object,
@@ -372,6 +392,7 @@ void Registry::erase(Objects::iterator object)
 {
     if (object->second.event())
         --events_;
+    std::erase(rung_, &*object);
     forget(object->second);
     const auto name = object->first;
     objects_.erase(object);
@@ -499,12 +520,17 @@ Outcome<bool> Registry::clear(Clearance& clearance, MonotonicTime end)
 
 // Watching.
 
-bool Registry::is_watched(const Object& object)
+bool Registry::is_watched(const Object& object, Heed heed)
 {
-    return object.timer() ? object.timer()->is_counting() : object.watch.has_value();
+    if (object.timer())
+        return object.timer()->is_counting();
+    if (object.is_told_of && heed == Heed::sets)
+        return true;
+    return object.watch && !object.is_watch_idle &&
+           (heed == Heed::sets || object.heed == Heed::everything);
 }
 
-Result<void> Registry::watch(const Name& name, Object& object)
+Result<void> Registry::watch(const Name& name, Object& object, Heed heed)
 {
     auto& entry = *objects_.find(name);
     if (auto* timer = object.timer()) {
@@ -514,21 +540,42 @@ Result<void> Registry::watch(const Name& name, Object& object)
         }
         return {};
     }
-    auto* event = object.event();
-    if (!event || object.watch) {
-        hear();
+    if (auto* event = object.event())
+        if (const auto watched = watch_event(entry, *event, heed); !watched)
+            return watched;
+    if (heed == Heed::everything)
+        hear(); // What was before, and the first ring.
+    return {};
+}
+
+Result<void> Registry::watch_event(Entry& entry, const Event& event, Heed heed)
+{
+    auto& object = entry.second;
+    object.is_watch_idle = false;
+    if (object.watch && (heed == Heed::sets || object.heed == Heed::everything))
         return {};
-    }
-    // A write and a read each ring, whoever does them. Edge-triggered, so nothing has to be taken;
-    // EPOLLOUT, or a set that is cleared at once would not be told: epoll looks again, and finds an
-    // event that is not readable but is writable. It also makes the watch ring once to begin with.
-    auto watch = rings_.watch(event->fd(), EPOLLIN | EPOLLOUT | EPOLLET,
-                              [this, &entry](std::uint32_t events) { on_ring(entry, events); });
+    object.is_told_of = heed == Heed::sets && event.is_ours_alone();
+    return object.is_told_of ? Result<void>{} : watch_descriptor(entry, event, heed);
+}
+
+Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, Heed heed)
+{
+    auto& object = entry.second;
+    // A write rings, whoever does it. Edge-triggered, so nothing has to be taken. For everything
+    // EPOLLOUT as well, or a set that is cleared at once would not be told: epoll looks again, and
+    // finds an event that is not readable but is writable. That makes a read ring too, and the
+    // watch once to begin with.
+    const auto events = EPOLLET | EPOLLIN | (heed == Heed::everything ? EPOLLOUT : 0u);
+    object.heed = heed;
+    if (object.watch) // Who heard of sets may not have heard of the last one: the ring counts.
+        return object.watch->change(events);
+    auto watch = rings_.watch(event.fd(), events, [this, &entry](std::uint32_t events_now) {
+        on_ring(entry, events_now);
+    });
     if (!watch)
         return std::unexpected(watch.error());
     object.watch.emplace(*std::move(watch));
-    object.is_freshly_watched = true;
-    hear();
+    object.is_freshly_watched = heed == Heed::everything;
     return {};
 }
 
@@ -537,7 +584,12 @@ void Registry::reconsider(const Name& name)
     auto* object = find(name);
     if (!object || !is_watched(*object) || audience_.cares_for(name))
         return;
-    object->watch.reset();
+    object->is_told_of = false;
+    // The next to wait for a token most often comes before the next set: of sets we hear once more
+    // before we hear no more.
+    object->is_watch_idle = object->heed == Heed::sets;
+    if (!object->is_watch_idle)
+        object->watch.reset();
     if (auto* timer = object->timer(); timer && !timer->is_needed()) {
         timer->stop_counting();
         look_later(*objects_.find(name));
@@ -546,10 +598,8 @@ void Registry::reconsider(const Name& name)
 
 void Registry::report(const Name& name, Object& object, Abuse abuse)
 {
-    const auto bit = static_cast<std::size_t>(abuse);
-    if (object.reported.test(bit))
+    if (std::exchange(object.has_reported.at(static_cast<std::size_t>(abuse)), true))
         return;
-    object.reported.set(bit);
     const log::About about{.name = name.text(), .uid = object.ownership.owner};
     switch (abuse) {
     case Abuse::filled:
@@ -569,11 +619,16 @@ void Registry::report(const Name& name, Object& object, Abuse abuse)
 
 void Registry::on_ring(Entry& entry, std::uint32_t events)
 {
-    if ((events & EPOLLOUT) == 0)
-        report(entry.first, entry.second, Abuse::filled);
-    if (std::exchange(entry.second.is_freshly_watched, false))
+    auto& [name, object] = entry;
+    if (object.is_watch_idle) {
+        object.watch.reset();
         return;
-    audience_.rang(entry.first, entry.second);
+    }
+    if (object.heed == Heed::everything && (events & EPOLLOUT) == 0)
+        report(name, object, Abuse::filled);
+    if (std::exchange(object.is_freshly_watched, false))
+        return;
+    audience_.rang(name, object);
 }
 
 // What rings meanwhile is not lost: it is told once we listen again.
@@ -597,15 +652,30 @@ void Registry::listen_to_rings(bool listens)
     last_rings_ = monotonic_now();
 }
 
+// Of what was added to those that are told of.
+void Registry::ring(const Additions& additions)
+{
+    const bool is_first = rung_.empty();
+    for (const auto& addition : additions)
+        if (addition.object->is_told_of)
+            rung_.push_back(&*objects_.find(*addition.name));
+    if (is_first && !rung_.empty())
+        loop_.defer([this] { hear(); }); // If nobody does before.
+}
+
 bool Registry::hear()
 {
-    if (std::exchange(hearing_, true))
+    if (hearing_ || (rung_.empty() && !rings_.watches_any()))
         return false; // Whoever hears may do what asks for this again.
+    hearing_ = true;
+    for (auto* entry : std::exchange(rung_, {}))
+        audience_.rang(entry->first, entry->second);
     // Each turn tells of a batch, the longest waiting first; busy writers could go on for ever.
-    constexpr auto batch = static_cast<std::int64_t>(EventLoop::batch);
-    const auto most_turns = 1 + events_ / batch;
-    for (std::int64_t turn = 0; turn < most_turns; ++turn) {
-        const auto told = rings_.run_once(nanoseconds{0});
+    constexpr auto batch = EventLoop::batch;
+    const auto turns =
+        rings_.watches_any() ? 1 + static_cast<std::size_t>(events_) / batch : std::size_t{0};
+    for (std::size_t turn = 0; turn < turns; ++turn) {
+        const auto told = rings_.look();
         if (!told)
             spdlog::error("cannot hear of events: {}", told.error().message());
         if (!told || *told < batch)

@@ -18,7 +18,7 @@
 #include "daemon/timetable.h"
 #include "daemon/vault.h"
 
-#include <bitset>
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,6 +43,9 @@ struct LastSet {
     uid_t uid;
     pid_t pid; // 0: for a timer.
 };
+
+// What is heard of a watched event: that there is something to be had, or every write and read.
+enum class Heed : std::uint8_t { sets, everything };
 
 // What the holders of a descriptor can do to an event. It works on all the same.
 enum class Abuse { filled, blocking }; // Its counter is full; O_NONBLOCK is off.
@@ -83,10 +86,12 @@ struct Object {
     bool is_kept;                         // In the vault.
     Quota::Charge charge;
     Body body;
-    std::optional<Quota::Charge> ticks = {}; // Of a timer that sets an event.
-    std::optional<EventLoop::Watch> watch;   // After body: it must go before the descriptor does.
-    bool is_freshly_watched = false;         // The first ring of a watch says nothing.
-    std::bitset<2> reported;                 // By Abuse.
+    std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
+    Heed heed = Heed::sets;                // Of the watch.
+    bool is_freshly_watched = false;       // The first ring of one of everything says nothing.
+    bool is_watch_idle = false;            // Nobody cares for it: with the next ring it goes.
+    bool is_told_of = false;               // Its sets, without a watch: nobody else can set it.
+    std::array<bool, 2> has_reported = {}; // By Abuse.
 };
 
 // Whom the registry tells.
@@ -211,9 +216,10 @@ public:
     std::vector<Session> restore(Left& left);
 
     // From now on the audience hears when the event is written or read, or the timer expires; what
-    // was before is no news. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
-    Result<void> watch(const Name& name, Object& object);
-    static bool is_watched(const Object& object);
+    // was before is no news. Or of sets: also if it is set already, but not if it is cleared before
+    // it is heard of. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
+    Result<void> watch(const Name& name, Object& object, Heed heed);
+    static bool is_watched(const Object& object, Heed heed = Heed::sets);
     // Says so in the log, once for each object.
     static void report(const Name& name, Object& object, Abuse abuse);
     // No longer, unless someone still cares.
@@ -267,6 +273,10 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object);
+    Result<void> watch_event(Entry& entry, const Event& event, Heed heed);
+    Result<void> watch_descriptor(Entry& entry, const Event& event, Heed heed);
+    Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
+    void ring(const Additions& additions);
     void on_ring(Entry& entry, std::uint32_t events);
     void on_rings();
     void listen_to_rings(bool listens);
@@ -288,6 +298,7 @@ private:
     Rests rests_;             // Of those whose timers' events took long to set.
     std::uint64_t last_serial_ = 0;
     bool hearing_ = false;
+    std::vector<Entry*> rung_; // That are told of, since we last heard.
     EventLoop
         rings_; // Watched events alone, so that they can be heard at any time. In the main loop:
     Timetable timetable_; // Before objects_: timers have their appointments there.

@@ -106,7 +106,8 @@ Outcome<void> Registry::check_ticks(const Peer& peer, const Name& name, const Sc
 {
     const auto* object = find(name);
     const auto owner = object ? object->ownership.owner : peer.uid;
-    const auto before = object && object->ticks ? object->ticks->amount() : 0;
+    const auto* timer = object ? object->timer() : nullptr;
+    const auto before = timer && timer->ticks ? timer->ticks->amount() : 0;
     const auto more = ticks_per_second(schedule) - before;
     const auto room = quota_.check(owner, Resource::ticks, std::max<std::int64_t>(more, 0));
     return room ? Outcome<void>{} : std::unexpected(refuse::quota_exceeded(room.error()));
@@ -114,13 +115,13 @@ Outcome<void> Registry::check_ticks(const Peer& peer, const Name& name, const Sc
 
 void Registry::charge_ticks(Object& object)
 {
-    const auto& timer = *object.timer();
+    auto& timer = *object.timer();
     const auto ticks =
         timer.link() && timer.is_armed() ? ticks_per_second(timer.arming().schedule) : 0;
-    if (object.ticks)
-        object.ticks->resize(ticks);
+    if (timer.ticks)
+        timer.ticks->resize(ticks);
     else
-        object.ticks.emplace(quota_.take_again(object.ownership.owner, Resource::ticks, ticks));
+        timer.ticks.emplace(quota_.take_again(object.ownership.owner, Resource::ticks, ticks));
 }
 
 Outcome<void> Registry::rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link)

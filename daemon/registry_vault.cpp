@@ -18,12 +18,16 @@ record::Id to_record(std::uint64_t id)
 }
 
 // What the counter is before so many tokens are added at once: only if nobody else can change it,
-// so that it tells later whether they were.
+// so that it tells later whether they were. What is only set or clear is set once more if it is
+// clear: nobody has taken of it before the plan is over.
 std::optional<std::int64_t> count_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = std::get_if<Event>(&object.body);
-    if (!event || event->mode() != Mode::semaphore || tokens < many_tokens ||
-        !event->is_ours_alone())
+    if (!event || !event->is_ours_alone())
+        return {};
+    if (event->mode() != Mode::semaphore)
+        return 0;
+    if (tokens < many_tokens)
         return {};
     const auto count = event->count();
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
@@ -176,6 +180,7 @@ Result<void> Registry::add_planned(const Additions& additions)
             object->event()->append_targets(tokens, object->is_kept ? kept : others);
         }
     }
+    ring(additions); // It is heard later.
     const auto notes = planned.empty() ? std::span<char>{} : vault_.plan(planned, kept.size());
     if (const auto added = adder_.add(kept, notes); !added)
         return added;
@@ -195,7 +200,10 @@ Result<void> Registry::add_planned(const Additions& additions)
 Result<bool> Registry::take(Object& object)
 {
     auto& into = vault_.taking(object.serial);
-    return object.event()->take(into);
+    auto taken = object.event()->take(into);
+    if (!taken || !*taken)
+        vault_.end_taking_nothing();
+    return taken;
 }
 
 void Registry::keep_takings(std::uint64_t session, Takings& takings, Until until)

@@ -1,6 +1,5 @@
 #include "daemon/subscription.h"
 
-#include <fmt/format.h>
 #include <sys/random.h>
 
 #include <charconv>
@@ -45,7 +44,12 @@ std::optional<Token> Token::parse(std::string_view text)
 
 std::string Token::text() const
 {
-    return fmt::format("{:016x}{:016x}", bits_[0], bits_[1]);
+    std::string text; // Each call of a session is noted with it.
+    text.reserve(2 * half);
+    for (const auto bits : bits_)
+        for (int shift = 60; shift >= 0; shift -= 4)
+            text += "0123456789abcdef"[bits >> shift & 0xf];
+    return text;
 }
 
 } // namespace evfd::daemon

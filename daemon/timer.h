@@ -10,6 +10,7 @@
 #include "daemon/arming.h"
 #include "daemon/followers.h"
 #include "daemon/pace.h"
+#include "daemon/quota.h"
 #include "daemon/records.h"
 #include "daemon/timetable.h"
 
@@ -90,6 +91,7 @@ public:
     // the clock is set is to be noticed.
     std::optional<nanoseconds> next_look() const;
     std::optional<Timetable::Appointment> appointment; // For then.
+    std::optional<Quota::Charge> ticks;                // Of one that sets an event.
 
 private:
     void count_from_first();

@@ -98,6 +98,7 @@ public:
     void make_room_for_takings(std::size_t count);
     // Where to read(2) a token to that is taken from `id`.
     std::uint64_t& taking(Id id);
+    void end_taking_nothing() { slip_.end_taking_nothing(); } // It was not there.
 
     std::size_t parked() const { return parking_.size(); }
     std::size_t in_flight() const { return parking_.in_flight(); }
@@ -120,7 +121,7 @@ private:
     Parking parking_;
     Slip slip_;
     std::string scratch_;
-    std::vector<UniqueFd> no_descriptors_;
+    std::vector<Handed> no_descriptors_;
     std::optional<Fault> fault_;
     bool commits_soon_ = false;
     std::uint64_t unnoted_ = 0; // Where to take to when the slip cannot be.

@@ -19,6 +19,12 @@ bool has_tokens(const Object& object)
     return mode == Mode::automatic || mode == Mode::semaphore;
 }
 
+// Of a token it is enough that it is there; of all else each time counts.
+Heed heed_for(const Object& object)
+{
+    return has_tokens(object) ? Heed::sets : Heed::everything;
+}
+
 } // namespace
 
 // Places.
@@ -78,7 +84,8 @@ std::optional<Waits::Hold> Waits::hold(const Name& name)
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      gather_{request.gather.value_or(Gather::all)},
+      gather_{request.names.list.size() == 1 ? Gather::any // Which is all, and simpler.
+                                             : request.gather.value_or(Gather::all)},
       wanted_{request.count.value_or(protocol::Count{1}).value},
       holds_{request.hold.value_or(false)}, session_{call.session}, takings_{.call = call.call},
       wake_{std::move(wake)}
@@ -182,7 +189,8 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
 
     std::unique_ptr<Wait> wait{
         new Wait{*this, peer, std::move(charge), request, std::move(wake), call}};
-    hear(*wait); // Those who came before are served before.
+    if (must_hear_first(*wait))
+        hear(*wait);
     count_expired(*wait);
     note_set(*wait);
     if (attempt(*wait))
@@ -190,21 +198,20 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (request.timeout == nanoseconds{0})
         return std::unexpected(refuse::timed_out());
 
-    // It stands in its queues before anything is watched for it: to watch is to hear what rang, and
-    // then those who waited before may go, and with the last of them the watch.
+    // It stands in its queues before anything is watched for it: to watch may be to hear what rang,
+    // and then those who waited before may go, and with the last of them the watch.
     enlist(*wait);
-    for (const auto& part : wait->parts_)
-        if (auto* object = registry_.find(part.name); object && !wait->is_over())
-            if (const auto watched = registry_.watch(part.name, *object); !watched)
-                return std::unexpected(refuse::system_failure(watched.error()));
-    if (wait->is_over())
-        return wait;
-    count_expired(*wait);
-    note_set(*wait);
-    ++round_;
-    for (const auto& part : wait->parts_)
-        part.queue->news_in = round_;
-    if (attempt(*wait)) // What was set before the watch began does not ring.
+    bool must_look_again = false; // What was set before the watch began does not ring, but tokens.
+    for (const auto& part : wait->parts_) {
+        auto* object = registry_.find(part.name);
+        if (!object || wait->is_over())
+            continue;
+        const auto heed = heed_for(*object);
+        if (const auto watched = registry_.watch(part.name, *object, heed); !watched)
+            return std::unexpected(refuse::system_failure(watched.error()));
+        must_look_again |= heed == Heed::everything;
+    }
+    if (wait->is_over() || (must_look_again && look_again(*wait)))
         return wait;
 
     if (request.timeout) {
@@ -215,6 +222,26 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         }));
     }
     return wait;
+}
+
+// Those who came before are served before; and what rings of what was before is not for it.
+bool Waits::must_hear_first(const Wait& wait) const
+{
+    return std::ranges::any_of(wait.parts_, [&](const Wait::Part& part) {
+        const auto* object = registry_.find(part.name);
+        return waiting_for(part.name) > 0 ||
+               (object && Registry::is_watched(*object, Heed::everything));
+    });
+}
+
+bool Waits::look_again(Wait& wait)
+{
+    count_expired(wait);
+    note_set(wait);
+    ++round_;
+    for (const auto& part : wait.parts_)
+        part.queue->news_in = round_;
+    return attempt(wait);
 }
 
 void Waits::hear(const Wait& wait)
@@ -328,7 +355,7 @@ void Waits::created(const Name& name, Object& object)
     }
     if (queue.length == 0)
         return;
-    if (const auto watched = registry_.watch(name, object); !watched) {
+    if (const auto watched = registry_.watch(name, object, heed_for(object)); !watched) {
         end_all(queue, refuse::system_failure(watched.error()));
         return;
     }
@@ -355,10 +382,12 @@ bool Waits::is_set(Queue& queue) const
     return queue.was_set;
 }
 
-bool Waits::has_something(Queue& queue) const
+// As far as was seen in this round: who waits for any of several takes without looking before.
+bool Waits::may_have_something(const Queue& queue) const
 {
+    const bool is_known_empty = queue.looked_in == round_ && !queue.was_set;
     return queue.object && queue.object->event() &&
-           (queue.object->mode() == Mode::manual || is_set(queue));
+           (queue.object->mode() == Mode::manual || !is_known_empty);
 }
 
 // Whoever waits for any of what rang is served in the order of arrival, whatever rang first.
@@ -384,7 +413,7 @@ bool Waits::heard()
         const auto [place, queue] = all.back();
         all.pop_back();
         const auto next = queue->hanging.lower_bound(place); // Who was there may have gone.
-        if (next == queue->hanging.end() || !has_something(*queue))
+        if (next == queue->hanging.end() || !may_have_something(*queue))
             continue;
         if (next->first != place) {
             add({next->first, queue});
@@ -481,10 +510,16 @@ Object* Waits::object_of(const Wait::Part& part) const
 }
 
 // Of a manual event it is enough that it was set; that is in its queue.
+bool Waits::may_be_taken(const Wait::Part& part) const
+{
+    const auto* object = object_of(part);
+    return object && has_tokens(*object) && (!part.queue || may_have_something(*part.queue));
+}
+
 bool Waits::can_be_taken(const Wait::Part& part) const
 {
     auto* object = object_of(part);
-    if (!object || !object->event() || object->mode() == Mode::manual)
+    if (!object || !has_tokens(*object))
         return false;
     return part.queue ? is_set(*part.queue) : object->event()->is_set();
 }
@@ -494,7 +529,7 @@ bool Waits::attempt_any(Wait& wait)
     for (auto& part : wait.parts_) {
         wait.catch_up(part);
         const bool has_news = !part.queue || part.queue->news_in == round_;
-        if (!part.is_released && has_news && can_be_taken(part)) {
+        if (!part.is_released && has_news && may_be_taken(part)) {
             const auto taken = take(wait, part);
             if (!taken) {
                 finish(wait, std::unexpected(refuse::system_failure(taken.error())));

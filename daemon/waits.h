@@ -175,7 +175,9 @@ private:
     Outcome<void> permit(const Peer& peer, const Name& name, const Object* object,
                          Manner manner) const;
     void end_all(Queue& queue, const Refusal& refusal);
+    bool must_hear_first(const Wait& wait) const;
     void hear(const Wait& wait);
+    bool look_again(Wait& wait); // Whether it is over now.
     // A timer that has expired for good is waited for no longer.
     void count_expired(Wait& wait) const;
     // Nor a manual event that is set.
@@ -185,10 +187,11 @@ private:
 
     // What is seen of an event in one round is seen once, unless we take from it.
     bool is_set(Queue& queue) const;
-    bool has_something(Queue& queue) const;
+    bool may_have_something(const Queue& queue) const;
     Object* object_of(const Wait::Part& part) const;
-    // Whether it is to be seen in the descriptor that the part can be had.
+    // Whether it is to be seen in the descriptor that the part can be had; or not that it cannot.
     bool can_be_taken(const Wait::Part& part) const;
+    bool may_be_taken(const Wait::Part& part) const;
 
     // Whether the wait is over now; each takes what it needs for that.
     bool attempt(Wait& wait);

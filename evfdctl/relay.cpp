@@ -81,7 +81,7 @@ void Relay::ask()
 {
     if (there_.is_empty())
         return;
-    const auto sent = send(socket_, there_.bytes, {});
+    const auto sent = send(socket_, there_.bytes);
     if (sent && *sent)
         there_.bytes.erase(0, **sent);
     if (!sent) { // It is gone; what it said before is still there to be read.

@@ -16,7 +16,7 @@ template <Message T>
 std::string json(T& message)
 {
     std::string text;
-    std::vector<UniqueFd> none;
+    std::vector<Handed> none;
     Outgoing out{text, none};
     encode(message, out);
     return text;

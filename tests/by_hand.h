@@ -42,7 +42,7 @@ public:
     void say(std::string_view reply)
     {
         const auto frame = std::string{reply} + '\0';
-        REQUIRE(send(socket_, frame, {}).value() == frame.size());
+        REQUIRE(send(socket_, frame).value() == frame.size());
     }
 
 private:

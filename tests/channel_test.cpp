@@ -53,6 +53,7 @@ Deadline soon()
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
+    std::vector<Handed> handed;
     for (std::size_t i = 0; i < count; ++i)
         reply.objects.push_back({Kind::event,
                                  Mode::semaphore,
@@ -64,9 +65,11 @@ std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& des
         reply.objects.push_back({Kind::event, Mode::manual, false, true, {}, {}});
     std::string text;
     begin_reply(text);
-    Outgoing out{text, descriptors};
+    Outgoing out{text, handed};
     encode(reply, out);
     end_reply(text, false);
+    for (auto& one : handed)
+        descriptors.push_back(std::move(one.fd));
     return text;
 }
 

@@ -238,7 +238,7 @@ std::deque<UniqueFd> some_descriptors(unsigned count)
 TEST_CASE("a descriptor is written as its index among the message's own")
 {
     std::string text;
-    std::vector<UniqueFd> descriptors;
+    std::vector<Handed> descriptors;
     Outgoing out{text, descriptors};
     One<std::vector<Two>> message;
     message.value.push_back({{*make_eventfd(1, Counter::plain)}, {}});
@@ -250,7 +250,7 @@ TEST_CASE("a descriptor is written as its index among the message's own")
     CHECK(text == R"({"value":[{"first":0},{"first":1,"second":2}]})");
     REQUIRE(descriptors.size() == 3);
     for (std::uint64_t i = 0; i < 3; ++i)
-        CHECK(count(descriptors[i]) == i + 1);
+        CHECK(count(descriptors[i].fd) == i + 1);
 }
 
 TEST_CASE("descriptors are taken in order, as many as the message names")

@@ -133,7 +133,7 @@ TEST_CASE("a client that goes without having read is let go")
     CHECK(daemon.connections() == 0);
 }
 
-TEST_CASE("each pipelined reply brings its own descriptors, one such reply at a time")
+TEST_CASE("each pipelined reply brings its own descriptors")
 {
     Daemon daemon;
     auto client = daemon.connect();
@@ -148,15 +148,9 @@ TEST_CASE("each pipelined reply brings its own descriptors, one such reply at a 
     client.send(framed(get_info));
     settle(daemon.loop);
 
-    // The second Open waits for the first one's descriptor to be read.
     CHECK(client.reply().contains("product"));
-    const auto first = client.reply();
-    CHECK(first.contains(R"("fileDescriptor":0)"));
+    CHECK(client.reply().contains(R"("fileDescriptor":0)"));
     CHECK(client.reply().contains("product"));
-    CHECK(client.reply().empty());
-    CHECK(client.descriptors.size() == 1);
-
-    settle(daemon.loop);
     CHECK(client.reply().contains(R"("fileDescriptor":1)"));
     CHECK(client.reply().contains("product"));
     REQUIRE(client.descriptors.size() == 3);
@@ -185,7 +179,8 @@ TEST_CASE("for a client that does not read no more descriptors are kept than one
     std::string list;
     for (int i = 0; i < 100; ++i) {
         const auto name = "\"n/" + std::to_string(i) + "\"";
-        daemon.ask(lazy, "CreateEvent", R"({"name":)" + name + "}");
+        daemon.ask(lazy, "CreateEvent",
+                   R"({"rights":"0444","name":)" + name + "}"); // None is lent.
         list += (i > 0 ? "," : "") + name;
     }
     const auto held = [] {

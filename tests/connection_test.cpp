@@ -159,7 +159,7 @@ TEST_CASE("nesting to a depth of 100,000 ends the connection, and only that")
     auto client = daemon.connect();
     auto other = daemon.connect();
     const std::string deep(100'000, '[');
-    static_cast<void>(evfd::send(client.socket, deep + '\0', {}));
+    static_cast<void>(evfd::send(client.socket, deep + '\0'));
     settle(daemon.loop);
     CHECK(client.is_let_go());
     CHECK(daemon.ask(other, "Status").contains("version"));

@@ -183,7 +183,13 @@ struct Hall final : Audience {
     }
     Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
     // What a client that opened it has.
-    UniqueFd open(std::string_view name) { return *event(name).share(); }
+    UniqueFd open(std::string_view name)
+    {
+        auto opened = registry.open(owner, {{*Name::parse(name)}});
+        REQUIRE(opened);
+        REQUIRE(opened->front().file_descriptor);
+        return as_received(*opened->front().file_descriptor);
+    }
 
     // From now on it has a session that outlives the daemon.
     void count_calls_of_owner() { owner.count = Session::Count{.token = *Token::make()}; }
@@ -226,7 +232,7 @@ public:
 
     void send(std::string_view bytes)
     {
-        const auto sent = evfd::send(socket, bytes, {});
+        const auto sent = evfd::send(socket, bytes);
         REQUIRE((sent && *sent == bytes.size()));
     }
     void call(std::string_view method, std::string_view parameters = "{}", bool more = false)

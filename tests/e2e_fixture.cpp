@@ -70,7 +70,7 @@ std::size_t Wire::send_some(std::string_view bytes) const
 {
     std::size_t gone = 0;
     while (gone < bytes.size()) {
-        const auto sent = evfd::send(socket_, bytes.substr(gone), {});
+        const auto sent = evfd::send(socket_, bytes.substr(gone));
         if (!sent && sent.error().error == EPIPE)
             return bytes.size();
         if (!sent)

@@ -32,7 +32,7 @@ struct Watched {
 TEST_CASE("a loop with nothing to do ends its turn when its time is up")
 {
     EventLoop loop;
-    CHECK(loop.run_once(0ns) == 0);
+    CHECK(loop.run_once(0ns) == 0U);
 }
 
 TEST_CASE("a watch rings with the events that came")
@@ -44,7 +44,7 @@ TEST_CASE("a watch rings with the events that came")
         loop.watch(fd, EPOLLIN | EPOLLOUT, [&](std::uint32_t events) { seen = events; });
     REQUIRE(watch);
 
-    CHECK(loop.run_once(0ns) == 1);
+    CHECK(loop.run_once(0ns) == 1U);
     CHECK(seen == (EPOLLIN | EPOLLOUT));
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of 
     watched.reset();
     REQUIRE(add(client, 1));
 
-    CHECK(loop.run_once(0ns) == 0);
+    CHECK(loop.run_once(0ns) == 0U);
 }
 
 TEST_CASE("an event that was fetched before its watch went away finds nobody")
@@ -99,7 +99,7 @@ TEST_CASE("an event that was fetched before its watch went away finds nobody")
         };
     }
 
-    CHECK(loop.run_once(0ns) == 2); // Both were fetched,
+    CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
     CHECK(rings == 1);              // and the one that was first ended the other.
 }
 
@@ -116,7 +116,7 @@ TEST_CASE("a stale event does not reach a later watch in the same place")
         };
     }
 
-    REQUIRE(loop.run_once(0ns) == 2);
+    REQUIRE(loop.run_once(0ns) == 2U);
     REQUIRE(later);
     CHECK(later->rings == 0);
 }
@@ -132,9 +132,9 @@ TEST_CASE("a callback may destroy its own watch and go on")
         after = long_enough_to_be_on_the_heap;
     };
 
-    REQUIRE(loop.run_once(0ns) == 1);
+    REQUIRE(loop.run_once(0ns) == 1U);
     CHECK(after == long_enough_to_be_on_the_heap);
-    CHECK(loop.run_once(0ns) == 0);
+    CHECK(loop.run_once(0ns) == 0U);
 }
 
 TEST_CASE("what a callback captured lives until it returns")
@@ -149,7 +149,7 @@ TEST_CASE("what a callback captured lives until it returns")
         seen = *kept;
     }));
 
-    REQUIRE(loop.run_once(0ns) == 1);
+    REQUIRE(loop.run_once(0ns) == 1U);
     CHECK(seen == 42);
     CHECK(kept.use_count() == 1); // And no longer than the turn.
 }
@@ -162,8 +162,8 @@ TEST_CASE("more descriptors than one turn looks at all get their turn")
     for (std::size_t i = 0; i < many; ++i)
         all.emplace_back(loop);
 
-    CHECK(loop.run_once(0ns) == static_cast<int>(EventLoop::batch));
-    CHECK(loop.run_once(0ns) == static_cast<int>(EventLoop::batch));
+    CHECK(loop.run_once(0ns) == EventLoop::batch);
+    CHECK(loop.run_once(0ns) == EventLoop::batch);
     for (const auto& watched : all)
         CHECK(watched.rings > 0);
 }

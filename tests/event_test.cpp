@@ -40,7 +40,7 @@ TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
     const bool is_shared = GENERATE(false, true);
     const auto adder = make_adder();
     auto event = make(mode);
-    const auto holder = is_shared ? *event.share() : UniqueFd{};
+    const auto holder = is_shared ? *duplicate(*event.share()) : UniqueFd{};
 
     REQUIRE(event.set(5, adder));
 
@@ -62,7 +62,7 @@ TEST_CASE("a take of nothing says so at once, even where a holder made it blocki
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     auto event = make(mode);
-    const auto holder = *event.share();
+    const auto holder = *duplicate(*event.share());
     make_blocking(holder);
     std::uint64_t taken = 7;
     CHECK(event.take(taken) == false);
@@ -73,7 +73,7 @@ TEST_CASE("a set of a full event that a holder made blocking returns at once")
 {
     const auto adder = make_adder();
     auto event = make(Mode::semaphore);
-    const auto holder = *event.share();
+    const auto holder = *duplicate(*event.share());
     REQUIRE(add(holder, full));
     make_blocking(holder);
 
@@ -98,7 +98,7 @@ TEST_CASE("a cleared event is not set")
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     const auto initial = GENERATE(std::int64_t{0}, 3);
     auto event = make(mode, initial);
-    const auto holder = *event.share();
+    const auto holder = *duplicate(*event.share());
     make_blocking(holder);
     auto reads = max_tokens_per_clear;
 
@@ -138,7 +138,7 @@ TEST_CASE("a semaphore is cleared as far as there is time, and of one token at l
 TEST_CASE("who may wait and set shares the event, who may only wait sees it")
 {
     auto event = make(Mode::manual);
-    const auto shared = *event.share();
+    const auto shared = *duplicate(*event.share());
     const auto wait_only = *event.share_wait_only();
     CHECK_FALSE(is_readable(wait_only));
     CHECK_FALSE(add(wait_only, 1));

@@ -40,7 +40,7 @@ void Client::flush(World& world)
         return;
     }
     while (!outgoing_.empty()) {
-        const auto sent = evfd::send(socket_, outgoing_, {});
+        const auto sent = evfd::send(socket_, outgoing_);
         if (!sent)
             return leave();
         if (!*sent)

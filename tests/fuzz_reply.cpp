@@ -30,7 +30,7 @@ constexpr bool carries_descriptors = std::is_same_v<T, protocol::Open::Reply>;
 template <Message Reply>
 void check_round_trip(Reply& reply)
 {
-    std::vector<UniqueFd> none;
+    std::vector<Handed> none;
     std::string said;
     Outgoing out{said, none};
     encode(reply, out);

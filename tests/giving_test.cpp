@@ -47,7 +47,7 @@ struct Crowded {
         auto client = daemon.connect();
         daemon.ask(client, "CreateEvent",
                    fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", initial));
-        fd = *event(daemon, "s").share();
+        fd = *duplicate(*event(daemon, "s").share());
         crowd.emplace(fd);
     }
 

@@ -380,14 +380,14 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
                      : std::nullopt,
              .subscription = {}});
     std::string text;
-    std::vector<UniqueFd> sent;
+    std::vector<Handed> sent;
     Outgoing out{text, sent};
     encode(reply, out);
     REQUIRE(sent.size() == 2);
 
     std::deque<UniqueFd> arrived;
-    for (auto& fd : sent)
-        arrived.push_back(std::move(fd));
+    for (auto& one : sent)
+        arrived.push_back(std::move(one.fd));
     arrived.push_back(*make_eventfd(99, Counter::plain)); // The next reply's.
     Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
     const auto read = from_text<Open::Reply>(text, incoming);

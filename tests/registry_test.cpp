@@ -192,7 +192,7 @@ TEST_CASE("what open hands over depends on what the caller may")
     REQUIRE(one.file_descriptor.has_value() == has_fd);
     CHECK(one.subscription.has_value() == (has_fd && mode == Mode::pulse));
     if (has_fd)
-        CHECK(add(one.file_descriptor->fd, 1).has_value() == writable);
+        CHECK(add(as_received(*one.file_descriptor), 1).has_value() == writable);
 }
 
 TEST_CASE("open is all or nothing, and leaves no subscription behind")
@@ -296,8 +296,8 @@ TEST_CASE("a watched event rings for every write and read, whoever does it, and 
 {
     Recorder room;
     REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
-    const auto client = *room.object("e").event()->share();
-    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    const auto client = *duplicate(*room.object("e").event()->share());
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
     room.take_told();
 
     settle(room.loop);
@@ -317,8 +317,8 @@ TEST_CASE("an event that nobody cares for any more is not watched")
 {
     Recorder room;
     REQUIRE(room.create(room.session, {.name = "e"_name}));
-    const auto client = *room.object("e").event()->share();
-    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    const auto client = *duplicate(*room.object("e").event()->share());
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
     room.registry.reconsider("e"_name);
     CHECK(room.object("e").watch); // Someone does.
 
@@ -331,12 +331,108 @@ TEST_CASE("an event that nobody cares for any more is not watched")
     CHECK(room.take_told().empty());
 }
 
+TEST_CASE("of sets alone it rings for every set, also if it is set to begin with, and for no read")
+{
+    Recorder room;
+    REQUIRE(room.create(
+        room.session,
+        {.name = "e"_name, .mode = Mode::automatic, .initial = protocol::InitialCount{1}}));
+    const auto client = *duplicate(*room.object("e").event()->share());
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+    room.take_told();
+
+    settle(room.loop);
+    CHECK(room.take_told() == "rang e");
+    REQUIRE(take(client));
+    settle(room.loop);
+    CHECK(room.take_told().empty());
+    REQUIRE(add(client, 1));
+    settle(room.loop);
+    CHECK(room.take_told() == "rang e");
+
+    // Who hears of everything from now on does not take away the ring that was under way.
+    REQUIRE(add(client, 1));
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
+    CHECK(room.take_told() == "rang e");
+    REQUIRE(take(client));
+    settle(room.loop);
+    CHECK(room.take_told() == "rang e");
+}
+
+TEST_CASE("of an event that nobody cares for any more one more set is heard, and not told")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::semaphore}));
+    const auto client = *duplicate(*room.object("e").event()->share());
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+    room.cares = false;
+    room.registry.reconsider("e"_name);
+    CHECK_FALSE(Registry::is_watched(room.object("e")));
+    CHECK(room.object("e").watch); // If it is cared for once more, it is there.
+    room.take_told();
+
+    SECTION("until it comes")
+    {
+        REQUIRE(add(client, 1));
+        settle(room.loop);
+        CHECK(room.take_told().empty());
+        CHECK_FALSE(room.object("e").watch);
+    }
+    SECTION("unless it is cared for before")
+    {
+        room.cares = true;
+        REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+        REQUIRE(add(client, 1));
+        settle(room.loop);
+        CHECK(room.take_told() == "rang e");
+    }
+}
+
+TEST_CASE("an event that nobody has opened is told of without a watch, until somebody opens it")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::automatic}));
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+    CHECK(Registry::is_watched(room.object("e")));
+    CHECK_FALSE(room.object("e").watch);
+    room.take_told();
+
+    REQUIRE(room.registry.set(room.session.peer, names({"e"}), 1));
+    CHECK(room.take_told() == "rang e");
+
+    const auto opened = room.registry.open(room.session, names({"e"}));
+    REQUIRE(opened);
+    REQUIRE(room.object("e").watch);
+    settle(room.loop);
+    room.take_told(); // That it is set.
+    REQUIRE(add(as_received(*opened->front().file_descriptor), 1));
+    settle(room.loop);
+    CHECK(room.take_told() == "rang e");
+}
+
+TEST_CASE("an event that is deleted after its set, before that is heard, is not told of")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::automatic}));
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+    room.take_told();
+    const Takings takings{.taken = {{"e"_name, room.object("e").serial}}};
+    room.registry.put_back(std::span{&takings, 1}); // It is heard at the end of the turn.
+
+    SECTION("but for what its deletion hears")
+    {
+        REQUIRE(room.registry.remove(room.session.peer, names({"e"})));
+        CHECK(room.take_told() == "rang e; deleted e");
+    }
+    settle(room.loop);
+}
+
 TEST_CASE("what was done to an event before its deletion is told before it")
 {
     Recorder room;
     REQUIRE(room.create(room.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e")));
-    const auto client = *room.object("e").event()->share();
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
+    const auto client = *duplicate(*room.object("e").event()->share());
     room.take_told();
     REQUIRE(add(client, 1));
 
@@ -432,22 +528,22 @@ TEST_CASE("what its holders did to an event is reported once and it works on")
     auto& object = room.object("e");
     const auto held = room.registry.open(room.session, names({"e"}));
     REQUIRE(held);
-    const int fd = held->front().file_descriptor->fd.get();
+    const int fd = held->front().file_descriptor->number();
     REQUIRE(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
     REQUIRE(object.event()->shown()->is_blocking);
-    CHECK(object.reported.none());
+    CHECK(object.has_reported == std::array{false, false});
 
     const auto again = room.registry.open(room.session, names({"e"}));
     REQUIRE(again);
-    CHECK(object.reported.test(static_cast<std::size_t>(Abuse::blocking)));
+    CHECK(object.has_reported.at(static_cast<std::size_t>(Abuse::blocking)));
     CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
     CHECK_FALSE(object.event()->shown()->is_blocking);
 
-    REQUIRE(room.registry.watch("e"_name, object));
+    REQUIRE(room.registry.watch("e"_name, object, Heed::everything));
     settle(room.loop);
-    REQUIRE(add(held->front().file_descriptor->fd, max_count));
+    REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     settle(room.loop);
-    CHECK(object.reported.all());
+    CHECK(object.has_reported == std::array{true, true});
     CHECK(room.registry.set(person(alice), names({"e"}), 1)); // More than full.
     CHECK(room.registry.clear(person(alice), names({"e"})));
     CHECK_FALSE(object.event()->is_set());
@@ -482,7 +578,7 @@ TEST_CASE(
 {
     Recorder room;
     REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::semaphore}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e")));
+    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
     const auto written = room.object("e").event()->share();
     settle(room.loop);
     const auto begin = monotonic_now();
@@ -593,7 +689,7 @@ TEST_CASE("what open hands over follows from the policy and the rights together"
     CHECK(opened->front().may_set == one.may_set);
     REQUIRE(opened->front().file_descriptor.has_value() == one.may_wait);
     if (one.may_wait && mode == Mode::manual)
-        CHECK(add(opened->front().file_descriptor->fd, 1).has_value() == one.may_set);
+        CHECK(add(as_received(*opened->front().file_descriptor), 1).has_value() == one.may_set);
 }
 
 TEST_CASE("between a right that the rights lack and one that the policy does nobody opens anything")

@@ -68,7 +68,7 @@ struct Room final : Audience {
         REQUIRE(opened);
         REQUIRE(opened->front().file_descriptor);
         last_token = opened->front().subscription.value_or("");
-        return std::move(opened->front().file_descriptor->fd);
+        return as_received(*opened->front().file_descriptor);
     }
 
     explicit Room(Limits limits = default_limits) : quota{limits} {}
@@ -365,7 +365,7 @@ TEST_CASE("a watched timer has an appointment, and wakes nobody before it is due
     CHECK(*room.loop.run_once(0ns) == 0);
     REQUIRE(room.arm({.name = t, .after = 1h}) == "ok"); // Without the link.
     CHECK_FALSE(room.timer().appointment);
-    REQUIRE(room.registry.watch(t, room.object("t")));
+    REQUIRE(room.registry.watch(t, room.object("t"), Heed::everything));
     CHECK(room.timer().appointment);
     room.registry.reconsider(t);
     CHECK_FALSE(room.timer().appointment);

@@ -55,7 +55,7 @@ inline Follower follow(Hall& hall, Session& session, std::string_view name)
     auto& one = opened->front();
     REQUIRE(one.subscription);
     REQUIRE(one.file_descriptor);
-    return {*Token::parse(*one.subscription), std::move(one.file_descriptor->fd)};
+    return {*Token::parse(*one.subscription), as_received(*one.file_descriptor)};
 }
 
 inline Follower follow(Hall& hall, std::string_view name)

@@ -64,7 +64,6 @@ TEST_CASE("a call for which there are too few descriptors is refused and leaves 
         {"CreateEvent", R"({"name":"n","initial":1})"},
         {"CreateEvent", R"({"name":"n","mode":"semaphore","lifetime":"connection"})"},
         {"Arm", R"({"name":"n","clock":"realtime","afterNSec":1000000000})"},
-        {"Open", R"({"names":["e"]})"},
         {"Open", R"({"names":["p"]})"},
         {"Open", R"({"names":["t"]})"},
         {"Open", R"({"names":["e","p","t"]})"},

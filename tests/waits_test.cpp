@@ -95,7 +95,8 @@ TEST_CASE("a wait is woken once, by a set through the daemon and by one on the d
     CHECK(waiter.state() == "e=1");
     CHECK(*waiter.wakes == 1);
     CHECK(hall.waits.waiting_for("e"_name) == 0);
-    CHECK_FALSE(hall.registry.find("e"_name)->watch); // Nobody asks to hear of it any more.
+    CHECK_FALSE(
+        Registry::is_watched(*hall.registry.find("e"_name))); // Nobody asks to hear of it any more.
 }
 
 TEST_CASE("any is over with the first of its names that is set, and takes no other")
@@ -423,7 +424,7 @@ TEST_CASE("a wait that a new policy does not allow ends there and then, and no o
     CHECK(by_bob.state() == "waits");
     CHECK(hall.waits.waiting_for("db/e"_name) == 1);
     CHECK(hall.waits.waiting_for("db/later"_name) == 0);
-    CHECK(hall.registry.find("db/e"_name)->watch);
+    CHECK(Registry::is_watched(*hall.registry.find("db/e"_name)));
     set(hall, "db/e");
     CHECK(by_bob.state() == "db/e=1");
 }
@@ -468,6 +469,7 @@ TEST_CASE("who begins to wait as the last of the earlier ones goes is not forgot
     REQUIRE(add(hall.open("b"), 1));
 
     auto waiter = start(hall, {"a", "c"});
+    settle(hall.loop);
     CHECK(*earlier.wakes == 1);
     REQUIRE(add(hall.open("c"), 1));
     settle(hall.loop);

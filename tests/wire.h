@@ -5,6 +5,8 @@
 #include "common/pattern.h"
 #include "tests/catch.h"
 
+#include <fcntl.h>
+
 #include <deque>
 #include <string>
 #include <string_view>
@@ -43,11 +45,17 @@ inline Names many_names(std::size_t count)
     return names;
 }
 
+// As whoever is sent it has it.
+inline UniqueFd as_received(const Handed& handed)
+{
+    return UniqueFd{::fcntl(handed.number(), F_DUPFD_CLOEXEC, 0)};
+}
+
 template <Message T>
 std::string to_text(T message)
 {
     std::string text;
-    std::vector<UniqueFd> descriptors;
+    std::vector<Handed> descriptors;
     Outgoing out{text, descriptors};
     encode(message, out);
     CHECK(descriptors.empty());

@@ -37,8 +37,9 @@ std::vector<Figure> footprint(const std::string& daemon)
     std::vector<UniqueFd> idle;
     for (int i = 0; i < connections; ++i)
         idle.push_back(connect_to(house.path()));
-    (void)must(client.status()); // All before it were accepted.
-    e2e::require(must(client.status()).connections == connections + 1, "not all connected");
+    e2e::require(
+        e2e::eventually([&] { return must(client.status()).connections == connections + 1; }),
+        "not all connected");
     const auto with_all = own_memory(house.pid());
     const auto each = [](std::int64_t bytes, int count) {
         return static_cast<double>(bytes) / count;
@@ -71,6 +72,8 @@ Comparison command(const std::string& daemon, const std::string& control, const 
     const House house{daemon};
     const auto client = house.client();
     (void)must(client.create("db/ready"));
+    const Installed ours{control};
+    const Installed other{bare};
     const auto run = [](const std::vector<std::string>& words) {
         const auto status = e2e::start({.words = words}).wait();
         e2e::require(status == 0, words.front());
@@ -80,8 +83,8 @@ Comparison command(const std::string& daemon, const std::string& control, const 
          .against = "a C program that connects and calls once",
          .goal = 2.0},
         pairs, turns,
-        timed(runs, [&] { run({control, "--socket", house.path(), "set", "db/ready"}); }),
-        timed(runs, [&] { run({bare, house.path()}); }));
+        timed(runs, [&] { run({ours.path(), "--socket", house.path(), "set", "db/ready"}); }),
+        timed(runs, [&] { run({other.path(), house.path()}); }));
 }
 
 } // namespace evfd::bench

@@ -12,6 +12,7 @@
 #include <array>
 #include <cstring>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -36,6 +37,11 @@ std::int64_t kilobytes_of(pid_t process, std::string_view key)
 }
 
 } // namespace
+
+Installed::Installed(const std::string& program) : path_{directory_ / "program"}
+{
+    std::filesystem::copy_file(program, path_);
+}
 
 House::House(const std::string& program)
     : path_{directory_ / "socket"}, process_{e2e::start({.words = {program, "--socket", path_}})}

@@ -25,6 +25,18 @@ private:
     e2e::Process process_;
 };
 
+// A program as it is when it was installed: copied in one go. Of a file that a linker has filled
+// here and there the page cache has small pieces, and to map those takes a start 10 % longer.
+class Installed {
+public:
+    explicit Installed(const std::string& program);
+    const std::string& path() const { return path_; }
+
+private:
+    e2e::TemporaryDirectory directory_;
+    std::string path_;
+};
+
 UniqueFd connect_to(const std::string& path);
 bool can_connect(const std::string& path);
 

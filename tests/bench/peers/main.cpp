@@ -188,6 +188,7 @@ std::vector<Comparison> shell(int pairs)
     constexpr int runs = 10;
     constexpr int turns = 2;
     const House house{EVFDD_DAEMON};
+    const Installed control{EVFDD_CTL};
     (void)must(house.client().create("db/ready"));
     const auto redis = start_redis();
     const e2e::TemporaryDirectory directory;
@@ -212,9 +213,10 @@ std::vector<Comparison> shell(int pairs)
         });
     };
     for (const auto& [name, words] : peers)
-        all.push_back(compare(
-            {.work = "evfdctl set, the whole process", .against = name, .goal = 1.0}, pairs, turns,
-            timed_run({EVFDD_CTL, "--socket", house.path(), "set", "db/ready"}), timed_run(words)));
+        all.push_back(
+            compare({.work = "evfdctl set, the whole process", .against = name, .goal = 1.0}, pairs,
+                    turns, timed_run({control.path(), "--socket", house.path(), "set", "db/ready"}),
+                    timed_run(words)));
     run({"/usr/bin/env", "tmux", "-S", tmux, "kill-server"});
     return all;
 }
