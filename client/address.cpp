@@ -151,8 +151,6 @@ std::expected<PrivateFd, int> try_connect(const std::string& path)
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         if (errno != EINTR)
             return std::unexpected(errno);
-    if (::fcntl(socket.get(), F_SETFL, O_NONBLOCK) < 0)
-        return std::unexpected(errno);
     return socket;
 }
 

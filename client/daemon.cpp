@@ -33,7 +33,7 @@ Daemon::Daemon(Address address, nanoseconds patience, nanoseconds asks_every)
 
 Daemon::~Daemon()
 {
-    if (pid_ != ::getpid())
+    if (generation_ != generation())
         leave_to_parent();
     if (!thread_.joinable())
         return;
@@ -49,13 +49,13 @@ Daemon::~Daemon()
 // it. The first one there who comes makes all anew.
 std::unique_lock<std::mutex> Daemon::lock()
 {
-    const auto self = ::getpid();
-    auto owner = pid_.load();
-    if (owner != self && owner != -self && pid_.compare_exchange_strong(owner, -self)) {
+    const auto ours = generation();
+    auto owner = generation_.load();
+    if (owner != ours && owner != -ours && generation_.compare_exchange_strong(owner, -ours)) {
         begin_anew();
-        pid_ = self;
+        generation_ = ours;
     }
-    while (pid_ != self)
+    while (generation_ != ours)
         std::this_thread::yield();
     return std::unique_lock{mutex_};
 }
@@ -84,11 +84,9 @@ void Daemon::leave_to_parent() noexcept
 
 Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline deadline)
 {
-    auto line = borrow();
-    if (!line)
-        return std::unexpected(line.error());
-    auto fired = wait_on(*line, std::move(request), deadline);
-    give_back(*std::move(line));
+    auto line = spare();
+    auto fired = wait_on(line, std::move(request), deadline);
+    give_back(std::move(line));
     return fired;
 }
 
@@ -107,15 +105,13 @@ Try<std::vector<protocol::Fired>> Daemon::checked(const protocol::Wait& request,
 Try<std::vector<protocol::Fired>> Daemon::hold(protocol::Wait request, Deadline deadline)
 {
     request.hold = true;
-    auto line = borrow();
-    if (!line)
-        return std::unexpected(line.error());
-    auto fired = wait_on(*line, std::move(request), deadline);
+    auto line = spare();
+    auto fired = wait_on(line, std::move(request), deadline);
     if (!fired)
         return fired;
     {
         const auto holding = lock();
-        main_.emplace(*std::move(line));
+        main_.emplace(std::move(line));
     }
     look_after();
     return fired;
@@ -181,7 +177,7 @@ Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline dea
 
 // Further lines.
 
-Try<Line> Daemon::borrow()
+Line Daemon::spare()
 {
     const auto holding = lock();
     Line line{address_, patience_, main_->was_connected()};
@@ -189,6 +185,12 @@ Try<Line> Daemon::borrow()
         line = std::move(idle_.back());
         idle_.pop_back();
     }
+    return line;
+}
+
+Try<Line> Daemon::borrow()
+{
+    auto line = spare();
     if (const auto connected = line.connect(); !connected)
         return std::unexpected(connected.error());
     return line;

@@ -8,9 +8,6 @@
 #include "client/private_fd.h"
 #include "common/unique_fd.h"
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -66,7 +63,10 @@ public:
     // The main line's session ends; returns when the daemon is done with that. See Line::finish().
     Try<void> finish();
 
-    // A connected line for a call that may take long; give it back when the last reply is there.
+    // A line for a call that may take long, as it was left; give it back when the last reply is
+    // there.
+    Line spare();
+    // The same, connected.
     Try<Line> borrow();
     void give_back(Line line);
     nanoseconds patience() const { return patience_; }
@@ -92,7 +92,7 @@ private:
     std::mutex mutex_;
     // Whose all this is: a child's parent goes on using its own. Less than 0: being made the
     // child's.
-    std::atomic<pid_t> pid_ = ::getpid();
+    std::atomic<int> generation_ = generation();
     std::optional<Line> main_;
     std::vector<Line> idle_;
     // The thread's.

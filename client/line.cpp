@@ -46,8 +46,10 @@ Try<PrivateFd> Line::reach()
 
 Try<void> Line::connect()
 {
-    Attempt nothing_under_way;
-    return begin(nothing_under_way, true);
+    // While it was idle: what would go to a daemon that is gone would not be done.
+    if (is_connected() && channel_->is_closed())
+        channel_.reset();
+    return begin({}, true);
 }
 
 void Line::use(PrivateFd socket)
@@ -55,12 +57,8 @@ void Line::use(PrivateFd socket)
     channel_.emplace(std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
 }
 
-Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
+Try<void> Line::begin(const Attempt& attempt, bool is_repeatable)
 {
-    // While it was idle: nothing of ours is on it, and what would go to a daemon that is gone would
-    // not be done.
-    if (is_connected() && channel_->is_closed())
-        channel_.reset();
     // A killed daemon may let us in once more before its listening socket is closed.
     const auto give_up = monotonic_after(patience_);
     while (!is_connected()) {
@@ -94,7 +92,6 @@ Try<void> Line::begin(Attempt& attempt, bool is_repeatable)
         if (attempt.was_sent && !is_repeatable)
             return std::unexpected(lost_session());
     }
-    attempt.was_sent = true;
     return {};
 }
 

@@ -60,6 +60,7 @@ public:
                 return std::unexpected(ready.error());
             }
             const auto sent = channel_->send(make_request(), monotonic_after(patience_));
+            attempt.was_sent |= channel_->has_sent();
             auto reply = sent ? await(*channel_)
                               : Try<typename Request::Reply>{std::unexpected(sent.error())};
             if (is_connected()) {
@@ -120,7 +121,7 @@ private:
         MonotonicTime last_interruption{};
     };
 
-    Try<void> begin(Attempt& attempt, bool is_repeatable);
+    Try<void> begin(const Attempt& attempt, bool is_repeatable);
     Try<PrivateFd> reach();
     void use(PrivateFd socket);
     Try<bool> take_up();

@@ -1,5 +1,6 @@
 #include "client/poller.h"
 
+#include "client/private_fd.h"
 #include "common/limits.h"
 
 #include <poll.h>
@@ -26,7 +27,7 @@ static_assert(sizes.back() >= max_names_per_call);
 class Contexts {
 public:
     explicit Contexts(const Contexts* parents) : parents_{parents} {}
-    bool are_ours() const { return pid_ == ::getpid(); }
+    bool are_ours() const { return generation_ == generation(); }
 
     std::optional<Aio> take(std::size_t count)
     {
@@ -57,7 +58,7 @@ private:
     static std::size_t kind_for(std::size_t count) { return count <= sizes.front() ? 0 : 1; }
 
     [[maybe_unused]] const Contexts* parents_; // Not lost, for who looks for leaks.
-    const pid_t pid_ = ::getpid();
+    const int generation_ = generation();
     std::mutex mutex_;
     std::array<std::vector<Aio>, sizes.size()> free_;
 };

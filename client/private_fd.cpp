@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <atomic>
+
 namespace evfd {
 
 namespace {
@@ -17,21 +19,32 @@ Kept& kept()
     return one;
 }
 
+std::atomic<int> forks{0}; // Between the first of us and this one.
+
 void close_all()
 {
     for (auto& fd : kept().all) // Their owners find that they have none.
         fd = {};
 }
 
+void begin_child()
+{
+    ++forks;
+    close_all();
+    kept().mutex.unlock();
+}
+
 // Before any thread can be at it.
 [[maybe_unused]] const int forks_are_looked_after =
-    (kept(), ::pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); },
-                              [] {
-                                  close_all();
-                                  kept().mutex.unlock();
-                              }));
+    (kept(),
+     ::pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); }, begin_child));
 
 } // namespace
+
+int generation() noexcept
+{
+    return forks.load(std::memory_order_relaxed) + 1;
+}
 
 const UniqueFd PrivateFd::none_;
 

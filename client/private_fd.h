@@ -37,6 +37,10 @@ private:
     std::optional<All::iterator> place_;
 };
 
+// Which process of those that were forked from one another this is: each has another number than
+// its parent, from 1. getpid(2) tells as much, but has the kernel asked each time.
+int generation() noexcept;
+
 // While it lives nobody forks: what is made and kept meanwhile is in no child. Not for long.
 class Unforked {
 public:
