@@ -37,9 +37,12 @@ std::vector<Figure> footprint(const std::string& daemon)
     std::vector<UniqueFd> idle;
     for (int i = 0; i < connections; ++i)
         idle.push_back(connect_to(house.path()));
-    e2e::require(
-        e2e::eventually([&] { return must(client.status()).connections == connections + 1; }),
-        "not all connected");
+    std::int64_t connected = 0;
+    const bool are_all = e2e::eventually([&] {
+        connected = must(client.status()).connections;
+        return connected == connections + 1;
+    });
+    e2e::require(are_all, fmt::format("{} are connected", connected));
     const auto with_all = own_memory(house.pid());
     const auto each = [](std::int64_t bytes, int count) {
         return static_cast<double>(bytes) / count;

@@ -25,8 +25,7 @@ private:
     e2e::Process process_;
 };
 
-// A program as it is when it was installed: copied in one go. Of a file that a linker has filled
-// here and there the page cache has small pieces, and to map those takes a start 10 % longer.
+// A program as packages have it, which others are as well: stripped.
 class Installed {
 public:
     explicit Installed(const std::string& program);
