@@ -201,7 +201,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     // It stands in its queues before anything is watched for it: to watch may be to hear what rang,
     // and then those who waited before may go, and with the last of them the watch.
     enlist(*wait);
-    bool must_look_again = false; // What was set before the watch began does not ring, but tokens.
+    bool must_look_again = false; // Tokens that are there already ring; what else was set does not.
     for (const auto& part : wait->parts_) {
         auto* object = registry_.find(part.name);
         if (!object || wait->is_over())
