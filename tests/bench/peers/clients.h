@@ -42,6 +42,11 @@ private:
     std::string key_;
 };
 
+struct CloseBus {
+    void operator()(sd_bus* bus) const { ::sd_bus_flush_close_unref(bus); }
+};
+using Bus = std::unique_ptr<sd_bus, CloseBus>;
+
 // A signal on a D-Bus, of which who waits is a subscriber. One of `own` is subscribed to.
 class BusBall {
 public:
@@ -51,14 +56,11 @@ public:
     void clear() const {}
 
 private:
-    struct Close {
-        void operator()(sd_bus* bus) const { ::sd_bus_flush_close_unref(bus); }
-    };
     static int on_signal(sd_bus_message* message, void* came, sd_bus_error* error);
 
     std::string member_;
     std::unique_ptr<bool> has_come_ = std::make_unique<bool>(false);
-    std::unique_ptr<sd_bus, Close> bus_;
+    Bus bus_;
 };
 
 // sem_post(3), sem_wait(3) on a named one.

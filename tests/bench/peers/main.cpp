@@ -1,5 +1,6 @@
 // evfdd-bench-peers: evfdd beside what one would pick instead.
 #include "tests/bench/balls.h"
+#include "tests/bench/peers/broker.h"
 #include "tests/bench/peers/clients.h"
 #include "tests/bench/peers/fdholder.h"
 #include "tests/bench/peers/servers.h"
@@ -90,16 +91,25 @@ Comparison blpop(int pairs)
         players<RedisBall>([&](const char* key, bool) { return RedisBall{redis.path(), key}; }));
 }
 
-Comparison signal(int pairs)
+template <class Server>
+Comparison signal(const Server& bus, const char* which, int pairs)
 {
     const Court court{Mode::automatic};
-    const auto bus = start_dbus();
     const OneCore core{court.pid(), bus.pid()};
-    return play({.work = "set by name -> wake by name", .against = "a D-Bus signal", .goal = {}},
-                pairs, Cores::one, court.by_name(),
-                players<BusBall>([&](const char* member, bool is_own) {
+    return play({.work = "set by name -> wake by name", .against = which, .goal = {}}, pairs,
+                Cores::one, court.by_name(), players<BusBall>([&](const char* member, bool is_own) {
                     return BusBall{bus.path(), member, is_own};
                 }));
+}
+
+Comparison dbus_daemon(int pairs)
+{
+    return signal(start_dbus(), "a D-Bus signal by dbus-daemon", pairs);
+}
+
+Comparison dbus_broker(int pairs)
+{
+    return signal(Broker{}, "a D-Bus signal by dbus-broker", pairs);
 }
 
 Comparison semaphore(int pairs)
@@ -237,7 +247,8 @@ int main(int argc, char** argv)
     CLI11_PARSE(app, argc, argv);
     try {
         Report report;
-        for (const auto work : {fdholder, blpop, signal, set_and_get, publish, semaphore, fifo})
+        for (const auto work :
+             {fdholder, blpop, dbus_daemon, dbus_broker, set_and_get, publish, semaphore, fifo})
             report.comparisons.push_back(work(pairs));
         for (auto& comparison : shell(pairs))
             report.comparisons.push_back(std::move(comparison));

@@ -1,0 +1,97 @@
+#include "tests/bench/peers/broker.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+
+namespace evfd::bench {
+
+namespace {
+
+std::pair<UniqueFd, UniqueFd> make_ends()
+{
+    std::array<int, 2> ends{};
+    e2e::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
+                 "socketpair(2)");
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+Bus bus_over(UniqueFd socket)
+{
+    sd_bus* bus = nullptr;
+    e2e::require(::sd_bus_new(&bus) >= 0, "sd_bus_new(3)");
+    Bus owned{bus};
+    const int fd = socket.get();
+    e2e::require(::sd_bus_set_fd(bus, fd, fd) >= 0, "sd_bus_set_fd(3)");
+    (void)socket.release(); // It is the bus's.
+    e2e::require(::sd_bus_start(bus) >= 0, "sd_bus_start(3)");
+    return owned;
+}
+
+UniqueFd listen_at(const std::string& path)
+{
+    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    e2e::require(path.size() < sizeof address.sun_path, path);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    e2e::require(
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+            ::listen(socket.get(), SOMAXCONN) == 0,
+        path);
+    return socket;
+}
+
+// Everybody may connect, own any name, send and receive anything. Rules are: whether, how much it
+// counts, and of what; here one of each kind, for all users, and none for single ones.
+constexpr auto policy = "(a(u(bta(btbs)a(btssssuutt)a(btssssuutt)))"
+                        "a(buu(bta(btbs)a(btssssuutt)a(btssssuutt)))"
+                        "a(ss)bs)";
+
+} // namespace
+
+Broker::Broker() : Broker{make_ends()} {}
+
+Broker::Broker(std::pair<UniqueFd, UniqueFd> ends)
+    : path_{directory_ / "socket"},
+      process_{e2e::start({.words = {"/usr/bin/dbus-broker", "--controller", "3", "--machine-id",
+                                     "0123456789abcdef0123456789abcdef"},
+                           .passed = {ends.second.get()}})},
+      controller_{bus_over(std::move(ends.first))}
+{
+    listen();
+}
+
+void Broker::listen()
+{
+    const auto socket = listen_at(path_);
+    sd_bus_message* call = nullptr;
+    e2e::require(::sd_bus_message_new_method_call(controller_.get(), &call, nullptr,
+                                                  "/org/bus1/DBus/Broker", "org.bus1.DBus.Broker",
+                                                  "AddListener") >= 0,
+                 "sd_bus_message_new_method_call(3)");
+    const std::unique_ptr<sd_bus_message, decltype(&::sd_bus_message_unref)> owned{
+        call, ::sd_bus_message_unref};
+    constexpr auto all_users = ~std::uint32_t{0};
+    constexpr std::uint64_t counts = 1;
+    constexpr std::uint64_t no_descriptor = 0;
+    constexpr auto any_number = ~std::uint64_t{0};
+    const int built = ::sd_bus_message_append(
+        call, "ohv", "/org/bus1/DBus/Listener/0", socket.get(), policy, //
+        1, all_users, 1, counts,                                        // connect
+        1, 1, counts, 1, "",                                            // own
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // send
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // receive
+        0, 0, 0, "");
+    e2e::require(built >= 0, "sd_bus_message_append(3)");
+    sd_bus_error error{};
+    const int added = ::sd_bus_call(controller_.get(), call, 0, &error, nullptr);
+    const std::string why = error.message ? error.message : "dbus-broker does not listen";
+    ::sd_bus_error_free(&error);
+    e2e::require(added >= 0, why);
+}
+
+} // namespace evfd::bench

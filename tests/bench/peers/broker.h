@@ -1,0 +1,29 @@
+// dbus-broker without its launcher, which wants the D-Bus of a running systemd: what that tells it,
+// where to listen and who may do what, it is told by us.
+#pragma once
+
+#include "tests/bench/peers/clients.h"
+#include "tests/e2e_process.h"
+
+#include <string>
+
+namespace evfd::bench {
+
+class Broker {
+public:
+    Broker();
+
+    pid_t pid() const { return process_.pid(); }
+    const std::string& path() const { return path_; }
+
+private:
+    explicit Broker(std::pair<UniqueFd, UniqueFd> ends);
+    void listen();
+
+    e2e::TemporaryDirectory directory_;
+    std::string path_;
+    e2e::Process process_;
+    Bus controller_; // It goes when this does.
+};
+
+} // namespace evfd::bench
