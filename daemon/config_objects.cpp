@@ -270,12 +270,12 @@ Read read_timers(const Place& place, ConfigDraft& draft)
     return read_list(place, [&](const Place& element) { return read_timer(element, draft); });
 }
 
-void add_object_keys(std::vector<std::string>& keys)
+void add_object_keys(std::vector<std::string>& into)
 {
     for (const auto& key : event_keys)
-        keys.push_back(fmt::format("events[].{}", key.name));
+        into.push_back(fmt::format("events[].{}", key.name));
     for (const auto& key : timer_keys)
-        keys.push_back(fmt::format("timers[].{}", key.name));
+        into.push_back(fmt::format("timers[].{}", key.name));
 }
 
 } // namespace evfd::daemon

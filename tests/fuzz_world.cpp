@@ -4,6 +4,7 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <memory>
@@ -68,8 +69,12 @@ void Warnings::begin_to_count()
 
 } // namespace evfd::daemon
 
-// What a run does is small, and to have the kernel clear memory for more would be most of its time.
-extern "C" int fallocate(int fd, int, off_t offset, off_t size)
+// What a run does is small, and to have the kernel clear memory for more would be most of its time:
+// the file has the size, and memory where it is touched.
+extern "C" int fallocate(int fd, int mode, off_t offset, off_t size)
 {
-    return offset == 0 ? ::ftruncate(fd, size) : 0;
+    struct stat status{};
+    const bool is_within = ::fstat(fd, &status) == 0 && offset + size <= status.st_size;
+    const bool is_to_grow = (mode & FALLOC_FL_KEEP_SIZE) == 0 && !is_within;
+    return is_to_grow ? ::ftruncate(fd, offset + size) : 0;
 }

@@ -115,6 +115,39 @@ TEST_CASE("many tokens that are added at once are there once wherever the daemon
     CHECK(tokens(*hall, "s") == 34);
 }
 
+TEST_CASE("what nobody has opened is set, wherever the daemon is killed while it sets it")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic);
+    const auto initial = GENERATE(0, 1);
+    const auto is_added = GENERATE(false, true);
+    auto hall = new_hall();
+    hall->create("e", mode, initial);
+    hall->vault.plan({{static_cast<record::Id>(object(*hall, "e").serial), 1, 0}}, 0);
+    if (is_added)
+        REQUIRE(add(hall->event("e").fd(), 1));
+    hall = restarted(std::move(hall));
+    CHECK(hall->event("e").is_set());
+    hall = restarted(std::move(hall));
+    REQUIRE(hall->registry.clear(hall->owner.peer, names({"e"})));
+    hall = restarted(std::move(hall)); // What was done once is not done again.
+    CHECK_FALSE(hall->event("e").is_set());
+}
+
+TEST_CASE(
+    "what a set of an unopened event gave and somebody took comes back once, if he is not told")
+{
+    auto hall = new_hall();
+    hall->create("a", Mode::automatic);
+    set(*hall, "a");
+    REQUIRE(hall->registry.take(object(*hall, "a")) == true);
+    hall = restarted(std::move(hall));
+    CHECK(tokens(*hall, "a") == 1);
+    REQUIRE(hall->registry.take(object(*hall, "a")) == true);
+    hall->vault.commit();
+    hall = restarted(std::move(hall));
+    CHECK(tokens(*hall, "a") == 1); // No call that is known of took it.
+}
+
 TEST_CASE("many tokens that were added and taken again do not come back")
 {
     auto hall = new_hall();

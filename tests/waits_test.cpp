@@ -456,6 +456,39 @@ TEST_CASE("a wait that the rights do not allow any more is left alone when the p
     CHECK(waiter.state() == "waits");
 }
 
+TEST_CASE("a token that came as somebody began to monitor its event is for who waits all the same")
+{
+    Hall hall;
+    hall.create("e", Mode::automatic);
+    const auto client = hall.open("e");
+    auto waiter = start(hall, {"e"});
+    REQUIRE(add(client, 1));
+    const auto monitor =
+        hall.monitors.start(person(alice), *hall.quota.take(alice, Resource::monitors), Pattern{},
+                            Hearing::changes, [] {});
+    for (auto news = monitor->next(); news && news->change != Change::ready;)
+        news = monitor->next();
+    settle(hall.loop);
+    CHECK(waiter.state() == "e=1");
+}
+
+TEST_CASE("an event that somebody opens while others wait for it wakes them as before")
+{
+    const auto gather = GENERATE(Gather::any, Gather::all);
+    Hall hall;
+    hall.create("a", Mode::automatic);
+    hall.create("b", Mode::semaphore);
+    auto waiter = start(hall, {"a", "b"}, gather);
+    const auto a = hall.open("a"); // From now on it is watched; b is still told of.
+    REQUIRE(add(a, 1));
+    settle(hall.loop);
+    CHECK(waiter.state() == (gather == Gather::any ? "a=1" : "waits"));
+    if (gather == Gather::any)
+        return;
+    set(hall, "b");
+    CHECK(waiter.state() == "a=1 b=1");
+}
+
 TEST_CASE("who begins to wait as the last of the earlier ones goes is not forgotten")
 {
     Hall hall;
