@@ -147,15 +147,6 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
     return sent(count, "sendmsg(2)");
 }
 
-Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
-                                        std::span<const UniqueFd> descriptors)
-{
-    std::vector<int> numbers;
-    for (const auto& descriptor : descriptors)
-        numbers.push_back(descriptor.get());
-    return send(socket, bytes, std::span<const int>{numbers});
-}
-
 bool is_drained(const UniqueFd& socket)
 {
     // When the last of it is read, the kernel wakes us while a single byte is still counted; if we

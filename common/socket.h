@@ -39,8 +39,6 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
-Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
-                                        std::span<const UniqueFd> descriptors);
 
 // Whether all that was sent has been read. SIOCOUTQ
 bool is_drained(const UniqueFd& socket);

@@ -4,6 +4,7 @@
 #include "common/socket.h"
 #include "tests/catch.h"
 #include "tests/scarcity.h"
+#include "tests/sending.h"
 #include "tests/wire.h"
 
 #include <sys/socket.h>

@@ -2,6 +2,7 @@
 #include "daemon/connection.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 

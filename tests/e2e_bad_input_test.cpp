@@ -3,6 +3,7 @@
 
 #include "common/limits.h"
 #include "common/socket.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -6,6 +6,7 @@
 #include "client/channel.h"
 #include "common/socket.h"
 #include "tests/fuzz.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 #include <sys/eventfd.h>

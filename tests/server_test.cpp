@@ -4,6 +4,7 @@
 #include "tests/daemon_fixture.h"
 #include "tests/kernel_probe.h"
 #include "tests/scarcity.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>

@@ -2,6 +2,7 @@
 #include "common/limits.h"
 #include "common/socket.h"
 #include "tests/catch.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 #include <grp.h>

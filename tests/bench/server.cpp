@@ -2,6 +2,7 @@
 
 #include "common/eventfd.h"
 #include "common/socket.h"
+#include "tests/sending.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>
