@@ -56,15 +56,19 @@ Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, Heed h
     // finds an event that is not readable but is writable. That makes a read ring too, and the
     // watch once to begin with.
     const auto events = EPOLLET | EPOLLIN | (heed == Heed::everything ? EPOLLOUT : 0u);
-    object.heed = heed;
-    if (object.watch) // Who heard of sets may not have heard of the last one: the ring counts.
-        return object.watch->change(events);
+    if (object.watch) { // Who heard of sets may not have heard of the last one: the ring counts.
+        if (const auto changed = object.watch->change(events); !changed)
+            return changed;
+        object.heed = heed;
+        return {};
+    }
     auto watch = rings_.watch(event.fd(), events, [this, &entry](std::uint32_t events_now) {
         on_ring(entry, events_now);
     });
     if (!watch)
         return std::unexpected(watch.error());
     object.watch.emplace(*std::move(watch));
+    object.heed = heed;
     object.is_freshly_watched = heed == Heed::everything;
     return {};
 }
