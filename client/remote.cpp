@@ -76,7 +76,7 @@ Children& children()
 }
 
 // One word for a shell, whatever is in it.
-std::string quoted(std::string_view word)
+std::string shell_word(std::string_view word)
 {
     std::string text = "'";
     for (const char c : word)
@@ -89,7 +89,7 @@ std::string command_there(const Remote& remote, Before before)
 {
     std::string command = "evfdctl";
     for (const auto& option : remote.options)
-        command += ' ' + quoted(option);
+        command += ' ' + shell_word(option);
     command += " relay --hang-up";
     return before == Before::was_there ? command + " --again" : command;
 }

@@ -50,7 +50,7 @@ std::size_t shares_of(const Comparison& comparison)
     return comparison.pairs.front().ours.size() < 100 ? 1 : shares.size();
 }
 
-std::string quoted(std::string_view text)
+std::string json_string(std::string_view text)
 {
     std::string quoted;
     json::append_string(quoted, text);
@@ -101,7 +101,7 @@ std::string table(const Report& report)
 
 std::string json(const Report& report)
 {
-    std::string text = fmt::format("{{\"machine\":{},\"comparisons\":[", quoted(machine()));
+    std::string text = fmt::format("{{\"machine\":{},\"comparisons\":[", json_string(machine()));
     std::string_view separator;
     for (const auto& comparison : report.comparisons)
         for (std::size_t i = 0; i < shares_of(comparison); ++i) {
@@ -109,7 +109,7 @@ std::string json(const Report& report)
             text += fmt::format(
                 "{}{{\"work\":{},\"against\":{},\"pairs\":{},\"percentile\":{:.0f},\"oursUSec\":{:"
                 ".3f},\"otherUSec\":{:.3f},\"ratio\":{:.4f},\"goal\":{}}}",
-                std::exchange(separator, ","), quoted(comparison.work), quoted(comparison.against),
+                std::exchange(separator, ","), json_string(comparison.work), json_string(comparison.against),
                 comparison.pairs.size(), shares.at(i) * 100, ours, other, ratio,
                 comparison.goal ? fmt::format("{}", *comparison.goal) : "null");
         }
@@ -118,8 +118,8 @@ std::string json(const Report& report)
     for (const auto& figure : report.figures)
         text +=
             fmt::format("{}{{\"what\":{},\"value\":{:.3f},\"unit\":{},\"most\":{},\"least\":{}}}",
-                        std::exchange(separator, ","), quoted(figure.what), figure.value,
-                        quoted(figure.unit), figure.most ? fmt::format("{}", *figure.most) : "null",
+                        std::exchange(separator, ","), json_string(figure.what), figure.value,
+                        json_string(figure.unit), figure.most ? fmt::format("{}", *figure.most) : "null",
                         figure.least ? fmt::format("{}", *figure.least) : "null");
     return text + "]}\n";
 }
