@@ -3,6 +3,7 @@
 #include "common/protocol.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <map>
 

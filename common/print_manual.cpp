@@ -3,6 +3,7 @@
 #include "common/interface.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <iostream>
 #include <string>
