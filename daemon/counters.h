@@ -46,10 +46,10 @@ struct Counters {
     {
         ++calls[position_among<Request>(AllMethods{})];
     }
-    void count(const Refusal& refusal) { ++refusals[refusal.index()]; }
+    void count(const Refusal& refusal) { ++refusals[refusal.reason().index()]; }
 
     std::array<std::uint64_t, size_of(AllMethods{})> calls{};
-    std::array<std::uint64_t, std::variant_size_v<Refusal>> refusals{};
+    std::array<std::uint64_t, std::variant_size_v<Reason>> refusals{};
     std::uint64_t hang_ups = 0; // Clients let go because of what they sent, or did not take.
     std::uint64_t turned_away = 0;
     std::uint64_t rings = 0; // Of watched events, set or cleared by whomever.

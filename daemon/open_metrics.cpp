@@ -67,7 +67,7 @@ void for_each_method(List<Methods...>, Each each)
 template <std::size_t... i, class Each>
 void for_each_error(std::index_sequence<i...>, Each each)
 {
-    (each(std::variant_alternative_t<i, Refusal>::error), ...);
+    (each(std::variant_alternative_t<i, Reason>::error), ...);
 }
 
 void add_calls(Exposition& text, const Counters& counters)
@@ -79,7 +79,7 @@ void add_calls(Exposition& text, const Counters& counters)
     });
     text.family("refusals", "counter", "Calls that were answered with an error, by its name.");
     count = counters.refusals.data();
-    for_each_error(std::make_index_sequence<std::variant_size_v<Refusal>>{},
+    for_each_error(std::make_index_sequence<std::variant_size_v<Reason>>{},
                    [&](std::string_view name) { text.sample(*count++, "_total", "reason", name); });
 }
 

@@ -8,6 +8,19 @@
 #include <cerrno>
 #include <cstdlib>
 
+namespace evfd::daemon {
+
+Refusal::Refusal(const Refusal& other) : reason_{std::make_unique<Reason>(other.reason())} {}
+Refusal::Refusal(Refusal&& other) noexcept = default;
+Refusal& Refusal::operator=(const Refusal& other)
+{
+    return *this = Refusal{other};
+}
+Refusal& Refusal::operator=(Refusal&& other) noexcept = default;
+Refusal::~Refusal() = default;
+
+} // namespace evfd::daemon
+
 namespace evfd::daemon::refuse {
 
 namespace {

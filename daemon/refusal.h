@@ -8,18 +8,44 @@
 #include "daemon/quota.h"
 
 #include <expected>
+#include <memory>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 namespace evfd::daemon {
 
-using Refusal =
+// The protocol's errors.
+using Reason =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
                  protocol::NoSuchSession, protocol::NoCapability, protocol::TooManyTokens,
                  protocol::TimedOut, protocol::Deleted, protocol::Cancelled,
                  protocol::SystemFailure, protocol::InterfaceNotFound, protocol::MethodNotFound,
                  protocol::InvalidParameter, protocol::ExpectedMore>;
+
+// One of them. Nearly every function can return a Refusal and few look into it: a variant of 17
+// types would be compiled into each file, so its copies and its destructor are in refusal.cpp.
+class Refusal {
+public:
+    template <class Error>
+        requires requires { Error::error; }
+    Refusal(Error error) : reason_{std::make_unique<Reason>(std::move(error))}
+    {
+    }
+    Refusal(const Refusal& other);
+    Refusal(Refusal&& other) noexcept;
+    Refusal& operator=(const Refusal& other);
+    Refusal& operator=(Refusal&& other) noexcept;
+    ~Refusal();
+
+    // Not of one that was moved from.
+    Reason& reason() { return *reason_; }
+    const Reason& reason() const { return *reason_; }
+
+private:
+    std::unique_ptr<Reason> reason_;
+};
 
 template <class T>
 using Outcome = std::expected<T, Refusal>;

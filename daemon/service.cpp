@@ -29,7 +29,7 @@ void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
     };
     if (!made)
         log::error({.name = name.text(), .uid = owner}, "'{}' of the configuration is not made: {}",
-                   name.text(), std::visit(message, made.error()));
+                   name.text(), std::visit(message, made.error().reason()));
     else if (*made)
         log::info({.name = name.text(), .uid = owner}, "'{}' is made, as the configuration says",
                   name.text());
@@ -171,7 +171,7 @@ Refusal Service::no_room_for_answers(uid_t uid) const
 void Service::refuse(Refusal refusal, Outbox& outbox)
 {
     counters_.count(refusal);
-    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal);
+    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal.reason());
 }
 
 bool Service::is_idle() const

@@ -112,7 +112,8 @@ inline std::string framed(std::string_view text)
 
 inline std::string error_name(const Refusal& refusal)
 {
-    return std::visit([](const auto& reason) { return std::string{reason.error}; }, refusal);
+    return std::visit([](const auto& reason) { return std::string{reason.error}; },
+                      refusal.reason());
 }
 
 // "ok", or the name of the error.

@@ -16,7 +16,7 @@ std::string sentence(const Refusal& refusal)
             else
                 return ""s;
         },
-        refusal);
+        refusal.reason());
 }
 
 struct Case {
@@ -106,20 +106,20 @@ TEST_CASE("a refusal carries what a program needs of it")
 {
     const auto name = "x"_name;
     const auto quota = refuse::quota_exceeded({42, Resource::waits, 7});
-    CHECK(std::get<protocol::QuotaExceeded>(quota).quota == Resource::waits);
-    CHECK(std::get<protocol::QuotaExceeded>(quota).limit == 7);
+    CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).quota == Resource::waits);
+    CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).limit == 7);
     const auto right = refuse::not_permitted(name, Right::own, "0600"_rights, 1);
-    CHECK(std::get<protocol::NotPermitted>(right).right == Right::own);
-    CHECK(std::get<protocol::NotPermitted>(right).name == name);
+    CHECK(std::get<protocol::NotPermitted>(right.reason()).right == Right::own);
+    CHECK(std::get<protocol::NotPermitted>(right.reason()).name == name);
     const auto creation = refuse::not_permitted_by_policy(name, Right::create, 1);
-    CHECK(std::get<protocol::NotPermitted>(creation).right == Right::create);
-    CHECK(std::get<protocol::NotPermitted>(creation).name == name);
+    CHECK(std::get<protocol::NotPermitted>(creation.reason()).right == Right::create);
+    CHECK(std::get<protocol::NotPermitted>(creation.reason()).name == name);
     const auto cancelled = refuse::cancelled(name);
-    CHECK(std::get<protocol::Cancelled>(cancelled).name == name);
+    CHECK(std::get<protocol::Cancelled>(cancelled.reason()).name == name);
     const auto in_use = refuse::clock_in_use(name, Clock::realtime, Clock::boottime);
-    CHECK(std::get<protocol::WrongKind>(in_use).name == name);
+    CHECK(std::get<protocol::WrongKind>(in_use.reason()).name == name);
     const auto tokens = refuse::too_many_tokens_to_set(name);
-    CHECK(std::get<protocol::TooManyTokens>(tokens).limit == max_tokens_per_set);
+    CHECK(std::get<protocol::TooManyTokens>(tokens.reason()).limit == max_tokens_per_set);
 }
 
 TEST_CASE("whatever there is too much of, it is said how much may be and what to do")
@@ -136,7 +136,7 @@ TEST_CASE("whatever there is too much of, it is said how much may be and what to
 TEST_CASE("too many descriptors on their way through sockets are OutOfDescriptors as well")
 {
     const auto refusal = refuse::system_failure({"sendmsg(2)", ETOOMANYREFS});
-    REQUIRE(std::get_if<protocol::OutOfDescriptors>(&refusal));
+    REQUIRE(std::get_if<protocol::OutOfDescriptors>(&refusal.reason()));
     CHECK(sentence(refusal).contains("on their way through sockets"));
 }
 
@@ -148,7 +148,7 @@ TEST_CASE("a system call that failed for want of descriptors is OutOfDescriptors
 
     const auto refusal = refuse::system_failure({"eventfd(2)", error});
 
-    const auto* reason = std::get_if<protocol::OutOfDescriptors>(&refusal);
+    const auto* reason = std::get_if<protocol::OutOfDescriptors>(&refusal.reason());
     REQUIRE(reason);
     CHECK(reason->limit == static_cast<std::int64_t>(limit.rlim_cur));
     CHECK(reason->message.contains(std::to_string(limit.rlim_cur) + " descriptors"));

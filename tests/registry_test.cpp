@@ -612,7 +612,7 @@ std::string missing(const Outcome<T>& outcome)
 {
     if (outcome)
         return "ok";
-    const auto* refused = std::get_if<protocol::NotPermitted>(&outcome.error());
+    const auto* refused = std::get_if<protocol::NotPermitted>(&outcome.error().reason());
     if (!refused)
         return error_name(outcome.error());
     return refused->message.contains("the policy") ? std::string{word(refused->right)} : "rights";
@@ -731,7 +731,7 @@ TEST_CASE("below user everyone makes and uses what is his own")
     const auto make = [&](Session& session, const char* name) {
         const auto made = room.create(
             session, {.name = *Name::parse(name), .rights = "0666"_rights, .if_missing = true});
-        return made ? "ok"s : std::get<protocol::NotPermitted>(made.error()).message;
+        return made ? "ok"s : std::get<protocol::NotPermitted>(made.error().reason()).message;
     };
     CHECK(make(room.session, "user/2001/a") == "ok");
     CHECK(make(room.session, "user/2001") == "ok");
