@@ -1,7 +1,8 @@
 #include "daemon/background.h"
 
+#include "daemon/log.h"
+
 #include <fcntl.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,7 +35,7 @@ void Background::tell(int code)
 {
     const auto byte = static_cast<char>(code);
     if (::write(ready_.get(), &byte, 1) < 0)
-        spdlog::debug("nobody waited for us");
+        log::debug("nobody waited for us");
     ready_ = {};
 }
 
@@ -46,7 +47,7 @@ void Background::leave_terminal()
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(null.get(), fd);
     if (::chdir("/") < 0) // Or we would keep a file system busy.
-        spdlog::debug("cannot leave the working directory");
+        log::debug("cannot leave the working directory");
 }
 
 } // namespace evfd::daemon

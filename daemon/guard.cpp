@@ -1,9 +1,10 @@
 #include "daemon/guard.h"
 
+#include "daemon/log.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -172,7 +173,7 @@ void Guard::start()
     is_ready_ = false;
     const auto child = ::fork();
     if (child < 0) {
-        spdlog::error("the daemon cannot be started: {}", std::strerror(errno));
+        log::error("the daemon cannot be started: {}", std::strerror(errno));
         return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
     }
     if (child == 0)
@@ -210,7 +211,7 @@ void Guard::become_daemon() const
         arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     ::execv(arguments.front(), arguments.data());
-    spdlog::critical("{} cannot be run: {}", command_.front(), std::strerror(errno));
+    log::critical("{} cannot be run: {}", command_.front(), std::strerror(errno));
     ::_exit(EXIT_FAILURE);
 }
 
@@ -246,7 +247,7 @@ void Guard::keep(const std::string& name, std::vector<UniqueFd> fds)
 {
     for (auto& fd : fds) {
         if (kept_.size() >= max_kept) {
-            spdlog::error("'{}' is not kept: {} descriptors are the most", name, max_kept);
+            log::error("'{}' is not kept: {} descriptors are the most", name, max_kept);
             return;
         }
         kept_.push_back({name, std::move(fd)});
@@ -317,9 +318,9 @@ void Guard::leave()
 void Guard::restart_later(int status)
 {
     if (WIFSIGNALED(status))
-        spdlog::warn("the daemon was killed by signal {}: starting it again", WTERMSIG(status));
+        log::warn("the daemon was killed by signal {}: starting it again", WTERMSIG(status));
     else
-        spdlog::warn("the daemon failed: starting it again");
+        log::warn("the daemon failed: starting it again");
     if (!is_ready_)
         ++early_deaths_;
     const auto pause = early_deaths_ < 4

@@ -1,11 +1,11 @@
 #include "daemon/guardian.h"
 
 #include "daemon/guard.h"
+#include "daemon/log.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -40,7 +40,7 @@ void store(int fd, std::string_view name)
     // It is not to drop what it takes for closed at the other end. sd_notify(3)
     const auto state = fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name);
     if (::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1) < 0)
-        spdlog::warn("'{}' cannot be given to who is to keep it", name);
+        log::warn("'{}' cannot be given to who is to keep it", name);
 }
 
 // Of so many descriptors, how many it keeps: it does not say, but the pipe of one that it does not
@@ -114,10 +114,9 @@ Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::name
         if (which[i]) // What it has of that name cannot be taken over.
             forget(Vault::names[i]);
     if (const auto missing = wanted - kept_of(wanted); missing > 0) {
-        spdlog::warn(
-            "{} keeps {} of the {} descriptors that are to outlive evfdd, so a crash would "
-            "lose all objects; set FileDescriptorStoreMax={} or more for the service",
-            word(guardian), which.size() - missing, which.size(), which.size());
+        log::warn("{} keeps {} of the {} descriptors that are to outlive evfdd, so a crash would "
+                  "lose all objects; set FileDescriptorStoreMax={} or more for the service",
+                  word(guardian), which.size() - missing, which.size(), which.size());
         for (const auto name : Vault::names)
             forget(name); // A part of them is of no use.
         return Guardian::none;
@@ -128,7 +127,7 @@ Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::name
             store(descriptors[i], Vault::names[i]);
     // It must have them before the first answer goes out.
     if (::sd_notify_barrier(0, patience_usec) < 0)
-        spdlog::warn("who is to keep the vault does not answer: a crash may lose all");
+        log::warn("who is to keep the vault does not answer: a crash may lose all");
     return guardian;
 }
 

@@ -1,8 +1,9 @@
 #include "daemon/listening_socket.h"
 
+#include "daemon/log.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -86,7 +87,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode)
                                          "choose another socket with --socket",
                                          path_)};
     if (is_there)
-        spdlog::info("{} is stale: replacing it", path_);
+        log::info("{} is stale: replacing it", path_);
     socket_ = open();
 }
 
@@ -132,7 +133,7 @@ void ListeningSocket::set_mode(mode_t mode)
 {
     mode_ = mode;
     if (is_ours() && ::chmod(path_.c_str(), mode) < 0)
-        spdlog::error("{} keeps its mode: {}", path_, std::strerror(errno));
+        log::error("{} keeps its mode: {}", path_, std::strerror(errno));
 }
 
 ListeningSocket::~ListeningSocket()

@@ -2,9 +2,13 @@
 
 #include "daemon/journal_sink.h"
 
+#include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
 
 #include <cstdlib>
+#include <exception>
+#include <iterator>
 #include <memory>
 
 namespace evfd::daemon::log {
@@ -22,6 +26,7 @@ spdlog::level::level_enum to_spdlog(Level level)
     case Level::info: return spdlog::level::info;
     case Level::warn: return spdlog::level::warn;
     case Level::error: return spdlog::level::err;
+    case Level::critical: return spdlog::level::critical;
     }
     return spdlog::level::info;
 }
@@ -60,6 +65,24 @@ Subject::Subject(const About& about) : before_{std::exchange(current, about)} {}
 Subject::~Subject()
 {
     current = before_;
+}
+
+void write(Level level, const About& about, fmt::string_view format,
+           fmt::format_args arguments) noexcept
+try {
+    auto* logger = spdlog::default_logger_raw();
+    if (!logger->should_log(to_spdlog(level)))
+        return;
+    const Subject subject{about};
+    fmt::memory_buffer line;
+    fmt::vformat_to(std::back_inserter(line), format, arguments);
+    logger->log(to_spdlog(level), spdlog::string_view_t{line.data(), line.size()});
+} catch (const std::exception&) { // There is no memory to say so either.
+}
+
+void shut_down()
+{
+    spdlog::shutdown();
 }
 
 } // namespace evfd::daemon::log

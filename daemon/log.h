@@ -1,9 +1,9 @@
-// What the daemon says of itself. spdlog is the front, also for lines about nothing in particular;
-// what a line is about goes with it as fields where it goes to the journal, see
+// The daemon's log. spdlog writes it; only log.cpp and the journal's sink include spdlog's headers,
+// which take seconds to compile. The journal gets what a line is about as fields, see
 // daemon/journal_sink.h.
 #pragma once
 
-#include <spdlog/spdlog.h>
+#include <fmt/core.h>
 #include <sys/types.h>
 
 #include <array>
@@ -13,7 +13,8 @@
 
 namespace evfd::daemon::log {
 
-enum class Level { debug, info, warn, error };
+// `critical` cannot be switched off, so it has no word in a configuration.
+enum class Level { debug, info, warn, error, critical };
 
 constexpr auto words(Level)
 {
@@ -50,39 +51,73 @@ private:
     About before_;
 };
 
+// A line of the log: `arguments` in `format`, unless `level` is below what is logged. A line that
+// cannot be formatted for want of memory is left out.
+void write(Level level, const About& about, fmt::string_view format,
+           fmt::format_args arguments) noexcept;
+
 template <class... Args>
-void write(spdlog::level::level_enum level, const About& about,
-           spdlog::format_string_t<Args...> format, Args&&... args)
+void debug(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    auto* logger = spdlog::default_logger_raw();
-    if (!logger->should_log(level))
-        return;
-    const Subject subject{about};
-    logger->log(level, format, std::forward<Args>(args)...);
+    write(Level::debug, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
-void debug(const About& about, spdlog::format_string_t<Args...> format, Args&&... args)
+void info(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(spdlog::level::debug, about, format, std::forward<Args>(args)...);
+    write(Level::info, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
-void info(const About& about, spdlog::format_string_t<Args...> format, Args&&... args)
+void warn(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(spdlog::level::info, about, format, std::forward<Args>(args)...);
+    write(Level::warn, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
-void warn(const About& about, spdlog::format_string_t<Args...> format, Args&&... args)
+void error(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(spdlog::level::warn, about, format, std::forward<Args>(args)...);
+    write(Level::error, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
-void error(const About& about, spdlog::format_string_t<Args...> format, Args&&... args)
+void critical(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(spdlog::level::err, about, format, std::forward<Args>(args)...);
+    write(Level::critical, about, format, fmt::make_format_args(args...));
 }
+
+// The same, about nothing in particular.
+template <class... Args>
+void debug(fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Level::debug, {}, format, fmt::make_format_args(args...));
+}
+
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Level::info, {}, format, fmt::make_format_args(args...));
+}
+
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Level::warn, {}, format, fmt::make_format_args(args...));
+}
+
+template <class... Args>
+void error(fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Level::error, {}, format, fmt::make_format_args(args...));
+}
+
+template <class... Args>
+void critical(fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Level::critical, {}, format, fmt::make_format_args(args...));
+}
+
+// Writes out what spdlog still holds back, and ends it.
+void shut_down();
 
 } // namespace evfd::daemon::log

@@ -9,7 +9,6 @@
 
 #include <fmt/format.h>
 #include <signal.h>
-#include <spdlog/spdlog.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdio>
@@ -93,9 +92,9 @@ int start(const Options& options)
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Background> background;
-    const auto give_up = [&](const std::exception& error, spdlog::level::level_enum level,
-                             int code) {
-        spdlog::log(level, "{}", error.what());
+    const auto give_up = [&](const std::exception& error, log::Level level, int code) {
+        const std::string_view what = error.what();
+        log::write(level, {}, "{}", fmt::make_format_args(what));
         if (background)
             background->tell(code);
         return code;
@@ -110,9 +109,9 @@ int start(const Options& options)
         return options.guard ? run_guard(options, *config, background.get())
                              : run(options, *config, background.get());
     } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
-        return give_up(error, spdlog::level::warn, exit_already_running);
+        return give_up(error, log::Level::warn, exit_already_running);
     } catch (const std::exception& error) {
-        return give_up(error, spdlog::level::critical, EXIT_FAILURE);
+        return give_up(error, log::Level::critical, EXIT_FAILURE);
     }
 }
 

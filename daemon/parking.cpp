@@ -1,8 +1,8 @@
 #include "daemon/parking.h"
 
 #include "common/limits.h"
+#include "daemon/log.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -206,7 +206,7 @@ void Parking::send_anew(Lane& lane)
     }
     if (!ids.empty())
         if (const auto sent = send(old_, ids, fds); !sent) {
-            spdlog::debug("descriptors cannot be parked together now: {}", sent.error().message());
+            log::debug("descriptors cannot be parked together now: {}", sent.error().message());
             return;
         }
     for (; messages > 0; --messages)
@@ -218,7 +218,7 @@ void Parking::drop_first(Lane& lane)
     char byte = 0; // Received without room for descriptors, they are closed. unix(7)
     while (::recv(ends_[1 - lane.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {
-            spdlog::error("cannot drop what is parked: {}", Fault::last("recv(2)").message());
+            log::error("cannot drop what is parked: {}", Fault::last("recv(2)").message());
             return;
         }
     in_flight_ -= lane.messages.front().ids.size();

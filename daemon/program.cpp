@@ -5,7 +5,6 @@
 #include "daemon/log.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -77,7 +76,7 @@ Program::Program(const Options& options, const Config& config)
       server_{loop_, service_}, heartbeat_{loop_}
 {
     for (const auto& complaint : handed_.complaints)
-        spdlog::warn("{}", complaint);
+        log::warn("{}", complaint);
     service_.set_guardian(guardian_);
     service_.set_policy(config.policy);
     service_.restore(std::move(left_), config.resume_grace);
@@ -114,13 +113,13 @@ void Program::tell_ready() const
 void Program::run()
 {
     tell_ready();
-    spdlog::info("ready");
+    log::info("ready");
     heartbeat_.begin();
     if (const auto ran = loop_.run(); !ran)
         throw std::runtime_error{ran.error().message()};
     ::sd_notify(0, is_told_to_end_ ? fmt::format("STOPPING=1\n{}", told_to_end).c_str()
                                    : "STOPPING=1");
-    spdlog::info("ending");
+    log::info("ending");
 }
 
 void Program::end()
@@ -135,7 +134,7 @@ void Program::leave()
     if (guardian_ == Guardian::none)
         return;
     socket_.reset();
-    spdlog::shutdown();
+    log::shut_down();
     ::_exit(EXIT_SUCCESS);
 }
 
@@ -157,7 +156,7 @@ void Program::check_handed(mode_t mode) const
     for (const auto& path : handed_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
-            spdlog::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
+            log::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
                          "evfdd.socket",
                          path);
     }
@@ -183,9 +182,9 @@ void Program::reload()
     const auto config = configuration_of(options_);
     if (config) {
         apply(*config);
-        spdlog::info("the configuration was read again");
+        log::info("the configuration was read again");
     } else {
-        spdlog::error("the configuration stays as it was: {}", config.error().message());
+        log::error("the configuration stays as it was: {}", config.error().message());
     }
     tell_ready();
 }

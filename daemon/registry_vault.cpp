@@ -1,7 +1,6 @@
 // The part of the registry that keeps in the vault what is to outlive the daemon.
+#include "daemon/log.h"
 #include "daemon/registry.h"
-
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 
@@ -238,8 +237,8 @@ void Registry::put_back(std::span<const Takings> all)
     if (additions.empty())
         return;
     if (const auto put = add_planned(additions); !put)
-        spdlog::error("a token of '{}' is lost: {}", additions.front().name->text(),
-                      put.error().message());
+        log::error("a token of '{}' is lost: {}", additions.front().name->text(),
+                   put.error().message());
 }
 
 } // namespace evfd::daemon

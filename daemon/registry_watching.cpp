@@ -3,7 +3,6 @@
 
 #include "daemon/log.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 
 #include <utility>
@@ -142,7 +141,7 @@ void Registry::on_rings()
 void Registry::listen_to_rings(bool listens)
 {
     if (const auto changed = rings_watch_.change(listens ? std::uint32_t{EPOLLIN} : 0); !changed)
-        spdlog::error("cannot listen to events: {}", changed.error().message());
+        log::error("cannot listen to events: {}", changed.error().message());
     last_rings_ = monotonic_now();
 }
 
@@ -171,7 +170,7 @@ bool Registry::hear()
     for (std::size_t turn = 0; turn < turns; ++turn) {
         const auto told = rings_.look();
         if (!told)
-            spdlog::error("cannot hear of events: {}", told.error().message());
+            log::error("cannot hear of events: {}", told.error().message());
         if (!told || *told < batch)
             break;
     }

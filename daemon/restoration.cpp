@@ -1,9 +1,9 @@
 #include "daemon/restoration.h"
 
 #include "common/limits.h"
+#include "daemon/log.h"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -53,14 +53,14 @@ std::vector<Session> Restoration::restore()
     registry_.vault_.commit();
 
     for (const auto& complaint : left_.complaints)
-        spdlog::warn("{}", complaint);
+        log::warn("{}", complaint);
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
     if (!left_.is_whole() && left_.complaints.empty()) // Nothing was handed over.
         return sessions;
-    spdlog::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
-                 registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
+    log::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
+              registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
 
@@ -309,7 +309,7 @@ void Restoration::forget_rest()
     for (const auto& [id, fd] : left_.parked)
         registry_.vault_.unpark(id);
     if (!left_.parked.empty())
-        spdlog::debug("{} parked descriptors belong to nothing any more", left_.parked.size());
+        log::debug("{} parked descriptors belong to nothing any more", left_.parked.size());
     left_.parked.clear();
 }
 

@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -40,7 +39,7 @@ void turn_away(Service& service, const UniqueFd& socket, Refusal refusal)
     Outbox outbox;
     service.refuse(std::move(refusal), outbox);
     if (const auto told = outbox.flush(socket); !told)
-        spdlog::debug("cannot tell a client why it is turned away: {}", told.error().message());
+        log::debug("cannot tell a client why it is turned away: {}", told.error().message());
 }
 
 } // namespace
@@ -120,7 +119,7 @@ bool Server::accept_one(const UniqueFd& listener)
     case EAGAIN:
     case EINVAL: return false; // The latter once it is shut.
     default:
-        spdlog::warn("cannot accept: {}", Fault::last("accept4(2)").message());
+        log::warn("cannot accept: {}", Fault::last("accept4(2)").message());
         pause();
         return false;
     }
@@ -137,7 +136,7 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     if (was_there) {
         turn_away(service_, socket, refuse::system_failure(fault));
         service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
-            spdlog::warn("a client is turned away: {}{}", fault.message(), others);
+            log::warn("a client is turned away: {}{}", fault.message(), others);
         });
     }
     socket = {};
@@ -151,7 +150,7 @@ void Server::admit(UniqueFd socket)
 {
     auto peer = peer_of(socket);
     if (!peer) {
-        spdlog::warn("a client is turned away: {}", peer.error().message());
+        log::warn("a client is turned away: {}", peer.error().message());
         return;
     }
     const log::About about{.uid = peer->uid, .pid = peer->pid};
@@ -240,7 +239,7 @@ void Server::leave()
         }
     }
     if (service_.is_idle()) {
-        spdlog::info("nobody is here: ending");
+        log::info("nobody is here: ending");
         loop_.stop();
     } else if (reopen_) {
         listeners_.clear();

@@ -1,8 +1,8 @@
 #include "daemon/sessions.h"
 
 #include "common/limits.h"
+#include "daemon/log.h"
 
-#include <spdlog/spdlog.h>
 
 #include <utility>
 
@@ -19,7 +19,7 @@ void Sessions::wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds 
     if (left_.empty())
         return;
     alarm_.emplace(loop.alarm(monotonic_after(grace), [this] {
-        spdlog::info("{} sessions were not taken up again: they end", left_.size());
+        log::info("{} sessions were not taken up again: they end", left_.size());
         knows_all_ = left_.empty(); // What was done in one that ended nobody knows any more.
         for (auto& [token, session] : std::exchange(left_, {}))
             registry_.end(session);

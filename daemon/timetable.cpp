@@ -1,8 +1,8 @@
 #include "daemon/timetable.h"
 
 #include "common/timerfd.h"
+#include "daemon/log.h"
 
-#include <spdlog/spdlog.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -118,7 +118,7 @@ void Timetable::settle(Dial& dial)
     if (done)
         return;
     if (done.error().error != ECANCELED) {
-        spdlog::error("cannot set a timer: {}", done.error().message());
+        log::error("cannot set a timer: {}", done.error().message());
         return;
     }
     clock_was_set_ = true; // No read will tell it again.

@@ -1,10 +1,10 @@
 #include "daemon/vault.h"
 
 #include "common/json.h"
+#include "daemon/log.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
@@ -253,11 +253,11 @@ void Vault::commit()
         return;
     const auto committed = journal_.commit();
     if (!committed && !fault_)
-        spdlog::critical("nothing can be kept any more, so a crash would lose what changes from "
+        log::critical("nothing can be kept any more, so a crash would lose what changes from "
                          "now on: {}; give the machine memory",
                          committed.error().message());
     if (committed && fault_)
-        spdlog::warn("all is kept again");
+        log::warn("all is kept again");
     fault_ = committed ? std::nullopt : std::optional{committed.error()};
     if (committed)
         parking_.tidy();
