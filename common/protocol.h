@@ -15,7 +15,8 @@
 #include "common/protocol_waiting.h"
 #include "common/varlink_service.h"
 
-#include <string>
+#include <algorithm>
+#include <array>
 #include <string_view>
 #include <type_traits>
 
@@ -69,16 +70,31 @@ struct ListedIn<T, Interface> {
     static constexpr bool value = among(typename Interface::Errors{});
 };
 
+template <class T>
+consteval std::string_view own_name()
+{
+    if constexpr (requires { T::method; })
+        return T::method;
+    else
+        return T::error;
+}
+
+template <class T>
+inline constexpr auto full_name_text = [] {
+    constexpr std::string_view interface =
+        ListedIn<T, VarlinkService>::value ? VarlinkService::name : Evfdd::name;
+    std::array<char, interface.size() + 1 + own_name<T>().size()> text{};
+    auto end = std::ranges::copy(interface, text.begin()).out;
+    *end++ = '.';
+    std::ranges::copy(own_name<T>(), end);
+    return text;
+}();
+
 // "io.evfdd.Open", "io.evfdd.NoSuchName".
 template <class T>
-std::string full_name()
+constexpr std::string_view full_name()
 {
-    const std::string_view interface =
-        ListedIn<T, VarlinkService>::value ? VarlinkService::name : Evfdd::name;
-    if constexpr (requires { T::method; })
-        return std::string{interface} + "." + std::string{T::method};
-    else
-        return std::string{interface} + "." + std::string{T::error};
+    return {full_name_text<T>.data(), full_name_text<T>.size()};
 }
 
 } // namespace evfd::protocol
