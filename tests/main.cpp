@@ -1,5 +1,3 @@
-// Catch2 2 asks one file for its main(); Catch2 3 brings its own.
-#ifndef EVFDD_CATCH2_V3
+// The main() of Catch2 2. That of Catch2 3 is in a library.
 #define CATCH_CONFIG_MAIN
 #include <catch2/catch.hpp>
-#endif
