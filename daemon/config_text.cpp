@@ -233,6 +233,9 @@ std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text)
                                             "a zero byte has no place in a "
                                             "text; take it out"});
     }
+    if (text.find_first_not_of(" \t\r\n") == text.npos)
+        return std::unexpected(
+            ConfigDefect{1, {}, "the file is empty; write {} into it, or delete it"});
     TreeFiller filler{text};
     const Cursor begin{text.data(), filler.last()};
     const Cursor end{text.data() + text.size(), filler.last()};

@@ -65,8 +65,8 @@ TEST_CASE("a value of a configuration knows its line")
 TEST_CASE("a configuration that is no tree of values says where and why")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
-        {"", "1 : this is no JSON; correct it: unexpected end of input; expected '[', '{', or a "
-             "literal"},
+        {"", "1 : the file is empty; write {} into it, or delete it"},
+        {"\n \t\r\n", "1 : the file is empty; write {} into it, or delete it"},
         {"{\n\"a\": 1,\n}", "3 : this is no JSON; correct it: unexpected '}'; expected string "
                             "literal"},
         {"{\n\"a\": b\n}", "2 : this is no JSON; correct it: invalid literal"},
