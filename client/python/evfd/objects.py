@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, Mapping, Optional, TypeVar
+from typing import Any, ClassVar, Mapping, Optional, Protocol, TypeVar
 
 from evfd import errors
 
-_T = TypeVar("_T")
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+_T = TypeVar("_T", bound=_Dataclass)
 
 
 @dataclasses.dataclass(frozen=True)
