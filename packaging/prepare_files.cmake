@@ -1,0 +1,20 @@
+# What cpack runs once it has installed the files of all packages, before it packs them.
+set(place ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
+set(evfdctl ${place}/evfdctl${CPACK_EVFDD_BINDIR}/evfdctl)
+
+# The packages have the evfdctl that uses the shared libraries.
+if(CPACK_EVFDD_DYNAMIC_EVFDCTL)
+    file(COPY_FILE ${CPACK_EVFDD_DYNAMIC_EVFDCTL} ${evfdctl})
+endif()
+
+# What a debugger wants of an archive is ten times the rest; .comment names the compiler.
+function(strip_files symbols)
+    foreach(file ${ARGN})
+        execute_process(COMMAND strip ${symbols} --remove-section=.comment ${file}
+            COMMAND_ERROR_IS_FATAL ANY)
+    endforeach()
+endfunction()
+file(GLOB_RECURSE archives ${place}/*.a)
+file(GLOB_RECURSE libraries ${place}/*.so.*.*)
+strip_files(--strip-debug ${archives})
+strip_files(--strip-unneeded ${libraries} ${evfdctl} ${place}/evfdd${CPACK_EVFDD_SBINDIR}/evfdd)
