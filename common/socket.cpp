@@ -147,6 +147,15 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
     return sent(count, "sendmsg(2)");
 }
 
+Result<void> refuse_descriptors(const UniqueFd& socket)
+{
+    constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
+    const int no = 0;
+    if (::setsockopt(socket.get(), SOL_SOCKET, so_passrights, &no, sizeof no) < 0)
+        return std::unexpected(Fault::last("setsockopt(SO_PASSRIGHTS)"));
+    return {};
+}
+
 bool is_drained(const UniqueFd& socket)
 {
     // When the last of it is read, the kernel wakes us while a single byte is still counted; if we

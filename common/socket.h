@@ -40,6 +40,10 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
 
+// From now on the kernel tells EPERM to a peer that sends descriptors to this socket, or to one
+// that is accepted from it. SO_PASSRIGHTS; ENOPROTOOPT: before Linux 6.16.
+Result<void> refuse_descriptors(const UniqueFd& socket);
+
 // Whether all that was sent has been read. SIOCOUTQ
 bool is_drained(const UniqueFd& socket);
 

@@ -50,6 +50,8 @@ std::vector<std::string> command_of(const Options& options)
                        {"--idle-exit", fmt::format("{}ns", options.idle_exit->count())});
     if (!options.config.empty())
         command.insert(command.end(), {"--config", options.config});
+    for (const auto& feature : options.without)
+        command.insert(command.end(), {"--without-kernel-feature", std::string{feature.name}});
     return command;
 }
 

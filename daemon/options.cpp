@@ -3,6 +3,7 @@
 #include "daemon/config.h"
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -12,6 +13,18 @@ namespace evfd::daemon {
 namespace {
 
 constexpr int exit_usage = 2;
+
+const std::string without_kernel_feature = "--without-kernel-feature";
+
+KernelFeature must_be_feature(const std::string& name)
+{
+    const auto feature = kernel_feature(name);
+    if (!feature)
+        throw CLI::ValidationError{without_kernel_feature,
+                                   fmt::format("'{}' is no kernel feature; give one of {}", name,
+                                               names_of_kernel_features())};
+    return *feature;
+}
 
 } // namespace
 
@@ -60,8 +73,12 @@ Options parse_options(int argc, char** argv)
     app.add_option("--check-config", options.check_config,
                    "Only see whether this can be read as a configuration, and say what is wrong")
         ->type_name("FILE");
+    std::vector<std::string> features;
+    app.add_option(without_kernel_feature, features)->group(""); // For tests: not in the help.
     try {
         app.parse(argc, argv);
+        for (const auto& name : features)
+            options.without.push_back(must_be_feature(name));
         if (options.guard && options.socket.empty())
             throw CLI::RequiredError{
                 "--guard needs --socket PATH; without it systemd is the guard"};

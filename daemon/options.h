@@ -2,12 +2,14 @@
 #pragma once
 
 #include "common/clock.h"
+#include "daemon/kernel_features.h"
 #include "daemon/log.h"
 
 #include <sys/types.h>
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace evfd::daemon {
 
@@ -21,6 +23,7 @@ struct Options {
     std::optional<log::Level> log_level;  // Without it, as configured.
     std::string config;                   // Empty: at its usual place, if it is there.
     std::string check_config;             // Not empty: only see whether this one is sound.
+    std::vector<KernelFeature> without;   // For tests: as if the kernel did not have these.
 };
 
 // Ends the process for --help, --version and what cannot be understood.

@@ -49,6 +49,17 @@ Adder make_adder()
     return *std::move(adder);
 }
 
+KernelFeatures features_of_kernel(const Options& options)
+{
+    auto kernel = probe_kernel();
+    for (const auto& feature : options.without)
+        kernel.*feature.is_there = false;
+    for (const auto& feature : all_kernel_features)
+        if (!(kernel.*feature.is_there))
+            spdlog::debug("without the kernel feature {}", feature.name);
+    return kernel;
+}
+
 Vault make_vault(EventLoop& loop, HandedOver& handed, Left& left)
 {
     return handed.has_vault() ? Vault{loop, std::move(handed.vault), left} : Vault{loop};
@@ -73,7 +84,7 @@ Program::Program(const Options& options, const Config& config)
       vault_{make_vault(loop_, handed_, left_)},
       guardian_{give_to_guardian(vault_, left_.made_anew)},
       service_{loop_, config.ceilings(), vault_, make_adder(), descriptor_budget_},
-      server_{loop_, service_}, heartbeat_{loop_}
+      server_{loop_, service_, features_of_kernel(options_)}, heartbeat_{loop_}
 {
     for (const auto& complaint : handed_.complaints)
         log::warn("{}", complaint);

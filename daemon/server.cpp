@@ -20,8 +20,6 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
-
 // In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
 constexpr int max_accepts_per_turn = 16;
 
@@ -44,8 +42,8 @@ void turn_away(Service& service, const UniqueFd& socket, Refusal refusal)
 
 } // namespace
 
-Server::Server(EventLoop& loop, Service& service)
-    : loop_{loop}, service_{service},
+Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
+    : loop_{loop}, service_{service}, kernel_{kernel},
       turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }},
       reserve_{make_reserve()}
 {
@@ -60,10 +58,10 @@ Server::Server(EventLoop& loop, Service& service)
 
 void Server::listen(UniqueFd socket)
 {
-    // No call has descriptors: whoever sends some is told EPERM, where the kernel can (6.16). Else
-    // they are dropped when they are read.
-    const int no = 0;
-    ::setsockopt(socket.get(), SOL_SOCKET, so_passrights, &no, sizeof no);
+    // No call has descriptors. Those that come all the same are closed when the call is read.
+    if (kernel_.pass_rights)
+        if (const auto refused = refuse_descriptors(socket); !refused)
+            spdlog::debug("clients can send descriptors: {}", refused.error().message());
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     if (const auto watched = watch(*listener); !watched)
         throw std::system_error{watched.error().error, std::generic_category(), "epoll_ctl(2)"};

@@ -5,6 +5,7 @@
 #include "common/unique_fd.h"
 #include "daemon/connection.h"
 #include "daemon/event_loop.h"
+#include "daemon/kernel_features.h"
 #include "daemon/service.h"
 #include "daemon/turns.h"
 
@@ -20,7 +21,7 @@ namespace evfd::daemon {
 class Server {
 public:
     // Throws std::system_error.
-    Server(EventLoop& loop, Service& service);
+    Server(EventLoop& loop, Service& service, KernelFeatures kernel);
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
@@ -53,6 +54,7 @@ private:
 
     EventLoop& loop_;
     Service& service_;
+    KernelFeatures kernel_;
     Turns turns_;
     json::Document scratch_; // Of all connections: one call is read at a time.
     UniqueFd reserve_;       // To be given up for a client that must be turned away.

@@ -1,5 +1,6 @@
 // Attacks by many connections, by bytes that are no calls, and by descriptors that nobody wants.
 #include "tests/attack.h"
+#include "tests/e2e_kernel.h"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
@@ -181,7 +182,9 @@ TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
     const auto listener = listen_at(path); // The daemon listens there too, and we have it as well.
-    const Daemon daemon{{}, {.words = {}, .passed = {listener.get()}}};
+    const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
+    CAPTURE(options);
+    const Daemon daemon{options, {.words = {}, .passed = {listener.get()}}};
     const auto [what, sent] = GENERATE(table<std::string, Sent>({
         {"253 descriptors with every call", Sent::many},
         {"epolls that hold the connection itself", Sent::epolls},
@@ -227,9 +230,11 @@ TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody
             line.say(refusals);
         });
         const auto calls = worker.hear();
-        tell(fmt::format("  {}: {} calls, with {} of them the kernel said EPERM", what, calls,
-                         worker.hear()));
+        const auto refusals = worker.hear();
+        tell(fmt::format("  {}: {} calls, the kernel refused the descriptors of {}", what, calls,
+                         refusals));
         CHECK(calls > 0);
+        CHECK((refusals == calls) == are_descriptors_refused(options));
         CHECK(worker.wait() == 0);
     });
 }

@@ -2,7 +2,9 @@
 #include "tests/e2e_fixture.h"
 
 #include "common/socket.h"
+#include "tests/e2e_kernel.h"
 #include "tests/paths.h"
+#include "tests/sending.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -45,6 +47,19 @@ TEST_CASE("a guard starts the daemon again and nothing is lost")
     CHECK(status["pid"] == guarded.daemon());
     CHECK(Json::parse(guarded.done({"show", "tokens", "--json"}))["count"] == 3);
     CHECK(guarded.log().contains("was killed by signal 9"));
+}
+
+TEST_CASE("a guard's daemon does without the kernel features that the guard was told of")
+{
+    const Guarded guarded{without_pass_rights};
+    guarded.kill_daemon();
+    guarded.done({"status"}); // By the next one.
+    const auto arguments = "/proc/" + std::to_string(guarded.daemon()) + "/cmdline";
+    CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
+
+    Wire wire{guarded.path()};
+    const std::array passed{UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}};
+    CHECK(send(wire.socket(), "x", passed));
 }
 
 TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
@@ -153,6 +168,14 @@ TEST_CASE("a guard at the socket of a daemon refuses to start")
 TEST_CASE("a guard needs a socket to listen at")
 {
     CHECK(run({.words = {EVFDD_DAEMON, "--guard"}}).status == 2);
+}
+
+TEST_CASE("a kernel feature that evfdd does not know is named, with those that it knows")
+{
+    const auto ran = run({.words = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
+    CHECK(ran.status == 2);
+    CHECK(ran.err.starts_with("--without-kernel-feature: 'levitation' is no kernel feature; "
+                              "give one of pass-rights\n"));
 }
 
 TEST_CASE("a guard of a daemon that cannot start ends with its status")

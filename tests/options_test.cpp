@@ -36,6 +36,14 @@ TEST_CASE("what the command line says is there")
     CHECK(options.check_config == "some.json");
 }
 
+TEST_CASE("a kernel feature that the daemon is to do without is known by its name")
+{
+    CHECK(parsed({}).without.empty());
+    const auto options = parsed({"--without-kernel-feature", "pass-rights"});
+    REQUIRE(options.without.size() == 1);
+    CHECK(options.without[0].is_there == &KernelFeatures::pass_rights);
+}
+
 TEST_CASE("a configuration is still found when the working directory is left")
 {
     const auto options = parsed({"--config", "some.json"});

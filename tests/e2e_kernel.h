@@ -1,0 +1,25 @@
+// Daemons that behave as on an older kernel, so that both ways are tested on a newer one.
+#pragma once
+
+#include "common/socket.h"
+#include "common/unique_fd.h"
+
+#include <sys/socket.h>
+
+#include <string>
+#include <vector>
+
+namespace evfd::e2e {
+
+// Options of evfdd: without SO_PASSRIGHTS, as before Linux 6.16.
+inline const std::vector<std::string> without_pass_rights{"--without-kernel-feature",
+                                                          "pass-rights"};
+
+// Whether the kernel refuses descriptors that a client sends to a daemon with these options.
+inline bool are_descriptors_refused(const std::vector<std::string>& options)
+{
+    const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    return options != without_pass_rights && refuse_descriptors(socket);
+}
+
+} // namespace evfd::e2e
