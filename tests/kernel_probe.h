@@ -57,6 +57,15 @@ inline std::optional<std::uint64_t> take(const UniqueFd& fd)
     return value;
 }
 
+// The same of a non-blocking timerfd, which preadv2(2) with RWF_NOWAIT reads only since Linux 6.10.
+inline std::optional<std::uint64_t> take_ticks(const UniqueFd& timer)
+{
+    std::uint64_t ticks = 0;
+    if (::read(timer.get(), &ticks, sizeof ticks) != sizeof ticks)
+        return std::nullopt;
+    return ticks;
+}
+
 // A second descriptor of the same open file: what a client has after `open`.
 inline UniqueFd duplicate(const UniqueFd& fd)
 {

@@ -1,5 +1,6 @@
 // What evfdd relies on about Unix sockets and descriptors in flight.
 #include "common/unique_fd.h"
+#include "daemon/kernel_features.h"
 #include "tests/catch.h"
 #include "tests/kernel_probe.h"
 
@@ -311,9 +312,9 @@ TEST_CASE("a listener that passes no rights refuses descriptors to their sender"
     REQUIRE(::connect(client.get(), name, length) == 0);
     const auto event = make_event();
 
-    if (error != 0) {
+    CHECK(daemon::probe_kernel().pass_rights == (error == 0));
+    if (error != 0) { // Before Linux 6.16.
         CHECK(error == ENOPROTOOPT);
-        WARN("there is no SO_PASSRIGHTS here (Linux 6.16)");
         REQUIRE(send(client, "x", event) == 0);
         const UniqueFd served{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
         CHECK(receive(served).fds.size() == 1);

@@ -59,11 +59,8 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
     const int error = errno;
 
     CHECK_FALSE(taken);
-    if (error == EOPNOTSUPP) {
-        WARN("preadv2(2) with RWF_NOWAIT cannot read a timerfd here");
-        return;
-    }
-    CHECK(error == EAGAIN);
+    // Before Linux 6.10 it cannot read a timerfd at all, so evfdd reads those that are its own.
+    CHECK((error == EAGAIN || error == EOPNOTSUPP));
 }
 
 TEST_CASE("of a shared timer one reader takes all ticks and the other sees none")
