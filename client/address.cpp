@@ -64,6 +64,13 @@ Try<void> make_private(const std::string& directory)
     return {};
 }
 
+// The runtime directory's; empty if the user has none.
+std::string user_directory()
+{
+    const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
+    return runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime) : std::string{};
+}
+
 // Starting it.
 
 bool is_program(const std::filesystem::path& path)
@@ -188,9 +195,9 @@ Address Address::system()
 
 Try<Address> Address::user()
 {
-    const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
-    const auto directory = runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime)
-                                                      : fmt::format("/tmp/evfdd-{}", ::geteuid());
+    auto directory = user_directory();
+    if (directory.empty())
+        directory = fmt::format("/tmp/evfdd-{}", ::geteuid());
     if (const auto made = make_private(directory); !made)
         return std::unexpected(made.error());
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
@@ -203,6 +210,22 @@ Try<Address> Address::usual()
     if (auto system = Address::system(); ::access(system.path.c_str(), F_OK) == 0)
         return system;
     return user();
+}
+
+std::string_view journal_of(std::string_view path)
+{
+    if (path == Address::system().path)
+        return "journalctl -u evfdd";
+    if (path == fmt::format("{}/{}", user_directory(), socket_name))
+        return "journalctl --user -u evfdd";
+    return {};
+}
+
+std::string silence_of(std::string_view path)
+{
+    const auto journal = journal_of(path);
+    return fmt::format("the daemon does not answer; see {}, or restart it",
+                       journal.empty() ? "whether it is stuck" : journal);
 }
 
 Try<PrivateFd> connect_to(const Address& address, Before before)

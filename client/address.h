@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace evfd {
@@ -29,6 +30,12 @@ struct Address {
     // How long to wait between attempts while a daemon that was there is gone.
     int pause_ms() const { return remote ? 1'000 : 5; }
 };
+
+// For users: how to see what became of the daemon that listens at `path`, if systemd runs it. Empty
+// for a daemon elsewhere.
+std::string_view journal_of(std::string_view path);
+// The same in a sentence, of one that does not answer.
+std::string silence_of(std::string_view path);
 
 // A connected socket, non-blocking. Starts the daemon if the address says so. no_daemon: nobody
 // answers there.

@@ -1,13 +1,16 @@
 #include "client/channel.h"
 
+#include "client/address.h"
 #include "common/socket.h"
 
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <utility>
 
 namespace evfd {
@@ -76,12 +79,25 @@ Error error_of(std::string_view error, std::optional<json::Value> parameters)
             is_limit(error)};
 }
 
-Error gone(std::string_view how)
+// Where the daemon listens; empty where no path is to be had. getpeername(2)
+std::string path_of_peer(const UniqueFd& socket)
 {
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getpeername(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        address.sun_family != AF_UNIX || size <= offsetof(sockaddr_un, sun_path))
+        return {};
+    const std::string_view path{address.sun_path, size - offsetof(sockaddr_un, sun_path)};
+    return std::string{path.substr(0, path.find('\0'))};
+}
+
+Error gone(const UniqueFd& socket, std::string_view how)
+{
+    const auto journal = journal_of(path_of_peer(socket));
     return {ErrorCode::interrupted,
-            fmt::format("the daemon went away before it answered ({}); whether it did what was "
+            fmt::format("the daemon went away before it answered ({}{}{}); whether it did what was "
                         "asked is not known: look, and try again",
-                        how)};
+                        how, journal.empty() ? "" : "; see ", journal)};
 }
 
 } // namespace
@@ -151,8 +167,7 @@ Try<void> Channel::wait_for(short events, Deadline deadline)
     if (!ready)
         return std::unexpected(ready.error());
     if (!*ready)
-        return give_up({ErrorCode::no_daemon,
-                        "the daemon does not answer; see whether it is stuck, or restart it"});
+        return give_up({ErrorCode::no_daemon, silence_of(path_of_peer(socket_.fd()))});
     return {};
 }
 
@@ -164,7 +179,7 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
-            return give_up(gone(sent.error().message()));
+            return give_up(gone(socket_.fd(), sent.error().message()));
         has_sent_ |= sent->has_value();
         if (*sent)
             frame.remove_prefix(**sent);
@@ -179,11 +194,11 @@ Try<bool> Channel::fill()
     std::array<char, 16 * 1024> buffer;
     const auto received = evfd::receive(socket_.fd(), buffer, descriptors_);
     if (!received)
-        return give_up(gone(received.error().message()));
+        return give_up(gone(socket_.fd(), received.error().message()));
     if (!*received)
         return false;
     if ((*received)->bytes == 0)
-        return give_up(gone("it closed the connection"));
+        return give_up(gone(socket_.fd(), "it closed the connection"));
     if ((*received)->is_cut)
         descriptors_.emplace_back();
     incoming_.append({buffer.data(), (*received)->bytes});

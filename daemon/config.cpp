@@ -154,15 +154,21 @@ Read read_limits_of_user(const Place& place, ConfigDraft& draft)
     if (!user)
         return will_not_do(place, R"(an object with a user, as {"user": "root", "waits": 10})");
     uid_t uid = 0;
-    if (auto read = read_user(place.member(*user), uid); !read)
+    UnknownName unknown;
+    if (auto read = read_user(place.member(*user), uid, unknown); !read)
         return read;
+    if (unknown)
+        warn_of(unknown,
+                "these limits apply to nobody; create the user and reload, or take them out",
+                draft.config);
     for (const auto& child : place.value.children) {
         if (child.key == user_key)
             continue;
         const auto limit = read_limit(place.member(child));
         if (!limit)
             return std::unexpected(limit.error());
-        draft.config.user_limits[uid][limit->resource] = limit->most;
+        if (!unknown)
+            draft.config.user_limits[uid][limit->resource] = limit->most;
     }
     return {};
 }

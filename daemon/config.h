@@ -54,6 +54,8 @@ struct Config {
     Policy policy;                     // The rules of all files, in their order.
     std::vector<DeclaredEvent> events; // No name is twice among these two.
     std::vector<DeclaredTimer> timers;
+    // A sentence each: what was left out, as it names a user or a group who does not exist.
+    std::vector<std::string> warnings;
 
     Ceilings ceilings() const;
     friend bool operator==(const Config&, const Config&) = default;

@@ -46,16 +46,21 @@ std::optional<Id> to_id(const ConfigValue& value)
 }
 
 template <class Id>
-Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& into)
+Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& into,
+             UnknownName& unknown)
 {
+    const bool is_text = place.value.kind == json::Kind::string;
     auto id = to_id<Id>(place.value);
-    if (!id && place.value.kind == json::Kind::string)
+    if (!id && is_text)
         id = find(place.value.text);
-    if (!id)
+    if (id)
+        into = *id;
+    else if (is_text)
+        unknown = wrong(place, fmt::format("there is no {} {}", what, place.value.shown())).error();
+    else
         return wrong(place, fmt::format("{} is no {}; give the name of one that is there, or a "
                                         "number",
                                         place.value.shown(), what));
-    into = *id;
     return {};
 }
 
@@ -78,14 +83,20 @@ std::unexpected<ConfigError> unknown_key(const Place& place, std::string_view kn
                     fmt::format("there is no such key; take it out, or give one of {}", known)});
 }
 
-Read read_user(const Place& place, uid_t& into)
+Read read_user(const Place& place, uid_t& into, UnknownName& unknown)
 {
-    return read_id<uid_t>(place, "user", find_user, into);
+    return read_id<uid_t>(place, "user", find_user, into, unknown);
 }
 
-Read read_group(const Place& place, gid_t& into)
+Read read_group(const Place& place, gid_t& into, UnknownName& unknown)
 {
-    return read_id<gid_t>(place, "group", find_group, into);
+    return read_id<gid_t>(place, "group", find_group, into, unknown);
+}
+
+void warn_of(UnknownName unknown, std::string_view consequence, Config& config)
+{
+    (unknown->what += ", so ") += consequence;
+    config.warnings.push_back(unknown->message());
 }
 
 } // namespace evfd::daemon

@@ -10,6 +10,7 @@
 #include <array>
 #include <expected>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -113,9 +114,15 @@ std::string choices()
     return text;
 }
 
+// A name that no user, or no group, of this machine has. That is no error: an account may be
+// removed while a file still names it. What names it is left out.
+using UnknownName = std::optional<ConfigError>;
+
 // Whom the machine knows by this name, or a number, in quotes or not.
-Read read_user(const Place& place, uid_t& into);
-Read read_group(const Place& place, gid_t& into);
+Read read_user(const Place& place, uid_t& into, UnknownName& unknown);
+Read read_group(const Place& place, gid_t& into, UnknownName& unknown);
+// Adds the warning. `consequence`: what is left out, and what to do.
+void warn_of(UnknownName unknown, std::string_view consequence, Config& config);
 
 // Who may do what: daemon/config_policy.cpp.
 Read read_policy(const Place& place, ConfigDraft& draft);

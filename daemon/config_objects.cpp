@@ -12,11 +12,16 @@ namespace evfd::daemon {
 
 namespace {
 
-// What timers are read into: of an absolute time it takes another key, the clock, to say whether it
-// is right.
+struct EventDraft {
+    DeclaredEvent event;
+    UnknownName unknown = {}; // Its owner or group.
+};
+
+// Of an absolute time it takes another key, the clock, to say whether it is right.
 struct TimerDraft {
     DeclaredTimer timer;
     bool is_of_any_clock = true;
+    UnknownName unknown = {};
 };
 
 // Single values.
@@ -64,30 +69,32 @@ std::expected<Name, ConfigError> name_of(const Place& object)
 
 // Keys of an event.
 
-Read read_mode(const Place& place, DeclaredEvent& event)
+Read read_mode(const Place& place, EventDraft& draft)
 {
-    return read_parsed(place, from_word<Mode>, choices<Mode>(), event.request.mode);
+    return read_parsed(place, from_word<Mode>, choices<Mode>(), draft.event.request.mode);
 }
 
-Read read_initial(const Place& place, DeclaredEvent& event)
+Read read_initial(const Place& place, EventDraft& draft)
 {
     const auto count = place.value.integer;
     if (place.value.kind != json::Kind::integer || count < 0 || count > max_initial_count)
         return will_not_do(place, fmt::format("a whole number, 0 to {}", max_initial_count));
-    event.request.initial = protocol::InitialCount{count};
+    draft.event.request.initial = protocol::InitialCount{count};
     return {};
 }
 
-constexpr std::array<Key<DeclaredEvent>, 6> event_keys{
-    {{"name", skip_name<DeclaredEvent>},
+constexpr std::array<Key<EventDraft>, 6> event_keys{
+    {{"name", skip_name<EventDraft>},
      {"mode", read_mode},
      {"initial", read_initial},
      {"rights", [](const Place& place,
-                   DeclaredEvent& event) { return read_rights(place, event.request.rights); }},
+                   EventDraft& draft) { return read_rights(place, draft.event.request.rights); }},
      {"owner",
-      [](const Place& place, DeclaredEvent& event) { return read_user(place, event.owner.uid); }},
-     {"group", [](const Place& place, DeclaredEvent& event) {
-          return read_group(place, event.owner.gid);
+      [](const Place& place, EventDraft& draft) {
+          return read_user(place, draft.event.owner.uid, draft.unknown);
+      }},
+     {"group", [](const Place& place, EventDraft& draft) {
+          return read_group(place, draft.event.owner.gid, draft.unknown);
       }}}};
 
 // Keys of a timer.
@@ -141,10 +148,12 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
      {"cancelOnClockChange", read_cancels},
      {"rights", [](const Place& place,
                    TimerDraft& draft) { return read_rights(place, draft.timer.request.rights); }},
-     {"owner", [](const Place& place,
-                  TimerDraft& draft) { return read_user(place, draft.timer.owner.uid); }},
+     {"owner",
+      [](const Place& place, TimerDraft& draft) {
+          return read_user(place, draft.timer.owner.uid, draft.unknown);
+      }},
      {"group", [](const Place& place, TimerDraft& draft) {
-          return read_group(place, draft.timer.owner.gid);
+          return read_group(place, draft.timer.owner.gid, draft.unknown);
       }}}};
 
 // What the keys are together.
@@ -156,9 +165,9 @@ Place at_key(const Place& object, std::string_view key)
     return child ? object.member(*child) : object;
 }
 
-Read check(const Place& object, const DeclaredEvent& event)
+Read check(const Place& object, const EventDraft& draft)
 {
-    const auto& request = event.request;
+    const auto& request = draft.event.request;
     if (request.mode == Mode::pulse && request.initial && request.initial->value > 0)
         return wrong(at_key(object, "initial"), "a pulse has no count to start with; give 0, or "
                                                 "take it out");
@@ -209,10 +218,19 @@ DeclaredOwner the_daemon()
     return {::geteuid(), ::getegid()};
 }
 
-// The same once more is no news; a different one of that name is an error.
+// The same once more is no news; a different one of that name is an error. To nobody else is an
+// object given whose owner or group does not exist: it is not made.
 template <class T>
-Read add(const Place& object, T declared, std::vector<T>& list, ConfigDraft& draft)
+Read add(const Place& object, T declared, UnknownName unknown, std::vector<T>& list,
+         ConfigDraft& draft)
 {
+    if (unknown) {
+        warn_of(std::move(unknown),
+                fmt::format("'{}' is not made; create the account and reload, or name another",
+                            declared.request.name.text()),
+                draft.config);
+        return {};
+    }
     constexpr bool is_event = std::same_as<T, DeclaredEvent>;
     auto where = fmt::format("{}:{}", object.file, object.value.line);
     const auto [known, is_new] = draft.declared.try_emplace(
@@ -233,14 +251,15 @@ Read read_event(const Place& place, ConfigDraft& draft)
     auto name = name_of(place);
     if (!name)
         return std::unexpected(std::move(name.error()));
-    DeclaredEvent event{
-        .request = {.name = *std::move(name), .lifetime = Lifetime::permanent, .if_missing = true},
-        .owner = the_daemon()};
+    EventDraft event{.event = {.request = {.name = *std::move(name),
+                                           .lifetime = Lifetime::permanent,
+                                           .if_missing = true},
+                               .owner = the_daemon()}};
     if (auto read = read_keys(place, event_keys, event); !read)
         return read;
     if (auto checked = check(place, event); !checked)
         return checked;
-    return add(place, std::move(event), draft.config.events, draft);
+    return add(place, std::move(event.event), std::move(event.unknown), draft.config.events, draft);
 }
 
 Read read_timer(const Place& place, ConfigDraft& draft)
@@ -255,7 +274,7 @@ Read read_timer(const Place& place, ConfigDraft& draft)
         return read;
     if (auto checked = check(place, timer); !checked)
         return checked;
-    return add(place, std::move(timer.timer), draft.config.timers, draft);
+    return add(place, std::move(timer.timer), std::move(timer.unknown), draft.config.timers, draft);
 }
 
 } // namespace

@@ -8,6 +8,11 @@ namespace {
 
 using Rule = Policy::Rule;
 
+struct RuleDraft {
+    Rule rule = {};
+    UnknownName unknown = {}; // Whom the rule is for.
+};
+
 // As an administrator says it: own is to be able to delete.
 constexpr std::array<std::pair<std::string_view, Right>, 4> verbs{{{"create", Right::create},
                                                                    {"wait", Right::wait},
@@ -39,7 +44,7 @@ std::optional<std::string> parse_prefix(std::string_view text)
 
 // Keys of a rule.
 
-Read read_prefix(const Place& place, Rule& rule)
+Read read_prefix(const Place& place, RuleDraft& draft)
 {
     const auto prefix = parsed(place, parse_prefix);
     if (!prefix)
@@ -49,18 +54,19 @@ Read read_prefix(const Place& place, Rule& rule)
     if (is_of_users(*prefix))
         return wrong(place, "what is below user/ is each user's own, and no rule changes that; "
                             "take it out");
-    rule.prefix = *prefix;
+    draft.rule.prefix = *prefix;
     return {};
 }
 
-Read read_who(const Place& place, Rule& rule)
+Read read_who(const Place& place, RuleDraft& draft)
 {
+    auto& rule = draft.rule;
     if (rule.user || rule.group)
         return wrong(place,
                      "a rule is for one user or for one group; give it twice, once for each");
     if (place.value.key == "user")
-        return read_user(place, rule.user.emplace());
-    return read_group(place, rule.group.emplace());
+        return read_user(place, rule.user.emplace(), draft.unknown);
+    return read_group(place, rule.group.emplace(), draft.unknown);
 }
 
 Read read_verbs(const Place& place, Policy::Verbs& into, const Policy::Verbs& opposite)
@@ -77,59 +83,67 @@ Read read_verbs(const Place& place, Policy::Verbs& into, const Policy::Verbs& op
     });
 }
 
-constexpr std::array<Key<Rule>, 5> rule_keys{
+constexpr std::array<Key<RuleDraft>, 5> rule_keys{
     {{"prefix", read_prefix},
      {"user", read_who},
      {"group", read_who},
      {"allow",
-      [](const Place& place, Rule& rule) { return read_verbs(place, rule.allowed, rule.denied); }},
-     {"deny", [](const Place& place, Rule& rule) {
-          return read_verbs(place, rule.denied, rule.allowed);
+      [](const Place& place, RuleDraft& draft) {
+          return read_verbs(place, draft.rule.allowed, draft.rule.denied);
+      }},
+     {"deny", [](const Place& place, RuleDraft& draft) {
+          return read_verbs(place, draft.rule.denied, draft.rule.allowed);
       }}}};
 
 // The policy.
 
-Read read_rule(const Place& place, std::vector<Rule>& rules)
+Read read_rule(const Place& place, Config& config)
 {
+    auto& rules = config.policy.rules;
     if (rules.size() == max_policy_rules)
         return wrong(place, fmt::format("there are more than {} rules, in all files together; take "
                                         "some out",
                                         max_policy_rules));
-    Rule rule;
-    if (auto read = read_keys(place, rule_keys, rule); !read)
+    RuleDraft draft;
+    if (auto read = read_keys(place, rule_keys, draft); !read)
         return read;
     if (!place.value.find("prefix"))
         return wrong(place, "it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for "
                             "all names");
-    if (rule.allowed.empty() && rule.denied.empty())
+    if (draft.rule.allowed.empty() && draft.rule.denied.empty())
         return wrong(place, "it neither allows nor denies anything; give allow or deny, such as "
                             "\"deny\": [\"create\"]");
-    rules.push_back(std::move(rule));
+    if (draft.unknown)
+        warn_of(std::move(draft.unknown),
+                "this rule applies to nobody; create the account and reload, or take it out",
+                config);
+    else
+        rules.push_back(std::move(draft.rule));
     return {};
 }
 
-Read read_default(const Place& place, Policy& policy)
+Read read_default(const Place& place, Config& config)
 {
     const auto allows = parsed(place, parse_default);
     if (!allows)
         return will_not_do(place, "allow or deny");
-    policy.allows_by_default = *allows;
+    config.policy.allows_by_default = *allows;
     return {};
 }
 
-Read read_rules(const Place& place, Policy& policy)
+Read read_rules(const Place& place, Config& config)
 {
-    return read_list(place, [&](const Place& element) { return read_rule(element, policy.rules); });
+    return read_list(place, [&](const Place& element) { return read_rule(element, config); });
 }
 
-constexpr std::array<Key<Policy>, 2> policy_keys{
+constexpr std::array<Key<Config>, 2> policy_keys{
     {{"default", read_default}, {"rules", read_rules}}};
 
 } // namespace
 
 Read read_policy(const Place& place, ConfigDraft& draft)
 {
-    return read_keys(place, policy_keys, draft.config.policy);
+    return read_keys(place, policy_keys, draft.config);
 }
 
 void add_policy_keys(std::vector<std::string>& keys)

@@ -1,14 +1,18 @@
 // evfdd: from the command line to a running daemon, or to its guard.
+#include "common/protocol.h"
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/guard.h"
+#include "daemon/guardian.h"
 #include "daemon/listening_socket.h"
 #include "daemon/log.h"
 #include "daemon/options.h"
+#include "daemon/outbox.h"
 #include "daemon/program.h"
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include <cstdio>
@@ -24,19 +28,58 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr int exit_already_running = 75; // EX_TEMPFAIL, sysexits(3)
+// sysexits(3)
+constexpr int exit_already_running = 75; // EX_TEMPFAIL
+constexpr int exit_config = 78;          // EX_CONFIG
 
-// Reads a configuration and does nothing else with it.
-int check_config(const std::string& path)
+// The configuration cannot be read.
+struct BadConfig : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Reads a configuration and does nothing else with it. Without a path, what a daemon would read.
+int check_config(const Options& options)
 {
-    const auto config = load_config(path);
+    const bool is_named = !options.check_config->empty();
+    const auto path = is_named ? *options.check_config : std::string{default_config_path};
+    const auto config = load_config(path, is_named ? IfMissing::refuse : IfMissing::go_without);
     if (!config) {
         fmt::print(stderr, "{}\n", config.error().message());
         return EXIT_FAILURE;
     }
+    for (const auto& warning : config->warnings)
+        fmt::print(stderr, "warning: {}\n", warning);
     for (const auto& file : config_files(path).value_or(std::vector{path}))
-        fmt::print("{} is sound\n", file);
+        if (std::filesystem::exists(file))
+            fmt::print("{} is sound\n", file);
     return EXIT_SUCCESS;
+}
+
+// Clients that nobody lets in would have systemd start us again at once, and again.
+void turn_away_clients(const HandedOver& handed)
+{
+    const protocol::SystemFailure why{
+        "evfdd cannot read its configuration, so it does not start; see journalctl -u evfdd, or "
+        "journalctl --user -u evfdd if it is your own"};
+    for (const auto& socket : handed.sockets)
+        while (const UniqueFd client{
+            ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}) {
+            Outbox outbox;
+            outbox.error(why);
+            (void)outbox.flush(client);
+        }
+}
+
+// A daemon that takes over objects starts in any case, as they would be lost otherwise: until it
+// can read its configuration nobody may use them but root and the user whose daemon it is.
+std::expected<Config, ConfigError> configuration_for(const Options& options,
+                                                     const HandedOver& handed)
+{
+    auto config = configuration_of(options);
+    if (config || handed.has_vault())
+        return config;
+    turn_away_clients(handed);
+    throw BadConfig{config.error().message()};
 }
 
 // What runs beneath a guard: this program, as the path that it was started from will have it then.
@@ -62,10 +105,14 @@ bool is_behind_guard_in_background()
 }
 
 // Starts the daemon, again and again.
-int run_guard(const Options& options, const Config& config, Background* background)
+int run_guard(const Options& options, Background* background)
 {
+    const auto config = configuration_of(options);
+    if (!config)
+        throw BadConfig{config.error().message()};
+    log::set_level(config->log_level);
     ::setenv(guard_variable, background ? guard_in_background : "foreground", 1);
-    Guard guard{options.socket, config.socket_mode, command_of(options), [&] {
+    Guard guard{options.socket, config->socket_mode, command_of(options), [&] {
                     ::sd_notify(0, "READY=1");
                     if (!background)
                         return;
@@ -75,9 +122,11 @@ int run_guard(const Options& options, const Config& config, Background* backgrou
     return guard.run();
 }
 
-int run(const Options& options, const Config& config, Background* background)
+int run(const Options& options, Background* background)
 {
-    Program program{options, config};
+    auto handed = take_handed_over();
+    const auto config = configuration_for(options, handed);
+    Program program{options, config, std::move(handed)};
     if (background)
         background->tell(EXIT_SUCCESS);
     if (background || is_behind_guard_in_background())
@@ -89,8 +138,8 @@ int run(const Options& options, const Config& config, Background* background)
 
 int start(const Options& options)
 {
-    if (!options.check_config.empty())
-        return check_config(options.check_config);
+    if (options.check_config)
+        return check_config(options);
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Background> background;
@@ -104,14 +153,12 @@ int start(const Options& options)
     try {
         if (options.background)
             background = std::make_unique<Background>();
-        const auto config = configuration_of(options);
-        if (!config)
-            throw std::runtime_error{config.error().message()};
-        log::set_level(config->log_level);
-        return options.guard ? run_guard(options, *config, background.get())
-                             : run(options, *config, background.get());
+        return options.guard ? run_guard(options, background.get())
+                             : run(options, background.get());
     } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
         return give_up(error, log::Level::warn, exit_already_running);
+    } catch (const BadConfig& error) {
+        return give_up(error, log::Level::critical, exit_config);
     } catch (const std::exception& error) {
         return give_up(error, log::Level::critical, EXIT_FAILURE);
     }

@@ -70,9 +70,13 @@ Options parse_options(int argc, char** argv)
     app.add_option("--config", options.config,
                    std::string{"Read this instead of "} + default_config_path)
         ->type_name("FILE");
-    app.add_option("--check-config", options.check_config,
-                   "Only see whether this can be read as a configuration, and say what is wrong")
-        ->type_name("FILE");
+    app.add_option_function<std::string>(
+           "--check-config", [&](const std::string& file) { options.check_config = file; },
+           std::string{"Only see whether this can be read as a configuration, and say what is "
+                       "wrong; without FILE, "} +
+               default_config_path)
+        ->type_name("FILE")
+        ->expected(0, 1);
     std::vector<std::string> features;
     app.add_option(without_kernel_feature, features)->group(""); // For tests: not in the help.
     try {

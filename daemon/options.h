@@ -22,8 +22,9 @@ struct Options {
     bool guard = false;                   // Be the daemon's parent.
     std::optional<log::Level> log_level;  // Without it, as configured.
     std::string config;                   // Empty: at its usual place, if it is there.
-    std::string check_config;             // Not empty: only see whether this one is sound.
-    std::vector<KernelFeature> without;   // For tests: as if the kernel did not have these.
+    // Only see whether this one is sound; empty: the one that a daemon would read.
+    std::optional<std::string> check_config;
+    std::vector<KernelFeature> without; // For tests: as if the kernel did not have these.
 };
 
 // Ends the process for --help, --version and what cannot be understood.

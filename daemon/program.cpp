@@ -56,13 +56,41 @@ KernelFeatures features_of_kernel(const Options& options)
         kernel.*feature.is_there = false;
     for (const auto& feature : all_kernel_features)
         if (!(kernel.*feature.is_there))
-            spdlog::debug("without the kernel feature {}", feature.name);
+            log::debug("without the kernel feature {}", feature.name);
     return kernel;
 }
 
 Vault make_vault(EventLoop& loop, HandedOver& handed, Left& left)
 {
     return handed.has_vault() ? Vault{loop, std::move(handed.vault), left} : Vault{loop};
+}
+
+Config with_options(Config config, const Options& options)
+{
+    config.socket_mode = options.socket_mode.value_or(config.socket_mode);
+    config.log_level = options.log_level.value_or(config.log_level);
+    return config;
+}
+
+// Where the real one cannot be read: what that would refuse is not known, so all is.
+Config stand_in(const Options& options)
+{
+    Config config;
+    config.policy.allows_by_default = false;
+    return with_options(std::move(config), options);
+}
+
+// The level, and what there is to say of the configuration itself.
+void log_as_told(const Config& config)
+{
+    log::set_level(config.log_level);
+    for (const auto& warning : config.warnings)
+        log::warn("{}", warning);
+}
+
+std::string fault_of(const std::expected<Config, ConfigError>& config)
+{
+    return config ? std::string{} : config.error().message();
 }
 
 } // namespace
@@ -73,19 +101,30 @@ std::expected<Config, ConfigError> configuration_of(const Options& options)
                                          : load_config(options.config);
     if (!config)
         return config;
-    config->socket_mode = options.socket_mode.value_or(config->socket_mode);
-    config->log_level = options.log_level.value_or(config->log_level);
-    return config;
+    return with_options(*std::move(config), options);
 }
 
-Program::Program(const Options& options, const Config& config)
+Program::Program(const Options& options, const std::expected<Config, ConfigError>& config,
+                 HandedOver handed)
     : options_{options}, signals_{loop_, [this] { end(); }, [this] { reload(); }},
-      descriptor_budget_{take_descriptor_budget()}, handed_{take_handed_over()},
+      descriptor_budget_{take_descriptor_budget()}, handed_{std::move(handed)},
       vault_{make_vault(loop_, handed_, left_)},
       guardian_{give_to_guardian(vault_, left_.made_anew)},
-      service_{loop_, config.ceilings(), vault_, make_adder(), descriptor_budget_},
-      server_{loop_, service_, features_of_kernel(options_)}, heartbeat_{loop_}
+      service_{loop_, config.value_or(stand_in(options)).ceilings(), vault_, make_adder(),
+               descriptor_budget_},
+      server_{loop_, service_, features_of_kernel(options_)}, heartbeat_{loop_},
+      config_fault_{fault_of(config)}
 {
+    if (!config)
+        log::critical("until the configuration can be read and is reloaded, only root and the "
+                         "user of this daemon may use objects: {}",
+                         config_fault_);
+    begin(config.value_or(stand_in(options)));
+}
+
+void Program::begin(const Config& config)
+{
+    log_as_told(config);
     for (const auto& complaint : handed_.complaints)
         log::warn("{}", complaint);
     service_.set_guardian(guardian_);
@@ -112,13 +151,13 @@ Program::Program(const Options& options, const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
-// What systemctl status shows: as it is now, for nobody is told of each change.
+// What systemctl status shows. Nothing in it changes while it is shown.
 void Program::tell_ready() const
 {
-    ::sd_notify(0,
-                fmt::format("READY=1\nSTATUS=Ready with {} objects, kept by {}", service_.objects(),
-                            guardian_ == Guardian::none ? "nobody" : word(guardian_))
-                    .c_str());
+    const auto state = config_fault_.empty()
+                           ? std::string{"Ready"}
+                           : "Ready, but the configuration cannot be read: " + config_fault_;
+    ::sd_notify(0, fmt::format("READY=1\nSTATUS={}", state).c_str());
 }
 
 void Program::run()
@@ -175,7 +214,7 @@ void Program::check_handed(mode_t mode) const
 
 void Program::apply(const Config& config)
 {
-    log::set_level(config.log_level);
+    log_as_told(config);
     service_.quota().set_ceilings(config.ceilings());
     service_.set_policy(config.policy);
     if (socket_)
@@ -197,6 +236,7 @@ void Program::reload()
     } else {
         log::error("the configuration stays as it was: {}", config.error().message());
     }
+    config_fault_ = fault_of(config);
     tell_ready();
 }
 

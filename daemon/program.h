@@ -11,6 +11,7 @@
 #include "daemon/signals.h"
 #include "daemon/vault.h"
 
+#include <expected>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,8 +23,10 @@ std::expected<Config, ConfigError> configuration_of(const Options& options);
 
 class Program {
 public:
-    // Takes over what an earlier daemon left. Throws AlreadyRunning or std::exception.
-    Program(const Options& options, const Config& config);
+    // Takes over what an earlier daemon left. Without a configuration nobody may do anything but
+    // root and the user as whom it runs. Throws AlreadyRunning or std::exception.
+    Program(const Options& options, const std::expected<Config, ConfigError>& config,
+            HandedOver handed);
 
     // Clients can connect. Returns when it is to end.
     void run();
@@ -46,6 +49,7 @@ private:
     };
 
     void tell_ready() const;
+    void begin(const Config& config);
     void declare(const Config& config);
     void end();
     void reload();
@@ -66,6 +70,7 @@ private:
     std::vector<std::string> handed_paths_; // Of sockets that are not ours to change.
     Server server_;
     Heartbeat heartbeat_;
+    std::string config_fault_; // Why it could not be read last time; empty if it could.
     bool is_told_to_end_ = false;
 };
 

@@ -45,8 +45,7 @@ Try<void> ArmedWait::ask_for_sign_of_life() const
 {
     if (deadline_ && left_until(later(*deadline_, client_.daemon_->patience())) == nanoseconds{0})
         return std::unexpected(
-            Error{ErrorCode::no_daemon,
-                  "the daemon does not answer; see whether it is stuck, or restart it"});
+            Error{ErrorCode::no_daemon, silence_of(client_.daemon_->address().path)});
     const auto alive = client_.status();
     return alive ? Try<void>{} : std::unexpected(alive.error());
 }

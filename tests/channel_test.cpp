@@ -1,4 +1,6 @@
 #include "client/channel.h"
+
+#include "client/address.h"
 #include "common/envelope.h"
 #include "common/eventfd.h"
 #include "common/socket.h"
@@ -262,6 +264,14 @@ TEST_CASE("a daemon that does not answer in time is given up, and one that close
         CHECK(received.error().code == ErrorCode::interrupted);
     }
     CHECK_FALSE(ends.channel->is_usable());
+}
+
+TEST_CASE("who finds a daemon silent is told where to see why")
+{
+    CHECK(silence_of(Address::system().path) ==
+          "the daemon does not answer; see journalctl -u evfdd, or restart it");
+    CHECK(silence_of("/tmp/elsewhere") ==
+          "the daemon does not answer; see whether it is stuck, or restart it");
 }
 
 TEST_CASE("the last word of a daemon that was gone already is still heard")

@@ -100,19 +100,34 @@ TEST_CASE("config: what is wrong with a declared event is said with its key")
         {R"({"name": "a", "rights": "0755"})",
          "events[0].rights: \"0755\" will not do; give octal rights in quotes of r and w alone, "
          "such as \"0664\""},
-        {R"({"name": "a", "owner": "no-such-user"})",
-         "events[0].owner: \"no-such-user\" is no user; give the name of one that is there, or a "
-         "number"},
         {R"({"name": "a", "owner": 4294967295})",
          "events[0].owner: 4294967295 is no user; give the name of one that is there, or a number"},
-        {R"({"name": "a", "group": "no-such-group"})",
-         "events[0].group: \"no-such-group\" is no group; give the name of one that is there, or "
-         "a number"},
         {R"({"name": "a", "group": true})",
          "events[0].group: true is no group; give the name of one that is there, or a number"},
     }));
     CAPTURE(event);
     CHECK(event_complaint(event) == "evfdd.json:2: " + expected);
+}
+
+TEST_CASE("config: an object of an owner or group who does not exist is a warning and is not made")
+{
+    const auto [object, told] = GENERATE(table<std::string, std::string>({
+        {R"("events": [{"name": "a", "owner": "no-such"}])", "events[0].owner: there is no user"},
+        {R"("events": [{"name": "a", "group": "no-such"}])", "events[0].group: there is no group"},
+        {R"("timers": [{"name": "a", "owner": "no-such", "every": "1s"}])",
+         "timers[0].owner: there is no user"},
+        {R"("timers": [{"name": "a", "group": "no-such", "every": "1s"}])",
+         "timers[0].group: there is no group"},
+    }));
+    CAPTURE(object);
+    const ConfigFiles files{"{" + object + "}"};
+    const auto config = files.load();
+    REQUIRE(config);
+    CHECK(config->events.empty());
+    CHECK(config->timers.empty());
+    CHECK(config->warnings == std::vector{files.main() + ":1: " + told +
+                                          " \"no-such\", so 'a' is not made; create the account "
+                                          "and reload, or name another"});
 }
 
 TEST_CASE("config: what is wrong with a declared timer is said with its key")

@@ -123,15 +123,10 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
         {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_of_users},
         {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_of_users},
         // Who.
-        {R"({"prefix": "a", "user": "no-such-user", "deny": ["set"]})",
-         "[0].user: \"no-such-user\" is no user; give the name of one that is there, or a number"},
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
          "[0].user: -1 is no user; give the name of one that is there, or a number"},
         {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
          "[0].user: 4294967295 is no user; give the name of one that is there, or a number"},
-        {R"({"prefix": "a", "group": "no-such-group", "deny": ["set"]})",
-         "[0].group: \"no-such-group\" is no group; give the name of one that is there, or a "
-         "number"},
         {R"({"prefix": "a", "group": ["root"], "deny": ["set"]})",
          "[0].group: a list is no group; give the name of one that is there, or a number"},
         {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
@@ -154,6 +149,32 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
     }));
     CAPTURE(rule);
     CHECK(rule_complaint(rule) == "evfdd.json:3: policy.rules" + expected);
+}
+
+TEST_CASE(
+    "config: a rule for a user or group who does not exist is a warning and applies to nobody")
+{
+    const auto [key, kind] =
+        GENERATE(table<std::string, std::string>({{"user", "user"}, {"group", "group"}}));
+    const ConfigFiles files{"{\"policy\": {\"rules\": [\n{\"prefix\": \"a\", \"" + key +
+                            "\": \"no-such\", \"allow\": [\"set\"]},\n"
+                            "{\"prefix\": \"b\", \"deny\": [\"set\"]}]}}"};
+    const auto config = files.load();
+    REQUIRE(config);
+    REQUIRE(config->policy.rules.size() == 1);
+    CHECK(config->policy.rules.front().prefix == "b");
+    CHECK(config->warnings ==
+          std::vector{files.main() + ":2: policy.rules[0]." + key + ": there is no " + kind +
+                      " \"no-such\", so this rule applies to nobody; create the account and "
+                      "reload, or take it out"});
+}
+
+TEST_CASE("config: what else is wrong with a rule for nobody is still said")
+{
+    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
+              .contains("\"read\" will not do"));
+    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such"})")
+              .contains("it neither allows nor denies anything"));
 }
 
 TEST_CASE("config: a prefix may be whatever a name begins with")

@@ -120,9 +120,11 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"{\"userLimits\": [{\"waits\": 1}]}",
          "evfdd.json:1: userLimits[0]: an object will not do; give an object with a user, as "
          "{\"user\": \"root\", \"waits\": 10}"},
-        {"{\"userLimits\": [{\"user\": \"no such user\"}]}",
-         "evfdd.json:1: userLimits[0].user: \"no such user\" is no user; give the name of one that "
-         "is there, or a number"},
+        {"{\"userLimits\": [{\"user\": -1}]}",
+         "evfdd.json:1: userLimits[0].user: -1 is no user; give the name of one that is there, or "
+         "a number"},
+        {"{\"userLimits\": [{\"user\": \"no-such\", \"waits\": 0}]}",
+         "evfdd.json:1: userLimits[0].waits: 0 is too small; give 1 to 8192"},
         {"{\"userLimits\": [{\"user\": 1}, {\"waits\": 0,\n\"user\": 1}]}",
          "evfdd.json:1: userLimits[1].waits: 0 is too small; give 1 to 8192"},
         {"{\"events\": {}}", "evfdd.json:1: events: an object will not do; give a list, as [...]"},
@@ -131,6 +133,18 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
     CAPTURE(text);
     CHECK(complaint_of(text) == expected);
 } // namespace
+
+TEST_CASE("config: limits of a user who does not exist are a warning and apply to nobody")
+{
+    const ConfigFiles files{R"({"userLimits": [{"user": "no-such", "waits": 1}]})"};
+    const auto config = files.load();
+    REQUIRE(config);
+    CHECK(config->user_limits.empty());
+    CHECK(config->warnings ==
+          std::vector{files.main() + ":1: userLimits[0].user: there is no user \"no-such\", so "
+                                     "these limits apply to nobody; create the user and reload, or "
+                                     "take them out"});
+}
 
 TEST_CASE("config: a limit takes its edges")
 {

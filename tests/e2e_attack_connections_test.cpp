@@ -1,13 +1,12 @@
 // Attacks by many connections, by bytes that are no calls, and by descriptors that nobody wants.
 #include "tests/attack.h"
 #include "tests/e2e_kernel.h"
+#include "tests/e2e_listener.h"
 
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
@@ -158,19 +157,6 @@ bool send_with(const UniqueFd& socket, std::string_view bytes, const std::vector
     if (sent < 0 && errno != EPERM && errno != ETOOMANYREFS)
         fail("sendmsg(2)");
     return sent == static_cast<ssize_t>(bytes.size());
-}
-
-// A listening socket with a client waiting at it, besides the one of the daemon's.
-UniqueFd listen_at(const std::string& path)
-{
-    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
-        ::listen(socket.get(), 128) < 0 || ::chmod(path.c_str(), 0666) < 0)
-        fail(path);
-    return socket;
 }
 
 enum class Sent { many, epolls, listener };

@@ -1,5 +1,6 @@
 // The user's own daemon, which evfdctl and the library start when it is not there.
 #include "tests/e2e_fixture.h"
+#include "tests/e2e_listener.h"
 #include "tests/paths.h"
 
 #include <signal.h>
@@ -189,6 +190,21 @@ TEST_CASE("which daemon: what the command line says before EVFDD_SOCKET")
     CHECK(own != first.pid());
     CHECK(own != second.pid());
     CHECK(pid_of({"--user", "--system"}, "") == -2);
+}
+
+TEST_CASE("who finds a user's service silent is told of its journal")
+{
+    const Home home;
+    REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
+    const auto silent = listen_at(home.directory / "run/evfdd/io.evfdd");
+    Worker program{[&](const Line&) {
+        ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
+        const Client client{must(Address::user()), 1ms};
+        require(client.status().error().message ==
+                    "the daemon does not answer; see journalctl --user -u evfdd, or restart it",
+                "another sentence");
+    }};
+    CHECK(program.wait() == 0);
 }
 
 TEST_CASE("the library starts the user's own daemon as well")

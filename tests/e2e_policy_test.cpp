@@ -400,12 +400,12 @@ TEST_CASE("what is wrong with a policy is said with file and line and key")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
-    write_file(file, "{\"policy\": {\"rules\": [\n{\"prefix\": \"db/\", \"user\": \"no-such\",\n"
+    write_file(file, "{\"policy\": {\"rules\": [\n{\"prefix\": \"db/\", \"user\": -1,\n"
                      "\"deny\": [\"create\"]}]}}");
     const auto ran = run({.words = {EVFDD_DAEMON, "--check-config", file}});
     CHECK(ran.status == 1);
-    CHECK(ran.err == file + ":2: policy.rules[0].user: \"no-such\" is no user; give the name of "
-                            "one that is there, or a number\n");
+    CHECK(ran.err == file + ":2: policy.rules[0].user: -1 is no user; give the name of one that "
+                            "is there, or a number\n");
 }
 
 } // namespace

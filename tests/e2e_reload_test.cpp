@@ -154,5 +154,31 @@ TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration a
     CHECK(client.show("second"));
 }
 
+TEST_CASE("objects outlive a daemon whose successor cannot read its configuration")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    write_file(file, "{}");
+    const Guarded guarded{{"--config", file}};
+    const auto client = guarded.client();
+    REQUIRE(client.create("kept", {.initial = 1, .rights = Rights::parse("0666")}));
+    write_file(file, "{\"limits\": 1}");
+
+    guarded.kill_daemon();
+
+    CHECK(must(client.show("kept")).is_set == true); // As the user of the daemon.
+    CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
+    const auto set_as_stranger = [&] {
+        auto command = guarded.control({"set", "kept"});
+        command.in_child = become_stranger;
+        return run(command).status;
+    };
+    if (is_root())
+        CHECK(set_as_stranger() == 4);
+    write_file(file, "{}");
+    REQUIRE(::kill(guarded.daemon(), SIGHUP) == 0);
+    CHECK(eventually([&] { return set_as_stranger() == 0; }));
+}
+
 } // namespace
 } // namespace evfd::e2e

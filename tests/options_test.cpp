@@ -24,7 +24,7 @@ TEST_CASE("what the command line does not say is left to the configuration")
     CHECK_FALSE(options.socket_mode);
     CHECK_FALSE(options.log_level);
     CHECK(options.config.empty());
-    CHECK(options.check_config.empty());
+    CHECK_FALSE(options.check_config);
 }
 
 TEST_CASE("what the command line says is there")
@@ -42,6 +42,12 @@ TEST_CASE("a kernel feature that the daemon is to do without is known by its nam
     const auto options = parsed({"--without-kernel-feature", "pass-rights"});
     REQUIRE(options.without.size() == 1);
     CHECK(options.without[0].is_there == &KernelFeatures::pass_rights);
+}
+
+TEST_CASE("a configuration can be checked without naming it")
+{
+    CHECK(parsed({"--check-config"}).check_config == "");
+    CHECK(parsed({"--check-config", "--log-level", "error"}).check_config == "");
 }
 
 TEST_CASE("a configuration is still found when the working directory is left")

@@ -167,7 +167,7 @@ TEST_CASE("a reload reads the configuration and changes no process and no event"
 
     configuration.write("{\"events\": [{\"name\": \"worse\"}],\n \"limits\": {\"objects\": -1}}");
     cursor = journal_cursor();
-    Container::the().done({"systemctl", "reload", service});
+    CHECK(Container::the().run({"systemctl", "reload", service}).status != 0);
     CHECK(is_told(cursor, Configuration::file + ":2: limits.objects: -1 is too small"s));
     CHECK(eventually([] { return property("SubState") == "running"; }));
     CHECK(client.show("worse").error().code == ErrorCode::no_such_name);
@@ -178,6 +178,44 @@ TEST_CASE("a reload reads the configuration and changes no process and no event"
     CHECK(must(client.status()).connections == connections);
     held.goes_on();
     CHECK(main_pid() == pid);
+}
+
+TEST_CASE("a service that cannot read its configuration has failed, and its clients are told why")
+{
+    auto& container = Container::the();
+    container.done({"systemctl", "stop", service});
+    const Configuration configuration{"{\"limits\": 1}"};
+    const auto cursor = journal_cursor();
+
+    const auto ran = container.run({"evfdctl", "--system", "status"});
+
+    CHECK(ran.status == 8);
+    CHECK(ran.err.contains("see journalctl -u evfdd"));
+    CHECK(eventually([] { return property("ActiveState") == "failed"; }));
+    CHECK(property("ExecMainStatus") == "78");
+    CHECK(property("NRestarts") == "0");
+    CHECK(is_told(cursor, Configuration::file + ":1: limits: 1 will not do"s));
+    configuration.write("{}");
+    control({"status"}); // The socket is there still.
+    CHECK(property("ActiveState") == "active");
+}
+
+TEST_CASE("a service that has objects keeps them when it cannot read its configuration any more")
+{
+    auto& container = Container::the();
+    Held held;
+    const auto pid = main_pid();
+    const Configuration configuration{"{\"limits\": 1}"};
+
+    container.done({"systemctl", "kill", "--signal", "KILL", service});
+
+    REQUIRE(is_replaced(pid));
+    CHECK(property("StatusText").contains("the configuration cannot be read"));
+    CHECK(container.run_as("nobody", {"evfdctl", "set", "kept/event"}).status == 4);
+    configuration.write("{}");
+    container.done({"systemctl", "reload", service});
+    CHECK(eventually([] { return property("StatusText") == "Ready"; }));
+    held.goes_on();
 }
 
 // A drop-in of the service while it lives.
