@@ -1,5 +1,6 @@
 #include "daemon/listening_socket.h"
 
+#include "common/socket.h"
 #include "daemon/log.h"
 
 #include <fcntl.h>
@@ -61,17 +62,19 @@ UniqueFd lock(const std::string& path)
     fail(file);
 }
 
-// Whether nobody has it any more. Whatever else is the matter, someone may: it is busy, it is not
-// for us, it is a socket of another type.
-bool is_stale(const sockaddr_un& address)
-{
-    const auto socket = make_socket(SOCK_NONBLOCK);
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) <
-               0 &&
-           (errno == ECONNREFUSED || errno == ENOENT);
-}
-
 } // namespace
+
+// Nobody only if the kernel says so. Whatever else is the matter, someone may: it is busy, it is
+// not for us, it is a socket of another type.
+std::optional<pid_t> listener_at(const std::string& path)
+{
+    const auto address = address_of(path);
+    const auto socket = make_socket(SOCK_NONBLOCK);
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
+    const auto peer = peer_of(socket);
+    return peer ? peer->pid : 0;
+}
 
 ListeningSocket::ListeningSocket(std::string path, mode_t mode)
     : path_{std::move(path)}, mode_{mode}, lock_{lock(path_)}
@@ -82,7 +85,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode)
         errno = EEXIST;
         fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
     }
-    if (is_there && !is_stale(address_of(path_)))
+    if (is_there && listener_at(path_))
         throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
                                          "choose another socket with --socket",
                                          path_)};

@@ -4,7 +4,9 @@
 #include "common/unique_fd.h"
 
 #include <sys/stat.h>
+#include <sys/types.h>
 
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -14,6 +16,10 @@ namespace evfd::daemon {
 struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
+
+// Who listens at `path`: the process that has called listen(2), 0 if that cannot be seen. Nothing
+// if nobody does.
+std::optional<pid_t> listener_at(const std::string& path);
 
 // The path at which a socket listens; empty if it has none. getsockname(2)
 std::string path_of(const UniqueFd& socket);

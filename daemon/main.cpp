@@ -55,6 +55,21 @@ int check_config(const Options& options)
     return EXIT_SUCCESS;
 }
 
+// Whoever binds a socket file anew takes it from the daemon that listens there, which goes on with
+// its objects where nobody finds it.
+int check_socket(const std::string& path)
+{
+    const auto listener = listener_at(path);
+    if (!listener)
+        return EXIT_SUCCESS;
+    fmt::print(
+        stderr,
+        "a daemon (process {0}) runs at {1} already, and its objects would get out of reach; "
+        "end it, and them, with: kill {0}; then start this again\n",
+        *listener, path);
+    return exit_already_running;
+}
+
 // Clients that nobody lets in would have systemd start us again at once, and again.
 void turn_away_clients(const HandedOver& handed)
 {
@@ -140,6 +155,8 @@ int start(const Options& options)
 {
     if (options.check_config)
         return check_config(options);
+    if (!options.check_socket.empty())
+        return check_socket(options.check_socket);
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Background> background;

@@ -77,6 +77,10 @@ Options parse_options(int argc, char** argv)
                default_config_path)
         ->type_name("FILE")
         ->expected(0, 1);
+    app.add_option("--check-socket", options.check_socket,
+                   "Only see whether nobody listens here, or say who does: for a unit that is to "
+                   "listen there itself")
+        ->type_name("PATH");
     std::vector<std::string> features;
     app.add_option(without_kernel_feature, features)->group(""); // For tests: not in the help.
     try {

@@ -24,6 +24,7 @@ struct Options {
     std::string config;                   // Empty: at its usual place, if it is there.
     // Only see whether this one is sound; empty: the one that a daemon would read.
     std::optional<std::string> check_config;
+    std::string check_socket; // Not empty: only see whether nobody listens there.
     std::vector<KernelFeature> without; // For tests: as if the kernel did not have these.
 };
 

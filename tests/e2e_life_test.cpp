@@ -1,12 +1,12 @@
 // How the daemon starts and how it ends.
 #include "tests/e2e_fixture.h"
+#include "tests/e2e_listener.h"
 #include "tests/paths.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -18,17 +18,6 @@ bool exists(const std::string& path)
 {
     struct stat there{};
     return ::lstat(path.c_str(), &there) == 0;
-}
-
-UniqueFd listen_at(const std::string& path)
-{
-    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    REQUIRE(::listen(socket.get(), 10) == 0);
-    return socket;
 }
 
 std::size_t lines(const std::string& text)
@@ -86,6 +75,37 @@ TEST_CASE("a daemon does not take the socket of another program that listens")
     CHECK(refused.status == 75);
     CHECK(refused.err.contains("something else is listening at " + path));
     CHECK(connect_to_path(path));
+}
+
+TEST_CASE("a unit that is to listen where a daemon does is told which that is and how to go on")
+{
+    const Guarded guarded;
+    guarded.done({"create", "precious"});
+    const auto check = [&] {
+        return run({.words = {EVFDD_DAEMON, "--check-socket", guarded.path()}});
+    };
+    const auto refused = check();
+    const auto guard = std::to_string(guarded.pid());
+    CHECK(refused.status == 75);
+    CHECK(lines(refused.err) == 1);
+    CHECK(refused.err.contains("a daemon (process " + guard + ") runs at " + guarded.path()));
+    CHECK(refused.err.contains("kill " + guard));
+
+    REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // As it says.
+    REQUIRE(await_readable(pidfd_of(guarded.pid()).get()));
+    const auto free = check();
+    CHECK(free.status == 0);
+    CHECK(free.err.empty());
+}
+
+TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
+{
+    Daemon daemon;
+    daemon.kill();
+    REQUIRE(exists(daemon.path()));
+    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
+    const TemporaryDirectory directory;
+    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
 }
 
 TEST_CASE("a daemon does not replace what is no socket")

@@ -240,34 +240,95 @@ TEST_CASE("evfd-on@ goes on when its event is deleted and made anew")
     do_control({"delete", "again", "on/runs"});
 }
 
-TEST_CASE("a user's own units are a daemon of his own, with its own names")
-{
-    auto& container = Container::the();
-    // Without the PAM module of systemd nobody tells the manager where its directory is.
-    container.write_unit("user@.service.d/place.conf",
-                         "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
-    const auto uid = container.done({"id", "-u", "nobody"});
-    const auto manager = "user@" + uid + ".service";
-    container.done({"systemctl", "start", manager});
-    const auto as_user = [&](std::vector<std::string> words) {
-        words.insert(words.begin(), {"env", "XDG_RUNTIME_DIR=/run/user/" + uid});
-        return container.run_as("nobody", std::move(words));
-    };
-    const auto do_as_user = [&](std::vector<std::string> words) {
-        auto ran = as_user(std::move(words));
+// A user with a manager of his own.
+class UserManager {
+public:
+    UserManager()
+    {
+        // Without the PAM module of systemd nobody tells the manager where its directory is.
+        container_.write_unit("user@.service.d/place.conf",
+                              "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
+        container_.done({"systemctl", "start", unit_});
+    }
+    ~UserManager() { container_.run({"systemctl", "stop", unit_}); }
+    UserManager(const UserManager&) = delete;
+    UserManager& operator=(const UserManager&) = delete;
+
+    Ran run(std::vector<std::string> words) const
+    {
+        words.insert(words.begin(), {"env", "XDG_RUNTIME_DIR=" + directory()});
+        return container_.run_as("nobody", std::move(words));
+    }
+    std::string done(std::vector<std::string> words) const
+    {
+        auto ran = run(std::move(words));
         INFO(ran.err);
         REQUIRE(ran.status == 0);
         return ran.out;
-    };
-    do_as_user({"systemctl", "--user", "start", "evfdd.socket"});
-    do_as_user({"evfdctl", "--user", "create", "own", "--mode", "auto"});
-    CHECK(do_as_user({"systemctl", "--user", "is-active", "evfdd.service"}) == "active\n");
-    CHECK(do_as_user({"stat", "-c", "%a %U", "/run/user/" + uid + "/evfdd"}) == "700 nobody\n");
+    }
+    std::string directory() const { return "/run/user/" + uid_; }
+
+private:
+    Container& container_ = Container::the();
+    std::string uid_ = container_.done({"id", "-u", "nobody"});
+    std::string unit_ = "user@" + uid_ + ".service";
+};
+
+TEST_CASE("a user's own units are a daemon of his own, with its own names")
+{
+    const UserManager user;
+    user.done({"systemctl", "--user", "start", "evfdd.socket"});
+    user.done({"evfdctl", "--user", "create", "own", "--mode", "auto"});
+    CHECK(user.done({"systemctl", "--user", "is-active", "evfdd.service"}) == "active\n");
+    CHECK(user.done({"stat", "-c", "%a %U", user.directory() + "/evfdd"}) == "700 nobody\n");
     CHECK(control({"show", "own"}).status == 3);
-    do_as_user({"systemctl", "--user", "start", "evfd-set@own.service"});
-    do_as_user({"systemctl", "--user", "start", "evfd-wait@own.service"});
-    CHECK(as_user({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
-    container.done({"systemctl", "stop", manager});
+    user.done({"systemctl", "--user", "start", "evfd-set@own.service"});
+    user.done({"systemctl", "--user", "start", "evfd-wait@own.service"});
+    CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
+}
+
+TEST_CASE(
+    "who has objects in a daemon of his own is told on a terminal that the machine's is another")
+{
+    const UserManager user;
+    do_control({"create", "both"});
+    user.done({"evfdctl", "--user", "create", "own"});
+    // script(1) is a terminal for it.
+    const auto typed = [&](const std::string& line) {
+        return user.done({"script", "--quiet", "--command", line, "/dev/null"});
+    };
+    const auto told = "your own daemon has objects too (1): add --user"s;
+    CHECK(typed("evfdctl list").contains(told));
+    CHECK(typed("evfdctl show both").contains(told));
+    CHECK(typed("evfdctl wait both --timeout 0").contains(told));
+    CHECK(typed("evfdctl set own").contains(told));
+    CHECK_FALSE(typed("evfdctl set both").contains(told));
+    CHECK_FALSE(typed("evfdctl --system list").contains(told));
+    CHECK_FALSE(typed("evfdctl --user list").contains(told));
+    CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(told)); // No person is there to read it.
+    user.done({"evfdctl", "--user", "delete", "own"});
+    CHECK_FALSE(typed("evfdctl list").contains(told));
+    do_control({"delete", "both"});
+}
+
+TEST_CASE("a user's socket unit does not put a daemon that runs already out of reach")
+{
+    const UserManager user;
+    user.done({"evfdctl", "--user", "create", "precious"}); // Starts a daemon on demand.
+
+    CHECK(user.run({"systemctl", "--user", "start", "evfdd.socket"}).status != 0);
+
+    user.done({"evfdctl", "--user", "show", "precious"});
+    const auto told = Container::the().done(
+        {"journalctl", "--no-pager", "--output", "cat", "_SYSTEMD_USER_UNIT=evfdd.socket"});
+    const auto key = "end it, and them, with: kill "s;
+    const auto at = told.rfind(key);
+    INFO(told);
+    REQUIRE(at != std::string::npos);
+    user.done({"kill", std::to_string(std::stoi(told.substr(at + key.size())))});
+    CHECK(eventually(
+        [&] { return user.run({"systemctl", "--user", "start", "evfdd.socket"}).status == 0; }));
+    CHECK(user.run({"evfdctl", "--user", "show", "precious"}).status == 3);
 }
 
 // What is wrong with the units.
