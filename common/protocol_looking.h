@@ -24,7 +24,9 @@ struct Show {
     };
 
     static constexpr std::string_view method = "Show";
-    static constexpr std::string_view comment = "Tells what one object is and what state it is in.";
+    static constexpr std::string_view comment = "Tells what one object is, and what state it is in "
+                                                "to those who may wait for it. Who does not "
+                                                "see it in a List is refused: NotPermitted.";
     static constexpr auto fields() { return std::tuple{field("name", &Show::name, "Which.")}; }
 };
 
@@ -43,7 +45,9 @@ struct ListObjects {
     static constexpr bool streams = true;
     static constexpr std::string_view method = "List";
     static constexpr std::string_view comment =
-        "Tells of all objects, some with each reply. Call it with `more`.";
+        "Tells of all objects that the caller sees, some with each reply: those that it owns, may "
+        "wait for or may set. Root sees all; names below user/UID are seen by that user and root "
+        "alone. Call it with `more`.";
     static constexpr auto fields()
     {
         return std::tuple{field("pattern", &ListObjects::pattern,
@@ -81,7 +85,9 @@ struct Monitor {
     static constexpr std::string_view comment =
         "Tells the state of all objects and then every change, sets and clears done on descriptors "
         "included, until the connection closes. Who reads slowly hears of several changes of an "
-        "object as one. Sets and clears are told only to those who may wait. Call it with `more`.";
+        "object as one. Sets and clears are told only to those who may wait. An object that the "
+        "caller does not see in a List is not there for it: it is created when it comes into sight "
+        "and deleted when it goes out of it. Call it with `more`.";
     static constexpr auto fields()
     {
         return std::tuple{

@@ -12,7 +12,8 @@ Pending::Progress Listing::advance(Outbox& outbox)
     for (std::size_t looked_at = 0; object != objects.end() && looked_at < per_reply;
          ++object, ++looked_at) {
         cursor_ = object->first;
-        if (pattern_.matches(object->first))
+        if (pattern_.matches(object->first) &&
+            service_.registry().sees(peer_, object->first, object->second))
             reply.objects.push_back(service_.describe(peer_, object->first, object->second));
     }
     const bool is_last = object == objects.end();

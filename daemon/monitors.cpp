@@ -27,6 +27,11 @@ bool Monitor::may_hear(const Name& name, const Object& object) const
     return monitors_.registry_.may(peer_, name, object, Right::wait);
 }
 
+bool Monitor::sees(const Name& name, const Object& object) const
+{
+    return monitors_.registry_.sees(peer_, name, object);
+}
+
 bool Monitor::has_reached(const Name& name) const
 {
     return reaches_all_ || (reach_ && name <= *reach_);
@@ -49,6 +54,12 @@ void Monitor::note(const Name& name, bool was_there, bool is_deletion)
         phase_ = Phase::resync;
     }
     wake_();
+}
+
+void Monitor::note_sight(const Name& name, bool saw, bool sees)
+{
+    if (saw || sees)
+        note(name, saw, !sees);
 }
 
 Monitor::News Monitor::tell(Change change, std::optional<Name> name)
@@ -76,7 +87,7 @@ std::optional<Monitor::News> Monitor::next_present()
         const auto& name = object->first;
         if (!has_reached(name))
             reach_ = name;
-        const bool is_told = pattern_.matches(name);
+        const bool is_told = pattern_.matches(name) && sees(name, object->second);
         if (is_told) // First, so that no change falls between what it is and what it becomes.
             if (const auto watched = monitors_.watch(name, object->second); !watched) {
                 fault_ = watched.error();
@@ -96,7 +107,8 @@ std::optional<Monitor::News> Monitor::next_change()
     while (!untold_.empty()) {
         auto first = untold_.begin();
         auto& [name, untold] = *first;
-        const bool is_there = monitors_.registry_.find(name) != nullptr;
+        const auto* object = monitors_.registry_.find(name);
+        const bool is_there = object && sees(name, *object);
         if (untold.was_there && untold.is_another) {
             auto news = tell(Change::deleted, name);
             if (is_there)
@@ -175,7 +187,7 @@ void Monitors::created(const Name& name, Object& object)
 {
     watch_or_tell(name, object);
     for (auto* monitor : monitors_)
-        monitor->note(name, false, false);
+        monitor->note_sight(name, false, monitor->sees(name, object));
 }
 
 void Monitors::changed(const Name& name, const Object& object)
@@ -185,18 +197,19 @@ void Monitors::changed(const Name& name, const Object& object)
             monitor->note(name, true, false);
 }
 
-void Monitors::altered(const Name& name, Object& object)
+void Monitors::altered(const Name& name, Object& object, const Ownership& before)
 {
     registry_.reconsider(name);
     watch_or_tell(name, object);
     for (auto* monitor : monitors_)
-        monitor->note(name, true, false);
+        monitor->note_sight(name, sees(registry_.policy(), monitor->peer_, name, before),
+                            monitor->sees(name, object));
 }
 
-void Monitors::deleted(const Name& name)
+void Monitors::deleted(const Name& name, const Ownership& before)
 {
     for (auto* monitor : monitors_)
-        monitor->note(name, true, true);
+        monitor->note_sight(name, sees(registry_.policy(), monitor->peer_, name, before), false);
 }
 
 void Monitors::attended(const Name& name)
@@ -217,9 +230,10 @@ void Monitors::tell_attendance()
         if (next == attended_.end())
             next = attended_.begin();
         last_attended_ = std::move(attended_.extract(next).value());
-        if (registry_.find(*last_attended_)) // What became of the others was told.
+        if (const auto* object = registry_.find(*last_attended_)) // Else that was told.
             for (auto* monitor : monitors_)
-                if (monitor->hearing_ == Hearing::attendance)
+                if (monitor->hearing_ == Hearing::attendance &&
+                    monitor->sees(*last_attended_, *object))
                     monitor->note(*last_attended_, true, false);
         if (monotonic_now() >= end && !attended_.empty())
             return loop_.defer([this] { tell_attendance(); });
@@ -235,10 +249,12 @@ void Monitors::policy_changed(const Policy& before)
         registry_.reconsider(name);
         watch_or_tell(name, object);
         for (auto* monitor : monitors_) {
-            const bool heard =
-                !denial(&before, monitor->peer_, name, &object.ownership, Right::wait);
-            if (heard != monitor->may_hear(name, object))
-                monitor->note(name, true, false);
+            const auto& peer = monitor->peer_;
+            const bool heard = !denial(&before, peer, name, &object.ownership, Right::wait);
+            const bool saw = daemon::sees(before, peer, name, object.ownership);
+            const bool sees = monitor->sees(name, object);
+            if (heard != monitor->may_hear(name, object) || saw != sees)
+                monitor->note_sight(name, saw, sees);
         }
     }
 }

@@ -60,7 +60,7 @@ public:
 private:
     friend class Monitors;
 
-    // What became of a name since it was last told of.
+    // What became of a name since it was last told of. What the peer does not see is not there.
     struct Untold {
         bool was_there;  // When it was last told of.
         bool is_another; // It was deleted since, whether or not it is there again.
@@ -71,8 +71,11 @@ private:
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Hearing hearing,
             Wake wake);
     bool may_hear(const Name& name, const Object& object) const;
+    bool sees(const Name& name, const Object& object) const;
     bool has_reached(const Name& name) const;
     void note(const Name& name, bool was_there, bool is_deletion);
+    // Whether it saw the object before, and does now.
+    void note_sight(const Name& name, bool saw, bool sees);
     std::optional<News> next_present();
     std::optional<News> next_change();
     News tell(Change change, std::optional<Name> name = {});
@@ -108,8 +111,8 @@ public:
     // News from the registry.
     void created(const Name& name, Object& object);
     void changed(const Name& name, const Object& object); // Set, cleared, pulsed.
-    void altered(const Name& name, Object& object);
-    void deleted(const Name& name);
+    void altered(const Name& name, Object& object, const Ownership& before);
+    void deleted(const Name& name, const Ownership& before);
     void policy_changed(const Policy& before);
     // More wait for it than before, or follow it, or fewer. Told in a later turn, so that who comes
     // and goes many times is told of once.

@@ -102,6 +102,18 @@ bool Policy::lets(const Peer& peer, const Name& name, Right right) const
     return allows_by_default;
 }
 
+// A list asks of each object: what a rule costs is not spent on those whose rights say no.
+bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object)
+{
+    if (peer.uid == root)
+        return true;
+    if (is_of_users(name.text()))
+        return user_of(name) == peer.uid;
+    const auto access = access_of(peer, object);
+    return owns(peer, object) || (access.wait && policy.lets(peer, name, Right::wait)) ||
+           (access.set && policy.lets(peer, name, Right::set));
+}
+
 std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
                              const Ownership* object, Right right)
 {

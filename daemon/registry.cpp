@@ -102,6 +102,11 @@ bool Registry::may(const Peer& peer, const Name& name, const Object& object, Rig
     return !denial(&policy_, peer, name, &object.ownership, right);
 }
 
+bool Registry::sees(const Peer& peer, const Name& name, const Object& object) const
+{
+    return daemon::sees(policy_, peer, name, object.ownership);
+}
+
 Outcome<void> Registry::permit(const Peer& peer, const Name& name, const Object* object,
                                Right right, Leave leave) const
 {
@@ -392,8 +397,9 @@ void Registry::erase(Objects::iterator object)
     std::erase(rung_, &*object);
     forget(object->second);
     const auto name = object->first;
+    const auto ownership = object->second.ownership;
     objects_.erase(object);
-    audience_.deleted(name);
+    audience_.deleted(name, ownership);
 }
 
 void Registry::end(Session& session)
@@ -423,9 +429,10 @@ Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights ri
     const auto object = find_for(peer, name, Right::own);
     if (!object)
         return std::unexpected(object.error());
+    const auto before = (*object)->ownership;
     (*object)->ownership.rights = rights;
     keep(*objects_.find(name));
-    audience_.altered(name, **object);
+    audience_.altered(name, **object, before);
     return {};
 }
 

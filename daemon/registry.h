@@ -108,9 +108,10 @@ public:
     virtual void expired(const Name& name, Object& object, std::int64_t times) = 0;
     virtual void rearmed(const Name& name, Object& object) = 0;   // Or disarmed.
     virtual void cancelled(const Name& name, Object& object) = 0; // The wall clock was set.
-    virtual void altered(const Name& name, Object& object) = 0;   // Its rights.
-    virtual void deleted(const Name& name) = 0;                   // It is gone already.
-    virtual void attended(const Name& name) = 0;                  // Followed by one more, or fewer.
+    // Its rights.
+    virtual void altered(const Name& name, Object& object, const Ownership& before) = 0;
+    virtual void deleted(const Name& name, const Ownership& before) = 0; // It is gone already.
+    virtual void attended(const Name& name) = 0; // Followed by one more, or fewer.
     // Whether anyone wants to hear of it by rang() or expired().
     virtual bool cares_for(const Name& name) const = 0;
 
@@ -140,6 +141,7 @@ public:
     const Policy& policy() const { return policy_; }
     Policy set_policy(Policy policy) { return std::exchange(policy_, std::move(policy)); }
     bool may(const Peer& peer, const Name& name, const Object& object, Right right) const;
+    bool sees(const Peer& peer, const Name& name, const Object& object) const;
     // Whether the policy has a say, or it is the administrator who asks.
     enum class Leave { needed, given };
     // The refusal of whoever may not. A null object is one that is not there yet.

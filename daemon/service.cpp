@@ -300,7 +300,11 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     auto* object = registry_.find(request.name);
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
-    return protocol::Show::Reply{describe(caller.session.peer, request.name, *object)};
+    const auto& peer = caller.session.peer;
+    if (!registry_.sees(peer, request.name, *object)) // Hence it may not wait.
+        if (auto permitted = registry_.permit(peer, request.name, object, Right::wait); !permitted)
+            return std::unexpected(std::move(permitted.error()));
+    return protocol::Show::Reply{describe(peer, request.name, *object)};
 }
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller,
@@ -526,15 +530,15 @@ void Service::cancelled(const Name& name, Object& object)
     monitors_.changed(name, object);
 }
 
-void Service::altered(const Name& name, Object& object)
+void Service::altered(const Name& name, Object& object, const Ownership& before)
 {
-    monitors_.altered(name, object);
+    monitors_.altered(name, object, before);
 }
 
-void Service::deleted(const Name& name)
+void Service::deleted(const Name& name, const Ownership& before)
 {
     waits_.deleted(name);
-    monitors_.deleted(name);
+    monitors_.deleted(name, before);
 }
 
 void Service::attended(const Name& name)

@@ -116,8 +116,8 @@ private:
     void expired(const Name& name, Object& object, std::int64_t times) override;
     void rearmed(const Name& name, Object& object) override;
     void cancelled(const Name& name, Object& object) override;
-    void altered(const Name& name, Object& object) override;
-    void deleted(const Name& name) override;
+    void altered(const Name& name, Object& object, const Ownership& before) override;
+    void deleted(const Name& name, const Ownership& before) override;
     void attended(const Name& name) override;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);

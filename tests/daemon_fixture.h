@@ -161,11 +161,14 @@ struct Hall final : Audience {
         waits.cancelled(name);
         monitors.changed(name, object);
     }
-    void altered(const Name& name, Object& object) override { monitors.altered(name, object); }
-    void deleted(const Name& name) override
+    void altered(const Name& name, Object& object, const Ownership& before) override
+    {
+        monitors.altered(name, object, before);
+    }
+    void deleted(const Name& name, const Ownership& before) override
     {
         waits.deleted(name);
-        monitors.deleted(name);
+        monitors.deleted(name, before);
     }
     void attended(const Name& name) override { monitors.attended(name); }
     bool cares_for(const Name& name) const override

@@ -105,6 +105,13 @@ std::string if_set(const May& may, const std::string& then)
     return may.set ? then : "no right to set";
 }
 
+std::string if_visible(const May& may, const std::string& if_not)
+{
+    if (may.wait)
+        return "seen";
+    return may.set || may.own ? "known" : if_not;
+}
+
 struct Verb {
     std::string name;
     std::string (*attempt)(Wire&, const Daemon&, const Target&);
@@ -120,9 +127,11 @@ Json names_of(const Target& target)
 const std::vector<Verb> verbs{
     {"Show",
      [](Wire& wire, const Daemon&, const Target& target) {
-         return seen_in(wire.ask("Show", {{"name", target.name}})["parameters"]["object"], target);
+         const auto reply = wire.ask("Show", {{"name", target.name}});
+         return reply.contains("error") ? verdict(reply)
+                                        : seen_in(reply["parameters"]["object"], target);
      },
-     [](const May& may, const Target&) { return may.wait ? "seen"s : "known"s; }},
+     [](const May& may, const Target&) { return if_visible(may, "no right to wait"); }},
     {"List",
      [](Wire& wire, const Daemon&, const Target& target) {
          wire.call("List", {{"pattern", target.name}}, "more");
@@ -132,19 +141,22 @@ const std::vector<Verb> verbs{
              for (const auto& object : reply["parameters"]["objects"])
                  seen += seen_in(object, target);
              if (!reply.value("continues", false))
-                 return seen;
+                 return seen.empty() ? "nothing"s : seen;
          }
      },
-     [](const May& may, const Target&) { return may.wait ? "seen"s : "known"s; }},
+     [](const May& may, const Target&) { return if_visible(may, "nothing"); }},
     {"Monitor",
      [](Wire&, const Daemon& daemon, const Target& target) {
          Wire monitor{daemon.path()};
          monitor.call("Monitor", {{"pattern", target.name}}, "more");
-         const auto seen = seen_in(monitor.reply()["parameters"]["object"], target);
+         const auto first = monitor.reply()["parameters"];
+         if (first["change"] == "ready")
+             return "nothing"s;
+         const auto seen = seen_in(first["object"], target);
          require(monitor.reply()["parameters"]["change"] == "ready", "more is told");
          return seen;
      },
-     [](const May& may, const Target&) { return may.wait ? "seen"s : "known"s; }},
+     [](const May& may, const Target&) { return if_visible(may, "nothing"); }},
     {"Wait",
      [](Wire& wire, const Daemon&, const Target& target) {
          auto with = names_of(target);

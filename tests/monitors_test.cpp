@@ -59,6 +59,11 @@ std::size_t occurrences(std::string_view text, std::string_view of)
     return n;
 }
 
+void change_policy(Hall& hall, std::string_view rules)
+{
+    hall.monitors.policy_changed(hall.registry.set_policy(policy_of(rules)));
+}
+
 TEST_CASE("a monitor is told the state first, then that it is ready, then every change")
 {
     Hall hall;
@@ -215,10 +220,48 @@ TEST_CASE("a resync while the state is being told begins it anew")
     CHECK(watcher.told() == "resync; present z; ready");
 }
 
-TEST_CASE("sets and clears are told only to those who may wait, what there is to all")
+TEST_CASE("an object that one may neither wait for nor set is not there for one's monitor")
 {
     Hall hall;
+    hall.create("hidden", Mode::manual, 0, "0660"_rights);
+    auto watcher = monitor(hall, {}, bob, Hearing::attendance);
+    CHECK(watcher.told() == "ready");
     hall.create("secret", Mode::manual, 0, "0600"_rights);
+    REQUIRE(hall.registry.set(hall.owner.peer, names({"secret"}), 1));
+    hall.monitors.attended("secret"_name);
+    settle(hall.loop);
+    CHECK(watcher.told().empty());
+    CHECK(*watcher.wakes == 0);
+
+    const auto shown = GENERATE("0604"_rights, "0602"_rights);
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, shown));
+    CHECK(watcher.told() == "created secret");
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, "0600"_rights));
+    CHECK(watcher.told() == "deleted secret");
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, shown));
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, "0600"_rights));
+    CHECK(watcher.told().empty());
+    remove(hall, "secret");
+    remove(hall, "hidden");
+    CHECK(watcher.told().empty());
+}
+
+TEST_CASE("a new policy hides objects from a monitor and shows them again")
+{
+    Hall hall;
+    hall.create("db/e");
+    auto stranger = monitor(hall, {}, bob);
+    CHECK(stranger.told() == "present db/e; ready");
+    change_policy(hall, "db/ bob -ws");
+    CHECK(stranger.told() == "deleted db/e");
+    change_policy(hall, "db/ bob -w");
+    CHECK(stranger.told() == "created db/e");
+}
+
+TEST_CASE("sets and clears are told only to those who may wait, what there is to those who may set")
+{
+    Hall hall;
+    hall.create("secret", Mode::manual, 0, "0602"_rights);
     auto watcher = monitor(hall, {}, bob);
     CHECK(watcher.told() == "present secret; ready");
     CHECK_FALSE(hall.registry.find("secret"_name)->watch);
@@ -233,7 +276,7 @@ TEST_CASE("sets and clears are told only to those who may wait, what there is to
     settle(hall.loop);
     CHECK(watcher.told() == "changed secret");
 
-    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, "0600"_rights));
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "secret"_name, "0602"_rights));
     CHECK(watcher.told() == "changed secret");
     CHECK_FALSE(hall.registry.find("secret"_name)->watch);
     remove(hall, "secret");
@@ -489,11 +532,6 @@ TEST_CASE("a monitor hears that the wall clock cancelled a timer")
     std::string told;
     REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
     CHECK(told == "changed t");
-}
-
-void change_policy(Hall& hall, std::string_view rules)
-{
-    hall.monitors.policy_changed(hall.registry.set_policy(policy_of(rules)));
 }
 
 TEST_CASE("whom the policy does not let wait hears of no set and clear, only of what there is")

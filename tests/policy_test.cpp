@@ -43,6 +43,36 @@ TEST_CASE("who may what goes by the first of owner and group and others that fit
     CHECK(access_of(peer, {alice, team, *Rights::parse(rights)}) == access);
 }
 
+TEST_CASE("an object is seen by root, by its owner and by those who may wait for it or set it")
+{
+    const auto [peer, rights, rules, is_seen] =
+        GENERATE(table<Peer, std::string, std::string, bool>({
+            {root, "0000", "a * -ws", true},
+            {owner, "0000", "", true},
+            {owner, "0000", "a * -ws", true},
+            {member, "0040", "", true},
+            {member, "0020", "", true},
+            {member, "0606", "", false},
+            {member, "0060", "a bob -w", true},
+            {member, "0060", "a bob -ws", false},
+            {member, "0020", "a bob -s", false},
+            {other, "0660", "", false},
+            {other, "0664", "", true},
+            {other, "0662", "", true},
+        }));
+    CAPTURE(peer.uid, peer.gid, rights, rules);
+    CHECK(sees(policy_of(rules), peer, "a"_name, {alice, team, *Rights::parse(rights)}) == is_seen);
+}
+
+TEST_CASE("what is below user is seen by its user and root alone")
+{
+    const auto name = *Name::parse("user/" + std::to_string(bob) + "/x");
+    const Ownership object{alice, team, *Rights::parse("0666")};
+    CHECK(sees({}, other, name, object));
+    CHECK(sees({}, root, name, object));
+    CHECK_FALSE(sees({}, owner, name, object));
+}
+
 TEST_CASE("only the owner and root own, whatever the rights are")
 {
     const auto rights = GENERATE(as<std::string>{}, "0000", "0666");

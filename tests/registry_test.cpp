@@ -21,8 +21,11 @@ struct Recorder final : Audience {
     }
     void rearmed(const Name& name, Object&) override { say("rearmed " + name.text()); }
     void cancelled(const Name& name, Object&) override { say("cancelled " + name.text()); }
-    void altered(const Name& name, Object&) override { say("altered " + name.text()); }
-    void deleted(const Name& name) override
+    void altered(const Name& name, Object&, const Ownership&) override
+    {
+        say("altered " + name.text());
+    }
+    void deleted(const Name& name, const Ownership&) override
     {
         say("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
     }

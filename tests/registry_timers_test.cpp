@@ -29,8 +29,8 @@ struct Room final : Audience {
     }
     void rearmed(const Name& name, Object&) override { say("rearmed " + name.text()); }
     void cancelled(const Name& name, Object&) override { say("cancelled " + name.text()); }
-    void altered(const Name&, Object&) override {}
-    void deleted(const Name& name) override { say("deleted " + name.text()); }
+    void altered(const Name&, Object&, const Ownership&) override {}
+    void deleted(const Name& name, const Ownership&) override { say("deleted " + name.text()); }
     void attended(const Name&) override {}
     bool cares_for(const Name&) const override { return cares; }
 

@@ -176,8 +176,8 @@ TEST_CASE("who lost an object to a later one of its name still has as many descr
         void expired(const Name&, Object&, std::int64_t) override {}
         void rearmed(const Name&, Object&) override {}
         void cancelled(const Name&, Object&) override {}
-        void altered(const Name&, Object&) override {}
-        void deleted(const Name&) override {}
+        void altered(const Name&, Object&, const Ownership&) override {}
+        void deleted(const Name&, const Ownership&) override {}
         void attended(const Name&) override {}
         bool cares_for(const Name&) const override { return false; }
     } nobody;

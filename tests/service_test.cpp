@@ -80,7 +80,7 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
     const auto before = wall_now();
     daemon.ask(
         owner, "CreateEvent",
-        R"({"name":"s","mode":"semaphore","initial":3,"rights":"0600","lifetime":"connection"})");
+        R"({"name":"s","mode":"semaphore","initial":3,"rights":"0602","lifetime":"connection"})");
 
     const auto told = daemon.ask(owner, "Show", R"({"name":"s"})");
 
@@ -88,14 +88,35 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
                            R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
                            R"("creatorPid":4711,"createdNSec":)"));
     CHECK(told.ends_with(
-        R"(,"rights":"0600","lifetime":"connection","waits":0,"isSet":true,"count":3}}})"));
+        R"(,"rights":"0602","lifetime":"connection","waits":0,"isSet":true,"count":3}}})"));
     const auto key = R"("createdNSec":)"s;
     const auto created = std::stoll(told.substr(told.find(key) + key.size()));
     CHECK(created >= before.time_since_epoch().count());
     CHECK(created <= wall_now().time_since_epoch().count());
 
     CHECK(daemon.ask(other, "Show", R"({"name":"s"})")
-              .ends_with(R"("rights":"0600","lifetime":"connection","waits":0}}})"));
+              .ends_with(R"("rights":"0602","lifetime":"connection","waits":0}}})"));
+}
+
+TEST_CASE("an object that one may neither wait for nor set is not listed, and Show is refused")
+{
+    Daemon daemon;
+    auto owner = daemon.connect(alice);
+    auto other = daemon.connect(bob);
+    daemon.ask(owner, "CreateEvent", R"({"name":"s","rights":"0600"})");
+    daemon.ask(owner, "CreateEvent",
+               fmt::format(R"({{"name":"user/{}/s","rights":"0666"}})", alice));
+    daemon.ask(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.service.set_policy(policy_of("db/ bob -ws"));
+
+    CHECK(daemon.ask(other, "List", "{}", true) == R"({"parameters":{"objects":[]}})");
+    for (const auto& name : {"s"s, fmt::format("user/{}/s", alice), "db/e"s}) {
+        const auto show = R"({"name":")" + name + R"("})";
+        CHECK(daemon.ask(other, "Show", show).contains("io.evfdd.NotPermitted"));
+        CHECK(daemon.ask(owner, "Show", show).contains(R"("isSet":false)"));
+        CHECK(daemon.ask(owner, "List", "{}", true).contains('"' + name + '"'));
+    }
+    CHECK(daemon.ask(other, "Show", R"({"name":"none"})").contains("io.evfdd.NoSuchName"));
 }
 
 // What Show has under "lastSet"; empty if that is not there.
