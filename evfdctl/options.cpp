@@ -29,7 +29,7 @@ Try<nanoseconds> parse_span(const std::string& text)
 
 Try<std::optional<nanoseconds>> TimeoutOption::chosen() const
 {
-    if (text.empty())
+    if (text.empty() || text == "infinity")
         return std::nullopt;
     const auto span = parse_span(text);
     if (!span)

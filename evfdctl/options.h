@@ -57,7 +57,7 @@ struct TimeoutOption {
 
     TimeoutOption(CLI::App& verb, const std::string& what)
     {
-        verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, or seconds")
+        verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, seconds, or infinity")
             ->type_name("DURATION")
             ->check(check_given);
     }

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <filesystem>
 #include <sstream>
 
 namespace evfd::e2e {
@@ -112,6 +113,26 @@ TEST_CASE("an alarm clock can be armed: the daemon was given the capability")
 {
     do_control({"arm", "wake", "--in", "1h", "--clock", "boottime-alarm"});
     do_control({"delete", "wake"});
+}
+
+TEST_CASE("evfd-wait@ fails in the end, so that no boot waits for ever, unless it is told to wait")
+{
+    auto& container = Container::the();
+    const auto unit = "evfd-wait@never.service"s;
+    const auto file = container.path("/etc/evfdd/wait/never.conf");
+    std::filesystem::create_directories(std::filesystem::path{file}.parent_path());
+    CHECK(container.property(unit, "Environment") == "EVFD_WAIT_TIMEOUT=90s");
+
+    write_file(file, "EVFD_WAIT_TIMEOUT=50ms\n");
+    CHECK(container.run({"systemctl", "start", unit}).status != 0);
+    CHECK(container.property(unit, "ActiveState") == "failed");
+    CHECK(container.property(unit, "ExecMainStatus") == "124");
+
+    write_file(file, "EVFD_WAIT_TIMEOUT=infinity\n");
+    container.done({"systemctl", "start", "--no-block", unit});
+    CHECK(has_waits("never", 1));
+    container.done({"systemctl", "stop", unit});
+    std::filesystem::remove(file);
 }
 
 TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not before")
