@@ -42,33 +42,40 @@ std::string error_text(int error)
 
 // Where.
 
-// Ours alone, so that nobody else can put a socket there.
-Try<void> make_private(const std::string& directory)
+std::unexpected<Error> unusable(const std::string& directory, std::string_view why)
 {
-    const auto refused = [&](std::string_view why) {
-        return std::unexpected(Error{
-            ErrorCode::no_daemon,
-            fmt::format("{} {}; remove it, or name a socket with EVFDD_SOCKET", directory, why)});
-    };
-    if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
-        return refused(fmt::format("cannot be made: {}", error_text(errno)));
+    return std::unexpected(
+        Error{ErrorCode::no_daemon,
+              fmt::format("{} {}; remove it, or name a socket with EVFDD_SOCKET", directory, why)});
+}
+
+// Ours alone, so that nobody else can put a socket there.
+Try<void> check_private(const std::string& directory)
+{
     struct stat there{};
     if (::lstat(directory.c_str(), &there) < 0)
-        return refused(fmt::format("cannot be looked at: {}", error_text(errno)));
+        return unusable(directory, fmt::format("cannot be looked at: {}", error_text(errno)));
     if (!S_ISDIR(there.st_mode))
-        return refused("is no directory");
+        return unusable(directory, "is no directory");
     if (there.st_uid != ::geteuid())
-        return refused("belongs to another user");
+        return unusable(directory, "belongs to another user");
     if ((there.st_mode & 077) != 0)
-        return refused("is open to others");
+        return unusable(directory, "is open to others");
     return {};
 }
 
-// The runtime directory's; empty if the user has none.
+// Where the user's own daemon has its socket.
 std::string user_directory()
 {
     const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
-    return runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime) : std::string{};
+    return runtime && *runtime == '/' ? fmt::format("{}/evfdd", runtime)
+                                      : fmt::format("/tmp/evfdd-{}", ::geteuid());
+}
+
+// A daemon that makes its socket itself has a lock beside it; for one of systemd's there is none.
+bool has_lock(std::string_view socket)
+{
+    return ::access(fmt::format("{}.lock", socket).c_str(), F_OK) == 0;
 }
 
 // Starting it.
@@ -195,12 +202,22 @@ Address Address::system()
 
 Try<Address> Address::user()
 {
-    auto directory = user_directory();
-    if (directory.empty())
-        directory = fmt::format("/tmp/evfdd-{}", ::geteuid());
-    if (const auto made = make_private(directory); !made)
-        return std::unexpected(made.error());
+    const auto directory = user_directory();
+    if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
+        return unusable(directory, fmt::format("cannot be made: {}", error_text(errno)));
+    if (const auto is_private = check_private(directory); !is_private)
+        return std::unexpected(is_private.error());
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
+}
+
+// systemd would start one that is not there for whoever connects, so its sockets are left alone.
+std::optional<Address> Address::user_on_demand()
+{
+    const auto directory = user_directory();
+    auto path = fmt::format("{}/{}", directory, socket_name);
+    if (!has_lock(path) || !check_private(directory))
+        return {};
+    return at(std::move(path));
 }
 
 Try<Address> Address::usual()
@@ -216,7 +233,7 @@ std::string_view journal_of(std::string_view path)
 {
     if (path == Address::system().path)
         return "journalctl -u evfdd";
-    if (path == fmt::format("{}/{}", user_directory(), socket_name))
+    if (path == fmt::format("{}/{}", user_directory(), socket_name) && !has_lock(path))
         return "journalctl --user -u evfdd";
     return {};
 }

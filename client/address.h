@@ -21,6 +21,8 @@ struct Address {
     static Address at(Remote remote) { return {{}, false, std::move(remote)}; }
     static Address system();    // The machine's: /run/evfdd/io.evfdd
     static Try<Address> user(); // The user's own: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or in /tmp.
+    // The user's own where one that was started on demand may be running; starts none.
+    static std::optional<Address> user_on_demand();
     // $EVFDD_SOCKET, else the machine's where it is there, else the user's own. A program with more
     // rights than its caller (set-user-ID) does not go by his environment. secure_getenv(3)
     static Try<Address> usual();

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <span>
@@ -70,6 +72,14 @@ struct Which {
         else if (is_system || is_user)
             remote->options = {is_system ? "--system" : "--user"};
         return Address::at(*std::move(remote));
+    }
+
+    // Nothing says which, on the command line or in the environment.
+    bool is_by_default() const
+    {
+        const char* named = std::getenv("EVFDD_SOCKET");
+        return socket.empty() && !is_system && !is_user && has_host->count() == 0 &&
+               (!named || !*named);
     }
 
     Try<Address> address() const
@@ -156,6 +166,33 @@ Exit flushed(Prints prints)
     }
 }
 
+// A person who has used evfdctl with a daemon of his own finds another one once the machine's is
+// installed.
+void mention_own_daemon()
+{
+    const auto own = Address::user_on_demand();
+    if (!own)
+        return;
+    const auto status = Client{*own, std::chrono::seconds{1}}.status();
+    if (status && status->objects > 0)
+        say(fmt::format("evfdctl: this is the machine's daemon; your own daemon has objects too "
+                        "({}): add --user for those\n",
+                        status->objects));
+}
+
+Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
+{
+    // For these a name that is not there, or nothing at all, is no error.
+    constexpr std::array looking{"list", "show", "status", "wait"};
+    const bool is_looking = std::ranges::find(looking, verb.called()) != looking.end();
+    if (is_found_for_person && is_looking)
+        mention_own_daemon();
+    const auto exit = flushed([&] { return verb.run(client); });
+    if (is_found_for_person && !is_looking && exit == exit_no_such_name)
+        mention_own_daemon();
+    return exit;
+}
+
 int run(int argc, char** argv)
 {
     CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
@@ -186,8 +223,10 @@ int run(int argc, char** argv)
     const auto address = which.address();
     if (!address)
         return complain(address.error());
-    const Client client{*address};
-    return flushed([&] { return verbs.wanted()->run(client); });
+    const bool is_found_for_person = which.is_by_default() &&
+                                     address->path == Address::system().path &&
+                                     ::isatty(STDERR_FILENO) == 1;
+    return run_verb(*verbs.wanted(), Client{*address}, is_found_for_person);
 }
 
 // Else the daemon's socket would have the number of one that is closed, and hear what we print. A
