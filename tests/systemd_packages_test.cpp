@@ -54,7 +54,8 @@ TEST_CASE("packages that are removed leave the configuration, and a purge leaves
     container.done({"evfdctl", "create", "kept"});
     container.done({"sh", "-c", "echo '{}' >/etc/evfdd/conf.d/own.json"});
     container.done({"sh", "-c", "mkdir -p /etc/evfdd/on && touch /etc/evfdd/on/kept.conf"});
-    container.done({"systemctl", "start", "evfd-on@kept.service"});
+    container.done({"systemctl", "enable", "--quiet", "--now", "evfd-on@kept.service"});
+    container.done({"sh", "-c", "mkdir -p /etc/evfdd/wait && touch /etc/evfdd/wait/kept.conf"});
 
     dpkg("remove");
 
@@ -68,7 +69,8 @@ TEST_CASE("packages that are removed leave the configuration, and a purge leaves
             .empty());
 
     container.done({"dpkg", "--purge", "evfdd"});
-    CHECK(container.done({"find", "/etc/evfdd", "-type", "f"}) == "/etc/evfdd/on/kept.conf");
+    CHECK(container.done({"sh", "-c", "find /etc/evfdd -type f | sort"}) ==
+          "/etc/evfdd/on/kept.conf\n/etc/evfdd/wait/kept.conf");
     dpkg("purge");
     CHECK_FALSE(std::filesystem::exists(container.path("/etc/evfdd")));
 
