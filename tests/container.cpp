@@ -14,6 +14,7 @@
 #include <cstring>
 #include <filesystem>
 #include <ranges>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -23,10 +24,8 @@ namespace {
 
 constexpr auto patience_to_build = 280s; // For an image: it is downloaded.
 
-// The Debian whose libraries our programs are linked to.
-constexpr auto codename = "bookworm";
-constexpr auto packages =
-    "systemd,systemd-sysv,dbus,libspdlog1.10,libfmt9,libfmt-dev,libncursesw6,python3";
+// What our packages run with and do not name. What they name, apt finds when the image is made.
+constexpr auto packages = "systemd,systemd-sysv,dbus,python3";
 
 // Run in namespaces of its own: its mounts and processes go with the first of them. What is written
 // to its files is in memory, over an image that stays as it is. Its init has the cgroups below one
@@ -68,6 +67,43 @@ pid_t child_of(pid_t process)
     return first;
 }
 
+// The suite of this machine's Debian, whose libraries our programs are linked to. Empty: it is
+// none.
+std::string suite()
+{
+    std::istringstream lines{read_file("/etc/os-release")};
+    const auto key = "VERSION_CODENAME="s;
+    bool is_debian = false;
+    std::string name;
+    for (std::string line; std::getline(lines, line);) {
+        is_debian |= line == "ID=debian";
+        if (line.starts_with(key))
+            name = line.substr(key.size());
+    }
+    return is_debian ? name : std::string{};
+}
+
+// What the packages of this build need of that Debian, as `apt-get satisfy` takes it.
+std::string dependencies()
+{
+    std::set<std::string> wanted;
+    for (const auto& file : std::filesystem::directory_iterator{EVFDD_BUILD_DIR "/packages"}) {
+        if (file.path().extension() != ".deb")
+            continue;
+        const auto ran =
+            e2e::run({.words = {"/usr/bin/env", "dpkg-deb", "--field", file.path(), "Depends"}});
+        require(ran.status == 0, ran.err);
+        std::istringstream parts{ran.out};
+        for (std::string part; std::getline(parts >> std::ws, part, ',');)
+            if (!part.contains("evfd")) // One another.
+                wanted.insert(part.substr(0, part.find('\n')));
+    }
+    std::string all;
+    for (const auto& one : wanted)
+        (all += all.empty() ? "" : ", ") += one;
+    return all;
+}
+
 // Built once; again if what it is built from changed, or if that was interrupted.
 std::string make_image()
 {
@@ -75,7 +111,11 @@ std::string make_image()
     const auto image = place / "image";
     const auto recipe = place / "recipe";
     const Command command{.words = {"/usr/bin/env", "mmdebstrap", "--quiet", "--variant=minbase",
-                                    "--include="s + packages, codename, image}};
+                                    "--include="s + packages,
+                                    "--customize-hook=chroot \"$1\" apt-get satisfy --yes "
+                                    "--no-install-recommends '" +
+                                        dependencies() + "'",
+                                    suite(), image}};
     std::string wanted;
     for (const auto& word : command.words)
         wanted += word + "\n";
@@ -135,14 +175,18 @@ std::optional<std::string> Container::obstacle()
 {
     if (!is_root())
         return "only root can boot a container";
-    if (!read_file("/etc/os-release").contains("VERSION_CODENAME="s + codename + "\n"))
-        return "the container is a Debian "s + codename + ", and this machine is none";
+    if (suite().empty())
+        return "the container is a Debian, as our packages are, and this machine is none";
     for (const auto* program : {"systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "cmake"})
         if (!is_installed(program))
             return program + " is not installed; see config/bootstrap"s;
-    if (e2e::run({.words = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}})
-            .status != 0)
-        return "this machine allows no namespaces";
+    const auto ran =
+        e2e::run({.words = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}});
+    if (ran.err.contains("root filesystem propagation"))
+        return "the root directory is no mount point, as in a chroot; mount it on itself (mount "
+               "--bind DIR DIR) before chroot(1)";
+    if (ran.status != 0)
+        return "there are no namespaces to be had: " + ran.err.substr(0, ran.err.find('\n'));
     return {};
 }
 
@@ -211,7 +255,9 @@ void Container::end()
 Command Container::command(std::vector<std::string> words) const
 {
     words.insert(words.begin(),
-                 {"/usr/bin/env", "nsenter", "--target", std::to_string(leader_), "--all", "--"});
+                 // In a chroot its root is not the one of its mount namespace.
+                 {"/usr/bin/env", "nsenter", "--target", std::to_string(leader_), "--all", "--root",
+                  "--wd", "--"});
     return {.words = std::move(words),
             .environment = {"EVFDD_SOCKET=", "XDG_RUNTIME_DIR=", "SYSTEMD_COLORS=0", "LANG=C",
                             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"}};
