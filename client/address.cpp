@@ -188,9 +188,11 @@ Error nobody_at(const Address& address, int error)
             ErrorCode::no_daemon,
             fmt::format("the daemon at {} lets nobody in; see whether it is stuck", address.path)};
     return {ErrorCode::no_daemon,
-            fmt::format("no evfdd answers at {}: {}; start it, or name another socket with "
+            fmt::format("no evfdd answers at {}: {}; start it{}, or name another socket with "
                         "--socket or EVFDD_SOCKET",
-                        address.path, error_text(error))};
+                        address.path, error_text(error),
+                        address.path == Address::system().path ? " (systemctl start evfdd.socket)"
+                                                               : "")};
 }
 
 } // namespace

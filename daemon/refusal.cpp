@@ -89,23 +89,24 @@ Possession possession(Resource resource)
 Refusal no_such_name(const Name& name)
 {
     return protocol::NoSuchName{
-        name, fmt::format("there is no object named '{}'; create it first, or look for the name "
-                          "among those listed",
+        name, fmt::format("there is no object named '{}'; create it first, or choose one of the "
+                          "names that exist",
                           name.text())};
 }
 
 Refusal name_taken(const Name& name)
 {
     return protocol::NameTaken{
-        name, fmt::format("'{}' is there already; take another name, or create it only if missing",
-                          name.text())};
+        name,
+        fmt::format("'{}' exists already; choose another name, or create it only if it is missing",
+                    name.text())};
 }
 
 Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted)
 {
     return protocol::WrongKind{
-        name, fmt::format("'{}' is {}, not {}; take another name, or ask for what it is",
-                          name.text(), what_it_is, what_is_wanted)};
+        name, fmt::format("'{}' is {}, not {}; choose another name, or use it as {}", name.text(),
+                          what_it_is, what_is_wanted, what_it_is)};
 }
 
 Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
@@ -211,8 +212,8 @@ Refusal cancelled(const Name& name)
 Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
 {
     return protocol::WrongKind{
-        name, fmt::format("'{}' goes by the {} clock for those who have it open, and a descriptor "
-                          "cannot change to {}; arm it by that clock, or delete it first",
+        name, fmt::format("'{}' goes by the clock {} for all who have it open, and a descriptor "
+                          "cannot change to the clock {}; keep its clock, or delete it first",
                           name.text(), word(present), word(wanted))};
 }
 

@@ -60,6 +60,9 @@ private:
     {
         Schedule schedule{
             .clock = parse_clock(clock_), .cancel_on_clock_change = cancels_, .sets = sets_};
+        if (in_.empty() && at_.empty() && every_.empty())
+            return std::unexpected(usage(fmt::format(
+                "'{}' has no time to expire at; give --in, --at or --every", name_.text)));
         if (!in_.empty()) {
             const auto after = parse_span(in_);
             if (!after)

@@ -10,7 +10,9 @@ namespace evfd::control {
 // The parser has the command's option only to tell of it: it never sees what comes after "--".
 CommandVerb::CommandVerb(CLI::App& app, Takes takes, Runs runs, const std::string& what_for)
     : Verb{app}, takes_{takes}, runs_{runs},
-      names_option_{app.add_option("NAME", names_, "Name of an object")->type_name("")},
+      names_option_{app.add_option("NAME", names_, "Name of an object")
+                        ->type_name("")
+                        ->check(names_only(app))},
       command_option_{app.add_option("COMMAND", misplaced_, what_for)->type_name("")}
 {
     command_option_->expected(1); // No two options may take everything.

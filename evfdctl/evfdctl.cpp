@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -139,14 +140,37 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
     part(words);
 }
 
+std::string not_a_verb(std::string_view word)
+{
+    if (word == "--")
+        return "a verb comes before \"--\"; see evfdctl --help";
+    return fmt::format("'{}' is no {}; see evfdctl --help", word,
+                       word.starts_with('-') ? "option" : "verb");
+}
+
+// What the parser had no use for, in front of any verb.
+std::optional<std::string> stray_word(const CLI::App& app)
+{
+    const auto stray = app.remaining();
+    if (stray.empty() || !app.get_subcommands().empty())
+        return {};
+    return stray.front();
+}
+
 std::string sentence_of(const CLI::ParseError& error, const CLI::App& app)
 {
     const auto verbs = app.get_subcommands();
     if (!verbs.empty())
         return fmt::format("{}; see evfdctl {} --help", error.what(), verbs.front()->get_name());
-    const bool has_no_verb = dynamic_cast<const CLI::RequiredError*>(&error) != nullptr;
-    return fmt::format("{}; see evfdctl --help",
-                       has_no_verb ? "there is no such verb, or none was given" : error.what());
+    if (const auto word = stray_word(app))
+        return not_a_verb(*word);
+    return fmt::format("{}; see evfdctl --help", error.what());
+}
+
+bool has_no_verb(const CLI::ParseError& error, const CLI::App& app)
+{
+    return dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
+           !stray_word(app);
 }
 
 // What cannot be printed was not told, so it is not done.
@@ -193,6 +217,15 @@ Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
     return exit;
 }
 
+Exit print_help(const Verbs& verbs, const CLI::App& about)
+{
+    verbs.prepare_help();
+    return flushed([&] {
+        fmt::print("{}", about.help(about.get_parent() ? about.get_parent()->get_name() : ""));
+        return exit_done;
+    });
+}
+
 int run(int argc, char** argv)
 {
     CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
@@ -206,18 +239,27 @@ int run(int argc, char** argv)
     try {
         parse(app, verbs, words);
     } catch (const CLI::CallForHelp&) {
-        verbs.prepare_help();
-        return flushed([&] {
-            fmt::print("{}", app.help());
-            return exit_done;
-        });
+        if (const auto word = stray_word(app))
+            return complain(usage(not_a_verb(*word)));
+        return print_help(verbs, app);
     } catch (const CLI::CallForVersion& version) {
         return flushed([&] {
             fmt::print("{}\n", version.what());
             return exit_done;
         });
     } catch (const CLI::ParseError& error) {
-        return complain(usage(sentence_of(error, app)));
+        if (!has_no_verb(error, app))
+            return complain(usage(sentence_of(error, app)));
+        say(app.help());
+        return exit_usage;
+    }
+    if (const auto about = verbs.asked_help()) {
+        if (about->empty())
+            return print_help(verbs, app);
+        const auto called_so =
+            app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == *about; });
+        return called_so.empty() ? complain(usage(not_a_verb(*about)))
+                                 : print_help(verbs, *called_so.front());
     }
 
     const auto address = which.address();

@@ -1,5 +1,9 @@
 #include "evfdctl/exit.h"
 
+#include "common/clock.h"
+#include "common/words.h"
+#include "evfdctl/report.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -35,6 +39,25 @@ Exit exit_for(ErrorCode code)
     std::abort();
 }
 
+std::string_view usual_hint(ErrorCode code)
+{
+    return code == ErrorCode::no_such_name
+               ? "evfdctl create or arm makes one, evfdctl list shows all"
+               : "";
+}
+
+// The daemon names a clock as the protocol does, with an underscore. A name has no space in it, so
+// none is changed.
+std::string with_our_clocks(std::string text)
+{
+    for (const auto& [clock, word] : words(Clock{})) {
+        const auto theirs = fmt::format("the clock {}", word);
+        if (const auto at = text.find(theirs); at != text.npos)
+            text.replace(at, theirs.size(), report::dashed(theirs));
+    }
+    return text;
+}
+
 } // namespace
 
 // fmt::print() throws.
@@ -44,9 +67,13 @@ void say(const std::string& text)
 }
 
 // One line, whatever was typed: a message may quote it. That it cannot be written changes nothing.
-Exit complain(const Error& error)
+Exit complain(const Error& error, std::string_view hint)
 {
-    auto line = error.message;
+    if (hint.empty())
+        hint = usual_hint(error.code);
+    auto line = with_our_clocks(error.message);
+    if (!hint.empty())
+        line += fmt::format(" ({})", hint);
     std::ranges::replace_if(line, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
     say(fmt::format("evfdctl: {}\n", line));
     return exit_for(error.code);

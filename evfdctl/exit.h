@@ -4,6 +4,7 @@
 #include "client/evfd/error.h"
 
 #include <string>
+#include <string_view>
 
 namespace evfd::control {
 
@@ -25,8 +26,9 @@ extern const char* const exit_statuses; // For --help.
 
 // On stderr, if that can be written to.
 void say(const std::string& text);
-// Says it there, in one line.
-Exit complain(const Error& error);
+// Says it there, in one line. The sentences are the daemon's and the library's, which know no
+// command line. `hint`: what to type to do what the sentence advises.
+Exit complain(const Error& error, std::string_view hint = {});
 Error usage(std::string message);
 
 template <class T>

@@ -40,6 +40,8 @@ public:
             protocol::CreateEvent::Reply reply{*created};
             print_json(reply);
         }
+        if (!created && created.error().code == ErrorCode::name_taken && !if_missing_)
+            return complain(created.error(), "--if-missing accepts one of the same mode");
         return done_or_complain(created);
     }
 

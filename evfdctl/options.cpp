@@ -66,6 +66,17 @@ std::string check_given(const std::string& text)
     return text.empty() ? "nothing is no value; leave the option out if there is to be none" : "";
 }
 
+// It throws, as what a validator returns comes after "NAME: ".
+std::function<std::string(const std::string&)> names_only(const CLI::App& verb)
+{
+    return [name = verb.get_name()](const std::string& text) {
+        if (text.find_first_of("*?") != text.npos)
+            throw CLI::ValidationError{fmt::format(
+                "{} takes names, no patterns; evfdctl list '{}' shows the names", name, text)};
+        return std::string{};
+    };
+}
+
 report::Colour ColourOption::chosen() const
 {
     if (when == "auto")

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,8 @@ namespace evfd::control {
 // A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
 // within.
 std::string check_whole(const std::string& text);
+// Another, for the names that a verb takes: a pattern is refused with the verb's name.
+std::function<std::string(const std::string&)> names_only(const CLI::App& verb);
 // Another: what a script has in place of an unset variable is not what is not given.
 std::string check_given(const std::string& text);
 
@@ -28,7 +31,10 @@ struct Names {
 
     explicit Names(CLI::App& verb)
     {
-        verb.add_option("NAME", list, "Name of an object")->required()->type_name("");
+        verb.add_option("NAME", list, "Name of an object")
+            ->required()
+            ->type_name("")
+            ->check(names_only(verb));
     }
 };
 
@@ -37,7 +43,10 @@ struct OneName {
 
     explicit OneName(CLI::App& verb)
     {
-        verb.add_option("NAME", text, "Name of an object")->required()->type_name("");
+        verb.add_option("NAME", text, "Name of an object")
+            ->required()
+            ->type_name("")
+            ->check(names_only(verb));
     }
 };
 

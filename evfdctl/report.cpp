@@ -156,8 +156,8 @@ std::string keeper(const protocol::Status::Reply& status)
     if (!status.can_keep)
         return fmt::format("{}, but memory for it ran out: a crash loses what changed since",
                            word(status.guardian));
-    return fmt::format("{}: {} descriptors, a journal of {} bytes", word(status.guardian),
-                       status.parked, status.journal_bytes);
+    return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
+                       word(status.guardian), status.parked, status.journal_bytes);
 }
 
 } // namespace

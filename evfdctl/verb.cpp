@@ -16,7 +16,7 @@ bool is_among(std::string_view name, std::span<char* const> words)
 bool asks_for_help(std::span<char* const> words)
 {
     return std::ranges::any_of(words, [](std::string_view word) {
-        return word.starts_with("-h") || word.starts_with("--help");
+        return word == "help" || word.starts_with("-h") || word.starts_with("--help");
     });
 }
 
@@ -25,11 +25,27 @@ bool asks_for_help(std::span<char* const> words)
 Verbs::Verbs(CLI::App& app, std::span<char* const> words)
     : app_{app}, words_{words}, are_all_meant_{asks_for_help(words)}
 {
-    add_each();
-    if (!made_.empty())
-        return;
+    if (!are_all_meant_)
+        add_each();
+    if (made_.empty())
+        add_all();
+}
+
+void Verbs::add_all()
+{
     are_all_meant_ = true;
     add_each();
+    help_ = app_.add_subcommand("help", "Show this, or the help of a verb");
+    help_->add_option("VERB", help_about_, "Name of a verb")->type_name("");
+}
+
+std::optional<std::string> Verbs::asked_help() const
+{
+    if (!help_ || !help_->parsed())
+        return {};
+    auto about = help_about_;
+    app_.clear();
+    return about;
 }
 
 Verb* Verbs::wanted() const

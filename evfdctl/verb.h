@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -76,16 +77,22 @@ public:
 
     // What the command line has; nullptr before it is parsed.
     Verb* wanted() const;
+    // "help [VERB]": the verb, or an empty word; nothing if the command line has another verb. The
+    // parser forgets all else then, as it would print the help of "help".
+    std::optional<std::string> asked_help() const;
     void prepare_help() const;
 
 private:
     void add_each();
+    void add_all();
     bool is_meant(std::string_view name) const;
 
     CLI::App& app_;
     std::span<char* const> words_;
     bool are_all_meant_; // By a line that asks for help, or that names none.
     std::vector<std::unique_ptr<Verb>> made_ = {};
+    CLI::App* help_ = nullptr; // Made with all of them.
+    std::string help_about_ = {};
 };
 
 void add_making(Verbs& verbs);

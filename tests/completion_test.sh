@@ -81,6 +81,7 @@ options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE
 
 offers "$verbs" evfdctl ''
 offers 'set show status' evfdctl s
+offers 'wait' evfdctl help w
 offers "$verbs" evfdctl --socket "$EVFDD_SOCKET" ''
 for verb in $verbs; do
     offers "$(options_of "$verb")" evfdctl "$verb" --

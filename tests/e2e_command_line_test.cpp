@@ -83,7 +83,7 @@ TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
         {{"wait"}, "a name is missing: evfdctl wait NAME... [-- COMMAND]"},
         {{"wait", "--any"}, "a name is missing"},
         {{"wait", "e", "--loud", "--", "true"}, "--loud"},
-        {{"--", "wait", "e"}, "there is no such verb"},
+        {{"--", "wait", "e"}, "a verb comes before \"--\""},
     }));
     CAPTURE(words);
     const auto ran = daemon.ctl(words);
@@ -128,6 +128,33 @@ TEST_CASE("help tells of every verb, whichever is named beside it")
     auto command = words;
     command.insert(command.begin(), EVFDD_CTL);
     CHECK(run({.words = command}).out == help);
+}
+
+TEST_CASE("help, and help of a verb, are what --help prints")
+{
+    const auto help = run({.words = {EVFDD_CTL, "--help"}});
+    const auto words = GENERATE(Words{"help"}, Words{"--user", "help"});
+    CAPTURE(words);
+    auto command = words;
+    command.insert(command.begin(), EVFDD_CTL);
+    const auto ran = run({.words = command});
+    CHECK(ran.status == 0);
+    CHECK(ran.out == help.out);
+    for (const auto* verb : {"wait", "hold", "list", "help"}) {
+        CAPTURE(verb);
+        const auto of_verb = run({.words = {EVFDD_CTL, "help", verb}});
+        CHECK(of_verb.status == 0);
+        CHECK(of_verb.out == run({.words = {EVFDD_CTL, verb, "--help"}}).out);
+    }
+}
+
+TEST_CASE("a command line without a verb gets the help, and is not done")
+{
+    const auto words = GENERATE(Words{EVFDD_CTL}, Words{EVFDD_CTL, "--user"});
+    const auto ran = run({.words = words});
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err == run({.words = {EVFDD_CTL, "--help"}}).out);
 }
 
 TEST_CASE("an error that cannot be written has its exit status all the same")

@@ -3,6 +3,7 @@
 #include "tests/paths.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 namespace evfd::e2e {
 namespace {
@@ -39,14 +40,17 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
     daemon.done({"create", "tokens", "--mode", "semaphore"});
     const std::vector<Case> cases{
         {{"show", "missing"}, 3, "no object named 'missing'; create it first"},
+        {{"show", "missing"}, 3, "(evfdctl create or arm makes one, evfdctl list shows all)"},
         {{"is-set", "missing"}, 3, "'missing'"},
         {{"set", "missing"}, 3, "'missing'"},
         {{"clear", "missing"}, 3, "'missing'"},
         {{"delete", "missing"}, 3, "'missing'"},
         {{"rights", "missing", "0600"}, 3, "'missing'"},
         {{"wait", "missing", "--existing"}, 3, "'missing'"},
-        {{"create", "there"}, 7, "'there' is there already; take another name"},
-        {{"create", "there", "--mode", "auto"}, 7, "'there' is a manual event"},
+        {{"create", "there"}, 7, "'there' exists already; choose another name"},
+        {{"create", "there"}, 7, "(--if-missing accepts one of the same mode)"},
+        {{"create", "there", "--mode", "auto"}, 7, "'there' is a manual event, not an auto event"},
+        {{"create", "tokens"}, 7, "choose another name, or use it as a semaphore event"},
         {{"create", "there", "--mode", "pulse", "--if-missing"}, 7, "not a pulse event"},
         {{"wait", "there", "--timeout", "1ms"}, 124, "not over in time"},
         {{"wait", "there", "--timeout", "0", "--json"}, 124, "not over in time"},
@@ -61,8 +65,12 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
     daemon.done({"create", "e", "--mode", "semaphore"});
     const std::string long_name(256, 'n');
     const std::vector<Case> cases{
-        {{}, 2, "--help"},
-        {{"conjure"}, 2, "--help"},
+        {{"conjure"}, 2, "'conjure' is no verb; see evfdctl --help"},
+        {{"conjure", "e"}, 2, "'conjure' is no verb"},
+        {{"conjure", "--help"}, 2, "'conjure' is no verb"},
+        {{"help", "conjure"}, 2, "'conjure' is no verb"},
+        {{"--loud", "show", "e"}, 2, "--loud"},
+        {{"--loud"}, 2, "'--loud' is no option; see evfdctl --help"},
         {{"show"}, 2, "NAME is required; see evfdctl show --help"},
         {{"set"}, 2, "--help"},
         {{"wait"}, 2, "--help"},
@@ -77,6 +85,12 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
         {{"show", "a/../b"}, 2, "is no name"},
         {{"show", "."}, 2, "is no name"},
         {{"create", "a b"}, 2, "is no name"},
+        {{"create", "n*"}, 2, "create takes names, no patterns"},
+        {{"delete", "e*"}, 2, "delete takes names, no patterns; evfdctl list 'e*' shows the names"},
+        {{"set", "e", "?"}, 2, "set takes names, no patterns; evfdctl list '?' shows"},
+        {{"wait", "e*"}, 2, "wait takes names, no patterns"},
+        {{"hold", "e*", "--", "true"}, 2, "hold takes names, no patterns"},
+        {{"arm", "n"}, 2, "give --in, --at or --every"},
         {{"create", "a\nb"}, 2, "is no name"},
         {{"create", "\xC3\xA4"}, 2, "is no name"},
         {{"create", long_name}, 2, "is no name"},
@@ -143,6 +157,17 @@ TEST_CASE("no daemon is a status of its own, for every verb")
     Command command{.words = {EVFDD_CTL, "--socket", directory / "nobody"}};
     command.words.insert(command.words.end(), words.begin(), words.end());
     check_failure(run(command), {words, 5, "no evfdd answers at"});
+}
+
+TEST_CASE("where the machine's daemon is not running, the error says how to start it")
+{
+    if (::access(Address::system().path.c_str(), F_OK) == 0) {
+        WARN("this machine has a daemon");
+        return;
+    }
+    check_failure(
+        run({.words = {EVFDD_CTL, "--system", "status"}}),
+        {{"status"}, 5, "start it (systemctl start evfdd.socket), or name another socket"});
 }
 
 TEST_CASE("a path that can be no socket's is no daemon either")

@@ -462,6 +462,18 @@ void check_failures(const Daemon& daemon, const std::vector<Case>& cases)
     }
 }
 
+TEST_CASE("a refusal names a clock by the word that was typed")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--in", "1h", "--clock", "monotonic"});
+    const auto open = must(daemon.client().open_timer("t")); // Which ties it to its clock.
+    const auto ran = daemon.ctl({"arm", "t", "--in", "1h", "--clock", "boottime-alarm"});
+    INFO(ran.err);
+    CHECK(ran.status != 0);
+    CHECK(ran.err.contains("the clock boottime-alarm"));
+    CHECK_FALSE(ran.err.contains("boottime_alarm"));
+}
+
 TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is done")
 {
     const Daemon daemon;
@@ -470,7 +482,7 @@ TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is 
         daemon,
         {
             {{"arm"}, 2, "--help"},
-            {{"arm", "t"}, 2, "a timer needs a first expiry or an interval"},
+            {{"arm", "t"}, 2, "'t' has no time to expire at; give --in, --at or --every"},
             {{"arm", "t", "--in"}, 2, "--in"},
             {{"arm", "t", "--in=-5s"}, 2, "'-5s' is no duration"},
             {{"arm", "t", "--in", "soon"}, 2, "'soon' is no duration"},

@@ -101,7 +101,7 @@ _evfdctl_answer() {
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_values "$previous" "${of[@]}")" -- "$current")
     elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_options "${of[@]}")" -- "$current")
-    elif [[ -z $verb ]]; then
+    elif [[ -z $verb || $verb == help ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
     elif "${of[@]}" --help 2>/dev/null | grep -E '^  (NAME|PATTERN)' >/dev/null; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")

@@ -74,6 +74,7 @@ end
 
 complete -c evfdctl -f
 complete -c evfdctl -n '__evfdctl_is_free; and not __evfdctl_verb >/dev/null' -a '(__evfdctl_verbs)'
+complete -c evfdctl -n '__evfdctl_is_free; and string match -q help (__evfdctl_verb)' -a '(__evfdctl_verbs)'
 complete -c evfdctl -n '__evfdctl_is_free; and __evfdctl_is_named' -a '(__evfdctl_names)'
 complete -c evfdctl -n '__evfdctl_is_free; and string match -q -- "-*" (commandline -ct)' \
     -a '(__evfdctl_options | string replace -r " .*" "")'
