@@ -2,6 +2,11 @@
 // waited for.
 #pragma once
 
+// g++ 12 has this value for C++23. An older standard gets one error and not hundreds.
+#if __cplusplus < 202100L
+#error "evfd needs C++23: compile with -std=c++23"
+#else
+
 #include "client/address.h"
 #include "client/evfd/error.h"
 #include "client/evfd/event.h"
@@ -128,3 +133,5 @@ private:
 };
 
 } // namespace evfd
+
+#endif
