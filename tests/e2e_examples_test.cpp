@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <map>
@@ -107,6 +108,18 @@ TEST_CASE("three timers and a socket in one loop print what the HOWTO's programs
     await(program, "Stopping server");
     CHECK(program.wait() == 0);
     CHECK(eventually([&] { return daemon.done({"list"}).empty(); }));
+}
+
+TEST_CASE("the example in bash says how it is run where it lacks a side or descriptors")
+{
+    const auto words = GENERATE(std::vector<std::string>{}, std::vector{"ask"s});
+    CAPTURE(words);
+    Command command{.words = {EVFDD_SOURCE_DIR "/client/examples/ping_pong.sh"}};
+    command.words.insert(command.words.end(), words.begin(), words.end());
+    const auto ran = run(command);
+    CHECK(ran.status == 2);
+    CHECK(ran.err.starts_with("usage: evfdctl exec PING PONG -- "));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 // Sets "ping" by name and waits for "pong", so many times. pong.py is the other side.
-#include "client/evfd.h"
+//     cc ping.c -o ping $(pkg-config --cflags --libs evfd)
+#include <evfd.h>
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,6 +4,10 @@
 # Usage: evfdctl exec PING PONG -- ping_pong.sh ask|answer [ROUNDS]
 set -euo pipefail
 
+if [[ ${1-} != ask && ${1-} != answer || ! ${LISTEN_FDNAMES-} ]]; then
+    echo "usage: evfdctl exec PING PONG -- $0 ask|answer [ROUNDS]" >&2
+    exit 2
+fi
 side=$1
 rounds=${2:-3}
 

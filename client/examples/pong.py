@@ -1,4 +1,7 @@
-"""Waits for "ping" and sets "pong" by name, so many times.  ping.c is the other side."""
+"""Waits for "ping" and sets "pong" by name, so many times.  ping.c is the other side.
+
+From a checkout: PYTHONPATH=client/python python3 client/examples/pong.py [ROUNDS]
+"""
 
 from __future__ import annotations
 
