@@ -61,7 +61,7 @@ void Server::listen(UniqueFd socket)
     // No call has descriptors. Those that come all the same are closed when the call is read.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
-            spdlog::debug("clients can send descriptors: {}", refused.error().message());
+            log::debug("clients can send descriptors: {}", refused.error().message());
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     if (const auto watched = watch(*listener); !watched)
         throw std::system_error{watched.error().error, std::generic_category(), "epoll_ctl(2)"};
