@@ -207,6 +207,22 @@ TEST_CASE("who finds a user's service silent is told of its journal")
     CHECK(program.wait() == 0);
 }
 
+TEST_CASE("whether a daemon was started on demand is seen without starting or making anything")
+{
+    const Home home;
+    const auto is_there = [&] {
+        Worker looking{[&](const Line& line) {
+            ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
+            line.say(Address::user_on_demand() ? 1 : 0);
+        }};
+        return looking.hear() == 1;
+    };
+    CHECK_FALSE(is_there());
+    CHECK_FALSE(std::filesystem::exists(home.directory / "run/evfdd"));
+    REQUIRE(home.ctl({"create", "e"}).status == 0);
+    CHECK(is_there());
+}
+
 TEST_CASE("the library starts the user's own daemon as well")
 {
     const Home home;

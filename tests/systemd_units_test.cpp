@@ -308,8 +308,7 @@ TEST_CASE("a user's own units are a daemon of his own, with its own names")
     CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
 }
 
-TEST_CASE(
-    "who has objects in a daemon of his own is told on a terminal that the machine's is another")
+TEST_CASE("a terminal tells a user with a daemon of his own that the machine's is another")
 {
     const UserManager user;
     do_control({"create", "both"});
