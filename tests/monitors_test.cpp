@@ -360,7 +360,7 @@ TEST_CASE("a timer is counted for a monitor while that is there and may hear of 
 {
     Hall hall;
     REQUIRE(
-        hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h, .rights = "0600"_rights}));
+        hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h, .rights = "0602"_rights}));
     const auto is_counted = [&] { return Registry::is_watched(*hall.registry.find("t"_name)); };
     CHECK_FALSE(is_counted());
     auto stranger = monitor(hall, {}, bob);
