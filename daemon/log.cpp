@@ -26,7 +26,18 @@ spdlog::level::level_enum to_spdlog(Level level)
     case Level::info: return spdlog::level::info;
     case Level::warn: return spdlog::level::warn;
     case Level::error: return spdlog::level::err;
-    case Level::critical: return spdlog::level::critical;
+    }
+    return spdlog::level::info;
+}
+
+spdlog::level::level_enum to_spdlog(Severity severity)
+{
+    switch (severity) {
+    case Severity::debug: return spdlog::level::debug;
+    case Severity::info: return spdlog::level::info;
+    case Severity::warn: return spdlog::level::warn;
+    case Severity::error: return spdlog::level::err;
+    case Severity::critical: return spdlog::level::critical;
     }
     return spdlog::level::info;
 }
@@ -67,16 +78,16 @@ Subject::~Subject()
     current = before_;
 }
 
-void write(Level level, const About& about, fmt::string_view format,
+void write(Severity severity, const About& about, fmt::string_view format,
            fmt::format_args arguments) noexcept
 try {
     auto* logger = spdlog::default_logger_raw();
-    if (!logger->should_log(to_spdlog(level)))
+    if (!logger->should_log(to_spdlog(severity)))
         return;
     const Subject subject{about};
     fmt::memory_buffer line;
     fmt::vformat_to(std::back_inserter(line), format, arguments);
-    logger->log(to_spdlog(level), spdlog::string_view_t{line.data(), line.size()});
+    logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
 } catch (const std::exception&) { // There is no memory to say so either.
 }
 

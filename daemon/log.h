@@ -13,8 +13,8 @@
 
 namespace evfd::daemon::log {
 
-// `critical` cannot be switched off, so it has no word in a configuration.
-enum class Level { debug, info, warn, error, critical };
+// From which severity on lines are logged. Critical lines always are.
+enum class Level { debug, info, warn, error };
 
 constexpr auto words(Level)
 {
@@ -23,6 +23,8 @@ constexpr auto words(Level)
                                                               {Level::warn, "warn"},
                                                               {Level::error, "error"}}};
 }
+
+enum class Severity { debug, info, warn, error, critical };
 
 // To the journal if standard error goes there, else to standard error.
 void set_up(Level level);
@@ -51,70 +53,70 @@ private:
     About before_;
 };
 
-// A line of the log: `arguments` in `format`, unless `level` is below what is logged. A line that
-// cannot be formatted for want of memory is left out.
-void write(Level level, const About& about, fmt::string_view format,
+// A line of the log: `arguments` in `format`, unless lines of this severity are not logged. A line
+// that cannot be formatted for want of memory is left out.
+void write(Severity severity, const About& about, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
 template <class... Args>
 void debug(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::debug, about, format, fmt::make_format_args(args...));
+    write(Severity::debug, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void info(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::info, about, format, fmt::make_format_args(args...));
+    write(Severity::info, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void warn(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::warn, about, format, fmt::make_format_args(args...));
+    write(Severity::warn, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void error(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::error, about, format, fmt::make_format_args(args...));
+    write(Severity::error, about, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void critical(const About& about, fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::critical, about, format, fmt::make_format_args(args...));
+    write(Severity::critical, about, format, fmt::make_format_args(args...));
 }
 
 // The same, about nothing in particular.
 template <class... Args>
 void debug(fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::debug, {}, format, fmt::make_format_args(args...));
+    write(Severity::debug, {}, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void info(fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::info, {}, format, fmt::make_format_args(args...));
+    write(Severity::info, {}, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::warn, {}, format, fmt::make_format_args(args...));
+    write(Severity::warn, {}, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void error(fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::error, {}, format, fmt::make_format_args(args...));
+    write(Severity::error, {}, format, fmt::make_format_args(args...));
 }
 
 template <class... Args>
 void critical(fmt::format_string<Args...> format, Args&&... args)
 {
-    write(Level::critical, {}, format, fmt::make_format_args(args...));
+    write(Severity::critical, {}, format, fmt::make_format_args(args...));
 }
 
 // Writes out what spdlog still holds back, and ends it.

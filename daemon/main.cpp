@@ -160,9 +160,9 @@ int start(const Options& options)
     ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Background> background;
-    const auto give_up = [&](const std::exception& error, log::Level level, int code) {
+    const auto give_up = [&](const std::exception& error, log::Severity severity, int code) {
         const std::string_view what = error.what();
-        log::write(level, {}, "{}", fmt::make_format_args(what));
+        log::write(severity, {}, "{}", fmt::make_format_args(what));
         if (background)
             background->tell(code);
         return code;
@@ -173,11 +173,11 @@ int start(const Options& options)
         return options.guard ? run_guard(options, background.get())
                              : run(options, background.get());
     } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
-        return give_up(error, log::Level::warn, exit_already_running);
+        return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {
-        return give_up(error, log::Level::critical, exit_config);
+        return give_up(error, log::Severity::critical, exit_config);
     } catch (const std::exception& error) {
-        return give_up(error, log::Level::critical, EXIT_FAILURE);
+        return give_up(error, log::Severity::critical, EXIT_FAILURE);
     }
 }
 

@@ -117,8 +117,8 @@ Program::Program(const Options& options, const std::expected<Config, ConfigError
 {
     if (!config)
         log::critical("until the configuration can be read and is reloaded, only root and the "
-                         "user of this daemon may use objects: {}",
-                         config_fault_);
+                      "user of this daemon may use objects: {}",
+                      config_fault_);
     begin(config.value_or(stand_in(options)));
 }
 
@@ -207,8 +207,8 @@ void Program::check_handed(mode_t mode) const
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
             log::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
-                         "evfdd.socket",
-                         path);
+                      "evfdd.socket",
+                      path);
     }
 }
 

@@ -3,7 +3,6 @@
 #include "common/limits.h"
 #include "daemon/log.h"
 
-
 #include <utility>
 
 namespace evfd::daemon {

@@ -254,8 +254,8 @@ void Vault::commit()
     const auto committed = journal_.commit();
     if (!committed && !fault_)
         log::critical("nothing can be kept any more, so a crash would lose what changes from "
-                         "now on: {}; give the machine memory",
-                         committed.error().message());
+                      "now on: {}; give the machine memory",
+                      committed.error().message());
     if (committed && fault_)
         log::warn("all is kept again");
     fault_ = committed ? std::nullopt : std::optional{committed.error()};
