@@ -12,7 +12,7 @@ namespace {
 TEST_CASE("what a configuration declares is there from the start with its owner and rights")
 {
     const Configured configured{R"({
-        "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0640",
+        "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0604",
                     "owner": 60601, "group": "60602"}],
         "timers": [{"name": "t", "every": "1h", "owner": 60601}]
     })"};
@@ -20,7 +20,7 @@ TEST_CASE("what a configuration declares is there from the start with its owner 
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    CHECK(event["rights"] == "0640");
+    CHECK(event["rights"] == "0604"); // Its state is for everybody to see.
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.done({"show", "t", "--json"}));
     CHECK(timer["ownerUid"] == 60601);
