@@ -86,9 +86,9 @@ private:
 };
 
 // Does `attack` twice, the first time for whatever grows once, with a neighbour on the side. Checks
-// that his answers were right and none took more than a second (sanitized: five), and that the
-// daemon has in the end what it had before, memory included. Tells how slow his answers were,
-// against those before. `attack` does not return before what it began has ended.
+// that his answers all came and were right, and that the daemon has in the end what it had before,
+// memory included. Prints how slow his answers were, against those before. `attack` does not return
+// before what it began has ended.
 void withstand(const Daemon& daemon, std::string_view what, const std::function<void()>& attack);
 
 // One line for those who look on.

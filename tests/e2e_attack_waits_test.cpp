@@ -49,8 +49,7 @@ TEST_CASE("many waits for all of many names of which one is busy hold nobody up"
                 return wire.ask("Show", {{"name", names.back()}})["parameters"]["object"]["waits"]
                     .get<int>();
             };
-            while (how_many() < waits) {
-            }
+            require(eventually([&] { return how_many() == waits; }), "not all wait");
             for (int i = 0; i < events - 1; ++i)
                 must(add(opened[static_cast<std::size_t>(i)], 1));
             const auto& one = opened.front();
