@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -232,30 +233,46 @@ void kill_again_and_again(const Client& client, const Guarded& guarded)
     }
 }
 
-TEST_CASE("nothing that was acknowledged is lost while the daemon is killed three hundred times")
-{
-    const Guarded daemon;
-    const auto client = daemon.client();
-    must(client.create(
-        "tokens", {.mode = Mode::semaphore, .initial = 100, .rights = *Rights::parse("0666")}));
-    must(client.create("pulse", {.mode = Mode::pulse, .rights = *Rights::parse("0666")}));
-    must(client.arm("tick", {.interval = 5ms}));
-    must(client.create("made", {.mode = Mode::semaphore}));
-    must(client.arm("maker", {.interval = 3ms, .sets = "made"}));
-    const auto making = grid_of(client, "maker");
-    must(client.create("manual"));
-    const auto manual = must(client.open("manual"));
-    const auto tokens = must(client.open("tokens"));
-    REQUIRE(::kill(daemon.daemon(), SIGKILL) == 0);  // So that all is taken over once.
-    must(client.list("", [](protocol::Object&) {})); // So that all connections are there.
-    const auto guard_descriptors = descriptors_of(daemon.pid());
-    const auto bare = must(client.status());
+// What is there before the first kill.
+struct Scene {
+    Scene()
+    {
+        must(client.create("tokens", {.mode = Mode::semaphore,
+                                      .initial = initial_tokens,
+                                      .rights = *Rights::parse("0666")}));
+        must(client.create("pulse", {.mode = Mode::pulse, .rights = *Rights::parse("0666")}));
+        must(client.arm("tick", {.interval = 5ms}));
+        must(client.create("made", {.mode = Mode::semaphore}));
+        must(client.arm("maker", {.interval = 3ms, .sets = "made"}));
+        making = grid_of(client, "maker");
+        must(client.create("manual"));
+        manual.emplace(must(client.open("manual")));
+        tokens.emplace(must(client.open("tokens")));
+        REQUIRE(::kill(daemon.daemon(), SIGKILL) == 0);  // So that all is taken over once.
+        must(client.list("", [](protocol::Object&) {})); // So that all connections are there.
+        guard_descriptors = descriptors_of(daemon.pid());
+        bare = must(client.status());
+    }
 
+    static constexpr int initial_tokens = 100;
+
+    Guarded daemon;
+    Client client = daemon.client();
+    Grid making{};
+    std::optional<Event> manual;
+    std::optional<Event> tokens;
+    std::size_t guard_descriptors = 0;
+    protocol::Status::Reply bare{};
+};
+
+// All twenty, in the order in which their ledgers are taken. They have begun.
+std::vector<Worker> start_workers(const Scene& scene)
+{
     std::vector<Worker> workers;
     const auto start = [&](int how_many, auto work) {
         for (int i = 0; i < how_many; ++i)
             workers.emplace_back([&, i, work](const Line& line) {
-                const auto own = daemon.client();
+                const auto own = scene.daemon.client();
                 work(own, line, i);
             });
     };
@@ -271,92 +288,130 @@ TEST_CASE("nothing that was acknowledged is lost while the daemon is killed thre
         worker.hear();
     for (const auto& worker : workers)
         worker.say(0);
+    return workers;
+}
 
-    kill_again_and_again(client, daemon);
+// What the workers were told is done, all together.
+struct Ledger {
+    std::uint64_t given = Scene::initial_tokens;
+    std::uint64_t taken = 0;
+    std::map<std::string, Owned> owned;
+    std::uint64_t ticks = 0;
+    std::uint64_t rounds = 0;
+    std::uint64_t pulses = 0;
+};
 
-    auto worker = workers.begin();
+std::pair<std::string, Owned> hear_owned(const Worker& worker, int number)
+{
+    auto name = "own/" + std::to_string(number) + "/" + std::to_string(worker.hear());
+    Owned one{};
+    one.is_timer = worker.hear() != 0;
+    one.mode = worker.hear();
+    one.rights = worker.hear();
+    one.tokens = worker.hear();
+    return {std::move(name), one};
+}
+
+// Stops the workers. Those who followed the pulses all counted the same.
+Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
+{
     for (const auto& each : workers)
         each.say(0);
-    std::uint64_t given = 100;
-    std::uint64_t taken = 0;
+    Ledger ledger;
+    auto worker = workers.begin();
     for (int i = 0; i < signallers; ++i, ++worker) {
-        given += worker->hear();
-        taken += worker->hear();
+        ledger.given += worker->hear();
+        ledger.taken += worker->hear();
     }
-    // Each ledger is what its owner was told.
-    std::set<std::string> names{"tokens", "pulse", "tick", "made", "maker", "manual", "rearmed"};
-    for (int number = 0; number < owners; ++number, ++worker) {
-        for (auto left = worker->hear(); left > 0; --left) {
-            const auto name =
-                "own/" + std::to_string(number) + "/" + std::to_string(worker->hear());
-            names.insert(name);
-            const bool is_timer = worker->hear() != 0;
-            const auto mode = static_cast<Mode>(worker->hear());
-            const auto rights = worker->hear();
-            const auto count = worker->hear();
-            INFO(name);
-            const auto shown = must(client.show(name));
-            CHECK((shown.kind == Kind::timer) == is_timer);
-            CHECK(shown.owner_uid == ::geteuid());
-            CHECK(shown.rights.bits() == rights);
-            if (is_timer)
-                continue;
-            CHECK(shown.mode == mode);
-            if (mode == Mode::semaphore)
-                CHECK(shown.count == static_cast<std::int64_t>(count));
-        }
-    }
-    std::uint64_t ticks = 0;
+    for (int number = 0; number < owners; ++number, ++worker)
+        for (auto left = worker->hear(); left > 0; --left)
+            ledger.owned.insert(hear_owned(*worker, number));
     for (int i = 0; i < tick_followers; ++i, ++worker)
-        ticks += worker->hear();
-    const auto rounds = (worker++)->hear();
-    const auto pulses = (worker++)->hear();
-    const auto pulse_shown = must(client.show("pulse"));
-    CHECK(pulse_shown.pulses == static_cast<std::int64_t>(pulses));
-    CHECK(pulse_shown.subscriptions == pulse_followers);
+        ledger.ticks += worker->hear();
+    ledger.rounds = (worker++)->hear();
+    ledger.pulses = (worker++)->hear();
+    CHECK(must(client.show("pulse")).subscriptions == pulse_followers);
     for (int i = 0; i < pulse_followers; ++i, ++worker) {
         worker->hear();
         worker->say(0);
-        CHECK(worker->hear() == pulses);
+        CHECK(worker->hear() == ledger.pulses);
     }
     for (auto& each : workers)
         CHECK(each.wait() == 0); // Nobody saw an error.
+    return ledger;
+}
 
-    // What is in the semaphore is what was given and not taken.
-    CHECK(must(client.show("tokens")).count == static_cast<std::int64_t>(given - taken));
+void audit_owned(const Client& client, const std::string& name, const Owned& one)
+{
+    INFO(name);
+    const auto shown = must(client.show(name));
+    CHECK((shown.kind == Kind::timer) == one.is_timer);
+    CHECK(shown.owner_uid == ::geteuid());
+    CHECK(shown.rights.bits() == one.rights);
+    if (one.is_timer)
+        return;
+    const auto mode = static_cast<Mode>(one.mode);
+    CHECK(shown.mode == mode);
+    if (mode == Mode::semaphore)
+        CHECK(shown.count == static_cast<std::int64_t>(one.tokens));
+}
+
+// The daemon has what the ledger says, and nothing else.
+void audit(const Scene& scene, const Ledger& ledger)
+{
+    const auto& client = scene.client;
+    std::set<std::string> names{"tokens", "pulse", "tick", "made", "maker", "manual", "rearmed"};
+    for (const auto& [name, one] : ledger.owned) {
+        names.insert(name);
+        audit_owned(client, name, one);
+    }
     std::set<std::string> there;
     must(client.list("", [&](protocol::Object& object) { there.insert(object.name.text()); }));
     CHECK(there == names);
+    // What is in the semaphore is what was given and not taken.
+    CHECK(must(client.show("tokens")).count ==
+          static_cast<std::int64_t>(ledger.given - ledger.taken));
+    CHECK(must(client.show("pulse")).pulses == static_cast<std::int64_t>(ledger.pulses));
 
     // A timer's event got one token for each of its points.
     CHECK(eventually([&] {
-        const auto before = making.points_by(now_on(Clock::monotonic));
+        const auto before = scene.making.points_by(now_on(Clock::monotonic));
         const auto made = must(client.show("made")).count;
-        return made == before && before == making.points_by(now_on(Clock::monotonic));
+        return made == before && before == scene.making.points_by(now_on(Clock::monotonic));
     }));
     // Descriptors from before the first kill are those of the names.
-    CHECK(manual.set());
+    CHECK(scene.manual->set());
     CHECK(must(client.show("manual")).is_set == true);
     CHECK(client.clear(std::vector{"manual"s}));
-    CHECK(must(manual.is_set()) == false);
+    CHECK(must(scene.manual->is_set()) == false);
     CHECK(client.set(std::vector{"manual"s}));
-    CHECK(must(manual.is_set()) == true);
-    CHECK(must(tokens.is_set()) == (given > taken));
+    CHECK(must(scene.manual->is_set()) == true);
+    CHECK(must(scene.tokens->is_set()) == (ledger.given > ledger.taken));
 
     // Nothing is left of those who are gone.
     CHECK(eventually([&] { return must(client.status()).subscriptions == 0; }));
     CHECK(eventually([&] { return must(client.status()).waits_for_sessions == 0; }));
-    CHECK(eventually([&] { return must(client.status()).connections == bare.connections; }));
+    CHECK(eventually([&] { return must(client.status()).connections == scene.bare.connections; }));
     for (const auto& name : there)
         if (name.starts_with("own/") || name == "rearmed")
             must(client.remove(std::vector{name}));
-    CHECK(must(client.status()).descriptors == bare.descriptors);
-    CHECK(descriptors_of(daemon.pid()) == guard_descriptors);
+    CHECK(must(client.status()).descriptors == scene.bare.descriptors);
+    CHECK(descriptors_of(scene.daemon.pid()) == scene.guard_descriptors);
+}
+
+TEST_CASE("nothing that was acknowledged is lost while the daemon is killed three hundred times")
+{
+    const Scene scene;
+    auto workers = start_workers(scene);
+    kill_again_and_again(scene.client, scene.daemon);
+    const auto ledger = take_ledger(scene.client, workers);
+    audit(scene, ledger);
 
     // That it was no idle time.
-    INFO(given << " tokens, " << ticks << " ticks, " << rounds << " rounds, " << pulses
-               << " pulses");
-    CHECK(std::min({given, ticks, rounds, pulses}) >= std::uint64_t{kills});
+    INFO(ledger.given << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "
+                      << ledger.pulses << " pulses");
+    CHECK(std::min({ledger.given, ledger.ticks, ledger.rounds, ledger.pulses}) >=
+          std::uint64_t{kills});
 }
 
 } // namespace
