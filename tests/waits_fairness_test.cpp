@@ -215,95 +215,122 @@ TEST_CASE("of those who miss another one each time the first is released once al
     }
 }
 
-TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by whom")
-{
-    std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
-    const auto one_of = [&](std::size_t count) { return random() % count; };
-    Hall hall;
-    const std::vector<std::string> names{"a0", "a1", "a2", "s0", "s1", "m0", "m1", "p0", "t0"};
-    std::vector<std::string> events;
-    std::vector<UniqueFd> fds;
-    for (const auto& name : names) {
-        if (name[0] == 't')
-            REQUIRE(hall.registry.arm(hall.owner, {.name = *Name::parse(name), .after = 1h}));
-        else
-            hall.create(name, name[0] == 'a'   ? Mode::automatic
-                              : name[0] == 's' ? Mode::semaphore
-                              : name[0] == 'm' ? Mode::manual
-                                               : Mode::pulse);
-        if (name[0] == 't' || name[0] == 'p')
-            continue;
-        events.push_back(name);
-        fds.push_back(hall.open(name));
-    }
+// Waits, and what the model knows of each: what it still waits for.
+struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Gather gather;
         std::set<std::string> misses; // Of what is told once, or needs to be seen once.
         std::set<std::string> takes;  // Of what is there or not.
     };
-    std::deque<Waiter> waiters;
-    const auto happens = [&](const std::string& name) {
+
+    void begin(const std::vector<std::string>& wanted, Gather gather)
+    {
+        Waiter waiter{{}, gather, {}, {}};
+        protocol::Wait request{.names = {}, .gather = gather};
+        for (const auto& name : wanted) {
+            request.names.list.push_back(*Name::parse(name));
+            if (name[0] == 'a' || name[0] == 's') // It is taken.
+                waiter.takes.insert(name);
+            else if (name[0] != 'm' || !hall.event(name).is_set())
+                waiter.misses.insert(name);
+        }
+        waiter.wait = *hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
+                                        request, [] {});
+        waiters.push_back(std::move(waiter));
+    }
+    void happens(const std::string& name)
+    {
         for (auto& waiter : waiters)
             if (waiter.misses.erase(name) > 0 && waiter.gather == Gather::any)
                 waiter.misses.clear(), waiter.takes.clear();
-    };
-    int released = 0;
-    for (int step = 0; step < 1'500; ++step) {
-        const auto at = one_of(events.size());
-        const auto& name = events[at];
-        const auto deed = one_of(10);
-        if (deed < 3 && waiters.size() < 30) {
-            protocol::Wait request{.names = {},
-                                   .gather = one_of(3) == 0 ? Gather::any : Gather::all};
-            Waiter waiter{{}, *request.gather, {}, {}};
-            for (const auto& wanted : names)
-                if (one_of(3) == 0)
-                    request.names.list.push_back(*Name::parse(wanted));
-            if (request.names.list.empty())
-                continue;
-            std::ranges::shuffle(request.names.list, random);
-            for (const auto& wanted : request.names.list) {
-                const auto& text = wanted.text();
-                const bool is_taken = text[0] == 'a' || text[0] == 's';
-                if (is_taken)
-                    waiter.takes.insert(text);
-                else if (text[0] != 'm' || !hall.event(text).is_set())
-                    waiter.misses.insert(text);
-            }
-            waiter.wait = *hall.waits.start(
-                hall.owner.peer, *hall.quota.take(alice, Resource::waits), request, [] {});
-            waiters.push_back(std::move(waiter));
-        } else if (deed < 6) {
-            REQUIRE(add(fds[at], 1));
-            happens(name);
-        } else if (deed == 6) {
-            REQUIRE(take(fds[at]));
-        } else if (deed == 7) {
-            REQUIRE(hall.registry.set(hall.owner.peer, evfd::daemon::names({name, "p0"}), 1));
-            happens(name);
-            happens("p0");
-        } else if (deed == 8) {
-            REQUIRE(hall.registry.clear(hall.owner.peer, evfd::daemon::names({name})));
-        } else if (!waiters.empty() && one_of(4) == 0) {
-            waiters.erase(waiters.begin() + static_cast<std::ptrdiff_t>(one_of(waiters.size())));
-        }
-        if (one_of(2) == 0)
-            continue; // More than one deed is heard of at a time.
-        hall.registry.hear();
+    }
+    void give_up(std::size_t at)
+    {
+        waiters.erase(waiters.begin() + static_cast<std::ptrdiff_t>(at));
+    }
+
+    // Once all is heard: none goes on waiting for what is there. Forgets those that are over, and
+    // returns how many they were.
+    std::size_t check()
+    {
         const auto is_there = [&](const std::string& text) { return hall.event(text).is_set(); };
         for (const auto& waiter : waiters) {
             if (is_over(waiter.wait))
                 continue;
-            INFO("step " << step);
             if (waiter.gather == Gather::any)
                 REQUIRE(std::ranges::none_of(waiter.takes, is_there));
             else
                 REQUIRE_FALSE(
                     (waiter.misses.empty() && std::ranges::all_of(waiter.takes, is_there)));
         }
-        released += static_cast<int>(
-            std::erase_if(waiters, [](const auto& waiter) { return is_over(waiter.wait); }));
+        return std::erase_if(waiters, [](const auto& waiter) { return is_over(waiter.wait); });
+    }
+
+    Hall& hall;
+    std::deque<Waiter> waiters = {};
+};
+
+// By the first letter of its name: an event of that mode, or a timer that does not expire.
+void make(Hall& hall, const std::string& name)
+{
+    switch (name[0]) {
+    case 'a': hall.create(name, Mode::automatic); break;
+    case 's': hall.create(name, Mode::semaphore); break;
+    case 'm': hall.create(name, Mode::manual); break;
+    case 'p': hall.create(name, Mode::pulse); break;
+    default: REQUIRE(hall.registry.arm(hall.owner, {.name = *Name::parse(name), .after = 1h}));
+    }
+}
+
+TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by whom")
+{
+    std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
+    const auto one_of = [&](std::size_t count) { return random() % count; };
+    Hall hall;
+    const std::vector<std::string> events{"a0", "a1", "a2", "s0", "s1", "m0", "m1"};
+    auto all = events;
+    all.insert(all.end(), {"p0", "t0"});
+    for (const auto& name : all)
+        make(hall, name);
+    std::vector<UniqueFd> fds;
+    for (const auto& name : events)
+        fds.push_back(hall.open(name));
+    WaitModel model{hall};
+    std::size_t released = 0;
+    for (int step = 0; step < 1'500; ++step) {
+        const auto at = one_of(events.size());
+        const auto& name = events[at];
+        const auto deed = one_of(10);
+        if (deed < 3 && model.waiters.size() < 30) {
+            const auto gather = one_of(3) == 0 ? Gather::any : Gather::all;
+            std::vector<std::string> wanted;
+            for (const auto& each : all)
+                if (one_of(3) == 0)
+                    wanted.push_back(each);
+            if (wanted.empty())
+                continue;
+            std::ranges::shuffle(wanted, random);
+            model.begin(wanted, gather);
+        } else if (deed < 6) {
+            REQUIRE(add(fds[at], 1));
+            model.happens(name);
+        } else if (deed == 6) {
+            REQUIRE(take(fds[at]));
+        } else if (deed == 7) {
+            REQUIRE(hall.registry.set(hall.owner.peer, names({name, "p0"}), 1));
+            model.happens(name);
+            model.happens("p0");
+        } else if (deed == 8) {
+            REQUIRE(hall.registry.clear(hall.owner.peer, names({name})));
+        } else if (!model.waiters.empty() && one_of(4) == 0) {
+            model.give_up(one_of(model.waiters.size()));
+        }
+        if (one_of(2) == 0)
+            continue; // More than one deed is heard of at a time.
+        INFO("step " << step);
+        hall.registry.hear();
+        released += model.check();
     }
     CHECK(released > 100);
 }
