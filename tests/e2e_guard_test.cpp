@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -121,26 +122,39 @@ TEST_CASE("a guard ends when its daemon was idle and had been killed before")
     CHECK(guarded.process().wait() == 0);
 }
 
-// It is either not let in or served, and never let in and sent away.
-TEST_CASE("who comes while an idle daemon and its guard are leaving is served or finds nobody")
+// Returns once the process, which is a child of ours, is stopped.
+void stop(const Process& process)
 {
-    int served = 0;
-    for (int round = 0; round < 200; ++round) {
-        Guarded guarded{{"--idle-exit", "5ms"}};
-        const auto leaves = pidfd_of(guarded.daemon());
-        if (!leaves)
-            continue;
-        await_readable(leaves.get()); // Then its guard is about to look who is there.
-        std::optional<Wire> wire;
-        try {
-            wire.emplace(guarded.path());
-        } catch (const std::runtime_error&) {
-            continue;
-        }
-        REQUIRE(wire->ask("Status").contains("parameters"));
-        ++served;
-    }
-    WARN(served << " of 200 were served");
+    process.signal(SIGSTOP);
+    siginfo_t its{};
+    REQUIRE(::waitid(P_PID, static_cast<id_t>(process.pid()), &its, WSTOPPED | WNOWAIT) == 0);
+}
+
+TEST_CASE("who comes after an idle daemon has left and before its guard has is served")
+{
+    Guarded guarded{{"--idle-exit", "5ms"}};
+    std::optional<Wire> first{guarded.path()}; // As long as it is there the daemon stays.
+    REQUIRE(first->ask("Status").contains("parameters"));
+    const auto daemon = guarded.daemon();
+    const auto leaves = pidfd_of(daemon);
+    stop(guarded.process());
+    first.reset();
+    REQUIRE(await_readable(leaves.get()));
+
+    Wire second{guarded.path()};
+    guarded.process().signal(SIGCONT);
+
+    const auto status = second.ask("Status");
+    REQUIRE(status.contains("parameters"));
+    CHECK(status["parameters"]["pid"] != daemon);
+}
+
+TEST_CASE("who comes after an idle daemon and its guard have left finds nobody")
+{
+    Guarded guarded{{"--idle-exit", "5ms"}};
+    REQUIRE(guarded.process().wait() == 0);
+    CHECK_FALSE(exists(guarded.path()));
+    CHECK_THROWS_AS(Wire{guarded.path()}, std::runtime_error);
 }
 
 TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
