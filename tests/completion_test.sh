@@ -8,13 +8,10 @@ completions=$2
 
 place=$(mktemp -d)
 export EVFDD_SOCKET=$place/io.evfdd
-evfdd --socket "$EVFDD_SOCKET" 2>"$place/log" &
-daemon=$!
-trap 'kill "$daemon"; wait "$daemon" || true; rm -rf "$place"' EXIT
-for ((i = 0; i < 200; i++)); do
-    evfdctl status >"$place/status" 2>&1 && break
-    sleep 0.1 # Nothing but the socket tells of it.
-done
+pid_of_daemon() { evfdctl "$@" status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p'; }
+evfdd --socket "$EVFDD_SOCKET" --background
+daemon=$(pid_of_daemon)
+trap 'kill "$daemon"; rm -rf "$place"' EXIT
 evfdctl create db/ready
 evfdctl create db/done
 evfdctl create jobs
@@ -113,7 +110,7 @@ offers '' evfdctl --user set ''
 if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
     echo 'a daemon was started to complete a name'
     failures=$((failures + 1))
-    evfdctl --user status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p' | xargs -r kill
+    pid_of_daemon --user | xargs -r kill
 fi
 
 page=$(dirname "$0")/../evfdctl/evfdctl.1.scd
