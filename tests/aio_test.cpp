@@ -1,6 +1,7 @@
 #include "common/aio.h"
 #include "common/eventfd.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,14 +23,12 @@ using namespace std::chrono_literals;
 constexpr auto at_once = 0ns;
 constexpr auto deadline = 20s; // Ends a test that would otherwise hang.
 
-// Empty, after a warning, where AIO cannot be had.
-std::optional<Aio> context(unsigned operations)
+Aio context(unsigned operations)
 {
     auto aio = Aio::create(operations);
-    if (aio)
-        return *std::move(aio);
-    WARN("there is no AIO to be had here: " << aio.error().message());
-    return std::nullopt;
+    if (!aio)
+        skip("no AIO: " + aio.error().message());
+    return *std::move(aio);
 }
 
 iocb poll_of(const UniqueFd& fd, std::uint64_t data)
@@ -50,145 +49,129 @@ UniqueFd event(unsigned initial = 0)
 TEST_CASE("an operation that is done is reaped with its data and its answer")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event(1);
     auto poll = poll_of(fd, 42);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
     std::array<io_event, 4> done{};
-    const auto reaped = aio->reap(done, 1, deadline);
+    const auto reaped = aio.reap(done, 1, deadline);
 
     REQUIRE(reaped == 1U);
     CHECK(done[0].data == 42);
     CHECK(done[0].obj == reinterpret_cast<std::uintptr_t>(&poll));
     CHECK((done[0].res & POLLIN) != 0);
-    CHECK(aio->reap(done, 0, at_once) == 0U);
+    CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
 TEST_CASE("an operation that is not done is not reaped, and its time runs out")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event();
     auto poll = poll_of(fd, 1);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
     std::array<io_event, 1> done{};
-    CHECK(aio->reap(done, 0, at_once) == 0U);
-    CHECK(aio->reap(done, 1, at_once) == 0U);
-    CHECK(aio->reap(done, 1, 1ms) == 0U);
+    CHECK(aio.reap(done, 0, at_once) == 0U);
+    CHECK(aio.reap(done, 1, at_once) == 0U);
+    CHECK(aio.reap(done, 1, 1ms) == 0U);
 }
 
 TEST_CASE("without a timeout a reap lasts until there is something")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event();
     auto poll = poll_of(fd, 1);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
     std::jthread setter{[&] { ::eventfd_write(fd.get(), 1); }};
     std::array<io_event, 1> done{};
-    CHECK(aio->reap(done, 1, std::nullopt) == 1U);
+    CHECK(aio.reap(done, 1, std::nullopt) == 1U);
 }
 
 TEST_CASE("a set that was cleared at once is reaped all the same")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event();
     auto poll = poll_of(fd, 1);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
     REQUIRE(add(fd, 1));
     REQUIRE(take(fd) == 1U);
 
     std::array<io_event, 1> done{};
-    REQUIRE(aio->reap(done, 1, deadline) == 1U);
+    REQUIRE(aio.reap(done, 1, deadline) == 1U);
     CHECK((done[0].res & POLLIN) != 0);
 }
 
 TEST_CASE("an operation that was cancelled still completes, and never again")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event();
     auto poll = poll_of(fd, 7);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
-    aio->cancel(poll);
+    aio.cancel(poll);
 
     std::array<io_event, 1> done{};
-    REQUIRE(aio->reap(done, 1, deadline) == 1U);
+    REQUIRE(aio.reap(done, 1, deadline) == 1U);
     CHECK(done[0].data == 7);
     CHECK((done[0].res & POLLIN) == 0);
     REQUIRE(add(fd, 1));
-    CHECK(aio->reap(done, 0, at_once) == 0U);
+    CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
 TEST_CASE("a cancel of what is done already changes nothing")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     const auto fd = event(1);
     auto poll = poll_of(fd, 7);
     std::array<iocb*, 1> operations{&poll};
-    REQUIRE(aio->submit(operations) == 1U);
+    REQUIRE(aio.submit(operations) == 1U);
 
-    aio->cancel(poll);
+    aio.cancel(poll);
 
     std::array<io_event, 2> done{};
-    REQUIRE(aio->reap(done, 1, deadline) == 1U);
+    REQUIRE(aio.reap(done, 1, deadline) == 1U);
     CHECK((done[0].res & POLLIN) != 0);
-    CHECK(aio->reap(done, 0, at_once) == 0U);
+    CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
 TEST_CASE("several operations are begun together and reaped as they are done")
 {
     const auto aio = context(3);
-    if (!aio)
-        return;
     const std::array<UniqueFd, 3> fds{event(), event(), event()};
     std::array<iocb, 3> polls{poll_of(fds[0], 0), poll_of(fds[1], 1), poll_of(fds[2], 2)};
     std::array<iocb*, 3> operations{&polls[0], &polls[1], &polls[2]};
-    REQUIRE(aio->submit(operations) == 3U);
+    REQUIRE(aio.submit(operations) == 3U);
 
     std::array<io_event, 3> done{};
     REQUIRE(add(fds[1], 1));
-    REQUIRE(aio->reap(done, 1, deadline) == 1U);
+    REQUIRE(aio.reap(done, 1, deadline) == 1U);
     CHECK(done[0].data == 1);
 
     REQUIRE(add(fds[0], 1));
     REQUIRE(add(fds[2], 1));
-    REQUIRE(aio->reap(done, 2, deadline) == 2U);
+    REQUIRE(aio.reap(done, 2, deadline) == 2U);
     CHECK(done[0].data + done[1].data == 2);
 }
 
 TEST_CASE("operations after one that is refused are not begun")
 {
     const auto aio = context(2);
-    if (!aio)
-        return;
     const auto fd = event(1);
     auto good = poll_of(fd, 1);
     auto bad = poll_of(UniqueFd{}, 2);
     std::array<iocb*, 2> operations{&good, &bad};
 
-    CHECK(aio->submit(operations) == 1U);
+    CHECK(aio.submit(operations) == 1U);
 
     std::array<iocb*, 1> refused{&bad};
-    const auto begun = aio->submit(refused);
+    const auto begun = aio.submit(refused);
     REQUIRE_FALSE(begun);
     CHECK(begun.error().error == EBADF);
     CHECK(begun.error().call == "io_submit(2)");
@@ -197,11 +180,9 @@ TEST_CASE("operations after one that is refused are not begun")
 TEST_CASE("more operations than there is room for cannot be waited for")
 {
     const auto aio = context(1);
-    if (!aio)
-        return;
     std::array<io_event, 1> done{};
 
-    const auto reaped = aio->reap(done, 2, at_once);
+    const auto reaped = aio.reap(done, 2, at_once);
 
     REQUIRE_FALSE(reaped);
     CHECK(reaped.error().call == "io_getevents(2)");
@@ -212,10 +193,8 @@ TEST_CASE("no more operations can be had than the machine has")
 {
     unsigned most = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> most;
-    if (most == 0 || most >= 8'000'000) { // Beyond that it is EINVAL.
-        WARN("fs.aio-max-nr is not of use here: " << most);
-        return;
-    }
+    if (most == 0 || most >= 8'000'000) // Beyond that it is EINVAL.
+        skip("fs.aio-max-nr is " + std::to_string(most));
 
     const auto aio = Aio::create(most + 1);
 
@@ -228,8 +207,6 @@ TEST_CASE("completions that are forgotten make room, however many come")
 {
     constexpr unsigned at_a_time = 4;
     const auto aio = context(at_a_time);
-    if (!aio)
-        return;
     const UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
     const auto told = *make_eventfd(0, Counter::plain);
     char byte = 1;
@@ -245,25 +222,23 @@ TEST_CASE("completions that are forgotten make room, however many come")
 
     constexpr unsigned rounds = 1'000; // Far beyond what the kernel rounds up to.
     for (unsigned i = 0; i < rounds; ++i) {
-        REQUIRE(aio->submit(operations) == at_a_time);
-        REQUIRE(aio->forget_completed());
+        REQUIRE(aio.submit(operations) == at_a_time);
+        REQUIRE(aio.forget_completed());
     }
     CHECK(take(told) == rounds * at_a_time);
 
     // What comes after is there to be reaped, alone.
     read.aio_data = 7;
-    REQUIRE(aio->submit(std::span{operations}.first(1)) == 1U);
+    REQUIRE(aio.submit(std::span{operations}.first(1)) == 1U);
     std::array<io_event, at_a_time> done{};
-    REQUIRE(aio->reap(done, 1, at_once) == 1U);
+    REQUIRE(aio.reap(done, 1, at_once) == 1U);
     CHECK(done[0].data == 7);
 }
 
 TEST_CASE("a context that was moved goes on where it went")
 {
-    auto first = context(1);
-    auto second = context(1);
-    if (!first || !second)
-        return;
+    std::optional first{context(1)};
+    std::optional second{context(1)};
     const auto fd = event(1);
     auto poll = poll_of(fd, 5);
     std::array<iocb*, 1> operations{&poll};

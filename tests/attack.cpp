@@ -1,8 +1,6 @@
 #include "tests/attack.h"
 
 #include <fmt/format.h>
-#include <grp.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -35,30 +33,11 @@ void raise_descriptor_limit()
 
 } // namespace
 
-bool can_attack()
-{
-    if (is_root())
-        return true;
-    WARN("an attack by another user is not tested: only root can become another one");
-    return false;
-}
-
-void become(uid_t user, gid_t group, std::vector<gid_t> others)
-{
-    const auto parent = ::getppid();
-    if (::setgroups(others.size(), others.data()) < 0 || ::setresgid(group, group, group) < 0 ||
-        ::setresuid(user, user, user) < 0)
-        fail("setresuid(2)");
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL); // Which the change of user had undone.
-    if (::getppid() != parent)
-        ::_exit(127);
-}
-
 Worker hostile(const std::function<void(const Line&)>& work)
 {
     return Worker{[&](const Line& line) {
         raise_descriptor_limit();
-        become(stranger);
+        become_stranger();
         work(line);
     }};
 }
@@ -232,7 +211,7 @@ constexpr std::uint64_t pause_word = 2;
 
 Neighbour::Neighbour(const Daemon& daemon)
     : worker_{[&](const Line& line) {
-          become(neighbour_uid);
+          become(User{neighbour_uid});
           Rounds rounds{daemon};
           while (true) {
               require(line.hear() == begin_word, "not told to begin");

@@ -25,15 +25,7 @@ constexpr int fewer(int rounds)
     return is_sanitized ? (rounds + 3) / 4 : rounds;
 }
 
-// Only root can be two users; warns if we are not.
-bool can_attack();
 inline const uid_t neighbour_uid = stranger + 1;
-// From here on this process is that user, in these groups alone.
-void become(uid_t user, gid_t group, std::vector<gid_t> others = {});
-inline void become(uid_t user)
-{
-    become(user, user);
-}
 
 // A hostile process, which may open as much as root lets it. It ends with its work, or is killed
 // with this.

@@ -239,10 +239,7 @@ TEST_CASE("evfd_connect chooses the daemon, and what is open stays with its own"
 
 TEST_CASE("what only the daemon may take from can be waited for together if it is of one daemon")
 {
-    if (!is_root()) {
-        WARN("only root can become another user");
-        return;
-    }
+    skip_unless_root();
     const Daemon one;
     const Daemon other;
     for (const auto* const daemon : {&one, &other}) {

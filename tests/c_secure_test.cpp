@@ -2,6 +2,7 @@
 #include "tests/by_hand.h"
 #include "tests/c_fixture.h"
 #include "tests/paths.h"
+#include "tests/skip.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ struct SetUserId {
     {
         return run({.words = {program, "at once"},
                     .environment = std::move(environment),
-                    .user = stranger});
+                    .user = User{stranger}});
     }
 
     TemporaryDirectory directory;
@@ -38,15 +39,10 @@ struct SetUserId {
 
 TEST_CASE("a set-user-ID program starts nothing, and goes by nothing that its caller says")
 {
-    if (!is_root()) {
-        WARN("only root can make a program that is root");
-        return;
-    }
+    skip_unless_root("make a program that runs as root");
     for (const auto& usual : {Address::system().path, "/tmp/evfdd-0/io.evfdd"s})
-        if (::access(usual.c_str(), F_OK) == 0) {
-            WARN("there is a daemon that it would talk to");
-            return;
-        }
+        if (::access(usual.c_str(), F_OK) == 0)
+            skip("a daemon of this machine is at " + usual);
     const SetUserId secure;
     SECTION("where to look for what it starts")
     {

@@ -2,6 +2,7 @@
 #include "tests/c_fixture.h"
 #include "tests/e2e_configured.h"
 #include "tests/e2e_wall_clock.h"
+#include "tests/skip.h"
 
 #include <sys/syscall.h>
 
@@ -44,10 +45,8 @@ TEST_CASE("a wait that sleeps is ended by a set of whoever it is")
 TEST_CASE("all who wait for a manual event are released though it is cleared at once")
 {
     const Served daemon;
-    if (evfd_latches_waits() == 0) {
-        WARN("there is no kernel AIO here, so a set that is cleared at once can be missed");
-        return;
-    }
+    if (evfd_latches_waits() == 0)
+        skip("no AIO: a set that is cleared at once can be missed");
     const int fd = make("e");
     for (int round = 0; round < 20; ++round) {
         std::int64_t took = 0;
@@ -172,8 +171,7 @@ TEST_CASE("a wait by name is for what is not there yet, and ends when it is dele
 
 TEST_CASE("a timer that a change of the wall clock cancels says so to whoever waits")
 {
-    if (!can_set_wall_clock())
-        return;
+    skip_unless_wall_clock_can_be_set();
     const Served daemon;
     const evfd_schedule late = When{.first_ns = (now_on(Clock::realtime) + 1h).count(),
                                     .flags = EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE};

@@ -47,8 +47,7 @@ void wait_for(const Line& line, nanoseconds span)
 
 TEST_CASE("a thousand connections that say nothing disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     withstand(daemon, "a thousand silent connections", [&] {
         Worker worker = hostile([&](const Line& line) {
@@ -61,8 +60,7 @@ TEST_CASE("a thousand connections that say nothing disturb nobody")
 
 TEST_CASE("a thousand connections that send a byte a second disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     // Each sends the first byte of a call in the first second, and the next one in the next.
     withstand(daemon, "a thousand connections with a byte a second", [&] {
@@ -83,8 +81,7 @@ TEST_CASE("a thousand connections that send a byte a second disturb nobody")
 
 TEST_CASE("frames of nothing but brackets disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     // Whoever sends one is let go, and comes again.
     withstand(daemon, "64 KiB frames of nested brackets", [&] {
@@ -103,8 +100,7 @@ TEST_CASE("frames of nothing but brackets disturb nobody")
 
 TEST_CASE("a gibibyte of zero bytes disturbs nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     // A zero byte ends a message, and an empty message is no call: who sends one is let go. So this
     // sends on new connections, as fast as they are to be had, until a gibibyte is gone or time is
@@ -163,8 +159,7 @@ enum class Sent { many, epolls, listener };
 
 TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
     const auto listener = listen_at(path); // The daemon listens there too, and we have it as well.

@@ -95,8 +95,7 @@ void use_drained(const Daemon& daemon, const std::string& name, Mode mode, int r
 
 TEST_CASE("who makes an event block and keeps it full stops nobody who sets and waits by name")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto client = talking_to(daemon);
     const auto [name, mode] = GENERATE(table<std::string, Mode>({
@@ -117,8 +116,7 @@ TEST_CASE("who makes an event block and keeps it full stops nobody who sets and 
 
 TEST_CASE("who takes from an event as fast as it can stops nobody who sets and waits by name")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto client = talking_to(daemon);
     const auto [name, mode] = GENERATE(table<std::string, Mode>({
@@ -177,8 +175,7 @@ enum class Way { set, timer, clear };
 TEST_CASE(
     "an event that it takes the kernel long to add to or take from holds up its own user alone")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto client = talking_to(daemon);
     const auto attack = GENERATE(table<Way, std::string>({
@@ -221,8 +218,7 @@ std::uint64_t switches_of(const Daemon& daemon)
 
 TEST_CASE("a direct writer at full speed of what is monitored and waited for disturbs nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto client = talking_to(daemon);
     const bool with_reader = GENERATE(false, true);

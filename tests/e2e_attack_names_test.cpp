@@ -30,8 +30,7 @@ void write_to_all(const std::deque<UniqueFd>& held)
 
 TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that has its name later")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto [what, mode] = GENERATE(table<std::string, std::string>({
         {"manual", "manual"},
@@ -122,8 +121,7 @@ TEST_CASE("a write to what was deleted while it was watched does not wake the da
 
 TEST_CASE("private descriptors of what was deleted follow nothing that has its name later")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     withstand(daemon, "pulses and timers deleted and made again, with their descriptors held", [&] {
         Worker worker = hostile([&](const Line& line) {

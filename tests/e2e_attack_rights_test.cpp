@@ -300,12 +300,11 @@ std::uint64_t try_all(const Daemon& daemon, const Who& who)
 
 TEST_CASE("whatever anyone tries by name ends as the rights say")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     withstand(daemon, "every verb with every right by everybody", [&] {
         Worker maker{[&](const Line&) {
-            become(owner);
+            become(User{owner});
             for (const auto& who : everybody())
                 make_all(daemon, who);
         }};
@@ -314,7 +313,7 @@ TEST_CASE("whatever anyone tries by name ends as the rights say")
         for (const auto& who : everybody()) {
             Worker worker{[&](const Line& line) {
                 if (who.uid != 0)
-                    become(who.uid, who.gid, who.others);
+                    become(User{who.uid, who.gid, who.others});
                 line.say(try_all(daemon, who));
             }};
             INFO(who.name);
@@ -336,12 +335,11 @@ TEST_CASE("whatever anyone tries by name ends as the rights say")
 
 TEST_CASE("a session or a subscription is nothing to another user who knows its token")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     withstand(daemon, "tokens of others", [&] {
         Worker owner_of_both{[&](const Line& line) {
-            become(owner);
+            become(User{owner});
             Wire wire{daemon.path()};
             require(verdict(wire.ask("Resume",
                                      {{"session", std::string(32, 'a')}, {"calls", 0}})) == "done",
@@ -366,7 +364,7 @@ TEST_CASE("a session or a subscription is nothing to another user who knows its 
         std::snprintf(token, sizeof token, "%016llx%016llx", static_cast<unsigned long long>(high),
                       static_cast<unsigned long long>(owner_of_both.hear()));
         Worker thief{[&](const Line&) {
-            become(neighbour_uid);
+            become(User{neighbour_uid});
             for (int i = 0; i < fewer(200); ++i) {
                 Wire wire{daemon.path()};
                 require(verdict(wire.ask("Unsubscribe", {{"subscription", token}})) ==

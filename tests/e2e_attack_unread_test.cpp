@@ -46,13 +46,12 @@ void remove_all(Wire& wire, const Json& names)
 // The kernel lets root have any number of descriptors in flight. The daemon must not.
 Command unprivileged()
 {
-    return {.words = {}, .user = stranger + 1'000};
+    return {.words = {}, .user = User{stranger + 1'000}};
 }
 
 TEST_CASE("who opens as fast as it can and never reads takes descriptors from nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon{{}, unprivileged()};
     // What one reply holds is in flight, and what the next one holds waits in the daemon.
     constexpr int deaf = 60;
@@ -116,8 +115,7 @@ private:
 
 TEST_CASE("monitors that never read cost little and hear the truth when they read at last")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     constexpr int monitors = 60;
     constexpr int objects = 2'000;
@@ -190,8 +188,7 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
 
 TEST_CASE("unread monitors of slow patterns over many objects that come and go hold nobody up")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     constexpr int monitors = 60;
     constexpr int objects = is_sanitized ? 4'000 : 10'000;
@@ -302,8 +299,7 @@ const Middle middles[] = {
 
 TEST_CASE("clients that are stopped in the middle of any call and killed then disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     const auto client = talking_to(daemon);
     {
@@ -348,8 +344,7 @@ TEST_CASE("clients that are stopped in the middle of any call and killed then di
 
 TEST_CASE("clients that are stopped and killed at any moment disturb nobody")
 {
-    if (!can_attack())
-        return;
+    skip_unless_root();
     const Daemon daemon;
     {
         Wire wire{daemon.path()};

@@ -171,16 +171,13 @@ TEST_CASE("exec runs nothing unless it has all descriptors")
 
 TEST_CASE("exec gives who may only wait what can be polled, and who may only set nothing")
 {
-    if (!is_root()) {
-        WARN("needs another user: run as root");
-        return;
-    }
+    skip_unless_root();
     const Daemon daemon;
     daemon.done({"create", "r", "--rights", "0604", "--initial", "1"});
     daemon.done({"create", "w", "--rights", "0602"});
     const auto by_stranger = [&](std::vector<std::string> words) {
         auto command = daemon.control(std::move(words));
-        command.in_child = become_stranger;
+        command.user = User{stranger};
         return run(std::move(command));
     };
     const auto ran =

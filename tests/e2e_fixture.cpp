@@ -2,6 +2,7 @@
 
 #include "common/socket.h"
 #include "tests/paths.h"
+#include "tests/skip.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -163,7 +164,8 @@ Daemon::Daemon(std::vector<std::string> options, Command command)
 {
     command_.words = {EVFDD_DAEMON, "--socket", path_};
     command_.words.insert(command_.words.end(), options.begin(), options.end());
-    if (command_.user && ::chown((directory_ / "").c_str(), *command_.user, *command_.user) < 0)
+    if (command_.user &&
+        ::chown((directory_ / "").c_str(), command_.user->uid, command_.user->gid) < 0)
         fail("chown(2)");
     restart();
 }
@@ -316,12 +318,16 @@ std::ostream& operator<<(std::ostream& out, const Usage& usage)
                << " reads and writes, in " << usage.sleeps_in;
 }
 
-bool has_strace()
+void skip_unless_root(std::string_view what)
 {
-    if (::access("/usr/bin/strace", X_OK) == 0)
-        return true;
-    WARN("strace is not installed, so /proc alone tells");
-    return false;
+    if (!is_root())
+        skip("only root can " + std::string{what});
+}
+
+void skip_unless_strace()
+{
+    if (::access("/usr/bin/strace", X_OK) < 0)
+        skip("strace is not installed");
 }
 
 std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work)
@@ -336,10 +342,8 @@ std::vector<std::string> traced(const Daemon& daemon, const std::function<void()
     };
     require(eventually([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),
             "strace does not start");
-    if (!is_attached()) {
-        WARN("strace may not trace the daemon here");
-        return {};
-    }
+    if (!is_attached())
+        skip("strace may not trace the daemon");
     work();
     strace.signal(SIGINT);
     strace.wait();

@@ -116,7 +116,9 @@ std::size_t descriptors_of(pid_t process);
 // The command line of evfdd at `path` that tells by READY=1 when clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 
-bool has_strace(); // Warns if it is not installed.
+// Ends the test as skipped if we are not root: only root can do that.
+void skip_unless_root(std::string_view what = "become another user");
+void skip_unless_strace();
 // What strace tells of the daemon while `work` is done: its lines that are system calls.
 std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work);
 

@@ -124,18 +124,9 @@ void make_mixture(const Client& client, Mode mode, const Schedule& schedule)
     must(client.arm("timer", schedule, {.rights = Rights::parse("0666")}));
 }
 
-bool can_be_another()
-{
-    if (is_root())
-        return true;
-    WARN("one who may not set is not tested: only root can become another user");
-    return false;
-}
-
 TEST_CASE("in both places, one look without a timeout finds what is there and takes one thing only")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     const Daemon daemon;
     const auto client = daemon.client();
@@ -188,8 +179,7 @@ TEST_CASE("in both places, one look without a timeout finds what is there and ta
 
 TEST_CASE("a wait for all in both places takes once all are there, and nothing before")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     const Daemon daemon;
     const auto client = daemon.client();
@@ -270,8 +260,7 @@ void take_all_that_comes(const Line& line, const Daemon& daemon)
 
 TEST_CASE("nothing is lost where what the daemon takes for us comes while our own rings")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     constexpr int rounds = 2'000;
     constexpr auto interval = 1ms;
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
@@ -319,8 +308,7 @@ TEST_CASE("nothing is lost where what the daemon takes for us comes while our ow
 
 TEST_CASE("tokens that are given without a pause are each taken once or are left")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     constexpr std::int64_t given = 2'000;
     const Daemon daemon;
     const auto client = daemon.client();
@@ -370,8 +358,7 @@ TEST_CASE("tokens that are given without a pause are each taken once or are left
 
 TEST_CASE("a wait in both places goes on with the daemon that comes after")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     Daemon daemon;
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     make_mixture(daemon.client(), mode, {.after = 1h});
@@ -400,8 +387,7 @@ TEST_CASE("a wait in both places goes on with the daemon that comes after")
 
 TEST_CASE("our own timer ends a wait in both places while the daemon is stopped or being restarted")
 {
-    if (!can_be_another())
-        return;
+    skip_unless_root();
     Daemon daemon;
     const bool is_killed = GENERATE(false, true);
     make_mixture(daemon.client(), Mode::automatic, {.interval = 50ms});

@@ -40,8 +40,7 @@ std::vector<std::string> create_many(const Daemon& daemon)
 
 TEST_CASE("a list asks once who a user is")
 {
-    if (!has_strace())
-        return;
+    skip_unless_strace();
     const Daemon daemon;
     for (const auto* name : {"a", "b", "c"})
         daemon.done({"create", name});

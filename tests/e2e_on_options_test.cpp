@@ -206,10 +206,7 @@ TEST_CASE("on with --restart puts back what it took for a command that is not ru
 
 TEST_CASE("on with --restart is for who may put back what it takes")
 {
-    if (!is_root()) {
-        WARN("needs another user: run as root");
-        return;
-    }
+    skip_unless_root();
     const Daemon daemon;
     const auto [mode, status] = GENERATE(table<std::string, Status>({
         {"auto", 4},
@@ -220,7 +217,7 @@ TEST_CASE("on with --restart is for who may put back what it takes")
     CAPTURE(mode);
     daemon.done({"create", "e", "--mode", mode, "--rights", "0604"});
     auto command = daemon.control({"on", "e", "--restart", "--", "true"});
-    command.in_child = become_stranger;
+    command.user = User{stranger};
     Reading following{std::move(command)};
     if (mode == "pulse") {
         REQUIRE(eventually([&] { return subscriptions(daemon, "e") == 1; }));

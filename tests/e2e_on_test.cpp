@@ -277,14 +277,11 @@ TEST_CASE("on passes SIGTERM to the command, and ends by it when the command did
 
 TEST_CASE("on needs the w right of a manual event, which it is to clear")
 {
-    if (!is_root()) {
-        WARN("needs another user: run as root");
-        return;
-    }
+    skip_unless_root();
     const Daemon daemon;
     daemon.done({"create", "m", "--rights", "0644"});
     auto command = daemon.control({"on", "m", "--", "true"});
-    command.in_child = become_stranger;
+    command.user = User{stranger};
     const auto ran = run(std::move(command));
     CHECK(ran.status == 4);
     CHECK(ran.err.contains("ask its owner for the w right"));

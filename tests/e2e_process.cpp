@@ -182,9 +182,51 @@ Status Process::wait()
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+void become(const User& user)
+{
+    const auto parent = ::getppid();
+    if (::setgroups(user.groups.size(), user.groups.data()) < 0 ||
+        ::setresgid(user.gid, user.gid, user.gid) < 0 ||
+        ::setresuid(user.uid, user.uid, user.uid) < 0)
+        fail("setresuid(2)");
+    die_with_parent(parent); // Which the change of user had undone.
+}
+
+namespace {
+
+bool can_be_reached(const std::filesystem::path& file)
+{
+    for (auto place = file.parent_path();; place = place.parent_path()) {
+        struct stat its{};
+        if (::stat(place.c_str(), &its) < 0 || (its.st_mode & S_IXOTH) == 0)
+            return false;
+        if (place == place.root_path())
+            return true;
+    }
+}
+
+} // namespace
+
+std::string within_reach(const std::string& program)
+{
+    const std::filesystem::path file{program};
+    if (can_be_reached(file))
+        return program;
+    static const TemporaryDirectory copies;
+    for (const auto& name : {file.filename().string(), "evfdd"s}) { // Which evfdctl starts.
+        const auto original = file.parent_path() / name;
+        if (std::filesystem::exists(original))
+            std::filesystem::copy_file(original, copies / name,
+                                       std::filesystem::copy_options::skip_existing);
+    }
+    return copies / file.filename().string();
+}
+
 Process start(const Command& command)
 {
     auto words = command.words;
+    if (command.user)
+        words.front() = within_reach(words.front());
     auto variables = environment_with(command.environment);
     if (!command.passed.empty())
         variables.push_back("LISTEN_FDS=" + std::to_string(command.passed.size()));
@@ -222,11 +264,11 @@ Process start(const Command& command)
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (command.user) {
-        const auto id = *command.user;
-        if (::setgroups(0, nullptr) < 0 || ::setresgid(id, id, id) < 0 ||
-            ::setresuid(id, id, id) < 0)
+        try {
+            become(*command.user);
+        } catch (const std::exception&) {
             ::_exit(could_not_execute);
-        die_with_parent(parent); // Which the change of user had undone.
+        }
     }
     for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // Whatever shell runs us in the background.
         ::signal(number, SIG_DFL);
@@ -353,13 +395,8 @@ bool is_root()
 
 void become_stranger()
 {
-    if (!is_root())
-        return;
-    const auto parent = ::getppid();
-    if (::setgroups(0, nullptr) < 0 || ::setresgid(stranger, stranger, stranger) < 0 ||
-        ::setresuid(stranger, stranger, stranger) < 0)
-        fail("setresuid(2)");
-    die_with_parent(parent); // Which the change of user had undone.
+    if (is_root())
+        become(User{stranger});
 }
 
 } // namespace evfd::e2e

@@ -105,17 +105,30 @@ private:
     UniqueFd pidfd_;
 };
 
+// Who runs a program or does the work of a child: a user, by default in a group of his own alone.
+struct User {
+    uid_t uid;
+    gid_t gid = uid;
+    std::vector<gid_t> groups = {};
+};
+// From here on this process is that user, which takes root. Throws if it cannot become him.
+void become(const User& user);
+
 struct Command {
     std::vector<std::string> words;
     std::vector<std::string> environment = {}; // NAME=value to add; NAME= to leave out.
     std::optional<rlim_t> descriptors = {};    // RLIMIT_NOFILE
-    std::optional<uid_t> user = {};            // For root: who runs it, in a group of its own.
+    std::optional<User> user = {};             // For root: who runs it. See within_reach().
     int standard_output = -1;                  // Each of them /dev/null, if it is not given.
     int standard_error = -1;
     std::vector<int> passed = {}; // From descriptor 3 on, as LISTEN_FDS has them.
     std::function<void()> in_child = {};
 };
 Process start(const Command& command);
+
+// The program itself if every user can enter the directories above it, else a copy that every user
+// can run, with a copy of the evfdd that lies beside it. The copies go with this process.
+std::string within_reach(const std::string& program);
 
 struct Ran {
     Status status;

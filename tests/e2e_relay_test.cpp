@@ -3,6 +3,7 @@
 #include "tests/e2e_afar.h"
 #include "tests/e2e_fixture.h"
 #include "tests/paths.h"
+#include "tests/skip.h"
 
 #include <pwd.h>
 #include <signal.h>
@@ -380,10 +381,8 @@ private:
 
 TEST_CASE("a real ssh reaches a real sshd's daemon")
 {
-    if (!Sshd::is_installed()) {
-        WARN("openssh-server is not installed");
-        return;
-    }
+    if (!Sshd::is_installed())
+        skip("sshd is not installed");
     const Daemon daemon;
     const Sshd sshd{daemon};
     const auto created = run(sshd.control({"create", "s", "--mode", "semaphore"}));

@@ -154,7 +154,7 @@ Command without_processes(const TemporaryDirectory& directory, std::string_view 
     return {.words = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
             // A sanitizer that looks for leaks at the end takes a process for that.
             .environment = {"ASAN_OPTIONS=detect_leaks=0"},
-            .user = stranger,
+            .user = User{stranger},
             .in_child = [] {
                 rlimit none{};
                 ::getrlimit(RLIMIT_NPROC, &none);
@@ -165,10 +165,7 @@ Command without_processes(const TemporaryDirectory& directory, std::string_view 
 
 TEST_CASE("an evfdd that cannot go into the background for want of a process says so")
 {
-    if (!is_root()) {
-        WARN("only root can become someone who has few processes");
-        return;
-    }
+    skip_unless_root();
     const TemporaryDirectory directory;
     const auto ran = run(without_processes(directory, "--background"));
     CHECK(ran.status == 1);
@@ -178,10 +175,7 @@ TEST_CASE("an evfdd that cannot go into the background for want of a process say
 
 TEST_CASE("a guard that cannot have another process goes on trying until it can")
 {
-    if (!is_root()) {
-        WARN("only root can become someone who has few processes");
-        return;
-    }
+    skip_unless_root();
     const TemporaryDirectory directory;
     auto command = without_processes(directory, "--guard");
     const UniqueFd log{

@@ -583,10 +583,7 @@ TEST_CASE("what cannot be done with a timer, or only with one, is refused, and n
 
 TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait")
 {
-    if (!is_root()) {
-        WARN("rights between two users are not tested: only root can become another one");
-        return;
-    }
+    skip_unless_root();
     const Daemon daemon;
     const auto [rights, waits, arms] =
         GENERATE(table<std::string, bool, bool>({{"0666", true, true},

@@ -57,8 +57,7 @@ TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither ti
 
 TEST_CASE("strace sees no system call for armed timers, also for those that expire unnoticed")
 {
-    if (!has_strace())
-        return;
+    skip_unless_strace();
     const Daemon daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("often", {.interval = 1ms}));

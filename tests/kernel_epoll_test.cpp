@@ -2,6 +2,8 @@
 #include "common/unique_fd.h"
 #include "tests/catch.h"
 #include "tests/kernel_probe.h"
+#include "tests/scarcity.h"
+#include "tests/skip.h"
 
 #include <sys/eventfd.h>
 
@@ -209,9 +211,8 @@ TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or 
 TEST_CASE("thousands of epolls can hold one event, and one write wakes them all")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    const auto many = std::min<std::size_t>(5'000, probe::descriptor_limit() / 2);
-    if (many < 5'000)
-        WARN("RLIMIT_NOFILE allows only " << many << " of them here");
+    constexpr std::size_t many = 5'000;
+    need_descriptors(many + 100);
 
     std::vector<UniqueFd> handles;
     while (handles.size() < many) {
@@ -227,10 +228,7 @@ TEST_CASE("thousands of epolls can hold one event, and one write wakes them all"
 TEST_CASE("of the epolls that hold one event, the 501st cannot be put into another epoll")
 {
     constexpr std::size_t path_limit = 500;
-    if (probe::descriptor_limit() < path_limit + 100) {
-        WARN("RLIMIT_NOFILE does not allow as many here");
-        return;
-    }
+    need_descriptors(path_limit + 100);
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     std::array<UniqueFd, 5> clients;
     for (auto& client : clients)
@@ -262,8 +260,7 @@ TEST_CASE("epoll_pwait2 does not return before its timeout")
 
     if (error != 0) {
         CHECK(error == ENOSYS);
-        WARN("there is no epoll_pwait2(2) here (Linux 5.11)");
-        return;
+        skip("no epoll_pwait2(2), which came with Linux 5.11");
     }
     CHECK(rung == 0);
     CHECK(passed.count() >= timeout.count());

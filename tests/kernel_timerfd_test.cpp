@@ -2,6 +2,7 @@
 #include "common/unique_fd.h"
 #include "tests/catch.h"
 #include "tests/kernel_probe.h"
+#include "tests/skip.h"
 
 #include <sys/timerfd.h>
 
@@ -112,15 +113,16 @@ TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its in
 
     bool was_due = false;
     itimerspec left{};
-    const auto deadline = probe::time_of(CLOCK_MONOTONIC) + 1s;
+    const auto deadline =
+        probe::time_of(CLOCK_MONOTONIC) + std::chrono::milliseconds{probe::deadline_ms};
     while (!was_due && probe::time_of(CLOCK_MONOTONIC) < deadline) {
         REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
         was_due = left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0;
     }
 
-    if (!was_due)
-        WARN("the interrupts of this machine were never late enough to be seen");
     CHECK(left.it_interval.tv_nsec == std::chrono::nanoseconds{interval}.count());
+    if (!was_due)
+        skip("the interrupts of this machine are never late enough to be seen");
 }
 
 TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none")

@@ -527,8 +527,7 @@ TEST_CASE("a monitor hears that the wall clock cancelled a timer")
         hall.owner,
         {.name = "t"_name, .first = now_on(Clock::realtime) + 1h, .cancel_on_clock_change = true}));
     CHECK(watcher.told() == "present t; ready");
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     std::string told;
     REQUIRE(turn_until(hall.loop, [&] { return !(told = watcher.told()).empty(); }));
     CHECK(told == "changed t");

@@ -2,6 +2,7 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/kernel_probe.h"
+#include "tests/scarcity.h"
 
 #include <sys/resource.h>
 
@@ -121,14 +122,6 @@ struct Lot {
 };
 
 // As many descriptors as we may have at all.
-void raise_descriptor_limit()
-{
-    rlimit limit{};
-    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
-    limit.rlim_cur = limit.rlim_max;
-    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
-}
-
 TEST_CASE("what is parked is there again as the same open file")
 {
     auto parking = created();
@@ -244,12 +237,8 @@ TEST_CASE("a crash after a descriptor was sent anew and before it was dropped lo
 
 TEST_CASE("many descriptors are parked and found again")
 {
-    raise_descriptor_limit();
     constexpr Id many = 15'000;
-    if (probe::descriptor_limit() < many + many / 4 + 500) {
-        WARN("only " << probe::descriptor_limit() << " descriptors may be open here");
-        return;
-    }
+    need_descriptors(many + many / 4 + 500);
     Lot lot;
     for (Id id = 1; id <= many; ++id) {
         lot.park(id);

@@ -649,8 +649,7 @@ TEST_CASE("the alarm clocks are counted by the daemon, which is what wakes the m
         {Clock::realtime_alarm, true, Clock::boottime_alarm},
         {Clock::realtime_alarm, false, Clock::realtime_alarm},
     }));
-    if (!can_have(clock))
-        return;
+    skip_unless_we_have(clock);
     WallClock wall_clock;
     Room room;
     Arm request{.name = t, .clock = clock, .interval = 1ms};
@@ -674,8 +673,14 @@ TEST_CASE("the machine is woken for root and the daemon's own user alone")
     Room room;
     CHECK(room.arm({.name = t, .clock = clock, .after = 1h}, ::geteuid() + 1) == "NoCapability");
     CHECK_FALSE(room.registry.find(t));
-    if (can_have(clock))
-        CHECK(room.arm({.name = t, .clock = clock, .after = 1h}, 0) == "ok");
+}
+
+TEST_CASE("root may have the machine woken by a daemon that can")
+{
+    const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
+    skip_unless_we_have(clock);
+    Room room;
+    CHECK(room.arm({.name = t, .clock = clock, .after = 1h}, 0) == "ok");
 }
 
 // The wall clock being set.
@@ -696,8 +701,7 @@ TEST_CASE("a timer that is to be cancelled when the wall clock is set is, and no
     const auto fd = room.open();
     CHECK(room.timer().appointment);
     room.take_told();
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
 
     REQUIRE(turn_until(room.loop, [&] { return room.state() == TimerState::cancelled; }));
 
@@ -725,8 +729,7 @@ TEST_CASE("a descriptor that told of the cancellation is disarmed, unless it was
     const auto other = room.open();
     const auto fd = room.open();
     const auto token = *Token::parse(room.last_token);
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     if (has_turned)
         REQUIRE(turn_until(room.loop, [&] { return room.state() == TimerState::cancelled; }));
     CHECK_FALSE(take_expirations(fd)); // ECANCELED
@@ -754,8 +757,7 @@ TEST_CASE("a timer that was armed after the wall clock was set is not cancelled 
     REQUIRE(room.arm(cancellable("before"_name)) == "ok");
     if (is_there)
         REQUIRE(room.arm(cancellable()) == "ok");
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     auto request = cancellable(); // The daemon has not turned since.
     request.first = *request.first + (is_nearer ? -30min : 30min);
     REQUIRE(room.arm(request) == "ok");
@@ -771,14 +773,13 @@ TEST_CASE("a timer is told that the wall clock was set also if no other was ther
     Room room;
     REQUIRE(room.arm(cancellable()) == "ok");
     REQUIRE(room.disarm({"t"}) == "ok");
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     settle(room.loop);
     CHECK(room.state() == TimerState::disarmed);
     REQUIRE(room.arm(cancellable()) == "ok");
     settle(room.loop);
     CHECK(room.state() == TimerState::armed); // That was before.
-    REQUIRE(wall_clock.shift(1000ns));
+    wall_clock.shift(1000ns);
     settle(room.loop);
     CHECK(room.state() == TimerState::cancelled);
 }
@@ -794,8 +795,7 @@ TEST_CASE("what a cancelled timer owes its event it still gives")
     request.sets = e;
     REQUIRE(room.arm(request) == "ok");
     REQUIRE(turn_until(room.loop, [&] { return room.tokens("e") >= 3; }));
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     REQUIRE(turn_until(room.loop, [&] { return room.state() == TimerState::cancelled; }));
     const auto tokens = room.tokens("e");
     wait_until(Clock::monotonic, now_on(Clock::monotonic) + 3ms);

@@ -1,15 +1,29 @@
 // Too little of what a program needs, while these live: of descriptors, of memory.
 #pragma once
 
-#include "common/eventfd.h"
+#include "common/unique_fd.h"
 #include "tests/catch.h"
+#include "tests/skip.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 
+#include <string>
 #include <utility>
 
 namespace evfd {
+
+// From here on this process may have as many descriptors as its hard limit allows: at least so
+// many, or the test is skipped.
+inline void need_descriptors(rlim_t many)
+{
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    if (limit.rlim_max < many)
+        skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(many));
+}
 
 // No descriptor can be had from this number on; those that are there stay.
 class DescriptorLimit {

@@ -5,6 +5,7 @@
 #include "daemon/event_loop.h"
 #include "tests/catch.h"
 #include "tests/kernel_probe.h"
+#include "tests/skip.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -30,28 +31,31 @@ public:
     WallClock(const WallClock&) = delete;
     WallClock& operator=(const WallClock&) = delete;
 
-    // Sets it forward or back, by no more than a millisecond in sum; false if we may not.
-    [[nodiscard]] bool shift(nanoseconds by)
+    // Sets it forward or back, by no more than a millisecond in sum. Skips the test if we may not.
+    void shift(nanoseconds by)
     {
         REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
-        timex change{};
-        change.modes = ADJ_SETOFFSET | ADJ_NANO;
-        change.time.tv_sec = by < 0ns ? -1 : 0;
-        change.time.tv_usec = (by < 0ns ? by + 1s : by).count(); // Nanoseconds: ADJ_NANO.
-        if (::adjtimex(&change) < 0) {
-            WARN("adjtimex(2) may not set the wall clock here, so not all of this is tested");
-            return false;
-        }
+        if (!set(by))
+            skip("this process may not set the wall clock");
         shifted_ += by;
-        return true;
     }
     void set_back()
     {
         if (shifted_ != 0ns)
-            CHECK(shift(-shifted_));
+            CHECK(set(-shifted_));
+        shifted_ = 0ns;
     }
 
 private:
+    static bool set(nanoseconds by)
+    {
+        timex change{};
+        change.modes = ADJ_SETOFFSET | ADJ_NANO;
+        change.time.tv_sec = by < 0ns ? -1 : 0;
+        change.time.tv_usec = (by < 0ns ? by + 1s : by).count(); // Nanoseconds: ADJ_NANO.
+        return ::adjtimex(&change) >= 0;
+    }
+
     UniqueFd lock_;
     nanoseconds shifted_{0};
 };
@@ -65,13 +69,11 @@ inline void wait_until(Clock clock, nanoseconds when)
     REQUIRE(comes(*witness, POLLIN));
 }
 
-// Whether this clock can be had: the alarm clocks take CAP_WAKE_ALARM.
-inline bool can_have(Clock clock)
+// The alarm clocks take CAP_WAKE_ALARM.
+inline void skip_unless_we_have(Clock clock)
 {
-    if (make_timerfd(clock))
-        return true;
-    WARN("without CAP_WAKE_ALARM the clock " << word(clock) << " is not tested");
-    return false;
+    if (!make_timerfd(clock))
+        skip("this process may not wake the machine, which an alarm clock does");
 }
 
 // When the timerfd expires, on that clock: within these bounds.

@@ -76,8 +76,7 @@ TEST_CASE("each clock has its own appointments, and none is early")
 TEST_CASE("the alarm clocks ring as well")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
-    if (!can_have(clock))
-        return;
+    skip_unless_we_have(clock);
     WallClock wall_clock;
     Day day{clock};
     const auto a = day.add(soon(2ms, clock), "a", clock);
@@ -228,8 +227,7 @@ TEST_CASE("that the wall clock was set is told while there are appointments on i
     const auto far = day.add(soon(1h, Clock::realtime), "z", Clock::realtime);
     look();
     CHECK(day.clock_sets == 0);
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     look();
     CHECK(day.clock_sets == 1);
     wall_clock.set_back();
@@ -246,8 +244,7 @@ TEST_CASE("that the wall clock was set is told where an earlier appointment was 
     WallClock wall_clock;
     Day day{Clock::realtime};
     const auto far = day.add(soon(2h, Clock::realtime), "z", Clock::realtime);
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     const auto nearer = day.add(soon(1h, Clock::realtime), "y", Clock::realtime);
     CHECK(turn_until(day.loop, [&] { return day.clock_sets > 0; }));
     CHECK(day.clock_sets == 1);
@@ -261,7 +258,7 @@ TEST_CASE("that the wall clock was set before there were appointments on it is n
     if (had_some)
         (void)day.add(soon(1h, Clock::realtime), "x", Clock::realtime);
     const auto other = day.add(soon(1h), "y");
-    (void)wall_clock.shift(1000ns);
+    wall_clock.shift(1000ns);
 
     const auto a = day.add(soon(1ms, Clock::realtime), "a", Clock::realtime);
 
@@ -281,8 +278,7 @@ TEST_CASE("when the last appointment goes because the wall clock was set nothing
     REQUIRE(table->prepare(Clock::realtime));
     const auto when = soon(20ms, Clock::realtime);
     only.emplace(table->add(Clock::realtime, when, [] {}));
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     if (is_looked_for)
         table->look_at_wall_clock();
     REQUIRE(loop.run_once(0ns));
@@ -302,8 +298,7 @@ TEST_CASE("an appointment that rang when the wall clock is set back comes when i
     const auto when = soon(300us, Clock::realtime);
     const auto a = day.add(when, "a", Clock::realtime);
     wait_until(Clock::realtime, when);
-    if (!wall_clock.shift(-900us))
-        return;
+    wall_clock.shift(-900us);
     day.table.look_at_wall_clock(); // Here it hears of that, and the ring is gone.
     CHECK(day.told.empty());
     CHECK(day.comes_to("a"));

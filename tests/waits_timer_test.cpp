@@ -1,6 +1,7 @@
 // Waiting for timers, alone and with events.
 #include "daemon/waits.h"
 #include "tests/daemon_fixture.h"
+#include "tests/skip.h"
 #include "tests/timer_fixture.h"
 
 namespace evfd::daemon {
@@ -345,8 +346,7 @@ TEST_CASE("a timer that is cancelled ends the waits for it, and those for others
     auto other = start(hall, {"u"});
     settle(hall.loop);
     CHECK(one.state() == "waits");
-    if (!wall_clock.shift(1000ns))
-        return;
+    wall_clock.shift(1000ns);
     REQUIRE(comes_to_an_end(hall, one));
     settle(hall.loop);
     CHECK(one.state() == "Cancelled");
@@ -426,15 +426,15 @@ TEST_CASE("a wait that nobody wants any more leaves no appointment")
 TEST_CASE("a one-shot timer that was counted when the clock is set back still releases at once")
 {
     WallClock wall_clock;
-    for (int tries = 0; tries < 50; ++tries) { // Whether it is in time is luck.
+    const auto deadline = monotonic_after(20s);
+    while (left_until(deadline) > 0ns) { // Whether it is in time is luck.
         Hall hall;
         auto other = start(hall, {"missing", "t"}); // For which it is counted.
         arm(hall, {.name = t, .first = now_on(Clock::realtime) + 200us});
         const auto first = timer(hall).arming().schedule.first;
         wait_until(Clock::realtime, first);
         REQUIRE(turn_until(hall.loop, [&] { return timer(hall).has_expired(); }));
-        if (!wall_clock.shift(-900us))
-            return;
+        wall_clock.shift(-900us);
         auto waiter = start(hall, {"t"});
         const bool was_in_time = now_on(Clock::realtime) < first;
         wall_clock.set_back();
@@ -442,7 +442,7 @@ TEST_CASE("a one-shot timer that was counted when the clock is set back still re
         if (was_in_time)
             return;
     }
-    WARN("the machine was too busy to see a clock that is set back in time");
+    skip("the machine is too busy to set the wall clock back in time");
 }
 
 } // namespace

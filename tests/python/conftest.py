@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,27 @@ import evfd
 from running import RunningDaemon
 
 _numbers = itertools.count()
+_forbids_skips = os.environ.get("EVFDD_FORBID_SKIPS") == "1"
+_reasons: set[str] = set()  # Of the tests that were skipped.
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped and isinstance(report.longrepr, tuple):
+        _reasons.add(report.longrepr[2].removeprefix("Skipped: "))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _reasons and _forbids_skips:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
+    """CTest takes the whole file for skipped by such a line, so there is none if a test failed."""
+    for reason in sorted(_reasons):
+        if _forbids_skips:
+            terminalreporter.write_line(f"EVFDD_FORBID_SKIPS is set; a test is skipped: {reason}")
+        elif exitstatus == 0:
+            terminalreporter.write_line(f"SKIPPED: {reason}")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ import warnings
 from pathlib import Path
 from typing import Any, Callable, Generic, Iterator, Sequence, TypeVar
 
+import pytest
+
 import evfd
 
 # After so long something that was awaited will not come any more.
@@ -230,6 +232,14 @@ def no_descriptor_left(but: int = 0) -> Iterator[None]:
         for number in taken:
             os.close(number)
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def need_descriptors(many: int) -> None:
+    """From here on this process may have as many as its hard limit allows: so many at least."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < many:
+        pytest.skip(f"the hard limit of open files (RLIMIT_NOFILE) is below {many}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def become_stranger() -> None:

@@ -1,0 +1,13 @@
+// What a test does that cannot be run on this machine.
+#pragma once
+
+#include <string>
+
+namespace evfd {
+
+// Ends the test case; `reason` says why it cannot be run. At the end of the program
+// "SKIPPED: reason" is printed, unless a check failed; CTest knows a skipped test by it. With
+// EVFDD_FORBID_SKIPS=1 in the environment the test case fails instead.
+[[noreturn]] void skip(const std::string& reason);
+
+} // namespace evfd
