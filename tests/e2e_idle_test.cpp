@@ -173,7 +173,7 @@ struct Populous {
     std::optional<Timer> timer;
 };
 
-TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds")
+TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds", "[alone]")
 {
     const Populous populous;
     const auto before = populous.daemon.usage();
@@ -181,7 +181,7 @@ TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds")
     CHECK(populous.daemon.usage() == before);
 }
 
-TEST_CASE("strace sees no system call of a daemon with 10,000 objects")
+TEST_CASE("strace sees no system call of a daemon with 10,000 objects", "[alone]")
 {
     skip_unless_strace();
     const Populous populous;

@@ -404,7 +404,7 @@ TEST_CASE("a list over kills gives each name once and in order")
     }
 }
 
-TEST_CASE("15000 objects are taken over")
+TEST_CASE("15000 objects are taken over", "[alone]")
 {
     constexpr int count = 15'000;
     const Guarded guarded;

@@ -355,7 +355,8 @@ bool become_bounded(uid_t uid)
     return ::geteuid() != 0 || ::setresuid(uid, uid, uid) == 0;
 }
 
-TEST_CASE("descriptors in flight are counted for the uid of the sender, over all its processes")
+TEST_CASE("descriptors in flight are counted for the uid of the sender, over all its processes",
+          "[alone]")
 {
     const uid_t uid = spare_uid();
     Pair unread;
@@ -405,7 +406,7 @@ TEST_CASE("descriptors in flight are counted no more once their socket is gone")
     CHECK(probe::in_child(other) == 0);
 }
 
-TEST_CASE("thousands of events parked in one socketpair come back intact and in order")
+TEST_CASE("thousands of events parked in one socketpair come back intact and in order", "[alone]")
 {
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;

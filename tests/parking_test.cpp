@@ -235,7 +235,7 @@ TEST_CASE("a crash after a descriptor was sent anew and before it was dropped lo
     CHECK(lot.spare() <= 500 / 8 + 253 + 128);
 }
 
-TEST_CASE("many descriptors are parked and found again")
+TEST_CASE("many descriptors are parked and found again", "[alone]")
 {
     constexpr Id many = 15'000;
     need_descriptors(many + many / 4 + 500);
