@@ -1,13 +1,17 @@
 // Waiting: wait.
+#include "common/timerfd.h"
 #include "evfdctl/armed_wait.h"
 #include "evfdctl/child.h"
 #include "evfdctl/command.h"
+#include "evfdctl/failure.h"
 #include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <utility>
 
 namespace evfd::control {
@@ -52,7 +56,8 @@ public:
                                   .count = count_};
         if (!command().empty())
             return run_armed(client, options, *grace);
-        auto fired = client.wait(names(), options);
+        auto fired = ::isatty(STDERR_FILENO) == 1 ? wait_for_person(client, options)
+                                                  : client.wait(names(), options);
         if (!fired)
             return complain(fired.error());
         print(*std::move(fired));
@@ -61,6 +66,37 @@ public:
 
 private:
     using Fired = ArmedWait::Fired;
+
+    // On a terminal a name may have been mistyped: after a second it is said which do not exist.
+    Try<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
+    {
+        auto wait = ArmedWait::begin(client, names(), options);
+        if (!wait)
+            return std::unexpected(std::move(wait.error()));
+        const auto second = make_timerfd(Clock::monotonic);
+        if (!second || !evfd::set(*second, {.first = std::chrono::seconds{1},
+                                            .from = TimerSetting::From::now}))
+            return std::unexpected(failed("timerfd_create(2)"));
+        auto fired = wait->next(std::array{second->get()});
+        if (fired && !*fired) {
+            say_what_is_missing(client);
+            fired = wait->next({});
+        }
+        if (!fired)
+            return std::unexpected(std::move(fired.error()));
+        return **std::move(fired);
+    }
+
+    void say_what_is_missing(const Client& client) const
+    {
+        for (const auto& one : names()) {
+            const auto shown = client.show(one);
+            if (!shown && shown.error().code == ErrorCode::no_such_name)
+                say(fmt::format("evfdctl: waiting for '{}', which does not exist yet (evfdctl list "
+                                "shows what does)\n",
+                                one));
+        }
+    }
 
     Exit run_armed(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {

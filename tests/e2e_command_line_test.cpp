@@ -2,6 +2,7 @@
 // otherwise.
 #include "tests/e2e_fixture.h"
 #include "tests/paths.h"
+#include "tests/terminal.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -155,6 +156,33 @@ TEST_CASE("a command line without a verb gets the help, and is not done")
     CHECK(ran.status == 2);
     CHECK(ran.out.empty());
     CHECK(ran.err == run({.words = {EVFDD_CTL, "--help"}}).out);
+}
+
+TEST_CASE("on a terminal a wait says which of its names do not exist, and goes on")
+{
+    const Daemon daemon;
+    daemon.done({"create", "there"});
+    Terminal terminal{daemon.control({"wait", "there", "nope"})};
+    terminal.await("waiting for 'nope', which does not exist yet");
+    CHECK_FALSE(terminal.shows("'there'"));
+    daemon.done({"create", "nope", "--initial", "1"});
+    daemon.done({"set", "there"});
+    CHECK(terminal.wait() == 0);
+}
+
+TEST_CASE("on a terminal a wait ends as it does elsewhere")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    const auto [words, status, says] = GENERATE(table<Words, Status, std::string>({
+        {{"wait", "e", "--timeout", "0"}, 124, "not over in time"},
+        {{"wait", "nope", "--existing"}, 3, "no object named 'nope'"},
+        {{"wait", "e", "--any", "--count", "0"}, 2, "at least one"},
+    }));
+    CAPTURE(words);
+    Terminal terminal{daemon.control(words)};
+    terminal.await(says);
+    CHECK(terminal.wait() == status);
 }
 
 TEST_CASE("an error that cannot be written has its exit status all the same")
