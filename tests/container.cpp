@@ -180,6 +180,9 @@ std::optional<std::string> Container::obstacle()
     for (const auto* program : {"systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "cmake"})
         if (!is_installed(program))
             return program + " is not installed; see config/bootstrap"s;
+    if (::access("/sys/fs/cgroup/cgroup.procs", W_OK) != 0 &&
+        ::access("/sys/fs/cgroup/unified/cgroup.procs", W_OK) != 0)
+        return "there is no cgroup2 below /sys/fs/cgroup; mount it there";
     const auto ran =
         e2e::run({.words = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}});
     if (ran.err.contains("root filesystem propagation"))

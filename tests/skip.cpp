@@ -36,13 +36,13 @@ public:
 
 CATCH_REGISTER_LISTENER(SkipListener)
 
+} // namespace
+
 bool forbids_skips()
 {
     const char* const value = std::getenv("EVFDD_FORBID_SKIPS");
     return value && value == std::string_view{"1"};
 }
-
-} // namespace
 
 void skip(const std::string& reason)
 {

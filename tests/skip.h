@@ -9,5 +9,7 @@ namespace evfd {
 // "SKIPPED: reason" is printed, unless a check failed; CTest knows a skipped test by it. With
 // EVFDD_FORBID_SKIPS=1 in the environment the test case fails instead.
 [[noreturn]] void skip(const std::string& reason);
+// Whether EVFDD_FORBID_SKIPS=1 is in the environment.
+bool forbids_skips();
 
 } // namespace evfd
