@@ -1,7 +1,7 @@
 // How evfdctl fails: its exit status, and one line on stderr that says what to do.
 #include "tests/e2e_fixture.h"
-#include "tests/skip.h"
 #include "tests/paths.h"
+#include "tests/skip.h"
 
 #include <signal.h>
 #include <unistd.h>
