@@ -345,7 +345,7 @@ TEST_CASE("a user's socket unit does not put a daemon that runs already out of r
     const auto at = told.rfind(key);
     INFO(told);
     REQUIRE(at != std::string::npos);
-    user.done({"kill", std::to_string(std::stoi(told.substr(at + key.size())))});
+    user.done({"sh", "-c", "kill " + std::to_string(std::stoi(told.substr(at + key.size())))});
     CHECK(eventually(
         [&] { return user.run({"systemctl", "--user", "start", "evfdd.socket"}).status == 0; }));
     CHECK(user.run({"evfdctl", "--user", "show", "precious"}).status == 3);
