@@ -376,7 +376,7 @@ TEST_CASE("a timer is counted for a monitor while that is there and may hear of 
     CHECK_FALSE(is_counted());
     REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0644"_rights));
     CHECK(is_counted());
-    REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0600"_rights));
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "t"_name, "0602"_rights));
     CHECK_FALSE(is_counted());
     stranger.told();
     REQUIRE(hall.registry.disarm(hall.owner.peer, names({"t"})));
