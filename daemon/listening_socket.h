@@ -17,8 +17,7 @@ struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Who listens at `path`: the process that has called listen(2), 0 if that cannot be seen. Nothing
-// if nobody does.
+// The process that listens at `path`; 0 if one may, but which cannot be seen; nothing if none does.
 std::optional<pid_t> listener_at(const std::string& path);
 
 // The path at which a socket listens; empty if it has none. getsockname(2)

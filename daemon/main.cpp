@@ -55,38 +55,48 @@ int check_config(const Options& options)
     return EXIT_SUCCESS;
 }
 
-// Whoever binds a socket file anew takes it from the daemon that listens there, which goes on with
-// its objects where nobody finds it.
+// A new socket file at the path of a running daemon takes its place: the daemon goes on, but
+// clients do not find it.
 int check_socket(const std::string& path)
 {
     const auto listener = listener_at(path);
     if (!listener)
         return EXIT_SUCCESS;
-    fmt::print(
-        stderr,
-        "a daemon (process {0}) runs at {1} already, and its objects would get out of reach; "
-        "end it, and them, with: kill {0}; then start this again\n",
-        *listener, path);
+    if (*listener > 0)
+        fmt::print(stderr,
+                   "a daemon (process {0}) listens at {1}, and clients would no longer find its "
+                   "objects; end it, and them, with: kill {0}; then start this again\n",
+                   *listener, path);
+    else
+        fmt::print(stderr,
+                   "another process may listen at {0}; find it with \"ss -xlp src {0}\" and end "
+                   "it, then start this again\n",
+                   path);
     return exit_already_running;
 }
 
-// Clients that nobody lets in would have systemd start us again at once, and again.
+// If clients stayed in the queue, systemd would start the daemon again at once. Clients that come
+// meanwhile do that.
 void turn_away_clients(const HandedOver& handed)
 {
     const protocol::SystemFailure why{
         "evfdd cannot read its configuration, so it does not start; see journalctl -u evfdd, or "
         "journalctl --user -u evfdd if it is your own"};
     for (const auto& socket : handed.sockets)
-        while (const UniqueFd client{
-            ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)}) {
+        for (int i = 0; i < SOMAXCONN; ++i) {
+            const UniqueFd client{
+                ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
+            if (!client)
+                break;
             Outbox outbox;
             outbox.error(why);
             (void)outbox.flush(client);
         }
 }
 
-// A daemon that takes over objects starts in any case, as they would be lost otherwise: until it
-// can read its configuration nobody may use them but root and the user whose daemon it is.
+// A daemon that takes over objects starts in any case, as they would be lost otherwise. Until it
+// can read its configuration, other users than root and its own may use only their names below
+// user/UID.
 std::expected<Config, ConfigError> configuration_for(const Options& options,
                                                      const HandedOver& handed)
 {
