@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <pwd.h>
 
+#include <cerrno>
 #include <charconv>
 #include <limits>
 
@@ -12,19 +13,33 @@ namespace {
 
 // Users and groups.
 
+// Nothing if it does not exist. A lookup that failed is a fault, for the user may exist.
 template <class Id>
-using FindId = std::optional<Id> (*)(const std::string& name);
+using Found = Result<std::optional<Id>>;
+template <class Id>
+using FindId = Found<Id> (*)(const std::string& name);
 
-std::optional<uid_t> find_user(const std::string& name)
+// By what getpwnam(3) and getgrnam(3) leave in errno where they find nothing.
+template <class Id>
+Found<Id> not_found(const char* call)
 {
-    const auto* user = ::getpwnam(name.c_str());
-    return user ? std::optional{user->pw_uid} : std::nullopt;
+    if (errno == 0 || errno == ENOENT || errno == ESRCH)
+        return std::nullopt;
+    return std::unexpected(Fault::last(call));
 }
 
-std::optional<gid_t> find_group(const std::string& name)
+Found<uid_t> find_user(const std::string& name)
 {
+    errno = 0;
+    const auto* user = ::getpwnam(name.c_str());
+    return user ? std::optional{user->pw_uid} : not_found<uid_t>("getpwnam(3)");
+}
+
+Found<gid_t> find_group(const std::string& name)
+{
+    errno = 0;
     const auto* group = ::getgrnam(name.c_str());
-    return group ? std::optional{group->gr_gid} : std::nullopt;
+    return group ? std::optional{group->gr_gid} : not_found<gid_t>("getgrnam(3)");
 }
 
 // A number as such, or in quotes. The last one means "none" to the kernel. chown(2)
@@ -51,8 +66,13 @@ Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& int
 {
     const bool is_text = place.value.kind == json::Kind::string;
     auto id = to_id<Id>(place.value);
-    if (!id && is_text)
-        id = find(place.value.text);
+    if (!id && is_text) {
+        const auto found = find(place.value.text);
+        if (!found)
+            return wrong(place, fmt::format("{} cannot be looked up: {}; reload once it can be",
+                                            place.value.shown(), found.error().message()));
+        id = *found;
+    }
     if (id)
         into = *id;
     else if (is_text)
