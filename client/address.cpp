@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -72,10 +73,14 @@ std::string user_directory()
                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
 }
 
-// A daemon that makes its socket itself has a lock beside it; for one of systemd's there is none.
-bool has_lock(std::string_view socket)
+// Whether a daemon that made this socket itself runs: it holds a lock on a file beside it, which
+// stays when the daemon ends. A daemon that starts in this very moment may find the lock taken, and
+// is started again by the next client.
+bool is_locked(std::string_view socket)
 {
-    return ::access(fmt::format("{}.lock", socket).c_str(), F_OK) == 0;
+    const UniqueFd file{::open(fmt::format("{}.lock", socket).c_str(),
+                               O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
+    return file && ::flock(file.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
 // Starting it.
@@ -212,12 +217,12 @@ Try<Address> Address::user()
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
-// systemd would start one that is not there for whoever connects, so its sockets are left alone.
+// A connection to a socket of systemd's would start the daemon, so such sockets are left alone.
 std::optional<Address> Address::user_on_demand()
 {
     const auto directory = user_directory();
     auto path = fmt::format("{}/{}", directory, socket_name);
-    if (!has_lock(path) || !check_private(directory))
+    if (!is_locked(path) || !check_private(directory))
         return {};
     return at(std::move(path));
 }
@@ -235,7 +240,7 @@ std::string_view journal_of(std::string_view path)
 {
     if (path == Address::system().path)
         return "journalctl -u evfdd";
-    if (path == fmt::format("{}/{}", user_directory(), socket_name) && !has_lock(path))
+    if (path == fmt::format("{}/{}", user_directory(), socket_name) && !is_locked(path))
         return "journalctl --user -u evfdd";
     return {};
 }

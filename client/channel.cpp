@@ -79,7 +79,7 @@ Error error_of(std::string_view error, std::optional<json::Value> parameters)
             is_limit(error)};
 }
 
-// Where the daemon listens; empty where no path is to be had. getpeername(2)
+// The path at which the daemon listens; empty if it has none. getpeername(2)
 std::string path_of_peer(const UniqueFd& socket)
 {
     sockaddr_un address{};
