@@ -206,7 +206,8 @@ void mention_own_daemon()
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // For these a name that is not there, or nothing at all, is no error.
+    // These verbs answer from this daemon, so the other one is mentioned first. The rest mention it
+    // only if they do not find the object.
     constexpr std::array looking{"list", "show", "status", "wait"};
     const bool is_looking = std::ranges::find(looking, verb.called()) != looking.end();
     if (is_found_for_person && is_looking)

@@ -42,7 +42,7 @@ Exit exit_for(ErrorCode code)
 std::string_view usual_hint(ErrorCode code)
 {
     return code == ErrorCode::no_such_name
-               ? "evfdctl create or arm makes one, evfdctl list shows all"
+               ? "evfdctl create or arm makes one, evfdctl list shows those that you see"
                : "";
 }
 

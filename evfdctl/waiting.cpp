@@ -74,9 +74,12 @@ private:
         if (!wait)
             return std::unexpected(std::move(wait.error()));
         const auto second = make_timerfd(Clock::monotonic);
-        if (!second || !evfd::set(*second, {.first = std::chrono::seconds{1},
-                                            .from = TimerSetting::From::now}))
-            return std::unexpected(failed("timerfd_create(2)"));
+        if (!second)
+            return std::unexpected(Error{ErrorCode::system, second.error().message()});
+        const auto set =
+            evfd::set(*second, {.first = std::chrono::seconds{1}, .from = TimerSetting::From::now});
+        if (!set)
+            return std::unexpected(Error{ErrorCode::system, set.error().message()});
         auto fired = wait->next(std::array{second->get()});
         if (fired && !*fired) {
             say_what_is_missing(client);
