@@ -9,9 +9,10 @@ completions=$2
 place=$(mktemp -d)
 export EVFDD_SOCKET=$place/io.evfdd
 pid_of_daemon() { evfdctl "$@" status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p'; }
+daemon=''
+trap '[[ -z $daemon ]] || kill "$daemon"; rm -rf "$place"' EXIT
 evfdd --socket "$EVFDD_SOCKET" --background
 daemon=$(pid_of_daemon)
-trap 'kill "$daemon"; rm -rf "$place"' EXIT
 evfdctl create db/ready
 evfdctl create db/done
 evfdctl create jobs

@@ -189,7 +189,7 @@ std::optional<std::string> Container::obstacle()
         return "the root directory is no mount point, as in a chroot; mount it on itself (mount "
                "--bind DIR DIR) before chroot(1)";
     if (ran.status != 0)
-        return "there are no namespaces to be had: " + ran.err.substr(0, ran.err.find('\n'));
+        return "unshare(1) cannot make namespaces: " + ran.err.substr(0, ran.err.find('\n'));
     return {};
 }
 

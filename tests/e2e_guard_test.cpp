@@ -202,12 +202,37 @@ TEST_CASE("a guard of a daemon that cannot start ends with its status")
     if (GENERATE(true, false))
         words.emplace_back("--background");
     const auto ran = run({.words = words});
-    CHECK(ran.status == 1);
+    CHECK(ran.status == 78);
     CHECK(ran.err.contains(config + ":2: logLevel: "));
     CHECK_FALSE(exists(directory / "io.evfdd"));
 }
 
 TEST_CASE("a guard goes on trying when its daemon cannot start again and loses nothing")
+{
+    const TemporaryDirectory directory;
+    const auto program = directory / "evfdd";
+    const auto away = directory / "away";
+    const auto socket = directory / "io.evfdd";
+    std::filesystem::copy_file(EVFDD_DAEMON, program);
+    auto guard = start_daemon(directory, {.words = {program, "--socket", socket, "--guard"}});
+    const auto ctl = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {EVFDD_CTL, "--socket", socket});
+        return run({.words = std::move(words)}).status;
+    };
+    REQUIRE(ctl({"create", "e", "--initial", "1"}) == 0);
+
+    std::filesystem::rename(program, away);
+    REQUIRE(::kill(child_of(guard.pid()), SIGKILL) == 0);
+    REQUIRE(eventually([&] { return read_file(directory / "log").contains("the daemon failed"); }));
+    std::filesystem::rename(away, program);
+
+    CHECK(ctl({"is-set", "e"}) == 0);
+    guard.signal(SIGTERM);
+    CHECK(guard.wait() == 0);
+}
+
+TEST_CASE(
+    "a guarded daemon starts again with a configuration that cannot be read, and loses nothing")
 {
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
@@ -216,9 +241,8 @@ TEST_CASE("a guard goes on trying when its daemon cannot start again and loses n
     guarded.done({"create", "e", "--initial", "1"});
     write_file(config, "{\"limits\": 1}");
     guarded.kill_daemon();
-    REQUIRE(eventually([&] { return guarded.log().contains("the daemon failed"); }));
-    write_file(config, "{}");
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(guarded.log().contains("until the configuration can be read"));
 }
 
 TEST_CASE("after 100 kills all is there and the guard holds no more descriptors than before")

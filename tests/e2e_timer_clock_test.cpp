@@ -365,7 +365,7 @@ TEST_CASE("a timer changes to another clock only while nobody has it open")
     const auto refused = arm(after);
     INFO(refused.err);
     CHECK(refused.status == 7);
-    CHECK(refused.err.contains("for those who have it open"));
+    CHECK(refused.err.contains("for all who have it open"));
     CHECK(std::ranges::count(refused.err, '\n') == 1);
     CHECK(shown(daemon, "t")["timer"]["clock"] == clock);
     CHECK(must(timer->remaining()));
