@@ -1,4 +1,4 @@
-# evfd::evfd for C; evfd::cpp for C++, in projects that have a C++ compiler.
+# evfd::evfd for C; evfd::cpp for C++, where CMake finds Threads.
 include(${CMAKE_CURRENT_LIST_DIR}/evfd-targets.cmake)
 
 find_package(Threads QUIET)

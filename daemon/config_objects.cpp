@@ -218,8 +218,8 @@ DeclaredOwner the_daemon()
     return {::geteuid(), ::getegid()};
 }
 
-// The same once more is no news; a different one of that name is an error. To nobody else is an
-// object given whose owner or group does not exist: it is not made.
+// The same once more is no news; a different one of that name is an error. An object whose owner or
+// group does not exist is not made, so no other user gets it.
 template <class T>
 Read add(const Place& object, T declared, UnknownName unknown, std::vector<T>& list,
          ConfigDraft& draft)

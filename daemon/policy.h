@@ -77,8 +77,8 @@ struct Policy {
 bool is_of_users(std::string_view name_or_prefix);
 std::optional<uid_t> user_of(const Name& name); // Which one; nothing if it is root's or nobody's.
 
-// Whether a peer is to know that there is such an object: root, its owner, and who may wait for it
-// or set it. Below user/ that is this user and root alone.
+// Whether a peer learns that the object exists: root, the owner, and users who may wait for it or set
+// it. Below user/UID that is this user and root alone.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object);
 
 // Who says no.

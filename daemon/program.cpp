@@ -80,7 +80,7 @@ Config stand_in(const Options& options)
     return with_options(std::move(config), options);
 }
 
-// The level, and what there is to say of the configuration itself.
+// Applies the log level and logs the warnings of the configuration.
 void log_as_told(const Config& config)
 {
     log::set_level(config.log_level);
@@ -116,8 +116,8 @@ Program::Program(const Options& options, const std::expected<Config, ConfigError
       config_fault_{fault_of(config)}
 {
     if (!config)
-        log::critical("until the configuration can be read and is reloaded, only root and the "
-                      "user of this daemon may use objects: {}",
+        log::critical("until the configuration can be read and is reloaded, other users than root "
+                      "and that of this daemon may use only names below user/UID: {}",
                       config_fault_);
     begin(config.value_or(stand_in(options)));
 }

@@ -23,8 +23,8 @@ std::expected<Config, ConfigError> configuration_of(const Options& options);
 
 class Program {
 public:
-    // Takes over what an earlier daemon left. Without a configuration nobody may do anything but
-    // root and the user as whom it runs. Throws AlreadyRunning or std::exception.
+    // Takes over what an earlier daemon left. Without a configuration other users than
+    // root and its own may use only their names below user/UID. Throws AlreadyRunning or std::exception.
     Program(const Options& options, const std::expected<Config, ConfigError>& config,
             HandedOver handed);
 
