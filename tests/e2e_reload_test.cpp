@@ -170,6 +170,7 @@ TEST_CASE("objects outlive a daemon whose successor cannot read its configuratio
     CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
     const auto set_as_stranger = [&] {
         auto command = guarded.control({"set", "kept"});
+        command.words.front() = within_reach(command.words.front());
         command.in_child = become_stranger;
         return run(command).status;
     };

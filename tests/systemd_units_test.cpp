@@ -339,12 +339,16 @@ TEST_CASE("a user's socket unit does not put a daemon that runs already out of r
     CHECK(user.run({"systemctl", "--user", "start", "evfdd.socket"}).status != 0);
 
     user.done({"evfdctl", "--user", "show", "precious"});
-    const auto told = Container::the().done(
-        {"journalctl", "--no-pager", "--output", "cat", "_SYSTEMD_USER_UNIT=evfdd.socket"});
     const auto key = "end it, and them, with: kill "s;
-    const auto at = told.rfind(key);
+    std::string told;
+    auto at = std::string::npos;
+    const bool is_told = eventually([&] { // The journal takes its time.
+        told = Container::the().done({"journalctl", "--no-pager", "--output", "cat"});
+        at = told.rfind(key);
+        return at != std::string::npos;
+    });
     INFO(told);
-    REQUIRE(at != std::string::npos);
+    REQUIRE(is_told);
     user.done({"sh", "-c", "kill " + std::to_string(std::stoi(told.substr(at + key.size())))});
     CHECK(eventually(
         [&] { return user.run({"systemctl", "--user", "start", "evfdd.socket"}).status == 0; }));
