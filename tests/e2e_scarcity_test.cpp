@@ -27,7 +27,7 @@ std::string last_line(const std::string& text)
     return text.substr(text.rfind('\n', text.size() - 2) + 1);
 }
 
-TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no socket")
+TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no socket", "[alone]")
 {
     const std::vector<std::string> how =
         GENERATE(std::vector<std::string>{}, std::vector{"--guard"s}, std::vector{"--background"s});
@@ -120,7 +120,8 @@ TEST_CASE("a guard whose program is gone goes on trying and loses nothing until 
     CHECK(borrowed.ctl({"is-set", "e"}).status == 0);
 }
 
-TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it starts all the same")
+TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it starts all the same",
+          "[alone]")
 {
     constexpr int objects = 300;
     constexpr rlim_t fewer{150};

@@ -285,7 +285,8 @@ int restore_with_few_descriptors()
     return 0;
 }
 
-TEST_CASE("what a daemon with too few descriptors could not take over is there for the next")
+TEST_CASE("what a daemon with too few descriptors could not take over is there for the next",
+          "[alone]")
 {
     CHECK(probe::in_child([] {
               try {

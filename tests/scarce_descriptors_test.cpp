@@ -58,7 +58,8 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
     return 7;
 }
 
-TEST_CASE("a call for which there are too few descriptors is refused and leaves nothing half done")
+TEST_CASE("a call for which there are too few descriptors is refused and leaves nothing half done",
+          "[alone]")
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"n","initial":1})"},

@@ -247,7 +247,8 @@ int visit_a_full_house()
     return 0;
 }
 
-TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and it recovers")
+TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and it recovers",
+          "[alone]")
 {
     CHECK(probe::in_child([] {
               try {
