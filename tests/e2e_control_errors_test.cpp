@@ -41,7 +41,7 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
     daemon.done({"create", "tokens", "--mode", "semaphore"});
     const std::vector<Case> cases{
         {{"show", "missing"}, 3, "no object named 'missing'; create it first"},
-        {{"show", "missing"}, 3, "(evfdctl create or arm makes one, evfdctl list shows all)"},
+        {{"show", "missing"}, 3, "(evfdctl create or arm makes one, evfdctl list shows those that you see)"},
         {{"is-set", "missing"}, 3, "'missing'"},
         {{"set", "missing"}, 3, "'missing'"},
         {{"clear", "missing"}, 3, "'missing'"},

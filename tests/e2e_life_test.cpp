@@ -88,7 +88,7 @@ TEST_CASE("a unit that is to listen where a daemon does is told which that is an
     const auto guard = std::to_string(guarded.pid());
     CHECK(refused.status == 75);
     CHECK(lines(refused.err) == 1);
-    CHECK(refused.err.contains("a daemon (process " + guard + ") runs at " + guarded.path()));
+    CHECK(refused.err.contains("a daemon (process " + guard + ") listens at " + guarded.path()));
     CHECK(refused.err.contains("kill " + guard));
 
     REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // As it says.
@@ -106,6 +106,18 @@ TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
     CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
     const TemporaryDirectory directory;
     CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
+}
+
+TEST_CASE("a listener whose process cannot be seen is not named to a unit that is to listen there")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to it.
+    const auto refused = run({.words = {EVFDD_DAEMON, "--check-socket", path}});
+    CHECK(refused.status == 75);
+    CHECK(lines(refused.err) == 1);
+    CHECK(refused.err.contains("another process may listen at " + path));
+    CHECK_FALSE(refused.err.contains("kill"));
 }
 
 TEST_CASE("a daemon does not replace what is no socket")

@@ -13,9 +13,9 @@
 namespace evfd::e2e {
 
 // For everyone to connect to.
-inline UniqueFd listen_at(const std::string& path)
+inline UniqueFd listen_at(const std::string& path, int type = SOCK_STREAM)
 {
-    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);

@@ -221,6 +221,22 @@ TEST_CASE("whether a daemon was started on demand is seen without starting or ma
     CHECK(is_there());
 }
 
+TEST_CASE("the lock file of a daemon that has ended does not make a service's socket its own")
+{
+    const Home home;
+    REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
+    write_file(home.directory / "run/evfdd/io.evfdd.lock", "");
+    const auto service = listen_at(home.directory / "run/evfdd/io.evfdd");
+    Worker program{[&](const Line&) {
+        ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
+        require(!Address::user_on_demand(), "it is taken for a daemon that was started on demand");
+        const Client client{must(Address::user()), 1ms};
+        require(client.status().error().message.contains("journalctl --user -u evfdd"),
+                "its journal is not named");
+    }};
+    CHECK(program.wait() == 0);
+}
+
 TEST_CASE("the library starts the user's own daemon as well")
 {
     const Home home;
