@@ -58,66 +58,27 @@ private:
 void write(Severity severity, const About& about, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
-template <class... Args>
-void debug(const About& about, fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::debug, about, format, fmt::make_format_args(args...));
-}
+// log::warn(about, format, arguments...), or without `about` where a line is about nothing in
+// particular.
+template <Severity severity>
+struct Line {
+    template <class... Args>
+    void operator()(const About& about, fmt::format_string<Args...> format, Args&&... args) const
+    {
+        write(severity, about, format, fmt::make_format_args(args...));
+    }
+    template <class... Args>
+    void operator()(fmt::format_string<Args...> format, Args&&... args) const
+    {
+        write(severity, {}, format, fmt::make_format_args(args...));
+    }
+};
 
-template <class... Args>
-void info(const About& about, fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::info, about, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void warn(const About& about, fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::warn, about, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void error(const About& about, fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::error, about, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void critical(const About& about, fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::critical, about, format, fmt::make_format_args(args...));
-}
-
-// The same, about nothing in particular.
-template <class... Args>
-void debug(fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::debug, {}, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void info(fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::info, {}, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void warn(fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::warn, {}, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void error(fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::error, {}, format, fmt::make_format_args(args...));
-}
-
-template <class... Args>
-void critical(fmt::format_string<Args...> format, Args&&... args)
-{
-    write(Severity::critical, {}, format, fmt::make_format_args(args...));
-}
+inline constexpr Line<Severity::debug> debug{};
+inline constexpr Line<Severity::info> info{};
+inline constexpr Line<Severity::warn> warn{};
+inline constexpr Line<Severity::error> error{};
+inline constexpr Line<Severity::critical> critical{};
 
 // Writes out what spdlog still holds back, and ends it.
 void shut_down();
