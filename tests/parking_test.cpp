@@ -79,6 +79,8 @@ void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
 
 // Descriptors with their owner, who parks them, and what is to be found again.
 struct Lot {
+    // More than it has, as what else this user has in flight is counted as well.
+    Lot() { need_descriptors(5'000); }
     void park(Id id)
     {
         auto fd = event();

@@ -2,6 +2,7 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/policy_fixture.h"
+#include "tests/scarcity.h"
 
 namespace evfd::daemon {
 namespace {
@@ -150,6 +151,7 @@ TEST_CASE("events and subscriptions together stay within the descriptor budget")
 TEST_CASE(
     "nobody can follow a pulse so often that nobody could set it, nor take all there is to others")
 {
+    need_descriptors(20'000);
     auto limits = default_limits;
     limits.set(Resource::subscriptions, max_tokens_per_set);
     Recorder room{limits};
