@@ -18,9 +18,19 @@ from evfd.lookout import Look, Lookout
 from running import PATIENCE_S, RunningDaemon, Worker, descriptors, eventually, no_descriptor_left
 
 
+@pytest.fixture(autouse=True)
+def no_lookout_of_an_earlier_test() -> None:
+    """Such a thread closes its descriptors when it ends, and a test would find them free."""
+    assert eventually(
+        lambda: all(thread.name != "evfd-lookout" for thread in threading.enumerate())
+    )
+
+
 def test_an_open_without_a_descriptor_is_an_error_and_no_more(
-    running: RunningDaemon, name: str
+    running: RunningDaemon, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A look-out closes its duplicate of the connection and makes the next one, at any time.
+    monkeypatch.setattr("evfd.daemon._start_lookout", lambda daemon: None)
     client = running.client()
     client.create(name, lifetime="connection")
     pulse = evfd.Pulse(name + "/pulse", daemon=client)
