@@ -38,10 +38,10 @@ struct Evfdd {
         "Named events and timers for Linux, handed out as file descriptors.";
     using Methods =
         List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
-             ListObjects, Wait, Delete, SetRights, Monitor, Status, Quotas, Metrics>;
+             ListObjects, Wait, Join, Release, Delete, SetRights, Monitor, Status, Quotas, Metrics>;
     using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
-                        OutOfDescriptors, NoSuchSession, NoCapability, TooManyTokens, TimedOut,
-                        Deleted, Cancelled, SystemFailure>;
+                        OutOfDescriptors, NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability,
+                        TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
 };
 
 using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.

@@ -33,6 +33,30 @@ struct NoSuchSession {
     }
 };
 
+struct NoSuchHold {
+    std::string message;
+
+    static constexpr std::string_view error = "NoSuchHold";
+    static constexpr std::string_view comment =
+        "There is no hold of this id that this caller may join or release.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("message", &NoSuchHold::message, sentence_comment)};
+    }
+};
+
+struct NoSuchProcess {
+    std::string message;
+
+    static constexpr std::string_view error = "NoSuchProcess";
+    static constexpr std::string_view comment =
+        "The process that connected has ended, or the daemon cannot see it from its pid namespace.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("message", &NoSuchProcess::message, sentence_comment)};
+    }
+};
+
 struct NameTaken {
     Name name;
     std::string message;

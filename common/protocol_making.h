@@ -51,9 +51,12 @@ struct CreateEvent {
                   "Octal, like a file's: r = may wait, w = may set and clear, for owner, group, "
                   "others. \"0644\" if absent. Owner and root may change the rights and delete, "
                   "whatever they are."),
-            field("lifetime", &CreateEvent::lifetime,
-                  "permanent (if absent): until it is deleted. connection: until the connection of "
-                  "this call closes."),
+            field(
+                "lifetime", &CreateEvent::lifetime,
+                "permanent (if absent): until it is deleted. connection: until the connection of "
+                "this call closes. process: until the process that connected has ended; execve(2) "
+                "changes nothing of that, nor what becomes of the connection, and no other "
+                "process inherits it."),
             field("ifMissing", &CreateEvent::if_missing,
                   "If true, an event of this mode that is there already is as good."),
         };

@@ -32,7 +32,8 @@ struct Resume {
         "with it, subscriptions) belongs to the new one, and the call that was under way can be "
         "sent again: it is done once, and answered as it was. To be called before any other call "
         "that the session counts: CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, "
-        "Clear, Wait, Delete and SetRights, unless oneway. What nobody takes up in time ends.";
+        "Clear, Wait, Join, Release, Delete and SetRights, unless oneway. What nobody takes up in "
+        "time ends.";
     static constexpr auto fields()
     {
         return std::tuple{

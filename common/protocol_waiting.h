@@ -1,4 +1,4 @@
-// How to wait for names: Wait.
+// How to wait for names, and to hold what a wait took: Wait, Join, Release.
 #pragma once
 
 #include "common/protocol_types.h"
@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
@@ -21,14 +22,19 @@ struct Wait {
     std::optional<bool> existing = {};
     std::optional<Count> count = {};
     std::optional<bool> hold = {};
+    std::optional<Holder> holder = {};
 
     struct Reply {
         std::vector<Fired> fired;
+        std::optional<std::string> hold = {};
         static constexpr auto fields()
         {
-            return std::tuple{field(
-                "fired", &Reply::fired,
-                "What ended the wait: one name for any; for all each, in the order of the names.")};
+            return std::tuple{
+                field("fired", &Reply::fired,
+                      "What ended the wait: one name for any; for all each, in the order of the "
+                      "names."),
+                field("hold", &Reply::hold,
+                      "With hold: by what Join and Release call it; nobody can guess it.")};
         }
     };
 
@@ -58,12 +64,51 @@ struct Wait {
                   "How many expirations or pulses it takes, since the wait began; 1 if absent. "
                   "More than 1 only for timers and pulses."),
             field("hold", &Wait::hold,
-                  "If true, what it takes is only lent: it goes back, one token to each, when the "
-                  "connection closes, or the session that Resume gave it ends, however that comes "
-                  "about; what was deleted meanwhile gets none back. Only for auto events and "
-                  "semaphores, of those who may wait and set. One connection can hold 253 tokens; "
-                  "each is one of its user's waits."),
+                  "If true, what it takes is only lent: it goes back, one token to each, when its "
+                  "last holder has ended, however that comes about, or with Release; what was "
+                  "deleted meanwhile gets none back. Only for auto events and semaphores, of those "
+                  "who may wait and set. Each token is one of its user's waits, and so is each "
+                  "holder but the first."),
+            field("holder", &Wait::holder,
+                  "Who is the first to hold it. process: the one that connected, until it has "
+                  "ended; execve(2) changes nothing of that, nor what becomes of the connection, "
+                  "and no other process inherits it. session (if absent): this connection until it "
+                  "closes, or the session that Resume gave it until that ends; it can hold 253 "
+                  "tokens. Through a relay or a proxy the process is that one: then take session."),
         };
+    }
+};
+
+struct Join {
+    std::string hold;
+
+    using Reply = Nothing;
+
+    static constexpr bool counts = true;
+    static constexpr std::string_view method = "Join";
+    static constexpr std::string_view comment =
+        "Makes the process that connected one more holder of what a Wait took: it goes back when "
+        "the last of its holders has ended. For processes of the user who took it.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("hold", &Join::hold, "As Wait returned it.")};
+    }
+};
+
+struct Release {
+    std::string hold;
+
+    using Reply = Nothing;
+
+    static constexpr bool once = true;
+    static constexpr bool counts = true;
+    static constexpr std::string_view method = "Release";
+    static constexpr std::string_view comment =
+        "Gives back what a Wait took to hold, for all of its holders, of whom the caller must be "
+        "one: the process that connected, as whatever user, or the session.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("hold", &Release::hold, "As Wait returned it.")};
     }
 };
 

@@ -13,8 +13,9 @@ enum class Mode { manual, automatic, semaphore, pulse }; // What a wait does to 
 // What a timer goes by. clock_getres(2), timerfd_create(2)
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer stands.
-enum class Lifetime { permanent, connection };                 // How long an object stays.
+enum class Lifetime { permanent, connection, process };        // How long an object stays.
 enum class Gather { any, all };                                // How many of the names end a wait.
+enum class Holder { session, process };                        // Who holds what a wait took.
 enum class Right { wait, set, own, create };                   // What a refusal was about.
 // What one user may have so much of.
 enum class Resource {
@@ -64,12 +65,17 @@ constexpr auto words(TimerState)
 }
 constexpr auto words(Lifetime)
 {
-    return Words<Lifetime, 2>{
-        {{Lifetime::permanent, "permanent"}, {Lifetime::connection, "connection"}}};
+    return Words<Lifetime, 3>{{{Lifetime::permanent, "permanent"},
+                               {Lifetime::connection, "connection"},
+                               {Lifetime::process, "process"}}};
 }
 constexpr auto words(Gather)
 {
     return Words<Gather, 2>{{{Gather::any, "any"}, {Gather::all, "all"}}};
+}
+constexpr auto words(Holder)
+{
+    return Words<Holder, 2>{{{Holder::session, "session"}, {Holder::process, "process"}}};
 }
 constexpr auto words(Right)
 {

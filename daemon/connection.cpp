@@ -134,7 +134,7 @@ Next Connection::answer(std::string_view frame)
     const auto call = read_call(scratch_, frame);
     if (!call)
         return hang_up(call.error());
-    Caller caller{session_, [this] { wake(); }, has_room_};
+    Caller caller{session_, [this] { wake(); }, socket_, accepted_, has_room_};
     pending_ = dispatch(service_, caller, *call, outbox_);
     has_news_ = pending_ != nullptr;
     return Next::keep;

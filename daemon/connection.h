@@ -88,6 +88,7 @@ private:
     bool has_news_ = false;          // Of pending_, that were not asked for yet.
     std::optional<EventLoop::Alarm> retry_;
 
+    const nanoseconds accepted_ = now_on(Clock::boottime);
     UniqueFd socket_;
     std::uint32_t watched_events_ = 0;
     std::optional<EventLoop::Watch> watch_; // After socket_: it must go first.

@@ -37,6 +37,7 @@ enum class Kind : std::uint32_t {
     session = 4,
     takings = 5,
     plan = 6,
+    process = 7,
 };
 
 struct Link {
@@ -103,6 +104,7 @@ struct Object {
     WallTime created;
     std::optional<Id> session;
     std::optional<Timer> timer;
+    std::optional<Id> process = {};
 
     bool is_sound() const
     {
@@ -120,6 +122,7 @@ struct Object {
             field("created", &Object::created, ""),
             field("session", &Object::session, "With which it ends; absent: it is permanent."),
             field("timer", &Object::timer, "Of a timer."),
+            field("process", &Object::process, "With which it ends."),
         };
     }
 };
@@ -185,21 +188,38 @@ struct Session {
     }
 };
 
-// What a Wait took, until its client has the answer; or as long as its session holds it.
+// What a Wait took, until its client has the answer; or as long as anyone holds it: of these some
+// may have ended since.
 struct Takings {
     static constexpr auto kind = Kind::takings;
     Id session;
     std::int64_t call;
     std::vector<Id> from;
     std::optional<bool> held = {};
+    std::optional<std::string> hold = {};
+    std::optional<std::int64_t> uid = {};
+    std::optional<std::vector<Id>> processes = {};
 
+    bool is_sound() const { return is_user(uid.value_or(0)); }
     static constexpr auto fields()
     {
         return std::tuple{field("session", &Takings::session, "Whose it is."),
                           field("call", &Takings::call, "Which of the calls that it counts; or 0."),
                           field("from", &Takings::from, "One token from each."),
-                          field("held", &Takings::held, "Whether the session holds it.")};
+                          field("held", &Takings::held, "Whether the session holds it."),
+                          field("hold", &Takings::hold, "What the hold is called."),
+                          field("uid", &Takings::uid, "Of those who may join the hold."),
+                          field("processes", &Takings::processes, "Which hold it.")};
     }
+};
+
+// One with which something ends; its pidfd is parked.
+struct Process {
+    static constexpr auto kind = Kind::process;
+    std::int64_t pid;
+
+    bool is_sound() const { return pid > 0 && pid <= std::numeric_limits<pid_t>::max(); }
+    static constexpr auto fields() { return std::tuple{field("pid", &Process::pid, "")}; }
 };
 
 struct Addition {

@@ -190,6 +190,21 @@ Refusal no_such_session()
         "use, or not where the caller left it; begin a new one"};
 }
 
+Refusal no_such_hold()
+{
+    return protocol::NoSuchHold{
+        "there is no such hold in which you have a part: it ended, or its id is wrong, or it is "
+        "another user's; take it again if you still need it"};
+}
+
+Refusal no_such_process()
+{
+    return protocol::NoSuchProcess{
+        "the daemon cannot see the process that connected (it has ended, or it is outside the "
+        "daemon's pid namespace), so nothing can end with it; let it end with the connection "
+        "instead"};
+}
+
 Refusal timed_out()
 {
     return protocol::TimedOut{

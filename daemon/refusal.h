@@ -19,12 +19,13 @@ namespace evfd::daemon {
 using Reason =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
-                 protocol::NoSuchSession, protocol::NoCapability, protocol::TooManyTokens,
-                 protocol::TimedOut, protocol::Deleted, protocol::Cancelled,
-                 protocol::SystemFailure, protocol::InterfaceNotFound, protocol::MethodNotFound,
-                 protocol::InvalidParameter, protocol::ExpectedMore>;
+                 protocol::NoSuchSession, protocol::NoSuchHold, protocol::NoSuchProcess,
+                 protocol::NoCapability, protocol::TooManyTokens, protocol::TimedOut,
+                 protocol::Deleted, protocol::Cancelled, protocol::SystemFailure,
+                 protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
+                 protocol::ExpectedMore>;
 
-// One of them. Nearly every function can return a Refusal and few look into it: a variant of 17
+// One of them. Nearly every function can return a Refusal and few look into it: a variant of 19
 // types would be compiled into each file, so its copies and its destructor are in refusal.cpp.
 class Refusal {
 public:
@@ -65,6 +66,8 @@ Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
 Refusal too_many_tokens_to_hold(const Name& name);
 Refusal no_such_session();
+Refusal no_such_hold();
+Refusal no_such_process();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);

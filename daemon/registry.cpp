@@ -1,5 +1,7 @@
 #include "daemon/registry.h"
 
+#include "common/process.h"
+
 #include <fmt/format.h>
 #include <sys/epoll.h>
 
@@ -73,7 +75,8 @@ Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Vault& vau
                    std::int64_t descriptor_budget)
     : quota_{quota}, audience_{audience}, vault_{vault}, adder_{std::move(adder)},
       descriptor_budget_{descriptor_budget},
-      timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
+      processes_{loop, vault, [this](Processes::Id process) { end(process); }},
+      holds_{loop, quota, *this}, timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
       rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { on_rings(); })},
       loop_{loop}
 {
@@ -132,7 +135,8 @@ Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right ri
 
 Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) const
 {
-    const auto free = descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions);
+    const auto free = descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions) -
+                      static_cast<std::int64_t>(processes_.size());
     if (free <= 0)
         return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
     const auto its =
@@ -178,7 +182,8 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
     return *std::move(event);
 }
 
-Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request, Leave leave)
+Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request, Leave leave,
+                               std::optional<Processes::Stay> process)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
@@ -211,8 +216,8 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     if (const auto* event = std::get_if<Event>(&*body); event && making->is_kept)
         if (const auto parked = vault_.park(making->serial, event->fd()); !parked)
             return std::unexpected(refuse::system_failure(parked.error()));
-    auto& [name, object] =
-        add_object(session, request.name, *making, *std::move(paid), *std::move(body));
+    auto& [name, object] = add_object(session, request.name, *making, *std::move(paid),
+                                      *std::move(body), std::move(process));
     audience_.created(name, object);
     return true;
 }
@@ -223,27 +228,32 @@ Outcome<Registry::Making> Registry::begin_making(const Session& session,
                                                  std::optional<Lifetime> lifetime)
 {
     const auto how_long = lifetime.value_or(Lifetime::permanent);
-    const bool is_kept = how_long == Lifetime::permanent || session.count;
+    const bool is_kept = how_long != Lifetime::connection || session.count;
     if (is_kept && vault_.fault())
         return std::unexpected(refuse::system_failure(*vault_.fault()));
     return Making{new_id(), rights, how_long, is_kept};
 }
 
 Registry::Entry& Registry::add_object(Session& session, const Name& name, const Making& making,
-                                      Quota::Charge charge, Object::Body body)
+                                      Quota::Charge charge, Object::Body body,
+                                      std::optional<Processes::Stay> process)
 {
-    const bool stays = making.lifetime == Lifetime::permanent;
+    const auto owner = making.lifetime == Lifetime::permanent    ? std::uint64_t{0}
+                       : making.lifetime == Lifetime::connection ? session.id
+                                                                 : process->id();
     const auto made = objects_
                           .try_emplace(name, making.serial,
                                        Ownership{session.peer.uid, session.peer.gid,
                                                  making.rights.value_or(default_rights)},
-                                       session.peer.pid, stays ? 0 : session.id, making.is_kept,
+                                       session.peer.pid, making.lifetime, owner, making.is_kept,
                                        std::move(charge), std::move(body))
                           .first;
     if (made->second.event())
         ++events_;
-    if (!stays) {
-        make_room(session.owned, [&](const Name& owned) { return is_gone(session, owned); });
+    if (making.lifetime == Lifetime::process)
+        belongings_.try_emplace(owner, *std::move(process)).first->second.names.insert(name);
+    if (making.lifetime == Lifetime::connection) {
+        make_room(session.owned, [&](const Name& owned) { return is_gone(session.id, owned); });
         session.owned.push_back(name);
     }
     keep(*made);
@@ -364,10 +374,10 @@ void Registry::unfollow(const Session::Following& following)
         forget_follower(following, *object);
 }
 
-bool Registry::is_gone(const Session& session, const Name& owned) const
+bool Registry::is_gone(std::uint64_t owner, const Name& owned) const
 {
     const auto* object = find(owned);
-    return !object || object->session != session.id;
+    return !object || object->session != owner;
 }
 
 bool Registry::is_gone(const Session::Following& following) const
@@ -398,6 +408,11 @@ void Registry::erase(Objects::iterator object)
     forget(object->second);
     const auto name = object->first;
     const auto ownership = object->second.ownership;
+    if (const auto found = belongings_.find(object->second.session); found != belongings_.end()) {
+        found->second.names.erase(name);
+        if (found->second.names.empty())
+            belongings_.erase(found);
+    }
     objects_.erase(object);
     audience_.deleted(name, ownership);
 }
@@ -406,22 +421,61 @@ void Registry::end(Session& session)
 {
     for (const auto& following : std::exchange(session.followings, {}))
         unfollow(following);
-    for (const auto& name : session.owned)
-        look(name);
-    if (!session.owned.empty())
-        hear(); // Its last deed may have been a set.
-    for (const auto& name : std::exchange(session.owned, {}))
-        if (!is_gone(session, name))
-            erase(objects_.find(name));
-    std::vector<Takings> takings;
-    for (auto& held : std::exchange(session.held, {}))
-        takings.push_back(std::move(held.takings));
+    end_all(std::exchange(session.owned, {}), session.id);
+    auto takings = holds_.end(session);
     if (session.count) {
         std::ranges::move(session.count->in_doubt, std::back_inserter(takings));
         session.count->in_doubt.clear();
         vault_.drop(session.id, record::Kind::session);
     }
     put_back(takings);
+}
+
+void Registry::end_all(const std::vector<Name>& owned, std::uint64_t owner)
+{
+    for (const auto& name : owned)
+        look(name);
+    if (!owned.empty())
+        hear(); // Its last deed may have been a set.
+    for (const auto& name : owned)
+        if (!is_gone(owner, name))
+            erase(objects_.find(name));
+}
+
+// Processes.
+
+Outcome<Processes::Stay> Registry::enter(const Peer& peer, const UniqueFd& socket,
+                                         nanoseconds accepted)
+{
+    if (peer.pid == 0)
+        return std::unexpected(refuse::no_such_process());
+    auto pidfd = peer_process(socket, peer.pid, accepted);
+    if (!pidfd)
+        return std::unexpected(pidfd.error().error == ESRCH
+                                   ? refuse::no_such_process()
+                                   : refuse::system_failure(pidfd.error()));
+    if (!processes_.find(peer.pid))
+        if (auto free = check_descriptors(peer, Resource::objects); !free)
+            return std::unexpected(std::move(free.error()));
+    auto entered = processes_.enter(peer.pid, *std::move(pidfd), new_id());
+    if (!entered)
+        return std::unexpected(refuse::system_failure(entered.error()));
+    return *std::move(entered);
+}
+
+std::optional<Processes::Id> Registry::find_process(const Peer& peer, const UniqueFd& socket,
+                                                    nanoseconds accepted) const
+{
+    if (peer.pid == 0 || !peer_process(socket, peer.pid, accepted))
+        return {};
+    return processes_.find(peer.pid);
+}
+
+void Registry::end(Processes::Id process)
+{
+    if (const auto found = belongings_.find(process); found != belongings_.end())
+        end_all({found->second.names.begin(), found->second.names.end()}, process);
+    holds_.end(process);
 }
 
 Outcome<void> Registry::set_rights(const Peer& peer, const Name& name, Rights rights)

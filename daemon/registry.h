@@ -8,7 +8,9 @@
 #include "daemon/adder.h"
 #include "daemon/event.h"
 #include "daemon/event_loop.h"
+#include "daemon/holds.h"
 #include "daemon/policy.h"
+#include "daemon/processes.h"
 #include "daemon/pulse.h"
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
@@ -23,6 +25,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
@@ -54,10 +57,11 @@ struct Object {
     // A timer is apart, or each event would be as large as one.
     using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
 
-    Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, std::uint64_t session_id,
-           bool is_kept_in_vault, Quota::Charge its_charge, Body its_body)
+    Object(std::uint64_t its_serial, Ownership whose, pid_t creator_pid, Lifetime how_long,
+           std::uint64_t session_id, bool is_kept_in_vault, Quota::Charge its_charge, Body its_body)
         : serial{its_serial}, ownership{whose}, creator{creator_pid}, session{session_id},
-          is_kept{is_kept_in_vault}, charge{std::move(its_charge)}, body{std::move(its_body)}
+          lifetime{how_long}, is_kept{is_kept_in_vault}, charge{std::move(its_charge)},
+          body{std::move(its_body)}
     {
     }
     Object(const Object&) = delete; // Pinned: its watch has its address.
@@ -82,8 +86,9 @@ struct Object {
     pid_t creator;
     WallTime created = wall_now();
     std::optional<LastSet> last_set = {}; // Of an event.
-    std::uint64_t session;                // Whose end is its own; 0: it is permanent.
-    bool is_kept;                         // In the vault.
+    std::uint64_t session;                // Or process; whose end is its own; 0: it is permanent.
+    Lifetime lifetime;
+    bool is_kept; // In the vault.
     Quota::Charge charge;
     Body body;
     std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
@@ -154,11 +159,13 @@ public:
     Object* find(const Reference& reference);
     Objects& objects() { return objects_; }
 
-    // Whether it was made; false if it was there already, which only if_missing allows.
+    // Whether it was made; false if it was there already, which only if_missing allows. `process`:
+    // the one with which it ends, if it is to be one.
     Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
-                         Leave leave = Leave::needed);
+                         Leave leave = Leave::needed, std::optional<Processes::Stay> process = {});
     // Whether it was made; else it was there, and is armed anew.
-    Outcome<bool> arm(Session& session, const protocol::Arm& request, Leave leave = Leave::needed);
+    Outcome<bool> arm(Session& session, const protocol::Arm& request, Leave leave = Leave::needed,
+                      std::optional<Processes::Stay> process = {});
     Outcome<void> disarm(const Peer& peer, const Names& names);
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Names& names);
     // Whether the session had it.
@@ -194,10 +201,9 @@ public:
 
     // What a wait takes from an auto event or a semaphore: false if there was nothing.
     Result<bool> take(Object& object);
-    // That a call took these is certain once it is committed, and done once its client has heard,
-    // unless the session holds them from then on.
-    enum class Until { heard, session_ends };
-    void keep_takings(std::uint64_t session, Takings& takings, Until until);
+    // That a call of the session took these is certain once it is committed, and done once its
+    // client has heard, unless they are lent from then on.
+    void keep_takings(std::uint64_t session, Takings& takings, const Lent* lent = nullptr);
     void settle(const Takings& takings);
     // Unless the client is never to hear of it, or to hold them any longer: then they are put back.
     void put_back(std::span<const Takings> all);
@@ -211,6 +217,12 @@ public:
     void count_given(Session& session, std::int64_t tokens);
     // The client never had what its last call opened.
     void undo_opening(Session& session);
+    Holds& holds() { return holds_; }
+    // The process at the other end of the socket; `accepted`: as for peer_process().
+    Outcome<Processes::Stay> enter(const Peer& peer, const UniqueFd& socket, nanoseconds accepted);
+    // The same, if it is known already.
+    std::optional<Processes::Id> find_process(const Peer& peer, const UniqueFd& socket,
+                                              nanoseconds accepted) const;
     std::uint64_t new_id() { return ++last_serial_; }
     Vault& vault() { return vault_; }
 
@@ -249,7 +261,8 @@ private:
     Outcome<Making> begin_making(const Session& session, std::optional<Rights> rights,
                                  std::optional<Lifetime> lifetime);
     Entry& add_object(Session& session, const Name& name, const Making& making,
-                      Quota::Charge charge, Object::Body body);
+                      Quota::Charge charge, Object::Body body,
+                      std::optional<Processes::Stay> process);
     Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
@@ -267,7 +280,7 @@ private:
     void forget(const Object& object);
     void forget(const Subscription& subscription);
     void forget_follower(const Session::Following& following, Object& object);
-    bool is_gone(const Session& session, const Name& owned) const;
+    bool is_gone(std::uint64_t owner, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
     static Outcome<void> check_room(const Peer& peer, const Followers& followers);
@@ -275,6 +288,8 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object);
+    void end_all(const std::vector<Name>& owned, std::uint64_t owner);
+    void end(Processes::Id process);
     Result<void> watch_event(Entry& entry, const Event& event, Heed heed);
     Result<void> watch_descriptor(Entry& entry, const Event& event, Heed heed);
     Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
@@ -299,6 +314,13 @@ private:
     std::int64_t events_ = 0; // Objects that are one descriptor.
     Rests rests_;             // Of those whose timers' events took long to set.
     std::uint64_t last_serial_ = 0;
+    Processes processes_;
+    Holds holds_;
+    struct Belongings {
+        Processes::Stay owner;
+        std::set<Name> names;
+    };
+    std::map<Processes::Id, Belongings> belongings_; // Objects that end with a process.
     bool hearing_ = false;
     std::vector<Entry*> rung_; // That are told of, since we last heard.
     EventLoop

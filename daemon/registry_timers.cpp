@@ -54,7 +54,8 @@ Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
     return Timer::Link{*request.sets, (*event)->serial};
 }
 
-Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leave leave)
+Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leave leave,
+                            std::optional<Processes::Stay> process)
 {
     const bool is_there = find(request.name) != nullptr;
     if (!is_there)
@@ -93,8 +94,9 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leav
     const auto making = begin_making(session, request.rights, request.lifetime);
     if (!making)
         return std::unexpected(making.error());
-    auto& entry = add_object(session, request.name, *making, *std::move(paid),
-                             std::make_unique<Timer>(*arming, *std::move(link)));
+    auto& entry =
+        add_object(session, request.name, *making, *std::move(paid),
+                   std::make_unique<Timer>(*arming, *std::move(link)), std::move(process));
     charge_ticks(entry.second);
     audience_.created(entry.first, entry.second);
     look_from_now_on(entry);

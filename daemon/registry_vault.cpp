@@ -50,8 +50,10 @@ void Registry::keep(const Entry& entry)
                           .created = object.created,
                           .session = {},
                           .timer = {}};
-    if (object.session != 0)
+    if (object.lifetime == Lifetime::connection)
         record.session = to_record(object.session);
+    if (object.lifetime == Lifetime::process)
+        record.process = to_record(object.session);
     if (const auto* timer = object.timer())
         record.timer = timer->record();
     const bool has_progress = object.timer() && object.timer()->keeps_count();
@@ -205,12 +207,20 @@ Result<bool> Registry::take(Object& object)
     return taken;
 }
 
-void Registry::keep_takings(std::uint64_t session, Takings& takings, Until until)
+void Registry::keep_takings(std::uint64_t session, Takings& takings, const Lent* lent)
 {
-    takings.id = new_id();
+    if (takings.id == 0)
+        takings.id = new_id();
+    takings.session = session;
     record::Takings record{to_record(session), takings.call, {}};
-    if (until == Until::session_ends)
-        record.held = true;
+    if (lent) {
+        record.held = lent->is_by_session;
+        record.hold = lent->hold.text();
+        record.uid = lent->uid;
+        record.processes.emplace();
+        for (const auto process : lent->processes)
+            record.processes->push_back(to_record(process));
+    }
     for (const auto& one : takings.taken)
         record.from.push_back(to_record(one.serial));
     vault_.put(takings.id, std::move(record));

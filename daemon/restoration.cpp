@@ -42,6 +42,8 @@ std::vector<Session> Restoration::restore()
     registry_.last_serial_ = left_.last_id;
     for (auto& [id, record] : left_.sessions)
         restore_session(id, record);
+    for (const auto& [id, record] : left_.processes)
+        restore_process(id, record);
     for (auto& [id, record] : left_.objects)
         restore_object(id, record);
     for (const auto& [id, record] : left_.subscriptions)
@@ -124,6 +126,10 @@ void Restoration::restore_object(Id id, record::Object& record)
     auto* owner = session(record.session);
     if (record.session && !owner)
         return lose_object(id, record, "the session with which it was to end is not there");
+    const auto process =
+        record.process ? processes_.find(static_cast<Id>(*record.process)) : processes_.end();
+    if (record.process && process == processes_.end())
+        return lose_object(id, record, "the process with which it was to end is not known");
     auto body = body_of(id, record);
     if (!body)
         return lose_object(id, record, body.error());
@@ -137,18 +143,27 @@ void Restoration::restore_object(Id id, record::Object& record)
         registry_.objects_.erase(older);
     }
     const auto uid = static_cast<uid_t>(record.owner);
-    auto& entry =
-        *registry_.objects_
-             .try_emplace(
-                 record.name, id, Ownership{uid, static_cast<gid_t>(record.group), record.rights},
-                 static_cast<pid_t>(record.creator), owner ? owner->id : std::uint64_t{0}, true,
-                 registry_.quota_.take_again(uid, Resource::objects), *std::move(body))
-             .first;
+    auto& entry = *registry_.objects_
+                       .try_emplace(record.name, id,
+                                    Ownership{uid, static_cast<gid_t>(record.group), record.rights},
+                                    static_cast<pid_t>(record.creator),
+                                    owner            ? Lifetime::connection
+                                    : record.process ? Lifetime::process
+                                                     : Lifetime::permanent,
+                                    owner            ? owner->id
+                                    : record.process ? process->first
+                                                     : std::uint64_t{0},
+                                    true, registry_.quota_.take_again(uid, Resource::objects),
+                                    *std::move(body))
+                       .first;
     entry.second.created = record.created;
     if (entry.second.event())
         ++registry_.events_;
     if (owner)
         owner->owned.push_back(record.name);
+    if (record.process)
+        registry_.belongings_.try_emplace(process->first, process->second.another())
+            .first->second.names.insert(record.name);
     entries_.emplace(id, &entry);
 }
 
@@ -255,16 +270,10 @@ void Restoration::roll_back()
             ++tokens[id];
     for (const auto& [id, record] : left_.takings) {
         auto* owner = session(record.session);
-        // Whether its client knows is no matter: when it cannot be told any more the session ends.
-        if (owner && record.held.value_or(false) && owner->count->calls >= record.call) {
-            Takings takings{id, record.call, named(record.from)};
-            const auto size = static_cast<std::int64_t>(takings.taken.size());
-            owner->held.push_back(
-                {std::move(takings),
-                 registry_.quota_.take_again(owner->peer.uid, Resource::waits, size)});
+        if (restore_hold(id, record))
             continue;
-        }
-        if (owner && record.call > 0 && owner->count->calls >= record.call) {
+        const bool is_lent = record.held.value_or(false) || record.processes;
+        if (owner && !is_lent && record.call > 0 && owner->count->calls >= record.call) {
             owner->count->in_doubt.push_back({id, record.call, named(record.from)});
             continue;
         }

@@ -29,6 +29,11 @@ private:
     void restore_object(Id id, record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
+    // restoration_holds.cpp
+    void restore_process(Id id, const record::Process& record);
+    bool restore_hold(Id id, const record::Takings& record); // False: nobody holds it.
+    bool has_unseen_holder(const record::Takings& record) const;
+    std::vector<Processes::Stay> holders(const record::Takings& record) const;
     std::expected<Object::Body, std::string_view> body_of(Id id, record::Object& record);
     void lose_object(Id id, const record::Object& record, std::string_view why);
     // Or why there is none.
@@ -48,7 +53,8 @@ private:
     Left& left_;
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
-    std::set<Token> tokens_; // Of sessions.
+    std::unordered_map<Id, Processes::Stay> processes_; // Those of which nothing is forgotten.
+    std::set<Token> tokens_;                            // Of sessions.
 };
 
 } // namespace evfd::daemon

@@ -44,6 +44,12 @@ std::int64_t open_descriptors()
     return std::distance(begin(open), end(open)) - 1; // Not the one that looks.
 }
 
+bool is_held_by_session(const protocol::Wait& request)
+{
+    return request.hold.value_or(false) &&
+           request.holder.value_or(Holder::session) == Holder::session;
+}
+
 std::int64_t descriptor_limit()
 {
     rlimit limit{};
@@ -135,13 +141,47 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
 }
 
 // It takes as much memory as it has names, and may take a token from each.
-Outcome<Quota::Charge> Service::charge(const Session& session, const protocol::Wait& request)
+Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
     const auto wanted = static_cast<std::int64_t>(request.names.list.size());
-    const bool holds = request.hold.value_or(false);
-    if (holds && session.tokens_held() + session.to_be_held + wanted > max_tokens_held)
+    if (is_held_by_session(request) &&
+        registry_.holds().tokens_of(session) + session.to_be_held + wanted > max_tokens_held)
         return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
     return charge(session.peer, Resource::waits, wanted);
+}
+
+Outcome<Processes::Stay> Service::enter(const Caller& caller)
+{
+    return registry_.enter(caller.session.peer, caller.socket, caller.accepted);
+}
+
+// Nobody, unless it is a process with whose end an object is to end.
+Outcome<std::optional<Processes::Stay>> Service::enter(const Caller& caller,
+                                                       std::optional<Lifetime> lifetime)
+{
+    if (lifetime != Lifetime::process)
+        return std::nullopt;
+    auto process = enter(caller);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    return std::optional{*std::move(process)};
+}
+
+Outcome<std::optional<Lending>> Service::lend(const Caller& caller, const protocol::Wait& request)
+{
+    if (!request.hold.value_or(false))
+        return std::nullopt;
+    auto hold = Token::make();
+    if (!hold)
+        return std::unexpected(refuse::system_failure(hold.error()));
+    Lending lending{.hold = *hold};
+    if (!is_held_by_session(request)) {
+        auto process = enter(caller);
+        if (!process)
+            return std::unexpected(std::move(process.error()));
+        lending.process.emplace(*std::move(process));
+    }
+    return std::optional{std::move(lending)};
 }
 
 Outcome<Dues> Service::admit(const Peer& peer)
@@ -204,7 +244,11 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
 {
     count_making<protocol::CreateEvent>(caller, request.name);
-    const auto created = registry_.create(caller.session, request);
+    auto process = enter(caller, request.lifetime);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    const auto created =
+        registry_.create(caller.session, request, Registry::Leave::needed, *std::move(process));
     if (!created)
         return std::unexpected(created.error());
     return protocol::CreateEvent::Reply{*created};
@@ -213,7 +257,11 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
 {
     count_making<protocol::Arm>(caller, request.name);
-    const auto created = registry_.arm(caller.session, request);
+    auto process = enter(caller, request.lifetime);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    const auto created =
+        registry_.arm(caller.session, request, Registry::Leave::needed, *std::move(process));
     if (!created)
         return std::unexpected(created.error());
     return protocol::Arm::Reply{*created};
@@ -321,14 +369,45 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     if (!paid)
         return std::unexpected(std::move(paid.error()));
     const auto call = caller.is_counted ? caller.session.next_call() : CallId{caller.session.id, 0};
-    auto wait = waits_.start(peer, *std::move(paid), request, caller.wake, call);
+    auto lending = lend(caller, request);
+    if (!lending)
+        return std::unexpected(std::move(lending.error()));
+    auto wait =
+        waits_.start(peer, *std::move(paid), request, caller.wake, call, *std::move(lending));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
         caller.wants_more ? PendingWait::First::that_it_began : PendingWait::First::outcome;
-    const bool holds = request.hold.value_or(false);
     return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
-                                         holds ? request.names.list.size() : 0);
+                                         is_held_by_session(request) ? request.names.list.size()
+                                                                     : 0);
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
+{
+    const auto hold = Token::parse(request.hold);
+    if (!hold || !registry_.holds().is_there(*hold, caller.session.peer.uid))
+        return std::unexpected(refuse::no_such_hold());
+    auto process = enter(caller);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    if (auto joined = registry_.holds().join(*hold, *std::move(process)); !joined)
+        return std::unexpected(std::move(joined.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Release& request)
+{
+    static const auto done = text_of(protocol::Release::Reply{});
+    const auto hold = Token::parse(request.hold);
+    const auto process =
+        registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
+    if (!hold || !registry_.holds().is_holder(*hold, caller.session, process))
+        return std::unexpected(refuse::no_such_hold());
+    if (caller.is_counted) // In one commit with what it does, or it would be refused once more.
+        registry_.count_call(caller.session, done);
+    registry_.holds().release(*hold);
+    return {};
 }
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)
@@ -413,7 +492,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .created_at = object.created,
         .last_set = {},
         .rights = object.ownership.rights,
-        .lifetime = object.session == 0 ? Lifetime::permanent : Lifetime::connection,
+        .lifetime = object.lifetime,
         .waits = waits_.waiting_for(name),
         .is_set = {},
         .count = {},

@@ -21,6 +21,8 @@ namespace evfd::daemon {
 struct Caller {
     Session& session;
     std::function<void()> wake;
+    const UniqueFd& socket;  // Its connection's.
+    nanoseconds accepted;    // When that was, on the boottime clock.
     bool has_room = true;    // For an answer; else all that it hears is that there is none.
     bool is_counted = false; // By the session, this call.
     bool wants_more = false; // This call was called with `more`.
@@ -93,6 +95,8 @@ public:
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::ListObjects&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Wait&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Join&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::Release&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Delete&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::SetRights&);
     Outcome<std::unique_ptr<Pending>> handle(Caller&, const protocol::Monitor&);
@@ -121,7 +125,11 @@ private:
     void attended(const Name& name) override;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
-    Outcome<Quota::Charge> charge(const Session& session, const protocol::Wait& request);
+    Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
+    Outcome<Processes::Stay> enter(const Caller& caller);
+    Outcome<std::optional<Processes::Stay>> enter(const Caller& caller,
+                                                  std::optional<Lifetime> lifetime);
+    Outcome<std::optional<Lending>> lend(const Caller& caller, const protocol::Wait& request);
     template <class Request>
     void count_making(Caller& caller, const Name& name);
     protocol::Timer describe(const Timer& timer) const;

@@ -4,7 +4,6 @@
 
 #include "common/name.h"
 #include "common/socket.h"
-#include "daemon/quota.h"
 #include "daemon/subscription.h"
 
 #include <cstdint>
@@ -31,12 +30,7 @@ struct Takings {
     std::uint64_t id = 0; // In the vault; 0: it is not there.
     std::int64_t call = 0;
     std::vector<Taken> taken = {};
-};
-
-// What a wait took for as long as its session lasts.
-struct Held {
-    Takings takings;
-    Quota::Charge charge;
+    std::uint64_t session = 0; // Whose call that is, once it is in the vault.
 };
 
 struct Session {
@@ -62,16 +56,9 @@ struct Session {
     std::vector<Name> owned;
     std::vector<Following> followings;
     std::optional<Count> count = {}; // None if the client cannot take it up again.
-    std::vector<Held> held = {};     // Goes back when it ends.
+    std::vector<Token> held = {};    // Holds; some may have been given back by others.
     std::int64_t to_be_held = 0;     // Tokens, at most, by waits of which it has not heard yet.
 
-    std::int64_t tokens_held() const
-    {
-        std::int64_t tokens = 0;
-        for (const auto& one : held)
-            tokens += static_cast<std::int64_t>(one.takings.taken.size());
-        return tokens;
-    }
     CallId next_call() const { return {id, count ? count->calls + 1 : 0}; }
 };
 

@@ -59,6 +59,7 @@ public:
         case record::Kind::subscription: return read_into(left_.subscriptions, record);
         case record::Kind::session: return read_into(left_.sessions, record);
         case record::Kind::takings: return read_into(left_.takings, record);
+        case record::Kind::process: return read_into(left_.processes, record);
         case record::Kind::plan:
             if (auto plan = decoded<record::Plan>(record))
                 left_.plan = *std::move(plan);

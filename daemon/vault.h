@@ -35,6 +35,7 @@ struct Left {
     std::map<Id, record::Subscription> subscriptions;
     std::map<Id, record::Session> sessions;
     std::unordered_map<Id, record::Takings> takings;
+    std::unordered_map<Id, record::Process> processes;
     std::optional<record::Plan> plan;        // Only if it may not be done.
     std::vector<Taking> taken;               // After the last commit.
     std::unordered_map<Id, UniqueFd> parked; // Descriptors.

@@ -82,13 +82,12 @@ std::optional<Waits::Hold> Waits::hold(const Name& name)
 // One wait.
 
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
-           CallId call)
+           CallId call, std::optional<Lending> lending)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
       gather_{request.names.list.size() == 1 ? Gather::any // Which is all, and simpler.
                                              : request.gather.value_or(Gather::all)},
-      wanted_{request.count.value_or(protocol::Count{1}).value},
-      holds_{request.hold.value_or(false)}, session_{call.session}, takings_{.call = call.call},
-      wake_{std::move(wake)}
+      wanted_{request.count.value_or(protocol::Count{1}).value}, lending_{std::move(lending)},
+      session_{call.session}, takings_{.call = call.call}, wake_{std::move(wake)}
 {
     parts_.reserve(request.names.list.size());
     for (const auto& name : request.names.list)
@@ -109,6 +108,8 @@ std::optional<Outcome<protocol::Wait::Reply>>& Wait::outcome()
             reply.fired.push_back(Waits::fired(part));
         outcome_ = std::move(reply);
     }
+    if (outcome_ && *outcome_ && lending_)
+        (*outcome_)->hold = lending_->hold.text();
     return outcome_;
 }
 
@@ -122,10 +123,10 @@ void Wait::settle(Session& session)
     if (takings_.taken.empty())
         return;
     auto takings = std::exchange(takings_, {});
-    if (!holds_)
+    if (!lending_)
         return waits_.registry_.settle(takings);
-    charge_.resize(static_cast<std::int64_t>(takings.taken.size()));
-    session.held.push_back({std::move(takings), std::move(charge_)});
+    waits_.registry_.holds().begin(session, *std::exchange(lending_, {}), std::move(takings),
+                                   std::move(charge_));
 }
 
 void Wait::count(Part& part, std::int64_t times) const
@@ -182,13 +183,13 @@ Outcome<void> Waits::permit(const Peer& peer, const Name& name, const Object* ob
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
                                             const protocol::Wait& request, Wait::Wake wake,
-                                            CallId call)
+                                            CallId call, std::optional<Lending> lending)
 {
     if (const auto checked = check(peer, request); !checked)
         return std::unexpected(checked.error());
 
-    std::unique_ptr<Wait> wait{
-        new Wait{*this, peer, std::move(charge), request, std::move(wake), call}};
+    std::unique_ptr<Wait> wait{new Wait{*this, peer, std::move(charge), request, std::move(wake),
+                                        call, std::move(lending)}};
     if (must_hear_first(*wait))
         hear(*wait);
     count_expired(*wait);
@@ -322,13 +323,19 @@ void Waits::end(Wait& wait)
 {
     const bool someone_sleeps = wait.place_ != 0;
     if (!wait.takings_.taken.empty()) // In the same commit as what is noted of the taking itself.
-        registry_.keep_takings(wait.session_, wait.takings_,
-                               wait.holds_ ? Registry::Until::session_ends
-                                           : Registry::Until::heard);
+        keep_taken(wait);
     wait.alarm_.reset();
     withdraw(wait);
     if (someone_sleeps)
         wait.wake_();
+}
+
+void Waits::keep_taken(Wait& wait)
+{
+    if (wait.lending_)
+        registry_.holds().keep_taken(wait.session_, wait.peer_.uid, *wait.lending_, wait.takings_);
+    else
+        registry_.keep_takings(wait.session_, wait.takings_);
 }
 
 std::int64_t Waits::waiting_for(const Name& name) const
@@ -349,7 +356,8 @@ void Waits::created(const Name& name, Object& object)
     Link mark;
     mark.stand_behind(queue.ring);
     while (auto* wait = mark.pass_next(queue.ring)) {
-        auto permitted = permit(wait->peer_, name, &object, {wait->wanted_, wait->holds_});
+        auto permitted =
+            permit(wait->peer_, name, &object, {wait->wanted_, wait->lending_.has_value()});
         if (!permitted)
             finish(*wait, std::unexpected(std::move(permitted.error())));
     }
@@ -473,7 +481,8 @@ void Waits::policy_changed()
         Link mark;
         mark.stand_behind(held.queue().ring);
         while (auto* wait = mark.pass_next(held.queue().ring)) {
-            auto permitted = permit(wait->peer_, name, nullptr, {wait->wanted_, wait->holds_});
+            auto permitted =
+                permit(wait->peer_, name, nullptr, {wait->wanted_, wait->lending_.has_value()});
             if (permitted)
                 continue;
             hear(*wait); // What was set until now, it still has.

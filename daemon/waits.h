@@ -6,6 +6,7 @@
 #include "common/name.h"
 #include "common/protocol.h"
 #include "daemon/event_loop.h"
+#include "daemon/holds.h"
 #include "daemon/registry.h"
 
 #include <cstdint>
@@ -86,7 +87,7 @@ private:
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
-         CallId call);
+         CallId call, std::optional<Lending> lending);
 
     bool is_over() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
@@ -97,8 +98,8 @@ private:
     Peer peer_;
     Quota::Charge charge_;
     Gather gather_;
-    std::int64_t wanted_; // Pulses or expirations.
-    bool holds_;
+    std::int64_t wanted_;            // Pulses or expirations.
+    std::optional<Lending> lending_; // If it holds what it takes.
     std::vector<Part> parts_;
     std::uint64_t session_;
     Takings takings_;
@@ -124,10 +125,10 @@ public:
     Waits& operator=(const Waits&) = delete;
 
     // It may be over already. `wake` is called when it is over later, at most once. `call`: which
-    // one it is, for what outlives the daemon.
+    // one it is, for what outlives the daemon. `lending`: what a request to hold needs.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
-                                         CallId call = {});
+                                         CallId call = {}, std::optional<Lending> lending = {});
 
     std::int64_t waiting_for(const Name& name) const;
 
@@ -164,6 +165,7 @@ private:
     void hang_on(Wait& wait, std::size_t part);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
     void end(Wait& wait); // Its outcome is there.
+    void keep_taken(Wait& wait);
 
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
     // How one waits.

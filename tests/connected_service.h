@@ -48,16 +48,21 @@ public:
     // The far end; none if the user has too many. Throws std::exception.
     UniqueFd connect(const Peer& peer)
     {
-        auto dues = service.admit(peer);
-        if (!dues)
-            return {};
         std::array<int, 2> ends{};
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
             throw std::system_error{errno, std::generic_category(), "socketpair(2)"};
         UniqueFd far{ends[1]};
+        return accept(peer, UniqueFd{ends[0]}) ? std::move(far) : UniqueFd{};
+    }
+    // One that somebody else made; whether the user may have it.
+    bool accept(const Peer& peer, UniqueFd near)
+    {
+        auto dues = service.admit(peer);
+        if (!dues)
+            return false;
         const auto id = service.new_session_id();
         auto connection =
-            std::make_unique<Connection>(loop, turns_, service, scratch_, UniqueFd{ends[0]},
+            std::make_unique<Connection>(loop, turns_, service, scratch_, std::move(near),
                                          Session{id, peer, {}, {}}, *std::move(dues));
         connection
             ->attach([this, id](std::uint32_t events) {
@@ -66,7 +71,7 @@ public:
             })
             .value();
         connections_.emplace(id, std::move(connection));
-        return far;
+        return true;
     }
     std::size_t connections() const { return connections_.size(); }
 

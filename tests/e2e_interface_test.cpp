@@ -153,7 +153,12 @@ TEST_CASE("every method can be called by hand, with its parameters absent where 
     ok("Acknowledge", {{"subscription", timer["subscription"]}});
     ok("Disarm", {{"names", {"t"}}});
     CHECK(ok("Show", {{"name", "t"}})["object"]["timer"]["state"] == "disarmed");
-    ok("Delete", {{"names", {"p", "t"}}});
+    ok("CreateEvent", {{"name", "a"}, {"mode", "auto"}, {"initial", 1}, {"lifetime", "process"}});
+    const auto hold = ok("Wait", {{"names", {"a"}}, {"hold", true}, {"holder", "process"}})["hold"];
+    ok("Join", {{"hold", hold}});
+    ok("Release", {{"hold", hold}});
+    CHECK(ok("Show", {{"name", "a"}})["object"]["count"] == 1);
+    ok("Delete", {{"names", {"p", "t", "a"}}});
     wire.call("Monitor", {{"pattern", "*"}}, "more");
     const auto news = wire.reply();
     CHECK(news["continues"] == true);

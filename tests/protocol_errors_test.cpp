@@ -19,6 +19,17 @@ void round_trip(Of<NoSuchSession>)
 {
     check_round_trip(NoSuchSession{"Begin a new one."}, R"({"message":"Begin a new one."})");
 }
+
+void round_trip(Of<NoSuchHold>)
+{
+    check_round_trip(NoSuchHold{"Take it again."}, R"({"message":"Take it again."})");
+}
+
+void round_trip(Of<NoSuchProcess>)
+{
+    check_round_trip(NoSuchProcess{"It has ended."}, R"({"message":"It has ended."})");
+}
+
 void round_trip(Of<NameTaken>)
 {
     check_round_trip(NameTaken{"a/b"_name, "Take another."},

@@ -248,14 +248,27 @@ void round_trip(Of<Wait>)
                           .timeout = nanoseconds{1'500'000'000},
                           .existing = false,
                           .count = Count{3},
-                          .hold = true},
+                          .hold = true,
+                          .holder = Holder::process},
                      R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
-                     R"("existing":false,"count":3,"hold":true})");
+                     R"("existing":false,"count":3,"hold":true,"holder":"process"})");
 }
 void round_trip(Of<Wait::Reply>)
 {
     check_round_trip(Wait::Reply{{{"a"_name, 1}, {"b"_name, 12}}},
                      R"({"fired":[{"name":"a","count":1},{"name":"b","count":12}]})");
+    check_round_trip(Wait::Reply{{{"a"_name, 1}}, "0123"},
+                     R"({"fired":[{"name":"a","count":1}],"hold":"0123"})");
+}
+
+void round_trip(Of<Join>)
+{
+    check_round_trip(Join{"0123"}, R"({"hold":"0123"})");
+}
+
+void round_trip(Of<Release>)
+{
+    check_round_trip(Release{"0123"}, R"({"hold":"0123"})");
 }
 
 void round_trip(Of<Delete>)
@@ -441,7 +454,11 @@ TEST_CASE("what streams and what must not be done twice is said of each method")
     STATIC_REQUIRE_FALSE(is_repeatable<Set>);
     STATIC_REQUIRE_FALSE(is_repeatable<CreateEvent>);
     STATIC_REQUIRE_FALSE(is_repeatable<Delete>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Release>);
+    STATIC_REQUIRE(is_repeatable<Join>);
     STATIC_REQUIRE(is_counted<Wait>);
+    STATIC_REQUIRE(is_counted<Join>);
+    STATIC_REQUIRE(is_counted<Release>);
     STATIC_REQUIRE(is_counted<SetRights>);
     STATIC_REQUIRE_FALSE(is_counted<Resume>);
     STATIC_REQUIRE_FALSE(is_counted<Show>);

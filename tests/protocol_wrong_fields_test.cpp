@@ -136,6 +136,9 @@ TEST_CASE("Wait names the field that is wrong")
         {R"({"names":["a"],"count":9223372036854775807})", "(none)"},
         {R"({"names":["a"],"hold":1})", "hold"},
         {R"({"names":["a"],"hold":true})", "(none)"},
+        {R"({"names":["a"],"hold":true,"holder":true})", "holder"},
+        {R"({"names":["a"],"hold":true,"holder":"thread"})", "holder"},
+        {R"({"names":["a"],"hold":true,"holder":"process"})", "(none)"},
         {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null,)"
          R"("hold":null})",
          "(none)"},

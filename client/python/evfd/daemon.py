@@ -31,7 +31,7 @@ from evfd.lookout import Look, Lookout
 from evfd.turnstile import Turnstile
 
 Mode = Literal["manual", "auto", "semaphore", "pulse"]
-Lifetime = Literal["permanent", "connection"]
+Lifetime = Literal["permanent", "connection", "process"]
 
 _MAX_IDLE_LINES = 4
 _MAX_TOKENS = 16_384  # That one set adds.
@@ -142,7 +142,8 @@ class Daemon:
 
         `initial`: its tokens, or 1 if it is set from the start.  `rights`: as os.chmod takes them,
         r = may wait, w = may set and clear; 0o666 less the umask if None.  `lifetime`: permanent
-        is until it is deleted, connection as long as this connection.
+        is until it is deleted, process until this process has ended (execve(2) changes nothing, and
+        children are others), connection as long as this connection.
         """
         if not 0 <= initial <= _MAX_INITIAL:
             raise errors.make(errors.InvalidError, f"an event starts with 0 to {_MAX_INITIAL}")

@@ -147,6 +147,8 @@ _KINDS: Mapping[str, type[Error]] = {
     "io.evfdd.Deleted": DeletedError,
     "io.evfdd.Cancelled": ClockChangedError,
     "io.evfdd.NoSuchSession": LostDaemonError,
+    "io.evfdd.NoSuchHold": LostDaemonError,
+    "io.evfdd.NoSuchProcess": NotPermittedError,
     "org.varlink.service.InvalidParameter": InvalidError,
 }
 

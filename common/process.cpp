@@ -1,0 +1,96 @@
+#include "common/process.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace evfd {
+
+namespace {
+
+constexpr auto id_by_pidfd = static_cast<idtype_t>(3); // P_PIDFD of newer headers.
+
+// When it began, on the boottime clock, rounded down to the kernel's ticks: the 22nd field, of
+// which the second is a name in parentheses that may have any character. proc_pid_stat(5)
+std::optional<nanoseconds> start_of(pid_t pid)
+{
+    constexpr int fields_from_name = 20;
+    std::ifstream file{fmt::format("/proc/{}/stat", pid)};
+    const std::string text{std::istreambuf_iterator<char>{file}, {}};
+    auto place = text.rfind(')');
+    for (int i = 0; i < fields_from_name && place != text.npos; ++i)
+        place = text.find(' ', place + 1);
+    if (place == text.npos)
+        return {};
+    std::int64_t ticks = 0;
+    const char* begin = text.data() + place + 1;
+    if (std::from_chars(begin, text.data() + text.size(), ticks).ec != std::errc{})
+        return {};
+    return ticks * (nanoseconds{std::chrono::seconds{1}} / ::sysconf(_SC_CLK_TCK));
+}
+
+// As a kernel says it that finds no process: it has ended.
+bool means_ended(int error)
+{
+    return error == ESRCH || error == EINVAL;
+}
+
+} // namespace
+
+bool has_ended(const UniqueFd& pidfd)
+{
+    pollfd asked{pidfd.get(), POLLIN, 0};
+    return ::poll(&asked, 1, 0) > 0;
+}
+
+bool is_pidfd(const UniqueFd& fd)
+{
+    siginfo_t info{};
+    return ::waitid(id_by_pidfd, static_cast<id_t>(fd.get()), &info,
+                    WEXITED | WNOHANG | WNOWAIT) == 0 ||
+           errno == ECHILD; // It is nobody's child of ours.
+}
+
+Result<UniqueFd> peer_process(const UniqueFd& socket, pid_t pid, nanoseconds accepted)
+{
+    constexpr int so_peerpidfd = 77; // SO_PEERPIDFD of newer headers.
+    int number = -1;
+    socklen_t size = sizeof number;
+    if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &number, &size) < 0) {
+        if (errno == ENOPROTOOPT)
+            return process_of(pid, accepted);
+        return std::unexpected(
+            Fault{"getsockopt(SO_PEERPIDFD)", means_ended(errno) ? ESRCH : errno});
+    }
+    UniqueFd pidfd{number};
+    if (has_ended(pidfd))
+        return std::unexpected(Fault{"getsockopt(SO_PEERPIDFD)", ESRCH});
+    return pidfd;
+}
+
+Result<UniqueFd> process_of(pid_t pid, nanoseconds moment)
+{
+    UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
+    if (!pidfd)
+        return std::unexpected(Fault{"pidfd_open(2)", means_ended(errno) ? ESRCH : errno});
+    // As long as that one has not ended, it is the one whose number this is.
+    const auto start = start_of(pid);
+    if (has_ended(pidfd) || (start && *start > moment))
+        return std::unexpected(Fault{"pidfd_open(2)", ESRCH});
+    if (!start)
+        return std::unexpected(Fault{"open(/proc/PID/stat)", EACCES});
+    return pidfd;
+}
+
+} // namespace evfd
