@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <span>
@@ -29,6 +30,10 @@ constexpr std::size_t slack = 256 * 1024;
 struct FileHead {
     char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
     std::uint32_t version = Journal::version;
+    std::uint32_t unused = 0;
+    // The commit that was written whole last. It is noted before anything is answered by that one,
+    // and never later than the next one. 0, or far behind: by a daemon that does not note it.
+    std::uint64_t last = 0;
 };
 
 // The shape of frames and entries is the same in every version, so that each can read what it
@@ -175,6 +180,11 @@ std::uint64_t first_data(const UniqueFd& memfd)
     return found < 0 ? page : static_cast<std::uint64_t>(found);
 }
 
+FileHead& head_in(const Mapping& first_page)
+{
+    return *reinterpret_cast<FileHead*>(first_page.bytes().data());
+}
+
 Result<void> write_file_head(const UniqueFd& memfd)
 {
     const FileHead head;
@@ -198,6 +208,8 @@ Result<Journal> Journal::create()
         return std::unexpected(room.error());
     if (const auto written = write_file_head(journal.memfd_); !written)
         return std::unexpected(written.error());
+    if (const auto mapped = journal.map_first_page(); !mapped)
+        return std::unexpected(mapped.error());
     return journal;
 }
 
@@ -205,7 +217,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
 {
     Journal journal{std::move(memfd)};
     FileHead head{};
-    if (const auto read = read_at(journal.memfd_, 0, {reinterpret_cast<char*>(&head), sizeof head});
+    if (const auto read = read_at(journal.memfd_, 0,
+                                  {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
         !read)
         return std::unexpected(read.error());
     found.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
@@ -213,6 +226,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
     if (!found.is_journal) // Its frames may be sound all the same.
         if (const auto written = write_file_head(journal.memfd_); !written)
             return std::unexpected(written.error());
+    if (const auto mapped = journal.map_first_page(); !mapped)
+        return std::unexpected(mapped.error());
 
     const auto from = first_data(journal.memfd_);
     const auto bytes = read_all(journal.memfd_, from);
@@ -264,6 +279,9 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
             return std::unexpected(blank.error());
     }
     found.last = journal.last_;
+    auto& whole = head_in(journal.first_page_).last;
+    found.lacks_end = is_later(whole, journal.last_);
+    whole = journal.last_; // It is told once.
     for (const auto& [key, text] : texts)
         found.records.push_back({key, std::string{text}});
     return journal;
@@ -318,6 +336,8 @@ Result<void> Journal::commit()
     auto* frame = window_.bytes().data() + (tail_ - window_at_);
     std::memcpy(frame, &head, sizeof head);
     std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
+    in_order();
+    head_in(first_page_).last = head.number;
     in_order();
 
     for (const auto& [key, size, is_drop] : keys_) {
@@ -388,6 +408,15 @@ Result<void> Journal::map(std::uint64_t end)
         return std::unexpected(window.error());
     window_ = *std::move(window);
     window_at_ = begin;
+    return {};
+}
+
+Result<void> Journal::map_first_page()
+{
+    auto first_page = Mapping::create(memfd_, 0, page);
+    if (!first_page)
+        return std::unexpected(first_page.error());
+    first_page_ = *std::move(first_page);
     return {};
 }
 

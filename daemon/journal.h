@@ -2,10 +2,11 @@
 // committed is there after a crash at any instant, all of a commit or nothing of it.
 //
 // Commits are written by storing them, without a system call. The file is a log of frames behind a
-// page that says what it is. A frame is one commit: a number that counts up, a checksum, and
-// entries. Where most of the log is out of date, each commit takes along what is still good of the
-// oldest frames and gives their pages back to the system: there is no moment at which all is
-// written anew.
+// page that says what it is, and which commit was the last that was written whole: what follows
+// that one is of a commit by which nothing was answered. A frame is one commit: a number that
+// counts up, a checksum, and entries. Where most of the log is out of date, each commit takes along
+// what is still good of the oldest frames and gives their pages back to the system: there is no
+// moment at which all is written anew.
 #pragma once
 
 #include "common/result.h"
@@ -38,7 +39,9 @@ public:
         std::uint64_t last = 0;        // The number of the last frame that is sound.
         std::uint32_t version = 0;     // Of who wrote it.
         std::size_t damaged_bytes = 0; // Where frames are missing before a sound one.
-        std::size_t cut_bytes = 0;     // Behind the last one: of a commit that did not get through.
+        std::size_t cut_bytes = 0;     // Behind the last sound one.
+        bool lacks_end = false;        // Behind the last sound one there was a commit, written
+                                       // whole. Else what was cut did not get through.
         bool is_journal = true;        // Or the first page is not that of one.
     };
 
@@ -86,10 +89,12 @@ private:
     void take_along_frame(std::string& good, std::vector<Staged>& keys);
     Result<void> make_room(std::size_t bytes);
     Result<void> map(std::uint64_t end);
+    Result<void> map_first_page();
     void give_back();
     std::string_view mapped(std::uint64_t from, std::uint64_t to) const; // Offsets in the file.
 
     UniqueFd memfd_;
+    Mapping first_page_;
     Mapping window_;              // From the oldest frame to where the next ones go.
     std::uint64_t window_at_ = 0; // Where in the file that begins.
     std::uint64_t last_ = 0;      // The last frame's number.

@@ -152,10 +152,13 @@ void tell(const Journal::Found& found, Left& left)
         left.complaints.push_back(
             fmt::format("{} bytes within the journal are damaged: what they told is lost",
                         found.damaged_bytes));
-    if (found.cut_bytes > 0)
-        left.complaints.push_back(fmt::format("the journal's last {} bytes are of a commit that "
-                                              "did not get through, or damaged",
-                                              found.cut_bytes));
+    if (found.lacks_end)
+        left.complaints.emplace_back(
+            "the end of the journal is damaged: what its last commits told "
+            "is lost");
+    else if (found.cut_bytes > 0) // Nobody was answered by it: all that anyone knows of is there.
+        log::info("the journal's last {} bytes are of a commit that did not get through",
+                  found.cut_bytes);
 }
 
 } // namespace

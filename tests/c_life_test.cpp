@@ -1,6 +1,7 @@
 // evfd.h with many threads, after fork(2), and with a daemon that is killed.
 #include "tests/c_fixture.h"
 #include "tests/orphaned.h"
+#include "tests/torn_journal.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -213,6 +214,27 @@ TEST_CASE("what is open goes on, and waits go on, when the daemon is killed and 
     for (const int fd : {pulse, event, tick, late})
         CHECK(evfd_close(fd) == 0);
     CHECK(eventually([&] { return must(daemon.client().show("pulse")).subscriptions == 0; }));
+}
+
+TEST_CASE("a kill in the midst of a commit costs a program nothing")
+{
+    const TemporaryDirectory directory;
+    write_file(directory / "some.json", R"({"resumeGrace": "1s"})");
+    const Served<Guarded> daemon{{"--config", directory / "some.json"}};
+    const int pulse = make("pulse", EVFD_PULSE);
+    const int mine = make("mine", EVFD_TEMPORARY); // Makes it, and then opens it.
+
+    daemon.stop_daemon();
+    begin_next_commit(daemon.pid());
+    daemon.kill_daemon();
+    REQUIRE(eventually([&] { return must(daemon.client().status()).waits_for_sessions == 0; }));
+
+    CHECK(evfd_set_name("mine") == 0);
+    CHECK(evfd_is_set(mine) == 1);
+    CHECK(evfd_set_name("pulse") == 0);
+    CHECK(evfd_wait(pulse, patience_ns) == 1);
+    for (const int fd : {pulse, mine})
+        CHECK(evfd_close(fd) == 0);
 }
 
 TEST_CASE(

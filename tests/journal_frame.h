@@ -36,6 +36,9 @@ inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
         std::memcpy(&bytes[at], &head, sizeof head);
         at += sizeof head + head.size;
     }
+    constexpr std::size_t whole = 16; // Where the first page says which commit was the last.
+    --first;
+    std::memcpy(&bytes[whole], &first, sizeof first);
     UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};
     REQUIRE(memfd);
     REQUIRE(::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==

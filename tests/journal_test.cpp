@@ -3,6 +3,7 @@
 #include "tests/daemon_fixture.h"
 #include "tests/journal_frame.h"
 #include "tests/scarcity.h"
+#include "tests/torn_journal.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -84,15 +85,6 @@ std::string bytes_in(const Journal& journal)
     REQUIRE(::pread(journal.memfd().get(), bytes.data(), bytes.size(), 0) ==
             static_cast<ssize_t>(bytes.size()));
     return bytes;
-}
-
-UniqueFd memfd_of(std::string_view bytes)
-{
-    UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};
-    REQUIRE(memfd);
-    REQUIRE(::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==
-            static_cast<ssize_t>(bytes.size()));
-    return memfd;
 }
 
 class Dice {
@@ -239,12 +231,53 @@ TEST_CASE("a journal that ends at any byte is as it was after one of its commits
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
+        if (size > page) // Else what says how many there were may be cut as well.
+            REQUIRE(cut.found.lacks_end == (commits < 14));
 
         cut.result->put({77, 7}, "later");
         REQUIRE(cut.result->commit());
         state[{77, 7}] = "later";
         REQUIRE(reopened(*cut.result) == state);
     }
+}
+
+TEST_CASE("of a commit that was torn at any byte nothing is there, and nothing else is missing")
+{
+    const History history{12, 6, 200};
+    const auto whole = bytes_in(history.journal);
+    const auto size = whole.size() - history.ends[5];
+    for (std::size_t at = 0; at <= size; ++at) {
+        CAPTURE(at);
+        auto hole = cut_in_last_commit(whole, size);
+        hole[history.ends[5] + std::min(at, size - 1)] = '\0';
+        for (const auto& torn :
+             {cut_in_last_commit(whole, at), end_of_last_commit(whole, at), hole}) {
+            const bool got_through = torn.substr(page) == whole.substr(page);
+            auto state = history.state(got_through ? 6 : 5);
+            Opened opened{memfd_of(torn)};
+            REQUIRE(opened.state() == state);
+            REQUIRE(opened.found.damaged_bytes == 0);
+            REQUIRE_FALSE(opened.found.lacks_end);
+
+            opened.result->put({77, 7}, "later");
+            REQUIRE(opened.result->commit());
+            state[{77, 7}] = "later";
+            const Opened after{copy_of(opened.result->memfd())};
+            REQUIRE(after.state() == state);
+            REQUIRE_FALSE(after.found.lacks_end);
+        }
+    }
+}
+
+TEST_CASE("that the end of a journal is missing is told once")
+{
+    const History history{13, 4, 40};
+    auto bytes = bytes_in(history.journal);
+    bytes[history.ends[3]] ^= 1;
+    Opened damaged{memfd_of(bytes)};
+    CHECK(damaged.found.lacks_end);
+    CHECK(damaged.state() == history.state(3));
+    CHECK_FALSE(Opened{copy_of(damaged.result->memfd())}.found.lacks_end);
 }
 
 TEST_CASE("one damaged bit costs no more than the commit that it is in and is told")
@@ -258,7 +291,7 @@ TEST_CASE("one damaged bit costs no more than the commit that it is in and is to
         bytes[at] = static_cast<char>(bytes[at] ^ (1 << dice.below(8)));
         const Opened damaged{memfd_of(bytes)};
         REQUIRE(damaged.state() == history.state(history.done.size(), history.commits_by(at)));
-        REQUIRE(damaged.found.damaged_bytes + damaged.found.cut_bytes > 0);
+        REQUIRE((damaged.found.damaged_bytes > 0 || damaged.found.lacks_end));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "tests/daemon_fixture.h"
 #include "tests/restoration_fixture.h"
+#include "tests/torn_journal.h"
 
 #include <fmt/format.h>
 
@@ -194,6 +195,86 @@ TEST_CASE("an answer to Open that was lost is undone and the call done anew")
     REQUIRE(resume(*daemon, last, 1) == certain); // This one arrived.
     CHECK(followers(*daemon, "p") == 1);
     CHECK(daemon->vault.parked() == 2); // And the semaphore.
+}
+
+// A client that holds a token, has an event of its own and follows a pulse; and how far the journal
+// was when it was answered. Its last call opened what the daemon need not know of.
+struct Life {
+    Life()
+    {
+        REQUIRE(resume(*daemon, client) == uncertain);
+        ask("CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+        ask("Open", R"({"names":["p"]})");
+        ask("Wait", R"({"names":["s"],"hold":true})");
+        ask("Open", R"({"names":["mine"]})");
+    }
+    std::string journal() const { return bytes_of(kept_of(daemon->vault)[2]); }
+    // One that finds that in the journal.
+    std::unique_ptr<Daemon> next(std::string_view journal) const
+    {
+        auto kept = kept_of(daemon->vault);
+        kept[2] = memfd_of(journal);
+        return std::make_unique<Daemon>(std::move(kept));
+    }
+
+    std::unique_ptr<Daemon> daemon = with_semaphore(1);
+    Client client = daemon->connect();
+    std::vector<std::size_t> answered; // With the first byte behind the journal's end.
+
+private:
+    void ask(std::string_view method, std::string_view parameters)
+    {
+        REQUIRE_FALSE(daemon->ask(client, method, parameters).contains("error"));
+        answered.push_back(Frames{journal()}.end());
+    }
+};
+
+TEST_CASE("a client goes on at whatever byte the journal ends, if all it was answered is in there")
+{
+    const Life life;
+    const auto whole = life.journal();
+    const Frames frames{whole};
+    for (auto end = Frames::page; end <= frames.end(); end += 11) {
+        CAPTURE(end);
+        auto journal = whole;
+        journal.replace(end, std::string::npos, journal.size() - end, '\0');
+        std::uint64_t last = 0;
+        for (const auto& frame : frames.all)
+            if (frame.end <= end)
+                last = frame.number;
+        say_whole(journal, last);
+        const auto daemon = life.next(journal);
+        CHECK(daemon->service.counters().recovery.losses == 0);
+        auto again = daemon->connect();
+        const auto calls = std::ranges::count_if(life.answered, [&](auto at) { return at <= end; });
+        CHECK(resume(*daemon, again, calls) == certain);
+    }
+}
+
+TEST_CASE("a commit that was torn at any byte costs a client nothing, though it opened last")
+{
+    const auto tear = GENERATE(&cut_in_last_commit, &end_of_last_commit);
+    std::size_t size = 1;
+    for (std::size_t at = 0; at < size; at += 9) {
+        CAPTURE(at);
+        Life life;
+        life.daemon->ask(life.client, "CreateEvent", R"({"name":"late"})"); // And dies.
+        const auto whole = life.journal();
+        const auto last = Frames{whole}.all.back();
+        size = last.end - last.begin;
+
+        const auto daemon = life.next(tear(whole, at == 0 ? 1 : at));
+
+        CHECK(daemon->service.counters().recovery.losses == 0);
+        auto again = daemon->connect();
+        REQUIRE(resume(*daemon, again, 4) == certain);
+        CHECK(tokens(*daemon, "s") == 0);
+        CHECK(followers(*daemon, "p") == 1);
+        CHECK(daemon->service.registry().find("mine"_name));
+        CHECK_FALSE(daemon->service.registry().find("late"_name));
+        CHECK(
+            daemon->ask(again, "CreateEvent", R"({"name":"late"})").contains(R"("created":true)"));
+    }
 }
 
 TEST_CASE("of several answers to Open only the one that was lost is undone")

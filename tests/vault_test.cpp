@@ -131,7 +131,7 @@ struct Damage {
     std::string bytes;
     std::size_t place;
     std::string complaint;
-    bool is_event_lost;
+    std::uint64_t lost = 0; // Event.
 };
 
 TEST_CASE("a journal that is damaged is told of, and what is sound of it is there")
@@ -142,11 +142,11 @@ TEST_CASE("a journal that is damaged is told of, and what is sound of it is ther
     constexpr std::size_t page = 4096;
     const auto end = page + room.vault.journal_bytes();
     const auto damage = GENERATE_REF(values<Damage>(
-        {{"x", 0, "the journal's first page is damaged", false},
-         {"\x63", 8, "the journal is that of a newer evfdd (version 99, this one knows 1)", false},
-         {"xxx", page + 60, "bytes within the journal are damaged: what they told is lost", true},
-         {"xxx", end, "the journal's last 8 bytes are of a commit that did not get through",
-          false}}));
+        {{"x", 0, "the journal's first page is damaged"},
+         {"\x63", 8, "the journal is that of a newer evfdd (version 99, this one knows 1)"},
+         {"xxx", page + 60, "bytes within the journal are damaged: what they told is lost", 1},
+         {"xxx", end - 8, "the end of the journal is damaged: what its last commits told is lost",
+          2}}));
     auto kept = kept_of(room.vault);
     REQUIRE(::pwrite(kept[journal].get(), damage.bytes.data(), damage.bytes.size(),
                      static_cast<off_t>(damage.place)) > 0);
@@ -157,8 +157,22 @@ TEST_CASE("a journal that is damaged is told of, and what is sound of it is ther
     REQUIRE(next.left.complaints.size() == 1);
     CHECK(is_sentence(next.left.complaints[0]));
     CHECK(next.left.complaints[0].contains(damage.complaint));
-    CHECK(next.left.objects.contains(1) != damage.is_event_lost);
-    CHECK(next.left.objects.contains(2));
+    for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
+        CHECK(next.left.objects.contains(id) == (id != damage.lost));
+}
+
+TEST_CASE("of a commit that did not get through nothing is told: nobody was answered by it")
+{
+    Room room;
+    auto kept = kept_of(room.vault);
+    const auto end = 4096 + room.vault.journal_bytes();
+    REQUIRE(::pwrite(kept[journal].get(), "fram", 4, static_cast<off_t>(end)) == 4);
+
+    const Next next{std::move(kept)};
+
+    CHECK(next.left.complaints.empty());
+    CHECK(next.left.is_whole());
+    CHECK(next.left.objects.contains(1));
 }
 
 TEST_CASE("a vault for which there is no memory is not begun")

@@ -38,6 +38,20 @@ def test_what_ends_with_the_connection_outlives_a_kill(guarded: RunningDaemon) -
     assert eventually(lambda: list(guarded.client().list()) == [])
 
 
+def test_a_kill_in_the_midst_of_a_commit_costs_nothing(guarded: RunningDaemon) -> None:
+    client = guarded.client()
+    pulse = evfd.Pulse("p", daemon=client)
+    client.create("mine", lifetime="connection")
+    mine = evfd.Event("mine", create=False, daemon=client)
+    guarded.begin_next_commit()
+    guarded.kill_below_guard()
+    assert eventually(lambda: guarded.client().status().waits_for_sessions == 0)
+    assert client.show("mine").lifetime == "connection"
+    mine.set()
+    client.set("p")
+    assert pulse.wait(PATIENCE_S) == 1
+
+
 def test_a_pulse_is_followed_on_though_nobody_calls(guarded: RunningDaemon) -> None:
     pulse = evfd.Pulse("p", daemon=guarded.client())
     for _ in range(3):
