@@ -25,6 +25,7 @@ from evfd.clock import (
     left_until,
     to_ns,
 )
+from evfd.credentials import Credentials, credentials_now
 from evfd.descriptor import Descriptor
 from evfd.line import Line, full_name
 from evfd.lookout import Look, Lookout
@@ -99,6 +100,8 @@ class Daemon:
         self._turns = Turnstile(self._lock)
         self._main = Line(self.address, self._patience_ns)
         self._idle: list[Line] = []
+        # Main ones of who this process was, to which something belongs.
+        self._former: list[Line] = []
         self._untold: collections.deque[bytes] = collections.deque()
         self._lookout: Optional[Lookout] = None
         self._hurry_until = 0
@@ -121,9 +124,10 @@ class Daemon:
         """Hang up: what belongs to the connection ends.  The next call connects again."""
         with self._turns, self._lock:
             self._main.end()
-            for line in self._idle:
+            for line in (*self._idle, *self._former):
                 line.end()
             self._idle.clear()
+            self._former.clear()
 
     # Objects.
 
@@ -330,8 +334,47 @@ class Daemon:
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
         with self._turns, self._lock:
+            self._be(credentials_now())
             self._tell_untold()
             return self._main.call(method, parameters)
+
+    def _call_late(
+        self,
+        method: str,
+        make_frame: Callable[[], bytes],
+        read: Callable[[Reply], _T],
+        deadline: Deadline = None,
+    ) -> _T:
+        """What `read` makes of the answer, on a line of its own, however late it comes; of a
+        deadline the daemon knows."""
+        line = self._borrow()
+        try:
+            return read(
+                line.call_sending(
+                    method, make_frame, lambda channel: self._wait_on(channel, deadline)
+                )
+            )
+        except errors.SystemFailureError:
+            line.end()  # Whatever comes next on it is as doubtful.
+            raise
+        finally:
+            self._give_back(line)
+
+    def _be(self, who: Credentials) -> None:
+        """The main line is one of that user from now on.  What belongs to another's goes on."""
+        if not all(line.is_of(who) for line in self._idle):
+            self._idle = [line for line in self._idle if line.is_of(who)]
+        before = self._main
+        if before.is_of(who):
+            return
+        known = next((line for line in self._former if line.is_of(who)), None)
+        lines = [line for line in self._former if line is not known]
+        if before.is_kept:
+            lines.append(before)
+        else:
+            before.end()
+        self._former = lines
+        self._main = known or Line(self.address, self._patience_ns, before.was_connected)
 
     # Called by __del__ too, hence while this very thread is in a call: nothing waits here.
     def _tell(self, method: str, parameters: Parameters) -> None:
@@ -345,12 +388,14 @@ class Daemon:
         while self._untold:
             frames.append(self._untold.popleft())
         if frames:
-            self._main.tell(frames)
+            for line in (self._main, *self._former):
+                line.tell(frames)
 
     def _borrow(self) -> Line:
         """A connected line for a call that may take long; give it back when the last reply is
         there."""
         with self._turns, self._lock:
+            self._be(credentials_now())
             if self._idle:
                 line = self._idle.pop()
             else:
@@ -404,19 +449,12 @@ class Daemon:
 
     def _wait(self, request: Parameters, deadline: Deadline) -> Sequence[objects.Fired]:
         """Wait, on a line of its own.  The request's timeout is set here."""
-        line = self._borrow()
-        try:
-            reply = line.call_sending(
-                "Wait",
-                lambda: wait_frame(request, deadline),
-                lambda channel: self._wait_on(channel, deadline),
-            )
-            return fired_of(reply, request)
-        except errors.SystemFailureError:
-            line.end()  # Whatever comes next on it is as doubtful.
-            raise
-        finally:
-            self._give_back(line)
+        return self._call_late(
+            "Wait",
+            lambda: wait_frame(request, deadline),
+            lambda reply: fired_of(reply, request),
+            deadline,
+        )
 
     def _wait_on(self, channel: Channel, deadline: Deadline) -> Reply:
         """The daemon answers when the time is over, if not before; a stuck one is found out all
@@ -449,6 +487,7 @@ class Daemon:
         """From now on something belongs to the main line that must go on even if nobody calls
         anything: when the daemon is killed, a thread takes the line up again."""
         with self._turns, self._lock:
+            self._main.is_kept = self._main.has_session()
             if self._lookout is None:
                 self._lookout = _start_lookout(self)
         if self._lookout is not None:

@@ -17,6 +17,7 @@ from evfd import errors
 from evfd.address import Address, Connection, connect_to
 from evfd.channel import Channel, Parameters, Reply, frame_of
 from evfd.clock import NS_PER_SECOND, after_ns
+from evfd.credentials import Credentials, credentials_now
 
 _INTERFACE = "io.evfdd"
 # What the session counts, so that it is done once.
@@ -73,6 +74,9 @@ class Line:
         self._channel: Optional[Channel] = None
         self._session = ""  # Its token; empty before the first connection.
         self._calls = 0  # That were counted and answered.
+        self._user: Optional[Credentials] = None  # With whose credentials the session began.
+        #: Whether something belongs to the session that goes on without a call.
+        self.is_kept = False
         self._left: Optional[_Left] = None
         # Since the last answer: the daemon may not have read it.
         self._told: collections.deque[bytes] = collections.deque(maxlen=_MAX_TOLD)
@@ -84,6 +88,11 @@ class Line:
     def has_session(self) -> bool:
         """Whether something may belong to it."""
         return bool(self._session)
+
+    def is_of(self, who: Credentials) -> bool:
+        """Whether a call on it is one of a process that is `who`.  A session is its user's for
+        good."""
+        return not self._session or self._user == who
 
     @property
     def channel(self) -> Channel:
@@ -100,6 +109,8 @@ class Line:
         waiting for it, or starting it.  False if it is not."""
         if not self._session or (self.is_connected() and not self.channel.is_closed()):
             return True
+        if not self.is_of(credentials_now()):  # But may be again, before the daemon gives it up.
+            return False
         try:
             connected = connect_to(Address(self._address.path))
         except errors.Error:
@@ -245,6 +256,7 @@ class Line:
             self._channel.close()
         self._channel = None
         self._session = ""
+        self.is_kept = False
         self._calls = 0
         self._left = None
         self._told.clear()
@@ -314,6 +326,7 @@ class Line:
 
     def _begin_session(self) -> None:
         self._session = secrets.token_hex(16)
+        self._user = credentials_now()
         self._calls = 0
         # Nothing is known of it yet, so there is nothing to hear. That the daemon went is for the
         # call to find out.
