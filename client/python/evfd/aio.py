@@ -15,6 +15,7 @@ import sys
 import threading
 from typing import Optional
 
+from evfd import errors
 from evfd.clock import NS_PER_SECOND
 from evfd.descriptor import make_eventfd
 
@@ -26,6 +27,8 @@ _NUMBERS = {
     "riscv64": _GENERIC,
     "loongarch64": _GENERIC,
 }
+
+_NAMES = ("io_setup(2)", "io_destroy(2)", "io_getevents(2)", "io_submit(2)", "io_cancel(2)")
 
 _IOCB_CMD_POLL = 5
 _IOCB_FLAG_RESFD = 1
@@ -69,7 +72,7 @@ class _Timespec(ctypes.Structure):
 
 
 class Context:
-    """A context for so many operations at a time.  OSError where none can be had."""
+    """A context for so many operations at a time.  SystemFailureError where none can be had."""
 
     def __init__(self, operations: int) -> None:
         self.operations = operations
@@ -84,7 +87,7 @@ class Context:
         done = int(_syscall(_numbers[which], *padded))
         if done < 0:
             error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
+            raise errors.failed(_NAMES[which], OSError(error, os.strerror(error)))
         return done
 
     def begin_poll(self, fd: int, data: int, bell: int | None = None) -> Operation:
@@ -118,7 +121,9 @@ class Context:
                 ctypes.addressof(self._completions),
                 0 if span is None else ctypes.addressof(span),
             )
-        except InterruptedError:
+        except errors.SystemFailureError as error:
+            if error.errno != errno.EINTR:
+                raise
             return []
         return [int(self._completions[i].data) for i in range(count)]
 

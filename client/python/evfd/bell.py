@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import Optional
 
-from evfd import aio
+from evfd import aio, errors
 from evfd.clock import NS_PER_SECOND, Deadline, left_until
 from evfd.descriptor import Descriptor, make_eventfd, take
 from evfd.poller import HasFileno
@@ -116,8 +116,11 @@ async def _watch(
     loop: asyncio.AbstractEventLoop, descriptor: HasFileno, rings: asyncio.Future[bool]
 ) -> bool:
     # A loop has one reader for a descriptor, and that may be somebody else's.
-    own = Descriptor(os.dup(descriptor.fileno()))
-    loop.add_reader(own.number, _resolve, rings, True)
+    try:
+        own = Descriptor(os.dup(descriptor.fileno()))
+        loop.add_reader(own.number, _resolve, rings, True)
+    except OSError as error:
+        raise errors.failed("dup(2) or epoll_ctl(2)", error) from error
     try:
         return await rings
     finally:

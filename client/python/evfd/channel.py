@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import collections
 import dataclasses
+import errno
 import json
 import os
 import select
@@ -24,6 +25,8 @@ _CONTROL_BYTES = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _CHUNK_BYTES = 16 * 1024
 _RECEIVING = (_CHUNK_BYTES,), (_CONTROL_BYTES,), (int(socket.MSG_CMSG_CLOEXEC),)
 _IS_CUT = int(socket.MSG_CTRUNC)
+
+_NOT_OURS = (errno.EBADF, errno.ENOTSOCK)  # Someone closed our descriptor.
 
 Parameters = Mapping[str, Any]
 
@@ -57,6 +60,7 @@ class Channel:
         self._sent: list[int] = []  # In bytes, of that.
         # What recvmsg(2) gave, and nobody looked at yet.
         self._read: list[tuple[bytes, list[tuple[int, int, bytes]], int, Any]] = []
+        self._has_failed = False  # recvmsg(2), since something came.
         self._is_collecting = False  # Descriptors, of which some may be lost on the way.
         #: Whether a reply was read since the last call was sent.
         self.is_answered = False
@@ -94,7 +98,7 @@ class Channel:
             except (BrokenPipeError, ConnectionResetError):
                 return
             except OSError as error:
-                raise self._gone(str(error.strerror)) from error
+                raise self._broken("send(2)", error) from error
 
     def has_sent(self, frame: bytes) -> Optional[bool]:
         """Whether all of it is out, or nothing; None: a part, or it cannot be told what came."""
@@ -139,7 +143,9 @@ class Channel:
     def is_closed(self) -> bool:
         """Whether the daemon has closed it; answers of before may still be there."""
         happened = poll({self.fileno(): 0}, 0)
-        return any(news & (select.POLLHUP | select.POLLERR) for _, news in happened)
+        return any(
+            news & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, news in happened
+        )
 
     def hang_up(self) -> None:
         """Nothing goes either way any more; what came until now can still be received."""
@@ -169,7 +175,9 @@ class Channel:
             except BlockingIOError:
                 self._wait_for(select.POLLIN, deadline)
             except OSError as error:
-                raise self._gone(str(error.strerror)) from error
+                if self._has_failed or self.is_closed():
+                    raise self._broken("recvmsg(2)", error) from error
+                self._has_failed = True  # Once, and what came is still there.
         data, ancillary, flags, _ = self._read[0]
         if ancillary:
             self._is_collecting = True
@@ -180,6 +188,7 @@ class Channel:
         self._incoming += data
         self._was_cut |= flags & _IS_CUT != 0
         self._is_collecting = False
+        self._has_failed = False
         self._read = []
 
     def _collect(self, ancillary: list[tuple[int, int, bytes]]) -> None:
@@ -197,6 +206,18 @@ class Channel:
             return
         self.is_usable = False
         raise errors.no_answer()
+
+    def _broken(self, call: str, error: OSError) -> errors.Error:
+        """What failed here is nothing that the daemon, if it is there, should be asked twice for:
+        it may have answered."""
+        if error.errno in _NOT_OURS or self.is_closed():
+            return self._gone(str(error.strerror))
+        self.is_usable = False
+        return errors.SystemFailureError(
+            error.errno,
+            f"the daemon cannot be talked to ({call}: {error.strerror}); whether it did what was "
+            "asked is not known: look, and try again",
+        )
 
     def _gone(self, how: str) -> errors.Error:
         self.is_usable = False

@@ -548,11 +548,14 @@ def _rights_text(rights: int | None) -> str:
 
 def _umask() -> int:
     """umask(2) can only be read by setting it, which other threads would see."""
-    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    return 0o022
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            for line in status:
+                if line.startswith("Umask:"):
+                    return int(line.split()[1], 8)
+    except OSError:
+        pass
+    return 0o077  # All that others could do.
 
 
 _all: weakref.WeakSet[Daemon] = weakref.WeakSet()

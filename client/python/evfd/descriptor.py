@@ -6,11 +6,13 @@ Whoever works on one holds a reference meanwhile, so that its number does not be
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import struct
 from typing import Callable
 
+from evfd import errors
 from evfd.clock import Deadline
 from evfd.polling import poll
 
@@ -47,7 +49,10 @@ class Descriptor:
 
 def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
     flags = os.O_CLOEXEC | os.O_NONBLOCK | (_EFD_SEMAPHORE if is_semaphore else 0)
-    return Descriptor(_eventfd(initial, flags))
+    try:
+        return Descriptor(_eventfd(initial, flags))
+    except OSError as error:
+        raise errors.failed("eventfd(2)", error) from error
 
 
 def add(eventfd: Descriptor, count: int) -> bool:
@@ -58,6 +63,8 @@ def add(eventfd: Descriptor, count: int) -> bool:
         os.write(eventfd.number, _COUNTER.pack(count))
     except BlockingIOError:
         return False
+    except OSError as error:
+        raise errors.failed("write(2)", error) from error
     return True
 
 
@@ -69,6 +76,8 @@ def take(eventfd: Descriptor) -> int:
         os.preadv(eventfd.number, [into], -1, os.RWF_NOWAIT)
     except BlockingIOError:
         return 0
+    except OSError as error:
+        raise errors.failed("preadv2(2)", error) from error
     return int(_COUNTER.unpack(into)[0])
 
 
@@ -78,8 +87,25 @@ def read_counter(descriptor: Descriptor) -> int:
         return int(_COUNTER.unpack(os.read(descriptor.number, _COUNTER.size))[0])
     except BlockingIOError:
         return 0
+    except OSError as error:
+        raise errors.failed("read(2)", error) from error
+
+
+def counter(eventfd: Descriptor) -> int:
+    """As take(), and nothing is taken; as much as there can be where that is not to be had."""
+    try:
+        with open(f"/proc/self/fdinfo/{eventfd.number}", encoding="ascii") as info:
+            for line in info:
+                if line.startswith("eventfd-count:"):
+                    return int(line.split()[1], 16)
+    except OSError:
+        pass
+    return _MAX_COUNT
 
 
 def is_readable(descriptor: Descriptor, deadline: Deadline = 0) -> bool:
     """Whether it is, or becomes so before the deadline."""
-    return bool(poll({descriptor.number: select.POLLIN}, deadline))
+    happened = poll({descriptor.number: select.POLLIN}, deadline)
+    if happened and happened[0][1] & select.POLLNVAL:
+        raise errors.failed("poll(2)", OSError(errno.EBADF, os.strerror(errno.EBADF)))
+    return bool(happened)

@@ -122,6 +122,15 @@ def no_answer() -> NoAnswerError:
     )
 
 
+def failed(call: str, error: OSError) -> SystemFailureError:
+    """A system call that should not have, with its errno."""
+    return SystemFailureError(
+        error.errno,
+        f"{call} failed: {error.strerror}; see whether this process has the memory and the "
+        "descriptors that it needs, and try again",
+    )
+
+
 def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError:
     """`parameters`: of the answer that came without all of its own."""
     made = SystemFailureError(

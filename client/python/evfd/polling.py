@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 from typing import Mapping
 
+from evfd import errors
 from evfd.clock import NS_PER_MS, Deadline, left_until
 
 _LONGEST_MS = 24 * 60 * 60 * 1000  # poll(2) takes an int.
@@ -18,6 +19,9 @@ def poll(wanted: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]
         polled.register(number, events)
     while True:
         left_ms = None if deadline is None else left_until(deadline) / NS_PER_MS
-        happened = polled.poll(None if left_ms is None else min(left_ms, _LONGEST_MS))
+        try:
+            happened = polled.poll(None if left_ms is None else min(left_ms, _LONGEST_MS))
+        except OSError as error:
+            raise errors.failed("poll(2)", error) from error
         if happened or (left_ms is not None and left_ms <= _LONGEST_MS):
             return happened

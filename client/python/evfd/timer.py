@@ -124,7 +124,7 @@ class Timer(Closing):
         spec = _Itimerspec()
         if _libc.timerfd_gettime(descriptor.number, ctypes.byref(spec)) < 0:
             error = ctypes.get_errno()
-            raise OSError(error, os.strerror(error))
+            raise errors.failed("timerfd_gettime(2)", OSError(error, os.strerror(error)))
         left = spec.left_s * NS_PER_SECOND + spec.left_ns
         interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
         return (

@@ -1,0 +1,120 @@
+"""System calls that fail though they should not: an evfd.Error with that errno, and nothing is done
+twice."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+from typing import Callable
+
+import pytest
+
+import evfd
+from running import Child, RunningDaemon
+
+_NUMBERS = {
+    "x86_64": {"recvmsg": 47, "poll": 7, "preadv2": 327, "io_submit": 209, "write": 1},
+    "aarch64": {"recvmsg": 212, "poll": 73, "preadv2": 286, "io_submit": 2, "write": 64},
+}
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_SET_SECCOMP = 22
+_FILTER_MODE = 2
+_LOAD_NUMBER, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06
+_FAIL, _ALLOW = 0x00050000, 0x7FFF0000
+
+
+@pytest.fixture(autouse=True)
+def need_numbers() -> None:
+    if os.uname().machine not in _NUMBERS:
+        pytest.skip("the numbers of this machine's system calls are not known here")
+
+
+def fail(call: str, error: int) -> None:
+    """From here on, in this thread. seccomp(2)"""
+    number = _NUMBERS[os.uname().machine][call]
+    program = b"".join(
+        struct.pack("=HBBI", code, if_true, if_false, value)
+        for code, if_true, if_false, value in (
+            (_LOAD_NUMBER, 0, 0, 0),
+            (_JUMP_IF_EQUAL, 0, 1, number),
+            (_RETURN, 0, 0, _FAIL | error),
+            (_RETURN, 0, 0, _ALLOW),
+        )
+    )
+    kept = ctypes.create_string_buffer(program)
+    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+    assert libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, described, 0, 0) == 0
+
+
+def raises(error: int, work: Callable[[], object]) -> None:
+    with pytest.raises(evfd.Error) as raised:
+        work()
+    assert isinstance(raised.value, OSError)
+    assert raised.value.errno == error
+    assert os.strerror(error) in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "call, use",
+    [
+        ("preadv2", lambda: evfd.Event(auto=True).wait(0)),
+        ("preadv2", lambda: evfd.Semaphore(value=1).acquire()),
+        ("preadv2", lambda: evfd.Semaphore(value=1).clear()),
+        ("preadv2", lambda: evfd.Event(initial=True).clear()),
+        ("write", lambda: evfd.Event().set()),
+        ("write", lambda: evfd.Semaphore(value=0).release()),
+        ("poll", lambda: evfd.Event().wait(0)),
+        ("poll", lambda: evfd.Event().is_set()),
+        ("poll", lambda: evfd.Event(auto=True).wait()),
+        ("io_submit", lambda: evfd.Event().wait()),
+        ("io_submit", lambda: evfd.wait_any([evfd.Event(auto=True)])),
+        ("io_submit", lambda: evfd.wait_all([evfd.Event(), evfd.Event()])),
+    ],
+)
+def test_a_call_that_fails_is_an_error_of_ours(call: str, use: Callable[[], object]) -> None:
+    if call == "io_submit" and not evfd.latches_waits():
+        pytest.skip("there is no kernel AIO")
+
+    def work() -> None:
+        evfd.latches_waits()  # What is tried once was tried.
+        fail(call, errno.ENOMEM)
+        raises(errno.ENOMEM, use)
+
+    Child(work).done()
+
+
+def test_a_number_that_was_closed_is_an_error_of_ours() -> None:
+    def work() -> None:
+        kinds: tuple[evfd.Event | evfd.Semaphore, ...] = (
+            evfd.Event(),
+            evfd.Event(auto=True),
+            evfd.Semaphore(value=1),
+        )
+        for event in kinds:
+            os.close(event.fileno())
+            raises(errno.EBADF, event.wait)
+            raises(errno.EBADF, event.is_set)
+            raises(errno.EBADF, event.set)
+            raises(errno.EBADF, lambda: evfd.wait_any([event]))
+
+    Child(work).done()
+
+
+def test_an_answer_that_cannot_be_received_is_not_asked_for_again(
+    running: RunningDaemon, shared: evfd.Daemon, name: str
+) -> None:
+    shared.create(name, "semaphore", initial=5)
+
+    def work() -> None:
+        client = running.client(patience=2)
+        client.status()
+        fail("recvmsg", errno.ENOMEM)
+        raises(errno.ENOMEM, lambda: client.wait(name))
+
+    Child(work).done()
+    assert shared.show(name).count == 4
+    assert shared.show(name).waits == 0
