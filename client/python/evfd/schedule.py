@@ -36,7 +36,25 @@ def _flaw(
             "only a moment on the realtime clock is cancelled by a change of the clock; give a "
             "moment, or leave that out"
         )
+    if at is not None and clock is not None and _has_own_zero(clock):
+        return (
+            f"a moment on the clock {clock} is another one outside this time namespace; give a "
+            "span from now, or a moment on the realtime clock"
+        )
     return None
+
+
+def _has_own_zero(clock: str) -> bool:
+    """Whether a moment on that clock means something else to this process than to others, as it may
+    on all but the wall clock.  time_namespaces(7)"""
+    try:
+        with open("/proc/self/timens_offsets", encoding="ascii") as offsets:
+            for name, *offset in map(str.split, offsets):
+                if name == clock.removesuffix("_alarm"):
+                    return any(map(int, offset))
+    except OSError:  # The kernel knows of no such namespaces.
+        pass
+    return False
 
 
 def request(
