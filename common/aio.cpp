@@ -31,7 +31,7 @@ Result<Aio> Aio::create(unsigned operations)
 {
     aio_context_t context = 0;
     if (::syscall(SYS_io_setup, operations, &context) < 0)
-        return std::unexpected(Fault::last("io_setup(2)"));
+        return std::unexpected(Fault::last(set_up_call));
     return Aio{context};
 }
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <utility>
 
 namespace evfd {
@@ -17,7 +18,8 @@ namespace evfd {
 class Aio {
 public:
     // For as many operations at a time; they count against fs.aio-max-nr of the whole machine.
-    // EAGAIN: there are none left.
+    // EAGAIN: there are none left. A fault is one of this call.
+    static constexpr std::string_view set_up_call = "io_setup(2)";
     static Result<Aio> create(unsigned operations);
     Aio(Aio&& other) noexcept : context_{std::exchange(other.context_, 0)} {}
     Aio& operator=(Aio&& other) noexcept

@@ -3,6 +3,8 @@
 #include "common/clock.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +16,21 @@ namespace {
 
 char unread; // Where zeros go that nobody wants.
 
+// Where /dev/zero is missing, as in a small chroot, a hole in a file in memory does as well; a read
+// takes a quarter longer there.
+Result<UniqueFd> open_zeros()
+{
+    UniqueFd zeros{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
+    if (zeros)
+        return zeros;
+    zeros = UniqueFd{::memfd_create("evfdd-zeros", MFD_CLOEXEC)};
+    if (!zeros)
+        return std::unexpected(Fault::last("memfd_create(2)"));
+    if (::ftruncate(zeros.get(), 1) < 0)
+        return std::unexpected(Fault::last("ftruncate(2)"));
+    return zeros;
+}
+
 } // namespace
 
 Result<Adder> Adder::create()
@@ -21,17 +38,17 @@ Result<Adder> Adder::create()
     auto aio = Aio::create(batch);
     if (!aio)
         return std::unexpected(aio.error());
-    UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
-    if (!zero)
-        return std::unexpected(Fault::last("open(/dev/zero)"));
-    return Adder{{*std::move(aio), std::move(zero)}};
+    auto zeros = open_zeros();
+    if (!zeros)
+        return std::unexpected(zeros.error());
+    return Adder{{*std::move(aio), *std::move(zeros)}};
 }
 
 iocb Adder::tell(int eventfd, char& note) const
 {
     iocb operation{};
     operation.aio_lio_opcode = IOCB_CMD_PREAD;
-    operation.aio_fildes = static_cast<std::uint32_t>(means_->zero.get());
+    operation.aio_fildes = static_cast<std::uint32_t>(means_->zeros.get());
     operation.aio_buf = reinterpret_cast<std::uintptr_t>(&note);
     operation.aio_nbytes = 1;
     operation.aio_flags = IOCB_FLAG_RESFD;

@@ -1,7 +1,7 @@
 // Adds to eventfds that others hold. A write(2) could hang us: a holder can make the open file
 // blocking and fill the counter. A kernel AIO operation that names an eventfd to be told
 // (IOCB_FLAG_RESFD) has the kernel add 1 to it when it completes, and that never blocks, also when
-// the counter is full: then it stays full. Reading a byte of /dev/zero completes at once; the byte
+// the counter is full: then it stays full. Reading a zero byte of /dev/zero completes at once; it
 // goes where it is to be noted that it was done (Slip). io_submit(2)
 #pragma once
 
@@ -32,7 +32,7 @@ private:
 
     struct Means {
         Aio aio;
-        UniqueFd zero;
+        UniqueFd zeros;
     };
 
     explicit Adder(Means means) : means_{std::make_shared<const Means>(std::move(means))} {}

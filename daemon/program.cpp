@@ -45,7 +45,9 @@ Adder make_adder()
     auto adder = Adder::create();
     if (!adder)
         throw std::runtime_error{adder.error().message() +
-                                 "; evfdd needs kernel AIO: raise fs.aio-max-nr, or allow it"};
+                                 (adder.error().call == Aio::set_up_call
+                                      ? "; evfdd needs kernel AIO: raise fs.aio-max-nr, or allow it"
+                                      : "")};
     return *std::move(adder);
 }
 
