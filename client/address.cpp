@@ -2,6 +2,7 @@
 
 #include "client/program.h"
 #include "common/clock.h"
+#include "common/null_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -131,7 +132,7 @@ Try<void> start_daemon(const std::string& socket)
     std::vector<std::string> words{program->string(), "--socket",    socket,
                                    "--idle-exit",     idle_exit,     "--guard",
                                    "--background",    "--log-level", "error"};
-    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    const auto null = open_null();
     const auto child = start_program(std::move(words), null, null);
     if (!child)
         return std::unexpected(

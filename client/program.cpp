@@ -14,7 +14,7 @@ namespace evfd {
 namespace {
 
 // What the program has from the start: two descriptors of ours and standard error, and no signal
-// that is blocked.
+// that is blocked or ignored.
 class Spawning {
 public:
     Spawning(const UniqueFd& input, const UniqueFd& output)
@@ -27,7 +27,11 @@ public:
         note(::posix_spawn_file_actions_adddup2(&files_, output.get(), STDOUT_FILENO));
         note(::posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
         note(::posix_spawnattr_setsigmask(&attributes_, &none));
-        note(::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK));
+        sigset_t all;
+        sigfillset(&all);
+        note(::posix_spawnattr_setsigdefault(&attributes_, &all));
+        note(::posix_spawnattr_setflags(&attributes_,
+                                        POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
     }
     ~Spawning()
     {

@@ -16,7 +16,7 @@ namespace evfd {
 bool may_start_programs();
 
 // `words`: the program, looked for in $PATH unless there is a slash in it, and its arguments. No
-// signal is blocked in it. Else an errno value.
+// signal is blocked or ignored in it. Else an errno value.
 std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
                                         const UniqueFd& output);
 

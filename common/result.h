@@ -17,6 +17,9 @@ struct Fault {
     std::string message() const;
 };
 
+// What a user can do about an errno value, to end a sentence with; empty if nothing is known.
+std::string_view advice_on(int error);
+
 template <class T, class E = Fault>
 using Result = std::expected<T, E>;
 

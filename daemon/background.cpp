@@ -1,5 +1,6 @@
 #include "daemon/background.h"
 
+#include "common/null_file.h"
 #include "daemon/log.h"
 
 #include <fcntl.h>
@@ -41,7 +42,7 @@ void Background::tell(int code)
 
 void Background::leave_terminal()
 {
-    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    const auto null = open_null();
     if (!null)
         return;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})

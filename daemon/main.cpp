@@ -8,10 +8,10 @@
 #include "daemon/log.h"
 #include "daemon/options.h"
 #include "daemon/outbox.h"
+#include "daemon/process.h"
 #include "daemon/program.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
@@ -22,6 +22,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace evfd::daemon {
@@ -167,12 +168,13 @@ int start(const Options& options)
         return check_config(options);
     if (!options.check_socket.empty())
         return check_socket(options.check_socket);
-    ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Background> background;
     const auto give_up = [&](const std::exception& error, log::Severity severity, int code) {
         const std::string_view what = error.what();
-        log::write(severity, {}, "{}", fmt::make_format_args(what));
+        const auto* failed = dynamic_cast<const std::system_error*>(&error);
+        const auto advice = advice_on(failed ? failed->code().value() : 0);
+        log::write(severity, {}, "{}{}", fmt::make_format_args(what, advice));
         if (background)
             background->tell(code);
         return code;
@@ -197,5 +199,9 @@ int start(const Options& options)
 
 int main(int argc, char** argv)
 {
+    if (const auto set_up = evfd::daemon::set_up_process(); !set_up) {
+        fmt::print(stderr, "evfdd cannot start: {}\n", set_up.error().message());
+        return EXIT_FAILURE;
+    }
     return evfd::daemon::start(evfd::daemon::parse_options(argc, argv));
 }

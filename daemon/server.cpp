@@ -1,11 +1,11 @@
 #include "daemon/server.h"
 
+#include "common/null_file.h"
 #include "common/socket.h"
 #include "daemon/log.h"
 #include "daemon/outbox.h"
 #include "daemon/refusal.h"
 
-#include <fcntl.h>
 #include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -27,7 +27,7 @@ constexpr std::chrono::milliseconds pause_between_accepts{100};
 
 UniqueFd make_reserve()
 {
-    return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    return open_null();
 }
 
 // Tells it why, as an answer to the call that it is about to send, and lets it go.

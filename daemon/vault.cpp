@@ -258,8 +258,9 @@ void Vault::commit()
     const auto committed = journal_.commit();
     if (!committed && !fault_)
         log::critical("nothing can be kept any more, so a crash would lose what changes from "
-                      "now on: {}; give the machine memory",
-                      committed.error().message());
+                      "now on: {}{}",
+                      committed.error().message(),
+                      committed.error().error == EFBIG ? "" : "; give the machine memory");
     if (committed && fault_)
         log::warn("all is kept again");
     fault_ = committed ? std::nullopt : std::optional{committed.error()};

@@ -211,7 +211,10 @@ std::vector<std::string> with_guard(std::vector<std::string> options)
 
 } // namespace
 
-Guarded::Guarded(std::vector<std::string> options) : Daemon{with_guard(std::move(options))} {}
+Guarded::Guarded(std::vector<std::string> options, Command command)
+    : Daemon{with_guard(std::move(options)), std::move(command)}
+{
+}
 
 pid_t Guarded::daemon() const
 {

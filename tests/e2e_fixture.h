@@ -99,7 +99,7 @@ private:
 // The same beneath a guard, `evfdd --guard`: as a Process it is the guard, which ends with it.
 class Guarded : public Daemon {
 public:
-    explicit Guarded(std::vector<std::string> options = {});
+    explicit Guarded(std::vector<std::string> options = {}, Command command = {});
     ~Guarded();
 
     pid_t daemon() const; // The one that there is now; 0 between two of them.

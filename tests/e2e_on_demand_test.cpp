@@ -237,6 +237,24 @@ TEST_CASE("the lock file of a daemon that has ended does not make a service's so
     CHECK(program.wait() == 0);
 }
 
+TEST_CASE("a daemon that was started by a program that ignores SIGCHLD is started again")
+{
+    const Home home;
+    Worker program{[&](const Line&) {
+        ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
+        ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
+        ::signal(SIGCHLD, SIG_IGN);
+        ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
+        require(must(Client{must(Address::user())}.create("e")), "not created");
+    }};
+    REQUIRE(program.wait() == 0);
+    const auto daemon = Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
+    const auto ends = pidfd_of(daemon);
+    REQUIRE(::kill(daemon, SIGKILL) == 0);
+    REQUIRE(await_readable(ends.get()));
+    CHECK(home.ctl({"show", "e"}).status == 0);
+}
+
 TEST_CASE("the library starts the user's own daemon as well")
 {
     const Home home;

@@ -130,6 +130,32 @@ def test_one_s_own_has_a_guard_and_may_be_killed(home: Path, name: str) -> None:
     assert pulse.wait(PATIENCE_S) == 1
 
 
+def test_one_s_own_is_started_again_whatever_who_started_it_ignores(home: Path, name: str) -> None:
+    program = (
+        "import evfd, os, signal\n"
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "os.closerange(0, 3)\n"
+        f"evfd.Event({name!r}, daemon=evfd.Daemon(evfd.Address.user())).set()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
+    client = evfd.Daemon(evfd.Address.user())
+    os.kill(client.status().pid, signal.SIGKILL)
+    assert evfd.Event(name, create=False, daemon=client).is_set()
+
+
+def test_one_s_own_is_started_where_there_is_no_device(home: Path, name: str) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can hide devices")
+    program = f"import evfd; evfd.Event({name!r}, daemon=evfd.Daemon(evfd.Address.user())).set()"
+    script = 'mount -t tmpfs none /dev && exec "$0" -c "$1"'
+    subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, sys.executable, program],
+        check=True,
+        timeout=PATIENCE_S,
+    )
+    assert evfd.Event(name, create=False, daemon=evfd.Daemon(evfd.Address.user())).is_set()
+
+
 def test_without_evfdd_there_is_none_to_start(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

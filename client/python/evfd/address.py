@@ -96,6 +96,14 @@ def _find_daemon() -> str:
     return found
 
 
+def _open_null() -> int:
+    """/dev/null; where that file is missing, what can be neither read nor written."""
+    try:
+        return os.open(os.devnull, os.O_RDWR)
+    except FileNotFoundError:
+        return os.open("/", os.O_PATH)
+
+
 def _start_daemon(path: str) -> None:
     """Returns once clients can connect.  It may well find that another one was faster: then that
     one is as good."""
@@ -103,7 +111,11 @@ def _start_daemon(path: str) -> None:
     words = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--guard", "--background"]
     words += ["--log-level", "error"]
     try:
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        null = _open_null()
+        try:
+            done = subprocess.run(words, stdin=null, stdout=null)
+        finally:
+            os.close(null)
     except OSError as error:
         raise errors.make(
             errors.NoDaemonError, f"{program} cannot be started: {error.strerror}"

@@ -1,0 +1,54 @@
+#include "client/program.h"
+
+#include "common/null_file.h"
+#include "tests/catch.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <string>
+
+namespace evfd {
+namespace {
+
+// What it prints, to its end.
+std::string output_of(std::vector<std::string> words)
+{
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    const UniqueFd reading{ends[0]};
+    UniqueFd writing{ends[1]};
+    const auto child = start_program(std::move(words), open_null(), writing);
+    REQUIRE(child);
+    writing = {};
+    std::string text;
+    std::array<char, 4096> some{};
+    for (ssize_t got = 0; (got = ::read(reading.get(), some.data(), some.size())) > 0;)
+        text.append(some.data(), static_cast<std::size_t>(got));
+    ::waitpid(*child, nullptr, 0);
+    return text;
+}
+
+TEST_CASE("a program that is started ignores no signal and blocks none, whatever we do")
+{
+    auto* const before = ::signal(SIGPIPE, SIG_IGN);
+    sigset_t one;
+    sigset_t unblocked;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    REQUIRE(::pthread_sigmask(SIG_BLOCK, &one, &unblocked) == 0);
+
+    const auto status = output_of({"cat", "/proc/self/status"});
+
+    ::pthread_sigmask(SIG_SETMASK, &unblocked, nullptr);
+    ::signal(SIGPIPE, before);
+    const std::string none(16, '0');
+    CHECK(status.find("SigBlk:\t" + none) != std::string::npos);
+    CHECK(status.find("SigIgn:\t" + none) != std::string::npos);
+}
+
+} // namespace
+} // namespace evfd
