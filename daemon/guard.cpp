@@ -1,5 +1,6 @@
 #include "daemon/guard.h"
 
+#include "common/socket.h"
 #include "daemon/log.h"
 
 #include <fcntl.h>
@@ -7,7 +8,6 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -16,9 +16,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <string_view>
 #include <system_error>
 
@@ -29,11 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t max_kept = 64;
-// More than a socket's queue has (net.unix.max_dgram_qlen), so all that was sent before is among
-// them.
-constexpr int max_notices_at_once = 4096;
 constexpr std::size_t max_notice_bytes = 4096;
-constexpr std::size_t max_notice_descriptors = 8;
 constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is started again.
 
 [[noreturn]] void fail(const char* what)
@@ -41,25 +37,13 @@ constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is
     throw std::system_error{errno, std::generic_category(), what};
 }
 
-// Named by the kernel, in no file system. unix(7), autobind
-UniqueFd make_notice_socket(std::string& address)
+// Whole messages, and that the other end was closed is seen on each.
+std::pair<UniqueFd, UniqueFd> make_notice_sockets()
 {
-    UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    if (!socket)
-        fail("socket(2)");
-    const int yes = 1; // Who sends is told with each message.
-    if (::setsockopt(socket.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) < 0)
-        fail("setsockopt(SO_PASSCRED)");
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    if (::bind(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name.sun_family) < 0)
-        fail("bind(2)");
-    socklen_t size = sizeof name;
-    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&name), &size) < 0)
-        fail("getsockname(2)");
-    address.assign(name.sun_path, size - offsetof(sockaddr_un, sun_path));
-    address.front() = '@'; // As sd_notify(3) spells the zero byte.
-    return socket;
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) < 0)
+        return {};
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
 UniqueFd make_signals()
@@ -77,9 +61,8 @@ UniqueFd make_signals()
 }
 
 struct Notice {
-    pid_t sender = 0;
     std::string text;
-    std::vector<UniqueFd> fds;
+    std::deque<UniqueFd> fds;
 
     bool says(std::string_view line) const
     {
@@ -102,48 +85,23 @@ struct Notice {
     }
 };
 
+// Nothing: there is none now. An empty one: there will be none any more.
 std::optional<Notice> receive_notice(const UniqueFd& socket)
 {
-    std::array<char, max_notice_bytes> bytes;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(ucred)) +
-                                          CMSG_SPACE(max_notice_descriptors * sizeof(int))>
-        control;
-    iovec data{bytes.data(), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const auto got = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (got < 0)
+    Notice notice{.text = std::string(max_notice_bytes, '\0'), .fds = {}};
+    const auto received = receive(socket, notice.text, notice.fds);
+    if (received && !*received)
         return {};
-    Notice notice;
-    notice.text.assign(bytes.data(), static_cast<std::size_t>(got));
-    for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET)
-            continue;
-        if (header->cmsg_type == SCM_CREDENTIALS) {
-            ucred sender{};
-            std::memcpy(&sender, CMSG_DATA(header), sizeof sender);
-            notice.sender = sender.pid;
-        }
-        if (header->cmsg_type == SCM_RIGHTS)
-            for (std::size_t i = 0; i < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-                int fd = -1;
-                std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-                notice.fds.emplace_back(fd);
-            }
-    }
+    notice.text.resize(received ? (*received)->bytes : 0);
     return notice;
 }
 
 } // namespace
 
-Guard::Guard(std::string socket, mode_t socket_mode, std::vector<std::string> command,
-             std::function<void()> on_ready)
-    : socket_{std::move(socket), socket_mode}, listening_{socket_.release()},
-      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signals()},
-      notices_{make_notice_socket(notice_address_)}
+Guard::Guard(std::string socket, mode_t socket_mode, KernelFeatures kernel,
+             std::vector<std::string> command, std::function<void()> on_ready)
+    : socket_{std::move(socket), socket_mode, kernel}, listening_{socket_.release()},
+      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signals()}
 {
 }
 
@@ -171,21 +129,26 @@ void Guard::start()
 {
     start_at_.reset();
     is_ready_ = false;
-    const auto child = ::fork();
+    auto [ours, its] = make_notice_sockets();
+    const auto child = ours ? ::fork() : -1;
     if (child < 0) {
         log::error("the daemon cannot be started: {}", std::strerror(errno));
-        return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
+        if (was_ready_)
+            return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
+        exit_status_ = EXIT_FAILURE; // Nobody has been told that it is there.
+        return;
     }
     if (child == 0)
-        become_daemon();
+        become_daemon(its);
     daemon_ = child;
+    notices_ = std::move(ours);
     arrived_.clear();
 }
 
-void Guard::become_daemon() const
+void Guard::become_daemon(const UniqueFd& notices) const
 {
     // To numbers that none of them has yet, then to those where they are looked for.
-    const auto count = static_cast<int>(1 + kept_.size() + arrived_.size());
+    const auto count = static_cast<int>(2 + kept_.size() + arrived_.size());
     std::vector<int> fds;
     std::string names;
     const auto pass = [&](const UniqueFd& fd, std::string_view name) {
@@ -193,6 +156,7 @@ void Guard::become_daemon() const
         (names += names.empty() ? "" : ":") += name;
     };
     pass(listening_, "varlink");
+    pass(notices, guard_descriptor);
     for (const auto& [name, fd] : kept_)
         pass(fd, name);
     for (const auto& someone : arrived_)
@@ -203,8 +167,9 @@ void Guard::become_daemon() const
     ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    ::setenv("NOTIFY_SOCKET", notice_address_.c_str(), 1);
-    ::unsetenv("WATCHDOG_USEC"); // That is for the guard, which does not run a loop to watch.
+    // Those are for the guard, which does not run a loop to watch.
+    ::unsetenv("NOTIFY_SOCKET");
+    ::unsetenv("WATCHDOG_USEC");
     // Signals stay blocked: one that comes early waits until the daemon looks for it.
     std::vector<char*> arguments;
     for (const auto& word : command_)
@@ -219,13 +184,14 @@ void Guard::become_daemon() const
 
 void Guard::on_notice()
 {
-    // The address is no secret: who floods it does not keep us from all else.
-    for (int received = 0; received < max_notices_at_once; ++received) {
+    while (notices_) {
         auto notice = receive_notice(notices_);
         if (!notice)
             return;
-        if (daemon_ == 0 || notice->sender != daemon_) // 0: of another namespace.
-            continue;
+        if (notice->text.empty()) {
+            notices_ = {};
+            return;
+        }
         if (notice->says(told_to_end))
             is_ending_ = true;
         const auto name = notice->value_of("FDNAME");
@@ -243,7 +209,7 @@ void Guard::on_notice()
     }
 }
 
-void Guard::keep(const std::string& name, std::vector<UniqueFd> fds)
+void Guard::keep(const std::string& name, std::deque<UniqueFd> fds)
 {
     for (auto& fd : fds) {
         if (kept_.size() >= max_kept) {
@@ -278,6 +244,7 @@ void Guard::reap()
     int status = 0;
     while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
         on_notice(); // What it said before it died.
+        notices_ = {};
         daemon_ = 0;
         // One that had been killed when we were told to end is as good as ended.
         const int code = WIFEXITED(status) ? WEXITSTATUS(status)

@@ -9,13 +9,18 @@
 
 #include <sys/types.h>
 
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace evfd::daemon {
 
+// The daemon's end of the socketpair through which it talks with its guard, in LISTEN_FDNAMES. No
+// other process has it, so there is no address to which a stranger could send.
+inline constexpr std::string_view guard_descriptor = "evfdd-guard";
 // In the environment of a daemon that has a guard.
 inline constexpr const char* guard_variable = "EVFDD_GUARD";
 inline constexpr const char* guard_in_background = "background"; // Or anything else.
@@ -25,10 +30,11 @@ inline constexpr const char* told_to_end = "X_EVFDD_TOLD_TO_END=1";
 
 class Guard {
 public:
-    // `command`: the daemon's, its program first. `on_ready`: clients can connect, for the first
-    // time. Throws AlreadyRunning or std::system_error.
-    Guard(std::string socket, mode_t socket_mode, std::vector<std::string> command,
-          std::function<void()> on_ready);
+    // `kernel`: what the socket makes use of. `command`: the daemon's, its program first.
+    // `on_ready`: clients can connect, for the first time. Throws AlreadyRunning or
+    // std::system_error.
+    Guard(std::string socket, mode_t socket_mode, KernelFeatures kernel,
+          std::vector<std::string> command, std::function<void()> on_ready);
 
     // Until the daemon ends by itself or because we are told to end; its exit status.
     int run();
@@ -40,10 +46,10 @@ private:
     };
 
     void start();
-    [[noreturn]] void become_daemon() const;
+    [[noreturn]] void become_daemon(const UniqueFd& notices) const;
     void on_signals();
     void on_notice();
-    void keep(const std::string& name, std::vector<UniqueFd> fds);
+    void keep(const std::string& name, std::deque<UniqueFd> fds);
     void reap();
     void leave();
     void restart_later(int status);
@@ -53,8 +59,7 @@ private:
     std::vector<std::string> command_;
     std::function<void()> on_ready_;
     UniqueFd signals_;
-    std::string notice_address_;
-    UniqueFd notices_; // After its address, which it fills in.
+    UniqueFd notices_; // Of the daemon that there is; invalid once it has closed its end.
     std::vector<Kept> kept_;
     std::vector<UniqueFd> arrived_; // Clients for the next one.
     pid_t daemon_ = 0;              // 0: none at the moment.

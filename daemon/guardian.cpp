@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdlib>
 #include <string_view>
 
@@ -19,33 +20,32 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::uint64_t patience_usec = 5'000'000; // Until it has what it was given.
+constexpr std::chrono::seconds patience{5}; // Until it has what it was given.
 
-// Whose the notification socket is.
-Guardian present_guardian()
-{
-    if (std::getenv(guard_variable))
-        return Guardian::guard;
-    const bool is_service = std::getenv("NOTIFY_SOCKET") && std::getenv("INVOCATION_ID");
-    return is_service ? Guardian::systemd : Guardian::none; // systemd.exec(5)
-}
+// The vault's descriptors, where a Notifier tells of them.
+class Store {
+public:
+    explicit Store(const Notifier& notifier) : notifier_{notifier} {}
 
-void forget(std::string_view name)
-{
-    ::sd_notify(0, fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name).c_str());
-}
+    void forget(std::string_view name) const
+    {
+        notifier_.tell(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name));
+    }
+    void keep(int fd, std::string_view name) const
+    {
+        // It is not to drop what it takes for closed at the other end. sd_notify(3)
+        if (!notifier_.tell(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
+            log::warn("'{}' cannot be given to who is to keep it", name);
+    }
+    std::size_t room_for(std::size_t wanted) const;
 
-void store(int fd, std::string_view name)
-{
-    // It is not to drop what it takes for closed at the other end. sd_notify(3)
-    const auto state = fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name);
-    if (::sd_pid_notify_with_fds(0, 0, state.c_str(), &fd, 1) < 0)
-        log::warn("'{}' cannot be given to who is to keep it", name);
-}
+private:
+    const Notifier& notifier_;
+};
 
 // Of so many descriptors, how many it keeps: it does not say, but the pipe of one that it does not
 // keep is at its end.
-std::size_t kept_of(std::size_t wanted)
+std::size_t Store::room_for(std::size_t wanted) const
 {
     constexpr std::string_view name = "evfdd-probe";
     std::vector<UniqueFd> probes;
@@ -55,9 +55,9 @@ std::size_t kept_of(std::size_t wanted)
             return 0;
         probes.emplace_back(ends[0]);
         const UniqueFd written{ends[1]};
-        store(written.get(), name);
+        keep(written.get(), name);
     }
-    if (::sd_notify_barrier(0, patience_usec) < 0)
+    if (!notifier_.await_read(patience))
         return 0;
     const auto kept = std::ranges::count_if(probes, [](const UniqueFd& probe) {
         pollfd end{probe.get(), 0, 0};
@@ -85,6 +85,8 @@ HandedOver take_handed_over()
         const auto part = std::ranges::find(Vault::names, name);
         if (part != Vault::names.end()) {
             handed.vault[static_cast<std::size_t>(part - Vault::names.begin())] = std::move(fd);
+        } else if (name == guard_descriptor) {
+            handed.guard = std::move(fd);
         } else if (::sd_is_socket_unix(fd.get(), SOCK_STREAM, 1, nullptr, 0) > 0) {
             ::fcntl(fd.get(), F_SETFL, O_NONBLOCK);
             handed.sockets.push_back(std::move(fd));
@@ -104,29 +106,31 @@ HandedOver take_handed_over()
     return handed;
 }
 
-Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::names.size()>& which)
+Guardian give_to_guardian(const Notifier& notifier, const Vault& vault,
+                          const std::array<bool, Vault::names.size()>& which)
 {
-    const auto guardian = present_guardian();
+    const auto guardian = notifier.guardian();
     const auto wanted = static_cast<std::size_t>(std::ranges::count(which, true));
     if (guardian == Guardian::none || wanted == 0)
         return guardian;
+    const Store store{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
         if (which[i]) // What it has of that name cannot be taken over.
-            forget(Vault::names[i]);
-    if (const auto missing = wanted - kept_of(wanted); missing > 0) {
+            store.forget(Vault::names[i]);
+    if (const auto missing = wanted - store.room_for(wanted); missing > 0) {
         log::warn("{} keeps {} of the {} descriptors that are to outlive evfdd, so a crash would "
                   "lose all objects; set FileDescriptorStoreMax={} or more for the service",
                   word(guardian), which.size() - missing, which.size(), which.size());
         for (const auto name : Vault::names)
-            forget(name); // A part of them is of no use.
+            store.forget(name); // A part of them is of no use.
         return Guardian::none;
     }
     const auto descriptors = vault.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
-            store(descriptors[i], Vault::names[i]);
+            store.keep(descriptors[i], Vault::names[i]);
     // It must have them before the first answer goes out.
-    if (::sd_notify_barrier(0, patience_usec) < 0)
+    if (!notifier.await_read(patience))
         log::warn("who is to keep the vault does not answer: a crash may lose all");
     return guardian;
 }

@@ -1,10 +1,10 @@
 // Who keeps the vault's descriptors while there is no daemon: systemd, in its descriptor store, or
-// `evfdd --guard`. Both are told by sd_notify(3), FDSTORE=1, and hand them to the next daemon as
-// sockets are handed over. sd_listen_fds(3)
+// `evfdd --guard`. Both are told FDSTORE=1 (Notifier), and hand them to the next daemon as sockets
+// are handed over. sd_listen_fds(3)
 #pragma once
 
 #include "common/unique_fd.h"
-#include "common/words.h"
+#include "daemon/notifier.h"
 #include "daemon/vault.h"
 
 #include <string>
@@ -16,6 +16,7 @@ struct HandedOver {
     std::vector<UniqueFd> sockets; // That listen.
     std::vector<UniqueFd> clients; // That were let in already.
     Vault::Descriptors vault;
+    UniqueFd guard;                      // To talk with it, if there is one.
     std::vector<std::string> complaints; // A sentence each.
 
     bool has_vault() const; // Any part of it.
@@ -24,7 +25,9 @@ struct HandedOver {
 // What this process was started with.
 HandedOver take_handed_over();
 
-// Gives it those of the vault's descriptors that it has not got; returns who has them now.
-Guardian give_to_guardian(const Vault& vault, const std::array<bool, Vault::names.size()>& which);
+// Gives those of the vault's descriptors that it has not got to the process that listens; returns
+// who has them now.
+Guardian give_to_guardian(const Notifier& notifier, const Vault& vault,
+                          const std::array<bool, Vault::names.size()>& which);
 
 } // namespace evfd::daemon

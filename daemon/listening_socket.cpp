@@ -76,8 +76,8 @@ std::optional<pid_t> listener_at(const std::string& path)
     return peer ? peer->pid : 0;
 }
 
-ListeningSocket::ListeningSocket(std::string path, mode_t mode)
-    : path_{std::move(path)}, mode_{mode}, lock_{lock(path_)}
+ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel)
+    : path_{std::move(path)}, mode_{mode}, kernel_{kernel}, lock_{lock(path_)}
 {
     struct stat there{};
     const bool is_there = ::lstat(path_.c_str(), &there) == 0;
@@ -103,6 +103,9 @@ UniqueFd ListeningSocket::open()
     auto socket = make_socket(SOCK_NONBLOCK);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(beside);
+    // Before anybody can connect: a connection has from its beginning what the listening one has.
+    if (kernel_.pass_rights && !refuse_descriptors(socket))
+        fail("setsockopt(SO_PASSRIGHTS)");
     if (::chmod(beside.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
         ::lstat(beside.c_str(), &file_) < 0 || ::rename(beside.c_str(), path_.c_str()) < 0) {
         const int error = errno;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "common/unique_fd.h"
+#include "daemon/kernel_features.h"
 
 #include <sys/stat.h>
 #include <sys/types.h>
@@ -28,7 +29,8 @@ public:
     // Binds `path` and listens. A socket file that nobody listens on any more is replaced; the one
     // at `path` answers from the moment it is there. A lock file beside it, `path`.lock, is held.
     // Throws AlreadyRunning or std::system_error.
-    ListeningSocket(std::string path, mode_t mode);
+    // The kernel refuses descriptors that clients send, if it can.
+    ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
     ~ListeningSocket(); // Removes the file if it is still this one.
     ListeningSocket(const ListeningSocket&) = delete;
     ListeningSocket& operator=(const ListeningSocket&) = delete;
@@ -45,6 +47,7 @@ private:
 
     std::string path_;
     mode_t mode_;
+    KernelFeatures kernel_;
     UniqueFd lock_;
     UniqueFd socket_;
     struct stat file_{};

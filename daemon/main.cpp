@@ -138,7 +138,8 @@ int run_guard(const Options& options, Background* background)
         throw BadConfig{config.error().message()};
     log::set_level(config->log_level);
     ::setenv(guard_variable, background ? guard_in_background : "foreground", 1);
-    Guard guard{options.socket, config->socket_mode, command_of(options), [&] {
+    Guard guard{options.socket, config->socket_mode, features_of_kernel(options),
+                command_of(options), [&] {
                     ::sd_notify(0, "READY=1");
                     if (!background)
                         return;

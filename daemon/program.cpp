@@ -51,17 +51,6 @@ Adder make_adder()
     return *std::move(adder);
 }
 
-KernelFeatures features_of_kernel(const Options& options)
-{
-    auto kernel = probe_kernel();
-    for (const auto& feature : options.without)
-        kernel.*feature.is_there = false;
-    for (const auto& feature : all_kernel_features)
-        if (!(kernel.*feature.is_there))
-            log::debug("without the kernel feature {}", feature.name);
-    return kernel;
-}
-
 Vault make_vault(EventLoop& loop, HandedOver& handed, Left& left)
 {
     return handed.has_vault() ? Vault{loop, std::move(handed.vault), left} : Vault{loop};
@@ -106,15 +95,27 @@ std::expected<Config, ConfigError> configuration_of(const Options& options)
     return with_options(*std::move(config), options);
 }
 
+KernelFeatures features_of_kernel(const Options& options)
+{
+    auto kernel = probe_kernel();
+    for (const auto& feature : options.without)
+        kernel.*feature.is_there = false;
+    for (const auto& feature : all_kernel_features)
+        if (!(kernel.*feature.is_there))
+            log::debug("without the kernel feature {}", feature.name);
+    return kernel;
+}
+
 Program::Program(const Options& options, const std::expected<Config, ConfigError>& config,
                  HandedOver handed)
-    : options_{options}, signals_{loop_, [this] { end(); }, [this] { reload(); }},
+    : options_{options}, kernel_{features_of_kernel(options_)},
+      signals_{loop_, [this] { end(); }, [this] { reload(); }},
       descriptor_budget_{take_descriptor_budget()}, handed_{std::move(handed)},
-      vault_{make_vault(loop_, handed_, left_)},
-      guardian_{give_to_guardian(vault_, left_.made_anew)},
+      notifier_{std::move(handed_.guard)}, vault_{make_vault(loop_, handed_, left_)},
+      guardian_{give_to_guardian(notifier_, vault_, left_.made_anew)},
       service_{loop_, config.value_or(stand_in(options)).ceilings(), vault_, make_adder(),
                descriptor_budget_},
-      server_{loop_, service_, features_of_kernel(options_)}, heartbeat_{loop_},
+      server_{loop_, service_, kernel_}, heartbeat_{loop_, notifier_},
       config_fault_{fault_of(config)}
 {
     if (!config)
@@ -130,11 +131,12 @@ void Program::begin(const Config& config)
     for (const auto& complaint : handed_.complaints)
         log::warn("{}", complaint);
     service_.set_guardian(guardian_);
+    watch_guard();
     service_.set_policy(config.policy);
     service_.restore(std::move(left_), config.resume_grace);
     service_.counters().recovery.time = monotonic_now() - started_;
     if (!options_.socket.empty()) {
-        socket_.emplace(options_.socket, config.socket_mode);
+        socket_.emplace(options_.socket, config.socket_mode, kernel_);
         server_.listen(socket_->release());
     } else if (handed_.sockets.empty()) {
         throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
@@ -153,13 +155,35 @@ void Program::begin(const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
+// The guard ends after its daemon, unless it was killed.
+void Program::watch_guard()
+{
+    if (!notifier_.guard())
+        return;
+    auto watch = loop_.watch(notifier_.guard(), 0, [this](auto) { lose_guard(); });
+    if (!watch)
+        throw std::runtime_error{watch.error().message()};
+    guard_watch_.emplace(*std::move(watch));
+}
+
+void Program::lose_guard()
+{
+    guard_watch_.reset();
+    guardian_ = Guardian::none;
+    service_.set_guardian(guardian_);
+    log::error("the guard was killed, so a crash would lose all objects from now on; to have a "
+               "guard again, end this daemon, and its objects, with: kill {}; then start evfdd "
+               "--guard again",
+               ::getpid());
+}
+
 // What systemctl status shows. Nothing in it changes while it is shown.
 void Program::tell_ready() const
 {
     const auto state = config_fault_.empty()
                            ? std::string{"Ready"}
                            : "Ready, but the configuration cannot be read: " + config_fault_;
-    ::sd_notify(0, fmt::format("READY=1\nSTATUS={}", state).c_str());
+    notifier_.tell(fmt::format("READY=1\nSTATUS={}", state));
 }
 
 void Program::run()
@@ -169,8 +193,7 @@ void Program::run()
     heartbeat_.begin();
     if (const auto ran = loop_.run(); !ran)
         throw std::runtime_error{ran.error().message()};
-    ::sd_notify(0, is_told_to_end_ ? fmt::format("STOPPING=1\n{}", told_to_end).c_str()
-                                   : "STOPPING=1");
+    notifier_.tell(is_told_to_end_ ? fmt::format("STOPPING=1\n{}", told_to_end) : "STOPPING=1");
     log::info("ending");
 }
 
@@ -230,7 +253,7 @@ void Program::reload()
 {
     const auto now =
         std::chrono::duration_cast<std::chrono::microseconds>(now_on(Clock::monotonic));
-    ::sd_notify(0, fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.count()).c_str());
+    notifier_.tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.count()));
     const auto config = configuration_of(options_);
     if (config) {
         apply(*config);
@@ -255,7 +278,7 @@ void Program::Heartbeat::begin()
 
 void Program::Heartbeat::beat()
 {
-    ::sd_notify(0, "WATCHDOG=1");
+    notifier_.tell("WATCHDOG=1");
     alarm_.emplace(loop_.alarm(monotonic_after(pause_), [this] { beat(); }));
 }
 

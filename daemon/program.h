@@ -5,6 +5,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/guardian.h"
 #include "daemon/listening_socket.h"
+#include "daemon/notifier.h"
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
@@ -21,10 +22,14 @@ namespace evfd::daemon {
 // What the options name, or what is at its usual place.
 std::expected<Config, ConfigError> configuration_of(const Options& options);
 
+// What the kernel has, but for what the options leave out.
+KernelFeatures features_of_kernel(const Options& options);
+
 class Program {
 public:
     // Takes over what an earlier daemon left. Without a configuration other users than
-    // root and its own may use only their names below user/UID. Throws AlreadyRunning or std::exception.
+    // root and its own may use only their names below user/UID. Throws AlreadyRunning or
+    // std::exception.
     Program(const Options& options, const std::expected<Config, ConfigError>& config,
             HandedOver handed);
 
@@ -38,16 +43,19 @@ private:
     // Says from within the loop, twice in the time that systemd gives us, that it turns.
     class Heartbeat {
     public:
-        explicit Heartbeat(EventLoop& loop) : loop_{loop} {}
+        Heartbeat(EventLoop& loop, const Notifier& notifier) : loop_{loop}, notifier_{notifier} {}
         void begin();
 
     private:
         void beat();
         EventLoop& loop_;
+        const Notifier& notifier_;
         nanoseconds pause_{0};
         std::optional<EventLoop::Alarm> alarm_;
     };
 
+    void watch_guard();
+    void lose_guard();
     void tell_ready() const;
     void begin(const Config& config);
     void declare(const Config& config);
@@ -57,11 +65,14 @@ private:
     void check_handed(mode_t mode) const;
 
     Options options_;
+    KernelFeatures kernel_;
     EventLoop loop_;
     Signals signals_;
     MonotonicTime started_ = monotonic_now();
     DescriptorBudget descriptor_budget_;
     HandedOver handed_;
+    Notifier notifier_;
+    std::optional<EventLoop::Watch> guard_watch_; // After notifier_: it must go first.
     Left left_;
     Vault vault_;
     Guardian guardian_;

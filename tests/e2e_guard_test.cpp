@@ -10,13 +10,10 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstddef>
-#include <cstring>
 #include <filesystem>
 #include <sstream>
 
@@ -276,12 +273,12 @@ TEST_CASE("a daemon that is killed before it is ready again and again comes in t
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
 }
 
-// What the guard hears of its daemon, at an address of no file system. proc(5), /proc/net/unix
-std::vector<std::string> notice_addresses(pid_t guard)
+// Where sockets of the process can be sent to. proc(5), /proc/net/unix
+std::vector<std::string> addresses_of(pid_t process)
 {
     std::vector<std::string> inodes;
     for (const auto& entry :
-         std::filesystem::directory_iterator{"/proc/" + std::to_string(guard) + "/fd"}) {
+         std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/fd"}) {
         std::error_code gone;
         const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
         if (target.starts_with("socket:["))
@@ -291,51 +288,38 @@ std::vector<std::string> notice_addresses(pid_t guard)
     std::istringstream lines{read_file("/proc/net/unix")};
     for (std::string line; std::getline(lines, line);)
         for (const auto& inode : inodes)
-            if (const auto at = line.find(" " + inode + " @"); at != std::string::npos)
-                addresses.push_back(line.substr(at + inode.size() + 3));
+            if (const auto at = line.find(" " + inode + " "); at != std::string::npos)
+                addresses.push_back(line.substr(at + inode.size() + 2));
     return addresses;
 }
 
-TEST_CASE("a guard does not listen to strangers")
+TEST_CASE("neither a guard nor its daemon has an address but that of clients")
 {
     const Guarded guarded;
+    guarded.done({"create", "e"});
+    CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // Renamed since.
+    CHECK(addresses_of(guarded.daemon()).front() == guarded.path() + ".new");
+    CHECK(std::ranges::none_of(addresses_of(guarded.daemon()),
+                               [](const auto& address) { return address.starts_with('@'); }));
+}
+
+TEST_CASE("a daemon whose guard was killed says that nobody keeps its objects")
+{
+    Guarded guarded;
     guarded.done({"create", "e", "--initial", "1"});
-    const auto addresses = notice_addresses(guarded.pid());
-    REQUIRE(addresses.size() == 1);
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    addresses.front().copy(address.sun_path + 1, sizeof address.sun_path - 1);
-    const auto size = offsetof(sockaddr_un, sun_path) + 1 + addresses.front().size();
-    const UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    REQUIRE(::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                      static_cast<socklen_t>(size)) == 0);
-    const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-    const auto before = descriptors_of(guarded.pid());
+    const auto daemon = guarded.daemon();
+    const auto ends = pidfd_of(daemon);
 
-    for (const std::string text :
-         {"FDSTOREREMOVE=1\nFDNAME=evfdd-journal", "FDSTOREREMOVE=1\nFDNAME=evfdd-parking-0",
-          "FDSTORE=1\nFDNAME=evfdd-journal", "FDSTORE=1\nFDNAME=varlink", "READY=1", "STOPPING=1",
-          ""}) {
-        iovec data{const_cast<char*>(text.data()), text.size()};
-        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-        msghdr message{};
-        message.msg_iov = &data;
-        message.msg_iovlen = 1;
-        message.msg_control = control.data();
-        message.msg_controllen = control.size();
-        auto* header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        const int fd = null.get();
-        std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
-        REQUIRE(::sendmsg(socket.get(), &message, 0) >= 0);
-    }
+    guarded.process().signal(SIGKILL);
+    REQUIRE(await_readable(guarded.process().pidfd().get()));
 
-    guarded.kill_daemon();
+    CHECK(status_of(guarded)["guardian"] == "none");
+    CHECK(guarded.done({"status"}).contains("nobody: a crash of the daemon loses all objects"));
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(descriptors_of(guarded.pid()) == before);
-    CHECK_FALSE(guarded.log().contains("cannot be read"));
+    CHECK(guarded.log().contains("the guard was killed, so a crash would lose all objects"));
+    CHECK(guarded.log().contains("with: kill " + std::to_string(daemon) + "; then"));
+    REQUIRE(::kill(daemon, SIGTERM) == 0);
+    CHECK(await_readable(ends.get()));
 }
 
 TEST_CASE("a guard in the background returns once clients can connect and keeps no output open")

@@ -41,7 +41,7 @@ bool can_connect(const std::string& path)
 std::string complaint(const std::string& path)
 {
     try {
-        const ListeningSocket socket{path, 0600};
+        const ListeningSocket socket{path, 0600, KernelFeatures{}};
         return {};
     } catch (const std::system_error& error) {
         return error.what();
@@ -60,7 +60,7 @@ TEST_CASE("a listening socket is at its path with its mode, and gone when it goe
     const Directory directory;
     const auto path = directory / "socket";
     {
-        const ListeningSocket socket{path, mode};
+        const ListeningSocket socket{path, mode, KernelFeatures{}};
         struct stat file{};
         REQUIRE(::lstat(path.c_str(), &file) == 0);
         CHECK(S_ISSOCK(file.st_mode));
@@ -75,10 +75,10 @@ TEST_CASE("the file stays ours when the socket is handed on")
     const Directory directory;
     const auto path = directory / "socket";
     {
-        ListeningSocket socket{path, 0600};
+        ListeningSocket socket{path, 0600, KernelFeatures{}};
         const auto handed_on = socket.release();
         CHECK(can_connect(path));
-        CHECK_THROWS_AS((ListeningSocket{path, 0600}), AlreadyRunning);
+        CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
     }
     CHECK_FALSE(is_there(path));
 }
@@ -89,7 +89,7 @@ TEST_CASE("a stale socket is replaced")
     const auto path = directory / "socket";
     bound(path, SOCK_STREAM); // And closed.
     REQUIRE(is_there(path));
-    const ListeningSocket socket{path, 0600};
+    const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("what was left half done by one that died is replaced as well")
     const Directory directory;
     const auto path = directory / "socket";
     bound(path + ".new", SOCK_STREAM);
-    const ListeningSocket socket{path, 0600};
+    const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
     CHECK_FALSE(is_there(path + ".new"));
 }
@@ -107,8 +107,8 @@ TEST_CASE("a second daemon at the same path is refused, and the first goes on")
 {
     const Directory directory;
     const auto path = directory / "socket";
-    const ListeningSocket first{path, 0600};
-    CHECK_THROWS_AS((ListeningSocket{path, 0600}), AlreadyRunning);
+    const ListeningSocket first{path, 0600, KernelFeatures{}};
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
     CHECK(can_connect(path));
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("a live socket of someone else is refused and kept, whatever its type"
     struct stat before{};
     REQUIRE(::lstat(path.c_str(), &before) == 0);
 
-    CHECK_THROWS_AS((ListeningSocket{path, 0600}), AlreadyRunning);
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
 
     struct stat after{};
     REQUIRE(::lstat(path.c_str(), &after) == 0);
@@ -146,7 +146,7 @@ TEST_CASE("a live socket whose queue is full is not stale")
             ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
     }
     REQUIRE(connected < 0);
-    CHECK_THROWS_AS((ListeningSocket{path, 0600}), AlreadyRunning);
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
 }
 
 TEST_CASE("a file that is no socket is kept, and the error says so")
@@ -165,7 +165,7 @@ TEST_CASE("a file that is someone else's by now is not removed")
     const Directory directory;
     const auto path = directory / "socket";
     {
-        const ListeningSocket socket{path, 0600};
+        const ListeningSocket socket{path, 0600, KernelFeatures{}};
         std::filesystem::rename(path, path + ".moved"); // Or its number could be given again.
         std::ofstream{path} << "foreign";
     }
@@ -196,10 +196,10 @@ TEST_CASE("who was refused does not stand in the way of the next")
     const Directory directory;
     const auto path = directory / "socket";
     {
-        const ListeningSocket first{path, 0600};
-        CHECK_THROWS_AS((ListeningSocket{path, 0600}), AlreadyRunning);
+        const ListeningSocket first{path, 0600, KernelFeatures{}};
+        CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
     }
-    const ListeningSocket next{path, 0600};
+    const ListeningSocket next{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
 }
 

@@ -20,7 +20,8 @@ const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 
 struct House {
     explicit House(Limits limits = default_limits, KernelFeatures kernel = probe_kernel())
-        : service{loop, {limits}, vault, make_adder(), {plenty, plenty}},
+        : socket{path, 0600, kernel},
+          service{loop, {limits}, vault, make_adder(), {plenty, plenty}},
           server{loop, service, kernel}
     {
         server.listen(socket.release());
@@ -46,7 +47,7 @@ struct House {
 
     Directory directory;
     std::string path = directory / "socket";
-    ListeningSocket socket{path, 0600};
+    ListeningSocket socket;
     EventLoop loop;
     Vault vault{loop};
     Service service;
@@ -95,7 +96,7 @@ TEST_CASE("a crowd is let in, and who is in is served meanwhile")
 TEST_CASE("a server listens on several sockets")
 {
     House house;
-    ListeningSocket other{house.directory / "other", 0600};
+    ListeningSocket other{house.directory / "other", 0600, probe_kernel()};
     house.server.listen(other.release());
     auto one = house.knock();
     house.path = house.directory / "other";
