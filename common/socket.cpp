@@ -14,6 +14,8 @@ namespace evfd {
 
 namespace {
 
+constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
+
 constexpr std::size_t control_bytes = CMSG_SPACE(max_descriptors_per_message * sizeof(int));
 
 bool is_not_now(int error)
@@ -147,13 +149,49 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
     return sent(count, "sendmsg(2)");
 }
 
+Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into)
+{
+    iovec data{into.data(), into.size()};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    ssize_t bytes = 0;
+    do
+        bytes = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+    while (bytes < 0 && errno == EINTR);
+    auto got = received(bytes, "recvmsg(2)");
+    if (got && *got)
+        (*got)->is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+    return got;
+}
+
 Result<void> refuse_descriptors(const UniqueFd& socket)
 {
-    constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
     const int no = 0;
     if (::setsockopt(socket.get(), SOL_SOCKET, so_passrights, &no, sizeof no) < 0)
         return std::unexpected(Fault::last("setsockopt(SO_PASSRIGHTS)"));
     return {};
+}
+
+bool refuses_descriptors(const UniqueFd& socket)
+{
+    int passes = 1;
+    socklen_t size = sizeof passes;
+    return ::getsockopt(socket.get(), SOL_SOCKET, so_passrights, &passes, &size) == 0 &&
+           passes == 0;
+}
+
+bool end_input(const UniqueFd& socket)
+{
+    ::shutdown(socket.get(), SHUT_RD);
+    char first = 0;
+    return ::recv(socket.get(), &first, sizeof first, MSG_DONTWAIT | MSG_PEEK) != 0;
+}
+
+void read_urgent_in_line(const UniqueFd& socket)
+{
+    const int yes = 1; // It cannot fail on a Unix socket.
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
 }
 
 bool is_drained(const UniqueFd& socket)

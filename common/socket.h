@@ -25,7 +25,7 @@ Result<Peer> peer_of(const UniqueFd& socket);
 
 struct Received {
     std::size_t bytes = 0; // 0: the peer will send no more.
-    bool is_cut = false;   // Descriptors came along that this process has no room for.
+    bool is_cut = false;   // Descriptors came along that there is no room for.
 };
 
 // An empty optional means "not now": nothing to read, or no room to write.
@@ -34,6 +34,8 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 // The same; descriptors that came along are appended, in order, close-on-exec.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
                                         std::deque<UniqueFd>& descriptors);
+// The same; what came stays where it is, and so do the descriptors: is_cut says that there are any.
+Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
 // How many bytes went out. The descriptors ride with the first of them: all or none, at most
 // max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
@@ -43,6 +45,13 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 // From now on the kernel tells EPERM to a peer that sends descriptors to this socket, or to one
 // that is accepted from it. SO_PASSRIGHTS; ENOPROTOOPT: before Linux 6.16.
 Result<void> refuse_descriptors(const UniqueFd& socket);
+// Whether the kernel has done so for all that came to this socket.
+bool refuses_descriptors(const UniqueFd& socket);
+
+// No more input comes from now on. Whether there is some that is unread.
+bool end_input(const UniqueFd& socket);
+// What is sent with MSG_OOB is read in its place; else it is dropped with its descriptors.
+void read_urgent_in_line(const UniqueFd& socket);
 
 // Whether all that was sent has been read. SIOCOUTQ
 bool is_drained(const UniqueFd& socket);

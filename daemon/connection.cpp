@@ -24,10 +24,10 @@ constexpr std::chrono::milliseconds retry_after{20};
 } // namespace
 
 Connection::Connection(EventLoop& loop, Turns& turns, Service& service, json::Document& scratch,
-                       UniqueFd socket, Session session, Dues dues)
+                       UniqueFd socket, Descriptors descriptors, Session session, Dues dues)
     : id_{session.id}, loop_{loop}, turns_{turns}, service_{service}, scratch_{scratch},
       incoming_{max_call_bytes}, session_{std::move(session)}, dues_{std::move(dues)},
-      socket_{std::move(socket)}
+      socket_{std::move(socket)}, descriptors_{descriptors}
 {
 }
 
@@ -77,14 +77,33 @@ Next Connection::on_events(std::uint32_t events)
     return rest();
 }
 
+Connection::Unclosed Connection::give_up()
+{
+    watch_.reset();
+    return {std::move(socket_), std::move(dues_.connection)};
+}
+
+// To read descriptors is to close them, which may sleep: see Closer.
+Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) const
+{
+    if (descriptors_ == Descriptors::none)
+        return receive(socket_, into);
+    const auto there = peek(socket_, into);
+    if (!there || !*there || (*there)->is_cut)
+        return there;
+    return receive(socket_, into.first((*there)->bytes)); // Nothing that came meanwhile.
+}
+
 Next Connection::read()
 {
     std::array<char, read_bytes> buffer;
-    const auto received = receive(socket_, buffer); // Without descriptors: no call has any.
+    const auto received = receive_bytes(buffer);
     if (!received)
         return hang_up(received.error().message());
     if (!*received)
         return Next::keep;
+    if ((*received)->is_cut)
+        return hang_up("it sends descriptors, and no call has any");
     has_more_ = (*received)->bytes > 0;
     incoming_.append({buffer.data(), (*received)->bytes});
     has_calls_ = true;

@@ -3,6 +3,7 @@
 
 #include "common/frame.h"
 #include "common/json.h"
+#include "common/socket.h"
 #include "common/unique_fd.h"
 #include "daemon/event_loop.h"
 #include "daemon/outbox.h"
@@ -13,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace evfd::daemon {
@@ -20,12 +22,16 @@ namespace evfd::daemon {
 // What the owner does with the connection after a call into it.
 enum class Next { keep, close };
 
+// That come from a client.
+enum class Descriptors { none, perhaps };
+
 class Connection {
 public:
     // `socket` is connected; `scratch` is for one call at a time and may be shared. Turns know it
-    // by the id that its session has now, and are to have turn() called.
+    // by the id that its session has now, and are to have turn() called. `descriptors`: whether the
+    // client may have sent any; a connection with some is let go, and they stay in the socket.
     Connection(EventLoop& loop, Turns& turns, Service& service, json::Document& scratch,
-               UniqueFd socket, Session session, Dues dues);
+               UniqueFd socket, Descriptors descriptors, Session session, Dues dues);
     ~Connection();
     Connection(const Connection&) = delete; // Pinned: what is pending wakes it by its address.
     Connection& operator=(const Connection&) = delete;
@@ -35,6 +41,13 @@ public:
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next turn();
 
+    // At the end: the socket, watched no more, and what it is charged as.
+    struct Unclosed {
+        UniqueFd socket;
+        Quota::Charge charge;
+    };
+    Unclosed give_up();
+
     uid_t uid() const { return session_.peer.uid; }
     // Looks whether descriptors that its client was sent were read by now.
     void notice_reading();
@@ -43,6 +56,7 @@ private:
     void ask_for_turn();
     void settle_dues();
     void wake();
+    Result<std::optional<Received>> receive_bytes(std::span<char> into) const;
     Next read();
     Next answer_calls(Share& share, MonotonicTime begin);
     Next answer(std::string_view frame);
@@ -90,6 +104,7 @@ private:
 
     const nanoseconds accepted_ = now_on(Clock::boottime);
     UniqueFd socket_;
+    const Descriptors descriptors_;
     std::uint32_t watched_events_ = 0;
     std::optional<EventLoop::Watch> watch_; // After socket_: it must go first.
 };

@@ -11,7 +11,7 @@ namespace evfd::daemon {
 
 struct KernelFeatures {
     // SO_PASSRIGHTS, Linux 6.16: the kernel refuses descriptors that a client sends (EPERM).
-    // Without it they arrive, and are closed when the call is read.
+    // Without it they arrive: each read is preceded by a look, and who sends some is let go.
     bool pass_rights = false;
 };
 

@@ -160,7 +160,6 @@ int run(const Options& options, Background* background)
         Background::leave_terminal();
     program.run();
     program.leave();
-    return EXIT_SUCCESS;
 }
 
 int start(const Options& options)

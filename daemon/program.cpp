@@ -206,11 +206,9 @@ void Program::end()
 void Program::leave()
 {
     vault_.commit();
-    if (guardian_ == Guardian::none)
-        return;
     socket_.reset();
     log::shut_down();
-    ::_exit(EXIT_SUCCESS);
+    std::exit(EXIT_SUCCESS);
 }
 
 // Configuration.

@@ -35,9 +35,9 @@ public:
 
     // Clients can connect. Returns when it is to end.
     void run();
-    // At the end: does not return if someone keeps the vault. To end is to be killed then: nothing
-    // is taken apart, so that the next one finds all as it is.
-    void leave();
+    // At the end. To end is to be killed: nothing is taken apart, so that the next one finds all as
+    // it is. What clients sent is closed by the kernel, which does not linger for us then: Closer.
+    [[noreturn]] void leave();
 
 private:
     // Says from within the loop, twice in the time that systemd gives us, that it turns.

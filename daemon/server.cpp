@@ -25,27 +25,14 @@ constexpr int max_accepts_per_turn = 16;
 
 constexpr std::chrono::milliseconds pause_between_accepts{100};
 
-UniqueFd make_reserve()
-{
-    return open_null();
-}
-
-// Tells it why, as an answer to the call that it is about to send, and lets it go.
-void turn_away(Service& service, const UniqueFd& socket, Refusal refusal)
-{
-    ++service.counters().turned_away;
-    Outbox outbox;
-    service.refuse(std::move(refusal), outbox);
-    if (const auto told = outbox.flush(socket); !told)
-        log::debug("cannot tell a client why it is turned away: {}", told.error().message());
-}
+constexpr uid_t unknown_uid = 65534; // As the kernel shows a user whom it cannot show.
 
 } // namespace
 
 Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
     : loop_{loop}, service_{service}, kernel_{kernel},
-      turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }},
-      reserve_{make_reserve()}
+      turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }}, closer_{loop},
+      reserve_{open_null()}
 {
     service.quota().when_short_of(Resource::unread_descriptors, [this](uid_t uid) {
         for (const auto& [id, connection] : connections_)
@@ -58,7 +45,7 @@ Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
 
 void Server::listen(UniqueFd socket)
 {
-    // No call has descriptors. Those that come all the same are closed when the call is read.
+    // No call has descriptors. Those that come all the same, or came before, are closed apart.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
             log::debug("clients can send descriptors: {}", refused.error().message());
@@ -132,13 +119,12 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     const bool was_there{socket};
     if (was_there) {
-        turn_away(service_, socket, refuse::system_failure(fault));
+        turn_away(std::move(socket), refuse::system_failure(fault));
         service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
             log::warn("a client is turned away: {}{}", fault.message(), others);
         });
     }
-    socket = {};
-    reserve_ = make_reserve();
+    reserve_ = open_null();
     if (!reserve_)
         pause();
     return was_there && reserve_;
@@ -149,12 +135,13 @@ void Server::admit(UniqueFd socket)
     auto peer = peer_of(socket);
     if (!peer) {
         log::warn("a client is turned away: {}", peer.error().message());
+        let_go(unknown_uid, std::move(socket), {});
         return;
     }
     const log::About about{.uid = peer->uid, .pid = peer->pid};
     auto dues = service_.admit(*peer);
     if (!dues) {
-        turn_away(service_, socket, std::move(dues.error()));
+        turn_away(std::move(socket), std::move(dues.error()));
         service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
             log::info(about, "uid {} pid {} is turned away: it has too many connections{}",
                       peer->uid, peer->pid, others);
@@ -163,15 +150,20 @@ void Server::admit(UniqueFd socket)
     }
     const auto id = service_.new_session_id();
     Session session{id, *std::move(peer), {}, {}};
-    auto connection = std::make_unique<Connection>(
-        loop_, turns_, service_, scratch_, std::move(socket), std::move(session), *std::move(dues));
+    const auto descriptors = descriptors_in(socket);
+    if (descriptors == Descriptors::perhaps)
+        read_urgent_in_line(socket);
+    auto connection =
+        std::make_unique<Connection>(loop_, turns_, service_, scratch_, std::move(socket),
+                                     descriptors, std::move(session), *std::move(dues));
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
+    connections_.emplace(id, std::move(connection));
     if (!attached) {
         log::warn(about, "a client is turned away: {}", attached.error().message());
+        end_connection(id);
         return;
     }
-    connections_.emplace(id, std::move(connection));
     idle_alarm_.reset();
 }
 
@@ -190,9 +182,47 @@ void Server::turn(std::uint64_t id)
         close(id);
 }
 
+// What came to it.
+Descriptors Server::descriptors_in(const UniqueFd& socket) const
+{
+    return kernel_.pass_rights && refuses_descriptors(socket) ? Descriptors::none
+                                                              : Descriptors::perhaps;
+}
+
+// From here only if nothing is in it that could keep us.
+void Server::let_go(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge)
+{
+    if (descriptors_in(socket) == Descriptors::none)
+        return;
+    read_urgent_in_line(socket);
+    if (end_input(socket))
+        closer_.close(uid, std::move(socket), std::move(charge));
+}
+
+// Tells it why, as an answer to the call that it is about to send, and lets it go.
+void Server::turn_away(UniqueFd socket, Refusal refusal)
+{
+    ++service_.counters().turned_away;
+    Outbox outbox;
+    service_.refuse(std::move(refusal), outbox);
+    if (const auto told = outbox.flush(socket); !told)
+        log::debug("cannot tell a client why it is turned away: {}", told.error().message());
+    const auto peer = peer_of(socket);
+    let_go(peer ? peer->uid : unknown_uid, std::move(socket), {});
+}
+
+void Server::end_connection(std::uint64_t id)
+{
+    const auto connection = connections_.find(id);
+    const auto uid = connection->second->uid();
+    auto [socket, charge] = connection->second->give_up();
+    connections_.erase(connection);
+    let_go(uid, std::move(socket), std::move(charge));
+}
+
 void Server::close(std::uint64_t id)
 {
-    connections_.erase(id);
+    end_connection(id);
     give_back_memory_soon();
     consider_idleness();
 }

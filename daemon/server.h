@@ -3,6 +3,7 @@
 
 #include "common/json.h"
 #include "common/unique_fd.h"
+#include "daemon/closer.h"
 #include "daemon/connection.h"
 #include "daemon/event_loop.h"
 #include "daemon/kernel_features.h"
@@ -47,6 +48,10 @@ private:
     bool turn_away_without_descriptors(const UniqueFd& listener);
     void on_events(std::uint64_t id, std::uint32_t events);
     void turn(std::uint64_t id);
+    Descriptors descriptors_in(const UniqueFd& socket) const;
+    void let_go(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge);
+    void turn_away(UniqueFd socket, Refusal refusal);
+    void end_connection(std::uint64_t id);
     void close(std::uint64_t id);
     void give_back_memory_soon();
     void consider_idleness();
@@ -57,7 +62,8 @@ private:
     KernelFeatures kernel_;
     Turns turns_;
     json::Document scratch_; // Of all connections: one call is read at a time.
-    UniqueFd reserve_;       // To be given up for a client that must be turned away.
+    Closer closer_;
+    UniqueFd reserve_; // To be given up for a client that must be turned away.
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Alarm> resume_alarm_;

@@ -61,9 +61,9 @@ public:
         if (!dues)
             return false;
         const auto id = service.new_session_id();
-        auto connection =
-            std::make_unique<Connection>(loop, turns_, service, scratch_, std::move(near),
-                                         Session{id, peer, {}, {}}, *std::move(dues));
+        auto connection = std::make_unique<Connection>(loop, turns_, service, scratch_,
+                                                       std::move(near), Descriptors::none,
+                                                       Session{id, peer, {}, {}}, *std::move(dues));
         connection
             ->attach([this, id](std::uint32_t events) {
                 if (connections_.at(id)->on_events(events) == Next::close)

@@ -3,14 +3,17 @@
 #include "daemon/kernel_features.h"
 #include "tests/catch.h"
 #include "tests/kernel_probe.h"
+#include "tests/lingering.h"
 #include "tests/scarcity.h"
 #include "tests/skip.h"
 
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
@@ -61,7 +64,8 @@ struct Message {
 };
 
 // 0, or errno. May be called in a child process.
-int send(const UniqueFd& socket, std::string_view bytes, std::span<const int> fds = {})
+int send(const UniqueFd& socket, std::string_view bytes, std::span<const int> fds = {},
+         int flags = 0)
 {
     alignas(cmsghdr) std::array<char, control_bytes> control{};
     std::string sent{bytes};
@@ -78,7 +82,7 @@ int send(const UniqueFd& socket, std::string_view bytes, std::span<const int> fd
         header->cmsg_len = CMSG_LEN(fds.size_bytes());
         std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
     }
-    return error_of(::sendmsg(socket.get(), &message, MSG_NOSIGNAL));
+    return error_of(::sendmsg(socket.get(), &message, flags | MSG_NOSIGNAL));
 }
 
 int send(const UniqueFd& socket, std::string_view bytes, const UniqueFd& fd)
@@ -293,6 +297,68 @@ TEST_CASE("a socket watched edge-triggered for EPOLLOUT rings when the peer has 
 
     CHECK(ring(epoll, 0));
     CHECK_FALSE(ring(epoll, 0));
+}
+
+// Whether descriptors come with the next bytes, as a look without room for them says.
+bool has_descriptors(const UniqueFd& socket)
+{
+    std::array<char, 16> bytes{};
+    iovec into{.iov_base = bytes.data(), .iov_len = bytes.size()};
+    msghdr message{};
+    message.msg_iov = &into;
+    message.msg_iovlen = 1;
+    REQUIRE(::recvmsg(socket.get(), &message, MSG_PEEK) > 0);
+    return (message.msg_flags & MSG_CTRUNC) != 0;
+}
+
+TEST_CASE("a look without room for descriptors says that some came, and leaves them")
+{
+    const Pair pair;
+    REQUIRE(send(pair.ours, "without") == 0);
+    CHECK_FALSE(has_descriptors(pair.theirs));
+    REQUIRE(send(pair.ours, "with", make_event()) == 0);
+    CHECK(has_descriptors(pair.theirs));
+    CHECK(has_descriptors(pair.theirs));
+    CHECK(receive(pair.theirs).fds.size() == 1);
+}
+
+TEST_CASE("descriptors that come out of band are seen by a look where that is read in line")
+{
+    const Pair pair;
+    const auto event = make_event();
+    REQUIRE(send(pair.ours, "x", std::array{event.get()}, MSG_OOB) == 0);
+    const int yes = 1;
+    REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes) == 0);
+    CHECK(has_descriptors(pair.theirs));
+    CHECK(receive(pair.theirs).fds.size() == 1);
+}
+
+TEST_CASE("once a socket is shut for reading nothing more comes, and what came is there")
+{
+    const Pair pair;
+    REQUIRE(send(pair.ours, "before", make_event()) == 0);
+    REQUIRE(::shutdown(pair.theirs.get(), SHUT_RD) == 0);
+    CHECK(send(pair.ours, "after", make_event()) == EPIPE);
+    CHECK(has_descriptors(pair.theirs));
+    CHECK(receive(pair.theirs).bytes == "before");
+    CHECK(receive(pair.theirs).bytes.empty());
+}
+
+TEST_CASE("what a process that is killed has last does not linger, also within a message")
+{
+    std::optional<Lingering> lingering{std::in_place};
+    std::optional<Pair> pair{std::in_place};
+    const auto child = ::fork(); // It has all of it too.
+    if (child == 0)
+        while (true)
+            ::pause();
+    REQUIRE(send(pair->ours, "x", lingering->fd()) == 0);
+    lingering.reset();
+    pair.reset();
+    const UniqueFd ended{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
+    REQUIRE(::kill(child, SIGKILL) == 0);
+    CHECK(comes(ended, POLLIN));
+    CHECK(::waitpid(child, nullptr, WNOHANG) == child);
 }
 
 TEST_CASE("a listener that can pass no rights (Linux 6.16) refuses descriptors to their sender")

@@ -3,6 +3,7 @@
 #include "daemon/listening_socket.h"
 #include "tests/daemon_fixture.h"
 #include "tests/kernel_probe.h"
+#include "tests/lingering.h"
 #include "tests/scarcity.h"
 #include "tests/sending.h"
 
@@ -139,15 +140,36 @@ TEST_CASE("descriptors sent with a call reach nobody")
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         const auto done = evfd::send(client.socket, framed(get_info), sent);
-        // Either the kernel refuses them, or the daemon closes them.
+        // Either the kernel refuses them, or the daemon lets the client go.
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
-        settle(house.loop);
-        CHECK(client.reply().contains("evfdd") == done.has_value());
     }
-    CHECK(is_ready(reading, POLLHUP));
+    settle(house.loop);
+    CHECK(probe::comes(reading, POLLHUP)); // Nobody has the other end.
+    if (!kernel.pass_rights) {
+        CHECK(client.is_let_go());
+        return;
+    }
     client.send(framed(get_info));
     settle(house.loop);
     CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a connection with a descriptor in it is charged until it is closed")
+{
+    House house{default_limits, KernelFeatures{}};
+    std::deque<Client> clients;
+    for (int i = 0; i < 3; ++i) { // What the first child does not close, the second does.
+        Lingering lingering;
+        auto& client = clients.emplace_back(house.knock());
+        const std::array sent{UniqueFd{::dup(lingering.fd().get())}};
+        REQUIRE(evfd::send(client.socket, framed(get_info), sent));
+    }
+    settle(house.loop, 1);
+    CHECK(house.service.quota().used_by_all(Resource::connections) > 0);
+    while (house.service.quota().used_by_all(Resource::connections) > 0)
+        REQUIRE(house.loop.run_once(20s));
+    for (const auto& client : clients)
+        CHECK(client.is_let_go());
 }
 
 TEST_CASE("a server that may stop when idle goes on as long as someone is there")

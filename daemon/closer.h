@@ -1,0 +1,46 @@
+// Closes sockets in which descriptors may lie that a client sent. The last close of such a
+// descriptor can sleep for as long as its sender likes: a socket with SO_LINGER and something
+// unsent. The kernel does not linger for a process that ends, so a child has the last reference and
+// is killed. socket(7)
+#pragma once
+
+#include "common/unique_fd.h"
+#include "daemon/event_loop.h"
+#include "daemon/quota.h"
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Closer {
+public:
+    explicit Closer(EventLoop& loop) : loop_{loop} {}
+    Closer(const Closer&) = delete;
+    Closer& operator=(const Closer&) = delete;
+
+    // `charge` is given back once it is closed. A user has one child at a time, for all sockets of
+    // his that there are by then.
+    void close(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge);
+
+private:
+    struct Closing {
+        std::vector<UniqueFd> sockets; // For the next child.
+        std::vector<Quota::Charge> charges;
+        pid_t child = 0; // 0: there is none.
+        std::vector<Quota::Charge> charges_of_child;
+    };
+
+    void advance();
+    static void reap(Closing& closing);
+    static void start_child(Closing& closing);
+
+    EventLoop& loop_;
+    std::map<uid_t, Closing> users_; // That have something to be closed.
+    std::optional<EventLoop::Alarm> alarm_;
+};
+
+} // namespace evfd::daemon
