@@ -94,26 +94,30 @@ Result<Parking> Parking::create()
     return parking;
 }
 
-Result<Parking> Parking::open(std::array<UniqueFd, 2> ends, Found& found)
+Result<Parking> Parking::open(std::array<UniqueFd, 2> ends, Found& found, const IsWanted& is_wanted)
 {
     Parking parking{std::move(ends)};
     for (auto* lane : {&parking.young_, &parking.old_}) {
         const auto& receiver = parking.ends_[1 - lane->sender];
         if (!set_peek_offset(receiver, 0))
             return std::unexpected(Fault::last("setsockopt(SO_PEEK_OFF)"));
-        parking.read(*lane, found);
+        parking.read(*lane, found, is_wanted);
         set_peek_offset(receiver, -1);
     }
     return parking;
 }
 
-void Parking::read(Lane& lane, Found& found)
+void Parking::read(Lane& lane, Found& found, const IsWanted& is_wanted)
 {
     Looked looked;
     while (look_at_next(ends_[1 - lane.sender], looked)) {
         const auto number = ++last_message_;
         for (std::size_t i = 0; i < looked.fds.size() && i < looked.ids.size(); ++i) {
             const auto id = looked.ids[i];
+            if (!is_wanted(id)) {
+                found.unwanted.push_back(id);
+                continue;
+            }
             if (!good_.emplace(id, Place{looked.fds[i].get(), number}).second)
                 continue; // Its other one is the same open file.
             found.parked.emplace_back(id, std::move(looked.fds[i]));

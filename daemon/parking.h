@@ -14,6 +14,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,13 +26,19 @@ public:
     using Id = std::uint64_t;
     struct Found {
         std::vector<std::pair<Id, UniqueFd>> parked; // No id twice. Duplicates of what is parked.
+        std::vector<Id> unwanted;
         std::size_t unread = 0; // Descriptors for which there was no room, or that were no sound
                                 // message's.
     };
 
     static Result<Parking> create();
-    // The ends as an older daemon left them; `found` gets what is parked there, which stays.
-    static Result<Parking> open(std::array<UniqueFd, 2> ends, Found& found);
+    // The ends as an older daemon left them; `found` gets what is parked there, which stays. What
+    // is not wanted is as if it were unparked: of one message at a time such descriptors are
+    // opened.
+    using IsWanted = std::function<bool(Id)>;
+    static Result<Parking> open(
+        std::array<UniqueFd, 2> ends, Found& found,
+        const IsWanted& is_wanted = [](Id) { return true; });
 
     // `fd` stays the caller's, who keeps it open until unpark(). ETOOMANYREFS, EAGAIN: there is no
     // room for more descriptors in flight.
@@ -67,7 +74,7 @@ private:
     void send_anew(Lane& lane);
     void drop_first(Lane& lane);
     bool counts(const Message& message, Id id) const;
-    void read(Lane& lane, Found& found);
+    void read(Lane& lane, Found& found, const IsWanted& is_wanted);
 
     std::array<UniqueFd, 2> ends_;
     Lane young_{0};

@@ -1,44 +1,22 @@
 #include "daemon/program.h"
 
 #include "daemon/adder.h"
+#include "daemon/descriptor_budget.h"
 #include "daemon/guard.h"
 #include "daemon/log.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
-#include <system_error>
 
 namespace evfd::daemon {
 
 namespace {
-
-// For clients, and for what the daemon itself needs.
-constexpr std::int64_t least_reserve = 32;
-
-// As many as the hard limit allows; of these, objects and subscriptions get three in four, so that
-// there is always room to let clients in and to tell them that there is none for more. Of the rest
-// connections get three in four, for replies have duplicates until they go out.
-DescriptorBudget take_descriptor_budget()
-{
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        throw std::system_error{errno, std::generic_category(), "getrlimit(2)"};
-    limit.rlim_cur = limit.rlim_max;
-    if (::setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        throw std::system_error{errno, std::generic_category(), "setrlimit(2)"};
-    const auto all = static_cast<std::int64_t>(limit.rlim_cur);
-    const auto rest = std::max(all / 4, least_reserve);
-    return {.objects = all - rest, .connections = rest - rest / 4};
-}
 
 Adder make_adder()
 {

@@ -3,6 +3,7 @@
 
 #include "common/protocol.h"
 #include "daemon/counters.h"
+#include "daemon/descriptor_budget.h"
 #include "daemon/line_rate.h"
 #include "daemon/monitors.h"
 #include "daemon/pending.h"
@@ -33,12 +34,6 @@ struct Dues {
     Quota::Charge connection;
     Quota::Charge unread_bytes; // As much as there is of it.
     Quota::Charge unread_descriptors;
-};
-
-// Of the descriptors that the daemon may have open, how many are for what.
-struct DescriptorBudget {
-    std::int64_t objects; // And subscriptions.
-    std::int64_t connections;
 };
 
 class Service final : private Audience {

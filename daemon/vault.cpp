@@ -1,6 +1,7 @@
 #include "daemon/vault.h"
 
 #include "common/json.h"
+#include "daemon/descriptor_budget.h"
 #include "daemon/log.h"
 
 #include <fcntl.h>
@@ -9,13 +10,11 @@
 #include <algorithm>
 #include <limits>
 #include <system_error>
+#include <unordered_set>
 
 namespace evfd::daemon {
 
 namespace {
-
-// What the daemon needs besides what is parked, to start and to answer.
-constexpr int spare_descriptors = 32;
 
 template <class T>
 T value_or_throw(Result<T> result)
@@ -122,9 +121,10 @@ Left::Id last_before_most_room(std::vector<Left::Id> ids)
     return last;
 }
 
-void find_last_id(const std::vector<Journal::Record>& records, Left& left)
+// `ids`: of what else has one.
+void find_last_id(const std::vector<Journal::Record>& records, std::vector<Left::Id> ids,
+                  Left& left)
 {
-    std::vector<Left::Id> ids;
     for (const auto& record : records)
         ids.push_back(record.key.id);
     // Another object of that name is not meant, and must not seem to be.
@@ -177,14 +177,19 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
     auto& [end, other_end, memfd, notes] = descriptors;
 
     Journal::Found found;
+    std::unordered_set<Id> known;
     auto journal = memfd ? Journal::open(std::move(memfd), found) : std::unexpected(missing);
+    for (const auto& record : found.records)
+        known.insert(record.key.id);
+    const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
     Parking::Found parked;
     const bool has_ends = end && other_end;
     std::vector<UniqueFd> spare; // Until all is read, or what is parked would take them all.
-    for (int i = 0; has_ends && i < spare_descriptors; ++i)
+    for (int i = 0; has_ends && i < descriptors_for_clients; ++i)
         spare.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
-    auto parking = has_ends ? Parking::open({std::move(end), std::move(other_end)}, parked)
-                            : std::unexpected(missing);
+    auto parking = has_ends
+                       ? Parking::open({std::move(end), std::move(other_end)}, parked, is_wanted)
+                       : std::unexpected(missing);
     auto slip = notes ? Slip::open(std::move(notes)) : std::unexpected(missing);
 
     left.made_anew = {!parking, !parking, !journal, !slip};
@@ -208,7 +213,7 @@ Vault::Parts Vault::take(Descriptors descriptors, Left& left)
     reader.tell();
     for (auto& [id, fd] : parked.parked)
         left.parked.emplace(id, std::move(fd));
-    find_last_id(found.records, left);
+    find_last_id(found.records, parked.unwanted, left);
     if (left.plan && static_cast<std::uint64_t>(left.plan->commit) != parts.slip.plan())
         left.plan.reset(); // It was done; the slip is about a later one, which was not committed.
     return parts;

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <filesystem>
+#include <set>
 
 namespace evfd::e2e {
 namespace {
@@ -145,6 +146,48 @@ TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it st
         CHECK(object.is_set == true);
     }));
     CHECK(told == there);
+}
+
+TEST_CASE("whatever the limit of open files is, what was acknowledged is there after a kill",
+          "[alone]")
+{
+    const auto limit = GENERATE(values<rlim_t>({40, 64, 80, 96, 128, 160, 176, 300, 600}));
+    CAPTURE(limit);
+    const Guarded guarded;
+    const rlimit few{limit, limit};
+    REQUIRE(::prlimit(guarded.pid(), RLIMIT_NOFILE, &few, nullptr) == 0);
+    guarded.kill_daemon();
+    std::set<std::string> there;
+    int made = 0;
+    const auto make_all = [&](Wire& wire) {
+        for (;; ++made) {
+            const auto name = "e/" + std::to_string(made);
+            if (wire.ask("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
+                return; // There is no room for more.
+            there.insert(name);
+        }
+    };
+    for (int round = 0; round < 3; ++round) {
+        {
+            Wire wire{guarded.path()};
+            make_all(wire);
+            bool is_second = false;
+            std::erase_if(there, [&](const std::string& name) {
+                is_second = !is_second;
+                if (is_second)
+                    wire.ask("Delete", {{"names", {name}}});
+                return is_second;
+            });
+            make_all(wire);
+        }
+        guarded.kill_daemon();
+        Wire wire{guarded.path()};
+        CHECK(wire.ask("Status")["parameters"]["objects"] == there.size());
+        for (const auto& name : there)
+            CHECK(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+    }
+    CHECK(there.empty() == (limit < 60));
+    CHECK_FALSE(guarded.log().contains("see RLIMIT_NOFILE"));
 }
 
 // As a user who may have no process besides those that it has.

@@ -294,6 +294,32 @@ TEST_CASE("who has no room for all that is parked is told how many are missing a
     lot.reopen(); // All of them.
 }
 
+TEST_CASE("what is not wanted takes no more room than one message has descriptors")
+{
+    Lot lot;
+    constexpr Id many = 1'000;
+    for (Id id = 1; id <= many; ++id) {
+        lot.park(id);
+        lot.parking.tidy();
+    }
+    const auto is_wanted = [](Id id) { return id % 100 == 0; };
+    auto ends = kept_ends(lot.parking);
+    const DescriptorLimit limit{static_cast<rlim_t>(ends[1].get()) + 1 + many / 100 +
+                                max_descriptors_per_message};
+
+    Parking::Found found;
+    const auto again = Parking::open(std::move(ends), found, is_wanted);
+
+    REQUIRE(again);
+    CHECK(found.unread == 0);
+    CHECK(found.parked.size() == many / 100);
+    CHECK(found.unwanted.size() == many - many / 100);
+    for (const auto& [id, fd] : found.parked)
+        CHECK(file_of(fd) == lot.files.at(id));
+    CHECK(again->size() == many / 100);
+    CHECK(again->in_flight() == many);
+}
+
 TEST_CASE("a message that is not ours or not whole is told of and does not hide the others")
 {
     auto parking = created();
