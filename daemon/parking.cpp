@@ -43,6 +43,7 @@ struct Looked {
 // The next message, which stays. False at the end.
 bool look_at_next(const UniqueFd& end, Looked& looked)
 {
+    looked = {}; // The one before gives its descriptors back first.
     alignas(Parking::Id) std::array<char, sizeof(Label) + batch * sizeof(Parking::Id)> bytes;
     alignas(cmsghdr) std::array<char, CMSG_SPACE(batch * sizeof(int))> control;
     iovec data{bytes.data(), bytes.size()};
@@ -58,7 +59,6 @@ bool look_at_next(const UniqueFd& end, Looked& looked)
     if (got <= 0)
         return false;
 
-    looked = {};
     looked.is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
     for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
