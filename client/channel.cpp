@@ -1,6 +1,7 @@
 #include "client/channel.h"
 
 #include "client/address.h"
+#include "common/printable.h"
 #include "common/socket.h"
 
 #include <fmt/format.h>
@@ -64,19 +65,23 @@ ErrorCode code_of(std::string_view error)
     return ErrorCode::system;
 }
 
-Error error_of(std::string_view error, std::optional<json::Value> parameters)
+std::string sentence_of(std::string_view error, std::optional<json::Value> parameters)
 {
     Incoming incoming{Unknown::ignore, nullptr, 0};
     const auto reason = decode<Reason>(parameters, incoming);
-    const auto code = code_of(error);
     if (reason && reason->message)
-        return {code, *reason->message, is_limit(error)};
+        return *reason->message;
     if (reason && reason->parameter)
-        return {code, fmt::format("the daemon does not take what was given as '{}'; see its "
-                                  "interface for what it takes",
-                                  *reason->parameter)};
-    return {code, fmt::format("the daemon answered {}; is it older than this program?", error),
-            is_limit(error)};
+        return fmt::format("the daemon does not take what was given as '{}'; see its interface for "
+                           "what it takes",
+                           *reason->parameter);
+    return fmt::format("the daemon answered {}; is it older than this program?", error);
+}
+
+// Whoever has a socket can answer: programs print what is said here.
+Error error_of(std::string_view error, std::optional<json::Value> parameters)
+{
+    return {code_of(error), printable(sentence_of(error, parameters)), is_limit(error)};
 }
 
 // The path at which the daemon listens; empty if it has none. getpeername(2)

@@ -70,7 +70,7 @@ public:
         if (is_json())
             print_json(*metrics);
         else
-            fmt::print("{}", metrics->text);
+            fmt::print("{}", printable_lines(metrics->text));
         return exit_done;
     }
 };

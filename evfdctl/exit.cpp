@@ -1,12 +1,12 @@
 #include "evfdctl/exit.h"
 
 #include "common/clock.h"
+#include "common/printable.h"
 #include "common/words.h"
 #include "evfdctl/report.h"
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <utility>
@@ -74,8 +74,7 @@ Exit complain(const Error& error, std::string_view hint)
     auto line = with_our_clocks(error.message);
     if (!hint.empty())
         line += fmt::format(" ({})", hint);
-    std::ranges::replace_if(line, [](char c) { return (c >= 0 && c < ' ') || c == '\x7f'; }, '?');
-    say(fmt::format("evfdctl: {}\n", line));
+    say(fmt::format("evfdctl: {}\n", printable(line)));
     return exit_for(error.code);
 }
 

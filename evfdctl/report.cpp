@@ -1,6 +1,7 @@
 #include "evfdctl/report.h"
 
 #include "common/clock.h"
+#include "common/printable.h"
 
 #include <fmt/color.h>
 #include <fmt/format.h>
@@ -112,7 +113,7 @@ std::string state(const protocol::Object& object)
     case Mode::automatic: return *object.is_set ? "set" : "clear";
     case Mode::semaphore:
         if (object.large_count)
-            return *object.large_count + " tokens";
+            return printable(*object.large_count) + " tokens";
         return object.count ? plural(*object.count, "token") : *object.is_set ? "set" : "clear";
     case Mode::pulse: return plural(object.subscriptions.value_or(0), "subscriber");
     }
@@ -172,9 +173,10 @@ std::string status(const protocol::Status::Reply& status)
                        "  subscriptions  {}\n"
                        "  descriptors    {} of {}\n"
                        "  kept by        {}\n",
-                       status.version, status.pid, to_rfc3339(status.started_at), status.objects,
-                       status.connections, status.waits, status.monitors, status.subscriptions,
-                       status.descriptors, status.descriptor_limit, keeper(status));
+                       printable(status.version), status.pid, to_rfc3339(status.started_at),
+                       status.objects, status.connections, status.waits, status.monitors,
+                       status.subscriptions, status.descriptors, status.descriptor_limit,
+                       keeper(status));
 }
 
 namespace {

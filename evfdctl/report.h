@@ -1,7 +1,9 @@
-// What evfdctl prints: for people on a terminal, plain in a pipe, JSON by request.
+// What evfdctl prints: for people on a terminal, plain in a pipe, JSON by request. The daemon may
+// be a stranger's: what it says in words is made printable here.
 #pragma once
 
 #include "common/codec.h"
+#include "common/printable.h"
 #include "common/protocol.h"
 
 #include <cstdint>
@@ -19,7 +21,7 @@ std::string json(T& message)
     std::vector<Handed> none;
     Outgoing out{text, none};
     encode(message, out);
-    return text;
+    return printable_json(text);
 }
 
 // "realtime-alarm": the kernel's documents have a dash where the wire has an underscore.

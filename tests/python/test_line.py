@@ -12,6 +12,7 @@ from typing import Any, Iterator, List, Literal, Optional, Sequence
 import pytest
 
 import evfd
+from evfd import errors
 from running import PATIENCE_S, Worker, descriptors
 
 STATUS = {
@@ -292,3 +293,18 @@ def test_a_list_goes_on_however_slowly_it_is_read(fake: Fake) -> None:
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": name} for name in "ab"]})
         assert [told.name for told in rest.done()] == ["b"]
+
+
+@pytest.mark.parametrize(
+    "error, parameters",
+    [
+        ("io.evfdd.SystemFailure", {"message": "\x1b]0;title\x07\x9b31mred\n"}),
+        ("io.evfdd.NoSuchName", {"name": "x", "message": "\x1b]0;title\x07\x9b31mred\n"}),
+        ("org.varlink.service.InvalidParameter", {"parameter": "\x1b]0;title\x07\x9b31mred\n"}),
+        ("org.x.\x1b]0;title\x07\x9b31mred\n", {}),
+    ],
+)
+def test_what_a_daemon_refuses_steers_no_terminal(error: str, parameters: dict[str, str]) -> None:
+    refused = errors.from_reply(error, parameters)
+    assert "?]0;title??31mred?" in str(refused)
+    assert str(refused).isprintable()

@@ -9,6 +9,7 @@ program catches anyway: :class:`FileNotFoundError` for a name that is not there,
 from __future__ import annotations
 
 import errno
+import unicodedata
 from typing import Any, Mapping, TypeVar
 
 
@@ -162,6 +163,11 @@ _KINDS: Mapping[str, type[Error]] = {
 }
 
 
+# Whoever has a socket can answer: programs print what is said here.
+def _printable(text: object) -> str:
+    return "".join("?" if unicodedata.category(c) == "Cc" else c for c in str(text))
+
+
 def from_reply(error: str, parameters: Mapping[str, Any]) -> Error:
     """What the daemon answered, as an exception."""
     message = parameters.get("message")
@@ -172,6 +178,6 @@ def from_reply(error: str, parameters: Mapping[str, Any]) -> Error:
         )
     if message is None:
         message = f"the daemon answered {error}; is it older than this package?"
-    made = make(_KINDS.get(error, SystemFailureError), message, parameters.get("name"))
+    made = make(_KINDS.get(error, SystemFailureError), _printable(message), parameters.get("name"))
     made.parameters = dict(parameters)
     return made
