@@ -1,5 +1,7 @@
 #include "common/socket.h"
 
+#include "common/overflow_ids.h"
+
 #include "common/limits.h"
 
 #include <linux/sockios.h>
@@ -72,7 +74,9 @@ Result<Peer> peer_of(const UniqueFd& socket)
         const int error = errno;
         groups.resize(size / sizeof(gid_t)); // Also what it needs, when it was too small.
         if (answer == 0)
-            return Peer{credentials.uid, credentials.gid, credentials.pid, std::move(groups)};
+            return told_apart(
+                {credentials.uid, credentials.gid, credentials.pid, std::move(groups)},
+                overflow_ids());
         if (error != ERANGE)
             return std::unexpected(Fault{"getsockopt(SO_PEERGROUPS)", error});
     }

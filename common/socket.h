@@ -19,7 +19,11 @@ struct Peer {
     uid_t uid;
     gid_t gid;
     pid_t pid;                 // 0 where it cannot be seen from our namespace.
-    std::vector<gid_t> groups; // Supplementary.
+    std::vector<gid_t> groups; // Supplementary, those that are mapped.
+    // Else our user namespace has no number for the user, or the group, and the one above stands
+    // for all that it does not map. user_namespaces(7)
+    bool is_user_mapped = true;
+    bool is_group_mapped = true;
 };
 Result<Peer> peer_of(const UniqueFd& socket);
 

@@ -16,12 +16,21 @@ constexpr std::string_view users = "user/";
 
 bool is_member(const Peer& peer, gid_t group)
 {
-    return peer.gid == group || std::ranges::find(peer.groups, group) != peer.groups.end();
+    return (peer.is_group_mapped && peer.gid == group) ||
+           std::ranges::find(peer.groups, group) != peer.groups.end();
 }
 
-bool is_for(const Policy::Rule& rule, const Peer& peer)
+// A number that stands for many users is allowed nothing by a rule for the one; but denied it is.
+bool is_for(const Policy::Rule& rule, const Peer& peer, Right right)
 {
-    return (!rule.user || *rule.user == peer.uid) && (!rule.group || is_member(peer, *rule.group));
+    const bool is_user = rule.user == peer.uid && (peer.is_user_mapped || rule.denied.has(right));
+    return (!rule.user || is_user) && (!rule.group || is_member(peer, *rule.group));
+}
+
+// Whether the name is below what is its own.
+bool is_its_own(const Peer& peer, const Name& name)
+{
+    return peer.is_user_mapped && user_of(name) == peer.uid;
 }
 
 bool has_right(const Peer& peer, const Ownership& object, Right right)
@@ -41,14 +50,14 @@ Access access_of(const Peer& peer, const Ownership& object)
 {
     if (peer.uid == root)
         return {.wait = true, .set = true};
-    const unsigned shift = peer.uid == object.owner ? 6 : is_member(peer, object.group) ? 3 : 0;
+    const unsigned shift = owns(peer, object) ? 6 : is_member(peer, object.group) ? 3 : 0;
     const auto bits = object.rights.bits() >> shift;
     return {.wait = (bits & 4) != 0, .set = (bits & 2) != 0};
 }
 
 bool owns(const Peer& peer, const Ownership& object)
 {
-    return peer.uid == root || peer.uid == object.owner;
+    return peer.uid == root || (peer.is_user_mapped && peer.uid == object.owner);
 }
 
 bool runs_daemon(uid_t uid)
@@ -56,14 +65,19 @@ bool runs_daemon(uid_t uid)
     return uid == root || uid == ::geteuid();
 }
 
-bool sees_all_quotas(uid_t uid)
+bool runs_daemon(const Peer& peer)
 {
-    return runs_daemon(uid);
+    return peer.is_user_mapped && runs_daemon(peer.uid);
+}
+
+bool sees_all_quotas(const Peer& peer)
+{
+    return runs_daemon(peer);
 }
 
 bool may_wake_machine(const Peer& peer)
 {
-    return runs_daemon(peer.uid);
+    return runs_daemon(peer);
 }
 
 bool is_of_users(std::string_view name_or_prefix)
@@ -91,13 +105,13 @@ bool Policy::lets(const Peer& peer, const Name& name, Right right) const
     if (peer.uid == root)
         return true;
     if (is_of_users(name.text()))
-        return user_of(name) == peer.uid;
-    if (runs_daemon(peer.uid)) // Whose daemon it is could take another one.
+        return is_its_own(peer, name);
+    if (runs_daemon(peer)) // Whose daemon it is could take another one.
         return true;
     // What is asked of a rule goes from cheap to dear: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
         if ((rule.allowed.has(right) || rule.denied.has(right)) &&
-            name.text().starts_with(rule.prefix) && is_for(rule, peer))
+            name.text().starts_with(rule.prefix) && is_for(rule, peer, right))
             return rule.allowed.has(right);
     return allows_by_default;
 }
@@ -108,7 +122,7 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
     if (peer.uid == root)
         return true;
     if (is_of_users(name.text()))
-        return user_of(name) == peer.uid;
+        return is_its_own(peer, name);
     const auto access = access_of(peer, object);
     return owns(peer, object) || (access.wait && policy.lets(peer, name, Right::wait)) ||
            (access.set && policy.lets(peer, name, Right::set));
@@ -117,6 +131,8 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
 std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
                              const Ownership* object, Right right)
 {
+    if (right == Right::create && !peer.is_user_mapped)
+        return Denial::unmapped;
     if (policy && !policy->lets(peer, name, right))
         return Denial::policy;
     if (object && !has_right(peer, *object, right))

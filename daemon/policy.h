@@ -22,16 +22,18 @@ struct Ownership {
 };
 
 // As for a file: the owner's bits for the owner, else the group's for its members, else the
-// others'. Root may all. path_resolution(7)
+// others'. Root may all. A user or group that is not mapped is no owner and no member.
+// path_resolution(7)
 Access access_of(const Peer& peer, const Ownership& object);
 // May delete it and change its rights.
 bool owns(const Peer& peer, const Ownership& object);
 
 // Root, or the user as whom the daemon runs: of a daemon of one's own, oneself.
 bool runs_daemon(uid_t uid);
+bool runs_daemon(const Peer& peer);
 
 // May know what others have of the daemon.
-bool sees_all_quotas(uid_t uid);
+bool sees_all_quotas(const Peer& peer);
 
 // May have the machine woken from suspend, which the daemon's own capability does for whoever asks.
 bool may_wake_machine(const Peer& peer);
@@ -77,12 +79,13 @@ struct Policy {
 bool is_of_users(std::string_view name_or_prefix);
 std::optional<uid_t> user_of(const Name& name); // Which one; nothing if it is root's or nobody's.
 
-// Whether a peer learns that the object exists: root, the owner, and users who may wait for it or set
-// it. Below user/UID that is this user and root alone.
+// Whether a peer learns that the object exists: root, the owner, and users who may wait for it or
+// set it. Below user/UID that is this user and root alone.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object);
 
-// Who says no.
-enum class Denial { policy, rights };
+// Who says no: the policy, the object's rights; or nobody can own what a user makes who is not
+// mapped.
+enum class Denial { policy, rights, unmapped };
 // Nothing if nobody does. No policy: it is not asked; no object: the name is not there yet.
 std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
                              const Ownership* object, Right right);

@@ -136,6 +136,16 @@ Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
                                            : ", whatever its rights are; ")};
 }
 
+Refusal unmapped_user(const Name& name, Right right)
+{
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("you may not {} '{}': the daemon is in a user namespace that does not map your "
+                    "user, and cannot tell you from others whom it does not map; map it there, or "
+                    "use a daemon outside",
+                    right == Right::create ? "create" : "have a timer set", name.text())};
+}
+
 Refusal quota_exceeded(const Quota::Exceeded& exceeded)
 {
     const auto [what, remedy] = possession(exceeded.resource);

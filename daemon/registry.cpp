@@ -117,6 +117,8 @@ Outcome<void> Registry::permit(const Peer& peer, const Name& name, const Object*
                                object ? &object->ownership : nullptr, right);
     if (denied == Denial::policy)
         return std::unexpected(refuse::not_permitted_by_policy(name, right, peer.uid));
+    if (denied == Denial::unmapped)
+        return std::unexpected(refuse::unmapped_user(name, right));
     if (denied)
         return std::unexpected(
             refuse::not_permitted(name, right, object->ownership.rights, object->ownership.owner));

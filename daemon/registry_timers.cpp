@@ -51,6 +51,8 @@ Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
     if ((*event)->timer())
         return std::unexpected(
             refuse::wrong_kind(*request.sets, (*event)->described(), "an event"));
+    if (!peer.is_user_mapped)
+        return std::unexpected(refuse::unmapped_user(*request.sets, Right::set));
     return Timer::Link{*request.sets, (*event)->serial};
 }
 

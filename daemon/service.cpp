@@ -451,9 +451,9 @@ Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status
 
 Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Quotas&)
 {
-    const auto uid = caller.session.peer.uid;
-    return std::make_unique<QuotaListing>(quota_, sees_all_quotas(uid) ? quota_.users()
-                                                                       : std::vector<uid_t>{uid});
+    const auto& peer = caller.session.peer;
+    return std::make_unique<QuotaListing>(
+        quota_, sees_all_quotas(peer) ? quota_.users() : std::vector<uid_t>{peer.uid});
 }
 
 Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metrics&)

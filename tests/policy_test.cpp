@@ -2,6 +2,8 @@
 
 #include "tests/policy_fixture.h"
 
+#include <unistd.h>
+
 namespace evfd::daemon {
 namespace {
 
@@ -268,6 +270,61 @@ TEST_CASE("policy: whose a name below user is can be told")
         CHECK_FALSE(user_of(*Name::parse(name)));
     CHECK(is_of_users("user/"));
     CHECK_FALSE(is_of_users("user"));
+}
+
+// A uid and a gid that stand for all users and groups that a user namespace does not map.
+Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
+{
+    Peer peer{uid, uid, 1, std::move(groups)};
+    peer.is_user_mapped = false;
+    peer.is_group_mapped = false;
+    return peer;
+}
+
+TEST_CASE("who is not mapped is no owner and no member, and has the others' bits alone")
+{
+    const auto rights = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
+    CAPTURE(rights);
+    const auto others = *Rights::parse(rights);
+    const Ownership object{alice, alice, others};
+    CHECK(access_of(unmapped(alice), object) == access_of(person(bob), object));
+    CHECK_FALSE(owns(unmapped(alice), object));
+    CHECK(denial(nullptr, unmapped(alice), "e"_name, &object, Right::own) == Denial::rights);
+    CHECK(sees({}, unmapped(alice), "e"_name, object) == sees({}, person(bob), "e"_name, object));
+    // A group of it that is mapped is its own.
+    CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_rights}) == both);
+}
+
+TEST_CASE("who is not mapped can make nothing, for it would be nobody's")
+{
+    const Policy policy;
+    CHECK(denial(&policy, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
+    CHECK(denial(nullptr, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
+    CHECK(denial(&policy, unmapped(alice), "user/2001/e"_name, nullptr, Right::wait) ==
+          Denial::policy);
+    const Ownership object{alice, alice, "0666"_rights};
+    CHECK_FALSE(sees(policy, unmapped(alice), "user/2001/e"_name, object));
+}
+
+TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon has")
+{
+    CHECK(runs_daemon(person(::geteuid())));
+    CHECK(runs_daemon(unmapped(::geteuid())) == false);
+    CHECK_FALSE(may_wake_machine(unmapped(::geteuid())));
+    CHECK_FALSE(sees_all_quotas(unmapped(::geteuid())));
+}
+
+TEST_CASE("policy: a rule for one user allows nothing to who is not mapped, but denies it")
+{
+    const auto lets = [](std::string_view rules, const Peer& peer) {
+        return policy_of(rules).lets(peer, "e"_name, Right::wait);
+    };
+    CHECK(lets("default deny; e alice +w", person(alice)));
+    CHECK_FALSE(lets("default deny; e alice +w", unmapped(alice)));
+    CHECK_FALSE(lets("e alice -w", unmapped(alice)));
+    CHECK(lets("default deny; e * +w", unmapped(alice)));
+    CHECK_FALSE(lets("default deny; e @team +w", unmapped(team)));
+    CHECK(lets("default deny; e @team +w", unmapped(alice, {team})));
 }
 
 } // namespace

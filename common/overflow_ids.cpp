@@ -1,0 +1,61 @@
+#include "common/overflow_ids.h"
+
+#include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+
+namespace evfd {
+
+namespace {
+
+constexpr std::uint64_t all_ids = 0xffff'ffff;  // The last number, -1, is no id.
+constexpr std::uint32_t usual_overflow = 65534; // user_namespaces(7)
+
+std::string text_of(const char* path)
+{
+    std::ifstream file{path};
+    return {std::istreambuf_iterator{file}, {}};
+}
+
+std::optional<std::uint32_t> overflow_id(const char* map, const char* overflow)
+{
+    if (maps_all(text_of(map)))
+        return {};
+    std::uint32_t id = usual_overflow;
+    std::ifstream{overflow} >> id;
+    return id;
+}
+
+} // namespace
+
+bool maps_all(std::string_view map)
+{
+    std::istringstream ranges{std::string{map}};
+    std::uint64_t mapped = 0;
+    std::uint64_t inside = 0;
+    std::uint64_t outside = 0;
+    std::uint64_t length = 0;
+    while (ranges >> inside >> outside >> length) // No two overlap.
+        mapped += length;
+    return mapped == all_ids;
+}
+
+const OverflowIds& overflow_ids()
+{
+    static const OverflowIds ids{overflow_id("/proc/self/uid_map", "/proc/sys/kernel/overflowuid"),
+                                 overflow_id("/proc/self/gid_map", "/proc/sys/kernel/overflowgid")};
+    return ids;
+}
+
+Peer told_apart(Peer peer, const OverflowIds& overflow)
+{
+    peer.is_user_mapped = peer.uid != overflow.uid;
+    peer.is_group_mapped = peer.gid != overflow.gid;
+    if (overflow.gid)
+        std::erase(peer.groups, *overflow.gid);
+    return peer;
+}
+
+} // namespace evfd
