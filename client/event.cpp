@@ -111,9 +111,11 @@ Try<std::int64_t> Event::wait_until(MonotonicTime deadline) const
 
 Try<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
 {
-    if (has_eventfd() && mode_ != Mode::manual)
+    if (auto permitted = check_wait(); !permitted)
+        return std::unexpected(std::move(permitted.error()));
+    if (mode_ != Mode::manual)
         return wait_to_take(deadline);
-    if (mode_ == Mode::manual && access_.wait && is_readable(fd_))
+    if (is_readable(fd_))
         return 1; // There is nothing to sleep for, nor to get ready for that.
     const Waitable* one[] = {this};
     const auto woken = Gathering{one}.wait_any(deadline);

@@ -75,8 +75,9 @@ int evfd_connect(const char* socket);
 /* Opens the event or timer of that name. Returns a descriptor, which is readable while a wait would
  * end at once; one that never is, for who may set it but not wait.
  *
- * EVFD_CREATE | a mode makes an event: `rights` are a mode like a file's, 'r' may wait and 'w' may
- * set, clear and arm; umask(2) takes from them. It begins with `initial` tokens, or set if that is
+ * EVFD_CREATE | a mode makes an event: `rights` are a mode like a file's: 'r' may look, poll,
+ * and wait where a wait takes nothing, 'w' may set, clear and arm, and to take from EVFD_AUTO and
+ * EVFD_SEMAPHORE needs both; umask(2) takes from them. It begins with `initial` tokens, or set if that is
  * not 0. One of that mode that is there already is as good, as it is. Without EVFD_CREATE flags are
  * 0, and what comes after them does not matter. */
 int evfd_open(const char* name, int flags, mode_t rights, int64_t initial);

@@ -68,6 +68,20 @@ Error Waitable::not_permitted(Right right) const
                         is_wait ? 'r' : 'w')};
 }
 
+Try<void> Waitable::check_wait() const
+{
+    if (!access_.wait)
+        return std::unexpected(not_permitted(Right::wait));
+    if (taking() == Taking::shared && !access_.set)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("you may not take from '{}': a wait that consumes needs r and w; ask "
+                              "its owner for the w right, or the administrator if the policy is "
+                              "against it",
+                              name_.text())});
+    return {};
+}
+
 Try<std::int64_t> Waitable::wait_to_take(std::optional<MonotonicTime> deadline) const
 {
     while (true) { // What is to be taken stays until it is taken: poll(2) cannot miss it.

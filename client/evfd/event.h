@@ -13,9 +13,10 @@
 namespace evfd {
 
 // As Client::open() gives it. Wherever its rights allow, everything happens on the descriptor,
-// without the daemon; through the daemon go a set of a pulse, sets and clears by one who may not
-// wait, and taking from an auto event or a semaphore by one who may not set. With both rights fd()
-// is an eventfd(2): a read takes what a wait takes. May be used by several threads.
+// without the daemon; through the daemon go a set of a pulse, and sets and clears by one who may
+// not wait. With both rights fd() is an eventfd(2): a read takes what a wait takes. With the right
+// to wait alone an auto event or a semaphore can be looked at and polled, but not waited for: that
+// would take from it. May be used by several threads.
 class Event final : public Waitable {
 public:
     Mode mode() const { return mode_; }

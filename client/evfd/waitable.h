@@ -25,8 +25,8 @@ public:
 
     const Name& name() const { return name_; }
     Access access() const { return access_; }
-    // To poll, select or put into an event loop: readable while a wait would end at once. -1 for
-    // one who may not wait. It stays this object's.
+    // To poll, select or put into an event loop: readable while a wait would end at once, also for
+    // a caller that may look only. -1 for one that may not even that. It stays this object's.
     int fd() const { return fd_.get(); }
     // Whether a wait would end at once. It takes nothing.
     Try<bool> is_set() const;
@@ -47,6 +47,8 @@ protected:
     Waitable(Waitable&&) noexcept;
     Waitable& operator=(Waitable&&) noexcept;
 
+    // Whether a wait would be permitted: to consume takes both rights.
+    Try<void> check_wait() const;
     // Waits on the descriptor until there is something to take: how much; 0 if the time was over.
     Try<std::int64_t> wait_to_take(std::optional<MonotonicTime> deadline) const;
     Error not_permitted(Right right) const;
@@ -75,7 +77,7 @@ struct Woken {
 };
 
 // Waits for one of them and takes from that one only; nothing if the time was over first. At most
-// 253, no name twice; what may only be taken through the daemon must be of one.
+// 253, no name twice.
 Try<std::optional<Woken>> wait_any(std::span<const Waitable* const> all,
                                    std::optional<nanoseconds> timeout = {});
 // Waits for all of them: true, or false if the time was over first. Takes from all auto events and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import gc
 from typing import Any, Callable, Coroutine, List
 
@@ -16,9 +15,7 @@ from running import (
     Child,
     RunningDaemon,
     Worker,
-    become_stranger,
     descriptors,
-    eventually,
     need_descriptors,
 )
 
@@ -210,99 +207,3 @@ def test_a_child_of_fork_runs_a_loop_of_its_own(event: evfd.Event) -> None:
     assert began.wait(PATIENCE_S)
     event.set()
     child.done()
-
-
-def test_who_may_not_set_takes_through_the_daemon(running: RunningDaemon, name: str) -> None:
-    client = running.client()
-    mine = evfd.Semaphore(name, 0, daemon=client)
-    client.set_rights(name, 0o444)
-    cancelled = evfd.Event()
-
-    def work() -> None:
-        become_stranger()
-        its = evfd.Semaphore(name, create=False, daemon=running.client())
-
-        async def wait() -> None:
-            assert (its.may_wait, its.may_set) == (True, False)
-            assert await its.wait_async(0.001) is False
-            tasks = [asyncio.create_task(its.wait_async()) for _ in range(4)]
-            while running.client().show(name).waits < 4:
-                await asyncio.sleep(0)
-            tasks[2].cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await tasks.pop(2)
-            cancelled.set()
-            assert all(await asyncio.gather(*tasks))
-
-        run(wait())
-
-    child = Child(work)
-    assert cancelled.wait(PATIENCE_S)
-    for _ in range(3):
-        mine.release()
-    child.done()
-    assert mine.acquire(False) is False
-
-
-def test_who_may_not_set_and_cancels_at_the_start_takes_nothing(
-    running: RunningDaemon, name: str
-) -> None:
-    client = running.client()
-    evfd.Semaphore(name, 1, daemon=client)
-    client.set_rights(name, 0o444)
-
-    def work() -> None:
-        become_stranger()
-        watching = running.client()
-        its = evfd.Semaphore(name, create=False, daemon=running.client())
-
-        async def cancel() -> None:
-            executor = concurrent.futures.ThreadPoolExecutor(1)
-            asyncio.get_running_loop().set_default_executor(executor)
-            task = asyncio.create_task(its.wait_async())
-            await asyncio.sleep(0)  # It begins.
-            executor.submit(int).result(PATIENCE_S)  # The loop is busy; what it gave away is done.
-            watching.status()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
-        for _ in range(5):
-            run(cancel())
-            assert watching.show(name).count == 1
-
-    Child(work).done()
-
-
-def test_who_may_not_set_and_cancels_too_late_is_told_what_was_taken(
-    running: RunningDaemon, name: str
-) -> None:
-    client = running.client()
-    mine = evfd.Semaphore(name, 0, daemon=client)
-    client.set_rights(name, 0o444)
-    began = evfd.Event()
-    was_set = evfd.Event()
-
-    def work() -> None:
-        become_stranger()
-        watching = running.client()
-        its = evfd.Semaphore(name, create=False, daemon=running.client())
-
-        async def cancel() -> None:
-            task = asyncio.create_task(its.wait_async())
-            while watching.show(name).waits < 1:
-                await asyncio.sleep(0)
-            began.set()
-            assert was_set.wait(PATIENCE_S)  # Without the loop.
-            task.cancel()
-            assert await task is True
-
-        run(cancel())
-
-    child = Child(work)
-    assert began.wait(PATIENCE_S)
-    mine.release()  # By its name only root might.
-    assert eventually(lambda: client.show(name).waits == 0)
-    was_set.set()
-    child.done()
-    assert client.show(name).count == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -14,7 +13,7 @@ import pytest
 
 import evfd
 from evfd.channel import Channel
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger, eventually
+from running import PATIENCE_S, RunningDaemon, Worker, all_wait, eventually
 
 Start = Callable[..., RunningDaemon]
 
@@ -116,39 +115,6 @@ def test_a_wait_on_a_descriptor_notices_nothing(guarded: RunningDaemon) -> None:
     assert waiting.done() is True
 
 
-def test_who_takes_through_the_daemon_goes_on(guarded: RunningDaemon) -> None:
-    client = guarded.client()
-    os.chmod(guarded.directory, 0o755)
-    semaphore = evfd.Semaphore("s", 0, daemon=client)
-    client.set_rights("s", 0o444)
-
-    def work() -> None:
-        become_stranger()
-        its = evfd.Semaphore("s", daemon=guarded.client())
-        several = [its, evfd.Event(), evfd.Pulse("p", daemon=its._by_daemon())]
-
-        async def wait() -> bool:
-            return await its.wait_async(PATIENCE_S)
-
-        waiting = [
-            Worker(lambda: its.acquire(timeout=PATIENCE_S)),
-            Worker(lambda: evfd.wait_any(several, PATIENCE_S) is not None),
-            Worker(lambda: asyncio.run(wait())),
-        ]
-        assert all(one.done() is True for one in waiting)
-
-    child = Child(work)
-    assert eventually(lambda: client.show("s").waits == 3)
-    guarded.kill_below_guard()
-    assert eventually(lambda: client.show("s").waits == 3)
-    semaphore.release(2)
-    assert eventually(lambda: client.show("s").waits == 1)
-    guarded.kill_below_guard()
-    semaphore.release()
-    child.done()
-    assert not semaphore.is_set()
-
-
 def test_a_daemon_that_is_gone_for_good_is_an_error(start: Start) -> None:
     daemon = start()
     client = daemon.client(0.3)
@@ -198,41 +164,6 @@ def test_a_daemon_that_is_stuck_is_an_error_and_no_hang(start: Start) -> None:
     finally:
         os.kill(daemon.process.pid, signal.SIGCONT)
     assert client.status().pid == daemon.process.pid
-
-
-def test_who_takes_through_a_daemon_that_is_stuck_hears_so(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    daemon = start()
-    os.chmod(daemon.directory, 0o755)
-    client = daemon.client()
-    client.create("s", "semaphore", rights=0o444)
-    has_opened, is_stuck = evfd.Event(), evfd.Event()
-
-    def work() -> None:
-        become_stranger()
-        monkeypatch.setattr(evfd.daemon, "_SIGN_OF_LIFE_NS", 10**6)
-        its = evfd.Semaphore("s", daemon=daemon.client(0.3))
-        has_opened.set()
-        assert is_stuck.wait(PATIENCE_S)
-        waits: list[Callable[[float | None], object]] = [
-            its.wait,
-            lambda timeout: asyncio.run(its.wait_async(timeout)),
-            lambda timeout: evfd.wait_any([its, evfd.Semaphore(value=0)], timeout),
-        ]
-        for wait in waits:
-            for timeout in (0.001, None):
-                with pytest.raises(evfd.NoAnswerError):
-                    Worker(lambda: wait(timeout)).done()
-
-    child = Child(work)
-    assert has_opened.wait(PATIENCE_S)
-    os.kill(daemon.process.pid, signal.SIGSTOP)
-    try:
-        is_stuck.set()
-        child.done()
-    finally:
-        os.kill(daemon.process.pid, signal.SIGCONT)
 
 
 def test_a_wait_given_up_leaves_its_answer_to_no_other(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 from typing import Callable, List
@@ -9,7 +10,7 @@ from typing import Callable, List
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger, eventually
+from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger
 
 WAIT_ONLY = 0o444
 SET_ONLY = 0o222
@@ -81,76 +82,42 @@ def test_who_may_only_wait_is_released_by_a_set_that_is_cleared_at_once(
     child.done()
 
 
-def test_who_may_only_wait_takes_through_the_daemon(
+def test_who_may_only_wait_looks_and_selects_but_takes_nothing(
     as_stranger: AsStranger, shared: evfd.Daemon, name: str
 ) -> None:
     semaphore = evfd.Semaphore(name, 3, daemon=shared)
-    auto = evfd.Event(name + "/auto", auto=True, daemon=shared)
-    began = evfd.Event()
-    shared.set_rights(name, WAIT_ONLY)
-    shared.set_rights(name + "/auto", WAIT_ONLY)
+    auto = evfd.Event(name + "/auto", auto=True, initial=True, daemon=shared)
+    for one in (semaphore, auto):
+        shared.set_rights(one.name or "", WAIT_ONLY)
 
     def work(client: evfd.Daemon) -> None:
         its = evfd.Semaphore(name, daemon=client)
         its_auto = evfd.Event(name + "/auto", daemon=client)
-        with pytest.raises(PermissionError):
-            its.release()
-        assert its.acquire() and its.acquire(False)
-        woken = evfd.wait_any([its_auto, its], PATIENCE_S)
-        assert woken is not None and woken.which is its
-        assert its.acquire(False) is False
-        assert its.acquire(timeout=0.001) is False
-        assert evfd.wait_any([its, its_auto], 0.001) is None
-        began.set()
-        assert evfd.wait_all([its, its_auto], PATIENCE_S) is True
+        private = evfd.Semaphore(value=1)
+        for one in (its, its_auto):
+            assert (one.may_wait, one.may_set) == (True, False)
+            assert one.is_set()
+            assert select.select([one], [], [], PATIENCE_S)[0] == [one]
+        uses: List[Callable[[], object]] = [
+            its.release,
+            its.acquire,
+            lambda: its.acquire(False),
+            its.wait,
+            its_auto.wait,
+            lambda: evfd.wait_any([private, its]),
+            lambda: evfd.wait_all([its_auto, private]),
+            lambda: asyncio.run(its.wait_async()),
+        ]
+        for use in uses:
+            with pytest.raises(evfd.NotPermittedError) as raised:
+                use()
+            assert raised.value.filename == name or raised.value.filename == name + "/auto"
+            assert "w right" in str(raised.value)
+        assert private.is_set()
 
-    child = as_stranger(work)
-    assert began.wait(PATIENCE_S)
-    assert not semaphore.is_set()
-    auto.set()
-    assert eventually(lambda: shared.show(name).waits == 1)
+    as_stranger(work).done()
+    assert shared.show(name).count == 3
     assert auto.is_set()
-    semaphore.release()
-    child.done()
-    assert not auto.is_set() and not semaphore.is_set()
-
-
-def test_any_of_what_is_taken_here_and_through_the_daemon(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
-) -> None:
-    semaphore = evfd.Semaphore(name, 0, daemon=shared)
-    shared.set_rights(name, WAIT_ONLY)
-    began, went_on = evfd.Event(auto=True), evfd.Event(auto=True)
-
-    def work(client: evfd.Daemon) -> None:
-        its = evfd.Semaphore(name, daemon=client)
-        private = evfd.Semaphore(value=0)
-        timer = evfd.Timer(name + "/timer", after=3600, daemon=client)
-        several: List[evfd.Waitable] = [its, private]
-        assert evfd.wait_any(several, 0.001) is None
-        private.release()
-        woken = evfd.wait_any([its, private], PATIENCE_S)
-        assert woken is not None and woken.which is private
-        began.set()
-        woken = evfd.wait_any([private, its, timer])
-        assert woken is not None and woken.which is its
-        went_on.set()
-        assert evfd.wait_all([private, its], 0.001) is False
-        waiting = Worker(lambda: evfd.wait_all([private, its, timer]))
-        timer.arm(after=0.001)
-        private.release()
-        began.set()
-        assert waiting.done() is True
-        assert not private.is_set()
-
-    child = as_stranger(work)
-    assert began.wait(PATIENCE_S)
-    semaphore.release()
-    assert went_on.wait(PATIENCE_S) and began.wait(PATIENCE_S)
-    assert not semaphore.is_set()
-    semaphore.release()
-    child.done()
-    assert not semaphore.is_set()
 
 
 def test_who_may_only_set_does_it_through_the_daemon(

@@ -145,8 +145,9 @@ class Daemon:
         only `exist_ok` allows; else that is a NameTakenError.
 
         `initial`: its tokens, or 1 if it is set from the start.  `rights`: as os.chmod takes them,
-        r = may wait, w = may set and clear; 0o666 less the umask if None.  `lifetime`: permanent
-        is until it is deleted, process until this process has ended (execve(2) changes nothing, and
+        r = may look, poll, and wait where a wait takes nothing, w = may set and clear; a wait that
+        takes (auto, semaphore) needs both; 0o666 less the umask if None.  `lifetime`: permanent is
+        until it is deleted, process until this process has ended (execve(2) changes nothing, and
         children are others), connection as long as this connection.
         """
         if not 0 <= initial <= _MAX_INITIAL:

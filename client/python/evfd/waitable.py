@@ -4,16 +4,14 @@ process."""
 from __future__ import annotations
 
 import abc
-import asyncio
 from types import TracebackType
 from typing import Any, Callable, Literal, Optional, TypeVar
 
 from evfd import errors, names
 from evfd.bell import becomes_readable
-from evfd.clock import Deadline, deadline_after, left_until
+from evfd.clock import deadline_after, left_until
 from evfd.daemon import Daemon, Opened, usual_daemon
 from evfd.descriptor import Descriptor, is_readable
-from evfd.pending_wait import PendingWait
 from evfd.poller import Poller
 
 #: What a wait takes when it is over: nothing; what another one could take as well; or what nobody
@@ -44,7 +42,8 @@ class Waitable(abc.ABC):
 
     @property
     def may_wait(self) -> bool:
-        """Whether our rights are enough to wait."""
+        """Whether our rights are enough to look, to poll, and to wait where a wait takes nothing that
+        is shared.  To wait for an auto event or a semaphore takes may_set as well."""
         return self._handle().may_wait
 
     @property
@@ -64,11 +63,11 @@ class Waitable(abc.ABC):
     def fileno(self) -> int:
         """To select, poll or put into an event loop: readable while a wait would end at once.  It
         stays this object's."""
-        return self._to_wait()[1].number
+        return self._to_look()[1].number
 
     def is_set(self) -> bool:
         """Whether a wait would end at once.  It takes nothing."""
-        return is_readable(self._to_wait()[1])
+        return is_readable(self._to_look()[1])
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot pickle an {type(self).__name__}; open it by name over there")
@@ -104,11 +103,22 @@ class Waitable(abc.ABC):
             raise ValueError(f"operation on a closed {type(self).__name__}")
         return opened
 
-    def _to_wait(self) -> tuple[Opened, Descriptor]:
+    def _to_look(self) -> tuple[Opened, Descriptor]:
         opened = self._handle()
         if not opened.may_wait or opened.descriptor is None:
             raise self._not_permitted("wait for", "r")
         return opened, opened.descriptor
+
+    def _to_wait(self) -> tuple[Opened, Descriptor]:
+        opened, descriptor = self._to_look()
+        if self._taking() == "shared" and not opened.may_set:
+            raise errors.make(
+                errors.NotPermittedError,
+                f"you may not take from '{self._name}': a wait that consumes needs r and w; ask "
+                "its owner for the w right, or the administrator if the policy is against it",
+                self._name,
+            )
+        return opened, descriptor
 
     def _to_set(self) -> Opened:
         opened = self._handle()
@@ -128,14 +138,11 @@ class Waitable(abc.ABC):
         assert self._daemon is not None  # Who is private has all rights.
         return self._daemon
 
-    def _takes_by_daemon(self, opened: Opened) -> bool:
-        return self._taking() == "shared" and not opened.may_set
-
     def _look(self, opened: Opened, descriptor: Descriptor) -> int:
-        """What a wait would give that does not wait, without the daemon."""
+        """What a wait would give that does not wait."""
         if self._taking() == "nothing":
             return int(is_readable(descriptor))
-        return 0 if self._takes_by_daemon(opened) else self._take(opened, descriptor)
+        return self._take(opened, descriptor)
 
     def _wait(self, timeout: float | None) -> int:
         """What was taken, 1 if nothing is to be; 0: the time was over first."""
@@ -147,27 +154,17 @@ class Waitable(abc.ABC):
             with Poller(1) as poller:
                 poller.arm(0, descriptor)
                 return len(poller.next(deadline))
-        if self._takes_by_daemon(opened):
-            return self._wait_by_daemon(deadline)
         # What is to be taken stays until it is taken: poll(2) cannot miss it.
         while is_readable(descriptor, deadline):
             if count := self._take(opened, descriptor):
                 return count
         return 0
 
-    def _wait_by_daemon(self, deadline: Deadline) -> int:
-        try:
-            return self._by_daemon()._wait(self._request(), deadline)[0].count
-        except errors.TimedOutError:
-            return 0
-
     async def _wait_async(self, timeout: float | None) -> int:
         opened, descriptor = self._to_wait()
         if count := self._look(opened, descriptor):
             return count
         deadline = deadline_after(timeout)
-        if self._takes_by_daemon(opened):
-            return await self._wait_async_by_daemon(deadline)
         while await becomes_readable(descriptor, deadline):
             if self._taking() == "nothing":
                 return 1
@@ -176,31 +173,6 @@ class Waitable(abc.ABC):
             if deadline is not None and left_until(deadline) == 0:
                 break
         return 0
-
-    async def _wait_async_by_daemon(self, deadline: Deadline) -> int:
-        loop = asyncio.get_running_loop()
-        # A thread cannot be cancelled: it must not be one that takes something.
-        pending = await loop.run_in_executor(
-            None, PendingWait, self._by_daemon(), self._request(), deadline
-        )
-        while True:
-            try:
-                pending.ask()
-                while not await becomes_readable(pending, pending.overdue()):
-                    await loop.run_in_executor(None, pending.look_for_sign_of_life)
-            except BaseException:
-                if fired := pending.call_off():  # What was taken cannot be put back by us.
-                    return fired[0].count
-                raise
-            try:
-                return pending.finish()[0].count
-            except errors.TimedOutError:
-                return 0
-            except errors.LostDaemonError:
-                await loop.run_in_executor(None, pending.connect_again)
-
-    def _request(self) -> dict[str, Any]:
-        return {"names": [self._name], "gather": "any"}
 
 
 class Closing(Waitable):
