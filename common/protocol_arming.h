@@ -62,7 +62,8 @@ struct Arm {
                   "(timerfd_create(2)); then call Acknowledge. Only with firstNSec on realtime or "
                   "realtime_alarm."),
             field("sets", &Arm::sets,
-                  "The event that is set at each expiry; the caller must be allowed to. What was "
+                  "The event that is set at each expiry; the caller must be allowed to, now and at "
+                  "each expiry: by the rights and the policy as they are then. What was "
                   "missed while the daemon was stopped is made up for: a semaphore or a pulse gets "
                   "as many."),
             field("rights", &Arm::rights,

@@ -25,6 +25,7 @@ struct Timer {
     bool cancel_on_clock_change;
     std::optional<Name> sets;
     std::optional<bool> is_link_broken;
+    std::optional<bool> is_link_denied = {};
 
     static constexpr std::string_view type_name = "Timer";
     static constexpr std::string_view comment = "What a timer does now.";
@@ -50,6 +51,11 @@ struct Timer {
             field("sets", &Timer::sets, "As in Arm."),
             field("isLinkBroken", &Timer::is_link_broken,
                   "Whether the event that it sets was deleted since; absent if it sets none."),
+            field(
+                "isLinkDenied", &Timer::is_link_denied,
+                "Whether the caller that armed it may not set that event any more, by the event's "
+                "rights or the policy: then an expiry sets nothing, and is not made up for later. "
+                "Absent if it sets none."),
         };
     }
 };
@@ -65,7 +71,7 @@ struct LastSet {
     {
         return std::tuple{
             field("atNSec", &LastSet::at, "When, as createdNSec."),
-            field("uid", &LastSet::uid, "Whose process it was, or whose timer."),
+            field("uid", &LastSet::uid, "Whose process it was, or who had armed the timer."),
             field("pid", &LastSet::pid, "The process that called Set; absent if it was a timer."),
         };
     }

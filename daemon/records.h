@@ -7,6 +7,7 @@
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -44,6 +45,16 @@ struct Link {
     Name event;
     Id id;
     bool is_lost;
+    std::optional<std::int64_t> uid = {};
+    std::optional<std::int64_t> gid = {};
+    std::optional<std::vector<std::int64_t>> groups = {};
+    std::optional<bool> is_declared = {};
+
+    bool is_sound() const
+    {
+        return is_user(uid.value_or(0)) && is_user(gid.value_or(0)) &&
+               (!groups || std::ranges::all_of(*groups, is_user));
+    }
 
     static constexpr std::string_view type_name = "Link";
     static constexpr std::string_view comment = "The event that a timer sets.";
@@ -51,7 +62,11 @@ struct Link {
     {
         return std::tuple{field("event", &Link::event, "Its name."),
                           field("id", &Link::id, "Its id: another of that name is not meant."),
-                          field("isLost", &Link::is_lost, "It was not there at an expiry.")};
+                          field("isLost", &Link::is_lost, "It was not there at an expiry."),
+                          field("uid", &Link::uid, "Of who armed it; absent: the timer's owner."),
+                          field("gid", &Link::gid, "Its group; absent: not known."),
+                          field("groups", &Link::groups, "Its other groups."),
+                          field("isDeclared", &Link::is_declared, "By the configuration.")};
     }
 };
 
@@ -70,7 +85,8 @@ struct Timer {
     bool is_sound() const
     {
         const auto offset = wall_offset.value_or(0);
-        return first > nanoseconds{0} && offset >= -most && offset <= most;
+        return first > nanoseconds{0} && offset >= -most && offset <= most &&
+               (!link || link->is_sound());
     }
 
     static constexpr std::string_view type_name = "Timer";

@@ -1,6 +1,7 @@
 #include "daemon/refusal.h"
 
 #include "daemon/policy.h"
+#include "daemon/timer.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -134,6 +135,15 @@ Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
                     deed(right), name.text(),
                     right == Right::create ? "; take another name or "
                                            : ", whatever its rights are; ")};
+}
+
+Refusal too_many_groups(const Name& event)
+{
+    return protocol::NotPermitted{
+        event, Right::set,
+        fmt::format("a process with more than {} supplementary groups cannot arm a timer that sets "
+                    "'{}': they are looked at at each expiry; arm it with fewer groups",
+                    max_groups_of_armer, event.text())};
 }
 
 Refusal unmapped_user(const Name& name, Right right)

@@ -243,12 +243,14 @@ public:
     bool hear();
     // The same of a watched timer: how often it expired.
     void look(const Name& name);
-    // Of a timer that sets an event: whether that is gone.
+    // Of a timer that sets an event: whether that is gone; or whether who armed the timer may not
+    // set it any more.
     bool is_broken(const Timer::Link& link) const;
 
 private:
     using Entry = Objects::value_type;
     friend class Restoration;
+    bool is_denied(const Timer::Link& link) const;
 
     static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
@@ -305,6 +307,7 @@ private:
     void add_slice(Entry& timer, Object& event);
     void on_clock_set();
 
+    void pass_over(Entry& timer);
     Policy policy_;
     Quota& quota_;
     Audience& audience_;

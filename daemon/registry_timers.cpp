@@ -53,7 +53,15 @@ Outcome<std::optional<Timer::Link>> Registry::find_link(const Peer& peer,
             refuse::wrong_kind(*request.sets, (*event)->described(), "an event"));
     if (!peer.is_user_mapped)
         return std::unexpected(refuse::unmapped_user(*request.sets, Right::set));
-    return Timer::Link{*request.sets, (*event)->serial};
+    auto armer = peer;
+    if (armer.uid == 0)
+        armer.groups.clear(); // It may all without them.
+    if (armer.groups.size() > max_groups_of_armer)
+        return std::unexpected(refuse::too_many_groups(*request.sets));
+    return Timer::Link{.event = *request.sets,
+                       .serial = (*event)->serial,
+                       .armer = std::move(armer),
+                       .is_declared = leave == Leave::given};
 }
 
 Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request, Leave leave,
@@ -233,6 +241,8 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
         reconsider(name);
         return;
     }
+    if (is_denied(*link))
+        return pass_over(entry);
     auto& event = *find(link->event);
     link->owed = counts(*event.mode()) ? std::min(link->owed + times, max_tokens_owed) : 1;
     const auto owner = object.ownership.owner;
@@ -241,6 +251,19 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
     else
         keep_progress(object);
     link->rest = std::max(rests_.left(owner), nanoseconds{1});
+}
+
+// What it may not set now does not get these points later either.
+void Registry::pass_over(Entry& timer)
+{
+    auto& [name, object] = timer;
+    auto& link = *object.timer()->link();
+    if (!std::exchange(link.has_reported_denial, true))
+        log::info({.name = name.text(), .uid = link.armer.uid},
+                  "timer '{}' does not set '{}': uid {}, which armed it, may not set that any more",
+                  name.text(), link.event.text(), link.armer.uid);
+    link.owed = 0;
+    keep_progress(object);
 }
 
 // As many as fit in about a slice of time; the rest of what was missed comes in the next turns.
@@ -266,7 +289,7 @@ void Registry::add_slice(Entry& timer, Object& event)
         log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
                    link.event.text(), done.error().message());
     else
-        event.last_set = LastSet{wall_now(), object.ownership.owner, 0};
+        event.last_set = LastSet{wall_now(), link.armer.uid, 0};
     link.pace.took(tokens, monotonic_now() - begin);
 }
 
@@ -274,6 +297,13 @@ bool Registry::is_broken(const Timer::Link& link) const
 {
     const auto* event = find(link.event);
     return !event || event->serial != link.serial || event->timer();
+}
+
+bool Registry::is_denied(const Timer::Link& link) const
+{
+    const auto* policy = link.is_declared ? nullptr : &policy_;
+    return !is_broken(link) &&
+           denial(policy, link.armer, link.event, &find(link.event)->ownership, Right::set);
 }
 
 void Registry::on_clock_set()

@@ -105,6 +105,11 @@ std::expected<Object::Body, std::string_view> Restoration::body_of(Id id, record
     const auto found = left_.progress.find(id);
     const auto progress =
         found == left_.progress.end() ? record::Progress{{}, 0, 0} : found->second;
+    if (auto* link = record.timer && record.timer->link ? &*record.timer->link : nullptr;
+        link && !link->uid) { // An earlier version did not note who armed it.
+        link->uid = record.owner;
+        link->gid = record.group;
+    }
     if (record.timer)
         return std::make_unique<Timer>(
             Timer::restored(*record.timer, progress.counted, progress.owed));

@@ -552,6 +552,7 @@ protocol::Timer Service::describe(const Timer& timer) const
         .cancel_on_clock_change = arming.cancel_on_clock_change,
         .sets = {},
         .is_link_broken = {},
+        .is_link_denied = {},
     };
     if (described.state == TimerState::armed || described.state == TimerState::expired)
         described.expirations = schedule.points_by(now);
@@ -564,6 +565,7 @@ protocol::Timer Service::describe(const Timer& timer) const
     if (timer.link()) {
         described.sets = timer.link()->event;
         described.is_link_broken = registry_.is_broken(*timer.link());
+        described.is_link_denied = registry_.is_denied(*timer.link());
     }
     return described;
 }

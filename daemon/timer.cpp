@@ -43,6 +43,37 @@ nanoseconds wall_offset()
     return offset;
 }
 
+record::Link record_of(const Timer::Link& link)
+{
+    const auto& armer = link.armer;
+    record::Link record{.event = link.event,
+                        .id = static_cast<record::Id>(link.serial),
+                        .is_lost = link.is_lost,
+                        .uid = armer.uid};
+    if (armer.is_group_mapped)
+        record.gid = armer.gid;
+    if (!armer.groups.empty())
+        record.groups.emplace(armer.groups.begin(), armer.groups.end());
+    if (link.is_declared)
+        record.is_declared = true;
+    return record;
+}
+
+Timer::Link link_of(const record::Link& record, std::int64_t owed)
+{
+    Peer armer{static_cast<uid_t>(*record.uid), static_cast<gid_t>(record.gid.value_or(0)), 0, {}};
+    armer.is_group_mapped = record.gid.has_value();
+    if (record.groups)
+        for (const auto group : *record.groups)
+            armer.groups.push_back(static_cast<gid_t>(group));
+    return {.event = record.event,
+            .serial = static_cast<std::uint64_t>(record.id),
+            .armer = std::move(armer),
+            .is_declared = record.is_declared.value_or(false),
+            .owed = owed,
+            .is_lost = record.is_lost};
+}
+
 } // namespace
 
 Timer::Timer(const Arming& arming, std::optional<Link> link)
@@ -149,7 +180,7 @@ record::Timer Timer::record() const
     if (arming_.cancel_on_clock_change)
         record.wall_offset = wall_offset().count();
     if (link_)
-        record.link = {link_->event, static_cast<record::Id>(link_->serial), link_->is_lost};
+        record.link = record_of(*link_);
     return record;
 }
 
@@ -158,8 +189,7 @@ Timer Timer::restored(const record::Timer& record, std::optional<std::int64_t> c
 {
     std::optional<Link> link;
     if (record.link)
-        link = Link{record.link->event, static_cast<std::uint64_t>(record.link->id), owed,
-                    record.link->is_lost};
+        link = link_of(*record.link, owed);
     Timer timer{{.clock = record.clock,
                  .is_relative = record.is_relative,
                  .cancel_on_clock_change = record.cancel_on_clock_change,

@@ -4,6 +4,7 @@
 
 #include "common/name.h"
 #include "common/result.h"
+#include "common/socket.h"
 #include "common/timerfd.h"
 #include "common/unique_fd.h"
 #include "common/words.h"
@@ -23,14 +24,21 @@ namespace evfd::daemon {
 // How often the daemon looks at a timer at most; what expires more often is counted in lumps.
 inline constexpr std::chrono::milliseconds min_look_interval{1};
 
+// How many supplementary groups a process may have that arms a timer with a link: they are kept
+// with it, to look at its rights at each expiry.
+inline constexpr std::size_t max_groups_of_armer = 128;
+
 class Timer {
 public:
     // The event that is set at each expiry.
     struct Link {
         Name event;
-        std::uint64_t serial;  // Of that event: another one of the same name is not meant.
-        std::int64_t owed = 0; // Tokens or pulses that it still has to get.
-        bool is_lost = false;  // It was not there at the last expiry.
+        std::uint64_t serial;     // Of that event: another one of the same name is not meant.
+        Peer armer;               // By whose right it is set, which is looked at at each expiry.
+        bool is_declared = false; // By the configuration: the policy is not asked.
+        std::int64_t owed = 0;    // Tokens or pulses that it still has to get.
+        bool is_lost = false;     // It was not there at the last expiry.
+        bool has_reported_denial = false;
         Pace pace = {};
         nanoseconds rest{1}; // Until others had their turn, and it gets more.
     };

@@ -56,7 +56,10 @@ std::string timer(const protocol::Timer& timer)
                         timer.first_was_past ? ", at once: its first expiry had passed" : "");
     if (timer.sets)
         text += fmt::format("  sets      {}{}\n", timer.sets->text(),
-                            timer.is_link_broken.value_or(false) ? ", which was deleted" : "");
+                            timer.is_link_broken.value_or(false) ? ", which was deleted"
+                            : timer.is_link_denied.value_or(false)
+                                ? ", which who armed it may not set any more"
+                                : "");
     return text;
 }
 

@@ -237,6 +237,33 @@ TEST_CASE("a reload ends the waits that the new policy does not allow, and leave
     CHECK(elsewhere.wait() == 0);
 }
 
+TEST_CASE(
+    "a reload ends what a timer may not set any more, but for what the configuration declares")
+{
+    skip_unless_root();
+    const auto declared = R"("events": [{"name": "db/declared", "mode": "semaphore", "owner": )" +
+                          std::to_string(us.uid) +
+                          R"(}], "timers": [{"name": "t/declared", "every": "2ms", "owner": )" +
+                          std::to_string(us.uid) + R"(, "sets": "db/declared"}])";
+    Configured configured{"{" + declared + "}"};
+    const auto& daemon = configured.daemon;
+    const auto client = daemon.client();
+    daemon.done({"create", "db/e", "--mode", "semaphore", "--rights", "0666"});
+    CHECK(ctl_as(daemon, us, {"arm", "t/ours", "--every", "2ms", "--sets", "db/e"}) == "0");
+    REQUIRE(client.wait(std::vector{"db/e"s}, {.timeout = patience}));
+
+    configured.reload(
+        "{" + declared + R"(, "policy": {"rules": [{"prefix": "db/", "deny": ["set"]}]}})", taken);
+
+    const auto before = must(client.show("db/e")).count;
+    REQUIRE(client.clear(std::vector{"db/declared"s}));
+    REQUIRE(client.wait(std::vector{"t/ours"s}, {.timeout = patience, .count = 5}));
+    CHECK(must(client.show("db/e")).count == before);
+    CHECK(must(client.show("t/ours")).timer->is_link_denied == true);
+    CHECK(client.wait(std::vector{"db/declared"s}, {.timeout = patience}));
+    CHECK(must(client.show("t/declared")).timer->is_link_denied == false);
+}
+
 TEST_CASE("a reload holds for what is asked from then on, and whoever has a descriptor keeps it")
 {
     skip_unless_root();

@@ -263,6 +263,48 @@ TEST_CASE("a timer sets only what its caller may set")
     CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
 }
 
+TEST_CASE("a timer sets its event only while who armed it may, whatever the daemon went through")
+{
+    skip_unless_root();
+    Guarded daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
+    Worker worker{[&](const Line& line) {
+        become_stranger();
+        const auto its = daemon.client();
+        must(its.arm("t", {.interval = 2ms, .sets = "e"}, {.rights = Rights::parse("0600")}));
+        line.say(0);
+        line.hear(); // Now the right is gone.
+        require(must(its.show("t")).timer->is_link_denied == true, "it is not told so");
+        line.say(0);
+    }};
+    worker.hear();
+    REQUIRE(client.wait(std::vector{"e"s}, {.timeout = patience}));
+    CHECK(must(client.show("e")).last_set->uid == stranger);
+
+    REQUIRE(client.set_rights("e", *Rights::parse("0600")));
+    const auto timer = must(client.open_timer("t"));
+    const auto count = [&] { return must(client.show("e")).count; };
+    const auto stays = [&] {
+        const auto before = count();
+        REQUIRE(must(client.wait(std::vector{"t"s}, {.timeout = patience, .count = 5})).size() ==
+                1);
+        CHECK(count() == before);
+    };
+    stays();
+    worker.say(0);
+    worker.hear();
+    CHECK(worker.wait() == 0);
+    CHECK(daemon.ctl({"show", "t"}).out.contains("which who armed it may not set any more"));
+    CHECK(daemon.log().contains("which armed it, may not set that any more"));
+    daemon.kill_daemon();
+    stays();
+
+    REQUIRE(client.clear(std::vector{"e"s}));
+    REQUIRE(client.set_rights("e", *Rights::parse("0666")));
+    CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
+}
+
 TEST_CASE("what can be no timer's event is refused, and nothing is done")
 {
     const Daemon daemon;

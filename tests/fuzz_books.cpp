@@ -26,8 +26,11 @@ bool is_same(const record::Timer& record, const Timer& timer)
     const auto now = timer.record();
     const bool same_link =
         record.link.has_value() == now.link.has_value() &&
-        (!now.link || (record.link->event == now.link->event && record.link->id == now.link->id &&
-                       record.link->is_lost == now.link->is_lost));
+        (!now.link ||
+         (record.link->event == now.link->event && record.link->id == now.link->id &&
+          record.link->is_lost == now.link->is_lost && record.link->uid == now.link->uid &&
+          record.link->gid == now.link->gid && record.link->groups == now.link->groups &&
+          record.link->is_declared == now.link->is_declared));
     return same_link && record.clock == now.clock && record.is_relative == now.is_relative &&
            record.cancel_on_clock_change == now.cancel_on_clock_change &&
            record.was_past == now.was_past && record.grid == now.grid &&

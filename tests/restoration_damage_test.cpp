@@ -23,6 +23,9 @@ TEST_CASE("numbers that no daemon writes are not reckoned with")
             {"pulsed too often", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
             {"of nobody", [](auto& o, auto&) { o.owner = -1; }},
             {"of no group", [](auto& o, auto&) { o.group = INT64_MAX; }},
+            {"armed by nobody", [](auto& o, auto&) { o.timer->link->uid = -1; }},
+            {"armed by no group", [](auto& o, auto&) { o.timer->link->gid = INT64_MAX; }},
+            {"armed by no groups", [](auto& o, auto&) { o.timer->link->groups = {1, -1}; }},
             {"without a first point", [](auto& o, auto&) { o.timer->first = 0ns; }},
             {"of no time", [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
         }));

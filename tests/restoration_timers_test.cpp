@@ -1,5 +1,6 @@
 // Timers go on as if nothing had been.
 #include "tests/kernel_probe.h"
+#include "tests/policy_fixture.h"
 #include "tests/restoration_fixture.h"
 
 #include <linux/capability.h>
@@ -22,9 +23,9 @@ TEST_CASE("timers are there again with their schedules and phases")
                      .cancel_on_clock_change = false,
                      .was_past = name == "past"s,
                      .schedule = {Clock::monotonic, name == "past"s ? 1ns : far, 0ns}},
-                    name == "linked"s
-                        ? std::optional{Timer::Link{"e"_name, object(*hall, "e").serial}}
-                        : std::nullopt};
+                    name == "linked"s ? std::optional{Timer::Link{
+                                            "e"_name, object(*hall, "e").serial, person(alice)}}
+                                      : std::nullopt};
         if (name == "disarmed"s)
             REQUIRE(timer.disarm());
         const auto id = hall->registry.new_id();
@@ -47,6 +48,50 @@ TEST_CASE("timers are there again with their schedules and phases")
     }
     CHECK(hall->registry.is_watched(object(*hall, "linked")));
     CHECK_FALSE(hall->registry.is_watched(object(*hall, "armed")));
+}
+
+TEST_CASE("by whose right a timer sets its event is known after the daemon was killed")
+{
+    auto hall = new_hall();
+    hall->create("e", Mode::semaphore, 0, "0060"_rights);
+    object(*hall, "e").ownership.group = team;
+    hall->registry.set_rights(hall->owner.peer, "e"_name, "0060"_rights); // Which notes it.
+    Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
+    REQUIRE(hall->registry.arm(member, {.name = "by-member"_name, .after = 1h, .sets = "e"_name}));
+    const auto declared = hall->registry.arm(
+        member, {.name = "declared"_name, .after = 1h, .sets = "e"_name}, Registry::Leave::given);
+    REQUIRE(declared);
+    const auto is_denied = [&](std::string_view name) {
+        return hall->registry.is_denied(*object(*hall, name).timer()->link());
+    };
+    for (int i = 0; i < 2; ++i) {
+        hall = killed_and_restarted(std::move(hall));
+        hall->registry.set_policy({});
+        CHECK_FALSE(is_denied("by-member"));
+        CHECK_FALSE(is_denied("declared"));
+        hall->registry.set_policy(policy_of("e @team -s"));
+        CHECK(is_denied("by-member"));
+        CHECK_FALSE(is_denied("declared"));
+        REQUIRE(hall->registry.set_rights(hall->owner.peer, "e"_name, "0000"_rights));
+        CHECK(is_denied("declared"));
+        REQUIRE(hall->registry.set_rights(hall->owner.peer, "e"_name, "0060"_rights));
+    }
+}
+
+TEST_CASE("a link of which is not noted who armed it goes by the rights of the timer's owner")
+{
+    auto hall = new_hall();
+    hall->create("e", Mode::semaphore, 0, "0600"_rights);
+    const auto serial = static_cast<record::Id>(object(*hall, "e").serial);
+    for (const auto owner : {alice, bob}) {
+        auto timer = timer_record(owner == alice ? "hers" : "his", every_millisecond());
+        timer.owner = owner;
+        timer.timer->link = record::Link{"e"_name, serial, false};
+        hall->vault.put(hall->registry.new_id(), timer);
+    }
+    hall = killed_and_restarted(std::move(hall));
+    CHECK_FALSE(hall->registry.is_denied(*object(*hall, "hers").timer()->link()));
+    CHECK(hall->registry.is_denied(*object(*hall, "his").timer()->link()));
 }
 
 TEST_CASE("a timer that sets an event makes up exactly for what it missed")

@@ -467,11 +467,16 @@ TEST_CASE("at the end of the clock nothing is to come")
     CHECK(take_expirations(clockwork.open()) == 0U);
 }
 
+Timer::Link link_to_e(std::uint64_t serial, std::int64_t owed = 0)
+{
+    return {.event = "e"_name, .serial = serial, .armer = {2001, 2001, 1, {}}, .owed = owed};
+}
+
 TEST_CASE("it is the daemon that counts where something hangs on it, and only then")
 {
     WallClock wall_clock;
     const auto far = now_on(Clock::realtime) + 1h;
-    const Timer::Link link{"e"_name, 1};
+    const auto link = link_to_e(1);
     CHECK_FALSE(Clockwork{{.name = "t"_name, .after = 1h}}.timer.is_needed());
     CHECK(Clockwork({.name = "t"_name, .after = 1h}, link).timer.is_needed());
     CHECK(Clockwork{{.name = "t"_name, .first = far, .cancel_on_clock_change = true}}
@@ -502,10 +507,10 @@ TEST_CASE("a timer on an alarm clock is needed, as the daemon's own look is what
 
 TEST_CASE("what an event still has to get it gets after arming anew, and no other event does")
 {
-    Clockwork clockwork({.name = "t"_name, .after = 1h}, Timer::Link{"e"_name, 1, 5});
-    clockwork.rearm({.name = "t"_name, .after = 2h}, Timer::Link{"e"_name, 1});
+    Clockwork clockwork({.name = "t"_name, .after = 1h}, link_to_e(1, 5));
+    clockwork.rearm({.name = "t"_name, .after = 2h}, link_to_e(1));
     CHECK(clockwork.timer.link()->owed == 5);
-    clockwork.rearm({.name = "t"_name, .after = 2h}, Timer::Link{"e"_name, 2});
+    clockwork.rearm({.name = "t"_name, .after = 2h}, link_to_e(2));
     CHECK(clockwork.timer.link()->owed == 0);
     clockwork.rearm({.name = "t"_name, .after = 2h});
     CHECK_FALSE(clockwork.timer.link());

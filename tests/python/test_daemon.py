@@ -51,7 +51,7 @@ def test_what_is_shown_is_what_was_made(shared: evfd.Daemon, name: str) -> None:
     timer = shared.show(name + "/t").timer
     assert timer is not None
     assert (timer.clock, timer.state, timer.interval_ns) == ("boottime", "armed", 60 * 10**9)
-    assert (timer.sets, timer.is_link_broken) == (name, False)
+    assert (timer.sets, timer.is_link_broken, timer.is_link_denied) == (name, False, False)
     shared.delete(name)
     timer = shared.show(name + "/t").timer
     assert timer is not None and timer.is_link_broken is True

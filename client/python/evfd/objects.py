@@ -35,12 +35,13 @@ class TimerState:
     left_ns: Optional[int] = None
     sets: Optional[str] = None
     is_link_broken: Optional[bool] = None
+    is_link_denied: Optional[bool] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class LastSet:
-    """Who set an event, and when.  `uid`: whose process it was, or whose timer; `pid`: None if it was
-    a timer."""
+    """Who set an event, and when.  `uid`: whose process it was, or who had armed the timer; `pid`:
+    None if it was a timer."""
 
     at_ns: int
     uid: int
