@@ -97,8 +97,9 @@ struct NotPermitted {
         return std::tuple{
             field("name", &NotPermitted::name, "With which name."),
             field("right", &NotPermitted::right,
-                  "Which: wait (r), set (w), own (to delete it and change its rights: only the "
-                  "owner and root have it), or create (of which only the policy speaks)."),
+                  "Which: wait (r), set (w; also where it is lacking to consume), own (to delete "
+                  "it and change its rights: only the owner and root have it), or create (of which "
+                  "only the policy speaks)."),
             field("message", &NotPermitted::message, sentence_comment)};
     }
 };

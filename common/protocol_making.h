@@ -47,10 +47,12 @@ struct CreateEvent {
             field("initial", &CreateEvent::initial,
                   "What its counter starts with, 0 if absent: set from the start if it is more. At "
                   "most 4294967295, and 0 for a pulse."),
-            field("rights", &CreateEvent::rights,
-                  "Octal, like a file's: r = may wait, w = may set and clear, for owner, group, "
-                  "others. \"0644\" if absent. Owner and root may change the rights and delete, "
-                  "whatever they are."),
+            field(
+                "rights", &CreateEvent::rights,
+                "Octal, like a file's, for owner, group, others: r = may look, poll, and wait "
+                "where a wait consumes nothing; w = may set and clear; to consume, by a wait for "
+                "an auto event or a semaphore, takes both. \"0644\" if absent: others look. Owner "
+                "and root may change the rights and delete, whatever they are."),
             field(
                 "lifetime", &CreateEvent::lifetime,
                 "permanent (if absent): until it is deleted. connection: until the connection of "

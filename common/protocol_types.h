@@ -116,7 +116,8 @@ struct Object {
                   "timer; absent if it did none since it started, or to those who may not wait. "
                   "Sets that holders do on its descriptor the daemon does not see, and what there "
                   "was before a restart it does not know."),
-            field("rights", &Object::rights, "Who may wait and set, as in CreateEvent."),
+            field("rights", &Object::rights,
+                  "Who may look and wait, and who may set, as in CreateEvent."),
             field("lifetime", &Object::lifetime, "How long it stays, as in CreateEvent."),
             field("waits", &Object::waits, "How many Wait calls are waiting for it now."),
             field("isSet", &Object::is_set,
@@ -150,14 +151,17 @@ struct Opened {
             field("kind", &Opened::kind, "What it is."),
             field("mode", &Opened::mode,
                   "What a wait does to it, as in CreateEvent; absent for a timer."),
-            field("mayWait", &Opened::may_wait, "Whether the caller may wait for it."),
+            field("mayWait", &Opened::may_wait,
+                  "Whether the caller may look at it, poll it, and wait for it where a wait "
+                  "consumes nothing."),
             field("maySet", &Opened::may_set,
-                  "Whether the caller may set and clear it, or arm and disarm it."),
+                  "Whether the caller may set and clear it, or arm and disarm it. To consume from "
+                  "an auto event or a semaphore takes this and mayWait."),
             field("fileDescriptor", &Opened::file_descriptor,
                   "Index of its descriptor among those that come with this reply; absent where the "
                   "caller may not wait. With both rights: the eventfd itself. With the right to "
-                  "wait only: an epoll descriptor that is readable while the event is set; then "
-                  "take from an auto event or a semaphore with Wait. For a pulse: the caller's own "
+                  "wait only: an epoll descriptor that is readable while the event is set, and "
+                  "through which nothing can be taken. For a pulse: the caller's own "
                   "eventfd, which counts the pulses since. For a timer: the caller's own timerfd, "
                   "which counts its expirations; it is readable at once if the timer is expired."),
             field("subscription", &Opened::subscription,

@@ -42,7 +42,10 @@ struct Wait {
     static constexpr std::string_view method = "Wait";
     static constexpr std::string_view comment =
         "Waits for events and timers by name and answers when the wait is over; names that are not "
-        "there yet included. For a timer that is its next expiry, or an expiry before if there is "
+        "there yet included. To wait takes the right to wait, and for an auto event or a "
+        "semaphore, "
+        "from which a wait takes, the right to set as well. For a timer that is its next expiry, "
+        "or an expiry before if there is "
         "no other to come. Looking and going to sleep are one step, so no set falls between. Those "
         "who wait to take are served in the order in which they came. A wait for all takes from "
         "all auto events and semaphores at once or from none; that a manual event was set, a pulse "
@@ -66,9 +69,8 @@ struct Wait {
             field("hold", &Wait::hold,
                   "If true, what it takes is only lent: it goes back, one token to each, when its "
                   "last holder has ended, however that comes about, or with Release; what was "
-                  "deleted meanwhile gets none back. Only for auto events and semaphores, of those "
-                  "who may wait and set. Each token is one of its user's waits, and so is each "
-                  "holder but the first."),
+                  "deleted meanwhile gets none back. Only for auto events and semaphores. Each "
+                  "token is one of its user's waits, and so is each holder but the first."),
             field("holder", &Wait::holder,
                   "Who is the first to hold it. process: the one that connected, until it has "
                   "ended; execve(2) changes nothing of that, nor what becomes of the connection, "

@@ -1,4 +1,5 @@
-// Who may wait for an object and who may set it: a mode like a file's, of `r` and `w` alone.
+// Who may wait for an object, who may set it and, with both, who may consume from it: a mode like a
+// file's, of `r` and `w` alone.
 #pragma once
 
 #include <sys/types.h>
@@ -9,7 +10,8 @@
 
 namespace evfd {
 
-// Octal as in chmod(1), from 0000 to 0666: `r` = may wait, `w` = may set, clear and arm; for the
+// Octal as in chmod(1), from 0000 to 0666: `r` = may look, poll, and wait where a wait consumes
+// nothing; `w` = may set, clear and arm; to consume takes both, as sem_open(3) has it. For the
 // owner, the owner's group, and everyone else.
 class Rights {
 public:

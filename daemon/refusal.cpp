@@ -137,6 +137,25 @@ Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
                                            : ", whatever its rights are; ")};
 }
 
+Refusal may_not_consume(const Name& name, Rights rights, uid_t owner)
+{
+    return protocol::NotPermitted{
+        name, Right::set,
+        fmt::format("you may not take from '{}', which belongs to uid {} and has rights {}: a wait "
+                    "that consumes needs r and w; ask its owner for the w right",
+                    name.text(), owner, rights.text())};
+}
+
+Refusal may_not_consume_by_policy(const Name& name)
+{
+    return protocol::NotPermitted{
+        name, Right::set,
+        fmt::format("the policy of this machine does not let you take from '{}', whatever its "
+                    "rights are: a wait that consumes needs 'wait' and 'set'; ask the "
+                    "administrator",
+                    name.text())};
+}
+
 Refusal too_many_groups(const Name& event)
 {
     return protocol::NotPermitted{

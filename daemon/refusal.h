@@ -59,6 +59,9 @@ Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_vi
 Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner);
 // The object's rights may be as they like, or it is not there yet.
 Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker);
+// The caller has the right to wait, but to consume takes the right to set as well.
+Refusal may_not_consume(const Name& name, Rights rights, uid_t owner);
+Refusal may_not_consume_by_policy(const Name& name);
 // The groups of who arms a timer that sets the event are kept, and these are too many.
 Refusal too_many_groups(const Name& event);
 // Nothing can belong to a user for whom our user namespace has no number of its own.

@@ -125,6 +125,19 @@ Outcome<void> Registry::permit(const Peer& peer, const Name& name, const Object*
     return {};
 }
 
+Outcome<void> Registry::permit_consuming(const Peer& peer, const Name& name,
+                                         const Object* object) const
+{
+    const auto denied =
+        denial(&policy_, peer, name, object ? &object->ownership : nullptr, Right::set);
+    if (denied == Denial::policy)
+        return std::unexpected(refuse::may_not_consume_by_policy(name));
+    if (denied)
+        return std::unexpected(
+            refuse::may_not_consume(name, object->ownership.rights, object->ownership.owner));
+    return {};
+}
+
 Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right right, Leave leave)
 {
     auto* object = find(name);

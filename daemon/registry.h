@@ -153,6 +153,10 @@ public:
     Outcome<void> permit(const Peer& peer, const Name& name, const Object* object, Right right,
                          Leave leave = Leave::needed) const;
 
+    // The same of a caller who consumes from an auto event or a semaphore and has the right to
+    // wait: it needs the right to set as well.
+    Outcome<void> permit_consuming(const Peer& peer, const Name& name, const Object* object) const;
+
     using Objects = std::map<Name, Object>;
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
@@ -246,11 +250,11 @@ public:
     // Of a timer that sets an event: whether that is gone; or whether who armed the timer may not
     // set it any more.
     bool is_broken(const Timer::Link& link) const;
+    bool is_denied(const Timer::Link& link) const;
 
 private:
     using Entry = Objects::value_type;
     friend class Restoration;
-    bool is_denied(const Timer::Link& link) const;
 
     static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
@@ -303,11 +307,11 @@ private:
     void look_at(Entry& entry);
     void look_later(Entry& entry);
     void set_linked(Entry& timer, std::int64_t times);
+    void pass_over(Entry& timer);
     void add_owed(Entry& timer, Object& event);
     void add_slice(Entry& timer, Object& event);
     void on_clock_set();
 
-    void pass_over(Entry& timer);
     Policy policy_;
     Quota& quota_;
     Audience& audience_;

@@ -613,6 +613,7 @@ void Service::cancelled(const Name& name, Object& object)
 
 void Service::altered(const Name& name, Object& object, const Ownership& before)
 {
+    waits_.rights_changed(name);
     monitors_.altered(name, object, before);
 }
 

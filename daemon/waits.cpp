@@ -173,12 +173,13 @@ Outcome<void> Waits::permit(const Peer& peer, const Name& name, const Object* ob
         return permitted;
     if (object && manner.wanted > 1 && !object->followers())
         return std::unexpected(not_counted(name, *object));
-    if (!manner.holds)
-        return {};
-    if (object && !has_tokens(*object))
+    if (object && manner.holds && !has_tokens(*object))
         return std::unexpected(
             refuse::wrong_kind(name, object->described(), "an auto event or a semaphore"));
-    return registry_.permit(peer, name, object, Right::set); // To give back is to set.
+    // A wait for what is not there yet may turn out to consume nothing.
+    if (manner.holds || (object && has_tokens(*object)))
+        return registry_.permit_consuming(peer, name, object);
+    return {};
 }
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
@@ -477,19 +478,29 @@ void Waits::policy_changed()
 {
     for (auto next = queues_.begin(); next != queues_.end();) {
         const Hold held{queues_, next};
-        const auto& name = next->first;
-        Link mark;
-        mark.stand_behind(held.queue().ring);
-        while (auto* wait = mark.pass_next(held.queue().ring)) {
-            auto permitted =
-                permit(wait->peer_, name, nullptr, {wait->wanted_, wait->lending_.has_value()});
-            if (permitted)
-                continue;
-            hear(*wait); // What was set until now, it still has.
-            if (!wait->is_over())
-                finish(*wait, std::unexpected(std::move(permitted.error())));
-        }
+        end_unpermitted(next->first, held.queue());
         ++next; // The queue goes with its last wait, once it is not held.
+    }
+}
+
+void Waits::rights_changed(const Name& name)
+{
+    if (const auto held = hold(name))
+        end_unpermitted(name, held->queue());
+}
+
+void Waits::end_unpermitted(const Name& name, Queue& queue)
+{
+    Link mark;
+    mark.stand_behind(queue.ring);
+    while (auto* wait = mark.pass_next(queue.ring)) {
+        auto permitted =
+            permit(wait->peer_, name, queue.object, {wait->wanted_, wait->lending_.has_value()});
+        if (permitted)
+            continue;
+        hear(*wait); // What was set until now, it still has.
+        if (!wait->is_over())
+            finish(*wait, std::unexpected(std::move(permitted.error())));
     }
 }
 

@@ -139,7 +139,9 @@ public:
     void counted(const Name& name, std::int64_t times); // It was pulsed, or it expired.
     void cancelled(const Name& name);
     void deleted(const Name& name);
-    void policy_changed(); // Who may not wait any more waits no longer.
+    // A wait that is not permitted any more ends.
+    void policy_changed();
+    void rights_changed(const Name& name);
 
 private:
     friend class Wait;
@@ -177,6 +179,7 @@ private:
     Outcome<void> permit(const Peer& peer, const Name& name, const Object* object,
                          Manner manner) const;
     void end_all(Queue& queue, const Refusal& refusal);
+    void end_unpermitted(const Name& name, Queue& queue);
     bool must_hear_first(const Wait& wait) const;
     void hear(const Wait& wait);
     bool look_again(Wait& wait); // Whether it is over now.

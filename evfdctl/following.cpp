@@ -46,18 +46,16 @@ Try<void> Following::learn_from_afar()
     return {};
 }
 
-Try<void> Following::check_right_to_set(const Event& event) const
+// To take from another event needs that right anyway: the daemon says so.
+Try<void> Following::check_right_to_clear(const Event& event) const
 {
-    const bool is_cleared = event.mode() == Mode::manual;
-    const bool is_given_back = taken_ == Taken::until_used && event.mode() != Mode::pulse;
-    if (event.access().set || !(is_cleared || is_given_back))
+    if (event.access().set || event.mode() != Mode::manual)
         return {};
     return std::unexpected(
         Error{ErrorCode::refused,
-              fmt::format("'{}' is to be {}, which you may not; ask its owner for the w right, or "
-                          "the administrator if the policy is against it",
-                          name_.text(),
-                          is_cleared ? "cleared each time" : "put back where a run is prevented")});
+              fmt::format("'{}' is to be cleared each time, which you may not; ask its owner for "
+                          "the w right, or the administrator if the policy is against it",
+                          name_.text())});
 }
 
 // What it is: a pulse or a timer is opened, and followed from here on.
@@ -73,7 +71,7 @@ Try<void> Following::learn()
         return {};
     }
     auto& event = std::get<Event>(*found);
-    if (const auto right = check_right_to_set(event); !right)
+    if (const auto right = check_right_to_clear(event); !right)
         return right;
     mode_ = event.mode();
     if (mode_ == Mode::pulse)

@@ -21,11 +21,8 @@ public:
     // Of a semaphore's tokens one at a time, or as many as there are.
     enum class Tokens { one, all };
 
-    // Whether what was taken may be put back, which wants the right to set.
-    enum class Taken { for_good, until_used };
-
-    Following(const Client& client, Name name, Tokens tokens, Taken taken)
-        : client_{client}, name_{std::move(name)}, tokens_{tokens}, taken_{taken}
+    Following(const Client& client, Name name, Tokens tokens)
+        : client_{client}, name_{std::move(name)}, tokens_{tokens}
     {
     }
 
@@ -48,7 +45,7 @@ private:
     bool has_own() const { return pulse_ || timer_; }
     std::vector<std::string> texts() const { return {name_.text()}; }
     Try<void> learn();
-    Try<void> check_right_to_set(const Event& event) const;
+    Try<void> check_right_to_clear(const Event& event) const;
     Try<void> learn_from_afar();
     Try<void> check_mode() const;
     Try<void> begin();
@@ -60,7 +57,6 @@ private:
     Client client_;
     Name name_;
     Tokens tokens_;
-    Taken taken_;
     std::optional<Mode> mode_; // Of an event that is there.
     // What counts for us alone, also while nobody waits for it.
     std::optional<Event> pulse_;

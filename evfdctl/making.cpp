@@ -68,7 +68,8 @@ private:
 class RightsOf : public Verb {
 public:
     static constexpr auto name = "rights";
-    static constexpr auto help = "Change who may wait for an object and who may set it";
+    static constexpr auto help =
+        "Change who may look at an object or wait for it, and who may set it";
 
     explicit RightsOf(CLI::App& app) : Verb{app}, name_{app}
     {

@@ -56,10 +56,8 @@ public:
         if (!grace)
             return complain(grace.error());
         using Tokens = Following::Tokens;
-        using Taken = Following::Taken;
         Following following{client, *std::move(followed),
-                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one,
-                            is_restarting_ ? Taken::until_used : Taken::for_good};
+                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
         if (const auto looked = following.look(); !looked) // Until then a signal ends us.
             return complain(looked.error());
         const auto signals = StopSignals::hold();

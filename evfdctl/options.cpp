@@ -86,10 +86,11 @@ report::Colour ColourOption::chosen() const
 
 NewObject::NewObject(CLI::App& verb, const std::string& what_w_means)
 {
-    verb.add_option("--rights", rights,
-                    fmt::format("Who may wait (r) and {} (w), such as 0640; 0666 less the umask if "
-                                "not given",
-                                what_w_means))
+    verb.add_option(
+            "--rights", rights,
+            fmt::format("Who may look and wait (r), and {} (w), such as 0640; to take needs "
+                        "both; 0666 less the umask if not given",
+                        what_w_means))
         ->type_name("MODE")
         ->check(check_given);
     verb.add_flag("--connection", is_bound,

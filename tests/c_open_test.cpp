@@ -104,6 +104,7 @@ TEST_CASE("who may only wait or only set has a descriptor for just that")
         must_fail(evfd_wait(waits, EVFD_FOREVER), EACCES); // It would take from it.
         must_fail(evfd_wait_any(&waits, 1, EVFD_FOREVER, nullptr), EACCES);
         must_fail(evfd_wait_all(&waits, 1, EVFD_FOREVER), EACCES);
+        must_fail(evfd_wait_name("e", EVFD_FOREVER), EACCES);
         require(std::string_view{evfd_error()}.contains("needs r and w"), evfd_error());
         require(evfd_is_set(waits) == 1, "taken");
 

@@ -163,6 +163,7 @@ struct Hall final : Audience {
     }
     void altered(const Name& name, Object& object, const Ownership& before) override
     {
+        waits.rights_changed(name);
         monitors.altered(name, object, before);
     }
     void deleted(const Name& name, const Ownership& before) override

@@ -82,6 +82,7 @@ struct Target {
     std::string rights;
 
     bool is_timer() const { return kind == "timer"; }
+    bool is_consumed() const { return kind == "auto" || kind == "semaphore"; } // By a wait.
 };
 
 std::string seen_in(const Json& object, const Target& target)
@@ -163,7 +164,11 @@ const std::vector<Verb> verbs{
          with["timeoutNSec"] = 0;
          return verdict(wire.ask("Wait", with));
      },
-     [](const May& may, const Target&) { return may.wait ? "TimedOut"s : "no right to wait"s; }},
+     [](const May& may, const Target& target) {
+         if (!may.wait)
+             return "no right to wait"s;
+         return target.is_consumed() ? if_set(may, "TimedOut") : "TimedOut";
+     }},
     {"Open",
      [](Wire& wire, const Daemon&, const Target& target) {
          const auto reply = wire.ask("Open", names_of(target));

@@ -264,6 +264,22 @@ TEST_CASE(
     CHECK(must(client.show("t/declared")).timer->is_link_denied == false);
 }
 
+TEST_CASE("a policy that lets one wait only lets one look at a lock, and not take it")
+{
+    skip_unless_root();
+    Configured configured{R"({"policy": {"default": "deny", "rules": [
+        {"prefix": "db/", "allow": ["wait"]}, {"prefix": "db/both", "allow": ["set"]}]}})"};
+    const auto& daemon = configured.daemon;
+    for (const auto* name : {"db/lock", "db/both"})
+        daemon.done({"create", name, "--mode", "auto", "--initial", "1", "--rights", "0666"});
+    daemon.done({"create", "db/ready", "--initial", "1", "--rights", "0666"});
+    CHECK(ctl_as(daemon, us, {"is-set", "db/lock"}) == "0");
+    CHECK(ctl_as(daemon, us, {"wait", "db/ready", "--timeout", "0"}) == "0");
+    const auto told = ctl_as(daemon, us, {"wait", "db/lock", "--timeout", "0"});
+    CHECK(told.contains("the policy of this machine does not let you take from 'db/lock'"));
+    CHECK(ctl_as(daemon, us, {"wait", "db/both", "--timeout", "0"}) == "0");
+}
+
 TEST_CASE("a reload holds for what is asked from then on, and whoever has a descriptor keeps it")
 {
     skip_unless_root();

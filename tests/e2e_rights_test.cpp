@@ -72,6 +72,41 @@ TEST_CASE("rights decide what another user may do by name")
     CHECK(client.remove(std::vector{"e"s}));
 }
 
+TEST_CASE("who may only read another's lock looks at it, and cannot take it away")
+{
+    skip_unless_root();
+    const auto mode = GENERATE("auto"s, "semaphore"s);
+    const Daemon daemon;
+    daemon.done({"create", "lock", "--mode", mode, "--initial", "1", "--rights", "0644"});
+    CHECK(as_stranger(daemon, {"is-set", "lock"}).status == 0);
+    for (const auto& words : {std::vector{"wait"s, "lock"s, "--timeout"s, "0"s},
+                              std::vector{"wait"s, "--any"s, "lock"s, "other"s, "--timeout"s, "0"s},
+                              std::vector{"hold"s, "lock"s, "--timeout"s, "0"s, "--"s, "true"s},
+                              std::vector{"on"s, "lock"s, "--once"s, "--"s, "true"s}}) {
+        const auto refused = as_stranger(daemon, words);
+        INFO(refused.err);
+        CHECK(refused.status == 4);
+        CHECK(refused.err.contains("ask its owner for the w right"));
+    }
+    CHECK(daemon.ctl({"hold", "lock", "--timeout", "0", "--", "true"}).status == 0);
+    daemon.done({"rights", "lock", "0666"});
+    CHECK(as_stranger(daemon, {"wait", "lock", "--timeout", "0"}).status == 0);
+}
+
+TEST_CASE("who waits to take is refused when the right for it is taken away")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    daemon.done({"create", "lock", "--mode", "auto", "--rights", "0666"});
+    auto waiting = daemon.control({"wait", "lock"});
+    waiting.user = User{stranger};
+    Reading stranger_waits{waiting};
+    REQUIRE(daemon.has_waits("lock", 1));
+    daemon.done({"rights", "lock", "0644"});
+    CHECK(stranger_waits.wait() == 4);
+    CHECK(stranger_waits.errors().contains("needs r and w"));
+}
+
 TEST_CASE("the group's rights are for its members, whether first or supplementary")
 {
     skip_unless_root();

@@ -5,6 +5,7 @@
 #include "tests/daemon_fixture.h"
 #include "tests/policy_fixture.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 namespace evfd::daemon {

@@ -445,15 +445,88 @@ TEST_CASE("what was set before the policy changed still ends the wait for it")
     CHECK(*waiter.wakes == 1);
 }
 
-TEST_CASE("a wait that the rights do not allow any more is left alone when the policy changes")
+TEST_CASE("a wait that new rights do not allow ends there and then, and no other does")
 {
     Hall hall;
     hall.create("e");
-    auto waiter = start(hall, {.names = names({"e"})}, bob);
+    hall.create("a", Mode::automatic);
+    auto by_bob = start(hall, {.names = names({"e"})}, bob);
+    auto to_consume = start(hall, {.names = names({"a"})}, bob);
+    auto by_owner = start(hall, {"e", "a"}, any);
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "a"_name, "0644"_rights));
+    CHECK(to_consume.state() == "NotPermitted");
+    CHECK(*to_consume.wakes == 1);
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "e"_name, "0644"_rights));
+    CHECK(by_bob.state() == "waits");
     REQUIRE(hall.registry.set_rights(hall.owner.peer, "e"_name, "0600"_rights));
-    hall.registry.set_policy(policy_of("other bob -w"));
+    CHECK(by_bob.state() == "NotPermitted");
+    CHECK(by_owner.state() == "waits");
+}
+
+TEST_CASE("what was set before the rights changed still ends the wait for it")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic);
+    Hall hall;
+    hall.create("e", mode);
+    const auto client = hall.open("e");
+    auto waiter = start(hall, {.names = names({"e"})}, bob);
+    REQUIRE(add(client, 1)); // Which nobody has heard yet.
+    REQUIRE(hall.registry.set_rights(hall.owner.peer, "e"_name, "0600"_rights));
+    CHECK(waiter.state() == "e=1");
+}
+
+TEST_CASE("to consume takes the right to wait and the right to set, by the rights and the policy")
+{
+    struct Case {
+        Mode mode;
+        std::string rights;
+        std::string rules;
+        std::string state;
+    };
+    const auto [mode, rights, rules, state] = GENERATE(values<Case>({
+        {Mode::automatic, "0666", "", "e=1"},
+        {Mode::automatic, "0664", "", "NotPermitted"},
+        {Mode::automatic, "0662", "", "NotPermitted"},
+        {Mode::semaphore, "0666", "", "e=1"},
+        {Mode::semaphore, "0664", "", "NotPermitted"},
+        {Mode::semaphore, "0662", "", "NotPermitted"},
+        {Mode::automatic, "0666", "e bob -s", "NotPermitted"},
+        {Mode::semaphore, "0666", "default deny; e bob +w", "NotPermitted"},
+        {Mode::semaphore, "0666", "default deny; e bob +ws", "e=1"},
+        {Mode::manual, "0664", "", "e=1"},
+        {Mode::manual, "0666", "default deny; e bob +w", "e=1"},
+    }));
+    CAPTURE(mode, rights, rules);
+    Hall hall;
+    hall.create("e", mode, 1, *Rights::parse(rights));
+    hall.registry.set_policy(policy_of(rules));
+
+    CHECK(start(hall, {.names = names({"e"}), .timeout = 0ns}, bob).state() == state);
+    CHECK(hall.event("e").is_set() == (state == "NotPermitted" || mode == Mode::manual));
+}
+
+TEST_CASE("who waits for what is made later hears then that it may not consume")
+{
+    Hall hall;
+    auto waiter = start(hall, {.names = names({"later"})}, bob);
+    hall.create("later", GENERATE(Mode::automatic, Mode::semaphore), 1, "0664"_rights);
+    CHECK(waiter.state() == "NotPermitted");
+    CHECK(hall.event("later").is_set());
+}
+
+TEST_CASE("a policy that forbids to set ends the waits that consume, and no other")
+{
+    Hall hall;
+    hall.create("a", Mode::automatic);
+    hall.create("m");
+    auto to_consume = start(hall, {.names = names({"a"})}, bob);
+    auto to_look = start(hall, {.names = names({"m"})}, bob);
+    auto for_later = start(hall, {.names = names({"later"})}, bob);
+    hall.registry.set_policy(policy_of("\"\" bob -s"));
     hall.waits.policy_changed();
-    CHECK(waiter.state() == "waits");
+    CHECK(to_consume.state() == "NotPermitted");
+    CHECK(to_look.state() == "waits");
+    CHECK(for_later.state() == "waits");
 }
 
 TEST_CASE("a token that came as somebody began to monitor its event is for who waits all the same")

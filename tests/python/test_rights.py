@@ -107,6 +107,7 @@ def test_who_may_only_wait_looks_and_selects_but_takes_nothing(
             lambda: evfd.wait_any([private, its]),
             lambda: evfd.wait_all([its_auto, private]),
             lambda: asyncio.run(its.wait_async()),
+            lambda: client.wait(name),
         ]
         for use in uses:
             with pytest.raises(evfd.NotPermittedError) as raised:
