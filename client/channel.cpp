@@ -50,7 +50,7 @@ ErrorCode code_of(std::string_view error)
     if (is<NameTaken>(error) || is<WrongKind>(error))
         return ErrorCode::name_taken;
     if (is_limit(error) || is<NotPermitted>(error) || is<NoCapability>(error) ||
-        is<PermissionDenied>(error))
+        is<PermissionDenied>(error) || is<NoSuchProcess>(error))
         return ErrorCode::refused;
     if (is<TimedOut>(error))
         return ErrorCode::timed_out;
@@ -58,7 +58,7 @@ ErrorCode code_of(std::string_view error)
         return ErrorCode::deleted;
     if (is<Cancelled>(error))
         return ErrorCode::cancelled;
-    if (is<NoSuchSession>(error))
+    if (is<NoSuchSession>(error) || is<NoSuchHold>(error))
         return ErrorCode::interrupted;
     if (is<InvalidParameter>(error))
         return ErrorCode::invalid;

@@ -401,14 +401,28 @@ Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> text
 
 Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const
 {
+    return hold(text, timeout, address().remote ? Holder::session : Holder::process);
+}
+
+Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout,
+                       Holder holder) const
+{
     auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
     auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
-    const auto held = daemon->hold({.names = {{*std::move(name)}}}, deadline_after(timeout));
-    if (!held)
-        return std::unexpected(held.error());
-    return Hold{std::move(daemon)};
+    auto id = daemon->hold({.names = {{*std::move(name)}}}, holder, deadline_after(timeout));
+    if (!id)
+        return std::unexpected(std::move(id.error()));
+    return Hold{std::move(daemon), *std::move(id), holder};
+}
+
+Try<Hold> Client::join(std::string id) const
+{
+    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
+    if (const auto joined = daemon->call(protocol::Join{id}); !joined)
+        return std::unexpected(joined.error());
+    return Hold{std::move(daemon), std::move(id), Holder::process};
 }
 
 Try<void> Client::monitor(std::string_view text,

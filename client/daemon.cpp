@@ -85,9 +85,11 @@ void Daemon::leave_to_parent() noexcept
 Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline deadline)
 {
     auto line = spare();
-    auto fired = wait_on(line, std::move(request), deadline);
+    auto reply = wait_on(line, std::move(request), deadline);
     give_back(std::move(line));
-    return fired;
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    return std::move(reply->fired);
 }
 
 Try<std::vector<protocol::Fired>> Daemon::checked(const protocol::Wait& request,
@@ -102,32 +104,23 @@ Try<std::vector<protocol::Fired>> Daemon::checked(const protocol::Wait& request,
 }
 
 // On a line of its own until it is over, for the main one has to ask for the sign of life.
-Try<std::vector<protocol::Fired>> Daemon::hold(protocol::Wait request, Deadline deadline)
+Try<std::string> Daemon::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
     request.hold = true;
+    request.holder = holder;
     auto line = spare();
-    auto fired = wait_on(line, std::move(request), deadline);
-    if (!fired)
-        return fired;
+    auto reply = wait_on(line, std::move(request), deadline);
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
     {
         const auto holding = lock();
         main_.emplace(std::move(line));
     }
-    look_after();
-    return fired;
-}
-
-Try<UniqueFd> Daemon::share()
-{
-    const auto holding = lock();
-    if (const auto connected = main_->connect(); !connected)
-        return std::unexpected(connected.error());
-    // Beyond the numbers that scripts take for themselves.
-    constexpr int least = 10;
-    UniqueFd copy{::fcntl(main_->channel().fd(), F_DUPFD, least)};
-    if (!copy)
-        return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
-    return copy;
+    if (holder == Holder::session)
+        look_after();
+    if (!reply->hold)
+        return std::unexpected(Channel::garbled("it does not say what it calls the hold"));
+    return *std::move(reply->hold);
 }
 
 Try<void> Daemon::finish()
@@ -136,8 +129,7 @@ Try<void> Daemon::finish()
     return main_->finish();
 }
 
-Try<std::vector<protocol::Fired>> Daemon::wait_on(Line& line, protocol::Wait request,
-                                                  Deadline deadline)
+Try<protocol::Wait::Reply> Daemon::wait_on(Line& line, protocol::Wait request, Deadline deadline)
 {
     const auto with_time_left = [&] {
         if (deadline)
@@ -145,31 +137,26 @@ Try<std::vector<protocol::Fired>> Daemon::wait_on(Line& line, protocol::Wait req
         return request;
     };
     auto reply = line.call_sending<protocol::Wait>(
-        with_time_left, [&](Channel& channel) -> Try<protocol::Wait::Reply> {
-            auto fired = wait_on(channel, deadline);
-            if (!fired)
-                return std::unexpected(std::move(fired.error()));
-            return protocol::Wait::Reply{*std::move(fired)};
-        });
+        with_time_left, [&](Channel& channel) { return wait_on(channel, deadline); });
     if (!reply)
-        return std::unexpected(std::move(reply.error()));
-    return checked(request, std::move(reply->fired));
+        return reply;
+    auto fired = checked(request, std::move(reply->fired));
+    if (!fired)
+        return std::unexpected(std::move(fired.error()));
+    reply->fired = *std::move(fired);
+    return reply;
 }
 
 // The daemon answers when the time is over, if not before; a stuck one is found out all the same.
-Try<std::vector<protocol::Fired>> Daemon::wait_on(Channel& channel, Deadline deadline)
+Try<protocol::Wait::Reply> Daemon::wait_on(Channel& channel, Deadline deadline)
 {
     while (true) {
         const auto look = deadline ? later(*deadline, patience_) : monotonic_after(asks_every_);
         const auto has_news = channel.has_news_by(look);
         if (!has_news)
             return std::unexpected(has_news.error());
-        if (*has_news || deadline) {
-            auto reply = Line::receive<protocol::Wait>(channel, monotonic_after(patience_));
-            if (!reply)
-                return std::unexpected(reply.error());
-            return std::move(reply->fired);
-        }
+        if (*has_news || deadline)
+            return Line::receive<protocol::Wait>(channel, monotonic_after(patience_));
         if (auto alive = call(protocol::GetInfo{}); !alive) // The answer may still come.
             return channel.give_up(std::move(alive.error()));
     }

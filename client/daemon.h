@@ -12,6 +12,7 @@
 #include <chrono>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -55,11 +56,9 @@ public:
     static Try<std::vector<protocol::Fired>> checked(const protocol::Wait& request,
                                                      std::vector<protocol::Fired> fired);
 
-    // As wait(), and what it takes is held: by the main line, which is looked after from now on.
-    Try<std::vector<protocol::Fired>> hold(protocol::Wait request, Deadline deadline);
-    // A duplicate of the main line's connection, which commands that are executed inherit: whoever
-    // has it keeps the main line's session when this process is gone.
-    Try<UniqueFd> share();
+    // As wait(), and what it takes is held, on the main line: by this process or by the line's
+    // session, which is looked after from now on. By what the daemon calls the hold.
+    Try<std::string> hold(protocol::Wait request, Holder holder, Deadline deadline);
     // The main line's session ends; returns when the daemon is done with that. See Line::finish().
     Try<void> finish();
 
@@ -73,9 +72,8 @@ public:
     const Address& address() const { return address_; }
 
 private:
-    Try<std::vector<protocol::Fired>> wait_on(Line& line, protocol::Wait request,
-                                              Deadline deadline);
-    Try<std::vector<protocol::Fired>> wait_on(Channel& channel, Deadline deadline);
+    Try<protocol::Wait::Reply> wait_on(Line& line, protocol::Wait request, Deadline deadline);
+    Try<protocol::Wait::Reply> wait_on(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     void begin_anew();
     void leave_to_parent() noexcept;

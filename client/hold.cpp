@@ -6,7 +6,10 @@
 
 namespace evfd {
 
-Hold::Hold(std::unique_ptr<Daemon> daemon) : daemon_{std::move(daemon)} {}
+Hold::Hold(std::unique_ptr<Daemon> daemon, std::string id, Holder holder)
+    : daemon_{std::move(daemon)}, id_{std::move(id)}, holder_{holder}
+{
+}
 
 Hold::Hold(Hold&&) noexcept = default;
 
@@ -16,26 +19,16 @@ Hold::~Hold()
         (void)give_back();
 }
 
-namespace {
-
-std::unexpected<Error> not_held()
-{
-    return std::unexpected(
-        Error{ErrorCode::invalid, "nothing is held any more; it was given back, or moved"});
-}
-
-} // namespace
-
-Try<UniqueFd> Hold::share() const
-{
-    return daemon_ ? daemon_->share() : not_held();
-}
-
 Try<void> Hold::give_back()
 {
     if (!daemon_)
-        return not_held();
-    return std::exchange(daemon_, {})->finish();
+        return std::unexpected(
+            Error{ErrorCode::invalid, "nothing is held any more; it was given back, or moved"});
+    const auto daemon = std::exchange(daemon_, {});
+    if (holder_ == Holder::session)
+        return daemon->finish();
+    const auto released = daemon->call(protocol::Release{id_});
+    return released ? Try<void>{} : std::unexpected(released.error());
 }
 
 } // namespace evfd

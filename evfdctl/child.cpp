@@ -67,11 +67,12 @@ std::string listen_name(std::string_view name)
 }
 
 // All that the child needs between fork(2) and execve(2): there may be other threads here, so it
-// can do no more then than make system calls.
+// can do no more then than make system calls, but for what its command has it do first.
 class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
     std::expected<pid_t, int> fork();
+    UniqueFd take_told() { return std::move(told_); }
 
 private:
     static constexpr std::string_view listen_pid_key = "LISTEN_PID=";
@@ -87,6 +88,7 @@ private:
     std::size_t passed_;
     bool leads_group_;
     sigset_t mask_;
+    std::function<void()> first_;
     std::vector<UniqueFd> descriptors_;
     UniqueFd told_; // Of how the start failed; closed by one that did not.
     UniqueFd telling_;
@@ -97,7 +99,7 @@ private:
 
 Launch::Launch(const Command& command, const sigset_t& mask)
     : words_{command.words}, passed_{command.passed.size()}, leads_group_{command.leads_group},
-      mask_{mask}
+      mask_{mask}, first_{command.first}
 {
     auto variables = command.variables;
     if (passed_ > 0) {
@@ -152,15 +154,7 @@ std::expected<pid_t, int> Launch::fork()
     if (child == 0)
         become();
     telling_ = {};
-    int error = 0;
-    ssize_t got = 0;
-    while ((got = ::read(told_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
-    }
-    if (got != sizeof error)
-        return child;
-    while (::waitpid(child, nullptr, 0) < 0 && errno == EINTR) {
-    }
-    return std::unexpected(error);
+    return child;
 }
 
 void Launch::become()
@@ -172,6 +166,8 @@ void Launch::become()
         is_ready =
             is_ready && ::dup2(descriptors_[i].get(), first_passed + static_cast<int>(i)) >= 0;
     is_ready = is_ready && ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
+    if (is_ready && first_)
+        first_();
     if (is_ready)
         ::execvpe(arguments_.front(), arguments_.data(), environment_.data());
     const int error = errno;
@@ -249,7 +245,7 @@ void StopSignals::die_of(int number)
     ::_exit(status_of_signal + number); // PID 1 of a container gets here.
 }
 
-std::expected<Child, Ended> Child::start(const Command& command, const StopSignals& signals)
+std::expected<Child, Ended> Child::fork(const Command& command, const StopSignals& signals)
 {
     auto launch = Launch::prepare(command, signals.others());
     if (!launch)
@@ -264,7 +260,29 @@ std::expected<Child, Ended> Child::start(const Command& command, const StopSigna
         reap(*pid);
         return not_started(error);
     }
-    return Child{*pid, std::move(fd), command.leads_group, signals};
+    return Child{*pid, std::move(fd), launch->take_told(), command.leads_group, signals};
+}
+
+std::expected<void, Ended> Child::await_start()
+{
+    int error = 0;
+    ssize_t got = 0;
+    while ((got = ::read(told_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
+    }
+    if (got != sizeof error)
+        return {};
+    reap(pid_);
+    return not_started(error);
+}
+
+std::expected<Child, Ended> Child::start(const Command& command, const StopSignals& signals)
+{
+    auto child = fork(command, signals);
+    if (!child)
+        return child;
+    if (auto started = child->await_start(); !started)
+        return std::unexpected(std::move(started.error()));
+    return child;
 }
 
 bool Child::has_ended() const

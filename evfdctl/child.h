@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <expected>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,6 +56,9 @@ struct Command {
     std::vector<std::string> variables = {}; // NAME=value, added to our own environment.
     std::vector<Passed> passed = {};         // From 3 on, as sd_listen_fds_with_names(3) has them.
     bool leads_group = false;                // Of processes; a signal then goes to all of them.
+    // What the child does first, as the process that becomes the command. It may end it. We have no
+    // other thread then.
+    std::function<void()> first = {};
 };
 
 // As a shell tells it: with the number of the signal that killed it added.
@@ -73,6 +77,10 @@ class Child {
 public:
     // Or how it could not be started. The signals must outlive it.
     static std::expected<Child, Ended> start(const Command& command, const StopSignals& signals);
+    // The same in two steps, for a command for which something is to be done first: await_start()
+    // returns when it is the command, or could not be started. It was reaped then.
+    static std::expected<Child, Ended> fork(const Command& command, const StopSignals& signals);
+    std::expected<void, Ended> await_start();
 
     const UniqueFd& fd() const { return fd_; } // Readable once it ended.
     bool has_ended() const;
@@ -86,8 +94,9 @@ public:
     Ended end(nanoseconds grace);
 
 private:
-    Child(pid_t pid, UniqueFd fd, bool leads_group, const StopSignals& signals)
-        : pid_{pid}, fd_{std::move(fd)}, leads_group_{leads_group}, signals_{&signals}
+    Child(pid_t pid, UniqueFd fd, UniqueFd told, bool leads_group, const StopSignals& signals)
+        : pid_{pid}, fd_{std::move(fd)}, told_{std::move(told)}, leads_group_{leads_group},
+          signals_{&signals}
     {
     }
 
@@ -97,6 +106,7 @@ private:
 
     pid_t pid_;
     UniqueFd fd_;
+    UniqueFd told_; // Of how the start failed; at its end once it did not.
     bool leads_group_;
     const StopSignals* signals_;
     std::optional<int> stopped_by_;

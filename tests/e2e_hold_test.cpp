@@ -1,4 +1,5 @@
 // evfdctl hold: a token for the life of a command, and back however anyone of all ends.
+#include "tests/e2e_afar.h"
 #include "tests/e2e_fixture.h"
 
 #include <fcntl.h>
@@ -161,6 +162,64 @@ TEST_CASE("what a command leaves behind does not go on holding")
     open_gate(gate);
 }
 
+TEST_CASE("a command inherits nothing of who holds for it")
+{
+    const Daemon daemon;
+    create(daemon);
+    const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
+                                 // Neither a socket nor an anonymous inode, which is of no type.
+                                 "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
+                                 "$fd || test -f $fd || test -d $fd || "
+                                 "test -c $fd || test -p $fd || echo $fd; done; echo ran"});
+    CHECK(ran.status == 0);
+    CHECK(ran.out == "ran\n");
+}
+
+TEST_CASE("what a killed command leaves behind does not go on holding")
+{
+    const Daemon daemon;
+    create(daemon);
+    const auto gate = make_gate(daemon);
+    Reading control{
+        daemon.control({"hold", "s", "--", "/bin/sh", "-c",
+                        "cat \"$0\" > /dev/null 2>&1 & echo $$; exec cat \"$0\"", gate})};
+    const auto line = control.line();
+    REQUIRE(line);
+    control.process().signal(SIGKILL);
+    CHECK(control.process().wait() == -SIGKILL);
+    CHECK(tokens(daemon) == 0);
+    REQUIRE(::kill(static_cast<pid_t>(std::stol(*line)), SIGKILL) == 0);
+    CHECK(is_back(daemon));
+    open_gate(gate);
+}
+
+TEST_CASE("an evfdctl that is stopped keeps what it holds until it goes on")
+{
+    const Daemon daemon;
+    create(daemon);
+    Holder holder{daemon};
+    holder.control().process().signal(SIGSTOP);
+    holder.let_go();
+    CHECK(tokens(daemon) == 0);
+    CHECK(daemon.ctl({"hold", "s", "--timeout", "1ms", "--", "true"}).status == 124);
+    holder.control().process().signal(SIGCONT);
+    CHECK(holder.control().wait() == 0);
+    CHECK(tokens(daemon) == 1);
+}
+
+TEST_CASE("an evfdctl that is killed while it waits takes nothing, and nobody waits on for it")
+{
+    const Daemon daemon;
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    auto waiting = start(daemon.control({"hold", "s", "--", "echo", "never"}));
+    REQUIRE(daemon.has_waits("s", 1));
+    waiting.signal(SIGKILL);
+    CHECK(waiting.wait() == -SIGKILL);
+    REQUIRE(daemon.has_waits("s", 0));
+    daemon.done({"set", "s"});
+    CHECK(tokens(daemon) == 1);
+}
+
 TEST_CASE("if both are killed what they held comes back")
 {
     const Daemon daemon;
@@ -251,13 +310,73 @@ TEST_CASE("a program holds as long as what it got lives, or until it gives it ba
     CHECK(tokens(daemon) == 1);
     auto hold = client.hold("s", nanoseconds{0});
     REQUIRE(hold);
-    const auto shared = hold->share();
-    REQUIRE(shared);
-    CHECK(hold->give_back()); // Shared or not.
+    CHECK(hold->give_back());
     CHECK(tokens(daemon) == 1);
 }
 
-TEST_CASE("what was given back cannot be given back or shared once more")
+TEST_CASE("what a program holds it holds whatever becomes of the daemon, by process or by session")
+{
+    const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
+    const Guarded guarded;
+    create(guarded);
+    auto hold = must(guarded.client().hold("s", {}, holder));
+    for (int i = 0; i < 2; ++i) {
+        guarded.kill_daemon();
+        CHECK(tokens(guarded) == 0);
+    }
+    CHECK(hold.give_back());
+    CHECK(tokens(guarded) == 1);
+}
+
+TEST_CASE("a program that ends without giving back what it holds has given it back")
+{
+    const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
+    const Daemon daemon;
+    create(daemon);
+    const auto client = daemon.client();
+    Worker worker{[&](const Line& line) {
+        const auto hold = must(client.hold("s", {}, holder));
+        line.say(1);
+        line.hear();
+        ::_exit(7);
+    }};
+    worker.hear();
+    CHECK(tokens(daemon) == 0);
+    worker.say(1);
+    CHECK(worker.wait() == 7);
+    CHECK(is_back(daemon));
+}
+
+TEST_CASE("another process joins what one holds, and it is back when both have ended")
+{
+    const Daemon daemon;
+    create(daemon);
+    const auto client = daemon.client();
+    const auto told = daemon.directory() / "id";
+    const auto keep = [&](const Line& line, const Hold& hold) {
+        write_file(told, hold.id());
+        line.say(1);
+        line.hear();
+        ::_exit(0); // It gives nothing back.
+    };
+    Worker first{[&](const Line& line) { keep(line, must(client.hold("s"))); }};
+    first.hear();
+    const auto id = read_file(told);
+    Worker second{[&](const Line& line) { keep(line, must(client.join(id))); }};
+    second.hear();
+    CHECK(read_file(told) == id);
+    first.say(1);
+    CHECK(first.wait() == 0);
+    CHECK(tokens(daemon) == 0);
+    second.say(1);
+    CHECK(second.wait() == 0);
+    CHECK(is_back(daemon));
+    const auto late = client.join(id);
+    REQUIRE_FALSE(late);
+    CHECK(late.error().message.contains("there is no such hold"));
+}
+
+TEST_CASE("what was given back cannot be given back once more")
 {
     const Daemon daemon;
     create(daemon);
@@ -266,9 +385,6 @@ TEST_CASE("what was given back cannot be given back or shared once more")
     const auto again = hold.give_back();
     REQUIRE_FALSE(again);
     CHECK(again.error().code == ErrorCode::invalid);
-    const auto shared = hold.share();
-    REQUIRE_FALSE(shared);
-    CHECK(shared.error().code == ErrorCode::invalid);
 }
 
 TEST_CASE("what a program holds is not its child's to give back")
@@ -283,6 +399,24 @@ TEST_CASE("what a program holds is not its child's to give back")
     CHECK(tokens(daemon) == 0);
     CHECK(hold->give_back());
     CHECK(tokens(daemon) == 1);
+}
+
+TEST_CASE("on another machine evfdctl's session holds, and its end gives back")
+{
+    const Daemon daemon;
+    const Afar afar{daemon};
+    create(daemon);
+    CHECK(afar.ctl({"hold", "s", "--", "/bin/sh", "-c", "exit 7"}).status == 7);
+    CHECK(tokens(daemon) == 1);
+    const auto gate = make_gate(daemon);
+    Reading control{afar.control(
+        {"hold", "s", "--", "/bin/sh", "-c", "echo ready; exec cat \"" + gate + "\""})};
+    REQUIRE(control.line() == "ready");
+    CHECK(tokens(daemon) == 0);
+    control.process().signal(SIGKILL);
+    CHECK(control.wait() == -SIGKILL);
+    CHECK(is_back(daemon));
+    open_gate(gate);
 }
 
 // The daemon is killed.
@@ -324,11 +458,15 @@ TEST_CASE("what is held comes back if its holder is killed together with the dae
         holder.control().process().signal(SIGKILL);
         CHECK(holder.control().wait() == -SIGKILL);
     }
-    SECTION("evfdctl alone, so that nobody can take its session up")
+    SECTION("evfdctl before, and its command after")
     {
         holder.control().process().signal(SIGKILL);
         CHECK(holder.control().wait() == -SIGKILL);
         guarded.kill_daemon();
+        CHECK(tokens(guarded) == 0);
+        guarded.kill_daemon();
+        CHECK(guarded.ctl({"hold", "s", "--timeout", "200ms", "--", "true"}).status == 124);
+        holder.let_go();
     }
     CHECK(is_back(guarded));
     CHECK(tokens(guarded) == 1);

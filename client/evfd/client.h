@@ -101,8 +101,12 @@ public:
     // arrival.
     Try<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                            const WaitOptions& options = {}) const;
-    // Takes a token of a semaphore, or an auto event, in the same way, and holds it.
+    // Takes a token of a semaphore, or an auto event, in the same way, and holds it: this process,
+    // or, if the daemon is on another machine, where it is not known, a session.
     Try<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
+    Try<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout, Holder holder) const;
+    // This process holds, too, what another one of its user does. `id`: that of the Hold.
+    Try<Hold> join(std::string id) const;
     // Calls `each` with the state of all and then with each change, until it returns false or the
     // daemon goes away (interrupted).
     Try<void> monitor(std::string_view pattern,

@@ -2,34 +2,38 @@
 #pragma once
 
 #include "client/evfd/error.h"
-#include "common/unique_fd.h"
+#include "common/words.h"
 
 #include <memory>
+#include <string>
 
 namespace evfd {
 
 class Daemon;
 
-// It goes back however this process ends, and outlives a daemon that is killed: then a thread says
-// that we are still there.
+// It outlives a daemon that is killed. Held by this process, it goes back when that has ended,
+// however it ends, whatever becomes of the connection: execve(2) changes nothing, and children do
+// not inherit it. Held by a session, it goes back with this process as well; but a process that is
+// stopped while the daemon is restarted loses it.
 class Hold {
 public:
     Hold(Hold&&) noexcept;
     Hold& operator=(Hold&&) = delete;
     ~Hold(); // Gives it back.
 
-    // A descriptor for children, who inherit it over execve(2): while any process has it, the token
-    // stays taken even if this process is killed; then no longer than the daemon lives.
-    Try<UniqueFd> share() const;
-    // Returns when it is back, whoever shares it. An error: it may have come to others before.
-    // invalid, as with share(), once it was given back.
+    // By which other processes of this user can hold it too: Client::join().
+    const std::string& id() const { return id_; }
+    // Returns when it is back, for all who hold it. An error: it may have come to others before.
+    // invalid: it was given back already.
     Try<void> give_back();
 
 private:
     friend class Client;
-    explicit Hold(std::unique_ptr<Daemon> daemon);
+    Hold(std::unique_ptr<Daemon> daemon, std::string id, Holder holder);
 
     std::unique_ptr<Daemon> daemon_; // For this alone.
+    std::string id_;
+    Holder holder_;
 };
 
 } // namespace evfd
