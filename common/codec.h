@@ -309,13 +309,20 @@ struct Codec<WallTime> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
+// Of a string that we take: a zero byte is in none.
+inline std::optional<std::string_view> text_of(json::Value value)
+{
+    if (value.kind() != json::Kind::string || value.string().contains('\0'))
+        return {};
+    return value.string();
+}
+
 template <>
 struct Codec<std::string> {
     static std::optional<std::string> read(json::Value value, Incoming&)
     {
-        if (value.kind() != json::Kind::string)
-            return {};
-        return std::string{value.string()};
+        const auto text = text_of(value);
+        return text ? std::optional<std::string>{*text} : std::nullopt;
     }
     static void write(const std::string& value, Outgoing& out)
     {
@@ -335,9 +342,8 @@ template <Spelt T>
 struct Codec<T> {
     static std::optional<T> read(json::Value value, Incoming&)
     {
-        if (value.kind() != json::Kind::string)
-            return {};
-        return T::parse(value.string());
+        const auto text = text_of(value);
+        return text ? T::parse(*text) : std::nullopt;
     }
     static void write(const T& value, Outgoing& out)
     {
@@ -350,9 +356,8 @@ template <Worded E>
 struct Codec<E> {
     static std::optional<E> read(json::Value value, Incoming&)
     {
-        if (value.kind() != json::Kind::string)
-            return {};
-        return from_word<E>(value.string());
+        const auto text = text_of(value);
+        return text ? from_word<E>(*text) : std::nullopt;
     }
     static void write(E value, Outgoing& out) { json::append_string(out.text, word(value)); }
     static std::string type(NamedTypes& named)

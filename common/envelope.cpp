@@ -61,17 +61,16 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
             return keys.flag(oneway);
         if (key == "upgrade")
             return keys.flag(upgrade);
-        return false;
+        return true; // Of the vendor of the client.
     });
     if (!sound)
-        return std::unexpected("an unknown, repeated or malformed key in the call");
+        return std::unexpected("a repeated or malformed key in the call");
     if (!method)
         return std::unexpected("a call without a method");
     if (more.value_or(false) + oneway.value_or(false) + upgrade.value_or(false) > 1)
         return std::unexpected("two of more, oneway and upgrade");
-    if (upgrade.value_or(false))
-        return std::unexpected("an upgrade, to which there is nothing");
-    return Call{*method, parameters, more.value_or(false), oneway.value_or(false)};
+    return Call{*method, parameters, more.value_or(false), oneway.value_or(false),
+                upgrade.value_or(false)};
 }
 
 std::expected<Replied, std::string_view> read_reply(json::Document& document, std::string_view text)

@@ -16,6 +16,7 @@ struct Call {
     std::optional<json::Value> parameters;
     bool more = false;
     bool oneway = false;
+    bool upgrade = false; // To another protocol, once it is answered.
 };
 
 // A reply as it came, likewise.

@@ -19,8 +19,9 @@ public:
     // The next whole message without its zero byte, good until the next call; nothing if it is not
     // all there yet. TooLong, for ever, once a message is beyond the limit.
     std::expected<std::optional<std::string_view>, TooLong> next();
-    // Whether bytes wait for the rest of their message.
+    // Whether bytes wait for the rest of their message, and how many.
     bool mid_message() const { return begin_ < bytes_.size(); }
+    std::size_t unread_bytes() const { return bytes_.size() - begin_; }
 
 private:
     std::size_t max_bytes_;

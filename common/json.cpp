@@ -32,8 +32,8 @@ public:
     bool number_float(double, const std::string&) { return add({.kind = Kind::number, .end = 0}); }
     bool string(const std::string& value)
     {
-        if (value.contains('\0'))
-            return fail("a zero byte in a string");
+        if (is_too_deep())
+            return true;
         const auto at = static_cast<std::uint32_t>(document_.text_.size());
         document_.text_ += value;
         return add({.kind = Kind::string,
@@ -47,30 +47,43 @@ public:
     bool start_array(std::size_t) { return open(Kind::array); }
     bool end_array() { return close(); }
     bool binary(nlohmann::json::binary_t&) { return fail("not JSON"); } // No text has one.
-    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&)
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
     {
+        constexpr int number_overflow = 406;
+        meets_large_number_ = error.id == number_overflow;
         return fail("not JSON");
     }
 
     std::string_view defect() const { return defect_; }
+    // The text may be JSON: a double cannot hold one of its numbers, where the parser gives up.
+    bool meets_large_number() const { return meets_large_number_; }
 
 private:
+    // What is in there is JSON or not, and nothing more is kept of it.
+    bool is_too_deep() const { return depth_ > open_.size(); }
     bool add(Node node)
     {
+        if (is_too_deep())
+            return true;
         node.end = static_cast<std::uint32_t>(document_.nodes_.size() + 1);
         document_.nodes_.push_back(node);
         return true;
     }
     bool open(Kind kind)
     {
-        if (depth_ == open_.size())
-            return fail("nested too deeply");
+        if (depth_ >= open_.size()) {
+            add({.kind = Kind::deep, .end = 0});
+            ++depth_;
+            return true;
+        }
         open_[depth_++] = document_.nodes_.size();
         return add({.kind = kind, .end = 0});
     }
     bool close()
     {
-        document_.nodes_[open_[--depth_]].end = static_cast<std::uint32_t>(document_.nodes_.size());
+        if (--depth_ < open_.size())
+            document_.nodes_[open_[depth_]].end =
+                static_cast<std::uint32_t>(document_.nodes_.size());
         return true;
     }
     bool fail(std::string_view defect)
@@ -83,18 +96,107 @@ private:
     std::array<std::size_t, max_json_depth> open_; // The containers we are in.
     std::size_t depth_ = 0;
     std::string_view defect_;
+    bool meets_large_number_ = false;
 };
+
+namespace {
+
+constexpr std::size_t max_kept_nodes = 16 * 1024; // By a document, for the next text.
+
+bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+std::size_t digits_from(std::string_view text, std::size_t at)
+{
+    while (at < text.size() && is_digit(text[at]))
+        ++at;
+    return at;
+}
+
+// The end of the number that begins there, by RFC 8259; where it begins, if it is none.
+std::size_t end_of_number(std::string_view text, const std::size_t begin)
+{
+    const auto is = [&](std::size_t at, std::string_view any) {
+        return at < text.size() && any.contains(text[at]);
+    };
+    auto at = begin + (is(begin, "-") ? 1 : 0);
+    const auto whole = at;
+    at = is(at, "0") ? at + 1 : digits_from(text, at);
+    if (at == whole)
+        return begin;
+    if (const auto end = digits_from(text, at + 1); is(at, ".") && end > at + 1)
+        at = end;
+    if (is(at, "eE")) {
+        const auto first = at + (is(at + 1, "+-") ? 2 : 1);
+        if (const auto end = digits_from(text, first); end > first)
+            at = end;
+    }
+    return at;
+}
+
+// Where the string ends that begins there: behind its quote, or the text.
+std::size_t end_of_string(std::string_view text, std::size_t at)
+{
+    for (++at; at < text.size() && text[at] != '"'; ++at)
+        if (text[at] == '\\')
+            ++at;
+    return std::min(at + 1, text.size());
+}
+
+// Beyond a double, perhaps; no integer that we take.
+bool may_be_large(std::string_view number)
+{
+    constexpr std::size_t most_digits = 308; // Of those that a double can hold.
+    return number.size() > most_digits || number.find_first_of("eE") != number.npos;
+}
+
+// The same text with another number in the place of each that may be beyond a double. It is JSON if
+// the one that was given is.
+std::string without_large_numbers(std::string_view text)
+{
+    constexpr std::string_view other = "0.5"; // No longer than 1e0.
+    std::string made{text};
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '"') {
+            at = end_of_string(text, at);
+            continue;
+        }
+        const auto end = end_of_number(text, at);
+        if (may_be_large(text.substr(at, end - at))) {
+            std::fill_n(made.begin() + static_cast<std::ptrdiff_t>(at), end - at, ' ');
+            made.replace(at, other.size(), other);
+        }
+        at = std::max(end, at + 1);
+    }
+    return made;
+}
+
+} // namespace
 
 std::expected<Value, std::string_view> Document::read(std::string_view text)
 {
-    nodes_.clear();
-    text_.clear();
     if (text.contains('\0')) // Would end the text for the parser, whatever follows.
         return std::unexpected("not JSON");
     Filler filler{*this};
-    if (!nlohmann::json::sax_parse(text.begin(), text.end(), &filler))
+    if (fill(filler, text))
+        return Value{*this, 0};
+    if (!filler.meets_large_number())
         return std::unexpected(filler.defect());
-    return Value{*this, 0};
+    Filler again{*this};
+    if (fill(again, without_large_numbers(text)))
+        return Value{*this, 0};
+    return std::unexpected(again.defect());
+}
+
+bool Document::fill(Filler& filler, std::string_view text)
+{
+    if (nodes_.capacity() > max_kept_nodes)
+        nodes_ = {};
+    nodes_.clear();
+    text_.clear();
+    return nlohmann::json::sax_parse(text.begin(), text.end(), &filler);
 }
 
 namespace {

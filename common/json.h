@@ -11,7 +11,8 @@
 namespace evfd::json {
 
 // `number` is any that is no integer of 63 bits and sign: a fraction, an exponent, or too large.
-enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object };
+// `deep` is an array or an object beyond max_json_depth: that it is one is all that is known of it.
+enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, deep };
 
 struct Node {
     Kind kind;
@@ -22,6 +23,7 @@ struct Node {
 };
 
 class Document;
+class Filler;
 
 // A view of one value: good until its document reads again.
 class Value {
@@ -31,7 +33,7 @@ public:
     Kind kind() const { return node().kind; }
     bool boolean() const { return node().integer != 0; }
     std::int64_t integer() const { return node().integer; }
-    std::string_view string() const;
+    std::string_view string() const; // May have zero bytes in it.
 
     // Calls `each(value)` for an array's elements, `each(key, value)` for an object's members, in
     // order, until one returns false. Returns whether none did.
@@ -61,12 +63,13 @@ private:
 class Document {
 public:
     // The text's one value, or in a few words what is wrong with it: not JSON, invalid UTF-8, text
-    // after the value, deeper than max_json_depth, a zero byte in a string.
+    // after the value.
     std::expected<Value, std::string_view> read(std::string_view text);
 
 private:
     friend class Value;
     friend class Filler;
+    bool fill(Filler& filler, std::string_view text);
     std::vector<Node> nodes_;
     std::string text_;
 };

@@ -7,8 +7,6 @@
 
 namespace evfd {
 
-inline constexpr std::size_t max_call_bytes =
-    64 * 1024; // One call, its closing zero byte not counted.
 inline constexpr std::size_t max_reply_bytes = 256 * 1024; // One reply, likewise.
 inline constexpr std::size_t max_json_depth = 16;          // Objects and arrays within each other.
 inline constexpr std::size_t max_name_bytes = 255;
@@ -16,6 +14,12 @@ inline constexpr std::size_t max_pattern_bytes = 255;
 // SCM_MAX_FD of the kernel: more in one message is EINVAL. unix(7)
 inline constexpr std::size_t max_descriptors_per_message = 253;
 inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
+// One call, its closing zero byte not counted: as many names as it can have, all of the longest,
+// each byte spelt as \u0061, in quotes and with a comma; and what else there is in it.
+inline constexpr std::size_t max_call_bytes =
+    max_names_per_call * (6 * max_name_bytes + 3) + 4 * 1024;
+// So much of a call may have come, and not the rest, whatever else its user has on the way.
+inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;
 // What one call may add to an event; the daemon adds one by one, about 0.4 us each.
 inline constexpr std::int64_t max_tokens_per_set = 16'384;
 // What one call may take from a semaphore to clear it: the kernel gives one a read.

@@ -27,7 +27,10 @@ struct Open {
     static constexpr std::string_view method = "Open";
     static constexpr std::string_view comment =
         "Hands over what the caller may have of each object: a descriptor of its own. After that "
-        "waiting, setting and clearing need no daemon. All or nothing.";
+        "waiting, setting and clearing need no daemon. All or nothing. The descriptors ride with "
+        "the first byte of the reply: a receiver that reads ahead has room for 253 at each "
+        "recvmsg(2), and keeps what came in a queue, of which each reply takes the first "
+        "descriptors that it names.";
     static constexpr auto fields()
     {
         return std::tuple{field("names", &Open::names, "1 to 253 names, none twice.")};

@@ -217,7 +217,8 @@ std::string ConfigValue::shown() const
         json::append_string(quoted, shortened(text));
         return quoted;
     }
-    case json::Kind::array: return "a list";
+    case json::Kind::array:
+    case json::Kind::deep: return "a list";
     case json::Kind::object: return "an object";
     }
     return {};

@@ -105,8 +105,11 @@ Next Connection::read()
     if ((*received)->is_cut)
         return hang_up("it sends descriptors, and no call has any");
     has_more_ = (*received)->bytes > 0;
+    const bool was_long = is_long_call();
     incoming_.append({buffer.data(), (*received)->bytes});
     has_calls_ = true;
+    if (!was_long && is_long_call() && !service_.has_room_for_answers(uid()))
+        return hang_up("a long call, and its user has as much on the way as may be");
     return Next::keep;
 }
 
@@ -215,11 +218,13 @@ void Connection::notice_reading()
     settle_dues();
 }
 
-// Of what goes out at once, as nearly everything does, only what the session keeps is charged.
+// Of what goes out at once, as nearly everything does, only what the session keeps is charged, and
+// of what comes in only a long call, until the rest of it is there.
 void Connection::settle_dues()
 {
+    const auto coming = is_long_call() ? incoming_.unread_bytes() : 0;
     const auto kept = session_.count ? session_.count->reply.size() : 0; // To be told once more.
-    dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes() + kept));
+    dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes() + kept + coming));
     dues_.unread_descriptors.resize(static_cast<std::int64_t>(outbox_.unread_descriptors()));
 }
 

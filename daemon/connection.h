@@ -3,6 +3,7 @@
 
 #include "common/frame.h"
 #include "common/json.h"
+#include "common/limits.h"
 #include "common/socket.h"
 #include "common/unique_fd.h"
 #include "daemon/event_loop.h"
@@ -71,6 +72,8 @@ private:
         return !pending_ && !outbox_.is_high() && (has_room_ || outbox_.is_empty());
     }
     bool takes_input() const { return takes_calls() && !has_calls_; }
+    // That has begun to come, beyond what anybody may have of one.
+    bool is_long_call() const { return incoming_.unread_bytes() > max_uncounted_call_bytes; }
     bool is_promised() const { return pending_ && pending_->is_promised(); }
     bool is_blocked() const { return flushed_ != Outbox::Flushed::all; }
     Next hang_up(std::string_view why) const;

@@ -130,6 +130,8 @@ std::unique_ptr<Pending> find_and_serve(Service& service, Caller& caller, const 
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
         return refuse(service, protocol::MethodNotFound{std::string{call.method}}, outbox);
+    if (call.upgrade) // There is no other protocol here; after an error this one goes on.
+        return refuse(service, protocol::InvalidParameter{"upgrade"}, outbox);
     return method->serve(service, caller, call, outbox);
 }
 

@@ -161,6 +161,8 @@ TEST_CASE("what is no value of a field's type is refused")
     CHECK(wrong_field<One<Pattern>>(R"({"value":""})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":"automatic"})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":1})") == "value");
+    CHECK(wrong_field<One<Mode>>(R"({"value":"auto\u0000"})") == "value");
+    CHECK(wrong_field<One<std::string>>(R"({"value":"a\u0000"})") == "value");
     CHECK(wrong_field<One<Names>>(R"({"value":"a"})") == "value");
 }
 

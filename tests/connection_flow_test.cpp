@@ -327,6 +327,33 @@ TEST_CASE("a user whose clients leave too much unread is told so and nobody else
     CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
 }
 
+TEST_CASE("calls that are begun and not ended count as what is on the way, if they are long")
+{
+    Daemon daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
+    auto usual = daemon.connect();
+    auto first = daemon.connect();
+    auto second = daemon.connect();
+    const std::string half(max_uncounted_call_bytes + 1, ' ');
+
+    usual.send({half.data(), max_uncounted_call_bytes});
+    settle(daemon.loop);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+    first.send(half);
+    settle(daemon.loop);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) ==
+          static_cast<std::int64_t>(half.size()));
+    second.send(half);
+    settle(daemon.loop);
+
+    CHECK_FALSE(usual.is_let_go());
+    CHECK_FALSE(first.is_let_go());
+    CHECK(second.is_let_go());
+    first.send(framed(R"({"method":"io.evfdd.Status"})"));
+    settle(daemon.loop);
+    CHECK(first.reply().contains("QuotaExceeded")); // The connection goes on.
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+}
+
 TEST_CASE("a stream goes on once its user's clients have read enough")
 {
     Daemon daemon{with(Resource::unread_bytes, 1'000)};

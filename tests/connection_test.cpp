@@ -129,17 +129,14 @@ TEST_CASE("what is no call ends the connection, after the answers to those befor
         R"({"method":"org.varlink.service.GetInfo","method":"org.varlink.service.GetInfo"})",
         R"({"method":"org.varlink.service.GetInfo","parameters":[]})",
         R"({"method":"org.varlink.service.GetInfo","parameters":{},"parameters":{}})",
-        R"({"method":"org.varlink.service.GetInfo","other":1})",
         R"({"method":"org.varlink.service.GetInfo","more":1})",
         R"({"method":"org.varlink.service.GetInfo","more":null})",
         R"({"method":"org.varlink.service.GetInfo","oneway":"true"})",
         R"({"method":"org.varlink.service.GetInfo","more":true,"oneway":true})",
         R"({"method":"org.varlink.service.GetInfo","more":true,"more":true})",
-        R"({"method":"org.varlink.service.GetInfo","upgrade":true})",
         R"({"method":"org.varlink.service.GetInfo"} x)",
         R"({"method":"org.varlink.service.GetInfo"}{"method":"org.varlink.service.GetInfo"})",
-        R"({"method":"org.varlink.service.\u0000"})", "{\"method\":\"\xff\xfe\"}",
-        "{\"method\":\"org.varlink.service.GetInfo\"", "\n");
+        "{\"method\":\"\xff\xfe\"}", "{\"method\":\"org.varlink.service.GetInfo\"", "\n");
     INFO(text);
     Daemon daemon;
     auto client = daemon.connect();
@@ -177,7 +174,13 @@ TEST_CASE("the longest call is taken, and one byte more ends the connection")
     auto client = daemon.connect();
     auto call = get_info;
     call.append(max_call_bytes + extra - call.size(), ' ');
-    client.send(is_ended ? framed(call) : call);
+    const auto bytes = is_ended ? framed(call) : call;
+    constexpr std::size_t at_a_time = 16 * 1024;
+    for (std::size_t at = 0; at < bytes.size(); at += at_a_time) {
+        // Which fails once it is let go.
+        static_cast<void>(evfd::send(client.socket, std::string_view{bytes}.substr(at, at_a_time)));
+        settle(daemon.loop, 2);
+    }
     settle(daemon.loop);
     CHECK(client.reply().contains("evfdd") == is_taken);
     CHECK(client.is_let_go() == !is_taken);

@@ -58,7 +58,7 @@ TEST_CASE("parameters may be absent, null or an object")
           json::Kind::object);
 }
 
-constexpr auto malformed_call = "an unknown, repeated or malformed key in the call";
+constexpr auto malformed_call = "a repeated or malformed key in the call";
 constexpr auto malformed_reply = "an unknown, repeated or malformed key in the reply";
 
 TEST_CASE("what is no call is told what is wrong with it")
@@ -71,8 +71,6 @@ TEST_CASE("what is no call is told what is wrong with it")
         {R"({"method":"a.B"}{})", "not JSON"},
         {"{\"method\":\"a.\xff\"}", "not JSON"},
         {"{\"method\":\"a.B\",\"\xc3\":1}", "not JSON"},
-        {R"({"method":"a.\u0000"})", "a zero byte in a string"},
-        {R"({"method":"a.B","parameters":{"a":"\u0000"}})", "a zero byte in a string"},
         {"[]", "not an object"},
         {R"("method")", "not an object"},
         {"null", "not an object"},
@@ -83,7 +81,7 @@ TEST_CASE("what is no call is told what is wrong with it")
         {R"({"method":null})", malformed_call},
         {R"({"method":1})", malformed_call},
         {R"({"method":["a.B"]})", malformed_call},
-        {R"({"Method":"a.B"})", malformed_call},
+        {R"({"Method":"a.B"})", "a call without a method"},
         {R"({"method":"a.B","parameters":[]})", malformed_call},
         {R"({"method":"a.B","parameters":"{}"})", malformed_call},
         {R"({"method":"a.B","parameters":0})", malformed_call},
@@ -100,14 +98,9 @@ TEST_CASE("what is no call is told what is wrong with it")
         {R"({"method":"a.B","more":false,"more":false})", malformed_call},
         {R"({"method":"a.B","oneway":true,"oneway":true})", malformed_call},
         {R"({"method":"a.B","upgrade":false,"upgrade":true})", malformed_call},
-        {R"({"method":"a.B","continues":true})", malformed_call},
-        {R"({"method":"a.B","error":"a.C"})", malformed_call},
-        {R"({"method":"a.B","fds":1})", malformed_call},
-        {R"({"method":"a.B","":1})", malformed_call},
         {R"({"method":"a.B","more":true,"oneway":true})", "two of more, oneway and upgrade"},
         {R"({"method":"a.B","more":true,"upgrade":true})", "two of more, oneway and upgrade"},
         {R"({"method":"a.B","oneway":true,"upgrade":true})", "two of more, oneway and upgrade"},
-        {R"({"method":"a.B","upgrade":true})", "an upgrade, to which there is nothing"},
     }));
     INFO(text);
 
@@ -118,7 +111,32 @@ TEST_CASE("what is no call is told what is wrong with it")
     CHECK(call.error() == defect);
 }
 
-TEST_CASE("a call nested 100,000 deep is refused")
+TEST_CASE("a key that is not the protocol's own is ignored")
+{
+    const auto key = GENERATE(as<std::string>{}, R"("continues":true)", R"("error":"a.C")",
+                              R"("fds":1)", R"("":1)", R"("\u0000":1)",
+                              R"("org.example.trace":{"more":1})", R"("org.example.trace":1e999)");
+    INFO(key);
+
+    json::Document document;
+    const auto call =
+        read_call(document, "{" + key + R"(,"method":"a.B","more":true,)" + key + "}");
+
+    REQUIRE(call);
+    CHECK(call->method == "a.B");
+    CHECK(call->more);
+    CHECK_FALSE(call->parameters);
+}
+
+TEST_CASE("that an upgrade is asked for is told")
+{
+    json::Document document;
+
+    CHECK(read_call(document, R"({"method":"a.B","upgrade":true})")->upgrade);
+    CHECK_FALSE(read_call(document, R"({"method":"a.B"})")->upgrade);
+}
+
+TEST_CASE("a call that is nested 100,000 deep and does not end is refused")
 {
     const auto brackets = GENERATE(as<std::string>{}, "[", R"({"a":)");
     std::string text = R"({"method":"a.B","parameters":{"a":)";
@@ -129,7 +147,7 @@ TEST_CASE("a call nested 100,000 deep is refused")
     const auto call = read_call(document, text);
 
     REQUIRE_FALSE(call);
-    CHECK(call.error() == "nested too deeply");
+    CHECK(call.error() == "not JSON");
 }
 
 TEST_CASE("a reply is its parameters, its error, and whether more follow")
@@ -164,7 +182,6 @@ TEST_CASE("what is no reply is told what is wrong with it")
         {"", "not JSON"},
         {"{}{}", "not JSON"},
         {"{\"error\":\"\xff\"}", "not JSON"},
-        {R"({"error":"\u0000"})", "a zero byte in a string"},
         {"[]", "not an object"},
         {"true", "not an object"},
         {R"({"error":null})", malformed_reply},
