@@ -76,10 +76,10 @@ int evfd_connect(const char* socket);
  * end at once; one that never is, for who may set it but not wait.
  *
  * EVFD_CREATE | a mode makes an event: `rights` are a mode like a file's: 'r' may look, poll,
- * and wait where a wait takes nothing, 'w' may set, clear and arm, and to take from EVFD_AUTO and
- * EVFD_SEMAPHORE needs both; umask(2) takes from them. It begins with `initial` tokens, or set if that is
- * not 0. One of that mode that is there already is as good, as it is. Without EVFD_CREATE flags are
- * 0, and what comes after them does not matter. */
+ * and wait where a wait takes nothing, 'w' may set, clear and arm, to take from EVFD_AUTO and
+ * EVFD_SEMAPHORE needs both, and 'x' is ignored; umask(2) takes from them. It begins with `initial`
+ * tokens, or set if that is not 0. One of that mode that is there already is as good, as it is.
+ * Without EVFD_CREATE flags are 0, and what comes after them does not matter. */
 int evfd_open(const char* name, int flags, mode_t rights, int64_t initial);
 
 /* Returns 0. The descriptor is closed, and the daemon need not feed it any more. */

@@ -12,9 +12,10 @@ std::optional<Rights> Rights::parse(std::string_view text)
         return {};
     mode_t bits = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
-    if (error != std::errc{} || end != text.data() + text.size() || (bits & ~everyone) != 0)
+    if (error != std::errc{} || end != text.data() + text.size() ||
+        (bits & ~(everyone | executable)) != 0)
         return {};
-    return Rights{bits};
+    return Rights{bits & everyone};
 }
 
 std::string Rights::text() const

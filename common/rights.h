@@ -15,7 +15,8 @@ namespace evfd {
 // owner, the owner's group, and everyone else.
 class Rights {
 public:
-    // "644" and "0644"; nothing if it is not octal or has any other bit than r and w.
+    // "644" and "0644"; `x` is ignored, as there is nothing to execute. Nothing if it is not octal
+    // or has any other bit.
     static std::optional<Rights> parse(std::string_view text);
     // What is left of 0666 under a umask(2).
     static constexpr Rights under_umask(mode_t mask) { return Rights{everyone & ~mask}; }
@@ -26,6 +27,7 @@ public:
 
 private:
     static constexpr mode_t everyone = 0666;
+    static constexpr mode_t executable = 0111;
     explicit constexpr Rights(mode_t bits) : bits_{bits} {}
     mode_t bits_;
 };

@@ -54,12 +54,26 @@ TEST_CASE("evfd_open refuses what makes no sense, and says why")
     must_fail(evfd_open("e", EVFD_EXCL, 0, 0), EINVAL);
     must_fail(evfd_open("e", EVFD_CREATE | EVFD_TIMER, 0666, 0), EINVAL);
     must_fail(evfd_open("e", EVFD_CREATE | 0x1000, 0666, 0), EINVAL);
-    must_fail(evfd_open("e", EVFD_CREATE, 0777, 0), EINVAL);
+    must_fail(evfd_open("e", EVFD_CREATE, 01777, 0), EINVAL);
     must_fail(evfd_open("e", EVFD_CREATE, 0666, -1), EINVAL);
     must_fail(evfd_set_rights("e", 0666), ENOENT);
-    must_fail(evfd_set_rights("e", 01), EINVAL);
+    must_fail(evfd_set_rights("e", 010000), EINVAL);
     must_fail(evfd_delete(nullptr), EINVAL);
     CHECK(must(daemon.client().status()).objects == 0);
+}
+
+TEST_CASE("rights may have x, which is ignored")
+{
+    const Served daemon;
+    const auto before = ::umask(0);
+    const int e = ok(evfd_open("e", EVFD_CREATE, 0777, 0));
+    ::umask(before);
+    CHECK(daemon.done({"show", "e"}).contains("rights    0666 "));
+    CHECK(evfd_set_rights("e", 0751) == 0);
+    CHECK(daemon.done({"show", "e"}).contains("rights    0640 "));
+    CHECK(daemon.ctl({"rights", "e", "777"}).status == 0);
+    CHECK(daemon.done({"show", "e"}).contains("rights    0666 "));
+    CHECK(evfd_close(e) == 0);
 }
 
 TEST_CASE("rights are less by the umask when something is made, and as given afterwards")

@@ -155,7 +155,7 @@ TEST_CASE("what cannot be armed is refused with a sentence")
 
     must_fail(evfd_arm(tick, nullptr), EINVAL);
     must_fail(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);
-    must_fail(evfd_arm_name("tick", &good, 0, 0111), EINVAL);
+    must_fail(evfd_arm_name("tick", &good, 0, 01111), EINVAL);
     must_fail(evfd_arm_name("e", &good, 0, 0666), EEXIST);
     must_fail(evfd_arm_name(nullptr, &good, 0, 0666), EINVAL);
     must_fail(evfd_disarm_name("missing"), ENOENT);

@@ -156,7 +156,7 @@ TEST_CASE("what is no value of a field's type is refused")
     CHECK(wrong_field<One<std::string>>(R"({"value":["a"]})") == "value");
     CHECK(wrong_field<One<Name>>(R"({"value":"a//b"})") == "value");
     CHECK(wrong_field<One<Name>>(R"({"value":["a"]})") == "value");
-    CHECK(wrong_field<One<Rights>>(R"({"value":"0755"})") == "value");
+    CHECK(wrong_field<One<Rights>>(R"({"value":"1755"})") == "value");
     CHECK(wrong_field<One<Rights>>(R"({"value":420})") == "value");
     CHECK(wrong_field<One<Pattern>>(R"({"value":""})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":"automatic"})") == "value");

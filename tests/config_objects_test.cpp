@@ -97,8 +97,8 @@ TEST_CASE("config: what is wrong with a declared event is said with its key")
          "events[0].initial: 4294967296 will not do; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "mode": "pulse", "initial": 1})",
          "events[0].initial: a pulse has no count to start with; give 0, or take it out"},
-        {R"({"name": "a", "rights": "0755"})",
-         "events[0].rights: \"0755\" will not do; give octal rights in quotes of r and w alone, "
+        {R"({"name": "a", "rights": "2755"})",
+         "events[0].rights: \"2755\" will not do; give octal rights in quotes of r and w alone, "
          "such as \"0664\""},
         {R"({"name": "a", "owner": 4294967295})",
          "events[0].owner: 4294967295 is no user; give the name of one that is there, or a number"},

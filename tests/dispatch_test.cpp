@@ -76,7 +76,7 @@ TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
         {"CreateEvent", R"({"name":"e","initial":18446744073709551616})", "initial"},
         {"CreateEvent", R"({"name":"e","initial":1.5})", "initial"},
         {"CreateEvent", R"({"name":"e","mode":"pulse","initial":1})", "initial"},
-        {"CreateEvent", R"({"name":"e","rights":"0777"})", "rights"},
+        {"CreateEvent", R"({"name":"e","rights":"1777"})", "rights"},
         {"CreateEvent", R"({"name":"e","other":1})", "other"},
         {"CreateEvent", R"({"name":"e","":1})", ""},
         {"Open", R"({"names":[]})", "names"},

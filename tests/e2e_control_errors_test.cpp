@@ -41,7 +41,9 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
     daemon.done({"create", "tokens", "--mode", "semaphore"});
     const std::vector<Case> cases{
         {{"show", "missing"}, 3, "no object named 'missing'; create it first"},
-        {{"show", "missing"}, 3, "(evfdctl create or arm makes one, evfdctl list shows those that you see)"},
+        {{"show", "missing"},
+         3,
+         "(evfdctl create or arm makes one, evfdctl list shows those that you see)"},
         {{"is-set", "missing"}, 3, "'missing'"},
         {{"set", "missing"}, 3, "'missing'"},
         {{"clear", "missing"}, 3, "'missing'"},
@@ -103,10 +105,10 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
         {{"create", "n", "--initial", "1.5"}, 2, "--initial"},
         {{"create", "n", "--initial", "many"}, 2, "--initial"},
         {{"create", "n", "--mode", "pulse", "--initial", "1"}, 2, "initial"},
-        {{"create", "n", "--rights", "0777"}, 2, "are no rights"},
+        {{"create", "n", "--rights", "1777"}, 2, "are no rights"},
         {{"create", "n", "--rights", "rw"}, 2, "are no rights"},
         {{"create", "n", "--rights", "06666"}, 2, "are no rights"},
-        {{"rights", "e", "0100"}, 2, "are no rights"},
+        {{"rights", "e", "4100"}, 2, "are no rights"},
         {{"rights", "e", "0688"}, 2, "are no rights"},
         {{"set", "e", "--count", "0"}, 2, "1 to 16384"},
         {{"set", "e", "--count", "-3"}, 2, "1 to 16384"},

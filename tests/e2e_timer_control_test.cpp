@@ -531,7 +531,7 @@ TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is 
               "--cancel-on-clock-change"},
              2,
              "only a moment on the realtime clock"},
-            {{"arm", "t", "--in", "1s", "--rights", "0777"}, 2, "are no rights"},
+            {{"arm", "t", "--in", "1s", "--rights", "1777"}, 2, "are no rights"},
             {{"arm", "a//b", "--in", "1s"}, 2, "'a//b' is no name"},
             {{"arm", "t", "--in", "1s", "--sets", "t"}, 2, "'t' cannot set itself"},
             {{"arm", "t", "--in", "1s", "--sets", "a//b"}, 2, "'a//b' is no name"},

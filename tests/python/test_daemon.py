@@ -88,8 +88,10 @@ def test_rights_are_changed(shared: evfd.Daemon, name: str) -> None:
     shared.create(name)
     shared.set_rights(name, 0o640)
     assert shared.show(name).rights == 0o640
+    shared.set_rights(name, 0o777)
+    assert shared.show(name).rights == 0o666
     with pytest.raises(ValueError):
-        shared.set_rights(name, 0o777)
+        shared.set_rights(name, 0o1777)
 
 
 def test_a_wait_by_name_is_for_what_is_not_there_yet(running: RunningDaemon, name: str) -> None:
