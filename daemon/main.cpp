@@ -1,5 +1,6 @@
 // evfdd: from the command line to a running daemon, or to its guard.
 #include "common/protocol.h"
+#include "common/socket.h"
 #include "daemon/background.h"
 #include "daemon/config.h"
 #include "daemon/guard.h"
@@ -85,13 +86,15 @@ void turn_away_clients(const HandedOver& handed)
         "journalctl --user -u evfdd if it is your own"};
     for (const auto& socket : handed.sockets)
         for (int i = 0; i < SOMAXCONN; ++i) {
-            const UniqueFd client{
+            UniqueFd client{
                 ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (!client)
                 break;
             Outbox outbox;
             outbox.error(why);
             (void)outbox.flush(client);
+            if (end_input(client)) // Descriptors, perhaps: our end closes them. See Closer.
+                (void)client.release();
         }
 }
 

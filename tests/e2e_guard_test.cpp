@@ -119,14 +119,6 @@ TEST_CASE("a guard ends when its daemon was idle and had been killed before")
     CHECK(guarded.process().wait() == 0);
 }
 
-// Returns once the process, which is a child of ours, is stopped.
-void stop(const Process& process)
-{
-    process.signal(SIGSTOP);
-    siginfo_t its{};
-    REQUIRE(::waitid(P_PID, static_cast<id_t>(process.pid()), &its, WSTOPPED | WNOWAIT) == 0);
-}
-
 TEST_CASE("who comes after an idle daemon has left and before its guard has is served")
 {
     Guarded guarded{{"--idle-exit", "5ms"}};
@@ -134,7 +126,7 @@ TEST_CASE("who comes after an idle daemon has left and before its guard has is s
     REQUIRE(first->ask("Status").contains("parameters"));
     const auto daemon = guarded.daemon();
     const auto leaves = pidfd_of(daemon);
-    stop(guarded.process());
+    guarded.process().stop();
     first.reset();
     REQUIRE(await_readable(leaves.get()));
 

@@ -15,7 +15,7 @@ namespace {
 
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
-// Along with the bytes; the last reference to it is what was sent.
+// Along with the bytes. Nobody may receive it yet, or ours would be the last reference.
 void send_lingering(const UniqueFd& socket, std::string_view bytes, int flags = 0)
 {
     Lingering lingering;
@@ -47,7 +47,7 @@ bool has_again(Wire& wire, std::int64_t connections, std::int64_t descriptors)
 
 TEST_CASE("a client whose descriptor lingers when it is closed is let go, and keeps nobody waiting")
 {
-    const Daemon daemon{without_pass_rights};
+    Daemon daemon{without_pass_rights};
     Wire neighbour{daemon.path()};
     const auto before = neighbour.ask("Status")["parameters"];
     const auto [how, prepare, flags] = GENERATE(table<std::string, std::string, int>({
@@ -62,7 +62,11 @@ TEST_CASE("a client whose descriptor lingers when it is closed is let go, and ke
     for (int i = 0; i < 3; ++i) {
         Wire hostile{daemon.path()};
         hostile.send(prepare);
+        if (how == "while it waits")
+            REQUIRE(daemon.has_waits("e", 1));
+        daemon.process().stop();
         send_lingering(hostile.socket(), flags == MSG_OOB ? "x" : call, flags);
+        daemon.process().signal(SIGCONT);
         neighbour.ask("Status");
     }
     CHECK(has_again(neighbour, 1, before["descriptors"].get<std::int64_t>()));
@@ -81,7 +85,7 @@ TEST_CASE("a client that is turned away keeps nobody waiting with what it sent b
     const auto before = neighbour.ask("Status")["parameters"];
     {
         const Wire second{daemon.path()};
-        daemon.process().signal(SIGSTOP);
+        daemon.process().stop();
         std::vector<Wire> hostile;
         for (int i = 0; i < 3; ++i)
             send_lingering(hostile.emplace_back(daemon.path()).socket(), call);
@@ -100,7 +104,7 @@ TEST_CASE("a daemon that is told to end is not kept by what clients have sent")
     waiting.call("Wait", {{"names", {"e"}}});
     REQUIRE(daemon.has_waits("e", 1));
     send_lingering(waiting.socket(), call);
-    daemon.process().signal(SIGSTOP);
+    daemon.process().stop();
     const Wire queued{daemon.path()};
     send_lingering(queued.socket(), call);
     daemon.process().signal(SIGTERM);
@@ -125,6 +129,24 @@ TEST_CASE("what was sent before the daemon was started by it keeps nobody waitin
     CHECK(eventually(
         [&] { return neighbour.ask("Status")["parameters"]["connections"].get<int>() == 1; }));
     CHECK(read_file(directory / "log").contains("it sends descriptors"));
+}
+
+TEST_CASE("a daemon that cannot read its configuration is not kept by what was sent before")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto config = directory / "some.json";
+    write_file(config, "{");
+    const auto listener = listen_at(path);
+    std::vector<Wire> clients;
+    for (int i = 0; i < 2; ++i)
+        send_lingering(clients.emplace_back(path).socket(), call);
+
+    auto daemon = start({.words = {EVFDD_DAEMON, "--config", config}, .passed = {listener.get()}});
+
+    CHECK(daemon.wait() == 78);
+    for (auto& client : clients)
+        CHECK(client.rest().contains("cannot read its configuration"));
 }
 
 TEST_CASE("a daemon looks for descriptors before a read only where there may be any")

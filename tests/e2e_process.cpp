@@ -171,6 +171,14 @@ void Process::signal(int number) const
         fail("kill(2)");
 }
 
+void Process::stop() const
+{
+    signal(SIGSTOP);
+    siginfo_t its{};
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &its, WSTOPPED | WNOWAIT) < 0)
+        fail("waitid(2)");
+}
+
 Status Process::wait()
 {
     errno = 0;

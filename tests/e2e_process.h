@@ -98,6 +98,7 @@ public:
     pid_t pid() const { return pid_; }
     const UniqueFd& pidfd() const { return pidfd_; } // Readable once it ended.
     void signal(int number) const;
+    void stop() const; // Returns once it is stopped.
     Status wait(); // Throws if it does not end.
 
 private:

@@ -172,7 +172,7 @@ TEST_CASE("without any device a daemon goes to the background, and keeps no outp
 
 TEST_CASE("a daemon's descriptors are closed in a program that it would start")
 {
-    const Guarded guarded;
+    const Guarded guarded{{}, prepared([] { ::close_range(3, ~0U, 0); })}; // What we inherited.
     const auto of = "/proc/" + std::to_string(guarded.daemon());
     std::vector<std::string> inherited;
     for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {
