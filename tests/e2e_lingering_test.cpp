@@ -15,8 +15,10 @@ namespace {
 
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
-// Along with the bytes. Nobody may receive it yet, or ours would be the last reference.
-void send_lingering(const UniqueFd& socket, std::string_view bytes, int flags = 0)
+// Along with the bytes, which nobody may receive before this returns. Its close sleeps while what
+// is returned lives.
+[[nodiscard]] Lingering send_lingering(const UniqueFd& socket, std::string_view bytes,
+                                       int flags = 0)
 {
     Lingering lingering;
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -34,6 +36,8 @@ void send_lingering(const UniqueFd& socket, std::string_view bytes, int flags = 
     std::memcpy(CMSG_DATA(header), &fd, sizeof fd);
     if (::sendmsg(socket.get(), &message, flags | MSG_NOSIGNAL) < 0)
         fail("sendmsg(2)");
+    lingering.leave();
+    return lingering;
 }
 
 // Of a daemon at its start and after an attack; what is closed apart is closed a moment later.
@@ -59,13 +63,18 @@ TEST_CASE("a client whose descriptor lingers when it is closed is let go, and ke
         {"out of band behind a call", call, MSG_OOB},
     }));
     CAPTURE(how);
+    std::vector<Lingering> sent;
     for (int i = 0; i < 3; ++i) {
         Wire hostile{daemon.path()};
-        hostile.send(prepare);
-        if (how == "while it waits")
+        const bool is_waiting = how == "while it waits";
+        if (is_waiting) {
+            hostile.send(prepare);
             REQUIRE(daemon.has_waits("e", 1));
+        }
         daemon.process().stop();
-        send_lingering(hostile.socket(), flags == MSG_OOB ? "x" : call, flags);
+        if (!is_waiting)
+            hostile.send(prepare);
+        sent.push_back(send_lingering(hostile.socket(), flags == MSG_OOB ? "x" : call, flags));
         daemon.process().signal(SIGCONT);
         neighbour.ask("Status");
     }
@@ -83,12 +92,13 @@ TEST_CASE("a client that is turned away keeps nobody waiting with what it sent b
     Daemon daemon{options};
     Wire neighbour{daemon.path()};
     const auto before = neighbour.ask("Status")["parameters"];
+    std::vector<Lingering> sent;
     {
         const Wire second{daemon.path()};
         daemon.process().stop();
         std::vector<Wire> hostile;
         for (int i = 0; i < 3; ++i)
-            send_lingering(hostile.emplace_back(daemon.path()).socket(), call);
+            sent.push_back(send_lingering(hostile.emplace_back(daemon.path()).socket(), call));
         daemon.process().signal(SIGCONT);
         for (auto& wire : hostile)
             CHECK(wire.rest().contains("QuotaExceeded"));
@@ -103,10 +113,10 @@ TEST_CASE("a daemon that is told to end is not kept by what clients have sent")
     Wire waiting{daemon.path()};
     waiting.call("Wait", {{"names", {"e"}}});
     REQUIRE(daemon.has_waits("e", 1));
-    send_lingering(waiting.socket(), call);
+    const auto unread = send_lingering(waiting.socket(), call);
     daemon.process().stop();
     const Wire queued{daemon.path()};
-    send_lingering(queued.socket(), call);
+    const auto not_accepted = send_lingering(queued.socket(), call);
     daemon.process().signal(SIGTERM);
     daemon.process().signal(SIGCONT);
     CHECK(daemon.process().wait() == 0);
@@ -118,7 +128,7 @@ TEST_CASE("what was sent before the daemon was started by it keeps nobody waitin
     const auto path = directory / "io.evfdd";
     const auto listener = listen_at(path);
     const Wire first{path};
-    send_lingering(first.socket(), call);
+    const auto sent = send_lingering(first.socket(), call);
     const auto daemon =
         start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {listener.get()}});
 
@@ -139,8 +149,9 @@ TEST_CASE("a daemon that cannot read its configuration is not kept by what was s
     write_file(config, "{");
     const auto listener = listen_at(path);
     std::vector<Wire> clients;
+    std::vector<Lingering> sent;
     for (int i = 0; i < 2; ++i)
-        send_lingering(clients.emplace_back(path).socket(), call);
+        sent.push_back(send_lingering(clients.emplace_back(path).socket(), call));
 
     auto daemon = start({.words = {EVFDD_DAEMON, "--config", config}, .passed = {listener.get()}});
 

@@ -346,14 +346,14 @@ TEST_CASE("once a socket is shut for reading nothing more comes, and what came i
 
 TEST_CASE("what a process that is killed has last does not linger, also within a message")
 {
-    std::optional<Lingering> lingering{std::in_place};
+    Lingering lingering;
     std::optional<Pair> pair{std::in_place};
     const auto child = ::fork(); // It has all of it too.
     if (child == 0)
         while (true)
             ::pause();
-    REQUIRE(send(pair->ours, "x", lingering->fd()) == 0);
-    lingering.reset();
+    REQUIRE(send(pair->ours, "x", lingering.fd()) == 0);
+    lingering.leave();
     pair.reset();
     const UniqueFd ended{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
     REQUIRE(::kill(child, SIGKILL) == 0);

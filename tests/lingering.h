@@ -11,8 +11,8 @@
 
 namespace evfd {
 
-// A TCP socket with SO_LINGER and more sent than its peer, which does not read, has room for.
-// socket(7)
+// A TCP socket with SO_LINGER and more sent than its peer, which does not read, has room for. Its
+// close sleeps as long as this lives. socket(7)
 class Lingering {
 public:
     static constexpr int seconds = 600;
@@ -24,7 +24,6 @@ public:
         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         socklen_t size = sizeof address;
         auto* const name = reinterpret_cast<sockaddr*>(&address);
-        const linger long_one{.l_onoff = 1, .l_linger = seconds};
         require(::bind(listener_.get(), name, size) == 0);
         require(::listen(listener_.get(), 1) == 0);
         require(::getsockname(listener_.get(), name, &size) == 0);
@@ -32,13 +31,26 @@ public:
         const std::string much(1 << 16, 'x');
         while (::send(sender_.get(), much.data(), much.size(), MSG_DONTWAIT) > 0) {
         }
-        require(::setsockopt(sender_.get(), SOL_SOCKET, SO_LINGER, &long_one, sizeof long_one) ==
-                0);
+        require(linger(seconds));
+    }
+    Lingering(Lingering&&) noexcept = default;
+    Lingering& operator=(Lingering&&) = delete;
+    ~Lingering()
+    {
+        if (sender_) // Or this would sleep.
+            linger(0);
     }
 
     const UniqueFd& fd() const { return sender_; }
+    // Once it was sent, and while nobody receives it: the one that was sent is the last.
+    void leave() { sender_ = {}; }
 
 private:
+    bool linger(int span) const
+    {
+        const struct linger its{.l_onoff = 1, .l_linger = span};
+        return ::setsockopt(sender_.get(), SOL_SOCKET, SO_LINGER, &its, sizeof its) == 0;
+    }
     static void require(bool holds)
     {
         if (!holds)

@@ -158,11 +158,12 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
 {
     House house{default_limits, KernelFeatures{}};
     std::deque<Client> clients;
+    std::deque<Lingering> lingering;
     for (int i = 0; i < 3; ++i) { // What the first child does not close, the second does.
-        Lingering lingering;
-        auto& client = clients.emplace_back(house.knock());
-        const std::array sent{UniqueFd{::dup(lingering.fd().get())}};
-        REQUIRE(evfd::send(client.socket, framed(get_info), sent));
+        const auto& client = clients.emplace_back(house.knock());
+        const std::array sent{lingering.emplace_back().fd().get()};
+        REQUIRE(evfd::send(client.socket, framed(get_info), std::span<const int>{sent}));
+        lingering.back().leave();
     }
     settle(house.loop, 1);
     CHECK(house.service.quota().used_by_all(Resource::connections) > 0);
