@@ -43,7 +43,9 @@ Pending::Progress PendingWait::advance(Outbox& outbox)
         outbox.reply(**outcome, false);
     else
         service_.refuse(std::move(outcome->error()), outbox);
-    if (session_.count)
+    if (session_.count && !*outcome && service_.registry().vault().fault())
+        service_.end_fleeting_call(session_); // That cannot be kept for long.
+    else if (session_.count)
         service_.end_call(session_, session_.count->calls, outbox.text_since(begin));
     return Progress::over;
 }

@@ -158,6 +158,7 @@ Next Connection::answer(std::string_view frame)
         return hang_up(call.error());
     Caller caller{session_, [this] { wake(); }, socket_, accepted_, has_room_};
     pending_ = dispatch(service_, caller, *call, outbox_);
+    tells_of_changes_ |= caller.changes;
     has_news_ = pending_ != nullptr;
     return Next::keep;
 }
@@ -187,8 +188,11 @@ void Connection::lose_answers()
 Next Connection::flush()
 {
     retry_.reset();
-    if (!outbox_.is_empty())
-        service_.commit(); // Nothing is told before it is certain.
+    if (!may_tell()) {
+        flushed_ = Outbox::Flushed::undrained; // That comes to its end without the client's doing.
+        retry_.emplace(loop_.alarm(monotonic_after(retry_after), [this] { ask_for_turn(); }));
+        return Next::keep;
+    }
     const auto flushed = outbox_.flush(socket_);
     if (!flushed && flushed.error().error == EPIPE) { // It does not listen; its calls still count.
         lose_answers();
@@ -210,6 +214,19 @@ Next Connection::flush()
     if (waits_for_others || waits_for_room)
         retry_.emplace(loop_.alarm(monotonic_after(retry_after), [this] { ask_for_turn(); }));
     return Next::keep;
+}
+
+// Nothing is told before it is certain. Who changed nothing is answered all the same: it is to be
+// seen what is wrong.
+bool Connection::may_tell()
+{
+    if (outbox_.is_empty())
+        return true;
+    const bool is_certain = service_.commit();
+    const bool may_tell = is_certain || !tells_of_changes_;
+    if (is_certain && !pending_)
+        tells_of_changes_ = false;
+    return may_tell;
 }
 
 void Connection::notice_reading()

@@ -64,6 +64,7 @@ private:
     void advance_pending(MonotonicTime end_of_turn);
     void lose_answers();
     Next flush();
+    bool may_tell();
     Next rest();
     std::uint32_t wanted_events() const;
     // Without room, one answer at a time: that there is none.
@@ -97,6 +98,7 @@ private:
     Outbox outbox_;
     Outbox::Flushed flushed_ = Outbox::Flushed::all;
     std::unique_ptr<Pending> pending_;
+    bool tells_of_changes_ = false; // The outbox may, or pending_.
     struct Answered {
         std::uint64_t end; // Of its last reply, in all that is written to the outbox.
         std::unique_ptr<Pending> pending;

@@ -27,7 +27,6 @@ std::unique_ptr<Pending> refuse(Service& service, Refusal refusal, Outbox& outbo
 template <class Request>
 std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
 {
-    service.counters().count_call<Request>();
     if (!caller.has_room)
         return refuse(service, service.no_room_for_answers(caller.session.peer.uid), outbox);
     if (protocol::is_streaming<Request> && !call.more)
@@ -38,6 +37,7 @@ std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& ca
     auto answer = service.handle(caller, *request);
     if (!answer)
         return refuse(service, std::move(answer.error()), outbox);
+    caller.changes = protocol::is_counted<Request>;
     if constexpr (std::is_same_v<typename decltype(answer)::value_type, std::unique_ptr<Pending>>) {
         if (*answer == nullptr) {
             typename Request::Reply done;
@@ -50,16 +50,34 @@ std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& ca
     }
 }
 
+// Whether it is refused while nothing can be kept. To wait changes nothing: what it takes in the
+// end is another matter. And for one that has begun it is too late.
+template <class Request>
+bool may_change(const Session& session)
+{
+    const bool has_begun = session.count && session.count->given > 0;
+    return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> && !has_begun;
+}
+
 // Once, if the session counts it: what was done before is only answered again.
 template <class Request>
 std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
 {
     auto& session = caller.session;
     caller.wants_more = call.more;
-    if (!protocol::is_counted<Request> || !session.count || call.oneway)
+    const bool is_counted = protocol::is_counted<Request> && session.count && !call.oneway;
+    if (is_counted)
+        if (auto replay = service.replay(session))
+            return replay;
+    service.counters().count_call<Request>();
+    if (may_change<Request>(session))
+        if (auto prepared = service.prepare(); !prepared) {
+            if (is_counted) // That is not kept either.
+                service.end_fleeting_call(session);
+            return refuse(service, std::move(prepared.error()), outbox);
+        }
+    if (!is_counted)
         return answer<Request>(service, caller, call, outbox);
-    if (auto replay = service.replay(session))
-        return replay;
     caller.is_counted = true;
     service.begin_call(session);
     const auto calls = session.count->calls;

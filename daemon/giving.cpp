@@ -8,7 +8,8 @@ namespace evfd::daemon {
 
 Giving::Giving(Service& service, const Caller& caller, const Registry::Additions& additions,
                std::int64_t tokens)
-    : service_{service}, session_{caller.session}, is_counted_{caller.is_counted}, tokens_{tokens}
+    : service_{service}, session_{caller.session}, is_counted_{caller.is_counted},
+      wake_{caller.wake}, tokens_{tokens}
 {
     for (const auto& addition : additions)
         objects_.push_back({*addition.name, addition.object->serial});
@@ -19,6 +20,10 @@ Giving::Giving(Service& service, const Caller& caller, const Registry::Additions
 
 Pending::Progress Giving::advance(Outbox& outbox)
 {
+    if (given_ > 0 && !service_.prepare()) { // It is too late for a refusal.
+        retry_.emplace(service_.when_to_try_again(wake_));
+        return Progress::later;
+    }
     const auto calls = is_counted_ ? session_.count->calls : 0;
     const auto each = additions_per_token();
     if (each > max_tokens_per_set) // More have come to follow than one call may reach.

@@ -8,6 +8,8 @@
 #include "daemon/service.h"
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 namespace evfd::daemon {
@@ -31,6 +33,8 @@ private:
     Service& service_;
     Session& session_;
     bool is_counted_; // By the session.
+    std::function<void()> wake_;
+    std::optional<EventLoop::Alarm> retry_;
     std::vector<Reference> objects_;
     std::int64_t tokens_;
     std::int64_t given_ = 0;

@@ -318,6 +318,11 @@ void Journal::forget(const Key& key)
     places_.erase(place);
 }
 
+Result<void> Journal::prepare(std::size_t bytes)
+{
+    return make_room(sizeof(FrameHead) + staged_.size() + bytes);
+}
+
 Result<void> Journal::commit()
 {
     if (staged_.empty())
@@ -427,10 +432,11 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
 
 // Taking along.
 
-// About as much as is written anew, so the work of a commit is bounded by what it commits.
+// About as much as is written anew, so the work of a commit is bounded by what it commits; if there
+// is room for it. Else another commit does it.
 void Journal::take_along()
 {
-    next_head_ = std::max(next_head_, head_);
+    next_head_ = head_;
     const auto enough = next_head_ + 2 * staged_.size() + page;
     if (bytes() <= 2 * good_bytes_ + slack)
         return;
@@ -438,6 +444,10 @@ void Journal::take_along()
     std::vector<Staged> keys;
     while (next_head_ < tail_ && next_head_ < enough)
         take_along_frame(good, keys);
+    if (!make_room(sizeof(FrameHead) + staged_.size() + good.size())) {
+        next_head_ = head_;
+        return;
+    }
     // Before what was staged, which counts more.
     staged_.insert(0, good);
     keys_.insert(keys_.begin(), keys.begin(), keys.end());

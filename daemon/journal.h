@@ -55,6 +55,9 @@ public:
     void put(Key key, std::string_view text);
     void drop(Key key);
 
+    // So much more can be committed, with what is staged, whatever becomes of the system's memory.
+    // ENOSPC, ENOMEM, EFBIG: it cannot.
+    Result<void> prepare(std::size_t bytes);
     // Writes what was put and dropped since the last one, if anything was; its number is next().
     // ENOSPC, ENOMEM: it is not written, and is tried again with the next.
     Result<void> commit();

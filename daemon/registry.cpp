@@ -244,8 +244,9 @@ Outcome<Registry::Making> Registry::begin_making(const Session& session,
 {
     const auto how_long = lifetime.value_or(Lifetime::permanent);
     const bool is_kept = how_long != Lifetime::connection || session.count;
-    if (is_kept && vault_.fault())
-        return std::unexpected(refuse::system_failure(*vault_.fault()));
+    if (is_kept)
+        if (const auto prepared = vault_.prepare(); !prepared)
+            return std::unexpected(refuse::system_failure(prepared.error()));
     return Making{new_id(), rights, how_long, is_kept};
 }
 

@@ -308,8 +308,8 @@ private:
     void look_later(Entry& entry);
     void set_linked(Entry& timer, std::int64_t times);
     void pass_over(Entry& timer);
-    void add_owed(Entry& timer, Object& event);
-    void add_slice(Entry& timer, Object& event);
+    bool add_owed(Entry& timer, Object& event);
+    bool add_slice(Entry& timer, Object& event);
     void on_clock_set();
 
     Policy policy_;

@@ -246,11 +246,12 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
     auto& event = *find(link->event);
     link->owed = counts(*event.mode()) ? std::min(link->owed + times, max_tokens_owed) : 1;
     const auto owner = object.ownership.owner;
-    if (rests_.left(owner) == nanoseconds{0})
-        add_owed(entry, event);
-    else
+    nanoseconds rest{1};
+    if (rests_.left(owner) > nanoseconds{0})
         keep_progress(object);
-    link->rest = std::max(rests_.left(owner), nanoseconds{1});
+    else if (!add_owed(entry, event))
+        rest = try_again_after;
+    link->rest = std::max(rests_.left(owner), rest);
 }
 
 // What it may not set now does not get these points later either.
@@ -267,20 +268,26 @@ void Registry::pass_over(Entry& timer)
 }
 
 // As many as fit in about a slice of time; the rest of what was missed comes in the next turns.
-void Registry::add_owed(Entry& timer, Object& event)
+// Whether they can be kept.
+bool Registry::add_owed(Entry& timer, Object& event)
 {
     auto& object = timer.second;
     auto& link = *object.timer()->link();
     const auto begin = monotonic_now();
-    for (nanoseconds time{0}; link.owed > 0 && time < slice; time = monotonic_now() - begin)
-        add_slice(timer, event);
+    bool goes_on = true;
+    for (nanoseconds time{0}; goes_on && link.owed > 0 && time < slice;
+         time = monotonic_now() - begin)
+        goes_on = add_slice(timer, event);
     rests_.took(object.ownership.owner, monotonic_now() - begin);
+    return goes_on;
 }
 
-void Registry::add_slice(Entry& timer, Object& event)
+bool Registry::add_slice(Entry& timer, Object& event)
 {
     auto& [name, object] = timer;
     auto& link = *object.timer()->link();
+    if (!vault_.prepare())
+        return false; // After a crash it is counted anew.
     const auto tokens = link.pace.next(std::min(link.owed, most_at_once(event)));
     link.owed -= tokens;
     keep_progress(object); // With the plan to add them.
@@ -291,6 +298,7 @@ void Registry::add_slice(Entry& timer, Object& event)
     else
         event.last_set = LastSet{wall_now(), link.armer.uid, 0};
     link.pace.took(tokens, monotonic_now() - begin);
+    return true;
 }
 
 bool Registry::is_broken(const Timer::Link& link) const

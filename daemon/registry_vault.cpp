@@ -181,8 +181,20 @@ Result<void> Registry::add_planned(const Additions& additions)
             object->event()->append_targets(tokens, object->is_kept ? kept : others);
         }
     }
+    std::span<char> notes;
+    if (!planned.empty()) {
+        const auto plan = vault_.plan(planned, kept.size());
+        if (!plan) {
+            for (const auto& [name, object, tokens, told] : additions)
+                if (auto* pulse = object->pulse()) {
+                    pulse->count(-tokens);
+                    keep_progress(*object);
+                }
+            return std::unexpected(plan.error());
+        }
+        notes = *plan;
+    }
     ring(additions); // It is heard later.
-    const auto notes = planned.empty() ? std::span<char>{} : vault_.plan(planned, kept.size());
     if (const auto added = adder_.add(kept, notes); !added)
         return added;
     if (const auto added = adder_.add(others); !added)
@@ -200,6 +212,8 @@ Result<void> Registry::add_planned(const Additions& additions)
 
 Result<bool> Registry::take(Object& object)
 {
+    if (const auto prepared = vault_.prepare(); !prepared)
+        return std::unexpected(prepared.error());
     auto& into = vault_.taking(object.serial);
     auto taken = object.event()->take(into);
     if (!taken || !*taken)

@@ -103,6 +103,18 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
                                     : registry_.arm(session, request, Registry::Leave::given));
 }
 
+Outcome<void> Service::prepare()
+{
+    if (const auto prepared = registry_.vault().prepare(); !prepared)
+        return std::unexpected(refuse::system_failure(prepared.error()));
+    return {};
+}
+
+EventLoop::Alarm Service::when_to_try_again(std::function<void()> task)
+{
+    return loop_.alarm(monotonic_after(try_again_after), std::move(task));
+}
+
 std::unique_ptr<Pending> Service::replay(Session& session)
 {
     if (!std::exchange(session.count->replays, false))

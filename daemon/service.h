@@ -26,6 +26,7 @@ struct Caller {
     nanoseconds accepted;    // When that was, on the boottime clock.
     bool has_room = true;    // For an answer; else all that it hears is that there is none.
     bool is_counted = false; // By the session, this call.
+    bool changes = false;    // This call changes what is kept, or may.
     bool wants_more = false; // This call was called with `more`.
 };
 
@@ -63,8 +64,12 @@ public:
     void refuse(Refusal refusal, Outbox& outbox);
     std::uint64_t new_session_id() { return registry_.new_id(); }
     void end(Session& session) { sessions_.end(session); }
-    // Before anything goes out that tells of what was done.
-    void commit() { registry_.vault().commit(); }
+    // Before anything is changed: the refusal, if what was changed could not be kept.
+    Outcome<void> prepare();
+    // Calls it when that is to be tried again.
+    EventLoop::Alarm when_to_try_again(std::function<void()> task);
+    // Before anything goes out that tells of what was changed: whether that is certain.
+    bool commit() { return registry_.vault().commit(); }
     // The caller's next counted call, if it is one that was done and answered before: that answer.
     std::unique_ptr<Pending> replay(Session& session);
     void begin_call(Session& session);

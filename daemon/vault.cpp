@@ -16,6 +16,10 @@ namespace evfd::daemon {
 
 namespace {
 
+// What one call changes, and all that follows from it, fits in, but for the widest: the answer to
+// such a one waits until it is kept.
+constexpr std::size_t room_for_a_call = 192 * 1024;
+
 template <class T>
 T value_or_throw(Result<T> result)
 {
@@ -256,31 +260,49 @@ void Vault::commit_soon()
     });
 }
 
-void Vault::commit()
+Result<void> Vault::prepare()
 {
-    if (!journal_.has_staged())
-        return;
-    const auto committed = journal_.commit();
-    if (!committed && !fault_)
-        log::critical("nothing can be kept any more, so a crash would lose what changes from "
-                      "now on: {}{}",
-                      committed.error().message(),
-                      committed.error().error == EFBIG ? "" : "; give the machine memory");
-    if (committed && fault_)
-        log::warn("all is kept again");
-    fault_ = committed ? std::nullopt : std::optional{committed.error()};
-    if (committed)
-        parking_.tidy();
+    auto prepared = journal_.prepare(room_for_a_call);
+    note(prepared);
+    return prepared;
 }
 
-std::span<char> Vault::plan(std::vector<record::Addition> additions, std::size_t tokens)
+bool Vault::commit()
+{
+    if (!journal_.has_staged())
+        return true;
+    const auto committed = journal_.commit();
+    if (!committed) {
+        note(committed);
+        return false;
+    }
+    if (fault_)
+        (void)prepare(); // Perhaps all is well again.
+    parking_.tidy();
+    return true;
+}
+
+void Vault::note(const Result<void>& kept)
+{
+    if (!kept && !fault_)
+        log::critical("nothing more can be kept, so changes are refused from now on: {}{}",
+                      kept.error().message(),
+                      kept.error().error == EFBIG ? "" : "; give the machine memory");
+    if (kept && fault_)
+        log::warn("all is kept again");
+    fault_ = kept ? std::nullopt : std::optional{kept.error()};
+}
+
+Result<std::span<char>> Vault::plan(std::vector<record::Addition> additions, std::size_t tokens)
 {
     const auto commit_number = journal_.next();
     constexpr Id only = 0;
     put(only, record::Plan{static_cast<record::Id>(commit_number), std::move(additions)});
     const auto notes = slip_.begin_plan(commit_number, tokens);
-    commit();
-    return notes;
+    if (commit())
+        return notes;
+    slip_.end_plan(); // It may be committed yet, but is not to be done.
+    return std::unexpected(*fault_);
 }
 
 void Vault::make_room_for_takings(std::size_t count)

@@ -14,6 +14,7 @@
 #include "daemon/slip.h"
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -47,6 +48,9 @@ struct Left {
 
     bool is_whole() const { return made_anew == std::array<bool, 4>{}; }
 };
+
+// What could not be kept is tried again so much later.
+inline constexpr std::chrono::milliseconds try_again_after{20};
 
 class Vault {
 public:
@@ -83,15 +87,18 @@ public:
     Result<void> park(Id id, const UniqueFd& fd) { return parking_.park(id, fd); }
     void unpark(Id id) { parking_.unpark(id); }
 
-    // Nothing that tells of what is staged may go out before this. It is called all the same at
-    // the end of the loop's turn.
-    void commit();
-    // Why nothing more can be kept; then nothing new may be made.
+    // Before anything is done that is to be kept: there is room for it, and for what follows from
+    // it. If not, it is to be refused.
+    Result<void> prepare();
+    // Whether all that was staged is certain. Nothing that tells of it may go out before. It is
+    // called all the same at the end of the loop's turn.
+    bool commit();
+    // Why nothing more can be kept.
     const std::optional<Fault>& fault() const { return fault_; }
 
-    // Commits, with all that is staged, that so many tokens are to be added where `additions` says;
-    // the bytes are for the Adder.
-    std::span<char> plan(std::vector<record::Addition> additions, std::size_t tokens);
+    // Commits, with all that is staged, that so many tokens are to be added where `additions` says,
+    // at most max_tokens_per_set; the bytes are for the Adder. A fault: they must not be added.
+    Result<std::span<char>> plan(std::vector<record::Addition> additions, std::size_t tokens);
     // All of it was done: what comes to be as it was before is not to be taken for undone.
     void end_plan() { slip_.end_plan(); }
     std::span<char> planned() const { return slip_.to_add(); } // The plan of what was left.
@@ -116,6 +123,7 @@ private:
     static Parts make();
     static Parts take(Descriptors descriptors, Left& left);
     void commit_soon();
+    void note(const Result<void>& kept);
 
     EventLoop& loop_;
     Journal journal_;

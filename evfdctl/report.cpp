@@ -158,7 +158,7 @@ std::string keeper(const protocol::Status::Reply& status)
     if (status.guardian == Guardian::none)
         return "nobody: a crash of the daemon loses all objects";
     if (!status.can_keep)
-        return fmt::format("{}, but memory for it ran out: a crash loses what changed since",
+        return fmt::format("{}, but memory for it ran out: changes are refused until there is some",
                            word(status.guardian));
     return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
                        word(status.guardian), status.parked, status.journal_bytes);

@@ -49,7 +49,7 @@ TEST_CASE("whenever the daemon is killed while it adds: each token is there once
         const auto adder = make_adder();
         const auto [additions, fds] = plan_of_everything(*hall);
         REQUIRE(fds.size() == all);
-        const auto notes = hall->vault.plan(additions, fds.size());
+        const auto notes = *hall->vault.plan(additions, fds.size());
         REQUIRE(adder.add(std::span{fds}.first(done), notes.first(done)));
 
         hall = restarted(std::move(hall));
@@ -106,7 +106,7 @@ TEST_CASE("many tokens that are added at once are there once wherever the daemon
     const auto is_added = GENERATE(false, true);
     auto hall = new_hall();
     hall->create("s", Mode::semaphore, 4);
-    hall->vault.plan({{static_cast<record::Id>(object(*hall, "s").serial), 30, 4}}, 0);
+    (void)hall->vault.plan({{static_cast<record::Id>(object(*hall, "s").serial), 30, 4}}, 0);
     if (is_added)
         REQUIRE(add(hall->event("s").fd(), 30));
     hall = restarted(std::move(hall));
@@ -122,7 +122,7 @@ TEST_CASE("what nobody has opened is set, wherever the daemon is killed while it
     const auto is_added = GENERATE(false, true);
     auto hall = new_hall();
     hall->create("e", mode, initial);
-    hall->vault.plan({{static_cast<record::Id>(object(*hall, "e").serial), 1, 0}}, 0);
+    (void)hall->vault.plan({{static_cast<record::Id>(object(*hall, "e").serial), 1, 0}}, 0);
     if (is_added)
         REQUIRE(add(hall->event("e").fd(), 1));
     hall = restarted(std::move(hall));
