@@ -22,6 +22,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -210,6 +211,7 @@ public:
     void keep_takings(std::uint64_t session, Takings& takings, const Lent* lent = nullptr);
     void settle(const Takings& takings);
     // Unless the client is never to hear of it, or to hold them any longer: then they are put back.
+    // So it is done later, if it cannot be kept now.
     void put_back(std::span<const Takings> all);
 
     // That there is a session which outlives the daemon, and how far it is.
@@ -279,6 +281,9 @@ private:
                                                   Leave leave);
     Outcome<void> rearm(Entry& entry, const Arming& arming, std::optional<Timer::Link> link);
     Result<void> add_planned(const Additions& additions);
+    void put_back_what_can_be();
+    void keep_what_is_to_be_put_back();
+    Additions next_to_put_back();
 
     // The vault.
     void keep(const Entry& entry);
@@ -338,6 +343,8 @@ private:
     EventLoop& loop_;
     MonotonicTime last_rings_{};
     std::optional<EventLoop::Alarm> rings_alarm_; // Until they are listened to again.
+    std::deque<Takings> to_put_back_;
+    std::optional<EventLoop::Alarm> put_back_alarm_;
 };
 
 } // namespace evfd::daemon

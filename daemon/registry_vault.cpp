@@ -1,8 +1,11 @@
 // The part of the registry that keeps in the vault what is to outlive the daemon.
+#include "common/limits.h"
 #include "daemon/log.h"
 #include "daemon/registry.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 
 namespace evfd::daemon {
 
@@ -10,6 +13,10 @@ namespace {
 
 // From so many tokens on, a look at the counter and one write(2) cost less than adding one by one.
 constexpr std::int64_t many_tokens = 16;
+
+// What comes back together: a plan of so many fits in the room of one call.
+constexpr std::size_t most_put_back_at_once = 2'048;
+static_assert(most_put_back_at_once <= max_tokens_per_set);
 
 record::Id to_record(std::uint64_t id)
 {
@@ -246,23 +253,66 @@ void Registry::settle(const Takings& takings)
         vault_.drop(takings.id, record::Kind::takings);
 }
 
-// In one plan with all that is staged: whenever the daemon is killed, they come back once.
 void Registry::put_back(std::span<const Takings> all)
 {
-    Additions additions;
-    for (const auto& takings : all) {
+    to_put_back_.insert(to_put_back_.end(), all.begin(), all.end());
+    put_back_what_can_be();
+}
+
+// Part by part, each in one plan with all that is staged: whenever the daemon is killed, they come
+// back once.
+void Registry::put_back_what_can_be()
+{
+    put_back_alarm_.reset();
+    while (!to_put_back_.empty()) {
+        if (!vault_.prepare()) {
+            keep_what_is_to_be_put_back();
+            put_back_alarm_.emplace(
+                loop_.alarm(monotonic_after(try_again_after), [this] { put_back_what_can_be(); }));
+            return;
+        }
+        const auto additions = next_to_put_back();
+        if (additions.empty())
+            continue;
+        if (const auto put = add_planned(additions); !put)
+            log::error("tokens of '{}' and others are lost: {}", additions.front().name->text(),
+                       put.error().message());
+    }
+}
+
+// What was taken is noted in the slip only until the next commit.
+void Registry::keep_what_is_to_be_put_back()
+{
+    constexpr std::uint64_t of_nobody = 0;
+    for (auto& takings : to_put_back_)
+        if (takings.id == 0)
+            keep_takings(of_nobody, takings);
+}
+
+// They are settled by this.
+Registry::Additions Registry::next_to_put_back()
+{
+    std::map<std::uint64_t, Addition> tokens; // By serial.
+    for (std::size_t sum = 0; !to_put_back_.empty(); to_put_back_.pop_front()) {
+        const auto& takings = to_put_back_.front();
+        if (sum > 0 && sum + takings.taken.size() > most_put_back_at_once)
+            break;
+        sum += takings.taken.size();
         settle(takings);
-        for (const auto& [name, serial] : takings.taken) {
-            auto* object = find(name);
-            if (object && object->serial == serial) // Or another one has its name.
-                additions.push_back({&name, object, 1});
+        for (const auto& reference : takings.taken) {
+            const auto entry = objects_.find(reference.name);
+            if (entry == objects_.end() || entry->second.serial != reference.serial)
+                continue; // Or another one has its name.
+            auto& addition = tokens[reference.serial];
+            addition.name = &entry->first;
+            addition.object = &entry->second;
+            ++addition.tokens;
         }
     }
-    if (additions.empty())
-        return;
-    if (const auto put = add_planned(additions); !put)
-        log::error("a token of '{}' is lost: {}", additions.front().name->text(),
-                   put.error().message());
+    Additions additions;
+    for (const auto& [serial, addition] : tokens)
+        additions.push_back(addition);
+    return additions;
 }
 
 } // namespace evfd::daemon

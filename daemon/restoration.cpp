@@ -269,10 +269,7 @@ void Restoration::finish_plan()
 // goes back. The rest is in doubt until the client is there.
 void Restoration::roll_back()
 {
-    std::map<Id, std::int64_t> tokens;
-    for (const auto& [id, taken] : left_.taken)
-        if (taken > 0)
-            ++tokens[id];
+    auto to_put_back = taken_since_last_commit();
     for (const auto& [id, record] : left_.takings) {
         auto* owner = session(record.session);
         if (restore_hold(id, record))
@@ -282,11 +279,27 @@ void Restoration::roll_back()
             owner->count->in_doubt.push_back({id, record.call, named(record.from)});
             continue;
         }
-        registry_.vault_.drop(id, record::Kind::takings);
-        for (const auto serial : record.from)
-            ++tokens[static_cast<Id>(serial)];
+        to_put_back.push_back({id, record.call, named(record.from)});
     }
-    put_back(tokens);
+    registry_.put_back(to_put_back);
+}
+
+// With the first commit the slip tells of them no more, and that may be long before all are back.
+std::vector<Takings> Restoration::taken_since_last_commit()
+{
+    constexpr std::int64_t of_nobody = 0;
+    std::vector<Takings> all;
+    for (const auto& [id, taken] : left_.taken) {
+        if (taken == 0)
+            continue;
+        if (all.empty() || all.back().taken.size() == max_names_per_call)
+            all.emplace_back();
+        if (const auto* entry = event(id))
+            all.back().taken.push_back({entry->first, id});
+    }
+    for (auto& takings : all)
+        registry_.keep_takings(of_nobody, takings);
+    return all;
 }
 
 std::vector<Taken> Restoration::named(const std::vector<record::Id>& serials) const
@@ -303,18 +316,6 @@ Restoration::Entry* Restoration::event(Id id) const
 {
     const auto found = entries_.find(id);
     return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
-}
-
-void Restoration::put_back(const std::map<Id, std::int64_t>& tokens)
-{
-    Registry::Additions additions;
-    for (const auto& [id, count] : tokens)
-        if (auto* entry = event(id))
-            additions.push_back({&entry->first, &entry->second, count});
-    if (additions.empty())
-        return;
-    if (const auto put = registry_.add_planned(additions); !put)
-        complain(fmt::format("tokens are lost: {}", put.error().message()));
 }
 
 // Descriptors without a record are of what was deleted, or never acknowledged.

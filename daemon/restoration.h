@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <expected>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -42,7 +41,7 @@ private:
 
     void finish_plan();
     void roll_back();
-    void put_back(const std::map<Id, std::int64_t>& tokens);
+    std::vector<Takings> taken_since_last_commit();
     Entry* event(Id id) const; // Null if that is none.
     std::vector<Taken> named(const std::vector<record::Id>& serials) const;
     void forget_rest();

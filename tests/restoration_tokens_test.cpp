@@ -383,6 +383,67 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
     ::munmap(memory, sizeof(Tally));
 }
 
+// What the journal's first page says.
+std::uint64_t commits(const UniqueFd& journal)
+{
+    std::uint64_t last = 0;
+    REQUIRE(::pread(journal.get(), &last, sizeof last, 16) == sizeof last);
+    return last;
+}
+
+// A process that takes over what is kept, and is killed in the midst of it: at the latest when it
+// is done. Whether it was.
+bool takes_over_until_killed(const Vault::Descriptors& kept)
+{
+    const auto before = commits(kept[2]);
+    const auto child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+        Vault::Descriptors mine;
+        for (std::size_t i = 0; i < mine.size(); ++i)
+            mine[i] = UniqueFd{::dup(kept[i].get())};
+        const Hall hall{std::move(mine)};
+        ::_exit(0);
+    }
+    int status = 0;
+    while (commits(kept[2]) < before + 2)
+        if (::waitpid(child, &status, WNOHANG) == child)
+            return true;
+    REQUIRE(::kill(child, SIGKILL) == 0);
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    return WIFEXITED(status);
+}
+
+TEST_CASE("more than one plan may have comes back, however often the daemon is killed meanwhile")
+{
+    constexpr std::int64_t answers = 80; // That nobody has read: each took one from each.
+    constexpr auto in_slip = static_cast<std::int64_t>(Slip::max_takings);
+    static_assert(answers * static_cast<std::int64_t>(max_names_per_call) > max_tokens_per_set);
+    auto hall = new_hall();
+    std::vector<record::Id> serials;
+    for (std::size_t i = 0; i < max_names_per_call; ++i) {
+        const auto name = "s/" + std::to_string(i);
+        hall->create(name, Mode::semaphore);
+        serials.push_back(static_cast<record::Id>(object(*hall, name).serial));
+    }
+    for (std::int64_t i = 0; i < answers; ++i)
+        hall->vault.put(hall->registry.new_id(), record::Takings{0, 0, serials});
+    hall->vault.commit();
+    for (std::int64_t i = 0; i < in_slip; ++i)
+        hall->vault.taking(static_cast<std::uint64_t>(serials[0])) = 1;
+    auto kept = killed(std::move(hall));
+
+    int kills = 0;
+    while (!takes_over_until_killed(kept))
+        ++kills;
+
+    CHECK(kills > 3);
+    hall = std::make_unique<Hall>(std::move(kept));
+    CHECK(tokens(*hall, "s/0") == answers + in_slip);
+    for (std::size_t i = 1; i < max_names_per_call; ++i)
+        REQUIRE(tokens(*hall, "s/" + std::to_string(i)) == answers);
+}
+
 TEST_CASE(
     "of a wait for all that the daemon was killed in, all is put back, however much was taken")
 {

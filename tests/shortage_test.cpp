@@ -205,6 +205,47 @@ TEST_CASE("tokens that a call does not add, because that is not certain, are nev
     }
 }
 
+TEST_CASE("what is to go back while nothing can be kept goes back once, later or after a restart")
+{
+    const auto is_killed = GENERATE(false, true);
+    auto hall = new_hall();
+    hall->create("s", Mode::semaphore, 3);
+    auto wait = hall->waits.start(hall->owner.peer, *hall->quota.take(alice, Resource::waits),
+                                  {.names = names({"s"})}, [] {});
+    REQUIRE(wait);
+    hall->vault.commit();
+    {
+        const Shortage shortage{hall->vault, hall->registry.new_id()};
+        (*wait)->undo();
+        CHECK(tokens(*hall, "s") == 2);
+        if (is_killed)
+            wait->release(); // It dies with all else.
+    }
+    if (is_killed)
+        hall = restarted(std::move(hall));
+    CHECK(turns_until(hall->loop, [&] { return tokens(*hall, "s") == 3; }));
+    settle(hall->loop);
+    hall = restarted(std::move(hall));
+    CHECK(tokens(*hall, "s") == 3);
+}
+
+TEST_CASE("what is to go back is not forgotten with what is committed before")
+{
+    auto hall = new_hall();
+    hall->create("s", Mode::semaphore, 1);
+    {
+        const Shortage shortage{hall->vault, hall->registry.new_id()};
+        const auto serial = object(*hall, "s").serial;
+        REQUIRE(hall->event("s").take(hall->vault.taking(serial)) == true);
+        const Takings takings{.taken = {{"s"_name, serial}}};
+        hall->registry.put_back(std::span{&takings, 1});
+        REQUIRE(hall->vault.commit()); // For so little there is room.
+        CHECK(tokens(*hall, "s") == 0);
+    }
+    hall = restarted(std::move(hall));
+    CHECK(tokens(*hall, "s") == 1);
+}
+
 TEST_CASE("what a timer sets while nothing can be kept is set later")
 {
     auto hall = new_hall();
