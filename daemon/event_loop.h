@@ -54,7 +54,13 @@ public:
         EventLoop* loop_;
         std::uint32_t slot_;
     };
+    // What the kernel has no room for in the epoll set any more is polled instead, but for watches
+    // that are edge-triggered: ENOSPC.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
+    // Called with EPOLLIN while look() of the other loop would find news. It is polled beside the
+    // epoll set: what a nested epoll watches is refused once the epolls of others have made 500
+    // paths to it. epoll_ctl(2), EINVAL.
+    Watch watch(const EventLoop& other, Callback callback);
 
     // Set while it lives; rings once.
     class Alarm {
@@ -95,10 +101,6 @@ public:
     // Of the turns that are over: how long they took, but for the waiting.
     const Histogram& turn_times() const { return turn_times_; }
 
-    // Readable while a turn would find news on a watched descriptor: a loop can be watched by
-    // another.
-    const UniqueFd& fd() const { return epoll_; }
-
 private:
     // What epoll_data carries is not a pointer but a slot and its generation: an event that was
     // fetched before its watch went away finds nobody.
@@ -108,9 +110,29 @@ private:
         std::unique_ptr<Callback> callback;
     };
 
+    // A watch that is not in the epoll set.
+    struct Polled {
+        std::uint32_t slot;
+        std::uint32_t events;
+        const EventLoop* other = nullptr; // Without a watch it is left out.
+        MonotonicTime rests_until{};      // An edge-triggered one that was told of.
+    };
+
     using Events = std::array<epoll_event, batch>;
 
     Result<std::size_t> fetch(Events& events, std::optional<nanoseconds> wait_for) const;
+    struct Polling {
+        bool has_news_in_set;
+        std::vector<epoll_event> events; // Of what is not in the set.
+    };
+    Result<Polling> poll(std::optional<nanoseconds> wait_for);
+    bool polls_any() const;
+    void put_back_in_set(MonotonicTime now);
+    bool add_to_set(std::uint32_t slot, std::uint32_t events) const; // Else see errno.
+    epoll_event told_of(std::uint32_t slot, std::uint32_t events) const;
+    std::uint32_t next_slot();
+    Watch fill_slot(std::uint32_t index, int fd, Callback callback);
+    Polled* find_polled(std::uint32_t slot);
     void tell(std::span<const epoll_event> events);
     void unwatch(std::uint32_t slot);
     std::optional<nanoseconds> patience(std::optional<nanoseconds> timeout) const;
@@ -120,6 +142,8 @@ private:
     UniqueFd epoll_;
     std::deque<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
+    std::vector<Polled> polled_;
+    MonotonicTime put_back_at_{};
     std::vector<std::unique_ptr<Callback>> retired_; // Of this turn: one of them may be running.
     std::multimap<MonotonicTime, Alarm::Entry*> alarms_;
     std::vector<Task> deferred_;

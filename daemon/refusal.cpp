@@ -307,6 +307,10 @@ Refusal system_failure(const Fault& fault)
                         "its limit of {} allows; delete objects, or raise that limit",
                         limit)};
     }
+    if (fault.error == ENOSPC && fault.call == "epoll_ctl(2)")
+        return protocol::SystemFailure{
+            "the daemon's user watches as many descriptors by epoll as fs.epoll.max_user_watches "
+            "allows; close wait-only descriptors of events and what watches by them, or raise it"};
     return protocol::SystemFailure{
         fmt::format("{}; try again, and see the daemon's log if it stays", fault.message())};
 }

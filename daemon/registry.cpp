@@ -3,12 +3,10 @@
 #include "common/process.h"
 
 #include <fmt/format.h>
-#include <sys/epoll.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
-#include <system_error>
 
 namespace evfd::daemon {
 
@@ -17,14 +15,6 @@ namespace {
 // Of a whole file's default rights this is what a usual umask leaves: the caller's own we cannot
 // see.
 constexpr auto default_rights = Rights::under_umask(022);
-
-EventLoop::Watch watch_or_throw(EventLoop& loop, const UniqueFd& fd, EventLoop::Callback callback)
-{
-    auto watch = loop.watch(fd, EPOLLIN, std::move(callback));
-    if (!watch)
-        throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};
-    return *std::move(watch);
-}
 
 // Makes room for one more. What is gone by now is forgotten first, so that the list stays within
 // twice what is there, however often its owner creates and deletes.
@@ -77,9 +67,9 @@ Registry::Registry(EventLoop& loop, Quota& quota, Audience& audience, Vault& vau
       descriptor_budget_{descriptor_budget},
       processes_{loop, vault, [this](Processes::Id process) { end(process); }},
       holds_{loop, quota, *this}, timetable_{loop, [this] { hear(); }, [this] { on_clock_set(); }},
-      rings_watch_{watch_or_throw(loop, rings_.fd(), [this](std::uint32_t) { on_rings(); })},
       loop_{loop}
 {
+    listen_to_rings();
 }
 
 Object* Registry::find(const Name& name)
@@ -325,11 +315,9 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
 Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& event)
 {
     auto& [name, object] = entry;
-    if (std::exchange(object.is_told_of, false)) // From now on others can set it.
-        if (const auto watched = watch_descriptor(entry, event, Heed::sets); !watched) {
-            object.is_told_of = true;
+    if (object.is_told_of)
+        if (const auto watched = watch_shared(entry, event); !watched)
             return std::unexpected(watched.error());
-        }
     // Who comes new does not find it as another left it.
     if (!event.is_ours_alone())
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)

@@ -71,6 +71,7 @@ struct Object {
     std::optional<Mode> mode() const;                    // None for a timer.
     Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
     Pulse* pulse() { return std::get_if<Pulse>(&body); }
+    const Event* event() const { return std::get_if<Event>(&body); }
     Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
     const Timer* timer() const
     {
@@ -307,9 +308,10 @@ private:
     void ring(const Additions& additions);
     void on_ring(Entry& entry, std::uint32_t events);
     void on_rings();
-    void listen_to_rings(bool listens);
+    void listen_to_rings();
     void look_from_now_on(Entry& entry);
     void look_at(Entry& entry);
+    Result<void> watch_shared(Entry& entry, const Event& event);
     void look_later(Entry& entry);
     void set_linked(Entry& timer, std::int64_t times);
     void pass_over(Entry& timer);
@@ -335,11 +337,10 @@ private:
     std::map<Processes::Id, Belongings> belongings_; // Objects that end with a process.
     bool hearing_ = false;
     std::vector<Entry*> rung_; // That are told of, since we last heard.
-    EventLoop
-        rings_; // Watched events alone, so that they can be heard at any time. In the main loop:
-    Timetable timetable_; // Before objects_: timers have their appointments there.
+    EventLoop rings_;          // Watched events alone, so that they can be heard at any time.
+    Timetable timetable_;      // Before objects_: timers have their appointments there.
     Objects objects_;
-    EventLoop::Watch rings_watch_;
+    std::optional<EventLoop::Watch> rings_watch_; // Of rings_, while they are listened to.
     EventLoop& loop_;
     MonotonicTime last_rings_{};
     std::optional<EventLoop::Alarm> rings_alarm_; // Until they are listened to again.

@@ -43,8 +43,25 @@ Result<void> Registry::watch_event(Entry& entry, const Event& event, Heed heed)
     object.is_watch_idle = false;
     if (object.watch && (heed == Heed::sets || object.heed == Heed::everything))
         return {};
-    object.is_told_of = heed == Heed::sets && event.is_ours_alone();
-    return object.is_told_of ? Result<void>{} : watch_descriptor(entry, event, heed);
+    if (heed == Heed::sets && event.is_ours_alone()) {
+        object.is_told_of = true;
+        return {};
+    }
+    const auto watched = watch_descriptor(entry, event, heed);
+    if (watched)
+        object.is_told_of = false;
+    return watched;
+}
+
+// One that is told of, and that others can set and clear from now on.
+Result<void> Registry::watch_shared(Entry& entry, const Event& event)
+{
+    const auto heed = event.mode() == Mode::manual ? Heed::everything : Heed::sets;
+    if (const auto watched = watch_descriptor(entry, event, heed); !watched)
+        return watched;
+    entry.second.is_told_of = false;
+    hear(); // The first ring.
+    return {};
 }
 
 Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, Heed heed)
@@ -131,17 +148,16 @@ void Registry::on_rings()
     const bool is_busy = now - std::exchange(last_rings_, now) < min_ring_interval;
     if (hear() || !is_busy)
         return;
-    listen_to_rings(false);
+    rings_watch_.reset();
     // As much time is left to others as this took.
     const auto end = monotonic_now();
     rings_alarm_.emplace(loop_.alarm(end + std::max<nanoseconds>(min_ring_interval, end - now),
-                                     [this] { listen_to_rings(true); }));
+                                     [this] { listen_to_rings(); }));
 }
 
-void Registry::listen_to_rings(bool listens)
+void Registry::listen_to_rings()
 {
-    if (const auto changed = rings_watch_.change(listens ? std::uint32_t{EPOLLIN} : 0); !changed)
-        log::error("cannot listen to events: {}", changed.error().message());
+    rings_watch_.emplace(loop_.watch(rings_, [this](std::uint32_t) { on_rings(); }));
     last_rings_ = monotonic_now();
 }
 

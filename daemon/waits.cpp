@@ -19,10 +19,13 @@ bool has_tokens(const Object& object)
     return mode == Mode::automatic || mode == Mode::semaphore;
 }
 
-// Of a token it is enough that it is there; of all else each time counts.
+// Of a token it is enough that it is there; of all else each time counts. Where nobody but us can
+// clear it, no set is missed.
 Heed heed_for(const Object& object)
 {
-    return has_tokens(object) ? Heed::sets : Heed::everything;
+    const auto* event = object.event();
+    const bool is_ours = event && event->is_ours_alone();
+    return has_tokens(object) || is_ours ? Heed::sets : Heed::everything;
 }
 
 } // namespace

@@ -312,7 +312,9 @@ Usage Daemon::usage() const
 
 bool Daemon::is_idle() const
 {
-    return eventually([&] { return sleeps_in(pid(), pid(), SYS_epoll_pwait2); });
+    return eventually([&] {
+        return sleeps_in(pid(), pid(), SYS_epoll_pwait2) || sleeps_in(pid(), pid(), SYS_ppoll);
+    });
 }
 
 std::ostream& operator<<(std::ostream& out, const Usage& usage)
@@ -354,8 +356,9 @@ std::vector<std::string> traced(const Daemon& daemon, const std::function<void()
     std::istringstream lines{read_file(trace)};
     for (std::string line; std::getline(lines, line);)
         // Being attached to interrupts the call that it sleeps in, which then begins anew.
-        if (!line.contains("epoll_pwait2(") && !line.contains("restart_syscall(") &&
-            !line.contains("--- SIG") && !line.contains("epoll_pwait2 resumed"))
+        if (!line.contains("epoll_pwait2(") && !line.contains("ppoll(") &&
+            !line.contains("restart_syscall(") && !line.contains("--- SIG") &&
+            !line.contains("epoll_pwait2 resumed") && !line.contains("ppoll resumed"))
             calls.push_back(line);
     return calls;
 }

@@ -1,6 +1,8 @@
 #include "daemon/event_loop.h"
 
 #include "tests/daemon_fixture.h"
+#include "tests/kernel_probe.h"
+#include "tests/scarcity.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -100,7 +102,7 @@ TEST_CASE("an event that was fetched before its watch went away finds nobody")
     }
 
     CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
-    CHECK(rings == 1);              // and the one that was first ended the other.
+    CHECK(rings == 1);               // and the one that was first ended the other.
 }
 
 TEST_CASE("a stale event does not reach a later watch in the same place")
@@ -265,9 +267,7 @@ TEST_CASE("a loop can be watched by another")
     EventLoop outer;
     EventLoop inner;
     Watched watched{inner, 0};
-    const auto watch =
-        outer.watch(inner.fd(), EPOLLIN, [&](std::uint32_t) { REQUIRE(inner.run_once(0ns)); });
-    REQUIRE(watch);
+    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.run_once(0ns)); });
 
     settle(outer);
     CHECK(watched.rings == 0);
@@ -289,6 +289,120 @@ TEST_CASE("an inner loop may be turned from a callback of the outer one that end
 
     settle(outer, 2);
     CHECK(in.rings == 1);
+}
+
+TEST_CASE("a loop sleeps beside another that watches nothing and wakes for one that does")
+{
+    EventLoop outer;
+    EventLoop inner;
+    int rings = 0;
+    const auto watch = outer.watch(inner, [&](std::uint32_t) {
+        ++rings;
+        REQUIRE(inner.look());
+    });
+    CHECK(outer.run_once(1ms) == 0U);
+
+    Watched watched{inner};
+    CHECK(outer.run_once(20s) == 1U);
+
+    CHECK(rings == 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("what 500 epolls of others lead to is watched by a loop that another one watches")
+{
+    const auto fd = event(1);
+    std::vector<UniqueFd> handles;
+    const UniqueFd theirs{::epoll_create1(EPOLL_CLOEXEC)};
+    int failed = 0;
+    while (failed == 0) {
+        REQUIRE(handles.size() < 1'000);
+        handles.push_back(make_wait_only(fd).value());
+        epoll_event wanted{.events = EPOLLIN, .data = {}};
+        if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
+            failed = errno;
+    }
+    REQUIRE(failed == EINVAL); // There are all the paths that there can be.
+
+    EventLoop outer;
+    EventLoop inner;
+    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.look()); });
+    int rings = 0;
+    const auto watched = inner.watch(fd, EPOLLIN | EPOLLET, [&](std::uint32_t) { ++rings; });
+    REQUIRE(watched);
+    settle(outer, 1);
+    CHECK(rings == 1);
+}
+
+// In a child process, as what it does cannot be undone: 0, or the line where it went wrong.
+template <class Scene>
+int without_room_in_epoll_sets(Scene scene)
+{
+    constexpr int cannot = 255;
+    const int outcome = probe::in_child([&] { return use_up_epoll_watches() ? scene() : cannot; });
+    if (outcome == cannot)
+        skip("seccomp(2) cannot be used");
+    return outcome;
+}
+
+TEST_CASE("without room in the epoll set a watch is polled")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              Watched one{loop, 0};
+              Watched other{loop, 1};
+              if (loop.run_once(20s) != 1U || one.rings != 0 || other.rings != 1)
+                  return __LINE__;
+              if (!take(other.fd) || !add(one.fd, 1))
+                  return __LINE__;
+              if (loop.run_once(20s) != 1U || one.rings != 1 || other.rings != 1)
+                  return __LINE__;
+              if (!one.watch.change(0) || loop.run_once(0ns) != 0U)
+                  return __LINE__;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("what is polled for its edges is told of again only after a rest")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              Watched watched{loop, 1};
+              if (!watched.watch.change(EPOLLIN | EPOLLET))
+                  return __LINE__;
+              if (loop.run_once(20s) != 1U || loop.run_once(0ns) != 0U || watched.rings != 1)
+                  return __LINE__;
+              while (watched.rings < 2)
+                  if (!loop.run_once(20s))
+                      return __LINE__;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("without room in the epoll set what was to be watched for its edges is refused")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              const auto fd = event(1);
+              const auto watch = loop.watch(fd, EPOLLIN | EPOLLET, [](std::uint32_t) {});
+              return watch || watch.error().error != ENOSPC ? __LINE__ : 0;
+          }) == 0);
+}
+
+TEST_CASE("a polled watch that is gone is silent, and its place serves another")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              auto gone = std::make_unique<Watched>(loop, 1);
+              Watched stays{loop, 0};
+              gone.reset();
+              if (loop.run_once(0ns) != 0U || !add(stays.fd, 1))
+                  return __LINE__;
+              const Watched next{loop, 1};
+              if (loop.run_once(0ns) != 2U || stays.rings != 1 || next.rings != 1)
+                  return __LINE__;
+              return 0;
+          }) == 0);
 }
 
 TEST_CASE("a change to what cannot be watched is a fault and leaves the watch as it was")

@@ -246,6 +246,29 @@ TEST_CASE("of the epolls that hold one event, the 501st cannot be put into anoth
     CHECK(error_of(nest()) == EINVAL);
 }
 
+TEST_CASE(
+    "an epoll that is in no other one takes an event to which there are 500 paths, and is pollable")
+{
+    need_descriptors(1'100);
+    const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};
+    const UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
+    const UniqueFd nested{::epoll_create1(EPOLL_CLOEXEC)};
+    const UniqueFd alone{::epoll_create1(EPOLL_CLOEXEC)};
+    REQUIRE(add(outer, nested, EPOLLIN) == 0);
+    std::vector<UniqueFd> holders;
+    int failed = 0;
+    while (failed == 0 && holders.size() < 1'000) {
+        holders.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
+        REQUIRE(add(holders.back(), event, EPOLLIN) == 0);
+        failed = error_of(add(outer, holders.back(), EPOLLIN));
+    }
+    REQUIRE(failed == EINVAL);
+
+    CHECK(error_of(add(nested, event, EPOLLIN)) == EINVAL);
+    CHECK(add(alone, event, EPOLLIN) == 0);
+    CHECK(now(alone, POLLIN) == POLLIN);
+}
+
 TEST_CASE("epoll_pwait2 does not return before its timeout")
 {
     const auto timeout = GENERATE(1ns, 50'001ns, 1'234'567ns, 5'000'000ns);

@@ -415,6 +415,24 @@ TEST_CASE("an event that nobody has opened is told of without a watch, until som
     CHECK(room.take_told() == "rang e");
 }
 
+TEST_CASE("a manual event that was told of misses no set once somebody has opened it")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0666"_rights}));
+    REQUIRE(room.registry.watch("a"_name, room.object("a"), Heed::sets));
+    const auto opened = room.registry.open(room.other, names({"a"}));
+    REQUIRE(opened);
+    const auto fd = as_received(*opened->front().file_descriptor);
+    room.registry.hear();
+    CHECK(room.take_told() == "created a"); // That it was opened is no news.
+
+    REQUIRE(add(fd, 1));
+    REQUIRE(take(fd));
+    room.registry.hear();
+
+    CHECK(room.take_told() == "rang a");
+}
+
 TEST_CASE("what was put back to an event that nobody has opened is told before its deletion, once")
 {
     Recorder room;

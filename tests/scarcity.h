@@ -1,13 +1,23 @@
-// Too little of what a program needs, while these live: of descriptors, of memory.
+// Too little of what a program needs, while these live: of descriptors, of memory, of room in epoll
+// sets.
 #pragma once
 
 #include "common/unique_fd.h"
 #include "tests/catch.h"
 #include "tests/skip.h"
 
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
 #include <string>
 #include <utility>
 
@@ -64,5 +74,24 @@ private:
     rlimit before_{};
     sighandler_t handler_ = SIG_DFL;
 };
+
+// From here on the kernel has no room for one more in any epoll set of this process and its
+// children, as if fs.epoll.max_user_watches were used up. Whether that could be done. seccomp(2)
+inline bool use_up_epoll_watches()
+{
+    constexpr auto number = offsetof(seccomp_data, nr);
+    constexpr auto operation = offsetof(seccomp_data, args) + sizeof(__u64); // Little-endian.
+    std::array<sock_filter, 6> filter{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, operation),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, EPOLL_CTL_ADD, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog program{filter.size(), filter.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
 
 } // namespace evfd
