@@ -140,8 +140,7 @@ Outcome<Object*> Registry::find_for(const Peer& peer, const Name& name, Right ri
 
 Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) const
 {
-    const auto free = descriptor_budget_ - events_ - quota_.used_by_all(Resource::subscriptions) -
-                      static_cast<std::int64_t>(processes_.size());
+    const auto free = descriptor_budget_ - descriptors();
     if (free <= 0)
         return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
     const auto its =

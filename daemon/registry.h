@@ -232,6 +232,12 @@ public:
                                               nanoseconds accepted) const;
     std::uint64_t new_id() { return ++last_serial_; }
     Vault& vault() { return vault_; }
+    // That it has open: of events, of subscriptions and wait-only handles, and of processes.
+    std::int64_t descriptors() const
+    {
+        return events_ + quota_.used_by_all(Resource::subscriptions) +
+               static_cast<std::int64_t>(processes_.size());
+    }
 
     // What an earlier daemon left is there again; the sessions in which their clients left it.
     std::vector<Session> restore(Left& left);

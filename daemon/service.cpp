@@ -11,7 +11,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <filesystem>
 #include <limits>
 
 namespace evfd::daemon {
@@ -33,15 +32,6 @@ void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
     else if (*made)
         log::info({.name = name.text(), .uid = owner}, "'{}' is made, as the configuration says",
                   name.text());
-}
-
-std::int64_t open_descriptors()
-{
-    std::error_code failed; // No descriptor left to look with: then all of them are open.
-    const std::filesystem::directory_iterator open{"/proc/self/fd", failed};
-    if (failed)
-        return std::numeric_limits<std::int64_t>::max();
-    return std::distance(begin(open), end(open)) - 1; // Not the one that looks.
 }
 
 bool is_held_by_session(const protocol::Wait& request)
@@ -446,7 +436,8 @@ protocol::Status::Reply Service::status()
         .waits = quota_.used_by_all(Resource::waits),
         .monitors = quota_.used_by_all(Resource::monitors),
         .subscriptions = quota_.used_by_all(Resource::subscriptions),
-        .descriptors = std::min(open_descriptors(), descriptor_limit()),
+        .descriptors = open_descriptors_.count(registry_.descriptors() +
+                                               quota_.used_by_all(Resource::connections)),
         .descriptor_limit = descriptor_limit(),
         .guardian = guardian_,
         .waits_for_sessions = static_cast<std::int64_t>(sessions_.waited_for()),

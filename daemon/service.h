@@ -5,6 +5,7 @@
 #include "daemon/counters.h"
 #include "daemon/descriptor_budget.h"
 #include "daemon/line_rate.h"
+#include "daemon/open_descriptors.h"
 #include "daemon/monitors.h"
 #include "daemon/pending.h"
 #include "daemon/quota.h"
@@ -137,6 +138,7 @@ private:
 
     WallTime started_ = wall_now();
     Guardian guardian_ = Guardian::none;
+    OpenDescriptors open_descriptors_;
     EventLoop& loop_;
     DescriptorBudget budget_;
     Counters counters_;

@@ -123,5 +123,24 @@ TEST_CASE("without room in its epoll sets the daemon serves all but waits for wh
     CHECK(worker.wait() == 0);
 }
 
+TEST_CASE("what the daemon tells of itself costs no look at what others have")
+{
+    skip_unless_strace();
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    const auto calls_for = [&](const auto& method) {
+        const auto calls = traced(daemon, [&] { wire.ask(method); });
+        return std::ranges::count_if(calls, [](const auto& line) {
+            return line.contains("getdents") || line.contains("open");
+        });
+    };
+    for (int i = 0; i < 100; ++i)
+        wire.ask("CreateEvent", {{"name", std::to_string(i)}});
+    for (const auto* method : {"Status", "Metrics"})
+        CHECK(calls_for(method) == 0);
+    // Its own events, and what it has besides.
+    CHECK(wire.ask("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
+}
+
 } // namespace
 } // namespace evfd::e2e
