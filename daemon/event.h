@@ -52,8 +52,8 @@ public:
 
     // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
     std::shared_ptr<const UniqueFd> share();
-    // For one who may wait only.
-    Result<UniqueFd> share_wait_only() const { return make_wait_only(*fd_); }
+    // A new one, for one who may wait only.
+    Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(*fd_); }
 
 private:
     Mode mode_;

@@ -303,10 +303,10 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name,
             return std::unexpected(refuse::system_failure(shared.error()));
         opened.file_descriptor = Handed{{}, *std::move(shared)};
     } else {
-        auto handle = event->share_wait_only();
+        auto handle = share_wait_only(session, object, *event);
         if (!handle)
-            return std::unexpected(refuse::system_failure(handle.error()));
-        opened.file_descriptor = Handed{*std::move(handle)};
+            return std::unexpected(std::move(handle.error()));
+        opened.file_descriptor = Handed{{}, *std::move(handle)};
     }
     return opened;
 }
@@ -322,6 +322,28 @@ Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& eve
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
             report(name, object, Abuse::blocking);
     return event.share();
+}
+
+Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& session, Object& object,
+                                                                   const Event& event)
+{
+    const auto& peer = session.peer;
+    auto handle = object.handles.find(peer.uid);
+    if (!handle) {
+        if (auto free = check_descriptors(peer, Resource::subscriptions); !free)
+            return std::unexpected(std::move(free.error()));
+        auto paid = charge(peer, Resource::subscriptions);
+        if (!paid)
+            return std::unexpected(std::move(paid.error()));
+        auto fd = event.make_wait_only();
+        if (!fd)
+            return std::unexpected(refuse::system_failure(fd.error()));
+        handle = std::make_shared<Handle>(std::make_shared<const UniqueFd>(*std::move(fd)),
+                                          *std::move(paid));
+        object.handles.add(peer.uid, handle);
+    }
+    session.handles.add(handle);
+    return handle->fd;
 }
 
 Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Object& object,

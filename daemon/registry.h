@@ -8,6 +8,7 @@
 #include "daemon/adder.h"
 #include "daemon/event.h"
 #include "daemon/event_loop.h"
+#include "daemon/handle.h"
 #include "daemon/holds.h"
 #include "daemon/policy.h"
 #include "daemon/processes.h"
@@ -93,6 +94,7 @@ struct Object {
     bool is_kept; // In the vault.
     Quota::Charge charge;
     Body body;
+    EventHandles handles = {};
     std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
     Heed heed = Heed::sets;                // Of the watch.
     bool is_freshly_watched = false;       // The first ring of one of everything says nothing.
@@ -312,6 +314,8 @@ private:
     Result<void> watch_descriptor(Entry& entry, const Event& event, Heed heed);
     Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
     void ring(const Additions& additions);
+    Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Object& object,
+                                                             const Event& event);
     void on_ring(Entry& entry, std::uint32_t events);
     void on_rings();
     void listen_to_rings();

@@ -4,6 +4,7 @@
 
 #include "common/name.h"
 #include "common/socket.h"
+#include "daemon/handle.h"
 #include "daemon/subscription.h"
 
 #include <cstdint>
@@ -58,6 +59,7 @@ struct Session {
     std::optional<Count> count = {}; // None if the client cannot take it up again.
     std::vector<Token> held = {};    // Holds; some may have been given back by others.
     std::int64_t to_be_held = 0;     // Tokens, at most, by waits of which it has not heard yet.
+    SessionHandles handles = {};
 
     CallId next_call() const { return {id, count ? count->calls + 1 : 0}; }
 };

@@ -123,6 +123,34 @@ TEST_CASE("without room in its epoll sets the daemon serves all but waits for wh
     CHECK(worker.wait() == 0);
 }
 
+TEST_CASE("who may only wait for an event makes the daemon watch it once")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    const auto client = talking_to(daemon);
+    for (int i = 0; i < 10; ++i)
+        daemon.done({"create", fmt::format("event/{}", i), "--rights", "0644"});
+    withstand(daemon, "an event is opened by who may only wait, again and again", [&] {
+        Worker worker = hostile([&](const Line&) {
+            Wire wire{daemon.path()};
+            std::vector<std::string> names;
+            for (int i = 0; i < 10; ++i)
+                names.push_back(fmt::format("event/{}", i));
+            for (int i = 0; i < fewer(200); ++i) {
+                require(error_of(wire.ask("Open", {{"names", names}})) == "none", "not opened");
+                wire.descriptors().clear();
+            }
+            wire.call("Quotas", Json::object(), "more");
+            const auto quotas = wire.reply()["parameters"]["users"].at(0)["quotas"];
+            const auto subscriptions = std::ranges::find_if(
+                quotas, [](const auto& quota) { return quota["quota"] == "subscriptions"; });
+            require(subscriptions != quotas.end() && (*subscriptions)["used"] == 10,
+                    "it has not one handle of each event");
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
 TEST_CASE("what the daemon tells of itself costs no look at what others have")
 {
     skip_unless_strace();

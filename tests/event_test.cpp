@@ -139,7 +139,7 @@ TEST_CASE("who may wait and set shares the event, who may only wait sees it")
 {
     auto event = make(Mode::manual);
     const auto shared = *duplicate(*event.share());
-    const auto wait_only = *event.share_wait_only();
+    const auto wait_only = *event.make_wait_only();
     CHECK_FALSE(is_readable(wait_only));
     CHECK_FALSE(add(wait_only, 1));
 

@@ -84,6 +84,7 @@ void check_books(World& world)
     for (auto& [name, object] : service.registry().objects()) {
         ++all;
         ++objects[object.ownership.owner];
+        subscriptions += static_cast<std::int64_t>(object.handles.size());
         parked += object.is_kept && object.event() ? 1 : 0;
         if (const auto* followers = object.followers())
             for (const auto& [token, subscription] : followers->all()) {

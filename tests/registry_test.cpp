@@ -570,6 +570,69 @@ TEST_CASE("what its holders did to an event is reported once and it works on")
     CHECK_FALSE(object.event()->is_set());
 }
 
+TEST_CASE("who may only wait for an event has one handle of it however often it is opened")
+{
+    auto limits = default_limits;
+    limits.set(Resource::subscriptions, 2);
+    Recorder room{limits};
+    for (const auto* name : {"a", "b", "c"})
+        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+    const auto open = [&](std::string_view name) {
+        return room.registry.open(room.other, names({name}));
+    };
+    const auto used = [&] { return room.quota.used(bob, Resource::subscriptions); };
+
+    const auto first = open("a");
+    const auto second = open("a");
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(first->front().file_descriptor->shared == second->front().file_descriptor->shared);
+    CHECK(used() == 1);
+    REQUIRE(open("b"));
+    CHECK(verdict(open("c")) == "QuotaExceeded");
+    CHECK(open("a"));
+    CHECK(used() == 2);
+
+    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+    CHECK(used() == 1);
+    CHECK(open("c"));
+    room.other.handles = {};
+    CHECK(used() == 0);
+}
+
+TEST_CASE("two users have no handle in common, and two sessions of one user have")
+{
+    Recorder room;
+    REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0664"_rights}));
+    Session again{3, person(bob), {}, {}};
+    Session third{4, person(bob + 1), {}, {}};
+    const auto handle = [&](Session& session) {
+        const auto opened = room.registry.open(session, names({"a"}));
+        REQUIRE(opened);
+        return opened->front().file_descriptor->shared;
+    };
+    const auto first = handle(room.other);
+    CHECK(handle(again) == first);
+    CHECK(handle(third) != first);
+
+    room.other.handles = {};
+    CHECK(handle(again) == first);
+    CHECK(room.quota.used(bob, Resource::subscriptions) == 1);
+}
+
+TEST_CASE("a session does not grow by the handles of events that are gone")
+{
+    auto limits = default_limits;
+    limits.set(Resource::subscriptions, 1);
+    Recorder room{limits};
+    for (int i = 0; i < 1'000; ++i) {
+        REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0664"_rights}));
+        REQUIRE(room.registry.open(room.other, names({"a"})));
+        REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+    }
+    CHECK(room.other.handles.size() < 1'000 / 5);
+}
+
 TEST_CASE("the last descriptors are for users who have few")
 {
     constexpr std::int64_t budget = 128;
