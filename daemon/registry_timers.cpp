@@ -233,8 +233,10 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
     if (!link || link->is_lost || link->owed + times == 0)
         return;
     if (is_broken(*link)) {
-        log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted",
-                  name.text(), link->event.text());
+        link_lines_.line(monotonic_now(), [&](const std::string& more) {
+            log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted{}",
+                      name.text(), link->event.text(), more);
+        });
         link->is_lost = true;
         link->owed = 0;
         keep(entry);
@@ -260,9 +262,12 @@ void Registry::pass_over(Entry& timer)
     auto& [name, object] = timer;
     auto& link = *object.timer()->link();
     if (!std::exchange(link.has_reported_denial, true))
-        log::info({.name = name.text(), .uid = link.armer.uid},
-                  "timer '{}' does not set '{}': uid {}, which armed it, may not set that any more",
-                  name.text(), link.event.text(), link.armer.uid);
+        link_lines_.line(monotonic_now(), [&](const std::string& more) {
+            log::info({.name = name.text(), .uid = link.armer.uid},
+                      "timer '{}' does not set '{}': uid {}, which armed it, may not set that any "
+                      "more{}",
+                      name.text(), link.event.text(), link.armer.uid, more);
+        });
     link.owed = 0;
     keep_progress(object);
 }

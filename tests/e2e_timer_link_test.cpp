@@ -305,6 +305,29 @@ TEST_CASE("a timer sets its event only while who armed it may, whatever the daem
     CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
 }
 
+TEST_CASE("of links that set nothing any more the log tells a few in a second, and how many more")
+{
+    constexpr int timers = 400;
+    const Daemon daemon;
+    const auto client = daemon.client();
+    const auto began = monotonic_now();
+    for (int i = 0; i < timers; ++i) {
+        const auto event = "e" + std::to_string(i);
+        REQUIRE(client.create(event));
+        REQUIRE(client.arm("t" + std::to_string(i), {.interval = 20ms, .sets = event}));
+        REQUIRE(client.remove(std::vector{event}));
+    }
+    REQUIRE(client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = patience}));
+    const auto seconds = (monotonic_now() - began) / 1s + 1; // Begun.
+    const auto log = daemon.log();
+    std::int64_t lines = 0;
+    for (auto at = log.find("no more: it was deleted"); at != log.npos;
+         at = log.find("no more: it was deleted", at + 1))
+        ++lines;
+    CHECK(lines >= 1);
+    CHECK(lines <= 20 * (seconds + 1));
+}
+
 TEST_CASE("what can be no timer's event is refused, and nothing is done")
 {
     const Daemon daemon;
