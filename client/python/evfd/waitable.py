@@ -42,8 +42,8 @@ class Waitable(abc.ABC):
 
     @property
     def may_wait(self) -> bool:
-        """Whether our rights are enough to look, to poll, and to wait where a wait takes nothing that
-        is shared.  To wait for an auto event or a semaphore takes may_set as well."""
+        """Whether our rights are enough to look, to poll, and to wait where a wait takes nothing
+        that others could have.  To wait for an auto event or a semaphore takes may_set as well."""
         return self._handle().may_wait
 
     @property
