@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Callable, Iterator
@@ -49,6 +51,26 @@ def test_a_kill_in_the_midst_of_a_commit_costs_nothing(guarded: RunningDaemon) -
     mine.set()
     client.set("p")
     assert pulse.wait(PATIENCE_S) == 1
+
+
+def test_what_ends_with_a_process_outlives_its_connection_and_a_kill(
+    guarded: RunningDaemon,
+) -> None:
+    client = guarded.client()
+    make = "import evfd, os, sys; evfd.Daemon(sys.argv[1]).create('mine', lifetime='process')"
+    become = "os.execv('/bin/cat', ['cat'])"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{make}; {become}", guarded.path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write(b"x")
+        process.stdin.flush()
+        assert process.stdout.read(1) == b"x"  # It is another program by now.
+        guarded.kill_below_guard()
+        assert client.show("mine").lifetime == "process"
+    assert eventually(lambda: list(client.list()) == [])
 
 
 def test_a_pulse_is_followed_on_though_nobody_calls(guarded: RunningDaemon) -> None:
