@@ -60,6 +60,28 @@ std::unique_lock<std::mutex> Daemon::lock()
     return std::unique_lock{mutex_};
 }
 
+// The main line is one of that user from now on. To make a former one it the session must have been
+// kept by someone: the daemon lets nobody take up another's.
+void Daemon::be(const Credentials& who)
+{
+    std::erase_if(idle_, [&](const Line& line) { return !line.is_of(who); });
+    if (main_->is_of(who))
+        return;
+    const bool was_connected = main_->was_connected();
+    if (main_->is_kept())
+        former_.push_back(*std::move(main_));
+    else
+        main_->end();
+    const auto known =
+        std::ranges::find_if(former_, [&](const Line& line) { return line.is_of(who); });
+    if (known == former_.end()) {
+        main_.emplace(address_, patience_, was_connected);
+        return;
+    }
+    main_.emplace(std::move(*known));
+    former_.erase(known);
+}
+
 void Daemon::begin_anew()
 {
     leave_to_parent();
@@ -73,6 +95,7 @@ void Daemon::leave_to_parent() noexcept
     std::construct_at(&mutex_);
     std::construct_at(&main_);
     std::construct_at(&idle_);
+    std::construct_at(&former_);
     std::construct_at(&watched_);
     std::construct_at(&thread_); // It is not here to be joined or detached.
     bell_ = {};
@@ -167,6 +190,7 @@ Try<protocol::Wait::Reply> Daemon::wait_on(Channel& channel, Deadline deadline)
 Line Daemon::spare()
 {
     const auto holding = lock();
+    be(Credentials::now());
     Line line{address_, patience_, main_->was_connected()};
     if (!idle_.empty()) {
         line = std::move(idle_.back());
@@ -195,6 +219,7 @@ void Daemon::give_back(Line line)
 void Daemon::look_after()
 {
     const auto holding = lock();
+    main_->keep();
     if (thread_.joinable()) {
         if (std::exchange(has_nothing_, false))
             (void)add(bell_, 1);

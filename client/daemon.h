@@ -3,6 +3,7 @@
 #pragma once
 
 #include "client/address.h"
+#include "client/credentials.h"
 #include "client/evfd/error.h"
 #include "client/line.h"
 #include "client/private_fd.h"
@@ -33,15 +34,18 @@ public:
     Try<typename Request::Reply> call(const Request& request)
     {
         const auto holding = lock();
+        be(Credentials::now());
         return main_->call(request);
     }
 
-    // A call that nothing hangs on; its answer is not awaited.
+    // A call about what belongs to a main line, whichever; its answer is not awaited.
     template <Message Request>
     void tell(const Request& request)
     {
         const auto holding = lock();
         main_->tell(request);
+        for (auto& line : former_)
+            line.tell(request);
     }
 
     // From now on something belongs to the main line that must go on even if nobody calls anything:
@@ -75,6 +79,7 @@ private:
     Try<protocol::Wait::Reply> wait_on(Line& line, protocol::Wait request, Deadline deadline);
     Try<protocol::Wait::Reply> wait_on(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
+    void be(const Credentials& who);
     void begin_anew();
     void leave_to_parent() noexcept;
     void look_after_main();
@@ -93,6 +98,7 @@ private:
     std::atomic<int> generation_ = generation();
     std::optional<Line> main_;
     std::vector<Line> idle_;
+    std::vector<Line> former_; // Main ones of who this process was, to which something belongs.
     // The thread's.
     PrivateFd watched_;        // A duplicate of the main line's: readable when the daemon is gone.
     UniqueFd bell_;            // An eventfd; set: there is news for it.

@@ -73,6 +73,7 @@ Try<void> Line::begin(const Attempt& attempt, bool is_repeatable)
                 return std::unexpected(token.error());
             session_ = *token;
             calls_ = 0;
+            user_ = Credentials::now();
             // Nothing is known of it yet, so there is nothing to hear.
             (void)channel_->send(protocol::Resume{session_, 0}, monotonic_after(patience_),
                                  Answers::none);
@@ -99,6 +100,8 @@ bool Line::take_up_if_lost()
 {
     if (session_.empty() || (is_connected() && !channel_->is_closed()))
         return true;
+    if (!is_of(Credentials::now())) // But may be again, before the daemon gives it up.
+        return false;
     auto socket = connect_to(address_->as_it_is(), Before::was_there);
     if (!socket)
         return false;
@@ -185,6 +188,7 @@ void Line::end()
         channel_->hang_up();
     channel_.reset();
     session_.clear();
+    is_kept_ = false;
     calls_ = 0;
     told_.clear();
 }
