@@ -96,13 +96,14 @@ std::string path_of_peer(const UniqueFd& socket)
     return std::string{path.substr(0, path.find('\0'))};
 }
 
+constexpr auto is_unknown = "whether it did what was asked is not known: look, and try again";
+
 Error gone(const UniqueFd& socket, std::string_view how)
 {
     const auto journal = journal_of(path_of_peer(socket));
     return {ErrorCode::interrupted,
-            fmt::format("the daemon went away before it answered ({}{}{}); whether it did what was "
-                        "asked is not known: look, and try again",
-                        how, journal.empty() ? "" : "; see ", journal)};
+            fmt::format("the daemon went away before it answered ({}{}{}); {}", how,
+                        journal.empty() ? "" : "; see ", journal, is_unknown)};
 }
 
 } // namespace
@@ -142,7 +143,7 @@ Try<bool> Channel::has_news_by(MonotonicTime moment)
 bool Channel::is_closed() const
 {
     pollfd asked{socket_.get(), 0, 0};
-    return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
+    return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 // What the daemon sent and is still on its way through a relay is not to be cut off.
@@ -184,7 +185,7 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
         if (!sent && sent.error().error == EPIPE)
             return {}; // It may have said why it lets us go: that is there to be received.
         if (!sent)
-            return give_up(gone(socket_.fd(), sent.error().message()));
+            return give_up(sent.error());
         has_sent_ |= sent->has_value();
         if (*sent)
             frame.remove_prefix(**sent);
@@ -194,12 +195,25 @@ Try<void> Channel::send_frame(std::string_view frame, Deadline deadline)
     return {};
 }
 
+// What fails here is nothing that the daemon, if it is there, should be asked twice for: it may
+// have answered.
+std::unexpected<Error> Channel::give_up(const Fault& fault)
+{
+    const bool is_ours = fault.error != EBADF && fault.error != ENOTSOCK; // Or someone closed it.
+    if (!is_ours || is_closed())
+        return give_up(gone(socket_.fd(), fault.message()));
+    return give_up({ErrorCode::system, fmt::format("the daemon cannot be talked to ({}); {}",
+                                                   fault.message(), is_unknown)});
+}
+
 Try<bool> Channel::fill()
 {
     std::array<char, 16 * 1024> buffer;
-    const auto received = evfd::receive(socket_.fd(), buffer, descriptors_);
+    auto received = evfd::receive(socket_.fd(), buffer, descriptors_);
+    if (!received && !is_closed()) // What came is still there.
+        received = evfd::receive(socket_.fd(), buffer, descriptors_);
     if (!received)
-        return give_up(gone(socket_.fd(), received.error().message()));
+        return give_up(received.error());
     if (!*received)
         return false;
     if ((*received)->bytes == 0)

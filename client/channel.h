@@ -11,6 +11,7 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/protocol.h"
+#include "common/result.h"
 #include "common/unique_fd.h"
 
 #include <deque>
@@ -114,6 +115,7 @@ public:
     Try<void> part(Deadline deadline);
 
 private:
+    std::unexpected<Error> give_up(const Fault& fault);
     template <class Reply>
     Try<Received<Reply>> read(const Replied& replied)
     {
