@@ -439,7 +439,15 @@ Try<News> Client::news(std::string_view text) const
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    return News::begin(daemon_, *std::move(pattern));
+    return News::begin(daemon_, *std::move(pattern), true);
+}
+
+Try<News> Client::changes(std::string_view text) const
+{
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    return News::begin(daemon_, *std::move(pattern), false);
 }
 
 } // namespace evfd

@@ -6,12 +6,13 @@
 
 namespace evfd {
 
-Try<News> News::begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern)
+Try<News> News::begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern,
+                      bool attendance)
 {
     auto line = daemon->borrow();
     if (!line)
         return std::unexpected(std::move(line.error()));
-    const auto asked = line->channel().send(protocol::Monitor{std::move(pattern), true},
+    const auto asked = line->channel().send(protocol::Monitor{std::move(pattern), attendance},
                                             monotonic_after(daemon->patience()), Answers::many);
     if (!asked)
         return std::unexpected(asked.error());

@@ -14,9 +14,10 @@ namespace evfd {
 
 class News {
 public:
-    // Of all objects, if there is no pattern; of who begins to wait for them or to follow them, and
-    // ceases to, too. Connects, which may take a while.
-    static Try<News> begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern);
+    // Of all objects, if there is no pattern; with `attendance` of who begins to wait for them or
+    // to follow them, and ceases to, too. Connects, which may take a while.
+    static Try<News> begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern,
+                           bool attendance);
 
     int fd() const { return line_.channel().fd(); } // Readable when something came.
     // Nothing, if there is none yet: to be asked for until then. interrupted: the daemon is gone.

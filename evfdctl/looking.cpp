@@ -1,9 +1,17 @@
 // What there is and what happens to it: show, list, monitor.
+#include "client/news.h"
 #include "common/clock.h"
 #include "evfdctl/options.h"
 #include "evfdctl/verb.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
 
 namespace evfd::control {
 
@@ -70,13 +78,12 @@ public:
         auto give_up = monotonic_after(patience);
         while (true) {
             bool was_told = false;
-            const auto ended = client.monitor(pattern_.text, [&](protocol::Monitor::Reply& news) {
+            const auto ended = follow(client, [&](protocol::Monitor::Reply& news) {
                 was_told = true;
                 if (is_json())
                     print_json(news);
                 else
                     fmt::print("{}", report::change(news, colour));
-                return std::fflush(stdout) == 0;
             });
             if (was_told)
                 give_up = monotonic_after(patience);
@@ -88,6 +95,36 @@ public:
 private:
     // With a daemon that goes as soon as it is asked.
     static constexpr nanoseconds patience = std::chrono::seconds{10};
+
+    // Calls `print` with all that the daemon tells, until nobody reads what is printed any more.
+    template <class Print>
+    Try<void> follow(const Client& client, const Print& print) const
+    {
+        auto news = client.changes(pattern_.text);
+        if (!news)
+            return std::unexpected(std::move(news.error()));
+        while (true) {
+            auto one = news->next();
+            if (!one)
+                return std::unexpected(std::move(one.error()));
+            if (*one) {
+                print(**one);
+                if (std::fflush(stdout) != 0)
+                    return {};
+            } else if (!await_news(news->fd())) {
+                ::raise(SIGPIPE); // As if we had something to write.
+                return {};
+            }
+        }
+    }
+
+    // False: the reader of stdout is gone, which a pipe tells even if nothing was asked of it.
+    static bool await_news(int fd)
+    {
+        std::array<pollfd, 2> wanted{pollfd{fd, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
+        ::poll(wanted.data(), wanted.size(), -1);
+        return wanted[1].revents == 0;
+    }
 
     PatternOption pattern_;
     ColourOption colour_;

@@ -65,6 +65,34 @@ TEST_CASE("a monitor tells the state, ready, and then changes with their sequenc
     CHECK(next(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
 }
 
+TEST_CASE("a monitor ends when its reader is gone, though nothing happens")
+{
+    const auto words =
+        GENERATE(values<std::vector<std::string>>({{"monitor"}, {"monitor", "--json"}}));
+    const Daemon daemon;
+    Reading monitor{daemon.control(words)};
+    while (!monitor.line().value_or("ready").contains("ready")) {
+    }
+
+    monitor.close_output();
+
+    CHECK(monitor.wait() == -SIGPIPE); // As head(1) ends whoever writes to it.
+}
+
+TEST_CASE("a monitor whose reader is gone ends by itself where the signal is ignored")
+{
+    const Daemon daemon;
+    auto command = daemon.control({"monitor"});
+    command.in_child = [] { ::signal(SIGPIPE, SIG_IGN); };
+    Reading monitor{command};
+    while (!monitor.line().value_or("ready").contains("ready")) {
+    }
+
+    monitor.close_output();
+
+    CHECK(monitor.wait() == 0);
+}
+
 TEST_CASE("a monitor hears of what is done on a descriptor, without the daemon")
 {
     const Daemon daemon;

@@ -113,6 +113,8 @@ public:
                       const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
     // The same, for a loop of one's own (client/news.h).
+    Try<News> changes(std::string_view pattern) const;
+    // And who begins to wait for them or to follow them, and ceases to.
     Try<News> news(std::string_view pattern) const;
 
 private:
