@@ -38,14 +38,16 @@ Ways ways_of(const Object& object)
         return {.can_add = has_eventfd,
                 .can_look = may_wait,
                 .takes_nothing = may_wait,
-                .can_empty = has_eventfd};
+                .can_empty = has_eventfd,
+                .is_epoll = !has_eventfd};
     case Mode::automatic:
     case Mode::semaphore:
         return {.can_add = has_eventfd,
                 .can_look = may_wait,
                 .can_take = has_eventfd,
                 .takes_one = true,
-                .can_empty = has_eventfd && event->mode() == Mode::automatic};
+                .can_empty = has_eventfd && event->mode() == Mode::automatic,
+                .is_epoll = !has_eventfd};
     case Mode::pulse: return {.can_look = may_wait, .can_take = may_wait, .can_empty = may_wait};
     }
     std::abort();
@@ -68,6 +70,14 @@ Outcome<UniqueFd> make_placeholder()
 }
 
 } // namespace
+
+Failure was_closed(int fd, bool is_anothers)
+{
+    return {EBADF,
+            fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to close "
+                        "it",
+                        fd, is_anothers ? ", and is another file's now" : "")};
+}
 
 Open::Open(Object of, int number) : fd{number}, identity{identity_of(number)}, object{std::move(of)}
 {
@@ -102,14 +112,37 @@ Outcome<const Timer*> Open::timer() const
                                     waitable().name().text())});
 }
 
-Outcome<Held> Descriptors::find(int fd) const
+Outcome<Held> Descriptors::find(int fd)
 {
+    Held open;
     if (const auto* const slot = slot_of(fd)) {
         const std::lock_guard holding{mutex_};
-        if (slot->open)
-            return slot->open;
+        open = slot->open;
     }
-    return std::unexpected(not_ours(fd));
+    if (!open)
+        return std::unexpected(not_ours(fd));
+    const auto inode = inode_of(fd);
+    if (!inode || (open->identity.inode && inode != open->identity.inode))
+        return std::unexpected(closed_before(*open));
+    return open;
+}
+
+Outcome<void> Descriptors::check(const Open& open)
+{
+    if (are_different(identity_of(open.fd), open.identity))
+        return std::unexpected(closed_before(open));
+    return {};
+}
+
+// From now on nothing is done to the number without a look.
+Failure Descriptors::closed_before(const Open& open)
+{
+    if (auto* const slot = slot_of(open.fd)) {
+        const std::lock_guard holding{mutex_};
+        if (slot->open.get() == &open)
+            slot->ways.store({}, std::memory_order_relaxed);
+    }
+    return was_closed(open.fd, inode_of(open.fd).has_value());
 }
 
 Descriptors::Slot* Descriptors::make_slot(int fd)

@@ -24,6 +24,7 @@ struct Ways {
     bool can_take : 1 = false;      // read(2) takes what a wait takes,
     bool takes_one : 1 = false;     // which is one, whatever it read.
     bool can_empty : 1 = false;     // A single read(2) clears it.
+    bool is_epoll : 1 = false;      // What poll(2) tells of it besides; else it is an eventfd.
 };
 
 // One that is open. The descriptor is the user's to close, by evfd_close(): a thread that still
@@ -49,18 +50,21 @@ using Held = std::shared_ptr<const Open>;
 class Descriptors {
 public:
     // Takes no lock: this is on the way of each set and wait. A number of ours that was closed by
-    // close(2) and became another file's would still be taken for what it was.
+    // close(2) is taken for what it was until find() finds that out.
     Ways ways(int fd) const noexcept
     {
         const auto* const slot = slot_of(fd);
         return slot ? slot->ways.load(std::memory_order_relaxed) : Ways{};
     }
 
-    Outcome<Held> find(int fd) const;
+    // EBADF, if it is none of ours, or no longer, as far as a single system call can tell.
+    Outcome<Held> find(int fd);
     // The descriptor of what was opened, from now on known.
     Outcome<int> keep(Object object);
     // Known no more.
     Outcome<Held> forget(int fd);
+    // EBADF, if all that /proc tells says that it is another's by now.
+    Outcome<void> check(const Open& open);
 
     // The daemon of what is opened from now on.
     Outcome<Client> client();
@@ -89,12 +93,16 @@ private:
         return page ? &(*page)[number % page_slots] : nullptr;
     }
     Slot* make_slot(int fd);
+    Failure closed_before(const Open& open);
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
     Client* client_ = nullptr; // None yet: the usual one. Never destroyed at the end of the
                                // program, when threads may still be at it.
 };
+
+// Of a number that was closed by another than evfd_close().
+Failure was_closed(int fd, bool is_anothers);
 
 // The one that there is.
 extern constinit Descriptors descriptors;

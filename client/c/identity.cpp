@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -37,22 +38,31 @@ std::optional<std::string> link_of(int fd)
     return std::string{bytes.data(), static_cast<std::size_t>(length)};
 }
 
-bool are_known_to_differ(const std::optional<std::string>& one,
-                         const std::optional<std::string>& other)
+template <class T>
+bool are_known_to_differ(const std::optional<T>& one, const std::optional<T>& other)
 {
     return one && other && *one != *other;
 }
 
 } // namespace
 
+std::optional<Inode> inode_of(int fd)
+{
+    struct stat file{};
+    if (::fstat(fd, &file) < 0)
+        return {};
+    return Inode{file.st_dev, file.st_ino};
+}
+
 Identity identity_of(int fd)
 {
-    return {link_of(fd), line_of(fd, "eventfd-id:")};
+    return {inode_of(fd), link_of(fd), line_of(fd, "eventfd-id:")};
 }
 
 bool are_different(const Identity& one, const Identity& other)
 {
-    return are_known_to_differ(one.link, other.link) ||
+    return are_known_to_differ(one.inode, other.inode) ||
+           are_known_to_differ(one.link, other.link) ||
            are_known_to_differ(one.eventfd_id, other.eventfd_id);
 }
 

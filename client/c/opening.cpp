@@ -99,10 +99,7 @@ Outcome<void> close_known(int fd)
     const bool is_anothers = are_different(identity_of(fd), (*open)->identity);
     if (!is_anothers && (::close(fd) == 0 || errno != EBADF))
         return {};
-    return std::unexpected(
-        Failure{EBADF, fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to "
-                                   "close it",
-                                   fd, is_anothers ? ", and is another file's now" : "")});
+    return std::unexpected(was_closed(fd, is_anothers));
 }
 
 } // namespace

@@ -31,25 +31,43 @@ inline std::uint64_t take(int fd)
     return ::syscall(SYS_preadv2, fd, &into, 1L, -1L, -1L, RWF_NOWAIT) == sizeof taken ? taken : 0;
 }
 
-inline bool is_readable(int fd)
+enum class Seen { nothing, set, another }; // Another: it is none of ours any more.
+
+// What another file would show, and ours cannot, costs nothing to ask for.
+inline Seen look(int fd, Ways ways)
 {
-    pollfd wanted{fd, POLLIN, 0};
+    const short foreign = ways.is_epoll ? POLLOUT : POLLRDNORM;
+    pollfd wanted{fd, static_cast<short>(POLLIN | foreign), 0};
 #ifdef SYS_poll
     const auto ready = ::syscall(SYS_poll, &wanted, 1L, 0L);
 #else // As on younger architectures; it costs a quarter more.
     const timespec at_once{};
     const auto ready = ::syscall(SYS_ppoll, &wanted, 1L, &at_once, nullptr, 0L);
 #endif
-    return ready == 1 && (wanted.revents & POLLIN) != 0;
+    if (ready != 1)
+        return Seen::nothing;
+    if ((wanted.revents & (foreign | POLLNVAL)) != 0)
+        return Seen::another;
+    return (wanted.revents & POLLIN) != 0 ? Seen::set : Seen::nothing;
 }
 
-// What a wait that need not sleep returns; else 0.
-inline std::int64_t take_at_once(int fd, Ways ways)
+// Beyond this, what was read was no count of ours: text, for instance, in a file that has the
+// number now.
+inline constexpr std::uint64_t max_plausible = 0xffff'ffff;
+
+// What a wait that need not sleep takes; 0: nothing.
+struct AtOnce {
+    std::uint64_t taken;
+    bool is_doubtful; // It looks like another file's.
+};
+inline AtOnce take_at_once(int fd, Ways ways)
 {
-    if (ways.takes_nothing)
-        return is_readable(fd) ? 1 : 0;
+    if (ways.takes_nothing) {
+        const auto seen = look(fd, ways);
+        return {seen == Seen::set ? 1U : 0U, seen == Seen::another};
+    }
     const auto taken = ways.can_take ? take(fd) : 0;
-    return taken > 0 && ways.takes_one ? 1 : static_cast<std::int64_t>(taken);
+    return {taken, taken > max_plausible};
 }
 
 } // namespace evfd::c

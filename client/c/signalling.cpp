@@ -20,17 +20,24 @@ int evfd_add(int fd, int64_t count)
 
 int evfd_clear(int fd)
 {
-    if (descriptors.ways(fd).can_empty && take(fd) > 0)
-        return 0;
+    if (descriptors.ways(fd).can_empty)
+        if (const auto taken = take(fd); taken > 0 && taken <= max_plausible)
+            return 0;
     return answer([&] { return with_event(fd, [](const auto& event) { return event.clear(); }); });
 }
 
 int evfd_is_set(int fd)
 {
-    if (descriptors.ways(fd).can_look)
-        return is_readable(fd) ? 1 : 0;
-    return answer(
-        [&] { return with_open(fd, [](const Open& open) { return open.waitable().is_set(); }); });
+    if (const auto ways = descriptors.ways(fd); ways.can_look)
+        if (const auto seen = look(fd, ways); seen != Seen::another)
+            return seen == Seen::set ? 1 : 0;
+    return answer([&] {
+        return with_open(fd, [](const Open& open) -> Outcome<bool> {
+            if (const auto is_ours = descriptors.check(open); !is_ours)
+                return std::unexpected(is_ours.error());
+            return to_outcome(open.waitable().is_set());
+        });
+    });
 }
 
 int evfd_set_name(const char* name)

@@ -26,7 +26,12 @@ Outcome<std::int64_t> wait_for(const Open& open, std::optional<nanoseconds> time
     const auto taken = std::visit([&](const auto& one) { return one.wait(timeout); }, open.object);
     if (!taken)
         return std::unexpected(taken.error());
-    return *taken > 0 ? Outcome<std::int64_t>{*taken} : timed_out();
+    if (*taken > 0)
+        return *taken;
+    if (timeout != nanoseconds{0}) // For who slept this is nothing; perhaps nobody set it, then.
+        if (const auto is_ours = descriptors.check(open); !is_ours)
+            return std::unexpected(is_ours.error());
+    return timed_out();
 }
 
 // What several descriptors are, for as long as it is waited for them.
@@ -65,11 +70,18 @@ using evfd::Gather;
 
 int64_t evfd_wait(int fd, int64_t timeout_ns)
 {
-    if (const auto taken = take_at_once(fd, descriptors.ways(fd)); taken > 0)
-        return taken;
-    return answer<std::int64_t>([&] {
-        return with_open(fd,
-                         [&](const Open& open) { return wait_for(open, to_timeout(timeout_ns)); });
+    const auto ways = descriptors.ways(fd);
+    const auto [taken, is_doubtful] = take_at_once(fd, ways);
+    const auto told = ways.takes_one && taken > 0 ? 1 : static_cast<std::int64_t>(taken);
+    if (taken > 0 && !is_doubtful)
+        return told;
+    return answer<std::int64_t>([&, must_check = is_doubtful] {
+        return with_open(fd, [&](const Open& open) -> Outcome<std::int64_t> {
+            if (must_check)
+                if (const auto is_ours = descriptors.check(open); !is_ours)
+                    return std::unexpected(is_ours.error());
+            return told > 0 ? Outcome<std::int64_t>{told} : wait_for(open, to_timeout(timeout_ns));
+        });
     });
 }
 
