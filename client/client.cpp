@@ -306,7 +306,7 @@ Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) co
 Try<void> Client::clear(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
-    return names ? nothing(daemon_->call(protocol::Clear{*names})) : std::unexpected(names.error());
+    return names ? daemon_->clear({*names}) : std::unexpected(names.error());
 }
 
 Try<void> Client::remove(std::span<const std::string> texts) const

@@ -159,8 +159,9 @@ Try<protocol::Wait::Reply> Daemon::wait_on(Line& line, protocol::Wait request, D
             request.timeout = left_until(*deadline);
         return request;
     };
-    auto reply = line.call_sending<protocol::Wait>(
-        with_time_left, [&](Channel& channel) { return wait_on(channel, deadline); });
+    auto reply = line.call_sending<protocol::Wait>(with_time_left, [&](Channel& channel) {
+        return receive_late<protocol::Wait>(channel, deadline);
+    });
     if (!reply)
         return reply;
     auto fired = checked(request, std::move(reply->fired));
@@ -170,8 +171,26 @@ Try<protocol::Wait::Reply> Daemon::wait_on(Line& line, protocol::Wait request, D
     return reply;
 }
 
+Try<void> Daemon::clear(const protocol::Clear& request)
+{
+    auto line = spare();
+    const auto cleared = line.call_sending<protocol::Clear>(
+        [&] { return request; },
+        [&](Channel& channel) { return receive_late<protocol::Clear>(channel, {}); });
+    give_back(std::move(line));
+    return cleared ? Try<void>{} : std::unexpected(cleared.error());
+}
+
+template <Message Request>
+Try<typename Request::Reply> Daemon::receive_late(Channel& channel, Deadline deadline)
+{
+    if (const auto there = await_answer(channel, deadline); !there)
+        return std::unexpected(there.error());
+    return Line::receive<Request>(channel, monotonic_after(patience_));
+}
+
 // The daemon answers when the time is over, if not before; a stuck one is found out all the same.
-Try<protocol::Wait::Reply> Daemon::wait_on(Channel& channel, Deadline deadline)
+Try<void> Daemon::await_answer(Channel& channel, Deadline deadline)
 {
     while (true) {
         const auto look = deadline ? later(*deadline, patience_) : monotonic_after(asks_every_);
@@ -179,7 +198,7 @@ Try<protocol::Wait::Reply> Daemon::wait_on(Channel& channel, Deadline deadline)
         if (!has_news)
             return std::unexpected(has_news.error());
         if (*has_news || deadline)
-            return Line::receive<protocol::Wait>(channel, monotonic_after(patience_));
+            return {};
         if (auto alive = call(protocol::GetInfo{}); !alive) // The answer may still come.
             return channel.give_up(std::move(alive.error()));
     }

@@ -56,6 +56,9 @@ public:
     // then. The request's timeout is set here.
     Try<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
+    // Clear, which may take long: on a line of its own, as wait().
+    Try<void> clear(const protocol::Clear& request);
+
     // The answer, unless it is empty or tells of something else than was asked for.
     static Try<std::vector<protocol::Fired>> checked(const protocol::Wait& request,
                                                      std::vector<protocol::Fired> fired);
@@ -77,7 +80,10 @@ public:
 
 private:
     Try<protocol::Wait::Reply> wait_on(Line& line, protocol::Wait request, Deadline deadline);
-    Try<protocol::Wait::Reply> wait_on(Channel& channel, Deadline deadline);
+    // As Line::receive(), however late it comes; of a deadline the daemon knows.
+    template <Message Request>
+    Try<typename Request::Reply> receive_late(Channel& channel, Deadline deadline);
+    Try<void> await_answer(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     void be(const Credentials& who);
     void begin_anew();

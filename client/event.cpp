@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 
 namespace evfd {
@@ -66,23 +67,32 @@ Try<void> Event::clear() const
 {
     if (mode_ == Mode::pulse ? !access_.wait : !access_.set)
         return std::unexpected(not_permitted(mode_ == Mode::pulse ? Right::wait : Right::set));
-    if (!has_eventfd()) {
-        auto done = daemon_->call(protocol::Clear{{{name_}}});
-        return done ? Try<void>{} : std::unexpected(done.error());
-    }
-    // A semaphore gives one token a read; others may add meanwhile.
-    for (std::int64_t tokens = 0; tokens < max_tokens_per_clear; ++tokens) {
-        const auto taken = evfd::take(fd_);
-        if (!taken)
-            return std::unexpected(failure(taken.error()));
-        if (*taken == 0 || mode_ != Mode::semaphore)
+    if (!has_eventfd())
+        return daemon_->clear({{{name_}}});
+    if (mode_ == Mode::semaphore)
+        return clear_semaphore();
+    const auto taken = evfd::take(fd_);
+    return taken ? Try<void>{} : std::unexpected(failure(taken.error()));
+}
+
+Try<void> Event::clear_semaphore() const
+{
+    constexpr std::chrono::milliseconds first_look{1};
+    std::optional<std::uint64_t> left;
+    while (true) {
+        const auto is_clear = drain(fd_, left, monotonic_after(first_look));
+        if (is_clear && *is_clear)
             return {};
+        if (!is_clear && is_clear.error().error == E2BIG)
+            return std::unexpected(
+                Error{ErrorCode::refused,
+                      fmt::format("'{}' has more than {} tokens, and they can only be taken one by "
+                                  "one; delete it, and create it again",
+                                  name_.text(), max_tokens_per_clear),
+                      true});
+        if (!is_clear)
+            return std::unexpected(failure(is_clear.error()));
     }
-    return std::unexpected(Error{ErrorCode::refused,
-                                 fmt::format("'{}' had more than the {} tokens that one call "
-                                             "takes; clear it again",
-                                             name_.text(), max_tokens_per_clear),
-                                 true});
 }
 
 Try<std::int64_t> Event::take() const

@@ -102,9 +102,9 @@ int evfd_set_rights(const char* name, mode_t rights);
 /* Return 0. evfd_add(): so many tokens for a semaphore, so many times for a pulse. */
 int evfd_set(int fd);
 int evfd_add(int fd, int64_t count);
-/* Returns 0: no longer set, no token left; of a pulse, what was not waited for is forgotten. One
- * call takes up to 8192 tokens from a semaphore: -EDQUOT if more may be left, to be called again.
- */
+/* Returns 0: no longer set, no token left of those that there were; of a pulse, what was not waited
+ * for is forgotten. A semaphore's tokens are taken one by one: -EDQUOT if they are more than
+ * 4294967295. */
 int evfd_clear(int fd);
 /* Returns 1 if a wait would end at once, else 0. It takes nothing. */
 int evfd_is_set(int fd);

@@ -1,5 +1,7 @@
 #include "common/eventfd.h"
 
+#include "common/limits.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
@@ -81,6 +83,26 @@ Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken)
             return std::unexpected(Fault::last("read(2)"));
     }
     return true;
+}
+
+Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& left, MonotonicTime end)
+{
+    do {
+        if (left == 0U)
+            return true;
+        const auto taken = take(semaphore);
+        if (!taken)
+            return std::unexpected(taken.error());
+        if (*taken == 0)
+            return true;
+        if (left)
+            --*left;
+    } while (monotonic_now() < end);
+    if (!left)
+        left = count(semaphore).value_or(max_tokens_per_clear);
+    if (*left > static_cast<std::uint64_t>(max_tokens_per_clear))
+        return std::unexpected(Fault{"preadv2(2)", E2BIG});
+    return left == 0U;
 }
 
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)

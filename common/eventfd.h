@@ -2,10 +2,12 @@
 // whoever holds a duplicate can switch it off for us: nothing here relies on it, but for add().
 #pragma once
 
+#include "common/clock.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 
 #include <cstdint>
+#include <optional>
 
 namespace evfd {
 
@@ -21,6 +23,11 @@ Result<std::uint64_t> take(const UniqueFd& eventfd);
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // The same by read(2), a little faster, of one that nobody else can have made blocking.
 Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken);
+// Takes all that a semaphore has, one token a read, until `end`. Whether that was all: others may
+// add as fast as this takes, so what there is at the first `end` is counted into `left`, and no
+// more than that is taken. E2BIG: that is more than max_tokens_per_clear.
+Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& left,
+                   MonotonicTime end);
 // Adds by write(2), which can block for as long as the counter has no room *and* a holder has
 // switched O_NONBLOCK off: for those who trust the other holders. EAGAIN: it has no room.
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);

@@ -22,14 +22,15 @@ inline constexpr std::size_t max_call_bytes =
 inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;
 // What one call may add to an event; the daemon adds one by one, about 0.4 us each.
 inline constexpr std::int64_t max_tokens_per_set = 16'384;
-// What one call may take from a semaphore to clear it: the kernel gives one a read.
-inline constexpr std::int64_t max_tokens_per_clear = 8'192;
 // What one connection may hold; it goes back all at once.
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // What one session may count; the largest integer that every JSON reader keeps.
 inline constexpr std::int64_t max_counted_calls = 9'007'199'254'740'991;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
+// What a semaphore may have to be cleared of. The kernel gives one token a read, and all that there
+// can be, 2^64 - 2, would take thousands of years.
+inline constexpr std::int64_t max_tokens_per_clear = max_initial_count;
 
 // How often at most a timer sets an event, in nanoseconds: the daemon does that, for everybody.
 inline constexpr std::int64_t min_linked_interval = 1'000'000;

@@ -42,7 +42,8 @@ struct Clear {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Clear";
     static constexpr std::string_view comment =
-        "Clears events: no longer set, no token left. A pulse has nothing to clear.";
+        "Clears events: no longer set, no token left of those that there were. A semaphore's are "
+        "taken one by one, a million in about half a second. A pulse has nothing to clear.";
     static constexpr auto fields()
     {
         return std::tuple{field("names", &Clear::names, "1 to 253 names, none twice.")};

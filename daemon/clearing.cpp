@@ -2,6 +2,7 @@
 
 #include "daemon/pace.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace evfd::daemon {
@@ -9,8 +10,10 @@ namespace evfd::daemon {
 Pending::Progress Clearing::advance(Outbox& outbox)
 {
     auto is_clear = service_.registry().clear(clearance_, monotonic_after(slice));
-    if (is_clear && !*is_clear)
+    if (is_clear && !*is_clear) {
+        slices_ = std::min(slices_ + 1, max_promised_slices);
         return Progress::more;
+    }
 
     const auto begin = outbox.written();
     protocol::Clear::Reply done;

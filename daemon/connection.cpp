@@ -126,6 +126,8 @@ Next Connection::turn()
     share.time -= monotonic_now() - begin;
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
+    if (is_gone_ && pending_ && !is_promised()) // Or no longer so.
+        return Next::close;
     return rest();
 }
 

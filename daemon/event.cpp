@@ -31,25 +31,12 @@ void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
     targets.insert(targets.end(), times, fd_->get());
 }
 
-Result<bool> Event::clear(std::int64_t& reads, MonotonicTime end) const
+Result<bool> Event::clear(std::optional<std::uint64_t>& left, MonotonicTime end) const
 {
-    if (mode_ != Mode::semaphore) {
-        const auto taken = evfd::take(*fd_);
-        return taken ? Result<bool>{true} : std::unexpected(taken.error());
-    }
-    // One read gives one token, and another holder may add as fast as we take.
-    bool has_time = true;
-    for (; reads > 0 && has_time; --reads) {
-        const auto taken = evfd::take(*fd_);
-        if (!taken)
-            return std::unexpected(taken.error());
-        if (*taken == 0)
-            return true;
-        has_time = monotonic_now() < end;
-    }
-    if (reads == 0 && is_set())
-        return std::unexpected(Fault{"preadv2(2)", E2BIG});
-    return reads == 0;
+    if (mode_ == Mode::semaphore)
+        return drain(*fd_, left, end);
+    const auto taken = evfd::take(*fd_);
+    return taken ? Result<bool>{true} : std::unexpected(taken.error());
 }
 
 std::shared_ptr<const UniqueFd> Event::share()

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -45,10 +46,9 @@ public:
     {
         return held_by_others_ ? take_into(*fd_, into) : take_own_into(*fd_, into);
     }
-    // Spends one of `reads` on each token of a semaphore. Whether it is clear; not if there are
-    // more than could be taken until `end`. E2BIG: there were more than the reads, and they are
-    // fewer by as many now.
-    Result<bool> clear(std::int64_t& reads, MonotonicTime end) const;
+    // Whether it is clear; not if it is a semaphore and has more tokens than could be taken until
+    // `end`. `left`, E2BIG: see drain().
+    Result<bool> clear(std::optional<std::uint64_t>& left, MonotonicTime end) const;
 
     // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
     std::shared_ptr<const UniqueFd> share();

@@ -207,9 +207,9 @@ Refusal too_many_tokens_to_clear(const Name& name)
     return protocol::TooManyTokens{
         name, max_tokens_per_clear,
         fmt::format(
-            "one call can take no more than {} tokens over all names, and '{}' has some left; "
-            "clear it again",
-            max_tokens_per_clear, name.text())};
+            "'{}' has more than {} tokens, and they can only be taken one by one; delete it, "
+            "and create it again",
+            name.text(), max_tokens_per_clear)};
 }
 
 Refusal too_many_tokens_to_hold(const Name& name)

@@ -589,7 +589,7 @@ Outcome<bool> Registry::clear(Clearance& clearance, MonotonicTime end)
     for (; clearance.cleared < clearance.objects.size(); ++clearance.cleared) {
         const auto& next = clearance.objects[clearance.cleared];
         if (auto* object = find(next)) {
-            const auto is_clear = object->event()->clear(clearance.reads, end);
+            const auto is_clear = object->event()->clear(clearance.left, end);
             if (!is_clear && is_clear.error().error == E2BIG)
                 return std::unexpected(refuse::too_many_tokens_to_clear(next.name));
             if (!is_clear)
@@ -597,6 +597,7 @@ Outcome<bool> Registry::clear(Clearance& clearance, MonotonicTime end)
             if (!*is_clear)
                 return false;
         }
+        clearance.left.reset();
     }
     return true;
 }

@@ -199,8 +199,8 @@ public:
     // all of it; one token is taken in any case.
     struct Clearance {
         std::vector<Reference> objects;
-        std::size_t cleared = 0;                   // Of them.
-        std::int64_t reads = max_tokens_per_clear; // That are left.
+        std::size_t cleared = 0;             // Of them.
+        std::optional<std::uint64_t> left{}; // Of the next one, once it is known: see drain().
     };
     Outcome<Clearance> check_clear(const Peer& peer, const Names& names);
     Outcome<bool> clear(Clearance& clearance, MonotonicTime end);

@@ -63,8 +63,21 @@ TEST_CASE("a set of what is full is a set, but a semaphore says that it has no r
         REQUIRE(::write(fd, &full, sizeof full) == sizeof full);
     CHECK(evfd_set(event) == 0);
     must_fail(evfd_set(jobs), EDQUOT);
-    must_fail(evfd_clear(jobs), EDQUOT); // More than one call takes.
+    must_fail(evfd_clear(jobs), EDQUOT); // More than can be taken one by one.
     CHECK(evfd_close(event) == 0);
+    CHECK(evfd_close(jobs) == 0);
+}
+
+TEST_CASE("a clear leaves nothing of what there was, on the descriptor and by name")
+{
+    const Served daemon;
+    const int jobs = make("jobs", EVFD_SEMAPHORE, 50'000);
+    CHECK(evfd_clear(jobs) == 0);
+    CHECK(evfd_is_set(jobs) == 0);
+    for (int i = 0; i < 4; ++i)
+        REQUIRE(evfd_add(jobs, 16'384) == 0);
+    CHECK(evfd_clear_name("jobs") == 0);
+    CHECK(evfd_is_set(jobs) == 0);
     CHECK(evfd_close(jobs) == 0);
 }
 

@@ -100,39 +100,52 @@ TEST_CASE("a cleared event is not set")
     auto event = make(mode, initial);
     const auto holder = *duplicate(*event.share());
     make_blocking(holder);
-    auto reads = max_tokens_per_clear;
+    std::optional<std::uint64_t> left;
 
-    REQUIRE(event.clear(reads, MonotonicTime::max()).value());
+    REQUIRE(event.clear(left, MonotonicTime::max()).value());
 
     CHECK_FALSE(event.is_set());
-    CHECK(reads == max_tokens_per_clear - (mode == Mode::semaphore ? initial : 0));
-}
-
-TEST_CASE("a semaphore is cleared of no more tokens than there are reads for")
-{
-    auto event = make(Mode::semaphore, 10);
-    std::int64_t reads = 10;
-    CHECK(event.clear(reads, MonotonicTime::max()).value()); // Exactly as many are enough.
-
-    event = make(Mode::semaphore, 10);
-    reads = 9;
-    const auto cleared = event.clear(reads, MonotonicTime::max());
-    REQUIRE_FALSE(cleared);
-    CHECK(cleared.error().error == E2BIG);
-    CHECK(event.count() == 1U);
 }
 
 TEST_CASE("a semaphore is cleared as far as there is time, and of one token at least")
 {
     auto event = make(Mode::semaphore, 3);
-    auto reads = max_tokens_per_clear;
+    std::optional<std::uint64_t> left;
     const auto now = [] { return monotonic_now(); };
 
-    CHECK_FALSE(event.clear(reads, now()).value());
+    CHECK_FALSE(event.clear(left, now()).value());
     CHECK(event.count() == 2U);
-    CHECK_FALSE(event.clear(reads, now()).value());
-    CHECK_FALSE(event.clear(reads, now()).value()); // That it is empty now was not seen.
-    CHECK(event.clear(reads, now()).value());
+    CHECK_FALSE(event.clear(left, now()).value());
+    CHECK(event.clear(left, now()).value());
+    CHECK_FALSE(event.is_set());
+}
+
+TEST_CASE("a semaphore is cleared of what there was, however much others add meanwhile")
+{
+    auto event = make(Mode::semaphore, 3);
+    std::optional<std::uint64_t> left;
+    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    for (int i = 0; i < 10; ++i)
+        REQUIRE(add(event.fd(), 1));
+
+    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    CHECK(event.clear(left, MonotonicTime::max()).value());
+
+    CHECK(event.count() == 10U);
+}
+
+TEST_CASE("a semaphore with more tokens than can be taken one by one is not cleared")
+{
+    auto event = make(Mode::semaphore, 0);
+    REQUIRE(add(event.fd(), static_cast<std::uint64_t>(max_tokens_per_clear) + 1));
+    std::optional<std::uint64_t> left;
+    CHECK_FALSE(event.clear(left, monotonic_now()).value()); // One less: exactly as many.
+
+    REQUIRE(add(event.fd(), 2));
+    left.reset();
+    const auto cleared = event.clear(left, monotonic_now());
+    REQUIRE_FALSE(cleared);
+    CHECK(cleared.error().error == E2BIG);
 }
 
 TEST_CASE("who may wait and set shares the event, who may only wait sees it")

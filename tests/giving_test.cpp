@@ -121,6 +121,42 @@ TEST_CASE("a clear of many tokens leaves others their turn, and is answered when
     CHECK(tokens(daemon, "s") == 0);
 }
 
+TEST_CASE("a clear takes what there was in one call, however many slices of time that is")
+{
+    constexpr std::int64_t backlog = 1'000'000;
+    Daemon daemon;
+    auto taker = daemon.connect();
+    daemon.ask(taker, "CreateEvent",
+               fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", backlog));
+    daemon.ask(taker, "CreateEvent", R"({"name":"t","mode":"semaphore","initial":3})");
+    taker.call("Clear", R"({"names":["s","t"]})");
+    const auto give_up = monotonic_after(30s);
+    while (tokens(daemon, "t") > 0 && monotonic_now() < give_up)
+        settle(daemon.loop, 100);
+
+    CHECK(taker.reply() == R"({"parameters":{}})");
+    CHECK(tokens(daemon, "s") == 0);
+    CHECK(tokens(daemon, "t") == 0);
+}
+
+TEST_CASE("a clear that takes for ever is over with its client")
+{
+    Daemon daemon;
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":4294967295})");
+    {
+        auto taker = daemon.connect();
+        taker.call("Clear", R"({"names":["s"]})");
+        settle(daemon.loop, 1);
+    }
+    const auto give_up = monotonic_after(30s);
+    while (daemon.connections() > 1 && monotonic_now() < give_up)
+        settle(daemon.loop, 100);
+
+    CHECK(daemon.connections() == 1);
+    CHECK(tokens(daemon, "s") > 0);
+}
+
 TEST_CASE("what a client asked for before it went is done to its end, and what it asked for next")
 {
     const bool is_oneway = GENERATE(false, true);

@@ -82,7 +82,7 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
         {refuse::too_many_tokens_to_set(name), "TooManyTokens", {"'db/ready'", "16384", "fewer"}},
         {refuse::too_many_tokens_to_clear(name),
          "TooManyTokens",
-         {"'db/ready'", "8192", "clear it again"}},
+         {"'db/ready'", "4294967295", "create it again"}},
         {refuse::timed_out(), "TimedOut", {"not over in time", "wait longer"}},
         {refuse::deleted(name), "Deleted", {"'db/ready'", "wait again"}},
         {refuse::cancelled(name), "Cancelled", {"'db/ready'", "wall clock was set", "arm it anew"}},

@@ -24,8 +24,9 @@ public:
     // manual and auto: set it. semaphore: add `count` tokens; refused if it has no room for them.
     // pulse: reach all who follow it now, to be counted `count` times.
     Try<void> set(std::int64_t count = 1) const;
-    // manual, auto: no longer set. semaphore: no token left; refused for a limit if there were more
-    // than max_tokens_per_clear, which are gone then. pulse: forget those not waited for yet.
+    // manual, auto: no longer set. semaphore: no token left of those that there were, which are
+    // taken one by one; refused for a limit if they are more than max_tokens_per_clear. pulse:
+    // forget those not waited for yet.
     Try<void> clear() const;
 
     // Waits until it is set, and takes what its mode takes: 1; for a pulse, how many came since the
@@ -42,6 +43,7 @@ private:
 
     // With both rights the descriptor is the eventfd itself; for a pulse, the caller's own one.
     bool has_eventfd() const { return fd_ && (mode_ == Mode::pulse || access_.set); }
+    Try<void> clear_semaphore() const;
     Try<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;
 
     Taking taking() const override;

@@ -128,7 +128,22 @@ def test_there_is_room_for_so_many(shared: evfd.Daemon, name: str) -> None:
             semaphore.release()
         with pytest.raises(evfd.LimitError):
             semaphore.clear()
-    assert shared.show(name).count == 2**64 - 2 - 8192
+
+
+def test_a_clear_leaves_none_of_what_there_was(
+    running: RunningDaemon, shared: evfd.Daemon, name: str
+) -> None:
+    backlog = 50_000
+    shared.create(name, "semaphore", initial=backlog)
+    shared.clear(name)
+    assert shared.show(name).count == 0
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, daemon=shared)):
+        semaphore.release(backlog)
+        semaphore.clear()
+        assert not semaphore.acquire(False)
+    shared.set(name, count=10_000)
+    running.ctl("clear", name)
+    assert shared.show(name).count == 0
 
 
 def test_its_tokens_are_everybodys(running: RunningDaemon, shared: evfd.Daemon, name: str) -> None:

@@ -240,8 +240,9 @@ class Daemon:
         self._call("Set", {"names": names.check_all(events), "count": count})
 
     def clear(self, *events: str) -> None:
-        """No longer set, no token left."""
-        self._call("Clear", {"names": names.check_all(events)})
+        """No longer set, no token left of those that there were."""
+        frame = frame_of(full_name("Clear"), {"names": names.check_all(events)})
+        self._call_late("Clear", lambda: frame, lambda _: None)
 
     def delete(self, *objects: str) -> None:
         """For their owner and root.  Who waits by name is told; who has a descriptor keeps it."""

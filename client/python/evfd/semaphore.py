@@ -6,10 +6,16 @@ from types import TracebackType
 
 from evfd import errors
 from evfd.daemon import Daemon, Lifetime, Opened
-from evfd.descriptor import Descriptor, add, make_eventfd, take
+from evfd.descriptor import Descriptor, add, counter, make_eventfd, take
 from evfd.waitable import Taking, Waitable, check_kind, open_or_make
 
-_MAX_TOKENS_PER_CLEAR = 8_192
+_TOKENS_BEFORE_LOOK = 1_000
+_MAX_TOKENS_PER_CLEAR = 2**32 - 1  # The kernel gives one token a read.
+
+
+def _drain(semaphore: Descriptor, most: int) -> bool:
+    """Take so many tokens.  Whether there are no more."""
+    return any(not take(semaphore) for _ in range(most))
 
 
 class Semaphore(Waitable):
@@ -71,20 +77,24 @@ class Semaphore(Waitable):
             )
 
     def clear(self) -> None:
-        """No token is left.  LimitError: there were more than one call takes."""
+        """No token is left of those that there were, which are taken one by one.  LimitError: they
+        are too many for that."""
         opened = self._to_set()
         if opened.descriptor is None:
             self._by_daemon().clear(self._name or "")
             return
-        for _ in range(_MAX_TOKENS_PER_CLEAR):  # It gives one a read; others may add meanwhile.
-            if not take(opened.descriptor):
-                return
-        raise errors.make(
-            errors.LimitError,
-            f"{self._called()} had more than the {_MAX_TOKENS_PER_CLEAR} tokens that one call "
-            "takes; clear it again",
-            self._name,
-        )
+        if _drain(opened.descriptor, _TOKENS_BEFORE_LOOK):
+            return
+        # Others may add as fast as we take: no more than there are now.
+        left = counter(opened.descriptor)
+        if left > _MAX_TOKENS_PER_CLEAR:
+            raise errors.make(
+                errors.LimitError,
+                f"{self._called()} has more than {_MAX_TOKENS_PER_CLEAR} tokens, and they can only "
+                "be taken one by one; delete it, and create it again",
+                self._name,
+            )
+        _drain(opened.descriptor, left)
 
     def set(self, count: int = 1) -> None:
         """As release()."""
