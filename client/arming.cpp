@@ -1,6 +1,7 @@
 #include "client/arming.h"
 
 #include "client/names.h"
+#include "client/time_namespace.h"
 
 #include <fmt/format.h>
 
@@ -36,12 +37,27 @@ std::string_view flaw(const Schedule& schedule)
     return {};
 }
 
+// Of a timer whose clock is not named only the daemon knows by which it goes; it is the wall
+// clock's, but for one that was armed by another before.
+Try<void> check_zero(const Schedule& schedule)
+{
+    if (!schedule.at || !schedule.clock || !has_own_zero(*schedule.clock))
+        return {};
+    return std::unexpected(Error{
+        ErrorCode::invalid,
+        fmt::format("a moment on the clock {} is another one outside this time namespace; give "
+                    "a span from now, or a moment on the realtime clock",
+                    word(*schedule.clock))});
+}
+
 } // namespace
 
 Try<protocol::Arm> to_request(const Name& name, const Schedule& schedule)
 {
     if (const auto reason = flaw(schedule); !reason.empty())
         return std::unexpected(Error{ErrorCode::invalid, std::string{reason}});
+    if (auto same = check_zero(schedule); !same)
+        return std::unexpected(std::move(same.error()));
     protocol::Arm request{.name = name,
                           .clock = schedule.clock,
                           .first = schedule.at,

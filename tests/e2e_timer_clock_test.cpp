@@ -1,6 +1,7 @@
 // Timers and the wall clock.
 #include "tests/e2e_timers.h"
 #include "tests/e2e_wall_clock.h"
+#include "tests/skip.h"
 
 #include <signal.h>
 
@@ -373,6 +374,30 @@ TEST_CASE("a timer changes to another clock only while nobody has it open")
     timer.reset();
     CHECK(eventually([&] { return arm(after).status == 0; }));
     CHECK(shown(daemon, "t")["timer"]["clock"] != clock);
+}
+
+TEST_CASE("in a time namespace with offsets a moment on the monotonic clock is refused")
+{
+    skip_unless_root("make a time namespace");
+    const Daemon daemon;
+    const auto armed_there = [&](std::vector<std::string> words) {
+        auto command = daemon.control(std::move(words));
+        const std::vector<std::string> unshare{"/usr/bin/unshare", "--time", "--fork",
+                                               "--monotonic", "1000"};
+        command.words.insert(command.words.begin(), unshare.begin(), unshare.end());
+        return run(command);
+    };
+    if (armed_there({"status"}).status != 0)
+        skip("no time namespace can be made here");
+
+    const auto refused = armed_there({"arm", "t", "--at", "@9000", "--clock", "monotonic"});
+    CHECK(refused.status == 2);
+    CHECK(
+        refused.err.contains("on the clock monotonic is another one outside this time namespace"));
+    CHECK(daemon.ctl({"show", "t"}).status == 3);
+    CHECK(armed_there({"arm", "t", "--in", "1h", "--clock", "monotonic"}).status == 0);
+    CHECK(armed_there({"arm", "u", "--at", "@4000000000", "--clock", "boottime"}).status == 0);
+    CHECK(armed_there({"arm", "v", "--at", "@4000000000"}).status == 0);
 }
 
 } // namespace

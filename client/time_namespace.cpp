@@ -1,0 +1,28 @@
+#include "client/time_namespace.h"
+
+#include "common/clock.h"
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <string_view>
+
+namespace evfd {
+
+bool has_own_zero(Clock clock)
+{
+    if (is_wall_clock(clock))
+        return false;
+    const std::string_view wanted = id_of(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
+    // It is not there where the kernel knows of no such namespaces.
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> offsets{
+        std::fopen("/proc/self/timens_offsets", "re"), &std::fclose};
+    std::array<char, 16> name{};
+    long long whole = 0, rest = 0; // Seconds, and nanoseconds.
+    while (offsets && std::fscanf(offsets.get(), "%15s %lld %lld", name.data(), &whole, &rest) == 3)
+        if (name.data() == wanted)
+            return whole != 0 || rest != 0;
+    return false;
+}
+
+} // namespace evfd
