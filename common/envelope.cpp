@@ -1,5 +1,7 @@
 #include "common/envelope.h"
 
+#include "common/limits.h"
+
 namespace evfd {
 
 namespace {
@@ -40,7 +42,7 @@ private:
 
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text)
 {
-    const auto whole = document.read(text);
+    const auto whole = document.read_few(text, max_call_values);
     if (!whole)
         return std::unexpected(whole.error());
     if (whole->kind() != json::Kind::object)

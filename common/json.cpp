@@ -15,7 +15,10 @@ namespace evfd::json {
 // What nlohmann's parser calls; a false ends the reading.
 class Filler {
 public:
-    explicit Filler(Document& document) : document_{document} {}
+    Filler(Document& document, std::size_t max_values)
+        : document_{document}, max_values_{max_values}
+    {
+    }
 
     bool null() { return add({.kind = Kind::null, .end = 0}); }
     bool boolean(bool value) { return add({.kind = Kind::boolean, .end = 0, .integer = value}); }
@@ -65,6 +68,8 @@ private:
     {
         if (is_too_deep())
             return true;
+        if (document_.nodes_.size() == max_values_)
+            return fail("too many values");
         node.end = static_cast<std::uint32_t>(document_.nodes_.size() + 1);
         document_.nodes_.push_back(node);
         return true;
@@ -72,9 +77,9 @@ private:
     bool open(Kind kind)
     {
         if (depth_ >= open_.size()) {
-            add({.kind = Kind::deep, .end = 0});
+            const bool has_room = add({.kind = Kind::deep, .end = 0});
             ++depth_;
-            return true;
+            return has_room;
         }
         open_[depth_++] = document_.nodes_.size();
         return add({.kind = kind, .end = 0});
@@ -93,6 +98,7 @@ private:
     }
 
     Document& document_;
+    std::size_t max_values_;
     std::array<std::size_t, max_json_depth> open_; // The containers we are in.
     std::size_t depth_ = 0;
     std::string_view defect_;
@@ -101,7 +107,7 @@ private:
 
 namespace {
 
-constexpr std::size_t max_kept_nodes = 16 * 1024; // By a document, for the next text.
+constexpr std::size_t max_kept_bytes = 64 * 1024; // Of strings, for the next text.
 
 bool is_digit(char c)
 {
@@ -177,14 +183,20 @@ std::string without_large_numbers(std::string_view text)
 
 std::expected<Value, std::string_view> Document::read(std::string_view text)
 {
+    return read_few(text, std::numeric_limits<std::size_t>::max());
+}
+
+std::expected<Value, std::string_view> Document::read_few(std::string_view text,
+                                                          std::size_t max_values)
+{
     if (text.contains('\0')) // Would end the text for the parser, whatever follows.
         return std::unexpected("not JSON");
-    Filler filler{*this};
+    Filler filler{*this, max_values};
     if (fill(filler, text))
         return Value{*this, 0};
     if (!filler.meets_large_number())
         return std::unexpected(filler.defect());
-    Filler again{*this};
+    Filler again{*this, max_values};
     if (fill(again, without_large_numbers(text)))
         return Value{*this, 0};
     return std::unexpected(again.defect());
@@ -192,8 +204,8 @@ std::expected<Value, std::string_view> Document::read(std::string_view text)
 
 bool Document::fill(Filler& filler, std::string_view text)
 {
-    if (nodes_.capacity() > max_kept_nodes)
-        nodes_ = {};
+    if (text_.capacity() > max_kept_bytes)
+        text_ = {};
     nodes_.clear();
     text_.clear();
     return nlohmann::json::sax_parse(text.begin(), text.end(), &filler);

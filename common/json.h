@@ -63,8 +63,10 @@ private:
 class Document {
 public:
     // The text's one value, or in a few words what is wrong with it: not JSON, invalid UTF-8, text
-    // after the value.
+    // after the value, too many values.
     std::expected<Value, std::string_view> read(std::string_view text);
+    // The same, of a text that has no more keys and values than that.
+    std::expected<Value, std::string_view> read_few(std::string_view text, std::size_t max_values);
 
 private:
     friend class Value;

@@ -18,6 +18,9 @@ inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
 // each byte spelt as \u0061, in quotes and with a comma; and what else there is in it.
 inline constexpr std::size_t max_call_bytes =
     max_names_per_call * (6 * max_name_bytes + 3) + 4 * 1024;
+// Keys and values in one call: far more than any has, and a tenth of what there is room for, since
+// they are what takes time to read.
+inline constexpr std::size_t max_call_values = 16 * 1024;
 // So much of a call may have come, and not the rest, whatever else its user has on the way.
 inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;
 // What one call may add to an event; the daemon adds one by one, about 0.4 us each.

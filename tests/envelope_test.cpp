@@ -1,4 +1,5 @@
 #include "common/envelope.h"
+#include "common/limits.h"
 #include "tests/catch.h"
 
 namespace evfd {
@@ -134,6 +135,26 @@ TEST_CASE("that an upgrade is asked for is told")
 
     CHECK(read_call(document, R"({"method":"a.B","upgrade":true})")->upgrade);
     CHECK_FALSE(read_call(document, R"({"method":"a.B"})")->upgrade);
+}
+
+std::string with_elements(std::size_t count)
+{
+    std::string text = R"({"method":"a.B","parameters":{"a":[)";
+    for (std::size_t i = 0; i < count; ++i)
+        text += i == 0 ? "1" : ",1";
+    return text + "]}}";
+}
+
+TEST_CASE("a call has no more values than there may be")
+{
+    json::Document document;
+    constexpr std::size_t others = 7; // Two objects, the array, three keys and the method.
+
+    CHECK(read_call(document, with_elements(max_call_values - others)));
+
+    const auto call = read_call(document, with_elements(max_call_values - others + 1));
+    REQUIRE_FALSE(call);
+    CHECK(call.error() == "too many values");
 }
 
 TEST_CASE("a call that is nested 100,000 deep and does not end is refused")
