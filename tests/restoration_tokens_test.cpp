@@ -407,7 +407,7 @@ bool takes_over_until_killed(const Vault::Descriptors& kept)
         ::_exit(0);
     }
     int status = 0;
-    while (commits(kept[2]) < before + 2)
+    while (commits(kept[2]) == before)
         if (::waitpid(child, &status, WNOHANG) == child)
             return true;
     REQUIRE(::kill(child, SIGKILL) == 0);
