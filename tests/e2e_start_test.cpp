@@ -80,8 +80,7 @@ TEST_CASE("a daemon that was started with all signals ignored or blocked ends wh
 
 TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
 {
-    Daemon daemon{{}, prepared(ignore_all_signals)};
-    daemon.done({"status"});
+    Daemon daemon;
     daemon.process().signal(SIGPIPE);
     daemon.process().signal(SIGXFSZ);
     CHECK(daemon.ctl({"status"}).status == 0);
