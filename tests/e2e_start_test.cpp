@@ -71,6 +71,40 @@ TEST_CASE("a guard that was started with all signals ignored or blocked starts i
     CHECK(guarded.process().wait() == 0);
 }
 
+// A set of signals, or an octal number, of /proc/PID/status. proc(5)
+std::uint64_t number_of(pid_t process, std::string_view key, int base)
+{
+    const auto status = read_file("/proc/" + std::to_string(process) + "/status");
+    const auto at = status.find(key);
+    require(at != std::string::npos, "it is not told");
+    return std::stoull(status.substr(at + key.size()), nullptr, base);
+}
+
+std::uint64_t set_of(std::initializer_list<int> signals)
+{
+    std::uint64_t set = 0;
+    for (const int signal : signals)
+        set |= std::uint64_t{1} << (signal - 1);
+    return set;
+}
+
+TEST_CASE("a guard and its daemon ignore and block what they mean to, and their files are their "
+          "own, whatever they were started with")
+{
+    const Guarded guarded{{}, prepared([] {
+                              ignore_all_signals();
+                              block_all_signals();
+                              ::umask(0);
+                          })};
+    const auto daemon = guarded.daemon();
+    for (const auto process : {guarded.pid(), daemon}) {
+        CHECK(number_of(process, "SigIgn:", 16) == set_of({SIGPIPE, SIGXFSZ}));
+        CHECK(number_of(process, "Umask:", 8) == 0077);
+    }
+    CHECK(number_of(daemon, "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM}));
+    CHECK(number_of(guarded.pid(), "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
+}
+
 TEST_CASE("a daemon that was started with all signals ignored or blocked ends when it is told to")
 {
     Daemon daemon{{}, prepared(GENERATE(ignore_all_signals, block_all_signals))};
