@@ -110,6 +110,7 @@ void Program::begin(const Config& config)
         log::warn("{}", complaint);
     service_.set_guardian(guardian_);
     watch_guard();
+    service_.quota().set_accounts(Accounts::of_machine());
     service_.set_policy(config.policy);
     service_.restore(std::move(left_), config.resume_grace);
     service_.counters().recovery.time = monotonic_now() - started_;
@@ -217,6 +218,7 @@ void Program::apply(const Config& config)
 {
     log_as_told(config);
     service_.quota().set_ceilings(config.ceilings());
+    service_.quota().set_accounts(Accounts::of_machine());
     service_.set_policy(config.policy);
     if (socket_)
         socket_->set_mode(config.socket_mode);

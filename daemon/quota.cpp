@@ -30,7 +30,7 @@ std::expected<void, Quota::Exceeded> Quota::check(uid_t uid, Resource resource, 
     if (used(uid, resource) + amount <= most)
         return {};
     if (const auto& reclaim = reclaims_[index(resource)]) {
-        reclaim(uid);
+        reclaim(account(uid));
         if (used(uid, resource) + amount <= most)
             return {};
     }
@@ -47,19 +47,20 @@ std::expected<Quota::Charge, Quota::Exceeded> Quota::take(uid_t uid, Resource re
 
 Quota::Charge Quota::take_again(uid_t uid, Resource resource, std::int64_t amount)
 {
-    add(uid, resource, amount);
-    return Charge{*this, uid, resource, amount};
+    const auto payer = account(uid);
+    add(payer, resource, amount);
+    return Charge{*this, payer, resource, amount};
 }
 
-void Quota::add(uid_t uid, Resource resource, std::int64_t amount)
+void Quota::add(uid_t account, Resource resource, std::int64_t amount)
 {
     if (amount == 0)
         return;
-    auto& counts = counts_[uid];
+    auto& counts = counts_[account];
     counts[index(resource)] += amount;
     totals_[index(resource)] += amount;
     if (std::ranges::all_of(counts, [](auto count) { return count == 0; }))
-        counts_.erase(uid);
+        counts_.erase(account);
 }
 
 Quota::Charge::~Charge()
@@ -70,12 +71,12 @@ Quota::Charge::~Charge()
 
 void Quota::Charge::resize(std::int64_t amount)
 {
-    quota_->add(uid_, resource_, amount - std::exchange(amount_, amount));
+    quota_->add(account_, resource_, amount - std::exchange(amount_, amount));
 }
 
 std::int64_t Quota::used(uid_t uid, Resource resource) const
 {
-    const auto user = counts_.find(uid);
+    const auto user = counts_.find(account(uid));
     return user == counts_.end() ? 0 : user->second[index(resource)];
 }
 

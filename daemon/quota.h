@@ -3,6 +3,7 @@
 
 #include "common/limits.h"
 #include "common/words.h"
+#include "daemon/accounts.h"
 
 #include <sys/types.h>
 
@@ -73,36 +74,38 @@ public:
     class Charge {
     public:
         Charge(Charge&& other) noexcept
-            : quota_{std::exchange(other.quota_, nullptr)}, uid_{other.uid_},
+            : quota_{std::exchange(other.quota_, nullptr)}, account_{other.account_},
               resource_{other.resource_}, amount_{other.amount_}
         {
         }
         Charge& operator=(Charge&&) = delete;
         ~Charge();
 
-        uid_t uid() const { return uid_; }
+        uid_t account() const { return account_; }
         std::int64_t amount() const { return amount_; }
         // Over the limit if need be: it has happened already.
         void resize(std::int64_t amount);
 
     private:
         friend class Quota;
-        Charge(Quota& quota, uid_t uid, Resource resource, std::int64_t amount)
-            : quota_{&quota}, uid_{uid}, resource_{resource}, amount_{amount}
+        Charge(Quota& quota, uid_t account, Resource resource, std::int64_t amount)
+            : quota_{&quota}, account_{account}, resource_{resource}, amount_{amount}
         {
         }
         Quota* quota_;
-        uid_t uid_;
+        uid_t account_;
         Resource resource_;
         std::int64_t amount_;
     };
 
-    void set_ceilings(Ceilings ceilings)
-    {
-        ceilings_ = std::move(ceilings);
-    } // Who has more keeps it.
+    // Who has more keeps it.
+    void set_ceilings(Ceilings ceilings) { ceilings_ = std::move(ceilings); }
+    // Of what is charged from now on.
+    void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
+    // Users of one account are one user here.
+    uid_t account(uid_t uid) const { return accounts_.of(uid); }
     // Called before a refusal: what has come back by now, and nobody told us, is to be given back.
-    using Reclaim = std::function<void(uid_t uid)>;
+    using Reclaim = std::function<void(uid_t account)>;
     void when_short_of(Resource resource, Reclaim reclaim);
 
     std::expected<Charge, Exceeded> take(uid_t uid, Resource resource, std::int64_t amount = 1);
@@ -113,20 +116,21 @@ public:
 
     std::int64_t limit(uid_t uid, Resource resource) const
     {
-        return ceilings_.of(uid).of(resource);
+        return ceilings_.of(account(uid)).of(resource);
     }
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
-    std::vector<uid_t> users() const; // Who hold anything, in order.
+    std::vector<uid_t> users() const; // Accounts that hold anything, in order.
 
 private:
     using Counts = std::array<std::int64_t, resource_count>;
 
-    void add(uid_t uid, Resource resource, std::int64_t amount);
+    void add(uid_t account, Resource resource, std::int64_t amount);
 
     Ceilings ceilings_;
+    Accounts accounts_;
     Counts totals_{};
-    std::unordered_map<uid_t, Counts> counts_; // Of users who hold anything.
+    std::unordered_map<uid_t, Counts> counts_; // Of accounts that hold anything.
     std::array<Reclaim, resource_count> reclaims_{};
 };
 

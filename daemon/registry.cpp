@@ -152,13 +152,13 @@ Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) c
 }
 
 // More than one call can set may not follow a pulse, or nobody could set it any more.
-Outcome<void> Registry::check_room(const Peer& peer, const Followers& followers)
+Outcome<void> Registry::check_room(const Peer& peer, const Followers& followers) const
 {
     const auto free = max_tokens_per_set - static_cast<std::int64_t>(followers.size());
     if (free > 0 && may_have_more(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
         return {}; // However many it has.
     const auto its = std::ranges::count_if(followers.all(), [&](const auto& follower) {
-        return follower.second.charge.uid() == peer.uid;
+        return follower.second.charge.account() == quota_.account(peer.uid);
     });
     if (free <= 0 || !may_have_more(peer.uid, its, free, max_tokens_per_set))
         return std::unexpected(refuse::kept_for_others({peer.uid, Resource::subscriptions, its}));

@@ -72,8 +72,8 @@ struct Object {
 
     std::optional<Mode> mode() const;                    // None for a timer.
     Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
-    Pulse* pulse() { return std::get_if<Pulse>(&body); }
     const Event* event() const { return std::get_if<Event>(&body); }
+    Pulse* pulse() { return std::get_if<Pulse>(&body); }
     Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
     const Timer* timer() const
     {
@@ -233,14 +233,14 @@ public:
     // The same, if it is known already.
     std::optional<Processes::Id> find_process(const Peer& peer, const UniqueFd& socket,
                                               nanoseconds accepted) const;
-    std::uint64_t new_id() { return ++last_serial_; }
-    Vault& vault() { return vault_; }
     // That it has open: of events, of subscriptions and wait-only handles, and of processes.
     std::int64_t descriptors() const
     {
         return events_ + quota_.used_by_all(Resource::subscriptions) +
                static_cast<std::int64_t>(processes_.size());
     }
+    std::uint64_t new_id() { return ++last_serial_; }
+    Vault& vault() { return vault_; }
 
     // What an earlier daemon left is there again; the sessions in which their clients left it.
     std::vector<Session> restore(Left& left);
@@ -304,7 +304,7 @@ private:
     bool is_gone(std::uint64_t owner, const Name& owned) const;
     bool is_gone(const Session::Following& following) const;
     void unfollow(const Session::Following& following);
-    static Outcome<void> check_room(const Peer& peer, const Followers& followers);
+    Outcome<void> check_room(const Peer& peer, const Followers& followers) const;
     Outcome<void> check_descriptors(const Peer& peer, Resource resource) const;
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
@@ -313,16 +313,16 @@ private:
     void end(Processes::Id process);
     Result<void> watch_event(Entry& entry, const Event& event, Heed heed);
     Result<void> watch_descriptor(Entry& entry, const Event& event, Heed heed);
+    Result<void> watch_shared(Entry& entry, const Event& event);
     Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
-    void ring(const Additions& additions);
     Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Object& object,
                                                              const Event& event);
+    void ring(const Additions& additions);
     void on_ring(Entry& entry, std::uint32_t events);
     void on_rings();
     void listen_to_rings();
     void look_from_now_on(Entry& entry);
     void look_at(Entry& entry);
-    Result<void> watch_shared(Entry& entry, const Event& event);
     void look_later(Entry& entry);
     void set_linked(Entry& timer, std::int64_t times);
     void pass_over(Entry& timer);

@@ -247,7 +247,7 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
         return pass_over(entry);
     auto& event = *find(link->event);
     link->owed = counts(*event.mode()) ? std::min(link->owed + times, max_tokens_owed) : 1;
-    const auto owner = object.ownership.owner;
+    const auto owner = quota_.account(object.ownership.owner);
     nanoseconds rest{1};
     if (rests_.left(owner) > nanoseconds{0})
         keep_progress(object);
@@ -283,7 +283,7 @@ bool Registry::add_owed(Entry& timer, Object& event)
     for (nanoseconds time{0}; goes_on && link.owed > 0 && time < slice;
          time = monotonic_now() - begin)
         goes_on = add_slice(timer, event);
-    rests_.took(object.ownership.owner, monotonic_now() - begin);
+    rests_.took(quota_.account(object.ownership.owner), monotonic_now() - begin);
     return goes_on;
 }
 

@@ -34,9 +34,9 @@ Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
       turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }}, closer_{loop},
       reserve_{open_null()}
 {
-    service.quota().when_short_of(Resource::unread_descriptors, [this](uid_t uid) {
+    service.quota().when_short_of(Resource::unread_descriptors, [this](uid_t account) {
         for (const auto& [id, connection] : connections_)
-            if (connection->uid() == uid)
+            if (service_.quota().account(connection->uid()) == account)
                 connection->notice_reading();
     });
     if (!reserve_)

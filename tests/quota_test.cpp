@@ -170,5 +170,33 @@ TEST_CASE("the last part of what all share is for those who have little")
     CHECK(may_have_more(uid, used, free, all) == may);
 }
 
+TEST_CASE("users of one account have one limit together")
+{
+    constexpr uid_t first = 100'000;
+    Quota quota{few};
+    quota.set_accounts(Accounts{"alice:100000:65536\n"});
+    const auto one = quota.take(first + 1, Resource::objects);
+    const auto other = quota.take(first + 2, Resource::objects);
+    REQUIRE(one);
+    REQUIRE(other);
+    CHECK_FALSE(quota.take(first + 3, Resource::objects));
+    CHECK(quota.take(alice, Resource::objects)); // Its own, whoever has lent it the range.
+    CHECK(quota.used(first + 3, Resource::objects) == 2);
+    CHECK(quota.users() == std::vector<uid_t>{first});
+}
+
+TEST_CASE("what was charged is given back to the account that had it")
+{
+    constexpr uid_t uid = 100'001;
+    Quota quota{few};
+    auto before = quota.take(uid, Resource::objects, 2);
+    REQUIRE(before);
+    quota.set_accounts(Accounts{"alice:100000:65536\n"});
+    CHECK(quota.users() == std::vector<uid_t>{uid});
+    before->resize(0);
+    CHECK(quota.users().empty());
+    CHECK(quota.take(uid, Resource::objects, 2));
+}
+
 } // namespace
 } // namespace evfd::daemon
