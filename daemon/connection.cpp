@@ -117,13 +117,14 @@ Next Connection::turn()
 {
     has_asked_ = false;
     has_room_ = service_.has_room_for_answers(uid());
-    auto& share = turns_.share_of(uid());
+    const auto whole = turns_.share_of(uid());
+    auto share = whole;
     const auto begin = monotonic_now();
     const auto answered = answer_calls(share, begin);
     // Also before a hang-up: what came before the call that is its cause has its answer.
     const auto flushed = flush();
     settle_dues();
-    share.time -= monotonic_now() - begin;
+    turns_.used(uid(), {whole.calls - share.calls, monotonic_now() - begin});
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     if (is_gone_ && pending_ && !is_promised()) // Or no longer so.

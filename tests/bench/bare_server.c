@@ -1,0 +1,91 @@
+// What evfdd is held against under load: a server that answers each call in the order of its
+// arrival, whoever sent it. It reads no JSON: a call is what ends with a zero byte; one with "Set" in
+// it adds to an eventfd and one with "Wait" takes from it.
+//
+// usage: bare_server SOCKET
+#define _GNU_SOURCE
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { most_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
+
+static const char reply[] = "{\"parameters\":{}}"; // With its zero byte.
+
+// Of each connection, what was read of a call that has not ended yet.
+struct unread {
+    size_t size;
+    char bytes[512];
+};
+static struct unread unread_of[most_connections];
+
+static void answer(int socket, const char* call, size_t size, int event)
+{
+    uint64_t token = 1;
+    if (memmem(call, size, "Set", 3))
+        (void)!write(event, &token, sizeof token);
+    else if (memmem(call, size, "Wait", 4))
+        (void)!read(event, &token, sizeof token);
+    (void)!send(socket, reply, sizeof reply, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static void serve(int socket, int event)
+{
+    char bytes[sizeof unread_of->bytes + call_bytes];
+    struct unread* unread = &unread_of[socket];
+    memcpy(bytes, unread->bytes, unread->size);
+    const ssize_t got = recv(socket, bytes + unread->size, call_bytes, MSG_DONTWAIT);
+    if (got <= 0) {
+        unread->size = 0;
+        close(socket);
+        return;
+    }
+    const char* call = bytes;
+    size_t left = unread->size + (size_t)got;
+    for (const char* end; (end = memchr(call, '\0', left)); call = end + 1) {
+        answer(socket, call, (size_t)(end - call), event);
+        left -= (size_t)(end - call) + 1;
+    }
+    unread->size = left < sizeof unread->bytes ? left : 0; // Longer calls are not ours to read.
+    memcpy(unread->bytes, call, unread->size);
+}
+
+int main(int count, char** words)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (count != 2 || strlen(words[1]) >= sizeof address.sun_path)
+        return 2;
+    strcpy(address.sun_path, words[1]);
+    const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    const int epoll = epoll_create1(0);
+    const int event = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK);
+    struct epoll_event wanted = {.events = EPOLLIN, .data.fd = listener};
+    umask(0);
+    if (bind(listener, (struct sockaddr*)&address, sizeof address) < 0 ||
+        listen(listener, 4096) < 0 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &wanted) < 0) {
+        perror(words[1]);
+        return 1;
+    }
+    while (1) {
+        struct epoll_event events[batch];
+        const int ready = epoll_wait(epoll, events, batch, -1);
+        for (int i = 0; i < ready; ++i) {
+            if (events[i].data.fd != listener) {
+                serve(events[i].data.fd, event);
+                continue;
+            }
+            wanted.data.fd = accept(listener, NULL, NULL);
+            if (wanted.data.fd >= most_connections)
+                close(wanted.data.fd);
+            else if (wanted.data.fd >= 0)
+                epoll_ctl(epoll, EPOLL_CTL_ADD, wanted.data.fd, &wanted);
+        }
+    }
+}
