@@ -281,10 +281,8 @@ Next Connection::hang_up(std::string_view why) const
 {
     ++service_.counters().hang_ups;
     const auto& peer = session_.peer;
-    service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
-        log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}{}", peer.uid,
-                  peer.pid, why, others);
-    });
+    log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}", peer.uid, peer.pid,
+              why);
     return Next::close;
 }
 

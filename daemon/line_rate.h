@@ -4,12 +4,9 @@
 
 #include "common/clock.h"
 
-#include <fmt/format.h>
-
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <utility>
 
 namespace evfd::daemon {
@@ -19,14 +16,6 @@ public:
     static constexpr std::int64_t most = 20; // In each span.
     static constexpr std::chrono::seconds span{1};
 
-    // Calls `write` if a line may be written, with what is to be said at its end of those that were
-    // not since the last.
-    template <class Write>
-    void line(MonotonicTime now, Write write)
-    {
-        if (const auto left_out = may_write(now))
-            write(*left_out > 0 ? fmt::format(" ({} more before)", *left_out) : std::string{});
-    }
     // Whether it may be written; then how many were not since the last that was.
     std::optional<std::int64_t> may_write(MonotonicTime now)
     {

@@ -1,6 +1,7 @@
 #include "daemon/log.h"
 
 #include "daemon/journal_sink.h"
+#include "daemon/line_rate.h"
 
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -9,6 +10,7 @@
 #include <cstdlib>
 #include <exception>
 #include <iterator>
+#include <map>
 #include <memory>
 
 namespace evfd::daemon::log {
@@ -18,6 +20,14 @@ namespace {
 constexpr const char* program = "evfdd";
 
 About current;
+
+// What of a line is the same each time tells which kind it is: whoever causes them, one kind does
+// not keep another from being said.
+LineRate& rate_of(fmt::string_view format)
+{
+    static std::map<std::string_view, LineRate> rates;
+    return rates[std::string_view{format.data(), format.size()}];
+}
 
 spdlog::level::level_enum to_spdlog(Level level)
 {
@@ -78,15 +88,22 @@ Subject::~Subject()
     current = before_;
 }
 
-void write(Severity severity, const About& about, fmt::string_view format,
+void write(Severity severity, Rate rate, const About& about, fmt::string_view format,
            fmt::format_args arguments) noexcept
 try {
     auto* logger = spdlog::default_logger_raw();
     if (!logger->should_log(to_spdlog(severity)))
         return;
+    const auto left_out = rate == Rate::each || severity == Severity::debug
+                              ? std::int64_t{0}
+                              : rate_of(format).may_write(monotonic_now());
+    if (!left_out)
+        return;
     const Subject subject{about};
     fmt::memory_buffer line;
     fmt::vformat_to(std::back_inserter(line), format, arguments);
+    if (*left_out > 0)
+        fmt::format_to(std::back_inserter(line), " ({} more before)", *left_out);
     logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
 } catch (const std::exception&) { // There is no memory to say so either.
 }

@@ -53,24 +53,38 @@ private:
     About before_;
 };
 
+// How many lines of one format are written: as many as LineRate says, or each. The former unless
+// nobody but the administrator can cause them.
+enum class Rate { limited, each };
+
 // A line of the log: `arguments` in `format`, unless lines of this severity are not logged. A line
 // that cannot be formatted for want of memory is left out.
-void write(Severity severity, const About& about, fmt::string_view format,
+void write(Severity severity, Rate rate, const About& about, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
 // log::warn(about, format, arguments...), or without `about` where a line is about nothing in
-// particular.
+// particular; log::warn.each(...) likewise.
 template <Severity severity>
 struct Line {
     template <class... Args>
     void operator()(const About& about, fmt::format_string<Args...> format, Args&&... args) const
     {
-        write(severity, about, format, fmt::make_format_args(args...));
+        write(severity, Rate::limited, about, format, fmt::make_format_args(args...));
     }
     template <class... Args>
     void operator()(fmt::format_string<Args...> format, Args&&... args) const
     {
-        write(severity, {}, format, fmt::make_format_args(args...));
+        write(severity, Rate::limited, {}, format, fmt::make_format_args(args...));
+    }
+    template <class... Args>
+    void each(const About& about, fmt::format_string<Args...> format, Args&&... args) const
+    {
+        write(severity, Rate::each, about, format, fmt::make_format_args(args...));
+    }
+    template <class... Args>
+    void each(fmt::format_string<Args...> format, Args&&... args) const
+    {
+        write(severity, Rate::each, {}, format, fmt::make_format_args(args...));
     }
 };
 

@@ -177,7 +177,7 @@ int start(const Options& options)
         const std::string_view what = error.what();
         const auto* failed = dynamic_cast<const std::system_error*>(&error);
         const auto advice = advice_on(failed ? failed->code().value() : 0);
-        log::write(severity, {}, "{}{}", fmt::make_format_args(what, advice));
+        log::write(severity, log::Rate::each, {}, "{}{}", fmt::make_format_args(what, advice));
         if (background)
             background->tell(code);
         return code;

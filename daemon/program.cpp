@@ -54,7 +54,7 @@ void log_as_told(const Config& config)
 {
     log::set_level(config.log_level);
     for (const auto& warning : config.warnings)
-        log::warn("{}", warning);
+        log::warn.each("{}", warning);
 }
 
 std::string fault_of(const std::expected<Config, ConfigError>& config)
@@ -107,7 +107,7 @@ void Program::begin(const Config& config)
 {
     log_as_told(config);
     for (const auto& complaint : handed_.complaints)
-        log::warn("{}", complaint);
+        log::warn.each("{}", complaint);
     service_.set_guardian(guardian_);
     watch_guard();
     service_.quota().set_accounts(Accounts::of_machine());

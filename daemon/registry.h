@@ -10,7 +10,6 @@
 #include "daemon/event_loop.h"
 #include "daemon/handle.h"
 #include "daemon/holds.h"
-#include "daemon/line_rate.h"
 #include "daemon/policy.h"
 #include "daemon/processes.h"
 #include "daemon/pulse.h"
@@ -338,7 +337,6 @@ private:
     std::int64_t descriptor_budget_;
     std::int64_t events_ = 0; // Objects that are one descriptor.
     Rests rests_;             // Of those whose timers' events took long to set.
-    LineRate link_lines_;     // Of links that set nothing any more, which anybody can make.
     std::uint64_t last_serial_ = 0;
     Processes processes_;
     Holds holds_;

@@ -233,10 +233,8 @@ void Registry::set_linked(Entry& entry, std::int64_t times)
     if (!link || link->is_lost || link->owed + times == 0)
         return;
     if (is_broken(*link)) {
-        link_lines_.line(monotonic_now(), [&](const std::string& more) {
-            log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted{}",
-                      name.text(), link->event.text(), more);
-        });
+        log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted",
+                  name.text(), link->event.text());
         link->is_lost = true;
         link->owed = 0;
         keep(entry);
@@ -262,12 +260,9 @@ void Registry::pass_over(Entry& timer)
     auto& [name, object] = timer;
     auto& link = *object.timer()->link();
     if (!std::exchange(link.has_reported_denial, true))
-        link_lines_.line(monotonic_now(), [&](const std::string& more) {
-            log::info({.name = name.text(), .uid = link.armer.uid},
-                      "timer '{}' does not set '{}': uid {}, which armed it, may not set that any "
-                      "more{}",
-                      name.text(), link.event.text(), link.armer.uid, more);
-        });
+        log::info({.name = name.text(), .uid = link.armer.uid},
+                  "timer '{}' does not set '{}': uid {}, which armed it, may not set that any more",
+                  name.text(), link.event.text(), link.armer.uid);
     link.owed = 0;
     keep_progress(object);
 }

@@ -55,7 +55,7 @@ std::vector<Session> Restoration::restore()
     registry_.vault_.commit();
 
     for (const auto& complaint : left_.complaints)
-        log::warn("{}", complaint);
+        log::warn.each("{}", complaint);
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));

@@ -120,9 +120,7 @@ bool Server::turn_away_without_descriptors(const UniqueFd& listener)
     const bool was_there{socket};
     if (was_there) {
         turn_away(std::move(socket), refuse::system_failure(fault));
-        service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
-            log::warn("a client is turned away: {}{}", fault.message(), others);
-        });
+        log::warn("a client is turned away: {}", fault.message());
     }
     reserve_ = open_null();
     if (!reserve_)
@@ -142,10 +140,8 @@ void Server::admit(UniqueFd socket)
     auto dues = service_.admit(*peer);
     if (!dues) {
         turn_away(std::move(socket), std::move(dues.error()));
-        service_.hang_up_lines().line(monotonic_now(), [&](const std::string& others) {
-            log::info(about, "uid {} pid {} is turned away: it has too many connections{}",
-                      peer->uid, peer->pid, others);
-        });
+        log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
+                  peer->pid);
         return;
     }
     const auto id = service_.new_session_id();

@@ -27,11 +27,12 @@ void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
             return std::string{refusal.error};
     };
     if (!made)
-        log::error({.name = name.text(), .uid = owner}, "'{}' of the configuration is not made: {}",
-                   name.text(), std::visit(message, made.error().reason()));
+        log::error.each({.name = name.text(), .uid = owner},
+                        "'{}' of the configuration is not made: {}", name.text(),
+                        std::visit(message, made.error().reason()));
     else if (*made)
-        log::info({.name = name.text(), .uid = owner}, "'{}' is made, as the configuration says",
-                  name.text());
+        log::info.each({.name = name.text(), .uid = owner},
+                       "'{}' is made, as the configuration says", name.text());
 }
 
 bool is_held_by_session(const protocol::Wait& request)

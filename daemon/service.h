@@ -4,9 +4,8 @@
 #include "common/protocol.h"
 #include "daemon/counters.h"
 #include "daemon/descriptor_budget.h"
-#include "daemon/line_rate.h"
-#include "daemon/open_descriptors.h"
 #include "daemon/monitors.h"
+#include "daemon/open_descriptors.h"
 #include "daemon/pending.h"
 #include "daemon/quota.h"
 #include "daemon/refusal.h"
@@ -49,7 +48,6 @@ public:
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
-    LineRate& hang_up_lines() { return hang_up_lines_; }
     // For calls from now on, and for waits and monitors that are under way.
     void set_policy(Policy policy);
     // An object of the configuration is there from now on, whatever the policy says; one that is
@@ -138,11 +136,10 @@ private:
 
     WallTime started_ = wall_now();
     Guardian guardian_ = Guardian::none;
-    OpenDescriptors open_descriptors_;
     EventLoop& loop_;
     DescriptorBudget budget_;
+    OpenDescriptors open_descriptors_;
     Counters counters_;
-    LineRate hang_up_lines_;
     Quota quota_;
     Registry registry_;
     Sessions sessions_;

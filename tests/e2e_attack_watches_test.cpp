@@ -170,5 +170,30 @@ TEST_CASE("what the daemon tells of itself costs no look at what others have")
     CHECK(wire.ask("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
 }
 
+TEST_CASE("no kind of line fills the log, whoever causes it")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    constexpr int many = 500;
+    const auto begin = monotonic_now();
+    for (int i = 0; i < many; ++i) {
+        const auto name = fmt::format("event/{}", i);
+        wire.ask("CreateEvent", {{"name", name}});
+        const auto fd = open_one(wire, name);
+        const std::uint64_t full = 0xfffffffffffffffe;
+        REQUIRE(::write(fd.get(), &full, sizeof full) == sizeof full);
+        REQUIRE(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+        wire.ask("Delete", {{"names", {name}}});
+    }
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(monotonic_now() - begin).count();
+    int lines = 0;
+    const auto log = daemon.log();
+    for (std::size_t at = 0; (at = log.find("is full", at)) != std::string::npos; ++at)
+        ++lines;
+    CHECK(lines > 0);
+    constexpr int most_a_second = 20;
+    CHECK(lines <= most_a_second * (seconds + 1));
+}
+
 } // namespace
 } // namespace evfd::e2e
