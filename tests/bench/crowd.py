@@ -113,6 +113,13 @@ def beside_crowd(server: list[str], path: Path, users: int, seconds: float) -> l
         path.unlink()
 
 
+def report(name: str, took: list[float]) -> None:
+    took.sort()
+    half, most, worst = (took[int(part * (len(took) - 1))] * 1e3 for part in (0.5, 0.99, 1.0))
+    print(f"{name}: {len(took)} times set and waited for, "
+          f"p50 {half:.2f} ms, p99 {most:.2f} ms, at most {worst:.1f} ms", flush=True)
+
+
 def main() -> None:
     evfdd, bare = sys.argv[1:3]
     users = int(sys.argv[3]) if len(sys.argv) > 3 else 300
@@ -127,10 +134,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, server in servers.items():
                 all_took[name] += beside_crowd(server, path, users, seconds / ROUNDS)
-    for name, took in all_took.items():
-        took.sort()
-        half, most, worst = (took[int(part * (len(took) - 1))] * 1e3 for part in (0.5, 0.99, 1.0))
-        print(f"{name}: {len(took)} times set and waited for, p50 {half:.2f} ms, p99 {most:.2f} ms, at most {worst:.1f} ms")
+                report(name, all_took[name])
 
 
 if __name__ == "__main__":
