@@ -30,30 +30,36 @@ std::optional<Processes::Id> Processes::find(pid_t pid) const
     return found->second;
 }
 
-Result<Processes::Stay> Processes::enter(pid_t pid, UniqueFd pidfd, Id new_id)
+Result<Processes::Stay> Processes::enter(Who who, UniqueFd pidfd, Id new_id)
 {
-    if (const auto id = find(pid))
+    if (const auto id = find(who.pid))
         return stay(*id);
     if (const auto prepared = vault_.prepare(); !prepared)
         return std::unexpected(prepared.error());
     if (const auto parked = vault_.park(new_id, pidfd); !parked)
         return std::unexpected(parked.error());
-    if (const auto added = add(new_id, pid, std::move(pidfd)); !added) {
+    if (const auto added = add(new_id, who, std::move(pidfd)); !added) {
         vault_.unpark(new_id);
         return std::unexpected(added.error());
     }
-    vault_.put(new_id, record::Process{pid});
+    vault_.put(new_id, record::Process{who.pid, who.uid});
     return stay(new_id);
 }
 
-Result<Processes::Stay> Processes::restore(Id id, pid_t pid, UniqueFd pidfd)
+std::int64_t Processes::count_of(uid_t uid) const
 {
-    if (const auto added = add(id, pid, std::move(pidfd)); !added)
+    const auto found = counts_.find(uid);
+    return found == counts_.end() ? 0 : found->second;
+}
+
+Result<Processes::Stay> Processes::restore(Id id, Who who, UniqueFd pidfd)
+{
+    if (const auto added = add(id, who, std::move(pidfd)); !added)
         return std::unexpected(added.error());
     return stay(id);
 }
 
-Result<void> Processes::add(Id id, pid_t pid, UniqueFd pidfd)
+Result<void> Processes::add(Id id, Who who, UniqueFd pidfd)
 {
     auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
         const auto known = stay(id); // While we are here.
@@ -62,9 +68,10 @@ Result<void> Processes::add(Id id, pid_t pid, UniqueFd pidfd)
     });
     if (!watch)
         return std::unexpected(watch.error());
-    known_.emplace(id, Known{.pid = pid, .pidfd = std::move(pidfd)})
+    known_.emplace(id, Known{.who = who, .pidfd = std::move(pidfd)})
         .first->second.watch.emplace(*std::move(watch));
-    by_pid_.insert_or_assign(pid, id);
+    by_pid_.insert_or_assign(who.pid, id);
+    ++counts_[who.uid];
     return {};
 }
 
@@ -75,9 +82,11 @@ void Processes::leave(Id id)
         return;
     vault_.drop(id, record::Kind::process);
     vault_.unpark(id);
-    if (const auto by_pid = by_pid_.find(known->second.pid);
+    if (const auto by_pid = by_pid_.find(known->second.who.pid);
         by_pid != by_pid_.end() && by_pid->second == id)
         by_pid_.erase(by_pid);
+    if (const auto count = counts_.find(known->second.who.uid); --count->second == 0)
+        counts_.erase(count);
     known_.erase(known);
 }
 

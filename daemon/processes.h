@@ -54,25 +54,31 @@ public:
         Id id_;
     };
 
+    // A process by its number, and whose it was when it was first needed.
+    struct Who {
+        pid_t pid;
+        uid_t uid;
+    };
     // The process of which `pidfd` is, which has not ended; `new_id` is its own if it was not
     // known.
-    Result<Stay> enter(pid_t pid, UniqueFd pidfd, Id new_id);
+    Result<Stay> enter(Who who, UniqueFd pidfd, Id new_id);
     // One that an earlier daemon knew; it may have ended since.
-    Result<Stay> restore(Id id, pid_t pid, UniqueFd pidfd);
+    Result<Stay> restore(Id id, Who who, UniqueFd pidfd);
     // The one that has this pid now.
     std::optional<Id> find(pid_t pid) const;
-    bool knows(Id id) const { return known_.contains(id); }
-    std::size_t size() const { return known_.size(); }
+    // How many are known: each is a descriptor.
+    std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
+    std::int64_t count_of(uid_t uid) const;
 
 private:
     struct Known {
-        pid_t pid;
+        Who who;
         UniqueFd pidfd;
         std::int64_t stays = 0;
         std::optional<EventLoop::Watch> watch = {}; // After pidfd: it must go first.
     };
 
-    Result<void> add(Id id, pid_t pid, UniqueFd pidfd);
+    Result<void> add(Id id, Who who, UniqueFd pidfd);
     Stay stay(Id id);
     void leave(Id id);
 
@@ -81,6 +87,7 @@ private:
     Ended ended_;
     std::unordered_map<Id, Known> known_;
     std::unordered_map<pid_t, Id> by_pid_; // The last that was given it.
+    std::unordered_map<uid_t, std::int64_t> counts_;
 };
 
 } // namespace evfd::daemon

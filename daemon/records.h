@@ -233,9 +233,17 @@ struct Takings {
 struct Process {
     static constexpr auto kind = Kind::process;
     std::int64_t pid;
+    std::int64_t uid;
 
-    bool is_sound() const { return pid > 0 && pid <= std::numeric_limits<pid_t>::max(); }
-    static constexpr auto fields() { return std::tuple{field("pid", &Process::pid, "")}; }
+    bool is_sound() const
+    {
+        return pid > 0 && pid <= std::numeric_limits<pid_t>::max() && is_user(uid);
+    }
+    static constexpr auto fields()
+    {
+        return std::tuple{field("pid", &Process::pid, ""),
+                          field("uid", &Process::uid, "Whose it was when it was first needed.")};
+    }
 };
 
 struct Addition {

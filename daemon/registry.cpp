@@ -143,8 +143,9 @@ Outcome<void> Registry::check_descriptors(const Peer& peer, Resource resource) c
     const auto free = descriptor_budget_ - descriptors();
     if (free <= 0)
         return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
-    const auto its =
-        quota_.used(peer.uid, Resource::objects) + quota_.used(peer.uid, Resource::subscriptions);
+    const auto its = quota_.used(peer.uid, Resource::objects) +
+                     quota_.used(peer.uid, Resource::subscriptions) +
+                     processes_.count_of(quota_.account(peer.uid));
     if (!may_have_more(peer.uid, its, free, descriptor_budget_))
         return std::unexpected(
             refuse::kept_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
@@ -480,9 +481,10 @@ Outcome<Processes::Stay> Registry::enter(const Peer& peer, const UniqueFd& socke
                                    ? refuse::no_such_process()
                                    : refuse::system_failure(pidfd.error()));
     if (!processes_.find(peer.pid))
-        if (auto free = check_descriptors(peer, Resource::objects); !free)
+        if (auto free = check_descriptors(peer, Resource::waits); !free)
             return std::unexpected(std::move(free.error()));
-    auto entered = processes_.enter(peer.pid, *std::move(pidfd), new_id());
+    auto entered =
+        processes_.enter({peer.pid, quota_.account(peer.uid)}, *std::move(pidfd), new_id());
     if (!entered)
         return std::unexpected(refuse::system_failure(entered.error()));
     return *std::move(entered);

@@ -236,7 +236,7 @@ public:
     std::int64_t descriptors() const
     {
         return events_ + quota_.used_by_all(Resource::subscriptions) +
-               static_cast<std::int64_t>(processes_.size());
+               processes_.count();
     }
     std::uint64_t new_id() { return ++last_serial_; }
     Vault& vault() { return vault_; }

@@ -12,9 +12,9 @@ namespace evfd::daemon {
 void Restoration::restore_process(Id id, const record::Process& record)
 {
     auto pidfd = take_parked(id, is_pidfd);
-    auto process =
-        pidfd ? registry_.processes_.restore(id, static_cast<pid_t>(record.pid), *std::move(pidfd))
-              : Result<Processes::Stay>{std::unexpected(Fault{"recvmsg(2)", EBADF})};
+    const Processes::Who who{static_cast<pid_t>(record.pid), static_cast<uid_t>(record.uid)};
+    auto process = pidfd ? registry_.processes_.restore(id, who, *std::move(pidfd))
+                         : Result<Processes::Stay>{std::unexpected(Fault{"recvmsg(2)", EBADF})};
     if (process) {
         processes_.emplace(id, *std::move(process));
         return;

@@ -327,6 +327,29 @@ TEST_CASE(
     CHECK(join(daemon, late, id) == done);
 }
 
+TEST_CASE("each process that holds is one of the daemon's descriptors, and the last are for others")
+{
+    constexpr std::int64_t budget = 64; // The least of which a user may have one of the last.
+    Daemon daemon{default_limits, budget};
+    auto owner = daemon.connect(0);
+    daemon.ask(owner, "CreateEvent",
+               R"({"name":"s","mode":"semaphore","initial":99,"rights":"0666"})");
+    std::deque<OtherProcess> processes;
+    std::string refused;
+    for (std::int64_t i = 0; i <= budget && refused.empty(); ++i) {
+        auto client = connect(daemon, processes.emplace_back());
+        if (const auto reply = ask_to_hold(daemon, client); reply.contains("error"))
+            refused = reply;
+    }
+    CHECK(refused.contains(R"("quota":"waits")"));
+    CHECK(static_cast<std::int64_t>(processes.size()) < budget);
+    CHECK(daemon.ask(owner, "CreateEvent", R"({"name":"another"})").contains("true"));
+    end(daemon, processes.front());
+    end(daemon, processes[1]);
+    auto again = connect(daemon, processes.back());
+    CHECK(hold(daemon, again).size() == 32);
+}
+
 // Beyond the end of the daemon.
 
 TEST_CASE("what a process holds it holds when the daemon was killed, and it goes back once")
