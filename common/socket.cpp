@@ -192,10 +192,14 @@ bool end_input(const UniqueFd& socket)
     return ::recv(socket.get(), &first, sizeof first, MSG_DONTWAIT | MSG_PEEK) != 0;
 }
 
-void read_urgent_in_line(const UniqueFd& socket)
+void prepare_to_peek(const UniqueFd& socket)
 {
-    const int yes = 1; // It cannot fail on a Unix socket.
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_OOBINLINE, &yes, sizeof yes);
+    const auto set = [&](int option, int value) { // None of them can fail on a Unix socket.
+        ::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof value);
+    };
+    set(SO_OOBINLINE, 1);
+    set(SO_PASSCRED, 0); // Which a listening socket hands on.
+    set(SO_PASSSEC, 0);
 }
 
 bool is_drained(const UniqueFd& socket)

@@ -54,8 +54,9 @@ bool refuses_descriptors(const UniqueFd& socket);
 
 // No more input comes from now on. Whether there is some that is unread.
 bool end_input(const UniqueFd& socket);
-// What is sent with MSG_OOB is read in its place; else it is dropped with its descriptors.
-void read_urgent_in_line(const UniqueFd& socket);
+// So that peek() tells of all descriptors, and of nothing else: what is sent with MSG_OOB is read
+// in its place, or it would be dropped with its descriptors; no credentials come along.
+void prepare_to_peek(const UniqueFd& socket);
 
 // Whether all that was sent has been read. SIOCOUTQ
 bool is_drained(const UniqueFd& socket);

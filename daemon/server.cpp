@@ -148,7 +148,7 @@ void Server::admit(UniqueFd socket)
     Session session{id, *std::move(peer), {}, {}};
     const auto descriptors = descriptors_in(socket);
     if (descriptors == Descriptors::perhaps)
-        read_urgent_in_line(socket);
+        prepare_to_peek(socket);
     auto connection =
         std::make_unique<Connection>(loop_, turns_, service_, scratch_, std::move(socket),
                                      descriptors, std::move(session), *std::move(dues));
@@ -190,7 +190,7 @@ void Server::let_go(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> cha
 {
     if (descriptors_in(socket) == Descriptors::none)
         return;
-    read_urgent_in_line(socket);
+    prepare_to_peek(socket);
     if (end_input(socket))
         closer_.close(uid, std::move(socket), std::move(charge));
 }

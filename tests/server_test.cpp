@@ -154,6 +154,21 @@ TEST_CASE("descriptors sent with a call reach nobody")
     CHECK(client.reply().contains("evfdd"));
 }
 
+TEST_CASE(
+    "a client at a socket that passes credentials is served, also where it may pass descriptors")
+{
+    House house{default_limits, KernelFeatures{}};
+    ListeningSocket other{house.directory / "other", 0600, KernelFeatures{}};
+    auto listening = other.release();
+    const int yes = 1;
+    for (const int option : {SO_PASSCRED, SO_PASSSEC})
+        REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &yes, sizeof yes) == 0);
+    house.server.listen(std::move(listening));
+    house.path = house.directory / "other";
+    auto client = house.knock();
+    CHECK(house.ask(client, "Status").contains("\"connections\":1"));
+}
+
 TEST_CASE("a connection with a descriptor in it is charged until it is closed")
 {
     House house{default_limits, KernelFeatures{}};
