@@ -62,7 +62,7 @@ int main(int count, char** words)
     if (count != 2 || strlen(words[1]) >= sizeof address.sun_path)
         return 2;
     strcpy(address.sun_path, words[1]);
-    const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     const int epoll = epoll_create1(0);
     const int event = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK);
     struct epoll_event wanted = {.events = EPOLLIN, .data.fd = listener};
@@ -81,11 +81,11 @@ int main(int count, char** words)
                 serve(events[i].data.fd, event);
                 continue;
             }
-            wanted.data.fd = accept(listener, NULL, NULL);
-            if (wanted.data.fd >= most_connections)
-                close(wanted.data.fd);
-            else if (wanted.data.fd >= 0)
-                epoll_ctl(epoll, EPOLL_CTL_ADD, wanted.data.fd, &wanted);
+            while ((wanted.data.fd = accept(listener, NULL, NULL)) >= 0)
+                if (wanted.data.fd >= most_connections)
+                    close(wanted.data.fd);
+                else
+                    epoll_ctl(epoll, EPOLL_CTL_ADD, wanted.data.fd, &wanted);
         }
     }
 }
