@@ -20,10 +20,6 @@ Giving::Giving(Service& service, const Caller& caller, const Registry::Additions
 
 Pending::Progress Giving::advance(Outbox& outbox)
 {
-    if (given_ > 0 && !service_.prepare()) { // It is too late for a refusal.
-        retry_.emplace(service_.when_to_try_again(wake_));
-        return Progress::later;
-    }
     const auto calls = is_counted_ ? session_.count->calls : 0;
     const auto each = additions_per_token();
     if (each > max_tokens_per_set) // More have come to follow than one call may reach.
@@ -36,7 +32,18 @@ Pending::Progress Giving::advance(Outbox& outbox)
         service_.registry().count_call(session_, std::string{reply_to_set()});
     else if (is_counted_)
         service_.registry().count_given(session_, given_ + now);
+    const auto before = given_;
     auto done = give(additions, now, each);
+    if (!done && before > 0 && service_.registry().vault().fault()) {
+        // It is too late for a refusal: the rest comes once it can be kept.
+        given_ = before;
+        if (is_counted_) {
+            session_.count->calls = calls;
+            service_.registry().count_given(session_, before);
+        }
+        retry_.emplace(service_.when_to_try_again(wake_));
+        return Progress::later;
+    }
     if (done && !is_last)
         return Progress::more;
     return answer(std::move(done), calls, outbox);
