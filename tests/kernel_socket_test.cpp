@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -348,10 +349,15 @@ TEST_CASE("what a process that is killed has last does not linger, also within a
 {
     Lingering lingering;
     std::optional<Pair> pair{std::in_place};
+    const auto test = ::getpid();
     const auto child = ::fork(); // It has all of it too.
-    if (child == 0)
+    if (child == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL); // Also where a check fails meanwhile.
+        if (::getppid() != test)
+            ::_exit(1);
         while (true)
             ::pause();
+    }
     REQUIRE(send(pair->ours, "x", lingering.fd()) == 0);
     lingering.leave();
     pair.reset();
