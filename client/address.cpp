@@ -133,7 +133,7 @@ Try<void> start_daemon(const std::string& socket)
                                    "--idle-exit",     idle_exit,     "--guard",
                                    "--background",    "--log-level", "error"};
     const auto null = open_null();
-    const auto child = start_program(std::move(words), null, null);
+    const auto child = start_program(std::move(words), null, null, Signals::reset);
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon, fmt::format("{} cannot be started: {}", program->string(),

@@ -13,25 +13,18 @@ namespace evfd {
 
 namespace {
 
-// What the program has from the start: two descriptors of ours and standard error, and no signal
-// that is blocked or ignored.
+// What the program has from the start: two descriptors of ours and standard error, and its signals.
 class Spawning {
 public:
-    Spawning(const UniqueFd& input, const UniqueFd& output)
+    Spawning(const UniqueFd& input, const UniqueFd& output, Signals signals)
     {
-        sigset_t none;
-        sigemptyset(&none);
         note(::posix_spawn_file_actions_init(&files_));
         note(::posix_spawnattr_init(&attributes_));
         note(::posix_spawn_file_actions_adddup2(&files_, input.get(), STDIN_FILENO));
         note(::posix_spawn_file_actions_adddup2(&files_, output.get(), STDOUT_FILENO));
         note(::posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
-        note(::posix_spawnattr_setsigmask(&attributes_, &none));
-        sigset_t all;
-        sigfillset(&all);
-        note(::posix_spawnattr_setsigdefault(&attributes_, &all));
-        note(::posix_spawnattr_setflags(&attributes_,
-                                        POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+        if (signals == Signals::reset)
+            reset_signals();
     }
     ~Spawning()
     {
@@ -46,6 +39,17 @@ public:
     const posix_spawnattr_t* attributes() const { return &attributes_; }
 
 private:
+    void reset_signals()
+    {
+        sigset_t none;
+        sigemptyset(&none);
+        note(::posix_spawnattr_setsigmask(&attributes_, &none));
+        sigset_t all;
+        sigfillset(&all);
+        note(::posix_spawnattr_setsigdefault(&attributes_, &all));
+        note(::posix_spawnattr_setflags(&attributes_,
+                                        POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+    }
     void note(int error) { error_ = error_ != 0 ? error_ : error; }
 
     posix_spawn_file_actions_t files_{};
@@ -61,11 +65,11 @@ bool may_start_programs()
 }
 
 std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
-                                        const UniqueFd& output)
+                                        const UniqueFd& output, Signals signals)
 {
     if (!may_start_programs())
         return std::unexpected(EPERM);
-    const Spawning spawning{input, output};
+    const Spawning spawning{input, output, signals};
     if (spawning.error() != 0)
         return std::unexpected(spawning.error());
     std::vector<char*> arguments;

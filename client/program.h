@@ -15,9 +15,15 @@ namespace evfd {
 // the like. AT_SECURE
 bool may_start_programs();
 
-// `words`: the program, looked for in $PATH unless there is a slash in it, and its arguments. No
-// signal is blocked or ignored in it. Else an errno value.
+// Which signals the program blocks and ignores from the start.
+enum class Signals {
+    reset,     // None: it is a server, and is to end when it is told to.
+    inherited, // Those that we do: it ends with us, or survives a hangup as we do. nohup(1)
+};
+
+// `words`: the program, looked for in $PATH unless there is a slash in it, and its arguments. Else
+// an errno value.
 std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
-                                        const UniqueFd& output);
+                                        const UniqueFd& output, Signals signals);
 
 } // namespace evfd

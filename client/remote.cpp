@@ -172,7 +172,8 @@ Try<PrivateFd> connect_to(const Remote& remote, Before before)
         return std::unexpected(Error{ErrorCode::system, Fault::last("socketpair(2)").message()});
     if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
-    const auto child = start_program(words_for(remote, before), its.fd(), its.fd());
+    const auto child =
+        start_program(words_for(remote, before), its.fd(), its.fd(), Signals::inherited);
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon,
