@@ -4,6 +4,7 @@
 #include "common/result.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 
@@ -22,6 +23,15 @@ namespace {
 constexpr std::size_t max_idle_lines = 4;
 // How long the thread waits between attempts to reach a daemon that is gone for long.
 constexpr int slow_pause_ms = 1'000;
+
+Error no_room_for_user()
+{
+    return {.code = ErrorCode::refused,
+            .message = fmt::format("a client keeps what was opened and made as {} former users at "
+                                   "most; close some of it, or use a client for each user",
+                                   max_former_lines),
+            .is_limit = true};
+}
 
 } // namespace
 
@@ -60,26 +70,79 @@ std::unique_lock<std::mutex> Daemon::lock()
     return std::unique_lock{mutex_};
 }
 
-// The main line is one of that user from now on. To make a former one it the session must have been
-// kept by someone: the daemon lets nobody take up another's.
-void Daemon::be(const Credentials& who)
+// The main line is one of that user from now on; the one before becomes a former one if something
+// belongs to it. The daemon lets nobody take up another user's session.
+Try<void> Daemon::be(const Credentials& who)
 {
     std::erase_if(idle_, [&](const Line& line) { return !line.is_of(who); });
     if (main_->is_of(who))
-        return;
-    const bool was_connected = main_->was_connected();
-    if (main_->is_kept())
+        return {};
+    const auto known =
+        std::ranges::find_if(former_, [&](const Line& line) { return line.is_of(who); });
+    Line next{address_, patience_, main_->was_connected()};
+    const bool is_kept = !main_->belongings().is_empty();
+    if (known != former_.end()) {
+        next = std::move(*known);
+        former_.erase(known);
+    } else if (is_kept && former_.size() >= max_former_lines)
+        return std::unexpected(no_room_for_user());
+    if (is_kept)
         former_.push_back(*std::move(main_));
     else
         main_->end();
-    const auto known =
-        std::ranges::find_if(former_, [&](const Line& line) { return line.is_of(who); });
-    if (known == former_.end()) {
-        main_.emplace(address_, patience_, was_connected);
-        return;
-    }
-    main_.emplace(std::move(*known));
-    former_.erase(known);
+    main_.emplace(std::move(next));
+    return {};
+}
+
+void Daemon::note(const protocol::CreateEvent& request, const protocol::CreateEvent::Reply& reply)
+{
+    if (request.lifetime == Lifetime::connection && reply.created)
+        main_->belongings().add_object(request.name);
+}
+
+void Daemon::note(const protocol::Arm& request, const protocol::Arm::Reply& reply)
+{
+    if (request.lifetime == Lifetime::connection && reply.created)
+        main_->belongings().add_object(request.name);
+}
+
+void Daemon::note(const protocol::Open& /*request*/, const protocol::Open::Reply& reply)
+{
+    for (const auto& one : reply.objects)
+        if (one.subscription)
+            main_->belongings().add_subscription(*one.subscription);
+}
+
+// A user may delete what belongs to the session of another one that it was.
+void Daemon::note(const protocol::Delete& request, const protocol::Delete::Reply& /*reply*/)
+{
+    const auto take = [&](Line& line) {
+        for (const auto& name : request.names.list)
+            line.belongings().take_object(name);
+    };
+    take(*main_);
+    std::ranges::for_each(former_, take);
+    end_needless_lines();
+}
+
+void Daemon::note(const protocol::Unsubscribe& request,
+                  const protocol::Unsubscribe::Reply& /*reply*/)
+{
+    main_->belongings().take_subscription(request.subscription);
+    for (auto& line : former_)
+        line.belongings().take_subscription(request.subscription);
+    end_needless_lines();
+}
+
+// Former ones to which nothing belongs any more.
+void Daemon::end_needless_lines()
+{
+    std::erase_if(former_, [](Line& line) {
+        const bool is_needless = line.belongings().is_empty();
+        if (is_needless)
+            line.end();
+        return is_needless;
+    });
 }
 
 void Daemon::begin_anew()
@@ -108,8 +171,10 @@ void Daemon::leave_to_parent() noexcept
 Try<std::vector<protocol::Fired>> Daemon::wait(protocol::Wait request, Deadline deadline)
 {
     auto line = spare();
-    auto reply = wait_on(line, std::move(request), deadline);
-    give_back(std::move(line));
+    if (!line)
+        return std::unexpected(std::move(line.error()));
+    auto reply = wait_on(*line, std::move(request), deadline);
+    give_back(*std::move(line));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     return std::move(reply->fired);
@@ -132,12 +197,16 @@ Try<std::string> Daemon::hold(protocol::Wait request, Holder holder, Deadline de
     request.hold = true;
     request.holder = holder;
     auto line = spare();
-    auto reply = wait_on(line, std::move(request), deadline);
+    if (!line)
+        return std::unexpected(std::move(line.error()));
+    auto reply = wait_on(*line, std::move(request), deadline);
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     {
         const auto holding = lock();
-        main_.emplace(std::move(line));
+        main_.emplace(*std::move(line));
+        if (holder == Holder::session)
+            main_->belongings().keep_for_good();
     }
     if (holder == Holder::session)
         look_after();
@@ -174,10 +243,12 @@ Try<protocol::Wait::Reply> Daemon::wait_on(Line& line, protocol::Wait request, D
 Try<void> Daemon::clear(const protocol::Clear& request)
 {
     auto line = spare();
-    const auto cleared = line.call_sending<protocol::Clear>(
+    if (!line)
+        return std::unexpected(std::move(line.error()));
+    const auto cleared = line->call_sending<protocol::Clear>(
         [&] { return request; },
         [&](Channel& channel) { return receive_late<protocol::Clear>(channel, {}); });
-    give_back(std::move(line));
+    give_back(*std::move(line));
     return cleared ? Try<void>{} : std::unexpected(cleared.error());
 }
 
@@ -206,10 +277,11 @@ Try<void> Daemon::await_answer(Channel& channel, Deadline deadline)
 
 // Further lines.
 
-Line Daemon::spare()
+Try<Line> Daemon::spare()
 {
     const auto holding = lock();
-    be(Credentials::now());
+    if (const auto is_theirs = be(Credentials::now()); !is_theirs)
+        return std::unexpected(is_theirs.error());
     Line line{address_, patience_, main_->was_connected()};
     if (!idle_.empty()) {
         line = std::move(idle_.back());
@@ -221,7 +293,9 @@ Line Daemon::spare()
 Try<Line> Daemon::borrow()
 {
     auto line = spare();
-    if (const auto connected = line.connect(); !connected)
+    if (!line)
+        return line;
+    if (const auto connected = line->connect(); !connected)
         return std::unexpected(connected.error());
     return line;
 }
@@ -238,7 +312,6 @@ void Daemon::give_back(Line line)
 void Daemon::look_after()
 {
     const auto holding = lock();
-    main_->keep();
     if (thread_.joinable()) {
         if (std::exchange(has_nothing_, false))
             (void)add(bell_, 1);

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@ namespace evfd {
 
 // How often a daemon is asked for one during a wait that has no end.
 inline constexpr nanoseconds sign_of_life = std::chrono::seconds{30};
+// Of one client, for users that the process was before. Each has a connection.
+inline constexpr std::size_t max_former_lines = 64;
 
 class Daemon {
 public:
@@ -34,8 +37,12 @@ public:
     Try<typename Request::Reply> call(const Request& request)
     {
         const auto holding = lock();
-        be(Credentials::now());
-        return main_->call(request);
+        if (const auto is_theirs = be(Credentials::now()); !is_theirs)
+            return std::unexpected(is_theirs.error());
+        auto reply = main_->call(request);
+        if (reply)
+            note(request, *reply);
+        return reply;
     }
 
     // A call about what belongs to a main line, whichever; its answer is not awaited.
@@ -46,10 +53,11 @@ public:
         main_->tell(request);
         for (auto& line : former_)
             line.tell(request);
+        note(request, typename Request::Reply{});
     }
 
-    // From now on something belongs to the main line that must go on even if nobody calls anything:
-    // when the daemon is killed, a thread of ours takes the line up again.
+    // Something belongs to the main line that must go on even if nobody calls anything: from now
+    // on, when the daemon is killed, a thread of ours takes the line up again.
     void look_after();
 
     // Wait, on a line of its own. Without a deadline the daemon is asked for a sign of life now and
@@ -71,7 +79,7 @@ public:
 
     // A line for a call that may take long, as it was left; give it back when the last reply is
     // there.
-    Line spare();
+    Try<Line> spare();
     // The same, connected.
     Try<Line> borrow();
     void give_back(Line line);
@@ -85,7 +93,15 @@ private:
     Try<typename Request::Reply> receive_late(Channel& channel, Deadline deadline);
     Try<void> await_answer(Channel& channel, Deadline deadline);
     std::unique_lock<std::mutex> lock();
-    void be(const Credentials& who);
+    Try<void> be(const Credentials& who);
+    // What a call that was done adds to what belongs to the main line, or takes away from any.
+    void note(const auto& /*request*/, const auto& /*reply*/) {}
+    void note(const protocol::CreateEvent& request, const protocol::CreateEvent::Reply& reply);
+    void note(const protocol::Arm& request, const protocol::Arm::Reply& reply);
+    void note(const protocol::Open& request, const protocol::Open::Reply& reply);
+    void note(const protocol::Delete& request, const protocol::Delete::Reply& reply);
+    void note(const protocol::Unsubscribe& request, const protocol::Unsubscribe::Reply& reply);
+    void end_needless_lines();
     void begin_anew();
     void leave_to_parent() noexcept;
     void look_after_main();

@@ -188,7 +188,7 @@ void Line::end()
         channel_->hang_up();
     channel_.reset();
     session_.clear();
-    is_kept_ = false;
+    belongings_ = {};
     calls_ = 0;
     told_.clear();
 }

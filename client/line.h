@@ -4,6 +4,7 @@
 #pragma once
 
 #include "client/address.h"
+#include "client/belongings.h"
 #include "client/channel.h"
 #include "client/credentials.h"
 #include "client/evfd/error.h"
@@ -33,9 +34,9 @@ public:
     bool has_session() const { return !session_.empty(); }
     // Whether a call on it is one of a process that is `who`. A session is its user's for good.
     bool is_of(const Credentials& who) const { return session_.empty() || user_ == who; }
-    // Something belongs to the session that goes on without a call.
-    void keep() { is_kept_ = !session_.empty(); }
-    bool is_kept() const { return is_kept_; }
+    // What belongs to the session; empty once it has ended.
+    Belongings& belongings() { return belongings_; }
+    const Belongings& belongings() const { return belongings_; }
     // A session that has lost its connection gets one if the daemon is there now: without waiting
     // for it, or starting it. False if it is not.
     bool take_up_if_lost();
@@ -140,7 +141,7 @@ private:
     std::optional<Channel> channel_;
     std::string session_; // Its token; empty before the first connection.
     Credentials user_;    // With which the session began.
-    bool is_kept_ = false;
+    Belongings belongings_;
     std::int64_t calls_ = 0;       // That were counted and answered.
     std::deque<std::string> told_; // Since the last answer: the daemon may not have read it.
 };

@@ -1,4 +1,5 @@
 // A process that becomes another user and goes on using its client.
+#include "client/daemon.h"
 #include "tests/e2e_fixture.h"
 
 #include <grp.h>
@@ -94,6 +95,80 @@ TEST_CASE("each of two users that a process is in turn has a connection, as long
     }};
     CHECK(child.wait() == 0);
     CHECK(eventually([&] { return must(daemon.client().status()).objects == 0; }));
+}
+
+// A process that is root, and in turn each of many users.
+constexpr uid_t first_user = 1'500'000'000;
+
+void act_as(uid_t user, const auto& act)
+{
+    become_effectively(user);
+    act();
+    become_effectively(0);
+}
+
+TEST_CASE("what a process opened and made as another user leaves no connection once it is gone")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    Worker child{[&](const Line&) {
+        const auto client = daemon.client();
+        must(client.create("pulse", {.mode = Mode::pulse, .rights = Rights::parse("0666")}));
+        const auto before = must(client.status()).connections;
+        for (uid_t user = first_user; user < first_user + 5; ++user) {
+            std::optional<Event> pulse;
+            act_as(user, [&] {
+                pulse.emplace(must(client.open("pulse")));
+                pulse.reset();
+                must(client.create("its", {.lifetime = Lifetime::connection}));
+                must(client.remove(one("its")));
+            });
+            must(client.status());
+            act_as(user, [&] {
+                pulse.emplace(must(client.open("pulse")));
+                must(client.create("its", {.lifetime = Lifetime::connection}));
+            });
+            require(eventually([&] { return must(client.status()).connections == before + 1; }),
+                    "not what it has");
+            must(client.remove(one("its")));
+            pulse.reset();
+        }
+        require(eventually([&] { return must(client.status()).connections == before; }),
+                "a connection is left");
+    }};
+    CHECK(child.wait() == 0);
+}
+
+TEST_CASE("a client keeps what was opened as so many former users, and no more")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    Worker child{[&](const Line&) {
+        const auto client = daemon.client();
+        must(client.create("pulse", {.mode = Mode::pulse, .rights = Rights::parse("0666")}));
+        const auto before = must(client.status()).connections;
+        std::vector<Event> opened;
+        for (uid_t i = 0; i <= max_former_lines; ++i)
+            act_as(first_user + i, [&] { opened.push_back(must(client.open("pulse"))); });
+
+        const auto status = client.status();
+        const auto waited = client.wait(one("pulse"), {.timeout = 0ns});
+
+        const auto is_refused = [](const auto& tried) {
+            return !tried && tried.error().code == ErrorCode::refused && tried.error().is_limit &&
+                   tried.error().message.contains("64 former users");
+        };
+        require(is_refused(status) && is_refused(waited), "not refused");
+        act_as(first_user, [&] { must(client.status()); }); // One of them it is, as before.
+        opened.pop_back();
+        const auto all = before + static_cast<std::int64_t>(max_former_lines);
+        require(eventually([&] { return must(client.status()).connections == all; }),
+                "not a connection for each");
+        must(client.set(one("pulse")));
+        for (const auto& pulse : opened)
+            require(must(pulse.wait(patience)) == 1, "no pulse");
+    }};
+    CHECK(child.wait() == 0);
 }
 
 TEST_CASE("what is held and followed goes on for who became another user")

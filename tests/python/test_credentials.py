@@ -133,6 +133,71 @@ def test_former_credentials_that_nothing_needs_leave_no_connection(
     Child(work).done()
 
 
+_FIRST_USER = 1_600_000_000
+
+
+def _act_as(user: int, act: Callable[[], object]) -> None:
+    os.seteuid(user)
+    act()
+    os.seteuid(0)
+
+
+def test_what_was_opened_and_made_as_others_leaves_no_connection_once_it_is_gone(
+    reachable: RunningDaemon, name: str
+) -> None:
+    def work() -> None:
+        client = reachable.client()
+        its = name + "/its"
+        client.create(name, "pulse", rights=0o666)
+        before = client.status().connections
+
+        def open_and_close() -> None:
+            evfd.Pulse(name, daemon=client).close()
+            client.create(its, lifetime="connection")
+            client.delete(its)
+
+        def open_and_keep() -> None:
+            opened.append(evfd.Pulse(name, daemon=client))
+            client.create(its, lifetime="connection")
+
+        opened: list[evfd.Pulse] = []
+        for user in range(_FIRST_USER, _FIRST_USER + 5):
+            _act_as(user, open_and_close)
+            client.status()
+            _act_as(user, open_and_keep)
+            assert eventually(lambda: client.status().connections == before + 1)
+            client.delete(its)
+            opened.pop().close()
+        assert eventually(lambda: client.status().connections == before)
+
+    Child(work).done()
+
+
+def test_a_client_keeps_what_was_opened_as_so_many_former_users(
+    reachable: RunningDaemon, name: str
+) -> None:
+    most = evfd.daemon._MAX_FORMER_LINES
+
+    def work() -> None:
+        client = reachable.client()
+        client.create(name, "pulse", rights=0o666)
+        before = client.status().connections
+        opened: list[evfd.Pulse] = []
+        for i in range(most + 1):
+            _act_as(_FIRST_USER + i, lambda: opened.append(evfd.Pulse(name, daemon=client)))
+        with pytest.raises(evfd.LimitError, match="64 former users"):
+            client.status()
+        with pytest.raises(evfd.LimitError, match="64 former users"):
+            client.wait(name, timeout=0)
+        _act_as(_FIRST_USER, client.status)  # One of them it is, as before.
+        opened.pop().close()
+        assert eventually(lambda: client.status().connections == before + most)
+        client.set(name)
+        assert [pulse.wait(30) for pulse in opened] == [1] * most
+
+    Child(work).done()
+
+
 def test_what_is_temporary_outlives_the_daemon_for_who_comes_back(
     reachable: RunningDaemon, name: str
 ) -> None:

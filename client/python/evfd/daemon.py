@@ -35,6 +35,7 @@ Mode = Literal["manual", "auto", "semaphore", "pulse"]
 Lifetime = Literal["permanent", "connection", "process"]
 
 _MAX_IDLE_LINES = 4
+_MAX_FORMER_LINES = 64  # For users that the process was before. Each has a connection.
 _MAX_TOKENS = 16_384  # That one set adds.
 _MAX_INITIAL = 2**32 - 1  # eventfd(2) takes an unsigned int.
 _SIGN_OF_LIFE_NS = 30 * NS_PER_SECOND  # How often it is asked for one during a wait without end.
@@ -102,7 +103,7 @@ class Daemon:
         self._idle: list[Line] = []
         # Main ones of who this process was, to which something belongs.
         self._former: list[Line] = []
-        self._untold: collections.deque[bytes] = collections.deque()
+        self._untold: collections.deque[tuple[str, Parameters]] = collections.deque()
         self._lookout: Optional[Lookout] = None
         self._hurry_until = 0
 
@@ -337,8 +338,10 @@ class Daemon:
     def _call(self, method: str, parameters: Parameters) -> Reply:
         with self._turns, self._lock:
             self._be(credentials_now())
-            self._tell_untold()
-            return self._main.call(method, parameters)
+            reply = self._main.call(method, parameters)
+            self._main.belongings.add(method, parameters, reply.parameters)
+            self._note_end(method, parameters)
+            return reply
 
     def _call_late(
         self,
@@ -364,6 +367,7 @@ class Daemon:
 
     def _be(self, who: Credentials) -> None:
         """The main line is one of that user from now on.  What belongs to another's goes on."""
+        self._tell_untold()  # To which less may belong then.
         if not all(line.is_of(who) for line in self._idle):
             self._idle = [line for line in self._idle if line.is_of(who)]
         before = self._main
@@ -371,7 +375,9 @@ class Daemon:
             return
         known = next((line for line in self._former if line.is_of(who)), None)
         lines = [line for line in self._former if line is not known]
-        if before.is_kept:
+        if before.belongings:
+            if len(lines) == _MAX_FORMER_LINES:
+                raise _no_room_for_user()
             lines.append(before)
         else:
             before.end()
@@ -380,18 +386,32 @@ class Daemon:
 
     # Called by __del__ too, hence while this very thread is in a call: nothing waits here.
     def _tell(self, method: str, parameters: Parameters) -> None:
-        self._untold.append(frame_of(full_name(method), parameters, "oneway"))
+        self._untold.append((method, parameters))
         lookout = self._lookout
         if lookout is not None:
             lookout.ring()
 
     def _tell_untold(self) -> None:
-        frames = []
+        calls = []
         while self._untold:
-            frames.append(self._untold.popleft())
-        if frames:
-            for line in (self._main, *self._former):
-                line.tell(frames)
+            calls.append(self._untold.popleft())
+        if not calls:
+            return
+        frames = [frame_of(full_name(method), about, "oneway") for method, about in calls]
+        for line in (self._main, *self._former):
+            line.tell(frames)
+        for method, about in calls:
+            self._note_end(method, about)
+
+    def _note_end(self, method: str, parameters: Parameters) -> None:
+        """A former line to which nothing belongs any more ends."""
+        for line in (self._main, *self._former):
+            line.belongings.take(method, parameters)
+        needless = [line for line in self._former if not line.belongings]
+        if needless:
+            self._former = [line for line in self._former if line.belongings]
+            for line in needless:
+                line.end()
 
     def _borrow(self) -> Line:
         """A connected line for a call that may take long; give it back when the last reply is
@@ -486,10 +506,9 @@ class Daemon:
     # Looking after the main line.
 
     def _look_after(self) -> None:
-        """From now on something belongs to the main line that must go on even if nobody calls
-        anything: when the daemon is killed, a thread takes the line up again."""
+        """Something belongs to the main line that must go on even if nobody calls anything: from
+        now on, when the daemon is killed, a thread takes the line up again."""
         with self._turns, self._lock:
-            self._main.is_kept = self._main.has_session()
             if self._lookout is None:
                 self._lookout = _start_lookout(self)
         if self._lookout is not None:
@@ -520,6 +539,14 @@ def _start_lookout(daemon: Daemon) -> Optional[Lookout]:
         return Lookout(look)
     except (OSError, RuntimeError):  # No thread is to be had: it is taken up with the next call.
         return None
+
+
+def _no_room_for_user() -> errors.Error:
+    return errors.make(
+        errors.LimitError,
+        f"a client keeps what was opened and made as {_MAX_FORMER_LINES} former users at most; "
+        "close some of it, or use a client for each user",
+    )
 
 
 def check_tokens(count: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Callable, Mapping, Optional
 
 from evfd import errors
 from evfd.address import Address, Connection, connect_to
+from evfd.belongings import Belongings
 from evfd.channel import Channel, Parameters, Reply, frame_of
 from evfd.clock import NS_PER_SECOND, after_ns
 from evfd.credentials import Credentials, credentials_now
@@ -75,8 +76,8 @@ class Line:
         self._session = ""  # Its token; empty before the first connection.
         self._calls = 0  # That were counted and answered.
         self._user: Optional[Credentials] = None  # With whose credentials the session began.
-        #: Whether something belongs to the session that goes on without a call.
-        self.is_kept = False
+        #: What belongs to the session; nothing once it has ended.
+        self.belongings = Belongings()
         self._left: Optional[_Left] = None
         # Since the last answer: the daemon may not have read it.
         self._told: collections.deque[bytes] = collections.deque(maxlen=_MAX_TOLD)
@@ -256,7 +257,7 @@ class Line:
             self._channel.close()
         self._channel = None
         self._session = ""
-        self.is_kept = False
+        self.belongings = Belongings()
         self._calls = 0
         self._left = None
         self._told.clear()
