@@ -218,9 +218,7 @@ TEST_CASE("what is open goes on, and waits go on, when the daemon is killed and 
 
 TEST_CASE("a kill in the midst of a commit costs a program nothing")
 {
-    const TemporaryDirectory directory;
-    write_file(directory / "some.json", R"({"resumeGrace": "1s"})");
-    const Served<Guarded> daemon{{"--config", directory / "some.json"}};
+    const Served<Guarded> daemon;
     const int pulse = make("pulse", EVFD_PULSE);
     const int mine = make("mine", EVFD_TEMPORARY); // Makes it, and then opens it.
 
