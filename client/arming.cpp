@@ -43,11 +43,13 @@ Try<void> check_zero(const Schedule& schedule)
 {
     if (!schedule.at || !schedule.clock || !has_own_zero(*schedule.clock))
         return {};
-    return std::unexpected(Error{
-        ErrorCode::invalid,
-        fmt::format("a moment on the clock {} is another one outside this time namespace; give "
-                    "a span from now, or a moment on the realtime clock",
-                    word(*schedule.clock))});
+    return std::unexpected(
+        Error{ErrorCode::invalid,
+              fmt::format(
+                  "a moment on the clock {} cannot be given in a time namespace with an offset, as "
+                  "it is another one outside; give a span from now, or a moment on the realtime "
+                  "clock",
+                  word(*schedule.clock))});
 }
 
 } // namespace

@@ -4,14 +4,29 @@
 
 #include <array>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <string_view>
+#include <system_error>
 
 namespace evfd {
 
+namespace {
+
+// After unshare(2) the offsets are those of the namespace of our children.
+bool are_offsets_ours()
+{
+    std::error_code error;
+    const auto ours = std::filesystem::read_symlink("/proc/self/ns/time", error);
+    const auto children = std::filesystem::read_symlink("/proc/self/ns/time_for_children", error);
+    return !error && ours == children;
+}
+
+} // namespace
+
 bool has_own_zero(Clock clock)
 {
-    if (is_wall_clock(clock))
+    if (is_wall_clock(clock) || !are_offsets_ours())
         return false;
     const std::string_view wanted = id_of(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
     // It is not there where the kernel knows of no such namespaces.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any, Literal, Mapping, Optional
 
@@ -38,8 +39,8 @@ def _flaw(
         )
     if at is not None and clock is not None and _has_own_zero(clock):
         return (
-            f"a moment on the clock {clock} is another one outside this time namespace; give a "
-            "span from now, or a moment on the realtime clock"
+            f"a moment on the clock {clock} cannot be given in a time namespace with an offset, as "
+            "it is another one outside; give a span from now, or a moment on the realtime clock"
         )
     return None
 
@@ -48,6 +49,9 @@ def _has_own_zero(clock: str) -> bool:
     """Whether a moment on that clock means something else to this process than to others, as it may
     on all but the wall clock.  time_namespaces(7)"""
     try:
+        # After unshare(2) the offsets are those of the namespace of our children.
+        if os.readlink("/proc/self/ns/time") != os.readlink("/proc/self/ns/time_for_children"):
+            return False
         with open("/proc/self/timens_offsets", encoding="ascii") as offsets:
             for name, *offset in map(str.split, offsets):
                 if name == clock.removesuffix("_alarm"):
