@@ -58,7 +58,7 @@ std::string timer(const protocol::Timer& timer)
         text += fmt::format("  sets      {}{}\n", timer.sets->text(),
                             timer.is_link_broken.value_or(false) ? ", which was deleted"
                             : timer.is_link_denied.value_or(false)
-                                ? ", which who armed it may not set any more"
+                                ? ", which the user who armed it may not set any more"
                                 : "");
     return text;
 }

@@ -295,7 +295,8 @@ TEST_CASE("a timer sets its event only while who armed it may, whatever the daem
     worker.say(0);
     worker.hear();
     CHECK(worker.wait() == 0);
-    CHECK(daemon.ctl({"show", "t"}).out.contains("which who armed it may not set any more"));
+    CHECK(
+        daemon.ctl({"show", "t"}).out.contains("which the user who armed it may not set any more"));
     CHECK(daemon.log().contains("which armed it, may not set that any more"));
     daemon.kill_daemon();
     stays();

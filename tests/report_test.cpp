@@ -167,7 +167,7 @@ TEST_CASE("a time of day, a past first expiry and a broken link are said")
     state.cancel_on_clock_change = true;
     state.is_link_broken = false;
     state.is_link_denied = true;
-    CHECK(has("  sets      e, which who armed it may not set any more\n"));
+    CHECK(has("  sets      e, which the user who armed it may not set any more\n"));
     state.is_link_denied = false;
     CHECK(has("; setting the wall clock cancels it\n"));
     CHECK(has("  sets      e\n"));
