@@ -36,7 +36,7 @@ public:
     bool string(const std::string& value)
     {
         if (is_too_deep())
-            return true;
+            return count();
         const auto at = static_cast<std::uint32_t>(document_.text_.size());
         document_.text_ += value;
         return add({.kind = Kind::string,
@@ -64,12 +64,13 @@ public:
 private:
     // What is in there is JSON or not, and nothing more is kept of it.
     bool is_too_deep() const { return depth_ > open_.size(); }
+    bool count() { return ++values_ <= max_values_ || fail("too many values"); }
     bool add(Node node)
     {
+        if (!count())
+            return false;
         if (is_too_deep())
             return true;
-        if (document_.nodes_.size() == max_values_)
-            return fail("too many values");
         node.end = static_cast<std::uint32_t>(document_.nodes_.size() + 1);
         document_.nodes_.push_back(node);
         return true;
@@ -99,6 +100,7 @@ private:
 
     Document& document_;
     std::size_t max_values_;
+    std::size_t values_ = 0;                       // Also of those of which nothing is kept.
     std::array<std::size_t, max_json_depth> open_; // The containers we are in.
     std::size_t depth_ = 0;
     std::string_view defect_;

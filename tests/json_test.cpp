@@ -264,6 +264,18 @@ TEST_CASE("what is nested too deeply is only known to be there, however deep it 
     CHECK(innermost(100'000) == "deep");
 }
 
+TEST_CASE("values count where they are nested too deeply, too")
+{
+    Document document;
+    auto text = nested(max_json_depth + 3, "[", "]");
+    std::string more;
+    for (int i = 0; i < 100; ++i)
+        more += ",1";
+    text.insert(text.find('1') + 1, more);
+    CHECK(document.read_few(text, 200));
+    CHECK_FALSE(document.read_few(text, 100));
+}
+
 TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is read")
 {
     Document document;
