@@ -22,9 +22,9 @@ public:
     Closer(const Closer&) = delete;
     Closer& operator=(const Closer&) = delete;
 
-    // `charge` is given back once it is closed. A user has one child at a time, for all sockets of
-    // his that there are by then.
-    void close(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge);
+    // `charge` is given back once it is closed. An account (see Quota) has one child at a time, for
+    // all of its sockets that there are by then; in one turn of the loop few children are made.
+    void close(uid_t account, UniqueFd socket, Quota::Charge charge);
 
 private:
     struct Closing {
@@ -36,10 +36,11 @@ private:
 
     void advance();
     static void reap(Closing& closing);
-    static void start_child(Closing& closing);
+    static bool start_child(Closing& closing); // Whether one was made.
 
     EventLoop& loop_;
-    std::map<uid_t, Closing> users_; // That have something to be closed.
+    std::map<uid_t, Closing> accounts_; // That have something to be closed.
+    uid_t last_ = 0;                    // Account that was given a child.
     std::optional<EventLoop::Alarm> alarm_;
 };
 

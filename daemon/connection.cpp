@@ -77,10 +77,10 @@ Next Connection::on_events(std::uint32_t events)
     return rest();
 }
 
-Connection::Unclosed Connection::give_up()
+UniqueFd Connection::give_up()
 {
     watch_.reset();
-    return {std::move(socket_), std::move(dues_.connection)};
+    return std::move(socket_);
 }
 
 // To read descriptors is to close them, which may sleep: see Closer.
@@ -105,10 +105,12 @@ Next Connection::read()
     if ((*received)->is_cut)
         return hang_up("it sends descriptors, and no call has any");
     has_more_ = (*received)->bytes > 0;
-    const bool was_long = is_long_call();
     incoming_.append({buffer.data(), (*received)->bytes});
     has_calls_ = true;
-    if (!was_long && is_long_call() && !service_.has_room_for_answers(uid()))
+    if (!is_long_call())
+        return Next::keep;
+    settle_dues();
+    if (!service_.has_room_for_answers(uid()))
         return hang_up("a long call, and its user has as much on the way as may be");
     return Next::keep;
 }

@@ -42,12 +42,8 @@ public:
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next turn();
 
-    // At the end: the socket, watched no more, and what it is charged as.
-    struct Unclosed {
-        UniqueFd socket;
-        Quota::Charge charge;
-    };
-    Unclosed give_up();
+    // Its socket, which it does not watch any more: to be closed by the caller.
+    UniqueFd give_up();
 
     uid_t uid() const { return session_.peer.uid; }
     // Looks whether descriptors that its client was sent were read by now.

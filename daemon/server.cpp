@@ -133,7 +133,7 @@ void Server::admit(UniqueFd socket)
     auto peer = peer_of(socket);
     if (!peer) {
         log::warn("a client is turned away: {}", peer.error().message());
-        let_go(unknown_uid, std::move(socket), {});
+        let_go(unknown_uid, std::move(socket));
         return;
     }
     const log::About about{.uid = peer->uid, .pid = peer->pid};
@@ -185,14 +185,17 @@ Descriptors Server::descriptors_in(const UniqueFd& socket) const
                                                               : Descriptors::perhaps;
 }
 
-// From here only if nothing is in it that could keep us.
-void Server::let_go(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge)
+// From here only if nothing is in it that could keep us. Until it is closed it counts as one of its
+// user's connections, whether it was let in or not.
+void Server::let_go(uid_t uid, UniqueFd socket)
 {
     if (descriptors_in(socket) == Descriptors::none)
         return;
     prepare_to_peek(socket);
+    auto& quota = service_.quota();
     if (end_input(socket))
-        closer_.close(uid, std::move(socket), std::move(charge));
+        closer_.close(quota.account(uid), std::move(socket),
+                      quota.take_again(uid, Resource::connections));
 }
 
 // Tells it why, as an answer to the call that it is about to send, and lets it go.
@@ -204,16 +207,16 @@ void Server::turn_away(UniqueFd socket, Refusal refusal)
     if (const auto told = outbox.flush(socket); !told)
         log::debug("cannot tell a client why it is turned away: {}", told.error().message());
     const auto peer = peer_of(socket);
-    let_go(peer ? peer->uid : unknown_uid, std::move(socket), {});
+    let_go(peer ? peer->uid : unknown_uid, std::move(socket));
 }
 
 void Server::end_connection(std::uint64_t id)
 {
     const auto connection = connections_.find(id);
     const auto uid = connection->second->uid();
-    auto [socket, charge] = connection->second->give_up();
+    auto socket = connection->second->give_up();
     connections_.erase(connection);
-    let_go(uid, std::move(socket), std::move(charge));
+    let_go(uid, std::move(socket));
 }
 
 void Server::close(std::uint64_t id)

@@ -49,7 +49,7 @@ private:
     void on_events(std::uint64_t id, std::uint32_t events);
     void turn(std::uint64_t id);
     Descriptors descriptors_in(const UniqueFd& socket) const;
-    void let_go(uid_t uid, UniqueFd socket, std::optional<Quota::Charge> charge);
+    void let_go(uid_t uid, UniqueFd socket);
     void turn_away(UniqueFd socket, Refusal refusal);
     void end_connection(std::uint64_t id);
     void close(std::uint64_t id);
