@@ -50,6 +50,7 @@ void Turns::used(uid_t uid, const Share& much)
     if (line_.empty())
         least_had_ = std::max(least_had_, its.had);
     left_for_all_ = left_for_all() - much.time;
+    forget_users();
 }
 
 bool Turns::must_wait(uid_t uid)
