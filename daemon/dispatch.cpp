@@ -70,6 +70,7 @@ std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& cal
         if (auto replay = service.replay(session))
             return replay;
     service.counters().count_call<Request>();
+    service.make_room_to_park(1);
     if (may_change<Request>(session))
         if (auto prepared = service.prepare(); !prepared) {
             if (is_counted) // That is not kept either.

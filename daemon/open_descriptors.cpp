@@ -31,11 +31,14 @@ std::int64_t looked_at()
 
 } // namespace
 
-OpenDescriptors::OpenDescriptors() : at_first_{told_by_kernel() ? 0 : looked_at()} {}
-
-std::int64_t OpenDescriptors::count(std::int64_t since) const
+void OpenDescriptors::begin(std::int64_t known)
 {
-    return told_by_kernel().value_or(at_first_ + since);
+    others_ = told_by_kernel() ? 0 : looked_at() - known;
+}
+
+std::int64_t OpenDescriptors::count(std::int64_t known) const
+{
+    return told_by_kernel().value_or(others_ + known);
 }
 
 } // namespace evfd::daemon

@@ -7,14 +7,15 @@ namespace evfd::daemon {
 
 class OpenDescriptors {
 public:
-    OpenDescriptors(); // Remembers how many there are now.
+    // `known`: of those that are open now, how many count() will be told of.
+    void begin(std::int64_t known);
 
-    // As the kernel says; before Linux 6.2 it does not, and then as many as there were at first and
-    // `since`, which are known to have been opened since.
-    std::int64_t count(std::int64_t since) const;
+    // As the kernel says; before Linux 6.2 it does not, and then `known` and as many as were open
+    // beside those at first.
+    std::int64_t count(std::int64_t known) const;
 
 private:
-    std::int64_t at_first_;
+    std::int64_t others_ = 0;
 };
 
 } // namespace evfd::daemon

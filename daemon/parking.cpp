@@ -180,17 +180,24 @@ Result<void> Parking::send(Lane& lane, const std::vector<Id>& ids, const std::ve
 
 // Tidying.
 
-void Parking::tidy()
+bool Parking::has_room_for(std::size_t coming) const
 {
+    return young_.messages.size() + coming <= young_room;
+}
+
+void Parking::tidy(std::size_t coming)
+{
+    bool goes_on = true;
+    while (goes_on && (young_.messages.size() >= max_young || !has_room_for(coming)))
+        goes_on = send_anew(young_);
     const auto leftover = in_flight_ - good_.size();
-    if (young_.messages.size() >= max_young)
-        send_anew(young_);
-    else if (!old_.messages.empty() && leftover > batch + good_.size() / 8)
+    if (!old_.messages.empty() && leftover > batch + good_.size() / 8)
         send_anew(old_);
 }
 
 // What is good of the oldest messages goes into one behind all others; then they are dropped.
-void Parking::send_anew(Lane& lane)
+// Whether any were.
+bool Parking::send_anew(Lane& lane)
 {
     std::vector<Id> ids;
     std::vector<int> fds;
@@ -211,10 +218,12 @@ void Parking::send_anew(Lane& lane)
     if (!ids.empty())
         if (const auto sent = send(old_, ids, fds); !sent) {
             log::debug("descriptors cannot be parked together now: {}", sent.error().message());
-            return;
+            return false;
         }
+    const bool has_any = messages > 0;
     for (; messages > 0; --messages)
         drop_first(lane);
+    return has_any;
 }
 
 void Parking::drop_first(Lane& lane)

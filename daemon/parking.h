@@ -8,6 +8,7 @@
 // crash at any instant leaves each descriptor in flight, some twice.
 #pragma once
 
+#include "common/limits.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 
@@ -44,8 +45,11 @@ public:
     // room for more descriptors in flight.
     Result<void> park(Id id, const UniqueFd& fd);
     void unpark(Id id); // Nothing if it is not there.
-    // A bounded share of what is to be done now and then: call it after each commit.
-    void tidy();
+    // Whether so many more can be parked, one by one, before tidy() is called.
+    bool has_room_for(std::size_t coming) const;
+    // A bounded share of what is to be done now and then: call it after each commit. Afterwards
+    // there is room for so many.
+    void tidy(std::size_t coming = 0);
 
     const std::array<UniqueFd, 2>& ends() const { return ends_; }
     std::size_t size() const { return good_.size(); }
@@ -68,10 +72,12 @@ private:
     };
 
     explicit Parking(std::array<UniqueFd, 2> ends) : ends_{std::move(ends)} {}
-    static constexpr std::size_t max_young = 128; // The least send buffer has room for 278.
+    // The least send buffer has room for 278 messages: for those that one call parks, and few more.
+    static constexpr std::size_t young_room = max_descriptors_per_message + 7;
+    static constexpr std::size_t max_young = 128;
 
     Result<void> send(Lane& lane, const std::vector<Id>& ids, const std::vector<int>& fds);
-    void send_anew(Lane& lane);
+    bool send_anew(Lane& lane);
     void drop_first(Lane& lane);
     bool counts(const Message& message, Id id) const;
     void read(Lane& lane, Found& found, const IsWanted& is_wanted);

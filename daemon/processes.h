@@ -54,7 +54,7 @@ public:
         Id id_;
     };
 
-    // A process by its number, and whose it was when it was first needed.
+    // A process by its number, and to whose account (see Quota) it counts.
     struct Who {
         pid_t pid;
         uid_t uid;

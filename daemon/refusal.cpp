@@ -71,7 +71,7 @@ Possession possession(Resource resource)
     case Resource::objects: return {"objects", "delete some first"};
     case Resource::connections: return {"connections", "close some first"};
     case Resource::subscriptions:
-        return {"private descriptors of pulses and timers", "close some first"};
+        return {"descriptors of pulses and timers, and of events to wait only", "close some first"};
     case Resource::waits: return {"names waited for and tokens held", "end some waits first"};
     case Resource::monitors: return {"monitors", "end some first"};
     case Resource::ticks:

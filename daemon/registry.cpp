@@ -16,6 +16,9 @@ namespace {
 // see.
 constexpr auto default_rights = Rights::under_umask(022);
 
+// Objects that end with their session or process, in one turn of the loop.
+constexpr std::ptrdiff_t most_ended_at_once = 256;
+
 // Makes room for one more. What is gone by now is forgotten first, so that the list stays within
 // twice what is there, however often its owner creates and deletes.
 template <class T, class IsGone>
@@ -325,15 +328,30 @@ Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& eve
     return event.share();
 }
 
+Outcome<Quota::Charge> Registry::charge_for_handle(const Peer& peer)
+{
+    if (auto free = check_descriptors(peer, Resource::subscriptions); !free)
+        return std::unexpected(std::move(free.error()));
+    return charge(peer, Resource::subscriptions);
+}
+
+// If need be with the session's others: what its client has open of them it keeps.
+Outcome<Quota::Charge> Registry::pay_for_handle(Session& session)
+{
+    auto paid = charge_for_handle(session.peer);
+    if (paid)
+        return paid;
+    session.handles = {};
+    return charge_for_handle(session.peer);
+}
+
 Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& session, Object& object,
                                                                    const Event& event)
 {
     const auto& peer = session.peer;
     auto handle = object.handles.find(peer.uid);
     if (!handle) {
-        if (auto free = check_descriptors(peer, Resource::subscriptions); !free)
-            return std::unexpected(std::move(free.error()));
-        auto paid = charge(peer, Resource::subscriptions);
+        auto paid = pay_for_handle(session);
         if (!paid)
             return std::unexpected(std::move(paid.error()));
         auto fd = event.make_wait_only();
@@ -457,21 +475,29 @@ void Registry::end(Session& session)
     put_back(takings);
 }
 
-void Registry::end_all(const std::vector<Name>& owned, std::uint64_t owner)
+// So many in each turn of the loop.
+void Registry::end_all(std::vector<Name> owned, std::uint64_t owner)
 {
-    for (const auto& name : owned)
+    const auto begin = owned.end() - std::min(std::ssize(owned), most_ended_at_once);
+    const std::vector<Name> now{std::make_move_iterator(begin),
+                                std::make_move_iterator(owned.end())};
+    owned.erase(begin, owned.end());
+    for (const auto& name : now)
         look(name);
-    if (!owned.empty())
+    if (!now.empty())
         hear(); // Its last deed may have been a set.
-    for (const auto& name : owned)
+    for (const auto& name : now)
         if (!is_gone(owner, name))
             erase(objects_.find(name));
+    if (!owned.empty())
+        loop_.defer(
+            [this, owner, rest = std::move(owned)]() mutable { end_all(std::move(rest), owner); });
 }
 
 // Processes.
 
 Outcome<Processes::Stay> Registry::enter(const Peer& peer, const UniqueFd& socket,
-                                         nanoseconds accepted)
+                                         nanoseconds accepted, Resource needed_for)
 {
     if (peer.pid == 0)
         return std::unexpected(refuse::no_such_process());
@@ -481,7 +507,7 @@ Outcome<Processes::Stay> Registry::enter(const Peer& peer, const UniqueFd& socke
                                    ? refuse::no_such_process()
                                    : refuse::system_failure(pidfd.error()));
     if (!processes_.find(peer.pid))
-        if (auto free = check_descriptors(peer, Resource::waits); !free)
+        if (auto free = check_descriptors(peer, needed_for); !free)
             return std::unexpected(std::move(free.error()));
     auto entered =
         processes_.enter({peer.pid, quota_.account(peer.uid)}, *std::move(pidfd), new_id());
@@ -490,12 +516,18 @@ Outcome<Processes::Stay> Registry::enter(const Peer& peer, const UniqueFd& socke
     return *std::move(entered);
 }
 
-std::optional<Processes::Id> Registry::find_process(const Peer& peer, const UniqueFd& socket,
-                                                    nanoseconds accepted) const
+Outcome<std::optional<Processes::Id>>
+Registry::find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const
 {
-    if (peer.pid == 0 || !peer_process(socket, peer.pid, accepted))
-        return {};
-    return processes_.find(peer.pid);
+    const auto known = peer.pid == 0 ? std::nullopt : processes_.find(peer.pid);
+    if (!known)
+        return std::nullopt;
+    if (const auto pidfd = peer_process(socket, peer.pid, accepted); !pidfd) {
+        if (pidfd.error().error == ESRCH) // Another process has its number now.
+            return std::nullopt;
+        return std::unexpected(refuse::system_failure(pidfd.error()));
+    }
+    return known;
 }
 
 void Registry::end(Processes::Id process)

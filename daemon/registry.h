@@ -228,15 +228,16 @@ public:
     void undo_opening(Session& session);
     Holds& holds() { return holds_; }
     // The process at the other end of the socket; `accepted`: as for peer_process().
-    Outcome<Processes::Stay> enter(const Peer& peer, const UniqueFd& socket, nanoseconds accepted);
+    // `needed_for`: what it is refused as if there are too few descriptors.
+    Outcome<Processes::Stay> enter(const Peer& peer, const UniqueFd& socket, nanoseconds accepted,
+                                   Resource needed_for);
     // The same, if it is known already.
-    std::optional<Processes::Id> find_process(const Peer& peer, const UniqueFd& socket,
-                                              nanoseconds accepted) const;
+    Outcome<std::optional<Processes::Id>> find_process(const Peer& peer, const UniqueFd& socket,
+                                                       nanoseconds accepted) const;
     // That it has open: of events, of subscriptions and wait-only handles, and of processes.
     std::int64_t descriptors() const
     {
-        return events_ + quota_.used_by_all(Resource::subscriptions) +
-               processes_.count();
+        return events_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
     }
     std::uint64_t new_id() { return ++last_serial_; }
     Vault& vault() { return vault_; }
@@ -269,6 +270,8 @@ private:
 
     static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    Outcome<Quota::Charge> charge_for_handle(const Peer& peer);
+    Outcome<Quota::Charge> pay_for_handle(Session& session);
     struct Making {
         std::uint64_t serial;
         std::optional<Rights> rights;
@@ -308,7 +311,7 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object);
-    void end_all(const std::vector<Name>& owned, std::uint64_t owner);
+    void end_all(std::vector<Name> owned, std::uint64_t owner);
     void end(Processes::Id process);
     Result<void> watch_event(Entry& entry, const Event& event, Heed heed);
     Result<void> watch_descriptor(Entry& entry, const Event& event, Heed heed);

@@ -280,12 +280,13 @@ void Registry::put_back_what_can_be()
     }
 }
 
-// What was taken is noted in the slip only until the next commit.
+// What was taken is noted in the slip only until the next commit; and what was held is nobody's
+// now.
 void Registry::keep_what_is_to_be_put_back()
 {
     constexpr std::uint64_t of_nobody = 0;
     for (auto& takings : to_put_back_)
-        if (takings.id == 0)
+        if (takings.id == 0 || takings.session != of_nobody)
             keep_takings(of_nobody, takings);
 }
 

@@ -21,7 +21,7 @@ void Restoration::restore_process(Id id, const record::Process& record)
     }
     complain(fmt::format("whether the process {} has ended cannot be seen any more ({})",
                          record.pid, pidfd ? process.error().message() : pidfd.error()));
-    if (left_.has_unread)
+    if (left_.has_unread && !pidfd)
         return; // Its descriptor may be there for one that has more room.
     registry_.vault_.drop(id, record::Kind::process);
     registry_.vault_.unpark(id);

@@ -63,6 +63,7 @@ void Service::restore(Left left, nanoseconds grace)
 {
     const bool knows_all = left.is_whole() && left.complaints.empty();
     auto sessions = registry_.restore(left);
+    open_descriptors_.begin(known_descriptors());
     counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
                           .subscriptions = quota_.used_by_all(Resource::subscriptions),
                           .sessions = static_cast<std::int64_t>(sessions.size()),
@@ -92,6 +93,13 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     tell_of(request.name, owner,
             there && there->timer() ? Outcome<bool>{false}
                                     : registry_.arm(session, request, Registry::Leave::given));
+}
+
+// Of calls that are not answered nothing is committed before the end of the turn, and thousands of
+// them may park something.
+void Service::make_room_to_park(std::size_t coming)
+{
+    registry_.vault().make_room_to_park(coming);
 }
 
 Outcome<void> Service::prepare()
@@ -153,9 +161,9 @@ Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& r
     return charge(session.peer, Resource::waits, wanted);
 }
 
-Outcome<Processes::Stay> Service::enter(const Caller& caller)
+Outcome<Processes::Stay> Service::enter(const Caller& caller, Resource needed_for)
 {
-    return registry_.enter(caller.session.peer, caller.socket, caller.accepted);
+    return registry_.enter(caller.session.peer, caller.socket, caller.accepted, needed_for);
 }
 
 // Nobody, unless it is a process with whose end an object is to end.
@@ -164,7 +172,7 @@ Outcome<std::optional<Processes::Stay>> Service::enter(const Caller& caller,
 {
     if (lifetime != Lifetime::process)
         return std::nullopt;
-    auto process = enter(caller);
+    auto process = enter(caller, Resource::objects);
     if (!process)
         return std::unexpected(std::move(process.error()));
     return std::optional{*std::move(process)};
@@ -179,7 +187,7 @@ Outcome<std::optional<Lending>> Service::lend(const Caller& caller, const protoc
         return std::unexpected(refuse::system_failure(hold.error()));
     Lending lending{.hold = *hold};
     if (!is_held_by_session(request)) {
-        auto process = enter(caller);
+        auto process = enter(caller, Resource::waits);
         if (!process)
             return std::unexpected(std::move(process.error()));
         lending.process.emplace(*std::move(process));
@@ -284,6 +292,7 @@ Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::O
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
         return std::unexpected(refuse::quota_exceeded(room.error()));
+    make_room_to_park(request.names.list.size());
     auto opened = registry_.open(caller.session, request.names);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
@@ -391,7 +400,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join&
     const auto hold = Token::parse(request.hold);
     if (!hold || !registry_.holds().is_there(*hold, caller.session.peer.uid))
         return std::unexpected(refuse::no_such_hold());
-    auto process = enter(caller);
+    auto process = enter(caller, Resource::waits);
     if (!process)
         return std::unexpected(std::move(process.error()));
     if (auto joined = registry_.holds().join(*hold, *std::move(process)); !joined)
@@ -405,7 +414,9 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
     const auto hold = Token::parse(request.hold);
     const auto process =
         registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
-    if (!hold || !registry_.holds().is_holder(*hold, caller.session, process))
+    if (!process)
+        return std::unexpected(process.error());
+    if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
     if (caller.is_counted) // In one commit with what it does, or it would be refused once more.
         registry_.count_call(caller.session, done);
@@ -437,8 +448,7 @@ protocol::Status::Reply Service::status()
         .waits = quota_.used_by_all(Resource::waits),
         .monitors = quota_.used_by_all(Resource::monitors),
         .subscriptions = quota_.used_by_all(Resource::subscriptions),
-        .descriptors = open_descriptors_.count(registry_.descriptors() +
-                                               quota_.used_by_all(Resource::connections)),
+        .descriptors = open_descriptors_.count(known_descriptors()),
         .descriptor_limit = descriptor_limit(),
         .guardian = guardian_,
         .waits_for_sessions = static_cast<std::int64_t>(sessions_.waited_for()),

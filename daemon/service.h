@@ -65,6 +65,8 @@ public:
     void end(Session& session) { sessions_.end(session); }
     // Before anything is changed: the refusal, if what was changed could not be kept.
     Outcome<void> prepare();
+    // Between two calls: the next one can park so many descriptors.
+    void make_room_to_park(std::size_t coming);
     // Calls it when that is to be tried again.
     EventLoop::Alarm when_to_try_again(std::function<void()> task);
     // Before anything goes out that tells of what was changed: whether that is certain.
@@ -125,7 +127,7 @@ private:
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
-    Outcome<Processes::Stay> enter(const Caller& caller);
+    Outcome<Processes::Stay> enter(const Caller& caller, Resource needed_for);
     Outcome<std::optional<Processes::Stay>> enter(const Caller& caller,
                                                   std::optional<Lifetime> lifetime);
     Outcome<std::optional<Lending>> lend(const Caller& caller, const protocol::Wait& request);
@@ -138,6 +140,11 @@ private:
     Guardian guardian_ = Guardian::none;
     EventLoop& loop_;
     DescriptorBudget budget_;
+    std::int64_t known_descriptors() const
+    {
+        return registry_.descriptors() + quota_.used_by_all(Resource::connections);
+    }
+
     OpenDescriptors open_descriptors_;
     Counters counters_;
     Quota quota_;

@@ -283,6 +283,12 @@ bool Vault::commit()
     return true;
 }
 
+void Vault::make_room_to_park(std::size_t coming)
+{
+    if (!parking_.has_room_for(coming) && commit())
+        parking_.tidy(coming);
+}
+
 void Vault::note(const Result<void>& kept)
 {
     if (!kept && !fault_)

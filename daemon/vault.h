@@ -86,6 +86,8 @@ public:
     // `fd` stays the caller's, who keeps it open until unpark().
     Result<void> park(Id id, const UniqueFd& fd) { return parking_.park(id, fd); }
     void unpark(Id id) { parking_.unpark(id); }
+    // So many can be parked from now on; it may commit for that, so nothing may be half done.
+    void make_room_to_park(std::size_t coming);
 
     // Before anything is done that is to be kept: there is room for it, and for what follows from
     // it. If not, it is to be refused.

@@ -481,6 +481,29 @@ TEST_CASE("what was deleted before its process ended, and made anew, is another'
     CHECK(daemon.service.registry().find("o"_name));
 }
 
+TEST_CASE("the objects of a process that had many end in several turns, and all of them")
+{
+    Daemon daemon;
+    OtherProcess process;
+    auto client = connect(daemon, process);
+    constexpr int many = 1'000;
+    for (int i = 0; i < many; ++i)
+        REQUIRE(daemon
+                    .ask(client, "CreateEvent",
+                         fmt::format(R"({{"name":"o/{}","lifetime":"process"}})", i))
+                    .contains("true"));
+    const auto objects = [&] { return daemon.service.quota().used_by_all(Resource::objects); };
+    process.kill();
+    std::vector<std::int64_t> after_turn;
+    while (objects() > 0) {
+        REQUIRE(daemon.loop.run_once(20s));
+        after_turn.push_back(objects());
+    }
+    CHECK(after_turn.size() >= 4);
+    CHECK(daemon.service.registry().descriptors() == 0); // Nor is the process known any more.
+    CHECK(daemon.vault.parked() == 0);
+}
+
 TEST_CASE("an object cannot be of a process that has ended")
 {
     Daemon daemon;

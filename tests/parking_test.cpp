@@ -187,6 +187,23 @@ TEST_CASE(
     lot.reopen();
 }
 
+TEST_CASE("what was made room for can be parked, however much was before")
+{
+    Lot lot;
+    Id id = 0;
+    for (std::size_t before = 0; before < 260; before += 52) {
+        lot.parking.tidy(before);
+        for (std::size_t i = 0; i < before; ++i)
+            lot.park(++id);
+        lot.parking.tidy(max_descriptors_per_message);
+        REQUIRE(lot.parking.has_room_for(max_descriptors_per_message));
+        for (std::size_t i = 0; i < max_descriptors_per_message; ++i)
+            lot.park(++id);
+        CHECK_FALSE(lot.parking.has_room_for(max_descriptors_per_message));
+    }
+    lot.reopen();
+}
+
 TEST_CASE("when all is unparked little stays in flight")
 {
     Lot lot;

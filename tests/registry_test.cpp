@@ -585,8 +585,10 @@ TEST_CASE("who may only wait for an event has one handle of it however often it 
     CHECK(first->front().file_descriptor->shared == second->front().file_descriptor->shared);
     CHECK(used() == 1);
     REQUIRE(open("b"));
-    CHECK(verdict(open("c")) == "QuotaExceeded");
     CHECK(open("a"));
+    CHECK(used() == 2);
+    Session again{3, person(bob), {}, {}};
+    CHECK(verdict(room.registry.open(again, names({"c"}))) == "QuotaExceeded");
     CHECK(used() == 2);
 
     REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
@@ -594,6 +596,18 @@ TEST_CASE("who may only wait for an event has one handle of it however often it 
     CHECK(open("c"));
     room.other.handles = {};
     CHECK(used() == 0);
+}
+
+TEST_CASE("a session may open more events one after the other than it may have handles of")
+{
+    auto limits = default_limits;
+    limits.set(Resource::subscriptions, 2);
+    Recorder room{limits};
+    for (const auto* name : {"a", "b", "c", "d", "e"}) {
+        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+        REQUIRE(room.registry.open(room.other, names({name})));
+        CHECK(room.quota.used(bob, Resource::subscriptions) <= 2);
+    }
 }
 
 TEST_CASE("two users have no handle in common, and two sessions of one user have")

@@ -358,6 +358,24 @@ TEST_CASE("what is put is committed at the end of the turn of the loop")
     CHECK(next.left.objects.contains(3));
 }
 
+TEST_CASE("any number of descriptors can be parked in one turn, if room is made for each")
+{
+    EventLoop loop;
+    Vault vault{loop};
+    const auto fd = make_eventfd(0, Counter::plain);
+    REQUIRE(fd);
+    for (Vault::Id id = 1; id <= 2'000; ++id) {
+        vault.make_room_to_park(1);
+        REQUIRE(vault.park(id, *fd));
+        vault.put(id, event_record("e"));
+        if (id % 2 == 0) { // As by a call that is refused in the end.
+            vault.drop(id, record::Kind::object);
+            vault.unpark(id);
+        }
+    }
+    CHECK(vault.parked() == 1'000);
+}
+
 TEST_CASE("more can be taken than the slip has room for")
 {
     EventLoop loop;
