@@ -105,13 +105,14 @@ Next Connection::read()
     if ((*received)->is_cut)
         return hang_up("it sends descriptors, and no call has any");
     has_more_ = (*received)->bytes > 0;
+    const bool was_long = is_long_call();
     incoming_.append({buffer.data(), (*received)->bytes});
     has_calls_ = true;
-    if (!is_long_call())
+    if (was_long || !is_long_call())
         return Next::keep;
-    settle_dues();
     if (!service_.has_room_for_answers(uid()))
         return hang_up("a long call, and its user has as much on the way as may be");
+    settle_dues(); // Before another one of that user is read.
     return Next::keep;
 }
 
@@ -244,7 +245,7 @@ void Connection::notice_reading()
 // of what comes in only a long call, until the rest of it is there.
 void Connection::settle_dues()
 {
-    const auto coming = is_long_call() ? incoming_.unread_bytes() : 0;
+    const auto coming = is_long_call() ? max_call_bytes : 0; // As much as it may become.
     const auto kept = session_.count ? session_.count->reply.size() : 0; // To be told once more.
     dues_.unread_bytes.resize(static_cast<std::int64_t>(outbox_.unsent_bytes() + kept + coming));
     dues_.unread_descriptors.resize(static_cast<std::int64_t>(outbox_.unread_descriptors()));

@@ -133,9 +133,9 @@ void Guard::start()
     const auto child = ours ? ::fork() : -1;
     if (child < 0) {
         log::error("the daemon cannot be started: {}", std::strerror(errno));
-        if (was_ready_)
+        if (was_ready_ || ours)
             return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
-        exit_status_ = EXIT_FAILURE; // Nobody has been told that it is there.
+        exit_status_ = EXIT_FAILURE; // There are no more descriptors later.
         return;
     }
     if (child == 0)

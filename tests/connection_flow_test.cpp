@@ -341,7 +341,7 @@ TEST_CASE("calls that are begun and not ended count as what is on the way, if th
     first.send(half);
     settle(daemon.loop);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) ==
-          static_cast<std::int64_t>(half.size()));
+          static_cast<std::int64_t>(max_call_bytes));
     second.send(half);
     settle(daemon.loop);
 

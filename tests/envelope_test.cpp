@@ -168,7 +168,7 @@ TEST_CASE("a call that is nested 100,000 deep and does not end is refused")
     const auto call = read_call(document, text);
 
     REQUIRE_FALSE(call);
-    CHECK(call.error() == "not JSON");
+    CHECK(call.error() == "too many values");
 }
 
 TEST_CASE("a reply is its parameters, its error, and whether more follow")

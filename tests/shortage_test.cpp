@@ -229,8 +229,11 @@ TEST_CASE("what is to go back while nothing can be kept goes back once, later or
         const Shortage shortage{hall->vault, hall->registry.new_id()};
         (*wait)->undo();
         CHECK(tokens(*hall, "s") == 2);
-        if (is_killed)
-            wait->release(); // It dies with all else.
+        if (is_killed) { // It dies with all else.
+            static const Wait* dead = nullptr;
+            dead = wait->release();
+            REQUIRE(dead);
+        }
     }
     if (is_killed)
         hall = restarted(std::move(hall));
