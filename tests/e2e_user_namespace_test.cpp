@@ -33,7 +33,7 @@ void skip_unless_namespaces()
     const bool can = worker.hear() != 0;
     worker.wait();
     if (!can)
-        skip("this process may not make a user namespace");
+        skip_in_chroot("this process may not make a user namespace");
 }
 
 Command in_namespace()
