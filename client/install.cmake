@@ -5,17 +5,19 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/evfd)
 install(TARGETS evfd_c EXPORT evfd
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd NAMELINK_COMPONENT libevfd-dev
     INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(FILES evfd.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libevfd-dev)
+install(FILES include/evfd.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libevfd-dev)
 
 install(TARGETS evfd evfdd_common EXPORT evfd-cpp
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd-dev)
-# As the headers include each other: from the root.
-set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/evfd)
-install(FILES address.h private_fd.h remote.h DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
-install(DIRECTORY evfd DESTINATION ${headers_dir}/client COMPONENT libevfd-dev)
-file(GLOB messages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/common/protocol*.h)
-install(FILES ${messages} DESTINATION ${headers_dir}/common COMPONENT libevfd-dev)
-foreach(header clock codec json limits name pattern rights unique_fd varlink_service words)
+install(DIRECTORY include/evfd DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libevfd-dev)
+# The headers that these include. They include each other from the root of the sources.
+set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/evfd/detail)
+install(FILES core/address.h core/close_on_fork_fd.h core/ssh_transport.h
+    DESTINATION ${headers_dir}/client/core COMPONENT libevfd-dev)
+file(GLOB messages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/common/protocol/*.h)
+list(FILTER messages EXCLUDE REGEX "/interface\\.h$")
+install(FILES ${messages} DESTINATION ${headers_dir}/common/protocol COMPONENT libevfd-dev)
+foreach(header clock codec enums json limits name pattern permissions unique_fd)
     install(FILES ${PROJECT_SOURCE_DIR}/common/${header}.h
         DESTINATION ${headers_dir}/common COMPONENT libevfd-dev)
 endforeach()
@@ -31,7 +33,7 @@ install(FILES evfd-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/evfd-config-version.
 # Found from where they lie, so that what was installed can be moved.
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH prefix /prefix/${pkgconfig_dir} /prefix)
-foreach(file evfd.pc evfd-cpp.pc)
+foreach(file c/evfd.pc cpp/evfd-cpp.pc)
     configure_file(${file}.in ${file} @ONLY)
     install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${file}
         DESTINATION ${pkgconfig_dir} COMPONENT libevfd-dev)

@@ -1,7 +1,7 @@
 // Moments that know their clock, and the spans between them.
 #pragma once
 
-#include "common/words.h"
+#include "common/enums.h"
 
 #include <chrono>
 #include <ctime>

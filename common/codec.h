@@ -8,9 +8,9 @@
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/name.h"
-#include "common/rights.h"
+#include "common/permissions.h"
 #include "common/unique_fd.h"
-#include "common/words.h"
+#include "common/enums.h"
 
 #include <algorithm>
 #include <deque>

@@ -38,4 +38,8 @@ inline constexpr std::int64_t max_tokens_per_clear = max_initial_count;
 // How often at most a timer sets an event, in nanoseconds: the daemon does that, for everybody.
 inline constexpr std::int64_t min_linked_interval = 1'000'000;
 
+// How many supplementary groups a process may have that arms a timer with a link: they are kept
+// with the timer, and its permissions are checked with them at each expiry.
+inline constexpr std::size_t max_groups_of_armer = 128;
+
 } // namespace evfd

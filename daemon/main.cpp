@@ -1,16 +1,16 @@
 // evfdd: from the command line to a running daemon, or to its guard.
-#include "common/protocol.h"
+#include "common/protocol/protocol.h"
 #include "common/socket.h"
-#include "daemon/background.h"
-#include "daemon/config.h"
-#include "daemon/guard.h"
-#include "daemon/guardian.h"
-#include "daemon/listening_socket.h"
-#include "daemon/log.h"
+#include "daemon/process/daemonizer.h"
+#include "daemon/config/config.h"
+#include "daemon/process/supervisor.h"
+#include "daemon/process/fd_store.h"
+#include "daemon/process/listening_socket.h"
+#include "daemon/base/log.h"
 #include "daemon/options.h"
-#include "daemon/outbox.h"
-#include "daemon/process.h"
-#include "daemon/program.h"
+#include "daemon/service/output_queue.h"
+#include "daemon/process/process_setup.h"
+#include "daemon/daemon.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>

@@ -1,6 +1,6 @@
 #include "daemon/options.h"
 
-#include "daemon/config.h"
+#include "daemon/config/config.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "common/clock.h"
-#include "daemon/kernel_features.h"
-#include "daemon/log.h"
+#include "daemon/base/kernel_features.h"
+#include "daemon/base/log.h"
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 #include "client/c/arguments.h"
 
-#include "client/umask.h"
+#include "client/core/umask.h"
 #include "common/limits.h"
 
 #include <fmt/format.h>

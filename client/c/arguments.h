@@ -1,12 +1,12 @@
 // What C hands over, as the library has it.
 #pragma once
 
-#include "client/c/outcome.h"
-#include "client/evfd.h"
-#include "client/evfd/schedule.h"
+#include "client/c/error.h"
+#include "evfd.h"
+#include "evfd/schedule.h"
 #include "common/clock.h"
-#include "common/rights.h"
-#include "common/words.h"
+#include "common/permissions.h"
+#include "common/enums.h"
 
 #include <sys/types.h>
 

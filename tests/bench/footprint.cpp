@@ -1,6 +1,6 @@
 #include "tests/bench/footprint.h"
 
-#include "tests/bench/house.h"
+#include "tests/bench/daemon_process.h"
 
 #include <fmt/format.h>
 

@@ -1,11 +1,11 @@
 // evfdd-bench: what evfdd costs against the bare kernel.
-#include "tests/bench/calls.h"
+#include "tests/bench/daemon_calls.h"
 #include "tests/bench/footprint.h"
-#include "tests/bench/house.h"
-#include "tests/bench/lateness.h"
+#include "tests/bench/daemon_process.h"
+#include "tests/bench/timer_lateness.h"
 #include "tests/bench/python.h"
 #include "tests/bench/report.h"
-#include "tests/bench/waking.h"
+#include "tests/bench/wakeup_latency.h"
 #include "tests/paths.h"
 
 #include <CLI/CLI.hpp>

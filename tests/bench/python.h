@@ -2,7 +2,7 @@
 #pragma once
 
 #include "tests/bench/comparison.h"
-#include "tests/bench/house.h"
+#include "tests/bench/daemon_process.h"
 
 namespace evfd::bench {
 

@@ -2,7 +2,7 @@
 
 #include "common/eventfd.h"
 #include "common/socket.h"
-#include "tests/sending.h"
+#include "tests/support/send_with_fds.h"
 
 #include <sys/epoll.h>
 #include <sys/socket.h>

@@ -2,7 +2,7 @@
 // What evfdd is held against.
 #pragma once
 
-#include "tests/bench/house.h"
+#include "tests/bench/daemon_process.h"
 
 #include <vector>
 

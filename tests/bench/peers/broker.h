@@ -3,7 +3,7 @@
 #pragma once
 
 #include "tests/bench/peers/clients.h"
-#include "tests/e2e_process.h"
+#include "tests/support/process.h"
 
 #include <string>
 

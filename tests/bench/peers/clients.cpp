@@ -1,6 +1,6 @@
 #include "tests/bench/peers/clients.h"
 
-#include "tests/e2e_process.h"
+#include "tests/support/process.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

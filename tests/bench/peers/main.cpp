@@ -1,10 +1,10 @@
 // evfdd-bench-peers: evfdd beside what one would pick instead.
-#include "tests/bench/balls.h"
+#include "tests/bench/signal_endpoints.h"
 #include "tests/bench/peers/broker.h"
 #include "tests/bench/peers/clients.h"
 #include "tests/bench/peers/fdholder.h"
 #include "tests/bench/peers/servers.h"
-#include "tests/bench/play.h"
+#include "tests/bench/ping_pong.h"
 #include "tests/bench/report.h"
 #include "tests/paths.h"
 

@@ -1,8 +1,8 @@
 // The servers that evfdd is measured beside, each in a directory of its own as long as it lives.
 #pragma once
 
-#include "tests/bench/house.h"
-#include "tests/e2e_process.h"
+#include "tests/bench/daemon_process.h"
+#include "tests/support/process.h"
 
 #include <functional>
 #include <string>

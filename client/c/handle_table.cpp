@@ -1,0 +1,228 @@
+#include "client/c/handle_table.h"
+
+#include "client/c/fd_identity.h"
+#include "common/result.h"
+#include "common/unique_fd.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+namespace evfd::c {
+
+constinit Descriptors descriptors;
+
+namespace {
+
+// The mutex is never held for long, and never while another is waited for.
+[[maybe_unused]] const int forks_are_looked_after = ::pthread_atfork(
+    [] { descriptors.lock(); }, [] { descriptors.unlock(); }, [] { descriptors.unlock(); });
+
+const Waitable& waitable_of(const Object& object)
+{
+    return std::visit([](const auto& one) -> const Waitable& { return one; }, object);
+}
+
+Ways ways_of(const Object& object)
+{
+    const auto [may_wait, may_set] = waitable_of(object).access();
+    const auto* const event = std::get_if<Event>(&object);
+    if (!event) // A read tells once that it was cancelled, and whoever reads that must pass it on.
+        return {.can_look = may_wait};
+    const bool has_eventfd = may_wait && may_set;
+    switch (event->mode()) {
+    case Mode::manual:
+        return {.can_add = has_eventfd,
+                .can_look = may_wait,
+                .takes_nothing = may_wait,
+                .can_empty = has_eventfd,
+                .is_epoll = !has_eventfd};
+    case Mode::automatic:
+    case Mode::semaphore:
+        return {.can_add = has_eventfd,
+                .can_look = may_wait,
+                .can_take = has_eventfd,
+                .takes_one = true,
+                .can_empty = has_eventfd && event->mode() == Mode::automatic,
+                .is_epoll = !has_eventfd};
+    case Mode::pulse: return {.can_look = may_wait, .can_take = may_wait, .can_empty = may_wait};
+    }
+    std::abort();
+}
+
+Failure not_ours(int fd)
+{
+    return {EBADF, fmt::format("descriptor {} is none of evfd_open(), or it was closed; open the "
+                               "name, and use the descriptor that this gives",
+                               fd)};
+}
+
+// For who may only set: something to close, which is never readable and cannot be written.
+Outcome<UniqueFd> make_placeholder()
+{
+    UniqueFd fd{::epoll_create1(EPOLL_CLOEXEC)};
+    if (!fd)
+        return std::unexpected(Failure{errno, Fault::last("epoll_create1(2)").message()});
+    return fd;
+}
+
+} // namespace
+
+Failure was_closed(int fd, bool is_anothers)
+{
+    return {EBADF,
+            fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to close "
+                        "it",
+                        fd, is_anothers ? ", and is another file's now" : "")};
+}
+
+Open::Open(Object of, int number) : fd{number}, identity{identity_of(number)}, object{std::move(of)}
+{
+}
+
+Open::~Open()
+{
+    std::visit([](auto& one) { (void)one.release(); }, object);
+}
+
+const Waitable& Open::waitable() const
+{
+    return waitable_of(object);
+}
+
+Outcome<const Event*> Open::event() const
+{
+    if (const auto* const event = std::get_if<Event>(&object))
+        return event;
+    return std::unexpected(
+        Failure{EINVAL, fmt::format("'{}' is a timer, which is armed and waited for; to set "
+                                    "something at its expiry, name an event in its schedule",
+                                    waitable().name().text())});
+}
+
+Outcome<const Timer*> Open::timer() const
+{
+    if (const auto* const timer = std::get_if<Timer>(&object))
+        return timer;
+    return std::unexpected(
+        Failure{EINVAL, fmt::format("'{}' is an event, and no timer; arm a timer by another name",
+                                    waitable().name().text())});
+}
+
+Outcome<Held> Descriptors::find(int fd)
+{
+    Held open;
+    if (const auto* const slot = slot_of(fd)) {
+        const std::lock_guard holding{mutex_};
+        open = slot->open;
+    }
+    if (!open)
+        return std::unexpected(not_ours(fd));
+    const auto inode = inode_of(fd);
+    if (!inode || (open->identity.inode && inode != open->identity.inode))
+        return std::unexpected(closed_before(*open));
+    return open;
+}
+
+Outcome<void> Descriptors::check(const Open& open)
+{
+    if (are_different(identity_of(open.fd), open.identity))
+        return std::unexpected(closed_before(open));
+    return {};
+}
+
+// From now on nothing is done to the number without a look.
+Failure Descriptors::closed_before(const Open& open)
+{
+    if (auto* const slot = slot_of(open.fd)) {
+        const std::lock_guard holding{mutex_};
+        if (slot->open.get() == &open)
+            slot->ways.store({}, std::memory_order_relaxed);
+    }
+    return was_closed(open.fd, inode_of(open.fd).has_value());
+}
+
+Descriptors::Slot* Descriptors::make_slot(int fd)
+{
+    if (static_cast<std::size_t>(fd) >= page_slots * max_pages)
+        return nullptr;
+    auto& page = pages_[static_cast<std::size_t>(fd) / page_slots];
+    if (!page.load(std::memory_order_acquire)) {
+        auto made = std::make_unique<Page>();
+        Page* none = nullptr;
+        if (page.compare_exchange_strong(none, made.get(), std::memory_order_acq_rel))
+            (void)made.release();
+    }
+    return slot_of(fd);
+}
+
+Outcome<int> Descriptors::keep(Object object)
+{
+    UniqueFd placeholder;
+    int fd = waitable_of(object).fd();
+    if (fd < 0) {
+        auto made = make_placeholder();
+        if (!made)
+            return std::unexpected(std::move(made.error()));
+        placeholder = *std::move(made);
+        fd = placeholder.get();
+    }
+    auto* const slot = make_slot(fd);
+    if (!slot)
+        return std::unexpected(Failure{
+            EMFILE, fmt::format("descriptor {} is beyond what can be had here; close some", fd)});
+    const auto ways = ways_of(object);
+    Held open = std::make_shared<const Open>(std::move(object), fd);
+    (void)placeholder.release();
+    const std::unique_lock holding{mutex_};
+    slot->open.swap(open);
+    slot->ways.store(ways, std::memory_order_relaxed);
+    // What was there was closed by close(2), else the number would not be free. It goes once we let
+    // go of the mutex: the daemon hears of it.
+    return fd;
+}
+
+Outcome<Held> Descriptors::forget(int fd)
+{
+    Held open;
+    if (auto* const slot = slot_of(fd)) {
+        const std::lock_guard holding{mutex_};
+        slot->ways.store({}, std::memory_order_relaxed);
+        open = std::exchange(slot->open, nullptr);
+    }
+    if (!open)
+        return std::unexpected(not_ours(fd));
+    return open;
+}
+
+Outcome<Client> Descriptors::client()
+{
+    {
+        const std::lock_guard holding{mutex_};
+        if (client_)
+            return *client_;
+    }
+    auto address = Address::usual();
+    if (!address)
+        return std::unexpected(address.error());
+    auto made = std::make_unique<Client>(*std::move(address));
+    const std::lock_guard holding{mutex_};
+    if (!client_) // Nobody was faster.
+        client_ = made.release();
+    return *client_;
+}
+
+void Descriptors::use(std::unique_ptr<Client> client) noexcept
+{
+    Client* last = client.release();
+    {
+        const std::lock_guard holding{mutex_};
+        std::swap(client_, last);
+    }
+    delete last; // Its connection stays while something of it is open.
+}
+
+} // namespace evfd::c

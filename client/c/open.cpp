@@ -1,0 +1,178 @@
+// evfd.h: which daemon, and what is opened, made and deleted.
+#include "client/c/arguments.h"
+#include "client/c/handle_table.h"
+#include "client/c/fd_identity.h"
+#include "client/c/with_handle.h"
+#include "evfd.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <memory>
+#include <variant>
+
+namespace evfd::c {
+
+namespace {
+
+constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
+constexpr int max_attempts = 16; // Of a name that others create and delete.
+
+Outcome<void> use_daemon_at(const char* socket)
+{
+    auto address = socket ? Try<Address>{Address::at(socket)} : Address::usual();
+    if (!address)
+        return std::unexpected(address.error());
+    auto client = std::make_unique<Client>(*std::move(address));
+    if (const auto answered = client->status(); !answered)
+        return std::unexpected(answered.error());
+    descriptors.use(std::move(client));
+    return {};
+}
+
+Outcome<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
+{
+    if (const auto known = have_only(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
+        !known)
+        return std::unexpected(known.error());
+    const auto rights = under_umask(bits);
+    if (!rights)
+        return std::unexpected(rights.error());
+    return CreateOptions{.mode = to_mode(flags),
+                         .initial = initial,
+                         .rights = *rights,
+                         .lifetime = to_lifetime(flags),
+                         .if_missing = (flags & EVFD_EXCL) == 0};
+}
+
+Outcome<int> open_existing(std::string_view name)
+{
+    const auto client = descriptors.client();
+    if (!client)
+        return std::unexpected(client.error());
+    auto opened = client->open_either(name);
+    if (!opened)
+        return std::unexpected(opened.error());
+    return descriptors.keep(*std::move(opened));
+}
+
+bool is_event_of(const Object& object, Mode mode)
+{
+    const auto* const event = std::get_if<Event>(&object);
+    return event && event->mode() == mode;
+}
+
+// Opens what create() made or found, unless another has deleted it and taken the name since.
+Outcome<int> open_created(const Client& client, std::string_view name, Mode mode)
+{
+    auto opened = client.open_either(name);
+    if (!opened)
+        return std::unexpected(opened.error());
+    if (is_event_of(*opened, mode))
+        return descriptors.keep(*std::move(opened));
+    return std::unexpected(
+        Failure{EEXIST, fmt::format("'{}' was deleted and made anew as something else; use another "
+                                    "name, or open it as it is",
+                                    name)});
+}
+
+Outcome<int> create_and_open(std::string_view name, const CreateOptions& options)
+{
+    for (int attempts = 1;; ++attempts) {
+        const auto client = descriptors.client();
+        if (!client)
+            return std::unexpected(client.error());
+        if (const auto created = client->create(name, options); !created)
+            return std::unexpected(created.error());
+        auto fd = open_created(*client, name, options.mode);
+        const bool was_deleted = !fd && fd.error().error == ENOENT;
+        if (!was_deleted || !options.if_missing || attempts == max_attempts)
+            return fd;
+    }
+}
+
+Outcome<void> close_known(int fd)
+{
+    const auto open = descriptors.forget(fd);
+    if (!open)
+        return std::unexpected(open.error());
+    const bool is_anothers = are_different(identity_of(fd), (*open)->identity);
+    if (!is_anothers && (::close(fd) == 0 || errno != EBADF))
+        return {};
+    return std::unexpected(was_closed(fd, is_anothers));
+}
+
+} // namespace
+} // namespace evfd::c
+
+using namespace evfd::c;
+
+const char* evfd_error()
+{
+    return last_sentence();
+}
+
+int evfd_connect(const char* socket)
+{
+    return answer([&] { return use_daemon_at(socket); });
+}
+
+int evfd_open(const char* name, int flags, mode_t rights, std::int64_t initial)
+{
+    return answer([&]() -> Outcome<int> {
+        const auto text = to_text(name);
+        if (!text)
+            return std::unexpected(text.error());
+        if (flags == 0)
+            return open_existing(*text);
+        if ((flags & EVFD_CREATE) == 0)
+            return senseless("without EVFD_CREATE no other flag has a meaning; add it, or give 0");
+        const auto options = to_options(flags, rights, initial);
+        return options ? create_and_open(*text, *options) : std::unexpected(options.error());
+    });
+}
+
+int evfd_close(int fd)
+{
+    return answer([&] { return close_known(fd); });
+}
+
+int evfd_mode(int fd)
+{
+    return answer([&] {
+        return with_open(fd, [](const Open& open) -> Outcome<int> {
+            const auto event = open.event();
+            return event ? from_mode((*event)->mode()) : EVFD_TIMER;
+        });
+    });
+}
+
+int evfd_access(int fd)
+{
+    return answer([&] {
+        return with_open(fd, [](const Open& open) -> Outcome<int> {
+            const auto access = open.waitable().access();
+            return (access.wait ? EVFD_MAY_WAIT : 0) | (access.set ? EVFD_MAY_SET : 0);
+        });
+    });
+}
+
+int evfd_delete(const char* name)
+{
+    return answer([&] {
+        return with_name(name,
+                         [](const auto& client, const auto& one) { return client.remove(one); });
+    });
+}
+
+int evfd_set_rights(const char* name, mode_t rights)
+{
+    return answer([&] {
+        return with_name(name, [&](const auto& client, const auto& one) -> Outcome<void> {
+            const auto given = to_rights(rights);
+            if (!given)
+                return std::unexpected(given.error());
+            return client.set_rights(one.front(), *given);
+        });
+    });
+}

@@ -1,0 +1,76 @@
+// What a call is about: one that is open, or one by name. Each calls `call` with it.
+#pragma once
+
+#include "client/c/arguments.h"
+#include "client/c/handle_table.h"
+
+#include <string>
+#include <type_traits>
+
+namespace evfd::c {
+
+template <class... Subject, class Call>
+auto outcome_of(const Call& call, const Subject&... subject)
+    -> Outcome<typename std::invoke_result_t<const Call&, const Subject&...>::value_type>
+{
+    return to_outcome(call(subject...));
+}
+
+template <class Call>
+auto with_open(int fd, const Call& call) -> decltype(outcome_of(call, std::declval<const Open&>()))
+{
+    const auto held = descriptors.find(fd);
+    if (!held)
+        return std::unexpected(held.error());
+    return outcome_of(call, **held);
+}
+
+template <class Call>
+auto with_event(int fd, const Call& call)
+    -> decltype(outcome_of(call, std::declval<const Event&>()))
+{
+    const auto held = descriptors.find(fd);
+    if (!held)
+        return std::unexpected(held.error());
+    const auto event = (*held)->event();
+    if (!event)
+        return std::unexpected(event.error());
+    return outcome_of(call, **event);
+}
+
+template <class Call>
+auto with_timer(int fd, const Call& call)
+    -> decltype(outcome_of(call, std::declval<const Timer&>()))
+{
+    const auto held = descriptors.find(fd);
+    if (!held)
+        return std::unexpected(held.error());
+    const auto timer = (*held)->timer();
+    if (!timer)
+        return std::unexpected(timer.error());
+    return outcome_of(call, **timer);
+}
+
+template <class Call>
+auto with_names(const char* const* names, std::size_t count, const Call& call)
+    -> decltype(outcome_of(call, std::declval<const Client&>(),
+                           std::declval<const std::vector<std::string>&>()))
+{
+    const auto texts = to_texts(names, count);
+    if (!texts)
+        return std::unexpected(texts.error());
+    const auto client = descriptors.client();
+    if (!client)
+        return std::unexpected(client.error());
+    return outcome_of(call, *client, *texts);
+}
+
+template <class Call>
+auto with_name(const char* name, const Call& call)
+    -> decltype(outcome_of(call, std::declval<const Client&>(),
+                           std::declval<const std::vector<std::string>&>()))
+{
+    return with_names(&name, 1, call);
+}
+
+} // namespace evfd::c

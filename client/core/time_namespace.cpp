@@ -1,0 +1,43 @@
+#include "client/core/time_namespace.h"
+
+#include "common/clock.h"
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <system_error>
+
+namespace evfd {
+
+namespace {
+
+// After unshare(2) the offsets are those of the namespace of our children.
+bool are_offsets_ours()
+{
+    std::error_code error;
+    const auto ours = std::filesystem::read_symlink("/proc/self/ns/time", error);
+    const auto children = std::filesystem::read_symlink("/proc/self/ns/time_for_children", error);
+    return !error && ours == children;
+}
+
+} // namespace
+
+bool has_own_zero(Clock clock)
+{
+    if (is_wall_clock(clock) || !are_offsets_ours())
+        return false;
+    const std::string_view wanted = id_of(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
+    // It is not there where the kernel knows of no such namespaces.
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> offsets{
+        std::fopen("/proc/self/timens_offsets", "re"), &std::fclose};
+    std::array<char, 16> name{};
+    long long whole = 0, rest = 0; // Seconds, and nanoseconds.
+    while (offsets && std::fscanf(offsets.get(), "%15s %lld %lld", name.data(), &whole, &rest) == 3)
+        if (name.data() == wanted)
+            return whole != 0 || rest != 0;
+    return false;
+}
+
+} // namespace evfd

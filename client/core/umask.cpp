@@ -1,0 +1,22 @@
+#include "client/core/umask.h"
+
+#include <cstdio>
+#include <memory>
+
+namespace evfd {
+
+// umask(2) can only be read by setting it, which other threads would see.
+mode_t current_umask()
+{
+    constexpr mode_t strictest = 077; // Where /proc is not to be read.
+    std::unique_ptr<std::FILE, int (*)(std::FILE*)> status{std::fopen("/proc/self/status", "re"),
+                                                           &std::fclose};
+    char line[256];
+    unsigned mask = strictest;
+    while (status && std::fgets(line, sizeof line, status.get()))
+        if (std::sscanf(line, "Umask: %o", &mask) == 1)
+            break;
+    return mask;
+}
+
+} // namespace evfd

@@ -1,0 +1,453 @@
+#include "evfd/client.h"
+
+#include "client/core/schedule_request.h"
+#include "client/core/connection.h"
+#include "client/core/connection_pool.h"
+#include "client/core/validation.h"
+#include "client/core/monitor.h"
+#include "client/core/umask.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace evfd {
+
+namespace {
+
+// All, for an empty one.
+Try<std::optional<Pattern>> to_pattern(std::string_view text)
+{
+    if (text.empty())
+        return std::nullopt;
+    if (auto pattern = Pattern::parse(text))
+        return pattern;
+    return std::unexpected(Error{ErrorCode::invalid,
+                                 fmt::format("a pattern has at most {} bytes", max_pattern_bytes)});
+}
+
+Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_opens_it)
+{
+    return {ErrorCode::name_taken,
+            fmt::format("'{}' is {}; use {}", name.text(), what_it_is, what_opens_it)};
+}
+
+// Whether the daemon handed it over, and this process has no room for it.
+bool found_no_room(const protocol::Opened& one)
+{
+    return one.file_descriptor && !one.file_descriptor->fd;
+}
+
+template <class Reply>
+Try<void> nothing(Try<Reply> reply)
+{
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    return {};
+}
+
+} // namespace
+
+template <class Request, class Each>
+Try<void> Client::stream(const Request& request, std::optional<nanoseconds> patience,
+                         const Each& each) const
+{
+    auto line = daemon_->borrow();
+    if (!line)
+        return std::unexpected(line.error());
+    auto& channel = line->channel();
+    if (const auto sent =
+            channel.send(request, monotonic_after(daemon_->patience()), Answers::many);
+        !sent)
+        return sent;
+    while (true) {
+        const auto deadline = patience ? Deadline{monotonic_after(*patience)} : Deadline{};
+        auto received = channel.template receive<Request>(deadline);
+        if (!received)
+            return std::unexpected(std::move(received.error()));
+        if (!each(received->reply))
+            return {}; // With the line goes the rest of the stream.
+        if (!received->continues)
+            break;
+    }
+    daemon_->give_back(*std::move(line));
+    return {};
+}
+
+template <class Request, class Each>
+Try<void> Client::stream_again(const Request& request, const Each& each) const
+{
+    const auto patience = daemon_->patience();
+    const auto give_up = monotonic_after(patience);
+    while (true) {
+        const auto streamed = stream(request, patience, [&](auto& reply) {
+            each(reply);
+            return true;
+        });
+        if (streamed || streamed.error().code != ErrorCode::interrupted ||
+            monotonic_now() > give_up)
+            return streamed;
+    }
+}
+
+Client::Client(Address address, nanoseconds patience)
+    : daemon_{std::make_shared<Daemon>(std::move(address), patience)}
+{
+}
+
+const Address& Client::address() const
+{
+    return daemon_->address();
+}
+
+Try<bool> Client::create(std::string_view text, const CreateOptions& options) const
+{
+    auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    if (options.initial < 0 || options.initial > max_initial_count)
+        return std::unexpected(Error{
+            ErrorCode::invalid, fmt::format("an event starts with 0 to {}", max_initial_count)});
+    auto reply = daemon_->call(protocol::CreateEvent{
+        .name = *std::move(name),
+        .mode = options.mode,
+        .initial = protocol::InitialCount{options.initial},
+        .rights = options.rights.value_or(Rights::under_umask(current_umask())),
+        .lifetime = options.lifetime,
+        .if_missing = options.if_missing,
+    });
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    if (options.lifetime == Lifetime::connection)
+        daemon_->look_after();
+    return reply->created;
+}
+
+Try<bool> Client::arm(std::string_view text, const Schedule& schedule,
+                      const ArmOptions& options) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto request = to_request(*name, schedule);
+    if (!request)
+        return std::unexpected(std::move(request.error()));
+    request->rights = options.rights.value_or(Rights::under_umask(current_umask()));
+    request->lifetime = options.lifetime;
+    auto reply = daemon_->call(*std::move(request));
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    if (options.lifetime == Lifetime::connection)
+        daemon_->look_after();
+    return reply->created;
+}
+
+Try<void> Client::disarm(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    return names ? nothing(daemon_->call(protocol::Disarm{*names}))
+                 : std::unexpected(names.error());
+}
+
+// What the daemon hands over, each for its name.
+Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
+{
+    if (address().remote)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' cannot be opened from here: descriptors do not come from "
+                              "another machine; run this on '{}'",
+                              names.list.front().text(), address().remote->host)});
+    auto reply = daemon_->call(protocol::Open{names});
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    if (reply->objects.size() != names.list.size())
+        return std::unexpected(
+            Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+    if (std::ranges::any_of(reply->objects, found_no_room)) {
+        for (const auto& one : reply->objects)
+            if (one.subscription)
+                daemon_->tell(protocol::Unsubscribe{*one.subscription});
+        return std::unexpected(
+            Error{ErrorCode::no_descriptor,
+                  fmt::format("this process has no descriptor left for '{}'; close some, or raise "
+                              "its limit",
+                              names.list.front().text())});
+    }
+    if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
+        daemon_->look_after();
+    return std::move(reply->objects);
+}
+
+Event Client::to_event(const Name& name, protocol::Opened opened) const
+{
+    return {daemon_,
+            name,
+            *opened.mode,
+            Access{.wait = opened.may_wait, .set = opened.may_set},
+            opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
+            opened.subscription.value_or("")};
+}
+
+Timer Client::to_timer(const Name& name, protocol::Opened opened) const
+{
+    return {daemon_, name, Access{.wait = opened.may_wait, .set = opened.may_set},
+            opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
+            opened.subscription.value_or("")};
+}
+
+Try<std::vector<Event>> Client::open(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    if (!names)
+        return std::unexpected(names.error());
+    auto opened = open_all(*names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    std::vector<Event> events;
+    std::optional<Error> error;
+    for (std::size_t i = 0; i < opened->size(); ++i) {
+        auto& one = (*opened)[i];
+        if (one.kind == Kind::event && one.mode) {
+            events.push_back(to_event(names->list[i], std::move(one)));
+            continue;
+        }
+        error = wrong_kind(names->list[i], "a timer", "open_timer()");
+        (void)to_timer(names->list[i], std::move(one)); // Which the daemon is to forget.
+    }
+    if (error)
+        return std::unexpected(*std::move(error));
+    return events;
+}
+
+Try<Event> Client::open(std::string_view name) const
+{
+    const std::string one[] = {std::string{name}};
+    auto events = open(one);
+    if (!events)
+        return std::unexpected(std::move(events.error()));
+    return std::move(events->front());
+}
+
+Try<Timer> Client::open_timer(std::string_view text) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto opened = open_all({{*name}});
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    auto& one = opened->front();
+    if (one.kind == Kind::timer)
+        return to_timer(*name, std::move(one));
+    if (one.mode)
+        (void)to_event(*name, std::move(one)); // Which the daemon is to forget.
+    return std::unexpected(wrong_kind(*name, "an event", "open()"));
+}
+
+Try<std::variant<Event, Timer>> Client::to_either(const Name& name, protocol::Opened opened) const
+{
+    if (opened.kind == Kind::timer)
+        return to_timer(name, std::move(opened));
+    if (opened.mode)
+        return to_event(name, std::move(opened));
+    return std::unexpected(
+        Error{ErrorCode::system, fmt::format("the daemon does not say of what mode '{}' is; is it "
+                                             "newer than this program?",
+                                             name.text())});
+}
+
+Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto opened = open_all({{*name}});
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    return to_either(*name, std::move(opened->front()));
+}
+
+Try<std::vector<std::unique_ptr<Waitable>>>
+Client::open_each(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    if (!names)
+        return std::unexpected(names.error());
+    auto opened = open_all(*names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    std::vector<std::unique_ptr<Waitable>> all;
+    for (std::size_t i = 0; i < opened->size(); ++i) {
+        auto either = to_either(names->list[i], std::move((*opened)[i]));
+        if (!either)
+            return std::unexpected(std::move(either.error()));
+        all.push_back(std::visit(
+            [](auto& one) -> std::unique_ptr<Waitable> {
+                return std::make_unique<std::remove_reference_t<decltype(one)>>(std::move(one));
+            },
+            *either));
+    }
+    return all;
+}
+
+Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
+{
+    const auto names = to_names(texts);
+    if (!names)
+        return std::unexpected(names.error());
+    if (count < 1 || count > max_tokens_per_set)
+        return std::unexpected(Error{ErrorCode::invalid,
+                                     fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
+    return nothing(daemon_->call(protocol::Set{*names, protocol::Tokens{count}}));
+}
+
+Try<void> Client::clear(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    return names ? daemon_->clear({*names}) : std::unexpected(names.error());
+}
+
+Try<void> Client::remove(std::span<const std::string> texts) const
+{
+    const auto names = to_names(texts);
+    return names ? nothing(daemon_->call(protocol::Delete{*names}))
+                 : std::unexpected(names.error());
+}
+
+Try<void> Client::set_rights(std::string_view text, Rights rights) const
+{
+    const auto name = to_name(text);
+    return name ? nothing(daemon_->call(protocol::SetRights{*name, rights}))
+                : std::unexpected(name.error());
+}
+
+Try<protocol::Object> Client::show(std::string_view text) const
+{
+    const auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto reply = daemon_->call(protocol::Show{*name});
+    if (!reply)
+        return std::unexpected(std::move(reply.error()));
+    return std::move(reply->object);
+}
+
+Try<protocol::Status::Reply> Client::status() const
+{
+    return daemon_->call(protocol::Status{});
+}
+
+Try<protocol::Metrics::Reply> Client::metrics() const
+{
+    return daemon_->call(protocol::Metrics{});
+}
+
+Try<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
+{
+    std::optional<uid_t> last; // A daemon that is killed meanwhile tells all once more.
+    return stream_again(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
+        for (auto& user : reply.users) {
+            if (last && user.uid <= *last)
+                continue;
+            last = user.uid;
+            each(user);
+        }
+    });
+}
+
+Try<void> Client::list(std::string_view text,
+                       const std::function<void(protocol::Object&)>& each) const
+{
+    using protocol::ListObjects;
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    std::optional<Name> last; // As above.
+    return stream_again(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
+        for (auto& object : reply.objects) {
+            if (last && object.name <= *last)
+                continue;
+            last = object.name;
+            each(object);
+        }
+    });
+}
+
+// The timeout is for whoever sends it.
+Try<protocol::Wait> Client::to_wait(std::span<const std::string> texts, const WaitOptions& options)
+{
+    auto names = to_names(texts);
+    if (!names)
+        return std::unexpected(names.error());
+    if (options.count < 1)
+        return std::unexpected(Error{ErrorCode::invalid, "wait for at least one expiry"});
+    return protocol::Wait{.names = *std::move(names),
+                          .gather = options.gather,
+                          .timeout = {},
+                          .existing = options.existing,
+                          .count = protocol::Count{options.count}};
+}
+
+Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
+                                               const WaitOptions& options) const
+{
+    auto request = to_wait(texts, options);
+    if (!request)
+        return std::unexpected(std::move(request.error()));
+    return daemon_->wait(*std::move(request), deadline_after(options.timeout));
+}
+
+Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const
+{
+    return hold(text, timeout, address().remote ? Holder::session : Holder::process);
+}
+
+Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout,
+                       Holder holder) const
+{
+    auto name = to_name(text);
+    if (!name)
+        return std::unexpected(name.error());
+    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
+    auto id = daemon->hold({.names = {{*std::move(name)}}}, holder, deadline_after(timeout));
+    if (!id)
+        return std::unexpected(std::move(id.error()));
+    return Hold{std::move(daemon), *std::move(id), holder};
+}
+
+Try<Hold> Client::join(std::string id) const
+{
+    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
+    if (const auto joined = daemon->call(protocol::Join{id}); !joined)
+        return std::unexpected(joined.error());
+    return Hold{std::move(daemon), std::move(id), Holder::process};
+}
+
+Try<void> Client::monitor(std::string_view text,
+                          const std::function<bool(protocol::Monitor::Reply&)>& each) const
+{
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    return stream(protocol::Monitor{.pattern = *std::move(pattern)}, std::nullopt, each);
+}
+
+Try<News> Client::news(std::string_view text) const
+{
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    return News::begin(daemon_, *std::move(pattern), true);
+}
+
+Try<News> Client::changes(std::string_view text) const
+{
+    auto pattern = to_pattern(text);
+    if (!pattern)
+        return std::unexpected(pattern.error());
+    return News::begin(daemon_, *std::move(pattern), false);
+}
+
+} // namespace evfd

@@ -1,0 +1,137 @@
+#include "evfd/event.h"
+
+#include "client/core/connection_pool.h"
+#include "client/core/wait_set.h"
+#include "common/eventfd.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+
+namespace evfd {
+
+namespace {
+
+Error failure(const Fault& fault)
+{
+    return {ErrorCode::system, fault.message()};
+}
+
+} // namespace
+
+Event::Event(std::shared_ptr<Daemon> daemon, Name name, Mode mode, Access access, UniqueFd fd,
+             std::string subscription)
+    : Waitable{std::move(daemon), std::move(name), access, std::move(fd), std::move(subscription)},
+      mode_{mode}
+{
+}
+
+Waitable::Taking Event::taking() const
+{
+    switch (mode_) {
+    case Mode::manual: return Taking::nothing;
+    case Mode::automatic:
+    case Mode::semaphore: return Taking::shared;
+    case Mode::pulse: return Taking::own;
+    }
+    std::abort();
+}
+
+Try<void> Event::set(std::int64_t count) const
+{
+    if (!access_.set)
+        return std::unexpected(not_permitted(Right::set));
+    if (count < 1 || count > max_tokens_per_set)
+        return std::unexpected(Error{ErrorCode::invalid,
+                                     fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
+    if (mode_ == Mode::pulse || !has_eventfd()) {
+        auto done = daemon_->call(protocol::Set{{{name_}}, protocol::Tokens{count}});
+        return done ? Try<void>{} : std::unexpected(done.error());
+    }
+    const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
+    const auto added = add(fd_, tokens);
+    if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore)) // Full is set.
+        return {};
+    if (added.error().error == EAGAIN)
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' has no room for {} more tokens; take some first, or clear it",
+                              name_.text(), count),
+                  true});
+    return std::unexpected(failure(added.error()));
+}
+
+Try<void> Event::clear() const
+{
+    if (mode_ == Mode::pulse ? !access_.wait : !access_.set)
+        return std::unexpected(not_permitted(mode_ == Mode::pulse ? Right::wait : Right::set));
+    if (!has_eventfd())
+        return daemon_->clear({{{name_}}});
+    if (mode_ == Mode::semaphore)
+        return clear_semaphore();
+    const auto taken = evfd::take(fd_);
+    return taken ? Try<void>{} : std::unexpected(failure(taken.error()));
+}
+
+Try<void> Event::clear_semaphore() const
+{
+    constexpr std::chrono::milliseconds first_look{1};
+    std::optional<std::uint64_t> left;
+    while (true) {
+        const auto is_clear = drain(fd_, left, monotonic_after(first_look));
+        if (is_clear && *is_clear)
+            return {};
+        if (!is_clear && is_clear.error().error == E2BIG)
+            return std::unexpected(
+                Error{ErrorCode::refused,
+                      fmt::format("'{}' has more than {} tokens, and they can only be taken one by "
+                                  "one; delete it, and create it again",
+                                  name_.text(), max_tokens_per_clear),
+                      true});
+        if (!is_clear)
+            return std::unexpected(failure(is_clear.error()));
+    }
+}
+
+Try<std::int64_t> Event::take() const
+{
+    const auto taken = evfd::take(fd_);
+    if (!taken)
+        return std::unexpected(failure(taken.error()));
+    return mode_ == Mode::pulse ? static_cast<std::int64_t>(*taken) : (*taken > 0 ? 1 : 0);
+}
+
+Try<void> Event::put_back(std::int64_t count) const
+{
+    const auto put = add(fd_, static_cast<std::uint64_t>(count));
+    return put ? Try<void>{} : std::unexpected(failure(put.error()));
+}
+
+Try<std::int64_t> Event::wait(std::optional<nanoseconds> timeout) const
+{
+    return wait_by(deadline_after(timeout));
+}
+
+Try<std::int64_t> Event::wait_until(MonotonicTime deadline) const
+{
+    return wait_by(deadline);
+}
+
+Try<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
+{
+    if (auto permitted = check_wait(); !permitted)
+        return std::unexpected(std::move(permitted.error()));
+    if (mode_ != Mode::manual)
+        return wait_to_take(deadline);
+    if (is_readable(fd_))
+        return 1; // There is nothing to sleep for, nor to get ready for that.
+    const Waitable* one[] = {this};
+    const auto woken = Gathering{one}.wait_any(deadline);
+    if (!woken)
+        return std::unexpected(woken.error());
+    return *woken ? (*woken)->count : 0;
+}
+
+} // namespace evfd

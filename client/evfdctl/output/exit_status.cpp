@@ -1,0 +1,86 @@
+#include "client/evfdctl/output/exit_status.h"
+
+#include "common/clock.h"
+#include "common/printable.h"
+#include "common/enums.h"
+#include "client/evfdctl/output/format.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+namespace evfd::control {
+
+const char* const exit_statuses =
+    "Exit status: 0 done; 1 \"no\" (is-set); 2 usage; 3 no such name; "
+    "4 refused (rights, limit);\n5 no daemon; 6 deleted while waiting; "
+    "7 the name is taken or is of another kind; 8 the system failed;\n"
+    "9 cancelled while waiting: the wall clock was set; 124 timed out.";
+
+namespace {
+
+Exit exit_for(ErrorCode code)
+{
+    switch (code) {
+    case ErrorCode::invalid: return exit_usage;
+    case ErrorCode::no_such_name: return exit_no_such_name;
+    case ErrorCode::name_taken: return exit_name_taken;
+    case ErrorCode::refused: return exit_refused;
+    case ErrorCode::deleted: return exit_deleted;
+    case ErrorCode::cancelled: return exit_cancelled;
+    case ErrorCode::timed_out: return exit_timed_out;
+    case ErrorCode::no_daemon:
+    case ErrorCode::interrupted: return exit_no_daemon;
+    case ErrorCode::no_descriptor:
+    case ErrorCode::system: return exit_system;
+    }
+    std::abort();
+}
+
+std::string_view usual_hint(ErrorCode code)
+{
+    return code == ErrorCode::no_such_name
+               ? "evfdctl create or arm makes one, evfdctl list shows those that you see"
+               : "";
+}
+
+// The daemon names a clock as the protocol does, with an underscore. A name has no space in it, so
+// none is changed.
+std::string with_our_clocks(std::string text)
+{
+    for (const auto& [clock, word] : words(Clock{})) {
+        const auto theirs = fmt::format("the clock {}", word);
+        if (const auto at = text.find(theirs); at != text.npos)
+            text.replace(at, theirs.size(), report::dashed(theirs));
+    }
+    return text;
+}
+
+} // namespace
+
+// fmt::print() throws.
+void say(const std::string& text)
+{
+    (void)std::fputs(text.c_str(), stderr);
+}
+
+// One line, whatever was typed: a message may quote it. That it cannot be written changes nothing.
+Exit complain(const Error& error, std::string_view hint)
+{
+    if (hint.empty())
+        hint = usual_hint(error.code);
+    auto line = with_our_clocks(error.message);
+    if (!hint.empty())
+        line += fmt::format(" ({})", hint);
+    say(fmt::format("evfdctl: {}\n", printable(line)));
+    return exit_for(error.code);
+}
+
+Error usage(std::string message)
+{
+    return {ErrorCode::invalid, std::move(message)};
+}
+
+} // namespace evfd::control

@@ -1,0 +1,40 @@
+// How a verb ends: a status that means one thing, and one sentence that says what to do.
+#pragma once
+
+#include "evfd/error.h"
+
+#include <string>
+#include <string_view>
+
+namespace evfd::control {
+
+enum Exit : int {
+    exit_done = 0,
+    exit_no = 1,
+    exit_usage = 2,
+    exit_no_such_name = 3,
+    exit_refused = 4,
+    exit_no_daemon = 5,
+    exit_deleted = 6,
+    exit_name_taken = 7,
+    exit_system = 8,
+    exit_cancelled = 9,
+    exit_timed_out = 124,
+};
+
+extern const char* const exit_statuses; // For --help.
+
+// On stderr, if that can be written to.
+void say(const std::string& text);
+// Says it there, in one line. The sentences are the daemon's and the library's, which know no
+// command line. `hint`: what to type to do what the sentence advises.
+Exit complain(const Error& error, std::string_view hint = {});
+Error usage(std::string message);
+
+template <class T>
+Exit done_or_complain(const Try<T>& tried)
+{
+    return tried ? exit_done : complain(tried.error());
+}
+
+} // namespace evfd::control

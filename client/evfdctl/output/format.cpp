@@ -1,0 +1,292 @@
+#include "client/evfdctl/output/format.h"
+
+#include "common/clock.h"
+#include "common/printable.h"
+
+#include <fmt/color.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string_view>
+
+namespace evfd::report {
+
+std::string plural(std::int64_t count, std::string_view what)
+{
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+namespace {
+
+// As exact as one looks at it.
+nanoseconds rounded(nanoseconds left)
+{
+    using namespace std::chrono;
+    if (left >= minutes{1})
+        return floor<seconds>(left);
+    return left >= seconds{1} ? nanoseconds{floor<milliseconds>(left)}
+                              : nanoseconds{floor<microseconds>(left)};
+}
+
+std::string timer(const protocol::Timer& timer)
+{
+    auto text =
+        fmt::format("  clock     {}; setting the wall clock {} it\n", dashed(word(timer.clock)),
+                    timer.cancel_on_clock_change  ? "cancels"
+                    : timer.moves_with_wall_clock ? "moves"
+                                                  : "does not move");
+    if (timer.next && timer.left) {
+        const auto moment =
+            is_wall_clock(timer.clock)
+                ? to_rfc3339(WallTime{*timer.next})
+                : fmt::format("{}.{:09} on its clock", timer.next->count() / 1'000'000'000,
+                              timer.next->count() % 1'000'000'000);
+        text += fmt::format("  next      {}, in {}\n", moment, to_text(rounded(*timer.left)));
+    }
+    text += timer.interval > nanoseconds{0}
+                ? fmt::format("  interval  {}\n", to_text(timer.interval))
+                : "  interval  none: it expires once\n";
+    text += fmt::format("  expired   {}{}\n", plural(timer.expirations, "time"),
+                        timer.first_was_past ? ", at once: its first expiry had passed" : "");
+    if (timer.sets)
+        text += fmt::format("  sets      {}{}\n", timer.sets->text(),
+                            timer.is_link_broken.value_or(false) ? ", which was deleted"
+                            : timer.is_link_denied.value_or(false)
+                                ? ", which the user who armed it may not set any more"
+                                : "");
+    return text;
+}
+
+// By getent(1): whoever is linked statically should not load what getpwuid(3) may need.
+std::string user_as_the_system_has_it(protocol::Uid uid)
+{
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> asked{
+        ::popen(fmt::format("getent passwd {}", uid).c_str(), "re"), ::pclose};
+    std::array<char, 4096> line{};
+    if (!asked || !std::fgets(line.data(), line.size(), asked.get()))
+        return fmt::to_string(uid);
+    const std::string_view entry{line.data()};
+    return std::string{entry.substr(0, entry.find(':'))};
+}
+
+} // namespace
+
+// Each is asked for once: that may go over a network.
+std::string user(protocol::Uid uid)
+{
+    static std::map<protocol::Uid, std::string> known;
+    const auto [entry, is_new] = known.try_emplace(uid);
+    if (is_new)
+        entry->second = user_as_the_system_has_it(uid);
+    return entry->second;
+}
+
+std::string manner(const protocol::Object& object)
+{
+    if (object.timer)
+        return dashed(word(object.timer->clock));
+    return object.mode ? std::string{word(*object.mode)} : "-";
+}
+
+std::string dashed(std::string_view word)
+{
+    std::string text{word};
+    std::ranges::replace(text, '_', '-');
+    return text;
+}
+
+std::string state(const protocol::Object& object)
+{
+    if (!object.is_set)
+        return "-";
+    if (object.timer && object.timer->left)
+        return fmt::format("in {}", to_text(rounded(*object.timer->left)));
+    if (object.timer)
+        return std::string{word(object.timer->state)};
+    if (!object.mode)
+        return "-";
+    switch (*object.mode) {
+    case Mode::manual:
+    case Mode::automatic: return *object.is_set ? "set" : "clear";
+    case Mode::semaphore:
+        if (object.large_count)
+            return printable(*object.large_count) + " tokens";
+        return object.count ? plural(*object.count, "token") : *object.is_set ? "set" : "clear";
+    case Mode::pulse: return plural(object.subscriptions.value_or(0), "subscriber");
+    }
+    std::abort();
+}
+
+std::string show(const protocol::Object& object)
+{
+    auto text = fmt::format(
+        "{}\n"
+        "  kind      {}{}\n"
+        "  state     {}\n",
+        object.name.text(), object.mode ? std::string{word(*object.mode)} + ' ' : "",
+        word(object.kind), object.timer ? std::string{word(object.timer->state)} : state(object));
+    if (object.timer)
+        text += timer(*object.timer);
+    if (object.timer && object.subscriptions)
+        text += fmt::format("  open      {}\n", plural(*object.subscriptions, "time"));
+    if (object.pulses)
+        text += fmt::format("  pulses    {}\n", *object.pulses);
+    if (const auto& last = object.last_set)
+        text += fmt::format("  last set  {} by {}\n", to_rfc3339(last->at),
+                            last->pid ? fmt::format("{}, pid {}", user(last->uid), *last->pid)
+                                      : fmt::format("a timer of {}", user(last->uid)));
+    text +=
+        fmt::format("  waits     {}\n"
+                    "  rights    {} of {}, gid {}\n"
+                    "  lifetime  {}\n"
+                    "  created   {} by pid {}\n",
+                    object.waits, object.rights.text(), user(object.owner_uid), object.group_gid,
+                    word(object.lifetime), to_rfc3339(object.created_at), object.creator_pid);
+    return text;
+}
+
+namespace {
+
+std::string keeper(const protocol::Status::Reply& status)
+{
+    if (status.guardian == Guardian::none)
+        return "nobody: a crash of the daemon loses all objects";
+    if (!status.can_keep)
+        return fmt::format("{}, but memory for it ran out: changes are refused until there is some",
+                           word(status.guardian));
+    return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
+                       word(status.guardian), status.parked, status.journal_bytes);
+}
+
+} // namespace
+
+std::string status(const protocol::Status::Reply& status)
+{
+    return fmt::format("evfdd {} (pid {}), since {}\n"
+                       "  objects        {}\n"
+                       "  connections    {}\n"
+                       "  waits          {}\n"
+                       "  monitors       {}\n"
+                       "  subscriptions  {}\n"
+                       "  descriptors    {} of {}\n"
+                       "  kept by        {}\n",
+                       printable(status.version), status.pid, to_rfc3339(status.started_at),
+                       status.objects, status.connections, status.waits, status.monitors,
+                       status.subscriptions, status.descriptors, status.descriptor_limit,
+                       keeper(status));
+}
+
+namespace {
+
+// What there was already, and the frame of it, step back behind what happens.
+fmt::text_style style_of(Change change)
+{
+    switch (change) {
+    case Change::present:
+    case Change::ready: return fmt::emphasis::faint;
+    case Change::created: return fg(fmt::terminal_color::green);
+    case Change::changed: return fg(fmt::terminal_color::cyan);
+    case Change::deleted: return fg(fmt::terminal_color::red);
+    case Change::resync: return fg(fmt::terminal_color::yellow);
+    }
+    std::abort();
+}
+
+// What a wait would end for at once.
+fmt::text_style style_of(const protocol::Object& object)
+{
+    return object.is_set.value_or(false) ? fg(fmt::terminal_color::green) : fmt::text_style{};
+}
+
+} // namespace
+
+Colour terminals_colour()
+{
+    const auto value = [](const char* name) {
+        const char* text = std::getenv(name);
+        return std::string_view{text ? text : ""};
+    };
+    const bool has_colours = !value("TERM").empty() && value("TERM") != "dumb";
+    return has_colours && value("NO_COLOR").empty() ? Colour::some : Colour::none;
+}
+
+std::string change(const protocol::Monitor::Reply& news, Colour colour)
+{
+    const auto painted = [&](std::string_view text, fmt::text_style style) {
+        return colour == Colour::some ? fmt::format(style, "{}", text) : std::string{text};
+    };
+    auto line = painted(word(news.change), style_of(news.change));
+    if (news.name)
+        line += '\t' + painted(news.name->text(), fmt::emphasis::bold);
+    if (news.name && news.object)
+        line += fmt::format("\t{}\t{}", manner(*news.object),
+                            painted(state(*news.object), style_of(*news.object)));
+    return line + '\n';
+}
+
+Row object_heading()
+{
+    return {"NAME", "KIND", "MODE", "STATE", "RIGHTS", "OWNER"};
+}
+
+Row row(const protocol::Object& object)
+{
+    return {object.name.text(), std::string{word(object.kind)}, manner(object),
+            state(object),      object.rights.text(),           user(object.owner_uid)};
+}
+
+Row quota_heading()
+{
+    return {"USER", "QUOTA", "USED", "LIMIT"};
+}
+
+std::vector<Row> rows(const protocol::Quotas::User& its)
+{
+    std::vector<Row> rows;
+    for (const auto& [quota, used, limit] : its.quotas)
+        rows.push_back(
+            {user(its.uid), std::string{word(quota)}, fmt::to_string(used), fmt::to_string(limit)});
+    return rows;
+}
+
+std::string Table::add(Row cells)
+{
+    if (!is_for_terminal_)
+        return fmt::format("{}\n", fmt::join(cells, "\t"));
+    rows_.push_back(std::move(cells));
+    return {};
+}
+
+std::string Table::end() const
+{
+    if (rows_.empty())
+        return {};
+    std::vector<std::size_t> widths;
+    for (std::size_t column = 0; column < heading_.size(); ++column) {
+        widths.push_back(heading_[column].size());
+        for (const auto& cells : rows_)
+            widths[column] = std::max(widths[column], cells[column].size());
+    }
+    std::string text;
+    const auto append = [&](const Row& cells) {
+        for (std::size_t column = 0; column + 1 < cells.size(); ++column)
+            text += fmt::format("{:<{}}  ", cells[column], widths[column]);
+        text += cells.back() + '\n';
+    };
+    append(heading_);
+    std::ranges::for_each(rows_, append);
+    return text;
+}
+
+bool is_for_terminal()
+{
+    return ::isatty(STDOUT_FILENO) == 1;
+}
+
+} // namespace evfd::report

@@ -1,0 +1,43 @@
+#include "client/evfdctl/output/local_time.h"
+
+#include <ctime>
+
+namespace evfd {
+
+namespace {
+
+using std::chrono::seconds;
+
+// The next time that local clocks show it: today, or tomorrow.
+std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
+{
+    const auto now_seconds = std::chrono::system_clock::to_time_t(
+        std::chrono::time_point_cast<std::chrono::system_clock::duration>(now));
+    const std::chrono::hh_mm_ss parts{time_of_day};
+    for (const int day : {0, 1}) {
+        std::tm local{};
+        ::localtime_r(&now_seconds, &local);
+        local.tm_mday += day;
+        local.tm_isdst = -1; // Whatever it is then.
+        local.tm_hour = static_cast<int>(parts.hours().count());
+        local.tm_min = static_cast<int>(parts.minutes().count());
+        local.tm_sec = static_cast<int>(parts.seconds().count());
+        const auto then = WallTime{seconds{::mktime(&local)}};
+        if (then > now)
+            return then.time_since_epoch();
+    }
+    return {};
+}
+
+} // namespace
+
+std::optional<Moment> parse_moment(std::string_view text, WallTime now)
+{
+    const auto time = parse_time_of_day(text);
+    if (!time)
+        return parse_moment(text);
+    const auto then = next_at(*time, now);
+    return then ? std::optional{Moment{*then, false}} : std::nullopt;
+}
+
+} // namespace evfd

@@ -1,0 +1,38 @@
+#include "client/evfdctl/run/hold_handshake.h"
+
+#include "client/evfdctl/output/failure.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace evfd {
+
+Try<HoldHandshake> HoldHandshake::make()
+{
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
+        return std::unexpected(failed("socketpair(2)"));
+    return HoldHandshake{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+// That the other one is gone is told by what it does not answer.
+void HoldHandshake::send(std::string_view text) const
+{
+    (void)::send(mine_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+}
+
+std::string HoldHandshake::receive() const
+{
+    constexpr std::size_t most = 64; // More than the id of a hold has.
+    std::string text(most, '\0');
+    ssize_t got = 0;
+    while ((got = ::read(mine_.get(), text.data(), text.size())) < 0 && errno == EINTR) {
+    }
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return text;
+}
+
+} // namespace evfd

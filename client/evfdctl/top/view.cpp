@@ -1,0 +1,243 @@
+#include "client/evfdctl/top/view.h"
+
+#include "common/limits.h"
+#include "client/evfdctl/output/format.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ranges>
+#include <utility>
+
+namespace evfd::top {
+
+namespace {
+
+constexpr std::size_t lines_around = 3; // Title, heading and foot.
+constexpr std::size_t least_name_width = 12;
+constexpr std::string_view gap = "  ";
+
+using Widths = std::array<std::size_t, column_count>;
+
+std::string label(Column column)
+{
+    std::string text{columns[static_cast<std::size_t>(column)].second};
+    for (auto& c : text)
+        c = c == '-' ? ' ' : static_cast<char>(c & ~0x20);
+    return text;
+}
+
+std::string fitted(std::string text, std::size_t width)
+{
+    if (text.size() > width)
+        text = width > 0 ? text.substr(0, width - 1) + '~' : "";
+    return fmt::format("{:<{}}", text, width);
+}
+
+using Cells = std::array<std::string, column_count>;
+
+Cells cells_of(const Row& row, const Now& now)
+{
+    Cells cells;
+    for (std::size_t i = 0; i < column_count; ++i)
+        cells[i] = row.cell(columns[i].first, now);
+    return cells;
+}
+
+// A long name gives way to what else there is to see.
+Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
+{
+    Widths widths{};
+    std::size_t others = 0;
+    for (std::size_t i = 0; i < column_count; ++i) {
+        widths[i] = label(columns[i].first).size();
+        for (const auto& cells : rows)
+            widths[i] = std::max(widths[i], cells[i].size());
+        others += i > 0 ? gap.size() + widths[i] : 0;
+    }
+    const auto left = all > others ? all - others : 0;
+    widths[0] = std::min(widths[0], std::max(left, least_name_width));
+    return widths;
+}
+
+Style style_of(const Row& row, Column column)
+{
+    if (column == Column::name)
+        return Style::bold;
+    const bool is_set = column == Column::state && row.object.is_set.value_or(false);
+    return is_set ? Style::good : Style::plain;
+}
+
+Line cut(Line line, std::size_t width)
+{
+    for (auto piece = line.begin(); piece != line.end(); ++piece) {
+        if (piece->text.size() >= width) {
+            piece->text.resize(width);
+            line.erase(std::next(piece), line.end());
+            break;
+        }
+        width -= piece->text.size();
+    }
+    return line;
+}
+
+// A piece a column, as wide as it is.
+template <class Cell>
+Line line_of(const Widths& widths, Style between, Cell cell)
+{
+    Line line;
+    for (std::size_t i = 0; i < column_count; ++i) {
+        if (i > 0)
+            line.push_back({std::string{gap}, between});
+        auto [text, style] = cell(columns[i].first);
+        line.push_back({fitted(std::move(text), widths[i]), style});
+    }
+    return line;
+}
+
+} // namespace
+
+void View::set_trouble(std::optional<std::string> why)
+{
+    trouble_ = std::move(why);
+    if (!trouble_)
+        said_.clear();
+}
+
+void View::set_said(std::string_view line)
+{
+    if (!trouble_)
+        return;
+    said_ = line;
+    std::ranges::replace_if(said_, [](char c) { return c < ' ' || c == '\x7f'; }, '?');
+}
+
+std::size_t View::room() const
+{
+    return size_.lines > lines_around ? size_.lines - lines_around : 0;
+}
+
+std::vector<const Row*> View::visible(const std::vector<const Row*>& rows) const
+{
+    const auto last_first = rows.size() > room() ? rows.size() - room() : 0;
+    const auto first = std::min(first_, last_first);
+    const auto count = std::min(room(), rows.size() - first);
+    return {rows.begin() + static_cast<std::ptrdiff_t>(first),
+            rows.begin() + static_cast<std::ptrdiff_t>(first + count)};
+}
+
+void View::scroll(std::ptrdiff_t by)
+{
+    const auto count = rows().size();
+    const auto last_first = static_cast<std::ptrdiff_t>(count > room() ? count - room() : 0);
+    const auto now = std::min(static_cast<std::ptrdiff_t>(first_), last_first);
+    first_ = static_cast<std::size_t>(std::clamp(now + by, std::ptrdiff_t{0}, last_first));
+}
+
+void View::turn(std::ptrdiff_t by)
+{
+    constexpr auto count = static_cast<std::ptrdiff_t>(column_count);
+    const auto next = (static_cast<std::ptrdiff_t>(order_.column) + by + count) % count;
+    order_ = {static_cast<Column>(next), false};
+}
+
+View::Next View::press(Pressed pressed, const Now& now)
+{
+    if (const auto* const c = std::get_if<char>(&pressed)) {
+        if (filter_.size() < max_name_bytes)
+            filter_ += *c;
+        first_ = 0;
+        return Next::keep;
+    }
+    const auto page = static_cast<std::ptrdiff_t>(std::max<std::size_t>(room(), 1));
+    switch (std::get<Key>(pressed)) {
+    case Key::up: scroll(-1); break;
+    case Key::down: scroll(1); break;
+    case Key::page_up: scroll(-page); break;
+    case Key::page_down: scroll(page); break;
+    case Key::home: first_ = 0; break;
+    case Key::end: scroll(static_cast<std::ptrdiff_t>(shown().size())); break;
+    case Key::previous_column: turn(-1); break;
+    case Key::next_column: turn(1); break;
+    case Key::reverse: order_.is_reversed = !order_.is_reversed; break;
+    case Key::pause: frozen_ = frozen_ ? std::optional<Frozen>{} : Frozen{table_, now}; break;
+    case Key::erase:
+        if (!filter_.empty())
+            filter_.pop_back();
+        break;
+    case Key::clear:
+        if (filter_.empty())
+            return Next::leave;
+        filter_.clear();
+        break;
+    }
+    return Next::keep;
+}
+
+Line View::title(std::size_t count) const
+{
+    auto text = fmt::format("{}: {}", place_,
+                            report::plural(static_cast<std::int64_t>(shown().size()), "object"));
+    if (!filter_.empty())
+        text += fmt::format(", {} shown", count);
+    text += fmt::format(", by {}{}", columns[static_cast<std::size_t>(order_.column)].second,
+                        order_.is_reversed ? ", reversed" : "");
+    Line line;
+    if (frozen_)
+        line.push_back({"paused ", Style::bad});
+    if (trouble_)
+        line.push_back(
+            {said_.empty() ? *trouble_ + "  " : fmt::format("{} ({})  ", *trouble_, said_),
+             Style::bad});
+    line.push_back({std::move(text)});
+    return line;
+}
+
+Line View::foot() const
+{
+    constexpr auto help = "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave";
+    if (filter_.empty())
+        return {{help, Style::faint}};
+    return {{"filter: "}, {filter_, Style::bold}, {"  Esc clears it", Style::faint}};
+}
+
+std::vector<Line> View::picture(const Now& now) const
+{
+    const auto& at = frozen_ ? frozen_->now : now;
+    const auto all = rows();
+    const auto some = visible(all);
+    std::vector<Cells> cells;
+    for (const auto* row : some)
+        cells.push_back(cells_of(*row, at));
+    const auto widths = widths_for(cells, size_.columns);
+
+    std::vector<Line> lines{title(all.size())};
+    lines.push_back(line_of(widths, Style::heading, [&](Column column) {
+        return Piece{label(column),
+                     column == order_.column ? Style::chosen_heading : Style::heading};
+    }));
+    for (std::size_t i = 0; i < some.size(); ++i)
+        lines.push_back(line_of(widths, Style::plain, [&](Column column) {
+            return Piece{cells[i][static_cast<std::size_t>(column)], style_of(*some[i], column)};
+        }));
+    lines.resize(std::max(lines.size(), room() + lines_around - 1));
+    lines.push_back(foot());
+    lines.resize(std::min(lines.size(), size_.lines));
+    for (auto& line : lines)
+        line = cut(std::move(line), size_.columns);
+    return lines;
+}
+
+std::optional<MonotonicTime> View::changes_by_itself(const Now& now) const
+{
+    std::optional<MonotonicTime> first;
+    if (frozen_)
+        return first;
+    for (const auto* row : visible(rows()))
+        if (const auto moment = row->changes_by_itself(now))
+            first = first ? std::min(*first, *moment) : moment;
+    return first;
+}
+
+} // namespace evfd::top

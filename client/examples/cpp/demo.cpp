@@ -1,0 +1,71 @@
+// Two processes that signal each other through named events: `ask` sets one and waits for the other,
+// `answer` waits for the one and sets the other. It tells how long that takes.
+#include "evfd/client.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+constexpr int rounds = 10'000;
+
+template <class T>
+T or_end(evfd::Try<T> tried)
+{
+    if (!tried) {
+        std::fprintf(stderr, "evfd-demo: %s\n", tried.error().message.c_str());
+        std::exit(EXIT_FAILURE);
+    }
+    if constexpr (!std::is_void_v<T>)
+        return *std::move(tried);
+}
+
+void ask(const evfd::Event& ping, const evfd::Event& pong)
+{
+    std::printf("  process %d sets a descriptor that it got from the daemon: it is its number %d\n",
+                ::getpid(), ping.fd());
+    std::vector<std::chrono::duration<double, std::micro>> trips;
+    for (int i = 0; i < rounds; ++i) {
+        const auto begin = std::chrono::steady_clock::now();
+        or_end(ping.set());
+        or_end(pong.wait());
+        trips.push_back(std::chrono::steady_clock::now() - begin);
+    }
+    std::ranges::sort(trips);
+    std::printf("  %d times there and back; set -> wake took %.1f us in the median\n", rounds,
+                trips[trips.size() / 2].count() / 2);
+}
+
+void answer(const evfd::Event& ping, const evfd::Event& pong)
+{
+    std::printf("  process %d waits for the same event: it is its number %d\n", ::getpid(),
+                ping.fd());
+    std::fflush(stdout);
+    for (int i = 0; i < rounds; ++i) {
+        or_end(ping.wait());
+        or_end(pong.set());
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+{
+    if (argc != 4) {
+        std::fprintf(stderr, "usage: evfd-demo ask|answer PING PONG\n");
+        return 2;
+    }
+    const evfd::Client client{or_end(evfd::Address::usual())};
+    const auto ping = or_end(client.open(argv[2]));
+    const auto pong = or_end(client.open(argv[3]));
+    if (std::string_view{argv[1]} == "ask")
+        ask(ping, pong);
+    else
+        answer(ping, pong);
+}

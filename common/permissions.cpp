@@ -1,0 +1,26 @@
+#include "common/permissions.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+namespace evfd {
+
+std::optional<Rights> Rights::parse(std::string_view text)
+{
+    if (text.size() < 3 || text.size() > 4)
+        return {};
+    mode_t bits = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
+    if (error != std::errc{} || end != text.data() + text.size() ||
+        (bits & ~(everyone | executable)) != 0)
+        return {};
+    return Rights{bits & everyone};
+}
+
+std::string Rights::text() const
+{
+    return fmt::format("{:04o}", bits_);
+}
+
+} // namespace evfd

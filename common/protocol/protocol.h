@@ -1,0 +1,100 @@
+// Every message of the wire, each stated once: decoder, encoder and the published interface text
+// come from these lists. A method's reply is its nested Reply. Here is which there are; what they
+// say is in the files beside.
+#pragma once
+
+#include "common/codec.h"
+#include "common/protocol/timer.h"
+#include "common/protocol/status.h"
+#include "common/protocol/errors.h"
+#include "common/protocol/query.h"
+#include "common/protocol/object.h"
+#include "common/protocol/open.h"
+#include "common/protocol/session.h"
+#include "common/protocol/event.h"
+#include "common/protocol/wait.h"
+#include "common/protocol/varlink_service.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <type_traits>
+
+namespace evfd::protocol {
+
+// A method may say of itself: `streams`, it needs `more` and answers with any number of replies;
+// `counts`, it changes something, so a session counts it, and answers it once; `once`, without a
+// session doing it twice is not as good as doing it once, so a client must not repeat it unasked.
+template <class Request>
+inline constexpr bool is_streaming = requires { requires Request::streams; };
+template <class Request>
+inline constexpr bool is_counted = requires { requires Request::counts; };
+template <class Request>
+inline constexpr bool is_repeatable = !requires { requires Request::once; };
+
+struct Evfdd {
+    static constexpr std::string_view name = "io.evfdd";
+    static constexpr std::string_view comment =
+        "Named events and timers for Linux, handed out as file descriptors.";
+    using Methods =
+        List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
+             ListObjects, Wait, Join, Release, Delete, SetRights, Monitor, Status, Quotas, Metrics>;
+    using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
+                        OutOfDescriptors, NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability,
+                        TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
+};
+
+using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.
+
+// Which interface a method or an error belongs to.
+template <class T, class Interface>
+struct ListedIn;
+template <class T, class Interface>
+    requires requires { T::method; }
+struct ListedIn<T, Interface> {
+    template <class... Ms>
+    static consteval bool among(List<Ms...>)
+    {
+        return (std::is_same_v<T, Ms> || ...);
+    }
+    static constexpr bool value = among(typename Interface::Methods{});
+};
+template <class T, class Interface>
+    requires requires { T::error; }
+struct ListedIn<T, Interface> {
+    template <class... Es>
+    static consteval bool among(List<Es...>)
+    {
+        return (std::is_same_v<T, Es> || ...);
+    }
+    static constexpr bool value = among(typename Interface::Errors{});
+};
+
+template <class T>
+consteval std::string_view own_name()
+{
+    if constexpr (requires { T::method; })
+        return T::method;
+    else
+        return T::error;
+}
+
+template <class T>
+inline constexpr auto full_name_text = [] {
+    constexpr std::string_view interface =
+        ListedIn<T, VarlinkService>::value ? VarlinkService::name : Evfdd::name;
+    std::array<char, interface.size() + 1 + own_name<T>().size()> text{};
+    auto end = std::ranges::copy(interface, text.begin()).out;
+    *end++ = '.';
+    std::ranges::copy(own_name<T>(), end);
+    return text;
+}();
+
+// "io.evfdd.Open", "io.evfdd.NoSuchName".
+template <class T>
+constexpr std::string_view full_name()
+{
+    return {full_name_text<T>.data(), full_name_text<T>.size()};
+}
+
+} // namespace evfd::protocol

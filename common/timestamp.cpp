@@ -1,0 +1,144 @@
+#include "common/timestamp.h"
+
+namespace evfd {
+
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// Eats exactly so many digits; -1 if they are not there.
+int eat_number(std::string_view& text, std::size_t digits)
+{
+    if (text.size() < digits)
+        return -1;
+    int value = 0;
+    for (const char c : text.substr(0, digits)) {
+        if (c < '0' || c > '9')
+            return -1;
+        value = value * 10 + (c - '0');
+    }
+    text.remove_prefix(digits);
+    return value;
+}
+
+bool eat(std::string_view& text, char expected)
+{
+    if (!text.starts_with(expected))
+        return false;
+    text.remove_prefix(1);
+    return true;
+}
+
+// ".5": up to nine digits; none at all is a fraction of 0.
+std::optional<nanoseconds> eat_fraction(std::string_view& text)
+{
+    if (!eat(text, '.'))
+        return nanoseconds{0};
+    std::int64_t value = 0;
+    std::size_t places = 0;
+    for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; ++places) {
+        value = value * 10 + (text.front() - '0');
+        text.remove_prefix(1);
+        if (places == 9)
+            return {};
+    }
+    if (places == 0)
+        return {};
+    for (; places < 9; ++places)
+        value *= 10;
+    return nanoseconds{value};
+}
+
+// "08:30", and with seconds if they are there or must be.
+std::optional<seconds> eat_time_of_day(std::string_view& text, bool needs_seconds)
+{
+    const int hour = eat_number(text, 2);
+    if (!eat(text, ':'))
+        return {};
+    const int minute = eat_number(text, 2);
+    int second = 0;
+    if (needs_seconds || text.starts_with(':')) {
+        if (!eat(text, ':'))
+            return {};
+        second = eat_number(text, 2);
+    }
+    // A leap second is the first second of the next minute: the kernel's clock knows none.
+    const int last_second = needs_seconds ? 60 : 59;
+    if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > last_second)
+        return {};
+    return hours{hour} + minutes{minute} + seconds{second};
+}
+
+// "Z", "+01:00": how far local time is ahead.
+std::optional<seconds> eat_offset(std::string_view& text)
+{
+    if (eat(text, 'Z') || eat(text, 'z'))
+        return seconds{0};
+    const bool is_ahead = text.starts_with('+');
+    if (!is_ahead && !text.starts_with('-'))
+        return {};
+    text.remove_prefix(1);
+    const auto offset = text.size() == 5 ? eat_time_of_day(text, false) : std::nullopt;
+    if (!offset)
+        return {};
+    return is_ahead ? *offset : -*offset;
+}
+
+std::optional<nanoseconds> from_seconds(seconds whole, nanoseconds fraction)
+{
+    constexpr auto last = std::chrono::floor<seconds>(nanoseconds::max());
+    if (whole < seconds{0} || whole > last || fraction > nanoseconds::max() - whole)
+        return {};
+    return whole + fraction;
+}
+
+std::optional<nanoseconds> parse_rfc3339(std::string_view text)
+{
+    const int year = eat_number(text, 4);
+    if (!eat(text, '-'))
+        return {};
+    const int month = eat_number(text, 2);
+    if (!eat(text, '-'))
+        return {};
+    const int day = eat_number(text, 2);
+    if (year < 0 || month < 1 || day < 1 || !(eat(text, 'T') || eat(text, 't') || eat(text, ' ')))
+        return {};
+    const std::chrono::year_month_day date{std::chrono::year{year},
+                                           std::chrono::month{static_cast<unsigned>(month)},
+                                           std::chrono::day{static_cast<unsigned>(day)}};
+    const auto time = eat_time_of_day(text, true);
+    const auto fraction = eat_fraction(text);
+    const auto offset = eat_offset(text);
+    if (!date.ok() || !time || !fraction || !offset || !text.empty())
+        return {};
+    const auto midnight = std::chrono::sys_days{date}.time_since_epoch();
+    return from_seconds(midnight + *time - *offset, *fraction);
+}
+
+std::optional<nanoseconds> parse_seconds(std::string_view text)
+{
+    // Plain seconds are a span since the zero, too.
+    for (const char c : text)
+        if ((c < '0' || c > '9') && c != '.')
+            return {};
+    return parse_duration(text);
+}
+
+} // namespace
+
+std::optional<Moment> parse_moment(std::string_view text)
+{
+    const bool is_of_any_clock = eat(text, '@');
+    const auto since_zero = is_of_any_clock ? parse_seconds(text) : parse_rfc3339(text);
+    return since_zero ? std::optional{Moment{*since_zero, is_of_any_clock}} : std::nullopt;
+}
+
+std::optional<seconds> parse_time_of_day(std::string_view text)
+{
+    const auto time = eat_time_of_day(text, false);
+    return text.empty() ? time : std::nullopt;
+}
+
+} // namespace evfd

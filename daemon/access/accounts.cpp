@@ -1,0 +1,86 @@
+#include "daemon/access/accounts.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <fstream>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr auto subuid_path = "/etc/subuid";
+
+// What comes before the next separator, which are both taken off the text.
+std::string_view take_until(std::string_view& text, char separator)
+{
+    const auto end = text.find(separator);
+    const auto taken = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    return taken;
+}
+
+std::optional<std::uint64_t> number(std::string_view text)
+{
+    std::uint64_t value = 0;
+    const auto* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc{} || stopped != end)
+        return {};
+    return value;
+}
+
+// Its first and last uid, of a line like "alice:100000:65536".
+std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
+{
+    if (line.starts_with('#'))
+        return {};
+    take_until(line, ':'); // The user, who may have several ranges.
+    const auto first = number(take_until(line, ':'));
+    const auto count = number(line);
+    constexpr std::uint64_t most = std::numeric_limits<uid_t>::max();
+    if (!first || !count || *first == 0 || *first > most || *count == 0 || *count > most - *first)
+        return {};
+    return std::pair{static_cast<uid_t>(*first), static_cast<uid_t>(*first + *count - 1)};
+}
+
+} // namespace
+
+Accounts::Accounts(std::string_view subordinate_uids)
+{
+    std::map<uid_t, uid_t> ranges;
+    while (!subordinate_uids.empty())
+        if (const auto range = range_of(take_until(subordinate_uids, '\n'))) {
+            auto& last = ranges[range->first];
+            last = std::max(last, range->second);
+        }
+    for (const auto& [first, last] : ranges)
+        if (!last_by_first_.empty() && first <= last_by_first_.rbegin()->second) {
+            auto& previous = last_by_first_.rbegin()->second;
+            previous = std::max(previous, last);
+        } else {
+            last_by_first_.emplace(first, last);
+        }
+}
+
+Accounts Accounts::of_machine()
+{
+    std::ifstream file{subuid_path};
+    return Accounts{std::string{std::istreambuf_iterator{file}, {}}};
+}
+
+uid_t Accounts::of(uid_t uid) const
+{
+    const auto after = last_by_first_.upper_bound(uid);
+    if (after == last_by_first_.begin())
+        return uid;
+    const auto& [first, last] = *std::prev(after);
+    return uid <= last ? first : uid;
+}
+
+} // namespace evfd::daemon

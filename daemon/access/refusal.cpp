@@ -1,0 +1,318 @@
+#include "daemon/access/refusal.h"
+
+#include "common/limits.h"
+#include "daemon/access/policy.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace evfd::daemon {
+
+Refusal::Refusal(const Refusal& other) : reason_{std::make_unique<Reason>(other.reason())} {}
+Refusal::Refusal(Refusal&& other) noexcept = default;
+Refusal& Refusal::operator=(const Refusal& other)
+{
+    return *this = Refusal{other};
+}
+Refusal& Refusal::operator=(Refusal&& other) noexcept = default;
+Refusal::~Refusal() = default;
+
+} // namespace evfd::daemon
+
+namespace evfd::daemon::refuse {
+
+namespace {
+
+using namespace std::string_literals;
+
+constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // capabilities(7)
+
+std::int64_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::int64_t>(limit.rlim_cur);
+}
+
+std::string_view deed(Right right)
+{
+    switch (right) {
+    case Right::wait: return "wait for";
+    case Right::set: return "set, clear or arm";
+    case Right::own: return "delete or change the rights of";
+    case Right::create: return "create";
+    }
+    std::abort();
+}
+
+std::string_view remedy(Right right)
+{
+    switch (right) {
+    case Right::wait: return "ask its owner for the r right";
+    case Right::set: return "ask its owner for the w right";
+    case Right::own: return "only its owner and root may";
+    case Right::create: return "take another name";
+    }
+    std::abort();
+}
+
+// What a user may have so much of, and how to have less.
+struct Possession {
+    std::string_view what;
+    std::string_view remedy;
+};
+
+Possession possession(Resource resource)
+{
+    switch (resource) {
+    case Resource::objects: return {"objects", "delete some first"};
+    case Resource::connections: return {"connections", "close some first"};
+    case Resource::subscriptions:
+        return {"descriptors of pulses and timers, and of events to wait only", "close some first"};
+    case Resource::waits: return {"names waited for and tokens held", "end some waits first"};
+    case Resource::monitors: return {"monitors", "end some first"};
+    case Resource::ticks:
+        return {"expirations a second of timers that set events",
+                "take longer intervals, or disarm some first"};
+    case Resource::unread_bytes: return {"bytes of answers unread", "read them first"};
+    case Resource::unread_descriptors:
+        return {"descriptors in answers unread", "read them first, or open fewer at a time"};
+    case Resource::calls: return {"calls answered in one turn", "wait"};
+    }
+    std::abort();
+}
+
+} // namespace
+
+Refusal no_such_name(const Name& name)
+{
+    return protocol::NoSuchName{
+        name, fmt::format("there is no object named '{}'; create it first, or choose one of the "
+                          "names that exist",
+                          name.text())};
+}
+
+Refusal name_taken(const Name& name)
+{
+    return protocol::NameTaken{
+        name,
+        fmt::format("'{}' exists already; choose another name, or create it only if it is missing",
+                    name.text())};
+}
+
+Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted)
+{
+    return protocol::WrongKind{
+        name, fmt::format("'{}' is {}, not {}; choose another name, or use it as {}", name.text(),
+                          what_it_is, what_is_wanted, what_it_is)};
+}
+
+Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
+{
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("you may not {} '{}', which belongs to uid {} and has rights {}; {}",
+                    deed(right), name.text(), owner, rights.text(), remedy(right))};
+}
+
+Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
+{
+    if (is_of_users(name.text())) {
+        const auto user = user_of(name);
+        const auto whose = user ? fmt::format("uid {} and root", *user) : "root"s;
+        return protocol::NotPermitted{
+            name, right,
+            fmt::format("you may not {} '{}', which is for {} alone; names under 'user/{}/' are "
+                        "yours",
+                        deed(right), name.text(), whose, asker)};
+    }
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("the policy of this machine does not let you {} '{}'{}ask the administrator",
+                    deed(right), name.text(),
+                    right == Right::create ? "; take another name or "
+                                           : ", whatever its rights are; ")};
+}
+
+Refusal may_not_consume(const Name& name, Rights rights, uid_t owner)
+{
+    return protocol::NotPermitted{
+        name, Right::set,
+        fmt::format("you may not take from '{}', which belongs to uid {} and has rights {}: a wait "
+                    "that consumes needs r and w; ask its owner for the w right",
+                    name.text(), owner, rights.text())};
+}
+
+Refusal may_not_consume_by_policy(const Name& name)
+{
+    return protocol::NotPermitted{
+        name, Right::set,
+        fmt::format("the policy of this machine does not let you take from '{}', whatever its "
+                    "rights are: a wait that consumes needs 'wait' and 'set'; ask the "
+                    "administrator",
+                    name.text())};
+}
+
+Refusal too_many_groups(const Name& event)
+{
+    return protocol::NotPermitted{
+        event, Right::set,
+        fmt::format("a process with more than {} supplementary groups cannot arm a timer that sets "
+                    "'{}': they are looked at at each expiry; arm it with fewer groups",
+                    max_groups_of_armer, event.text())};
+}
+
+Refusal unmapped_user(const Name& name, Right right)
+{
+    return protocol::NotPermitted{
+        name, right,
+        fmt::format("you may not {} '{}': the daemon is in a user namespace that does not map your "
+                    "user, and cannot tell you from others whom it does not map; map it there, or "
+                    "use a daemon outside",
+                    right == Right::create ? "create" : "have a timer set", name.text())};
+}
+
+Refusal quota_exceeded(const Quota::Exceeded& exceeded)
+{
+    const auto [what, remedy] = possession(exceeded.resource);
+    return protocol::QuotaExceeded{exceeded.resource, exceeded.limit,
+                                   fmt::format("uid {} may have {} {}, and this would be more; {}",
+                                               exceeded.uid, exceeded.limit, what, remedy)};
+}
+
+Refusal kept_for_others(const Quota::Exceeded& exceeded)
+{
+    const auto [what, remedy] = possession(exceeded.resource);
+    return protocol::QuotaExceeded{
+        exceeded.resource, exceeded.limit,
+        fmt::format(
+            "uid {} has {} {}, and what the daemon has left is for users who have fewer; {}",
+            exceeded.uid, exceeded.limit, what, remedy)};
+}
+
+Refusal too_many_tokens_to_set(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_per_set,
+        fmt::format("one call can add no more than {} tokens over all names and subscriptions, and "
+                    "with '{}' it would; set fewer, or open the event and write to its descriptor",
+                    max_tokens_per_set, name.text())};
+}
+
+Refusal too_many_tokens_to_clear(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_per_clear,
+        fmt::format(
+            "'{}' has more than {} tokens, and they can only be taken one by one; delete it, "
+            "and create it again",
+            name.text(), max_tokens_per_clear)};
+}
+
+Refusal too_many_tokens_to_hold(const Name& name)
+{
+    return protocol::TooManyTokens{
+        name, max_tokens_held,
+        fmt::format(
+            "one connection can hold no more than {} tokens, and with '{}' it would; hold it "
+            "on another connection, or close this one to give back what it holds",
+            max_tokens_held, name.text())};
+}
+
+Refusal no_such_session()
+{
+    return protocol::NoSuchSession{
+        "there is no such session to be taken up again: it ended, or it is another user's, or in "
+        "use, or not where the caller left it; begin a new one"};
+}
+
+Refusal no_such_hold()
+{
+    return protocol::NoSuchHold{
+        "there is no such hold in which you have a part: it ended, or its id is wrong, or it is "
+        "another user's; take it again if you still need it"};
+}
+
+Refusal no_such_process()
+{
+    return protocol::NoSuchProcess{
+        "the daemon cannot see the process that connected (it has ended, or it is outside the "
+        "daemon's pid namespace), so nothing can end with it; let it end with the connection "
+        "instead"};
+}
+
+Refusal timed_out()
+{
+    return protocol::TimedOut{
+        "the wait was not over in time; wait longer, or look at what should have set the event"};
+}
+
+Refusal deleted(const Name& name)
+{
+    return protocol::Deleted{
+        name, fmt::format("'{}' was deleted during the wait; wait again if it is to come back",
+                          name.text())};
+}
+
+Refusal cancelled(const Name& name)
+{
+    return protocol::Cancelled{
+        name, fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name.text())};
+}
+
+Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
+{
+    return protocol::WrongKind{
+        name, fmt::format("'{}' goes by the clock {} for all who have it open, and a descriptor "
+                          "cannot change to the clock {}; keep its clock, or delete it first",
+                          name.text(), word(present), word(wanted))};
+}
+
+Refusal not_yours_to_wake(Clock clock)
+{
+    return protocol::NoCapability{
+        wake_alarm, fmt::format("the clock {} wakes the machine from suspend, which takes the "
+                                "capability {}; have root arm it, or take another clock",
+                                word(clock), wake_alarm)};
+}
+
+Refusal no_clock(Clock clock, const Fault& fault)
+{
+    if (fault.error != EPERM)
+        return system_failure(fault);
+    return protocol::NoCapability{
+        wake_alarm,
+        fmt::format("the clock {} wakes the machine from suspend, for which the daemon lacks the "
+                    "capability {}; give it that, or take another clock",
+                    word(clock), wake_alarm)};
+}
+
+Refusal system_failure(const Fault& fault)
+{
+    if (fault.error == EMFILE || fault.error == ENFILE) {
+        const auto limit = descriptor_limit();
+        return protocol::OutOfDescriptors{
+            limit, fmt::format("the daemon has used up its {} descriptors; delete objects or close "
+                               "connections, or raise its limit of open files",
+                               limit)};
+    }
+    if (fault.error == ETOOMANYREFS) {
+        const auto limit = descriptor_limit();
+        return protocol::OutOfDescriptors{
+            limit,
+            fmt::format("the daemon's user has as many descriptors on their way through sockets as "
+                        "its limit of {} allows; delete objects, or raise that limit",
+                        limit)};
+    }
+    if (fault.error == ENOSPC && fault.call == "epoll_ctl(2)")
+        return protocol::SystemFailure{
+            "the daemon's user watches as many descriptors by epoll as fs.epoll.max_user_watches "
+            "allows; close wait-only descriptors of events and what watches by them, or raise it"};
+    return protocol::SystemFailure{
+        fmt::format("{}; try again, and see the daemon's log if it stays", fault.message())};
+}
+
+} // namespace evfd::daemon::refuse

@@ -1,0 +1,131 @@
+#include "daemon/base/journald_sink.h"
+
+#include "daemon/base/log.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <syslog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <tuple>
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+int priority_of(spdlog::level::level_enum level)
+{
+    switch (level) {
+    case spdlog::level::trace:
+    case spdlog::level::debug: return LOG_DEBUG;
+    case spdlog::level::info: return LOG_INFO;
+    case spdlog::level::warn: return LOG_WARNING;
+    case spdlog::level::err: return LOG_ERR;
+    case spdlog::level::critical:
+    case spdlog::level::off:
+    case spdlog::level::n_levels: return LOG_CRIT;
+    }
+    return LOG_INFO;
+}
+
+// "NAME=value", or where that has more than one line: the name, its length in 64 bits, little
+// endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
+void add_field(std::string& entry, std::string_view name, std::string_view value)
+{
+    entry += name;
+    if (!value.contains('\n')) {
+        ((entry += '=') += value) += '\n';
+        return;
+    }
+    entry += '\n';
+    for (unsigned shift = 0; shift < 64; shift += 8)
+        entry += static_cast<char>((std::uint64_t{value.size()} >> shift) & 0xff);
+    (entry += value) += '\n';
+}
+
+// Where standard error is a socket, as under systemd, its other end may have stopped reading.
+void write_to_stderr(std::string_view line)
+{
+    if (::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+        errno == ENOTSOCK)
+        std::ignore = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+} // namespace
+
+bool is_journal_stream(int fd, std::string_view journal_stream)
+{
+    struct stat status{};
+    return ::fstat(fd, &status) == 0 &&
+           fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
+}
+
+Result<std::shared_ptr<JournalSink>> JournalSink::create(const std::string& path,
+                                                         std::string_view identifier)
+{
+    if (path.size() >= sizeof sockaddr_un{}.sun_path)
+        return std::unexpected(Fault{"socket(2)", ENAMETOOLONG});
+    UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    if (!socket)
+        return std::unexpected(Fault::last("socket(2)"));
+    return std::make_shared<JournalSink>(std::move(socket), path, identifier);
+}
+
+JournalSink::JournalSink(UniqueFd socket, std::string path, std::string_view identifier)
+    : socket_{std::move(socket)}, path_{std::move(path)}, identifier_{identifier}
+{
+}
+
+void JournalSink::sink_it_(const spdlog::details::log_msg& line)
+{
+    if (lost_ > 0)
+        tell_of_lost_lines();
+    const std::string_view message{line.payload.data(), line.payload.size()};
+    const int error = send(entry(priority_of(line.level), message));
+    if (error == EAGAIN)
+        ++lost_;
+    else if (error != 0)
+        write_to_stderr(fmt::format("{}: {}\n", identifier_, message));
+}
+
+// To a path, not to a connection: a journal that was started again is found at once.
+int JournalSink::send(std::string_view entry) const
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::ranges::copy(path_, address.sun_path);
+    const auto sent =
+        ::sendto(socket_.get(), entry.data(), entry.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
+                 reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    return sent < 0 ? errno : 0;
+}
+
+void JournalSink::tell_of_lost_lines()
+{
+    const log::Subject nobody{log::About{}};
+    if (send(entry(LOG_WARNING, fmt::format("{} lines of this log are lost: the journal took none",
+                                            lost_))) == 0)
+        lost_ = 0;
+}
+
+std::string JournalSink::entry(int priority, std::string_view message) const
+{
+    const auto& about = log::subject();
+    std::string entry;
+    add_field(entry, "MESSAGE", message);
+    add_field(entry, "PRIORITY", fmt::to_string(priority));
+    add_field(entry, "SYSLOG_IDENTIFIER", identifier_);
+    if (!about.name.empty())
+        add_field(entry, "EVFDD_NAME", about.name);
+    if (about.uid)
+        add_field(entry, "EVFDD_UID", fmt::to_string(*about.uid));
+    if (about.pid.value_or(0) != 0) // 0: it cannot be seen from our namespace.
+        add_field(entry, "EVFDD_PID", fmt::to_string(*about.pid));
+    return entry;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,44 @@
+#include "daemon/base/open_descriptors.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <iterator>
+#include <optional>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr auto directory = "/proc/self/fd";
+
+// The size of the directory, which the kernel gets by counting bits. proc(5)
+std::optional<std::int64_t> told_by_kernel()
+{
+    struct stat told{};
+    if (::stat(directory, &told) < 0 || told.st_size == 0)
+        return {};
+    return told.st_size;
+}
+
+std::int64_t looked_at()
+{
+    std::error_code failed;
+    const std::filesystem::directory_iterator open{directory, failed};
+    return failed ? 0 : std::distance(begin(open), end(open)) - 1; // Not the one that looks.
+}
+
+} // namespace
+
+void OpenDescriptors::begin(std::int64_t known)
+{
+    others_ = told_by_kernel() ? 0 : looked_at() - known;
+}
+
+std::int64_t OpenDescriptors::count(std::int64_t known) const
+{
+    return told_by_kernel().value_or(others_ + known);
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,306 @@
+#include "daemon/config/config.h"
+
+#include "common/unique_fd.h"
+#include "daemon/config/config_keys.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::string_view drop_in_directory = "conf.d";
+constexpr std::string_view drop_in_suffix = ".json";
+constexpr std::size_t chunk_bytes = 64 * 1024;
+
+// Files.
+
+std::unexpected<ConfigError> cannot_read(const std::string& file, std::string what)
+{
+    return std::unexpected(ConfigError{file, 0, {}, std::move(what)});
+}
+
+std::unexpected<ConfigError> cannot_read(const std::string& file, int error)
+{
+    return cannot_read(file, fmt::format("it cannot be read: {}; correct that, or name another",
+                                         std::generic_category().message(error)));
+}
+
+// Nothing if there is none.
+std::expected<std::optional<std::string>, ConfigError> contents(const std::string& file)
+{
+    // A fifo without a writer would hold up a blocking open. fifo(7)
+    const UniqueFd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
+    if (!fd && errno == ENOENT)
+        return std::nullopt;
+    struct stat status{};
+    if (!fd || ::fstat(fd.get(), &status) < 0)
+        return cannot_read(file, errno);
+    if (!S_ISREG(status.st_mode))
+        return cannot_read(file, "it is no regular file; name one");
+
+    std::string text;
+    for (;;) {
+        const auto before = text.size();
+        text.resize(before + chunk_bytes);
+        const auto bytes = ::read(fd.get(), text.data() + before, chunk_bytes);
+        if (bytes < 0)
+            return cannot_read(file, errno);
+        text.resize(before + static_cast<std::size_t>(bytes));
+        if (text.size() > max_config_bytes)
+            return cannot_read(
+                file, fmt::format("it is too large; {} bytes are the most", max_config_bytes));
+        if (bytes == 0)
+            return text;
+    }
+}
+
+bool is_drop_in(std::string_view file)
+{
+    return file.ends_with(drop_in_suffix) && !file.starts_with('.');
+}
+
+// Keys.
+
+Read read_socket_mode(const Place& place, ConfigDraft& draft)
+{
+    const auto mode = parsed(place, parse_socket_mode);
+    if (!mode)
+        return will_not_do(place, "an octal mode in quotes, such as \"0660\"");
+    draft.config.socket_mode = *mode;
+    return {};
+}
+
+Read read_log_level(const Place& place, ConfigDraft& draft)
+{
+    const auto level = parsed(place, from_word<log::Level>);
+    if (!level)
+        return will_not_do(place, choices<log::Level>());
+    draft.config.log_level = *level;
+    return {};
+}
+
+Read read_resume_grace(const Place& place, ConfigDraft& draft)
+{
+    const auto grace = parsed(place, parse_duration);
+    if (!grace)
+        return will_not_do(place, "a duration in quotes, such as \"30s\"");
+    draft.config.resume_grace = *grace;
+    return {};
+}
+
+std::string resource_names()
+{
+    std::string names;
+    for (const auto& [resource, name] : words(Resource{}))
+        (names += names.empty() ? "" : ", ") += name;
+    return names;
+}
+
+// What we are built and tested for is the default as well.
+constexpr std::int64_t most_of(Resource resource)
+{
+    return default_limits.of(resource);
+}
+
+struct Limit {
+    Resource resource;
+    std::int64_t most;
+};
+
+std::expected<Limit, ConfigError> read_limit(const Place& place)
+{
+    const auto resource = from_word<Resource>(place.value.key);
+    if (!resource)
+        return unknown_key(place, resource_names());
+    const auto most = most_of(*resource);
+    const auto count = place.value.integer;
+    if (place.value.kind != json::Kind::integer)
+        return will_not_do(place, fmt::format("a whole number, 1 to {}", most));
+    if (count < 1 || count > most)
+        return wrong(place, fmt::format("{} is too {}; give 1 to {}", count,
+                                        count < 1 ? "small" : "large", most));
+    return Limit{*resource, count};
+}
+
+Read read_limits(const Place& place, ConfigDraft& draft)
+{
+    if (place.value.kind != json::Kind::object)
+        return will_not_do(place, "an object with " + resource_names());
+    for (const auto& child : place.value.children) {
+        const auto limit = read_limit(place.member(child));
+        if (!limit)
+            return std::unexpected(limit.error());
+        draft.config.limits.set(limit->resource, limit->most);
+    }
+    return {};
+}
+
+constexpr std::string_view user_key = "user";
+
+Read read_limits_of_user(const Place& place, ConfigDraft& draft)
+{
+    const auto* user =
+        place.value.kind == json::Kind::object ? place.value.find(user_key) : nullptr;
+    if (!user)
+        return will_not_do(place, R"(an object with a user, as {"user": "root", "waits": 10})");
+    uid_t uid = 0;
+    UnknownName unknown;
+    if (auto read = read_user(place.member(*user), uid, unknown); !read)
+        return read;
+    if (unknown)
+        warn_of(unknown,
+                "these limits apply to nobody; create the user and reload, or take them out",
+                draft.config);
+    for (const auto& child : place.value.children) {
+        if (child.key == user_key)
+            continue;
+        const auto limit = read_limit(place.member(child));
+        if (!limit)
+            return std::unexpected(limit.error());
+        if (!unknown)
+            draft.config.user_limits[uid][limit->resource] = limit->most;
+    }
+    return {};
+}
+
+Read read_user_limits(const Place& place, ConfigDraft& draft)
+{
+    return read_list(place,
+                     [&](const Place& element) { return read_limits_of_user(element, draft); });
+}
+
+constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode},
+                                                {"logLevel", read_log_level},
+                                                {"resumeGrace", read_resume_grace},
+                                                {"limits", read_limits},
+                                                {"userLimits", read_user_limits},
+                                                {"policy", read_policy},
+                                                {"events", read_events},
+                                                {"timers", read_timers}}};
+
+Read read_file(const std::string& file, IfMissing if_missing, ConfigDraft& draft)
+{
+    const auto text = contents(file);
+    if (!text)
+        return std::unexpected(text.error());
+    if (!*text && if_missing == IfMissing::go_without)
+        return {};
+    if (!*text)
+        return cannot_read(file, ENOENT);
+    const auto root = read_config_text(**text);
+    if (!root)
+        return std::unexpected(
+            ConfigError{file, root.error().line, root.error().key, root.error().what});
+    return read_keys(Place{file, {}, *root}, keys, draft);
+}
+
+// Equality of messages, field by field.
+template <Message T>
+bool same(const T& a, const T& b)
+{
+    return with_fields<T>(
+        [&](const auto&... fields) { return ((a.*fields.member == b.*fields.member) && ...); });
+}
+
+} // namespace
+
+bool operator==(const DeclaredEvent& a, const DeclaredEvent& b)
+{
+    return same(a.request, b.request) && a.owner == b.owner;
+}
+
+bool operator==(const DeclaredTimer& a, const DeclaredTimer& b)
+{
+    return same(a.request, b.request) && a.owner == b.owner;
+}
+
+Ceilings Config::ceilings() const
+{
+    Ceilings ceilings{limits};
+    for (const auto& [uid, own] : user_limits) {
+        auto& all = ceilings.users.emplace(uid, limits).first->second;
+        for (const auto& [resource, most] : own)
+            all.set(resource, most);
+    }
+    return ceilings;
+}
+
+std::string ConfigError::message() const
+{
+    auto text = file;
+    if (line > 0)
+        fmt::format_to(std::back_inserter(text), ":{}", line);
+    if (!key.empty()) {
+        std::string quoted; // A key that is none of ours can hold anything; this is one line.
+        json::append_string(quoted, key);
+        (text += ": ").append(quoted, 1, quoted.size() - 2);
+    }
+    return (text += ": ") += what;
+}
+
+std::expected<std::vector<std::string>, ConfigError> config_files(const std::string& path)
+{
+    namespace fs = std::filesystem;
+    const auto directory = (fs::path{path}.parent_path() / drop_in_directory).string();
+    std::vector<std::string> files;
+    std::error_code error;
+    fs::directory_iterator entry{directory, error};
+    for (; !error && entry != fs::directory_iterator{}; entry.increment(error))
+        if (is_drop_in(entry->path().filename().native()))
+            files.push_back(entry->path().string());
+    if (error && error != std::errc::no_such_file_or_directory)
+        return cannot_read(directory, error.value());
+    std::ranges::sort(files);
+    files.insert(files.begin(), path);
+    return files;
+}
+
+std::expected<Config, ConfigError> load_config(const std::string& path, IfMissing if_missing)
+{
+    const auto files = config_files(path);
+    if (!files)
+        return std::unexpected(files.error());
+    ConfigDraft draft;
+    for (const auto& file : *files) {
+        const bool is_main = &file == &files->front();
+        const auto read = read_file(file, is_main ? if_missing : IfMissing::refuse, draft);
+        if (!read)
+            return std::unexpected(read.error());
+    }
+    return std::move(draft.config);
+}
+
+std::vector<std::string> config_keys()
+{
+    std::vector<std::string> names;
+    for (const auto& key : keys)
+        names.emplace_back(key.name);
+    for (const auto& [resource, name] : words(Resource{}))
+        names.push_back(fmt::format("limits.{}", name));
+    names.push_back(fmt::format("userLimits[].{}", user_key));
+    add_policy_keys(names);
+    add_object_keys(names);
+    return names;
+}
+
+std::optional<mode_t> parse_socket_mode(std::string_view text)
+{
+    mode_t mode = 0;
+    const auto* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, mode, 8);
+    if (error != std::errc{} || stopped != end || mode > 0777)
+        return {};
+    return mode;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,157 @@
+// What the administrator lets whom do under which names, in a configuration file.
+#include "common/limits.h"
+#include "daemon/config/config_keys.h"
+
+namespace evfd::daemon {
+
+namespace {
+
+using Rule = Policy::Rule;
+
+struct RuleDraft {
+    Rule rule = {};
+    UnknownName unknown = {}; // Whom the rule is for.
+};
+
+// As an administrator says it: own is to be able to delete.
+constexpr std::array<std::pair<std::string_view, Right>, 4> verbs{{{"create", Right::create},
+                                                                   {"wait", Right::wait},
+                                                                   {"set", Right::set},
+                                                                   {"delete", Right::own}}};
+
+std::optional<Right> parse_verb(std::string_view text)
+{
+    const auto* const verb =
+        std::ranges::find(verbs, text, [](const auto& one) { return one.first; });
+    return verb == verbs.end() ? std::nullopt : std::optional{verb->second};
+}
+
+std::optional<bool> parse_default(std::string_view text)
+{
+    if (text != "allow" && text != "deny")
+        return {};
+    return text == "allow";
+}
+
+// What a name, or more of it, can follow.
+std::optional<std::string> parse_prefix(std::string_view text)
+{
+    const std::string prefix{text};
+    if (prefix.empty() || Name::parse(prefix) || Name::parse(prefix + 'x'))
+        return prefix;
+    return {};
+}
+
+// Keys of a rule.
+
+Read read_prefix(const Place& place, RuleDraft& draft)
+{
+    const auto prefix = parsed(place, parse_prefix);
+    if (!prefix)
+        return will_not_do(place, "what names begin with, such as \"db/\", or \"\" for all of "
+                                  "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
+                                  "by single slashes");
+    if (is_of_users(*prefix))
+        return wrong(place, "what is below user/ is each user's own, and no rule changes that; "
+                            "take it out");
+    draft.rule.prefix = *prefix;
+    return {};
+}
+
+Read read_who(const Place& place, RuleDraft& draft)
+{
+    auto& rule = draft.rule;
+    if (rule.user || rule.group)
+        return wrong(place,
+                     "a rule is for one user or for one group; give it twice, once for each");
+    if (place.value.key == "user")
+        return read_user(place, rule.user.emplace(), draft.unknown);
+    return read_group(place, rule.group.emplace(), draft.unknown);
+}
+
+Read read_verbs(const Place& place, Policy::Verbs& into, const Policy::Verbs& opposite)
+{
+    return read_list(place, [&](const Place& element) -> Read {
+        const auto verb = parsed(element, parse_verb);
+        if (!verb)
+            return will_not_do(element, "create, wait, set or delete");
+        if (opposite.has(*verb))
+            return wrong(element, fmt::format("{} is both allowed and denied; take one of them out",
+                                              element.value.shown()));
+        into.add(*verb);
+        return {};
+    });
+}
+
+constexpr std::array<Key<RuleDraft>, 5> rule_keys{
+    {{"prefix", read_prefix},
+     {"user", read_who},
+     {"group", read_who},
+     {"allow",
+      [](const Place& place, RuleDraft& draft) {
+          return read_verbs(place, draft.rule.allowed, draft.rule.denied);
+      }},
+     {"deny", [](const Place& place, RuleDraft& draft) {
+          return read_verbs(place, draft.rule.denied, draft.rule.allowed);
+      }}}};
+
+// The policy.
+
+Read read_rule(const Place& place, Config& config)
+{
+    auto& rules = config.policy.rules;
+    if (rules.size() == max_policy_rules)
+        return wrong(place, fmt::format("there are more than {} rules, in all files together; take "
+                                        "some out",
+                                        max_policy_rules));
+    RuleDraft draft;
+    if (auto read = read_keys(place, rule_keys, draft); !read)
+        return read;
+    if (!place.value.find("prefix"))
+        return wrong(place, "it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for "
+                            "all names");
+    if (draft.rule.allowed.empty() && draft.rule.denied.empty())
+        return wrong(place, "it neither allows nor denies anything; give allow or deny, such as "
+                            "\"deny\": [\"create\"]");
+    if (draft.unknown)
+        warn_of(std::move(draft.unknown),
+                "this rule applies to nobody; create the account and reload, or take it out",
+                config);
+    else
+        rules.push_back(std::move(draft.rule));
+    return {};
+}
+
+Read read_default(const Place& place, Config& config)
+{
+    const auto allows = parsed(place, parse_default);
+    if (!allows)
+        return will_not_do(place, "allow or deny");
+    config.policy.allows_by_default = *allows;
+    return {};
+}
+
+Read read_rules(const Place& place, Config& config)
+{
+    return read_list(place, [&](const Place& element) { return read_rule(element, config); });
+}
+
+constexpr std::array<Key<Config>, 2> policy_keys{
+    {{"default", read_default}, {"rules", read_rules}}};
+
+} // namespace
+
+Read read_policy(const Place& place, ConfigDraft& draft)
+{
+    return read_keys(place, policy_keys, draft.config);
+}
+
+void add_policy_keys(std::vector<std::string>& keys)
+{
+    for (const auto& key : policy_keys)
+        keys.push_back(fmt::format("policy.{}", key.name));
+    for (const auto& key : rule_keys)
+        keys.push_back(fmt::format("policy.rules[].{}", key.name));
+}
+
+} // namespace evfd::daemon

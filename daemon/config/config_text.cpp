@@ -1,0 +1,251 @@
+#include "daemon/config/config_text.h"
+
+#include "common/limits.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+#include <set>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::size_t max_shown_bytes = 60;
+
+// What the parser reads through. It says of no value where that stands, so we look where it is: at
+// the end of that value, or one character further behind a number.
+class Cursor {
+public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = char;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const char*;
+    using reference = const char&;
+
+    // `last` is told the last character that was passed.
+    Cursor(const char* at, const char** last) : at_{at}, last_{last} {}
+
+    reference operator*() const { return *at_; }
+    Cursor& operator++()
+    {
+        *last_ = at_++;
+        return *this;
+    }
+    Cursor operator++(int)
+    {
+        const auto before = *this;
+        ++*this;
+        return before;
+    }
+    friend bool operator==(const Cursor& a, const Cursor& b) { return a.at_ == b.at_; }
+
+private:
+    const char* at_;
+    const char** last_;
+};
+
+// What the parser calls; a false ends the reading.
+class TreeFiller {
+public:
+    explicit TreeFiller(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
+
+    bool null() { return add({.kind = json::Kind::null}); }
+    bool boolean(bool value) { return add({.kind = json::Kind::boolean, .integer = value}); }
+    bool number_integer(std::int64_t value)
+    {
+        return add({.kind = json::Kind::integer, .integer = value});
+    }
+    bool number_unsigned(std::uint64_t value)
+    {
+        if (value > std::numeric_limits<std::int64_t>::max())
+            return add({.kind = json::Kind::number, .text = fmt::to_string(value)});
+        return number_integer(static_cast<std::int64_t>(value));
+    }
+    bool number_float(double, const std::string& written)
+    {
+        return add({.kind = json::Kind::number, .text = written});
+    }
+    bool string(std::string& value)
+    {
+        if (value.contains('\0'))
+            return fail("a zero character has no place in a text; take it out");
+        return add({.kind = json::Kind::string, .text = std::move(value)});
+    }
+    bool key(std::string& value)
+    {
+        auto& object = open_.back();
+        object.key_line = line();
+        object.key = std::move(value);
+        if (!object.keys.insert(object.key).second)
+            return fail("this key is here twice; take one of them out");
+        return true;
+    }
+    bool start_object(std::size_t) { return open(json::Kind::object); }
+    bool end_object() { return close(); }
+    bool start_array(std::size_t) { return open(json::Kind::array); }
+    bool end_array() { return close(); }
+    bool binary(nlohmann::json::binary_t&) { return false; } // No text has one.
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
+    {
+        defect_ = {
+            line(), {}, fmt::format("this is no JSON; correct it: {}", reason(error.what()))};
+        return false;
+    }
+
+    const char** last() { return &last_; }
+    ConfigValue take_root() { return std::move(root_); }
+    ConfigDefect take_defect() { return std::move(defect_); }
+
+private:
+    struct Open {
+        ConfigValue* value; // Stays where it is: its siblings come when it is closed.
+        std::set<std::string, std::less<>> keys = {};
+        std::string key = {}; // The last one.
+        std::size_t key_line = 0;
+    };
+
+    // Of the last character passed.
+    std::size_t line()
+    {
+        line_ += static_cast<std::size_t>(std::count(counted_, last_, '\n'));
+        counted_ = last_;
+        return line_;
+    }
+    ConfigValue& place(ConfigValue value)
+    {
+        value.line = line();
+        if (open_.empty())
+            return root_ = std::move(value);
+        auto& [parent, keys, key, key_line] = open_.back();
+        if (parent->kind == json::Kind::object) {
+            value.key = key;
+            value.key_line = key_line;
+        }
+        return parent->children.emplace_back(std::move(value));
+    }
+    bool add(ConfigValue value)
+    {
+        place(std::move(value));
+        return true;
+    }
+    bool open(json::Kind kind)
+    {
+        if (open_.size() == max_json_depth)
+            return fail("this is nested too deeply; no key needs that");
+        open_.push_back({.value = &place({.kind = kind})});
+        return true;
+    }
+    bool close()
+    {
+        open_.pop_back();
+        return true;
+    }
+    // Where we are.
+    std::string path() const
+    {
+        std::string path;
+        for (const auto& open : open_) {
+            if (open.value->kind == json::Kind::object) {
+                (path += path.empty() ? "" : ".") += open.key;
+                continue;
+            }
+            // The element that we are in is there, a new one not yet.
+            const bool is_new = &open == &open_.back();
+            fmt::format_to(std::back_inserter(path), "[{}]",
+                           open.value->children.size() - (is_new ? 0 : 1));
+        }
+        return path;
+    }
+    bool fail(std::string what)
+    {
+        defect_ = {line(), path(), std::move(what)};
+        return false;
+    }
+    // "[json.exception...] parse error at ...: syntax error ... - invalid literal; last read: 'x'":
+    // the middle of it is for people.
+    static std::string_view reason(std::string_view what)
+    {
+        if (const auto at = what.find("; last read: "); at != what.npos)
+            what = what.substr(0, at);
+        if (const auto at = what.find(" - "); at != what.npos)
+            return what.substr(at + 3);
+        if (const auto at = what.find("] "); at != what.npos)
+            return what.substr(at + 2);
+        return what;
+    }
+
+    const char* counted_;
+    const char* last_;
+    std::size_t line_ = 1; // Of counted_.
+    ConfigValue root_;
+    std::vector<Open> open_; // The containers we are in.
+    ConfigDefect defect_{};
+};
+
+// A text that is cut is cut between characters.
+std::string_view shortened(std::string_view text)
+{
+    if (text.size() <= max_shown_bytes)
+        return text;
+    auto size = max_shown_bytes;
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+        --size;
+    return text.substr(0, size);
+}
+
+} // namespace
+
+const ConfigValue* ConfigValue::find(std::string_view name) const
+{
+    const auto found = std::ranges::find(children, name, &ConfigValue::key);
+    return found == children.end() ? nullptr : &*found;
+}
+
+std::string ConfigValue::shown() const
+{
+    switch (kind) {
+    case json::Kind::null: return "null";
+    case json::Kind::boolean: return integer != 0 ? "true" : "false";
+    case json::Kind::integer: return fmt::to_string(integer);
+    case json::Kind::number: return std::string{shortened(text)};
+    case json::Kind::string: {
+        std::string quoted;
+        json::append_string(quoted, shortened(text));
+        return quoted;
+    }
+    case json::Kind::array:
+    case json::Kind::deep: return "a list";
+    case json::Kind::object: return "an object";
+    }
+    return {};
+}
+
+std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text)
+{
+    if (const auto zero = text.find('\0');
+        zero != text.npos) { // Would end the text for the parser.
+        const auto before = std::ranges::count(text.substr(0, zero), '\n');
+        return std::unexpected(ConfigDefect{static_cast<std::size_t>(before) + 1,
+                                            {},
+                                            "a zero byte has no place in a "
+                                            "text; take it out"});
+    }
+    if (text.find_first_not_of(" \t\r\n") == text.npos)
+        return std::unexpected(
+            ConfigDefect{1, {}, "the file is empty; write {} into it, or delete it"});
+    TreeFiller filler{text};
+    const Cursor begin{text.data(), filler.last()};
+    const Cursor end{text.data() + text.size(), filler.last()};
+    constexpr bool strict = true; // Nothing may follow the value.
+    constexpr bool ignore_comments = true;
+    if (!nlohmann::json::sax_parse(begin, end, &filler, nlohmann::json::input_format_t::json,
+                                   strict, ignore_comments))
+        return std::unexpected(filler.take_defect());
+    return filler.take_root();
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,47 @@
+// Closes sockets in which descriptors may lie that a client sent. The last close of such a
+// descriptor can sleep for as long as its sender likes: a socket with SO_LINGER and something
+// unsent. The kernel does not linger for a process that ends, so a child has the last reference and
+// is killed. socket(7)
+#pragma once
+
+#include "common/unique_fd.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/access/quota.h"
+
+#include <sys/types.h>
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Closer {
+public:
+    explicit Closer(EventLoop& loop) : loop_{loop} {}
+    Closer(const Closer&) = delete;
+    Closer& operator=(const Closer&) = delete;
+
+    // `charge` is given back once it is closed. An account (see Quota) has one child at a time, for
+    // all of its sockets that there are by then; in one turn of the loop few children are made.
+    void close(uid_t account, UniqueFd socket, Quota::Charge charge);
+
+private:
+    struct Closing {
+        std::vector<UniqueFd> sockets; // For the next child.
+        std::vector<Quota::Charge> charges;
+        pid_t child = 0; // 0: there is none.
+        std::vector<Quota::Charge> charges_of_child;
+    };
+
+    void advance();
+    static void reap(Closing& closing);
+    static bool start_child(Closing& closing); // Whether one was made.
+
+    EventLoop& loop_;
+    std::map<uid_t, Closing> accounts_; // That have something to be closed.
+    uid_t last_ = 0;                    // Account that was given a child.
+    std::optional<EventLoop::Alarm> alarm_;
+};
+
+} // namespace evfd::daemon

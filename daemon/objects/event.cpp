@@ -1,0 +1,48 @@
+#include "daemon/objects/event.h"
+
+#include <cerrno>
+
+namespace evfd::daemon {
+
+Result<Event> Event::create(Mode mode, std::int64_t initial)
+{
+    auto fd = make_eventfd(static_cast<unsigned>(initial),
+                           mode == Mode::semaphore ? Counter::semaphore : Counter::plain);
+    if (!fd)
+        return std::unexpected(fd.error());
+    return Event{mode, *std::move(fd), false};
+}
+
+Result<void> Event::set(std::int64_t tokens, const Adder& adder)
+{
+    if (mode_ != Mode::semaphore)
+        tokens = 1;
+    if (!held_by_others_) {
+        const auto added = add(*fd_, static_cast<std::uint64_t>(tokens));
+        if (added || added.error().error != EAGAIN)
+            return added;
+    }
+    return adder.add(*fd_, tokens); // Also fills up what has no room for all of them.
+}
+
+void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
+{
+    const auto times = mode_ == Mode::semaphore ? static_cast<std::size_t>(tokens) : 1;
+    targets.insert(targets.end(), times, fd_->get());
+}
+
+Result<bool> Event::clear(std::optional<std::uint64_t>& left, MonotonicTime end) const
+{
+    if (mode_ == Mode::semaphore)
+        return drain(*fd_, left, end);
+    const auto taken = evfd::take(*fd_);
+    return taken ? Result<bool>{true} : std::unexpected(taken.error());
+}
+
+std::shared_ptr<const UniqueFd> Event::share()
+{
+    held_by_others_ = true;
+    return fd_;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,21 @@
+#include "daemon/objects/pulse.h"
+
+namespace evfd::daemon {
+
+Result<void> Pulse::set(std::int64_t times, const Adder& adder)
+{
+    count(times);
+    std::vector<int> targets;
+    append_targets(times, targets, targets);
+    return adder.add(targets);
+}
+
+void Pulse::append_targets(std::int64_t times, std::vector<int>& kept,
+                           std::vector<int>& others) const
+{
+    for (std::int64_t i = 0; i < times; ++i)
+        for (const auto& [token, follower] : followers_.all())
+            (follower.is_kept ? kept : others).push_back(follower.fd.get());
+}
+
+} // namespace evfd::daemon

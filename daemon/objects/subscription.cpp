@@ -1,0 +1,55 @@
+#include "daemon/objects/subscription.h"
+
+#include <sys/random.h>
+
+#include <charconv>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::size_t half = 16; // Digits of 64 bits.
+
+std::optional<std::uint64_t> parse_half(std::string_view digits)
+{
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value, 16);
+    if (error != std::errc{} || end != digits.end())
+        return {};
+    return value;
+}
+
+} // namespace
+
+Result<Token> Token::make()
+{
+    Token token;
+    if (::getrandom(token.bits_.data(), sizeof token.bits_, 0) != sizeof token.bits_)
+        return std::unexpected(Fault::last("getrandom(2)"));
+    return token;
+}
+
+std::optional<Token> Token::parse(std::string_view text)
+{
+    if (text.size() != 2 * half)
+        return {};
+    const auto high = parse_half(text.substr(0, half));
+    const auto low = parse_half(text.substr(half));
+    if (!high || !low)
+        return {};
+    Token token;
+    token.bits_ = {*high, *low};
+    return token;
+}
+
+std::string Token::text() const
+{
+    std::string text; // Each call of a session is noted with it.
+    text.reserve(2 * half);
+    for (const auto bits : bits_)
+        for (int shift = 60; shift >= 0; shift -= 4)
+            text += "0123456789abcdef"[bits >> shift & 0xf];
+    return text;
+}
+
+} // namespace evfd::daemon

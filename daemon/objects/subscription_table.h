@@ -1,0 +1,38 @@
+// The private descriptors that follow one object, each known by its token. Their holders have
+// duplicates.
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "daemon/objects/subscription.h"
+
+#include <map>
+
+namespace evfd::daemon {
+
+class Followers {
+public:
+    // Follows until remove().
+    void add(const Token& token, Subscription subscription);
+    bool has(const Token& token) const { return all_.contains(token); }
+    const Subscription* find(const Token& token) const; // Null if it does not follow.
+    bool remove(const Token& token) { return all_.erase(token) > 0; }
+    std::size_t size() const { return all_.size(); }
+    const std::map<Token, Subscription>& all() const { return all_; }
+
+    // Calls `each(fd)` for all, whatever comes of it; the first failure.
+    template <class Each>
+    Result<void> for_each(Each each) const
+    {
+        Result<void> all;
+        for (const auto& [token, subscription] : all_)
+            if (const auto done = each(subscription.fd); !done && all)
+                all = done;
+        return all;
+    }
+
+private:
+    std::map<Token, Subscription> all_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,83 @@
+// A wait-only descriptor of an event, which one user has: the same one however often the event is
+// opened. It is an epoll descriptor that the daemon made, so what it watches counts against the
+// fs.epoll.max_user_watches of the daemon's user.
+#pragma once
+
+#include "common/unique_fd.h"
+#include "daemon/access/quota.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <set>
+#include <utility>
+
+namespace evfd::daemon {
+
+struct Handle {
+    std::shared_ptr<const UniqueFd> fd; // With replies that are under way; null: its event is gone.
+    Quota::Charge charge;
+
+    void end()
+    {
+        fd.reset();
+        charge.resize(0);
+    }
+};
+
+// Those of one event, by user. Sessions own them.
+class EventHandles {
+public:
+    ~EventHandles()
+    {
+        for (const auto& [uid, handle] : handles_)
+            if (const auto there = handle.lock())
+                there->end();
+    }
+    EventHandles() = default;
+    EventHandles(const EventHandles&) = delete;
+    EventHandles& operator=(const EventHandles&) = delete;
+
+    std::shared_ptr<Handle> find(uid_t uid) const // Null if there is none.
+    {
+        const auto found = handles_.find(uid);
+        return found == handles_.end() ? nullptr : found->second.lock();
+    }
+    void add(uid_t uid, const std::shared_ptr<Handle>& handle)
+    {
+        std::erase_if(handles_, [](const auto& entry) { return entry.second.expired(); });
+        handles_[uid] = handle;
+    }
+    std::size_t size() const
+    {
+        return static_cast<std::size_t>(std::ranges::count_if(
+            handles_, [](const auto& entry) { return !entry.second.expired(); }));
+    }
+
+private:
+    std::map<uid_t, std::weak_ptr<Handle>> handles_;
+};
+
+// Those that a session was given.
+class SessionHandles {
+public:
+    // Those whose event is gone are forgotten now and then, so that they are never many.
+    void add(std::shared_ptr<Handle> handle)
+    {
+        if (handles_.size() >= forget_at_) {
+            std::erase_if(handles_, [](const auto& one) { return !one->fd; });
+            forget_at_ = 2 * handles_.size() + few;
+        }
+        handles_.insert(std::move(handle));
+    }
+    std::size_t size() const { return handles_.size(); } // With those that are gone.
+
+private:
+    static constexpr std::size_t few = 64;
+
+    std::set<std::shared_ptr<Handle>> handles_;
+    std::size_t forget_at_ = few;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,152 @@
+#include "daemon/process/listening_socket.h"
+
+#include "common/socket.h"
+#include "daemon/base/log.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+#include <system_error>
+
+namespace evfd::daemon {
+
+namespace {
+
+[[noreturn]] void fail(const std::string& what)
+{
+    throw std::system_error{errno, std::generic_category(), what};
+}
+
+sockaddr_un address_of(const std::string& path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        fail(fmt::format("the socket's path may have {} bytes: {}", sizeof address.sun_path - 1,
+                         path));
+    }
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+UniqueFd make_socket(int flags)
+{
+    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0)};
+    if (!socket)
+        fail("socket(2)");
+    return socket;
+}
+
+// One daemon a path, from its first look until its end: two that start at once do not both find the
+// file of a third one stale.
+UniqueFd lock(const std::string& path)
+{
+    const auto file = path + ".lock";
+    UniqueFd lock{::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+    if (!lock)
+        fail(file);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0)
+        return lock;
+    if (errno == EWOULDBLOCK)
+        throw AlreadyRunning{fmt::format("another evfdd is running at {}; stop it first, or choose "
+                                         "another socket with --socket",
+                                         path)};
+    fail(file);
+}
+
+} // namespace
+
+// Nobody only if the kernel says so. Whatever else is the matter, someone may: it is busy, it is
+// not for us, it is a socket of another type.
+std::optional<pid_t> listener_at(const std::string& path)
+{
+    const auto address = address_of(path);
+    const auto socket = make_socket(SOCK_NONBLOCK);
+    (void)refuse_descriptors(socket); // Whose it is we do not know yet.
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
+    const auto peer = peer_of(socket);
+    return peer ? peer->pid : 0;
+}
+
+ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel)
+    : path_{std::move(path)}, mode_{mode}, kernel_{kernel}, lock_{lock(path_)}
+{
+    struct stat there{};
+    const bool is_there = ::lstat(path_.c_str(), &there) == 0;
+    if (is_there && !S_ISSOCK(there.st_mode)) {
+        errno = EEXIST;
+        fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
+    }
+    if (is_there && listener_at(path_))
+        throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
+                                         "choose another socket with --socket",
+                                         path_)};
+    if (is_there)
+        log::info("{} is stale: replacing it", path_);
+    socket_ = open();
+}
+
+// Bound beside it and moved there, so that whoever finds it can connect.
+UniqueFd ListeningSocket::open()
+{
+    const auto beside = path_ + ".new";
+    const auto address = address_of(beside);
+    ::unlink(beside.c_str());
+    auto socket = make_socket(SOCK_NONBLOCK);
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        fail(beside);
+    // Before anybody can connect: a connection has from its beginning what the listening one has.
+    if (kernel_.pass_rights && !refuse_descriptors(socket))
+        fail("setsockopt(SO_PASSRIGHTS)");
+    if (::chmod(beside.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
+        ::lstat(beside.c_str(), &file_) < 0 || ::rename(beside.c_str(), path_.c_str()) < 0) {
+        const int error = errno;
+        ::unlink(beside.c_str());
+        errno = error;
+        fail(path_);
+    }
+    return socket;
+}
+
+bool ListeningSocket::is_ours() const
+{
+    struct stat there{};
+    return ::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
+           there.st_ino == file_.st_ino;
+}
+
+std::string path_of(const UniqueFd& socket)
+{
+    sockaddr_un address{};
+    socklen_t size = sizeof address;
+    if (::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) < 0 ||
+        address.sun_family != AF_UNIX || size <= sizeof address.sun_family)
+        return {};
+    const auto length = size - offsetof(sockaddr_un, sun_path);
+    return {address.sun_path,
+            ::strnlen(address.sun_path, length)}; // An abstract one begins with 0.
+}
+
+void ListeningSocket::set_mode(mode_t mode)
+{
+    mode_ = mode;
+    if (is_ours() && ::chmod(path_.c_str(), mode) < 0)
+        log::error("{} keeps its mode: {}", path_, std::strerror(errno));
+}
+
+ListeningSocket::~ListeningSocket()
+{
+    if (is_ours())
+        ::unlink(path_.c_str());
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,37 @@
+#include "daemon/process/signals.h"
+
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include <cerrno>
+#include <system_error>
+
+namespace evfd::daemon {
+
+Signals::Signals(EventLoop& loop, Task on_end, Task on_reload)
+    : on_end_{std::move(on_end)}, on_reload_{std::move(on_reload)}
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&set, signal);
+    if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
+        throw std::system_error{errno, std::generic_category(), "sigprocmask(2)"};
+    fd_ = UniqueFd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+    if (!fd_)
+        throw std::system_error{errno, std::generic_category(), "signalfd(2)"};
+    auto watch = loop.watch(fd_, EPOLLIN, [this](std::uint32_t) { take(); });
+    if (!watch)
+        throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};
+    watch_.emplace(*std::move(watch));
+}
+
+void Signals::take()
+{
+    signalfd_siginfo signal{};
+    while (::read(fd_.get(), &signal, sizeof signal) == sizeof signal)
+        signal.ssi_signo == SIGHUP ? on_reload_() : on_end_();
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,59 @@
+// What evfdd counts of itself, from its start on.
+#pragma once
+
+#include "common/clock.h"
+#include "common/protocol/protocol.h"
+#include "daemon/access/refusal.h"
+
+#include <array>
+#include <cstdint>
+#include <type_traits>
+#include <variant>
+
+namespace evfd::daemon {
+
+template <class... A, class... B>
+List<A..., B...> joined(List<A...>, List<B...>);
+using AllMethods =
+    decltype(joined(protocol::Evfdd::Methods{}, protocol::VarlinkService::Methods{}));
+
+template <class... Ts>
+consteval std::size_t size_of(List<Ts...>)
+{
+    return sizeof...(Ts);
+}
+
+template <class T, class... Ts>
+consteval std::size_t position_among(List<Ts...>)
+{
+    std::size_t position = 0;
+    (void)((std::is_same_v<T, Ts> || (++position, false)) || ...);
+    return position;
+}
+
+struct Counters {
+    // What an earlier daemon left, and how long it took to have it again.
+    struct Recovery {
+        std::int64_t objects = 0;
+        std::int64_t subscriptions = 0;
+        std::int64_t sessions = 0;
+        std::int64_t losses = 0; // That were reported.
+        nanoseconds time{0};
+    };
+
+    template <class Request>
+    void count_call()
+    {
+        ++calls[position_among<Request>(AllMethods{})];
+    }
+    void count(const Refusal& refusal) { ++refusals[refusal.reason().index()]; }
+
+    std::array<std::uint64_t, size_of(AllMethods{})> calls{};
+    std::array<std::uint64_t, std::variant_size_v<Reason>> refusals{};
+    std::uint64_t hang_ups = 0; // Clients let go because of what they sent, or did not take.
+    std::uint64_t turned_away = 0;
+    std::uint64_t rings = 0; // Of watched events, set or cleared by whomever.
+    Recovery recovery;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,149 @@
+#include "daemon/service/open_metrics.h"
+
+#include <fmt/format.h>
+
+#include <iterator>
+#include <string_view>
+
+namespace evfd::daemon {
+
+namespace {
+
+// What is left out of a metric's name here: all of them begin so.
+constexpr std::string_view prefix = "evfdd";
+
+class Exposition {
+public:
+    // The samples that follow belong to it. `help` is one sentence.
+    void family(std::string_view name, std::string_view type, std::string_view help,
+                std::string_view unit = {})
+    {
+        name_ = fmt::format("{}_{}", prefix, name);
+        add("# TYPE {} {}\n", name_, type);
+        if (!unit.empty())
+            add("# UNIT {} {}\n", name_, unit);
+        add("# HELP {} {}\n", name_, help);
+    }
+    template <class T>
+    void sample(const T& value, std::string_view suffix = {})
+    {
+        add("{}{} {}\n", name_, suffix, value);
+    }
+    // Nothing in it has to be escaped: all labels are words of ours.
+    template <class T>
+    void sample(const T& value, std::string_view suffix, std::string_view label,
+                std::string_view label_value)
+    {
+        add("{}{}{{{}=\"{}\"}} {}\n", name_, suffix, label, label_value, value);
+    }
+    std::string end() { return std::move(text_ += "# EOF\n"); }
+
+private:
+    template <class... Args>
+    void add(fmt::format_string<Args...> format, Args&&... args)
+    {
+        fmt::format_to(std::back_inserter(text_), format, std::forward<Args>(args)...);
+    }
+
+    std::string text_;
+    std::string name_;
+};
+
+std::string seconds(nanoseconds span)
+{
+    constexpr std::int64_t second = 1'000'000'000;
+    auto text = fmt::format("{}.{:09}", span.count() / second, span.count() % second);
+    while (text.ends_with('0') && !text.ends_with(".0"))
+        text.pop_back();
+    return text;
+}
+
+template <class... Methods, class Each>
+void for_each_method(List<Methods...>, Each each)
+{
+    (each(protocol::full_name<Methods>()), ...);
+}
+
+template <std::size_t... i, class Each>
+void for_each_error(std::index_sequence<i...>, Each each)
+{
+    (each(std::variant_alternative_t<i, Reason>::error), ...);
+}
+
+void add_calls(Exposition& text, const Counters& counters)
+{
+    text.family("calls", "counter", "Calls that were read, by method.");
+    const auto* count = counters.calls.data();
+    for_each_method(AllMethods{}, [&](std::string_view name) {
+        text.sample(*count++, "_total", "method", name);
+    });
+    text.family("refusals", "counter", "Calls that were answered with an error, by its name.");
+    count = counters.refusals.data();
+    for_each_error(std::make_index_sequence<std::variant_size_v<Reason>>{},
+                   [&](std::string_view name) { text.sample(*count++, "_total", "reason", name); });
+}
+
+void add_turns(Exposition& text, const Histogram& turns)
+{
+    text.family("loop_turn_seconds", "histogram",
+                "How long the turns of the loop took; one for each time that the daemon woke up.",
+                "seconds");
+    std::uint64_t so_far = 0;
+    for (std::size_t i = 0; i < turns.counts().size(); ++i) {
+        so_far += turns.counts()[i];
+        const auto bound = i < Histogram::bounds.size() ? seconds(Histogram::bounds[i]) : "+Inf";
+        text.sample(so_far, "_bucket", "le", bound);
+    }
+    text.sample(so_far, "_count");
+    text.sample(seconds(turns.sum()), "_sum");
+}
+
+void add_recovery(Exposition& text, const Counters::Recovery& recovery)
+{
+    text.family("recovered", "gauge", "What was taken over from an earlier daemon at the start.");
+    text.sample(recovery.objects, {}, "what", "objects");
+    text.sample(recovery.subscriptions, {}, "what", "subscriptions");
+    text.sample(recovery.sessions, {}, "what", "sessions");
+    text.family("recovery_losses", "gauge", "What could not be taken over, and was reported.");
+    text.sample(recovery.losses);
+    text.family("recovery_seconds", "gauge", "How long that took.", "seconds");
+    text.sample(seconds(recovery.time));
+}
+
+} // namespace
+
+std::string open_metrics(const Counters& counters, const protocol::Status::Reply& status,
+                         const Quota& quota, const Histogram& turns)
+{
+    Exposition text;
+    text.family("build", "info", "Which evfdd this is.");
+    text.sample(1, "_info", "version", status.version);
+    text.family("start_time_seconds", "gauge", "When it started, since 1970-01-01T00:00:00Z.",
+                "seconds");
+    text.sample(seconds(status.started_at.time_since_epoch()));
+    text.family("resources", "gauge", "What all users have together, by what is bounded for each.");
+    for (const auto& [resource, word] : words(Resource{}))
+        if (resource != Resource::calls) // Of this turn alone.
+            text.sample(quota.used_by_all(resource), {}, "resource", word);
+    text.family("descriptors", "gauge", "Descriptors that the daemon has open.");
+    text.sample(status.descriptors);
+    text.family("descriptor_limit", "gauge", "How many it can have.");
+    text.sample(status.descriptor_limit);
+    text.family("parked_descriptors", "gauge", "Descriptors that are kept to outlive the daemon.");
+    text.sample(status.parked);
+    text.family("journal_bytes", "gauge", "How long the journal is that tells of them.", "bytes");
+    text.sample(status.journal_bytes);
+    add_calls(text, counters);
+    text.family("hang_ups", "counter", "Clients that were let go: they sent what is no call.");
+    text.sample(counters.hang_ups, "_total");
+    text.family("turned_away", "counter", "Clients that were not let in.");
+    text.sample(counters.turned_away, "_total");
+    text.family("event_rings", "counter",
+                "How often events that somebody waits for or monitors were found written or read.");
+    text.sample(counters.rings, "_total");
+    add_turns(text, turns);
+    add_recovery(text, counters.recovery);
+    return text.end();
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,16 @@
+// The counters for monitoring systems: OpenMetrics text, version 1.0.0.
+#pragma once
+
+#include "common/protocol/protocol.h"
+#include "daemon/service/counters.h"
+#include "daemon/base/histogram.h"
+#include "daemon/access/quota.h"
+
+#include <string>
+
+namespace evfd::daemon {
+
+std::string open_metrics(const Counters& counters, const protocol::Status::Reply& status,
+                         const Quota& quota, const Histogram& turns);
+
+} // namespace evfd::daemon

@@ -1,0 +1,653 @@
+#include "daemon/service/service.h"
+
+#include "common/protocol/interface.h"
+#include "daemon/service/pending_replies.h"
+#include "daemon/service/pending_clear.h"
+#include "daemon/service/pending_set.h"
+#include "daemon/base/log.h"
+#include "daemon/service/open_metrics.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <limits>
+
+namespace evfd::daemon {
+
+namespace {
+
+// How the making of a declared object went.
+void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
+{
+    const auto message = [](const auto& refusal) -> std::string {
+        if constexpr (requires { refusal.message; })
+            return refusal.message;
+        else
+            return std::string{refusal.error};
+    };
+    if (!made)
+        log::error.each({.name = name.text(), .uid = owner},
+                        "'{}' of the configuration is not made: {}", name.text(),
+                        std::visit(message, made.error().reason()));
+    else if (*made)
+        log::info.each({.name = name.text(), .uid = owner},
+                       "'{}' is made, as the configuration says", name.text());
+}
+
+bool is_held_by_session(const protocol::Wait& request)
+{
+    return request.hold.value_or(false) &&
+           request.holder.value_or(Holder::session) == Holder::session;
+}
+
+std::int64_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::int64_t>(limit.rlim_cur);
+}
+
+} // namespace
+
+Service::Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder,
+                 DescriptorBudget budget)
+    : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
+      registry_{loop, quota_, *this, vault, std::move(adder), budget.objects}, sessions_{registry_},
+      waits_{loop, registry_, [this](const Name& name) { attended(name); }},
+      monitors_{loop, registry_}
+{
+}
+
+void Service::restore(Left left, nanoseconds grace)
+{
+    const bool knows_all = left.is_whole() && left.complaints.empty();
+    auto sessions = registry_.restore(left);
+    open_descriptors_.begin(known_descriptors());
+    counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
+                          .subscriptions = quota_.used_by_all(Resource::subscriptions),
+                          .sessions = static_cast<std::int64_t>(sessions.size()),
+                          .losses = static_cast<std::int64_t>(left.complaints.size())};
+    sessions_.wait_for(loop_, std::move(sessions), grace, knows_all);
+}
+
+void Service::set_policy(Policy policy)
+{
+    if (policy == registry_.policy())
+        return;
+    const auto before = registry_.set_policy(std::move(policy));
+    waits_.policy_changed();
+    monitors_.policy_changed(before);
+}
+
+void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
+{
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    tell_of(request.name, owner, registry_.create(session, request, Registry::Leave::given));
+}
+
+void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
+{
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    const auto* there = registry_.find(request.name);
+    tell_of(request.name, owner,
+            there && there->timer() ? Outcome<bool>{false}
+                                    : registry_.arm(session, request, Registry::Leave::given));
+}
+
+// Of calls that are not answered nothing is committed before the end of the turn, and thousands of
+// them may park something.
+void Service::make_room_to_park(std::size_t coming)
+{
+    registry_.vault().make_room_to_park(coming);
+}
+
+Outcome<void> Service::prepare()
+{
+    if (const auto prepared = registry_.vault().prepare(); !prepared)
+        return std::unexpected(refuse::system_failure(prepared.error()));
+    return {};
+}
+
+EventLoop::Alarm Service::when_to_try_again(std::function<void()> task)
+{
+    return loop_.alarm(monotonic_after(try_again_after), std::move(task));
+}
+
+std::unique_ptr<Pending> Service::replay(Session& session)
+{
+    if (!std::exchange(session.count->replays, false))
+        return {};
+    return std::make_unique<Replay>(registry_, session);
+}
+
+void Service::begin_call(Session& session)
+{
+    session.count->opened.clear();
+}
+
+void Service::end_call(Session& session, std::int64_t calls_before, std::string_view reply)
+{
+    if (session.count->calls == calls_before)
+        registry_.count_call(session, std::string{reply});
+    else if (session.count->reply != reply) // It was counted beforehand, but came out otherwise.
+        registry_.recount_call(session, std::string{reply});
+}
+
+void Service::end_fleeting_call(Session& session)
+{
+    auto& count = *session.count;
+    if (count.given > 0)
+        return registry_.count_call(session, {});
+    ++count.calls;
+    count.reply.clear();
+}
+
+Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
+{
+    auto charge = quota_.take(peer.uid, resource, amount);
+    if (!charge)
+        return std::unexpected(refuse::quota_exceeded(charge.error()));
+    return *std::move(charge);
+}
+
+// It takes as much memory as it has names, and may take a token from each.
+Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
+{
+    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    if (is_held_by_session(request) &&
+        registry_.holds().tokens_of(session) + session.to_be_held + wanted > max_tokens_held)
+        return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
+    return charge(session.peer, Resource::waits, wanted);
+}
+
+Outcome<Processes::Stay> Service::enter(const Caller& caller, Resource needed_for)
+{
+    return registry_.enter(caller.session.peer, caller.socket, caller.accepted, needed_for);
+}
+
+// Nobody, unless it is a process with whose end an object is to end.
+Outcome<std::optional<Processes::Stay>> Service::enter(const Caller& caller,
+                                                       std::optional<Lifetime> lifetime)
+{
+    if (lifetime != Lifetime::process)
+        return std::nullopt;
+    auto process = enter(caller, Resource::objects);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    return std::optional{*std::move(process)};
+}
+
+Outcome<std::optional<Lending>> Service::lend(const Caller& caller, const protocol::Wait& request)
+{
+    if (!request.hold.value_or(false))
+        return std::nullopt;
+    auto hold = Token::make();
+    if (!hold)
+        return std::unexpected(refuse::system_failure(hold.error()));
+    Lending lending{.hold = *hold};
+    if (!is_held_by_session(request)) {
+        auto process = enter(caller, Resource::waits);
+        if (!process)
+            return std::unexpected(std::move(process.error()));
+        lending.process.emplace(*std::move(process));
+    }
+    return std::optional{std::move(lending)};
+}
+
+Outcome<Dues> Service::admit(const Peer& peer)
+{
+    const auto its = quota_.used(peer.uid, Resource::connections);
+    const auto free = budget_.connections - quota_.used_by_all(Resource::connections);
+    if (!may_have_more(peer.uid, its, free, budget_.connections))
+        return std::unexpected(refuse::kept_for_others({peer.uid, Resource::connections, its}));
+    auto connection = charge(peer, Resource::connections);
+    if (!connection)
+        return std::unexpected(std::move(connection.error()));
+    return Dues{*std::move(connection), quota_.take_again(peer.uid, Resource::unread_bytes, 0),
+                quota_.take_again(peer.uid, Resource::unread_descriptors, 0)};
+}
+
+bool Service::has_room_for_answers(uid_t uid)
+{
+    return quota_.check(uid, Resource::unread_bytes).has_value();
+}
+
+Refusal Service::no_room_for_answers(uid_t uid) const
+{
+    constexpr auto resource = Resource::unread_bytes;
+    return refuse::quota_exceeded({uid, resource, quota_.limit(uid, resource)});
+}
+
+void Service::refuse(Refusal refusal, Outbox& outbox)
+{
+    counters_.count(refusal);
+    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal.reason());
+}
+
+bool Service::is_idle() const
+{
+    return quota_.used_by_all(Resource::objects) == 0 &&
+           quota_.used_by_all(Resource::connections) == 0;
+}
+
+// Before it is made: who waited for it takes from it at once, and when much was taken that is
+// committed, with all else. If it is not made, another answer is counted in place of this one.
+template <class Request>
+void Service::count_making(Caller& caller, const Name& name)
+{
+    static const auto made = text_of(typename Request::Reply{true});
+    if (caller.is_counted && !registry_.find(name))
+        registry_.count_call(caller.session, made);
+}
+
+// io.evfdd.
+
+Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
+{
+    const auto is_certain = sessions_.resume(caller.session, request);
+    if (!is_certain)
+        return std::unexpected(is_certain.error());
+    return protocol::Resume::Reply{*is_certain};
+}
+
+Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
+                                                      const protocol::CreateEvent& request)
+{
+    count_making<protocol::CreateEvent>(caller, request.name);
+    auto process = enter(caller, request.lifetime);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    const auto created =
+        registry_.create(caller.session, request, Registry::Leave::needed, *std::move(process));
+    if (!created)
+        return std::unexpected(created.error());
+    return protocol::CreateEvent::Reply{*created};
+}
+
+Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
+{
+    count_making<protocol::Arm>(caller, request.name);
+    auto process = enter(caller, request.lifetime);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    const auto created =
+        registry_.arm(caller.session, request, Registry::Leave::needed, *std::move(process));
+    if (!created)
+        return std::unexpected(created.error());
+    return protocol::Arm::Reply{*created};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
+{
+    if (auto done = registry_.disarm(caller.session.peer, request.names); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
+{
+    // As if each name came with a descriptor.
+    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    const auto uid = caller.session.peer.uid;
+    if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
+        return std::unexpected(refuse::quota_exceeded(room.error()));
+    make_room_to_park(request.names.list.size());
+    auto opened = registry_.open(caller.session, request.names);
+    if (!opened)
+        return std::unexpected(std::move(opened.error()));
+    return protocol::Open::Reply{*std::move(opened)};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Unsubscribe& request)
+{
+    const auto token = Token::parse(request.subscription);
+    if (!token || !registry_.unsubscribe(caller.session, *token))
+        return std::unexpected(protocol::InvalidParameter{"subscription"});
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Acknowledge& request)
+{
+    const auto token = Token::parse(request.subscription);
+    if (!token || !registry_.acknowledge(caller.session, *token))
+        return std::unexpected(protocol::InvalidParameter{"subscription"});
+    return {};
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Set& request)
+{
+    const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
+    const auto additions = registry_.check_set(caller.session.peer, request.names, tokens);
+    if (!additions)
+        return std::unexpected(additions.error());
+    if (tokens > 1)
+        return std::make_unique<Giving>(*this, caller, *additions, tokens);
+    // That it was called and what is to be added are committed together: from then on it is
+    // certain to be done, and done once.
+    if (caller.is_counted)
+        registry_.count_call(caller.session, std::string{reply_to_set()});
+    if (auto done = registry_.add(caller.session.peer, *additions); !done)
+        return std::unexpected(std::move(done.error()));
+    return nullptr;
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Clear& request)
+{
+    auto clearance = registry_.check_clear(caller.session.peer, request.names);
+    if (!clearance)
+        return std::unexpected(std::move(clearance.error()));
+    return std::make_unique<Clearing>(*this, caller, *std::move(clearance));
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
+{
+    if (auto done = registry_.remove(caller.session.peer, request.names); !done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetRights& request)
+{
+    auto done = registry_.set_rights(caller.session.peer, request.name, request.rights);
+    if (!done)
+        return std::unexpected(std::move(done.error()));
+    return {};
+}
+
+Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::Show& request)
+{
+    auto* object = registry_.find(request.name);
+    if (!object)
+        return std::unexpected(refuse::no_such_name(request.name));
+    const auto& peer = caller.session.peer;
+    if (!registry_.sees(peer, request.name, *object)) // Hence it may not wait.
+        if (auto permitted = registry_.permit(peer, request.name, object, Right::wait); !permitted)
+            return std::unexpected(std::move(permitted.error()));
+    return protocol::Show::Reply{describe(peer, request.name, *object)};
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller,
+                                                  const protocol::ListObjects& request)
+{
+    return std::make_unique<Listing>(*this, caller.session.peer,
+                                     request.pattern.value_or(Pattern{}));
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Wait& request)
+{
+    const auto& peer = caller.session.peer;
+    auto paid = charge(caller.session, request);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
+    const auto call = caller.is_counted ? caller.session.next_call() : CallId{caller.session.id, 0};
+    auto lending = lend(caller, request);
+    if (!lending)
+        return std::unexpected(std::move(lending.error()));
+    auto wait =
+        waits_.start(peer, *std::move(paid), request, caller.wake, call, *std::move(lending));
+    if (!wait)
+        return std::unexpected(std::move(wait.error()));
+    const auto first =
+        caller.wants_more ? PendingWait::First::that_it_began : PendingWait::First::outcome;
+    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
+                                         is_held_by_session(request) ? request.names.list.size()
+                                                                     : 0);
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
+{
+    const auto hold = Token::parse(request.hold);
+    if (!hold || !registry_.holds().is_there(*hold, caller.session.peer.uid))
+        return std::unexpected(refuse::no_such_hold());
+    auto process = enter(caller, Resource::waits);
+    if (!process)
+        return std::unexpected(std::move(process.error()));
+    if (auto joined = registry_.holds().join(*hold, *std::move(process)); !joined)
+        return std::unexpected(std::move(joined.error()));
+    return {};
+}
+
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Release& request)
+{
+    static const auto done = text_of(protocol::Release::Reply{});
+    const auto hold = Token::parse(request.hold);
+    const auto process =
+        registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
+    if (!process)
+        return std::unexpected(process.error());
+    if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
+        return std::unexpected(refuse::no_such_hold());
+    if (caller.is_counted) // In one commit with what it does, or it would be refused once more.
+        registry_.count_call(caller.session, done);
+    registry_.holds().release(*hold);
+    return {};
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)
+{
+    const auto& peer = caller.session.peer;
+    auto paid = charge(peer, Resource::monitors);
+    if (!paid)
+        return std::unexpected(std::move(paid.error()));
+    const auto hearing =
+        request.attendance.value_or(false) ? Hearing::attendance : Hearing::changes;
+    auto monitor = monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}),
+                                   hearing, caller.wake);
+    return std::make_unique<PendingMonitor>(*this, std::move(monitor));
+}
+
+protocol::Status::Reply Service::status()
+{
+    return {
+        .version = EVFDD_VERSION,
+        .pid = ::getpid(),
+        .started_at = started_,
+        .objects = quota_.used_by_all(Resource::objects),
+        .connections = quota_.used_by_all(Resource::connections),
+        .waits = quota_.used_by_all(Resource::waits),
+        .monitors = quota_.used_by_all(Resource::monitors),
+        .subscriptions = quota_.used_by_all(Resource::subscriptions),
+        .descriptors = open_descriptors_.count(known_descriptors()),
+        .descriptor_limit = descriptor_limit(),
+        .guardian = guardian_,
+        .waits_for_sessions = static_cast<std::int64_t>(sessions_.waited_for()),
+        .parked = static_cast<std::int64_t>(registry_.vault().in_flight()),
+        .journal_bytes = static_cast<std::int64_t>(registry_.vault().journal_bytes()),
+        .can_keep = !registry_.vault().fault(),
+    };
+}
+
+Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status&)
+{
+    return status();
+}
+
+Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Quotas&)
+{
+    const auto& peer = caller.session.peer;
+    return std::make_unique<QuotaListing>(
+        quota_, sees_all_quotas(peer) ? quota_.users() : std::vector<uid_t>{peer.uid});
+}
+
+Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metrics&)
+{
+    return protocol::Metrics::Reply{open_metrics(counters_, status(), quota_, loop_.turn_times())};
+}
+
+// org.varlink.service.
+
+Outcome<protocol::GetInfo::Reply> Service::handle(Caller&, const protocol::GetInfo&)
+{
+    return protocol::GetInfo::Reply{"The evfdd authors", "evfdd", EVFDD_VERSION, EVFDD_URL,
+                                    protocol::interface_names()};
+}
+
+Outcome<protocol::GetInterfaceDescription::Reply>
+Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
+{
+    const auto* text = protocol::interface_text(request.interface_name);
+    if (!text)
+        return std::unexpected(protocol::InterfaceNotFound{request.interface_name});
+    return protocol::GetInterfaceDescription::Reply{*text};
+}
+
+// Objects, seen and heard.
+
+protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
+{
+    protocol::Object described{
+        .name = name,
+        .kind = object.kind(),
+        .mode = object.mode(),
+        .owner_uid = object.ownership.owner,
+        .group_gid = object.ownership.group,
+        .creator_pid = object.creator,
+        .created_at = object.created,
+        .last_set = {},
+        .rights = object.ownership.rights,
+        .lifetime = object.lifetime,
+        .waits = waits_.waiting_for(name),
+        .is_set = {},
+        .count = {},
+        .large_count = {},
+        .pulses = {},
+        .subscriptions = {},
+        .timer = {},
+    };
+    if (!registry_.may(peer, name, object, Right::wait))
+        return described;
+    if (const auto& last = object.last_set)
+        described.last_set = {last->at, last->uid,
+                              last->pid == 0 ? std::nullopt
+                                             : std::optional<std::int64_t>{last->pid}};
+    if (const auto* followers = object.followers())
+        described.subscriptions = static_cast<std::int64_t>(followers->size());
+    if (const auto* timer = object.timer()) {
+        described.timer = describe(*timer);
+        described.is_set = described.timer->state == TimerState::expired;
+        return described;
+    }
+    if (const auto* pulse = object.pulse()) {
+        described.is_set = false;
+        described.pulses = pulse->pulses();
+        return described;
+    }
+    // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
+    const auto shown = object.event()->shown();
+    described.is_set = shown ? shown->count > 0 : object.event()->is_set();
+    if (!shown)
+        return described;
+    if (shown->count <= std::numeric_limits<std::int64_t>::max())
+        described.count = static_cast<std::int64_t>(shown->count);
+    else
+        described.large_count = fmt::to_string(shown->count);
+    if (shown->count >= max_count)
+        Registry::report(name, object, Abuse::filled);
+    if (shown->is_blocking)
+        Registry::report(name, object, Abuse::blocking);
+    return described;
+}
+
+protocol::Timer Service::describe(const Timer& timer) const
+{
+    const auto& arming = timer.arming();
+    const auto& schedule = arming.schedule;
+    const auto now = now_on(schedule.clock);
+    protocol::Timer described{
+        .clock = arming.clock,
+        .state = timer.state_at(now),
+        .moves_with_wall_clock = is_wall_clock(schedule.clock),
+        .next = {},
+        .left = {},
+        .interval = schedule.interval,
+        .expirations = 0,
+        .first_was_past = arming.was_past,
+        .cancel_on_clock_change = arming.cancel_on_clock_change,
+        .sets = {},
+        .is_link_broken = {},
+        .is_link_denied = {},
+    };
+    if (described.state == TimerState::armed || described.state == TimerState::expired)
+        described.expirations = schedule.points_by(now);
+    if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
+        described.left = *next - now;
+        // A span on the wall clock is kept on another one.
+        described.next =
+            arming.clock == schedule.clock ? *next : later(now_on(arming.clock), *described.left);
+    }
+    if (timer.link()) {
+        described.sets = timer.link()->event;
+        described.is_link_broken = registry_.is_broken(*timer.link());
+        described.is_link_denied = registry_.is_denied(*timer.link());
+    }
+    return described;
+}
+
+void Service::created(const Name& name, Object& object)
+{
+    waits_.created(name, object);
+    monitors_.created(name, object);
+}
+
+void Service::rang(const Name& name, Object& object)
+{
+    ++counters_.rings;
+    waits_.rang(name, object);
+    monitors_.changed(name, object);
+}
+
+bool Service::heard()
+{
+    return waits_.heard();
+}
+
+void Service::pulsed(const Name& name, Object& object, std::int64_t times)
+{
+    waits_.counted(name, times);
+    monitors_.changed(name, object);
+}
+
+void Service::expired(const Name& name, Object& object, std::int64_t times)
+{
+    waits_.counted(name, times);
+    monitors_.changed(name, object);
+}
+
+void Service::rearmed(const Name& name, Object& object)
+{
+    monitors_.changed(name, object);
+}
+
+void Service::cancelled(const Name& name, Object& object)
+{
+    waits_.cancelled(name);
+    monitors_.changed(name, object);
+}
+
+void Service::altered(const Name& name, Object& object, const Ownership& before)
+{
+    waits_.rights_changed(name);
+    monitors_.altered(name, object, before);
+}
+
+void Service::deleted(const Name& name, const Ownership& before)
+{
+    waits_.deleted(name);
+    monitors_.deleted(name, before);
+}
+
+void Service::attended(const Name& name)
+{
+    monitors_.attended(name);
+}
+
+bool Service::cares_for(const Name& name) const
+{
+    if (waits_.waiting_for(name) > 0)
+        return true;
+    const auto* object = registry_.find(name);
+    return object && monitors_.care_for(name, *object);
+}
+
+} // namespace evfd::daemon

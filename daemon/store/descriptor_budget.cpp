@@ -1,0 +1,40 @@
+#include "daemon/store/descriptor_budget.h"
+
+#include "common/limits.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+namespace evfd::daemon {
+
+// Objects and subscriptions get three in four, so that there is always room to let clients in and
+// to tell them that there is none for more. Of the rest connections get three in four, for replies
+// have duplicates until they go out.
+//
+// Whoever takes over has each parked message's descriptors open at once, also those that nobody
+// wants any more: beside all objects there is room for one such message. It has no more than there
+// were objects.
+DescriptorBudget descriptor_budget(std::int64_t limit)
+{
+    constexpr std::int64_t message = max_descriptors_per_message;
+    const auto free = std::max<std::int64_t>(limit - own_descriptors - descriptors_for_clients, 0);
+    const auto objects = std::min(limit - limit / 4, std::max(free / 2, free - message));
+    const auto rest = std::max<std::int64_t>(limit - own_descriptors - objects, 0);
+    return {.objects = objects, .connections = rest - rest / 4};
+}
+
+DescriptorBudget take_descriptor_budget()
+{
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        throw std::system_error{errno, std::generic_category(), "getrlimit(2)"};
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        throw std::system_error{errno, std::generic_category(), "setrlimit(2)"};
+    return descriptor_budget(static_cast<std::int64_t>(limit.rlim_cur));
+}
+
+} // namespace evfd::daemon

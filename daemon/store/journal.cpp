@@ -1,0 +1,484 @@
+#include "daemon/store/journal.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <optional>
+#include <span>
+#include <unordered_set>
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+constexpr std::size_t page = 4096;
+// Memory is asked for in such steps, so that a commit within one cannot fail.
+constexpr std::size_t room_step = 256 * 1024;
+// Beyond twice what is good the log may have that much.
+constexpr std::size_t slack = 256 * 1024;
+
+struct FileHead {
+    char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
+    std::uint32_t version = Journal::version;
+    std::uint32_t unused = 0;
+    // The commit that was written whole last. It is noted before anything is answered by that one,
+    // and never later than the next one. 0, or far behind: by a daemon that does not note it.
+    std::uint64_t last = 0;
+};
+
+// The shape of frames and entries is the same in every version, so that each can read what it
+// knows of any other's.
+struct FrameHead {
+    std::uint32_t magic = 0x6d617266; // "fram"
+    std::uint32_t size = 0;           // Of the entries.
+    std::uint64_t number = 0;
+    std::uint64_t checksum = 0; // Of the number and the entries.
+};
+
+struct EntryHead {
+    std::uint64_t id;
+    std::uint32_t kind;
+    std::uint32_t size; // Of the text, which is filled up to a multiple of 8 bytes; or `dropped`.
+};
+constexpr std::uint32_t dropped = UINT32_MAX;
+
+constexpr std::size_t filled_up(std::size_t size)
+{
+    return (size + 7) / 8 * 8;
+}
+
+template <class T>
+T read_as(std::string_view bytes)
+{
+    T value;
+    std::memcpy(&value, bytes.data(), sizeof value);
+    return value;
+}
+
+template <class T>
+std::string_view bytes_of(const T& value)
+{
+    return {reinterpret_cast<const char*>(&value), sizeof value};
+}
+
+std::uint64_t checksum_of(std::uint64_t number, std::string_view entries)
+{
+    return XXH3_64bits_withSeed(entries.data(), entries.size(), number);
+}
+
+struct Entry {
+    Journal::Key key;
+    std::string_view text;
+    std::string_view bytes; // Of all of it.
+    bool is_drop;
+};
+
+// Takes the first entry off; nothing if there is no whole one.
+std::optional<Entry> next_entry(std::string_view& entries)
+{
+    if (entries.size() < sizeof(EntryHead))
+        return {};
+    const auto head = read_as<EntryHead>(entries);
+    const bool is_drop = head.size == dropped;
+    const std::size_t text = is_drop ? 0 : head.size;
+    const auto whole = sizeof head + filled_up(text);
+    if (whole > entries.size())
+        return {};
+    const Entry entry{
+        {head.id, head.kind}, entries.substr(sizeof head, text), entries.substr(0, whole), is_drop};
+    entries.remove_prefix(whole);
+    return entry;
+}
+
+struct Frame {
+    std::uint64_t number;
+    std::string_view entries;
+    std::size_t size() const { return sizeof(FrameHead) + entries.size(); }
+};
+
+// The frame with which `bytes` begin, if it is sound.
+std::optional<Frame> read_frame(std::string_view bytes)
+{
+    if (bytes.size() < sizeof(FrameHead))
+        return {};
+    const auto head = read_as<FrameHead>(bytes);
+    if (head.magic != FrameHead{}.magic || head.size > bytes.size() - sizeof head)
+        return {};
+    const auto entries = bytes.substr(sizeof head, head.size);
+    if (head.checksum != checksum_of(head.number, entries))
+        return {};
+    return Frame{head.number, entries};
+}
+
+// Of what lies behind the last sound frame, some may be older ones.
+bool is_later(std::uint64_t number, std::uint64_t last)
+{
+    return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
+}
+
+Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
+{
+    for (std::size_t done = 0; done < into.size();) {
+        const auto got = ::pread(fd.get(), into.data() + done, into.size() - done,
+                                 static_cast<off_t>(offset + done));
+        if (got < 0 && errno != EINTR)
+            return std::unexpected(Fault::last("pread(2)"));
+        if (got == 0)
+            return std::unexpected(Fault{"pread(2)", EIO});
+        if (got > 0)
+            done += static_cast<std::size_t>(got);
+    }
+    return {};
+}
+
+Result<void> write_at(const UniqueFd& fd, std::uint64_t offset, std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const auto written =
+            ::pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (written < 0 && errno != EINTR)
+            return std::unexpected(Fault::last("pwrite(2)"));
+        if (written > 0) {
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            offset += static_cast<std::uint64_t>(written);
+        }
+    }
+    return {};
+}
+
+Result<void> write_zeros(const UniqueFd& fd, std::uint64_t offset, std::size_t size)
+{
+    return write_at(fd, offset, std::string(size, '\0'));
+}
+
+Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
+{
+    struct stat status{};
+    if (::fstat(memfd.get(), &status) < 0)
+        return std::unexpected(Fault::last("fstat(2)"));
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    std::string bytes(size > from ? size - from : 0, '\0');
+    if (const auto read = read_at(memfd, from, bytes); !read)
+        return std::unexpected(read.error());
+    return bytes;
+}
+
+// Where the first page behind the file's head is that was not given back.
+std::uint64_t first_data(const UniqueFd& memfd)
+{
+    const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
+    return found < 0 ? page : static_cast<std::uint64_t>(found);
+}
+
+FileHead& head_in(const Mapping& first_page)
+{
+    return *reinterpret_cast<FileHead*>(first_page.bytes().data());
+}
+
+Result<void> write_file_head(const UniqueFd& memfd)
+{
+    const FileHead head;
+    return write_at(memfd, 0, bytes_of(head));
+}
+
+} // namespace
+
+// Beginning.
+
+Result<Journal> Journal::create()
+{
+    UniqueFd memfd{::memfd_create("evfdd-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    if (!memfd)
+        return std::unexpected(Fault::last("memfd_create(2)"));
+    // Nobody can cut it short, which would be a fault in whoever reads.
+    ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
+    Journal journal{std::move(memfd)};
+    journal.head_ = journal.tail_ = journal.given_ = page;
+    if (const auto room = journal.make_room(0); !room)
+        return std::unexpected(room.error());
+    if (const auto written = write_file_head(journal.memfd_); !written)
+        return std::unexpected(written.error());
+    if (const auto mapped = journal.map_first_page(); !mapped)
+        return std::unexpected(mapped.error());
+    return journal;
+}
+
+Result<Journal> Journal::open(UniqueFd memfd, Found& found)
+{
+    Journal journal{std::move(memfd)};
+    FileHead head{};
+    if (const auto read = read_at(journal.memfd_, 0,
+                                  {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
+        !read)
+        return std::unexpected(read.error());
+    found.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
+    found.version = head.version;
+    if (!found.is_journal) // Its frames may be sound all the same.
+        if (const auto written = write_file_head(journal.memfd_); !written)
+            return std::unexpected(written.error());
+    if (const auto mapped = journal.map_first_page(); !mapped)
+        return std::unexpected(mapped.error());
+
+    const auto from = first_data(journal.memfd_);
+    const auto bytes = read_all(journal.memfd_, from);
+    if (!bytes)
+        return std::unexpected(bytes.error());
+    journal.head_ = journal.tail_ = from;
+    journal.given_ = from;
+    journal.room_ = from + bytes->size();
+    if (const auto mapped = journal.map(journal.room_); !mapped)
+        return std::unexpected(mapped.error());
+
+    // Or with what is left of a frame given back.
+    const bool begins_with_first =
+        from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
+
+    std::unordered_map<Key, std::string_view, Hash> texts;
+    std::size_t behind = 0;        // The last sound frame.
+    std::size_t last_not_zero = 0; // One past it.
+    for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes->size();) {
+        const auto rest = std::string_view{*bytes}.substr(at);
+        const auto frame = read_frame(rest);
+        if (!frame || !is_later(frame->number, journal.last_)) {
+            if (read_as<std::uint64_t>(rest) != 0)
+                last_not_zero = at + sizeof(std::uint64_t);
+            at += sizeof(std::uint64_t);
+            continue;
+        }
+        // If no number is missing, what lies between is of a commit that did not get through.
+        if (frame->number != journal.next() && (journal.last_ > 0 || begins_with_first))
+            found.damaged_bytes += at - behind;
+        journal.last_ = frame->number;
+        auto entries = frame->entries;
+        while (const auto entry = next_entry(entries)) {
+            journal.forget(entry->key);
+            texts.erase(entry->key);
+            if (entry->is_drop)
+                continue;
+            texts.emplace(entry->key, entry->text);
+            journal.places_.emplace(entry->key, Place{from + at, entry->bytes.size()});
+            journal.good_bytes_ += entry->bytes.size();
+        }
+        at += frame->size();
+        behind = at;
+        journal.tail_ = from + at;
+    }
+    if (last_not_zero > behind) { // It would look like damage once something follows it.
+        found.cut_bytes = last_not_zero - behind;
+        if (const auto blank = write_zeros(journal.memfd_, from + behind, found.cut_bytes); !blank)
+            return std::unexpected(blank.error());
+    }
+    found.last = journal.last_;
+    auto& whole = head_in(journal.first_page_).last;
+    found.lacks_end = is_later(whole, journal.last_);
+    whole = journal.last_; // It is told once.
+    for (const auto& [key, text] : texts)
+        found.records.push_back({key, std::string{text}});
+    return journal;
+}
+
+// Writing.
+
+void Journal::put(Key key, std::string_view text)
+{
+    stage(key, text, false);
+}
+
+void Journal::drop(Key key)
+{
+    stage(key, {}, true);
+}
+
+void Journal::stage(Key key, std::string_view text, bool is_drop)
+{
+    const EntryHead head{key.id, key.kind,
+                         is_drop ? dropped : static_cast<std::uint32_t>(text.size())};
+    staged_ += bytes_of(head);
+    staged_ += text;
+    staged_.append(filled_up(text.size()) - text.size(), '\0');
+    keys_.push_back({key, sizeof head + filled_up(text.size()), is_drop});
+}
+
+void Journal::forget(const Key& key)
+{
+    const auto place = places_.find(key);
+    if (place == places_.end())
+        return;
+    good_bytes_ -= place->second.size;
+    places_.erase(place);
+}
+
+Result<void> Journal::prepare(std::size_t bytes)
+{
+    return make_room(sizeof(FrameHead) + staged_.size() + bytes);
+}
+
+Result<void> Journal::commit()
+{
+    if (staged_.empty())
+        return {};
+    take_along();
+    FrameHead head;
+    const auto frame_bytes = sizeof head + staged_.size();
+    if (const auto room = make_room(frame_bytes); !room) {
+        compact_staged();
+        return room;
+    }
+    head.size = static_cast<std::uint32_t>(staged_.size());
+    head.number = next();
+    head.checksum = checksum_of(head.number, staged_);
+    // Who is killed on the way leaves what the checksum gives away.
+    auto* frame = window_.bytes().data() + (tail_ - window_at_);
+    std::memcpy(frame, &head, sizeof head);
+    std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
+    in_order();
+    head_in(first_page_).last = head.number;
+    in_order();
+
+    for (const auto& [key, size, is_drop] : keys_) {
+        if (is_drop) {
+            forget(key);
+            continue;
+        }
+        auto& place = places_[key]; // At first of nothing.
+        good_bytes_ += size - place.size;
+        place = {tail_, size};
+    }
+    last_ = head.number;
+    tail_ += frame_bytes;
+    head_ = std::max(head_, next_head_);
+    staged_.clear();
+    keys_.clear();
+    compacted_ = 0;
+    give_back();
+    return {};
+}
+
+// What cannot be written stays, each key's last word of it: it takes as much memory as there is to
+// tell, however long it lasts.
+void Journal::compact_staged()
+{
+    if (staged_.size() < 2 * compacted_ + page)
+        return; // It would cost more than it gives.
+    std::unordered_set<Key, Hash> said;
+    std::vector<bool> is_last(keys_.size());
+    for (auto i = keys_.size(); i-- > 0;) {
+        const auto& [key, size, is_drop] = keys_[i];
+        const bool was_unknown = is_drop && !places_.contains(key);
+        is_last[i] = said.insert(key).second && !was_unknown;
+    }
+    const auto staged = std::exchange(staged_, {});
+    const auto keys = std::exchange(keys_, {});
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < keys.size(); at += keys[i++].size) {
+        if (!is_last[i])
+            continue;
+        staged_ += std::string_view{staged}.substr(at, keys[i].size);
+        keys_.push_back(keys[i]);
+    }
+    compacted_ = staged_.size();
+}
+
+Result<void> Journal::make_room(std::size_t bytes)
+{
+    if (tail_ + bytes <= room_)
+        return {};
+    const auto more = (bytes / room_step + 1) * room_step;
+    if (::fallocate(memfd_.get(), 0, static_cast<off_t>(tail_), static_cast<off_t>(more)) < 0)
+        return std::unexpected(Fault::last("fallocate(2)"));
+    if (const auto mapped = map(tail_ + more); !mapped)
+        return mapped;
+    room_ = tail_ + more;
+    return {};
+}
+
+// What is needed up to there.
+Result<void> Journal::map(std::uint64_t end)
+{
+    const auto begin = head_ / page * page;
+    if (begin == end)
+        return {};
+    auto window = Mapping::create(memfd_, begin, end - begin);
+    if (!window)
+        return std::unexpected(window.error());
+    window_ = *std::move(window);
+    window_at_ = begin;
+    return {};
+}
+
+Result<void> Journal::map_first_page()
+{
+    auto first_page = Mapping::create(memfd_, 0, page);
+    if (!first_page)
+        return std::unexpected(first_page.error());
+    first_page_ = *std::move(first_page);
+    return {};
+}
+
+std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
+{
+    return {window_.bytes().data() + (from - window_at_), to - from};
+}
+
+// Taking along.
+
+// About as much as is written anew, so the work of a commit is bounded by what it commits; if there
+// is room for it. Else another commit does it.
+void Journal::take_along()
+{
+    next_head_ = head_;
+    const auto enough = next_head_ + 2 * staged_.size() + page;
+    if (bytes() <= 2 * good_bytes_ + slack)
+        return;
+    std::string good;
+    std::vector<Staged> keys;
+    while (next_head_ < tail_ && next_head_ < enough)
+        take_along_frame(good, keys);
+    if (!make_room(sizeof(FrameHead) + staged_.size() + good.size())) {
+        next_head_ = head_;
+        return;
+    }
+    // Before what was staged, which counts more.
+    staged_.insert(0, good);
+    keys_.insert(keys_.begin(), keys.begin(), keys.end());
+}
+
+void Journal::take_along_frame(std::string& good, std::vector<Staged>& keys)
+{
+    const auto frame = read_frame(mapped(next_head_, tail_));
+    if (!frame) {
+        next_head_ += sizeof(std::uint64_t); // Damage; what follows it is found again.
+        return;
+    }
+    auto rest = frame->entries;
+    while (const auto entry = next_entry(rest)) {
+        const auto place = places_.find(entry->key);
+        if (entry->is_drop || place == places_.end() || place->second.frame != next_head_)
+            continue;
+        good += entry->bytes;
+        keys.push_back({entry->key, entry->bytes.size(), false});
+    }
+    next_head_ += frame->size();
+}
+
+void Journal::give_back()
+{
+    const auto end = head_ / page * page;
+    if (end < given_ + room_step / 4)
+        return;
+    if (::fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                    static_cast<off_t>(given_), static_cast<off_t>(end - given_)) == 0)
+        given_ = end;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,112 @@
+#include "tests/bench/daemon_process.h"
+
+#include "common/envelope.h"
+#include "common/socket.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <deque>
+#include <fstream>
+#include <sstream>
+
+namespace evfd::bench {
+
+using e2e::must;
+
+namespace {
+
+std::int64_t kilobytes_of(pid_t process, std::string_view key)
+{
+    std::ifstream file{fmt::format("/proc/{}/smaps_rollup", process)};
+    std::int64_t sum = 0;
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words{line};
+        std::string name;
+        std::int64_t kilobytes = 0;
+        if (words >> name >> kilobytes && name == key)
+            sum += kilobytes;
+    }
+    return sum;
+}
+
+} // namespace
+
+Installed::Installed(const std::string& program) : path_{directory_ / "program"}
+{
+    const auto made = e2e::run({.words = {"/usr/bin/strip", "-o", path_, program}});
+    e2e::require(made.status == 0, made.err);
+}
+
+House::House(const std::string& program)
+    : path_{directory_ / "socket"}, process_{e2e::start({.words = {program, "--socket", path_}})}
+{
+    e2e::require(e2e::eventually([&] { return can_connect(path_); }), "cannot start " + program);
+}
+
+UniqueFd connect_to(const std::string& path)
+{
+    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    e2e::require(path.size() < sizeof address.sun_path, path);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+        e2e::fail(path);
+    return socket;
+}
+
+bool can_connect(const std::string& path)
+{
+    try {
+        connect_to(path);
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
+}
+
+nanoseconds cpu_time(pid_t process)
+{
+    clockid_t clock{};
+    timespec time{};
+    if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &time) < 0)
+        e2e::fail("clock_getcpuclockid(3)");
+    return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
+}
+
+std::int64_t own_memory(pid_t process)
+{
+    return 1024 * (kilobytes_of(process, "Private_Dirty:") + kilobytes_of(process, "Swap:"));
+}
+
+std::int64_t resident_memory(pid_t process)
+{
+    return 1024 * kilobytes_of(process, "Rss:");
+}
+
+Exchange exchange_of(const House& house, std::string_view method, std::string_view parameters)
+{
+    Exchange exchange{};
+    append_call(exchange.request, "io.evfdd." + std::string{method}, parameters, Answers::one);
+    const auto socket = connect_to(house.path());
+    e2e::require(::send(socket.get(), exchange.request.data(), exchange.request.size(), 0) ==
+                     static_cast<ssize_t>(exchange.request.size()),
+                 method);
+    std::array<char, 4096> bytes;
+    do {
+        const auto got = ::recv(socket.get(), bytes.data(), bytes.size(), 0);
+        e2e::require(got > 0, "no reply");
+        exchange.reply_bytes += static_cast<std::size_t>(got);
+        if (bytes.at(static_cast<std::size_t>(got) - 1) == '\0')
+            break;
+    } while (true);
+    return exchange;
+}
+
+} // namespace evfd::bench

@@ -1,0 +1,98 @@
+// What the two of a play can set each other off by: evfdd's events, and the kernel's eventfds.
+#pragma once
+
+#include "evfd.h"
+#include "evfd/client.h"
+#include "common/unique_fd.h"
+#include "tests/support/process.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace evfd::bench {
+
+// By the library, on a descriptor that evfdd handed over.
+class EventBall {
+public:
+    EventBall(const Client& client, std::string_view name) : event_{e2e::must(client.open(name))} {}
+    void set() const { e2e::must(event_.set()); }
+    void wait() const { e2e::must(event_.wait()); }
+    void clear() const
+    {
+        if (event_.mode() == Mode::manual) // Of the others it was taken.
+            e2e::must(event_.clear());
+    }
+
+private:
+    Event event_;
+};
+
+// The same by the library in C, which is to be connected.
+class CBall {
+public:
+    explicit CBall(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
+    void set() const { checked(evfd_set(fd_)); }
+    void wait() const { checked(static_cast<int>(evfd_wait(fd_, EVFD_FOREVER))); }
+    void clear() const
+    {
+        if (is_manual_)
+            checked(evfd_clear(fd_));
+    }
+
+    static int checked(int result)
+    {
+        e2e::require(result >= 0, evfd_error());
+        return result;
+    }
+
+private:
+    int fd_;
+    bool is_manual_ = evfd_mode(fd_) == EVFD_MANUAL;
+};
+
+// By name, through the daemon.
+class NameBall {
+public:
+    NameBall(Client client, std::string name) : client_{std::move(client)}, names_{std::move(name)}
+    {
+    }
+    void set() const { e2e::must(client_.set(names_)); }
+    void wait() const { e2e::must(client_.wait(names_)); }
+    void clear() const {}
+
+private:
+    Client client_;
+    std::vector<std::string> names_;
+};
+
+// As one would write it.
+class EventfdBall {
+public:
+    explicit EventfdBall(const UniqueFd& eventfd) : fd_{eventfd.get()} {}
+    void set() const
+    {
+        const std::uint64_t one = 1;
+        e2e::require(::write(fd_, &one, sizeof one) == sizeof one, "write(2)");
+    }
+    void wait() const
+    {
+        pollfd wanted{fd_, POLLIN, 0};
+        while (::poll(&wanted, 1, -1) != 1) {
+        }
+    }
+    void clear() const
+    {
+        std::uint64_t count = 0;
+        e2e::require(::read(fd_, &count, sizeof count) == sizeof count, "read(2)");
+    }
+
+private:
+    int fd_;
+};
+
+} // namespace evfd::bench

@@ -1,0 +1,76 @@
+// What the usual case costs in the C library: a system call, and nothing else.
+#include "tests/c/fixture.h"
+#include "tests/support/skip.h"
+
+#include <signal.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#ifdef EVFDD_SANITIZED
+
+namespace {
+std::size_t allocations()
+{
+    evfd::skip("malloc is the sanitizer's");
+}
+} // namespace
+
+#else
+
+namespace {
+std::atomic<std::size_t> allocated = 0;
+std::size_t allocations()
+{
+    return allocated;
+}
+} // namespace
+
+// The C library's, for all of this program and what it is linked with. NOLINTNEXTLINE
+extern "C" void* __libc_malloc(std::size_t size);
+extern "C" void* malloc(std::size_t size) noexcept
+{
+    ++allocated;
+    return __libc_malloc(size);
+}
+
+#endif
+
+namespace evfd::e2e {
+namespace {
+
+// False if one of them did not do what it should.
+bool set_look_wait_and_clear(int fd)
+{
+    for (int i = 0; i < 1'000; ++i)
+        if (evfd_set(fd) != 0 || evfd_is_set(fd) != 1 || evfd_wait(fd, EVFD_FOREVER) != 1 ||
+            evfd_set(fd) != 0 || evfd_clear(fd) != 0)
+            return false;
+    return true;
+}
+
+TEST_CASE("a set, a look, a clear and a wait that need not sleep take no daemon")
+{
+    const Served daemon;
+    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
+    const bool holds = set_look_wait_and_clear(fd);
+    REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
+    CHECK(holds);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("a set, a look, a clear and a wait that need not sleep take no memory")
+{
+    const Served daemon;
+    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
+    const auto before = allocations();
+    const bool holds = set_look_wait_and_clear(fd);
+    const auto taken = allocations() - before;
+    CHECK(holds);
+    CHECK(taken == 0);
+    CHECK(evfd_close(fd) == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,62 @@
+// The C library as its users have it: libevfd.so, and a daemon of one's own for each test.
+#pragma once
+
+#include "evfd.h"
+#include "tests/support/daemon_process.h"
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace evfd::e2e {
+
+inline constexpr std::int64_t patience_ns = patience.count();
+
+// What was returned, if it is no error; throws the sentence if it is.
+template <class Number>
+Number ok(Number returned)
+{
+    require(returned >= 0, evfd_error());
+    return returned;
+}
+
+// Throws unless that is the error, with a sentence.
+inline void must_fail(std::int64_t returned, int error)
+{
+    const std::string sentence{evfd_error()};
+    require(returned == -error,
+            std::to_string(returned) + ", not " + ::strerrorname_np(error) + ": " + sentence);
+    require(sentence.size() > 10, "no sentence");
+}
+
+// The library talks to this daemon from now on.
+template <class D = Daemon>
+struct Served : D {
+    explicit Served(std::vector<std::string> options = {}) : D{std::move(options)}
+    {
+        ok(evfd_connect(this->path().c_str()));
+    }
+};
+
+// What is not mentioned is 0, as in C.
+struct When {
+    std::int64_t first_ns = 0;
+    std::int64_t interval_ns = 0;
+    const char* sets = nullptr;
+    int clock = EVFD_CLOCK_USUAL;
+    int flags = 0;
+    std::uint64_t reserved = 0;
+
+    operator evfd_schedule() const // NOLINT: It is one.
+    {
+        return {first_ns, interval_ns, sets, clock, flags, {0, 0, 0, reserved}};
+    }
+};
+
+inline int make(const char* name, int mode = EVFD_MANUAL, std::int64_t initial = 0)
+{
+    return ok(evfd_open(name, EVFD_CREATE | mode, 0666, initial));
+}
+
+} // namespace evfd::e2e

@@ -1,0 +1,88 @@
+// evfd.h where no descriptor is to be had, or no /proc.
+#include "tests/c/fixture.h"
+#include "tests/support/resource_limits.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace evfd::e2e {
+namespace {
+
+// The number that the next descriptor would have.
+rlim_t next_number()
+{
+    return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
+}
+
+bool is_open(int fd)
+{
+    return ::fcntl(fd, F_GETFD) != -1;
+}
+
+// A number that was closed can be a socket's at once: threads of the library connect again.
+bool is_open_event(int fd)
+{
+    std::error_code none;
+    const auto file = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd), none);
+    return file.string().starts_with("anon_inode:");
+}
+
+TEST_CASE("a descriptor that there is no room for is an error, and what was there goes on")
+{
+    const Served daemon;
+    const int temporary = ok(evfd_open("temporary", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
+    const int pulse = make("pulse", EVFD_PULSE);
+    {
+        const DescriptorLimit limit{next_number()};
+        must_fail(evfd_open("pulse", 0, 0, 0), EMFILE);
+        must_fail(evfd_open("temporary", 0, 0, 0), EMFILE);
+        CHECK(evfd_is_set_name("temporary") == 0);
+    }
+    CHECK(must(daemon.client().show("pulse")).subscriptions == 1);
+    CHECK(evfd_set(pulse) == 0);
+    CHECK(evfd_wait(pulse, patience_ns) == 1);
+    CHECK(evfd_close(pulse) == 0);
+    CHECK(evfd_close(temporary) == 0);
+}
+
+TEST_CASE("a connection that there is no descriptor for is an error that says so")
+{
+    const Served daemon;
+    const int fd = make("e");
+    {
+        const DescriptorLimit limit{next_number()};
+        must_fail(evfd_connect(daemon.path().c_str()), EMFILE);
+        must_fail(evfd_wait_name("e", 0), EMFILE); // Which takes one of its own.
+    }
+    must_fail(evfd_wait_name("e", 0), ETIMEDOUT);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
+{
+    const Served daemon;
+    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    REQUIRE(is_open_event(fd));
+    const DescriptorLimit limit{next_number()};
+    CHECK(evfd_close(fd) == 0);
+    CHECK_FALSE(is_open_event(fd));
+}
+
+TEST_CASE("evfd_close closes where there is no /proc")
+{
+    skip_unless_root("change the root directory");
+    const Served daemon;
+    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    Worker worker{[&](const Line&) {
+        require(::chroot((daemon.directory() / "").c_str()) == 0, "chroot(2)");
+        ok(evfd_close(fd));
+        require(!is_open(fd), "it is open still");
+    }};
+    CHECK(worker.wait() == 0);
+    CHECK(evfd_close(fd) == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# usage: completion_test.sh DIRECTORY_OF_PROGRAMS DIRECTORY_OF_COMPLETIONS
+#
+# What bash, zsh and fish offer on a command line of evfdctl, beside what evfdctl itself says.
+set -euo pipefail
+export PATH=$1:$PATH
+completions=$2
+
+place=$(mktemp -d)
+export EVFDD_SOCKET=$place/io.evfdd
+pid_of_daemon() { evfdctl "$@" status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p'; }
+daemon=''
+trap '[[ -z $daemon ]] || kill "$daemon"; rm -rf "$place"' EXIT
+evfdd --socket "$EVFDD_SOCKET" --background
+daemon=$(pid_of_daemon)
+evfdctl create db/ready
+evfdctl create db/done
+evfdctl create jobs
+evfdctl create user@far:1
+mkdir "$place/bin"
+touch "$place/bin/evfd-worker"
+chmod +x "$place/bin/evfd-worker"
+export PATH=$place/bin:$PATH
+
+# shellcheck disable=SC2016,SC2317  # They are called by name, and have scripts for others in them.
+in_bash() {
+    bash -c '
+        source "$1/evfdctl.bash"; shift
+        COMP_LINE=$* COMP_POINT=${#COMP_LINE} COMP_WORDS=()
+        for word; do # As bash parts them.
+            while [[ $word =~ ^([^:@]+)([:@].*)$ || $word =~ ^([:@])(.+)$ ]]; do
+                COMP_WORDS+=("${BASH_REMATCH[1]}")
+                word=${BASH_REMATCH[2]}
+            done
+            COMP_WORDS+=("$word")
+        done
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        last=${*: -1}
+        _evfdctl
+        ((${#COMPREPLY[@]})) && printf "${last%"${last##*[:@]}"}%s\n" "${COMPREPLY[@]}"
+        exit 0' bash "$completions" "$@"
+}
+# shellcheck disable=SC2016,SC2317
+in_fish() {
+    fish --no-config -c 'source $argv[1]/evfdctl.fish; complete -C "$argv[2]"' "$completions" "$*" |
+        cut -f1
+}
+# shellcheck disable=SC2016,SC2317
+in_zsh() {
+    zsh -f -c '
+        compadd() { shift; print -l -- $@ }
+        _files() { print -- FILES }
+        _hosts() { print -- HOSTS }
+        _normal() { if (( CURRENT == 1 )); then print -l -- ${(k)commands}; elif (( CURRENT == 2 )); then print -l -- $words[2]*(N); fi }
+        completion=$1/_evfdctl; shift
+        words=("$@") CURRENT=$#
+        source $completion' zsh "$completions" "$@" | awk -v "word=${*: -1}" 'index($0, word) == 1'
+}
+
+in_order() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
+
+failures=0
+# That a shell offers just these words, in whatever order, where the last word of a line is.
+offers() {
+    local expected=$1 shell got
+    shift
+    for shell in bash zsh fish; do
+        got=$("in_$shell" "$@" | in_order)
+        if [[ $got != "$(in_order <<<"$expected")" ]]; then
+            echo "$shell, for '$*': $got, not: $expected"
+            failures=$((failures + 1))
+        fi
+    done
+}
+
+# What evfdctl says of itself, read in another way than the completions do.
+verbs=$(evfdctl --help | awk '/^Subcommands:/ { on = 1; next } !NF { on = 0 } on && /^  [a-z]/ { print $1 }')
+options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'; }
+
+offers "$verbs" evfdctl ''
+offers 'set show status' evfdctl s
+offers 'wait' evfdctl help w
+offers "$verbs" evfdctl --socket "$EVFDD_SOCKET" ''
+for verb in $verbs; do
+    offers "$(options_of "$verb")" evfdctl "$verb" --
+done
+offers '--help --version --socket --system --user --no-start --host --ssh' evfdctl --
+offers 'db/done db/ready jobs user@far:1' evfdctl set ''
+offers 'db/done db/ready' evfdctl wait jobs d
+offers 'user@far:1' evfdctl set us
+offers 'user@far:1' evfdctl set user@
+offers 'user@far:1' evfdctl wait jobs user@far:
+offers '' evfdctl wait user@near:
+offers '' evfdctl --host far set ''
+offers '' evfdctl --host far --ssh ssh arm x --in 1s --sets ''
+offers '' evfdctl status ''
+offers 'manual' evfdctl create x --mode m
+offers 'always auto' evfdctl monitor --color a
+offers 'last-set' evfdctl top --sort la
+offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
+offers 'jobs' evfdctl arm x --in 1s --sets j
+offers '' evfdctl wait jobs --timeout ''
+offers 'evfd-worker' evfdctl hold jobs -- evfd-w
+offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
+offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
+
+# Nobody's daemon is started for it.
+export XDG_RUNTIME_DIR=$place/run
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+offers '' evfdctl --user set ''
+if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
+    echo 'a daemon was started to complete a name'
+    failures=$((failures + 1))
+    pid_of_daemon --user | xargs -r kill
+fi
+
+page=$(dirname "$0")/../../client/evfdctl/evfdctl.1.scd
+tells() { # of what, by which pattern
+    grep -qE -- "$2" "$page" && return
+    echo "the manual says nothing of $1"
+    failures=$((failures + 1))
+}
+for verb in $verbs; do
+    tells "$verb" "^\\*$verb\\*( |$)"
+    for option in $(options_of "$verb"); do
+        tells "$verb $option" "$option\\b"
+    done
+done
+exit $((failures > 0))

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# usage: cxx_standard_test.sh COMPILER SOURCES
+#
+# That a program of an older C++ standard than the library's gets one error of the library's, which
+# says what to do, and that one of the right standard gets none.
+set -euo pipefail
+compiler=$1
+sources=$2
+
+program='#include <evfd/client.h>
+int main() {}'
+compile() { "$compiler" "-std=$1" -fsyntax-only -I "$sources" -I "$sources/client/include" -x c++ - <<<"$program" 2>&1; }
+
+for standard in c++17 c++20; do
+    if errors=$(compile $standard); then
+        echo "$standard is taken"
+        exit 1
+    fi
+    if (($(grep -c 'error:' <<<"$errors") != 1)) ||
+        ! grep -q 'error:.*evfd needs C++23: compile with -std=c++23' <<<"$errors"; then
+        echo "the errors for $standard are:"
+        head -n 20 <<<"$errors"
+        exit 1
+    fi
+done
+compile c++23

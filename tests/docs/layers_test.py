@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""usage: layers_test.py SOURCES
+
+Checks the direction of the includes: a file includes files of its own folder and of the folders that
+LAYERS lists for it, and nothing else. Checks also that the test itself can fail.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+# For each folder, the folders that its files may include. A folder that is not here may not have sources.
+LAYERS = {
+    "common": "",
+    "common/protocol": "common",
+    "daemon/base": "common",
+    "daemon/access": "common common/protocol daemon/base",
+    "daemon/store": "common common/protocol daemon/base",
+    "daemon/objects": "common common/protocol daemon/base daemon/access daemon/store",
+    "daemon/waiting": "common common/protocol daemon/base daemon/access daemon/objects",
+    "daemon/service": "common common/protocol daemon/base daemon/access daemon/store daemon/objects daemon/waiting",
+    "daemon/ipc": "common common/protocol daemon/base daemon/access daemon/service",
+    "daemon/config": "common common/protocol daemon/base daemon/access daemon/objects",
+    "daemon/process": "common common/protocol daemon/base daemon/store",
+    "daemon": "common common/protocol daemon/base daemon/access daemon/store daemon/objects daemon/service "
+    "daemon/ipc daemon/config daemon/process",
+    "client/include": "common common/protocol client/core",
+    "client/core": "common common/protocol client/include",
+    "client/cpp": "common common/protocol client/include client/core",
+    "client/c": "common common/protocol client/include client/core",
+    "client/evfdctl": "common common/protocol client/include client/core",
+    "client/examples": "client/include",
+}
+
+# Headers that a folder may not include although they are no file of ours: what its README promises.
+FOREIGN = {
+    "daemon/objects": ("nlohmann/", "spdlog/", "systemd/", "CLI/"),
+    "daemon/store": ("nlohmann/", "spdlog/", "systemd/", "CLI/"),
+    "daemon/waiting": ("nlohmann/", "spdlog/", "systemd/", "CLI/"),
+    "daemon/access": ("nlohmann/", "spdlog/", "systemd/", "CLI/"),
+    "common": ("spdlog/", "systemd/", "CLI/"),
+    "common/protocol": ("spdlog/", "systemd/", "CLI/"),
+    "client/include": ("nlohmann/", "spdlog/", "systemd/", "CLI/"),
+}
+
+INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
+
+
+def folder_of(path: str) -> str:
+    """Returns the entry of LAYERS that a path below the sources belongs to, or its directory."""
+    best = ""
+    for folder in LAYERS:
+        if path.startswith(folder + "/") and len(folder) > len(best):
+            best = folder
+    directory = path.rpartition("/")[0]
+    # The daemon's top folder has no unnamed subfolders; the clients' folders have.
+    if best in ("daemon", "common") and directory != best:
+        return directory
+    return best or directory
+
+
+def errors(sources: Path) -> list[str]:
+    """Returns one line for each include that goes against the order."""
+    found = []
+    for top in ("common", "daemon", "client"):
+        for file in sorted((sources / top).rglob("*")):
+            if file.suffix not in (".h", ".hpp", ".c", ".cpp"):
+                continue
+            path = str(file.relative_to(sources))
+            folder = folder_of(path)
+            if folder not in LAYERS:
+                found.append(f"{path}: the folder {folder} is not in LAYERS")
+                continue
+            allowed = {folder, *LAYERS[folder].split()}
+            for included in INCLUDE.findall(file.read_text()):
+                if (sources / "client/include" / included).exists():
+                    included = "client/include/" + included
+                if included.startswith(("common/", "daemon/", "client/", "tests/")):
+                    if folder_of(included) not in allowed:
+                        found.append(f"{path} includes {included}")
+                elif included.startswith(FOREIGN.get(folder, ())):
+                    found.append(f"{path} includes {included}")
+    return found
+
+
+def check_that_it_can_fail() -> None:
+    """An include that goes up must be found, and so must one that is allowed nowhere."""
+    with tempfile.TemporaryDirectory() as name:
+        tree = Path(name)
+        (tree / "daemon/store").mkdir(parents=True)
+        (tree / "daemon/store/journal.h").write_text(
+            '#include "daemon/base/log.h"\n#include "daemon/service/service.h"\n#include <nlohmann/json.hpp>\n'
+        )
+        expected = [
+            "daemon/store/journal.h includes daemon/service/service.h",
+            "daemon/store/journal.h includes nlohmann/json.hpp",
+        ]
+        if errors(tree) != expected:
+            sys.exit(f"layers_test does not find a wrong include: {errors(tree)}")
+
+
+def main() -> None:
+    check_that_it_can_fail()
+    sources = Path(sys.argv[1])
+    if not (sources / "daemon").is_dir():
+        sys.exit(f"{sources} is not the directory of the sources")
+    found = errors(sources)
+    for line in found:
+        print(line)
+    if found:
+        sys.exit("The order of the folders is in tests/docs/layers_test.py.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+// What each user may have, as people see and set it, and what the daemon tells of itself.
+#include "tests/support/daemon_process.h"
+
+#include <fstream>
+
+namespace evfd::e2e {
+namespace {
+
+void as_stranger(const std::function<void()>& work)
+{
+    Worker worker{[&](const Line&) {
+        become_stranger();
+        work();
+    }};
+    CHECK(worker.wait() == 0);
+}
+
+std::vector<protocol::Quotas::User> quotas_of(const Client& client)
+{
+    std::vector<protocol::Quotas::User> users;
+    must(client.quotas([&](protocol::Quotas::User& user) { users.push_back(user); }));
+    return users;
+}
+
+protocol::Quotas::Quota quota_of(const protocol::Quotas::User& user, Resource resource)
+{
+    return *std::ranges::find(user.quotas, resource, &protocol::Quotas::Quota::quota);
+}
+
+TEST_CASE("status --quotas prints what each user has and may have")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    daemon.done({"arm", "t", "--every", "100ms", "--sets", "e"});
+    const auto uid = std::to_string(::geteuid());
+    const auto text = daemon.done({"status", "--quotas"});
+    const auto name = text.substr(0, text.find('\t'));
+    CHECK(text.contains(name + "\tobjects\t2\t20000\n"));
+    CHECK(text.contains(name + "\tconnections\t1\t8192\n"));
+    CHECK(text.contains(name + "\tticksPerSecond\t10\t50000\n"));
+    CHECK(text.contains(name + "\tunreadBytes\t0\t16777216\n"));
+
+    const auto json = Json::parse(daemon.done({"status", "--quotas", "--json"}));
+    CHECK(json["uid"].dump() == uid);
+    CHECK(json["quotas"][0] == Json{{"quota", "objects"}, {"used", 2}, {"limit", 20'000}});
+}
+
+TEST_CASE("root sees what all users have and others see what they have themselves")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    const auto client = daemon.client();
+    must(client.create("mine"));
+    as_stranger([&] {
+        const auto its = daemon.client();
+        must(its.create("its/1"));
+        must(its.create("its/2"));
+        const auto users = quotas_of(its);
+        require(users.size() == 1 && users.front().uid == stranger, "it sees others");
+        require(quota_of(users.front(), Resource::objects).used == 2, "not what it has");
+    });
+    const auto users = quotas_of(client);
+    REQUIRE(users.size() == 2);
+    CHECK(users[0].uid == uid_t{0});
+    CHECK(quota_of(users[0], Resource::objects).used == 1);
+    CHECK(users[1].uid == stranger);
+    CHECK(quota_of(users[1], Resource::objects).used == 2);
+}
+
+TEST_CASE("a user has the limits that the configuration gives it and the others the general ones")
+{
+    skip_unless_root();
+    const TemporaryDirectory directory;
+    const auto config = directory / "evfdd.json";
+    std::ofstream{config} << R"({"limits": {"objects": 3}, "userLimits": [{"user": )" << stranger
+                          << R"(, "objects": 1}]})";
+    const Daemon daemon{{"--config", config}};
+    as_stranger([&] {
+        const auto its = daemon.client();
+        must(its.create("its"));
+        const auto refused = its.create("more");
+        require(!refused && refused.error().message.contains("may have 1 objects"), "not refused");
+    });
+    const auto client = daemon.client();
+    for (const auto* name : {"a", "b", "c"})
+        must(client.create(name));
+    CHECK_FALSE(client.create("d"));
+    CHECK(daemon.ctl({"create", "d"}).status == 4);
+}
+
+TEST_CASE("metrics prints OpenMetrics text with what happened")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    CHECK(daemon.ctl({"show", "missing"}).status == 3);
+    const auto text = daemon.done({"metrics"});
+    CHECK(text.ends_with("# EOF\n"));
+    for (const auto* line : {"evfdd_resources{resource=\"objects\"} 1\n",
+                             "evfdd_resources{resource=\"connections\"} 1\n",
+                             "evfdd_calls_total{method=\"io.evfdd.CreateEvent\"} 1\n",
+                             "evfdd_calls_total{method=\"io.evfdd.Metrics\"} 1\n",
+                             "evfdd_refusals_total{reason=\"NoSuchName\"} 1\n",
+                             "evfdd_recovered{what=\"objects\"} 0\n"})
+        CHECK(text.contains(line));
+    CHECK(Json::parse(daemon.done({"metrics", "--json"}))["text"].is_string());
+}
+
+TEST_CASE("metrics tell what was taken over after a kill")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e"});
+    guarded.done({"create", "p", "--mode", "pulse"});
+    guarded.kill_daemon();
+    const auto text = guarded.done({"metrics"});
+    CHECK(text.contains("evfdd_recovered{what=\"objects\"} 2\n"));
+    CHECK(text.contains("evfdd_recovery_losses 0\n"));
+    CHECK(text.contains("evfdd_recovery_seconds 0."));
+    CHECK_FALSE(text.contains("evfdd_recovery_seconds 0.0\n"));
+}
+
+} // namespace
+} // namespace evfd::e2e

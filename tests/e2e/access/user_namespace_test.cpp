@@ -1,0 +1,96 @@
+// A daemon in a user namespace, to which the kernel shows all users that it does not map as one.
+#include "tests/support/daemon_process.h"
+#include "tests/support/skip.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace evfd::e2e {
+namespace {
+
+// Whether the whole text was written.
+bool write_into(const char* path, std::string_view text)
+{
+    const UniqueFd file{::open(path, O_WRONLY | O_CLOEXEC)};
+    return file &&
+           ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
+}
+
+// From here on root alone is mapped, as root.
+bool enter_namespace()
+{
+    return ::unshare(CLONE_NEWUSER) == 0 && write_into("/proc/self/setgroups", "deny") &&
+           write_into("/proc/self/uid_map", "0 0 1") && write_into("/proc/self/gid_map", "0 0 1");
+}
+
+void skip_unless_namespaces()
+{
+    skip_unless_root();
+    Worker worker{[](const Line& line) { line.say(enter_namespace()); }};
+    const bool can = worker.hear() != 0;
+    worker.wait();
+    if (!can)
+        skip_in_chroot("this process may not make a user namespace");
+}
+
+Command in_namespace()
+{
+    return {.words = {}, .in_child = [] {
+                if (!enter_namespace())
+                    ::_exit(could_not_execute);
+            }};
+}
+
+Ran as(const Daemon& daemon, uid_t uid, std::vector<std::string> words)
+{
+    auto command = daemon.control(std::move(words));
+    command.user = User{uid};
+    return run(command);
+}
+
+TEST_CASE("users whom a daemon's namespace does not map own nothing, and have the others' bits")
+{
+    skip_unless_namespaces();
+    const Daemon daemon{{}, in_namespace()};
+    for (const auto uid : {stranger, stranger + 1, uid_t{65534}}) {
+        for (const auto& words : {std::vector{"create"s, "secret"s, "--rights"s, "0600"s},
+                                  std::vector{"create"s, "mine"s, "--connection"s},
+                                  std::vector{"arm"s, "tick"s, "--in"s, "1h"s}}) {
+            const auto refused = as(daemon, uid, words);
+            INFO(refused.err);
+            CHECK(refused.status == 4);
+            CHECK(refused.err.contains("a user namespace that does not map your user"));
+        }
+        CHECK(as(daemon, uid, {"create", "user/65534/mine"}).status == 4);
+    }
+    daemon.done({"create", "open", "--rights", "0666"});
+    daemon.done({"create", "closed", "--rights", "0660"});
+    CHECK(as(daemon, stranger, {"set", "open"}).status == 0);
+    CHECK(as(daemon, stranger + 1, {"wait", "open", "--timeout", "0"}).status == 0);
+    CHECK(as(daemon, stranger, {"delete", "open"}).status == 4);
+    CHECK(as(daemon, stranger, {"set", "closed"}).status == 4);
+    CHECK(as(daemon, stranger, {"list"}).out.starts_with("open\t"));
+    daemon.done({"arm", "tick", "--in", "1h", "--rights", "0666"});
+    CHECK(as(daemon, stranger, {"arm", "tick", "--in", "2h"}).status == 0);
+    CHECK(as(daemon, stranger, {"arm", "tick", "--in", "2h", "--sets", "open"}).status == 4);
+    daemon.done({"delete", "open", "closed", "tick"});
+}
+
+TEST_CASE("where every user is mapped, that of the overflow number is a user as any other")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    constexpr uid_t nobody = 65534;
+    if (read_file("/proc/self/uid_map").find("4294967295") == std::string::npos)
+        skip("this test is in a user namespace itself");
+    CHECK(as(daemon, nobody, {"create", "mine", "--rights", "0600"}).status == 0);
+    CHECK(as(daemon, nobody, {"create", "user/65534/mine"}).status == 0);
+    CHECK(as(daemon, stranger, {"set", "mine"}).status == 4);
+    CHECK(as(daemon, nobody, {"delete", "mine"}).status == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,227 @@
+// Attacks by many connections, by bytes that are no calls, and by descriptors that nobody wants.
+#include "tests/e2e/attack/attack.h"
+#include "tests/support/kernel_calls.h"
+#include "tests/support/listener.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int crowd = is_sanitized ? 300 : 1'000;
+
+std::vector<UniqueFd> connect_many(const Daemon& daemon, int count)
+{
+    std::vector<UniqueFd> all;
+    for (int i = 0; i < count; ++i)
+        all.push_back(connect_to_path(daemon.path()));
+    return all;
+}
+
+// False once the other end is gone.
+bool send_all(const UniqueFd& socket, std::string_view bytes)
+{
+    while (!bytes.empty()) {
+        const auto sent = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (sent < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return false;
+        if (sent < 0)
+            fail("send(2)");
+        bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
+}
+
+// Lets time pass: until the one who started us wants the end of it, which does not come.
+void wait_for(const Line& line, nanoseconds span)
+{
+    await_readable(line.fd().get(), span);
+}
+
+TEST_CASE("a thousand connections that say nothing disturb nobody")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    withstand(daemon, "a thousand silent connections", [&] {
+        Worker worker = hostile([&](const Line& line) {
+            const auto silent = connect_many(daemon, crowd);
+            wait_for(line, 500ms);
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
+TEST_CASE("a thousand connections that send a byte a second disturb nobody")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    // Each sends the first byte of a call in the first second, and the next one in the next.
+    withstand(daemon, "a thousand connections with a byte a second", [&] {
+        Worker worker = hostile([&](const Line& line) {
+            const auto slow = connect_many(daemon, crowd);
+            const auto call = call_text("Status", Json::object());
+            constexpr int steps = 50;
+            for (const char byte : call.substr(0, 2))
+                for (int step = 0; step < steps; ++step) {
+                    for (int i = step; i < crowd; i += steps)
+                        require(send_all(slow[static_cast<std::size_t>(i)], {&byte, 1}), "let go");
+                    wait_for(line, nanoseconds{1s} / steps);
+                }
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
+TEST_CASE("frames of nothing but brackets disturb nobody")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    // Whoever sends one is let go, and comes again.
+    withstand(daemon, "64 KiB frames of nested brackets", [&] {
+        Worker worker = hostile([&](const Line&) {
+            const std::string frame = std::string(65'535, '[') + '\0';
+            const auto end = monotonic_after(1s);
+            while (monotonic_now() < end) {
+                const auto socket = connect_to_path(daemon.path());
+                while (monotonic_now() < end && send_all(socket, frame)) {
+                }
+            }
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
+TEST_CASE("a gibibyte of zero bytes disturbs nobody")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    // A zero byte ends a message, and an empty message is no call: who sends one is let go. So this
+    // sends on new connections, as fast as they are to be had, until a gibibyte is gone or time is
+    // over.
+    withstand(daemon, "a gibibyte of zero bytes", [&] {
+        Worker worker = hostile([&](const Line& line) {
+            const std::string zeros(1 << 18, '\0');
+            std::uint64_t connections = 0, kibibytes = 0;
+            const auto end = monotonic_after(1s);
+            while (kibibytes < (1 << 20) && monotonic_now() < end) {
+                const auto socket = connect_to_path(daemon.path());
+                ++connections;
+                while (monotonic_now() < end) {
+                    const auto sent =
+                        ::send(socket.get(), zeros.data(), zeros.size(), MSG_NOSIGNAL);
+                    if (sent < 0)
+                        break;
+                    kibibytes += static_cast<std::uint64_t>(sent) >> 10;
+                }
+            }
+            line.say(connections);
+            line.say(kibibytes);
+        });
+        const auto connections = worker.hear();
+        tell(fmt::format("  {} MiB of zero bytes on {} connections", worker.hear() >> 10,
+                         connections));
+        CHECK(connections > 1);
+        CHECK(worker.wait() == 0);
+    });
+}
+
+// Descriptors that come with calls.
+
+// The call with these; false if the kernel does not let them through.
+bool send_with(const UniqueFd& socket, std::string_view bytes, const std::vector<int>& descriptors)
+{
+    iovec data{const_cast<char*>(bytes.data()), bytes.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(253 * sizeof(int))> control{};
+    msghdr message{};
+    message.msg_iov = &data;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = CMSG_SPACE(descriptors.size() * sizeof(int));
+    auto* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(descriptors.size() * sizeof(int));
+    std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size() * sizeof(int));
+    const auto sent = ::sendmsg(socket.get(), &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EPERM && errno != ETOOMANYREFS)
+        fail("sendmsg(2)");
+    return sent == static_cast<ssize_t>(bytes.size());
+}
+
+enum class Sent { many, epolls, listener };
+
+TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody")
+{
+    skip_unless_root();
+    const TemporaryDirectory directory;
+    const auto path = directory / "listener";
+    const auto listener = listen_at(path); // The daemon listens there too, and we have it as well.
+    const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
+    CAPTURE(options);
+    const Daemon daemon{options, {.words = {}, .passed = {listener.get()}}};
+    const auto [what, sent] = GENERATE(table<std::string, Sent>({
+        {"253 descriptors with every call", Sent::many},
+        {"epolls that hold the connection itself", Sent::epolls},
+        {"the listening socket itself", Sent::listener},
+    }));
+
+    withstand(daemon, what, [&] {
+        Worker worker = hostile([&](const Line& line) {
+            const auto call = call_text("Status", Json::object());
+            std::uint64_t refusals = 0, calls = 0;
+            const auto end = monotonic_after(700ms);
+            while (monotonic_now() < end) {
+                Wire wire{sent == Sent::listener && calls % 2 == 0 ? path : daemon.path()};
+                std::vector<UniqueFd> made;
+                for (int i = 0; i < 253; ++i) {
+                    if (sent == Sent::many) {
+                        made.emplace_back(::eventfd(0, EFD_CLOEXEC));
+                    } else if (sent == Sent::epolls) {
+                        made.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
+                        epoll_event wanted{};
+                        wanted.events = EPOLLIN | EPOLLOUT;
+                        const auto& inside =
+                            i % 2 == 0 ? wire.socket() : made[made.size() - (i > 0 ? 2 : 1)];
+                        (void)::epoll_ctl(made.back().get(), EPOLL_CTL_ADD, inside.get(), &wanted);
+                    } else {
+                        made.emplace_back(::dup(i % 2 == 0 ? listener.get() : wire.socket().get()));
+                    }
+                }
+                std::vector<int> numbers;
+                for (const auto& one : made)
+                    numbers.push_back(one.get());
+                for (int i = 0; i < 50; ++i, ++calls) {
+                    if (send_with(wire.socket(), call, numbers)) {
+                        require(wire.rest().empty(), "a call with descriptors is answered");
+                        ++calls;
+                        break;
+                    }
+                    ++refusals;
+                    wire.send(call);
+                    require(wire.reply()["parameters"]["descriptors"].get<int>() < 100,
+                            "the daemon keeps what it is sent");
+                }
+                require(wire.descriptors().empty(), "descriptors came back");
+            }
+            line.say(calls);
+            line.say(refusals);
+        });
+        const auto calls = worker.hear();
+        const auto refusals = worker.hear();
+        tell(fmt::format("  {}: {} calls, the kernel refused the descriptors of {}", what, calls,
+                         refusals));
+        CHECK(calls > 0);
+        CHECK((refusals == calls) == are_descriptors_refused(options));
+        CHECK(worker.wait() == 0);
+    });
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,127 @@
+// A daemon that is not ours, at $EVFDD_SOCKET or behind --host: what it says in words reaches the
+// terminal without what steers that.
+#include "tests/support/scripted_daemon.h"
+#include "tests/support/daemon_process.h"
+#include "tests/paths.h"
+
+#include <fmt/format.h>
+
+namespace evfd::e2e {
+namespace {
+
+const auto hostile = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // As JSON has it.
+constexpr auto clean = "?]0;title??[31mred?2J";
+
+// What evfdctl prints, and how it ends, when it is answered so.
+Ran answered(std::vector<std::string> words, const std::string& reply)
+{
+    ByHand daemon;
+    words.insert(words.begin(), {EVFDD_CTL, "--socket", daemon.address().path});
+    const auto [output, into] = make_pipe();
+    const auto [errors, errors_into] = make_pipe();
+    auto evfdctl = start({.words = std::move(words),
+                          .standard_output = into.get(),
+                          .standard_error = errors_into.get()});
+    {
+        auto connection = daemon.accept();
+        REQUIRE(connection.hear().contains("Resume")); // To which nothing is answered.
+        connection.hear();
+        connection.say(reply);
+        REQUIRE(await_readable(evfdctl.pidfd().get()));
+    }
+    const auto text_in = [](const UniqueFd& pipe) {
+        std::string text(1 << 16, '\0');
+        const auto length = await_readable(pipe.get(), 0ns) // Nothing, if nothing was said.
+                                ? ::read(pipe.get(), text.data(), text.size())
+                                : 0;
+        text.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+        return text;
+    };
+    const auto status = evfdctl.wait();
+    return {status, text_in(output), text_in(errors)};
+}
+
+bool has_control(std::string_view text)
+{
+    return text.contains("\xc2\x9b") || std::ranges::any_of(text, [](char c) {
+               const auto byte = static_cast<unsigned char>(c);
+               return (byte < 0x20 && c != '\n' && c != '\t') || byte == 0x7f;
+           });
+}
+
+void check_is_clean(const Ran& ran)
+{
+    CAPTURE(ran.out, ran.err);
+    CHECK_FALSE(has_control(ran.out));
+    CHECK_FALSE(has_control(ran.err));
+}
+
+std::string status_of(const std::string& version)
+{
+    return R"({"parameters":{"version":")" + version +
+           R"(","pid":1,"startedNSec":0,"objects":0,"connections":0,"waits":0,"monitors":0,)"
+           R"("subscriptions":0,"descriptors":0,"descriptorLimit":0,"guardian":"none",)"
+           R"("waitsForSessions":0,"parked":0,"journalBytes":0,"canKeep":true}})";
+}
+
+TEST_CASE("what a foreign daemon answers is printed without control characters")
+{
+    const auto ran = answered({"status"}, status_of(hostile));
+    check_is_clean(ran);
+    CHECK(ran.status == 0);
+    CHECK(ran.out.contains(fmt::format("evfdd {} (pid 1)", clean)));
+
+    const auto metrics =
+        answered({"metrics"}, R"({"parameters":{"text":"a\tb\n)" + hostile + R"(\n"}})");
+    check_is_clean(metrics);
+    CHECK(metrics.out == fmt::format("a\tb\n{}\n", clean));
+
+    const auto shown = answered(
+        {"show", "s"},
+        R"({"parameters":{"object":{"name":"s","kind":"event","mode":"semaphore","ownerUid":0,)"
+        R"("groupGid":0,"creatorPid":1,"createdNSec":0,"rights":"0644","lifetime":"permanent",)"
+        R"("waits":0,"isSet":true,"largeCount":")" +
+            hostile + R"("}}})");
+    check_is_clean(shown);
+    CHECK(shown.out.contains(fmt::format("{} tokens", clean)));
+}
+
+TEST_CASE("JSON of what a foreign daemon answers has its control characters escaped")
+{
+    const auto ran = answered({"status", "--json"}, status_of(hostile));
+    check_is_clean(ran);
+    CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + hostile + '"'));
+}
+
+TEST_CASE("what a foreign daemon refuses is said in one line without control characters")
+{
+    const auto reply = GENERATE(
+        R"({"error":"io.evfdd.SystemFailure","parameters":{"message":"?"}})"s,
+        R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"x","message":"?"}})"s,
+        R"({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"?"}})"s,
+        R"({"error":"org.x.?","parameters":{}})"s);
+    const auto at = reply.find('?');
+    const auto ran = answered({"set", "x"}, reply.substr(0, at) + hostile + reply.substr(at + 1));
+    check_is_clean(ran);
+    CHECK(ran.status != 0);
+    CHECK(ran.err.contains(clean));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+}
+
+TEST_CASE("a library's error has no control characters of a foreign daemon")
+{
+    ByHand daemon;
+    Worker worker{[&](const Line&) {
+        const auto refused = Client{daemon.address()}.status();
+        require(!refused && refused.error().message == clean, refused.error().message);
+    }};
+    auto connection = daemon.accept();
+    connection.hear();
+    connection.hear();
+    connection.say(R"({"error":"io.evfdd.SystemFailure","parameters":{"message":")" + hostile +
+                   R"("}})");
+    CHECK(worker.wait() == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

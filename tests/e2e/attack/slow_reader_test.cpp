@@ -1,0 +1,170 @@
+// Clients that do not read what they are sent, and those who go in the middle of it.
+#include "tests/support/daemon_process.h"
+
+#include <sys/socket.h>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int many = 20'000;
+
+void create_pulses(const Daemon& daemon)
+{
+    Wire wire{daemon.path()};
+    for (int i = 0; i < many; i += 500) {
+        for (int j = i; j < i + 500; ++j)
+            wire.call("CreateEvent", {{"name", "n/" + std::to_string(j)}, {"mode", "pulse"}});
+        for (int j = i; j < i + 500; ++j)
+            REQUIRE_FALSE(wire.reply().contains("error"));
+    }
+}
+
+// Resident, in KiB.
+std::uint64_t memory_of(const Daemon& daemon)
+{
+    const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
+    return std::stoull(status.substr(status.find("VmRSS:") + 6));
+}
+
+std::int64_t objects_in_list(Wire& wire)
+{
+    std::int64_t objects = 0;
+    while (true) {
+        const auto reply = wire.reply();
+        objects += static_cast<std::int64_t>(reply["parameters"]["objects"].size());
+        if (!reply.contains("continues"))
+            return objects;
+    }
+}
+
+#ifdef EVFDD_SANITIZED
+constexpr std::uint64_t growth = 300'000; // What is freed is kept for a while.
+#else
+constexpr std::uint64_t growth = 30'000; // In KiB.
+#endif
+
+TEST_CASE(
+    "clients that ask for long lists and never read cost the daemon little and others nothing")
+{
+    const Daemon daemon;
+    create_pulses(daemon);
+    const auto before = memory_of(daemon);
+    std::vector<Wire> deaf;
+    for (int i = 0; i < 50; ++i) {
+        deaf.emplace_back(daemon.path());
+        for (int j = 0; j < 20; ++j) // Each of them 5 MB.
+            deaf.back().call("List", Json::object(), "more");
+    }
+    REQUIRE(daemon.is_idle());                  // It has sent what there was room for, and waits.
+    CHECK(memory_of(daemon) < before + growth); // Of 5 GB.
+
+    CHECK(daemon.ctl({"set", "n/7"}).status == 0);
+    Wire other{daemon.path()};
+    other.call("List", Json::object(), "more");
+    CHECK(objects_in_list(other) == many);
+    const auto idle = daemon.usage();
+    CHECK(daemon.usage() == idle);
+
+    // Who reads at last has all of it, in order.
+    for (int j = 0; j < 2; ++j)
+        CHECK(objects_in_list(deaf.front()) == many);
+    deaf.clear();
+    CHECK(eventually([&] { return must(daemon.client().status()).connections <= 2; }));
+}
+
+TEST_CASE("who never reads its descriptors has no more coming, and gets each when it reads")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    Json names = Json::array();
+    for (int i = 0; i < 100; ++i) {
+        names.push_back("e/" + std::to_string(i));
+        REQUIRE(client.create(names.back().get<std::string>()));
+    }
+    constexpr int calls = 300;
+    Wire deaf{daemon.path()};
+    // It takes no call while it cannot answer, so they may not all fit at once.
+    std::string bytes;
+    for (int i = 0; i < calls; ++i)
+        bytes +=
+            Json{{"method", "io.evfdd.Open"}, {"parameters", {{"names", names}}}}.dump() + '\0';
+    auto gone = deaf.send_some(bytes);
+    REQUIRE(daemon.is_idle());
+
+    // Others open as ever, and the daemon's descriptors are no more than it takes for one reply.
+    CHECK(client.open("e/7"));
+    const auto status = must(client.status());
+    CHECK(status.descriptors < 100 + 100 * 70);
+
+    for (int i = 0; i < calls; ++i) {
+        if (gone < bytes.size())
+            gone += deaf.send_some(std::string_view{bytes}.substr(gone));
+        const auto reply = deaf.reply();
+        REQUIRE(reply["parameters"]["objects"].size() == 100);
+        REQUIRE(deaf.descriptors().size() >= 100);
+        deaf.descriptors().erase(deaf.descriptors().begin(), deaf.descriptors().begin() + 100);
+    }
+    CHECK(gone == bytes.size());
+    CHECK(deaf.descriptors().empty());
+}
+
+TEST_CASE("who closes in the middle of its replies is forgotten, with all that was for it")
+{
+    const Daemon daemon;
+    create_pulses(daemon);
+    const auto client = daemon.client();
+    REQUIRE(client.remove(std::vector{"n/0"s, "n/2"s}));
+    REQUIRE(client.create("e"));
+    const auto before = must(client.status());
+    for (int round = 0; round < 20; ++round) {
+        Wire wire{daemon.path()};
+        wire.call("CreateEvent", {{"name", "n/0"}, {"lifetime", "connection"}, {"mode", "pulse"}});
+        for (int i = 0; i < 10; ++i)
+            wire.call("Open", {{"names", {"e", "n/1"}}});
+        wire.call("List", Json::object(), "more");
+        wire.call("Wait", {{"names", {"e"}}});
+        CHECK(wire.reply()["parameters"]["created"] == true);
+        if (round % 2 == 0)
+            CHECK(wire.reply()["parameters"]["objects"].size() == 2);
+        {
+            const auto closed = std::move(wire);
+        }
+        REQUIRE(eventually([&] {
+            return must(client.status()).connections == before.connections &&
+                   !client.show("n/0").has_value();
+        }));
+    }
+    const auto after = must(client.status());
+    CHECK(after.descriptors == before.descriptors);
+    CHECK(after.subscriptions == 0);
+    CHECK(after.waits == 0);
+    CHECK(after.objects == before.objects);
+}
+
+TEST_CASE("a flood of calls from one client does not keep another from being served")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e"));
+    Worker flood{[&](const Line& line) {
+        Wire wire{daemon.path()};
+        std::string calls;
+        for (int i = 0; i < 500; ++i)
+            calls += Json{{"method", "io.evfdd.Set"},
+                          {"parameters", {{"names", {"e"}}}},
+                          {"oneway", true}}
+                         .dump() +
+                     '\0';
+        line.say(0);
+        while (!await_readable(line.fd().get(), 0ns))
+            wire.send(calls);
+    }};
+    flood.hear();
+    for (int i = 0; i < 200; ++i)
+        REQUIRE(must(client.show("e")).name.text() == "e");
+    flood.say(0);
+    CHECK(flood.wait() == 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

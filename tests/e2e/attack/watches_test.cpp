@@ -1,0 +1,203 @@
+// Attacks on what the kernel lets the daemon watch: the paths from an event to epolls, and the room
+// in epoll sets, fs.epoll.max_user_watches; and calls that cost more the more others have.
+#include "tests/e2e/attack/attack.h"
+#include "tests/support/resource_limits.h"
+#include "tests/support/skip.h"
+
+#include <fmt/format.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <csignal>
+#include <string>
+#include <vector>
+
+namespace evfd::e2e {
+namespace {
+
+std::string error_of(const Json& reply)
+{
+    return reply.value("error", "none");
+}
+
+UniqueFd open_one(Wire& wire, const std::string& name)
+{
+    const auto reply = wire.ask("Open", {{"names", {name}}});
+    require(error_of(reply) == "none" && wire.descriptors().size() == 1, "not opened");
+    auto fd = std::move(wire.descriptors().front());
+    wire.descriptors().pop_front();
+    return fd;
+}
+
+// As many epolls as there can be, one in the other, so that the kernel allows no path more.
+void use_up_paths(const UniqueFd& event)
+{
+    UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
+    std::vector<UniqueFd> inner;
+    epoll_event wanted{.events = EPOLLIN, .data = {}};
+    do {
+        require(inner.size() < 1'000, "the kernel allows more than 1000 paths");
+        inner.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
+        require(::epoll_ctl(inner.back().get(), EPOLL_CTL_ADD, event.get(), &wanted) == 0,
+                "an epoll does not take the event");
+    } while (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, inner.back().get(), &wanted) == 0);
+    require(errno == EINVAL, "an epoll does not take another");
+    for (auto& one : inner)
+        (void)one.release(); // Until the process ends.
+    (void)outer.release();
+}
+
+TEST_CASE("an event is waited for and monitored whatever epolls its holders build")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    for (const auto* mode : {"manual", "auto"})
+        daemon.done({"create", mode, "--mode", mode, "--rights", "0666"});
+    Worker holder = hostile([&](const Line& line) {
+        Wire wire{daemon.path()};
+        const auto manual = open_one(wire, "manual");
+        const auto automatic = open_one(wire, "auto");
+        use_up_paths(manual);
+        use_up_paths(automatic);
+        line.say(0);
+        line.hear(); // Until it is killed.
+    });
+    holder.hear();
+
+    Wire monitor{daemon.path()};
+    monitor.call("Monitor", {{"pattern", "*"}}, "more");
+    while (monitor.reply()["parameters"]["change"] != "ready") {
+    }
+    for (const auto* name : {"manual", "auto"}) {
+        Wire waiting{daemon.path()};
+        waiting.call("Wait", {{"names", {name}}});
+        REQUIRE(daemon.has_waits(name, 1));
+        daemon.done({"set", name});
+        CHECK(error_of(waiting.reply()) == "none");
+        CHECK(monitor.reply()["parameters"]["name"] == name);
+    }
+}
+
+// The daemon has no room for one watch, from its start on.
+TEST_CASE("without room in its epoll sets the daemon serves all but waits for what others hold")
+{
+    Worker worker{[](const Line& line) {
+        const bool is_used_up = use_up_epoll_watches();
+        line.say(is_used_up ? 1 : 0);
+        if (!is_used_up)
+            return;
+        Daemon daemon;
+        Wire one{daemon.path()};
+        Wire other{daemon.path()};
+        const auto done = [&](std::string_view method, const Json& parameters) {
+            const auto reply = one.ask(method, parameters);
+            require(error_of(reply) == "none", std::string{method} + ": " + reply.dump());
+        };
+        const auto wait_and_set = [&](const std::string& name) {
+            other.call("Wait", {{"names", {name}}});
+            require(daemon.has_waits(name, 1), "it does not wait");
+            done("Set", {{"names", {name}}});
+            require(error_of(other.reply()) == "none", "it waits in vain");
+        };
+        const auto is_refused = [&](const Json& reply) {
+            return error_of(reply) == "io.evfdd.SystemFailure" &&
+                   reply["parameters"]["message"].get<std::string>().contains("max_user_watches");
+        };
+        for (const auto* mode : {"manual", "auto", "semaphore"}) {
+            done("CreateEvent", {{"name", mode}, {"mode", mode}, {"rights", "0666"}});
+            wait_and_set(mode);
+            done("Clear", {{"names", {mode}}});
+        }
+        done("Arm", {{"name", "timer"}, {"afterNSec", 1'000'000}, {"sets", "auto"}});
+        require(error_of(other.ask("Wait", {{"names", {"auto"}}})) == "none", "no timer rings");
+        done("Open", {{"names", {"manual"}}});
+        one.descriptors().clear();
+        require(is_refused(other.ask("Wait", {{"names", {"manual"}}})), "not refused");
+        wait_and_set("auto");
+        std::vector<Wire> crowd;
+        for (int i = 0; i < 200; ++i) {
+            crowd.emplace_back(daemon.path());
+            require(error_of(crowd.back().ask("Show", {{"name", "auto"}})) == "none", "not shown");
+        }
+        daemon.process().signal(SIGTERM);
+        require(daemon.process().wait() == 0, "it does not hear of its end");
+    }};
+    if (worker.hear() == 0)
+        skip("seccomp(2) cannot be used");
+    CHECK(worker.wait() == 0);
+}
+
+TEST_CASE("who may only wait for an event makes the daemon watch it once")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    const auto client = talking_to(daemon);
+    for (int i = 0; i < 10; ++i)
+        daemon.done({"create", fmt::format("event/{}", i), "--rights", "0644"});
+    withstand(daemon, "an event is opened by who may only wait, again and again", [&] {
+        Worker worker = hostile([&](const Line&) {
+            Wire wire{daemon.path()};
+            std::vector<std::string> names;
+            for (int i = 0; i < 10; ++i)
+                names.push_back(fmt::format("event/{}", i));
+            for (int i = 0; i < fewer(200); ++i) {
+                require(error_of(wire.ask("Open", {{"names", names}})) == "none", "not opened");
+                wire.descriptors().clear();
+            }
+            wire.call("Quotas", Json::object(), "more");
+            const auto quotas = wire.reply()["parameters"]["users"].at(0)["quotas"];
+            const auto subscriptions = std::ranges::find_if(
+                quotas, [](const auto& quota) { return quota["quota"] == "subscriptions"; });
+            require(subscriptions != quotas.end() && (*subscriptions)["used"] == 10,
+                    "it has not one handle of each event");
+        });
+        CHECK(worker.wait() == 0);
+    });
+}
+
+TEST_CASE("what the daemon tells of itself costs no look at what others have")
+{
+    skip_unless_strace();
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    const auto calls_for = [&](const auto& method) {
+        const auto calls = traced(daemon, [&] { wire.ask(method); });
+        return std::ranges::count_if(calls, [](const auto& line) {
+            return line.contains("getdents") || line.contains("open");
+        });
+    };
+    for (int i = 0; i < 100; ++i)
+        wire.ask("CreateEvent", {{"name", std::to_string(i)}});
+    for (const auto* method : {"Status", "Metrics"})
+        CHECK(calls_for(method) == 0);
+    // Its own events, and what it has besides.
+    CHECK(wire.ask("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
+}
+
+TEST_CASE("no kind of line fills the log, whoever causes it")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    constexpr int many = 500;
+    const auto begin = monotonic_now();
+    for (int i = 0; i < many; ++i) {
+        const auto name = fmt::format("event/{}", i);
+        wire.ask("CreateEvent", {{"name", name}});
+        const auto fd = open_one(wire, name);
+        const std::uint64_t full = 0xfffffffffffffffe;
+        REQUIRE(::write(fd.get(), &full, sizeof full) == sizeof full);
+        REQUIRE(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+        wire.ask("Delete", {{"names", {name}}});
+    }
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(monotonic_now() - begin).count();
+    int lines = 0;
+    const auto log = daemon.log();
+    for (std::size_t at = 0; (at = log.find("is full", at)) != std::string::npos; ++at)
+        ++lines;
+    CHECK(lines > 0);
+    constexpr int most_a_second = 20;
+    CHECK(lines <= most_a_second * (seconds + 1));
+}
+
+} // namespace
+} // namespace evfd::e2e

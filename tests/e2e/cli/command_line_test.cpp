@@ -1,0 +1,227 @@
+// evfdctl's command line: every word means what was typed, wherever the parser would have it
+// otherwise.
+#include "tests/support/daemon_process.h"
+#include "tests/paths.h"
+#include "tests/support/terminal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace evfd::e2e {
+namespace {
+
+using Words = std::vector<std::string>;
+
+// What a command has of words that some would take for lists, or for nothing.
+const Words odd{
+    "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
+    "--",      "--any"};
+constexpr auto as_typed = "<[0-9]><[a,b]><[]><[[x]]><{}><><--><--any>";
+
+TEST_CASE("a command has its words as they were typed")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", "auto", "--initial", "1"});
+    auto words = GENERATE(Words{"hold", "e", "--"}, Words{"wait", "e", "--"},
+                          Words{"exec", "e", "--"}, Words{"wait", "--", "e", "--"});
+    CAPTURE(words);
+    words.insert(words.end(), odd.begin(), odd.end());
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 0);
+    CHECK(ran.out == as_typed);
+}
+
+TEST_CASE("a command of one word may look like a list")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto ran = daemon.ctl({"wait", "e", "--", "[true]"});
+    CHECK(ran.status == 127);
+    CHECK(ran.err.contains("[true] cannot be started"));
+    CHECK(daemon.ctl({"on", "e", "--once", "--", "[true]"}).status == 127);
+}
+
+TEST_CASE("what looks like a list of names is no name")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    daemon.done({"create", "b"});
+    const auto words = GENERATE(Words{"set", "[a,b]"}, Words{"set", "a", "[b]"},
+                                Words{"set", "--", "[a]"}, Words{"delete", "[a,b]"},
+                                Words{"set", "a", "[]"}, Words{"wait", "[a]", "--", "true"},
+                                Words{"create", "[c]"}, Words{"exec", "--", "[a]", "--", "true"});
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    CHECK(ran.status == 2);
+    CHECK(ran.err.contains("]' is no name"));
+    CHECK(daemon.ctl({"is-set", "a"}).status == 1);
+    CHECK(daemon.done({"list"}).contains("b\t"));
+}
+
+TEST_CASE("a pattern in brackets is one")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    daemon.done({"create", "c"});
+    CHECK(daemon.done({"list", "[ab]"}).starts_with("a\t"));
+    CHECK(daemon.done({"list", "--", "[ab]"}).starts_with("a\t"));
+}
+
+TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto [words, says] = GENERATE(table<Words, std::string>({
+        {{"hold"}, "a name is missing: evfdctl hold NAME -- COMMAND; see evfdctl hold --help"},
+        {{"hold", "e"}, "the command is missing: evfdctl hold NAME -- COMMAND"},
+        {{"hold", "e", "--"}, "the command is missing"},
+        {{"hold", "e", "true"}, "the command comes after \"--\""},
+        {{"hold", "--", "e", "f", "--", "true"}, "more than one name"},
+        {{"on", "e"}, "the command is missing: evfdctl on NAME -- COMMAND"},
+        {{"exec", "e"}, "the command is missing: evfdctl exec NAME... -- COMMAND"},
+        {{"exec", "--", "--", "true"}, "a name is missing"},
+        {{"wait"}, "a name is missing: evfdctl wait NAME... [-- COMMAND]"},
+        {{"wait", "--any"}, "a name is missing"},
+        {{"wait", "e", "--loud", "--", "true"}, "--loud"},
+        {{"--", "wait", "e"}, "a verb comes before \"--\""},
+    }));
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.contains(says));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+}
+
+TEST_CASE("the help of a verb that runs a command tells what it must have")
+{
+    const auto usage_of = [](const std::string& verb) {
+        const auto help = run({.words = {EVFDD_CTL, verb, "--help"}}).out;
+        return help.substr(0, help.find('\n', help.find("Usage:")));
+    };
+    CHECK(usage_of("hold").ends_with("hold [OPTIONS] NAME COMMAND..."));
+    CHECK(usage_of("on").ends_with("on [OPTIONS] NAME COMMAND..."));
+    CHECK(usage_of("exec").ends_with("exec [OPTIONS] NAME... COMMAND..."));
+    CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
+}
+
+TEST_CASE("the name of a verb is a name like any other")
+{
+    const Daemon daemon;
+    daemon.done({"create", "list"});
+    daemon.done({"set", "list"});
+    CHECK(daemon.done({"is-set", "list"}).empty());
+    CHECK(daemon.ctl({"conjure", "list"}).status == 2);
+    CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
+    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The command's name too.
+}
+
+TEST_CASE("help tells of every verb, whichever is named beside it")
+{
+    const auto help = run({.words = {EVFDD_CTL, "--help"}}).out;
+    const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});
+    CAPTURE(words);
+    for (const auto* verb :
+         {"create", "arm", "set", "wait", "on", "hold", "exec", "list", "top", "status", "relay"})
+        CHECK(help.contains(std::string{"\n  "} + verb + " "));
+    auto command = words;
+    command.insert(command.begin(), EVFDD_CTL);
+    CHECK(run({.words = command}).out == help);
+}
+
+TEST_CASE("help, and help of a verb, are what --help prints")
+{
+    const auto help = run({.words = {EVFDD_CTL, "--help"}});
+    const auto words = GENERATE(Words{"help"}, Words{"--user", "help"});
+    CAPTURE(words);
+    auto command = words;
+    command.insert(command.begin(), EVFDD_CTL);
+    const auto ran = run({.words = command});
+    CHECK(ran.status == 0);
+    CHECK(ran.out == help.out);
+    for (const auto* verb : {"wait", "hold", "list", "help"}) {
+        CAPTURE(verb);
+        const auto of_verb = run({.words = {EVFDD_CTL, "help", verb}});
+        CHECK(of_verb.status == 0);
+        CHECK(of_verb.out == run({.words = {EVFDD_CTL, verb, "--help"}}).out);
+    }
+}
+
+TEST_CASE("a command line without a verb gets the help, and is not done")
+{
+    const auto words = GENERATE(Words{EVFDD_CTL}, Words{EVFDD_CTL, "--user"});
+    const auto ran = run({.words = words});
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err == run({.words = {EVFDD_CTL, "--help"}}).out);
+}
+
+TEST_CASE("on a terminal a wait says which of its names do not exist, and goes on")
+{
+    const Daemon daemon;
+    daemon.done({"create", "there"});
+    Terminal terminal{daemon.control({"wait", "there", "nope"})};
+    terminal.await("waiting for 'nope', which does not exist yet");
+    CHECK_FALSE(terminal.shows("'there'"));
+    daemon.done({"create", "nope", "--initial", "1"});
+    daemon.done({"set", "there"});
+    CHECK(terminal.wait() == 0);
+}
+
+TEST_CASE("on a terminal a wait ends as it does elsewhere")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    const auto [words, status, says] = GENERATE(table<Words, Status, std::string>({
+        {{"wait", "e", "--timeout", "0"}, 124, "not over in time"},
+        {{"wait", "nope", "--existing"}, 3, "no object named 'nope'"},
+        {{"wait", "e", "--any", "--count", "0"}, 2, "at least one"},
+    }));
+    CAPTURE(words);
+    Terminal terminal{daemon.control(words)};
+    terminal.await(says);
+    CHECK(terminal.wait() == status);
+}
+
+TEST_CASE("an error that cannot be written has its exit status all the same")
+{
+    const Daemon daemon;
+    const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
+    REQUIRE(full);
+    const auto [words, status] = GENERATE(table<Words, Status>({
+        {{"show", "missing"}, 3},
+        {{"show"}, 2},
+        {{"conjure"}, 2},
+        {{"wait", "missing", "--timeout", "0"}, 124},
+        {{"list"}, 8},
+        {{"--help"}, 8},
+        {{"--version"}, 8},
+    }));
+    CAPTURE(words);
+    daemon.ctl({"create", "e"}); // For list to print.
+    auto command = daemon.control(words);
+    command.standard_output = full.get();
+    command.standard_error = full.get();
+    CHECK(start(command).wait() == status);
+}
+
+TEST_CASE("evfdctl says nothing to the daemon in place of an output that is closed")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto [words, closed, status] = GENERATE(table<Words, int, Status>({
+        {{"list"}, STDOUT_FILENO, 8},
+        {{"--version"}, STDOUT_FILENO, 8},
+        {{"set", "e"}, STDIN_FILENO, 0},
+        {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"}, STDIN_FILENO, 1}, // As it was.
+    }));
+    CAPTURE(words);
+    auto command = daemon.control(words);
+    command.in_child = [fd = closed] { ::close(fd); };
+    CHECK(start(command).wait() == status);
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,205 @@
+// How evfdctl fails: its exit status, and one line on stderr that says what to do.
+#include "tests/support/daemon_process.h"
+#include "tests/paths.h"
+#include "tests/support/skip.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace evfd::e2e {
+namespace {
+
+struct Case {
+    std::vector<std::string> words;
+    Status status;
+    std::string says;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& one)
+{
+    for (const auto& word : one.words)
+        out << word << ' ';
+    return out;
+}
+
+void check_failure(const Ran& ran, const Case& wanted)
+{
+    INFO(wanted);
+    INFO(ran.err);
+    CHECK(ran.status == wanted.status);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.starts_with("evfdctl: "));
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+    CHECK(ran.err.ends_with('\n'));
+    CHECK(ran.err.contains(wanted.says));
+}
+
+TEST_CASE("each failure has its exit status and one line that says what to do")
+{
+    const Daemon daemon;
+    daemon.done({"create", "there"});
+    daemon.done({"create", "tokens", "--mode", "semaphore"});
+    const std::vector<Case> cases{
+        {{"show", "missing"}, 3, "no object named 'missing'; create it first"},
+        {{"show", "missing"},
+         3,
+         "(evfdctl create or arm makes one, evfdctl list shows those that you see)"},
+        {{"is-set", "missing"}, 3, "'missing'"},
+        {{"set", "missing"}, 3, "'missing'"},
+        {{"clear", "missing"}, 3, "'missing'"},
+        {{"delete", "missing"}, 3, "'missing'"},
+        {{"rights", "missing", "0600"}, 3, "'missing'"},
+        {{"wait", "missing", "--existing"}, 3, "'missing'"},
+        {{"create", "there"}, 7, "'there' exists already; choose another name"},
+        {{"create", "there"}, 7, "(--if-missing accepts one of the same mode)"},
+        {{"create", "there", "--mode", "auto"}, 7, "'there' is a manual event, not an auto event"},
+        {{"create", "tokens"}, 7, "choose another name, or use it as a semaphore event"},
+        {{"create", "there", "--mode", "pulse", "--if-missing"}, 7, "not a pulse event"},
+        {{"wait", "there", "--timeout", "1ms"}, 124, "not over in time"},
+        {{"wait", "there", "--timeout", "0", "--json"}, 124, "not over in time"},
+    };
+    for (const auto& one : cases)
+        check_failure(daemon.ctl(one.words), one);
+}
+
+TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", "semaphore"});
+    const std::string long_name(256, 'n');
+    const std::vector<Case> cases{
+        {{"conjure"}, 2, "'conjure' is no verb; see evfdctl --help"},
+        {{"conjure", "e"}, 2, "'conjure' is no verb"},
+        {{"conjure", "--help"}, 2, "'conjure' is no verb"},
+        {{"help", "conjure"}, 2, "'conjure' is no verb"},
+        {{"--loud", "show", "e"}, 2, "--loud"},
+        {{"--loud"}, 2, "'--loud' is no option; see evfdctl --help"},
+        {{"show"}, 2, "NAME is required; see evfdctl show --help"},
+        {{"set"}, 2, "--help"},
+        {{"wait"}, 2, "--help"},
+        {{"rights", "e"}, 2, "RIGHTS is required; see evfdctl rights --help"},
+        {{"show", "e", "f"}, 2, "--help"},
+        {{"show", "e", "--loud"}, 2, "--loud; see evfdctl show --help"},
+        {{"wait", "e", "--any", "--all"}, 2, "--help"},
+        {{"show", ""}, 2, "is no name"},
+        {{"show", "/e"}, 2, "is no name"},
+        {{"show", "e/"}, 2, "is no name"},
+        {{"show", "a//b"}, 2, "is no name"},
+        {{"show", "a/../b"}, 2, "is no name"},
+        {{"show", "."}, 2, "is no name"},
+        {{"create", "a b"}, 2, "is no name"},
+        {{"create", "n*"}, 2, "create takes names, no patterns"},
+        {{"delete", "e*"}, 2, "delete takes names, no patterns; evfdctl list 'e*' shows the names"},
+        {{"set", "e", "?"}, 2, "set takes names, no patterns; evfdctl list '?' shows"},
+        {{"wait", "e*"}, 2, "wait takes names, no patterns"},
+        {{"hold", "e*", "--", "true"}, 2, "hold takes names, no patterns"},
+        {{"arm", "n"}, 2, "give --in, --at or --every"},
+        {{"create", "a\nb"}, 2, "is no name"},
+        {{"create", "\xC3\xA4"}, 2, "is no name"},
+        {{"create", long_name}, 2, "is no name"},
+        {{"create", "n", "--mode", "sometimes"}, 2, "--mode"},
+        {{"create", "n", "--initial", "-1"}, 2, "starts with 0 to 4294967295"},
+        {{"create", "n", "--initial", "4294967296"}, 2, "starts with 0 to 4294967295"},
+        {{"create", "n", "--initial", "18446744073709551616"}, 2, "63 bits"},
+        {{"create", "n", "--initial", "4294967296"}, 2, "4294967295"},
+        {{"create", "n", "--initial", "1.5"}, 2, "--initial"},
+        {{"create", "n", "--initial", "many"}, 2, "--initial"},
+        {{"create", "n", "--mode", "pulse", "--initial", "1"}, 2, "initial"},
+        {{"create", "n", "--rights", "1777"}, 2, "are no rights"},
+        {{"create", "n", "--rights", "rw"}, 2, "are no rights"},
+        {{"create", "n", "--rights", "06666"}, 2, "are no rights"},
+        {{"rights", "e", "4100"}, 2, "are no rights"},
+        {{"rights", "e", "0688"}, 2, "are no rights"},
+        {{"set", "e", "--count", "0"}, 2, "1 to 16384"},
+        {{"set", "e", "--count", "-3"}, 2, "1 to 16384"},
+        {{"set", "e", "--count", "16385"}, 2, "1 to 16384"},
+        {{"set", "e", "--count", "18446744073709551617"}, 2, "63 bits"},
+        {{"set", "e", "--count", "16385"}, 2, "1 to 16384"},
+        {{"set", "e", "--count", "x"}, 2, "--count"},
+        {{"set", "e", "e"}, 2, "once"},
+        {{"wait", "e", "--timeout", "soon"}, 2, "'soon' is no duration"},
+        {{"wait", "e", "--timeout", "-1s"}, 2, "duration"},
+        {{"wait", "e", "--timeout", "1y"}, 2, "'1y' is no duration"},
+        {{"wait", "e", "--timeout", "1s1m"}, 2, "is no duration"},
+        {{"wait", "e", "--timeout", "9223372036854775808ns"}, 2, "is no duration"},
+        {{"list", std::string(256, '*')}, 2, "pattern"},
+        {{"wait", "e", "--timeout", ""}, 2, "--timeout: nothing is no value"},
+        {{"wait", "e", "--grace", "soon"}, 2, "'soon' is no duration"},
+        {{"hold", "e", "--timeout", "", "--", "true"}, 2, "--timeout"},
+        {{"create", "n", "--rights", ""}, 2, "--rights"},
+        {{"arm", "n", "--in", ""}, 2, "--in"},
+        {{"arm", "n", "--at", ""}, 2, "--at"},
+        {{"arm", "n", "--in", "1d", "--every", ""}, 2, "--every"},
+        {{"arm", "n", "--in", "1d", "--sets", ""}, 2, "--sets"},
+        {{"list", "--socket", ""}, 2, "--socket"},
+        {{"list", "--ssh", "ssh"}, 2, "--host"},
+    };
+    for (const auto& one : cases)
+        check_failure(daemon.ctl(one.words), one);
+    CHECK(must(daemon.client().status()).objects == 1);
+    CHECK(must(daemon.client().show("e")).count == 0);
+}
+
+TEST_CASE("more names than one call takes are refused as usage")
+{
+    const Daemon daemon;
+    std::vector<std::string> words{"set"};
+    for (std::size_t i = 0; i <= max_names_per_call; ++i)
+        words.push_back("n/" + std::to_string(i));
+    check_failure(daemon.ctl(words), {{"set", "..."}, 2, "1 to 253"});
+}
+
+TEST_CASE("no daemon is a status of its own, for every verb")
+{
+    const TemporaryDirectory directory;
+    const std::vector<std::string> words = GENERATE(
+        std::vector{"create"s, "e"s}, std::vector{"set"s, "e"s}, std::vector{"clear"s, "e"s},
+        std::vector{"delete"s, "e"s}, std::vector{"wait"s, "e"s}, std::vector{"is-set"s, "e"s},
+        std::vector{"show"s, "e"s}, std::vector{"list"s}, std::vector{"rights"s, "e"s, "0600"s},
+        std::vector{"monitor"s}, std::vector{"status"s});
+    Command command{.words = {EVFDD_CTL, "--socket", directory / "nobody"}};
+    command.words.insert(command.words.end(), words.begin(), words.end());
+    check_failure(run(command), {words, 5, "no evfdd answers at"});
+}
+
+TEST_CASE("where the machine's daemon is not running, the error says how to start it")
+{
+    if (::access(Address::system().path.c_str(), F_OK) == 0)
+        skip("this machine has a daemon");
+    check_failure(
+        run({.words = {EVFDD_CTL, "--system", "status"}}),
+        {{"status"}, 5, "start it (systemctl start evfdd.socket), or name another socket"});
+}
+
+TEST_CASE("a path that can be no socket's is no daemon either")
+{
+    check_failure(run({.words = {EVFDD_CTL, "--socket", "/" + std::string(200, 'x'), "status"}}),
+                  {{"status"}, 5, "no evfdd answers at"});
+}
+
+TEST_CASE("a daemon that goes for good during a wait or a monitor is no daemon")
+{
+    Daemon daemon;
+    daemon.done({"create", "e"});
+    Reading monitor{daemon.control({"monitor"})};
+    REQUIRE(monitor.line());
+    REQUIRE(monitor.line() == "ready");
+    daemon.process().signal(SIGTERM);
+    CHECK(daemon.process().wait() == 0);
+    CHECK(monitor.wait() == 5);
+    CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
+}
+
+TEST_CASE("a limit that was reached is a refusal that names it")
+{
+    const Daemon daemon;
+    std::vector<Wire> monitors;
+    for (int i = 0; i < 64; ++i) {
+        monitors.emplace_back(daemon.path()).call("Monitor", Json::object(), "more");
+        REQUIRE(monitors.back().reply()["parameters"]["change"] == "ready");
+    }
+    check_failure(daemon.ctl({"monitor"}), {{"monitor"}, 4, "64 monitors"});
+}
+
+} // namespace
+} // namespace evfd::e2e

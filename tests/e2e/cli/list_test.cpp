@@ -1,0 +1,130 @@
+// Many names.
+#include "tests/support/daemon_process.h"
+
+#include <algorithm>
+#include <random>
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr std::size_t many = 20'000;
+
+std::vector<std::string> lines_of(const std::string& text)
+{
+    std::vector<std::string> lines;
+    std::istringstream in{text};
+    for (std::string line; std::getline(in, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+// Pulses, which are no descriptor, in no order.
+std::vector<std::string> create_many(const Daemon& daemon)
+{
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < many; ++i)
+        names.push_back("of/many/" + std::to_string(i));
+    std::ranges::shuffle(names, std::mt19937{2});
+    Wire wire{daemon.path()};
+    constexpr std::size_t batch = 500;
+    for (std::size_t i = 0; i < many; i += batch) {
+        for (std::size_t j = i; j < i + batch; ++j)
+            wire.call("CreateEvent", {{"name", names[j]}, {"mode", "pulse"}});
+        for (std::size_t j = i; j < i + batch; ++j)
+            REQUIRE(wire.reply()["parameters"]["created"] == true);
+    }
+    std::ranges::sort(names);
+    return names;
+}
+
+TEST_CASE("a list asks once who a user is")
+{
+    skip_unless_strace();
+    const Daemon daemon;
+    for (const auto* name : {"a", "b", "c"})
+        daemon.done({"create", name});
+    auto command = daemon.control({"list"});
+    const auto trace = daemon.directory() / "trace";
+    command.words.insert(command.words.begin(),
+                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
+    command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // It cannot look beside strace.
+    REQUIRE(run(std::move(command)).status == 0);
+    int asked = 0;
+    for (const auto& line : lines_of(read_file(trace)))
+        asked += line.contains("\"getent\", \"passwd\"") && line.ends_with("= 0") ? 1 : 0;
+    CHECK(asked == 1);
+}
+
+TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")
+{
+    const Daemon daemon;
+    const auto names = create_many(daemon);
+
+    const auto lines = lines_of(daemon.done({"list"}));
+    REQUIRE(lines.size() == many);
+    const auto objects = lines_of(daemon.done({"list", "--json"}));
+    REQUIRE(objects.size() == many);
+
+    std::size_t wrong = 0;
+    for (std::size_t i = 0; i < many; ++i)
+        if (!lines[i].starts_with(names[i] + "\tevent\tpulse\t0 subscribers\t0644\t") ||
+            Json::parse(objects[i])["name"] != names[i])
+            ++wrong;
+    CHECK(wrong == 0);
+    CHECK(lines_of(daemon.done({"list", "of/many/1999?"})).size() == 10);
+
+    const auto one_more = daemon.ctl({"create", "one/more", "--mode", "pulse"});
+    CHECK(one_more.status == 4);
+    CHECK(one_more.err.contains("20000 objects"));
+    daemon.done({"delete", names.front()});
+    daemon.done({"create", "one/more", "--mode", "pulse"});
+}
+
+TEST_CASE("a pattern lists what a glob matches and a star stays within a segment")
+{
+    const Daemon daemon;
+    for (const auto* name : {"db/main/ready", "db/ready", "db/reader", "ready", "web.1", "web.2"})
+        daemon.done({"create", name});
+    const auto [pattern, wanted] = GENERATE(table<std::string, std::vector<std::string>>({
+        {"*", {"ready", "web.1", "web.2"}},
+        {"db/*", {"db/reader", "db/ready"}},
+        {"*/*/*", {"db/main/ready"}},
+        {"db/read?", {"db/ready"}},
+        {"web.[2-9]", {"web.2"}},
+        {"ready", {"ready"}},
+        {"nothing", {}},
+    }));
+    std::vector<std::string> listed;
+    for (const auto& line : lines_of(daemon.done({"list", pattern, "--json"})))
+        listed.push_back(Json::parse(line)["name"]);
+    CHECK(listed == wanted);
+    CHECK(lines_of(daemon.done({"list"})).size() == 6);
+}
+
+TEST_CASE("a list in a pipe is a line an object, tab-separated, without heading or colour")
+{
+    const Daemon daemon;
+    CHECK(daemon.done({"list"}).empty());
+    daemon.done({"create", "a", "--rights", "0600"});
+    daemon.done({"create", "b", "--mode", "auto", "--initial", "1", "--rights", "0666"});
+    daemon.done({"create", "c", "--mode", "semaphore", "--initial", "1", "--rights", "0644"});
+    const auto lines = lines_of(daemon.done({"list"}));
+    REQUIRE(lines.size() == 3);
+    CHECK(lines[0].starts_with("a\tevent\tmanual\tclear\t0600\t"));
+    CHECK(lines[1].starts_with("b\tevent\tauto\tset\t0666\t"));
+    CHECK(lines[2].starts_with("c\tevent\tsemaphore\t1 token\t0644\t"));
+}
+
+TEST_CASE("a list whose reader goes away ends")
+{
+    const Daemon daemon;
+    create_many(daemon);
+    auto listing = std::make_optional<Reading>(daemon.control({"list"}));
+    REQUIRE(listing->line());
+    listing->close_output();
+    CHECK(listing->wait() != 0);
+}
+
+} // namespace
+} // namespace evfd::e2e

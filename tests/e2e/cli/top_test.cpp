@@ -1,0 +1,330 @@
+// evfdctl top, and monitor, as they look on a terminal.
+#include "tests/support/remote_host.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/terminal.h"
+
+#include <signal.h>
+#include <sys/syscall.h>
+
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr auto control_c = "\x03";
+constexpr auto control_r = "\x12";
+constexpr auto escape = "\x1b";
+constexpr auto page_down = "\x1b[6~";
+constexpr auto arrow_up = "\x1bOA";
+constexpr auto erase = "\x7f";
+constexpr auto help = "Esc leave"; // It stands in the last line, so the picture is whole.
+
+using Words = std::vector<std::string>;
+
+TEST_CASE("top shows what each object is, how it is, and who had it set and when")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "2"});
+    daemon.done({"arm", "t", "--in", "2h"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    CHECK(top.line(0).contains("3 objects, by name"));
+    CHECK(top.line(1).starts_with("NAME"));
+    CHECK(top.words(2, 4) == Words{"e", "s", "t", ""});
+    CHECK(top.line_of("e").contains("event  manual     clear     0"));
+    CHECK(top.line_of("s").contains("event  semaphore  2 tokens  0"));
+    CHECK(top.line_of("t").contains("timer  monotonic  armed     0      0"));
+    CHECK(top.line_of("t").ends_with("  1h"));
+
+    daemon.done({"set", "e"});
+    top.await([&] {
+        const auto row = top.line_of("e");
+        return row.contains("manual     set ") && row.contains("s ago by ");
+    });
+    daemon.done({"delete", "s"});
+    top.await([&] { return top.words(2, 3) == Words{"e", "t", ""}; });
+    daemon.done({"create", "b"});
+    top.await([&] { return top.words(2, 3) == Words{"b", "e", "t"}; });
+}
+
+TEST_CASE("top shows how many wait for an object, and how many follow it")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    daemon.done({"create", "p", "--mode", "pulse"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    const Reading waiting{daemon.control({"wait", "e"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    top.await([&] { return top.line_of("e").contains("clear  1"); });
+    daemon.done({"set", "e"});
+    top.await([&] { return top.line_of("e").contains("set    0"); });
+    {
+        const auto follower = must(daemon.client().open("p"));
+        top.await([&] { return top.line_of("p").contains("0      1"); });
+    }
+    top.await([&] { return top.line_of("p").contains("0      0"); });
+}
+
+TEST_CASE("what is typed into top is a part of the names that it shows")
+{
+    const Daemon daemon;
+    for (const auto* name : {"db/ready", "db/done", "jobs"})
+        daemon.done({"create", name});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    top.type("d");
+    top.await("filter: d");
+    CHECK(top.words(2, 3) == Words{"db/done", "db/ready", ""});
+    CHECK(top.line(0).contains("3 objects, 2 shown"));
+    top.type("ONE");
+    top.await("filter: dONE");
+    CHECK(top.words(2, 2) == Words{"db/done", ""});
+    top.type(erase);
+    top.await("filter: dON ");
+    top.type(escape);
+    top.await(help);
+    CHECK(top.words(2, 3) == Words{"db/done", "db/ready", "jobs"});
+    top.type(escape);
+    CHECK(top.wait() == 0);
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("top sorts by the column that is chosen, in either direction")
+{
+    const Daemon daemon;
+    daemon.done({"create", "b", "--initial", "1"});
+    daemon.done({"create", "a", "--mode", "auto"});
+    daemon.done({"arm", "c", "--in", "1h"});
+    Terminal top{daemon.control({"top", "--sort", "state"})};
+    top.await(help);
+    CHECK(top.line(0).ends_with("by state"));
+    CHECK(top.words(2, 3) == Words{"b", "c", "a"});
+    // The title is drawn before the rows.
+    const auto await = [&](const std::string& title, const Words& rows) {
+        top.await([&] { return top.line(0).ends_with(title) && top.words(2, 3) == rows; });
+    };
+    top.type(control_r);
+    await("by state, reversed", {"a", "c", "b"});
+    top.type("<<<");
+    await("by name", {"a", "b", "c"});
+    top.type("<");
+    await("by next", {"c", "a", "b"});
+    top.type(">>");
+    await("by kind", {"a", "b", "c"});
+    CHECK(daemon.ctl({"top", "--sort", "colour"}).status == 2);
+}
+
+TEST_CASE("top scrolls, and fits a terminal that changes its size")
+{
+    const Daemon daemon;
+    for (int i = 10; i < 40; ++i)
+        daemon.done({"create", "n" + std::to_string(i)});
+    Terminal top{daemon.control({"top"}), 10, 80};
+    top.await(help);
+    CHECK(top.words(2, 7) == Words{"n10", "n11", "n12", "n13", "n14", "n15", "n16"});
+    top.type(page_down);
+    top.await([&] { return top.words(2, 7).back() == "n23"; });
+    CHECK(top.words(2, 1).front() == "n17");
+    top.type(arrow_up);
+    top.await([&] { return top.words(2, 1).front() == "n16"; });
+
+    top.resize(5, 30);
+    top.await(
+        [&] { return top.words(2, 2) == Words{"n16", "n17"} && top.line(4).starts_with("type"); });
+    top.resize(60, 100);
+    top.await([&] { return top.line(59).contains(help); });
+    CHECK(top.words(2, 31).back().empty());
+    CHECK(top.words(2, 30).back() == "n39");
+    top.resize(1, 8);
+    top.resize(24, 80);
+    top.await([&] { return top.line(23).contains(help); });
+}
+
+TEST_CASE("top that pauses shows what there was, and then what there is")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    top.type(" ");
+    top.await("paused");
+    daemon.done({"create", "f"});
+    daemon.done({"delete", "e"});
+    top.type("e"); // Drawn after all that.
+    top.await("filter: e");
+    CHECK(top.words(2, 2) == Words{"e", ""});
+    top.type(erase);
+    top.type(" ");
+    top.await([&] { return top.words(2, 2) == Words{"f", ""}; });
+    CHECK_FALSE(top.shows("paused"));
+}
+
+TEST_CASE("top shows all that came at once")
+{
+    const Daemon daemon;
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    constexpr int many = 513; // One more than it takes at a time.
+    Wire wire{daemon.path()};
+    for (int count = many; count <= 4 * many; count += many) {
+        top.process().signal(SIGSTOP);
+        // Long enough that it draws at once, and does not look again before it draws.
+        REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
+        for (int i = count - many; i < count; ++i) // All at once, so that they are told together.
+            wire.call("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}});
+        for (int i = 0; i < many; ++i)
+            REQUIRE(wire.reply()["parameters"]["created"] == true);
+        top.process().signal(SIGCONT);
+        top.await(std::to_string(count) + " objects");
+    }
+}
+
+TEST_CASE("top says that the daemon is gone, and comes back with it")
+{
+    Guarded daemon;
+    daemon.done({"create", "e"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    daemon.kill_daemon();
+    // The guard is fast; what can be relied on is that it is there again.
+    daemon.done({"set", "e"});
+    top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
+}
+
+TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhile")
+{
+    Daemon daemon;
+    daemon.done({"create", "e"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    daemon.kill();
+    top.await("gone: no evfdd answers at " + daemon.path());
+    CHECK(top.words(2, 1) == Words{"e"}); // As it was last known.
+    const bool comes_back = GENERATE(true, false);
+    if (comes_back) {
+        daemon.restart();
+        top.await([&] { return !top.shows("gone") && top.shows("0 objects"); });
+        daemon.done({"create", "f"});
+        top.await([&] { return top.words(2, 1) == Words{"f"}; });
+    }
+    top.type(escape);
+    CHECK(top.wait() == 0);
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("whatever ends top, the terminal is as it was")
+{
+    const Daemon daemon;
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    CHECK_FALSE(top.is_restored());
+    const auto number = GENERATE(SIGTERM, SIGHUP, SIGQUIT, SIGINT);
+    if (number == SIGINT)
+        top.type(control_c);
+    else
+        top.process().signal(number);
+    CHECK(top.wait() == -number);
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("top in which nothing changes sleeps until something does")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    Terminal top{daemon.control({"top"})};
+    top.await(help);
+    const auto pid = top.process().pid();
+    // ppoll(2): its third argument is how long; null is for ever.
+    const auto sleeps_for_ever = [&] {
+        std::istringstream call{system_call_of(pid, pid)};
+        std::string number, descriptors, count, timeout;
+        call >> number >> descriptors >> count >> timeout;
+        return number == std::to_string(SYS_ppoll) && timeout == "0x0";
+    };
+    CHECK(eventually(sleeps_for_ever));
+    daemon.done({"set", "e"});
+    top.await([&] { return top.line_of("e").contains(" ago by "); });
+    CHECK(eventually([&] { return sleeps_in(pid, pid, SYS_ppoll) && !sleeps_for_ever(); }));
+    daemon.done({"delete", "e"});
+    CHECK(eventually(sleeps_for_ever));
+}
+
+TEST_CASE("top wants a terminal, and one that can do it")
+{
+    const Daemon daemon;
+    const auto piped = daemon.ctl({"top"});
+    CHECK(piped.status == 2);
+    CHECK(piped.err == "evfdctl: top wants a terminal; elsewhere there is evfdctl monitor\n");
+    CHECK(daemon.ctl({"top", "--json"}).status == 2);
+
+    auto command = daemon.control({"top"});
+    command.environment = {"TERM=dumb"};
+    Terminal dumb{std::move(command)};
+    CHECK(dumb.wait() == 2);
+    CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
+    CHECK(dumb.is_restored());
+}
+
+TEST_CASE("top without a daemon says so in one line, on the terminal as it is")
+{
+    const TemporaryDirectory directory;
+    Terminal top{{.words = {EVFDD_CTL, "--socket", directory / "nobody", "top"}}};
+    CHECK(top.wait() == 5);
+    CHECK(top.line(0).starts_with("evfdctl: no evfdd answers at"));
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("top over --host comes back over another relay, and shows what ssh says meanwhile")
+{
+    Daemon daemon;
+    const Afar afar{daemon};
+    daemon.done({"create", "e"});
+    Terminal top{afar.control({"top"})};
+    top.await(help);
+    CHECK(top.line(0).starts_with("me@far: 1 object"));
+    REQUIRE(::kill(afar.calls().back().relay, SIGKILL) == 0);
+    daemon.done({"set", "e"});
+    top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
+    CHECK(afar.calls().size() >= 2);
+
+    daemon.kill();
+    top.await("(evfdctl: no evfdd");
+    top.type(escape);
+    CHECK(top.wait() == 0);
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("top over --host says on the terminal why it cannot show anything")
+{
+    const Daemon daemon;
+    const Afar afar{daemon};
+    auto command = afar.control({"top"});
+    command.environment.push_back("TERM=dumb");
+    Terminal dumb{std::move(command)};
+    CHECK(dumb.wait() == 2);
+    CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
+}
+
+TEST_CASE("top and monitor are in colour on a terminal, unless nobody wants that")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--initial", "1"});
+    const auto [variable, option, is_coloured] = GENERATE(table<std::string, std::string, bool>({
+        {"NO_COLOR=", "auto", true},
+        {"NO_COLOR=1", "auto", false},
+        {"NO_COLOR=1", "always", true},
+        {"NO_COLOR=", "never", false},
+    }));
+    CAPTURE(variable, option);
+    const auto* const verb = GENERATE("top", "monitor");
+    auto command = daemon.control({verb, "--color", option});
+    command.environment = {variable};
+    Terminal terminal{std::move(command)};
+    terminal.await(verb == "top"s ? help : "ready");
+    CHECK(terminal.is_coloured("manual  set", 8) == is_coloured);
+}
+
+} // namespace
+} // namespace evfd::e2e

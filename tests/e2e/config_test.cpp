@@ -1,0 +1,113 @@
+// evfdd --check-config, as the administrator sees it.
+#include "tests/support/daemon_process.h"
+#include "tests/support/listener.h"
+#include "tests/paths.h"
+
+#include <deque>
+#include <filesystem>
+#include <fstream>
+
+namespace evfd::e2e {
+namespace {
+
+Ran check(const std::string& file)
+{
+    return run({.words = {EVFDD_DAEMON, "--check-config", file}});
+}
+
+TEST_CASE("a sound configuration is said to be, with its drop-ins")
+{
+    const TemporaryDirectory directory;
+    const auto main = directory / "some.json";
+    const auto drop_in = directory / "conf.d/a.json";
+    std::ofstream{main} << "{} // all as by default\n";
+    std::filesystem::create_directory(directory / "conf.d");
+    std::ofstream{drop_in} << "{\"events\": [{\"name\": \"a\"}]}";
+
+    const auto ran = check(main);
+
+    CHECK(ran.status == 0);
+    CHECK(ran.out == main + " is sound\n" + drop_in + " is sound\n");
+    CHECK(ran.err.empty());
+}
+
+TEST_CASE("what is wrong with a configuration is said in one line")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    std::ofstream{file} << "{\n\"limits\": {\"objects\": 0}}";
+
+    const auto ran = check(file);
+
+    CHECK(ran.status == 1);
+    CHECK(ran.out.empty());
+    CHECK(ran.err == file + ":2: limits.objects: 0 is too small; give 1 to 20000\n");
+}
+
+TEST_CASE("an account that a configuration names and that does not exist is a warning")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    std::ofstream{file} << R"({"userLimits": [{"user": "no-such", "waits": 1}]})";
+
+    const auto ran = check(file);
+
+    CHECK(ran.status == 0);
+    CHECK(ran.out == file + " is sound\n");
+    CHECK(ran.err == "warning: " + file +
+                         ":1: userLimits[0].user: there is no user \"no-such\", so these limits "
+                         "apply to nobody; create the user and reload, or take them out\n");
+    const Daemon daemon{{"--config", file}};
+    CHECK(daemon.log().contains("there is no user \"no-such\""));
+}
+
+TEST_CASE("a daemon or a guard that cannot read its configuration ends with a status of its own")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    std::ofstream{file} << "{\"limits\": 1}";
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", directory / "s", "--config", file};
+    SECTION("a daemon") {}
+    SECTION("a guard")
+    {
+        words.emplace_back("--guard");
+    }
+
+    const auto ran = run({.words = words});
+
+    CHECK(ran.status == 78);
+    CHECK(ran.err.contains(file + ":1: limits: 1 will not do"));
+    CHECK_FALSE(std::filesystem::exists(directory / "s"));
+}
+
+TEST_CASE("a daemon that cannot read its configuration tells the clients who wait at its socket")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    std::ofstream{file} << "{\"limits\": 1}";
+    const auto path = directory / "s";
+    const auto listener = listen_at(path);
+    std::deque<Wire> clients; // Nobody lets them in yet.
+    for (int i = 0; i < 2; ++i)
+        clients.emplace_back(path).call("Status");
+
+    const auto ran = run({.words = {EVFDD_DAEMON, "--config", file}, .passed = {listener.get()}});
+
+    CHECK(ran.status == 78);
+    for (auto& client : clients) {
+        const auto reply = client.reply();
+        CHECK(reply["error"] == "io.evfdd.SystemFailure");
+        CHECK(reply["parameters"]["message"].get<std::string>().contains("journalctl -u evfdd"));
+    }
+}
+
+TEST_CASE("a configuration that is named and missing is not sound")
+{
+    const TemporaryDirectory directory;
+    const auto ran = check(directory / "some.json");
+    CHECK(ran.status == 1);
+    CHECK(ran.err.contains("some.json: it cannot be read: No such file or directory"));
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,305 @@
+// How the daemon starts and how it ends.
+#include "tests/support/daemon_process.h"
+#include "tests/support/listener.h"
+#include "tests/paths.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+
+namespace evfd::e2e {
+namespace {
+
+bool exists(const std::string& path)
+{
+    struct stat there{};
+    return ::lstat(path.c_str(), &there) == 0;
+}
+
+std::size_t lines(const std::string& text)
+{
+    return static_cast<std::size_t>(std::ranges::count(text, '\n'));
+}
+
+TEST_CASE(
+    "a signal ends the daemon cleanly, with objects and clients there, and removes its socket")
+{
+    const auto signal = GENERATE(SIGTERM, SIGINT);
+    Daemon daemon;
+    daemon.done({"create", "e"});
+    Reading waiting{daemon.control({"wait", "e"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    REQUIRE(exists(daemon.path()));
+
+    daemon.process().signal(signal);
+
+    CHECK(daemon.process().wait() == 0);
+    CHECK_FALSE(exists(daemon.path()));
+    CHECK(daemon.log().contains("ending"));
+}
+
+TEST_CASE("a daemon that ends leaves a socket that is not its own")
+{
+    Daemon daemon;
+    REQUIRE(::rename(daemon.path().c_str(), (daemon.directory() / "moved").c_str()) == 0);
+    const auto other = listen_at(daemon.path());
+
+    daemon.process().signal(SIGTERM);
+
+    CHECK(daemon.process().wait() == 0);
+    CHECK(exists(daemon.path()));
+    CHECK(connect_to_path(daemon.path()));
+}
+
+TEST_CASE("a second daemon at a live socket refuses to start and says so and the first goes on")
+{
+    Daemon daemon;
+    daemon.done({"create", "e"});
+    const auto second = run({.words = {EVFDD_DAEMON, "--socket", daemon.path()}});
+    CHECK(second.status == 75);
+    CHECK(second.err.contains("another evfdd is running at " + daemon.path()));
+    CHECK(lines(second.err) == 1);
+    CHECK(daemon.ctl({"show", "e"}).status == 0);
+}
+
+TEST_CASE("a daemon does not take the socket of another program that listens")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto other = listen_at(path);
+    const auto refused = run({.words = {EVFDD_DAEMON, "--socket", path}});
+    CHECK(refused.status == 75);
+    CHECK(refused.err.contains("something else is listening at " + path));
+    CHECK(connect_to_path(path));
+}
+
+TEST_CASE("a unit that is to listen where a daemon does is told which that is and how to go on")
+{
+    const Guarded guarded;
+    guarded.done({"create", "precious"});
+    const auto check = [&] {
+        return run({.words = {EVFDD_DAEMON, "--check-socket", guarded.path()}});
+    };
+    const auto refused = check();
+    const auto guard = std::to_string(guarded.pid());
+    CHECK(refused.status == 75);
+    CHECK(lines(refused.err) == 1);
+    CHECK(refused.err.contains("a daemon (process " + guard + ") listens at " + guarded.path()));
+    CHECK(refused.err.contains("kill " + guard));
+
+    REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // As it says.
+    REQUIRE(await_readable(pidfd_of(guarded.pid()).get()));
+    const auto free = check();
+    CHECK(free.status == 0);
+    CHECK(free.err.empty());
+}
+
+TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
+{
+    Daemon daemon;
+    daemon.kill();
+    REQUIRE(exists(daemon.path()));
+    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
+    const TemporaryDirectory directory;
+    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
+}
+
+TEST_CASE("a listener whose process cannot be seen is not named to a unit that is to listen there")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to it.
+    const auto refused = run({.words = {EVFDD_DAEMON, "--check-socket", path}});
+    CHECK(refused.status == 75);
+    CHECK(lines(refused.err) == 1);
+    CHECK(refused.err.contains("another process may listen at " + path));
+    CHECK_FALSE(refused.err.contains("kill"));
+}
+
+TEST_CASE("a daemon does not replace what is no socket")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    write_file(path, "precious");
+    const auto refused = run({.words = {EVFDD_DAEMON, "--socket", path}});
+    CHECK(refused.status == 1);
+    CHECK(refused.err.contains("is no socket"));
+    CHECK(read_file(path) == "precious");
+}
+
+TEST_CASE("the socket that a killed daemon left is replaced")
+{
+    Daemon daemon;
+    daemon.kill();
+    REQUIRE(exists(daemon.path()));
+    CHECK(daemon.ctl({"status"}).status == 5);
+
+    daemon.restart();
+
+    CHECK(daemon.ctl({"status"}).status == 0);
+    CHECK(daemon.log().contains("is stale"));
+}
+
+TEST_CASE("of several daemons that start at once at a stale socket exactly one lives")
+{
+    Daemon daemon;
+    daemon.kill();
+    for (int round = 0; round < 5; ++round) {
+        std::vector<Process> all;
+        for (int i = 0; i < 6; ++i)
+            all.push_back(start({.words = {EVFDD_DAEMON, "--socket", daemon.path()}}));
+        std::size_t refused = 0;
+        std::vector<Process*> left;
+        REQUIRE(eventually([&] {
+            refused = 0;
+            left.clear();
+            for (auto& one : all)
+                if (await_readable(one.pidfd().get(), 0ns))
+                    ++refused;
+                else
+                    left.push_back(&one);
+            return refused == all.size() - 1;
+        }));
+        CHECK(eventually([&] { return daemon.ctl({"status"}).status == 0; }));
+        const auto status = Json::parse(daemon.done({"status", "--json"}));
+        CHECK(status["pid"] == left.front()->pid());
+        for (auto& one : all)
+            if (&one != left.front())
+                CHECK(one.wait() == 75);
+        left.front()->signal(SIGKILL);
+        left.front()->wait();
+    }
+}
+
+TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
+{
+    const TemporaryDirectory directory;
+    const auto one = listen_at(directory / "one");
+    const auto two = listen_at(directory / "two");
+    auto daemon =
+        start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {one.get(), two.get()}});
+
+    CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "one", "create", "e"}}).status == 0);
+    CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "two", "show", "e"}}).status == 0);
+    daemon.signal(SIGTERM);
+    CHECK(daemon.wait() == 0);
+    CHECK(exists(directory / "one"));
+    CHECK(exists(directory / "two"));
+}
+
+TEST_CASE("a socket that is passed and lets in more than the configuration says is warned of")
+{
+    const auto [mode, warns] = GENERATE(table<mode_t, bool>({{0600, false}, {0660, true}}));
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const auto socket = listen_at(path);
+    REQUIRE(::chmod(path.c_str(), mode) == 0);
+    write_file(directory / "c.json", R"({"socketMode": "0600"})");
+    const auto daemon =
+        start_daemon(directory, {.words = {EVFDD_DAEMON, "--config", directory / "c.json"},
+                                 .passed = {socket.get()}});
+    CHECK(read_file(directory / "log").contains("lets in more") == warns); // Before it is ready.
+}
+
+TEST_CASE("a client that connected before the daemon was there is served")
+{
+    const TemporaryDirectory directory;
+    const auto socket = listen_at(directory / "io.evfdd");
+    Wire early{directory / "io.evfdd"};
+    early.call("Status");
+    const auto daemon =
+        start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {socket.get()}});
+    CHECK(early.reply()["parameters"]["pid"] == daemon.pid());
+}
+
+TEST_CASE("a daemon with nothing to listen on, or with what is no socket, says so")
+{
+    const auto nothing = run({.words = {EVFDD_DAEMON}});
+    CHECK(nothing.status == 1);
+    CHECK(nothing.err.contains("--socket"));
+    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    const auto no_socket = run({.words = {EVFDD_DAEMON}, .passed = {null.get()}});
+    CHECK(no_socket.status == 1);
+    CHECK(no_socket.err.contains("LISTEN_FDS"));
+}
+
+TEST_CASE("a daemon ends when it was idle, not while it has a client or an object")
+{
+    Daemon daemon{{"--idle-exit", "100ms"}};
+    Wire wire{daemon.path()};
+    wire.ask("CreateEvent", {{"name", "e"}});
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // A client.
+    wire = Wire{daemon.path()};
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object, and a client.
+    {
+        const auto gone = std::move(wire);
+    }
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object.
+    daemon.done({"delete", "e"});
+
+    CHECK(daemon.process().wait() == 0);
+    CHECK_FALSE(exists(daemon.path()));
+}
+
+TEST_CASE("a daemon to which nobody ever comes ends as well")
+{
+    Daemon daemon{{"--idle-exit", "50ms"}};
+    CHECK(daemon.process().wait() == 0);
+}
+
+TEST_CASE("the socket file has the mode it was asked to have")
+{
+    const auto [option, bits] =
+        GENERATE(table<std::string, mode_t>({{"", 0666}, {"0600", 0600}, {"660", 0660}}));
+    const Daemon daemon{option.empty() ? std::vector<std::string>{}
+                                       : std::vector{"--socket-mode"s, option}};
+    struct stat there{};
+    REQUIRE(::stat(daemon.path().c_str(), &there) == 0);
+    CHECK((there.st_mode & 0777) == bits);
+}
+
+TEST_CASE("what evfdd cannot understand is a matter of usage")
+{
+    const std::vector<std::string> words = GENERATE(
+        std::vector{"--idle-exit"s, "soon"s}, std::vector{"--socket-mode"s, "rw"s},
+        std::vector{"--log-level"s, "all"s}, std::vector{"--no-such-option"s}, std::vector{"x"s});
+    Command command{.words = {EVFDD_DAEMON, "--socket", "/nowhere/socket"}};
+    command.words.insert(command.words.end(), words.begin(), words.end());
+    const auto ran = run(command);
+    CHECK(ran.status == 2);
+    CHECK_FALSE(ran.err.empty());
+}
+
+TEST_CASE("a socket that cannot be made is a failure that says why")
+{
+    const TemporaryDirectory directory;
+    const auto path = GENERATE("missing/io.evfdd"s, std::string(200, 'x'));
+    const auto ran = run({.words = {EVFDD_DAEMON, "--socket", directory / path}});
+    CHECK(ran.status == 1);
+    CHECK(ran.err.contains(path));
+    CHECK(lines(ran.err) == 1);
+}
+
+TEST_CASE("evfdd in the background returns once clients can connect")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--background"};
+    REQUIRE(run({.words = words}).status == 0);
+
+    const auto status =
+        Json::parse(run({.words = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
+    CHECK(run({.words = words}).status == 75);
+
+    const auto pid = status["pid"].get<pid_t>();
+    CHECK(::getsid(pid) == pid); // No terminal's hang-up is its.
+    REQUIRE(::kill(pid, SIGTERM) == 0);
+    CHECK(eventually([&] { return !exists(path); }));
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,162 @@
+// A set of a manual event releases all who wait at that moment, even if it is cleared at once.
+#include "tests/support/daemon_process.h"
+
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <thread>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr int processes = 5;
+constexpr int threads_each = 10;
+constexpr std::uint64_t waiters = processes * threads_each;
+constexpr int rounds = 1'000;
+
+struct Eventfd {
+    explicit Eventfd(int flags) : fd{::eventfd(0, EFD_CLOEXEC | flags)} {}
+    void add(std::uint64_t number) const
+    {
+        require(::write(fd.get(), &number, sizeof number) == sizeof number, "eventfd");
+    }
+    std::uint64_t take() const
+    {
+        require(await_readable(fd.get()), "not all waiters were released");
+        std::uint64_t number = 0;
+        require(::read(fd.get(), &number, sizeof number) == sizeof number, "eventfd");
+        return number;
+    }
+    UniqueFd fd;
+};
+
+// Ten threads, each of which waits for the event once a round and says when it begins and when it
+// is released. Nothing is set in between but by who leads the rounds.
+void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arrivals,
+                     const Eventfd& releases)
+{
+    become_stranger();
+    const auto client = daemon.client();
+    const auto event = must(client.open("pass"));
+    std::vector<std::thread> threads;
+    std::vector<std::unique_ptr<Eventfd>> starts;
+    std::atomic<int> failures = 0;
+    for (int i = 0; i < threads_each; ++i) {
+        const auto& go = *starts.emplace_back(std::make_unique<Eventfd>(EFD_SEMAPHORE));
+        threads.emplace_back([&] {
+            line.say(static_cast<std::uint64_t>(::gettid()));
+            try {
+                for (int round = 0; round < rounds; ++round) {
+                    go.take();
+                    arrivals.add(1);
+                    require(must(event.wait(2 * patience)) == 1, "a waiter was not released");
+                    releases.add(1);
+                }
+            } catch (const std::exception& error) {
+                std::fprintf(stderr, "%s\n", error.what());
+                ++failures;
+            }
+        });
+    }
+    for (int round = 0; round < rounds; ++round) {
+        line.hear();
+        for (const auto& start : starts)
+            start->add(1);
+    }
+    for (auto& thread : threads)
+        thread.join();
+    require(failures == 0, "waiters were not released");
+}
+
+// Sleeps that a thread between two waits could be in as well would not do: this one is the wait.
+// Throws if one of them does not wait, or does so by a call that could miss a set.
+void await_all(const std::vector<std::unique_ptr<Worker>>& workers,
+               const std::vector<std::vector<pid_t>>& threads)
+{
+    for (std::size_t i = 0; i < workers.size(); ++i)
+        for (const auto thread : threads[i]) {
+            const auto pid = workers[i]->process().pid();
+            if (!eventually([&] { return sleeps_in(pid, thread, SYS_io_getevents); }))
+                throw std::runtime_error{"a waiter is in system call " +
+                                         system_call_of(pid, thread)};
+        }
+}
+
+TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processes are all released "
+          "each time")
+{
+    REQUIRE(latches_waits());
+    // What everyone else may have of it: the event itself, or what can only be waited on.
+    const auto rights = GENERATE("0666"s, "0644"s);
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("pass", {.rights = Rights::parse("0666")}));
+    const auto event = must(client.open("pass"));
+    // The owner's own right to wait, where he is the stranger as well.
+    if (rights != "0666")
+        REQUIRE(client.set_rights("pass", *Rights::parse("0444")));
+    const Eventfd arrivals{EFD_SEMAPHORE};
+    const Eventfd releases{EFD_SEMAPHORE};
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<std::vector<pid_t>> threads;
+    for (int i = 0; i < processes; ++i)
+        workers.push_back(std::make_unique<Worker>(
+            [&](const Line& line) { wait_in_threads(daemon, line, arrivals, releases); }));
+    for (const auto& worker : workers) {
+        auto& its = threads.emplace_back();
+        for (int i = 0; i < threads_each; ++i)
+            its.push_back(static_cast<pid_t>(worker->hear()));
+    }
+
+    for (int round = 0; round < rounds; ++round) {
+        for (const auto& worker : workers)
+            worker->say(0);
+        for (std::uint64_t i = 0; i < waiters; ++i)
+            arrivals.take();
+        await_all(workers, threads);
+        must(event.set());
+        must(event.clear());
+        for (std::uint64_t i = 0; i < waiters; ++i)
+            releases.take();
+    }
+
+    for (const auto& worker : workers)
+        CHECK(worker->wait() == 0);
+}
+
+TEST_CASE("set and clear back to back: all who wait through the daemon are released each time")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("pass"));
+    const auto event = must(client.open("pass"));
+    std::vector<Wire> waiting;
+    for (std::uint64_t i = 0; i < waiters; ++i)
+        waiting.emplace_back(daemon.path());
+    Wire caller{daemon.path()};
+    const bool is_remote = GENERATE(false, true);
+
+    for (int round = 0; round < 50; ++round) {
+        for (const auto& wire : waiting)
+            wire.call("Wait", {{"names", {"pass"}}});
+        REQUIRE(daemon.has_waits("pass", waiters));
+        if (is_remote) { // Both in one go.
+            caller.call("Set", {{"names", {"pass"}}});
+            caller.call("Clear", {{"names", {"pass"}}});
+            REQUIRE_FALSE(caller.reply().contains("error"));
+            REQUIRE_FALSE(caller.reply().contains("error"));
+        } else {
+            must(event.set());
+            must(event.clear());
+        }
+        for (auto& wire : waiting)
+            REQUIRE(wire.reply()["parameters"]["fired"][0]["name"] == "pass");
+    }
+    CHECK_FALSE(must(event.is_set()));
+}
+
+} // namespace
+} // namespace evfd::e2e

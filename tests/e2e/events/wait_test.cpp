@@ -1,0 +1,222 @@
+// Waits through the daemon: for any, for all, until a time, for what is deleted meanwhile.
+#include "client/core/connection_pool.h"
+#include "tests/support/daemon_process.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+namespace evfd::e2e {
+namespace {
+
+std::int64_t count_of(const Daemon& daemon, const std::string& name)
+{
+    return Json::parse(daemon.done({"show", name, "--json"}))["count"].get<std::int64_t>();
+}
+
+TEST_CASE("a wait for all takes from all or from none")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a", "--mode", "auto"});
+    daemon.done({"create", "s", "--mode", "semaphore"});
+    daemon.done({"create", "m"});
+    Reading waiting{daemon.control({"wait", "a", "s", "m", "later", "--json"})};
+    REQUIRE(daemon.has_waits("a", 1));
+
+    daemon.done({"set", "a"});
+    daemon.done({"set", "s", "--count", "2"});
+    daemon.done({"set", "m"});
+    CHECK(count_of(daemon, "a") == 1); // Nothing of it is taken before all can be.
+    CHECK(count_of(daemon, "s") == 2);
+    daemon.done({"create", "later", "--mode", "auto"});
+    daemon.done({"wait", "a"}); // Someone else may have it meanwhile.
+    daemon.done({"set", "later"});
+    CHECK(count_of(daemon, "s") == 2);
+    CHECK(count_of(daemon, "later") == 1);
+    CHECK(daemon.has_waits("a", 1));
+    daemon.done({"clear", "m"}); // That it was set is enough.
+    daemon.done({"set", "a"});
+
+    CHECK(Json::parse(*waiting.line()) == Json::parse(R"({"fired":[{"name":"a","count":1},
+        {"name":"s","count":1},{"name":"m","count":1},{"name":"later","count":1}]})"));
+    CHECK(waiting.wait() == 0);
+    CHECK(count_of(daemon, "a") == 0);
+    CHECK(count_of(daemon, "s") == 1);
+    CHECK(count_of(daemon, "later") == 0);
+}
+
+TEST_CASE("a wait for any prints the name that fired and takes from that one only")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a", "--mode", "auto"});
+    daemon.done({"create", "b", "--mode", "auto"});
+    Reading waiting{daemon.control({"wait", "--any", "a", "b", "c"})};
+    REQUIRE(daemon.has_waits("a", 1));
+
+    daemon.done({"set", "b"});
+
+    CHECK(waiting.line() == "b");
+    CHECK_FALSE(waiting.line());
+    CHECK(waiting.wait() == 0);
+    daemon.done({"set", "a", "b"});
+    CHECK(daemon.done({"wait", "--any", "b", "a"}) == "b\n");
+    CHECK(count_of(daemon, "a") == 1);
+    CHECK(count_of(daemon, "b") == 0);
+}
+
+TEST_CASE("a wait that is over in no time takes what is there and says nothing")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a", "--mode", "auto", "--initial", "1"});
+    CHECK(daemon.done({"wait", "a", "--timeout", "0"}).empty());
+    CHECK(daemon.ctl({"wait", "a", "--timeout", "0"}).status == 124);
+}
+
+TEST_CASE("a wait times out, not before its time")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    const auto [name, timeout, at_least] = GENERATE(table<std::string, std::string, nanoseconds>({
+        {"a", "250ms", 250ms},
+        {"a", "0.05", 50ms},
+        {"not/there", "100ms", 100ms},
+        {"not/there", "250us", 250us},
+    }));
+    const auto begun = monotonic_now();
+    const auto ran = daemon.ctl({"wait", name, "--timeout", timeout});
+    CHECK(monotonic_now() - begun >= at_least);
+    CHECK(ran.status == 124);
+    CHECK(ran.out.empty());
+    CHECK(daemon.has_waits(name, 0));
+}
+
+TEST_CASE("the longest timeout is no problem for anyone")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    Reading waiting{daemon.control({"wait", "e", "--timeout", "9223372036.854775807"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"set", "e"});
+    CHECK(waiting.wait() == 0);
+    CHECK(must(must(daemon.client().open("e")).wait(nanoseconds::max())) == 1);
+}
+
+TEST_CASE("a set in time ends a wait that has a timeout")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    Reading waiting{daemon.control({"wait", "a", "--timeout", "1h30m"})};
+    REQUIRE(daemon.has_waits("a", 1));
+    daemon.done({"set", "a"});
+    CHECK(waiting.wait() == 0);
+}
+
+TEST_CASE("a wait for names that must exist says which does not")
+{
+    const Daemon daemon;
+    daemon.done({"create", "a"});
+    const auto ran = daemon.ctl({"wait", "--existing", "a", "b/c"});
+    CHECK(ran.status == 3);
+    CHECK(ran.err.contains("'b/c'"));
+    daemon.done({"set", "a"});
+    CHECK(daemon.ctl({"wait", "--existing", "a"}).status == 0);
+}
+
+TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
+{
+    const Daemon daemon;
+    const auto gather = GENERATE("--all"s, "--any"s);
+    daemon.done({"create", "a"});
+    daemon.done({"create", "b", "--mode", "semaphore"});
+    Reading waiting{daemon.control({"wait", gather, "a", "b"})};
+    REQUIRE(daemon.has_waits("a", 1));
+
+    daemon.done({"delete", "b"});
+
+    CHECK(waiting.wait() == 6);
+    CHECK(waiting.errors().contains("'b' was deleted"));
+    CHECK(daemon.has_waits("a", 0));
+}
+
+TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
+{
+    const Daemon daemon;
+    const std::vector<std::string> verb =
+        GENERATE(std::vector{"wait"s, "a"s}, std::vector{"wait"s, "a"s, "--timeout"s, "1h"s});
+    Reading waiting{daemon.control(verb)};
+    REQUIRE(daemon.has_waits("a", 1));
+    waiting.process().signal(SIGINT);
+    CHECK(waiting.wait() == -SIGINT);
+    CHECK(daemon.has_waits("a", 0));
+}
+
+TEST_CASE("an object of a connection lives as long as whoever holds the connection last")
+{
+    const Daemon daemon;
+    Reading waiting{daemon.control({"wait", "mine"})};
+    REQUIRE(daemon.has_waits("mine", 1));
+    std::optional<Wire> owner{daemon.path()};
+    REQUIRE_FALSE(owner->ask("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}})
+                      .contains("error"));
+    CHECK(Json::parse(daemon.done({"show", "mine", "--json"}))["lifetime"] == "connection");
+
+    // A program that knows nothing of us inherits the connection over exec.
+    auto heir = start({.words = {"/bin/sleep", "1000"}, .passed = {owner->socket().get()}});
+    REQUIRE(eventually(
+        [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
+    owner.reset();
+    // The next answer is behind the news of the closed descriptor, had it been the last.
+    CHECK(daemon.ctl({"show", "mine"}).status == 0);
+    CHECK(daemon.has_waits("mine", 1));
+    heir.signal(SIGKILL);
+    heir.wait();
+
+    CHECK(waiting.wait() == 6);
+    CHECK(daemon.ctl({"show", "mine"}).status == 3);
+    CHECK(daemon.has_waits("mine", 0));
+}
+
+TEST_CASE("an object of a command that ended is gone, and the name is free")
+{
+    const Daemon daemon;
+    daemon.done({"create", "mine", "--connection"});
+    CHECK(eventually([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
+    daemon.done({"create", "mine"});
+}
+
+TEST_CASE("a library's wait for two names that come one after the other")
+{
+    const Daemon daemon;
+    Worker waiter{[&](const Line& line) {
+        const std::vector names{"x"s, "y"s};
+        const auto fired = must(daemon.client().wait(names, {.timeout = patience}));
+        line.say(fired.size());
+    }};
+    REQUIRE(daemon.has_waits("x", 2)); // Neither is there, so the sum is told.
+    const auto client = daemon.client();
+    REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
+    REQUIRE(client.create("x", {.initial = 1}));
+    CHECK(waiter.hear() == 2);
+    CHECK(waiter.wait() == 0);
+    CHECK(count_of(daemon, "y") == 0);
+}
+
+// The daemon answers it all the same, once it goes on.
+TEST_CASE("a wait given up for want of a sign of life does not leave its answer to the next one")
+{
+    const Daemon daemon;
+    daemon.done({"create", "one", "--mode", "auto"});
+    daemon.done({"create", "two", "--mode", "auto"});
+    evfd::Daemon client{Address::at(daemon.path()), 200ms, 1ms};
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
+    const auto given_up = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
+    REQUIRE_FALSE(given_up);
+    CHECK(given_up.error().code == ErrorCode::no_daemon);
+    REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
+    daemon.done({"set", "one"});
+    const auto next = client.wait({.names = {{*Name::parse("two")}}}, monotonic_now());
+    REQUIRE_FALSE(next);
+    CHECK(next.error().code == ErrorCode::timed_out);
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,321 @@
+// Bytes that no client should send, to the real daemon, beside a client that must not notice.
+#include "tests/support/daemon_process.h"
+
+#include "common/limits.h"
+#include "common/socket.h"
+#include "tests/support/kernel_calls.h"
+#include "tests/support/send_with_fds.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace evfd::e2e {
+namespace {
+
+// One who does what he may, before and after what others do.
+class Bystander {
+public:
+    explicit Bystander(const Daemon& daemon) : daemon_{daemon}, wire_{daemon.path()}
+    {
+        wire_.ask("CreateEvent", {{"name", "mine"}, {"mode", "semaphore"}, {"initial", 2}});
+        waiting_.emplace(daemon.path()).call("Wait", {{"names", {"later"}}});
+        require(daemon.has_waits("later", 1), "no wait");
+    }
+    // On the connection that it has had all the time.
+    bool is_well()
+    {
+        const auto object = wire_.ask("Show", {{"name", "mine"}})["parameters"]["object"];
+        wire_.ask("CreateEvent", {{"name", "later"}, {"initial", 1}});
+        return object["count"] == 2 && object["waits"] == 0 &&
+               waiting_->reply()["parameters"]["fired"][0]["name"] == "later" &&
+               must(daemon_.client().status()).pid == daemon_.pid();
+    }
+
+private:
+    const Daemon& daemon_;
+    Wire wire_;
+    std::optional<Wire> waiting_;
+};
+
+std::string frame(std::string_view text)
+{
+    return std::string{text} + '\0';
+}
+
+const std::string good = frame(R"({"method":"io.evfdd.Status"})");
+
+struct Bad {
+    std::string what;
+    std::string bytes;
+};
+
+std::vector<Bad> bad_frames()
+{
+    const std::string deep(100'000, '[');
+    std::string deep_object;
+    for (int i = 0; i < 10'000; ++i)
+        deep_object += R"({"a":)";
+    return {
+        {"not JSON", frame("GET / HTTP/1.1\r\n")},
+        {"nothing", frame("")},
+        {"blank", frame(" ")},
+        {"an array", frame("[]")},
+        {"a number", frame("7")},
+        {"a string", frame("\"io.evfdd.Status\"")},
+        {"null", frame("null")},
+        {"no method", frame("{}")},
+        {"no object as parameters", frame(R"({"method":"io.evfdd.Status","parameters":[]})")},
+        {"a repeated method", frame(R"({"method":"io.evfdd.Status","method":"io.evfdd.Status"})")},
+        {"repeated parameters",
+         frame(R"({"method":"io.evfdd.Status","parameters":{},"parameters":{}})")},
+        {"a flag that is no boolean", frame(R"({"method":"io.evfdd.Status","more":1})")},
+        {"two flags", frame(R"({"method":"io.evfdd.Status","more":true,"oneway":true})")},
+        {"a method that is no string", frame(R"({"method":7})")},
+        {"text after the object", frame(R"({"method":"io.evfdd.Status"} {})")},
+        {"invalid UTF-8", frame("{\"method\":\"io.evfdd.\xff\xfe\"}")},
+        {"overlong UTF-8", frame("{\"method\":\"io.evfdd.\xc0\xaf\"}")},
+        {"half a surrogate", frame(R"({"method":"io.evfdd.\ud800"})")},
+        {"arrays 100,000 deep", deep.substr(0, max_call_bytes - 1) + '\0'},
+        {"arrays 100,000 deep within",
+         frame(R"({"method":"io.evfdd.Show","parameters":{"name":)" + deep.substr(0, 60'000))},
+        {"objects 10,000 deep", frame(deep_object)},
+        {"half an object", frame(R"({"method":"io.evfdd.Status")")},
+        {"a trailing comma", frame(R"({"method":"io.evfdd.Status",})")},
+    };
+}
+
+TEST_CASE("bytes that are no call end that connection, after the answers before, and no other")
+{
+    const Daemon daemon;
+    Bystander bystander{daemon};
+    for (const auto& bad : bad_frames()) {
+        INFO(bad.what);
+        Wire wire{daemon.path()};
+        wire.send(good + bad.bytes + good);
+        CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
+        CHECK(wire.rest().empty()); // Nothing more, whatever came behind.
+    }
+    CHECK(bystander.is_well());
+}
+
+TEST_CASE("a call of just the size limit is answered, one more byte is a hang-up")
+{
+    const Daemon daemon;
+    Bystander bystander{daemon};
+    const auto padded = [](std::size_t size) {
+        std::string text = R"({"method":"io.evfdd.Status"})";
+        text.insert(1, std::string(size - text.size(), ' '));
+        return text;
+    };
+    Wire wire{daemon.path()};
+    wire.send(frame(padded(max_call_bytes)));
+    CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
+    wire.send(good + padded(max_call_bytes + 1)); // Its end need not come.
+    CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
+    CHECK(wire.rest().empty());
+
+    Wire endless{daemon.path()};
+    for (int i = 0; i < 100; ++i)
+        endless.send(std::string(64 * 1024, 'x'));
+    CHECK(endless.rest().empty());
+    CHECK(bystander.is_well());
+}
+
+TEST_CASE("fields that are wrong are named, and the connection goes on")
+{
+    const Daemon daemon;
+    Bystander bystander{daemon};
+    const auto deep = std::string(10'000, '[') + std::string(10'000, ']');
+    const auto cases = std::vector<std::array<std::string, 3>>{
+        {"CreateEvent", R"({})", "name"},
+        {"CreateEvent", R"({"name":7})", "name"},
+        {"CreateEvent", R"({"name":"a//b"})", "name"},
+        {"CreateEvent", R"({"name":"n","initial":-1})", "initial"},
+        {"CreateEvent", R"({"name":"n","initial":4294967296})", "initial"},
+        {"CreateEvent", R"({"name":"n","initial":18446744073709551616})", "initial"},
+        {"CreateEvent", R"({"name":"n","initial":1.5})", "initial"},
+        {"CreateEvent", R"({"name":"n","initial":1e3})", "initial"},
+        {"CreateEvent", R"({"name":"n","initial":1e999})", "initial"},
+        {"CreateEvent", R"({"name":"n\u0000"})", "name"},
+        {"CreateEvent", R"({"name":"n","mode":"auto\u0000"})", "mode"},
+        {"CreateEvent", R"({"name":)" + deep + "}", "name"},
+        {"CreateEvent", R"({"name":"n","extra":)" + deep + "}", "extra"},
+        {"CreateEvent", R"({"name":"n","\u0000":1})", std::string(1, '\0')},
+        {"Unsubscribe", R"({"subscription":"\u0000"})", "subscription"},
+        {"CreateEvent", R"({"name":"n","mode":"sometimes"})", "mode"},
+        {"CreateEvent", R"({"name":"n","mode":"pulse","initial":1})", "initial"},
+        {"CreateEvent", R"({"name":"n","rights":"1777"})", "rights"},
+        {"CreateEvent", R"({"name":"n","lifetime":"long"})", "lifetime"},
+        {"CreateEvent", R"({"name":"n","ifMissing":1})", "ifMissing"},
+        {"CreateEvent", R"({"name":"n","extra":1})", "extra"},
+        {"CreateEvent", R"({"name":"n","name":"m"})", "name"},
+        {"Set", R"({"names":["mine"],"count":0})", "count"},
+        {"Set", R"({"names":["mine"],"count":16385})", "count"},
+        {"Set", R"({"names":["mine"],"count":9223372036854775808})", "count"},
+        {"Set", R"({"names":[]})", "names"},
+        {"Set", R"({"names":["mine","mine"]})", "names"},
+        {"Set", R"({"names":"mine"})", "names"},
+        {"Wait", R"({"names":["mine"],"timeoutNSec":-1})", "timeoutNSec"},
+        {"Wait", R"({"names":["mine"],"timeoutNSec":0.5})", "timeoutNSec"},
+        {"Wait", R"({"names":["mine"],"gather":"some"})", "gather"},
+        {"SetRights", R"({"name":"mine"})", "rights"},
+        {"Unsubscribe", R"({"subscription":"none of mine"})", "subscription"},
+    };
+    Wire wire{daemon.path()};
+    for (const auto& [method, parameters, field] : cases) {
+        INFO(method << parameters);
+        wire.send(
+            frame(R"({"method":"io.evfdd.)" + method + R"(","parameters":)" + parameters + "}"));
+        CHECK(wire.reply() == Json{{"error", "org.varlink.service.InvalidParameter"},
+                                   {"parameters", {{"parameter", field}}}});
+    }
+    CHECK(wire.ask("Status")["parameters"]["objects"] == 1);
+    CHECK(bystander.is_well());
+}
+
+TEST_CASE("a key of the client's vendor beside the method is ignored")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    for (const auto* key : {R"("org.example.trace":{"id":1})", R"("\u0000":1e999)", R"("":[])"}) {
+        INFO(key);
+        wire.send(frame(std::string{R"({"method":"io.evfdd.Status",)"} + key + "}"));
+        CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
+    }
+}
+
+TEST_CASE("who asks for another protocol is told that there is none, and goes on in this one")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    wire.send(frame(R"({"method":"io.evfdd.Status","upgrade":true})"));
+    CHECK(wire.reply() == Json{{"error", "org.varlink.service.InvalidParameter"},
+                               {"parameters", {{"parameter", "upgrade"}}}});
+    CHECK(wire.ask("Status")["parameters"]["pid"] == daemon.pid());
+}
+
+TEST_CASE("the longest names, as many as there may be, fit a call however they are spelt")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    std::string names;
+    std::string first;
+    for (std::size_t i = 0; i < max_names_per_call; ++i) {
+        const auto name = "n/" + std::to_string(1000 + i);
+        const auto padded = name + std::string(max_name_bytes - name.size(), 'x');
+        names += names.empty() ? "\"" : ",\"";
+        for (const char c : padded)
+            names += fmt::format("\\u{:04X}", c);
+        names += '"';
+        if (first.empty())
+            first = padded;
+        wire.call("CreateEvent", {{"name", padded}}, "oneway");
+    }
+    wire.send(frame(R"({"method":"io.evfdd.Set","parameters":{"names":[)" + names + "]}}"));
+    CHECK(wire.reply() == Json{{"parameters", Json::object()}});
+    CHECK(wire.ask("Show", {{"name", first}})["parameters"]["object"]["isSet"] == true);
+}
+
+TEST_CASE("what is not spoken is named with its full name, and the connection goes on")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    const auto [method, error, parameters] = GENERATE(table<std::string, std::string, std::string>({
+        {"org.example.Do", "InterfaceNotFound", R"({"interface":"org.example"})"},
+        {"Do", "InterfaceNotFound", R"({"interface":""})"},
+        {"", "InterfaceNotFound", R"({"interface":""})"},
+        {"io.evfdd.Do", "MethodNotFound", R"({"method":"io.evfdd.Do"})"},
+        {"io.evfdd.", "MethodNotFound", R"({"method":"io.evfdd."})"},
+        {std::string("io.evfdd.Status\0", 16), "MethodNotFound",
+         R"({"method":"io.evfdd.Status\u0000"})"},
+        {"io.evfdd.List", "ExpectedMore", "{}"},
+        {"io.evfdd.Monitor", "ExpectedMore", "{}"},
+    }));
+    wire.send(frame(Json{{"method", method}}.dump()));
+    CHECK(wire.reply() ==
+          Json{{"error", "org.varlink.service." + error}, {"parameters", Json::parse(parameters)}});
+    CHECK(wire.ask("Status")["parameters"]["pid"] == daemon.pid());
+}
+
+TEST_CASE("descriptors sent with a call do not stay with the daemon")
+{
+    const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
+    CAPTURE(options);
+    const Daemon daemon{options};
+    Bystander bystander{daemon};
+    Wire wire{daemon.path()};
+    wire.ask("Status");
+    const auto descriptors = [&] {
+        return wire.ask("Status")["parameters"]["descriptors"].get<int>();
+    };
+    const auto before = descriptors();
+
+    std::vector<UniqueFd> passed;
+    for (int i = 0; i < 50; ++i)
+        passed.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    for (int i = 0; i < 20; ++i) {
+        Wire careless{daemon.path()};
+        const auto sent = evfd::send(careless.socket(), good, passed);
+        CHECK((sent ? 0 : sent.error().error) == (are_descriptors_refused(options) ? EPERM : 0));
+        if (sent)
+            CHECK(careless.rest().empty());
+    }
+    CHECK(eventually([&] { return descriptors() == before; }));
+    CHECK(bystander.is_well());
+}
+
+TEST_CASE("half a message and then silence holds up nobody")
+{
+    const Daemon daemon;
+    Bystander bystander{daemon};
+    std::vector<Wire> silent;
+    for (int i = 0; i < 100; ++i) {
+        silent.emplace_back(daemon.path());
+        silent.back().send(good + good.substr(0, static_cast<std::size_t>(i) % good.size()));
+        CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
+    }
+    CHECK(bystander.is_well());
+    for (std::size_t i = 0; i < silent.size(); i += 10) { // The rest of it is still welcome.
+        silent[i].send(good.substr(i % good.size()));
+        CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
+    }
+}
+
+TEST_CASE("a call that comes byte by byte, and many that come at once, are answered in order")
+{
+    const Daemon daemon;
+    Wire wire{daemon.path()};
+    for (const char byte : good)
+        wire.send({&byte, 1});
+    CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
+    constexpr int many = 200; // What answers there is room for unread.
+    for (int i = 0; i < many; ++i)
+        wire.call("Show", {{"name", "n/" + std::to_string(i)}});
+    for (int i = 0; i < many; ++i)
+        CHECK(wire.reply()["parameters"]["name"] == "n/" + std::to_string(i));
+}
+
+TEST_CASE("who says all and hears no more has its calls done")
+{
+    const Daemon daemon;
+    {
+        Wire wire{daemon.path()};
+        wire.call("CreateEvent", {{"name", "a"}});
+        wire.call("CreateEvent", {{"name", "b"}}, "oneway");
+        wire.call("Set", {{"names", {"a"}}}, "oneway");
+    }
+    CHECK(eventually([&] { return daemon.ctl({"is-set", "a"}).status == 0; }));
+    Wire half{daemon.path()};
+    half.call("Show", {{"name", "b"}});
+    REQUIRE(::shutdown(half.socket().get(), SHUT_WR) == 0);
+    CHECK(half.reply()["parameters"]["object"]["name"] == "b");
+    CHECK(half.rest().empty());
+}
+
+} // namespace
+} // namespace evfd::e2e

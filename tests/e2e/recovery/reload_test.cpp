@@ -1,0 +1,185 @@
+// evfdd --config, and SIGHUP: what is declared is there, and a new file is taken whole or not at
+// all.
+#include "tests/support/configured_daemon.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace evfd::e2e {
+namespace {
+
+TEST_CASE("what a configuration declares is there from the start with its owner and rights")
+{
+    const Configured configured{R"({
+        "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0604",
+                    "owner": 60601, "group": "60602"}],
+        "timers": [{"name": "t", "every": "1h", "owner": 60601}]
+    })"};
+    const auto event = Json::parse(configured.daemon.done({"show", "a", "--json"}));
+    CHECK(event["count"] == 3);
+    CHECK(event["ownerUid"] == 60601);
+    CHECK(event["groupGid"] == 60602);
+    CHECK(event["rights"] == "0604"); // Its state is for everybody to see.
+    CHECK(event["lifetime"] == "permanent");
+    const auto timer = Json::parse(configured.daemon.done({"show", "t", "--json"}));
+    CHECK(timer["ownerUid"] == 60601);
+    CHECK(timer["timer"]["state"] == "armed");
+}
+
+TEST_CASE("SIGHUP adds what is declared anew and changes nothing that is there")
+{
+    Configured configured{R"({"events": [{"name": "a", "mode": "semaphore"}]})"};
+    const auto& daemon = configured.daemon;
+    const auto client = daemon.client();
+    const auto event = must(client.open("a"));
+    must(event.set(2));
+    Reading waiting{daemon.control({"wait", "b"})};
+    REQUIRE(daemon.has_waits("b", 1));
+    const auto connections = must(client.status()).connections;
+
+    configured.reload(R"({"events": [{"name": "a", "mode": "semaphore", "initial": 7},
+                                     {"name": "b", "initial": 1}],
+                          "timers": [{"name": "t", "every": "1h"}]})",
+                      taken);
+
+    CHECK(waiting.wait() == 0);
+    CHECK(must(client.show("a")).count == std::int64_t{2});
+    CHECK(must(client.show("t")).timer);
+    CHECK(must(client.status()).pid == daemon.pid());
+    CHECK(must(client.status()).connections <= connections);
+    daemon.done({"set", "a"});
+    CHECK(must(client.show("a")).count == std::int64_t{3});
+
+    configured.reload("{}", taken); // What is no longer declared stays.
+    CHECK(client.show("a"));
+    CHECK(client.show("b"));
+}
+
+TEST_CASE("what is declared and there as something else stays as it is, and the log says so")
+{
+    Configured configured{"{}"};
+    const auto& daemon = configured.daemon;
+    daemon.done({"create", "a", "--mode", "semaphore", "--initial", "3"});
+    configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", taken);
+    CHECK(daemon.log().contains("'a' of the configuration is not made: 'a' is a semaphore event"));
+    CHECK(Json::parse(daemon.done({"show", "a", "--json"}))["count"] == 3);
+    daemon.done({"show", "b"});
+}
+
+TEST_CASE("SIGHUP changes limits for what is asked from then on")
+{
+    Configured configured{"{}"};
+    const auto client = configured.daemon.client();
+    for (int i = 0; i < 5; ++i)
+        must(client.create("e/" + std::to_string(i)));
+    configured.reload(R"({"limits": {"objects": 5}})", taken);
+    CHECK(client.create("one/more").error().code == ErrorCode::refused);
+    CHECK(client.show("e/4"));
+    configured.reload(R"({"limits": {"objects": 6}})", taken);
+    CHECK(client.create("one/more"));
+    configured.reload("{}", taken);
+    CHECK(client.create("and/another"));
+}
+
+TEST_CASE("a new configuration with a fault in it is refused whole")
+{
+    Configured configured{R"({"limits": {"objects": 3}})"};
+    const auto client = configured.daemon.client();
+    configured.reload("{\"limits\": {\"objects\": 1},\n \"events\": [{\"name\": \"b\"}],\n"
+                      " \"timers\": [{\"name\": \"t\", \"every\": \"soon\"}]}",
+                      refused);
+    CHECK(configured.daemon.log().contains(configured.file + ":3: timers[0].every: "));
+    CHECK(client.show("b").error().code == ErrorCode::no_such_name);
+    for (int i = 0; i < 3; ++i)
+        CHECK(client.create("e/" + std::to_string(i)));
+    CHECK(client.create("e/3").error().code == ErrorCode::refused);
+
+    REQUIRE(::unlink(configured.file.c_str()) == 0); // One that is named has to be there.
+    configured.daemon.process().signal(SIGHUP);
+    CHECK(eventually(
+        [&] { return configured.daemon.log().contains("some.json: it cannot be read"); }));
+    CHECK(client.create("e/3").error().code == ErrorCode::refused);
+}
+
+TEST_CASE("SIGHUP changes the log level")
+{
+    Configured configured{R"({"logLevel": "info"})"};
+    configured.reload(R"({"logLevel": "error", "events": [{"name": "a"}],
+                          "limits": {"objects": 0}})",
+                      refused);
+    write_file(configured.file, R"({"logLevel": "error", "events": [{"name": "quiet"}]})");
+    configured.daemon.process().signal(SIGHUP);
+    const auto client = configured.daemon.client();
+    REQUIRE(eventually([&] { return client.show("quiet").has_value(); }));
+    CHECK_FALSE(configured.daemon.log().contains("'quiet' is made"));
+    configured.reload(R"({"logLevel": "debug", "events": [{"name": "loud"}]})", taken);
+    CHECK(configured.daemon.log().contains("'loud' is made"));
+}
+
+TEST_CASE("the log level of the command line counts before that of the configuration")
+{
+    const TemporaryDirectory directory;
+    write_file(directory / "some.json", R"({"logLevel": "error"})");
+    const Daemon daemon{{"--config", directory / "some.json", "--log-level", "info"}};
+    CHECK(eventually([&] { return daemon.log().contains("ready"); }));
+}
+
+TEST_CASE("SIGHUP changes the mode of the socket")
+{
+    Configured configured{R"({"socketMode": "0600"})"};
+    const auto mode = [&] {
+        struct stat there{};
+        REQUIRE(::stat(configured.daemon.path().c_str(), &there) == 0);
+        return there.st_mode & 0777;
+    };
+    CHECK(mode() == 0600);
+    configured.reload(R"({"socketMode": "0660"})", taken);
+    CHECK(mode() == 0660);
+}
+
+TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration as well")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    write_file(file, "{}");
+    const Guarded guarded{{"--config", file}};
+    write_file(file, R"({"events": [{"name": "first"}]})");
+    REQUIRE(::kill(guarded.pid(), SIGHUP) == 0);
+    const auto client = guarded.client();
+    CHECK(eventually([&] { return client.show("first").has_value(); }));
+    write_file(file, R"({"events": [{"name": "second"}]})");
+    guarded.kill_daemon();
+    CHECK(client.show("first"));
+    CHECK(client.show("second"));
+}
+
+TEST_CASE("objects outlive a daemon whose successor cannot read its configuration")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory / "some.json";
+    write_file(file, "{}");
+    const Guarded guarded{{"--config", file}};
+    const auto client = guarded.client();
+    REQUIRE(client.create("kept", {.initial = 1, .rights = Rights::parse("0666")}));
+    write_file(file, "{\"limits\": 1}");
+
+    guarded.kill_daemon();
+
+    CHECK(must(client.show("kept")).is_set == true); // As the user of the daemon.
+    CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
+    const auto set_as_stranger = [&] {
+        auto command = guarded.control({"set", "kept"});
+        command.words.front() = within_reach(command.words.front());
+        command.in_child = become_stranger;
+        return run(command).status;
+    };
+    if (is_root())
+        CHECK(set_as_stranger() == 4);
+    write_file(file, "{}");
+    REQUIRE(::kill(guarded.daemon(), SIGHUP) == 0);
+    CHECK(eventually([&] { return set_as_stranger() == 0; }));
+}
+
+} // namespace
+} // namespace evfd::e2e

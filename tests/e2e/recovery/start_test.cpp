@@ -1,0 +1,224 @@
+// However a daemon is started: by a program that ignores or blocks signals, with standard streams
+// that are closed, with a limit for files, where there are no devices.
+#include "tests/support/daemon_process.h"
+#include "tests/paths.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+namespace evfd::e2e {
+namespace {
+
+void ignore_all_signals()
+{
+    for (int signal = 1; signal <= SIGRTMAX; ++signal)
+        ::signal(signal, SIG_IGN);
+}
+
+void block_all_signals()
+{
+    sigset_t all;
+    sigfillset(&all);
+    ::sigprocmask(SIG_SETMASK, &all, nullptr);
+}
+
+void limit_files(rlim_t soft, rlim_t hard)
+{
+    const rlimit limit{soft, hard};
+    if (::setrlimit(RLIMIT_FSIZE, &limit) < 0)
+        ::_exit(could_not_execute);
+}
+
+// Of an own mount namespace, without any device.
+void hide_devices()
+{
+    if (::unshare(CLONE_NEWNS) < 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0 ||
+        ::mount("none", "/dev", "tmpfs", 0, nullptr) < 0)
+        ::_exit(could_not_execute);
+}
+
+Command prepared(std::function<void()> in_child)
+{
+    return {.words = {}, .in_child = std::move(in_child)};
+}
+
+std::string target_of(pid_t process, int fd)
+{
+    return std::filesystem::read_symlink("/proc/" + std::to_string(process) + "/fd/" +
+                                         std::to_string(fd));
+}
+
+TEST_CASE("a guard that was started with all signals ignored or blocked starts its daemon again, "
+          "and ends when it is told to")
+{
+    Guarded guarded{{}, prepared(GENERATE(ignore_all_signals, block_all_signals))};
+    guarded.done({"create", "e", "--initial", "1"});
+    const auto first = guarded.daemon();
+
+    guarded.kill_daemon();
+
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(guarded.daemon() != first);
+    guarded.process().signal(SIGTERM);
+    CHECK(guarded.process().wait() == 0);
+}
+
+// A set of signals, or an octal number, of /proc/PID/status. proc(5)
+std::uint64_t number_of(pid_t process, std::string_view key, int base)
+{
+    const auto status = read_file("/proc/" + std::to_string(process) + "/status");
+    const auto at = status.find(key);
+    require(at != std::string::npos, "it is not told");
+    return std::stoull(status.substr(at + key.size()), nullptr, base);
+}
+
+std::uint64_t set_of(std::initializer_list<int> signals)
+{
+    std::uint64_t set = 0;
+    for (const int signal : signals)
+        set |= std::uint64_t{1} << (signal - 1);
+    return set;
+}
+
+TEST_CASE("a guard and its daemon ignore and block what they mean to, and their files are their "
+          "own, whatever they were started with")
+{
+    const Guarded guarded{{}, prepared([] {
+                              ignore_all_signals();
+                              block_all_signals();
+                              ::umask(0);
+                          })};
+    const auto daemon = guarded.daemon();
+    for (const auto process : {guarded.pid(), daemon}) {
+        CHECK(number_of(process, "SigIgn:", 16) == set_of({SIGPIPE, SIGXFSZ}));
+        CHECK(number_of(process, "Umask:", 8) == 0077);
+    }
+    CHECK(number_of(daemon, "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM}));
+    CHECK(number_of(guarded.pid(), "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
+}
+
+TEST_CASE("a daemon that was started with all signals ignored or blocked ends when it is told to")
+{
+    Daemon daemon{{}, prepared(GENERATE(ignore_all_signals, block_all_signals))};
+    daemon.process().signal(SIGTERM);
+    CHECK(daemon.process().wait() == 0);
+}
+
+TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
+{
+    Daemon daemon;
+    daemon.process().signal(SIGPIPE);
+    daemon.process().signal(SIGXFSZ);
+    CHECK(daemon.ctl({"status"}).status == 0);
+}
+
+TEST_CASE("what a daemon logs does not go into its journal where standard streams were closed")
+{
+    const Guarded guarded{{}, prepared([] { ::close_range(0, 2, 0); })};
+    for (int i = 0; i < 20; ++i)
+        guarded.done({"create", "keep/" + std::to_string(i)});
+    for (const auto process : {guarded.pid(), guarded.daemon()})
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+            CHECK(target_of(process, fd) == "/dev/null");
+    for (int i = 0; i < 20; ++i) { // Each is a line of the log.
+        REQUIRE(::kill(guarded.daemon(), SIGHUP) == 0);
+        guarded.done({"status"});
+    }
+
+    guarded.kill_daemon();
+
+    CHECK(Json::parse(guarded.done({"status", "--json"}))["objects"] == 20);
+}
+
+TEST_CASE("a soft limit for files does not limit the daemon")
+{
+    const Guarded guarded{{}, prepared([] { limit_files(4096, RLIM_INFINITY); })};
+    guarded.done({"create", "e", "--initial", "1"});
+    guarded.kill_daemon();
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+}
+
+TEST_CASE("at a hard limit for files calls are refused with its name, and the daemon goes on")
+{
+    const Guarded guarded{{}, prepared([] { limit_files(500'000, 500'000); })};
+    const auto daemon = guarded.daemon();
+    guarded.done({"create", "keep", "--initial", "1"});
+    Wire wire{guarded.path()};
+    Json reply;
+    for (int i = 0; i < 100'000 && !reply.contains("error"); ++i)
+        reply = wire.ask("CreateEvent", {{"name", "x/" + std::to_string(i)}});
+    REQUIRE(reply.contains("error"));
+
+    INFO(reply.dump());
+    CHECK(reply["parameters"]["message"].get<std::string>().contains(
+        "raise the limit RLIMIT_FSIZE (ulimit -f)"));
+    CHECK(guarded.ctl({"is-set", "keep"}).status == 0);
+    CHECK(guarded.daemon() == daemon);
+    CHECK(guarded.log().contains("RLIMIT_FSIZE"));
+    CHECK_FALSE(guarded.log().contains("give the machine memory"));
+}
+
+TEST_CASE("a daemon for whose state a limit for files leaves no room names the limit")
+{
+    const TemporaryDirectory directory;
+    const auto ran = run({.words = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
+                          .in_child = [] { limit_files(4096, 4096); }});
+    CHECK(ran.status == 1);
+    CHECK(ran.err == "evfdd: fallocate(2): File too large; raise the limit RLIMIT_FSIZE (ulimit "
+                     "-f)\n");
+}
+
+TEST_CASE("without any device a daemon starts, is started again, and adds to what clients hold")
+{
+    skip_unless_root("hide devices");
+    const Guarded guarded{{}, prepared(hide_devices)};
+    const auto client = guarded.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore}));
+    const auto held = must(client.open("e"));
+    for (int round = 1; round <= 2; ++round) {
+        REQUIRE(client.set(std::vector{"e"s}));
+        CHECK(must(held.wait(patience)) == 1);
+        guarded.kill_daemon();
+    }
+    CHECK(guarded.ctl({"show", "e"}).status == 0);
+}
+
+TEST_CASE("without any device a daemon goes to the background, and keeps no output open")
+{
+    skip_unless_root("hide devices");
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    Reading starting{
+        {.words = {EVFDD_DAEMON, "--socket", path, "--background", "--idle-exit", "0s"},
+         .in_child = hide_devices}};
+    CHECK(starting.line() == std::nullopt);
+    CHECK(starting.wait() == 0);
+}
+
+TEST_CASE("a daemon's descriptors are closed in a program that it would start")
+{
+    const Guarded guarded{{}, prepared([] { ::close_range(3, ~0U, 0); })}; // What we inherited.
+    const auto of = "/proc/" + std::to_string(guarded.daemon());
+    std::vector<std::string> inherited;
+    for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {
+        const auto number = entry.path().filename().string();
+        const auto info = read_file(entry.path());
+        const auto flags = info.find("flags:");
+        REQUIRE(flags != std::string::npos);
+        if ((std::stoul(info.substr(flags + 6), nullptr, 8) & O_CLOEXEC) == 0)
+            inherited.push_back(number);
+    }
+    std::ranges::sort(inherited);
+    CHECK(inherited == std::vector{"0"s, "1"s, "2"s});
+}
+
+} // namespace
+} // namespace evfd::e2e

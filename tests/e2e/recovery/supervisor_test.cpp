@@ -1,0 +1,350 @@
+// evfdd --guard: the parent that starts the daemon again, and ends only with it.
+#include "tests/support/daemon_process.h"
+
+#include "common/socket.h"
+#include "tests/support/kernel_calls.h"
+#include "tests/paths.h"
+#include "tests/support/send_with_fds.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <filesystem>
+#include <sstream>
+
+namespace evfd::e2e {
+namespace {
+
+bool exists(const std::string& path)
+{
+    struct stat there{};
+    return ::lstat(path.c_str(), &there) == 0;
+}
+
+Json status_of(const Daemon& daemon)
+{
+    return Json::parse(daemon.done({"status", "--json"}));
+}
+
+TEST_CASE("a guard starts the daemon again and nothing is lost")
+{
+    const Guarded guarded;
+    guarded.done({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
+    const auto first = guarded.daemon();
+    CHECK(status_of(guarded)["guardian"] == "guard");
+
+    guarded.kill_daemon();
+
+    const auto status = status_of(guarded);
+    CHECK(status["pid"] != first);
+    CHECK(status["pid"] == guarded.daemon());
+    CHECK(Json::parse(guarded.done({"show", "tokens", "--json"}))["count"] == 3);
+    CHECK(guarded.log().contains("was killed by signal 9"));
+}
+
+TEST_CASE("a guard's daemon does without the kernel features that the guard was told of")
+{
+    const Guarded guarded{without_pass_rights};
+    guarded.kill_daemon();
+    guarded.done({"status"}); // By the next one.
+    const auto arguments = "/proc/" + std::to_string(guarded.daemon()) + "/cmdline";
+    CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
+
+    Wire wire{guarded.path()};
+    const std::array passed{UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}};
+    CHECK(send(wire.socket(), "x", passed));
+}
+
+TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
+{
+    const auto signal = GENERATE(SIGTERM, SIGINT);
+    Guarded guarded;
+    guarded.done({"create", "e"});
+    const auto client = guarded.client();
+    REQUIRE(client.open("e"));
+    const auto gone = pidfd_of(guarded.daemon());
+
+    guarded.process().signal(signal);
+
+    CHECK(guarded.process().wait() == 0);
+    CHECK(await_readable(gone.get(), 0ns));
+    CHECK_FALSE(exists(guarded.path()));
+}
+
+TEST_CASE("a guard that is told to end while its daemon is just starting ends with success")
+{
+    for (int round = 0; round < 20; ++round) {
+        Guarded guarded;
+        guarded.kill_daemon();
+        REQUIRE(eventually([&] { return guarded.daemon() > 0; }));
+        guarded.process().signal(SIGTERM);
+        CHECK(guarded.process().wait() == 0);
+    }
+}
+
+TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
+{
+    for (int round = 0; round < 10; ++round) {
+        Guarded guarded;
+        const auto client = guarded.client(2s);
+        REQUIRE(client.create("p", {.mode = Mode::pulse}));
+        const auto pulse = must(client.open("p")); // It wants to be connected.
+        ::kill(guarded.daemon(), SIGTERM);
+        CHECK(guarded.process().wait() == 0);
+        CHECK_FALSE(exists(guarded.path()));
+    }
+}
+
+TEST_CASE("a guard ends when its daemon was idle")
+{
+    Guarded guarded{{"--idle-exit", "50ms"}};
+    CHECK(guarded.process().wait() == 0);
+    CHECK_FALSE(exists(guarded.path()));
+}
+
+TEST_CASE("a guard ends when its daemon was idle and had been killed before")
+{
+    Guarded guarded{{"--idle-exit", "50ms"}};
+    {
+        const auto client = guarded.client();
+        REQUIRE(client.create("e"));
+        guarded.kill_daemon();
+        must(client.remove(std::vector{"e"s}));
+    }
+    CHECK(guarded.process().wait() == 0);
+}
+
+TEST_CASE("who comes after an idle daemon has left and before its guard has is served")
+{
+    Guarded guarded{{"--idle-exit", "5ms"}};
+    std::optional<Wire> first{guarded.path()}; // As long as it is there the daemon stays.
+    REQUIRE(first->ask("Status").contains("parameters"));
+    const auto daemon = guarded.daemon();
+    const auto leaves = pidfd_of(daemon);
+    guarded.process().stop();
+    first.reset();
+    REQUIRE(await_readable(leaves.get()));
+
+    Wire second{guarded.path()};
+    guarded.process().signal(SIGCONT);
+
+    const auto status = second.ask("Status");
+    REQUIRE(status.contains("parameters"));
+    CHECK(status["parameters"]["pid"] != daemon);
+}
+
+TEST_CASE("who comes after an idle daemon and its guard have left finds nobody")
+{
+    Guarded guarded{{"--idle-exit", "5ms"}};
+    REQUIRE(guarded.process().wait() == 0);
+    CHECK_FALSE(exists(guarded.path()));
+    CHECK_THROWS_AS(Wire{guarded.path()}, std::runtime_error);
+}
+
+TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e"});
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", guarded.path()};
+    if (GENERATE(true, false))
+        words.emplace_back("--guard");
+    if (GENERATE(true, false))
+        words.emplace_back("--background");
+    const auto second = run({.words = words});
+    CHECK(second.status == 75);
+    CHECK(second.err.contains("another evfdd is running at " + guarded.path()));
+    CHECK(guarded.ctl({"show", "e"}).status == 0);
+}
+
+TEST_CASE("a guard at the socket of a daemon refuses to start")
+{
+    const Daemon daemon;
+    CHECK(run({.words = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
+    CHECK(daemon.ctl({"status"}).status == 0);
+}
+
+TEST_CASE("a guard needs a socket to listen at")
+{
+    CHECK(run({.words = {EVFDD_DAEMON, "--guard"}}).status == 2);
+}
+
+TEST_CASE("a kernel feature that evfdd does not know is named, with those that it knows")
+{
+    const auto ran = run({.words = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
+    CHECK(ran.status == 2);
+    CHECK(ran.err.starts_with("--without-kernel-feature: 'levitation' is no kernel feature; "
+                              "give one of pass-rights\n"));
+}
+
+TEST_CASE("a guard of a daemon that cannot start ends with its status")
+{
+    const TemporaryDirectory directory;
+    const auto config = directory / "some.json";
+    write_file(config, "{\n\"logLevel\": \"loud\"}");
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", directory / "io.evfdd",
+                                   "--guard",    "--config", config};
+    if (GENERATE(true, false))
+        words.emplace_back("--background");
+    const auto ran = run({.words = words});
+    CHECK(ran.status == 78);
+    CHECK(ran.err.contains(config + ":2: logLevel: "));
+    CHECK_FALSE(exists(directory / "io.evfdd"));
+}
+
+TEST_CASE("a guard goes on trying when its daemon cannot start again and loses nothing")
+{
+    const TemporaryDirectory directory;
+    const auto program = directory / "evfdd";
+    const auto away = directory / "away";
+    const auto socket = directory / "io.evfdd";
+    std::filesystem::copy_file(EVFDD_DAEMON, program);
+    auto guard = start_daemon(directory, {.words = {program, "--socket", socket, "--guard"}});
+    const auto ctl = [&](std::vector<std::string> words) {
+        words.insert(words.begin(), {EVFDD_CTL, "--socket", socket});
+        return run({.words = std::move(words)}).status;
+    };
+    REQUIRE(ctl({"create", "e", "--initial", "1"}) == 0);
+
+    std::filesystem::rename(program, away);
+    REQUIRE(::kill(child_of(guard.pid()), SIGKILL) == 0);
+    REQUIRE(eventually([&] { return read_file(directory / "log").contains("the daemon failed"); }));
+    std::filesystem::rename(away, program);
+
+    CHECK(ctl({"is-set", "e"}) == 0);
+    guard.signal(SIGTERM);
+    CHECK(guard.wait() == 0);
+}
+
+TEST_CASE(
+    "a guarded daemon starts again with a configuration that cannot be read, and loses nothing")
+{
+    const TemporaryDirectory directory;
+    const auto config = directory / "some.json";
+    write_file(config, "{}");
+    const Guarded guarded{{"--config", config}};
+    guarded.done({"create", "e", "--initial", "1"});
+    write_file(config, "{\"limits\": 1}");
+    guarded.kill_daemon();
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(guarded.log().contains("until the configuration can be read"));
+}
+
+TEST_CASE("after 100 kills all is there and the guard holds no more descriptors than before")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    guarded.kill_daemon();
+    guarded.done({"show", "e"});
+    const auto before = descriptors_of(guarded.pid());
+    for (int i = 0; i < 100; ++i) {
+        guarded.kill_daemon();
+        if (i % 10 == 0)
+            guarded.done({"show", "e"});
+    }
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(descriptors_of(guarded.pid()) == before);
+}
+
+TEST_CASE("a daemon that is killed before it is ready again and again comes in the end")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    pid_t last = 0;
+    for (int i = 0; i < 30; ++i) {
+        REQUIRE(eventually([&] {
+            const auto now = guarded.daemon();
+            return now > 0 && now != std::exchange(last, now);
+        }));
+        ::kill(last, SIGKILL);
+    }
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+}
+
+// Where sockets of the process can be sent to. proc(5), /proc/net/unix
+std::vector<std::string> addresses_of(pid_t process)
+{
+    std::vector<std::string> inodes;
+    for (const auto& entry :
+         std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/fd"}) {
+        std::error_code gone;
+        const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+        if (target.starts_with("socket:["))
+            inodes.push_back(target.substr(8, target.size() - 9));
+    }
+    std::vector<std::string> addresses;
+    std::istringstream lines{read_file("/proc/net/unix")};
+    for (std::string line; std::getline(lines, line);)
+        for (const auto& inode : inodes)
+            if (const auto at = line.find(" " + inode + " "); at != std::string::npos)
+                addresses.push_back(line.substr(at + inode.size() + 2));
+    return addresses;
+}
+
+TEST_CASE("neither a guard nor its daemon has an address but that of clients")
+{
+    const Guarded guarded;
+    guarded.done({"create", "e"});
+    CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // Renamed since.
+    CHECK(addresses_of(guarded.daemon()).front() == guarded.path() + ".new");
+    CHECK(std::ranges::none_of(addresses_of(guarded.daemon()),
+                               [](const auto& address) { return address.starts_with('@'); }));
+}
+
+TEST_CASE("a daemon whose guard was killed says that nobody keeps its objects")
+{
+    Guarded guarded;
+    guarded.done({"create", "e", "--initial", "1"});
+    const auto daemon = guarded.daemon();
+    const auto ends = pidfd_of(daemon);
+
+    guarded.process().signal(SIGKILL);
+    REQUIRE(await_readable(guarded.process().pidfd().get()));
+
+    CHECK(status_of(guarded)["guardian"] == "none");
+    CHECK(guarded.done({"status"}).contains("nobody: a crash of the daemon loses all objects"));
+    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(guarded.log().contains("the guard was killed, so a crash would lose all objects"));
+    CHECK(guarded.log().contains("with: kill " + std::to_string(daemon) + "; then"));
+    REQUIRE(::kill(daemon, SIGTERM) == 0);
+    CHECK(await_readable(ends.get()));
+}
+
+TEST_CASE("a guard in the background returns once clients can connect and keeps no output open")
+{
+    const TemporaryDirectory directory;
+    const auto path = directory / "io.evfdd";
+    const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--guard", "--background"};
+    Reading starting{{.words = words}};
+    CHECK(starting.line() == std::nullopt); // The end of its output: nobody has it any more.
+    CHECK(starting.wait() == 0);
+
+    const auto status = [&] {
+        return Json::parse(run({.words = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
+    };
+    const auto pid = status()["pid"].get<pid_t>();
+    const auto guard = ::getsid(pid); // Which is the first of its session.
+    const auto guard_gone = pidfd_of(guard);
+    CHECK(child_of(guard) == pid);
+    for (const auto process : {guard, pid})
+        for (const auto* fd : {"/fd/0", "/fd/1", "/fd/2", "/cwd"}) {
+            const auto target =
+                std::filesystem::read_symlink("/proc/" + std::to_string(process) + fd);
+            CHECK(target == (fd == "/cwd"s ? "/" : "/dev/null"));
+        }
+    CHECK(run({.words = words}).status == 75);
+    ::kill(pid, SIGKILL);
+    const auto next = status()["pid"].get<pid_t>();
+    CHECK(next != pid);
+    CHECK(child_of(guard) == next);
+    REQUIRE(::kill(guard, SIGTERM) == 0);
+    CHECK(await_readable(guard_gone.get()));
+    CHECK_FALSE(exists(path));
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,706 @@
+// What evfdctl does with timers, verb by verb, and how it fails.
+#include "tests/support/timers.h"
+#include "tests/paths.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr std::int64_t second = 1'000'000'000;
+constexpr std::int64_t day = 86'400 * second;
+
+std::int64_t wall_clock()
+{
+    return now_on(Clock::realtime).count();
+}
+
+// Of show --json.
+Json timer_of(const Daemon& daemon, const std::string& name = "t")
+{
+    const auto object = shown(daemon, name);
+    CHECK(object["kind"] == "timer");
+    CHECK_FALSE(object.contains("mode"));
+    return object["timer"];
+}
+
+Json json_line(const std::string& text)
+{
+    INFO(text);
+    REQUIRE(std::ranges::count(text, '\n') == 1);
+    REQUIRE(text.ends_with('\n'));
+    return Json::parse(text);
+}
+
+TEST_CASE("arm says when a timer expires first and how often then")
+{
+    const Daemon daemon;
+    const auto [options, first, interval] =
+        GENERATE(table<std::vector<std::string>, nanoseconds, nanoseconds>({
+            {{"--every", "1h"}, 1h, 1h},
+            {{"--every", "2h", "--in", "1m30s"}, 90s, 2h},
+            {{"--in", "0s", "--every", "1h"}, 0ns, 1h},
+            {{"--in", "3600"}, 1h, 0ns},
+            {{"--in", "1h", "--clock", "boottime"}, 1h, 0ns},
+            {{"--every", "1h", "--clock=monotonic"}, 1h, 1h},
+            {{"--in", "1s", "--every", "9223372036854775807ns"}, 1s, nanoseconds::max()},
+        }));
+    auto words = std::vector{"arm"s, "t"s};
+    words.insert(words.end(), options.begin(), options.end());
+    const auto clock = std::ranges::count(options, "boottime") ? Clock::boottime : Clock::monotonic;
+    const auto before = now_on(clock);
+    CHECK(daemon.done(words).empty());
+    const auto after = now_on(clock);
+
+    const auto timer = timer_of(daemon);
+    CHECK(timer["clock"] == word(clock));
+    CHECK(timer["intervalNSec"] == interval.count());
+    CHECK(timer["movesWithWallClock"] == false);
+    CHECK(timer["firstWasPast"] == false);
+    CHECK(timer["cancelOnClockChange"] == false);
+    CHECK_FALSE(timer.contains("sets"));
+    if (interval == nanoseconds::max())
+        return; // Where its grid goes beyond the end of the clock.
+    CHECK(timer["state"] == "armed");
+    const auto point = timer["nextNSec"].get<std::int64_t>() -
+                       timer["expirations"].get<std::int64_t>() * interval.count();
+    CHECK(point >= (before + first).count());
+    CHECK(point <= (after + first).count());
+    if (first == 0ns)
+        CHECK(timer["expirations"] >= 1);
+}
+
+TEST_CASE("arm --json tells whether the timer was made, and makes it as its options say")
+{
+    const Daemon daemon;
+    CHECK(json_line(daemon.done({"arm", "t", "--in", "1h", "--rights", "0640", "--json"})) ==
+          Json{{"created", true}});
+    CHECK(shown(daemon, "t")["rights"] == "0640");
+    CHECK(json_line(daemon.done({"arm", "t", "--in", "2h", "--rights", "0600", "--json"})) ==
+          Json{{"created", false}});
+    CHECK(shown(daemon, "t")["rights"] == "0640"); // They are for a new one.
+    CHECK(shown(daemon, "t")["lifetime"] == "permanent");
+    daemon.done({"arm", "gone", "--in", "1h", "--connection"});
+    CHECK(eventually([&] { return daemon.ctl({"show", "gone"}).status == 3; }));
+
+    CHECK(json_line(daemon.done({"disarm", "t", "--json"})) == Json::object());
+    CHECK(daemon.done({"disarm", "t"}).empty());
+    const auto timer = timer_of(daemon);
+    CHECK(timer["state"] == "disarmed");
+    CHECK_FALSE(timer.contains("nextNSec"));
+    CHECK_FALSE(timer.contains("leftNSec"));
+}
+
+TEST_CASE("disarm of many names is all or nothing")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--in", "1h"});
+    daemon.done({"arm", "u", "--in", "1h"});
+    CHECK(daemon.ctl({"disarm", "t", "missing"}).status == 3);
+    CHECK(timer_of(daemon)["state"] == "armed");
+    daemon.done({"disarm", "t", "u"});
+    CHECK(timer_of(daemon)["state"] == "disarmed");
+    CHECK(timer_of(daemon, "u")["state"] == "disarmed");
+}
+
+TEST_CASE("a moment for --at is taken as people write it")
+{
+    const Daemon daemon;
+    const auto [options, clock, next] =
+        GENERATE(table<std::vector<std::string>, std::string, std::int64_t>({
+            {{"--at", "2100-01-31T08:30:00Z"}, "realtime", 4'105'067'400 * second},
+            {{"--at", "2100-01-31T08:30:00.5Z"}, "realtime", 4'105'067'400 * second + 500'000'000},
+            {{"--at", "2100-01-31t08:30:00+01:00"}, "realtime", 4'105'063'800 * second},
+            {{"--at", "2100-01-31 08:30:00-05:30"}, "realtime", 4'105'087'200 * second},
+            {{"--at", "@4105067400"}, "realtime", 4'105'067'400 * second},
+            {{"--at", "@4105067400.000000001"}, "realtime", 4'105'067'400 * second + 1},
+            {{"--at", "@4105067400.25", "--clock", "monotonic"},
+             "monotonic",
+             4'105'067'400 * second + 250'000'000},
+            {{"--at", "@4105067400.25", "--clock", "boottime", "--every", "1s"},
+             "boottime",
+             4'105'067'400 * second + 250'000'000},
+            {{"--at", "2262-04-11T23:47:16.854775807Z"}, "realtime", INT64_MAX},
+        }));
+    auto words = std::vector{"arm"s, "t"s};
+    words.insert(words.end(), options.begin(), options.end());
+    INFO(options[1]);
+    daemon.done(words);
+    const auto timer = timer_of(daemon);
+    CHECK(timer["clock"] == clock);
+    CHECK(timer["movesWithWallClock"] == (clock == "realtime"));
+    CHECK(timer["nextNSec"] == next);
+    CHECK(timer["state"] == "armed");
+    CHECK(timer["expirations"] == 0);
+}
+
+TEST_CASE("a time of day for --at is the next one in the local time zone")
+{
+    const Daemon daemon;
+    const auto [time, zone, since_midnight] =
+        GENERATE(table<std::string, std::string, std::int64_t>({
+            {"08:30", "UTC0", 8 * 3'600 + 30 * 60},
+            {"08:30", "XST-3:30", 5 * 3'600},
+            {"08:30:15", "XST5", 13 * 3'600 + 30 * 60 + 15},
+            {"23:59:59", "XST5", 4 * 3'600 + 59 * 60 + 59},
+            {"00:00", "XST-14", 10 * 3'600},
+        }));
+    INFO(time << " in " << zone);
+    auto command = daemon.control({"arm", "t", "--at", time});
+    command.environment = {"TZ=" + zone};
+    const auto before = wall_clock();
+    REQUIRE(run(command).status == 0);
+    const auto after = wall_clock();
+
+    const auto timer = timer_of(daemon);
+    CHECK(timer["clock"] == "realtime");
+    const auto next = timer["nextNSec"].get<std::int64_t>();
+    CHECK(next % day == since_midnight * second);
+    CHECK(next > before);
+    CHECK(next <= after + day);
+}
+
+TEST_CASE("a moment that has passed expires at once, and show says so")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--at", "2001-01-01T00:00:00Z"});
+    const auto once = timer_of(daemon);
+    CHECK(once["state"] == "expired");
+    CHECK(once["firstWasPast"] == true);
+    CHECK(once["expirations"] == 1);
+    CHECK(daemon.done({"show", "t"}).contains("1 time, at once: its first expiry had passed\n"));
+    CHECK(daemon.ctl({"is-set", "t"}).status == 0);
+    daemon.done({"wait", "t", "--timeout", "0"});
+
+    daemon.done({"arm", "t", "--at", "@1", "--every", "1h"});
+    const auto periodic = timer_of(daemon);
+    CHECK(periodic["state"] == "armed");
+    CHECK(periodic["firstWasPast"] == true);
+    CHECK(periodic["expirations"] > 1);
+    CHECK(periodic["nextNSec"].get<std::int64_t>() % (3'600 * second) == second);
+    CHECK(daemon.done({"show", "t"}).contains("at once: its first expiry had passed\n"));
+
+    daemon.done({"arm", "t", "--in", "1h"});
+    CHECK(timer_of(daemon)["firstWasPast"] == false);
+    CHECK_FALSE(daemon.done({"show", "t"}).contains("at once"));
+}
+
+TEST_CASE("who waits already hears of a moment that has passed")
+{
+    const Daemon daemon;
+    Reading waiting{daemon.control({"wait", "t", "--json"})};
+    REQUIRE(daemon.has_waits("t", 1));
+    const auto words = GENERATE(std::vector{"arm"s, "t"s, "--at"s, "@1"s},
+                                std::vector{"arm"s, "t"s, "--at"s, "@1"s, "--every"s, "1h"s});
+    daemon.done(words);
+    CHECK(json_line(*waiting.line() + '\n')["fired"][0] == Json{{"name", "t"}, {"count", 1}});
+    CHECK(waiting.wait() == 0);
+}
+
+TEST_CASE("show tells of a timer in plain text, a line a fact")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    daemon.done({"arm", "t", "--in", "1h", "--every", "1m30s", "--sets", "e", "--rights", "0640"});
+    const auto timer = must(daemon.client().open_timer("t"));
+    const auto armed = daemon.done({"show", "t"});
+    INFO(armed);
+    CHECK(armed.starts_with("t\n  kind      timer\n  state     armed\n"));
+    CHECK(armed.contains("  clock     monotonic; setting the wall clock does not move it\n"));
+    CHECK(armed.contains(" on its clock, in 59m"));
+    CHECK(armed.contains("  interval  1m30s\n"));
+    CHECK(armed.contains("  expired   0 times\n"));
+    CHECK(armed.contains("  sets      e\n"));
+    CHECK(armed.contains("  open      1 time\n"));
+    CHECK(armed.contains("  waits     0\n"));
+    CHECK(armed.contains("  rights    0640 of "));
+    CHECK_FALSE(armed.contains('\x1b'));
+
+    daemon.done({"disarm", "t"});
+    const auto disarmed = daemon.done({"show", "t"});
+    CHECK(disarmed.contains("  state     disarmed\n"));
+    CHECK_FALSE(disarmed.contains("  next "));
+
+    daemon.done({"arm", "u", "--at", "2100-01-31T08:30:00.5Z"});
+    const auto absolute = daemon.done({"show", "u"});
+    CHECK(absolute.contains("  clock     realtime; setting the wall clock moves it\n"));
+    CHECK(absolute.contains("  next      2100-01-31T08:30:00.5Z, in "));
+    CHECK(absolute.contains("  interval  none: it expires once\n"));
+}
+
+TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", "auto"});
+    daemon.done({"arm", "t", "--in", "1h", "--rights", "0600"});
+    daemon.done({"arm", "u", "--at", "@1"});
+    daemon.done({"arm", "v", "--in", "1h", "--clock", "boottime"});
+    daemon.done({"disarm", "v"});
+
+    const auto piped = daemon.done({"list"});
+    INFO(piped);
+    CHECK(piped.starts_with("e\tevent\tauto\tclear\t"));
+    CHECK(piped.contains("\nt\ttimer\tmonotonic\tin 59m"));
+    CHECK(piped.contains("\t0600\t"));
+    CHECK(piped.contains("\nu\ttimer\trealtime\texpired\t"));
+    CHECK(piped.contains("\nv\ttimer\tboottime\tdisarmed\t"));
+    CHECK(std::ranges::count(piped, '\n') == 4);
+
+    const auto one = json_line(daemon.done({"list", "t", "--json"}));
+    CHECK(one["timer"]["state"] == "armed");
+    CHECK(one["subscriptions"] == 0);
+
+    const UniqueFd terminal{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    REQUIRE(::grantpt(terminal.get()) == 0);
+    REQUIRE(::unlockpt(terminal.get()) == 0);
+    const UniqueFd end{::open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    REQUIRE(end);
+    auto command = daemon.control({"list"});
+    command.standard_output = end.get();
+    REQUIRE(start(command).wait() == 0);
+    std::array<char, 4096> screen{};
+    REQUIRE(await_readable(terminal.get()));
+    REQUIRE(::read(terminal.get(), screen.data(), screen.size() - 1) > 0);
+    const std::string table{screen.data()};
+    INFO(table);
+    CHECK(table.starts_with("NAME  KIND   MODE       STATE"));
+    CHECK(table.contains("\nu     timer  realtime   expired"));
+}
+
+TEST_CASE("wait waits for the next expiry, for so many, and not for one that was the only one")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--every", "20ms"});
+    CHECK(daemon.done({"wait", "t"}).empty());
+    CHECK(daemon.done({"wait", "t", "--any"}) == "t\n");
+    const auto grid = grid_of(daemon.client(), "t");
+    const auto before = now_on(Clock::monotonic);
+    const auto fired = json_line(daemon.done({"wait", "t", "--count", "3", "--json"}))["fired"];
+    const auto points = grid.points_by(now_on(Clock::monotonic)) - grid.points_by(before);
+    REQUIRE(fired.size() == 1);
+    CHECK(fired[0]["name"] == "t");
+    CHECK(fired[0]["count"] >= 3);
+    CHECK(fired[0]["count"] <= points);
+
+    daemon.done({"arm", "t", "--in", "1ms"});
+    daemon.done({"wait", "t"});
+    for (int i = 0; i < 2; ++i) // It is over, and stays so.
+        CHECK(json_line(daemon.done({"wait", "t", "--timeout", "0", "--json"}))["fired"][0] ==
+              Json{{"name", "t"}, {"count", 1}});
+    CHECK(daemon.ctl({"wait", "t", "--count", "2", "--timeout", "10ms"}).status == 124);
+
+    daemon.done({"disarm", "t"});
+    CHECK(daemon.ctl({"wait", "t", "--timeout", "10ms"}).status == 124);
+    daemon.done({"arm", "t", "--in", "1h"});
+    CHECK(daemon.ctl({"wait", "t", "--timeout", "0"}).status == 124);
+}
+
+TEST_CASE("a wait for a timer that is not there yet is over when that expires")
+{
+    const Daemon daemon;
+    Reading one{daemon.control({"wait", "t"})};
+    Reading three{daemon.control({"wait", "t", "--count", "3"})};
+    REQUIRE(daemon.has_waits("t", 2));
+    daemon.done({"arm", "t", "--in", "30ms"});
+    CHECK(one.wait() == 0);
+    REQUIRE(daemon.has_waits("t", 1));
+    daemon.done({"arm", "t", "--every", "5ms"});
+    CHECK(three.wait() == 0);
+}
+
+TEST_CASE(
+    "who waits goes on when the timer is armed anew or disarmed, and hears when it is deleted")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--in", "1h"});
+    Reading one{daemon.control({"wait", "t"})};
+    Reading other{daemon.control({"wait", "t"})};
+    REQUIRE(daemon.has_waits("t", 2));
+    daemon.done({"arm", "t", "--in", "2h"});
+    daemon.done({"disarm", "t"});
+    CHECK(daemon.has_waits("t", 2));
+    daemon.done({"delete", "t"});
+    CHECK(one.wait() == 6);
+    CHECK(other.wait() == 6);
+    CHECK(one.errors().contains("'t' was deleted during the wait"));
+    CHECK(daemon.ctl({"show", "t"}).status == 3);
+}
+
+TEST_CASE("wait --any and --all take timers and events together")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", "auto"});
+    daemon.done({"arm", "t", "--in", "1h"});
+    Reading any{daemon.control({"wait", "--any", "t", "e"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"set", "e"});
+    CHECK(any.line() == "e");
+    CHECK(any.wait() == 0);
+
+    Reading all{daemon.control({"wait", "t", "e", "--json"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"arm", "t", "--in", "5ms"});
+    Reading timer{daemon.control({"wait", "--any", "e", "t"})};
+    CHECK(timer.line() == "t");
+    CHECK(daemon.has_waits("e", 1)); // That for all.
+    daemon.done({"set", "e"});
+    CHECK(Json::parse(*all.line()) ==
+          Json::parse(R"({"fired":[{"name":"t","count":1},{"name":"e","count":1}]})"));
+    CHECK(all.wait() == 0);
+    CHECK(daemon.ctl({"is-set", "e"}).status == 1);
+}
+
+TEST_CASE("is-set of a timer tells whether it is expired")
+{
+    const Daemon daemon;
+    const auto [words, is_set] = GENERATE(table<std::vector<std::string>, bool>({
+        {{"arm", "t", "--in", "1h"}, false},
+        {{"arm", "t", "--at", "@1", "--every", "1h"}, false},
+        {{"arm", "t", "--at", "@1"}, true},
+        {{"disarm", "t"}, false},
+    }));
+    if (words.front() == "disarm")
+        daemon.done({"arm", "t", "--at", "@1"});
+    daemon.done(words);
+    CHECK(daemon.ctl({"is-set", "t"}).status == (is_set ? 0 : 1));
+    CHECK(json_line(daemon.ctl({"is-set", "t", "--json"}).out) == Json{{"isSet", is_set}});
+    CHECK(shown(daemon, "t")["isSet"] == is_set);
+}
+
+TEST_CASE("monitor tells of a timer's making, expiries, arming, disarming and end")
+{
+    const Daemon daemon;
+    Reading text{daemon.control({"monitor", "t"})};
+    Reading json{daemon.control({"monitor", "t", "--json"})};
+    REQUIRE(text.line() == "ready");
+    REQUIRE(Json::parse(*json.line())["change"] == "ready");
+    const auto next = [&] { return Json::parse(*json.line()); };
+
+    daemon.done({"arm", "t", "--in", "1h"});
+    CHECK(text.line()->starts_with("created\tt\tmonotonic\tin 59m"));
+    const auto created = next();
+    CHECK(created["change"] == "created");
+    CHECK(created["object"]["timer"]["state"] == "armed");
+
+    daemon.done({"disarm", "t"});
+    CHECK(text.line() == "changed\tt\tmonotonic\tdisarmed");
+    CHECK(next()["object"]["timer"]["state"] == "disarmed");
+
+    daemon.done({"arm", "t", "--at", "@1"});
+    auto news = next();
+    while (news["object"]["timer"]["state"] != "expired")
+        news = next();
+    CHECK(news["change"] == "changed");
+    CHECK(news["object"]["isSet"] == true);
+
+    daemon.done({"arm", "t", "--every", "10ms"});
+    for (std::int64_t expirations = 0; expirations < 3;) {
+        news = next();
+        CHECK(news["change"] == "changed");
+        if (news["object"]["timer"]["state"] == "expired")
+            continue;
+        CHECK(news["object"]["timer"]["expirations"] >= expirations);
+        expirations = news["object"]["timer"]["expirations"];
+    }
+    daemon.done({"delete", "t"});
+    while (news["change"] != "deleted")
+        news = next();
+    CHECK(news["name"] == "t");
+    auto line = text.line();
+    while (line && *line != "deleted\tt")
+        line = text.line();
+    CHECK(line == "deleted\tt");
+}
+
+TEST_CASE("every verb for timers has help that names its options")
+{
+    const auto [verb, option] = GENERATE(table<std::string, std::string>({
+        {"arm", "--in"},
+        {"arm", "--at"},
+        {"arm", "--every"},
+        {"arm", "--clock"},
+        {"arm", "--sets"},
+        {"arm", "--cancel-on-clock-change"},
+        {"arm", "--rights"},
+        {"arm", "--connection"},
+        {"arm", "realtime-alarm"},
+        {"disarm", "--json"},
+        {"wait", "--count"},
+    }));
+    INFO(verb << ' ' << option);
+    const auto help = run({.words = {EVFDD_CTL, verb, "--help"}});
+    CHECK(help.status == 0);
+    CHECK(help.out.contains(option));
+    CHECK(run({.words = {EVFDD_CTL, "--help"}}).out.contains("9 cancelled while waiting"));
+}
+
+struct Case {
+    std::vector<std::string> words;
+    Status status;
+    std::string says;
+};
+
+void check_failures(const Daemon& daemon, const std::vector<Case>& cases)
+{
+    for (const auto& one : cases) {
+        std::string line;
+        for (const auto& word : one.words)
+            line += word + ' ';
+        INFO(line);
+        const auto ran = daemon.ctl(one.words);
+        INFO(ran.err);
+        CHECK(ran.status == one.status);
+        CHECK(ran.out.empty());
+        CHECK(ran.err.starts_with("evfdctl: "));
+        CHECK(std::ranges::count(ran.err, '\n') == 1);
+        CHECK(ran.err.ends_with('\n'));
+        CHECK(ran.err.contains(one.says));
+    }
+}
+
+TEST_CASE("a refusal names a clock by the word that was typed")
+{
+    const Daemon daemon;
+    daemon.done({"arm", "t", "--in", "1h", "--clock", "monotonic"});
+    const auto open = must(daemon.client().open_timer("t")); // Which ties it to its clock.
+    const auto ran = daemon.ctl({"arm", "t", "--in", "1h", "--clock", "boottime-alarm"});
+    INFO(ran.err);
+    CHECK(ran.status != 0);
+    CHECK(ran.err.contains("the clock boottime-alarm"));
+    CHECK_FALSE(ran.err.contains("boottime_alarm"));
+}
+
+TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is done")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    check_failures(
+        daemon,
+        {
+            {{"arm"}, 2, "--help"},
+            {{"arm", "t"}, 2, "'t' has no time to expire at; give --in, --at or --every"},
+            {{"arm", "t", "--in"}, 2, "--in"},
+            {{"arm", "t", "--in=-5s"}, 2, "'-5s' is no duration"},
+            {{"arm", "t", "--in", "soon"}, 2, "'soon' is no duration"},
+            {{"arm", "t", "--in", "1s1m"}, 2, "is no duration"},
+            {{"arm", "t", "--in", "0.1ns"}, 2, "is no duration"},
+            {{"arm", "t", "--every=-1ms"}, 2, "'-1ms' is no duration"},
+            {{"arm", "t", "--every", "often"}, 2, "'often' is no duration"},
+            {{"arm", "t", "--in", "9223372036854775808ns"}, 2, "is no duration"},
+            {{"arm", "t", "--in", "300000d"}, 2, "is no duration"},
+            {{"arm", "t", "--in", "9223372036854775807ns"}, 2, "after the year 2262"},
+            {{"arm", "t", "--every", "9223372036854775807ns"}, 2, "after the year 2262"},
+            {{"arm", "t", "--every", "0"}, 2, "a timer needs a first expiry or an interval"},
+            {{"arm", "t", "--in", "0s"}, 2, "a first expiry at 0 with no interval means never"},
+            {{"arm", "t", "--in", "0", "--every", "0"}, 2, "with no interval means never"},
+            {{"arm", "t", "--at", "@0"}, 2, "a first expiry at 0 with no interval means never"},
+            {{"arm", "t", "--in", "1s", "--at", "08:30"}, 2, "--help"},
+            {{"arm", "t", "--at", "tomorrow"}, 2, "'tomorrow' is no time"},
+            {{"arm", "t", "--at", "24:00"}, 2, "'24:00' is no time"},
+            {{"arm", "t", "--at", "8:30"}, 2, "'8:30' is no time"},
+            {{"arm", "t", "--at", "12:60"}, 2, "'12:60' is no time"},
+            {{"arm", "t", "--at", "12:00:60"}, 2, "'12:00:60' is no time"},
+            {{"arm", "t", "--at", "2026-02-30T00:00:00Z"}, 2, "is no time"},
+            {{"arm", "t", "--at", "2026-01-31T08:30:00"}, 2, "is no time"},
+            {{"arm", "t", "--at", "2026-01-31"}, 2, "is no time"},
+            {{"arm", "t", "--at", "1969-12-31T23:59:59Z"}, 2, "is no time"},
+            {{"arm", "t", "--at", "2262-04-11T23:47:16.854775808Z"}, 2, "is no time"},
+            {{"arm", "t", "--at", "@-1"}, 2, "'@-1' is no time"},
+            {{"arm", "t", "--at", "@"}, 2, "'@' is no time"},
+            {{"arm", "t", "--at", "@1e3"}, 2, "'@1e3' is no time"},
+            {{"arm", "t", "--at", "@1.0000000001"}, 2, "is no time"},
+            {{"arm", "t", "--at", "@9223372037"}, 2, "is no time"},
+            {{"arm", "t", "--in", "1s", "--clock", "lunar"}, 2, "--clock"},
+            {{"arm", "t", "--in", "1s", "--clock", "realtime_alarm"}, 2, "--clock"},
+            {{"arm", "t", "--at", "08:30", "--clock", "monotonic"},
+             2,
+             "the clock monotonic knows no time of day"},
+            {{"arm", "t", "--at", "2100-01-01T00:00:00Z", "--clock", "boottime"},
+             2,
+             "the clock boottime knows no time of day"},
+            {{"arm", "t", "--in", "1s", "--cancel-on-clock-change"}, 2, "only a moment on the"},
+            {{"arm", "t", "--every", "1s", "--cancel-on-clock-change", "--clock", "realtime"},
+             2,
+             "only a moment on the realtime clock"},
+            {{"arm", "t", "--at", "@9e9", "--cancel-on-clock-change"}, 2, "is no time"},
+            {{"arm", "t", "--at", "@9000000000", "--clock", "monotonic",
+              "--cancel-on-clock-change"},
+             2,
+             "only a moment on the realtime clock"},
+            {{"arm", "t", "--in", "1s", "--rights", "1777"}, 2, "are no rights"},
+            {{"arm", "a//b", "--in", "1s"}, 2, "'a//b' is no name"},
+            {{"arm", "t", "--in", "1s", "--sets", "t"}, 2, "'t' cannot set itself"},
+            {{"arm", "t", "--in", "1s", "--sets", "a//b"}, 2, "'a//b' is no name"},
+            {{"arm", "t", "--every", "500us", "--sets", "e"}, 2, "every 1 ms at most"},
+            {{"arm", "t", "u", "--in", "1s"}, 2, "--help"},
+            {{"disarm"}, 2, "--help"},
+            {{"disarm", "t", "t"}, 2, "once"},
+            {{"wait", "t", "--count", "0"}, 2, "at least one expiry"},
+            {{"wait", "t", "--count", "9223372036854775808"}, 2, "63 bits"},
+            {{"wait", "t", "--count", "-1"}, 2, "at least one expiry"},
+            {{"wait", "t", "--count", "many"}, 2, "--count"},
+        });
+    CHECK(must(daemon.client().status()).objects == 1);
+}
+
+TEST_CASE("what cannot be done with a timer, or only with one, is refused, and nothing is done")
+{
+    const Daemon daemon;
+    daemon.done({"create", "e"});
+    daemon.done({"arm", "t", "--in", "1h"});
+    const auto before = timer_of(daemon)["nextNSec"];
+    const auto timer = must(daemon.client().open_timer("t"));
+    check_failures(
+        daemon,
+        {
+            {{"arm", "e", "--in", "1s"}, 7, "'e' is a manual event, not a timer"},
+            {{"disarm", "e"}, 7, "'e' is a manual event, not a timer"},
+            {{"disarm", "t", "e"}, 7, "'e' is a manual event, not a timer"},
+            {{"disarm", "missing"}, 3, "no object named 'missing'"},
+            {{"set", "t"}, 7, "'t' is a timer, not an event"},
+            {{"set", "e", "t"}, 7, "'t' is a timer, not an event"},
+            {{"clear", "t"}, 7, "'t' is a timer, not an event"},
+            {{"create", "t"}, 7, "'t' is a timer, not a manual event"},
+            {{"create", "t", "--mode", "auto", "--if-missing"}, 7, "'t' is a timer, not an auto"},
+            {{"arm", "t", "--in", "1s", "--sets", "missing"}, 3, "no object named 'missing'"},
+            {{"arm", "u", "--in", "1s", "--sets", "t"}, 7, "'t' is a timer, not an event"},
+            {{"arm", "t", "--in", "1s", "--clock", "boottime"}, 7, "for all who have it open"},
+            {{"wait", "e", "--count", "2"}, 7, "'e' is a manual event, not a timer or a pulse"},
+            {{"wait", "t", "e", "--count", "2"}, 7, "not a timer or a pulse"},
+            {{"wait", "missing", "--existing"}, 3, "'missing'"},
+            {{"wait", "t", "--timeout", "1ms"}, 124, "not over in time"},
+            {{"wait", "t", "missing", "--timeout", "1ms"}, 124, "not over in time"},
+        });
+    CHECK(timer_of(daemon)["nextNSec"] == before);
+    CHECK(timer_of(daemon)["state"] == "armed");
+    CHECK(daemon.ctl({"is-set", "e"}).status == 1);
+    CHECK(must(daemon.client().status()).objects == 2);
+}
+
+TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait")
+{
+    skip_unless_root();
+    const Daemon daemon;
+    const auto [rights, waits, arms] =
+        GENERATE(table<std::string, bool, bool>({{"0666", true, true},
+                                                 {"0664", true, false},
+                                                 {"0662", false, true},
+                                                 {"0660", false, false}}));
+    INFO(rights);
+    const auto client = daemon.client();
+    REQUIRE(client.arm("t", {.at = 1s}, {.rights = Rights::parse(rights)}));
+    Worker worker{[&](const Line&) {
+        become_stranger();
+        const auto its = daemon.client();
+        const std::vector names{"t"s};
+        const auto must_be = [](const auto& tried, bool may, std::string_view what) {
+            require(tried.has_value() == may, what);
+            require(may || tried.error().code == ErrorCode::refused, what);
+        };
+        must_be(its.wait(names, {.timeout = 0ns}), waits, "wait");
+        const auto shown = its.show("t");
+        must_be(shown, waits || arms, "show");
+        if (shown)
+            require(shown->timer.has_value() == waits, "state");
+        const auto timer = its.open_timer("t");
+        must_be(timer, waits || arms, "open");
+        if (timer) {
+            require((timer->fd() >= 0) == waits, "descriptor");
+            must_be(timer->wait(0ns), waits, "wait on it");
+            must_be(timer->remaining(), waits, "remaining");
+            must_be(timer->arm({.after = 1h}), arms, "arm it");
+            must_be(timer->disarm(), arms, "disarm it");
+        }
+        must_be(its.arm("t", {.after = 1h}), arms, "arm");
+        must_be(its.disarm(names), arms, "disarm");
+        must_be(its.remove(names), false, "delete");
+    }};
+    CHECK(worker.wait() == 0);
+}
+
+TEST_CASE("the library says what is wrong with a timer by a code")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e"));
+    REQUIRE(client.create("p", {.mode = Mode::pulse}));
+    REQUIRE(client.arm("t", {.after = 1h}));
+    const auto timer = must(client.open_timer("t"));
+    const std::vector<std::pair<Schedule, std::string>> invalid{
+        {{}, "a first expiry or an interval"},
+        {{.after = -1ns}, "cannot be negative"},
+        {{.interval = -1ns}, "cannot be negative"},
+        {{.after = 1s, .interval = -1ns}, "cannot be negative"},
+        {{.at = -1ns}, "before the clock's zero"},
+        {{.after = 1s, .at = 1s}, "not both"},
+        {{.after = 0ns}, "means never"},
+        {{.at = 0ns}, "means never"},
+        {{.after = nanoseconds::max()}, "2262"},
+        {{.interval = nanoseconds::max()}, "2262"},
+        {{.after = 1s, .cancel_on_clock_change = true}, "only a moment"},
+        {{.at = 1s, .clock = Clock::boottime, .cancel_on_clock_change = true}, "only a moment"},
+        {{.after = 1s, .sets = "t"}, "cannot set itself"},
+        {{.after = 1s, .sets = "a//b"}, "is no name"},
+        {{.interval = 1us, .sets = "e"}, "1 ms"},
+    };
+    for (const auto& [schedule, says] : invalid) {
+        INFO(says);
+        for (const auto& error : {client.arm("t", schedule).error(), timer.arm(schedule).error()}) {
+            INFO(error.message);
+            CHECK(error.code == ErrorCode::invalid);
+            CHECK(error.message.contains(says));
+        }
+    }
+    CHECK(client.arm("a//b", {.after = 1s}).error().code == ErrorCode::invalid);
+    CHECK(client.arm("e", {.after = 1s}).error().code == ErrorCode::name_taken);
+    CHECK(client.arm("t", {.after = 1s, .sets = "missing"}).error().code ==
+          ErrorCode::no_such_name);
+    CHECK(timer.arm({.after = 1s, .clock = Clock::realtime}).error().code == ErrorCode::name_taken);
+    CHECK(client.disarm(std::vector{"e"s}).error().code == ErrorCode::name_taken);
+    CHECK(client.disarm(std::vector{"missing"s}).error().code == ErrorCode::no_such_name);
+    CHECK(client.disarm(std::vector<std::string>{}).error().code == ErrorCode::invalid);
+    CHECK(client.set(std::vector{"t"s}).error().code == ErrorCode::name_taken);
+    CHECK(client.clear(std::vector{"t"s}).error().code == ErrorCode::name_taken);
+    CHECK(client.create("t").error().code == ErrorCode::name_taken);
+    CHECK(client.open_timer("missing").error().code == ErrorCode::no_such_name);
+    CHECK(client.open_timer("a//b").error().code == ErrorCode::invalid);
+    CHECK(client.wait(std::vector{"t"s}, {.count = 0}).error().code == ErrorCode::invalid);
+    CHECK(client.wait(std::vector{"e"s}, {.count = 2}).error().code == ErrorCode::name_taken);
+    CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}).error().code == ErrorCode::timed_out);
+
+    for (const auto* kind : {"e", "p"}) { // Nothing of what is of the wrong kind stays open.
+        const auto opened = client.open_timer(kind);
+        REQUIRE_FALSE(opened);
+        CHECK(opened.error().code == ErrorCode::name_taken);
+        CHECK(opened.error().message.contains("open()"));
+    }
+    const auto as_event = client.open("t");
+    REQUIRE_FALSE(as_event);
+    CHECK(as_event.error().code == ErrorCode::name_taken);
+    CHECK(as_event.error().message.contains("open_timer()"));
+    CHECK(eventually([&] { return must(client.status()).subscriptions == 1; }));
+
+    const auto object = must(client.show("t"));
+    CHECK(object.timer->state == TimerState::armed); // As it was.
+    CHECK(object.timer->interval == 0ns);
+    CHECK_FALSE(object.timer->sets);
+}
+
+TEST_CASE("no daemon is a status of its own for the verbs of timers, too")
+{
+    const TemporaryDirectory directory;
+    const std::vector<std::string> words =
+        GENERATE(std::vector{"arm"s, "t"s, "--in"s, "1s"s}, std::vector{"disarm"s, "t"s});
+    Command command{.words = {EVFDD_CTL, "--socket", directory / "nobody"}};
+    command.words.insert(command.words.end(), words.begin(), words.end());
+    const auto ran = run(command);
+    CHECK(ran.status == 5);
+    CHECK(ran.err.contains("no evfdd answers at"));
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,357 @@
+// Events that a timer sets.
+#include "tests/support/timers.h"
+
+#include <signal.h>
+
+namespace evfd::e2e {
+namespace {
+
+constexpr std::int64_t missed = 100;
+
+// Keeps the daemon from doing anything while `points` of the timer go by, and no shorter.
+void stop_through(const Daemon& daemon, const Timer& timer, std::int64_t points)
+{
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
+    for (auto left = points; left > 0;)
+        left -= must(timer.wait(patience));
+    REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
+}
+
+// Disarms it: between which two numbers of points that was.
+std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
+{
+    const auto before = grid.points_by(now_on(Clock::monotonic));
+    must(client.disarm(std::vector{"t"s}));
+    return {before, grid.points_by(now_on(Clock::monotonic))};
+}
+
+// Arms "t" every 5 ms to set "e" and stops the daemon meanwhile, until the timer is disarmed at a
+// moment that leaves no doubt: how many points there were then. `begin` is called before each try.
+template <class Begin>
+std::int64_t points_missed(const Daemon& daemon, const Client& client, Begin begin)
+{
+    while (true) {
+        begin();
+        must(client.arm("t", {.interval = 5ms, .sets = "e"}));
+        const auto grid = grid_of(client, "t");
+        const auto timer = must(client.open_timer("t"));
+        stop_through(daemon, timer, missed);
+        const auto [least, most] = disarm(client, grid);
+        if (least == most)
+            return least;
+    }
+}
+
+TEST_CASE("a semaphore has a token for each point, also for those that the daemon slept through")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore}));
+
+    const auto tokens = [&] { return must(client.show("e")).count; };
+
+    const auto points = points_missed(daemon, client, [&] {
+        do { // What it is still to get of the try before comes in several turns.
+            must(client.clear(std::vector{"e"s}));
+            wait_through(5ms);
+        } while (tokens() != 0);
+    });
+
+    CHECK(points >= missed);
+    CHECK(eventually([&] { return tokens() == points; }));
+    wait_through(20ms);
+    CHECK(tokens() == points);
+}
+
+TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon slept through")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::pulse}));
+    std::vector<Event> subscribers;
+    for (int i = 0; i < 100; ++i)
+        subscribers.push_back(must(client.open("e")));
+    std::int64_t pulses_before = 0;
+
+    const auto points = points_missed(daemon, client, [&] {
+        const auto pulses = [&] { return *must(client.show("e")).pulses; };
+        do { // What it is still to get of the try before comes in several turns.
+            pulses_before = pulses();
+            wait_through(5ms);
+        } while (pulses() != pulses_before);
+        for (const auto& subscriber : subscribers)
+            must(subscriber.clear());
+    });
+
+    CHECK(points >= missed);
+    for (const auto& subscriber : subscribers) {
+        std::int64_t sum = 0;
+        while (sum < points) { // What was missed comes in several turns.
+            const auto came = must(subscriber.wait(patience));
+            REQUIRE(came > 0);
+            sum += came;
+        }
+        CHECK(sum == points);
+    }
+    REQUIRE(daemon.is_idle());
+    for (const auto& subscriber : subscribers)
+        CHECK(must(subscriber.wait(0ns)) == 0);
+    CHECK(*must(client.show("e")).pulses - pulses_before == points);
+}
+
+TEST_CASE("what knows only set is set, however many points the daemon slept through")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic);
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = mode}));
+    const auto event = must(client.open("e"));
+
+    points_missed(daemon, client, [] {});
+
+    CHECK(must(event.is_set()));
+    CHECK(must(event.wait(0ns)) == 1);
+    CHECK(must(event.is_set()) == (mode == Mode::manual));
+    REQUIRE(event.clear());
+    wait_through(20ms);
+    CHECK_FALSE(must(event.is_set())); // It is disarmed.
+}
+
+TEST_CASE("a timer that expires once sets its event once, in each mode and with nobody waiting")
+{
+    const auto [mode, when] = GENERATE(table<Mode, std::string>({
+        {Mode::manual, "in 5 ms"},
+        {Mode::automatic, "in 5 ms"},
+        {Mode::semaphore, "in 5 ms"},
+        {Mode::semaphore, "in the past"},
+        {Mode::pulse, "in 5 ms"},
+        {Mode::pulse, "in the past"},
+    }));
+    INFO(word(mode) << ' ' << when);
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = mode}));
+    const auto event = must(client.open("e"));
+    if (when == "in 5 ms")
+        REQUIRE(client.arm("t", {.after = 5ms, .sets = "e"}));
+    else
+        REQUIRE(client.arm("t", {.at = 1s, .clock = Clock::realtime, .sets = "e"}));
+
+    REQUIRE(await_readable(event.fd()));
+
+    CHECK(must(event.wait(0ns)) == 1);
+    REQUIRE(event.clear());
+    wait_through(20ms);
+    CHECK_FALSE(must(event.is_set()));
+    const auto timer = must(client.show("t")).timer;
+    CHECK(timer->state == TimerState::expired);
+    CHECK(timer->sets->text() == "e");
+    CHECK(timer->is_link_broken == false);
+}
+
+TEST_CASE("who waits for the event by name is woken by the timer that sets it")
+{
+    const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
+    const Daemon daemon;
+    daemon.done({"create", "e", "--mode", mode});
+    Reading waiting{daemon.control({"wait", "e", "--any"})};
+    REQUIRE(daemon.has_waits("e", 1));
+    daemon.done({"arm", "t", "--in", "10ms", "--sets", "e"});
+    CHECK(waiting.line() == "e");
+    CHECK(waiting.wait() == 0);
+}
+
+TEST_CASE("a semaphore gets one token for each point while all goes well")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore}));
+    const auto event = must(client.open("e"));
+    REQUIRE(client.arm("t", {.interval = 1ms, .sets = "e"}));
+    const auto grid = grid_of(client, "t");
+    constexpr std::int64_t tokens = 500;
+    for (std::int64_t taken = 0; taken < tokens; ++taken) {
+        REQUIRE(must(event.wait(patience)) == 1);
+        const auto now = now_on(Clock::monotonic);
+        if (now < grid.point(taken))
+            FAIL_CHECK("token " << taken << " came early");
+    }
+    const auto [least, most] = disarm(client, grid);
+    const auto all = [&] { return tokens + must(client.show("e")).count.value_or(-1); };
+    CHECK(eventually([&] { return all() >= least; })); // In several turns, if it is behind.
+    wait_through(5ms);
+    CHECK(all() <= most);
+}
+
+TEST_CASE("a timer whose event is deleted says so and goes on for those who have it open")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore}));
+    REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
+    const auto timer = must(client.open_timer("t"));
+    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == false);
+    CHECK(daemon.done({"show", "t"}).contains("  sets      e\n"));
+
+    daemon.done({"delete", "e"});
+
+    const auto object = shown(daemon, "t");
+    CHECK(object["timer"]["isLinkBroken"] == true);
+    CHECK(object["timer"]["sets"] == "e");
+    CHECK(object["timer"]["state"] == "armed");
+    CHECK(daemon.done({"show", "t"}).contains("  sets      e, which was deleted\n"));
+    for (int i = 0; i < 5; ++i)
+        CHECK(must(timer.wait(patience)) > 0);
+
+    REQUIRE(client.create("e", {.mode = Mode::semaphore})); // Another one.
+    for (int i = 0; i < 5; ++i)
+        CHECK(must(timer.wait(patience)) > 0);
+    CHECK(must(client.show("e")).count == 0);
+    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == true);
+
+    REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
+    CHECK(must(must(client.open("e")).wait(patience)) == 1);
+    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == false);
+}
+
+TEST_CASE("a timer that is armed anew without an event sets none any more")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::automatic}));
+    const auto event = must(client.open("e"));
+    REQUIRE(client.arm("t", {.interval = 2ms, .sets = "e"}));
+    REQUIRE(must(event.wait(patience)) == 1);
+    REQUIRE(client.arm("t", {.interval = 2ms}));
+    REQUIRE(event.clear());
+    const auto timer = must(client.open_timer("t"));
+    for (int i = 0; i < 5; ++i)
+        REQUIRE(must(timer.wait(patience)) > 0);
+    CHECK_FALSE(must(event.is_set()));
+    CHECK_FALSE(shown(daemon, "t")["timer"].contains("sets"));
+}
+
+TEST_CASE("a timer sets only what its caller may set")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    const auto [rights, may] =
+        GENERATE(table<std::string, bool>({{"0666", true}, {"0222", true}, {"0444", false}}));
+    INFO(rights);
+    REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
+    REQUIRE(client.set_rights("e", *Rights::parse(rights)));
+    Worker worker{[&](const Line&) {
+        become_stranger();
+        const auto its = daemon.client();
+        const auto armed = its.arm("t", {.interval = 2ms, .sets = "e"});
+        require(armed.has_value() == may, "wrongly allowed or refused");
+        if (may)
+            return;
+        require(armed.error().code == ErrorCode::refused, armed.error().message);
+        require(armed.error().message.contains("w right"), armed.error().message);
+        require(!its.show("t"), "something was made");
+        must(its.arm("t", {.after = 1h}));
+        const auto again = its.arm("t", {.interval = 2ms, .sets = "e"});
+        require(!again && again.error().code == ErrorCode::refused, "not refused");
+        require(must(its.show("t")).timer->interval == 0ns, "armed anew in part");
+    }};
+    CHECK(worker.wait() == 0);
+    if (!may)
+        return;
+    // To wait takes the r right, unless we are root.
+    REQUIRE(client.set_rights("e", *Rights::parse("0666")));
+    CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
+}
+
+TEST_CASE("a timer sets its event only while who armed it may, whatever the daemon went through")
+{
+    skip_unless_root();
+    Guarded daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
+    Worker worker{[&](const Line& line) {
+        become_stranger();
+        const auto its = daemon.client();
+        must(its.arm("t", {.interval = 2ms, .sets = "e"}, {.rights = Rights::parse("0600")}));
+        line.say(0);
+        line.hear(); // Now the right is gone.
+        require(must(its.show("t")).timer->is_link_denied == true, "it is not told so");
+        line.say(0);
+    }};
+    worker.hear();
+    REQUIRE(client.wait(std::vector{"e"s}, {.timeout = patience}));
+    CHECK(must(client.show("e")).last_set->uid == stranger);
+
+    REQUIRE(client.set_rights("e", *Rights::parse("0600")));
+    const auto timer = must(client.open_timer("t"));
+    const auto count = [&] { return must(client.show("e")).count; };
+    const auto stays = [&] {
+        const auto before = count();
+        REQUIRE(must(client.wait(std::vector{"t"s}, {.timeout = patience, .count = 5})).size() ==
+                1);
+        CHECK(count() == before);
+    };
+    stays();
+    worker.say(0);
+    worker.hear();
+    CHECK(worker.wait() == 0);
+    CHECK(
+        daemon.ctl({"show", "t"}).out.contains("which the user who armed it may not set any more"));
+    CHECK(daemon.log().contains("which armed it, may not set that any more"));
+    daemon.kill_daemon();
+    stays();
+
+    REQUIRE(client.clear(std::vector{"e"s}));
+    REQUIRE(client.set_rights("e", *Rights::parse("0666")));
+    CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
+}
+
+TEST_CASE("of links that set nothing any more the log tells a few in a second, and how many more")
+{
+    constexpr int timers = 400;
+    const Daemon daemon;
+    const auto client = daemon.client();
+    const auto began = monotonic_now();
+    for (int i = 0; i < timers; ++i) {
+        const auto event = "e" + std::to_string(i);
+        REQUIRE(client.create(event));
+        REQUIRE(client.arm("t" + std::to_string(i), {.interval = 20ms, .sets = event}));
+        REQUIRE(client.remove(std::vector{event}));
+    }
+    REQUIRE(client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = patience}));
+    const auto seconds = (monotonic_now() - began) / 1s + 1; // Begun.
+    const auto log = daemon.log();
+    std::int64_t lines = 0;
+    for (auto at = log.find("no more: it was deleted"); at != log.npos;
+         at = log.find("no more: it was deleted", at + 1))
+        ++lines;
+    CHECK(lines >= 1);
+    CHECK(lines <= 20 * (seconds + 1));
+}
+
+TEST_CASE("what can be no timer's event is refused, and nothing is done")
+{
+    const Daemon daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("e"));
+    REQUIRE(client.arm("u", {.after = 1h}));
+    const auto [sets, interval, code, says] =
+        GENERATE(table<std::string, nanoseconds, ErrorCode, std::string>({
+            {"t", 5ms, ErrorCode::invalid, "'t' cannot set itself"},
+            {"missing", 5ms, ErrorCode::no_such_name, "no object named 'missing'"},
+            {"u", 5ms, ErrorCode::name_taken, "'u' is a timer, not an event"},
+            {"a//b", 5ms, ErrorCode::invalid, "'a//b' is no name"},
+            {"e", 999'999ns, ErrorCode::invalid, "every 1 ms at most"},
+        }));
+    INFO(sets);
+    const auto refused = client.arm("t", {.interval = interval, .sets = sets});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == code);
+    INFO(refused.error().message);
+    CHECK(refused.error().message.contains(says));
+    CHECK(client.show("t").error().code == ErrorCode::no_such_name);
+    CHECK(client.arm("t", {.interval = 1ms, .sets = "e"}));
+}
+
+} // namespace
+} // namespace evfd::e2e

@@ -1,0 +1,39 @@
+// An input is a play, as text: what six clients do, and when the daemon is killed.
+#include "tests/fuzz/scenario.h"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace {
+
+std::uint64_t random_state = 0;
+
+} // namespace
+
+// The same input, the same run.
+extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
+{
+    auto* bytes = static_cast<unsigned char*>(into);
+    for (std::size_t i = 0; i < size; ++i) {
+        random_state = random_state * 6'364'136'223'846'793'005U + 1'442'695'040'888'963'407U;
+        bytes[i] = static_cast<unsigned char>(random_state >> 56);
+    }
+    return static_cast<ssize_t>(size);
+}
+
+extern "C" int LLVMFuzzerInitialize(int*, char***)
+{
+    evfd::daemon::Warnings::begin_to_count();
+    (void)evfd::daemon::shared_adder(); // What stays open.
+    (void)evfd::daemon::empty_vault();
+    return 0;
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    const evfd::fuzz::OpenDescriptors before;
+    random_state = 0;
+    evfd::daemon::Play{{data, size}}.run();
+    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
+    return 0;
+}

@@ -1,0 +1,67 @@
+// Any text is read as a configuration, or refused in one sentence that says where and what.
+#include "daemon/config/config.h"
+#include "tests/fuzz/input.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+namespace evfd::daemon {
+namespace {
+
+using fuzz::expect;
+
+void check(const Config& config)
+{
+    expect(config.socket_mode <= 0777, "a socket's mode is one of a file");
+    expect(config.resume_grace >= nanoseconds{0}, "a grace is not negative");
+    for (const auto& [resource, name] : words(Resource{}))
+        expect(config.limits.of(resource) >= 1 &&
+                   config.limits.of(resource) <= default_limits.of(resource),
+               "a limit is within what the daemon is built for");
+    std::set<std::string> names;
+    for (const auto& event : config.events) {
+        expect(names.insert(event.request.name.text()).second, "no event's name is there twice");
+        expect(event.request.if_missing == true, "an event that is there is as good");
+        expect(event.request.lifetime == Lifetime::permanent, "a declared event is permanent");
+    }
+    for (const auto& timer : config.timers) {
+        expect(names.insert(timer.request.name.text()).second, "no timer's name is there twice");
+        expect(timer.request.lifetime == Lifetime::permanent, "a declared timer is permanent");
+    }
+}
+
+void check(const ConfigError& error, std::string_view text)
+{
+    const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
+    expect(!error.what.empty(), "a refusal says what");
+    expect(error.line <= lines, "a refusal names a line that is there");
+    expect(error.line > 0 || error.key.empty(), "a key stands in a line");
+    expect(!error.message().contains('\n') && !error.message().contains('\0'),
+           "a refusal is one line");
+}
+
+void run(std::string_view text)
+{
+    if (text.size() > max_config_bytes)
+        return;
+    const auto memfd = fuzz::memfd_of(text);
+    const auto path = fmt::format("/proc/self/fd/{}", memfd.get());
+    const auto config = load_config(path);
+    if (!config)
+        return check(config.error(), text);
+    check(*config);
+    const auto again = load_config(path);
+    expect(again && *again == *config, "the same text is the same configuration");
+}
+
+} // namespace
+} // namespace evfd::daemon
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    evfd::daemon::run({reinterpret_cast<const char*>(data), size});
+    return 0;
+}

@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# usage: fuzz.sh BIN_DIR WORK_DIR [NAME...]
+#
+# Runs fuzz_NAME from BIN_DIR, each for FUZZ_SECONDS (60), two at a time, beginning with the inputs
+# of corpus/. What they learn stays in WORK_DIR/NAME/corpus for the next time, what they find
+# in WORK_DIR/NAME/findings. Fails if there is any finding, and says where.
+set -euo pipefail
+tests=$(cd "$(dirname "$0")" && pwd)
+bin=$1 work=$2
+shift 2
+names=("$@")
+[ ${#names[@]} -gt 0 ] || names=(calls config frame journal reply)
+seconds=${FUZZ_SECONDS:-60}
+
+# How often a fuzzer runs counts for more than these: long backtraces of allocations, and memory that
+# is kept from use for long, which the kernel has to clear again and again.
+export ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8:detect_stack_use_after_return=0:${ASAN_OPTIONS-}
+
+fuzz() {
+    # To weigh inputs by how rare is what they reach takes a quarter of the time; as many runs find as
+    # much without.
+    local name=$1 dir=$work/$1 options=(-entropic=0 -max_len=4096)
+    # A play is over after so many deeds; what follows them would be changed in vain.
+    [ "$name" != calls ] || options+=(-max_len=512)
+    rm -rf "$dir/findings"
+    mkdir -p "$dir/corpus" "$dir/findings"
+    [ ! -e "$tests/corpus/$name.dict" ] || options+=(-dict="$tests/corpus/$name.dict")
+    "$bin/fuzz_$name" "${options[@]}" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+        -print_final_stats=1 -artifact_prefix="$dir/findings/" \
+        "$dir/corpus" "$tests/corpus/$name" >"$dir/log" 2>&1
+}
+
+tell() {
+    local name=$1 dir=$work/$1 last
+    last=$(grep -E '^#[0-9]+' "$dir/log" | tail -n 1 || true)
+    echo "fuzz_$name: ${last:-it did not begin}"
+    if [ "$2" -ne 0 ]; then
+        grep -vE '^(#[0-9]+|INFO)|NEW_FUNC' "$dir/log" | tail -n 40
+        echo "fuzz_$name found something. To see it again:"
+        find "$dir/findings" -type f -printf "  $bin/fuzz_$name %p\n"
+    fi
+}
+
+mkdir -p "$work"
+failed=0
+for ((i = 0; i < ${#names[@]}; i += 2)); do
+    pair=("${names[@]:i:2}") pids=()
+    for name in "${pair[@]}"; do
+        fuzz "$name" &
+        pids+=($!)
+    done
+    for j in "${!pair[@]}"; do
+        status=0
+        wait "${pids[j]}" || status=$?
+        tell "${pair[j]}" "$status"
+        [ "$status" -eq 0 ] || failed=1
+    done
+done
+exit "$failed"

@@ -1,0 +1,129 @@
+// Whatever a daemon sends, the client has a reply or an error, and no descriptor is left behind.
+//
+// An input is: which method was called; how many descriptors come and of what kind; after which
+// part of the bytes the daemon pauses, and whether it hangs up in the end; then the bytes, with a
+// line's end for the zero byte of each reply, so that seeds are text ("\0" is one as well).
+#include "client/core/connection.h"
+#include "common/socket.h"
+#include "tests/fuzz/input.h"
+#include "tests/support/send_with_fds.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace evfd {
+namespace {
+
+using fuzz::expect;
+using namespace std::string_literals;
+
+template <class T>
+constexpr bool carries_descriptors = std::is_same_v<T, protocol::Open::Reply>;
+
+// What was understood can be said again, and is understood as the same.
+template <Message Reply>
+void check_round_trip(Reply& reply)
+{
+    std::vector<Handed> none;
+    std::string said;
+    Outgoing out{said, none};
+    encode(reply, out);
+
+    json::Document document;
+    const auto value = document.read(said);
+    expect(value.has_value(), "what is said is JSON");
+    Incoming incoming;
+    auto understood = decode<Reply>(*value, incoming);
+    expect(understood.has_value(), "what is said is understood");
+    std::string again;
+    Outgoing out_again{again, none};
+    encode(*understood, out_again);
+    expect(again == said, "what is understood is what was said");
+}
+
+template <Message Request>
+void receive_all(Channel& channel)
+{
+    constexpr int most = 1'000;
+    for (int i = 0; i < most && channel.is_usable(); ++i) {
+        auto received = channel.receive<Request>(monotonic_now());
+        if (!received) {
+            expect(!received.error().message.empty(), "an error says what to do");
+            continue;
+        }
+        if constexpr (carries_descriptors<typename Request::Reply>) {
+            for (const auto& object : received->reply.objects)
+                if (object.file_descriptor)
+                    expect(::fcntl(object.file_descriptor->fd.get(), F_GETFD) == FD_CLOEXEC,
+                           "what was handed over is open, and not inherited");
+        } else {
+            check_round_trip(received->reply);
+        }
+    }
+    expect(!channel.is_usable(), "a daemon that says no more is given up");
+}
+
+template <class... Requests>
+constexpr auto receivers(List<Requests...>)
+{
+    return std::array{&receive_all<Requests>...};
+}
+
+constexpr auto all_receivers = receivers(protocol::Evfdd::Methods{});
+
+std::vector<UniqueFd> descriptors(fuzz::Input& input)
+{
+    std::vector<UniqueFd> made(input.below(5));
+    for (auto& one : made)
+        one = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
+    if (!made.empty() && input.flag()) // As many as the kernel takes.
+        while (made.size() < max_descriptors_per_message)
+            made.push_back(UniqueFd{::dup(made.front().get())});
+    return made;
+}
+
+void run(fuzz::Input input)
+{
+    const auto receive_them = all_receivers[input.below(all_receivers.size())];
+    const auto handed = descriptors(input);
+    const auto parts = 1 + input.below(4);
+    const bool hangs_up = input.flag();
+    auto bytes = std::string{input.rest()};
+    std::ranges::replace(bytes, '\n', '\0');
+
+    std::array<int, 2> ends{};
+    expect(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
+           "there is a pair of sockets");
+    Channel channel{UniqueFd{ends[0]}};
+    UniqueFd daemon{ends[1]};
+    std::string_view rest{bytes};
+    const auto part = rest.size() / parts + 1;
+    for (bool is_first = true; !rest.empty(); is_first = false) {
+        const auto sent = send(daemon, rest.substr(0, part),
+                               is_first ? std::span{handed} : std::span<const UniqueFd>{});
+        if (!sent || !*sent)
+            break;
+        rest.remove_prefix(**sent);
+    }
+    if (hangs_up)
+        daemon = {};
+    receive_them(channel);
+}
+
+} // namespace
+} // namespace evfd
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
+{
+    const evfd::fuzz::OpenDescriptors before;
+    evfd::run({data, size});
+    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
+    return 0;
+}

@@ -1,0 +1,148 @@
+// What evfdd relies on about eventfd(2). When one of these fails, the design rests on sand.
+#include "common/unique_fd.h"
+#include "tests/support/catch.h"
+#include "tests/support/probe.h"
+#include "tests/support/skip.h"
+
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+namespace evfd {
+namespace {
+
+using probe::duplicate;
+using probe::error_of;
+using probe::fdinfo;
+using probe::now;
+using probe::take;
+
+constexpr std::uint64_t most = UINT64_MAX - 1;
+
+// What kcmp(2) says: 0 for the same open file, 1 to 3 for different ones, -1 with errno.
+long compare(const UniqueFd& left, const UniqueFd& right)
+{
+    const pid_t self = ::getpid();
+    return ::syscall(SYS_kcmp, self, self, KCMP_FILE, left.get(), right.get());
+}
+
+TEST_CASE("whoever clears O_NONBLOCK on a duplicate of an eventfd clears it for all")
+{
+    const UniqueFd ours{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    const UniqueFd client = duplicate(ours);
+    REQUIRE((::fcntl(ours.get(), F_GETFL) & O_NONBLOCK) != 0);
+
+    REQUIRE(::fcntl(client.get(), F_SETFL, 0) == 0);
+
+    CHECK((::fcntl(ours.get(), F_GETFL) & O_NONBLOCK) == 0);
+}
+
+TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking eventfd")
+{
+    const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
+
+    const auto taken = take(event);
+    const int error = errno;
+
+    CHECK_FALSE(taken);
+    CHECK(error == EAGAIN);
+}
+
+TEST_CASE("preadv2 takes all of a plain eventfd and one of a semaphore")
+{
+    const auto [flags, taken, left] = GENERATE(table<int, std::uint64_t, std::string>({
+        {0, 3, "0"},
+        {EFD_SEMAPHORE, 1, "2"},
+    }));
+    const UniqueFd event{::eventfd(3, flags | EFD_CLOEXEC)};
+
+    CHECK(take(event) == taken);
+
+    CHECK(fdinfo(event, "eventfd-count") == left);
+}
+
+TEST_CASE("an eventfd has no pwritev2 that would not wait")
+{
+    const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    std::uint64_t one = 1;
+    const iovec from{.iov_base = &one, .iov_len = sizeof one};
+
+    CHECK(error_of(::pwritev2(event.get(), &from, 1, -1, RWF_NOWAIT)) == EOPNOTSUPP);
+
+    CHECK_FALSE(take(event));
+}
+
+TEST_CASE("one write brings an eventfd to 2^64-2, where it is readable and not writable")
+{
+    const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    CHECK(now(event, POLLIN | POLLOUT) == POLLOUT);
+
+    REQUIRE(::eventfd_write(event.get(), most) == 0);
+
+    CHECK(now(event, POLLIN | POLLOUT) == POLLIN);
+    CHECK(error_of(::eventfd_write(event.get(), 1)) == EAGAIN);
+    CHECK(take(event) == most);
+}
+
+TEST_CASE("an eventfd takes a write of zero and stays unset, and refuses 2^64-1")
+{
+    const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+
+    CHECK(::eventfd_write(event.get(), 0) == 0);
+    CHECK(now(event, POLLIN) == 0);
+
+    CHECK(error_of(::eventfd_write(event.get(), UINT64_MAX)) == EINVAL);
+    CHECK(now(event, POLLIN) == 0);
+}
+
+TEST_CASE("fdinfo shows the count of an eventfd in hex and takes none of it")
+{
+    const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
+    REQUIRE(::eventfd_write(event.get(), 0x1234abcd) == 0);
+
+    CHECK(fdinfo(event, "eventfd-count") == "1234abcd");
+
+    CHECK(take(event) == 0x1234abcd);
+}
+
+TEST_CASE("all eventfds share one inode, and eventfd-id tells them apart")
+{
+    const UniqueFd one{::eventfd(0, EFD_CLOEXEC)};
+    const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
+    const UniqueFd one_again = duplicate(one);
+
+    struct stat of_one{};
+    struct stat of_other{};
+    REQUIRE(::fstat(one.get(), &of_one) == 0);
+    REQUIRE(::fstat(other.get(), &of_other) == 0);
+    CHECK(of_one.st_ino == of_other.st_ino);
+    CHECK(of_one.st_dev == of_other.st_dev);
+
+    const auto id = fdinfo(one, "eventfd-id");
+    CHECK_FALSE(id.empty());
+    CHECK(id == fdinfo(one_again, "eventfd-id"));
+    CHECK(id != fdinfo(other, "eventfd-id"));
+}
+
+TEST_CASE("kcmp tells eventfds apart and knows a duplicate")
+{
+    const UniqueFd one{::eventfd(0, EFD_CLOEXEC)};
+    const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
+    const UniqueFd one_again = duplicate(one);
+
+    const auto same = compare(one, one_again);
+    const int error = error_of(same);
+    if (error != 0) {
+        // A kernel without kcmp, or a sandbox that forbids it: eventfd-id is what is left.
+        CHECK((error == ENOSYS || error == EPERM));
+        skip("kcmp(2) fails here with errno " + std::to_string(error));
+    }
+
+    CHECK(same == 0);
+    CHECK(compare(one, other) > 0);
+}
+
+} // namespace
+} // namespace evfd

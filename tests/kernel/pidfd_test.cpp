@@ -1,0 +1,61 @@
+// What the kernel says of pidfds, on which it rests that something ends with a process.
+#include "common/socket.h"
+#include "tests/support/catch.h"
+#include "tests/support/probe.h"
+#include "tests/support/other_process.h"
+#include "tests/support/skip.h"
+
+#include <sys/socket.h>
+
+#include <array>
+#include <deque>
+
+namespace evfd {
+namespace {
+
+TEST_CASE("a pidfd is quiet while its process executes another program, and readable at its end")
+{
+    OtherProcess other;
+    other.execute();
+    CHECK(probe::now(other.pidfd(), POLLIN) == 0);
+    other.kill(); // Nobody has reaped it.
+    CHECK(probe::now(other.pidfd(), POLLIN) == POLLIN);
+    other.reap();
+    CHECK((probe::now(other.pidfd(), POLLIN) & POLLIN) == POLLIN);
+}
+
+TEST_CASE("a pidfd that was in flight when its process ended is readable where it arrives")
+{
+    OtherProcess other;
+    std::array<int, 2> numbers{};
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, numbers.data()) == 0);
+    const UniqueFd from{numbers[0]};
+    const UniqueFd to{numbers[1]};
+    const std::array parked{other.pidfd().get()};
+    REQUIRE(send(from, "x", parked));
+    other.kill();
+    other.reap();
+    std::array<char, 1> text{};
+    std::deque<UniqueFd> arrived;
+    REQUIRE(receive(to, text, arrived));
+    REQUIRE(arrived.size() == 1);
+    CHECK((probe::now(arrived.front(), POLLIN) & POLLIN) == POLLIN);
+}
+
+TEST_CASE("SO_PEERPIDFD is the process that connected, whoever has its end now")
+{
+    OtherProcess other;
+    const auto [near, far] = other.connection();
+    int number = -1;
+    socklen_t size = sizeof number;
+    constexpr int so_peerpidfd = 77;
+    if (::getsockopt(near.get(), SOL_SOCKET, so_peerpidfd, &number, &size) < 0)
+        skip("this kernel has no SO_PEERPIDFD, which came with Linux 6.5");
+    const UniqueFd peer{number};
+    CHECK(probe::now(peer, POLLIN) == 0);
+    other.kill();
+    CHECK(probe::now(peer, POLLIN) == POLLIN);
+}
+
+} // namespace
+} // namespace evfd

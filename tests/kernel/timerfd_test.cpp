@@ -1,0 +1,191 @@
+// What evfdd relies on about timerfd_create(2).
+#include "common/unique_fd.h"
+#include "tests/support/catch.h"
+#include "tests/support/probe.h"
+#include "tests/support/skip.h"
+
+#include <sys/timerfd.h>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+using probe::add;
+using probe::comes;
+using probe::deadline_ms;
+using probe::duplicate;
+using probe::error_of;
+using probe::fdinfo;
+using probe::now;
+using probe::ring;
+using probe::take;
+
+UniqueFd timer(clockid_t clock)
+{
+    return UniqueFd{::timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC)};
+}
+
+// 0 or -1, as timerfd_settime(2).
+int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
+        std::chrono::nanoseconds interval = 0ns)
+{
+    const itimerspec schedule{.it_interval = probe::to_timespec(interval),
+                              .it_value = probe::to_timespec(first)};
+    return ::timerfd_settime(fd.get(), flags, &schedule, nullptr);
+}
+
+// An hourly timer whose first expiry was ten and a half hours ago: eleven ticks at once, and no
+// other for half an hour.
+UniqueFd eleven_ticks()
+{
+    auto fd = timer(CLOCK_REALTIME);
+    REQUIRE(arm(fd, TFD_TIMER_ABSTIME, probe::time_of(CLOCK_REALTIME) - 10h - 30min, 1h) == 0);
+    REQUIRE(comes(fd, POLLIN));
+    return fd;
+}
+
+// Returns once this much of CLOCK_MONOTONIC has gone by.
+void wait_through(std::chrono::nanoseconds span)
+{
+    const auto witness = timer(CLOCK_MONOTONIC);
+    REQUIRE(arm(witness, 0, span) == 0);
+    REQUIRE(comes(witness, POLLIN));
+}
+
+TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
+{
+    const UniqueFd blocking{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
+
+    const auto taken = take(blocking);
+    const int error = errno;
+
+    CHECK_FALSE(taken);
+    // Before Linux 6.10 it cannot read a timerfd at all, so evfdd reads those that are its own.
+    CHECK((error == EAGAIN || error == EOPNOTSUPP));
+}
+
+TEST_CASE("of a shared timer one reader takes all ticks and the other sees none")
+{
+    const auto one = eleven_ticks();
+    const auto other = duplicate(one);
+    std::uint64_t ticks = 0;
+
+    REQUIRE(::read(one.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks == 11);
+
+    CHECK(now(other, POLLIN) == 0);
+    CHECK(error_of(::read(other.get(), &ticks, sizeof ticks)) == EAGAIN);
+}
+
+TEST_CASE("timers of their own on one grid have ticks of their own")
+{
+    const auto one = eleven_ticks();
+    const auto other = eleven_ticks();
+    std::uint64_t ticks = 0;
+
+    REQUIRE(::read(one.get(), &ticks, sizeof ticks) == sizeof ticks);
+
+    CHECK(::read(other.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks == 11);
+}
+
+TEST_CASE("timerfd_gettime takes no ticks")
+{
+    const auto fd = eleven_ticks();
+    itimerspec left{};
+    std::uint64_t ticks = 0;
+
+    REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+    REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+
+    CHECK(left.it_interval.tv_sec == 3600);
+    CHECK(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks == 11);
+}
+
+// From the point on, until the interrupt for it is served, the kernel has no time left to tell, as
+// of one that is disarmed; the point is still to be counted.
+TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its interval")
+{
+    constexpr auto interval = 200us;
+    const auto fd = timer(CLOCK_MONOTONIC);
+    REQUIRE(arm(fd, 0, interval, interval) == 0);
+
+    bool was_due = false;
+    itimerspec left{};
+    const auto deadline =
+        probe::time_of(CLOCK_MONOTONIC) + std::chrono::milliseconds{probe::deadline_ms};
+    while (!was_due && probe::time_of(CLOCK_MONOTONIC) < deadline) {
+        REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+        was_due = left.it_value.tv_sec == 0 && left.it_value.tv_nsec == 0;
+    }
+
+    CHECK(left.it_interval.tv_nsec == std::chrono::nanoseconds{interval}.count());
+    if (!was_due)
+        skip("the interrupts of this machine are never late enough to be seen");
+}
+
+TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none")
+{
+    const auto fd = eleven_ticks();
+    itimerspec left{};
+    std::uint64_t ticks = 0;
+
+    // It counts what has rung; the ticks since are added when someone reads or looks.
+    CHECK(fdinfo(fd, "ticks") == "1");
+    REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+    CHECK(fdinfo(fd, "ticks") == "11");
+
+    CHECK(fdinfo(fd, "it_interval") == "(3600, 0)");
+    CHECK(fdinfo(fd, "it_value").starts_with("("));
+    CHECK(fdinfo(fd, "it_value") != "(0, 0)");
+    CHECK(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks == 11);
+}
+
+TEST_CASE("a periodic timer watched edge-triggered rings once if nobody reads it")
+{
+    const auto fd = timer(CLOCK_MONOTONIC);
+    const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    REQUIRE(add(epoll, fd, EPOLLIN | EPOLLET) == 0);
+    REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);
+
+    REQUIRE(ring(epoll, deadline_ms));
+    wait_through(20ms);
+
+    CHECK_FALSE(ring(epoll, 0));
+}
+
+TEST_CASE("a periodic timer looked at after each ring rings each time and keeps all its ticks")
+{
+    const auto fd = timer(CLOCK_MONOTONIC);
+    const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+    REQUIRE(add(epoll, fd, EPOLLIN | EPOLLET) == 0);
+    REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);
+    itimerspec left{};
+    std::uint64_t ticks = 0;
+
+    constexpr std::uint64_t rings = 10;
+    for (std::uint64_t rung = 0; rung < rings; ++rung) {
+        REQUIRE(ring(epoll, deadline_ms));
+        REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
+    }
+
+    REQUIRE(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks >= rings);
+}
+
+TEST_CASE("a timer that is never looked at still counts each of its periods")
+{
+    const auto fd = timer(CLOCK_MONOTONIC);
+    REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);
+    std::uint64_t ticks = 0;
+
+    wait_through(20ms);
+
+    REQUIRE(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
+    CHECK(ticks >= 20);
+}
+
+} // namespace
+} // namespace evfd

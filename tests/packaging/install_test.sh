@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# usage: install_test.sh CMAKE BUILD_DIRECTORY SOURCES EVFDD
+#
+# That what is installed of the libraries is enough to build with: programs of C and C++, by
+# pkg-config and by CMake, which then talk to a real daemon.
+set -euo pipefail
+cmake=$1
+build=$2
+sources=$3
+evfdd=$4
+
+work=$(mktemp -d)
+export EVFDD_SOCKET=$work/io.evfdd
+"$evfdd" --socket "$EVFDD_SOCKET" --log-level error & # It is there long before all is built.
+daemon=$!
+leave() {
+    kill "$daemon"
+    wait "$daemon" || true
+    rm -rf "$work"
+}
+trap leave EXIT
+
+for component in libevfd libevfd-dev; do
+    "$cmake" --install "$build" --component $component --prefix "$work/at first" >/dev/null
+done
+mv "$work/at first" "$work/prefix" # It can be moved.
+prefix=$work/prefix
+pc=$(dirname "$(find "$prefix" -name evfd.pc)")
+lib=$(dirname "$pc")
+export PKG_CONFIG_PATH=$pc LD_LIBRARY_PATH=$lib
+
+[[ $(readlink "$lib/libevfd.so") == libevfd.so.0 ]] || { echo "no libevfd.so to link with"; exit 1; }
+[[ -e $lib/libevfd.so.0 ]] || { echo "no libevfd.so.0 to run with"; exit 1; }
+
+# The C program that uses all there is.
+cp "$sources/tests/c/c_program.c" "$work/all.c"
+sed -i 's,"evfd.h",<evfd.h>,' "$work/all.c"
+read -ra flags <<<"$(pkg-config --cflags --libs evfd)"
+cc -std=c11 -Wall -Wextra -Wpedantic -Werror -o "$work/all" "$work/all.c" "${flags[@]}"
+
+cat >"$work/cpp.cpp" <<'end'
+#include <evfd/client.h>
+
+#include <cstdio>
+
+int main()
+{
+    const evfd::Client client{*evfd::Address::usual()};
+    if (const auto made = client.create("cpp", {.if_missing = true}); !made) {
+        std::puts(made.error().message.c_str());
+        return 1;
+    }
+    const auto event = client.open("cpp");
+    return event && event->set() && event->wait() == 1 ? 0 : 1;
+}
+end
+read -ra flags <<<"$(pkg-config --cflags --libs evfd-cpp)"
+c++ -std=c++23 -Wall -Wextra -Werror -o "$work/cpp" "$work/cpp.cpp" "${flags[@]}"
+
+cat >"$work/CMakeLists.txt" <<'end'
+cmake_minimum_required(VERSION 3.25)
+project(user LANGUAGES C CXX)
+find_package(evfd 0.1 REQUIRED)
+add_executable(by_cmake all.c)
+target_link_libraries(by_cmake PRIVATE evfd::evfd)
+add_executable(cpp_by_cmake cpp.cpp)
+target_link_libraries(cpp_by_cmake PRIVATE evfd::cpp)
+end
+"$cmake" -G Ninja -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+"$cmake" --build "$work/build" >/dev/null
+
+for program in all build/by_cmake cpp build/cpp_by_cmake; do
+    "$work/$program"
+done
+needed=$(ldd "$work/all") # Whole, for it would die of SIGPIPE if nobody read it to the end.
+[[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "it does not run with what was installed: $needed"; exit 1; }

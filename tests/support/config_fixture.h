@@ -1,0 +1,56 @@
+// Configuration files for a test, in a directory of their own.
+#pragma once
+
+#include "daemon/config/config.h"
+#include "tests/support/service_fixture.h"
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <string_view>
+
+namespace evfd::daemon {
+
+struct ConfigFiles {
+    ConfigFiles() { std::filesystem::create_directory(directory / "conf.d"); }
+    explicit ConfigFiles(std::string_view text) : ConfigFiles() { write("evfdd.json", text); }
+
+    void write(std::string_view file, std::string_view text) const
+    {
+        std::ofstream{directory / file} << text;
+    }
+    std::expected<Config, ConfigError> load() const { return load_config(main()); }
+    std::string main() const { return directory / "evfdd.json"; }
+
+    Directory directory;
+};
+
+// What is read of this text, which must be sound.
+inline Config configured(std::string_view text)
+{
+    const ConfigFiles files{text};
+    auto config = files.load();
+    INFO((config ? std::string{} : config.error().message()));
+    REQUIRE(config);
+    return *std::move(config);
+}
+
+// The error, without the directory: "evfdd.json:3: limits.objects: ..."; empty if there is none.
+inline std::string complaint_of(const ConfigFiles& files)
+{
+    const auto config = files.load();
+    if (config)
+        return {};
+    auto text = config.error().message();
+    const auto directory = files.directory / "";
+    for (auto at = text.find(directory); at != text.npos; at = text.find(directory))
+        text.erase(at, directory.size());
+    return text;
+}
+
+inline std::string complaint_of(std::string_view text)
+{
+    return complaint_of(ConfigFiles{text});
+}
+
+} // namespace evfd::daemon

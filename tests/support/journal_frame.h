@@ -1,0 +1,49 @@
+// A journal as no daemon comes to write it: with a frame of any number.
+#pragma once
+
+#include "tests/support/catch.h"
+
+#include "daemon/store/journal.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace evfd::daemon {
+
+// The same commits as `journal` has, numbered from `first` on.
+inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
+{
+    constexpr std::size_t page = 4096; // Before the first frame.
+    struct FrameHead {
+        std::uint32_t magic, size;
+        std::uint64_t number, checksum;
+    };
+    std::string bytes(page + journal.bytes(), '\0');
+    REQUIRE(::pread(journal.memfd().get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    for (auto at = page; at < bytes.size();) {
+        FrameHead head{};
+        std::memcpy(&head, &bytes[at], sizeof head);
+        head.number = first++;
+        head.checksum = XXH3_64bits_withSeed(&bytes[at + sizeof head], head.size, head.number);
+        std::memcpy(&bytes[at], &head, sizeof head);
+        at += sizeof head + head.size;
+    }
+    constexpr std::size_t whole = 16; // Where the first page says which commit was the last.
+    --first;
+    std::memcpy(&bytes[whole], &first, sizeof first);
+    UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};
+    REQUIRE(memfd);
+    REQUIRE(::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return memfd;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,28 @@
+// A socket that listens, as systemd would hand it to a daemon.
+#pragma once
+
+#include "tests/support/process.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <string>
+
+namespace evfd::e2e {
+
+// For everyone to connect to.
+inline UniqueFd listen_at(const std::string& path, int type = SOCK_STREAM)
+{
+    UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
+        ::listen(socket.get(), 128) < 0 || ::chmod(path.c_str(), 0666) < 0)
+        fail(path);
+    return socket;
+}
+
+} // namespace evfd::e2e

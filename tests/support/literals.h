@@ -1,0 +1,101 @@
+// Messages to text and back, for the tests of what is said on the wire.
+#pragma once
+
+#include "common/codec.h"
+#include "common/pattern.h"
+#include "tests/support/catch.h"
+
+#include <fcntl.h>
+
+#include <deque>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace evfd {
+
+inline Name operator""_name(const char* text, std::size_t size)
+{
+    auto name = Name::parse({text, size});
+    REQUIRE(name);
+    return *std::move(name);
+}
+
+inline Rights operator""_rights(const char* text, std::size_t size)
+{
+    const auto rights = Rights::parse({text, size});
+    REQUIRE(rights);
+    return *rights;
+}
+
+inline Pattern operator""_pattern(const char* text, std::size_t size)
+{
+    auto pattern = Pattern::parse({text, size});
+    REQUIRE(pattern);
+    return *std::move(pattern);
+}
+
+// `count` names, no two the same.
+inline Names many_names(std::size_t count)
+{
+    Names names;
+    for (std::size_t i = 0; i < count; ++i)
+        names.list.push_back(*Name::parse("name/" + std::to_string(i)));
+    return names;
+}
+
+// As whoever is sent it has it.
+inline UniqueFd as_received(const Handed& handed)
+{
+    return UniqueFd{::fcntl(handed.number(), F_DUPFD_CLOEXEC, 0)};
+}
+
+template <Message T>
+std::string to_text(T message)
+{
+    std::string text;
+    std::vector<Handed> descriptors;
+    Outgoing out{text, descriptors};
+    encode(message, out);
+    CHECK(descriptors.empty());
+    return text;
+}
+
+template <Message T>
+std::expected<T, BadField> from_text(std::string_view text, Incoming& incoming)
+{
+    json::Document document;
+    const auto value = document.read(text);
+    INFO(text);
+    REQUIRE(value);
+    return decode<T>(*value, incoming);
+}
+
+template <Message T>
+std::expected<T, BadField> from_text(std::string_view text)
+{
+    Incoming incoming;
+    return from_text<T>(text, incoming);
+}
+
+// The field that is wrong with it, "(none)" where it is accepted.
+template <Message T>
+std::string wrong_field(std::string_view text)
+{
+    const auto message = from_text<T>(text);
+    return message ? "(none)" : message.error().name;
+}
+
+// The message is written as `text`, and `text` is read as the message.
+template <Message T>
+void check_round_trip(T message, std::string_view text)
+{
+    CHECK(to_text(std::move(message)) == text);
+    auto read = from_text<T>(text);
+    INFO(text);
+    REQUIRE(read);
+    CHECK(to_text(*std::move(read)) == text);
+}
+
+} // namespace evfd

@@ -1,0 +1,53 @@
+// Policies for a test, in short.
+#pragma once
+
+#include "daemon/access/policy.h"
+#include "tests/support/service_fixture.h"
+
+#include <sstream>
+#include <string>
+#include <string_view>
+
+namespace evfd::daemon {
+
+inline constexpr gid_t team = 3000;
+
+// Rules, in short: "db/ alice +cws" is who may create, wait and set there, "-d" who may not delete.
+// Who is * for everyone, a name, or @GROUP.
+inline Policy policy_of(std::string_view text)
+{
+    Policy policy;
+    std::istringstream lines{std::string{text}};
+    for (std::string line; std::getline(lines, line, ';');) {
+        std::istringstream parts{line};
+        std::string prefix;
+        std::string who;
+        std::string verbs;
+        parts >> prefix >> who >> verbs;
+        if (prefix == "default") {
+            policy.allows_by_default = who == "allow";
+            continue;
+        }
+        Policy::Rule rule{.prefix = prefix == "\"\"" ? "" : prefix};
+        if (who == "alice" || who == "bob")
+            rule.user = who == "alice" ? alice : bob;
+        else if (who == "@team")
+            rule.group = team;
+        else
+            REQUIRE(who == "*");
+        auto* into = &rule.allowed;
+        for (const auto c : verbs) {
+            if (c == '+' || c == '-')
+                into = c == '+' ? &rule.allowed : &rule.denied;
+            else
+                into->add(c == 'c'   ? Right::create
+                          : c == 'w' ? Right::wait
+                          : c == 's' ? Right::set
+                                     : Right::own);
+        }
+        policy.rules.push_back(std::move(rule));
+    }
+    return policy;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,19 @@
+// What nearly every test includes and what takes long to read: compiled once for each program.
+#pragma once
+
+#include "common/protocol/protocol.h"
+#include "tests/support/catch.h"
+
+#include <nlohmann/json.hpp>
+
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>

@@ -1,0 +1,410 @@
+#include "tests/support/process.h"
+
+#include "common/socket.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+extern char** environ;
+
+namespace evfd::e2e {
+
+namespace {
+
+std::pair<UniqueFd, UniqueFd> make_line()
+{
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
+        fail("socketpair(2)");
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+// Everything of ours and what is added; a later one of the same name counts.
+std::vector<std::string> environment_with(const std::vector<std::string>& added)
+{
+    std::vector<std::string> all;
+    const auto name_of = [](std::string_view entry) { return entry.substr(0, entry.find('=')); };
+    const auto is_replaced = [&](std::string_view entry) {
+        return std::ranges::any_of(
+            added, [&](const auto& other) { return name_of(other) == name_of(entry); });
+    };
+    for (char** entry = environ; *entry; ++entry)
+        if (!is_replaced(*entry))
+            all.emplace_back(*entry);
+    for (const auto& entry : added)
+        if (!entry.ends_with('='))
+            all.push_back(entry);
+    return all;
+}
+
+std::vector<char*> pointers(std::vector<std::string>& texts)
+{
+    std::vector<char*> all;
+    for (auto& text : texts)
+        all.push_back(text.data());
+    all.push_back(nullptr);
+    return all;
+}
+
+// It does not outlive the thread that started it.
+void die_with_parent(pid_t parent)
+{
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent)
+        ::_exit(127);
+}
+
+} // namespace
+
+void fail(const std::string& what)
+{
+    throw std::runtime_error{errno != 0 ? what + ": " + std::strerror(errno) : what};
+}
+
+void require(bool holds, std::string_view what)
+{
+    if (!holds)
+        throw std::runtime_error{std::string{what}};
+}
+
+// Files.
+
+TemporaryDirectory::TemporaryDirectory()
+{
+    const char* place = std::getenv("TMPDIR");
+    path_ = (place ? place : "/tmp"s) + "/evfdd-test-XXXXXX";
+    if (!::mkdtemp(path_.data()) || ::chmod(path_.c_str(), 0755) < 0) // Strangers come in.
+        fail(path_);
+}
+
+TemporaryDirectory::~TemporaryDirectory()
+{
+    std::error_code ignored;
+    if (!path_.empty())
+        std::filesystem::remove_all(path_, ignored);
+}
+
+std::string TemporaryDirectory::operator/(std::string_view name) const
+{
+    return path_ + "/" + std::string{name};
+}
+
+std::string read_file(const std::string& path)
+{
+    std::ifstream file{path};
+    return {std::istreambuf_iterator<char>{file}, {}};
+}
+
+void write_file(const std::string& path, std::string_view text)
+{
+    std::ofstream file{path};
+    file << text;
+    require(file.flush().good(), path);
+}
+
+std::pair<UniqueFd, UniqueFd> make_pipe()
+{
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) < 0)
+        fail("pipe2(2)");
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+bool await_readable(int fd, nanoseconds timeout)
+{
+    const auto deadline = monotonic_after(timeout);
+    while (true) {
+        pollfd wanted{fd, POLLIN, 0};
+        const auto left = to_timespec(left_until(deadline));
+        const int ready = ::ppoll(&wanted, 1, &left, nullptr);
+        if (ready >= 0)
+            return ready > 0;
+        if (errno != EINTR)
+            fail("ppoll(2)");
+    }
+}
+
+// Programs.
+
+Process::Process(pid_t child)
+    : pid_{child}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))}
+{
+    if (!pidfd_)
+        fail("pidfd_open(2)");
+}
+
+Process::Process(Process&& other) noexcept
+    : pid_{std::exchange(other.pid_, 0)}, pidfd_{std::move(other.pidfd_)}
+{
+}
+
+Process::~Process()
+{
+    if (pid_ == 0)
+        return;
+    ::kill(pid_, SIGKILL);
+    while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+}
+
+void Process::signal(int number) const
+{
+    if (::kill(pid_, number) < 0)
+        fail("kill(2)");
+}
+
+void Process::stop() const
+{
+    signal(SIGSTOP);
+    siginfo_t its{};
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &its, WSTOPPED | WNOWAIT) < 0)
+        fail("waitid(2)");
+}
+
+Status Process::wait()
+{
+    errno = 0;
+    if (!await_readable(pidfd_.get()))
+        fail("a process does not end");
+    int status = 0;
+    while (::waitpid(std::exchange(pid_, 0), &status, 0) < 0 && errno == EINTR) {
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+void become(const User& user)
+{
+    const auto parent = ::getppid();
+    if (::setgroups(user.groups.size(), user.groups.data()) < 0 ||
+        ::setresgid(user.gid, user.gid, user.gid) < 0 ||
+        ::setresuid(user.uid, user.uid, user.uid) < 0)
+        fail("setresuid(2)");
+    die_with_parent(parent); // Which the change of user had undone.
+}
+
+namespace {
+
+bool can_be_reached(const std::filesystem::path& file)
+{
+    for (auto place = file.parent_path();; place = place.parent_path()) {
+        struct stat its{};
+        if (::stat(place.c_str(), &its) < 0 || (its.st_mode & S_IXOTH) == 0)
+            return false;
+        if (place == place.root_path())
+            return true;
+    }
+}
+
+} // namespace
+
+std::string within_reach(const std::string& program)
+{
+    const std::filesystem::path file{program};
+    if (can_be_reached(file))
+        return program;
+    static const TemporaryDirectory copies;
+    for (const auto& name : {file.filename().string(), "evfdd"s}) { // Which evfdctl starts.
+        const auto original = file.parent_path() / name;
+        if (std::filesystem::exists(original))
+            std::filesystem::copy_file(original, copies / name,
+                                       std::filesystem::copy_options::skip_existing);
+    }
+    return copies / file.filename().string();
+}
+
+Process start(const Command& command)
+{
+    auto words = command.words;
+    if (command.user)
+        words.front() = within_reach(words.front());
+    auto variables = environment_with(command.environment);
+    if (!command.passed.empty())
+        variables.push_back("LISTEN_FDS=" + std::to_string(command.passed.size()));
+    variables.emplace_back("LISTEN_PID=          "); // Room for the child to write it into.
+    const auto arguments = pointers(words);
+    auto environment = pointers(variables);
+    char* const listen_pid = variables.back().data() + std::strlen("LISTEN_PID=");
+    const auto room = variables.back().size() + 1 - std::strlen("LISTEN_PID=");
+    if (command.passed.empty())
+        environment[environment.size() - 2] = nullptr;
+
+    const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    const auto parent = ::getpid();
+    const auto child = ::fork();
+    if (child < 0)
+        fail("fork(2)");
+    if (child > 0)
+        return Process{child};
+
+    die_with_parent(parent);
+    const auto or_null = [&](int fd) { return fd >= 0 ? fd : null.get(); };
+    ::dup2(null.get(), STDIN_FILENO);
+    ::dup2(or_null(command.standard_output), STDOUT_FILENO);
+    ::dup2(or_null(command.standard_error), STDERR_FILENO);
+    for (std::size_t i = 0; i < command.passed.size(); ++i) {
+        const int place = 3 + static_cast<int>(i);
+        if (command.passed[i] == place)
+            ::fcntl(place, F_SETFD, 0);
+        else
+            ::dup2(command.passed[i], place);
+    }
+    std::snprintf(listen_pid, room, "%d", ::getpid());
+    if (command.descriptors) {
+        const rlimit limit{*command.descriptors, *command.descriptors};
+        ::setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (command.user) {
+        try {
+            become(*command.user);
+        } catch (const std::exception&) {
+            ::_exit(could_not_execute);
+        }
+    }
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // Whatever shell runs us in the background.
+        ::signal(number, SIG_DFL);
+    if (command.in_child)
+        command.in_child();
+    ::execve(arguments[0], arguments.data(), environment.data());
+    ::_exit(could_not_execute);
+}
+
+Ran run(Command command)
+{
+    const TemporaryDirectory directory;
+    const auto open_for = [&](std::string_view name) {
+        return UniqueFd{
+            ::open((directory / name).c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
+    };
+    const auto out = open_for("out");
+    const auto err = open_for("err");
+    command.standard_output = out.get();
+    command.standard_error = err.get();
+    const auto status = start(command).wait();
+    return {status, read_file(directory / "out"), read_file(directory / "err")};
+}
+
+Reading::Reading(Command command)
+{
+    auto [ours, its] = make_pipe();
+    output_ = std::move(ours);
+    const UniqueFd errors{
+        ::open((directory_ / "stderr").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
+    command.standard_output = its.get();
+    command.standard_error = errors.get();
+    process_.emplace(start(command));
+}
+
+bool Reading::fill()
+{
+    errno = 0;
+    require(await_readable(output_.get()), "a program prints nothing more");
+    std::array<char, 4096> buffer;
+    const auto got = ::read(output_.get(), buffer.data(), buffer.size());
+    if (got > 0)
+        unread_.append(buffer.data(), static_cast<std::size_t>(got));
+    return got > 0;
+}
+
+std::optional<std::string> Reading::line()
+{
+    while (!unread_.contains('\n'))
+        if (!fill())
+            return {};
+    const auto end = unread_.find('\n');
+    auto text = unread_.substr(0, end);
+    unread_.erase(0, end + 1);
+    return text;
+}
+
+std::string Reading::rest()
+{
+    while (fill()) {
+    }
+    return std::exchange(unread_, {});
+}
+
+// Workers.
+
+void Line::say(std::uint64_t number) const
+{
+    if (::send(socket_.get(), &number, sizeof number, MSG_NOSIGNAL) < 0)
+        fail("cannot talk to a worker");
+}
+
+std::uint64_t Line::hear() const
+{
+    errno = 0;
+    if (!await_readable(socket_.get()))
+        fail("nothing is heard of a worker");
+    std::uint64_t number = 0;
+    if (::recv(socket_.get(), &number, sizeof number, 0) != sizeof number)
+        fail("a worker is gone");
+    return number;
+}
+
+Worker::Worker(const std::function<void(const Line&)>& work) : Worker{make_line(), work} {}
+
+Worker::Worker(std::pair<UniqueFd, UniqueFd> ends, const std::function<void(const Line&)>& work)
+    : line_{std::move(ends.first)}, process_{[&] {
+          const auto parent = ::getpid();
+          const auto child = ::fork();
+          if (child < 0)
+              fail("fork(2)");
+          if (child > 0)
+              return child;
+          die_with_parent(parent);
+          ::close(line_.fd().get()); // Or the worker would never see us go.
+          int status = EXIT_FAILURE;
+          try {
+              const Line line{std::move(ends.second)};
+              work(line);
+              status = EXIT_SUCCESS;
+          } catch (const std::exception& error) {
+              std::fprintf(stderr, "a worker gives up: %s\n", error.what());
+          }
+          ::_exit(status);
+      }()}
+{
+}
+
+std::string system_call_of(pid_t process, pid_t thread)
+{
+    return read_file("/proc/" + std::to_string(process) + "/task/" + std::to_string(thread) +
+                     "/syscall");
+}
+
+bool sleeps_in(pid_t process, pid_t thread, long system_call)
+{
+    return system_call_of(process, thread).starts_with(std::to_string(system_call) + " ");
+}
+
+bool is_root()
+{
+    return ::geteuid() == 0;
+}
+
+void become_stranger()
+{
+    if (is_root())
+        become(User{stranger});
+}
+
+} // namespace evfd::e2e

@@ -1,0 +1,63 @@
+// Another machine that is this one: an ssh of ours has a shell run what it is given, as sshd does.
+#pragma once
+
+#include "tests/support/daemon_process.h"
+#include "tests/paths.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace evfd::e2e {
+
+inline const std::string programs = std::filesystem::path{EVFDD_CTL}.parent_path();
+
+inline void write_script(const std::string& path, const std::string& text)
+{
+    write_file(path, "#!/bin/sh\n" + text);
+    require(::chmod(path.c_str(), 0755) == 0, path);
+}
+
+class Afar {
+public:
+    // How it is there: what is to be known of the daemon by its environment.
+    explicit Afar(const Daemon& daemon, const std::string& environment = "")
+        : directory_{daemon.directory()}
+    {
+        write_script(ssh(), "[ \"$1\" = -- ] || exit 99\n"
+                            "PATH=" +
+                                programs + ":$PATH EVFDD_SOCKET=" + daemon.path() +
+                                "\nexport PATH EVFDD_SOCKET " + environment +
+                                "\necho $$ \"$2\" >>" + (directory_ / "calls") +
+                                "\nexec sh -c \"exec $3\"\n");
+    }
+    std::string ssh() const { return directory_ / "ssh"; }
+    Command control(std::vector<std::string> words) const
+    {
+        words.insert(words.begin(), {EVFDD_CTL, "--host", "me@far", "--ssh", ssh()});
+        return {.words = std::move(words), .environment = {"EVFDD_SOCKET=/nowhere"}};
+    }
+    Ran ctl(std::vector<std::string> words) const { return run(control(std::move(words))); }
+
+    struct Call {
+        pid_t relay;
+        std::string host;
+    };
+    std::vector<Call> calls() const
+    {
+        std::vector<Call> all;
+        std::ifstream file{directory_ / "calls"};
+        for (Call call; file >> call.relay >> call.host;)
+            all.push_back(call);
+        return all;
+    }
+
+private:
+    const TemporaryDirectory& directory_;
+};
+
+} // namespace evfd::e2e

@@ -1,0 +1,75 @@
+// Objects as a monitor tells of them, for tests of what shows them.
+#pragma once
+
+#include "client/evfdctl/top/model.h"
+#include "tests/support/literals.h"
+
+#include <initializer_list>
+#include <optional>
+#include <utility>
+
+namespace evfd {
+
+inline protocol::Object event(Name name)
+{
+    return {.name = std::move(name),
+            .kind = Kind::event,
+            .mode = Mode::manual,
+            .owner_uid = 4'000'000'000, // Of no one.
+            .group_gid = 7,
+            .creator_pid = 42,
+            .created_at = {},
+            .rights = "0640"_rights,
+            .lifetime = Lifetime::permanent,
+            .waits = 0,
+            .is_set = false,
+            .count = {},
+            .large_count = {},
+            .pulses = {},
+            .subscriptions = {},
+            .timer = {}};
+}
+
+// Expired, if nothing is left.
+inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
+{
+    auto object = event(std::move(name));
+    object.kind = Kind::timer;
+    object.mode.reset();
+    object.subscriptions = 1;
+    object.timer = protocol::Timer{.clock = Clock::monotonic,
+                                   .state = left ? TimerState::armed : TimerState::expired,
+                                   .moves_with_wall_clock = false,
+                                   .next = left,
+                                   .left = left,
+                                   .interval = nanoseconds{0},
+                                   .expirations = 0,
+                                   .first_was_past = false,
+                                   .cancel_on_clock_change = false,
+                                   .sets = {},
+                                   .is_link_broken = {}};
+    return object;
+}
+
+inline protocol::Monitor::Reply news(Change change, const protocol::Object& object)
+{
+    return {1, change, object.name, object};
+}
+
+// A table that was told of them at the thousandth second.
+inline void tell(top::Table& table, std::initializer_list<protocol::Object> objects)
+{
+    const top::Now now{MonotonicTime{std::chrono::seconds{1000}},
+                       WallTime{nanoseconds{std::chrono::seconds{5000}}}};
+    for (const auto& object : objects)
+        table.hear(news(Change::present, object), now);
+    table.hear({1, Change::ready, {}, {}}, now);
+}
+inline top::Table table_of(std::initializer_list<protocol::Object> objects)
+{
+    top::Table table;
+    tell(table, objects);
+    return table;
+}
+
+} // namespace evfd

@@ -1,0 +1,100 @@
+// A daemon by hand: a test hears what the library says to it, and says what is answered.
+#pragma once
+
+#include "client/core/address.h"
+#include "common/socket.h"
+#include "tests/support/catch.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace evfd {
+
+// The daemon's end of one connection.
+class Connection {
+public:
+    explicit Connection(UniqueFd socket) : socket_{std::move(socket)} {}
+
+    // The next call, as text.
+    std::string hear()
+    {
+        while (!unread_.contains('\0')) {
+            pollfd wanted{socket_.get(), POLLIN, 0};
+            std::array<char, 4096> buffer;
+            REQUIRE(::poll(&wanted, 1, 30'000) == 1);
+            const auto received = receive(socket_, buffer);
+            REQUIRE((received && *received && (*received)->bytes > 0));
+            unread_.append(buffer.data(), (*received)->bytes);
+        }
+        const auto end = unread_.find('\0');
+        const auto call = unread_.substr(0, end);
+        unread_.erase(0, end + 1);
+        return call;
+    }
+    void say(std::string_view reply)
+    {
+        const auto frame = std::string{reply} + '\0';
+        REQUIRE(send(socket_, frame).value() == frame.size());
+    }
+
+private:
+    UniqueFd socket_;
+    std::string unread_;
+};
+
+// Where it listens.
+class ByHand {
+public:
+    ByHand()
+    {
+        REQUIRE(::mkdtemp(directory_.data()));
+        listen();
+    }
+    ~ByHand()
+    {
+        close();
+        ::rmdir(directory_.c_str());
+    }
+    Address address() const { return Address::at(directory_ + "/socket"); }
+    void listen()
+    {
+        sockaddr_un place{};
+        place.sun_family = AF_UNIX;
+        std::strcpy(place.sun_path, address().path.c_str());
+        listener_ = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) == 0);
+        REQUIRE(::listen(listener_.get(), 8) == 0);
+    }
+    void close()
+    {
+        listener_ = {};
+        ::unlink(address().path.c_str());
+    }
+    bool has_visitor() const // Or has had one that is not accepted yet.
+    {
+        pollfd asked{listener_.get(), POLLIN, 0};
+        return ::poll(&asked, 1, 0) == 1;
+    }
+    Connection accept()
+    {
+        pollfd wanted{listener_.get(), POLLIN, 0};
+        REQUIRE(::poll(&wanted, 1, 30'000) == 1);
+        UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+        REQUIRE(socket);
+        return Connection{std::move(socket)};
+    }
+
+private:
+    std::string directory_ = "/tmp/evfd-line-XXXXXX";
+    UniqueFd listener_;
+};
+
+} // namespace evfd

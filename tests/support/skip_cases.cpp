@@ -1,0 +1,33 @@
+// What skip_test.sh runs: test cases that are skipped, whole or in part, and one that also fails.
+#include "tests/support/catch.h"
+#include "tests/support/skip.h"
+
+namespace evfd {
+namespace {
+
+TEST_CASE("skipped")
+{
+    skip("it is the reason");
+}
+
+TEST_CASE("skipped in part")
+{
+    if (GENERATE(false, true, true))
+        skip("it is the reason");
+    CHECK(true);
+}
+
+TEST_CASE("skipped in part and failed")
+{
+    if (GENERATE(true, false))
+        skip("it is the reason");
+    CHECK(false);
+}
+
+TEST_CASE("run")
+{
+    CHECK(true);
+}
+
+} // namespace
+} // namespace evfd

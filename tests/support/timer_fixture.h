@@ -1,0 +1,115 @@
+// What the tests of timers share: the wall clock for themselves, and waiting with a deadline.
+#pragma once
+
+#include "common/timerfd.h"
+#include "daemon/base/event_loop.h"
+#include "tests/support/catch.h"
+#include "tests/support/probe.h"
+#include "tests/support/skip.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/timex.h>
+
+namespace evfd {
+
+using namespace std::chrono_literals;
+using probe::comes;
+
+inline constexpr nanoseconds end_of_clock = nanoseconds::max();
+
+// While it lives no other test sets the wall clock: for whoever sets it, or needs it to stay.
+class WallClock {
+public:
+    WallClock()
+        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // Which all tests have in common.
+    {
+        REQUIRE(lock_);
+        REQUIRE(::flock(lock_.get(), LOCK_EX) == 0);
+    }
+    ~WallClock() { set_back(); }
+    WallClock(const WallClock&) = delete;
+    WallClock& operator=(const WallClock&) = delete;
+
+    // Sets it forward or back, by no more than a millisecond in sum. Skips the test if we may not.
+    void shift(nanoseconds by)
+    {
+        REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
+        if (!set(by))
+            skip("this process may not set the wall clock");
+        shifted_ += by;
+    }
+    void set_back()
+    {
+        if (shifted_ != 0ns)
+            CHECK(set(-shifted_));
+        shifted_ = 0ns;
+    }
+
+private:
+    static bool set(nanoseconds by)
+    {
+        timex change{};
+        change.modes = ADJ_SETOFFSET | ADJ_NANO;
+        change.time.tv_sec = by < 0ns ? -1 : 0;
+        change.time.tv_usec = (by < 0ns ? by + 1s : by).count(); // Nanoseconds: ADJ_NANO.
+        return ::adjtimex(&change) >= 0;
+    }
+
+    UniqueFd lock_;
+    nanoseconds shifted_{0};
+};
+
+// Returns once the clock shows that or more.
+inline void wait_until(Clock clock, nanoseconds when)
+{
+    const auto witness = make_timerfd(clock);
+    REQUIRE(witness);
+    REQUIRE(set(*witness, {.first = when}));
+    REQUIRE(comes(*witness, POLLIN));
+}
+
+// The alarm clocks take CAP_WAKE_ALARM.
+inline void skip_unless_we_have(Clock clock)
+{
+    if (!make_timerfd(clock))
+        skip("this process may not wake the machine, which an alarm clock does");
+}
+
+// When the timerfd expires, on that clock: within these bounds.
+struct Expiry {
+    nanoseconds from;
+    nanoseconds to;
+
+    bool overlaps(const Expiry& other) const { return from <= other.to && other.from <= to; }
+    Expiry plus(nanoseconds span) const { return {from + span, to + span}; }
+};
+
+inline Expiry expiry_of(const UniqueFd& timerfd, Clock clock)
+{
+    const auto deadline = monotonic_after(20s);
+    while (true) {
+        const auto before = now_on(clock);
+        const auto left = time_left(timerfd);
+        const auto after = now_on(clock);
+        REQUIRE(left);
+        if (after - before < 100us || left_until(deadline) == 0ns)
+            return {before + *left, after + *left};
+    }
+}
+
+// Turns the loop until it is so; false when the deadline passed.
+template <class IsSo>
+bool turn_until(daemon::EventLoop& loop, IsSo is_so)
+{
+    const auto deadline = monotonic_after(20s);
+    while (!is_so()) {
+        const auto left = left_until(deadline);
+        if (left == 0ns)
+            return false;
+        REQUIRE(loop.run_once(left));
+    }
+    return true;
+}
+
+} // namespace evfd

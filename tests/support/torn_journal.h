@@ -1,0 +1,113 @@
+// Journals as a daemon leaves them that is killed in the midst of a commit.
+#pragma once
+
+#include "tests/support/catch.h"
+
+#include "common/unique_fd.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace evfd {
+
+// Where its frames lie; the numbers count up by one.
+struct Frames {
+    static constexpr std::size_t page = 4096; // Before the first.
+    struct Frame {
+        std::size_t begin;
+        std::size_t end;
+        std::uint64_t number;
+    };
+
+    explicit Frames(std::string_view bytes)
+    {
+        struct {
+            std::uint32_t magic, size;
+            std::uint64_t number, checksum;
+        } head{};
+        for (auto at = page; at + sizeof head <= bytes.size(); at = all.back().end) {
+            std::memcpy(&head, &bytes[at], sizeof head);
+            if (head.magic != 0x6d617266)
+                break;
+            all.push_back({at, at + sizeof head + head.size, head.number});
+        }
+    }
+    std::size_t end() const { return all.empty() ? page : all.back().end; }
+
+    std::vector<Frame> all;
+};
+
+inline std::string bytes_of(const UniqueFd& file)
+{
+    struct stat status{};
+    REQUIRE(::fstat(file.get(), &status) == 0);
+    std::string bytes(static_cast<std::size_t>(status.st_size), '\0');
+    REQUIRE(::pread(file.get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return bytes;
+}
+
+inline UniqueFd memfd_of(std::string_view bytes)
+{
+    UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};
+    REQUIRE(memfd);
+    REQUIRE(::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return memfd;
+}
+
+// The first page says that this commit was the last that was written whole.
+inline void say_whole(std::string& bytes, std::uint64_t number)
+{
+    std::memcpy(&bytes[16], &number, sizeof number);
+}
+
+// Of the last frame the first bytes are there, and the commit before it was the last.
+inline std::string cut_in_last_commit(std::string bytes, std::size_t kept)
+{
+    const auto last = Frames{bytes}.all.back();
+    bytes.replace(last.begin + kept, last.end - last.begin - kept, last.end - last.begin - kept,
+                  '\0');
+    say_whole(bytes, last.number - 1);
+    return bytes;
+}
+
+// The same without the first bytes; as is left of one that is not written from its beginning.
+inline std::string end_of_last_commit(std::string bytes, std::size_t missing)
+{
+    const auto last = Frames{bytes}.all.back();
+    bytes.replace(last.begin, missing, missing, '\0');
+    say_whole(bytes, last.number - 1);
+    return bytes;
+}
+
+// The first bytes of the next commit, behind the last one of the journal that this process has.
+inline void begin_next_commit(pid_t process)
+{
+    UniqueFd journal;
+    const auto directory = "/proc/" + std::to_string(process) + "/fd";
+    for (const auto& entry : std::filesystem::directory_iterator{directory})
+        if (std::filesystem::read_symlink(entry).string().contains("evfdd-journal"))
+            journal = UniqueFd{::open(entry.path().c_str(), O_RDWR | O_CLOEXEC)};
+    REQUIRE(journal);
+    const Frames frames{bytes_of(journal)};
+    const struct {
+        std::uint32_t magic = 0x6d617266;
+        std::uint32_t size = 88;
+        std::uint64_t number;
+        std::uint64_t checksum = 0x1234567;
+    } head{.number = frames.all.back().number + 1};
+    REQUIRE(::pwrite(journal.get(), &head, sizeof head, static_cast<off_t>(frames.end())) ==
+            sizeof head);
+}
+
+} // namespace evfd

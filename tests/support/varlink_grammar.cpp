@@ -1,0 +1,297 @@
+#include "tests/support/varlink_grammar.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <utility>
+
+namespace evfd::varlink {
+
+Type::Type(Kind of) : kind{of} {}
+
+namespace {
+
+constexpr bool is_upper(char c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+constexpr bool is_letter(char c)
+{
+    return is_upper(c) || (c >= 'a' && c <= 'z');
+}
+
+constexpr bool is_alphanumeric(char c)
+{
+    return is_letter(c) || (c >= '0' && c <= '9');
+}
+
+// [A-Z][A-Za-z0-9]*
+bool is_member_name(std::string_view text)
+{
+    return !text.empty() && is_upper(text.front()) && std::ranges::all_of(text, is_alphanumeric);
+}
+
+// [A-Za-z](_?[A-Za-z0-9])*
+bool is_field_name(std::string_view text)
+{
+    return !text.empty() && is_letter(text.front()) && text.back() != '_' && !text.contains("__") &&
+           std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_'; });
+}
+
+// [A-Za-z0-9](-*[A-Za-z0-9])*
+bool is_label(std::string_view text)
+{
+    return !text.empty() && text.front() != '-' && text.back() != '-' &&
+           std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '-'; });
+}
+
+// Labels joined by dots, at least two, the first of them with a letter in front.
+bool is_interface_name(std::string_view text)
+{
+    if (text.empty() || !is_letter(text.front()) || !text.contains('.'))
+        return false;
+    while (true) {
+        const auto dot = text.find('.');
+        if (!is_label(text.substr(0, dot)))
+            return false;
+        if (dot == std::string_view::npos)
+            return true;
+        text.remove_prefix(dot + 1);
+    }
+}
+
+// An array of, a dictionary of, perhaps a.
+Type around(Type::Kind kind, Type inner)
+{
+    Type outer{kind};
+    outer.inner.push_back(std::move(inner));
+    return outer;
+}
+
+// One pass over the text; the first defect is thrown and ends it.
+class Parser {
+public:
+    explicit Parser(std::string_view text) : text_{text} {}
+
+    Interface interface()
+    {
+        skip_space();
+        Interface read{.name = {}, .comment = std::move(comment_), .members = {}};
+        expect_word("interface");
+        read.name = word(".-");
+        if (!is_interface_name(read.name))
+            fail("not an interface name");
+        end_line();
+        for (skip_space(); !at_end(); skip_space())
+            read.members.push_back(member());
+        if (read.members.empty())
+            fail("an interface without members");
+        for (const auto& type : needed_)
+            if (std::ranges::none_of(read.members, [&](const Member& each) {
+                    return each.kind == Member::Kind::type && each.name == type;
+                }))
+                fail("no type " + type);
+        return read;
+    }
+
+private:
+    [[noreturn]] void fail(std::string message) const
+    {
+        const auto line = 1 + std::ranges::count(text_.substr(0, at_), '\n');
+        throw SyntaxError{static_cast<std::size_t>(line), std::move(message)};
+    }
+
+    bool at_end() const { return at_ == text_.size(); }
+    bool sees(std::string_view token) const { return text_.substr(at_).starts_with(token); }
+    bool eat(std::string_view token)
+    {
+        if (!sees(token))
+            return false;
+        at_ += token.size();
+        return true;
+    }
+    void expect(std::string_view token)
+    {
+        if (!eat(token))
+            fail("no " + std::string{token});
+    }
+
+    bool skip_blanks()
+    {
+        const auto from = at_;
+        while (eat(" ") || eat("\t"))
+            ;
+        return at_ != from;
+    }
+    // Blanks, line ends and comments; keeps the comment lines of the last block without a gap.
+    void skip_space()
+    {
+        comment_.clear();
+        bool line_is_empty = at_ == 0 || text_[at_ - 1] == '\n';
+        while (true) {
+            skip_blanks();
+            if (eat("\n") || eat("\r\n")) {
+                if (std::exchange(line_is_empty, true))
+                    comment_.clear();
+            } else if (eat("#")) {
+                const auto end = text_.find('\n', at_);
+                if (end == std::string_view::npos)
+                    fail("a comment without an end of line");
+                auto line = text_.substr(at_, end - at_);
+                line.remove_prefix(line.starts_with(' ') ? 1 : 0);
+                comment_.emplace_back(line);
+                at_ = end + 1;
+            } else {
+                return;
+            }
+        }
+    }
+    void end_line()
+    {
+        skip_blanks();
+        if (sees("#"))
+            return; // skip_space() eats it with its line end.
+        if (!eat("\n") && !eat("\r\n") && !at_end())
+            fail("no end of line");
+    }
+
+    // A run of letters, digits, underscores, and what else is given.
+    std::string word(std::string_view also = {})
+    {
+        const auto from = at_;
+        while (!at_end() &&
+               (is_alphanumeric(text_[at_]) || text_[at_] == '_' || also.contains(text_[at_])))
+            ++at_;
+        return std::string{text_.substr(from, at_ - from)};
+    }
+    void expect_word(std::string_view keyword)
+    {
+        if (word() != keyword)
+            fail("no " + std::string{keyword});
+        if (!skip_blanks())
+            fail("no blank after " + std::string{keyword});
+    }
+
+    Member member()
+    {
+        Member read{.kind = Member::Kind::type,
+                    .name = {},
+                    .comment = std::move(comment_),
+                    .shape = Type{Type::Kind::structure}};
+        const auto keyword = word();
+        if (keyword == "method")
+            read.kind = Member::Kind::method;
+        else if (keyword == "error")
+            read.kind = Member::Kind::error;
+        else if (keyword != "type")
+            fail("no member");
+        if (!skip_blanks())
+            fail("no blank after " + keyword);
+
+        read.name = word("-");
+        if (!is_member_name(read.name))
+            fail("not a member's name");
+        if (!members_.insert(read.name).second)
+            fail("a second " + read.name);
+        skip_blanks();
+        read.shape = brackets();
+        if (read.kind != Member::Kind::type && read.shape.kind != Type::Kind::structure)
+            fail("an enumeration as parameters");
+        if (read.kind == Member::Kind::method) {
+            skip_space();
+            expect("->");
+            skip_space();
+            read.output = brackets();
+            if (read.output->kind != Type::Kind::structure)
+                fail("an enumeration as parameters");
+        }
+        end_line();
+        return read;
+    }
+
+    // A structure, "(name: type, ...)", or an enumeration, "(name, ...)".
+    Type brackets()
+    {
+        expect("(");
+        Type read{Type::Kind::structure};
+        std::set<std::string> names;
+        skip_space();
+        if (eat(")"))
+            return read;
+        for (bool first = true;; first = false) {
+            const auto name = word("-");
+            if (!is_field_name(name))
+                fail("not a field's name");
+            if (!names.insert(name).second)
+                fail("a second " + name);
+            skip_space();
+            if (first)
+                read.kind = sees(":") ? Type::Kind::structure : Type::Kind::enumeration;
+            if (read.kind == Type::Kind::structure) {
+                expect(":");
+                skip_space();
+                read.fields.push_back({name, type()});
+                skip_space();
+            } else {
+                read.values.push_back(name);
+            }
+            if (eat(")"))
+                return read;
+            expect(",");
+            skip_space();
+        }
+    }
+
+    // An optional of an optional is none of the grammar's.
+    Type type()
+    {
+        const bool optional = eat("?");
+        return optional ? around(Type::Kind::optional, plain_type()) : plain_type();
+    }
+    Type plain_type()
+    {
+        if (eat("[]"))
+            return around(Type::Kind::array, type());
+        if (eat("[string]"))
+            return around(Type::Kind::dictionary, type());
+        if (sees("("))
+            return brackets();
+        static constexpr std::array<std::pair<std::string_view, Type::Kind>, 6> keywords{
+            {{"bool", Type::Kind::boolean},
+             {"int", Type::Kind::integer},
+             {"float", Type::Kind::real},
+             {"string", Type::Kind::string},
+             {"object", Type::Kind::object},
+             {"any", Type::Kind::any}}};
+        const auto name = word();
+        for (const auto& [keyword, kind] : keywords)
+            if (name == keyword)
+                return Type{kind};
+        if (!is_member_name(name))
+            fail("not a type");
+        needed_.insert(name);
+        Type named{Type::Kind::named};
+        named.name = name;
+        return named;
+    }
+
+    std::string_view text_;
+    std::size_t at_ = 0;
+    std::vector<std::string> comment_; // What was right above.
+    std::set<std::string> members_;    // All names so far.
+    std::set<std::string> needed_;     // Types that were named.
+};
+
+} // namespace
+
+std::expected<Interface, SyntaxError> parse_interface(std::string_view text)
+{
+    try {
+        return Parser{text}.interface();
+    } catch (SyntaxError& error) {
+        return std::unexpected(std::move(error));
+    }
+}
+
+} // namespace evfd::varlink

@@ -1,0 +1,57 @@
+// To see what happens when the wall clock is set it is: by a millisecond, and back at once.
+#pragma once
+
+#include "common/clock.h"
+#include "tests/support/catch.h"
+#include "tests/support/skip.h"
+
+#include <sys/timex.h>
+
+#include <chrono>
+
+namespace evfd::e2e {
+
+using namespace std::chrono_literals;
+
+inline constexpr nanoseconds shift = 1ms;
+
+// Whether it was done.
+inline bool move_wall_clock(nanoseconds by)
+{
+    const auto whole = std::chrono::floor<std::chrono::seconds>(by);
+    timex change{};
+    change.modes = ADJ_SETOFFSET | ADJ_NANO;
+    change.time.tv_sec = whole.count();
+    change.time.tv_usec = (by - whole).count(); // Nanoseconds, as ADJ_NANO has it.
+    return ::adjtimex(&change) >= 0;
+}
+
+// The wall clock is ahead by a millisecond while this lives.
+class Ahead {
+public:
+    Ahead() : is_moved_{move_wall_clock(shift)} {}
+    ~Ahead()
+    {
+        if (is_moved_)
+            move_wall_clock(-shift);
+    }
+    Ahead(const Ahead&) = delete;
+    Ahead& operator=(const Ahead&) = delete;
+
+private:
+    bool is_moved_;
+};
+
+inline void skip_unless_wall_clock_can_be_set()
+{
+    if (!move_wall_clock(0ns))
+        skip("this process may not set the wall clock");
+}
+
+// There and back.
+inline void set_wall_clock()
+{
+    const Ahead ahead;
+}
+
+} // namespace evfd::e2e

@@ -1,0 +1,220 @@
+#include "evfd/event.h"
+#include "client/core/aio_poller.h"
+#include "common/eventfd.h"
+#include "tests/support/catch.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <fstream>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+
+UniqueFd event(unsigned initial = 0)
+{
+    return *make_eventfd(initial, Counter::plain);
+}
+
+TEST_CASE("a descriptor that was set and cleared before anyone looked has rung all the same")
+{
+    REQUIRE(latches_waits());
+    const auto one = event();
+    Poller poller{1};
+    REQUIRE(poller.arm(0, one.get()));
+    REQUIRE(add(one, 1));
+    REQUIRE(take(one).value() == 1);
+    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{0});
+}
+
+TEST_CASE("through a wait-only handle it rings as well")
+{
+    const auto one = event();
+    const auto handle = make_wait_only(one).value();
+    Poller poller{1};
+    REQUIRE(poller.arm(0, handle.get()));
+    REQUIRE(add(one, 1));
+    REQUIRE(take(one).value() == 1);
+    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{0});
+}
+
+TEST_CASE("what is set already rings at once, and only that")
+{
+    const auto quiet = event();
+    const auto set = event(1);
+    Poller poller{2};
+    REQUIRE(poller.arm(0, quiet.get()));
+    REQUIRE(poller.arm(1, set.get()));
+    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{1});
+    CHECK(poller.next(monotonic_now()).value().empty());
+}
+
+TEST_CASE("it rings once, and again when it is armed again")
+{
+    const auto one = event(1);
+    Poller poller{1};
+    REQUIRE(poller.arm(0, one.get()));
+    CHECK(poller.next(monotonic_after(10s)).value().size() == 1);
+    CHECK(poller.next(monotonic_now()).value().empty());
+    REQUIRE(poller.arm(0, one.get()));
+    CHECK(poller.next(monotonic_after(10s)).value().size() == 1);
+}
+
+TEST_CASE("nothing rings before its time is over, and then nothing")
+{
+    const auto one = event();
+    Poller poller{1};
+    REQUIRE(poller.arm(0, one.get()));
+    const auto deadline = monotonic_after(20ms);
+    CHECK(poller.next(deadline).value().empty());
+    CHECK(monotonic_now() >= deadline);
+}
+
+TEST_CASE("many descriptors, also more than a shared context is for, all ring")
+{
+    const auto many = GENERATE(1U, 32U, 33U, 253U);
+    std::vector<UniqueFd> events;
+    Poller poller{many};
+    for (std::size_t i = 0; i < many; ++i) {
+        events.push_back(event());
+        REQUIRE(poller.arm(i, events.back().get()));
+    }
+    for (const auto& one : events)
+        REQUIRE(add(one, 1));
+    std::set<std::size_t> rung;
+    while (rung.size() < many) {
+        const auto some = poller.next(monotonic_after(10s)).value();
+        REQUIRE_FALSE(some.empty());
+        for (const auto index : some)
+            CHECK(rung.insert(index).second);
+    }
+}
+
+TEST_CASE("what one poller left behind does not ring in the next")
+{
+    const auto one = event();
+    const auto other = event();
+    {
+        Poller left{1};
+        REQUIRE(left.arm(0, one.get()));
+    }
+    REQUIRE(add(one, 1));
+    Poller poller{1};
+    REQUIRE(poller.arm(0, other.get()));
+    CHECK(poller.next(monotonic_now()).value().empty());
+}
+
+TEST_CASE("threads wait side by side")
+{
+    const auto one = event();
+    std::vector<std::jthread> threads;
+    std::atomic<int> released = 0;
+    for (int i = 0; i < 20; ++i)
+        threads.emplace_back([&] {
+            Poller poller{1};
+            if (poller.arm(0, one.get()) && poller.next(monotonic_after(30s)).value().size() == 1)
+                ++released;
+        });
+    REQUIRE(add(one, 1)); // It stays set: who arms later rings at once.
+    threads.clear();
+    CHECK(released == 20);
+}
+
+// Each is a mapping, as proc(5) has them.
+std::size_t contexts_here()
+{
+    std::ifstream maps{"/proc/self/maps"};
+    std::size_t count = 0;
+    for (std::string line; std::getline(maps, line);)
+        count += line.contains("[aio]") ? 1U : 0U;
+    return count;
+}
+
+TEST_CASE("of contexts that many used at once few are kept")
+{
+    const auto size = GENERATE(1U, 100U);
+    const auto before = contexts_here();
+    {
+        std::deque<Poller> all;
+        for (int i = 0; i < 40; ++i)
+            all.emplace_back(size);
+        CHECK(contexts_here() > before);
+    }
+    CHECK(contexts_here() <= before + 16);
+    CHECK(contexts_here() > 0);
+}
+
+TEST_CASE("the context of a wait for many is used again")
+{
+    for (int i = 0; i < 2; ++i) {
+        const Poller poller{100};
+    }
+    const auto before = contexts_here();
+    {
+        const Poller poller{200};
+        CHECK(contexts_here() == before);
+    }
+    CHECK(contexts_here() == before);
+}
+
+TEST_CASE("a child of fork can wait too, though its parent's contexts are not its own")
+{
+    {
+        const auto warm = event(1);
+        Poller poller{1};
+        REQUIRE(poller.arm(0, warm.get()));
+        REQUIRE(poller.next(monotonic_after(10s)).value().size() == 1);
+    }
+    const auto child = ::fork();
+    if (child == 0) {
+        const auto one = event(1);
+        Poller poller{1};
+        const bool rang =
+            poller.arm(0, one.get()) &&
+            poller.next(monotonic_after(10s)).value_or(std::vector<std::size_t>{}).size() == 1;
+        ::_exit(rang ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+}
+
+TEST_CASE("children that are forked while threads wait can wait, too")
+{
+    std::atomic<bool> is_over = false;
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < 2; ++i)
+        threads.emplace_back([&] {
+            const auto one = event();
+            while (!is_over) {
+                Poller poller{1};
+                (void)poller.arm(0, one.get());
+            }
+        });
+    for (int i = 0; i < 100; ++i) {
+        const auto child = ::fork();
+        if (child == 0) {
+            ::alarm(30); // Which ends it if it hangs.
+            const auto one = event(1);
+            Poller poller{1};
+            const bool is_armed = poller.arm(0, one.get()).has_value();
+            ::_exit(is_armed && poller.next(monotonic_after(10s)).has_value() ? 0 : 1);
+        }
+        int status = 0;
+        REQUIRE(::waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+    is_over = true;
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,66 @@
+#include "client/core/schedule_request.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+#include <string>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto most = nanoseconds::max();
+
+TEST_CASE("a schedule becomes the call that arms the timer with it")
+{
+    auto request = to_request("t"_name, {.at = 5s,
+                                         .interval = 1ms,
+                                         .clock = Clock::realtime,
+                                         .cancel_on_clock_change = true,
+                                         .sets = "e"});
+    REQUIRE(request);
+    CHECK(to_text(*request) == R"({"name":"t","clock":"realtime","firstNSec":5000000000,)"
+                               R"("intervalNSec":1000000,"cancelOnClockChange":true,"sets":"e"})");
+}
+
+TEST_CASE("what a schedule can be")
+{
+    const Schedule schedule = GENERATE(
+        Schedule{.interval = 1ns}, Schedule{.after = 1ns}, Schedule{.after = 0ns, .interval = 1ns},
+        Schedule{.at = 0ns, .interval = 1ns}, Schedule{.at = 1ns}, Schedule{.at = most},
+        Schedule{.at = most, .interval = most}, Schedule{.at = 1s, .cancel_on_clock_change = true},
+        Schedule{.at = 1s, .clock = Clock::realtime_alarm, .cancel_on_clock_change = true},
+        Schedule{.interval = 1ms, .sets = "e"}, Schedule{.after = 1ns, .sets = "e"});
+    CHECK(to_request("t"_name, schedule));
+}
+
+TEST_CASE("what a schedule cannot be is said in a sentence before anything goes out")
+{
+    const auto [schedule, sentence] = GENERATE(table<Schedule, std::string>({
+        {Schedule{}, "needs a first expiry or an interval"},
+        {{.after = 0ns}, "means never"},
+        {{.at = 0ns}, "means never"},
+        {{.after = -1ns}, "cannot be negative"},
+        {{.interval = -1ns}, "cannot be negative"},
+        {{.after = 1s, .interval = -1ns}, "cannot be negative"},
+        {{.at = -1ns}, "cannot be before the clock's zero"},
+        {{.after = 1s, .at = 1s}, "not both"},
+        {{.after = most}, "after the year 2262"},
+        {{.interval = most}, "after the year 2262"},
+        {{.after = 1s, .cancel_on_clock_change = true}, "only a moment on the realtime clock"},
+        {{.at = 1s, .clock = Clock::boottime, .cancel_on_clock_change = true},
+         "only a moment on the realtime clock"},
+        {{.interval = 1ms - 1ns, .sets = "e"}, "every 1 ms at most"},
+        {{.interval = 1s, .sets = "t"}, "cannot set itself"},
+        {{.interval = 1s, .sets = "no//name"}, "is no name"},
+    }));
+    INFO(sentence);
+    const auto request = to_request("t"_name, schedule);
+    REQUIRE_FALSE(request);
+    CHECK(request.error().code == ErrorCode::invalid);
+    CHECK(request.error().message.find(sentence) != std::string::npos);
+}
+
+} // namespace
+} // namespace evfd

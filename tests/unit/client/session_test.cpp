@@ -1,0 +1,74 @@
+#include "client/core/session.h"
+#include "tests/support/scripted_daemon.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+TEST_CASE("a call that was under way is sent again on the session that is taken up")
+{
+    ByHand daemon;
+    const auto address = daemon.address();
+    Line line{address, 30s};
+    Try<protocol::Set::Reply> answer;
+    std::thread caller{[&] { answer = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    std::string call;
+    {
+        auto connection = daemon.accept();
+        CHECK(connection.hear().contains(R"("calls":0)"));
+        call = connection.hear();
+    }
+    auto connection = daemon.accept();
+    CHECK(connection.hear().contains(R"("calls":0)"));
+    connection.say(R"({"parameters":{"isCertain":true}})");
+    CHECK(connection.hear() == call);
+    connection.say(R"({"parameters":{}})");
+    caller.join();
+    CHECK(answer);
+}
+
+// It may have been done: then the daemon would answer the next call of the session with its answer,
+// and not do that.
+TEST_CASE("the next call is not answered in the place of one that was given up")
+{
+    ByHand daemon;
+    const auto address = daemon.address();
+    Line line{address, 200ms};
+    Try<protocol::Set::Reply> given_up;
+    std::thread caller{[&] { given_up = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    std::string began;
+    {
+        auto connection = daemon.accept();
+        began = connection.hear();
+        connection.hear();
+        daemon.close(); // And nobody comes in time.
+    }
+    caller.join();
+    REQUIRE_FALSE(given_up);
+    CHECK(given_up.error().code == ErrorCode::no_daemon);
+
+    daemon.listen();
+    Try<protocol::Clear::Reply> answer;
+    std::thread next{[&] { answer = line.call(protocol::Clear{{{"f"_name}}}); }};
+    auto connection = daemon.accept();
+    const auto begins = connection.hear();
+    CHECK(begins.contains("io.evfdd.Resume"));
+    CHECK(begins != began);
+    CHECK(begins.contains(R"("oneway":true)"));
+    const auto call = begins.contains("oneway") ? connection.hear() : ""s;
+    CHECK(call.contains("io.evfdd.Clear"));
+    connection.say(R"({"parameters":{}})");
+    next.join();
+    CHECK(answer);
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,85 @@
+#include "client/core/spawn.h"
+
+#include "common/null_file.h"
+#include "tests/support/catch.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace evfd {
+namespace {
+
+// What it prints, to its end.
+std::string output_of(std::vector<std::string> words, Signals signals)
+{
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    const UniqueFd reading{ends[0]};
+    UniqueFd writing{ends[1]};
+    const auto child = start_program(std::move(words), open_null(), writing, signals);
+    REQUIRE(child);
+    writing = {};
+    std::string text;
+    std::array<char, 4096> some{};
+    for (ssize_t got = 0; (got = ::read(reading.get(), some.data(), some.size())) > 0;)
+        text.append(some.data(), static_cast<std::size_t>(got));
+    ::waitpid(*child, nullptr, 0);
+    return text;
+}
+
+// Of /proc/PID/status. proc(5)
+std::uint64_t signals_of(const std::string& status, std::string_view which)
+{
+    const auto at = status.find(which);
+    REQUIRE(at != std::string::npos);
+    return std::stoull(status.substr(at + which.size()), nullptr, 16);
+}
+
+// What we ignore and block in these tests, as bits of a mask.
+constexpr std::uint64_t ignored_by_us = std::uint64_t{1} << (SIGHUP - 1);
+constexpr std::uint64_t blocked_by_us = std::uint64_t{1} << (SIGUSR1 - 1);
+
+// /proc/PID/status of a program that is started so.
+std::string status_of_started(Signals signals)
+{
+    auto* const before = ::signal(SIGHUP, SIG_IGN);
+    sigset_t one;
+    sigset_t unblocked;
+    sigemptyset(&one);
+    sigaddset(&one, SIGUSR1);
+    REQUIRE(::pthread_sigmask(SIG_BLOCK, &one, &unblocked) == 0);
+
+    auto status = output_of({"cat", "/proc/self/status"}, signals);
+
+    ::pthread_sigmask(SIG_SETMASK, &unblocked, nullptr);
+    ::signal(SIGHUP, before);
+    return status;
+}
+
+TEST_CASE("a server that is started ignores no signal and blocks none, whatever we do")
+{
+    const auto status = status_of_started(Signals::reset);
+
+    // The C library ignores its own two in a child, which nobody else can send.
+    constexpr auto of_library = std::uint64_t{3} << 31;
+    CHECK(signals_of(status, "SigBlk:") == 0);
+    CHECK((signals_of(status, "SigIgn:") & ~of_library) == 0);
+}
+
+TEST_CASE("a program that inherits our signals ignores and blocks what we do")
+{
+    const auto status = status_of_started(Signals::inherited);
+
+    CHECK((signals_of(status, "SigBlk:") & blocked_by_us) != 0);
+    CHECK((signals_of(status, "SigIgn:") & ignored_by_us) != 0);
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,349 @@
+#include "common/codec.h"
+#include "common/eventfd.h"
+#include "common/protocol/interface.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+namespace evfd {
+namespace {
+
+// One of each kind of field, in a message of its own.
+template <class T>
+struct One {
+    T value;
+    static constexpr auto fields() { return std::tuple{field("value", &One::value, "It.")}; }
+};
+
+struct Inner {
+    std::int64_t number;
+    std::optional<bool> flag;
+    static constexpr std::string_view type_name = "Inner";
+    static constexpr std::string_view comment = "Lies within.\nIn two lines.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("number", &Inner::number, "A number."),
+                          field("flag", &Inner::flag, "A flag,\nperhaps.")};
+    }
+};
+
+struct Outer {
+    std::string text;
+    std::vector<Inner> list;
+    std::optional<Inner> maybe;
+    static constexpr auto fields()
+    {
+        return std::tuple{field("text", &Outer::text, "Text."), field("list", &Outer::list, "All."),
+                          field("maybe", &Outer::maybe, "One.")};
+    }
+};
+
+struct Empty {
+    static constexpr auto fields() { return std::tuple{}; }
+};
+
+struct Two {
+    Handed first;
+    std::optional<Handed> second;
+    static constexpr auto fields()
+    {
+        return std::tuple{field("first", &Two::first, "One."),
+                          field("second", &Two::second, "Perhaps another.")};
+    }
+};
+
+template <class T>
+std::string type_of()
+{
+    NamedTypes named;
+    return Codec<T>::type(named);
+}
+
+TEST_CASE("each kind of value goes to text and back")
+{
+    check_round_trip(One<bool>{true}, R"({"value":true})");
+    check_round_trip(One<std::int64_t>{-5}, R"({"value":-5})");
+    check_round_trip(One<std::int64_t>{std::numeric_limits<std::int64_t>::max()},
+                     R"({"value":9223372036854775807})");
+    check_round_trip(One<Whole<1, 3>>{{2}}, R"({"value":2})");
+    check_round_trip(One<nanoseconds>{nanoseconds{7}}, R"({"value":7})");
+    check_round_trip(One<WallTime>{WallTime{nanoseconds{9}}}, R"({"value":9})");
+    check_round_trip(One<std::string>{"a\"b\n"}, R"({"value":"a\"b\u000a"})");
+    check_round_trip(One<Name>{"a/b"_name}, R"({"value":"a/b"})");
+    check_round_trip(One<Rights>{"640"_rights}, R"({"value":"0640"})");
+    check_round_trip(One<Pattern>{"a*"_pattern}, R"({"value":"a*"})");
+    check_round_trip(One<Mode>{Mode::automatic}, R"({"value":"auto"})");
+    check_round_trip(One<std::optional<bool>>{false}, R"({"value":false})");
+    check_round_trip(One<std::optional<bool>>{}, "{}");
+    check_round_trip(One<std::vector<std::int64_t>>{{1, 2, 3}}, R"({"value":[1,2,3]})");
+    check_round_trip(One<std::vector<std::int64_t>>{}, R"({"value":[]})");
+    check_round_trip(One<Names>{{{"a"_name, "b"_name}}}, R"({"value":["a","b"]})");
+    check_round_trip(Empty{}, "{}");
+}
+
+TEST_CASE("structs within structs go to text and back")
+{
+    check_round_trip(Outer{"x", {{1, true}, {2, {}}}, Inner{3, false}},
+                     R"({"text":"x","list":[{"number":1,"flag":true},{"number":2}],)"
+                     R"("maybe":{"number":3,"flag":false}})");
+    check_round_trip(Outer{"", {}, {}}, R"({"text":"","list":[]})");
+}
+
+TEST_CASE("the order of the keys does not matter, and null is as good as absent for an optional")
+{
+    const auto text = GENERATE(as<std::string>{}, R"({"number":7})", R"({"number":7,"flag":null})",
+                               R"({"flag":null,"number":7})");
+    INFO(text);
+
+    const auto inner = from_text<Inner>(text);
+
+    REQUIRE(inner);
+    CHECK(inner->number == 7);
+    CHECK_FALSE(inner->flag);
+}
+
+TEST_CASE("no parameters, null and {} are the same")
+{
+    json::Document document;
+
+    CHECK(decode<Empty>(std::nullopt));
+    CHECK(decode<Empty>(*document.read("null")));
+    CHECK(decode<Empty>(*document.read("{}")));
+    CHECK(decode<One<std::optional<bool>>>(std::nullopt));
+
+    CHECK(decode<One<bool>>(std::nullopt).error().name == "value");
+    CHECK(decode<One<bool>>(*document.read("null")).error().name == "value");
+    CHECK(decode<One<bool>>(*document.read("{}")).error().name == "value");
+}
+
+TEST_CASE("the field that is wrong is named, the first if there are several")
+{
+    const auto [text, bad] = GENERATE(table<std::string, std::string>({
+        {R"({})", "text"},
+        {R"({"list":[]})", "text"},
+        {R"({"text":""})", "list"},
+        {R"({"text":null,"list":[]})", "text"},
+        {R"({"text":1,"list":[]})", "text"},
+        {R"({"text":"","list":null})", "list"},
+        {R"({"text":"","list":{}})", "list"},
+        {R"({"text":"","list":[1]})", "list"},
+        {R"({"text":"","list":[null]})", "list"},
+        {R"({"text":"","list":[{}]})", "list"},
+        {R"({"text":"","list":[{"number":1,"more":2}]})", "list"},
+        {R"({"text":"","list":[],"maybe":[]})", "maybe"},
+        {R"({"text":"","list":[],"maybe":{}})", "maybe"},
+        {R"({"text":"","list":[],"maybe":{"number":1,"number":1}})", "maybe"},
+        {R"({"text":"","text":"","list":[]})", "text"},
+        {R"({"text":"","list":[],"maybe":null,"maybe":null})", "maybe"},
+        {R"({"text":"","list":[],"other":1})", "other"},
+        {R"({"text":"","list":[],"Text":1})", "Text"},
+        {R"({"text":"","list":[],"":1})", ""},
+        {R"({"list":1,"text":1})", "list"},
+        {R"({"unknown":1,"text":1})", "unknown"},
+    }));
+    INFO(text);
+
+    CHECK(wrong_field<Outer>(text) == bad);
+}
+
+TEST_CASE("what is no value of a field's type is refused")
+{
+    CHECK(wrong_field<One<bool>>(R"({"value":1})") == "value");
+    CHECK(wrong_field<One<bool>>(R"({"value":"true"})") == "value");
+    CHECK(wrong_field<One<std::string>>(R"({"value":["a"]})") == "value");
+    CHECK(wrong_field<One<Name>>(R"({"value":"a//b"})") == "value");
+    CHECK(wrong_field<One<Name>>(R"({"value":["a"]})") == "value");
+    CHECK(wrong_field<One<Rights>>(R"({"value":"1755"})") == "value");
+    CHECK(wrong_field<One<Rights>>(R"({"value":420})") == "value");
+    CHECK(wrong_field<One<Pattern>>(R"({"value":""})") == "value");
+    CHECK(wrong_field<One<Mode>>(R"({"value":"automatic"})") == "value");
+    CHECK(wrong_field<One<Mode>>(R"({"value":1})") == "value");
+    CHECK(wrong_field<One<Mode>>(R"({"value":"auto\u0000"})") == "value");
+    CHECK(wrong_field<One<std::string>>(R"({"value":"a\u0000"})") == "value");
+    CHECK(wrong_field<One<Names>>(R"({"value":"a"})") == "value");
+}
+
+TEST_CASE("an integer is one of 63 bits and sign, written as such")
+{
+    const auto number = GENERATE(as<std::string>{}, "9223372036854775808", "18446744073709551616",
+                                 "-9223372036854775809", "1.5", "1.0", "1e3", R"("1")", "true",
+                                 "null", "[1]", "{}");
+    const auto text = R"({"value":)" + number + "}";
+
+    CHECK(wrong_field<One<std::int64_t>>(text) == "value");
+    CHECK(wrong_field<One<Whole<0, 10>>>(text) == "value");
+    CHECK(wrong_field<One<nanoseconds>>(text) == "value");
+    CHECK(wrong_field<One<WallTime>>(text) == "value");
+}
+
+TEST_CASE("a bounded integer stops at both its ends")
+{
+    using Bounded = One<Whole<-2, 3>>;
+    CHECK(wrong_field<Bounded>(R"({"value":-3})") == "value");
+    CHECK(wrong_field<Bounded>(R"({"value":-2})") == "(none)");
+    CHECK(wrong_field<Bounded>(R"({"value":3})") == "(none)");
+    CHECK(wrong_field<Bounded>(R"({"value":4})") == "value");
+}
+
+TEST_CASE("a span and a moment are never negative")
+{
+    CHECK(wrong_field<One<nanoseconds>>(R"({"value":-1})") == "value");
+    CHECK(wrong_field<One<nanoseconds>>(R"({"value":0})") == "(none)");
+    CHECK(wrong_field<One<nanoseconds>>(R"({"value":9223372036854775807})") == "(none)");
+    CHECK(wrong_field<One<WallTime>>(R"({"value":-1})") == "value");
+}
+
+TEST_CASE("names are at least one, at most 253, and none twice")
+{
+    using Some = One<Names>;
+    CHECK(wrong_field<Some>(R"({"value":[]})") == "value");
+    CHECK(wrong_field<Some>(to_text(Some{many_names(1)})) == "(none)");
+    CHECK(wrong_field<Some>(to_text(Some{many_names(253)})) == "(none)");
+    CHECK(wrong_field<Some>(to_text(Some{many_names(254)})) == "value");
+    CHECK(wrong_field<Some>(R"({"value":["a","a"]})") == "value");
+    CHECK(wrong_field<Some>(R"({"value":["a","b","c","a"]})") == "value");
+    CHECK(wrong_field<Some>(R"({"value":["a","A"]})") == "(none)");
+    CHECK(wrong_field<Some>(R"({"value":["a","b//c"]})") == "value");
+
+    const auto read = from_text<Some>(R"({"value":["c","a","b"]})");
+    REQUIRE(read);
+    CHECK(read->value.list == std::vector{"c"_name, "a"_name, "b"_name});
+}
+
+TEST_CASE("an unknown field is ignored where that was asked for, at every depth, and nothing else")
+{
+    const auto read = [](std::string_view text) {
+        Incoming incoming{.unknown = Unknown::ignore};
+        const auto outer = from_text<Outer>(text, incoming);
+        return outer ? "(none)" : outer.error().name;
+    };
+
+    CHECK(read(R"({"new":{"a":[1]},"text":"","list":[{"number":1,"new":2}],"":0})") == "(none)");
+    CHECK(read(R"({"new":1,"new":1,"text":"","list":[]})") == "(none)");
+    CHECK(read(R"({"new":1,"text":""})") == "list");
+    CHECK(read(R"({"new":1,"text":"","text":"","list":[]})") == "text");
+    CHECK(read(R"({"new":1,"text":1,"list":[]})") == "text");
+}
+
+// As many descriptors as were asked for: eventfds that count from 1.
+std::deque<UniqueFd> some_descriptors(unsigned count)
+{
+    std::deque<UniqueFd> descriptors;
+    for (unsigned i = 1; i <= count; ++i)
+        descriptors.push_back(*make_eventfd(i, Counter::plain));
+    return descriptors;
+}
+
+TEST_CASE("a descriptor is written as its index among the message's own")
+{
+    std::string text;
+    std::vector<Handed> descriptors;
+    Outgoing out{text, descriptors};
+    One<std::vector<Two>> message;
+    message.value.push_back({{*make_eventfd(1, Counter::plain)}, {}});
+    message.value.push_back(
+        {{*make_eventfd(2, Counter::plain)}, Handed{*make_eventfd(3, Counter::plain)}});
+
+    encode(message, out);
+
+    CHECK(text == R"({"value":[{"first":0},{"first":1,"second":2}]})");
+    REQUIRE(descriptors.size() == 3);
+    for (std::uint64_t i = 0; i < 3; ++i)
+        CHECK(count(descriptors[i].fd) == i + 1);
+}
+
+TEST_CASE("descriptors are taken in order, as many as the message names")
+{
+    auto descriptors = some_descriptors(4);
+    Incoming incoming{.descriptors = &descriptors};
+
+    const auto one = from_text<Two>(R"({"first":0})", incoming);
+    Incoming next{.descriptors = &descriptors};
+    const auto two = from_text<Two>(R"({"first":0,"second":1})", next);
+
+    REQUIRE(one);
+    REQUIRE(two);
+    CHECK(count(one->first.fd) == 1U);
+    CHECK(incoming.declared == 1);
+    CHECK(count(two->first.fd) == 2U);
+    CHECK(count(two->second->fd) == 3U);
+    CHECK(next.declared == 2);
+    REQUIRE(descriptors.size() == 1);
+    CHECK(count(descriptors.front()) == 4U);
+}
+
+TEST_CASE("a descriptor that is not where it should be is refused")
+{
+    const auto [text, bad] = GENERATE(table<std::string, std::string>({
+        {R"({"first":1})", "first"},
+        {R"({"first":-1})", "first"},
+        {R"({"first":1,"second":0})", "first"},
+        {R"({"first":0,"second":0})", "second"},
+        {R"({"first":0,"second":2})", "second"},
+        {R"({"first":0,"second":18446744073709551616})", "second"},
+        {R"({"first":"0"})", "first"},
+        {R"({"first":null})", "first"},
+        {R"({"first":0.0})", "first"},
+    }));
+    INFO(text);
+    auto descriptors = some_descriptors(4);
+    Incoming incoming{.descriptors = &descriptors};
+
+    const auto message = from_text<Two>(text, incoming);
+
+    REQUIRE_FALSE(message);
+    CHECK(message.error().name == bad);
+}
+
+TEST_CASE("a descriptor that did not come is missed")
+{
+    auto descriptors = some_descriptors(1);
+    Incoming incoming{.descriptors = &descriptors};
+    CHECK(from_text<Two>(R"({"first":0,"second":1})", incoming).error().name == "second");
+
+    Incoming none{.descriptors = &descriptors};
+    CHECK(from_text<Two>(R"({"first":0})", none).error().name == "first");
+    CHECK(wrong_field<Two>(R"({"first":0})") == "first");
+}
+
+TEST_CASE("a type is named as the interface text names it")
+{
+    CHECK(type_of<bool>() == "bool");
+    CHECK(type_of<std::int64_t>() == "int");
+    CHECK(type_of<Whole<0, 9>>() == "int");
+    CHECK(type_of<nanoseconds>() == "int");
+    CHECK(type_of<WallTime>() == "int");
+    CHECK(type_of<Handed>() == "int");
+    CHECK(type_of<std::string>() == "string");
+    CHECK(type_of<Name>() == "string");
+    CHECK(type_of<Rights>() == "string");
+    CHECK(type_of<Pattern>() == "string");
+    CHECK(type_of<Mode>() == "(manual, auto, semaphore, pulse)");
+    CHECK(type_of<Kind>() == "(event, timer)");
+    CHECK(type_of<std::optional<bool>>() == "?bool");
+    CHECK(type_of<std::vector<std::string>>() == "[]string");
+    CHECK(type_of<std::optional<std::vector<Inner>>>() == "?[]Inner");
+    CHECK(type_of<Names>() == "[]string");
+}
+
+TEST_CASE("a struct's text is on one line up to one field, and names the types it needs")
+{
+    NamedTypes named;
+    CHECK(fields_text(describe_fields<Empty>(named)) == "()");
+    CHECK(fields_text(describe_fields<One<bool>>(named)) == "(value: bool)");
+    CHECK(named.empty());
+
+    CHECK(fields_text(describe_fields<Outer>(named)) ==
+          "(\n  text: string,\n  list: []Inner,\n  maybe: ?Inner\n)");
+    REQUIRE(named.size() == 1);
+    CHECK(type_text("Inner", named.at("Inner")) ==
+          "# Lies within.\n# In two lines.\n"
+          "# number: A number.\n# flag: A flag,\n# perhaps.\n"
+          "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,309 @@
+#include "common/aio.h"
+#include "common/eventfd.h"
+#include "tests/support/catch.h"
+#include "tests/support/resource_limits.h"
+#include "tests/support/skip.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace evfd {
+namespace {
+
+constexpr std::uint64_t most = 0xffff'ffff'ffff'fffe; // What write(2) can fill a counter to.
+
+UniqueFd event(unsigned initial, Counter counter = Counter::plain)
+{
+    auto fd = make_eventfd(initial, counter);
+    REQUIRE(fd);
+    return *std::move(fd);
+}
+
+UniqueFd wait_only(const UniqueFd& fd)
+{
+    auto handle = make_wait_only(fd);
+    REQUIRE(handle);
+    return *std::move(handle);
+}
+
+// As a client can that has a duplicate: for all who hold the open file.
+void clear_nonblock(const UniqueFd& fd)
+{
+    const auto holder = duplicate(fd);
+    REQUIRE(holder);
+    REQUIRE(::fcntl(holder->get(), F_SETFL, 0) == 0);
+    REQUIRE((::fcntl(fd.get(), F_GETFL) & O_NONBLOCK) == 0);
+}
+
+bool is_close_on_exec(const UniqueFd& fd)
+{
+    return (::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC) != 0;
+}
+
+TEST_CASE("an eventfd starts with its initial count, non-blocking and closed on exec")
+{
+    const auto fd = event(5);
+
+    CHECK(count(fd) == 5U);
+    CHECK((::fcntl(fd.get(), F_GETFL) & O_NONBLOCK) != 0);
+    CHECK(is_close_on_exec(fd));
+    CHECK(count(event(4'294'967'295)) == 4'294'967'295U);
+}
+
+TEST_CASE("a take from a plain counter takes all, then nothing")
+{
+    const auto fd = event(3);
+
+    CHECK(take(fd) == 3U);
+    CHECK(take(fd) == 0U);
+    CHECK(count(fd) == 0U);
+}
+
+TEST_CASE("a take from a semaphore takes one, until there is none")
+{
+    const auto fd = event(2, Counter::semaphore);
+
+    CHECK(take(fd) == 1U);
+    CHECK(count(fd) == 1U);
+    CHECK(take(fd) == 1U);
+    CHECK(take(fd) == 0U);
+}
+
+TEST_CASE("what is added is counted, looked at and taken")
+{
+    const auto fd = event(0);
+    CHECK_FALSE(is_readable(fd));
+
+    REQUIRE(add(fd, 2));
+    REQUIRE(add(fd, 40));
+
+    CHECK(is_readable(fd));
+    CHECK(is_readable(fd)); // A look takes nothing,
+    CHECK(count(fd) == 42U);
+    CHECK(count(fd) == 42U); // nor does a count.
+    CHECK(take(fd) == 42U);
+    CHECK_FALSE(is_readable(fd));
+}
+
+TEST_CASE("a take does not block where a holder has cleared O_NONBLOCK")
+{
+    const auto counter = GENERATE(Counter::plain, Counter::semaphore);
+    const auto fd = event(1, counter);
+    clear_nonblock(fd);
+
+    CHECK(take(fd) == 1U);
+    CHECK(take(fd) == 0U);
+    CHECK_FALSE(is_readable(fd));
+    CHECK(count(fd) == 0U);
+    REQUIRE(add(fd, 1));
+    CHECK(is_readable(fd));
+}
+
+TEST_CASE("a counter that is full is set, can be taken, and has no room")
+{
+    const auto fd = event(0);
+    REQUIRE(add(fd, most));
+
+    const auto more = add(fd, 1);
+
+    REQUIRE_FALSE(more);
+    CHECK(more.error().error == EAGAIN);
+    CHECK(is_readable(fd));
+    CHECK(count(fd) == most);
+    CHECK(take(fd) == most);
+    CHECK_FALSE(is_readable(fd));
+    CHECK(add(fd, 1));
+}
+
+TEST_CASE("a semaphore that is full gives one token at a time")
+{
+    const auto fd = event(0, Counter::semaphore);
+    REQUIRE(add(fd, most));
+
+    CHECK(take(fd) == 1U);
+    CHECK(count(fd) == most - 1);
+    CHECK(add(fd, 1));
+    CHECK_FALSE(add(fd, 1));
+}
+
+TEST_CASE("a full counter that a holder made blocking is looked at and taken without blocking")
+{
+    const auto fd = event(0);
+    REQUIRE(add(fd, most));
+    clear_nonblock(fd);
+
+    CHECK(is_readable(fd));
+    CHECK(count(fd) == most);
+    CHECK(take(fd) == most);
+    CHECK(take(fd) == 0U);
+}
+
+// Only the kernel can add so much that the event shows POLLERR.
+TEST_CASE("a counter beyond full is set, and is taken like any other")
+{
+    const auto aio = Aio::create(1);
+    if (!aio)
+        skip("no AIO: " + aio.error().message());
+    const auto fd = event(0);
+    REQUIRE(add(fd, most));
+    const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    char byte = 0;
+    iocb request{};
+    request.aio_lio_opcode = IOCB_CMD_PREAD;
+    request.aio_fildes = static_cast<std::uint32_t>(null.get());
+    request.aio_buf = reinterpret_cast<std::uintptr_t>(&byte);
+    request.aio_nbytes = 1;
+    request.aio_flags = IOCB_FLAG_RESFD;
+    request.aio_resfd = static_cast<std::uint32_t>(fd.get());
+    std::array<iocb*, 1> requests{&request};
+    REQUIRE(aio->submit(requests) == 1U);
+
+    CHECK(count(fd) == most + 1);
+    CHECK(is_readable(fd));
+    CHECK(is_readable(wait_only(fd)));
+    CHECK(take(fd) == most + 1);
+    CHECK_FALSE(is_readable(fd));
+}
+
+TEST_CASE("more than a counter can hold is refused")
+{
+    const auto fd = event(0);
+    const auto added = add(fd, most + 1);
+
+    REQUIRE_FALSE(added);
+    CHECK(added.error().error == EINVAL);
+    CHECK(count(fd) == 0U);
+}
+
+TEST_CASE("a duplicate is of the same event, has its own end, and is closed on exec")
+{
+    auto fd = event(0);
+    const auto other = duplicate(fd);
+    REQUIRE(other);
+    CHECK(other->get() != fd.get());
+    CHECK(is_close_on_exec(*other));
+
+    REQUIRE(add(fd, 7));
+    fd = {};
+
+    CHECK(take(*other) == 7U);
+}
+
+TEST_CASE("a wait-only handle is readable while its event is")
+{
+    const auto fd = event(0);
+    const auto handle = wait_only(fd);
+    CHECK_FALSE(is_readable(handle));
+
+    REQUIRE(add(fd, 1));
+    CHECK(is_readable(handle));
+    CHECK(is_readable(handle));
+    CHECK(count(fd) == 1U);
+
+    REQUIRE(take(fd) == 1U);
+    CHECK_FALSE(is_readable(handle));
+}
+
+TEST_CASE("a wait-only handle rings for as long as its event is set, however often it is waited on")
+{
+    const auto fd = event(1);
+    const auto handle = wait_only(fd);
+    epoll_event ring{};
+
+    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 1);
+    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 1);
+    CHECK(is_readable(handle));
+
+    REQUIRE(take(fd) == 1U);
+    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 0);
+}
+
+TEST_CASE("a wait-only handle of an event that is set is readable at once")
+{
+    CHECK_FALSE(is_readable(wait_only(event(0))));
+    const auto fd = event(1, Counter::semaphore);
+    CHECK(is_readable(wait_only(fd)));
+}
+
+TEST_CASE("nothing can be written to or taken from an event through its wait-only handle")
+{
+    const auto fd = event(1);
+    const auto handle = wait_only(fd);
+    CHECK(is_close_on_exec(handle));
+
+    const auto added = add(handle, 1);
+    REQUIRE_FALSE(added);
+    CHECK(added.error().error == EINVAL);
+    CHECK_FALSE(take(handle));
+    CHECK(count(fd) == 1U);
+}
+
+TEST_CASE("a wait-only handle works where a holder has cleared O_NONBLOCK")
+{
+    const auto fd = event(0);
+    clear_nonblock(fd);
+    const auto handle = wait_only(fd);
+    CHECK_FALSE(is_readable(handle));
+
+    REQUIRE(add(fd, 1));
+
+    CHECK(is_readable(handle));
+}
+
+TEST_CASE("a wait-only handle is silent once every descriptor of its event is closed")
+{
+    auto fd = event(1);
+    auto other = *duplicate(fd);
+    const auto handle = wait_only(fd);
+
+    fd = {};
+    CHECK(is_readable(handle));
+    other = {};
+    CHECK_FALSE(is_readable(handle));
+}
+
+TEST_CASE("what is no eventfd has no count")
+{
+    const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+    REQUIRE(null);
+
+    const auto counted = count(null);
+
+    REQUIRE_FALSE(counted);
+    CHECK(counted.error().error == EBADMSG);
+}
+
+TEST_CASE("what is no descriptor is a fault, not an answer")
+{
+    const UniqueFd none;
+
+    CHECK(take(none).error().error == EBADF);
+    CHECK(add(none, 1).error().error == EBADF);
+    CHECK(duplicate(none).error().error == EBADF);
+    CHECK(make_wait_only(none).error().error == EBADF);
+    CHECK(count(none).error().error == ENOENT);
+    CHECK(make_nonblocking(none).error().error == EBADF);
+    CHECK_FALSE(is_readable(none));
+}
+
+TEST_CASE("where there is no descriptor left nothing is made or shown, and the rest goes on")
+{
+    const auto fd = event(3);
+    const DescriptorLimit limit{3};
+
+    CHECK(make_eventfd(0, Counter::plain).error().error == EMFILE);
+    CHECK(duplicate(fd).error().error == EMFILE);
+    CHECK(make_wait_only(fd).error().error == EMFILE);
+    CHECK(shown(fd).error().error == EMFILE);
+    CHECK(count(fd).error().error == EMFILE);
+    CHECK(is_readable(fd));
+    REQUIRE(add(fd, 1));
+    CHECK(take(fd) == 4U);
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,152 @@
+// A daemon one of whose descriptors is of something else, whatever the cause: each call that needs
+// it is refused, and nobody else notices.
+#include "common/timerfd.h"
+#include "tests/support/service_fixture.h"
+
+#include <fcntl.h>
+
+namespace evfd::daemon {
+namespace {
+
+// What can be neither read, nor watched, nor added to; it is no timer either.
+UniqueFd foreign()
+{
+    UniqueFd fd{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    REQUIRE(fd);
+    return fd;
+}
+
+void make_foreign(const UniqueFd& fd)
+{
+    REQUIRE(::dup3(foreign().get(), fd.get(), O_CLOEXEC) == fd.get());
+}
+
+// With an event "e", and "odd" of that kind, which is bob's.
+std::unique_ptr<Daemon> with_odd_event(const std::string& rights)
+{
+    auto daemon = std::make_unique<Daemon>();
+    auto client = daemon->connect();
+    auto owner = daemon->connect(bob);
+    REQUIRE(daemon->ask(client, "CreateEvent", R"({"name":"e"})").contains("true"));
+    REQUIRE(daemon
+                ->ask(owner, "CreateEvent",
+                      R"({"name":"odd","mode":"auto","rights":")" + rights + R"("})")
+                .contains("true"));
+    auto& event = *daemon->service.registry().find("odd"_name)->event();
+    REQUIRE(event.share()); // So it is not the daemon's alone.
+    make_foreign(event.fd());
+    return daemon;
+}
+
+TEST_CASE("calls on an event whose descriptor is none are refused, and all others are answered")
+{
+    const auto [method, parameters, more] = GENERATE(table<std::string, std::string, bool>({
+        {"Set", R"({"names":["odd"]})", false},
+        {"Clear", R"({"names":["odd"]})", false},
+        {"Wait", R"({"names":["odd"]})", false},
+        {"Wait", R"({"names":["e","odd"],"gather":"any"})", false},
+        {"Wait", R"({"names":["e","odd"]})", false}, // It waits for e, and cannot watch the other.
+        {"Monitor", R"({"pattern":"odd"})", true},
+    }));
+    CAPTURE(method, parameters);
+    auto daemon = with_odd_event("0666");
+    auto client = daemon->connect();
+
+    const auto reply = daemon->ask(client, method, parameters, more);
+
+    CHECK(reply.contains(R"("error":"io.evfdd.SystemFailure")"));
+    CHECK(daemon->service.quota().used_by_all(Resource::waits) == 0);
+    CHECK(daemon->service.quota().used_by_all(Resource::monitors) == 0);
+    CHECK(daemon->ask(client, "Set", R"({"names":["e"]})") == R"({"parameters":{}})");
+    CHECK(daemon->ask(client, "Wait", R"({"names":["e"]})").contains("fired"));
+    auto owner = daemon->connect(bob);
+    CHECK(daemon->ask(owner, "Delete", R"({"names":["odd"]})") == R"({"parameters":{}})");
+}
+
+TEST_CASE("a set that failed is answered as it was when its client asks the next daemon")
+{
+    const auto resume = [](int calls) {
+        return R"({"session":"0123456789abcdef0123456789abcdef","calls":)" + std::to_string(calls) +
+               "}";
+    };
+    auto daemon = with_odd_event("0666");
+    auto client = daemon->connect();
+    daemon->ask(client, "Resume", resume(0));
+    const auto first = daemon->ask(client, "Set", R"({"names":["odd"]})");
+    REQUIRE(first.contains("SystemFailure"));
+    daemon = restarted(std::move(daemon));
+    client = daemon->connect();
+    REQUIRE_FALSE(daemon->ask(client, "Resume", resume(0)).contains("error"));
+    CHECK(daemon->ask(client, "Set", R"({"names":["odd"]})") == first);
+}
+
+TEST_CASE("a monitor that may hear of an event that cannot be watched hears that it may")
+{
+    auto daemon = with_odd_event("0602"); // To be set by others, so that they see it.
+    auto client = daemon->connect();
+    REQUIRE(daemon->ask(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
+    REQUIRE(client.reply().contains("ready"));
+    auto owner = daemon->connect(bob);
+
+    CHECK(daemon->ask(owner, "SetRights", R"({"name":"odd","rights":"0666"})") ==
+          R"({"parameters":{}})");
+
+    CHECK(client.reply().contains(R"("change":"changed")"));
+}
+
+// Opened by its owner; what the daemon has of that is foreign.
+Token follow_oddly(Hall& hall, std::string_view name)
+{
+    const auto opened = hall.registry.open(hall.owner, names({name}));
+    REQUIRE(opened);
+    const auto token = *Token::parse(*opened->front().subscription);
+    make_foreign(hall.registry.find(*Name::parse(name))->followers()->find(token)->fd);
+    return token;
+}
+
+TEST_CASE("to set a timer that is followed by what is no timer is told of, and done for the others")
+{
+    Hall hall;
+    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h}));
+    follow_oddly(hall, "t");
+    const auto others = hall.registry.open(hall.owner, names({"t"}));
+    REQUIRE(others);
+    const auto& other = others->front().file_descriptor->fd;
+    CHECK(verdict(hall.registry.disarm(person(alice), names({"t"}))) == "SystemFailure");
+    CHECK(time_left(other) == 0ns);
+    CHECK_FALSE(hall.registry.find("t"_name)->timer()->is_armed());
+    CHECK(verdict(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 2h})) ==
+          "SystemFailure");
+    CHECK(*time_left(other) > 1h);
+    CHECK(hall.registry.find("t"_name)->timer()->is_armed());
+    CHECK(verdict(hall.registry.remove(person(alice), names({"t"}))) == "ok");
+}
+
+TEST_CASE("that it heard of a cancelled timer can be said by who follows it with what is no timer")
+{
+    Hall hall;
+    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h}));
+    const auto token = follow_oddly(hall, "t");
+    hall.registry.find("t"_name)->timer()->cancel();
+    CHECK(hall.registry.acknowledge(hall.owner, token));
+}
+
+TEST_CASE("a pulse with a descriptor that cannot be added to is refused, and so is its timer's")
+{
+    const bool is_kept = GENERATE(false, true);
+    Hall hall;
+    if (is_kept)
+        hall.count_calls_of_owner();
+    hall.create("p", Mode::pulse);
+    follow_oddly(hall, "p");
+
+    CHECK(verdict(hall.registry.set(person(alice), names({"p"}), 1)) == "SystemFailure");
+
+    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));
+    settle(hall.loop);
+    CHECK(hall.registry.find("t"_name)->timer()->has_expired());
+    CHECK(hall.registry.find("t"_name)->timer()->link()->owed == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,349 @@
+#include "common/json.h"
+#include "common/limits.h"
+#include "tests/support/catch.h"
+
+#include <cstdint>
+#include <limits>
+
+namespace evfd::json {
+namespace {
+
+// "key=value" of each member, "value" of each element; containers within as their brackets.
+std::string outline(Value value)
+{
+    std::string text;
+    switch (value.kind()) {
+    case Kind::null: return "null";
+    case Kind::boolean: return value.boolean() ? "true" : "false";
+    case Kind::integer: return std::to_string(value.integer());
+    case Kind::number: return "number";
+    case Kind::string: return "'" + std::string{value.string()} + "'";
+    case Kind::array:
+        value.elements([&](Value element) {
+            text += (text.empty() ? "" : " ") + outline(element);
+            return true;
+        });
+        return "[" + text + "]";
+    case Kind::object:
+        value.members([&](std::string_view key, Value member) {
+            text += (text.empty() ? "" : " ") + std::string{key} + "=" + outline(member);
+            return true;
+        });
+        return "{" + text + "}";
+    case Kind::deep: return "deep";
+    }
+    return {};
+}
+
+TEST_CASE("each kind of value is read as what it is")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {"null", "null"},
+        {"true", "true"},
+        {"false", "false"},
+        {R"("")", "''"},
+        {R"("a b")", "'a b'"},
+        {"[]", "[]"},
+        {"{}", "{}"},
+        {" \t\r\n{ } \n", "{}"},
+        {"[1,[2,[3]],4]", "[1 [2 [3]] 4]"},
+        {R"({"a":{"b":[1,{"c":2}]},"d":3})", "{a={b=[1 {c=2}]} d=3}"},
+        {R"({"":{}})", "{={}}"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    CHECK(outline(*value) == expected);
+}
+
+TEST_CASE("an integer of 63 bits and sign is one and every other number is only a number")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {"0", "0"},
+        {"-0", "0"},
+        {"9223372036854775807", "9223372036854775807"},
+        {"-9223372036854775808", "-9223372036854775808"},
+        {"9223372036854775808", "number"},
+        {"18446744073709551615", "number"},
+        {"18446744073709551616", "number"},
+        {"-9223372036854775809", "number"},
+        {"1.5", "number"},
+        {"1.0", "number"},
+        {"1e3", "number"},
+        {"-0.0", "number"},
+        {"1E+2", "number"},
+        {"1e999", "number"},
+        {"-1e309", "number"},
+        {"1.5e+400", "number"},
+        {std::string(400, '9'), "number"},
+        {'-' + std::string(400, '9') + ".25e9", "number"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    CHECK(outline(*value) == expected);
+}
+
+TEST_CASE("escapes and UTF-8 are read as the text they stand for")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {R"("\"\\\/\b\f\n\r\t")", "\"\\/\b\f\n\r\t"},
+        {R"("\u0041\u00e9\u20ac")", "A\xc3\xa9\xe2\x82\xac"},
+        {R"("\ud83d\ude00")", "\xf0\x9f\x98\x80"},
+        {"\"\xf0\x9f\x98\x80\"", "\xf0\x9f\x98\x80"},
+        {R"("\u0001\u001f")", "\x01\x1f"},
+        {"\"\x7f\"", "\x7f"},
+        {R"("a\u0000b")", std::string{"a\0b", 3}},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    REQUIRE(value->kind() == Kind::string);
+    CHECK(value->string() == expected);
+}
+
+TEST_CASE("repeated keys are all seen, in order")
+{
+    Document document;
+    const auto value = document.read(R"({"a":1,"b":2,"a":3})");
+
+    REQUIRE(value);
+    CHECK(outline(*value) == "{a=1 b=2 a=3}");
+}
+
+TEST_CASE("a look at members or elements ends where it is told to")
+{
+    Document document;
+    const auto value = document.read(R"({"a":[1,2,3],"b":[4]})");
+    REQUIRE(value);
+
+    std::string seen;
+    const bool whole = value->members([&](std::string_view key, Value member) {
+        seen += key;
+        CHECK(member.elements([](Value element) { return element.integer() != 9; }));
+        CHECK_FALSE(member.elements([&](Value element) {
+            seen += std::to_string(element.integer());
+            return false;
+        }));
+        return key != "a";
+    });
+
+    CHECK_FALSE(whole);
+    CHECK(seen == "a1");
+}
+
+TEST_CASE("beside a number beyond a double all else is read as ever")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {R"([1e999,12345,"1e999",{"1e999":-0.25},1e-999])",
+         "[number 12345 '1e999' {1e999=number} number]"},
+        {R"(["\"1e999","\\",1e999, -1e999 ,123456789])",
+         "['\"1e999' '\\' number number 123456789]"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE(value);
+    CHECK(outline(*value) == expected);
+}
+
+TEST_CASE("what is not one JSON value is told apart")
+{
+    const auto [text, defect] = GENERATE(table<std::string, std::string>({
+        {"", "not JSON"},
+        {" ", "not JSON"},
+        {"{", "not JSON"},
+        {"[1,2", "not JSON"},
+        {"[1,]", "not JSON"},
+        {"{\"a\":1,}", "not JSON"},
+        {"{\"a\"}", "not JSON"},
+        {"{a:1}", "not JSON"},
+        {"{'a':1}", "not JSON"},
+        {"nul", "not JSON"},
+        {"NaN", "not JSON"},
+        {"01", "not JSON"},
+        {"+1", "not JSON"},
+        {".5", "not JSON"},
+        {"0x10", "not JSON"},
+        {"1 // one", "not JSON"},
+        {"/* one */1", "not JSON"},
+        {"{}{}", "not JSON"},
+        {"{} x", "not JSON"},
+        {std::string("{}\0", 3), "not JSON"},
+        {std::string("{}\0{}", 5), "not JSON"},
+        {std::string("\"a\0b\"", 5), "not JSON"},
+        {"\"open", "not JSON"},
+        {"\"\n\"", "not JSON"},
+        {"\"\\x41\"", "not JSON"},
+        {R"("\u12")", "not JSON"},
+        {"[1e999", "not JSON"},
+        {"[1e999,]", "not JSON"},
+        {"[1e999 1]", "not JSON"},
+        {"[1e999,01]", "not JSON"},
+        {"[01e999]", "not JSON"},
+        {"[1e999.5]", "not JSON"},
+        {"[1e999,1.e999]", "not JSON"},
+        {"[1e999,1e]", "not JSON"},
+        {"[1e999,12345.]", "not JSON"},
+        {"[1e999,12345678e+]", "not JSON"},
+        {"[1e999,-]", "not JSON"},
+        {"[1e999,+10000]", "not JSON"},
+        {"[1e999,\"10000]", "not JSON"},
+        {"1e999e999", "not JSON"},
+    }));
+    INFO(text);
+
+    Document document;
+    const auto value = document.read(text);
+
+    REQUIRE_FALSE(value);
+    CHECK(value.error() == defect);
+}
+
+TEST_CASE("invalid UTF-8 is refused")
+{
+    const auto bytes = GENERATE(as<std::string>{}, "\x80", "\xff", "\xfe", "\xc3", "\xe2\x82",
+                                "\xc0\x80", "\xc1\xbf", "\xe0\x80\xaf", "\xed\xa0\x80",
+                                "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xf8\x88\x80\x80\x80");
+    Document document;
+
+    CHECK_FALSE(document.read('"' + bytes + '"'));
+    CHECK_FALSE(document.read("{\"" + bytes + "\":1}"));
+    CHECK_FALSE(document.read(bytes));
+}
+
+TEST_CASE("half of a surrogate pair is refused")
+{
+    const auto text = GENERATE(as<std::string>{}, R"("\ud800")", R"("\udc00")", R"("\ud800\ud800")",
+                               R"("\ud800x")", R"("\ud800\u0041")");
+    Document document;
+
+    CHECK_FALSE(document.read(text));
+}
+
+std::string nested(std::size_t depth, std::string_view open, std::string_view close)
+{
+    std::string text;
+    for (std::size_t i = 0; i < depth; ++i)
+        text += open;
+    text += "1";
+    for (std::size_t i = 0; i < depth; ++i)
+        text += close;
+    return text;
+}
+
+TEST_CASE("what is nested too deeply is only known to be there, however deep it goes")
+{
+    const auto [open, close] = GENERATE(table<std::string, std::string>({
+        {"[", "]"},
+        {R"({"a":)", "}"},
+    }));
+    Document document;
+
+    const auto innermost = [&](std::size_t depth) {
+        const auto whole = document.read(nested(depth, open, close));
+        REQUIRE(whole);
+        auto text = outline(*whole);
+        text.erase(0, text.find_last_of("[=") + 1);
+        return text.substr(0, text.find_first_of("]}"));
+    };
+
+    CHECK(innermost(max_json_depth) == "1");
+    CHECK(innermost(max_json_depth + 1) == "deep");
+    CHECK(innermost(100'000) == "deep");
+}
+
+TEST_CASE("values count where they are nested too deeply, too")
+{
+    Document document;
+    auto text = nested(max_json_depth + 3, "[", "]");
+    std::string more;
+    for (int i = 0; i < 100; ++i)
+        more += ",1";
+    text.insert(text.find('1') + 1, more);
+    CHECK(document.read_few(text, 200));
+    CHECK_FALSE(document.read_few(text, 100));
+}
+
+TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is read")
+{
+    Document document;
+    const auto deep = nested(max_json_depth + 3, "[", "]");
+
+    const auto whole = document.read(R"({"a":)" + deep + R"(,"b":2})");
+    REQUIRE(whole);
+    CHECK(outline(*whole).ends_with(" b=2}"));
+
+    CHECK_FALSE(document.read(std::string(100'000, '[')));
+    CHECK_FALSE(document.read(deep + ']'));
+    CHECK_FALSE(document.read(nested(max_json_depth + 3, "[", "],")));
+}
+
+TEST_CASE("nesting counts what is open, not what was closed")
+{
+    std::string text = "[";
+    for (std::size_t i = 0; i < 4 * max_json_depth; ++i)
+        text += "[],{},";
+    Document document;
+
+    CHECK(document.read(text + "[]]"));
+}
+
+TEST_CASE("a document that was read before reads the next as if it were the first")
+{
+    Document document;
+    REQUIRE(document.read(R"({"a":["long enough to be somewhere else",1,2,3]})"));
+    REQUIRE_FALSE(document.read(R"({"b":[)"));
+
+    const auto value = document.read(R"({"c":["x"]})");
+
+    REQUIRE(value);
+    CHECK(outline(*value) == "{c=['x']}");
+}
+
+TEST_CASE("every text goes out as a string that is read back as it was")
+{
+    std::string text = "\"\\/ \xc3\xa9\xf0\x9f\x98\x80\x7f";
+    for (char c = 1; c < 0x20; ++c)
+        text += c;
+    std::string written;
+    append_string(written, text);
+
+    Document document;
+    const auto value = document.read(written);
+
+    REQUIRE(value);
+    REQUIRE(value->kind() == Kind::string);
+    CHECK(value->string() == text);
+}
+
+TEST_CASE("a string is written with the escapes of RFC 8259 and no others")
+{
+    std::string out = "x";
+    append_string(out, "a\"b\\c\n\x1f/\xc3\xa9");
+    CHECK(out == "x\"a\\\"b\\\\c\\u000a\\u001f/\xc3\xa9\"");
+}
+
+TEST_CASE("an integer is written in full")
+{
+    const auto value =
+        GENERATE(as<std::int64_t>{}, 0, 7, -1, std::numeric_limits<std::int64_t>::max(),
+                 std::numeric_limits<std::int64_t>::min());
+    std::string out = "x";
+    append_integer(out, value);
+    CHECK(out == "x" + std::to_string(value));
+}
+
+} // namespace
+} // namespace evfd::json

@@ -1,0 +1,52 @@
+#include "common/limits.h"
+#include "common/name.h"
+#include "tests/support/catch.h"
+
+namespace evfd {
+namespace {
+
+TEST_CASE("a name is segments joined by single slashes")
+{
+    const auto text = GENERATE(as<std::string>{}, "a", "db/ready", "a/b/c/d/e", "0", "...", ".a",
+                               "a.", "..a", "a/.b/..c", "A-Z_a-z.0-9@host:80+1",
+                               "user@1000.service", "-", std::string(max_name_bytes, 'x'));
+    INFO(text);
+
+    const auto name = Name::parse(text);
+
+    REQUIRE(name);
+    CHECK(name->text() == text);
+}
+
+TEST_CASE("what is not a name is refused")
+{
+    const auto text = GENERATE(as<std::string>{}, "", "/", "/a", "a/", "a//b", ".", "..", "a/.",
+                               "a/..", "./a", "../a", "a/../b", "a b", " a", "a\n", "a\tb", "a*",
+                               "a?b", "[a]", "a\\b", "~", "a,b", "\xc3\xa4", "\xff",
+                               std::string("a\0b", 3), std::string(max_name_bytes + 1, 'x'));
+    INFO(text);
+
+    CHECK_FALSE(Name::parse(text));
+}
+
+TEST_CASE("every byte is in a name's alphabet or not")
+{
+    const std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789._@:+-";
+    for (int byte = 0; byte < 256; ++byte) {
+        const std::string text{'x', static_cast<char>(byte)};
+        INFO(byte);
+        CHECK(Name::parse(text).has_value() == alphabet.contains(static_cast<char>(byte)));
+    }
+}
+
+TEST_CASE("names are in the order of their text")
+{
+    CHECK(*Name::parse("a") < *Name::parse("a/b"));
+    CHECK(*Name::parse("a") < *Name::parse("b"));
+    CHECK(*Name::parse("a") == *Name::parse("a"));
+    CHECK(*Name::parse("a") != *Name::parse("A"));
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,140 @@
+#include "common/pattern.h"
+
+#include "common/limits.h"
+#include "tests/support/catch.h"
+
+#include <fnmatch.h>
+
+#include <random>
+
+namespace evfd {
+namespace {
+
+TEST_CASE("a pattern selects names as the shell does")
+{
+    const auto [pattern, name, matches] = GENERATE(table<std::string, std::string, bool>({
+        {"db/ready", "db/ready", true},
+        {"db/ready", "db/read", false},
+        {"*", "db", true},
+        {"*", "db/ready", false},
+        {"*/*", "db/ready", true},
+        {"db/*", "db/ready", true},
+        {"db/*", "db/a/ready", false},
+        {"db/*", "db", false},
+        {"d?", "db", true},
+        {"d?b", "d/b", false},
+        {"[a-d]b", "db", true},
+        {"[!a-d]b", "db", false},
+        {"d[/]b", "d/b", false},
+        {"*", ".hidden", true},
+        {"*.service", "user@1000.service", true},
+        {"DB", "db", false},
+        {"\\d\\b", "db", true},
+        {"d*\\/b", "dd/b", true},
+        {"**", "db", true},
+        {"*b*b", "abcab", true},
+        {"*b*b", "acab", false},
+        {"a*", "a", true},
+        {"a*/*b", "a/b", true},
+        {"a*/b", "ac/d/b", false},
+        {"a?b", "ab", false},
+        {"[[:alpha:]_]*", "db", true},
+        {"[[:digit:]]", "db", false},
+        {"[![:digit:]]b", "db", true},
+        {"a[!b]c", "a/c", false},
+        {"[[:no:]]", "n", false},
+        {"[]-]", "-", true},
+        {"[b-]", "-", true},
+        {"[z-a]", "m", false},
+        {"[[.a.]-c]", "b", true},
+        {"[[=b=]]", "b", true},
+        {"[\\a-\\c]", "b", true},
+        {"[ab", "a", false},
+        {"a\\", "a", false},
+    }));
+    INFO(pattern << " on " << name);
+
+    const auto parsed = Pattern::parse(pattern);
+
+    REQUIRE(parsed);
+    CHECK(parsed->text() == pattern);
+    CHECK(parsed->matches(*Name::parse(name)) == matches);
+}
+
+TEST_CASE("the empty pattern matches every name")
+{
+    CHECK(Pattern{}.matches(*Name::parse("a")));
+    CHECK(Pattern{}.matches(*Name::parse("db/ready/now")));
+    CHECK(Pattern{}.text().empty());
+}
+
+TEST_CASE("a pattern has 1 to 255 bytes and no zero byte")
+{
+    CHECK(Pattern::parse(std::string(max_pattern_bytes, '*')));
+    CHECK_FALSE(Pattern::parse(std::string(max_pattern_bytes + 1, '*')));
+    CHECK_FALSE(Pattern::parse(""));
+    CHECK_FALSE(Pattern::parse(std::string_view{"a\0b", 3}));
+}
+
+// Of what both understand alike: without brackets that are not well formed.
+std::string some_pattern(std::mt19937& random)
+{
+    static const std::string_view pieces[] = {
+        "a",    "b",     ".",    "-",    "/",     "*",    "*",     "?",      "\\a",        "[ab]",
+        "[!a]", "[^b.]", "[-a]", "[]a]", "[a-c]", "[b-]", "[c-a]", "[\\b-]", "[[:alpha:]]"};
+    std::string text;
+    for (auto left = random() % 9; left > 0; --left)
+        text += pieces[random() % std::size(pieces)];
+    return text.empty() ? "*" : text;
+}
+
+TEST_CASE("any pattern selects the names that fnmatch(3) does")
+{
+    std::mt19937 random{1};
+    int compared = 0;
+    int matched = 0;
+    while (matched < 10'000) {
+        std::string text(random() % 8, ' ');
+        for (char& c : text)
+            c = "aabc.-/"[random() % 7];
+        const auto pattern = some_pattern(random);
+        const auto name = Name::parse(text);
+        if (!name)
+            continue;
+        const bool matches = ::fnmatch(pattern.c_str(), text.c_str(), FNM_PATHNAME) == 0;
+        ++compared;
+        matched += matches ? 1 : 0;
+        if (Pattern::parse(pattern)->matches(*name) != matches)
+            FAIL("'" << pattern << "' on '" << text << "' is to be " << matches);
+    }
+    CHECK(compared > matched);
+}
+
+TEST_CASE("a pattern of any length selects by its last character")
+{
+    const auto length = GENERATE(1, 63, 64, 65, 127, 128, 129, 192, 254, 255);
+    const auto wanted = static_cast<std::size_t>(length);
+    const auto pattern = Pattern::parse(std::string(wanted - 1, '?') + "b");
+    const auto with_star =
+        Pattern::parse("*" + std::string(std::min(wanted, 254UZ) - 1, 'a') + "b");
+
+    CHECK(pattern->matches(*Name::parse(std::string(wanted - 1, 'a') + "b")));
+    CHECK_FALSE(pattern->matches(*Name::parse(std::string(wanted - 1, 'a') + "a")));
+    CHECK(with_star->matches(*Name::parse(std::string(254, 'a') + "b")));
+    CHECK_FALSE(with_star->matches(*Name::parse(std::string(255, 'a'))));
+}
+
+TEST_CASE("a pattern made to be slow is not")
+{
+    std::string text;
+    while (text.size() + 2 < max_pattern_bytes)
+        text += "*a";
+    const auto pattern = Pattern::parse(text + "b");
+    REQUIRE(pattern);
+
+    // Backtracking over each star in turn would not end in a lifetime.
+    CHECK_FALSE(pattern->matches(*Name::parse(std::string(max_name_bytes, 'a'))));
+}
+
+} // namespace
+} // namespace evfd

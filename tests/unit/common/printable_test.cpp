@@ -1,0 +1,50 @@
+#include "common/printable.h"
+
+#include "tests/support/catch.h"
+
+#include <string>
+#include <string_view>
+
+namespace evfd {
+namespace {
+
+using namespace std::string_literals;
+
+TEST_CASE("what steers a terminal is not printable, and all else stays as it is")
+{
+    const auto [text, clean] = GENERATE(table<std::string, std::string>({
+        {"", ""},
+        {"evfdd 1.0 (ü, 東, 🙂)", "evfdd 1.0 (ü, 東, 🙂)"},
+        {"\x1b]0;title\x07\x1b[31mred", "?]0;title??[31mred"},
+        {"a\nb\tc\rd", "a?b?c?d"},
+        {"\x7f\0\x1f"s, "???"},
+        {"\xc2\x9b"
+         "31m\xc2\x80\xc2\x9f\xc2\xa0",
+         "?31m??\xc2\xa0"}, // C1, as UTF-8.
+        {"\x9b"
+         "31m",
+         "?31m"},                                                  // As a byte.
+        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // Spelt too long.
+        {"\xc3", "?"},                                             // Cut.
+        {"\xe6\x9d", "??"},
+        {"\xff\xfe", "??"},
+    }));
+    CAPTURE(text);
+    CHECK(printable(text) == clean);
+}
+
+TEST_CASE("of lines their ends and tabs stay, and nothing else that steers")
+{
+    CHECK(printable_lines("a\tb\n\x1b[2Jc\r\n") == "a\tb\n?[2Jc?\n");
+    CHECK(printable_lines("\xc2\x9b"
+                          "2J\n") == "?2J\n");
+}
+
+TEST_CASE("JSON says the same when what it does not escape itself is escaped")
+{
+    CHECK(printable_json(R"({"a":"\u001bü"})") == R"({"a":"\u001bü"})");
+    CHECK(printable_json("\"\x7f\xc2\x9b\"") == R"("\u007f\u009b")");
+}
+
+} // namespace
+} // namespace evfd

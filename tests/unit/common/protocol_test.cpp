@@ -1,0 +1,469 @@
+#include "common/eventfd.h"
+#include "common/protocol/protocol.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+namespace evfd::protocol {
+namespace {
+
+template <class T>
+struct Of {};
+
+Object bare_object()
+{
+    return {.name = "db/ready"_name,
+            .kind = Kind::event,
+            .mode = Mode::pulse,
+            .owner_uid = 1000,
+            .group_gid = 100,
+            .creator_pid = 4711,
+            .created_at = WallTime{nanoseconds{1'769'848'200'500'000'000}},
+            .rights = "0640"_rights,
+            .lifetime = Lifetime::connection,
+            .waits = 2,
+            .is_set = {},
+            .count = {},
+            .large_count = {},
+            .pulses = {},
+            .subscriptions = {},
+            .timer = {}};
+}
+
+constexpr std::string_view bare_object_text =
+    R"({"name":"db/ready","kind":"event","mode":"pulse","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
+    R"("lifetime":"connection","waits":2})";
+
+Timer bare_timer()
+{
+    return {.clock = Clock::monotonic,
+            .state = TimerState::disarmed,
+            .moves_with_wall_clock = false,
+            .next = {},
+            .left = {},
+            .interval = nanoseconds{0},
+            .expirations = 0,
+            .first_was_past = false,
+            .cancel_on_clock_change = false,
+            .sets = {},
+            .is_link_broken = {}};
+}
+
+constexpr std::string_view bare_timer_text =
+    R"({"clock":"monotonic","state":"disarmed","movesWithWallClock":false,"intervalNSec":0,)"
+    R"("expirations":0,"firstWasPast":false,"cancelOnClockChange":false})";
+
+Timer full_timer()
+{
+    return {.clock = Clock::realtime_alarm,
+            .state = TimerState::armed,
+            .moves_with_wall_clock = true,
+            .next = nanoseconds{1'769'848'200'500'000'000},
+            .left = nanoseconds{3},
+            .interval = nanoseconds{4},
+            .expirations = 5,
+            .first_was_past = true,
+            .cancel_on_clock_change = true,
+            .sets = "db/tick"_name,
+            .is_link_broken = false};
+}
+
+constexpr std::string_view full_timer_text =
+    R"({"clock":"realtime_alarm","state":"armed","movesWithWallClock":true,)"
+    R"("nextNSec":1769848200500000000,"leftNSec":3,"intervalNSec":4,"expirations":5,)"
+    R"("firstWasPast":true,"cancelOnClockChange":true,"sets":"db/tick","isLinkBroken":false})";
+
+Object timer_object()
+{
+    auto object = bare_object();
+    object.kind = Kind::timer;
+    object.mode = {};
+    object.is_set = false;
+    object.subscriptions = 1;
+    object.timer = bare_timer();
+    return object;
+}
+
+const std::string timer_object_text =
+    R"({"name":"db/ready","kind":"timer","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
+    R"("lifetime":"connection","waits":2,"isSet":false,"subscriptions":1,"timer":)" +
+    std::string{bare_timer_text} + "}";
+
+Object full_object()
+{
+    auto object = bare_object();
+    object.last_set = {WallTime{nanoseconds{8}}, 9, 10};
+    object.is_set = true;
+    object.count = 5;
+    object.large_count = "18446744073709551614";
+    object.pulses = 6;
+    object.subscriptions = 7;
+    object.timer = full_timer();
+    return object;
+}
+
+const std::string full_object_text = [] {
+    std::string text{bare_object_text};
+    text.insert(text.find(R"("rights")"), R"("lastSet":{"atNSec":8,"uid":9,"pid":10},)");
+    text.pop_back();
+    return text +
+           R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"
+           R"("pulses":6,"subscriptions":7,"timer":)" +
+           std::string{full_timer_text} + "}";
+}();
+
+std::string in_list(std::string_view key, std::string_view value)
+{
+    return R"({")" + std::string{key} + R"(":[)" + std::string{value} + "]}";
+}
+
+// A method of the interface without a round trip here, request and reply, does not compile.
+void round_trip(Of<CreateEvent>)
+{
+    check_round_trip(CreateEvent{.name = "a/b"_name}, R"({"name":"a/b"})");
+    check_round_trip(CreateEvent{.name = "a/b"_name,
+                                 .mode = Mode::semaphore,
+                                 .initial = InitialCount{3},
+                                 .rights = "0604"_rights,
+                                 .lifetime = Lifetime::connection,
+                                 .if_missing = true},
+                     R"({"name":"a/b","mode":"semaphore","initial":3,"rights":"0604",)"
+                     R"("lifetime":"connection","ifMissing":true})");
+}
+void round_trip(Of<CreateEvent::Reply>)
+{
+    check_round_trip(CreateEvent::Reply{true}, R"({"created":true})");
+    check_round_trip(CreateEvent::Reply{false}, R"({"created":false})");
+}
+
+void round_trip(Of<Arm>)
+{
+    check_round_trip(Arm{.name = "a/b"_name}, R"({"name":"a/b"})");
+    check_round_trip(Arm{.name = "a/b"_name,
+                         .clock = Clock::boottime_alarm,
+                         .first = nanoseconds{1},
+                         .after = nanoseconds{2},
+                         .interval = nanoseconds{3},
+                         .cancel_on_clock_change = true,
+                         .sets = "c"_name,
+                         .rights = "0604"_rights,
+                         .lifetime = Lifetime::connection},
+                     R"({"name":"a/b","clock":"boottime_alarm","firstNSec":1,"afterNSec":2,)"
+                     R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","rights":"0604",)"
+                     R"("lifetime":"connection"})");
+}
+void round_trip(Of<Arm::Reply>)
+{
+    check_round_trip(Arm::Reply{true}, R"({"created":true})");
+    check_round_trip(Arm::Reply{false}, R"({"created":false})");
+}
+
+void round_trip(Of<Disarm>)
+{
+    check_round_trip(Disarm{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+}
+
+void round_trip(Of<Open>)
+{
+    check_round_trip(Open{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+}
+void round_trip(Of<Open::Reply>)
+{
+    Open::Reply reply;
+    reply.objects.push_back({.kind = Kind::event,
+                             .mode = Mode::automatic,
+                             .may_wait = false,
+                             .may_set = true,
+                             .file_descriptor = {},
+                             .subscription = {}});
+    reply.objects.push_back({.kind = Kind::event,
+                             .mode = Mode::pulse,
+                             .may_wait = true,
+                             .may_set = false,
+                             .file_descriptor = {},
+                             .subscription = "17"});
+    reply.objects.push_back({.kind = Kind::timer,
+                             .mode = {},
+                             .may_wait = false,
+                             .may_set = true,
+                             .file_descriptor = {},
+                             .subscription = {}});
+    check_round_trip(std::move(reply),
+                     R"({"objects":[{"kind":"event","mode":"auto","mayWait":false,"maySet":true},)"
+                     R"({"kind":"event","mode":"pulse","mayWait":true,"maySet":false,)"
+                     R"("subscription":"17"},{"kind":"timer","mayWait":false,"maySet":true}]})");
+}
+
+void round_trip(Of<Unsubscribe>)
+{
+    check_round_trip(Unsubscribe{"17"}, R"({"subscription":"17"})");
+}
+
+void round_trip(Of<Acknowledge>)
+{
+    check_round_trip(Acknowledge{"17"}, R"({"subscription":"17"})");
+}
+
+void round_trip(Of<Set>)
+{
+    check_round_trip(Set{{{"a"_name}}}, R"({"names":["a"]})");
+    check_round_trip(Set{{{"a"_name, "b"_name}}, Tokens{4}}, R"({"names":["a","b"],"count":4})");
+}
+
+void round_trip(Of<Clear>)
+{
+    check_round_trip(Clear{{{"b"_name, "a"_name}}}, R"({"names":["b","a"]})");
+}
+
+void round_trip(Of<Show>)
+{
+    check_round_trip(Show{"a/b"_name}, R"({"name":"a/b"})");
+}
+void round_trip(Of<Show::Reply>)
+{
+    check_round_trip(Show::Reply{bare_object()},
+                     R"({"object":)" + std::string{bare_object_text} + "}");
+    check_round_trip(Show::Reply{full_object()}, R"({"object":)" + full_object_text + "}");
+    check_round_trip(Show::Reply{timer_object()}, R"({"object":)" + timer_object_text + "}");
+}
+
+void round_trip(Of<ListObjects>)
+{
+    check_round_trip(ListObjects{}, "{}");
+    check_round_trip(ListObjects{"db/*"_pattern}, R"({"pattern":"db/*"})");
+}
+void round_trip(Of<ListObjects::Reply>)
+{
+    check_round_trip(ListObjects::Reply{}, R"({"objects":[]})");
+    check_round_trip(ListObjects::Reply{{bare_object(), full_object()}},
+                     in_list("objects", std::string{bare_object_text} + "," + full_object_text));
+}
+
+void round_trip(Of<Wait>)
+{
+    check_round_trip(Wait{.names = {{"a"_name}}}, R"({"names":["a"]})");
+    check_round_trip(Wait{.names = {{"a"_name, "b"_name}},
+                          .gather = Gather::any,
+                          .timeout = nanoseconds{1'500'000'000},
+                          .existing = false,
+                          .count = Count{3},
+                          .hold = true,
+                          .holder = Holder::process},
+                     R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
+                     R"("existing":false,"count":3,"hold":true,"holder":"process"})");
+}
+void round_trip(Of<Wait::Reply>)
+{
+    check_round_trip(Wait::Reply{{{"a"_name, 1}, {"b"_name, 12}}},
+                     R"({"fired":[{"name":"a","count":1},{"name":"b","count":12}]})");
+    check_round_trip(Wait::Reply{{{"a"_name, 1}}, "0123"},
+                     R"({"fired":[{"name":"a","count":1}],"hold":"0123"})");
+}
+
+void round_trip(Of<Join>)
+{
+    check_round_trip(Join{"0123"}, R"({"hold":"0123"})");
+}
+
+void round_trip(Of<Release>)
+{
+    check_round_trip(Release{"0123"}, R"({"hold":"0123"})");
+}
+
+void round_trip(Of<Delete>)
+{
+    check_round_trip(Delete{{{"a"_name}}}, R"({"names":["a"]})");
+}
+
+void round_trip(Of<SetRights>)
+{
+    check_round_trip(SetRights{"a"_name, "0600"_rights}, R"({"name":"a","rights":"0600"})");
+}
+
+void round_trip(Of<Monitor>)
+{
+    check_round_trip(Monitor{}, "{}");
+    check_round_trip(Monitor{"[a-c]*"_pattern}, R"({"pattern":"[a-c]*"})");
+}
+void round_trip(Of<Monitor::Reply>)
+{
+    check_round_trip(
+        Monitor::Reply{.sequence = 3, .change = Change::ready, .name = {}, .object = {}},
+        R"({"sequence":3,"change":"ready"})");
+    check_round_trip(
+        Monitor::Reply{
+            .sequence = 4, .change = Change::deleted, .name = "db/ready"_name, .object = {}},
+        R"({"sequence":4,"change":"deleted","name":"db/ready"})");
+    check_round_trip(Monitor::Reply{.sequence = 5,
+                                    .change = Change::changed,
+                                    .name = "db/ready"_name,
+                                    .object = full_object()},
+                     R"({"sequence":5,"change":"changed","name":"db/ready","object":)" +
+                         full_object_text + "}");
+}
+
+void round_trip(Of<Resume>)
+{
+    check_round_trip(Resume{"0123456789abcdef0123456789abcdef", 7},
+                     R"({"session":"0123456789abcdef0123456789abcdef","calls":7})");
+}
+void round_trip(Of<Resume::Reply>)
+{
+    check_round_trip(Resume::Reply{true}, R"({"isCertain":true})");
+}
+
+void round_trip(Of<Status>)
+{
+    check_round_trip(Status{}, "{}");
+}
+void round_trip(Of<Status::Reply>)
+{
+    check_round_trip(Status::Reply{.version = "0.1.0",
+                                   .pid = 1,
+                                   .started_at = WallTime{nanoseconds{2}},
+                                   .objects = 3,
+                                   .connections = 4,
+                                   .waits = 5,
+                                   .monitors = 6,
+                                   .subscriptions = 7,
+                                   .descriptors = 8,
+                                   .descriptor_limit = 9,
+                                   .guardian = Guardian::systemd,
+                                   .waits_for_sessions = 10,
+                                   .parked = 11,
+                                   .journal_bytes = 12,
+                                   .can_keep = true},
+                     R"({"version":"0.1.0","pid":1,"startedNSec":2,"objects":3,"connections":4,)"
+                     R"("waits":5,"monitors":6,"subscriptions":7,"descriptors":8,)"
+                     R"("descriptorLimit":9,"guardian":"systemd","waitsForSessions":10,)"
+                     R"("parked":11,"journalBytes":12,"canKeep":true})");
+}
+
+void round_trip(Of<Quotas>)
+{
+    check_round_trip(Quotas{}, "{}");
+}
+void round_trip(Of<Quotas::Reply>)
+{
+    check_round_trip(
+        Quotas::Reply{{{1000, {{Resource::objects, 1, 2}, {Resource::ticks, 3, 4}}}, {2000, {}}}},
+        R"({"users":[{"uid":1000,"quotas":[{"quota":"objects","used":1,"limit":2},)"
+        R"({"quota":"ticksPerSecond","used":3,"limit":4}]},{"uid":2000,"quotas":[]}]})");
+}
+
+void round_trip(Of<Metrics>)
+{
+    check_round_trip(Metrics{}, "{}");
+}
+void round_trip(Of<Metrics::Reply>)
+{
+    check_round_trip(Metrics::Reply{"a 1\n# EOF\n"}, R"({"text":"a 1\u000a# EOF\u000a"})");
+}
+
+void round_trip(Of<Nothing>)
+{
+    check_round_trip(Nothing{}, "{}");
+}
+
+template <class... Methods>
+void round_trips(List<Methods...>)
+{
+    (round_trip(Of<Methods>{}), ...);
+    (round_trip(Of<typename Methods::Reply>{}), ...);
+}
+
+TEST_CASE("every request and every reply goes to text and back")
+{
+    round_trips(Evfdd::Methods{});
+}
+
+TEST_CASE("an opened object's descriptor comes with it, and none with one that has none")
+{
+    Open::Reply reply;
+    for (const unsigned number : {1U, 0U, 2U})
+        reply.objects.push_back(
+            {.kind = Kind::event,
+             .mode = Mode::manual,
+             .may_wait = number > 0,
+             .may_set = true,
+             .file_descriptor =
+                 number > 0
+                     ? std::optional<Handed>{std::in_place, *make_eventfd(number, Counter::plain)}
+                     : std::nullopt,
+             .subscription = {}});
+    std::string text;
+    std::vector<Handed> sent;
+    Outgoing out{text, sent};
+    encode(reply, out);
+    REQUIRE(sent.size() == 2);
+
+    std::deque<UniqueFd> arrived;
+    for (auto& one : sent)
+        arrived.push_back(std::move(one.fd));
+    arrived.push_back(*make_eventfd(99, Counter::plain)); // The next reply's.
+    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+    const auto read = from_text<Open::Reply>(text, incoming);
+
+    REQUIRE(read);
+    REQUIRE(read->objects.size() == 3);
+    REQUIRE(read->objects[0].file_descriptor);
+    CHECK(count(read->objects[0].file_descriptor->fd) == 1U);
+    CHECK_FALSE(read->objects[1].file_descriptor);
+    REQUIRE(read->objects[2].file_descriptor);
+    CHECK(count(read->objects[2].file_descriptor->fd) == 2U);
+    CHECK(incoming.declared == 2);
+    REQUIRE(arrived.size() == 1);
+    CHECK(count(arrived.front()) == 99U);
+}
+
+TEST_CASE("an opened object whose descriptor did not come, or is another's, is refused")
+{
+    const auto opened = [](std::string_view index) {
+        return R"({"kind":"event","mode":"manual","mayWait":true,"maySet":true,"fileDescriptor":)" +
+               std::string{index} + "}";
+    };
+    const auto indexes =
+        GENERATE_COPY(as<std::string>{}, in_list("objects", opened("1")),
+                      in_list("objects", opened("1") + "," + opened("0")),
+                      in_list("objects", opened("0") + "," + opened("0")),
+                      in_list("objects", opened("0") + "," + opened("2")),
+                      in_list("objects", opened("0") + "," + opened("1") + "," + opened("2")),
+                      in_list("objects", opened("-1")), in_list("objects", opened(R"("0")")));
+    std::deque<UniqueFd> arrived;
+    for (int i = 0; i < 2; ++i)
+        arrived.push_back(*make_eventfd(0, Counter::plain));
+    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+
+    const auto read = from_text<Open::Reply>(indexes, incoming);
+
+    REQUIRE_FALSE(read);
+    CHECK(read.error().name == "objects");
+}
+
+TEST_CASE("what streams and what must not be done twice is said of each method")
+{
+    STATIC_REQUIRE(is_streaming<ListObjects>);
+    STATIC_REQUIRE(is_streaming<Monitor>);
+    STATIC_REQUIRE_FALSE(is_streaming<Wait>);
+    STATIC_REQUIRE_FALSE(is_streaming<Show>);
+    STATIC_REQUIRE(is_repeatable<Clear>);
+    STATIC_REQUIRE(is_repeatable<Show>);
+    STATIC_REQUIRE(is_repeatable<Disarm>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Arm>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Set>);
+    STATIC_REQUIRE_FALSE(is_repeatable<CreateEvent>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Delete>);
+    STATIC_REQUIRE_FALSE(is_repeatable<Release>);
+    STATIC_REQUIRE(is_repeatable<Join>);
+    STATIC_REQUIRE(is_counted<Wait>);
+    STATIC_REQUIRE(is_counted<Join>);
+    STATIC_REQUIRE(is_counted<Release>);
+    STATIC_REQUIRE(is_counted<SetRights>);
+    STATIC_REQUIRE_FALSE(is_counted<Resume>);
+    STATIC_REQUIRE_FALSE(is_counted<Show>);
+    STATIC_REQUIRE_FALSE(is_counted<Monitor>);
+}
+
+} // namespace
+} // namespace evfd::protocol

@@ -1,0 +1,258 @@
+// What each request refuses, by the name of the field.
+#include "common/protocol/protocol.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+namespace evfd::protocol {
+namespace {
+
+using Table = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+template <class Request>
+void check_wrong_fields(Table table)
+{
+    for (const auto& [text, bad] : table) {
+        INFO(text);
+        CHECK(wrong_field<Request>(text) == bad);
+    }
+}
+
+// Numbers that none of our fields takes.
+const std::vector<std::string> no_integers{"18446744073709551616",
+                                           "18446744073709551615",
+                                           "9223372036854775808",
+                                           "-9223372036854775809",
+                                           "-1",
+                                           "1.5",
+                                           "1e3",
+                                           "1.0",
+                                           R"("1")",
+                                           "true",
+                                           "[1]",
+                                           "{}"};
+
+TEST_CASE("CreateEvent names the field that is wrong")
+{
+    check_wrong_fields<CreateEvent>({
+        {"{}", "name"},
+        {R"({"mode":"auto"})", "name"},
+        {R"({"name":null})", "name"},
+        {R"({"name":1})", "name"},
+        {R"({"name":["a"]})", "name"},
+        {R"({"name":""})", "name"},
+        {R"({"name":"/a"})", "name"},
+        {R"({"name":"a/../b"})", "name"},
+        {R"({"name":"a b"})", "name"},
+        {R"({"name":"a","name":"a"})", "name"},
+        {R"({"name":"a","mode":"automatic"})", "mode"},
+        {R"({"name":"a","mode":"Manual"})", "mode"},
+        {R"({"name":"a","mode":0})", "mode"},
+        {R"({"name":"a","mode":"auto","mode":"auto"})", "mode"},
+        {R"({"name":"a","initial":4294967296})", "initial"},
+        {R"({"name":"a","rights":"2755"})", "rights"},
+        {R"({"name":"a","rights":"rw"})", "rights"},
+        {R"({"name":"a","rights":644})", "rights"},
+        {R"({"name":"a","lifetime":"forever"})", "lifetime"},
+        {R"({"name":"a","ifMissing":1})", "ifMissing"},
+        {R"({"name":"a","ifMissing":"true"})", "ifMissing"},
+        {R"({"name":"a","if_missing":true})", "if_missing"},
+        {R"({"name":"a","names":["a"]})", "names"},
+        {R"({"name":"a","Name":"a"})", "Name"},
+        {R"({"name":"a","initial":0})", "(none)"},
+        {R"({"name":"a","initial":4294967295})", "(none)"},
+        {R"({"name":"a","mode":null,"initial":null,"rights":null,"lifetime":null,)"
+         R"("ifMissing":null})",
+         "(none)"},
+    });
+}
+
+TEST_CASE("integers that are none, or out of bounds, are refused by the name of their field")
+{
+    for (const auto& number : no_integers) {
+        INFO(number);
+        CHECK(wrong_field<CreateEvent>(R"({"name":"a","initial":)" + number + "}") == "initial");
+        CHECK(wrong_field<Set>(R"({"names":["a"],"count":)" + number + "}") == "count");
+        CHECK(wrong_field<Wait>(R"({"names":["a"],"timeoutNSec":)" + number + "}") ==
+              "timeoutNSec");
+        CHECK(wrong_field<Wait>(R"({"names":["a"],"count":)" + number + "}") == "count");
+        for (const auto* field : {"firstNSec", "afterNSec", "intervalNSec"})
+            CHECK(wrong_field<Arm>(R"({"name":"a",")" + std::string{field} + R"(":)" + number +
+                                   "}") == field);
+    }
+}
+
+TEMPLATE_TEST_CASE("a request for names wants 1 to 253 of them, none twice", "", Disarm, Open, Set,
+                   Clear, Wait, Delete)
+{
+    check_wrong_fields<TestType>({
+        {"{}", "names"},
+        {R"({"names":null})", "names"},
+        {R"({"names":[]})", "names"},
+        {R"({"names":"a"})", "names"},
+        {R"({"names":{"a":"b"}})", "names"},
+        {R"({"names":[1]})", "names"},
+        {R"({"names":[null]})", "names"},
+        {R"({"names":[["a"]]})", "names"},
+        {R"({"names":["a",""]})", "names"},
+        {R"({"names":["a","b//c"]})", "names"},
+        {R"({"names":["a","a"]})", "names"},
+        {R"({"names":["a","b","a"]})", "names"},
+        {R"({"names":["a"],"names":["a"]})", "names"},
+        {R"({"name":"a"})", "name"},
+        {R"({"names":["a"],"other":1})", "other"},
+        {R"({"names":["a"]})", "(none)"},
+    });
+    CHECK(wrong_field<TestType>(to_text(TestType{many_names(253)})) == "(none)");
+    CHECK(wrong_field<TestType>(to_text(TestType{many_names(254)})) == "names");
+}
+
+TEST_CASE("Set names the field that is wrong")
+{
+    check_wrong_fields<Set>({
+        {R"({"count":1})", "names"},
+        {R"({"names":["a"],"count":0})", "count"},
+        {R"({"names":["a"],"count":16385})", "count"},
+        {R"({"names":["a"],"count":1,"count":1})", "count"},
+        {R"({"names":["a"],"count":1})", "(none)"},
+        {R"({"names":["a"],"count":16384})", "(none)"},
+        {R"({"names":["a"],"count":null})", "(none)"},
+    });
+}
+
+TEST_CASE("Wait names the field that is wrong")
+{
+    check_wrong_fields<Wait>({
+        {R"({"gather":"any"})", "names"},
+        {R"({"names":["a"],"gather":"some"})", "gather"},
+        {R"({"names":["a"],"gather":["any"]})", "gather"},
+        {R"({"names":["a"],"timeout":1})", "timeout"},
+        {R"({"names":["a"],"timeoutNSec":"1s"})", "timeoutNSec"},
+        {R"({"names":["a"],"existing":0})", "existing"},
+        {R"({"names":["a"],"timeoutNSec":0})", "(none)"},
+        {R"({"names":["a"],"timeoutNSec":9223372036854775807})", "(none)"},
+        {R"({"names":["a"],"count":0})", "count"},
+        {R"({"names":["a"],"count":1,"count":1})", "count"},
+        {R"({"names":["a"],"count":1})", "(none)"},
+        {R"({"names":["a"],"count":9223372036854775807})", "(none)"},
+        {R"({"names":["a"],"hold":1})", "hold"},
+        {R"({"names":["a"],"hold":true})", "(none)"},
+        {R"({"names":["a"],"hold":true,"holder":true})", "holder"},
+        {R"({"names":["a"],"hold":true,"holder":"thread"})", "holder"},
+        {R"({"names":["a"],"hold":true,"holder":"process"})", "(none)"},
+        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null,)"
+         R"("hold":null})",
+         "(none)"},
+    });
+}
+
+TEST_CASE("Arm names the field that is wrong")
+{
+    check_wrong_fields<Arm>({
+        {"{}", "name"},
+        {R"({"afterNSec":1})", "name"},
+        {R"({"name":"a//b","afterNSec":1})", "name"},
+        {R"({"name":"a","clock":"lunar"})", "clock"},
+        {R"({"name":"a","clock":"realtime-alarm"})", "clock"},
+        {R"({"name":"a","clock":1})", "clock"},
+        {R"({"name":"a","first":1})", "first"},
+        {R"({"name":"a","after":1})", "after"},
+        {R"({"name":"a","interval":1})", "interval"},
+        {R"({"name":"a","afterNSec":1,"afterNSec":1})", "afterNSec"},
+        {R"({"name":"a","cancelOnClockChange":1})", "cancelOnClockChange"},
+        {R"({"name":"a","cancelOnClockChange":"true"})", "cancelOnClockChange"},
+        {R"({"name":"a","sets":""})", "sets"},
+        {R"({"name":"a","sets":["b"]})", "sets"},
+        {R"({"name":"a","sets":"../b"})", "sets"},
+        {R"({"name":"a","rights":"1777"})", "rights"},
+        {R"({"name":"a","lifetime":"forever"})", "lifetime"},
+        {R"({"name":"a","ifMissing":true})", "ifMissing"},
+        {R"({"name":"a","mode":"auto"})", "mode"},
+        {R"({"name":"a"})", "(none)"}, // That something is missing the daemon says.
+        {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
+        {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","afterNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","intervalNSec":9223372036854775807})", "(none)"},
+        {R"({"name":"a","clock":null,"firstNSec":null,"afterNSec":null,"intervalNSec":null,)"
+         R"("cancelOnClockChange":null,"sets":null,"rights":null,"lifetime":null})",
+         "(none)"},
+    });
+}
+
+TEST_CASE("SetRights names the field that is wrong")
+{
+    check_wrong_fields<SetRights>({
+        {"{}", "name"},
+        {R"({"name":"a"})", "rights"},
+        {R"({"rights":"0644"})", "name"},
+        {R"({"name":"a","rights":null})", "rights"},
+        {R"({"name":"a","rights":""})", "rights"},
+        {R"({"name":"a","rights":"1777"})", "rights"},
+        {R"({"name":"a","rights":"644","mode":"auto"})", "mode"},
+        {R"({"name":"a","rights":"644"})", "(none)"},
+    });
+}
+
+TEST_CASE("Show names the field that is wrong")
+{
+    check_wrong_fields<Show>({
+        {"{}", "name"},
+        {R"({"name":"a/"})", "name"},
+        {R"({"name":"a","name":"b"})", "name"},
+        {R"({"names":["a"]})", "names"},
+        {R"({"name":"a"})", "(none)"},
+    });
+}
+
+TEMPLATE_TEST_CASE("a request by subscription names the field that is wrong", "", Unsubscribe,
+                   Acknowledge)
+{
+    check_wrong_fields<TestType>({
+        {"{}", "subscription"},
+        {R"({"subscription":null})", "subscription"},
+        {R"({"subscription":17})", "subscription"},
+        {R"({"subscription":"17","name":"a"})", "name"},
+        {R"({"subscription":"17"})", "(none)"},
+    });
+}
+
+TEMPLATE_TEST_CASE("a request by pattern names the field that is wrong", "", ListObjects, Monitor)
+{
+    check_wrong_fields<TestType>({
+        {R"({"pattern":""})", "pattern"},
+        {R"({"pattern":1})", "pattern"},
+        {R"({"pattern":["*"]})", "pattern"},
+        {R"({"pattern":"*","pattern":"*"})", "pattern"},
+        {R"({"glob":"*"})", "glob"},
+        {R"({"pattern":null})", "(none)"},
+        {R"({"pattern":"*"})", "(none)"},
+        {"{}", "(none)"},
+    });
+    const auto of_length = [](std::size_t bytes) {
+        return R"({"pattern":")" + std::string(bytes, '*') + R"("})";
+    };
+    CHECK(wrong_field<TestType>(of_length(max_pattern_bytes)) == "(none)");
+    CHECK(wrong_field<TestType>(of_length(max_pattern_bytes + 1)) == "pattern");
+}
+
+TEST_CASE("Status takes no parameters")
+{
+    check_wrong_fields<Status>({{R"({"pid":1})", "pid"}, {"{}", "(none)"}, {"null", "(none)"}});
+}
+
+TEST_CASE("a reply that lacks something is no reply, one that says more is")
+{
+    check_wrong_fields<Monitor::Reply>({
+        {R"({"change":"ready"})", "sequence"},
+        {R"({"sequence":1})", "change"},
+        {R"({"sequence":1,"change":"vanished"})", "change"},
+        {R"({"sequence":1,"change":"deleted","name":"a//b"})", "name"},
+        {R"({"sequence":1,"change":"changed","object":{}})", "object"},
+    });
+    Incoming newer{.unknown = Unknown::ignore};
+    CHECK(from_text<Monitor::Reply>(R"({"sequence":1,"change":"ready","since":2})", newer));
+    CHECK(from_text<Nothing>(R"({"done":true})", newer));
+    CHECK_FALSE(from_text<Nothing>(R"({"done":true})"));
+}
+
+} // namespace
+} // namespace evfd::protocol

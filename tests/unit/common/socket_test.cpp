@@ -1,0 +1,355 @@
+#include "common/eventfd.h"
+#include "common/limits.h"
+#include "common/socket.h"
+#include "tests/support/catch.h"
+#include "tests/support/send_with_fds.h"
+#include "tests/support/skip.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <numeric>
+#include <string>
+#include <utility>
+
+namespace evfd {
+namespace {
+
+using namespace std::string_literals;
+using namespace std::string_view_literals;
+
+// Blocking ends: what must not wait does not, whatever the socket is set to.
+struct Pair {
+    Pair()
+    {
+        std::array<int, 2> ends{};
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
+        ours = UniqueFd{ends[0]};
+        theirs = UniqueFd{ends[1]};
+    }
+    UniqueFd ours;
+    UniqueFd theirs;
+};
+
+std::vector<UniqueFd> none()
+{
+    return {};
+}
+
+// Eventfds that count from 1.
+std::vector<UniqueFd> numbered(unsigned how_many)
+{
+    std::vector<UniqueFd> fds;
+    for (unsigned i = 1; i <= how_many; ++i)
+        fds.push_back(*make_eventfd(i, Counter::plain));
+    return fds;
+}
+
+// What is there at this moment, at most so many bytes of it; nothing if there is none.
+std::string received(const UniqueFd& socket, std::deque<UniqueFd>& fds, std::size_t at_most = 4096)
+{
+    std::string bytes(at_most, '\0');
+    const auto got = receive(socket, bytes, fds);
+    REQUIRE(got);
+    bytes.resize(*got ? (*got)->bytes : 0);
+    return bytes;
+}
+
+std::string received(const UniqueFd& socket, std::size_t at_most = 4096)
+{
+    std::string bytes(at_most, '\0');
+    const auto got = receive(socket, bytes);
+    REQUIRE(got);
+    bytes.resize(*got ? (*got)->bytes : 0);
+    return bytes;
+}
+
+// Both ends of a pipe; the first hangs up once nobody holds the second.
+std::array<UniqueFd, 2> make_pipe()
+{
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
+}
+
+bool is_hung_up(const UniqueFd& fd)
+{
+    pollfd asked{fd.get(), POLLIN, 0};
+    return ::poll(&asked, 1, 0) == 1 && (asked.revents & POLLHUP) != 0;
+}
+
+TEST_CASE("what is sent is received")
+{
+    const Pair pair;
+    CHECK(send(pair.ours, "call\0and"sv, none()) == 8U);
+    CHECK(received(pair.theirs) == "call\0and"s);
+
+    std::deque<UniqueFd> fds;
+    CHECK(send(pair.theirs, "reply", none()) == 5U);
+    CHECK(received(pair.ours, fds) == "reply");
+    CHECK(fds.empty());
+}
+
+TEST_CASE("nothing to read is not now, and the end is no bytes")
+{
+    Pair pair;
+    std::array<char, 8> room{};
+    std::deque<UniqueFd> fds;
+
+    const auto plain = receive(pair.ours, room);
+    REQUIRE(plain);
+    CHECK_FALSE(*plain);
+    const auto with_fds = receive(pair.ours, room, fds);
+    REQUIRE(with_fds);
+    CHECK_FALSE(*with_fds);
+
+    pair.theirs = {};
+    REQUIRE(receive(pair.ours, room));
+    CHECK((*receive(pair.ours, room))->bytes == 0);
+    CHECK((*receive(pair.ours, room, fds))->bytes == 0);
+}
+
+TEST_CASE("no room to write is not now, and some room takes some")
+{
+    const Pair pair;
+    const std::string much(1 << 20, 'x');
+    std::size_t sent = 0;
+    while (true) {
+        const auto more = send(pair.ours, much, none());
+        REQUIRE(more);
+        if (!*more)
+            break;
+        REQUIRE(**more > 0);
+        sent += **more;
+    }
+    CHECK(sent > 0);
+
+    std::size_t read = 0;
+    for (auto bytes = received(pair.theirs); !bytes.empty(); bytes = received(pair.theirs))
+        read += bytes.size();
+    CHECK(read == sent);
+    CHECK(*send(pair.ours, "x", none()) == 1U);
+}
+
+TEST_CASE("descriptors come with the first byte they were sent with")
+{
+    const Pair pair;
+    REQUIRE(send(pair.ours, "plain", none()) == 5U);
+    REQUIRE(send(pair.ours, "carrier", numbered(2)) == 7U);
+    std::deque<UniqueFd> fds;
+
+    CHECK(received(pair.theirs, fds, 5) == "plain");
+    CHECK(fds.empty());
+    CHECK(received(pair.theirs, fds, 1) == "c");
+    REQUIRE(fds.size() == 2);
+    CHECK(received(pair.theirs, fds) == "arrier");
+    CHECK(fds.size() == 2);
+}
+
+TEST_CASE("253 descriptors pass in one message, in order and closed on exec")
+{
+    const Pair pair;
+    std::deque<UniqueFd> fds;
+    REQUIRE(send(pair.ours, "x", numbered(max_descriptors_per_message)) == 1U);
+
+    CHECK(received(pair.theirs, fds) == "x");
+
+    REQUIRE(fds.size() == max_descriptors_per_message);
+    std::uint64_t number = 0;
+    for (const auto& fd : fds) {
+        CHECK(count(fd) == ++number);
+        CHECK((::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
+    }
+}
+
+TEST_CASE("more than 253 descriptors are refused, and nothing is sent")
+{
+    const auto how_many = GENERATE(254U, 400U);
+    const Pair pair;
+
+    const auto sent = send(pair.ours, "x", numbered(how_many));
+
+    REQUIRE_FALSE(sent);
+    CHECK(sent.error().error == EINVAL);
+    CHECK(received(pair.theirs).empty());
+}
+
+TEST_CASE("descriptors of several messages are appended in the order in which they were sent")
+{
+    const Pair pair;
+    const auto all = numbered(3);
+    const std::span sent{all};
+    REQUIRE(send(pair.ours, "a", sent.first(1)) == 1U);
+    REQUIRE(send(pair.ours, "b", none()) == 1U);
+    REQUIRE(send(pair.ours, "c", sent.subspan(1)) == 1U);
+
+    std::deque<UniqueFd> fds;
+    std::string bytes;
+    for (auto some = received(pair.theirs, fds); !some.empty(); some = received(pair.theirs, fds))
+        bytes += some;
+
+    CHECK(bytes == "abc");
+    REQUIRE(fds.size() == 3);
+    for (std::uint64_t i = 0; i < 3; ++i)
+        CHECK(count(fds[i]) == i + 1);
+}
+
+TEST_CASE("descriptors are found beside what else the kernel tells of a message")
+{
+    const Pair pair;
+    const int yes = 1;
+    REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0);
+    REQUIRE(send(pair.ours, "x", numbered(3)) == 1U);
+
+    std::array<char, 8> room{};
+    std::deque<UniqueFd> fds;
+    REQUIRE(receive(pair.theirs, room, fds));
+
+    REQUIRE(fds.size() == 3);
+    CHECK(*count(fds.back()) == *count(numbered(3).back()));
+}
+
+TEST_CASE("a descriptor that was sent outlives the sender's own")
+{
+    const Pair pair;
+    {
+        auto fds = numbered(1);
+        REQUIRE(send(pair.ours, "x", fds) == 1U);
+    }
+    std::deque<UniqueFd> fds;
+    received(pair.theirs, fds);
+
+    REQUIRE(fds.size() == 1);
+    CHECK(take(fds.front()) == 1U);
+}
+
+TEST_CASE("descriptors that nobody asked for are closed, and their bytes are read")
+{
+    const Pair pair;
+    auto [reader, writer] = make_pipe();
+    std::vector<UniqueFd> sent;
+    sent.push_back(std::move(writer));
+    REQUIRE(send(pair.ours, "bytes", sent) == 5U);
+    sent.clear();
+    REQUIRE_FALSE(is_hung_up(reader)); // It is in flight.
+
+    CHECK(received(pair.theirs) == "bytes");
+
+    CHECK(is_hung_up(reader));
+}
+
+TEST_CASE("descriptors that were received are closed by whoever drops them")
+{
+    const Pair pair;
+    auto [reader, writer] = make_pipe();
+    std::vector<UniqueFd> sent;
+    sent.push_back(std::move(writer));
+    REQUIRE(send(pair.ours, "x", sent) == 1U);
+    sent.clear();
+
+    std::deque<UniqueFd> fds;
+    received(pair.theirs, fds);
+    CHECK_FALSE(is_hung_up(reader));
+    fds.clear();
+
+    CHECK(is_hung_up(reader));
+}
+
+TEST_CASE("a peer that has gone is a fault, and no SIGPIPE")
+{
+    Pair pair;
+    pair.theirs = {};
+    const auto before = std::signal(SIGPIPE, SIG_DFL); // It would end us.
+
+    const auto plain = send(pair.ours, "x", none());
+    const auto with_fds = send(pair.ours, "x", numbered(1));
+    std::signal(SIGPIPE, before);
+
+    REQUIRE_FALSE(plain);
+    CHECK(plain.error().error == EPIPE);
+    REQUIRE_FALSE(with_fds);
+    CHECK(with_fds.error().error == EPIPE);
+}
+
+TEST_CASE("what is no socket is a fault")
+{
+    const auto not_a_socket = *make_eventfd(0, Counter::plain);
+    std::array<char, 1> room{};
+    std::deque<UniqueFd> fds;
+
+    CHECK(receive(not_a_socket, room).error().error == ENOTSOCK);
+    CHECK(receive(not_a_socket, room, fds).error().error == ENOTSOCK);
+    CHECK(send(not_a_socket, "x", none()).error().error == ENOTSOCK);
+    CHECK(peer_of(not_a_socket).error().error == ENOTSOCK);
+    CHECK_FALSE(is_drained(not_a_socket));
+}
+
+TEST_CASE("a socket is drained when all that was sent has been read")
+{
+    const Pair pair;
+    CHECK(is_drained(pair.ours));
+
+    REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
+    CHECK_FALSE(is_drained(pair.ours));
+    CHECK(is_drained(pair.theirs)); // Each direction is its own.
+
+    CHECK(received(pair.theirs, 4) == "some");
+    CHECK_FALSE(is_drained(pair.ours));
+
+    CHECK(received(pair.theirs) == " bytes");
+    CHECK(is_drained(pair.ours));
+}
+
+std::vector<gid_t> own_groups()
+{
+    std::vector<gid_t> groups(static_cast<std::size_t>(::getgroups(0, nullptr)));
+    REQUIRE(::getgroups(static_cast<int>(groups.size()), groups.data()) >= 0);
+    return groups;
+}
+
+TEST_CASE("the peer is who the kernel says it is")
+{
+    const Pair pair;
+
+    const auto peer = peer_of(pair.ours);
+
+    REQUIRE(peer);
+    CHECK(peer->uid == ::geteuid());
+    CHECK(peer->gid == ::getegid());
+    CHECK(peer->pid == ::getpid());
+    CHECK(peer->groups == own_groups());
+}
+
+TEST_CASE("all of the peer's groups are told, however many they are")
+{
+    if (::geteuid() != 0)
+        skip("only root can have other groups");
+    const auto how_many = GENERATE(0, 1, 16, 17, 1000);
+    std::vector<gid_t> groups(static_cast<std::size_t>(how_many));
+    std::iota(groups.begin(), groups.end(), gid_t{5000});
+
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) { // The groups are the process's own, so a child takes them on.
+        std::array<int, 2> ends{};
+        if (::setgroups(groups.size(), groups.data()) < 0 ||
+            ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) < 0)
+            ::_exit(2);
+        const auto peer = peer_of(UniqueFd{ends[0]});
+        ::_exit(peer && peer->groups == groups ? 0 : 1);
+    }
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE(WIFEXITED(status));
+    CHECK(WEXITSTATUS(status) == 0);
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,182 @@
+#include "common/timerfd.h"
+
+#include "tests/support/timer_fixture.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace evfd {
+namespace {
+
+using From = TimerSetting::From;
+
+void check_as_made(Clock clock)
+{
+    const auto fd = make_timerfd(clock);
+    REQUIRE(fd);
+    CHECK(time_left(*fd) == 0ns);
+    CHECK(take_expirations(*fd) == 0U);
+    CHECK((::fcntl(fd->get(), F_GETFL) & O_NONBLOCK) != 0);
+    CHECK((::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC) != 0);
+    CHECK(probe::fdinfo(*fd, "clockid") == std::to_string(id_of(clock)));
+}
+
+TEST_CASE("a timerfd that is made is disarmed, close-on-exec and does not block")
+{
+    check_as_made(GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime));
+}
+
+TEST_CASE("a timerfd on an alarm clock is disarmed, close-on-exec and does not block")
+{
+    const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
+    skip_unless_we_have(clock);
+    check_as_made(clock);
+}
+
+TEST_CASE("who lacks CAP_WAKE_ALARM is told so for the alarm clocks, and has the others")
+{
+    constexpr uid_t nobody = 65534;
+    const auto error_of = [](Clock clock) {
+        return probe::in_child([clock] {
+            if (::geteuid() == 0 && ::setresuid(nobody, nobody, nobody) != 0)
+                return -1;
+            const auto fd = make_timerfd(clock);
+            return fd ? 0 : fd.error().error;
+        });
+    };
+    CHECK(error_of(Clock::realtime_alarm) == EPERM);
+    CHECK(error_of(Clock::boottime_alarm) == EPERM);
+    CHECK(error_of(Clock::realtime) == 0);
+    CHECK(error_of(Clock::boottime) == 0);
+}
+
+TEST_CASE("an absolute point that has passed comes at once, with all since")
+{
+    const auto fd = *make_timerfd(Clock::monotonic);
+    const auto now = now_on(Clock::monotonic);
+    REQUIRE(set(fd, {.first = 1ns, .interval = now / 4}));
+    REQUIRE(comes(fd, POLLIN));
+    CHECK(take_expirations(fd) == 5U); // At the zero, and at each quarter.
+    CHECK(take_expirations(fd) == 0U);
+}
+
+TEST_CASE("a span counts from now, a point from the zero of the clock")
+{
+    const auto fd = *make_timerfd(Clock::monotonic);
+    const auto before = now_on(Clock::monotonic);
+
+    REQUIRE(set(fd, {.first = 1h, .from = From::now}));
+    const auto by_span = expiry_of(fd, Clock::monotonic);
+    CHECK(by_span.to >= before + 1h);
+    CHECK(by_span.from <= now_on(Clock::monotonic) + 1h);
+
+    REQUIRE(set(fd, {.first = before + 2h}));
+    const auto by_point = expiry_of(fd, Clock::monotonic);
+    CHECK(by_point.overlaps({before + 2h, before + 2h}));
+}
+
+TEST_CASE("setting a timerfd anew or disarming it forgets what was not read")
+{
+    const auto setting = GENERATE(values<TimerSetting>(
+        {disarmed, {.first = 1h, .from = From::now}, {.first = end_of_clock}}));
+    const auto fd = *make_timerfd(Clock::monotonic);
+    REQUIRE(set(fd, {.first = 1ns}));
+    REQUIRE(comes(fd, POLLIN));
+
+    REQUIRE(set(fd, setting));
+
+    CHECK(take_expirations(fd) == 0U);
+    CHECK((time_left(fd) == 0ns) == (setting.first == 0ns));
+}
+
+TEST_CASE("the far end of the clock is a point like any other")
+{
+    const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
+    const auto fd = *make_timerfd(clock);
+    REQUIRE(set(fd, {.first = end_of_clock, .interval = end_of_clock}));
+    CHECK(*time_left(fd) > 24h);
+    CHECK(take_expirations(fd) == 0U);
+}
+
+TEST_CASE("a timerfd that expired once has no time left")
+{
+    const auto fd = *make_timerfd(Clock::monotonic);
+    REQUIRE(set(fd, {.first = 1ns, .from = From::now}));
+    REQUIRE(comes(fd, POLLIN));
+    CHECK(time_left(fd) == 0ns);
+    CHECK(take_expirations(fd) == 1U);
+}
+
+TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
+{
+    WallClock wall_clock;
+    const auto asked = *make_timerfd(Clock::realtime);
+    const auto other = *make_timerfd(Clock::realtime);
+    const auto far = now_on(Clock::realtime) + 1h;
+    REQUIRE(set(asked, {.first = far, .cancel_on_clock_change = true}));
+    REQUIRE(set(other, {.first = far}));
+    CHECK(take_expirations(asked) == 0U);
+    wall_clock.shift(1000ns);
+
+    REQUIRE(comes(asked, POLLIN));
+    const auto told = take_expirations(asked);
+    REQUIRE_FALSE(told);
+    CHECK(told.error().error == ECANCELED);
+    CHECK(take_expirations(asked) == 0U);
+    CHECK(take_expirations(other) == 0U);
+}
+
+TEST_CASE("setting the wall clock does not disarm a timerfd that asked to be told")
+{
+    WallClock wall_clock;
+    const auto fd = *make_timerfd(Clock::realtime);
+    const auto far = now_on(Clock::realtime) + 1h;
+    REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
+    wall_clock.shift(1000ns);
+    CHECK_FALSE(take_expirations(fd));
+    CHECK(expiry_of(fd, Clock::realtime).overlaps({far, far}));
+}
+
+TEST_CASE("a timerfd is not told that the wall clock was set before it asked to be")
+{
+    WallClock wall_clock;
+    const auto fd = *make_timerfd(Clock::realtime);
+    const auto far = now_on(Clock::realtime) + 1h;
+    REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
+    REQUIRE(set(fd, disarmed));
+    wall_clock.shift(1000ns);
+
+    REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
+
+    CHECK(expiry_of(fd, Clock::realtime).overlaps({far, far}));
+    CHECK(take_expirations(fd) == 0U);
+}
+
+TEST_CASE("who sets a timerfd anew before the clock change is read is told by that, and it is set")
+{
+    WallClock wall_clock;
+    const auto fd = *make_timerfd(Clock::realtime);
+    const auto far = now_on(Clock::realtime) + 1h;
+    REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
+    wall_clock.shift(1000ns);
+
+    const auto done = set(fd, {.first = far + 1h, .cancel_on_clock_change = true});
+
+    REQUIRE_FALSE(done);
+    CHECK(done.error().error == ECANCELED);
+    CHECK(expiry_of(fd, Clock::realtime).overlaps({far + 1h, far + 1h}));
+    CHECK(take_expirations(fd) == 0U);
+}
+
+TEST_CASE("what is no descriptor is no timer that is disarmed, but a fault")
+{
+    const UniqueFd none;
+    CHECK(set(none, disarmed).error().error == EBADF);
+    CHECK(take_expirations(none).error().error == EBADF);
+    CHECK(time_left(none).error().error == EBADF);
+    CHECK(present_setting(none).error().call == "timerfd_gettime(2)");
+}
+
+} // namespace
+} // namespace evfd

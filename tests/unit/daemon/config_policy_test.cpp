@@ -1,0 +1,215 @@
+#include "tests/support/config_fixture.h"
+
+#include <fmt/format.h>
+
+namespace evfd::daemon {
+namespace {
+
+std::string policy_complaint(std::string_view policy)
+{
+    return complaint_of(fmt::format("{{\"policy\":\n{}}}", policy));
+}
+
+std::string rule_complaint(std::string_view rule)
+{
+    return policy_complaint(fmt::format("{{\"rules\": [\n{}]}}", rule));
+}
+
+// "cw--": create, wait, set, delete.
+std::string shown(const Policy::Verbs& verbs)
+{
+    return {verbs.has(Right::create) ? 'c' : '-', verbs.has(Right::wait) ? 'w' : '-',
+            verbs.has(Right::set) ? 's' : '-', verbs.has(Right::own) ? 'd' : '-'};
+}
+
+TEST_CASE("config: a policy is a default and rules in their order")
+{
+    const auto policy = configured(R"({"policy": {"default": "deny", "rules": [
+        {"prefix": "db/", "user": "root", "allow": ["create", "wait", "set", "delete"]},
+        {"prefix": "db/", "group": 7, "allow": ["wait"], "deny": ["create", "set"]},
+        {"prefix": "", "user": "12", "deny": ["delete"]},
+        {"prefix": "db", "group": "root", "deny": ["wait", "wait"], "allow": []}]}})")
+                            .policy;
+    CHECK_FALSE(policy.allows_by_default);
+    REQUIRE(policy.rules.size() == 4);
+    CHECK(policy.rules[0].prefix == "db/");
+    CHECK(policy.rules[0].user == uid_t{0});
+    CHECK_FALSE(policy.rules[0].group);
+    CHECK(shown(policy.rules[0].allowed) == "cwsd");
+    CHECK(shown(policy.rules[0].denied) == "----");
+    CHECK(policy.rules[1].group == gid_t{7});
+    CHECK_FALSE(policy.rules[1].user);
+    CHECK(shown(policy.rules[1].allowed) == "-w--");
+    CHECK(shown(policy.rules[1].denied) == "c-s-");
+    CHECK(policy.rules[2].prefix.empty());
+    CHECK(policy.rules[2].user == uid_t{12});
+    CHECK(shown(policy.rules[2].denied) == "---d");
+    CHECK(policy.rules[3].prefix == "db");
+    CHECK(policy.rules[3].group == gid_t{0});
+    CHECK(shown(policy.rules[3].denied) == "-w--");
+}
+
+TEST_CASE("config: without a word of it the policy lets everyone do all")
+{
+    const auto text = GENERATE("{}", R"({"policy": {}})", R"({"policy": {"rules": []}})",
+                               R"({"policy": {"default": "allow"}})");
+    CHECK(configured(text).policy == Policy{});
+    CHECK(Policy{}.lets(person(alice), "a"_name, Right::create));
+}
+
+TEST_CASE("config: rules of drop-ins come after those of the files before, the default overrides")
+{
+    const ConfigFiles files{R"({"policy": {"default": "deny", "rules": [
+        {"prefix": "db/", "allow": ["wait"]}, {"prefix": "web/", "allow": ["wait"]}]}})"};
+    files.write("conf.d/20.json", R"({"policy": {"rules": [{"prefix": "c", "deny": ["set"]}]}})");
+    files.write("conf.d/10.json", R"({"policy": {"default": "allow", "rules": [
+        {"prefix": "b", "deny": ["wait"]}]}})");
+    files.write("conf.d/30.json", R"({"logLevel": "error"})");
+
+    const auto config = files.load();
+
+    REQUIRE(config);
+    CHECK(config->policy.allows_by_default);
+    std::string prefixes;
+    for (const auto& rule : config->policy.rules)
+        prefixes += rule.prefix + " ";
+    CHECK(prefixes == "db/ web/ b c ");
+}
+
+TEST_CASE("config: what is wrong with a policy is said with file and line and key")
+{
+    const auto [policy, expected] = GENERATE(table<std::string, std::string>({
+        {"[]", "policy: a list will not do; give an object, as {\"key\": value}"},
+        {"\"deny\"", "policy: \"deny\" will not do; give an object, as {\"key\": value}"},
+        {R"({"rule": []})",
+         "policy.rule: there is no such key; take it out, or give one of default, rules"},
+        {R"({"default": "denied"})", "policy.default: \"denied\" will not do; give allow or deny"},
+        {R"({"default": false})", "policy.default: false will not do; give allow or deny"},
+        {R"({"rules": {}})", "policy.rules: an object will not do; give a list, as [...]"},
+        {R"({"default": "deny", "default": "deny"})",
+         "policy.default: this key is here twice; take one of them out"},
+    }));
+    CAPTURE(policy);
+    CHECK(policy_complaint(policy) == "evfdd.json:2: " + expected);
+}
+
+TEST_CASE("config: what is wrong with a rule is said with file and line and key")
+{
+    const auto no_beginning =
+        " will not do; give what names begin with, such as \"db/\", or \"\" for all of them: at "
+        "most 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes"s;
+    const auto is_of_users = "what is below user/ is each user's own, and no rule changes that; "
+                             "take it out"s;
+    const auto nothing = "it neither allows nor denies anything; give allow or deny, such as "
+                         "\"deny\": [\"create\"]"s;
+    const auto both = " is both allowed and denied; take one of them out"s;
+    const auto one = "a rule is for one user or for one group; give it twice, once for each"s;
+    const auto [rule, expected] = GENERATE_COPY(table<std::string, std::string>({
+        {"7", "[0]: 7 will not do; give an object, as {\"key\": value}"},
+        {"{}", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for all "
+               "names"},
+        {R"({"deny": ["set"]})", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", "
+                                 "or \"\" for all names"},
+        {R"({"prefix": "a", "verbs": []})",
+         "[0].verbs: there is no such key; take it out, or give one of prefix, user, group, "
+         "allow, deny"},
+        // Prefixes.
+        {R"({"prefix": "/a", "deny": ["set"]})", "[0].prefix: \"/a\"" + no_beginning},
+        {R"({"prefix": "a//", "deny": ["set"]})", "[0].prefix: \"a//\"" + no_beginning},
+        {R"({"prefix": "a b", "deny": ["set"]})", "[0].prefix: \"a b\"" + no_beginning},
+        {R"({"prefix": "db/*", "deny": ["set"]})", "[0].prefix: \"db/*\"" + no_beginning},
+        {R"({"prefix": "../", "deny": ["set"]})", "[0].prefix: \"../\"" + no_beginning},
+        {R"({"prefix": null, "deny": ["set"]})", "[0].prefix: null" + no_beginning},
+        {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_of_users},
+        {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_of_users},
+        // Who.
+        {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
+         "[0].user: -1 is no user; give the name of one that is there, or a number"},
+        {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
+         "[0].user: 4294967295 is no user; give the name of one that is there, or a number"},
+        {R"({"prefix": "a", "group": ["root"], "deny": ["set"]})",
+         "[0].group: a list is no group; give the name of one that is there, or a number"},
+        {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
+        {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].user: " + one},
+        // What.
+        {R"({"prefix": "a"})", "[0]: " + nothing},
+        {R"({"prefix": "a", "allow": [], "deny": []})", "[0]: " + nothing},
+        {R"({"prefix": "a", "allow": "wait"})",
+         "[0].allow: \"wait\" will not do; give a list, as [...]"},
+        {R"({"prefix": "a", "allow": ["wait", "read"]})",
+         "[0].allow[1]: \"read\" will not do; give create, wait, set or delete"},
+        {R"({"prefix": "a", "deny": ["own"]})",
+         "[0].deny[0]: \"own\" will not do; give create, wait, set or delete"},
+        {R"({"prefix": "a", "deny": [1]})",
+         "[0].deny[0]: 1 will not do; give create, wait, set or delete"},
+        {R"({"prefix": "a", "allow": ["wait"], "deny": ["set", "wait"]})",
+         "[0].deny[1]: \"wait\"" + both},
+        {R"({"prefix": "a", "deny": ["wait"], "allow": ["wait"]})",
+         "[0].allow[0]: \"wait\"" + both},
+    }));
+    CAPTURE(rule);
+    CHECK(rule_complaint(rule) == "evfdd.json:3: policy.rules" + expected);
+}
+
+TEST_CASE(
+    "config: a rule for a user or group who does not exist is a warning and applies to nobody")
+{
+    const auto [key, kind] =
+        GENERATE(table<std::string, std::string>({{"user", "user"}, {"group", "group"}}));
+    const ConfigFiles files{"{\"policy\": {\"rules\": [\n{\"prefix\": \"a\", \"" + key +
+                            "\": \"no-such\", \"allow\": [\"set\"]},\n"
+                            "{\"prefix\": \"b\", \"deny\": [\"set\"]}]}}"};
+    const auto config = files.load();
+    REQUIRE(config);
+    REQUIRE(config->policy.rules.size() == 1);
+    CHECK(config->policy.rules.front().prefix == "b");
+    CHECK(config->warnings ==
+          std::vector{files.main() + ":2: policy.rules[0]." + key + ": there is no " + kind +
+                      " \"no-such\", so this rule applies to nobody; create the account and "
+                      "reload, or take it out"});
+}
+
+TEST_CASE("config: what else is wrong with a rule for nobody is still said")
+{
+    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
+              .contains("\"read\" will not do"));
+    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such"})")
+              .contains("it neither allows nor denies anything"));
+}
+
+TEST_CASE("config: a prefix may be whatever a name begins with")
+{
+    const auto longest = std::string(max_name_bytes, 'a');
+    const auto prefix = GENERATE_COPY("a"s, "a/"s, "a/b"s, "."s, ".."s, "a/."s, "a/.."s, "user"s,
+                                      "us"s, "users/"s, "@:+-"s, longest);
+    CAPTURE(prefix);
+    CHECK(rule_complaint(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix)).empty());
+}
+
+TEST_CASE("config: a prefix that no name can begin with is none")
+{
+    const auto prefix =
+        GENERATE(std::string(max_name_bytes - 1, 'a') + '/', std::string(max_name_bytes + 1, 'a'));
+    CHECK(rule_complaint(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix))
+              .contains("policy.rules[0].prefix: "));
+}
+
+TEST_CASE("config: rules have an end over all files together")
+{
+    std::string rules;
+    for (std::size_t i = 0; i < max_policy_rules; ++i)
+        rules += R"(,{"prefix": "a", "deny": ["set"]})";
+    const ConfigFiles files{R"({"policy": {"rules": [)" + rules.substr(1) + "]}}"};
+    const auto config = files.load();
+    REQUIRE(config);
+    CHECK(config->policy.rules.size() == max_policy_rules);
+
+    files.write("conf.d/a.json", "{\"policy\": {\"rules\": [\n{\"prefix\": \"b\", \"deny\": "
+                                 "[\"set\"]}]}}");
+    CHECK(complaint_of(files) ==
+          "conf.d/a.json:2: policy.rules[0]: there are more than 1024 rules, "
+          "in all files together; take some out");
+}
+
+} // namespace
+} // namespace evfd::daemon

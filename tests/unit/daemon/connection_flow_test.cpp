@@ -1,0 +1,425 @@
+// Who is served when, and what happens to those who do not read.
+#include "daemon/ipc/connection.h"
+
+#include "tests/support/service_fixture.h"
+#include "tests/support/timer_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
+const std::string describe =
+    R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.evfdd"}})";
+
+std::size_t replies_there(Client& client)
+{
+    std::size_t count = 0;
+    while (!client.reply().empty())
+        ++count;
+    return count;
+}
+
+TEST_CASE("after so many calls in one turn it is the others' turn")
+{
+    constexpr std::size_t budget = default_limits.of(Resource::calls);
+    Daemon daemon;
+    auto busy = daemon.connect();
+    auto other = daemon.connect(bob);
+    std::string calls;
+    for (std::size_t i = 0; i < 4 * budget; ++i)
+        calls += framed(get_info);
+    busy.send(calls);
+    other.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+    CHECK(replies_there(other) == 1);
+    const auto first = replies_there(busy);
+    CHECK(first >= 1);
+    CHECK(first < 4 * budget);
+    settle(daemon.loop);
+    CHECK(first + replies_there(busy) == 4 * budget);
+}
+
+TEST_CASE("calls behind a wait are held back until it is over, and answered in order")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto","rights":"0666"})");
+    client.call("Wait", R"({"names":["e"]})");
+    client.call("CreateEvent", R"({"name":"held"})");
+    settle(daemon.loop);
+    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+    client.send(framed(get_info));
+    settle(daemon.loop);
+    CHECK(client.reply().empty());
+    CHECK(daemon.loop.run_once(0ns) == 0); // What lies unread wakes nobody.
+
+    daemon.ask(other, "Set", R"({"names":["e"]})");
+
+    CHECK(client.reply().contains("fired"));
+    CHECK(client.reply() == R"({"parameters":{"created":true}})");
+    CHECK(client.reply().contains("evfdd"));
+}
+
+TEST_CASE("a client that goes during its wait takes nothing, and its calls behind it are not done")
+{
+    Daemon daemon;
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto"})");
+    {
+        auto client = daemon.connect();
+        client.call("Wait", R"({"names":["e"]})");
+        client.call("CreateEvent", R"({"name":"held"})");
+        settle(daemon.loop);
+        CHECK(daemon.ask(other, "Status").contains("\"waits\":1"));
+    }
+    settle(daemon.loop);
+    CHECK(daemon.ask(other, "Status").contains("\"waits\":0"));
+    daemon.ask(other, "Set", R"({"names":["e"]})");
+    CHECK(daemon.ask(other, "Show", R"({"name":"e"})").contains("\"isSet\":true"));
+    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+}
+
+TEST_CASE("a wait does not take what its own connection's end sets off")
+{
+    Daemon daemon;
+    auto other = daemon.connect();
+    {
+        auto client = daemon.connect();
+        daemon.ask(client, "CreateEvent", R"({"name":"own","lifetime":"connection"})");
+        client.call("Wait", R"({"names":["own"]})");
+        settle(daemon.loop);
+    }
+    settle(daemon.loop);
+    CHECK(daemon.connections() == 1);
+    CHECK(daemon.ask(other, "Show", R"({"name":"own"})").contains("NoSuchName"));
+}
+
+TEST_CASE("from a client that does not read no more calls are taken, and then it gets every answer")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    constexpr std::size_t calls = 200;
+    for (std::size_t i = 0; i < calls; ++i)
+        lazy.send(framed(describe));
+    lazy.call("CreateEvent", R"({"name":"last"})");
+    settle(daemon.loop, 300);
+
+    CHECK(daemon.loop.run_once(0ns) == 0); // It sleeps,
+    CHECK_FALSE(daemon.service.registry().find("last"_name));
+    CHECK(daemon.ask(other, "Status").contains("version")); // and serves who reads.
+
+    std::size_t got = 0;
+    for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
+        got += replies_there(lazy);
+        settle(daemon.loop, 3);
+    }
+    CHECK(got == calls + 1);
+    CHECK(daemon.service.registry().find("last"_name));
+}
+
+TEST_CASE("a client that goes without having read is let go")
+{
+    Daemon daemon;
+    {
+        auto lazy = daemon.connect();
+        for (int i = 0; i < 200; ++i)
+            lazy.send(framed(describe));
+        settle(daemon.loop, 100);
+    }
+    settle(daemon.loop);
+    CHECK(daemon.connections() == 0);
+}
+
+TEST_CASE("each pipelined reply brings its own descriptors")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    for (const auto* name : {"a", "b", "c"})
+        daemon.ask(client, "CreateEvent",
+                   R"({"name":")"s + name + R"(","initial":)" + std::to_string(*name - 'a' + 1) +
+                       "}");
+    client.send(framed(get_info));
+    client.call("Open", R"({"names":["a"]})");
+    client.send(framed(get_info));
+    client.call("Open", R"({"names":["b","c"]})");
+    client.send(framed(get_info));
+    settle(daemon.loop);
+
+    CHECK(client.reply().contains("product"));
+    CHECK(client.reply().contains(R"("fileDescriptor":0)"));
+    CHECK(client.reply().contains("product"));
+    CHECK(client.reply().contains(R"("fileDescriptor":1)"));
+    CHECK(client.reply().contains("product"));
+    REQUIRE(client.descriptors.size() == 3);
+    for (std::uint64_t i = 0; i < 3; ++i)
+        CHECK(count(client.descriptors[i]) == i + 1);
+}
+
+TEST_CASE("a client that leaves descriptors unread keeps the daemon neither busy nor from others")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(lazy, "CreateEvent", R"({"name":"e"})");
+    for (int i = 0; i < 3; ++i)
+        lazy.call("Open", R"({"names":["e"]})");
+    settle(daemon.loop);
+    CHECK(daemon.loop.run_once(0ns) == 0);
+    daemon.ask(other, "Open", R"({"names":["e"]})");
+    CHECK(other.descriptors.size() == 1);
+}
+
+TEST_CASE("for a client that does not read no more descriptors are kept than one reply has")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    std::string list;
+    for (int i = 0; i < 100; ++i) {
+        const auto name = "\"n/" + std::to_string(i) + "\"";
+        daemon.ask(lazy, "CreateEvent",
+                   R"({"rights":"0444","name":)" + name + "}"); // None is lent.
+        list += (i > 0 ? "," : "") + name;
+    }
+    const auto held = [] {
+        const std::filesystem::directory_iterator open{"/proc/self/fd"};
+        return std::distance(begin(open), end(open));
+    };
+    const auto before = held();
+    for (int i = 0; i < 5; ++i)
+        lazy.call("Open", R"({"names":[)" + list + "]}");
+    settle(daemon.loop);
+    CHECK(held() - before == 100); // As many are in flight.
+
+    for (int i = 0; i < 5; ++i) {
+        CHECK(lazy.reply().contains("fileDescriptor"));
+        settle(daemon.loop);
+    }
+    CHECK(lazy.descriptors.size() == 500);
+}
+
+TEST_CASE("a list comes in parts, in the order of the names, and ends")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    for (int i = 100; i < 300; ++i) {
+        client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
+        while (client.reply().empty())
+            settle(daemon.loop, 1);
+    }
+    client.call("List", R"({"pattern":"n/*"})", true);
+    client.send(framed(get_info));
+    settle(daemon.loop);
+
+    std::string all;
+    bool goes_on = true;
+    for (int i = 0; goes_on && i < 1'000; ++i) {
+        const auto reply = client.reply();
+        all += reply;
+        goes_on = reply.ends_with(R"("continues":true})");
+        settle(daemon.loop, 1);
+    }
+    std::size_t at = 0;
+    for (int i = 100; i < 300; ++i) {
+        at = all.find("\"n/" + std::to_string(i) + "\"", at);
+        REQUIRE(at != std::string::npos);
+    }
+    CHECK(client.reply().contains("product")); // Behind the whole list.
+}
+
+TEST_CASE("who looks through many objects for a name that none has leaves the others their turn")
+{
+    // To look at all of these takes much longer than a turn.
+    const auto name = std::string(240, 'a');
+    const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
+    Daemon daemon;
+    auto client = daemon.connect(alice);
+    auto other = daemon.connect(bob);
+    Session session{1, person(alice), {}, {}, {}};
+    for (int i = 10'000; i < 25'000; ++i)
+        REQUIRE(daemon.service.registry().create(
+            session, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
+    const auto [method, end] = GENERATE(table<std::string, std::string>(
+        {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
+    client.call(method, pattern, true);
+    other.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+
+    CHECK(replies_there(other) == 1);
+    CHECK(client.reply().empty());
+    std::string reply; // In as many turns as it takes: where others are busy too, one costs many.
+    REQUIRE(turn_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
+    CHECK(reply.contains(end));
+}
+
+TEST_CASE("a monitor that does not read hears merged news when it does, and holds nobody up")
+{
+    Daemon daemon;
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    lazy.call("Monitor", "{}", true);
+    settle(daemon.loop);
+    CHECK(lazy.reply().contains(R"("sequence":1,"change":"present","name":"e")"));
+    CHECK(lazy.reply().contains(R"("sequence":2,"change":"ready")"));
+
+    constexpr int sets = 5'000;
+    for (int i = 0; i < sets; ++i) {
+        REQUIRE_FALSE(daemon.ask(other, "Set", R"({"names":["e"]})").contains("error"));
+    }
+    CHECK(daemon.loop.run_once(0ns) == 0);
+
+    int heard = 0;
+    int last = 2;
+    for (int i = 0; i < sets; ++i) {
+        const auto reply = lazy.reply();
+        if (reply.empty()) {
+            settle(daemon.loop, 3);
+            continue;
+        }
+        ++heard;
+        CHECK(reply.contains("\"sequence\":" + std::to_string(++last) + ","));
+    }
+    CHECK(heard > 0);
+    CHECK(heard < sets);
+    daemon.ask(other, "Delete", R"({"names":["e"]})");
+    CHECK(lazy.reply().contains(R"("change":"deleted","name":"e")"));
+}
+
+Limits with(Resource resource, std::int64_t most)
+{
+    auto limits = default_limits;
+    limits.set(resource, most);
+    return limits;
+}
+
+// Until more answers are there than the kernel takes.
+void leave_unread(Daemon& daemon, Client& client)
+{
+    for (int i = 0; i < 200; ++i)
+        client.send(framed(describe));
+    settle(daemon.loop);
+}
+
+TEST_CASE("a user whose clients leave too much unread is told so and nobody else")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    auto bobs = daemon.connect(bob);
+    leave_unread(daemon, lazy);
+
+    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    CHECK(refused.contains("io.evfdd.QuotaExceeded"));
+    CHECK(refused.contains(R"("quota":"unreadBytes","limit":1000)"));
+    CHECK(daemon.ask(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
+
+    std::size_t answers = 0;
+    while (const auto there = replies_there(lazy)) {
+        answers += there;
+        settle(daemon.loop);
+    }
+    CHECK(answers == 200);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+}
+
+TEST_CASE("calls that are begun and not ended count as what is on the way, if they are long")
+{
+    Daemon daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
+    auto usual = daemon.connect();
+    auto first = daemon.connect();
+    auto second = daemon.connect();
+    const std::string half(max_uncounted_call_bytes + 1, ' ');
+
+    usual.send({half.data(), max_uncounted_call_bytes});
+    settle(daemon.loop);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+    first.send(half);
+    settle(daemon.loop);
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) ==
+          static_cast<std::int64_t>(max_call_bytes));
+    second.send(half);
+    settle(daemon.loop);
+
+    CHECK_FALSE(usual.is_let_go());
+    CHECK_FALSE(first.is_let_go());
+    CHECK(second.is_let_go());
+    first.send(framed(R"({"method":"io.evfdd.Status"})"));
+    settle(daemon.loop);
+    CHECK(first.reply().contains("QuotaExceeded")); // The connection goes on.
+    CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
+}
+
+TEST_CASE("a stream goes on once its user's clients have read enough")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto monitor = daemon.connect();
+    auto bobs = daemon.connect(bob);
+    CHECK(daemon.ask(monitor, "Monitor", "{}", true).contains("ready"));
+    leave_unread(daemon, lazy);
+    daemon.ask(bobs, "CreateEvent", R"({"name":"e"})");
+    CHECK(monitor.reply().empty());
+
+    while (replies_there(lazy) > 0)
+        settle(daemon.loop);
+
+    std::string news;
+    for (int i = 0; i < 100 && news.empty(); ++i, news = monitor.reply())
+        REQUIRE(daemon.loop.run_once(100ms));
+    CHECK(news.contains(R"("change":"created")"));
+}
+
+TEST_CASE("a call that there is no room to answer counts in its session all the same")
+{
+    Daemon daemon{with(Resource::unread_bytes, 1'000)};
+    auto lazy = daemon.connect();
+    auto other = daemon.connect();
+    const auto resume = [](int calls) {
+        return R"({"session":")" + std::string(32, 'a') + R"(","calls":)" + std::to_string(calls) +
+               "}";
+    };
+    daemon.ask(other, "Resume", resume(0));
+    leave_unread(daemon, lazy);
+    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    REQUIRE(refused.contains("QuotaExceeded"));
+    while (replies_there(lazy) > 0)
+        settle(daemon.loop);
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
+}
+
+TEST_CASE("a user with many connections has no more calls in a turn than with one")
+{
+    constexpr std::size_t most = 5;
+    Daemon daemon{with(Resource::calls, most)};
+    std::vector<Client> busy;
+    for (int i = 0; i < 4; ++i) {
+        busy.push_back(daemon.connect());
+        std::string calls;
+        for (int j = 0; j < 10; ++j)
+            calls += framed(get_info);
+        busy.back().send(calls);
+    }
+    auto bobs = daemon.connect(bob);
+    bobs.send(framed(get_info));
+
+    settle(daemon.loop, 1);
+    std::size_t answered = 0;
+    for (auto& client : busy)
+        answered += replies_there(client);
+    CHECK(answered >= 1);
+    CHECK(answered <= most);
+    CHECK(replies_there(bobs) == 1);
+    settle(daemon.loop);
+    for (auto& client : busy)
+        answered += replies_there(client);
+    CHECK(answered == 40);
+}
+
+} // namespace
+} // namespace evfd::daemon

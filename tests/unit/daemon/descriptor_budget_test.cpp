@@ -1,0 +1,36 @@
+#include "daemon/store/descriptor_budget.h"
+
+#include "common/limits.h"
+#include "tests/support/catch.h"
+
+#include <algorithm>
+
+namespace evfd::daemon {
+namespace {
+
+TEST_CASE("whatever the limit of open files is, all objects can be taken over")
+{
+    for (std::int64_t limit = 0; limit < 5'000; ++limit) {
+        CAPTURE(limit);
+        const auto [objects, connections] = descriptor_budget(limit);
+        REQUIRE(objects >= 0);
+        REQUIRE(connections >= 0);
+        // With them, of one message those that nobody wants any more: it was sent when there were
+        // no more objects.
+        const auto unwanted =
+            std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
+        if (objects > 0)
+            REQUIRE(objects + unwanted + own_descriptors + descriptors_for_clients <= limit);
+        REQUIRE(objects + connections + std::min(own_descriptors, limit) <= limit);
+    }
+}
+
+TEST_CASE("of many descriptors objects get three in four")
+{
+    CHECK(descriptor_budget(20'000).objects == 15'000);
+    CHECK(descriptor_budget(524'288).objects == 393'216);
+    CHECK(descriptor_budget(20'000).connections > 3'700);
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,123 @@
+#include "daemon/service/dispatch.h"
+
+#include "tests/support/service_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+std::string ask(Daemon& daemon, Client& client, std::string_view call)
+{
+    client.send(framed(call));
+    settle(daemon.loop);
+    return client.reply();
+}
+
+TEST_CASE("a call that is none of ours gets the standard error, with what was not found")
+{
+    const auto [method, reply] = GENERATE(table<std::string, std::string>({
+        {"other.Thing",
+         R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"other"}})"},
+        {"io.evfdd2.Set",
+         R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"io.evfdd2"}})"},
+        {"io.evfdd",
+         R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":"io"}})"},
+        {"Set",
+         R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":""}})"},
+        {"", R"({"error":"org.varlink.service.InterfaceNotFound","parameters":{"interface":""}})"},
+        {"io.evfdd.Nothing",
+         R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.evfdd.Nothing"}})"},
+        {"io.evfdd.",
+         R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.evfdd."}})"},
+        {"io.evfdd.set",
+         R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.evfdd.set"}})"},
+        {"io.evfdd.GetInfo",
+         R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"io.evfdd.GetInfo"}})"},
+        {"org.varlink.service.Set",
+         R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"org.varlink.service.Set"}})"},
+    }));
+    Daemon daemon;
+    auto client = daemon.connect();
+    CHECK(ask(daemon, client, R"({"method":")" + method + R"("})") == reply);
+    CHECK_FALSE(client.is_let_go());
+}
+
+TEST_CASE("a streaming method wants to be called with more, whatever else is wrong")
+{
+    const auto call =
+        GENERATE(as<std::string>{}, R"({"method":"io.evfdd.List"})",
+                 R"({"method":"io.evfdd.Monitor"})", R"({"method":"io.evfdd.List","more":false})",
+                 R"({"method":"io.evfdd.List","parameters":{"bad":1}})");
+    Daemon daemon;
+    auto client = daemon.connect();
+    CHECK(ask(daemon, client, call) ==
+          R"({"error":"org.varlink.service.ExpectedMore","parameters":{}})");
+}
+
+TEST_CASE("a method that does not stream has one reply also with more")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    const auto reply =
+        ask(daemon, client, R"({"method":"org.varlink.service.GetInfo","more":true})");
+    CHECK(reply.contains("product"));
+    CHECK_FALSE(reply.contains("continues"));
+}
+
+TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
+{
+    const auto [method, parameters, field] = GENERATE(table<std::string, std::string, std::string>({
+        {"CreateEvent", "{}", "name"},
+        {"CreateEvent", R"({"name":1})", "name"},
+        {"CreateEvent", R"({"name":"a b"})", "name"},
+        {"CreateEvent", R"({"name":"e","name":"e"})", "name"},
+        {"CreateEvent", R"({"name":"e","mode":"lunar"})", "mode"},
+        {"CreateEvent", R"({"name":"e","initial":-1})", "initial"},
+        {"CreateEvent", R"({"name":"e","initial":4294967296})", "initial"},
+        {"CreateEvent", R"({"name":"e","initial":18446744073709551616})", "initial"},
+        {"CreateEvent", R"({"name":"e","initial":1.5})", "initial"},
+        {"CreateEvent", R"({"name":"e","mode":"pulse","initial":1})", "initial"},
+        {"CreateEvent", R"({"name":"e","rights":"1777"})", "rights"},
+        {"CreateEvent", R"({"name":"e","other":1})", "other"},
+        {"CreateEvent", R"({"name":"e","":1})", ""},
+        {"Open", R"({"names":[]})", "names"},
+        {"Open", R"({"names":["a","a"]})", "names"},
+        {"Set", R"({"names":["a"],"count":0})", "count"},
+        {"Set", R"({"names":["a"],"count":16385})", "count"},
+        {"Wait", R"({"names":["a"],"timeoutNSec":-1})", "timeoutNSec"},
+        {"Wait", R"({"names":["a"],"gather":"some"})", "gather"},
+        {"Unsubscribe", R"({"subscription":"x"})", "subscription"},
+        {"Unsubscribe", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
+        {"Acknowledge", R"({"subscription":"x"})", "subscription"},
+        {"Acknowledge", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
+        {"Status", R"({"x":1})", "x"},
+    }));
+    INFO(method << " " << parameters);
+    Daemon daemon;
+    auto client = daemon.connect();
+    CHECK(daemon.ask(client, method, parameters) ==
+          R"({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":")" + field +
+              R"("}})");
+    CHECK(daemon.service.registry().objects().empty());
+}
+
+TEST_CASE("no parameters, null and an empty object are the same")
+{
+    const auto parameters =
+        GENERATE(as<std::string>{}, "", R"(,"parameters":null)", R"(,"parameters":{})");
+    Daemon daemon;
+    auto client = daemon.connect();
+    CHECK(ask(daemon, client, R"({"method":"io.evfdd.Status")" + parameters + "}")
+              .contains("version"));
+}
+
+TEST_CASE("a refusal goes out as its error with all of its fields")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    const auto reply = daemon.ask(client, "Set", R"({"names":["x"]})");
+    CHECK(reply.starts_with(
+        R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"x","message":"there is no)"));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,433 @@
+#include "daemon/base/event_loop.h"
+
+#include "tests/support/service_fixture.h"
+#include "tests/support/probe.h"
+#include "tests/support/resource_limits.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+namespace evfd::daemon {
+namespace {
+
+UniqueFd event(unsigned initial = 0)
+{
+    return *make_eventfd(initial, Counter::plain);
+}
+
+// An eventfd and its watch, which counts how often it rang.
+struct Watched {
+    explicit Watched(EventLoop& loop, unsigned initial = 1)
+        : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
+              ++rings;
+              if (const auto last = also) // A copy: it may destroy us.
+                  last();
+          })}
+    {
+    }
+    int rings = 0;
+    std::function<void()> also;
+    UniqueFd fd;
+    EventLoop::Watch watch; // After fd: it must go first.
+};
+
+TEST_CASE("a loop with nothing to do ends its turn when its time is up")
+{
+    EventLoop loop;
+    CHECK(loop.run_once(0ns) == 0U);
+}
+
+TEST_CASE("a watch rings with the events that came")
+{
+    EventLoop loop;
+    const auto fd = event(1);
+    std::uint32_t seen = 0;
+    const auto watch =
+        loop.watch(fd, EPOLLIN | EPOLLOUT, [&](std::uint32_t events) { seen = events; });
+    REQUIRE(watch);
+
+    CHECK(loop.run_once(0ns) == 1U);
+    CHECK(seen == (EPOLLIN | EPOLLOUT));
+}
+
+TEST_CASE("a change of the events takes hold at once")
+{
+    EventLoop loop;
+    Watched watched{loop};
+
+    REQUIRE(watched.watch.change(0));
+    settle(loop);
+    CHECK(watched.rings == 0);
+
+    REQUIRE(watched.watch.change(EPOLLIN));
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as it was")
+{
+    EventLoop loop;
+    const auto refused = loop.watch(UniqueFd{}, EPOLLIN, [](std::uint32_t) {});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().error == EBADF);
+
+    Watched watched{loop};
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of its descriptor")
+{
+    EventLoop loop;
+    auto watched = std::make_unique<Watched>(loop, 0);
+    const auto client = *duplicate(watched->fd);
+
+    watched.reset();
+    REQUIRE(add(client, 1));
+
+    CHECK(loop.run_once(0ns) == 0U);
+}
+
+TEST_CASE("an event that was fetched before its watch went away finds nobody")
+{
+    EventLoop loop;
+    std::array<std::unique_ptr<Watched>, 2> both;
+    int rings = 0;
+    for (std::size_t i = 0; i < 2; ++i) {
+        both[i] = std::make_unique<Watched>(loop);
+        both[i]->also = [&, i] {
+            ++rings;
+            both[1 - i].reset();
+        };
+    }
+
+    CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
+    CHECK(rings == 1);               // and the one that was first ended the other.
+}
+
+TEST_CASE("a stale event does not reach a later watch in the same place")
+{
+    EventLoop loop;
+    std::array<std::unique_ptr<Watched>, 2> both;
+    std::unique_ptr<Watched> later;
+    for (std::size_t i = 0; i < 2; ++i) {
+        both[i] = std::make_unique<Watched>(loop);
+        both[i]->also = [&, i] {
+            both[1 - i].reset();
+            later = std::make_unique<Watched>(loop, 0);
+        };
+    }
+
+    REQUIRE(loop.run_once(0ns) == 2U);
+    REQUIRE(later);
+    CHECK(later->rings == 0);
+}
+
+TEST_CASE("a callback may destroy its own watch and go on")
+{
+    EventLoop loop;
+    auto watched = std::make_unique<Watched>(loop);
+    const std::string long_enough_to_be_on_the_heap(100, 'x');
+    std::string after;
+    watched->also = [&, kept = long_enough_to_be_on_the_heap] {
+        watched.reset();
+        after = long_enough_to_be_on_the_heap;
+    };
+
+    REQUIRE(loop.run_once(0ns) == 1U);
+    CHECK(after == long_enough_to_be_on_the_heap);
+    CHECK(loop.run_once(0ns) == 0U);
+}
+
+TEST_CASE("what a callback captured lives until it returns")
+{
+    EventLoop loop;
+    const auto fd = event(1);
+    std::optional<EventLoop::Watch> watch;
+    const auto kept = std::make_shared<int>(42);
+    int seen = 0;
+    watch.emplace(*loop.watch(fd, EPOLLIN, [&, kept](std::uint32_t) {
+        watch.reset();
+        seen = *kept;
+    }));
+
+    REQUIRE(loop.run_once(0ns) == 1U);
+    CHECK(seen == 42);
+    CHECK(kept.use_count() == 1); // And no longer than the turn.
+}
+
+TEST_CASE("more descriptors than one turn looks at all get their turn")
+{
+    EventLoop loop;
+    constexpr auto many = EventLoop::batch + 10;
+    std::deque<Watched> all;
+    for (std::size_t i = 0; i < many; ++i)
+        all.emplace_back(loop);
+
+    CHECK(loop.run_once(0ns) == EventLoop::batch);
+    CHECK(loop.run_once(0ns) == EventLoop::batch);
+    for (const auto& watched : all)
+        CHECK(watched.rings > 0);
+}
+
+TEST_CASE("a watch that was moved rings once and ends once")
+{
+    EventLoop loop;
+    const auto one = event(1);
+    const auto two = event(1);
+    int ones = 0;
+    int twos = 0;
+    auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
+    {
+        auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
+        second = std::move(first); // What it was ends with the moved-from, at the latest.
+        settle(loop, 1);
+        CHECK(ones == 1);
+    }
+    settle(loop, 1);
+    CHECK(ones == 1);
+}
+
+TEST_CASE("alarms ring in the order of their times, each once, and not before")
+{
+    EventLoop loop;
+    std::string rung;
+    const auto now = monotonic_now();
+    const auto second = loop.alarm(now - 1ms, [&] { rung += '2'; });
+    const auto first = loop.alarm(now - 2ms, [&] { rung += '1'; });
+    const auto never = loop.alarm(now + 1h, [&] { rung += '3'; });
+
+    settle(loop, 3);
+    CHECK(rung == "12");
+}
+
+TEST_CASE("the loop wakes for an alarm although no descriptor has news")
+{
+    EventLoop loop;
+    const auto due = monotonic_now() + 2ms;
+    MonotonicTime rung{};
+    const auto alarm = loop.alarm(due, [&] { rung = monotonic_now(); });
+
+    while (rung == MonotonicTime{})
+        REQUIRE(loop.run_once(20s));
+    CHECK(rung >= due);
+}
+
+TEST_CASE("an alarm that is gone does not ring")
+{
+    EventLoop loop;
+    int rings = 0;
+    {
+        const auto alarm = loop.alarm(monotonic_now() - 1ms, [&] { ++rings; });
+    }
+    settle(loop, 2);
+    CHECK(rings == 0);
+}
+
+TEST_CASE("an alarm may end itself and another one that is due")
+{
+    EventLoop loop;
+    std::string rung;
+    std::optional<EventLoop::Alarm> one;
+    std::optional<EventLoop::Alarm> other;
+    one.emplace(loop.alarm(monotonic_now() - 2ms, [&, kept = std::make_shared<int>(1)] {
+        one.reset();
+        other.reset();
+        rung += std::to_string(*kept);
+    }));
+    other.emplace(loop.alarm(monotonic_now() - 1ms, [&] { rung += 'x'; }));
+
+    settle(loop, 2);
+    CHECK(rung == "1");
+}
+
+TEST_CASE(
+    "a task that is put off runs at the end of the turn, and one that it puts off in the next")
+{
+    EventLoop loop;
+    std::string ran;
+    Watched watched{loop};
+    watched.also = [&] {
+        loop.defer([&] {
+            ran += "b";
+            loop.defer([&] { ran += "c"; });
+        });
+        ran += "a";
+        REQUIRE(watched.watch.change(0));
+    };
+
+    settle(loop, 1);
+    CHECK(ran == "ab");
+    REQUIRE(loop.run_once(20s)); // Does not wait.
+    CHECK(ran == "abc");
+}
+
+TEST_CASE("a loop can be watched by another")
+{
+    EventLoop outer;
+    EventLoop inner;
+    Watched watched{inner, 0};
+    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.run_once(0ns)); });
+
+    settle(outer);
+    CHECK(watched.rings == 0);
+    REQUIRE(add(watched.fd, 1));
+    settle(outer, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("an inner loop may be turned from a callback of the outer one that ends its own watch")
+{
+    EventLoop outer;
+    EventLoop inner;
+    Watched in{inner};
+    auto out = std::make_unique<Watched>(outer);
+    out->also = [&] {
+        out.reset();
+        settle(inner, 1);
+    };
+
+    settle(outer, 2);
+    CHECK(in.rings == 1);
+}
+
+TEST_CASE("a loop sleeps beside another that watches nothing and wakes for one that does")
+{
+    EventLoop outer;
+    EventLoop inner;
+    int rings = 0;
+    const auto watch = outer.watch(inner, [&](std::uint32_t) {
+        ++rings;
+        REQUIRE(inner.look());
+    });
+    CHECK(outer.run_once(1ms) == 0U);
+
+    Watched watched{inner};
+    CHECK(outer.run_once(20s) == 1U);
+
+    CHECK(rings == 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("what 500 epolls of others lead to is watched by a loop that another one watches")
+{
+    const auto fd = event(1);
+    std::vector<UniqueFd> handles;
+    const UniqueFd theirs{::epoll_create1(EPOLL_CLOEXEC)};
+    int failed = 0;
+    while (failed == 0) {
+        REQUIRE(handles.size() < 1'000);
+        handles.push_back(make_wait_only(fd).value());
+        epoll_event wanted{.events = EPOLLIN, .data = {}};
+        if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
+            failed = errno;
+    }
+    REQUIRE(failed == EINVAL); // There are all the paths that there can be.
+
+    EventLoop outer;
+    EventLoop inner;
+    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.look()); });
+    int rings = 0;
+    const auto watched = inner.watch(fd, EPOLLIN | EPOLLET, [&](std::uint32_t) { ++rings; });
+    REQUIRE(watched);
+    settle(outer, 1);
+    CHECK(rings == 1);
+}
+
+// In a child process, as what it does cannot be undone: 0, or the line where it went wrong.
+template <class Scene>
+int without_room_in_epoll_sets(Scene scene)
+{
+    constexpr int cannot = 255;
+    const int outcome = probe::in_child([&] { return use_up_epoll_watches() ? scene() : cannot; });
+    if (outcome == cannot)
+        skip("seccomp(2) cannot be used");
+    return outcome;
+}
+
+TEST_CASE("without room in the epoll set a watch is polled")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              Watched one{loop, 0};
+              Watched other{loop, 1};
+              if (loop.run_once(20s) != 1U || one.rings != 0 || other.rings != 1)
+                  return __LINE__;
+              if (!take(other.fd) || !add(one.fd, 1))
+                  return __LINE__;
+              if (loop.run_once(20s) != 1U || one.rings != 1 || other.rings != 1)
+                  return __LINE__;
+              if (!one.watch.change(0) || loop.run_once(0ns) != 0U)
+                  return __LINE__;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("what is polled for its edges is told of again only after a rest")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              Watched watched{loop, 1};
+              if (!watched.watch.change(EPOLLIN | EPOLLET))
+                  return __LINE__;
+              if (loop.run_once(20s) != 1U || loop.run_once(0ns) != 0U || watched.rings != 1)
+                  return __LINE__;
+              while (watched.rings < 2)
+                  if (!loop.run_once(20s))
+                      return __LINE__;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("without room in the epoll set what was to be watched for its edges is refused")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              const auto fd = event(1);
+              const auto watch = loop.watch(fd, EPOLLIN | EPOLLET, [](std::uint32_t) {});
+              return watch || watch.error().error != ENOSPC ? __LINE__ : 0;
+          }) == 0);
+}
+
+TEST_CASE("a polled watch that is gone is silent, and its place serves another")
+{
+    CHECK(without_room_in_epoll_sets([] {
+              EventLoop loop;
+              auto gone = std::make_unique<Watched>(loop, 1);
+              Watched stays{loop, 0};
+              gone.reset();
+              if (loop.run_once(0ns) != 0U || !add(stays.fd, 1))
+                  return __LINE__;
+              const Watched next{loop, 1};
+              if (loop.run_once(0ns) != 2U || stays.rings != 1 || next.rings != 1)
+                  return __LINE__;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("a change to what cannot be watched is a fault and leaves the watch as it was")
+{
+    EventLoop loop;
+    Watched watched{loop};
+    const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE); // Only of a new watch.
+    REQUIRE_FALSE(changed);
+    CHECK(changed.error().error == EINVAL);
+    settle(loop, 1);
+    CHECK(watched.rings == 1);
+}
+
+TEST_CASE("run turns until it is told to stop")
+{
+    EventLoop loop;
+    Watched watched{loop};
+    watched.also = [&] {
+        if (watched.rings == 3)
+            loop.stop();
+    };
+
+    REQUIRE(loop.run());
+    CHECK(watched.rings == 3);
+}
+
+} // namespace
+} // namespace evfd::daemon

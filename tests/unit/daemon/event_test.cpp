@@ -1,0 +1,166 @@
+#include "daemon/objects/event.h"
+
+#include "tests/support/service_fixture.h"
+
+#include <fcntl.h>
+
+#include <limits>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
+
+Event make(Mode mode, std::int64_t initial = 0)
+{
+    auto event = Event::create(mode, initial);
+    REQUIRE(event);
+    return *std::move(event);
+}
+
+void make_blocking(const UniqueFd& fd)
+{
+    REQUIRE(::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK) == 0);
+}
+
+TEST_CASE("an event starts with its initial count")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    const auto initial = GENERATE(std::int64_t{0}, 1, 7, max_initial_count);
+    const auto event = make(mode, initial);
+    CHECK(event.mode() == mode);
+    CHECK(event.is_set() == (initial > 0));
+    CHECK(event.count() == static_cast<std::uint64_t>(initial));
+}
+
+TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
+{
+    const auto [mode, counted] = GENERATE(table<Mode, std::uint64_t>(
+        {{Mode::manual, 1}, {Mode::automatic, 1}, {Mode::semaphore, 5}}));
+    const bool is_shared = GENERATE(false, true);
+    const auto adder = make_adder();
+    auto event = make(mode);
+    const auto holder = is_shared ? *duplicate(*event.share()) : UniqueFd{};
+
+    REQUIRE(event.set(5, adder));
+
+    CHECK(event.count() == counted);
+}
+
+TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
+{
+    const auto [mode, left] =
+        GENERATE(table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
+    const auto event = make(mode, 3);
+    std::uint64_t taken = 0;
+    CHECK(event.take(taken) == true);
+    CHECK(taken == 3 - left);
+    CHECK(event.count() == left);
+}
+
+TEST_CASE("a take of nothing says so at once, even where a holder made it blocking")
+{
+    const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
+    auto event = make(mode);
+    const auto holder = *duplicate(*event.share());
+    make_blocking(holder);
+    std::uint64_t taken = 7;
+    CHECK(event.take(taken) == false);
+    CHECK(taken == 7);
+}
+
+TEST_CASE("a set of a full event that a holder made blocking returns at once")
+{
+    const auto adder = make_adder();
+    auto event = make(Mode::semaphore);
+    const auto holder = *duplicate(*event.share());
+    REQUIRE(add(holder, full));
+    make_blocking(holder);
+
+    REQUIRE(event.set(2, adder));
+
+    CHECK(event.is_set());
+}
+
+TEST_CASE("a semaphore that nobody else holds is filled up when there is no room for all")
+{
+    const auto adder = make_adder();
+    auto event = make(Mode::semaphore);
+    REQUIRE(add(event.fd(), full - 1));
+
+    REQUIRE(event.set(5, adder));
+
+    CHECK(*event.count() >= full);
+}
+
+TEST_CASE("a cleared event is not set")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    const auto initial = GENERATE(std::int64_t{0}, 3);
+    auto event = make(mode, initial);
+    const auto holder = *duplicate(*event.share());
+    make_blocking(holder);
+    std::optional<std::uint64_t> left;
+
+    REQUIRE(event.clear(left, MonotonicTime::max()).value());
+
+    CHECK_FALSE(event.is_set());
+}
+
+TEST_CASE("a semaphore is cleared as far as there is time, and of one token at least")
+{
+    auto event = make(Mode::semaphore, 3);
+    std::optional<std::uint64_t> left;
+    const auto now = [] { return monotonic_now(); };
+
+    CHECK_FALSE(event.clear(left, now()).value());
+    CHECK(event.count() == 2U);
+    CHECK_FALSE(event.clear(left, now()).value());
+    CHECK(event.clear(left, now()).value());
+    CHECK_FALSE(event.is_set());
+}
+
+TEST_CASE("a semaphore is cleared of what there was, however much others add meanwhile")
+{
+    auto event = make(Mode::semaphore, 3);
+    std::optional<std::uint64_t> left;
+    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    for (int i = 0; i < 10; ++i)
+        REQUIRE(add(event.fd(), 1));
+
+    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    CHECK(event.clear(left, MonotonicTime::max()).value());
+
+    CHECK(event.count() == 10U);
+}
+
+TEST_CASE("a semaphore with more tokens than can be taken one by one is not cleared")
+{
+    auto event = make(Mode::semaphore, 0);
+    REQUIRE(add(event.fd(), static_cast<std::uint64_t>(max_tokens_per_clear) + 1));
+    std::optional<std::uint64_t> left;
+    CHECK_FALSE(event.clear(left, monotonic_now()).value()); // One less: exactly as many.
+
+    REQUIRE(add(event.fd(), 2));
+    left.reset();
+    const auto cleared = event.clear(left, monotonic_now());
+    REQUIRE_FALSE(cleared);
+    CHECK(cleared.error().error == E2BIG);
+}
+
+TEST_CASE("who may wait and set shares the event, who may only wait sees it")
+{
+    auto event = make(Mode::manual);
+    const auto shared = *duplicate(*event.share());
+    const auto wait_only = *event.make_wait_only();
+    CHECK_FALSE(is_readable(wait_only));
+    CHECK_FALSE(add(wait_only, 1));
+
+    REQUIRE(add(shared, 1));
+
+    CHECK(event.is_set());
+    CHECK(is_readable(wait_only));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,111 @@
+#include "daemon/objects/eventfd_incrementer.h"
+
+#include "tests/support/service_fixture.h"
+
+#include <fcntl.h>
+
+#include <limits>
+#include <optional>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
+
+UniqueFd event(Counter counter = Counter::plain)
+{
+    return *make_eventfd(0, counter);
+}
+
+void make_blocking(const UniqueFd& fd)
+{
+    REQUIRE(::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK) == 0);
+}
+
+TEST_CASE("the adder adds one to each of many")
+{
+    const auto how_many = GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around its batch.
+    const auto adder = make_adder();
+    std::vector<UniqueFd> events;
+    std::vector<int> fds;
+    for (unsigned i = 0; i < how_many; ++i)
+        fds.push_back(events.emplace_back(event()).get());
+
+    REQUIRE(adder.add(fds));
+
+    for (const auto& fd : events)
+        CHECK(count(fd) == 1U);
+}
+
+TEST_CASE("a copy of an adder goes on when the other is gone")
+{
+    std::optional<Adder> first{make_adder()};
+    const Adder copy{*first};
+    first.reset();
+    const auto one = event();
+
+    REQUIRE(copy.add(std::array{one.get()}));
+
+    CHECK(count(one) == 1U);
+}
+
+TEST_CASE("one that stands there several times gets as many")
+{
+    const auto adder = make_adder();
+    const auto one = event();
+    const auto other = event();
+
+    REQUIRE(adder.add(std::array{one.get(), other.get(), one.get()}));
+
+    CHECK(count(one) == 2U);
+    CHECK(count(other) == 1U);
+}
+
+TEST_CASE("the adder adds many to one")
+{
+    const auto times = GENERATE(std::int64_t{0}, 1, 128, 129, 1'000);
+    const auto adder = make_adder();
+    const auto semaphore = event(Counter::semaphore);
+
+    REQUIRE(adder.add(semaphore, times));
+
+    CHECK(count(semaphore) == static_cast<std::uint64_t>(times));
+}
+
+TEST_CASE("a full counter stays set and stops nobody, even where a holder made it blocking")
+{
+    const auto adder = make_adder();
+    const auto saturated = event();
+    const auto next = event();
+    REQUIRE(add(saturated, full));
+    make_blocking(saturated);
+
+    REQUIRE(adder.add(std::array{saturated.get(), saturated.get(), next.get()}));
+
+    CHECK(is_readable(saturated));
+    CHECK(count(next) == 1U);
+}
+
+TEST_CASE("what cannot be added to is a fault, and those after it go on being served")
+{
+    const auto adder = make_adder();
+    const auto good = event();
+
+    CHECK_FALSE(adder.add(std::array{-1}));
+    CHECK_FALSE(adder.add(UniqueFd{}, 3));
+
+    REQUIRE(adder.add(good, 3));
+    CHECK(count(good) == 3U);
+}
+
+TEST_CASE("the adder does not wear out")
+{
+    const auto adder = make_adder();
+    const auto fd = event();
+    for (int i = 0; i < 2'000; ++i)
+        REQUIRE(adder.add(fd, 1));
+    CHECK(count(fd) == 2'000U);
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,463 @@
+// What a wait holds: lent to a connection or a session, and back when that ends, once.
+#include "tests/support/service_fixture.h"
+#include "tests/support/policy_fixture.h"
+
+#include <fmt/format.h>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr auto token = "00112233445566778899aabbccddeeff";
+
+std::string resume(Daemon& daemon, Client& client, std::int64_t calls = 0)
+{
+    return daemon.ask(client, "Resume",
+                      fmt::format(R"({{"session":"{}","calls":{}}})", token, calls));
+}
+
+void create(Daemon& daemon, std::string_view name, std::string_view mode, int initial,
+            std::string_view rights = "0666")
+{
+    auto owner = daemon.connect();
+    const auto reply =
+        daemon.ask(owner, "CreateEvent",
+                   fmt::format(R"({{"name":"{}","mode":"{}","initial":{},"rights":"{}"}})", name,
+                               mode, initial, rights));
+    REQUIRE(reply.contains("true"));
+}
+
+std::unique_ptr<Daemon> with_semaphore(int initial)
+{
+    auto daemon = std::make_unique<Daemon>();
+    create(*daemon, "s", "semaphore", initial);
+    return daemon;
+}
+
+std::string hold(Daemon& daemon, Client& client, std::string_view name = "s",
+                 std::string_view more = "")
+{
+    return daemon.ask(client, "Wait",
+                      fmt::format(R"({{"names":["{}"],"hold":true{}}})", name, more));
+}
+
+// Held or not.
+bool has_fired(const std::string& reply, std::string_view name = "s")
+{
+    return reply.starts_with(
+        fmt::format(R"({{"parameters":{{"fired":[{{"name":"{}","count":1}}])", name));
+}
+
+std::uint64_t tokens(Daemon& daemon, std::string_view name = "s")
+{
+    auto* object = daemon.service.registry().find(*Name::parse(name));
+    REQUIRE(object);
+    return *object->event()->count();
+}
+
+std::int64_t waits(Daemon& daemon, uid_t uid = alice)
+{
+    return daemon.service.quota().used(uid, Resource::waits);
+}
+
+void leave(Daemon& daemon, Client& client)
+{
+    client.socket = {};
+    settle(daemon.loop);
+}
+
+TEST_CASE("what a wait holds goes back when its connection closes, to the one who waits next")
+{
+    const auto [mode, initial] = GENERATE(table<std::string, int>({{"auto", 1}, {"semaphore", 1}}));
+    Daemon daemon;
+    create(daemon, "e", mode, initial);
+    std::deque<Client> clients;
+    for (int i = 0; i < 3; ++i) {
+        clients.push_back(daemon.connect());
+        clients.back().call("Wait", R"({"names":["e"],"hold":true})");
+        settle(daemon.loop);
+    }
+    for (auto& client : clients) {
+        CHECK(has_fired(client.reply(), "e"));
+        CHECK(tokens(daemon, "e") == 0);
+        leave(daemon, client);
+    }
+    CHECK(tokens(daemon, "e") == 1);
+    CHECK(waits(daemon) == 0);
+}
+
+TEST_CASE("an auto event that is set while it is held is set, and stays so when it is given back")
+{
+    Daemon daemon;
+    create(daemon, "a", "auto", 1);
+    auto client = daemon.connect();
+    auto other = daemon.connect();
+    REQUIRE(has_fired(hold(daemon, client, "a"), "a"));
+    daemon.ask(other, "Set", R"({"names":["a"]})");
+    leave(daemon, client);
+    CHECK(has_fired(daemon.ask(other, "Wait", R"({"names":["a"]})"), "a"));
+    CHECK(daemon.ask(other, "Wait", R"({"names":["a"],"timeoutNSec":0})").contains("TimedOut"));
+}
+
+TEST_CASE("what was taken without holding does not come back")
+{
+    auto daemon = with_semaphore(3);
+    auto client = daemon->connect();
+    REQUIRE(has_fired(daemon->ask(client, "Wait", R"({"names":["s"]})")));
+    REQUIRE(has_fired(daemon->ask(client, "Wait", R"({"names":["s"],"hold":false})")));
+    CHECK(waits(*daemon) == 0);
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 1);
+}
+
+TEST_CASE("only auto events and semaphores can be held, and the refusal says so")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    create(daemon, "m", "manual", 1);
+    create(daemon, "p", "pulse", 0);
+    daemon.ask(client, "Arm", R"({"name":"t","afterNSec":1})");
+    const auto what = GENERATE(as<std::string>{}, "m", "p", "t");
+    const auto reply = hold(daemon, client, what);
+    CHECK(reply.contains("io.evfdd.WrongKind"));
+    CHECK(reply.contains("not an auto event or a semaphore"));
+    CHECK(waits(daemon) == 0);
+}
+
+TEST_CASE("who waits to hold what is made later hears of it if that cannot be held")
+{
+    Daemon daemon;
+    const auto [mode, rights, expected] = GENERATE(table<std::string, std::string, std::string>({
+        {"manual", "0666", "WrongKind"},
+        {"pulse", "0666", "WrongKind"},
+        {"auto", "0644", R"("right":"set")"},
+        {"auto", "0622", R"("right":"wait")"},
+        {"auto", "0666", ""},
+    }));
+    auto client = daemon.connect(bob);
+    REQUIRE(hold(daemon, client, "later").empty());
+    create(daemon, "later", mode, 0, rights);
+    settle(daemon.loop);
+    CHECK(client.reply().contains(expected));
+    CHECK(waits(daemon, bob) == (expected.empty() ? 1 : 0));
+}
+
+TEST_CASE("to hold takes the right to set, by the object's rights and by the policy")
+{
+    Daemon daemon;
+    create(daemon, "db/s", "semaphore", 1, "0644");
+    create(daemon, "s", "semaphore", 1);
+    auto other = daemon.connect(bob);
+    CHECK(hold(daemon, other, "db/s").contains(R"("right":"set")"));
+    REQUIRE(hold(daemon, other, "x").empty());
+    daemon.service.set_policy(policy_of("\"\" bob -s"));
+    settle(daemon.loop);
+    CHECK(other.reply().contains(R"("right":"set")")); // Who waits for it no longer does.
+    const auto by_policy = "the policy of this machine does not let you take from"s;
+    CHECK(hold(daemon, other, "s").contains(by_policy));
+    CHECK(hold(daemon, other, "later").contains(by_policy));
+    CHECK(tokens(daemon) == 1);
+    CHECK(waits(daemon, bob) == 0);
+}
+
+TEST_CASE("who lost the right to set gives back all the same")
+{
+    auto daemon = with_semaphore(1);
+    auto client = daemon->connect(bob);
+    auto owner = daemon->connect();
+    REQUIRE(has_fired(hold(*daemon, client)));
+    daemon->ask(owner, "SetRights", R"({"name":"s","rights":"0600"})");
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 1);
+}
+
+TEST_CASE("of several names all are held or, for any, the one that was taken")
+{
+    Daemon daemon;
+    create(daemon, "a", "auto", 1);
+    create(daemon, "s", "semaphore", 2);
+    auto client = daemon.connect();
+    SECTION("all")
+    {
+        daemon.ask(client, "Wait", R"({"names":["s","a"],"hold":true})");
+        CHECK(tokens(daemon, "a") == 0);
+        CHECK(tokens(daemon, "s") == 1);
+        CHECK(waits(daemon) == 2);
+    }
+    SECTION("any")
+    {
+        daemon.ask(client, "Wait", R"({"names":["s","a"],"gather":"any","hold":true})");
+        CHECK(tokens(daemon, "a") == 1);
+        CHECK(tokens(daemon, "s") == 1);
+        CHECK(waits(daemon) == 1);
+    }
+    SECTION("again and again")
+    {
+        for (int i = 0; i < 2; ++i)
+            hold(daemon, client);
+        hold(daemon, client, "a");
+        CHECK(tokens(daemon, "s") == 0);
+        CHECK(waits(daemon) == 3);
+    }
+    leave(daemon, client);
+    CHECK(tokens(daemon, "a") == 1);
+    CHECK(tokens(daemon, "s") == 2);
+    CHECK(waits(daemon) == 0);
+}
+
+TEST_CASE("who is gone before it has the answer holds nothing")
+{
+    auto daemon = with_semaphore(0);
+    auto setter = daemon->connect();
+    {
+        auto client = daemon->connect();
+        REQUIRE(hold(*daemon, client).empty());
+    }
+    settle(daemon->loop);
+    daemon->ask(setter, "Set", R"({"names":["s"]})");
+    CHECK(tokens(*daemon) == 1);
+    CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("fired"));
+    CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("TimedOut"));
+    CHECK(waits(*daemon) == 1);
+}
+
+TEST_CASE("what is taken for a oneway call is held as well")
+{
+    auto daemon = with_semaphore(1);
+    auto client = daemon->connect();
+    client.send(framed(
+        R"({"method":"io.evfdd.Wait","parameters":{"names":["s"],"hold":true},"oneway":true})"));
+    settle(daemon->loop);
+    CHECK(tokens(*daemon) == 0);
+    CHECK(waits(*daemon) == 1);
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 1);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("a call with more says that it has begun, and holds")
+{
+    auto daemon = with_semaphore(2);
+    auto client = daemon->connect();
+    CHECK(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})", true) ==
+          R"({"parameters":{"fired":[]},"continues":true})");
+    CHECK(has_fired(client.reply()));
+    CHECK(has_fired(hold(*daemon, client)));
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 2);
+}
+
+TEST_CASE("what was deleted gets nothing back, nor does what has its name then")
+{
+    auto daemon = with_semaphore(1);
+    auto client = daemon->connect();
+    auto owner = daemon->connect();
+    REQUIRE(has_fired(hold(*daemon, client)));
+    daemon->ask(owner, "Delete", R"({"names":["s"]})");
+    create(*daemon, "s", "semaphore", 5);
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 5);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("an event that ends with the connection that holds it ends")
+{
+    Daemon daemon;
+    auto client = daemon.connect();
+    daemon.ask(client, "CreateEvent",
+               R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"connection"})");
+    REQUIRE(has_fired(hold(daemon, client)));
+    leave(daemon, client);
+    CHECK_FALSE(daemon.service.registry().find("s"_name));
+    CHECK(waits(daemon) == 0);
+}
+
+TEST_CASE("what is held counts among its user's waits, and over the limit is refused")
+{
+    auto limits = default_limits;
+    limits.set(Resource::waits, 2);
+    Daemon daemon{limits};
+    create(daemon, "s", "semaphore", 9);
+    auto client = daemon.connect();
+    auto second = daemon.connect();
+    REQUIRE(has_fired(hold(daemon, client)));
+    REQUIRE(has_fired(hold(daemon, second)));
+    CHECK(hold(daemon, second).contains(R"("quota":"waits","limit":2)"));
+    CHECK(daemon.ask(second, "Wait", R"({"names":["s"]})").contains("QuotaExceeded"));
+    leave(daemon, client);
+    CHECK(daemon.ask(second, "Wait", R"({"names":["s","x"],"hold":true,"timeoutNSec":0})")
+              .contains("QuotaExceeded")); // For each name one.
+    CHECK(has_fired(hold(daemon, second)));
+}
+
+TEST_CASE("calls that are sent together hold no more than those that are sent one by one")
+{
+    auto daemon = with_semaphore(1'000);
+    auto client = daemon->connect();
+    for (std::int64_t i = 0; i < max_tokens_held + 20; ++i)
+        client.call("Wait", R"({"names":["s"],"hold":true})");
+    settle(daemon->loop);
+    std::int64_t held = 0;
+    for (auto reply = client.reply(); !reply.empty(); reply = client.reply())
+        held += has_fired(reply) ? 1 : 0;
+    CHECK(held == max_tokens_held);
+    CHECK(tokens(*daemon) == 1'000 - max_tokens_held);
+    CHECK(waits(*daemon) == max_tokens_held);
+}
+
+TEST_CASE("one connection holds as many tokens as there can be names in a call, and no more")
+{
+    auto daemon = with_semaphore(1'000);
+    auto client = daemon->connect();
+    for (std::int64_t i = 0; i < max_tokens_held; ++i)
+        REQUIRE(has_fired(hold(*daemon, client)));
+    const auto refused = hold(*daemon, client);
+    CHECK(refused.contains(R"("error":"io.evfdd.TooManyTokens")"));
+    CHECK(refused.contains(R"("limit":253)"));
+    CHECK(has_fired(daemon->ask(client, "Wait", R"({"names":["s"]})")));
+    auto second = daemon->connect();
+    CHECK(has_fired(hold(*daemon, second)));
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 998);
+}
+
+// Beyond the end of the daemon.
+
+TEST_CASE("what a session holds it holds when the daemon was killed, and gives back once")
+{
+    auto daemon = with_semaphore(3);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    REQUIRE(has_fired(hold(*daemon, client)));
+    std::int64_t calls = 1;
+    SECTION("with further calls in between")
+    {
+        daemon->ask(client, "Set", R"({"names":["s"]})");
+        daemon->ask(client, "Set", R"({"names":["s"]})");
+        daemon->ask(client, "Wait", R"({"names":["s"]})");
+        daemon->ask(client, "Wait", R"({"names":["s"]})");
+        calls += 4;
+    }
+    SECTION("at once") {}
+    for (int i = 0; i < 3; ++i) {
+        daemon = restarted(std::move(daemon));
+        CHECK(tokens(*daemon) == 2);
+        CHECK(waits(*daemon) == 1);
+        client = daemon->connect();
+        REQUIRE(resume(*daemon, client, calls).contains("true"));
+        settle(daemon->loop);
+        CHECK(tokens(*daemon) == 2);
+        CHECK(waits(*daemon) == 1);
+    }
+    leave(*daemon, client);
+    for (int i = 0; i < 3; ++i) {
+        CHECK(tokens(*daemon) == 3);
+        CHECK(waits(*daemon) == 0);
+        daemon = restarted(std::move(daemon));
+    }
+}
+
+TEST_CASE("what a session holds that nobody takes up goes back once, with its charge")
+{
+    auto daemon = with_semaphore(3);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    REQUIRE(has_fired(hold(*daemon, client)));
+    REQUIRE(has_fired(hold(*daemon, client)));
+    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
+    settle(daemon->loop);
+    for (int i = 0; i < 2; ++i) {
+        CHECK(tokens(*daemon) == 3);
+        CHECK(waits(*daemon) == 0);
+        daemon = restarted(std::move(daemon));
+    }
+}
+
+TEST_CASE("what a connection without a session holds goes back when the daemon starts again")
+{
+    auto daemon = with_semaphore(3);
+    auto client = daemon->connect();
+    REQUIRE(has_fired(hold(*daemon, client)));
+    REQUIRE(tokens(*daemon) == 2);
+    for (int i = 0; i < 2; ++i) {
+        daemon = restarted(std::move(daemon));
+        CHECK(tokens(*daemon) == 3);
+        CHECK(waits(*daemon) == 0);
+    }
+}
+
+TEST_CASE("who did not hear that it holds hears it again and holds once, or gives back once")
+{
+    auto daemon = with_semaphore(3);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    REQUIRE(has_fired(hold(*daemon, client)));
+    daemon = restarted(std::move(daemon));
+    client = daemon->connect();
+    REQUIRE(resume(*daemon, client, 0).contains("true"));
+    SECTION("it listens")
+    {
+        CHECK(has_fired(hold(*daemon, client)));
+        CHECK(tokens(*daemon) == 2);
+    }
+    SECTION("it does not")
+    {
+        client.call("Wait", R"({"names":["s"],"hold":true})");
+        REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
+        settle(daemon->loop);
+    }
+    SECTION("it leaves") {}
+    leave(*daemon, client);
+    for (int i = 0; i < 2; ++i) {
+        CHECK(tokens(*daemon) == 3);
+        CHECK(waits(*daemon) == 0);
+        daemon = restarted(std::move(daemon));
+    }
+}
+
+TEST_CASE("what a session holds of what was deleted meanwhile is forgotten with it")
+{
+    auto daemon = with_semaphore(1);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    REQUIRE(has_fired(hold(*daemon, client)));
+    auto owner = daemon->connect();
+    daemon->ask(owner, "Delete", R"({"names":["s"]})");
+    daemon = restarted(std::move(daemon));
+    client = daemon->connect();
+    REQUIRE(resume(*daemon, client, 1).contains("true"));
+    create(*daemon, "s", "semaphore", 7);
+    leave(*daemon, client);
+    CHECK(tokens(*daemon) == 7);
+    CHECK(waits(*daemon) == 0);
+    daemon = restarted(std::move(daemon));
+    CHECK(tokens(*daemon) == 7);
+}
+
+TEST_CASE("a connection that holds something cannot begin a session any more")
+{
+    auto daemon = with_semaphore(1);
+    auto client = daemon->connect();
+    REQUIRE(has_fired(hold(*daemon, client)));
+    CHECK(resume(*daemon, client).contains("InvalidParameter"));
+    CHECK(tokens(*daemon) == 0);
+}
+
+TEST_CASE("an auto event that was set while a killed daemon's client held it is set in the end")
+{
+    auto daemon = std::make_unique<Daemon>();
+    create(*daemon, "a", "auto", 1);
+    auto client = daemon->connect();
+    resume(*daemon, client);
+    REQUIRE(has_fired(hold(*daemon, client, "a"), "a"));
+    auto other = daemon->connect();
+    daemon->ask(other, "Set", R"({"names":["a"]})");
+    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
+    settle(daemon->loop);
+    CHECK(tokens(*daemon, "a") > 0);
+    other = daemon->connect();
+    CHECK(has_fired(hold(*daemon, other, "a"), "a"));
+    CHECK(tokens(*daemon, "a") == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

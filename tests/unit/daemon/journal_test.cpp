@@ -1,0 +1,569 @@
+#include "daemon/store/journal.h"
+
+#include "tests/support/service_fixture.h"
+#include "tests/support/journal_frame.h"
+#include "tests/support/resource_limits.h"
+#include "tests/support/torn_journal.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <random>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr std::size_t page = 4096; // Before the first frame.
+
+using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
+
+struct Deed {
+    Journal::Key key;
+    std::optional<std::string> text; // None: it is dropped.
+};
+using Deeds = std::vector<Deed>; // Of one commit.
+
+void apply(const Deeds& deeds, State& state)
+{
+    for (const auto& [key, text] : deeds)
+        if (text)
+            state[{key.id, key.kind}] = *text;
+        else
+            state.erase({key.id, key.kind});
+}
+
+void stage(const Deeds& deeds, Journal& journal)
+{
+    for (const auto& [key, text] : deeds)
+        text ? journal.put(key, *text) : journal.drop(key);
+}
+
+State state_of(const Journal::Found& found)
+{
+    State state;
+    for (const auto& [key, text] : found.records)
+        CHECK(state.emplace(std::pair{key.id, key.kind}, text).second);
+    return state;
+}
+
+Journal created()
+{
+    auto journal = Journal::create();
+    REQUIRE(journal);
+    return *std::move(journal);
+}
+
+UniqueFd copy_of(const UniqueFd& fd)
+{
+    auto copy = duplicate(fd);
+    REQUIRE(copy);
+    return *std::move(copy);
+}
+
+struct Opened {
+    explicit Opened(UniqueFd memfd) : result{Journal::open(std::move(memfd), found)}
+    {
+        REQUIRE(result);
+    }
+    State state() const { return state_of(found); }
+
+    Journal::Found found;
+    Result<Journal> result;
+};
+
+State reopened(const Journal& journal)
+{
+    return Opened{copy_of(journal.memfd())}.state();
+}
+
+// All that is in it up to the end of the last frame; nothing was given back yet.
+std::string bytes_in(const Journal& journal)
+{
+    std::string bytes(page + journal.bytes(), '\0');
+    REQUIRE(::pread(journal.memfd().get(), bytes.data(), bytes.size(), 0) ==
+            static_cast<ssize_t>(bytes.size()));
+    return bytes;
+}
+
+class Dice {
+public:
+    explicit Dice(unsigned seed) : source_{seed} {}
+    std::size_t below(std::size_t end)
+    {
+        return std::uniform_int_distribution<std::size_t>{0, end - 1}(source_);
+    }
+    bool one_in(std::size_t n) { return below(n) == 0; }
+    std::string text(std::size_t max_size)
+    {
+        std::string text(below(max_size + 1), '\0');
+        for (auto& byte : text)
+            byte = static_cast<char>(below(256));
+        return text;
+    }
+    Deeds deeds(std::size_t most, std::size_t keys, std::size_t max_size)
+    {
+        Deeds deeds;
+        for (auto left = 1 + below(most); left > 0; --left) {
+            const Journal::Key key{1 + below(keys), static_cast<std::uint32_t>(1 + below(3))};
+            deeds.push_back({key, one_in(4) ? std::nullopt : std::optional{text(max_size)}});
+        }
+        return deeds;
+    }
+
+private:
+    std::mt19937 source_;
+};
+
+// A journal with what was done to it, commit by commit.
+struct History {
+    History(unsigned seed, std::size_t commits, std::size_t max_size)
+    {
+        Dice dice{seed};
+        ends.push_back(page);
+        for (std::size_t i = 0; i < commits; ++i) {
+            done.push_back(dice.deeds(3, 5, max_size));
+            stage(done.back(), journal);
+            REQUIRE(journal.commit());
+            ends.push_back(page + journal.bytes());
+        }
+    }
+    // After the first `commits`, all but `skipped`.
+    State state(std::size_t commits, std::size_t skipped = SIZE_MAX) const
+    {
+        State state;
+        for (std::size_t i = 0; i < commits; ++i)
+            if (i != skipped)
+                apply(done[i], state);
+        return state;
+    }
+    // How many commits lie wholly before that byte.
+    std::size_t commits_by(std::size_t byte) const
+    {
+        return static_cast<std::size_t>(std::ranges::upper_bound(ends, byte) - ends.begin()) -
+               (byte < page ? 0 : 1);
+    }
+
+    Journal journal = created();
+    std::vector<Deeds> done;
+    std::vector<std::size_t> ends;
+};
+
+TEST_CASE("of each key the last word counts")
+{
+    auto journal = created();
+    journal.put({1, 1}, "early");
+    journal.put({1, 2}, "another kind");
+    REQUIRE(journal.commit());
+    journal.put({1, 1}, "late");
+    journal.put({2, 1}, "in one commit");
+    journal.put({2, 1}, "the last counts as well");
+    REQUIRE(journal.commit());
+
+    CHECK(reopened(journal) ==
+          State{{{1, 1}, "late"}, {{1, 2}, "another kind"}, {{2, 1}, "the last counts as well"}});
+}
+
+TEST_CASE("what was dropped is not there and can be put again")
+{
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    journal.put({2, 1}, "b");
+    REQUIRE(journal.commit());
+    journal.drop({1, 1});
+    journal.drop({3, 1}); // That never was.
+    REQUIRE(journal.commit());
+    CHECK(reopened(journal) == State{{{2, 1}, "b"}});
+
+    journal.drop({2, 1});
+    journal.put({2, 1}, "");
+    REQUIRE(journal.commit());
+    CHECK(reopened(journal) == State{{{2, 1}, ""}});
+}
+
+TEST_CASE("what was not committed is not there, and a commit of nothing writes nothing")
+{
+    auto journal = created();
+    const auto number = journal.next();
+    REQUIRE(journal.commit());
+    CHECK(journal.next() == number);
+    CHECK(journal.bytes() == 0);
+    journal.put({1, 1}, "a");
+    CHECK(journal.has_staged());
+    CHECK(reopened(journal).empty());
+    REQUIRE(journal.commit());
+    CHECK_FALSE(journal.has_staged());
+    CHECK(journal.next() == number + 1);
+}
+
+TEST_CASE("a journal that is opened again goes on where it was")
+{
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+
+    Opened again{copy_of(journal.memfd())};
+    CHECK(again.found.is_journal);
+    CHECK(again.found.version == Journal::version);
+    CHECK(again.found.last == 1);
+    CHECK(again.found.damaged_bytes == 0);
+    CHECK(again.found.cut_bytes == 0);
+    CHECK(again.result->next() == journal.next());
+    CHECK(again.result->bytes() == journal.bytes());
+    again.result->put({2, 1}, "b");
+    REQUIRE(again.result->commit());
+
+    CHECK(reopened(*again.result) == State{{{1, 1}, "a"}, {{2, 1}, "b"}});
+}
+
+TEST_CASE("a journal that ends at any byte is as it was after one of its commits")
+{
+    const History history{1, 14, 60};
+    const auto bytes = bytes_in(history.journal);
+    for (std::size_t size = 16; size <= bytes.size(); ++size) {
+        if (size > 32 && size < page - 32)
+            continue; // Nothing is there.
+        CAPTURE(size);
+        Opened cut{memfd_of(std::string_view{bytes}.substr(0, size))};
+        const auto commits = history.commits_by(size);
+        auto state = history.state(commits);
+        REQUIRE(cut.state() == state);
+        REQUIRE(cut.found.damaged_bytes == 0);
+        REQUIRE(cut.found.last == commits);
+        if (size > page) // Else what says how many there were may be cut as well.
+            REQUIRE(cut.found.lacks_end == (commits < 14));
+
+        cut.result->put({77, 7}, "later");
+        REQUIRE(cut.result->commit());
+        state[{77, 7}] = "later";
+        REQUIRE(reopened(*cut.result) == state);
+    }
+}
+
+TEST_CASE("of a commit that was torn at any byte nothing is there, and nothing else is missing")
+{
+    const History history{12, 6, 200};
+    const auto whole = bytes_in(history.journal);
+    const auto size = whole.size() - history.ends[5];
+    for (std::size_t at = 0; at <= size; ++at) {
+        CAPTURE(at);
+        auto hole = cut_in_last_commit(whole, size);
+        hole[history.ends[5] + std::min(at, size - 1)] = '\0';
+        for (const auto& torn :
+             {cut_in_last_commit(whole, at), end_of_last_commit(whole, at), hole}) {
+            const bool got_through = torn.substr(page) == whole.substr(page);
+            auto state = history.state(got_through ? 6 : 5);
+            Opened opened{memfd_of(torn)};
+            REQUIRE(opened.state() == state);
+            REQUIRE(opened.found.damaged_bytes == 0);
+            REQUIRE_FALSE(opened.found.lacks_end);
+
+            opened.result->put({77, 7}, "later");
+            REQUIRE(opened.result->commit());
+            state[{77, 7}] = "later";
+            const Opened after{copy_of(opened.result->memfd())};
+            REQUIRE(after.state() == state);
+            REQUIRE_FALSE(after.found.lacks_end);
+        }
+    }
+}
+
+TEST_CASE("that the end of a journal is missing is told once")
+{
+    const History history{13, 4, 40};
+    auto bytes = bytes_in(history.journal);
+    bytes[history.ends[3]] ^= 1;
+    Opened damaged{memfd_of(bytes)};
+    CHECK(damaged.found.lacks_end);
+    CHECK(damaged.state() == history.state(3));
+    CHECK_FALSE(Opened{copy_of(damaged.result->memfd())}.found.lacks_end);
+}
+
+TEST_CASE("one damaged bit costs no more than the commit that it is in and is told")
+{
+    const History history{2, 40, 80};
+    const auto whole = bytes_in(history.journal);
+    Dice dice{3};
+    for (auto at = page; at < whole.size(); ++at) {
+        CAPTURE(at, history.ends);
+        auto bytes = whole;
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << dice.below(8)));
+        const Opened damaged{memfd_of(bytes)};
+        REQUIRE(damaged.state() == history.state(history.done.size(), history.commits_by(at)));
+        REQUIRE((damaged.found.damaged_bytes > 0 || damaged.found.lacks_end));
+    }
+}
+
+TEST_CASE("a first page that is damaged costs nothing")
+{
+    const History history{4, 5, 40};
+    const auto whole = bytes_in(history.journal);
+    for (std::size_t at = 0; at < 12; ++at) {
+        CAPTURE(at);
+        auto bytes = whole;
+        bytes[at] = static_cast<char>(bytes[at] ^ 0x40);
+        const Opened damaged{memfd_of(bytes)};
+        CHECK(damaged.state() == history.state(5));
+        CHECK(damaged.found.is_journal == (at >= 8));
+        CHECK((damaged.found.version != Journal::version) == (at >= 8));
+        CHECK(Opened{copy_of(damaged.result->memfd())}.found.is_journal);
+    }
+}
+
+TEST_CASE("several damaged bits cost no more than the commits that they are in")
+{
+    const History history{5, 60, 100};
+    const auto whole = bytes_in(history.journal);
+    Dice dice{6};
+    for (int round = 0; round < 300; ++round) {
+        auto bytes = whole;
+        std::vector<bool> is_damaged(history.done.size());
+        for (auto left = 1 + dice.below(6); left > 0; --left) {
+            const auto at = page + dice.below(bytes.size() - page);
+            bytes[at] = static_cast<char>(bytes[at] + 1 + static_cast<char>(dice.below(200)));
+            is_damaged[history.commits_by(at)] = true;
+        }
+        State expected;
+        for (std::size_t i = 0; i < history.done.size(); ++i)
+            if (!is_damaged[i])
+                apply(history.done[i], expected);
+        Opened damaged{memfd_of(bytes)};
+        REQUIRE(damaged.state() == expected);
+
+        damaged.result->put({99, 9}, "later");
+        REQUIRE(damaged.result->commit());
+        expected[{99, 9}] = "later";
+        REQUIRE(reopened(*damaged.result) == expected);
+    }
+}
+
+TEST_CASE("what is behind the last commit is never overwritten into something wrong")
+{
+    Dice dice{7};
+    for (std::size_t length = 1; length < 200; ++length) {
+        CAPTURE(length);
+        const History history{8, 3, 40};
+        auto garbage = dice.text(0);
+        for (std::size_t i = 0; i < length; ++i)
+            garbage += static_cast<char>(1 + dice.below(255));
+        if (dice.one_in(2)) // The beginning of a frame.
+            garbage.replace(0, std::min<std::size_t>(length, 4), "fram",
+                            std::min<std::size_t>(length, 4));
+        const auto end = static_cast<off_t>(history.ends.back());
+        REQUIRE(::pwrite(history.journal.memfd().get(), garbage.data(), length, end) > 0);
+
+        Opened first{copy_of(history.journal.memfd())};
+        auto state = history.state(3);
+        REQUIRE(first.state() == state);
+        REQUIRE(first.found.cut_bytes > 0);
+        REQUIRE(first.found.last == 3);
+        for (std::uint64_t id = 50; id < 53; ++id) {
+            first.result->put({id, 5}, "later");
+            REQUIRE(first.result->commit());
+            state[{id, 5}] = "later";
+        }
+        const Opened second{copy_of(history.journal.memfd())};
+        REQUIRE(second.state() == state);
+        REQUIRE(second.found.cut_bytes == 0);
+        // It was told once; nothing that was committed is missing.
+        REQUIRE(second.found.damaged_bytes == 0);
+    }
+}
+
+TEST_CASE("a journal of which only the newest commits are good stays small and loses nothing")
+{
+    auto journal = created();
+    Dice dice{9};
+    State model;
+    std::size_t written = 0;
+    journal.put({7, 4711}, "of a kind that nobody here knows");
+    model[{7, 4711}] = "of a kind that nobody here knows";
+    for (int i = 0; i < 8'000; ++i) {
+        const auto deeds = dice.deeds(4, 20, 900);
+        apply(deeds, model);
+        stage(deeds, journal);
+        for (const auto& deed : deeds)
+            written += deed.text.value_or("").size();
+        REQUIRE(journal.commit());
+        std::size_t good = 0;
+        for (const auto& [key, text] : model)
+            good += text.size() + 24;
+        REQUIRE(journal.bytes() <= 2 * good + 320 * 1024);
+        if (dice.one_in(200)) {
+            Opened again{copy_of(journal.memfd())};
+            REQUIRE(again.state() == model);
+            REQUIRE(again.found.damaged_bytes == 0);
+            REQUIRE(again.found.cut_bytes == 0);
+            journal = *std::move(again.result);
+        }
+    }
+    CHECK(reopened(journal) == model);
+    CHECK(written > 4'000'000);
+    struct stat status{};
+    REQUIRE(::fstat(journal.memfd().get(), &status) == 0);
+    CHECK(status.st_blocks * 512 < 1'200'000);
+}
+
+TEST_CASE("many keys that are seldom said anew are taken along")
+{
+    auto journal = created();
+    State model;
+    for (std::uint64_t id = 1; id <= 3'000; ++id) {
+        journal.put({id, 1}, "steady");
+        model[{id, 1}] = "steady";
+        if (id % 100 == 0)
+            REQUIRE(journal.commit());
+    }
+    for (int i = 0; i < 60'000; ++i) {
+        const auto text = "busy " + std::to_string(i);
+        journal.put({1 + static_cast<std::uint64_t>(i % 3), 2}, text);
+        model[{1 + static_cast<std::uint64_t>(i % 3), 2}] = text;
+        REQUIRE(journal.commit());
+    }
+    CHECK(journal.bytes() < 800'000);
+    CHECK(reopened(journal) == model);
+}
+
+TEST_CASE("a commit for which there is no room is tried again and nothing is lost")
+{
+    auto journal = created();
+    Dice dice{10};
+    State model;
+    const auto deed = [&] {
+        const auto deeds = dice.deeds(4, 30, 900);
+        apply(deeds, model);
+        stage(deeds, journal);
+    };
+    for (int i = 0; i < 200; ++i) {
+        deed();
+        REQUIRE(journal.commit());
+    }
+    const auto committed = model;
+    const auto number = journal.next();
+    const std::string big(600 * 1024, 'b');
+    {
+        const FileLimit limit{500 * 1024};
+        journal.put({500, 1}, big);
+        model[{500, 1}] = big;
+        for (int i = 0; i < 30; ++i) {
+            deed();
+            REQUIRE_FALSE(journal.commit());
+            CHECK(journal.next() == number);
+        }
+        CHECK(reopened(journal) == committed);
+    }
+    deed();
+    REQUIRE(journal.commit());
+    CHECK(journal.next() == number + 1);
+    CHECK(reopened(journal) == model);
+    for (int i = 0; i < 3'000; ++i) {
+        deed();
+        REQUIRE(journal.commit());
+    }
+    CHECK(reopened(journal) == model);
+}
+
+TEST_CASE(
+    "what cannot be written takes as much memory as there is to tell, however often it is said")
+{
+    auto journal = created();
+    journal.put({1, 1}, "first");
+    REQUIRE(journal.commit());
+    const std::string text(100, 't');
+    {
+        const FileLimit limit{500 * 1024};
+        journal.put({2, 1}, std::string(600 * 1024, 'b'));
+        REQUIRE_FALSE(journal.commit());
+        const auto staged = journal.staged_bytes();
+        for (std::uint64_t i = 0; i < 20'000; ++i) {
+            journal.put({3, 1}, text + std::to_string(i));
+            journal.put({1'000 + i, 1}, text);
+            journal.drop({1'000 + i, 1});
+            REQUIRE_FALSE(journal.commit());
+        }
+        CHECK(journal.staged_bytes() < 3 * staged);
+    }
+    journal.drop({2, 1});
+    REQUIRE(journal.commit());
+    CHECK(reopened(journal) == State{{{1, 1}, "first"}, {{3, 1}, text + "19999"}});
+}
+
+TEST_CASE("behind the highest number commits are counted anew and none is lost")
+{
+    const auto before = GENERATE(range(0, 4)); // As many commits until then.
+    const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+
+    const auto memfd = renumbered(journal, first);
+    State state{{{1, 1}, "a"}};
+    for (std::uint64_t i = 0; i < 6; ++i) {
+        Opened opened{copy_of(memfd)};
+        CHECK(opened.state() == state);
+        CHECK(opened.found.last != 0);
+        CHECK(opened.found.damaged_bytes == 0);
+        CHECK(opened.found.cut_bytes == 0);
+        for (const auto* text : {"b", "c"}) {
+            const auto number = opened.result->next();
+            opened.result->put({1, 2 + static_cast<std::uint32_t>(i)}, text);
+            REQUIRE(opened.result->commit());
+            CHECK(opened.result->last() == number);
+        }
+        state[{1, 2 + static_cast<std::uint32_t>(i)}] = "c";
+    }
+    CHECK(Opened{copy_of(memfd)}.state() == state);
+}
+
+// As what only reads it has it.
+UniqueFd read_only(const UniqueFd& memfd)
+{
+    const auto path = "/proc/self/fd/" + std::to_string(memfd.get());
+    return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+}
+
+TEST_CASE("a journal that cannot be written to is not opened")
+{
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+    Journal::Found found;
+    const bool is_to_be_mended = GENERATE(false, true);
+    if (is_to_be_mended) // Its head.
+        REQUIRE(::pwrite(journal.memfd().get(), "x", 1, 0) == 1);
+
+    const auto opened = Journal::open(read_only(journal.memfd()), found);
+
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().call == (is_to_be_mended ? "pwrite(2)" : "mmap(2)"));
+    CHECK(opened.error().error == (is_to_be_mended ? EBADF : EACCES));
+}
+
+TEST_CASE("a journal for which there is no memory is not made")
+{
+    const FileLimit limit{0};
+    const auto journal = Journal::create();
+    REQUIRE_FALSE(journal);
+    CHECK(journal.error().error == EFBIG);
+}
+
+TEST_CASE("what is no journal at all is opened as an empty one")
+{
+    Dice dice{11};
+    std::string bytes(3 * page, '\0');
+    for (auto& byte : bytes)
+        byte = static_cast<char>(dice.below(256));
+    Opened opened{memfd_of(bytes)};
+    CHECK_FALSE(opened.found.is_journal);
+    CHECK(opened.state().empty());
+    opened.result->put({1, 1}, "a");
+    REQUIRE(opened.result->commit());
+    CHECK(reopened(*opened.result) == State{{{1, 1}, "a"}});
+
+    Journal::Found found;
+    CHECK_FALSE(Journal::open(memfd_of(""), found));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,205 @@
+#include "daemon/base/journald_sink.h"
+
+#include "daemon/base/log.h"
+#include "tests/support/service_fixture.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+
+namespace evfd::daemon {
+namespace {
+
+// A journal of our own, and the daemon's log going there while it lives.
+class Journal {
+public:
+    Journal()
+    {
+        open();
+        auto sink = JournalSink::create(path_, "evfdd");
+        REQUIRE(sink);
+        auto logger = std::make_shared<spdlog::logger>("evfdd", *std::move(sink));
+        logger->set_level(spdlog::level::info);
+        spdlog::set_default_logger(std::move(logger));
+    }
+    ~Journal() { spdlog::set_default_logger(before_); }
+    Journal(const Journal&) = delete;
+    Journal& operator=(const Journal&) = delete;
+
+    void open()
+    {
+        close();
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        REQUIRE(path_.size() < sizeof address.sun_path);
+        std::ranges::copy(path_, address.sun_path);
+        socket_ = UniqueFd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+        REQUIRE(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address),
+                       sizeof address) == 0);
+    }
+    void close()
+    {
+        socket_ = {};
+        ::unlink(path_.c_str());
+    }
+    // One entry; empty if there is none.
+    std::string next() const
+    {
+        std::array<char, 8192> bytes{};
+        const auto size = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
+        return size < 0 ? std::string{} : std::string{bytes.data(), static_cast<std::size_t>(size)};
+    }
+
+private:
+    Directory directory_;
+    std::string path_ = directory_ / "journal";
+    UniqueFd socket_;
+    std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
+};
+
+// What goes to standard error while it lives.
+class StandardError {
+public:
+    StandardError()
+    {
+        REQUIRE(::pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) == 0);
+        REQUIRE(::dup2(ends_[1], STDERR_FILENO) >= 0);
+    }
+    ~StandardError()
+    {
+        ::dup2(before_.get(), STDERR_FILENO);
+        ::close(ends_[0]);
+        ::close(ends_[1]);
+    }
+    StandardError(const StandardError&) = delete;
+    StandardError& operator=(const StandardError&) = delete;
+
+    std::string text() const
+    {
+        std::array<char, 4096> bytes{};
+        const auto size = ::read(ends_[0], bytes.data(), bytes.size());
+        return size < 0 ? std::string{} : std::string{bytes.data(), static_cast<std::size_t>(size)};
+    }
+
+private:
+    UniqueFd before_{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
+    std::array<int, 2> ends_{};
+};
+
+TEST_CASE("a line about an object and a user goes to the journal with fields")
+{
+    const Journal journal;
+    log::warn({.name = "db/ready", .uid = 1000, .pid = 42}, "'{}' is {}", "db/ready", 7);
+    CHECK(journal.next() == "MESSAGE='db/ready' is 7\nPRIORITY=4\nSYSLOG_IDENTIFIER=evfdd\n"
+                            "EVFDD_NAME=db/ready\nEVFDD_UID=1000\nEVFDD_PID=42\n");
+}
+
+TEST_CASE("a line about nothing in particular has no field of an earlier one")
+{
+    const Journal journal;
+    log::info({.uid = 0, .pid = 0}, "about root");
+    spdlog::info("ready");
+    CHECK(journal.next() ==
+          "MESSAGE=about root\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\nEVFDD_UID=0\n");
+    CHECK(journal.next() == "MESSAGE=ready\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
+}
+
+TEST_CASE("levels are the journal's priorities")
+{
+    const Journal journal;
+    const auto [level, priority] =
+        GENERATE(table<spdlog::level::level_enum, int>({{spdlog::level::debug, 7},
+                                                        {spdlog::level::info, 6},
+                                                        {spdlog::level::warn, 4},
+                                                        {spdlog::level::err, 3},
+                                                        {spdlog::level::critical, 2}}));
+    log::set_level(log::Level::debug);
+    spdlog::log(level, "x");
+    CHECK(journal.next().contains(fmt::format("\nPRIORITY={}\n", priority)));
+}
+
+TEST_CASE("a message of several lines is one entry and cannot add fields")
+{
+    const Journal journal;
+    spdlog::info("a\nEVFDD_UID=0");
+    using namespace std::string_literals;
+    CHECK(journal.next() == "MESSAGE\n\x0d\0\0\0\0\0\0\0"s + "a\nEVFDD_UID=0\n" +
+                                "PRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
+}
+
+TEST_CASE("a level that is not logged costs no formatting")
+{
+    const Journal journal;
+    log::debug({}, "{}", "x");
+    CHECK(journal.next().empty());
+    log::set_level(log::Level::debug);
+    log::debug({}, "{}", "x");
+    CHECK(journal.next().contains("PRIORITY=7"));
+}
+
+TEST_CASE("a journal that does not read holds nobody up, and hears how much it missed")
+{
+    const Journal journal;
+    const StandardError standard_error;
+    constexpr int many = 10'000; // More than any queue of datagrams.
+    for (int i = 0; i < many; ++i)
+        spdlog::info("line {}", i);
+    int read = 0;
+    while (!journal.next().empty())
+        ++read;
+    REQUIRE(read < many);
+    CHECK(standard_error.text().empty());
+
+    spdlog::info("again");
+
+    CHECK(journal.next() ==
+          fmt::format("MESSAGE={} lines of this log are lost: the journal took none\nPRIORITY=4\n"
+                      "SYSLOG_IDENTIFIER=evfdd\n",
+                      many - read));
+    CHECK(journal.next().starts_with("MESSAGE=again\n"));
+    spdlog::info("and on");
+    CHECK(journal.next().starts_with("MESSAGE=and on\n"));
+}
+
+TEST_CASE("lines that find no journal go to standard error, and back when it is there again")
+{
+    Journal journal;
+    {
+        const StandardError standard_error;
+        journal.close();
+        log::info({.name = "a"}, "about '{}'", "a");
+        CHECK(standard_error.text() == "evfdd: about 'a'\n");
+    }
+    journal.open();
+    spdlog::info("found");
+    CHECK(journal.next().starts_with("MESSAGE=found\n"));
+}
+
+TEST_CASE("standard error is the journal's if it is the very file that JOURNAL_STREAM names")
+{
+    const Directory directory;
+    const auto path = directory / "file";
+    const UniqueFd fd{::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600)};
+    struct stat status{};
+    REQUIRE(::fstat(fd.get(), &status) == 0);
+    const auto stream = fmt::format("{}:{}", status.st_dev, status.st_ino);
+    CHECK(is_journal_stream(fd.get(), stream));
+    CHECK_FALSE(is_journal_stream(STDIN_FILENO, stream));
+    CHECK_FALSE(is_journal_stream(-1, stream));
+    const auto* other = GENERATE("", ":", "1", "0:0", "x:y");
+    CHECK_FALSE(is_journal_stream(fd.get(), other));
+}
+
+TEST_CASE("a path that is too long for a socket is a fault")
+{
+    CHECK_FALSE(JournalSink::create(std::string(200, 'x'), "evfdd"));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,207 @@
+#include "daemon/process/listening_socket.h"
+
+#include "tests/support/service_fixture.h"
+
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <fstream>
+#include <system_error>
+
+namespace evfd::daemon {
+namespace {
+
+sockaddr_un address_of(const std::string& path)
+{
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    REQUIRE(path.size() < sizeof address.sun_path);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+UniqueFd bound(const std::string& path, int type)
+{
+    UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
+    const auto address = address_of(path);
+    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    return socket;
+}
+
+bool can_connect(const std::string& path)
+{
+    const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const auto address = address_of(path);
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
+           0;
+}
+
+// What it says when it cannot listen there; empty if it can.
+std::string complaint(const std::string& path)
+{
+    try {
+        const ListeningSocket socket{path, 0600, KernelFeatures{}};
+        return {};
+    } catch (const std::system_error& error) {
+        return error.what();
+    }
+}
+
+bool is_there(const std::string& path)
+{
+    struct stat file{};
+    return ::lstat(path.c_str(), &file) == 0;
+}
+
+TEST_CASE("a listening socket is at its path with its mode, and gone when it goes")
+{
+    const auto mode = GENERATE(mode_t{0600}, mode_t{0666});
+    const Directory directory;
+    const auto path = directory / "socket";
+    {
+        const ListeningSocket socket{path, mode, KernelFeatures{}};
+        struct stat file{};
+        REQUIRE(::lstat(path.c_str(), &file) == 0);
+        CHECK(S_ISSOCK(file.st_mode));
+        CHECK((file.st_mode & 07777) == mode);
+        CHECK(can_connect(path));
+    }
+    CHECK_FALSE(is_there(path));
+}
+
+TEST_CASE("the file stays ours when the socket is handed on")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    {
+        ListeningSocket socket{path, 0600, KernelFeatures{}};
+        const auto handed_on = socket.release();
+        CHECK(can_connect(path));
+        CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
+    }
+    CHECK_FALSE(is_there(path));
+}
+
+TEST_CASE("a stale socket is replaced")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    bound(path, SOCK_STREAM); // And closed.
+    REQUIRE(is_there(path));
+    const ListeningSocket socket{path, 0600, KernelFeatures{}};
+    CHECK(can_connect(path));
+}
+
+TEST_CASE("what was left half done by one that died is replaced as well")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    bound(path + ".new", SOCK_STREAM);
+    const ListeningSocket socket{path, 0600, KernelFeatures{}};
+    CHECK(can_connect(path));
+    CHECK_FALSE(is_there(path + ".new"));
+}
+
+TEST_CASE("a second daemon at the same path is refused, and the first goes on")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    const ListeningSocket first{path, 0600, KernelFeatures{}};
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
+    CHECK(can_connect(path));
+}
+
+TEST_CASE("a live socket of someone else is refused and kept, whatever its type")
+{
+    const auto type = GENERATE(SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM);
+    const Directory directory;
+    const auto path = directory / "socket";
+    const auto foreign = bound(path, type);
+    if (type != SOCK_DGRAM)
+        REQUIRE(::listen(foreign.get(), 1) == 0);
+    struct stat before{};
+    REQUIRE(::lstat(path.c_str(), &before) == 0);
+
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
+
+    struct stat after{};
+    REQUIRE(::lstat(path.c_str(), &after) == 0);
+    CHECK(after.st_ino == before.st_ino);
+}
+
+TEST_CASE("a live socket whose queue is full is not stale")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    const auto foreign = bound(path, SOCK_STREAM);
+    REQUIRE(::listen(foreign.get(), 0) == 0);
+    std::deque<UniqueFd> waiting;
+    const auto address = address_of(path);
+    int connected = 0;
+    while (connected == 0 && waiting.size() < 100) {
+        const auto& socket =
+            waiting.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        connected =
+            ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    }
+    REQUIRE(connected < 0);
+    CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
+}
+
+TEST_CASE("a file that is no socket is kept, and the error says so")
+{
+    const Directory directory;
+    const auto path = directory / "file";
+    std::ofstream{path} << "precious";
+    CHECK(complaint(path).contains("is no socket"));
+    std::string text;
+    std::ifstream{path} >> text;
+    CHECK(text == "precious");
+}
+
+TEST_CASE("a file that is someone else's by now is not removed")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    {
+        const ListeningSocket socket{path, 0600, KernelFeatures{}};
+        std::filesystem::rename(path, path + ".moved"); // Or its number could be given again.
+        std::ofstream{path} << "foreign";
+    }
+    CHECK(is_there(path));
+}
+
+TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
+{
+    const Directory directory;
+    CHECK_FALSE(complaint(directory / "missing/socket").empty());
+    const auto too_long = directory / std::string(120, 'x');
+    CHECK(complaint(too_long).contains("path"));
+    CHECK_FALSE(is_there(too_long));
+}
+
+TEST_CASE("what is in the way beside the socket is named, and stays")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    std::filesystem::create_directory(path + ".new");
+    CHECK(complaint(path).contains(path + ".new"));
+    CHECK(is_there(path + ".new"));
+    CHECK_FALSE(is_there(path));
+}
+
+TEST_CASE("who was refused does not stand in the way of the next")
+{
+    const Directory directory;
+    const auto path = directory / "socket";
+    {
+        const ListeningSocket first{path, 0600, KernelFeatures{}};
+        CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
+    }
+    const ListeningSocket next{path, 0600, KernelFeatures{}};
+    CHECK(can_connect(path));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,23 @@
+#include "daemon/base/log_rate_limit.h"
+
+#include "tests/support/catch.h"
+
+namespace evfd::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST_CASE("so many lines are written in a second and the rest is counted")
+{
+    const MonotonicTime begin{100s};
+    LineRate lines;
+    for (std::int64_t i = 0; i < LineRate::most; ++i)
+        CHECK(lines.may_write(begin + i * 1ms) == 0);
+    for (int i = 0; i < 5; ++i)
+        CHECK_FALSE(lines.may_write(begin + 999ms));
+    CHECK(lines.may_write(begin + 1s) == 5);
+    CHECK(lines.may_write(begin + 1s) == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

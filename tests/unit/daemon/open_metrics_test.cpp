@@ -1,0 +1,127 @@
+#include "daemon/service/open_metrics.h"
+
+#include "tests/support/service_fixture.h"
+
+#include <regex>
+#include <set>
+#include <sstream>
+
+namespace evfd::daemon {
+namespace {
+
+std::vector<std::string> lines_of(const std::string& text)
+{
+    std::vector<std::string> lines;
+    std::istringstream stream{text};
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+struct Told {
+    Counters counters;
+    protocol::Status::Reply status = [] {
+        protocol::Status::Reply reply{};
+        reply.version = "1.2.3";
+        reply.descriptors = 7;
+        return reply;
+    }();
+    Quota quota{default_limits};
+    Histogram turns;
+
+    std::string text() const { return open_metrics(counters, status, quota, turns); }
+};
+
+TEST_CASE("the text keeps to the grammar of OpenMetrics")
+{
+    Told told;
+    told.turns.add(1ms);
+    const auto text = told.text();
+    REQUIRE(text.ends_with("\n# EOF\n"));
+
+    // Each family is there once, with its metadata before its samples.
+    const std::regex meta{R"(# (TYPE|UNIT|HELP) ([a-z_]+) (.+))"};
+    const std::regex sample{R"raw(([a-z_]+)(\{[a-z]+="[A-Za-z0-9.+_]+"\})? (\d+(\.\d+)?))raw"};
+    std::set<std::string> families;
+    std::string family;
+    std::string type;
+    auto lines = lines_of(text);
+    lines.pop_back();
+    for (const auto& line : lines) {
+        INFO(line);
+        std::smatch match;
+        if (std::regex_match(line, match, meta)) {
+            if (match[1] == "TYPE") {
+                family = match[2];
+                type = match[3];
+                CHECK(families.insert(family).second);
+            }
+            CHECK(match[2] == family);
+            if (match[1] == "UNIT")
+                CHECK(family.ends_with("_" + match[3].str()));
+            continue;
+        }
+        REQUIRE(std::regex_match(line, match, sample));
+        const auto suffix = match[1].str().substr(family.size());
+        CHECK(match[1].str().starts_with(family));
+        if (type == "counter")
+            CHECK(suffix == "_total");
+        else if (type == "info")
+            CHECK(suffix == "_info");
+        else if (type == "gauge")
+            CHECK(suffix.empty());
+        else
+            CHECK((suffix == "_bucket" || suffix == "_count" || suffix == "_sum"));
+    }
+    CHECK(families.size() > 10);
+}
+
+TEST_CASE("what was counted is told under its name")
+{
+    Told told;
+    told.counters.count_call<protocol::Set>();
+    told.counters.count_call<protocol::Set>();
+    told.counters.count_call<protocol::GetInfo>();
+    told.counters.count(refuse::timed_out());
+    told.counters.hang_ups = 4;
+    told.counters.recovery.objects = 5;
+    told.counters.recovery.time = 1'500'000ns;
+    const auto held = told.quota.take(alice, Resource::ticks, 3);
+    const auto text = told.text();
+    for (const auto* line : {
+             "evfdd_build_info{version=\"1.2.3\"} 1\n",
+             "evfdd_calls_total{method=\"io.evfdd.Set\"} 2\n",
+             "evfdd_calls_total{method=\"io.evfdd.Clear\"} 0\n",
+             "evfdd_calls_total{method=\"org.varlink.service.GetInfo\"} 1\n",
+             "evfdd_refusals_total{reason=\"TimedOut\"} 1\n",
+             "evfdd_refusals_total{reason=\"NoSuchName\"} 0\n",
+             "evfdd_hang_ups_total 4\n",
+             "evfdd_resources{resource=\"ticksPerSecond\"} 3\n",
+             "evfdd_recovered{what=\"objects\"} 5\n",
+             "evfdd_recovery_seconds 0.0015\n",
+             "evfdd_descriptors 7\n",
+         })
+        CHECK(text.contains(line));
+}
+
+TEST_CASE("a histogram's buckets are cumulative and its last one has all")
+{
+    Told told;
+    for (const auto span : {1000ns, 10'000ns, 10'001ns, 5'000'000'000ns, 20'000'000'000ns})
+        told.turns.add(span);
+    const auto text = told.text();
+    const auto bucket = [](std::string_view le, int count) {
+        return "evfdd_loop_turn_seconds_bucket{le=\"" + std::string{le} + "\"} " +
+               std::to_string(count) + "\n";
+    };
+    CHECK(text.contains(bucket("0.00001", 2)));
+    CHECK(text.contains(bucket("0.00003", 3)));
+    CHECK(text.contains(bucket("1.0", 3)));
+    CHECK(text.contains(bucket("10.0", 4)));
+    CHECK(text.contains(bucket("+Inf", 5)));
+    CHECK(text.contains("evfdd_loop_turn_seconds_count 5\n"));
+    CHECK(text.contains("evfdd_loop_turn_seconds_sum 25.000021001\n"));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,331 @@
+#include "daemon/access/policy.h"
+
+#include "tests/support/policy_fixture.h"
+
+#include <unistd.h>
+
+namespace evfd::daemon {
+namespace {
+
+const Peer owner{alice, alice, 1, {}};
+const Peer owner_in_group{alice, team, 1, {team}};
+const Peer member{bob, team, 1, {}};
+const Peer supplementary_member{bob, bob, 1, {4, team, 5}};
+const Peer other{bob, bob, 1, {4, 5}};
+const Peer root{0, 0, 1, {}};
+
+constexpr Access none{.wait = false, .set = false};
+constexpr Access wait{.wait = true, .set = false};
+constexpr Access set{.wait = false, .set = true};
+constexpr Access both{.wait = true, .set = true};
+
+TEST_CASE("who may what goes by the first of owner and group and others that fits but root may all")
+{
+    const auto [peer, rights, access] = GENERATE(table<Peer, std::string, Access>({
+        {owner, "0400", wait},
+        {owner, "0200", set},
+        {owner, "0600", both},
+        {owner, "0066", none},
+        {owner_in_group, "0060", none},
+        {member, "0040", wait},
+        {member, "0020", set},
+        {member, "0060", both},
+        {member, "0606", none},
+        {supplementary_member, "0040", wait},
+        {supplementary_member, "0020", set},
+        {supplementary_member, "0606", none},
+        {other, "0004", wait},
+        {other, "0002", set},
+        {other, "0006", both},
+        {other, "0660", none},
+        {root, "0000", both},
+        {root, "0600", both},
+    }));
+    INFO("uid " << peer.uid << " gid " << peer.gid << " rights " << rights);
+    CHECK(access_of(peer, {alice, team, *Rights::parse(rights)}) == access);
+}
+
+TEST_CASE("an object is seen by root, by its owner and by those who may wait for it or set it")
+{
+    const auto [peer, rights, rules, is_seen] =
+        GENERATE(table<Peer, std::string, std::string, bool>({
+            {root, "0000", "a * -ws", true},
+            {owner, "0000", "", true},
+            {owner, "0000", "a * -ws", true},
+            {member, "0040", "", true},
+            {member, "0020", "", true},
+            {member, "0606", "", false},
+            {member, "0060", "a bob -w", true},
+            {member, "0060", "a bob -ws", false},
+            {member, "0020", "a bob -s", false},
+            {other, "0660", "", false},
+            {other, "0664", "", true},
+            {other, "0662", "", true},
+        }));
+    CAPTURE(peer.uid, peer.gid, rights, rules);
+    CHECK(sees(policy_of(rules), peer, "a"_name, {alice, team, *Rights::parse(rights)}) == is_seen);
+}
+
+TEST_CASE("what is below user is seen by its user and root alone")
+{
+    const auto name = *Name::parse("user/" + std::to_string(bob) + "/x");
+    const Ownership object{alice, team, *Rights::parse("0666")};
+    CHECK(sees({}, other, name, object));
+    CHECK(sees({}, root, name, object));
+    CHECK_FALSE(sees({}, owner, name, object));
+}
+
+TEST_CASE("only the owner and root own, whatever the rights are")
+{
+    const auto rights = GENERATE(as<std::string>{}, "0000", "0666");
+    const auto [peer, is_owner] = GENERATE(table<Peer, bool>({
+        {owner, true},
+        {owner_in_group, true},
+        {member, false},
+        {supplementary_member, false},
+        {other, false},
+        {root, true},
+    }));
+    CHECK(owns(peer, {alice, team, *Rights::parse(rights)}) == is_owner);
+}
+
+TEST_CASE("root and the daemon's own user may have the machine woken, and nobody else")
+{
+    CHECK(may_wake_machine({0, 0, 1, {}}));
+    CHECK(may_wake_machine({::geteuid(), 1, 1, {}}));
+    CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
+}
+
+// What the peer may under this name: "cwsd", "-w--".
+std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
+{
+    const auto parsed = *Name::parse(name);
+    std::string text;
+    for (const auto& [right, letter] : {std::pair{Right::create, 'c'}, std::pair{Right::wait, 'w'},
+                                        std::pair{Right::set, 's'}, std::pair{Right::own, 'd'}})
+        text += policy.lets(peer, parsed, right) ? letter : '-';
+    return text;
+}
+
+// As alice, as bob, as bob in the team by its gid, as one with it among other groups, and as root.
+std::string leave_of_all(const Policy& policy, std::string_view name)
+{
+    std::string text;
+    for (const auto* peer : {&owner, &other, &member, &supplementary_member, &root})
+        text += (text.empty() ? "" : " ") + leave(policy, *peer, name);
+    return text;
+}
+
+TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides, else the default")
+{
+    const auto [rules, name, leaves] = GENERATE(table<std::string, std::string, std::string>({
+        // The defaults.
+        {"", "a", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default allow", "a", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default deny", "a", "---- ---- ---- ---- cwsd"},
+        // For everyone, for one user, for a group.
+        {"db/ * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
+        {"db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/ alice -ws", "db/x", "c--d cwsd cwsd cwsd cwsd"},
+        {"db/ @team -s", "db/x", "cwsd cwsd cw-d cw-d cwsd"},
+        {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
+        {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
+        {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
+        // Both at once.
+        {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
+        {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
+        // Other names.
+        {"db/ * -cwsd", "web/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"default deny; db/ * +cwsd", "web/x", "---- ---- ---- ---- cwsd"},
+        {"db/ * -cwsd", "db", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "adb/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "DB/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * -cwsd", "db/x/y/z", "---- ---- ---- ---- cwsd"},
+        // A prefix is of bytes, not of segments.
+        {"db * -cwsd", "db", "---- ---- ---- ---- cwsd"},
+        {"db * -cwsd", "dbase", "---- ---- ---- ---- cwsd"},
+        {"db/x * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/x * -cwsd", "db/xy", "---- ---- ---- ---- cwsd"},
+        {"db/xyz * -cwsd", "db/xy", "cwsd cwsd cwsd cwsd cwsd"},
+        {"\"\" * -c", "a", "-wsd -wsd -wsd -wsd cwsd"},
+        {"\"\" * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
+        // The last one counts, not the longest nor the closest to who asks.
+        {"db/ * -w; db/ * +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ * +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
+        {"db/ * -cwsd; db/x * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
+        {"db/x * +w; db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
+        {"db/ alice +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
+        {"db/ * -w; db/ alice +w", "db/x", "cwsd c-sd c-sd c-sd cwsd"},
+        {"db/ @team -w; db/ bob +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
+        {"db/ bob +w; db/ @team -w", "db/x", "cwsd cwsd c-sd c-sd cwsd"},
+        // Each verb for itself.
+        {"db/ * -c; db/ * -w; db/ alice +c", "db/x", "c-sd --sd --sd --sd cwsd"},
+        {"default deny; db/ alice +cwsd; db/ @team +w; db/ * -d", "db/x",
+         "cws- ---- -w-- -w-- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "db/public/x",
+         "-w-- -w-- -w-- -w-- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "db/x", "---- ---- ---- ---- cwsd"},
+        {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "web", "-w-- -w-- -w-- -w-- cwsd"},
+    }));
+    INFO(rules << " of " << name);
+    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+}
+
+TEST_CASE("policy: what is below user is each one user's, whatever the rules are")
+{
+    const auto* rules = GENERATE("", "default deny", "user/ * +cwsd", "user/ * -cwsd", "\"\" * +w",
+                                 "user/2001/ bob +cwsd; user/2001/ alice -cwsd", "\"\" @team -c");
+    const auto alices = "cwsd ---- ---- ---- cwsd"s;
+    const auto bobs = "---- cwsd cwsd cwsd cwsd"s;
+    const auto roots = "---- ---- ---- ---- cwsd"s;
+    const auto [name, leaves] = GENERATE_COPY(table<std::string, std::string>({
+        {"user/2001", alices},
+        {"user/2001/x", alices},
+        {"user/2001/x/y", alices},
+        {"user/2001/2002", alices},
+        {"user/2002", bobs},
+        {"user/2002/x", bobs},
+        // Of a group of that number, and of nobody here.
+        {"user/3000/x", roots},
+        {"user/0", roots},
+        {"user/0/x", roots},
+        // No user's number as it is written once and for all.
+        {"user/02001/x", roots},
+        {"user/007/x", roots},
+        {"user/00", roots},
+        {"user/+2001/x", roots},
+        {"user/-2001/x", roots},
+        {"user/2001.0/x", roots},
+        {"user/2001a", roots},
+        {"user/0x7d1", roots},
+        {"user/20010", roots},
+        {"user/200", roots},
+        {"user/alice/x", roots},
+        {"user/abc", roots},
+        // 2001 + 2^32, + 2^64; the last uid, which is nobody's; the one after it.
+        {"user/4294969297/x", roots},
+        {"user/18446744073709553617/x", roots},
+        {"user/4294967295", roots},
+        {"user/4294967296", roots},
+        {"user/" + std::string(250, '9'), roots},
+    }));
+    INFO(rules << " of " << name);
+    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+}
+
+TEST_CASE("policy: a name that only looks like it is below user is as any other")
+{
+    const auto* name = GENERATE("user", "users/2001", "user.2001", "my/user/2001", "User/2001");
+    INFO(name);
+    CHECK(leave_of_all({}, name) == "cwsd cwsd cwsd cwsd cwsd");
+    CHECK(leave_of_all(policy_of("default deny"), name) == "---- ---- ---- ---- cwsd");
+}
+
+TEST_CASE("policy: it only takes away, and what it leaves the rights of an object decide")
+{
+    const Ownership object{alice, team, "0640"_rights};
+    const auto [rules, peer, right, expected] =
+        GENERATE(table<std::string, Peer, Right, std::optional<Denial>>({
+            {"", owner, Right::wait, {}},
+            {"", owner, Right::set, {}},
+            {"", owner, Right::own, {}},
+            {"", member, Right::wait, {}},
+            {"", member, Right::set, Denial::rights},
+            {"", member, Right::own, Denial::rights},
+            {"", other, Right::wait, Denial::rights},
+            {"\"\" * +cwsd", other, Right::wait, Denial::rights},
+            {"\"\" * +cwsd", other, Right::own, Denial::rights},
+            {"\"\" * -cwsd", other, Right::wait, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::wait, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::set, Denial::policy},
+            {"\"\" * -cwsd", owner, Right::own, Denial::policy},
+            {"\"\" * -s", owner, Right::wait, {}},
+            {"\"\" * -s", owner, Right::own, {}},
+            {"\"\" * -cwsd", root, Right::own, {}},
+            {"\"\" * -cwsd", root, Right::wait, {}},
+        }));
+    INFO(rules << " for uid " << peer.uid << " gid " << peer.gid << ": " << word(right));
+    const auto policy = policy_of(rules);
+    CHECK(denial(&policy, peer, "e"_name, &object, right) == expected);
+    if (expected != Denial::policy)
+        CHECK(denial(nullptr, peer, "e"_name, &object, right) == expected);
+}
+
+TEST_CASE("policy: of a name that is not there yet only the policy speaks")
+{
+    const auto policy = policy_of("db/ * -cw");
+    for (const auto right : {Right::create, Right::wait}) {
+        CHECK(denial(&policy, owner, "db/x"_name, nullptr, right) == Denial::policy);
+        CHECK_FALSE(denial(&policy, owner, "x"_name, nullptr, right));
+        CHECK_FALSE(denial(&policy, root, "db/x"_name, nullptr, right));
+    }
+}
+
+TEST_CASE("policy: whose a name below user is can be told")
+{
+    CHECK(user_of("user/2001"_name) == alice);
+    CHECK(user_of("user/2001/x"_name) == alice);
+    CHECK(user_of("user/0/x"_name) == uid_t{0});
+    for (const auto* name : {"user", "a", "user/x", "user/01", "user/4294967296"})
+        CHECK_FALSE(user_of(*Name::parse(name)));
+    CHECK(is_of_users("user/"));
+    CHECK_FALSE(is_of_users("user"));
+}
+
+// A uid and a gid that stand for all users and groups that a user namespace does not map.
+Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
+{
+    Peer peer{uid, uid, 1, std::move(groups)};
+    peer.is_user_mapped = false;
+    peer.is_group_mapped = false;
+    return peer;
+}
+
+TEST_CASE("who is not mapped is no owner and no member, and has the others' bits alone")
+{
+    const auto rights = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
+    CAPTURE(rights);
+    const auto others = *Rights::parse(rights);
+    const Ownership object{alice, alice, others};
+    CHECK(access_of(unmapped(alice), object) == access_of(person(bob), object));
+    CHECK_FALSE(owns(unmapped(alice), object));
+    CHECK(denial(nullptr, unmapped(alice), "e"_name, &object, Right::own) == Denial::rights);
+    CHECK(sees({}, unmapped(alice), "e"_name, object) == sees({}, person(bob), "e"_name, object));
+    // A group of it that is mapped is its own.
+    CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_rights}) == both);
+}
+
+TEST_CASE("who is not mapped can make nothing, for it would be nobody's")
+{
+    const Policy policy;
+    CHECK(denial(&policy, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
+    CHECK(denial(nullptr, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
+    CHECK(denial(&policy, unmapped(alice), "user/2001/e"_name, nullptr, Right::wait) ==
+          Denial::policy);
+    const Ownership object{alice, alice, "0666"_rights};
+    CHECK_FALSE(sees(policy, unmapped(alice), "user/2001/e"_name, object));
+}
+
+TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon has")
+{
+    CHECK(runs_daemon(person(::geteuid())));
+    CHECK(runs_daemon(unmapped(::geteuid())) == false);
+    CHECK_FALSE(may_wake_machine(unmapped(::geteuid())));
+    CHECK_FALSE(sees_all_quotas(unmapped(::geteuid())));
+}
+
+TEST_CASE("policy: a rule for one user allows nothing to who is not mapped, but denies it")
+{
+    const auto lets = [](std::string_view rules, const Peer& peer) {
+        return policy_of(rules).lets(peer, "e"_name, Right::wait);
+    };
+    CHECK(lets("default deny; e alice +w", person(alice)));
+    CHECK_FALSE(lets("default deny; e alice +w", unmapped(alice)));
+    CHECK_FALSE(lets("e alice -w", unmapped(alice)));
+    CHECK(lets("default deny; e * +w", unmapped(alice)));
+    CHECK_FALSE(lets("default deny; e @team +w", unmapped(team)));
+    CHECK(lets("default deny; e @team +w", unmapped(alice, {team})));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,519 @@
+// What processes hold, and objects that end with one, whatever becomes of connections.
+#include "tests/support/service_fixture.h"
+#include "tests/support/other_process.h"
+
+#include <fmt/format.h>
+
+namespace evfd::daemon {
+namespace {
+
+constexpr auto token = "00112233445566778899aabbccddeeff";
+
+Client connect(Daemon& daemon, const OtherProcess& process, uid_t uid = alice)
+{
+    auto [near, far] = process.connection();
+    REQUIRE(daemon.accept({uid, uid, process.pid(), {}}, std::move(near)));
+    return Client{std::move(far)};
+}
+
+std::unique_ptr<Daemon> with_semaphore(int initial)
+{
+    auto daemon = std::make_unique<Daemon>();
+    auto owner = daemon->connect();
+    REQUIRE(daemon
+                ->ask(owner, "CreateEvent",
+                      fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},)"
+                                  R"("rights":"0666"}})",
+                                  initial))
+                .contains("true"));
+    return daemon;
+}
+
+std::string ask_to_hold(Daemon& daemon, Client& client, std::string_view more = "")
+{
+    return daemon.ask(client, "Wait",
+                      fmt::format(R"({{"names":["s"],"hold":true,"holder":"process"{}}})", more));
+}
+
+std::string id_in(const std::string& reply)
+{
+    constexpr std::string_view before = R"("hold":")";
+    const auto begin = reply.find(before);
+    INFO(reply);
+    REQUIRE(begin != reply.npos);
+    return reply.substr(begin + before.size(), 32);
+}
+
+// By what the hold is called.
+std::string hold(Daemon& daemon, Client& client)
+{
+    return id_in(ask_to_hold(daemon, client));
+}
+
+std::string with_hold(std::string_view id)
+{
+    return fmt::format(R"({{"hold":"{}"}})", id);
+}
+
+std::string join(Daemon& daemon, Client& client, std::string_view id)
+{
+    return daemon.ask(client, "Join", with_hold(id));
+}
+
+std::string release(Daemon& daemon, Client& client, std::string_view id)
+{
+    return daemon.ask(client, "Release", with_hold(id));
+}
+
+constexpr auto done = R"({"parameters":{}})";
+
+std::uint64_t tokens(Daemon& daemon)
+{
+    auto* object = daemon.service.registry().find("s"_name);
+    REQUIRE(object);
+    return *object->event()->count();
+}
+
+std::int64_t waits(Daemon& daemon)
+{
+    return daemon.service.quota().used(alice, Resource::waits);
+}
+
+void leave(Daemon& daemon, Client& client)
+{
+    client.socket = {};
+    settle(daemon.loop);
+}
+
+void end(Daemon& daemon, OtherProcess& process)
+{
+    process.kill();
+    settle(daemon.loop);
+}
+
+std::unique_ptr<Daemon> killed_and_started(std::unique_ptr<Daemon> daemon)
+{
+    auto next = restarted(std::move(daemon));
+    settle(next->loop);
+    return next;
+}
+
+TEST_CASE("what a process holds goes back when it has ended, whatever becomes of its connection")
+{
+    auto daemon = with_semaphore(1);
+    OtherProcess holder;
+    auto client = connect(*daemon, holder);
+    hold(*daemon, client);
+    SECTION("the connection closes before")
+    {
+        leave(*daemon, client);
+    }
+    SECTION("the daemon lets it go before")
+    {
+        client.send(framed("junk"));
+        settle(daemon->loop);
+        REQUIRE(client.is_let_go());
+    }
+    SECTION("somebody else has it still") {}
+    SECTION("it executes another program")
+    {
+        holder.execute();
+        settle(daemon->loop);
+    }
+    CHECK(tokens(*daemon) == 0);
+    CHECK(waits(*daemon) == 1);
+    auto next = daemon->connect();
+    next.call("Wait", R"({"names":["s"]})");
+    settle(daemon->loop);
+    CHECK(next.reply().empty());
+    end(*daemon, holder);
+    CHECK(next.reply().contains("fired"));
+    CHECK(waits(*daemon) == 0);
+    CHECK(tokens(*daemon) == 0);
+}
+
+TEST_CASE("a hold goes back with the last of its holders")
+{
+    auto daemon = with_semaphore(1);
+    OtherProcess first;
+    OtherProcess second;
+    auto client = connect(*daemon, first);
+    auto other = connect(*daemon, second);
+    const auto id = hold(*daemon, client);
+    CHECK(join(*daemon, other, id) == done);
+    CHECK(join(*daemon, other, id) == done); // It is one already.
+    CHECK(waits(*daemon) == 2);
+    const bool is_first = GENERATE(true, false);
+    end(*daemon, is_first ? first : second);
+    CHECK(tokens(*daemon) == 0);
+    CHECK(waits(*daemon) == 1);
+    end(*daemon, is_first ? second : first);
+    CHECK(tokens(*daemon) == 1);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("what a session holds a process may hold, too, and the other way round")
+{
+    auto daemon = with_semaphore(1);
+    auto owner = daemon->connect();
+    OtherProcess process;
+    auto client = connect(*daemon, process);
+    const auto id =
+        id_in(daemon->ask(owner, "Wait", R"({"names":["s"],"hold":true,"holder":"session"})"));
+    REQUIRE(join(*daemon, client, id) == done);
+    leave(*daemon, client);
+    SECTION("the session ends first")
+    {
+        leave(*daemon, owner);
+        CHECK(tokens(*daemon) == 0);
+        end(*daemon, process);
+    }
+    SECTION("the process ends first")
+    {
+        end(*daemon, process);
+        CHECK(tokens(*daemon) == 0);
+        leave(*daemon, owner);
+    }
+    SECTION("the process gives it back")
+    {
+        client = connect(*daemon, process);
+        CHECK(release(*daemon, client, id) == done);
+        CHECK(tokens(*daemon) == 1);
+        leave(*daemon, owner);
+    }
+    CHECK(tokens(*daemon) == 1);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("a holder gives it back for all, once, on whatever connection and as whatever user")
+{
+    auto daemon = with_semaphore(1);
+    OtherProcess first;
+    OtherProcess second;
+    auto client = connect(*daemon, first);
+    auto other = connect(*daemon, second);
+    const auto id = hold(*daemon, client);
+    REQUIRE(join(*daemon, other, id) == done);
+    const auto uid = GENERATE(alice, bob);
+    auto again = connect(*daemon, second, uid);
+    CHECK(release(*daemon, again, id) == done);
+    CHECK(tokens(*daemon) == 1);
+    CHECK(waits(*daemon) == 0);
+    CHECK(release(*daemon, client, id).contains("io.evfdd.NoSuchHold"));
+    CHECK(join(*daemon, client, id).contains("io.evfdd.NoSuchHold"));
+    end(*daemon, first);
+    end(*daemon, second);
+    CHECK(tokens(*daemon) == 1);
+}
+
+TEST_CASE("who has no part in a hold can neither release nor, of another user, join it")
+{
+    auto daemon = with_semaphore(1);
+    OtherProcess holder;
+    OtherProcess stranger;
+    auto client = connect(*daemon, holder);
+    const auto id = hold(*daemon, client);
+    auto same_user = connect(*daemon, stranger);
+    auto other_user = connect(*daemon, stranger, bob);
+    auto root = connect(*daemon, stranger, 0);
+    CHECK(release(*daemon, same_user, id).contains("io.evfdd.NoSuchHold"));
+    CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
+    for (auto* one : {&other_user, &root}) {
+        CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
+        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // Told as little.
+    }
+    for (const auto* wrong : {"", "s", token})
+        CHECK(join(*daemon, same_user, wrong).contains("io.evfdd.NoSuchHold"));
+    end(*daemon, stranger);
+    CHECK(tokens(*daemon) == 0);
+}
+
+TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothing")
+{
+    auto daemon = with_semaphore(1);
+    OtherProcess process;
+    SECTION("it ended, and somebody else has its connection")
+    {
+        auto client = connect(*daemon, process);
+        process.kill();
+        CHECK(ask_to_hold(*daemon, client).contains("io.evfdd.NoSuchProcess"));
+    }
+    SECTION("it ends while it waits")
+    {
+        auto setter = daemon->connect();
+        REQUIRE(daemon->ask(setter, "Wait", R"({"names":["s"]})").contains("fired"));
+        auto client = connect(*daemon, process);
+        REQUIRE(ask_to_hold(*daemon, client).empty());
+        end(*daemon, process);
+        daemon->ask(setter, "Set", R"({"names":["s"]})");
+        settle(daemon->loop);
+        leave(*daemon, client);
+    }
+    SECTION("it is outside our pid namespace")
+    {
+        auto [near, far] = process.connection();
+        REQUIRE(daemon->accept({alice, alice, 0, {}}, std::move(near)));
+        Client client{std::move(far)};
+        const auto reply = ask_to_hold(*daemon, client);
+        CHECK(reply.contains("io.evfdd.NoSuchProcess"));
+        CHECK(reply.contains("let it end with the connection instead"));
+        CHECK(id_in(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})")).size() == 32);
+        leave(*daemon, client);
+    }
+    CHECK(tokens(*daemon) == 1);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("of a wait to hold that is given up nothing is left")
+{
+    auto daemon = with_semaphore(0);
+    const auto before = daemon->vault.parked();
+    OtherProcess process;
+    {
+        auto client = connect(*daemon, process);
+        REQUIRE(ask_to_hold(*daemon, client).empty());
+        CHECK(daemon->vault.parked() == before + 1);
+        leave(*daemon, client);
+    }
+    auto client = connect(*daemon, process);
+    CHECK(ask_to_hold(*daemon, client, R"(,"timeoutNSec":0)").contains("TimedOut"));
+    CHECK(daemon->vault.parked() == before);
+    CHECK(waits(*daemon) == 0);
+}
+
+TEST_CASE("a process that holds thousands gives all of them back, and each once")
+{
+    constexpr int many = 2'000;
+    auto daemon = with_semaphore(many);
+    OtherProcess process;
+    auto client = connect(*daemon, process);
+    constexpr int at_a_time = 100;
+    int held = 0;
+    for (int called = 0; called < many; called += at_a_time) {
+        for (int i = 0; i < at_a_time; ++i)
+            client.call("Wait", R"({"names":["s"],"hold":true,"holder":"process"})");
+        settle(daemon->loop);
+        while (!client.reply().empty())
+            ++held;
+    }
+    REQUIRE(held == many);
+    REQUIRE(waits(*daemon) == many);
+    end(*daemon, process);
+    CHECK(tokens(*daemon) == many);
+    CHECK(waits(*daemon) == 0);
+    daemon = killed_and_started(std::move(daemon));
+    CHECK(tokens(*daemon) == many);
+}
+
+TEST_CASE(
+    "a process and each that joins count among its user's waits, and over the limit are refused")
+{
+    auto limits = default_limits;
+    limits.set(Resource::waits, 2);
+    Daemon daemon{limits};
+    auto owner = daemon.connect();
+    daemon.ask(owner, "CreateEvent",
+               R"({"name":"s","mode":"semaphore","initial":9,"rights":"0666"})");
+    OtherProcess first;
+    OtherProcess second;
+    OtherProcess third;
+    auto client = connect(daemon, first);
+    const auto id = hold(daemon, client);
+    auto other = connect(daemon, second);
+    CHECK(join(daemon, other, id) == done);
+    auto late = connect(daemon, third);
+    CHECK(join(daemon, late, id).contains(R"("quota":"waits","limit":2)"));
+    end(daemon, first);
+    CHECK(join(daemon, late, id) == done);
+}
+
+TEST_CASE("each process that holds is one of the daemon's descriptors, and the last are for others")
+{
+    constexpr std::int64_t budget = 64; // The least of which a user may have one of the last.
+    Daemon daemon{default_limits, budget};
+    auto owner = daemon.connect(0);
+    daemon.ask(owner, "CreateEvent",
+               R"({"name":"s","mode":"semaphore","initial":99,"rights":"0666"})");
+    std::deque<OtherProcess> processes;
+    std::string refused;
+    for (std::int64_t i = 0; i <= budget && refused.empty(); ++i) {
+        auto client = connect(daemon, processes.emplace_back());
+        if (const auto reply = ask_to_hold(daemon, client); reply.contains("error"))
+            refused = reply;
+    }
+    CHECK(refused.contains(R"("quota":"waits")"));
+    CHECK(static_cast<std::int64_t>(processes.size()) < budget);
+    CHECK(daemon.ask(owner, "CreateEvent", R"({"name":"another"})").contains("true"));
+    end(daemon, processes.front());
+    end(daemon, processes[1]);
+    auto again = connect(daemon, processes.back());
+    CHECK(hold(daemon, again).size() == 32);
+}
+
+// Beyond the end of the daemon.
+
+TEST_CASE("what a process holds it holds when the daemon was killed, and it goes back once")
+{
+    auto daemon = with_semaphore(3);
+    OtherProcess first;
+    OtherProcess second;
+    auto client = connect(*daemon, first);
+    const bool has_session = GENERATE(true, false);
+    if (has_session)
+        daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+    const auto id = hold(*daemon, client);
+    auto other = connect(*daemon, second);
+    REQUIRE(join(*daemon, other, id) == done);
+    const auto charged = waits(*daemon);
+    for (int i = 0; i < 3; ++i) {
+        daemon = killed_and_started(std::move(daemon));
+        CHECK(tokens(*daemon) == 2);
+        CHECK(waits(*daemon) == charged);
+    }
+    SECTION("they end while it runs")
+    {
+        end(*daemon, first);
+        daemon = killed_and_started(std::move(daemon));
+        CHECK(tokens(*daemon) == 2);
+        end(*daemon, second);
+    }
+    SECTION("they end while it does not")
+    {
+        auto kept = killed(std::move(daemon));
+        first.kill();
+        second.kill();
+        second.reap();
+        daemon = std::make_unique<Daemon>(std::move(kept));
+        settle(daemon->loop);
+    }
+    SECTION("one gives it back, on a new connection")
+    {
+        client = connect(*daemon, second);
+        CHECK(release(*daemon, client, id) == done);
+        CHECK(release(*daemon, client, id).contains("NoSuchHold"));
+    }
+    for (int i = 0; i < 2; ++i) {
+        CHECK(tokens(*daemon) == 3);
+        CHECK(waits(*daemon) == 0);
+        daemon = killed_and_started(std::move(daemon));
+    }
+    CHECK(daemon->vault.parked() == 1); // The semaphore.
+}
+
+TEST_CASE("who did not hear that its process holds hears it again, by the same id")
+{
+    auto daemon = with_semaphore(3);
+    OtherProcess process;
+    auto client = connect(*daemon, process);
+    const auto resume = fmt::format(R"({{"session":"{}","calls":0}})", token);
+    daemon->ask(client, "Resume", resume);
+    const auto id = hold(*daemon, client);
+    daemon = restarted(std::move(daemon));
+    client = connect(*daemon, process);
+    REQUIRE(daemon->ask(client, "Resume", resume).contains("true"));
+    CHECK(hold(*daemon, client) == id);
+    CHECK(tokens(*daemon) == 2);
+    CHECK(release(*daemon, client, id) == done);
+    daemon = restarted(std::move(daemon)); // It did not hear that either.
+    client = connect(*daemon, process);
+    REQUIRE(daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":1}})", token))
+                .contains("true"));
+    CHECK(release(*daemon, client, id) == done);
+    CHECK(tokens(*daemon) == 3);
+}
+
+TEST_CASE("a session that nobody takes up takes nothing from a process that holds")
+{
+    auto daemon = with_semaphore(3);
+    OtherProcess process;
+    auto client = connect(*daemon, process);
+    daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+    hold(*daemon, client);
+    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
+    settle(daemon->loop);
+    CHECK(tokens(*daemon) == 2);
+    end(*daemon, process);
+    CHECK(tokens(*daemon) == 3);
+}
+
+// Objects.
+
+TEST_CASE("an object of a process is there until that has ended, whatever becomes of connections")
+{
+    auto daemon = std::make_unique<Daemon>();
+    OtherProcess process;
+    auto client = connect(*daemon, process);
+    const bool is_timer = GENERATE(true, false);
+    const auto made =
+        is_timer ? daemon->ask(client, "Arm", R"({"name":"o","afterNSec":1,"lifetime":"process"})")
+                 : daemon->ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
+    REQUIRE(made.contains("true"));
+    leave(*daemon, client);
+    process.execute();
+    const bool is_restarted = GENERATE(true, false);
+    if (is_restarted)
+        for (int i = 0; i < 2; ++i)
+            daemon = killed_and_started(std::move(daemon));
+    auto other = daemon->connect();
+    CHECK(daemon->ask(other, "Show", R"({"name":"o"})").contains(R"("lifetime":"process")"));
+    other.call("Wait", R"({"names":["o","x"]})");
+    settle(daemon->loop);
+    CHECK(other.reply().empty());
+    end(*daemon, process);
+    CHECK(other.reply().contains("io.evfdd.Deleted"));
+    CHECK_FALSE(daemon->service.registry().find("o"_name));
+    daemon = killed_and_started(std::move(daemon));
+    CHECK_FALSE(daemon->service.registry().find("o"_name));
+    CHECK(daemon->vault.parked() == 0);
+}
+
+TEST_CASE("what was deleted before its process ended, and made anew, is another's")
+{
+    Daemon daemon;
+    OtherProcess process;
+    auto client = connect(daemon, process);
+    daemon.ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
+    daemon.ask(client, "Delete", R"({"names":["o"]})");
+    CHECK(daemon.vault.parked() == 0); // Nothing ends with it any more.
+    auto other = daemon.connect();
+    daemon.ask(other, "CreateEvent", R"({"name":"o"})");
+    end(daemon, process);
+    CHECK(daemon.service.registry().find("o"_name));
+}
+
+TEST_CASE("the objects of a process that had many end in several turns, and all of them")
+{
+    Daemon daemon;
+    OtherProcess process;
+    auto client = connect(daemon, process);
+    constexpr int many = 1'000;
+    for (int i = 0; i < many; ++i)
+        REQUIRE(daemon
+                    .ask(client, "CreateEvent",
+                         fmt::format(R"({{"name":"o/{}","lifetime":"process"}})", i))
+                    .contains("true"));
+    const auto objects = [&] { return daemon.service.quota().used_by_all(Resource::objects); };
+    process.kill();
+    std::vector<std::int64_t> after_turn;
+    while (objects() > 0) {
+        REQUIRE(daemon.loop.run_once(20s));
+        after_turn.push_back(objects());
+    }
+    CHECK(after_turn.size() >= 3);
+    CHECK(daemon.service.registry().descriptors() == 0); // Nor is the process known any more.
+    CHECK(daemon.vault.parked() == 0);
+}
+
+TEST_CASE("an object cannot be of a process that has ended")
+{
+    Daemon daemon;
+    OtherProcess process;
+    auto client = connect(daemon, process);
+    process.kill();
+    CHECK(daemon.ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})")
+              .contains("io.evfdd.NoSuchProcess"));
+    CHECK_FALSE(daemon.service.registry().find("o"_name));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,82 @@
+#include "common/process.h"
+#include "tests/support/catch.h"
+#include "tests/support/other_process.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace evfd {
+namespace {
+
+nanoseconds now()
+{
+    return now_on(Clock::boottime);
+}
+
+int error_of(const Result<UniqueFd>& process)
+{
+    return process ? 0 : process.error().error;
+}
+
+TEST_CASE("the peer of a connection is the process that made it, until that has ended")
+{
+    OtherProcess other;
+    const auto [near, far] = other.connection();
+    const auto peer = peer_process(near, other.pid(), now());
+    REQUIRE(peer);
+    CHECK_FALSE(has_ended(*peer));
+    other.kill();
+    CHECK(has_ended(*peer));
+    CHECK(error_of(peer_process(near, other.pid(), now())) == ESRCH);
+    const auto pid = other.pid();
+    other.reap();
+    CHECK(error_of(peer_process(near, pid, now())) == ESRCH);
+}
+
+TEST_CASE("a process is found by its number if it was there by then")
+{
+    OtherProcess other;
+    const auto later = now();
+    CHECK(process_of(other.pid(), later));
+    CHECK(error_of(process_of(other.pid(), nanoseconds{0})) == ESRCH); // It began after the boot.
+    const auto pid = other.pid();
+    other.kill();
+    CHECK(error_of(process_of(pid, later)) == ESRCH);
+    other.reap();
+    CHECK(error_of(process_of(pid, later)) == ESRCH);
+}
+
+TEST_CASE("a process does not end by executing another program")
+{
+    const OtherProcess other;
+    other.execute();
+    CHECK_FALSE(has_ended(other.pidfd()));
+}
+
+TEST_CASE("a pidfd is told from what else there may be, its process there or not")
+{
+    OtherProcess other;
+    CHECK(is_pidfd(other.pidfd()));
+    other.kill();
+    CHECK(is_pidfd(other.pidfd()));
+    other.reap();
+    CHECK(is_pidfd(other.pidfd()));
+    const auto self = process_of(::getpid(), now());
+    REQUIRE(self);
+    CHECK(is_pidfd(*self));
+    CHECK_FALSE(is_pidfd(UniqueFd{::eventfd(0, EFD_CLOEXEC)}));
+    CHECK_FALSE(is_pidfd(UniqueFd{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)}));
+    CHECK_FALSE(is_pidfd(UniqueFd{::epoll_create1(EPOLL_CLOEXEC)}));
+    CHECK_FALSE(is_pidfd(UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}));
+    CHECK_FALSE(is_pidfd(UniqueFd{}));
+}
+
+} // namespace
+} // namespace evfd

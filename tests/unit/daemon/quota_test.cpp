@@ -1,0 +1,202 @@
+#include "daemon/access/quota.h"
+
+#include "tests/support/service_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+constexpr Limits few{{2, 3, 4, 5, 6, 7, 8, 9, 10}};
+
+TEST_CASE("a user gets as many as the limit says and no more")
+{
+    const auto [resource, limit] = GENERATE(table<Resource, std::int64_t>({
+        {Resource::objects, 2},
+        {Resource::connections, 3},
+        {Resource::subscriptions, 4},
+        {Resource::waits, 5},
+        {Resource::monitors, 6},
+        {Resource::ticks, 7},
+        {Resource::unread_bytes, 8},
+        {Resource::unread_descriptors, 9},
+        {Resource::calls, 10},
+    }));
+    Quota quota{few};
+    std::deque<Quota::Charge> charges;
+    for (std::int64_t i = 0; i < limit; ++i) {
+        auto charge = quota.take(alice, resource);
+        REQUIRE(charge);
+        charges.push_back(*std::move(charge));
+    }
+
+    const auto refused = quota.take(alice, resource);
+
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().uid == alice);
+    CHECK(refused.error().resource == resource);
+    CHECK(refused.error().limit == limit);
+    CHECK(quota.used(alice, resource) == limit);
+}
+
+TEST_CASE("a charge gives itself back, once")
+{
+    Quota quota{few};
+    {
+        auto charge = quota.take(alice, Resource::objects);
+        REQUIRE(charge);
+        const auto moved = *std::move(charge);
+        CHECK(quota.used(alice, Resource::objects) == 1);
+        CHECK(quota.used_by_all(Resource::objects) == 1);
+    }
+    CHECK(quota.used(alice, Resource::objects) == 0);
+    CHECK(quota.used_by_all(Resource::objects) == 0);
+}
+
+TEST_CASE("what one user holds leaves another's limit and another resource alone")
+{
+    Quota quota{few};
+    const auto one = quota.take(alice, Resource::objects);
+    const auto two = quota.take(alice, Resource::objects);
+    REQUIRE_FALSE(quota.take(alice, Resource::objects));
+
+    const auto bobs = quota.take(bob, Resource::objects);
+    const auto other = quota.take(alice, Resource::waits);
+
+    CHECK(bobs);
+    CHECK(other);
+    CHECK(quota.used_by_all(Resource::objects) == 3);
+}
+
+TEST_CASE("a refused charge is not counted")
+{
+    Quota quota{Limits{}};
+    CHECK_FALSE(quota.take(alice, Resource::waits));
+    CHECK(quota.used(alice, Resource::waits) == 0);
+    CHECK(quota.used_by_all(Resource::waits) == 0);
+}
+
+TEST_CASE("a charge is for as much as it says and gives that back")
+{
+    Quota quota{few};
+    auto charge = quota.take(alice, Resource::ticks, 5);
+    REQUIRE(charge);
+    CHECK(charge->amount() == 5);
+    CHECK(quota.used(alice, Resource::ticks) == 5);
+
+    CHECK_FALSE(quota.take(alice, Resource::ticks, 3));
+    CHECK(quota.used(alice, Resource::ticks) == 5);
+    CHECK(quota.take(alice, Resource::ticks, 2)); // And gives it back at once.
+
+    charge->resize(1);
+    CHECK(quota.used(alice, Resource::ticks) == 1);
+    CHECK(quota.used_by_all(Resource::ticks) == 1);
+    CHECK(quota.take(alice, Resource::ticks, 6));
+}
+
+TEST_CASE("a charge grows beyond the limit, and then there is no room until it is less")
+{
+    Quota quota{few};
+    auto charge = quota.take_again(alice, Resource::unread_bytes, 0);
+    CHECK(quota.users().empty());
+
+    charge.resize(7);
+    CHECK(quota.check(alice, Resource::unread_bytes));
+    charge.resize(8);
+    const auto refused = quota.check(alice, Resource::unread_bytes);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().limit == 8);
+    CHECK(charge.amount() == 8);
+    charge.resize(100);
+    CHECK(quota.used(alice, Resource::unread_bytes) == 100);
+    CHECK_FALSE(quota.check(alice, Resource::unread_bytes));
+    charge.resize(5);
+    CHECK(quota.used(alice, Resource::unread_bytes) == 5);
+    CHECK(quota.check(alice, Resource::unread_bytes));
+    charge.resize(0);
+    CHECK(quota.users().empty());
+}
+
+TEST_CASE("what has come back unseen is asked for before a refusal and only then")
+{
+    Quota quota{few};
+    std::vector<uid_t> asked;
+    std::optional<Quota::Charge> old{quota.take_again(alice, Resource::unread_descriptors, 9)};
+    quota.when_short_of(Resource::unread_descriptors, [&](uid_t uid) {
+        asked.push_back(uid);
+        old.reset();
+    });
+
+    CHECK(quota.take(bob, Resource::unread_descriptors, 9));
+    CHECK(asked.empty());
+    CHECK(quota.take(alice, Resource::unread_descriptors));
+    CHECK(asked == std::vector<uid_t>{alice});
+    CHECK_FALSE(quota.take(alice, Resource::unread_descriptors, 10)); // Never so much.
+}
+
+TEST_CASE("a user with limits of its own has those and the others have everybody's")
+{
+    auto own = few;
+    own.set(Resource::objects, 1);
+    Quota quota{Ceilings{few, {{bob, own}}}};
+    const auto hers = quota.take(alice, Resource::objects);
+    const auto his = quota.take(bob, Resource::objects);
+
+    CHECK(quota.take(alice, Resource::objects));
+    const auto refused = quota.take(bob, Resource::objects);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().limit == 1);
+    CHECK(quota.users() == std::vector<uid_t>{alice, bob});
+
+    quota.set_ceilings(Ceilings{own, {{bob, few}}});
+    CHECK_FALSE(quota.take(alice, Resource::objects)); // Who has more keeps it.
+    CHECK(quota.take(bob, Resource::objects));
+}
+
+TEST_CASE("the last part of what all share is for those who have little")
+{
+    constexpr std::int64_t all = 640; // The last eighth is 80, a little is less than 10.
+    const auto [uid, used, free, may] = GENERATE(table<uid_t, std::int64_t, std::int64_t, bool>({
+        {alice, 0, 640, true},
+        {alice, 559, 81, true},
+        {alice, 560, 80, false},
+        {alice, 10, 80, false},
+        {alice, 9, 80, true},
+        {alice, 9, 1, true},
+        {alice, 0, 0, false},
+        {0, 600, 1, true},
+        {0, 640, 0, true},
+        {::geteuid(), 600, 1, true},
+    }));
+    CAPTURE(uid, used, free);
+    CHECK(may_have_more(uid, used, free, all) == may);
+}
+
+TEST_CASE("users of one account have one limit together")
+{
+    constexpr uid_t first = 100'000;
+    Quota quota{few};
+    quota.set_accounts(Accounts{"alice:100000:65536\n"});
+    const auto one = quota.take(first + 1, Resource::objects);
+    const auto other = quota.take(first + 2, Resource::objects);
+    REQUIRE(one);
+    REQUIRE(other);
+    CHECK_FALSE(quota.take(first + 3, Resource::objects));
+    CHECK(quota.take(alice, Resource::objects)); // Its own, whoever has lent it the range.
+    CHECK(quota.used(first + 3, Resource::objects) == 2);
+    CHECK(quota.users() == std::vector<uid_t>{first});
+}
+
+TEST_CASE("what was charged is given back to the account that had it")
+{
+    constexpr uid_t uid = 100'001;
+    Quota quota{few};
+    auto before = quota.take(uid, Resource::objects, 2);
+    REQUIRE(before);
+    quota.set_accounts(Accounts{"alice:100000:65536\n"});
+    CHECK(quota.users() == std::vector<uid_t>{uid});
+    before->resize(0);
+    CHECK(quota.users().empty());
+    CHECK(quota.take(uid, Resource::objects, 2));
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,83 @@
+// A daemon that runs out of descriptors in the middle of whatever it does.
+#include "tests/support/service_fixture.h"
+#include "tests/support/probe.h"
+#include "tests/support/resource_limits.h"
+
+#include <unistd.h>
+
+namespace evfd::daemon {
+namespace {
+
+// All that is charged to anyone, and all that is there.
+std::vector<std::int64_t> belongings(Daemon& daemon)
+{
+    std::vector<std::int64_t> all{
+        static_cast<std::int64_t>(daemon.service.registry().objects().size())};
+    for (const auto& [resource, name] : words(Resource{}))
+        if (resource != Resource::unread_bytes) // Among them is the last answer, for the session.
+            all.push_back(daemon.service.quota().used_by_all(resource));
+    return all;
+}
+
+// 0, or the number of the expectation that failed.
+int call_with_few_descriptors(std::string_view method, std::string_view parameters)
+{
+    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    constexpr rlim_t enough = 16;
+    int refused = 0;
+    for (rlim_t free = 0; free <= enough; ++free) {
+        Daemon daemon;
+        auto client = daemon.connect();
+        daemon.ask(client, "Resume", R"({"session":"0123456789abcdef0123456789abcdef","calls":0})");
+        for (const auto* made : {R"({"name":"e"})", R"({"name":"p","mode":"pulse"})"})
+            if (!daemon.ask(client, "CreateEvent", made).contains("created\":true"))
+                return 1;
+        if (!daemon.ask(client, "Arm", R"({"name":"t","clock":"boottime","afterNSec":1000000000})")
+                 .contains("created\":true"))
+            return 2;
+        const auto before = belongings(daemon);
+        client.call(method, parameters);
+        {
+            const auto next = *duplicate(client.socket);
+            const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + free};
+            settle(daemon.loop);
+        }
+        const auto reply = client.reply();
+        if (!reply.contains("error"))
+            return free == enough || refused > 0 ? 0 : 3;
+        ++refused;
+        if (!reply.contains("io.evfdd.OutOfDescriptors"))
+            return 4;
+        client.descriptors.clear();
+        settle(daemon.loop);
+        if (belongings(daemon) != before)
+            return 5;
+        if (daemon.ask(client, method, parameters).contains("error"))
+            return 6;
+    }
+    return 7;
+}
+
+TEST_CASE("a call for which there are too few descriptors is refused and leaves nothing half done",
+          "[alone]")
+{
+    const auto [method, parameters] = GENERATE(table<std::string, std::string>({
+        {"CreateEvent", R"({"name":"n","initial":1})"},
+        {"CreateEvent", R"({"name":"n","mode":"semaphore","lifetime":"connection"})"},
+        {"Arm", R"({"name":"n","clock":"realtime","afterNSec":1000000000})"},
+        {"Open", R"({"names":["p"]})"},
+        {"Open", R"({"names":["t"]})"},
+        {"Open", R"({"names":["e","p","t"]})"},
+    }));
+    INFO(method << parameters);
+    CHECK(probe::in_child([&] {
+              try {
+                  return call_with_few_descriptors(method, parameters);
+              } catch (...) {
+                  return 99;
+              }
+          }) == 0);
+}
+
+} // namespace
+} // namespace evfd::daemon

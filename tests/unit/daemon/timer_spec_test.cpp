@@ -1,0 +1,186 @@
+#include "daemon/objects/timer_spec.h"
+
+#include "common/limits.h"
+#include "tests/support/timer_fixture.h"
+#include "tests/support/literals.h"
+
+namespace evfd::daemon {
+namespace {
+
+std::string wrong_field_of(const protocol::Arm& request, std::optional<Clock> present = {})
+{
+    const auto arming = plan(request, present);
+    return arming ? "(none)" : arming.error().name;
+}
+
+TEST_CASE("what cannot be armed is refused by the name of the field that is wrong")
+{
+    const auto linked = nanoseconds{min_linked_interval};
+    const auto t = "t"_name;
+    const std::vector<std::pair<protocol::Arm, std::string>> cases{
+        {{.name = t}, "intervalNSec"},
+        {{.name = t, .interval = 0ns}, "intervalNSec"},
+        {{.name = t, .clock = Clock::realtime}, "intervalNSec"},
+        {{.name = t, .first = 1ns, .after = 1ns}, "afterNSec"},
+        {{.name = t, .first = 0ns, .after = 0ns, .interval = 1s}, "afterNSec"},
+        {{.name = t, .first = 0ns}, "firstNSec"},
+        {{.name = t, .first = 0ns, .interval = 0ns}, "firstNSec"},
+        {{.name = t, .after = 0ns}, "afterNSec"},
+        {{.name = t, .after = 0ns, .interval = 0ns}, "afterNSec"},
+        {{.name = t, .after = end_of_clock}, "afterNSec"},
+        {{.name = t, .clock = Clock::realtime, .after = end_of_clock}, "afterNSec"},
+        {{.name = t, .interval = end_of_clock}, "intervalNSec"},
+        {{.name = t, .after = 1s, .interval = linked - 1ns, .sets = "e"_name}, "intervalNSec"},
+        {{.name = t, .interval = 1ns, .sets = "e"_name}, "intervalNSec"},
+        {{.name = t, .after = 1s, .sets = t}, "sets"},
+        {{.name = t, .after = 1s, .cancel_on_clock_change = true}, "cancelOnClockChange"},
+        {{.name = t, .clock = Clock::realtime, .after = 1s, .cancel_on_clock_change = true},
+         "cancelOnClockChange"},
+        {{.name = t, .clock = Clock::realtime_alarm, .after = 1s, .cancel_on_clock_change = true},
+         "cancelOnClockChange"},
+        {{.name = t, .clock = Clock::realtime, .interval = 1s, .cancel_on_clock_change = true},
+         "cancelOnClockChange"},
+        {{.name = t, .clock = Clock::monotonic, .first = 1s, .cancel_on_clock_change = true},
+         "cancelOnClockChange"},
+        {{.name = t, .clock = Clock::boottime_alarm, .first = 1s, .cancel_on_clock_change = true},
+         "cancelOnClockChange"},
+
+        {{.name = t, .first = 1ns}, "(none)"},
+        {{.name = t, .after = 1ns}, "(none)"},
+        {{.name = t, .interval = 1ns}, "(none)"},
+        {{.name = t, .first = 0ns, .interval = 1ns}, "(none)"},
+        {{.name = t, .after = 0ns, .interval = 1ns}, "(none)"},
+        {{.name = t, .first = end_of_clock}, "(none)"},
+        {{.name = t, .first = end_of_clock, .interval = end_of_clock}, "(none)"},
+        {{.name = t, .after = 1s, .interval = end_of_clock}, "(none)"},
+        {{.name = t, .after = 1ns, .sets = "e"_name}, "(none)"},
+        {{.name = t, .after = 1ns, .interval = linked, .sets = "e"_name}, "(none)"},
+        {{.name = t, .first = 1s, .cancel_on_clock_change = true}, "(none)"},
+        {{.name = t, .clock = Clock::realtime_alarm, .first = 1s, .cancel_on_clock_change = true},
+         "(none)"},
+        {{.name = t, .after = 1s, .cancel_on_clock_change = false}, "(none)"},
+    };
+    for (std::size_t i = 0; i < cases.size(); ++i) {
+        INFO("case " << i);
+        CHECK(wrong_field_of(cases[i].first) == cases[i].second);
+    }
+}
+
+TEST_CASE("whether a clock change can cancel depends on the clock that the timer goes by already")
+{
+    const protocol::Arm request{.name = "t"_name, .first = 1s, .cancel_on_clock_change = true};
+    CHECK(wrong_field_of(request, Clock::realtime) == "(none)");
+    CHECK(wrong_field_of(request, Clock::realtime_alarm) == "(none)");
+    CHECK(wrong_field_of(request, Clock::monotonic) == "cancelOnClockChange");
+    CHECK(wrong_field_of(request, Clock::boottime) == "cancelOnClockChange");
+}
+
+TEST_CASE("the clock is the one that is asked for, else the present one, else the usual one")
+{
+    struct Case {
+        std::optional<Clock> asked;
+        std::optional<Clock> present;
+        bool is_relative;
+        Clock clock;
+        Clock grid;
+        Clock descriptor;
+    };
+    using enum Clock;
+    const auto c = GENERATE(values<Case>({
+        {{}, {}, true, monotonic, monotonic, monotonic},
+        {{}, {}, false, realtime, realtime, realtime},
+        {{}, boottime, true, boottime, boottime, boottime},
+        {{}, boottime, false, boottime, boottime, boottime},
+        {{}, realtime, true, realtime, monotonic, realtime},
+        {{}, realtime, false, realtime, realtime, realtime},
+        {{}, monotonic, false, monotonic, monotonic, monotonic},
+        {boottime, realtime, false, boottime, boottime, boottime},
+        {realtime, monotonic, true, realtime, monotonic, realtime},
+        {realtime_alarm, {}, true, realtime_alarm, boottime_alarm, boottime_alarm},
+        {realtime_alarm, {}, false, realtime_alarm, realtime_alarm, realtime_alarm},
+        {boottime_alarm, {}, true, boottime_alarm, boottime_alarm, boottime_alarm},
+        {boottime_alarm, {}, false, boottime_alarm, boottime_alarm, boottime_alarm},
+    }));
+    protocol::Arm request{.name = "t"_name, .clock = c.asked};
+    (c.is_relative ? request.after : request.first) = 1h;
+
+    const auto arming = plan(request, c.present);
+
+    REQUIRE(arming);
+    CHECK(arming->clock == c.clock);
+    CHECK(arming->is_relative == c.is_relative);
+    CHECK(arming->schedule.clock == c.grid);
+    CHECK(arming->descriptor_clock() == c.descriptor);
+}
+
+TEST_CASE("a span begins at the moment of arming, on the clock that nobody sets")
+{
+    const auto clock = GENERATE(Clock::monotonic, Clock::boottime, Clock::realtime);
+    const auto grid = clock == Clock::realtime ? Clock::monotonic : clock;
+
+    const auto before = now_on(grid);
+    const auto arming = plan({.name = "t"_name, .clock = clock, .after = 1h, .interval = 7s}, {});
+    const auto after = now_on(grid);
+
+    REQUIRE(arming);
+    CHECK(arming->schedule.first >= before + 1h);
+    CHECK(arming->schedule.first <= after + 1h);
+    CHECK(arming->schedule.interval == 7s);
+    CHECK_FALSE(arming->was_past);
+}
+
+TEST_CASE("where no first point is given it is one interval from now")
+{
+    const auto before = now_on(Clock::monotonic);
+    const auto arming = plan({.name = "t"_name, .interval = 2h}, {});
+    REQUIRE(arming);
+    CHECK(arming->schedule.first >= before + 2h);
+    CHECK(arming->schedule.first <= now_on(Clock::monotonic) + 2h);
+}
+
+TEST_CASE("a span of nothing with an interval begins now")
+{
+    const auto before = now_on(Clock::monotonic);
+    const auto arming = plan({.name = "t"_name, .after = 0ns, .interval = 2h}, {});
+    REQUIRE(arming);
+    CHECK(arming->schedule.first >= before);
+    CHECK(arming->schedule.first <= now_on(Clock::monotonic));
+    CHECK(arming->schedule.points_by(now_on(Clock::monotonic)) == 1);
+}
+
+TEST_CASE("an absolute first point is taken as it is, and the clock's zero is one interval later")
+{
+    const auto arming = plan({.name = "t"_name, .first = end_of_clock, .interval = 3s}, {});
+    REQUIRE(arming);
+    CHECK(arming->schedule == Schedule{Clock::realtime, end_of_clock, 3s});
+    CHECK_FALSE(arming->was_past);
+
+    const auto from_zero = plan({.name = "t"_name, .first = 0ns, .interval = 3s}, {});
+    REQUIRE(from_zero);
+    CHECK(from_zero->schedule == Schedule{Clock::realtime, 3s, 3s});
+    CHECK(from_zero->was_past);
+}
+
+TEST_CASE("a first point is past if the clock shows it or more, and a span never is")
+{
+    const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
+    WallClock wall_clock;
+    const auto first_of = [&](nanoseconds first) {
+        return plan({.name = "t"_name, .clock = clock, .first = first}, {})->was_past;
+    };
+    CHECK(first_of(1ns));
+    CHECK(first_of(now_on(clock)));
+    CHECK_FALSE(first_of(now_on(clock) + 1h));
+    CHECK_FALSE(plan({.name = "t"_name, .clock = clock, .after = 1ns}, {})->was_past);
+}
+
+TEST_CASE("a span that ends with the clock is taken, one that ends after it is not")
+{
+    const auto most = end_of_clock - now_on(Clock::boottime) - 1h;
+    CHECK(wrong_field_of({.name = "t"_name, .clock = Clock::boottime, .after = most}) == "(none)");
+    CHECK(wrong_field_of({.name = "t"_name, .clock = Clock::boottime, .after = most + 1h + 1ns}) ==
+          "afterNSec");
+}
+
+} // namespace
+} // namespace evfd::daemon

@@ -1,0 +1,235 @@
+#include "client/evfdctl/output/format.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+
+#include <string>
+
+namespace evfd {
+namespace {
+
+protocol::Object object(Mode mode)
+{
+    return {.name = "db/ready"_name,
+            .kind = Kind::event,
+            .mode = mode,
+            .owner_uid = 4'000'000'000, // Of no one.
+            .group_gid = 7,
+            .creator_pid = 42,
+            .created_at = WallTime{nanoseconds{1'500'000'000}},
+            .rights = "0640"_rights,
+            .lifetime = Lifetime::permanent,
+            .waits = 2,
+            .is_set = {},
+            .count = {},
+            .large_count = {},
+            .pulses = {},
+            .subscriptions = {},
+            .timer = {}};
+}
+
+// Every 20 ms on the monotonic clock, next in a second and a half.
+protocol::Object timer()
+{
+    auto shown = object(Mode::manual);
+    shown.kind = Kind::timer;
+    shown.mode.reset();
+    shown.is_set = false;
+    shown.subscriptions = 1;
+    shown.timer = protocol::Timer{.clock = Clock::monotonic,
+                                  .state = TimerState::armed,
+                                  .moves_with_wall_clock = false,
+                                  .next = nanoseconds{12'000'000'034},
+                                  .left = nanoseconds{1'500'999'999},
+                                  .interval = std::chrono::milliseconds{20},
+                                  .expirations = 3,
+                                  .first_was_past = false,
+                                  .cancel_on_clock_change = false,
+                                  .sets = {},
+                                  .is_link_broken = {}};
+    return shown;
+}
+
+TEST_CASE("the state of each mode is said in its own words")
+{
+    const auto [mode, is_set, count, expected] =
+        GENERATE(table<Mode, bool, std::int64_t, std::string>({
+            {Mode::manual, false, 0, "clear"},
+            {Mode::manual, true, 5, "set"},
+            {Mode::automatic, true, 1, "set"},
+            {Mode::semaphore, false, 0, "0 tokens"},
+            {Mode::semaphore, true, 1, "1 token"},
+            {Mode::semaphore, true, 3, "3 tokens"},
+        }));
+    auto shown = object(mode);
+    shown.is_set = is_set;
+    shown.count = count;
+    CHECK(report::state(shown) == expected);
+}
+
+TEST_CASE("who may not wait sees no state")
+{
+    CHECK(report::state(object(Mode::manual)) == "-");
+}
+
+TEST_CASE("a count beyond 63 bits is shown whole")
+{
+    auto shown = object(Mode::semaphore);
+    shown.is_set = true;
+    shown.large_count = "18446744073709551614";
+    CHECK(report::state(shown) == "18446744073709551614 tokens");
+}
+
+TEST_CASE("in a pipe a list is a line an object, tab-separated, without a heading")
+{
+    report::Table table{report::object_heading(), false};
+    CHECK(table.add(report::row(object(Mode::manual))) ==
+          "db/ready\tevent\tmanual\t-\t0640\t4000000000\n");
+    CHECK(table.end().empty());
+}
+
+TEST_CASE("on a terminal a list is a table in columns under a heading")
+{
+    report::Table table{report::object_heading(), true};
+    CHECK(table.add(report::row(object(Mode::manual))).empty());
+    CHECK(table.add(report::row(object(Mode::semaphore))).empty());
+    CHECK(table.end() == "NAME      KIND   MODE       STATE  RIGHTS  OWNER\n"
+                         "db/ready  event  manual     -      0640    4000000000\n"
+                         "db/ready  event  semaphore  -      0640    4000000000\n");
+}
+
+TEST_CASE("an empty list is nothing at all")
+{
+    CHECK(report::Table{report::object_heading(), true}.end().empty());
+}
+
+TEST_CASE("an object is shown with who made it and when")
+{
+    auto shown = object(Mode::automatic);
+    shown.is_set = true;
+    CHECK(report::show(shown) == "db/ready\n"
+                                 "  kind      auto event\n"
+                                 "  state     set\n"
+                                 "  waits     2\n"
+                                 "  rights    0640 of 4000000000, gid 7\n"
+                                 "  lifetime  permanent\n"
+                                 "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+}
+
+TEST_CASE("an event that was set is shown with who did it and when, or whose timer")
+{
+    auto shown = object(Mode::manual);
+    shown.last_set = {WallTime{nanoseconds{2'500'000'000}}, 4'000'000'001, 43};
+    CHECK(report::show(shown).contains(
+        "  last set  1970-01-01T00:00:02.5Z by 4000000001, pid 43\n  waits"));
+    shown.last_set->pid.reset();
+    CHECK(report::show(shown).contains(
+        "  last set  1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
+}
+
+TEST_CASE("a timer is shown with its clock, when it expires, and how often it did")
+{
+    auto shown = timer();
+    CHECK(report::show(shown) == "db/ready\n"
+                                 "  kind      timer\n"
+                                 "  state     armed\n"
+                                 "  clock     monotonic; setting the wall clock does not move it\n"
+                                 "  next      12.000000034 on its clock, in 1.5s\n"
+                                 "  interval  20ms\n"
+                                 "  expired   3 times\n"
+                                 "  open      1 time\n"
+                                 "  waits     2\n"
+                                 "  rights    0640 of 4000000000, gid 7\n"
+                                 "  lifetime  permanent\n"
+                                 "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+}
+
+TEST_CASE("a time of day, a past first expiry and a broken link are said")
+{
+    auto shown = timer();
+    auto& state = *shown.timer;
+    state.clock = Clock::realtime_alarm;
+    state.moves_with_wall_clock = true;
+    state.interval = nanoseconds{0};
+    state.expirations = 1;
+    state.first_was_past = true;
+    state.sets = "e"_name;
+    state.is_link_broken = true;
+    const auto has = [&](std::string_view line) {
+        return report::show(shown).find(line) != std::string::npos;
+    };
+
+    CHECK(has("  clock     realtime-alarm; setting the wall clock moves it\n"));
+    CHECK(has("  next      1970-01-01T00:00:12.000000034Z, in 1.5s\n"));
+    CHECK(has("  interval  none: it expires once\n"));
+    CHECK(has("  expired   1 time, at once: its first expiry had passed\n"));
+    CHECK(has("  sets      e, which was deleted\n"));
+
+    state.cancel_on_clock_change = true;
+    state.is_link_broken = false;
+    state.is_link_denied = true;
+    CHECK(has("  sets      e, which the user who armed it may not set any more\n"));
+    state.is_link_denied = false;
+    CHECK(has("; setting the wall clock cancels it\n"));
+    CHECK(has("  sets      e\n"));
+}
+
+TEST_CASE("the state of a timer is when it expires, or why it does not")
+{
+    auto shown = timer();
+    const auto [left, text] = GENERATE(table<nanoseconds, std::string>({
+        {nanoseconds{1'999}, "in 1us"},
+        {nanoseconds{19'727'313}, "in 19.727ms"},
+        {nanoseconds{59'999'999'999}, "in 59.999s"},
+        {std::chrono::minutes{61} + nanoseconds{999'999'999}, "in 1h1m"},
+    }));
+    shown.timer->left = left;
+    CHECK(report::state(shown) == text);
+
+    shown.timer->left.reset();
+    shown.timer->state = TimerState::cancelled;
+    CHECK(report::state(shown) == "cancelled");
+    shown.is_set.reset();
+    CHECK(report::state(shown) == "-");
+}
+
+TEST_CASE("a list tells a timer's clock where it tells an event's mode")
+{
+    report::Table table{report::object_heading(), false};
+    CHECK(table.add(report::row(timer())) ==
+          "db/ready\ttimer\tmonotonic\tin 1.5s\t0640\t4000000000\n");
+    auto hidden = timer();
+    hidden.timer.reset();
+    hidden.is_set.reset();
+    CHECK(table.add(report::row(hidden)) == "db/ready\ttimer\t-\t-\t0640\t4000000000\n");
+}
+
+TEST_CASE("a change is one line")
+{
+    protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, object(Mode::manual)};
+    CHECK(report::change(news) == "created\tdb/ready\tmanual\t-\n");
+    protocol::Monitor::Reply gone{4, Change::deleted, "db/ready"_name, {}};
+    CHECK(report::change(gone) == "deleted\tdb/ready\n");
+    CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
+}
+
+TEST_CASE("in colour a change stands out by what it is, and the same is said")
+{
+    using report::Colour;
+    auto set = object(Mode::manual);
+    set.is_set = true;
+    const protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, set};
+    CHECK(report::change(news, Colour::some) ==
+          "\x1b[32mcreated\x1b[0m\t\x1b[1mdb/ready\x1b[0m\tmanual\t\x1b[32mset\x1b[0m\n");
+    CHECK(report::change(news, Colour::none) == "created\tdb/ready\tmanual\tset\n");
+
+    const auto begins = [&](Change change) {
+        const auto line = report::change({1, change, {}, {}}, Colour::some);
+        return line.substr(0, line.find('m') + 1);
+    };
+    CHECK(begins(Change::ready) == "\x1b[2m");
+    CHECK(begins(Change::deleted) == "\x1b[31m");
+    CHECK(begins(Change::resync) == "\x1b[33m");
+}
+
+} // namespace
+} // namespace evfd

@@ -1,0 +1,113 @@
+#include "client/evfdctl/output/local_time.h"
+
+#include "tests/support/catch.h"
+
+#include <stdlib.h>
+
+#include <ctime>
+#include <string>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A time zone while it lives.
+class Zone {
+public:
+    explicit Zone(const char* name)
+    {
+        if (const char* was = ::getenv("TZ"))
+            before_ = was;
+        ::setenv("TZ", name, 1);
+        ::tzset();
+    }
+    ~Zone()
+    {
+        if (before_)
+            ::setenv("TZ", before_->c_str(), 1);
+        else
+            ::unsetenv("TZ");
+        ::tzset();
+    }
+    Zone(const Zone&) = delete;
+    Zone& operator=(const Zone&) = delete;
+
+private:
+    std::optional<std::string> before_;
+};
+
+WallTime at(std::string_view rfc3339)
+{
+    const auto moment = parse_moment(rfc3339, WallTime{});
+    REQUIRE(moment);
+    return WallTime{moment->since_zero};
+}
+
+std::string read(std::string_view text, WallTime now = WallTime{})
+{
+    const auto moment = parse_moment(text, now);
+    return moment ? to_rfc3339(WallTime{moment->since_zero}) : "none";
+}
+
+TEST_CASE("a moment in RFC 3339 is read exactly")
+{
+    const auto [text, moment] = GENERATE(table<std::string, std::string>({
+        {"1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"},
+        {"2026-01-31T08:30:00Z", "2026-01-31T08:30:00Z"},
+        {"2026-01-31t08:30:00z", "2026-01-31T08:30:00Z"},
+        {"2026-01-31 08:30:00Z", "2026-01-31T08:30:00Z"},
+        {"2026-01-31T08:30:00.5Z", "2026-01-31T08:30:00.5Z"},
+        {"2026-01-31T08:30:00.123456789Z", "2026-01-31T08:30:00.123456789Z"},
+        {"2026-01-31T08:30:00+01:00", "2026-01-31T07:30:00Z"},
+        {"2026-01-31T00:00:00+14:00", "2026-01-30T10:00:00Z"},
+        {"2026-01-31T23:30:00-05:45", "2026-02-01T05:15:00Z"},
+        {"2024-02-29T00:00:00Z", "2024-02-29T00:00:00Z"},
+        {"2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"},
+        {"2262-04-11T23:47:16.854775807Z", "2262-04-11T23:47:16.854775807Z"},
+        {"@0", "1970-01-01T00:00:00Z"},
+        {"@12.5", "1970-01-01T00:00:12.5Z"},
+        {"@9223372036.854775807", "2262-04-11T23:47:16.854775807Z"},
+    }));
+    INFO(text);
+    CHECK(read(text) == moment);
+    CHECK(parse_moment(text, WallTime{})->is_of_any_clock == text.starts_with('@'));
+}
+
+TEST_CASE("what is no moment is refused")
+{
+    const auto text = GENERATE(
+        as<std::string>{}, "", " ", "now", "@", "@-1", "@1e3", "@5m", "@1s", "@0x10", "@1.",
+        "@9223372036.854775808", "@ 1", "8:30", "08:3", "08:30:", "08:30:0", "24:00", "08:60",
+        "08:30:60", "08:30Z", "08:30:00.5", "0830", " 08:30", "08:30 ", "2026-01-31",
+        "2026-01-31T08:30Z", "2026-01-31T08:30:00", "2026-01-31T08:30:00.Z",
+        "2026-01-31T08:30:00.1234567890Z", "2026-01-31T08:30:00+0100", "2026-01-31T08:30:00+1:00",
+        "2026-01-31T08:30:00+24:00", "2026-01-31T08:30:00Z ", "2026-01-31T08:30:61Z",
+        "2026-01-31T24:00:00Z", "2026-02-29T00:00:00Z", "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z", "2026-01-00T00:00:00Z", "26-01-31T08:30:00Z",
+        "1969-12-31T23:59:59Z", "1970-01-01T00:30:00+01:00", "2262-04-11T23:47:16.854775808Z",
+        "9999-12-31T23:59:59Z", "-2026-01-31T08:30:00Z", std::string("08:30\0", 6));
+    INFO(text);
+    CHECK(read(text) == "none");
+}
+
+TEST_CASE("a time of day is the next one in the local time zone")
+{
+    const Zone zone{"CET-1CEST,M3.5.0,M10.5.0/3"};
+    const auto [now, text, moment] = GENERATE(table<std::string, std::string, std::string>({
+        {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
+        {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},
+        {"2026-01-31T07:30:00Z", "08:30", "2026-02-01T07:30:00Z"}, // It is that time: tomorrow.
+        {"2026-01-31T07:29:59.999999999Z", "08:30", "2026-01-31T07:30:00Z"},
+        {"2026-01-31T08:00:00Z", "08:30", "2026-02-01T07:30:00Z"},
+        {"2026-12-31T23:30:00Z", "00:00", "2027-01-01T23:00:00Z"},
+        {"2026-07-01T05:00:00Z", "08:30", "2026-07-01T06:30:00Z"}, // Summer time.
+        {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"}, // Into summer time.
+        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Out of it.
+    }));
+    INFO(now << ' ' << text);
+    CHECK(read(text, at(now)) == moment);
+}
+
+} // namespace
+} // namespace evfd

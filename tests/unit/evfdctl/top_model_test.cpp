@@ -1,0 +1,161 @@
+#include "client/evfdctl/top/model.h"
+#include "tests/support/catch.h"
+#include "tests/support/sample_objects.h"
+#include "tests/support/literals.h"
+
+#include <string>
+#include <vector>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace top;
+
+const Now now{MonotonicTime{1000s}, WallTime{nanoseconds{5000s}}};
+
+Now after(nanoseconds span)
+{
+    return {now.monotonic + span, now.wall + span};
+}
+
+std::vector<std::string> names(const Table& table, std::string_view part = "", Order order = {})
+{
+    std::vector<std::string> all;
+    for (const auto* row : table.rows(part, order))
+        all.push_back(row->object.name.text());
+    return all;
+}
+
+using Names = std::vector<std::string>;
+
+TEST_CASE("what a monitor tells first is in the table once all of it was told")
+{
+    Table table;
+    table.hear(news(Change::present, event("b"_name)), now);
+    table.hear(news(Change::present, event("a"_name)), now);
+    CHECK_FALSE(table.is_complete());
+    CHECK(table.size() == 0);
+    table.hear({3, Change::ready, {}, {}}, now);
+    CHECK(table.is_complete());
+    CHECK(names(table) == Names{"a", "b"});
+}
+
+TEST_CASE("the table follows what is created, changed and deleted")
+{
+    auto table = table_of({event("a"_name), event("b"_name)});
+    table.hear(news(Change::created, event("c"_name)), now);
+    auto changed = event("a"_name);
+    changed.is_set = true;
+    table.hear(news(Change::changed, changed), now);
+    table.hear({6, Change::deleted, "b"_name, {}}, now);
+    CHECK(names(table) == Names{"a", "c"});
+    CHECK(table.rows("a", {}).front()->cell(Column::state, now) == "set");
+}
+
+TEST_CASE("a monitor that begins anew replaces the table only once all was told")
+{
+    auto table = table_of({event("a"_name), event("b"_name)});
+    const bool is_resync = GENERATE(true, false);
+    if (is_resync)
+        table.hear({4, Change::resync, {}, {}}, now);
+    else
+        table.begin();
+    table.hear(news(Change::present, event("c"_name)), now);
+    CHECK(names(table) == Names{"a", "b"});
+    table.hear({6, Change::ready, {}, {}}, now);
+    CHECK(names(table) == Names{"c"});
+}
+
+TEST_CASE("a part of a name is found wherever it is, in capitals or not")
+{
+    const auto table = table_of({event("db/Ready"_name), event("db/done"_name), event("x"_name)});
+    CHECK(names(table, "rea") == Names{"db/Ready"});
+    CHECK(names(table, "DB/") == Names{"db/Ready", "db/done"});
+    CHECK(names(table, "db/x").empty());
+    CHECK(names(table, "").size() == 3);
+}
+
+TEST_CASE("each column has an order, by name among equals, and can be reversed")
+{
+    auto waited = event("w"_name);
+    waited.waits = 3;
+    auto set = event("s"_name);
+    set.is_set = true;
+    set.last_set = protocol::LastSet{now.wall - 1s, 0, {}};
+    auto early = event("e"_name);
+    early.last_set = protocol::LastSet{now.wall - 1min, 0, 7};
+    auto followed = event("p"_name);
+    followed.mode = Mode::pulse;
+    followed.subscriptions = 2;
+    const auto told =
+        table_of({waited, set, early, followed, timer("t"_name, 1min), timer("u"_name, 1s)});
+    const auto [column, first] = GENERATE(table<Column, Names>({
+        {Column::name, {"e", "p", "s", "t", "u", "w"}},
+        {Column::kind, {"e", "p", "s", "w", "t", "u"}},
+        {Column::mode, {"e", "s", "w", "t", "u", "p"}},
+        {Column::state, {"s", "p", "t", "u", "e", "w"}},
+        {Column::waits, {"w", "e", "p", "s", "t", "u"}},
+        {Column::subscribers, {"p", "t", "u", "e", "s", "w"}},
+        {Column::last_set, {"s", "e", "p", "t", "u", "w"}},
+        {Column::next, {"u", "t", "e", "p", "s", "w"}},
+    }));
+    CHECK(names(told, "", {column, false}) == first);
+    if (column == Column::name) {
+        CHECK(names(told, "", {column, true}) == Names{"w", "u", "t", "s", "p", "e"});
+    } else if (column == Column::waits) {
+        CHECK(names(told, "", {column, true}) == Names{"e", "p", "s", "t", "u", "w"});
+    }
+}
+
+TEST_CASE("a span reads as exactly as one looks at it, and until when is known")
+{
+    auto set = event("e"_name);
+    set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
+    const auto told = table_of({set});
+    const auto* const row = told.rows("", {}).front();
+    const auto [passed, reads, then] = GENERATE(table<nanoseconds, std::string, nanoseconds>({
+        {0s, "0s", 1s},
+        {1500ms, "1s", 500ms},
+        {59s, "59s", 1s},
+        {61s, "1m", 59s},
+        {59min, "59m", 1min},
+        {90min, "1h", 30min},
+        {50h, "2d", 1h},
+        {-5s, "0s", 1s}, // Another machine's clock is ahead.
+    }));
+    CHECK(row->cell(Column::last_set, after(passed)) == reads + " ago by 4000000000 42");
+    CHECK(row->changes_by_itself(after(passed)) == after(passed).monotonic + then);
+}
+
+TEST_CASE("how long until an expiry is counted down here, and stays when it has come")
+{
+    const auto table = table_of({timer("t"_name, 90s)});
+    const auto* const row = table.rows("", {}).front();
+    CHECK(row->cell(Column::next, now) == "1m");
+    CHECK(row->changes_by_itself(now) == now.monotonic + 30s + 1ns);
+    CHECK(row->cell(Column::next, after(30s + 1ns)) == "59s");
+    CHECK(row->cell(Column::next, after(89s)) == "1s");
+    CHECK(row->cell(Column::next, after(89s + 1ns)) == "<1s");
+    CHECK_FALSE(row->changes_by_itself(after(89s + 1ns)));
+    CHECK(row->cell(Column::next, after(2h)) == "<1s");
+}
+
+TEST_CASE("a timer of somebody who had an event set is told, and what is not known is a dash")
+{
+    auto set = event("e"_name);
+    set.last_set = protocol::LastSet{now.wall, 4'000'000'000, {}};
+    const auto table = table_of({set, event("f"_name), timer("t"_name, {})});
+    const auto rows = table.rows("", {});
+    CHECK(rows[0]->cell(Column::last_set, now) == "0s ago by 4000000000 timer");
+    CHECK(rows[1]->cell(Column::last_set, now) == "-");
+    CHECK(rows[1]->cell(Column::subscribers, now) == "-");
+    CHECK(rows[1]->cell(Column::next, now) == "-");
+    CHECK_FALSE(rows[1]->changes_by_itself(now));
+    CHECK(rows[2]->cell(Column::mode, now) == "monotonic");
+    CHECK(rows[2]->cell(Column::state, now) == "expired");
+    CHECK(rows[2]->cell(Column::next, now) == "-");
+}
+
+} // namespace
+} // namespace evfd

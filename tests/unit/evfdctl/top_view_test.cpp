@@ -1,0 +1,209 @@
+#include "client/evfdctl/top/view.h"
+#include "tests/support/catch.h"
+#include "tests/support/sample_objects.h"
+#include "tests/support/literals.h"
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace evfd {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace top;
+using Next = View::Next;
+
+const Now now{MonotonicTime{1000s}, WallTime{nanoseconds{5000s}}};
+
+std::vector<std::string> texts(const View& view, const Now& at = now)
+{
+    std::vector<std::string> all;
+    for (const auto& line : view.picture(at)) {
+        auto& text = all.emplace_back();
+        for (const auto& piece : line)
+            text += piece.text;
+        while (text.ends_with(' '))
+            text.pop_back();
+    }
+    return all;
+}
+
+std::string first_word(const std::string& line)
+{
+    return line.substr(0, line.find(' '));
+}
+
+View view_of(std::initializer_list<protocol::Object> objects, Size size = {8, 100})
+{
+    View view{"/here", {}};
+    tell(view.table(), objects);
+    view.set_trouble({});
+    view.resize(size);
+    return view;
+}
+
+View view_of_many(int count, Size size)
+{
+    View view{"/here", {}};
+    for (int i = 0; i < count; ++i)
+        view.table().hear(news(Change::present, event(*Name::parse(fmt::format("n{:02}", i)))),
+                          now);
+    view.table().hear({1, Change::ready, {}, {}}, now);
+    view.set_trouble({});
+    view.resize(size);
+    return view;
+}
+
+void type(View& view, std::string_view text)
+{
+    for (const char c : text)
+        CHECK(view.press(c, now) == Next::keep);
+}
+
+TEST_CASE("the picture is a title, a heading, the rows and what the keys do")
+{
+    auto set = event("db/ready"_name);
+    set.is_set = true;
+    set.last_set = protocol::LastSet{now.wall - 3s, 4'000'000'000, 42};
+    const auto view = view_of({set, timer("t"_name, 90s)});
+    CHECK(texts(view) ==
+          std::vector<std::string>{
+              "/here: 2 objects, by name",
+              "NAME      KIND   MODE       STATE  WAITS  SUBS  LAST SET                 NEXT",
+              "db/ready  event  manual     set    0      -     3s ago by 4000000000 42  -",
+              "t         timer  monotonic  armed  0      1     -                        1m",
+              "",
+              "",
+              "",
+              "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave",
+          });
+    const auto picture = view.picture(now);
+    CHECK(picture[1][0].style == Style::chosen_heading);
+    CHECK(picture[1][2].style == Style::heading);
+    CHECK(picture[2][0].style == Style::bold);
+    CHECK(picture[2][6].style == Style::good);
+    CHECK(picture[3][6].style == Style::plain);
+}
+
+TEST_CASE("no line is wider than the terminal, no more lines than it has, however small it is")
+{
+    const auto lines = GENERATE(range(0, 7));
+    const auto columns = GENERATE(0, 1, 7, 12, 13, 40, 300);
+    const Size size{static_cast<std::size_t>(lines), static_cast<std::size_t>(columns)};
+    auto view = view_of({event("a"_name), event("b"_name)}, size);
+    type(view, "a");
+    const auto picture = texts(view);
+    CHECK(picture.size() == size.lines);
+    for (const auto& line : picture)
+        CHECK(line.size() <= size.columns);
+}
+
+TEST_CASE("a long name gives way to the other columns")
+{
+    const auto view = view_of({event(*Name::parse(std::string(200, 'n')))}, {8, 80});
+    const auto row = texts(view)[2];
+    CHECK(row.starts_with("nnnnnnnnnnnn"));
+    CHECK(row.contains("n~  event  manual"));
+    CHECK(row.ends_with("-         -"));
+    CHECK(texts(view)[1].size() == 80);
+}
+
+TEST_CASE("what is typed is the filter, until it is erased or cleared and escape leaves")
+{
+    auto view = view_of({event("a1"_name), event("a2"_name), event("b"_name)});
+    type(view, "a2");
+    CHECK(texts(view)[0] == "/here: 3 objects, 1 shown, by name");
+    CHECK(texts(view)[2].starts_with("a2 "));
+    CHECK(texts(view)[7] == "filter: a2  Esc clears it");
+    CHECK(view.press(Key::erase, now) == Next::keep);
+    CHECK(texts(view)[0].contains("2 shown"));
+    CHECK(view.press(Key::clear, now) == Next::keep);
+    CHECK(texts(view)[0] == "/here: 3 objects, by name");
+    CHECK(view.press(Key::erase, now) == Next::keep);
+    CHECK(view.press(Key::clear, now) == Next::leave);
+}
+
+TEST_CASE("the columns are gone through in both directions, each in its own order at first")
+{
+    auto view = view_of({event("a"_name), timer("t"_name, 1min)});
+    CHECK(view.press(Key::previous_column, now) == Next::keep);
+    CHECK(texts(view)[0].ends_with("by next"));
+    CHECK(first_word(texts(view)[2]) == "t");
+    CHECK(view.press(Key::reverse, now) == Next::keep);
+    CHECK(texts(view)[0].ends_with("by next, reversed"));
+    CHECK(first_word(texts(view)[2]) == "a");
+    CHECK(view.press(Key::next_column, now) == Next::keep);
+    CHECK(texts(view)[0].ends_with("by name"));
+}
+
+TEST_CASE("the place stays within the rows, however many are left of them")
+{
+    auto view = view_of_many(20, {8, 100}); // Five at a time.
+    const auto press = [&](Key key) {
+        CHECK(view.press(key, now) == Next::keep);
+        return first_word(texts(view)[2]);
+    };
+    CHECK(press(Key::up) == "n00");
+    CHECK(press(Key::down) == "n01");
+    CHECK(press(Key::page_down) == "n06");
+    CHECK(press(Key::end) == "n15");
+    CHECK(press(Key::down) == "n15");
+    CHECK(press(Key::up) == "n14");
+    CHECK(press(Key::page_up) == "n09");
+    for (int i = 3; i < 20; ++i)
+        view.table().hear({1, Change::deleted, Name::parse(fmt::format("n{:02}", i)), {}}, now);
+    CHECK(first_word(texts(view)[2]) == "n00");
+    CHECK(press(Key::up) == "n00");
+    CHECK(press(Key::home) == "n00");
+}
+
+TEST_CASE("a view that pauses shows the moment at which it began to, and can be searched")
+{
+    auto set = event("e"_name);
+    set.last_set = protocol::LastSet{now.wall - 3s, 4'000'000'000, 42};
+    auto view = view_of({set, event("f"_name)});
+    CHECK(view.changes_by_itself(now));
+    CHECK(view.press(Key::pause, now) == Next::keep);
+    CHECK_FALSE(view.changes_by_itself(now));
+    view.table().hear({1, Change::deleted, "e"_name, {}}, now);
+
+    const Now later{now.monotonic + 1h, now.wall + 1h};
+    CHECK(texts(view, later)[0] == "paused /here: 2 objects, by name");
+    CHECK(texts(view, later)[2].contains("3s ago"));
+    type(view, "f");
+    CHECK(first_word(texts(view, later)[2]) == "f");
+    CHECK(view.press(Key::clear, now) == Next::keep);
+    CHECK(view.press(Key::pause, later) == Next::keep);
+    CHECK(texts(view, later)[0] == "/here: 1 object, by name");
+}
+
+TEST_CASE("trouble is in the title, with what is said of it, until it is over")
+{
+    auto view = view_of({event("e"_name)});
+    view.set_trouble("gone: it went away");
+    CHECK(texts(view)[0].starts_with("gone: it went away  /here"));
+    CHECK(view.picture(now)[0][0].style == Style::bad);
+    view.set_said("ssh: no\troute");
+    CHECK(texts(view)[0].starts_with("gone: it went away (ssh: no?route)  /here"));
+    view.set_trouble({});
+    CHECK(texts(view)[0].starts_with("/here"));
+    view.set_trouble("gone: again");
+    CHECK(texts(view)[0].starts_with("gone: again  /here"));
+}
+
+TEST_CASE("only what is to be seen makes the picture change by itself")
+{
+    auto view = view_of_many(5, {4, 100}); // One at a time.
+    auto set = event("n04"_name);
+    set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
+    view.table().hear(news(Change::changed, set), now);
+    CHECK_FALSE(view.changes_by_itself(now));
+    CHECK(view.press(Key::end, now) == Next::keep);
+    CHECK(view.changes_by_itself(now) == now.monotonic + 1s);
+}
+
+} // namespace
+} // namespace evfd
