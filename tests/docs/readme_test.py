@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""usage: readme_test.py README SOURCES BUILD CMAKE
+"""usage: readme_test.py SOURCES BUILD CMAKE DOCUMENT...
 
-Does what the README shows, from its first block to its last, as a reader would in a checkout:
+Does what each DOCUMENT shows, from its first block to its last, as a reader would in a checkout. Each
+document has a daemon and a checkout of its own.
 
 - A block in sh goes to one bash, line by line. Each line must end with status 0, within a deadline.
-  A comment that says: prints "TEXT" names what the line must print. A line with & at its end runs in
-  the background and must have ended well by the end of its block; a line of which the comment says
-  "in one terminal" by the end of the next block. A line of which the comment says that a key "ends it"
-  or "leaves" runs on a terminal, where that key is pressed.
+  A comment with: prints "TEXT" says what the line must print. A line with & at its end runs in the
+  background and must have ended with status 0 by the end of its block, or by the end of the next block
+  if its comment says "in one terminal". If its comment says that a key "ends it" or "leaves", the line
+  runs on a terminal, where that key is pressed.
 - A block in C, C++ or Python begins with a comment that names its file. It is saved there. A Python
   program is run at once; a line in sh must build each of the others.
 - A block in JSON is a configuration that `evfdd --check-config` must accept.
+- A block in text is a picture or an output.
 - Other blocks, and lines in sh that cannot run here, are in NOT_RUN, with the reason.
 
-Beside that, each `evfdctl ...` and each `--option` within the text must be known to --help, and each
-link to a file must lead to one.
+In all documents below SOURCES each `evfdctl ...` and each `--option` of the text must be known to
+--help, and each link must lead to a file and, if it names one, to a heading there.
 """
 
 from __future__ import annotations
@@ -34,36 +36,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 
 NOT_RUN = {
     "config/bootstrap && cmake --workflow --preset demo": "it builds everything",
     "config/bootstrap test && cmake --workflow --preset test": "it builds everything, this test too",
-    "python3 -m venv venv && venv/bin/pip install ./client/python": "pip looks for setuptools in the network",
+    "python3 -m venv venv && venv/bin/pip install ./client/python": "pip downloads setuptools",
 }
 
-# What the README takes for the reader's own programs.
+# Programs of the reader that the documents call.
 STUBS = ("start-app", "make")
 
 
 class Failed(Exception):
-    """The README does not tell the truth, or this test does not understand it."""
+    """A document is wrong, or this test does not understand it."""
 
 
 @dataclass
 class Block:
     language: str  # Empty for one that is only indented.
     text: str
+    document: str
     line: int  # Its first one.
 
 
-def fail(where: Block | int, what: str) -> NoReturn:
-    line = where if isinstance(where, int) else where.line
-    raise Failed(f"README.md:{line}: {what}")
+def fail(block: Block, what: str, offset: int = 0) -> NoReturn:
+    raise Failed(f"{block.document}:{block.line + offset}: {what}")
 
 
-def blocks_of(lines: list[str]) -> list[Block]:
-    """Fenced ones, and indented ones after an empty line."""
+def blocks_of(document: str, lines: list[str]) -> list[Block]:
+    """Returns the fenced blocks, and those that are indented after an empty line."""
     blocks: list[Block] = []
     i = 0
     while i < len(lines):
@@ -71,22 +73,22 @@ def blocks_of(lines: list[str]) -> list[Block]:
         if lines[i].startswith("```"):
             end = next((j for j in range(i + 1, len(lines)) if lines[j] == "```"), None)
             if end is None:
-                fail(i + 1, "this block has no end")
+                raise Failed(f"{document}:{i + 1}: this block has no end")
             text = "\n".join(lines[i + 1 : end])
-            blocks.append(Block(lines[i][3:].strip(), text, begin + 2))
+            blocks.append(Block(lines[i][3:].strip(), text, document, begin + 2))
             i = end + 1
         elif lines[i].startswith("    ") and i > 0 and not lines[i - 1]:
             while i < len(lines) and lines[i].startswith("    "):
                 i += 1
             text = "\n".join(line[4:] for line in lines[begin:i])
-            blocks.append(Block("", text, begin + 1))
+            blocks.append(Block("", text, document, begin + 1))
         else:
             i += 1
     return blocks
 
 
 def prose_of(lines: list[str]) -> str:
-    """The text without its fenced blocks."""
+    """Returns the text without its fenced blocks."""
     return re.sub(r"^```.*?^```$", "", "\n".join(lines), flags=re.MULTILINE | re.DOTALL)
 
 
@@ -95,7 +97,7 @@ def readable_by(fd: int, deadline: float) -> bool:
 
 
 class Shell:
-    """A bash that is told one line after the other, and says by a pipe how each ended."""
+    """A bash that runs one line after the other and reports the status of each by a pipe."""
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self._directory = directory
@@ -115,11 +117,11 @@ class Shell:
         os.close(to)
 
     def run(self, line: str, called: str = "") -> tuple[int, str]:
-        """Its exit status and what it printed.  `called`: what an error calls it, if not `line`."""
+        """Returns the exit status and the output.  An error names the line `called`."""
         assert self._bash.stdin
         out = shlex.quote(str(self._output))
         self._bash.stdin.write(f"{{ {line}\n}} >{out} 2>&1 </dev/null\necho $? >&{self._to}\n")
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         answer = b""
         while not answer.endswith(b"\n"):
             if not readable_by(self._from, deadline):
@@ -131,7 +133,7 @@ class Shell:
         return int(answer), self._output.read_text()
 
     def begin(self, line: str, name: str) -> str:
-        """In the background; the word by which its end is waited for."""
+        """Runs a line in the background.  Returns the word that `wait` takes."""
         out = shlex.quote(str(self._directory / name))
         status, said = self.run(f"{{ {line}\n}} >{out} 2>&1 &\necho $!")
         if status != 0:
@@ -149,7 +151,7 @@ class Shell:
 
 
 class Reader:
-    """Who does what the README says."""
+    """Does what a document shows."""
 
     def __init__(self, directory: Path, shell: Shell) -> None:
         self._directory = directory
@@ -168,7 +170,7 @@ class Reader:
             self._check_configuration(block)
         elif block.text in NOT_RUN:
             self.not_run.add(block.text)
-        else:
+        elif block.language != "text":
             fail(block, f"nobody runs this block; see {Path(__file__).name}: {block.text}")
 
     def end(self) -> None:
@@ -176,28 +178,25 @@ class Reader:
             fail(block, f"no line builds {name}")
         if self._begun:
             raise Failed(f"nothing waits for this line: {self._begun[0][0]}")
-        if missing := NOT_RUN.keys() - self.not_run:
-            raise Failed(f"this is in NOT_RUN, and no longer in the README: {missing}")
 
     def _do_lines(self, block: Block) -> None:
         begun_before = self._begun
         self._begun = []
         stays: list[tuple[str, str]] = []
         for offset, line in enumerate(block.text.splitlines()):
-            where = block.line + offset
             command, _, comment = (part.strip() for part in line.partition("  # "))
             for name in [name for name in self._saved if name in command.split()]:
                 del self._saved[name]
             if line in NOT_RUN:
                 self.not_run.add(line)
             elif key := re.search(r"(\S+) (?:ends it|leaves)\b", comment):
-                self._press(command, key[1], where)
+                self._press(command, key[1], block, offset)
             elif "in one terminal" in comment:
                 stays.append((command, self._begin(command)))
             elif command.endswith(" &"):
                 self._begun.append((command, self._begin(command.removesuffix("&"))))
             else:
-                self._run(line, comment, where)
+                self._run(line, comment, block, offset)
         for command, word in begun_before + self._begun:
             status, said = self._shell.run(f"wait {word}", command)
             if status != 0:
@@ -208,38 +207,38 @@ class Reader:
         self._count += 1
         return self._shell.begin(command, f"background{self._count}")
 
-    def _run(self, line: str, comment: str, where: int) -> None:
+    def _run(self, line: str, comment: str, block: Block, offset: int = 0) -> None:
         status, said = self._shell.run(line)
         if status != 0:
-            fail(where, f"{line}\nends with status {status}:\n{said}")
+            fail(block, f"{line}\nends with status {status}:\n{said}", offset)
         if line.startswith("export PATH="):
             found = self._shell.run("command -v evfdctl")[1]
             if not found.startswith(str(self._directory)):
-                fail(where, f"{line}\ndoes not find evfdctl in the checkout, but {found}")
+                fail(block, f"{line}\ndoes not find evfdctl in the checkout, but {found}", offset)
         prints = re.search(r'prints "([^"]+)"', comment)
         if prints and prints[1] not in said:
-            fail(where, f"{line}\nprints:\n{said}")
+            fail(block, f"{line}\nprints:\n{said}", offset)
 
-    def _press(self, command: str, key: str, where: int) -> None:
-        """On a terminal, once the command has shown the names that there are."""
+    def _press(self, command: str, key: str, block: Block, offset: int) -> None:
+        """Presses the key on a terminal, once the command has shown a name."""
         code = {"Ctrl-C": b"\x03", "Esc": b"\x1b"}.get(key)
         if code is None:
-            fail(where, f"which key is {key}?")
+            fail(block, f"which key is {key}?", offset)
         environment = {**self._shell.environment(), "TERM": "xterm"}
         pid, terminal = pty.fork()
         if pid == 0:
             os.execvpe("bash", ["bash", "-c", f"exec {command}"], environment)
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         said = b""
         has_pressed = False
         while True:
             if not readable_by(terminal, deadline):
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-                fail(where, f"{key} does not end {command}, which printed {said!r}")
+                fail(block, f"{key} does not end {command}, which printed {said!r}", offset)
             try:
                 part = os.read(terminal, 4096)
-            except OSError:  # Nobody has it open any more.
+            except OSError:  # No process has the terminal open any more.
                 break
             said += part
             if not has_pressed and b"jobs" in said:
@@ -248,7 +247,7 @@ class Reader:
         os.close(terminal)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if not has_pressed or status not in (0, -signal.SIGINT):
-            fail(where, f"{command} ends with status {status}: {said!r}")
+            fail(block, f"{command} ends with status {status}: {said!r}", offset)
 
     def _save(self, block: Block) -> None:
         name = re.match(r"(?://|#|/\*) (\w+\.\w+)(?: \*/)?$", block.text.splitlines()[0])
@@ -256,80 +255,89 @@ class Reader:
             fail(block, "this program does not begin with a comment that names its file")
         (self._directory / name[1]).write_text(block.text + "\n")
         if block.language == "python":
-            self._run(f"python3 {name[1]}", "", block.line)
+            self._run(f"python3 {name[1]}", "", block)
         else:
             self._saved[name[1]] = block
 
     def _check_configuration(self, block: Block) -> None:
         (self._directory / "configuration.json").write_text(block.text)
-        self._run("evfdd --check-config configuration.json", "", block.line)
+        self._run("evfdd --check-config configuration.json", "", block)
 
 
 def options_in(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
 
 
-def check_words(prose: str, programs: Path) -> None:
-    """What the text says of evfdctl and evfdd beside its blocks."""
+class Options:
+    """The verbs and options that --help knows."""
 
-    def help_of(*words: str) -> str:
-        program, *rest = words
-        asked = [str(programs / program), *rest, "--help"]
-        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    def __init__(self, programs: Path) -> None:
+        def help_of(*words: str) -> str:
+            program, *rest = words
+            command = [str(programs / program), *rest, "--help"]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    general = help_of("evfdctl")
-    verbs = re.findall(r"^  ([a-z][a-z-]*) ", general.partition("Subcommands:")[2], re.MULTILINE)
-    if not verbs:
-        raise Failed("evfdctl --help has no verbs")
-    known = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
-    of_daemon = options_in(help_of("evfdd"))
-    anywhere = set().union(*known.values(), of_daemon)
+        general = help_of("evfdctl")
+        verbs = re.findall(r"^  ([a-z][a-z-]*) ", general.partition("Subcommands:")[2], re.MULTILINE)
+        if not verbs:
+            raise Failed("evfdctl --help has no verbs")
+        self.of_verb = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
+        self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}  # Not in the help.
+        self.all = set().union(*self.of_verb.values(), self.of_daemon)
+
+
+def check_words(document: str, prose: str, options: Options) -> None:
+    """Checks the commands and options that the text names beside its blocks."""
     for span in re.findall(r"`([^`]+)`", prose):
-        ours = span.replace("\n", " ").partition(" -- ")[0]
-        words = ours.split()
-        if words[0] == "evfdctl" and len(words) > 1:
-            verb = next((word for word in words[1:] if word in known or word == "VERB"), None)
+        command = span.replace("\n", " ").partition(" -- ")[0]
+        words = command.split()
+        if words[:1] == ["evfdctl"] and len(words) > 1:
+            verb = next((word for word in words[1:] if word in options.of_verb or word == "VERB"), None)
             if verb is None and any(not word.startswith("-") for word in words[1:]):
-                raise Failed(f"`{span}` has no verb of evfdctl's")
-            allowed = known.get(verb or "", anywhere)
-        elif words[0] == "evfdd":
-            allowed = of_daemon
-        elif words[0].startswith("--"):
-            allowed = anywhere
+                raise Failed(f"{document}: `{span}` has no verb of evfdctl's")
+            allowed = options.of_verb.get(verb or "", options.all)
+        elif words[:1] == ["evfdd"]:
+            allowed = options.of_daemon
         else:
             continue
-        if unknown := options_in(ours) - allowed:
-            raise Failed(f"`{span}`: there is no option {unknown}")
+        if unknown := options_in(command) - allowed:
+            raise Failed(f"{document}: `{span}`: there is no option {unknown}")
 
 
-def check_links(prose: str, sources: Path) -> None:
-    anchors = set(re.findall(r'<a name="([^"]+)">', prose))
-    for target in re.findall(r"\]\(([^)]+)\)", prose):
+def anchors_of(document: Path) -> set[str]:
+    """Returns the anchors of the headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def check_links(document: Path, prose: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
         if target.startswith("https://"):
             continue
-        is_there = target[1:] in anchors if target[0] == "#" else (sources / target).exists()
-        if not is_there:
-            raise Failed(f"this link leads nowhere: {target}")
+        path, _, anchor = target.partition("#")
+        file = document.parent / path if path else document
+        if not file.exists() or (anchor and anchor not in anchors_of(file)):
+            raise Failed(f"{document}: this link leads nowhere: {target}")
 
 
 def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Popen[bytes]:
-    """With a guard; returns once clients can connect."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-        told.bind(str(directory / "notify"))
-        told.settimeout(PATIENCE_S)
+    """Starts a supervised daemon.  Returns once clients can connect."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(directory / "notify"))
+        notified.settimeout(TIMEOUT_S)
         daemon = subprocess.Popen(
-            [str(programs / "evfdd"), "--guard", "--socket", str(path), "--log-level", "error"],
+            [str(programs / "evfdd"), "--supervise", "--socket", str(path), "--log-level", "error"],
             env={**os.environ, "NOTIFY_SOCKET": str(directory / "notify")},
         )
-        while b"READY=1" not in told.recv(4096):
+        while b"READY=1" not in notified.recv(4096):
             pass
     return daemon
 
 
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
-    """What the packages bring, and the environment in which it is found there.
+    """Installs the files of the packages.  Returns the environment in which programs find them.
 
-    By the script of one folder: that of the whole writes a list into the build directory.
+    Runs the script of one folder, because that of the whole writes a list into the build directory.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(
@@ -342,7 +350,7 @@ def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
 
 
 def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> None:
-    """The reader's: what the README names of it, and programs of the reader's own."""
+    """Makes a checkout with the folders that the documents name, and with the reader's programs."""
     for folder in ("client", "config"):
         (directory / folder).symlink_to(sources / folder)
     (directory / "build").mkdir()
@@ -354,13 +362,8 @@ def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> Non
             (place / name).chmod(0o755)
 
 
-def check(readme: Path, sources: Path, build: Path, cmake: str, place: Path) -> int:
-    """How many blocks there are."""
-    lines = readme.read_text().splitlines()
-    prose = prose_of(lines)
-    check_links(prose, sources)
-    check_words(prose, build / "bin")
-
+def check_blocks(document: Path, sources: Path, build: Path, cmake: str, place: Path) -> tuple[int, set[str]]:
+    """Runs the blocks.  Returns their number, and those that were not run."""
     directory = place / "checkout"
     directory.mkdir()
     make_checkout(directory, sources, build, place / "own")
@@ -376,31 +379,55 @@ def check(readme: Path, sources: Path, build: Path, cmake: str, place: Path) -> 
     daemon = start_daemon(build / "bin", place, path)
     shell = Shell(directory, environment)
     try:
-        # The first example comes before the line that puts the programs into PATH.
+        # The examples of the README come before the line that puts the programs into PATH.
         shell.run(f"PATH={shlex.quote(str(build / 'bin'))}:$PATH")
         reader = Reader(directory, shell)
-        blocks = blocks_of(lines)
+        blocks = blocks_of(str(document.relative_to(sources)), document.read_text().splitlines())
         for block in blocks:
             reader.do(block)
         reader.end()
     finally:
         shell.end()
         daemon.terminate()
-        daemon.wait(PATIENCE_S)
-    return len(blocks)
+        daemon.wait(TIMEOUT_S)
+    return len(blocks), reader.not_run
+
+
+def documents_of(sources: Path) -> list[Path]:
+    folders = ("client", "common", "config", "daemon", "systemd", "tests")
+    below = [path for folder in folders for path in (sources / folder).rglob("*.md")]
+    return [*sources.glob("*.md"), *(path for path in below if "build" not in path.parts)]
+
+
+def check_all(sources: Path, build: Path, cmake: str, documents: list[Path]) -> int:
+    """Returns the number of blocks that were run."""
+    options = Options(build / "bin")
+    for document in documents_of(sources):
+        prose = prose_of(document.read_text().splitlines())
+        check_links(document, prose)
+        check_words(str(document.relative_to(sources)), prose, options)
+    count = 0
+    not_run: set[str] = set()
+    for document in documents:
+        with tempfile.TemporaryDirectory() as place:
+            blocks, skipped = check_blocks(document, sources, build, cmake, Path(place))
+        count += blocks
+        not_run |= skipped
+    if missing := NOT_RUN.keys() - not_run:
+        raise Failed(f"this is in NOT_RUN, and in no document: {missing}")
+    return count - len(not_run)
 
 
 def main() -> int:
-    readme, sources, build = (Path(word).resolve() for word in sys.argv[1:4])
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            count = check(readme, sources, build, sys.argv[4], Path(place))
-        except Failed as failed:
-            print(failed, file=sys.stderr)
-            return 1
+    sources, build = (Path(word).resolve() for word in sys.argv[1:3])
+    try:
+        count = check_all(sources, build, sys.argv[3], [sources / name for name in sys.argv[4:]])
+    except Failed as failed:
+        print(failed, file=sys.stderr)
+        return 1
     for text, reason in NOT_RUN.items():
         print(f"not run: {text}: {reason}")
-    print(f"{count - len(NOT_RUN)} blocks are as they should be")
+    print(f"{count} blocks are right")
     return 0
 
 
