@@ -1,17 +1,20 @@
-"""Named events and timers: threading.Event with a descriptor, a name, and a life of its own.
+"""Named events and timers: threading.Event with a descriptor, a name and a life of its own.
 
 >>> import evfd
->>> ready = evfd.Event("db/ready")      # Made if it is missing; evfd.Event() is private.
+>>> ready = evfd.Event("db/ready")      # Created if it does not exist; evfd.Event() is private.
 >>> ready.wait(timeout=30)              # In another process: evfd.Event("db/ready").set()
 >>> tick = evfd.Timer("tick", interval=0.02)
->>> tick.wait()                         # How often it expired since.
+>>> tick.wait()                         # Returns the number of expirations since the last wait.
 
-Everything here that can be waited for has a fileno() for select, selectors and asyncio, and a
+Every object that can be waited for has a fileno() for select, selectors and asyncio, and a
 wait_async().
 """
 
-from evfd.address import Address
-from evfd.daemon import Daemon, usual_daemon
+from evfd._address import Address
+from evfd._aio_poller import supports_latched_wait
+from evfd._wait_set import WaitResult, wait_all, wait_any
+from evfd._waitable import Waitable
+from evfd.client import Client, default_client
 from evfd.errors import (
     ClockChangedError,
     DeletedError,
@@ -29,19 +32,16 @@ from evfd.errors import (
     WrongKindError,
 )
 from evfd.event import Event
-from evfd.gathering import Woken, wait_all, wait_any
-from evfd.objects import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
-from evfd.poller import latches_waits
 from evfd.pulse import Pulse
 from evfd.semaphore import Semaphore
 from evfd.timer import Timer
-from evfd.waitable import Waitable
+from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
 
 __all__ = [
     "Address",
     "Change",
+    "Client",
     "ClockChangedError",
-    "Daemon",
     "DeletedError",
     "Error",
     "Event",
@@ -65,11 +65,11 @@ __all__ = [
     "Timer",
     "TimerState",
     "User",
+    "WaitResult",
     "Waitable",
-    "Woken",
     "WrongKindError",
-    "latches_waits",
-    "usual_daemon",
+    "default_client",
+    "supports_latched_wait",
     "wait_all",
     "wait_any",
 ]

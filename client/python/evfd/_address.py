@@ -1,4 +1,4 @@
-"""Which daemon, and how one's own is started on demand."""
+"""The address of a daemon, and starting a user's own daemon on demand."""
 
 from __future__ import annotations
 
@@ -14,34 +14,40 @@ import time
 import weakref
 
 from evfd import errors
-from evfd.clock import NS_PER_MS, NS_PER_SECOND, after_ns
+from evfd._time import NS_PER_MS, NS_PER_SECOND, deadline_after_ns
 
 _SOCKET = "io.evfdd"
-_IDLE_EXIT = "60s"  # Of a daemon started on demand.
-_START_PATIENCE_NS = 5 * NS_PER_SECOND  # From the first attempt to an answering daemon.
-_START_PAUSE_NS = 10 * NS_PER_MS  # Between attempts, while another one is starting it.
-_CONNECT_PATIENCE_S = 5
-_ALREADY_RUNNING = 75  # evfdd's exit status when another one has the socket.
+_IDLE_EXIT = "60s"  # A daemon started on demand exits after this idle time.
+_START_TIMEOUT_NS = 5 * NS_PER_SECOND  # From the first attempt to an answering daemon.
+_START_PAUSE_NS = 10 * NS_PER_MS  # Between attempts, while another process starts the daemon.
+_CONNECT_TIMEOUT_S = 5
+_ALREADY_RUNNING = 75  # The exit status of evfdd if another evfdd listens at the socket.
 _DAEMON = "evfdd"
-_ELSEWHERE = ("/usr/local/sbin", "/usr/sbin")  # Where it is installed, if it is not in PATH.
+_FALLBACK_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin")  # Searched after PATH.
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """The socket of a daemon.  `starts_on_demand`: if nobody answers there, one is started."""
+    """The socket of a daemon.
+
+    `starts_on_demand`: a client that finds no daemon at the socket starts one.
+    """
 
     path: str
     starts_on_demand: bool = False
 
     @staticmethod
     def system() -> Address:
-        """The machine's."""
+        """Return the address of the machine's daemon."""
         return Address(f"/run/evfdd/{_SOCKET}")
 
     @staticmethod
     def user() -> Address:
-        """One's own, started on demand: in $XDG_RUNTIME_DIR, else in /tmp.  NoDaemonError if the
-        directory is not ours alone."""
+        """Return the address of the user's own daemon, which is started on demand.
+
+        Its socket is in $XDG_RUNTIME_DIR, or else in /tmp.  NoDaemonError: other users have access
+        to the directory.
+        """
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         directory = f"{runtime}/evfdd" if runtime.startswith("/") else f"/tmp/evfdd-{os.geteuid()}"
         _make_private(directory)
@@ -49,7 +55,10 @@ class Address:
 
     @staticmethod
     def usual() -> Address:
-        """$EVFDD_SOCKET, else the machine's where it is there, else one's own."""
+        """Return the default address.
+
+        It is $EVFDD_SOCKET, or else system() if that socket exists, or else user().
+        """
         path = os.environ.get("EVFDD_SOCKET")
         if path:
             return Address(path)
@@ -58,12 +67,11 @@ class Address:
 
 
 def _make_private(directory: str) -> None:
-    """Ours alone, so that nobody else can put a socket there."""
+    """Create the directory, and check that no other user can place a socket in it."""
 
     def refuse(why: str) -> errors.NoDaemonError:
-        return errors.make(
-            errors.NoDaemonError,
-            f"{directory} {why}; remove it, or name a socket with EVFDD_SOCKET",
+        return errors.NoDaemonError(
+            f"{directory} {why}; remove it, or name a socket with EVFDD_SOCKET"
         )
 
     try:
@@ -71,33 +79,32 @@ def _make_private(directory: str) -> None:
     except FileExistsError:
         pass
     except OSError as error:
-        raise refuse(f"cannot be made: {error.strerror}") from error
+        raise refuse(f"cannot be created: {error.strerror}") from error
     try:
-        there = os.lstat(directory)
+        status = os.lstat(directory)
     except OSError as error:
-        raise refuse(f"cannot be looked at: {error.strerror}") from error
-    if not stat.S_ISDIR(there.st_mode):
-        raise refuse("is no directory")
-    if there.st_uid != os.geteuid():
+        raise refuse(f"cannot be examined: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise refuse("is not a directory")
+    if status.st_uid != os.geteuid():
         raise refuse("belongs to another user")
-    if there.st_mode & 0o077:
+    if status.st_mode & 0o077:
         raise refuse("is open to others")
 
 
 def _find_daemon() -> str:
-    places = [os.environ.get("PATH", os.defpath), *_ELSEWHERE]
+    places = [os.environ.get("PATH", os.defpath), *_FALLBACK_DIRECTORIES]
     found = shutil.which(_DAEMON, path=os.pathsep.join(places))
     if found is None:
-        raise errors.make(
-            errors.NoDaemonError,
+        raise errors.NoDaemonError(
             "there is no evfdd to start: install it, put it into PATH, or name a running one "
-            "with EVFDD_SOCKET",
+            "with EVFDD_SOCKET"
         )
     return found
 
 
 def _open_null() -> int:
-    """/dev/null; where that file is missing, what can be neither read nor written."""
+    """Open /dev/null; where it is missing, a descriptor that can neither be read nor written."""
     try:
         return os.open(os.devnull, os.O_RDWR)
     except FileNotFoundError:
@@ -105,73 +112,77 @@ def _open_null() -> int:
 
 
 def _start_daemon(path: str) -> None:
-    """Returns once clients can connect.  It may well find that another one was faster: then that
-    one is as good."""
+    """Start a daemon and return when clients can connect.
+
+    A daemon that another process started first is accepted as well.
+    """
     program = _find_daemon()
-    words = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--guard", "--background"]
-    words += ["--log-level", "error"]
+    command = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--guard", "--background"]
+    command += ["--log-level", "error"]
     try:
         null = _open_null()
         try:
-            done = subprocess.run(words, stdin=null, stdout=null)
+            completed = subprocess.run(command, stdin=null, stdout=null)
         finally:
             os.close(null)
     except OSError as error:
-        raise errors.make(
-            errors.NoDaemonError, f"{program} cannot be started: {error.strerror}"
-        ) from error
-    if done.returncode not in (0, _ALREADY_RUNNING):
-        raise errors.make(
-            errors.NoDaemonError,
-            f"{program} did not start; run it by hand with --socket {path} to see why",
+        raise errors.NoDaemonError(f"{program} cannot be started: {error.strerror}") from error
+    if completed.returncode not in (0, _ALREADY_RUNNING):
+        raise errors.NoDaemonError(
+            f"{program} did not start; run it by hand with --socket {path} to see why"
         )
 
 
-class Connection(socket.socket):
-    """Closed with the last reference, as all descriptors of this package are, and without the
-    warning that nobody did; and in a child of fork(2), also where a thread was just making it."""
+class CloseOnForkSocket(socket.socket):
+    """A socket that closes in a child of fork(2), even if a thread was about to connect it.
+
+    It also closes with the last reference, without Python's ResourceWarning, as all descriptors of
+    this package do.
+    """
 
     def __init__(self) -> None:
         super().__init__(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        _all.add(self)
+        _sockets.add(self)
 
     def __del__(self) -> None:
-        if self.fileno() >= 0:  # Else there may have been no descriptor for it.
+        if self.fileno() >= 0:  # Otherwise socket(2) may have failed.
             self.close()
 
 
-def _try_connect(path: str) -> Connection:
-    connected = Connection()
+def _try_connect(path: str) -> CloseOnForkSocket:
+    client_socket = CloseOnForkSocket()
     try:
-        # connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
-        patience = struct.pack("@ll", _CONNECT_PATIENCE_S, 0)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, patience)
-        connected.setblocking(True)  # Also where the program has a default timeout.
-        connected.connect(path)
-        connected.setblocking(False)
+        # connect(2) sleeps while the queue is full: a daemon may not accept connections any more.
+        timeout = struct.pack("@ll", _CONNECT_TIMEOUT_S, 0)
+        client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        client_socket.setblocking(True)  # The program may have set a default timeout.
+        client_socket.connect(path)
+        client_socket.setblocking(False)
     except BaseException:
-        connected.close()
+        client_socket.close()
         raise
-    return connected
+    return client_socket
 
 
-def _nobody_at(path: str, error: OSError) -> errors.Error:
+def _connect_error(path: str, error: OSError) -> errors.Error:
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return errors.out_of_descriptors()
     if error.errno == errno.EACCES:
         message = f"you may not connect to {path}; ask for access to it"
     elif error.errno == errno.EAGAIN:
-        message = f"the daemon at {path} lets nobody in; see whether it is stuck"
+        message = f"the daemon at {path} accepts no connections; see whether it is stuck"
     else:
         why = error.strerror or str(error)
         message = f"no evfdd answers at {path}: {why}; start it, or name another with EVFDD_SOCKET"
-    return errors.make(errors.NoDaemonError, message)
+    return errors.NoDaemonError(message)
 
 
-def connect_to(address: Address) -> Connection:
-    """A connected, non-blocking socket; NoDaemonError if nobody is there, SystemFailureError if
-    there is no descriptor left for it."""
-    give_up = after_ns(_START_PATIENCE_NS)
+def connect_to(address: Address) -> CloseOnForkSocket:
+    """Return a connected, non-blocking socket.
+
+    NoDaemonError: no daemon answers.  SystemFailureError: no descriptor is left.
+    """
+    give_up = deadline_after_ns(_START_TIMEOUT_NS)
     was_started = False
     while True:
         try:
@@ -180,21 +191,21 @@ def connect_to(address: Address) -> Connection:
             is_absent = error.errno in (errno.ENOENT, errno.ECONNREFUSED)
             is_over = was_started and time.monotonic_ns() > give_up
             if not is_absent or not address.starts_on_demand or is_over:
-                raise _nobody_at(address.path, error) from None
-        if was_started:  # One that is just starting or ending: it answers or is gone in a moment.
+                raise _connect_error(address.path, error) from None
+        if was_started:  # Another daemon is just starting or exiting.
             time.sleep(_START_PAUSE_NS / NS_PER_SECOND)
         _start_daemon(address.path)
         was_started = True
 
 
-_all: weakref.WeakSet[Connection] = weakref.WeakSet()
+_sockets: weakref.WeakSet[CloseOnForkSocket] = weakref.WeakSet()
 
 
-# A child that kept its parent's connections would keep alive at the daemon what is to end with the
-# parent. Those of threads that the child does not have are referenced for ever there.
-def _leave_to_parent() -> None:
-    for connected in list(_all):
-        connected.close()
+# If a child kept its parent's connections open, the parent's subscriptions and temporary objects
+# would not end with the parent. The child never frees the sockets of threads that it does not have.
+def _close_in_child() -> None:
+    for client_socket in list(_sockets):
+        client_socket.close()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,7 +1,8 @@
-"""Kernel AIO, of which we want one thing: to hear that a descriptor *became* readable.
+"""Kernel AIO, used for one purpose: to learn that a descriptor *became* readable.
 
-An operation IOCB_CMD_POLL is completed by the wake-up itself.  poll(2), select(2) and epoll(7) look
-again once they run, and miss an event that was set and cleared at once.  See io_submit(2).
+The wake-up itself completes an operation IOCB_CMD_POLL.  poll(2), select(2) and epoll(7) look at
+the descriptor again once the thread runs, and miss an event that was set and cleared at once.  See
+io_submit(2).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ import threading
 from typing import Optional
 
 from evfd import errors
-from evfd.clock import NS_PER_SECOND
-from evfd.descriptor import make_eventfd
+from evfd._descriptor import make_eventfd
+from evfd._time import NS_PER_SECOND
 
 # io_setup, io_destroy, io_getevents, io_submit, io_cancel.
 _GENERIC = (0, 1, 4, 2, 3)
@@ -40,7 +41,7 @@ _syscall.argtypes = [ctypes.c_long] * 6
 
 
 class Operation(ctypes.Structure):
-    """A struct iocb, little-endian.  It must stay where it is until it is completed."""
+    """A struct iocb, little-endian.  It must exist at its address until it completes."""
 
     _fields_ = [
         ("data", ctypes.c_uint64),
@@ -72,54 +73,60 @@ class _Timespec(ctypes.Structure):
 
 
 class Context:
-    """A context for so many operations at a time.  SystemFailureError where none can be had."""
+    """An AIO context for up to `operations` concurrent operations.
+
+    SystemFailureError: the kernel grants no context.
+    """
 
     def __init__(self, operations: int) -> None:
         self.operations = operations
         self._completions = (_Completion * min(operations, 64))()
-        place = ctypes.c_uint64(0)
-        self._call(0, operations, ctypes.addressof(place))
-        self._id = ctypes.c_long(place.value).value
+        id_ = ctypes.c_uint64(0)
+        self._call(0, operations, ctypes.addressof(id_))
+        self._id = ctypes.c_long(id_.value).value
 
     def _call(self, which: int, *arguments: int) -> int:
         assert _numbers is not None
         padded = arguments + (0,) * (5 - len(arguments))
-        done = int(_syscall(_numbers[which], *padded))
-        if done < 0:
+        result = int(_syscall(_numbers[which], *padded))
+        if result < 0:
             error = ctypes.get_errno()
             raise errors.failed(_NAMES[which], OSError(error, os.strerror(error)))
-        return done
+        return result
 
-    def begin_poll(self, fd: int, data: int, bell: int | None = None) -> Operation:
-        """Completed once it is readable; `bell`: an eventfd that is set then."""
+    def begin_poll(self, fd: int, data: int, eventfd: int | None = None) -> Operation:
+        """Submit an operation that completes when `fd` is readable, and then sets `eventfd`."""
         operation = Operation(data=data, opcode=_IOCB_CMD_POLL, descriptor=fd, buffer=select.POLLIN)
-        if bell is not None:
+        if eventfd is not None:
             operation.flags = _IOCB_FLAG_RESFD
-            operation.result_eventfd = bell
-        place = ctypes.c_uint64(ctypes.addressof(operation))
-        self._call(3, self._id, 1, ctypes.addressof(place))
+            operation.result_eventfd = eventfd
+        pointer = ctypes.c_uint64(ctypes.addressof(operation))
+        self._call(3, self._id, 1, ctypes.addressof(pointer))
         return operation
 
     def cancel(self, operation: Operation) -> None:
-        """It is completed soon, if it was not yet."""
+        """Cancel an operation.  It completes soon, if it has not completed already."""
         unused = _Completion()
         try:
             self._call(4, self._id, ctypes.addressof(operation), ctypes.addressof(unused))
-        except OSError:  # EINPROGRESS is as it should be; EINVAL: it was completed.
+        except OSError:  # EINPROGRESS is the usual result; EINVAL: it has completed.
             pass
 
-    def reap(self, least: int, timeout_ns: int | None) -> list[int]:
-        """The `data` of what was completed: at least so many, fewer if the time is over or a signal
-        came.  None: it is waited for without an end."""
-        span = None if timeout_ns is None else _Timespec(*divmod(timeout_ns, NS_PER_SECOND))
+    def reap(self, min_count: int, timeout_ns: int | None) -> list[int]:
+        """Wait for at least `min_count` completions and return their `data`.
+
+        Fewer are returned on timeout, and when a signal interrupts the wait.  A timeout of None
+        waits indefinitely.
+        """
+        timeout = None if timeout_ns is None else _Timespec(*divmod(timeout_ns, NS_PER_SECOND))
         try:
             count = self._call(
                 2,
                 self._id,
-                least,
+                min_count,
                 len(self._completions),
                 ctypes.addressof(self._completions),
-                0 if span is None else ctypes.addressof(span),
+                0 if timeout is None else ctypes.addressof(timeout),
             )
         except errors.SystemFailureError as error:
             if error.errno != errno.EINTR:
@@ -128,31 +135,30 @@ class Context:
         return [int(self._completions[i].data) for i in range(count)]
 
     def destroy(self) -> None:
-        """What is under way is cancelled."""
+        """Destroy the context and cancel its operations."""
         try:
             self._call(1, self._id)
         except OSError:
             pass
 
 
-def _numbers_here() -> tuple[int, int, int, int, int] | None:
+def _syscall_numbers() -> tuple[int, int, int, int, int] | None:
     if sys.byteorder != "little" or struct.calcsize("P") != 8:
         return None
     return _NUMBERS.get(os.uname().machine)
 
 
-_numbers = _numbers_here()
+_numbers = _syscall_numbers()
 
-# Contexts that nobody uses at the moment: giving one up takes the kernel tens of milliseconds.
-# Those for one operation are most of them, and count as one against fs.aio-max-nr; the others do
-# for all.
+# Idle contexts are kept: io_destroy(2) takes tens of milliseconds.  Most of them are for one
+# operation, and each of these counts as one against fs.aio-max-nr; the large ones are for the rest.
 ONE = 1
 MANY = 256
 _free: dict[int, list[Context]] = {ONE: [], MANY: []}
 
 
-def take_context(operations: int) -> Optional[Context]:
-    """One of our own until give_context(); None where AIO cannot be had."""
+def acquire_context(operations: int) -> Optional[Context]:
+    """Return a context for exclusive use until release_context(); None without kernel AIO."""
     if _numbers is None:
         return None
     size = ONE if operations <= ONE else MANY
@@ -162,7 +168,7 @@ def take_context(operations: int) -> Optional[Context]:
         pass
     try:
         context = Context(size)
-    except OSError:  # fs.aio-max-nr is used up, or it is forbidden.
+    except OSError:  # fs.aio-max-nr is used up, or AIO is forbidden.
         return None
     if _can_poll(context):
         return context
@@ -170,38 +176,38 @@ def take_context(operations: int) -> Optional[Context]:
     return None
 
 
-def give_context(context: Context) -> None:
-    """In which nothing is under way."""
+def release_context(context: Context) -> None:
+    """Return a context, which must have no operation in progress."""
     _free[context.operations].append(context)
 
 
-_can_poll_here: bool | None = None
-_probing = threading.Lock()
+_poll_supported: bool | None = None  # None: not known yet.
+_probe_lock = threading.Lock()
 
 
 # Kernels before 4.18 have no IOCB_CMD_POLL.
 def _can_poll(context: Context) -> bool:
-    global _can_poll_here
-    with _probing:
-        if _can_poll_here is None:
+    global _poll_supported
+    with _probe_lock:
+        if _poll_supported is None:
             try:
                 ready = make_eventfd(1)
                 probe = context.begin_poll(ready.number, 0)
                 while not context.reap(1, None):
                     pass
                 del probe
-                _can_poll_here = True
+                _poll_supported = True
             except OSError as error:
-                _can_poll_here = False if error.errno == errno.EINVAL else None
-    return _can_poll_here is not False
+                _poll_supported = False if error.errno == errno.EINVAL else None
+    return _poll_supported is not False
 
 
-# Contexts do not survive fork(2): the child would find nothing at their addresses, or another one.
-def _begin_anew() -> None:
-    global _probing
-    _probing = threading.Lock()
+# Contexts do not survive fork(2): a child would find no context at their addresses, or another one.
+def _reset_after_fork() -> None:
+    global _probe_lock
+    _probe_lock = threading.Lock()
     for contexts in _free.values():
         contexts.clear()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_reset_after_fork)

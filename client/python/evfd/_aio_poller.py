@@ -1,7 +1,7 @@
-"""Descriptors that a thread waits for together; each rings once, until it is armed again.
+"""Waits of a thread for several descriptors.  Each descriptor is reported once for each arm().
 
-With kernel AIO a descriptor that became readable has rung, even if it no longer is (see
-:mod:`evfd.aio`).  Where AIO cannot be had, poll(2) it is.
+With kernel AIO a descriptor that became readable is reported even if it no longer is (see
+:mod:`evfd._aio`).  Without it, poll(2) is used.
 """
 
 from __future__ import annotations
@@ -10,23 +10,26 @@ import select
 import types
 from typing import Protocol
 
-from evfd import aio
-from evfd.clock import Deadline, left_until
-from evfd.polling import poll
+from evfd import _aio
+from evfd._poll import poll
+from evfd._time import Deadline, time_until
 
 
 class HasFileno(Protocol):
+    """An object with a descriptor."""
+
     def fileno(self) -> int:
+        """Return the descriptor's number."""
         ...
 
 
 class Poller:
-    """For `count` descriptors, known by their index.  To be used in a ``with`` statement."""
+    """Polls up to `count` descriptors, identified by an index.  Use it in a ``with`` statement."""
 
     def __init__(self, count: int) -> None:
         self._armed: dict[int, HasFileno] = {}
-        self._operations: dict[int, aio.Operation] = {}
-        self._context = aio.take_context(count)
+        self._operations: dict[int, _aio.Operation] = {}
+        self._context = _aio.acquire_context(count)
 
     def __enter__(self) -> Poller:
         return self
@@ -40,7 +43,7 @@ class Poller:
         context, self._context = self._context, None
         if context is None:
             return
-        if kind is not None:  # Perhaps out of a signal handler: who knows what is under way.
+        if kind is not None:  # A signal handler may have raised: the operations are unknown.
             context.destroy()
             return
         try:
@@ -49,53 +52,53 @@ class Poller:
             while self._operations:
                 self._reap(context, None)
         finally:
-            if self._operations:  # A signal handler threw.
+            if self._operations:  # A signal handler raised.
                 context.destroy()
             else:
-                aio.give_context(context)
+                _aio.release_context(context)
 
     def arm(self, index: int, descriptor: HasFileno) -> None:
-        """Until it rings."""
+        """Poll the descriptor until wait() reports it."""
         self._armed[index] = descriptor
         if self._context is not None:
             self._operations[index] = self._context.begin_poll(descriptor.fileno(), index)
 
-    def next(self, deadline: Deadline) -> list[int]:
-        """Which rang, at least one; none if the time was over."""
+    def wait(self, deadline: Deadline) -> list[int]:
+        """Wait until descriptors are ready; return their indices, none on timeout."""
         if self._context is None:
-            return self._next_by_poll(deadline)
+            return self._wait_by_poll(deadline)
         while True:
-            left = None if deadline is None else left_until(deadline)
-            rung = self._reap(self._context, left)
-            if rung or left == 0:
-                return rung
+            left = None if deadline is None else time_until(deadline)
+            ready = self._reap(self._context, left)
+            if ready or left == 0:
+                return ready
 
-    def _reap(self, context: aio.Context, timeout_ns: int | None) -> list[int]:
-        rung = context.reap(1, timeout_ns)
-        for index in rung:
+    def _reap(self, context: _aio.Context, timeout_ns: int | None) -> list[int]:
+        ready = context.reap(1, timeout_ns)
+        for index in ready:
             del self._operations[index]
             del self._armed[index]
-        return rung
+        return ready
 
-    def _next_by_poll(self, deadline: Deadline) -> list[int]:
+    def _wait_by_poll(self, deadline: Deadline) -> list[int]:
         indices: dict[int, list[int]] = {}
         for index, descriptor in self._armed.items():
             indices.setdefault(descriptor.fileno(), []).append(index)
-        happened = poll(dict.fromkeys(indices, select.POLLIN), deadline)
-        rung = [index for number, _ in happened for index in indices[number]]
-        for index in rung:
+        events = poll(dict.fromkeys(indices, select.POLLIN), deadline)
+        ready = [index for number, _ in events for index in indices[number]]
+        for index in ready:
             del self._armed[index]
-        return rung
+        return ready
 
 
-def latches_waits() -> bool:
-    """Whether no wait can miss an event that is set and cleared at once.
+def supports_latched_wait() -> bool:
+    """Return whether a set that is cleared at once wakes every waiter.
 
-    That takes kernel AIO.  Where it cannot be had (fs.aio-max-nr is used up, or it is forbidden)
-    waits look by poll(2), which can.
+    This needs kernel AIO.  Where it is not available (fs.aio-max-nr is used up, or AIO is
+    forbidden), waits use poll(2), which can miss such a set.
     """
-    context = aio.take_context(aio.ONE)
+    context = _aio.acquire_context(_aio.ONE)
     if context is None:
         return False
-    aio.give_context(context)
+    _aio.release_context(context)
     return True

@@ -1,15 +1,17 @@
-"""Who this process is to a daemon that it connects to now.
+"""The credentials of this process as a daemon sees them.
 
-A daemon goes by what the kernel tells of the moment of connect(2): see SO_PEERCRED in unix(7).
+A daemon authorizes a connection by the credentials that the kernel recorded at connect(2): see
+SO_PEERCRED in unix(7).
 """
 
 from __future__ import annotations
 
 import os
 
-#: The effective user and group, and the supplementary groups.
+#: The effective user, the effective group and the supplementary groups.
 Credentials = tuple[int, int, tuple[int, ...]]
 
 
 def credentials_now() -> Credentials:
+    """Return the credentials that a connection made now would have."""
     return os.geteuid(), os.getegid(), tuple(os.getgroups())

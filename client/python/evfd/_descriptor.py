@@ -1,7 +1,6 @@
-"""A file descriptor that is closed with the last reference to it, and what one does with an
-eventfd.
+"""A file descriptor that closes with the last reference to it, and operations on eventfds.
 
-Whoever works on one holds a reference meanwhile, so that its number does not become another's.
+A thread that works on a descriptor holds a reference, so that its number is not reused meanwhile.
 """
 
 from __future__ import annotations
@@ -13,41 +12,43 @@ import struct
 from typing import Callable
 
 from evfd import errors
-from evfd.clock import Deadline
-from evfd.polling import poll
+from evfd._poll import poll
+from evfd._time import Deadline
 
 _COUNTER = struct.Struct("=Q")
 _EFD_SEMAPHORE = 1
 _MAX_COUNT = 2**64 - 2  # eventfd(2)
-_eventfd: Callable[[int, int], int] = getattr(os, "eventfd")  # Not all of typeshed knows it.
+_eventfd: Callable[[int, int], int] = getattr(os, "eventfd")  # Absent from older typesheds.
 
 
 class Descriptor:
-    """``number`` is open as long as this object is there."""
+    """An owned file descriptor: ``number`` stays open while this object exists."""
 
     __slots__ = ("number", "__weakref__")
 
     def __init__(self, number: int) -> None:
         self.number = number
 
-    # Also while the interpreter is ending, when modules are gone.
+    # The default argument keeps os.close reachable while the interpreter shuts down.
     def close(self, close: Callable[[int], None] = os.close) -> None:
-        """Now; for who knows that nobody works on it."""
+        """Close it now.  No other thread may be working on it."""
         number, self.number = self.number, -1
         try:
             if number >= 0:
                 close(number)
-        except OSError:  # Someone else closed it: there is nobody to be told.
+        except OSError:  # The program closed the number itself: there is no caller to report to.
             pass
 
     def __del__(self) -> None:
         self.close()
 
     def fileno(self) -> int:
+        """Return the number."""
         return self.number
 
 
 def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
+    """Create a non-blocking eventfd with this counter."""
     flags = os.O_CLOEXEC | os.O_NONBLOCK | (_EFD_SEMAPHORE if is_semaphore else 0)
     try:
         return Descriptor(_eventfd(initial, flags))
@@ -56,7 +57,7 @@ def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
 
 
 def add(eventfd: Descriptor, count: int) -> bool:
-    """Add to its counter; False if there is no room for so many."""
+    """Add to the counter; return False if the sum would exceed its maximum."""
     if count > _MAX_COUNT:
         return False
     try:
@@ -68,11 +69,11 @@ def add(eventfd: Descriptor, count: int) -> bool:
     return True
 
 
-def take(eventfd: Descriptor) -> int:
-    """The counter, which is 0 then; of a semaphore 1.  0: there was nothing."""
+def consume(eventfd: Descriptor) -> int:
+    """Read the counter, which resets it, or take one token from a semaphore; 0 if it is empty."""
     into = bytearray(_COUNTER.size)
     try:
-        # Even where another holder made the open file blocking, this never waits. preadv2(2)
+        # Never blocks, even if another holder cleared O_NONBLOCK of the open file. preadv2(2)
         os.preadv(eventfd.number, [into], -1, os.RWF_NOWAIT)
     except BlockingIOError:
         return 0
@@ -82,7 +83,7 @@ def take(eventfd: Descriptor) -> int:
 
 
 def read_counter(descriptor: Descriptor) -> int:
-    """As take(), of a timerfd that nobody else reads."""
+    """Like consume(), for a timerfd with a single reader."""
     try:
         return int(_COUNTER.unpack(os.read(descriptor.number, _COUNTER.size))[0])
     except BlockingIOError:
@@ -91,8 +92,8 @@ def read_counter(descriptor: Descriptor) -> int:
         raise errors.failed("read(2)", error) from error
 
 
-def counter(eventfd: Descriptor) -> int:
-    """As take(), and nothing is taken; as much as there can be where that is not to be had."""
+def peek_counter(eventfd: Descriptor) -> int:
+    """Return the counter without consuming it; its maximum if /proc is not available."""
     try:
         with open(f"/proc/self/fdinfo/{eventfd.number}", encoding="ascii") as info:
             for line in info:
@@ -104,8 +105,8 @@ def counter(eventfd: Descriptor) -> int:
 
 
 def is_readable(descriptor: Descriptor, deadline: Deadline = 0) -> bool:
-    """Whether it is, or becomes so before the deadline."""
-    happened = poll({descriptor.number: select.POLLIN}, deadline)
-    if happened and happened[0][1] & select.POLLNVAL:
+    """Return whether the descriptor is readable, or becomes readable before the deadline."""
+    ready = poll({descriptor.number: select.POLLIN}, deadline)
+    if ready and ready[0][1] & select.POLLNVAL:
         raise errors.failed("poll(2)", OSError(errno.EBADF, os.strerror(errno.EBADF)))
-    return bool(happened)
+    return bool(ready)

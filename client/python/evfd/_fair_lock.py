@@ -1,7 +1,7 @@
-"""What makes threads get a lock in the order in which they came.
+"""A queue in front of a lock: threads acquire the lock in the order of their arrival.
 
-One of threading's goes to whoever asks at the right moment: a thread that lets go of it and asks
-again at once gets it again and again, and the others wait for ever.
+A threading.Lock goes to any thread that asks at the right moment.  A thread that releases it and
+acquires it again at once can do so again and again, and starve all others.
 """
 
 from __future__ import annotations
@@ -10,37 +10,37 @@ import collections
 import threading
 from types import TracebackType
 
-_LOOK_S = 0.1  # How often who waits looks whether anybody is inside at all.
+_CHECK_INTERVAL_S = 0.1  # How often a waiter checks whether any thread holds the lock at all.
 
 
-class Turnstile:
-    """In front of a lock: ``with turnstile, lock:``.
+class FairLock:
+    """The queue, used as ``with fair_lock, lock:``.
 
-    It is the lock that keeps the others out: nothing of it is left when a signal handler leaves the
-    statement by an exception.  Of what is written in Python something may be, and then the order is
-    lost for a moment.
+    Only `lock` provides exclusion: a signal handler that raises out of the statement cannot leave
+    it held.  The queue is plain Python and can be left in an inconsistent state by such a handler;
+    then the order is lost for a moment.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
-        self._inside = lock
-        self._lock = threading.Lock()  # Of what is below; held for a moment only.
+        self._lock = lock
+        self._queue_lock = threading.Lock()  # Guards the fields below; never held for long.
         self._is_taken = False
-        self._gates: collections.deque[threading.Lock] = collections.deque()
+        self._waiters: collections.deque[threading.Lock] = collections.deque()
 
     def __enter__(self) -> None:
-        with self._lock:
+        with self._queue_lock:
             if not self._is_taken:
                 self._is_taken = True
                 return
-            gate = threading.Lock()
-            gate.acquire()
-            self._gates.append(gate)
+            waiter = threading.Lock()
+            waiter.acquire()
+            self._waiters.append(waiter)
         try:
-            while not gate.acquire(timeout=_LOOK_S):
-                if self._goes_on_unasked(gate):
+            while not waiter.acquire(timeout=_CHECK_INTERVAL_S):
+                if self._enter_if_abandoned(waiter):
                     return
-        except BaseException:  # Out of a signal handler.
-            self._leave(gate)
+        except BaseException:  # Raised by a signal handler.
+            self._give_up(waiter)
             raise
 
     def __exit__(
@@ -49,25 +49,25 @@ class Turnstile:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._lock:
-            if self._gates:
-                self._gates.popleft().release()
+        with self._queue_lock:
+            if self._waiters:
+                self._waiters.popleft().release()
             else:
                 self._is_taken = False
 
-    def _goes_on_unasked(self, gate: threading.Lock) -> bool:
-        """Who was to open it was called away."""
-        if self._inside.locked():
+    def _enter_if_abandoned(self, waiter: threading.Lock) -> bool:
+        """Enter if a signal handler interrupted the thread that was to release this waiter."""
+        if self._lock.locked():
             return False
-        with self._lock:
-            if gate in self._gates:
-                self._gates.remove(gate)
+        with self._queue_lock:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
         return True
 
-    def _leave(self, gate: threading.Lock) -> None:
-        with self._lock:
-            is_waiting = gate in self._gates
+    def _give_up(self, waiter: threading.Lock) -> None:
+        with self._queue_lock:
+            is_waiting = waiter in self._waiters
             if is_waiting:
-                self._gates.remove(gate)
-        if not is_waiting:  # It was our turn already.
+                self._waiters.remove(waiter)
+        if not is_waiting:  # The lock was passed to this thread already.
             self.__exit__(None, None, None)

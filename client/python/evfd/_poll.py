@@ -1,4 +1,4 @@
-"""poll(2) with a deadline that may be any time away."""
+"""poll(2) with a deadline at any distance."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import select
 from typing import Mapping
 
 from evfd import errors
-from evfd.clock import NS_PER_MS, Deadline, left_until
+from evfd._time import NS_PER_MS, Deadline, time_until
 
-_LONGEST_MS = 24 * 60 * 60 * 1000  # poll(2) takes an int.
+_MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000  # poll(2) takes an int.
 
 
-def poll(wanted: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]:
-    """Descriptors and what happened to them, of descriptors and what is wanted of them; nothing if
-    the time was over.  A deadline that has passed looks once; None: it waits without an end."""
+def poll(events_by_fd: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]:
+    """Wait for events on descriptors and return (descriptor, events) pairs; none on timeout.
+
+    A deadline that has passed polls once; None waits indefinitely.
+    """
     polled = select.poll()
-    for number, events in wanted.items():
+    for number, events in events_by_fd.items():
         polled.register(number, events)
     while True:
-        left_ms = None if deadline is None else left_until(deadline) / NS_PER_MS
+        left_ms = None if deadline is None else time_until(deadline) / NS_PER_MS
         try:
-            happened = polled.poll(None if left_ms is None else min(left_ms, _LONGEST_MS))
+            ready = polled.poll(None if left_ms is None else min(left_ms, _MAX_TIMEOUT_MS))
         except OSError as error:
             raise errors.failed("poll(2)", error) from error
-        if happened or (left_ms is not None and left_ms <= _LONGEST_MS):
-            return happened
+        if ready or (left_ms is not None and left_ms <= _MAX_TIMEOUT_MS):
+            return ready

@@ -1,7 +1,22 @@
-"""What tells an asyncio loop that descriptors became readable, even if they no longer are.
+"""Readiness of descriptors in an asyncio loop, even if they are no longer readable.
 
-An operation of kernel AIO for each of them (see :mod:`evfd.aio`), and one eventfd that the kernel
-sets when any is completed.  Where AIO cannot be had the loop watches the descriptors themselves.
+An asyncio loop polls descriptors with epoll(7), which looks at them only when the loop runs: it
+misses an event that was set and cleared at once.  Here each awaited descriptor has an operation of
+kernel AIO instead (see :mod:`evfd._aio`), which the wake-up itself completes.
+
+Each loop has one AIO context and one eventfd (:class:`_LoopPoller`).  The kernel sets the eventfd
+when an operation completes; the loop then reaps all completions and resolves their futures.  The
+loop reads the eventfd only while an operation is in progress.
+
+What must hold:
+
+- A poller refers to no loop and a pending operation only weakly to its future, so a loop that the
+  program drops is collected, and its poller with it.
+- An operation exists until it completes, also if its wait was cancelled: the kernel has its
+  address.
+- A child of fork(2) must not touch its parent's contexts, and must not wait for their operations.
+
+Without kernel AIO, or when the context is full, the loop watches a duplicate of the descriptor.
 """
 
 from __future__ import annotations
@@ -11,53 +26,57 @@ import os
 import weakref
 from typing import Optional
 
-from evfd import aio, errors
-from evfd.clock import NS_PER_SECOND, Deadline, left_until
-from evfd.descriptor import Descriptor, make_eventfd, take
-from evfd.poller import HasFileno
+from evfd import _aio, errors
+from evfd._aio_poller import HasFileno
+from evfd._descriptor import Descriptor, consume, make_eventfd
+from evfd._time import NS_PER_SECOND, Deadline, time_until
 
 
-class _Bell:
-    """Of one loop; of which it knows nothing that would keep it."""
+class _LoopPoller:
+    """The AIO context of one loop, to which it has no reference."""
 
-    def __init__(self, context: aio.Context, eventfd: Descriptor) -> None:
+    def __init__(self, context: _aio.Context, eventfd: Descriptor) -> None:
         self._context = context
         self._eventfd = eventfd
-        self._next = 0
-        # A future has its loop; it is there as long as somebody awaits it.
-        self._rings: dict[int, tuple[aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
+        self._next_key = 0
+        # A future refers to its loop; it exists while a task awaits it.
+        self._pending: dict[int, tuple[_aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
 
-    def arm(self, loop: asyncio.AbstractEventLoop, fd: int, rings: asyncio.Future[bool]) -> int:
-        """OSError if there is no room for more."""
-        key = self._next
-        self._next += 1
+    def arm(self, loop: asyncio.AbstractEventLoop, fd: int, future: asyncio.Future[bool]) -> int:
+        """Resolve the future when `fd` is readable; return a key for disarm().
+
+        OSError: the context is full.
+        """
+        key = self._next_key
+        self._next_key += 1
         operation = self._context.begin_poll(fd, key, self._eventfd.number)
-        if not self._rings:
-            loop.add_reader(self._eventfd.number, self._hear)
-        self._rings[key] = operation, weakref.ref(rings)
+        if not self._pending:
+            loop.add_reader(self._eventfd.number, self._on_completions)
+        self._pending[key] = operation, weakref.ref(future)
         return key
 
     def disarm(self, key: int) -> None:
-        if key in self._rings:  # It is completed soon, and goes then.
-            self._context.cancel(self._rings[key][0])
+        """Cancel the operation; its completion removes it."""
+        if key in self._pending:
+            self._context.cancel(self._pending[key][0])
 
-    def _hear(self) -> None:
-        take(self._eventfd)
+    def _on_completions(self) -> None:
+        consume(self._eventfd)
         while completed := self._context.reap(0, 0):
             for key in completed:
-                rings = self._rings.pop(key)[1]()
-                if rings is not None:
-                    _resolve(rings, True)
-        if not self._rings:
+                future = self._pending.pop(key)[1]()
+                if future is not None:
+                    _resolve(future, True)
+        if not self._pending:
             asyncio.get_running_loop().remove_reader(self._eventfd.number)
 
     def __del__(self) -> None:
-        for operation, _ in self._rings.values():
+        for operation, _ in self._pending.values():
             self._context.cancel(operation)
-        left = len(self._rings)
+        left = len(self._pending)
         while left > 0:
             left -= len(self._context.reap(1, None))
-        aio.give_context(self._context)
+        _aio.release_context(self._context)
 
 
 def _resolve(future: asyncio.Future[bool], value: bool) -> None:
@@ -65,73 +84,79 @@ def _resolve(future: asyncio.Future[bool], value: bool) -> None:
         future.set_result(value)
 
 
-_bells: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Bell] = weakref.WeakKeyDictionary()
-_forked: list[_Bell] = []
+_pollers: weakref.WeakKeyDictionary[
+    asyncio.AbstractEventLoop, _LoopPoller
+] = weakref.WeakKeyDictionary()
+_inherited: list[_LoopPoller] = []
 
 
-def _bell_of(loop: asyncio.AbstractEventLoop) -> Optional[_Bell]:
-    bell = _bells.get(loop)
-    if bell is None:
+def _poller_for(loop: asyncio.AbstractEventLoop) -> Optional[_LoopPoller]:
+    poller = _pollers.get(loop)
+    if poller is None:
         try:
             eventfd = make_eventfd()
         except OSError:  # No descriptor is left.
             return None
-        context = aio.take_context(aio.MANY)
+        context = _aio.acquire_context(_aio.MANY)
         if context is None:
             return None
-        bell = _bells[loop] = _Bell(context, eventfd)
-    return bell
+        poller = _pollers[loop] = _LoopPoller(context, eventfd)
+    return poller
 
 
-async def becomes_readable(descriptor: HasFileno, deadline: Deadline) -> bool:
-    """Whether it does before that moment; it may no longer be then."""
+async def wait_readable(descriptor: HasFileno, deadline: Deadline) -> bool:
+    """Wait until the descriptor becomes readable; return False on timeout.
+
+    The descriptor may no longer be readable when this returns True.
+    """
     loop = asyncio.get_running_loop()
-    rings: asyncio.Future[bool] = loop.create_future()
-    alarm = None
+    future: asyncio.Future[bool] = loop.create_future()
+    timeout = None
     if deadline is not None:
-        seconds = left_until(deadline) / NS_PER_SECOND
-        alarm = loop.call_later(seconds, _resolve, rings, False)
-    bell = _bell_of(loop)
+        seconds = time_until(deadline) / NS_PER_SECOND
+        timeout = loop.call_later(seconds, _resolve, future, False)
+    poller = _poller_for(loop)
     try:
-        key = None if bell is None else bell.arm(loop, descriptor.fileno(), rings)
-    except OSError:  # So many waits at a time.
+        key = None if poller is None else poller.arm(loop, descriptor.fileno(), future)
+    except OSError:  # The context is full.
         key = None
     try:
-        if bell is not None and key is not None:
-            return await _and_disarm(bell, key, rings)
-        return await _watch(loop, descriptor, rings)
+        if poller is not None and key is not None:
+            return await _await_and_disarm(poller, key, future)
+        return await _await_reader(loop, descriptor, future)
     finally:
-        if alarm is not None:
-            alarm.cancel()
+        if timeout is not None:
+            timeout.cancel()
 
 
-async def _and_disarm(bell: _Bell, key: int, rings: asyncio.Future[bool]) -> bool:
+async def _await_and_disarm(poller: _LoopPoller, key: int, future: asyncio.Future[bool]) -> bool:
     try:
-        return await rings
+        return await future
     finally:
-        bell.disarm(key)
+        poller.disarm(key)
 
 
-async def _watch(
-    loop: asyncio.AbstractEventLoop, descriptor: HasFileno, rings: asyncio.Future[bool]
+async def _await_reader(
+    loop: asyncio.AbstractEventLoop, descriptor: HasFileno, future: asyncio.Future[bool]
 ) -> bool:
-    # A loop has one reader for a descriptor, and that may be somebody else's.
+    # A loop has one reader for a descriptor, and the program may have registered its own.
     try:
-        own = Descriptor(os.dup(descriptor.fileno()))
-        loop.add_reader(own.number, _resolve, rings, True)
+        duplicate = Descriptor(os.dup(descriptor.fileno()))
+        loop.add_reader(duplicate.number, _resolve, future, True)
     except OSError as error:
         raise errors.failed("dup(2) or epoll_ctl(2)", error) from error
     try:
-        return await rings
+        return await future
     finally:
-        loop.remove_reader(own.number)
-        own.close()  # What was raised may keep us for a while.
+        loop.remove_reader(duplicate.number)
+        duplicate.close()  # A traceback may keep this frame alive for a while.
 
 
-# The contexts are the parent's. Kept, so that nobody waits for what they had under way.
-def _leave_to_parent() -> None:
-    _forked.extend(_bells.values())
-    _bells.clear()
+# The contexts are the parent's. The pollers are kept, so that no __del__ waits for their
+# operations.
+def _keep_inherited() -> None:
+    _inherited.extend(_pollers.values())
+    _pollers.clear()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_keep_inherited)

@@ -1,6 +1,8 @@
-"""A thread that takes the main line up again when the daemon was killed and nobody calls anything.
+"""A thread that resumes the main session after a crash of the daemon.
 
-It has only a weak reference to what it serves, and ends with it.
+It matters to a client that makes no calls: its subscriptions and temporary objects would end when
+the daemon stops waiting for the session.  The thread has only a weak reference to its client, and
+ends with it.
 """
 
 from __future__ import annotations
@@ -14,77 +16,76 @@ import time
 import weakref
 from typing import Callable, Optional
 
-from evfd.clock import Deadline
-from evfd.descriptor import Descriptor, add, make_eventfd, take
-from evfd.polling import poll
+from evfd._descriptor import Descriptor, add, consume, make_eventfd
+from evfd._poll import poll
+from evfd._time import Deadline
 
-_PAUSE_S = 1  # After something went wrong.
+_ERROR_PAUSE_S = 1  # After an exception.
 
-#: What a look gives: the line to watch for its end, or None; when to look again if nothing happens;
-#: and whether to go on at all.
-Look = tuple[Optional[Descriptor], Deadline, bool]
+#: The result of a step: the connection whose end calls for the next step, or None; the deadline of
+#: the next step if nothing happens; and whether the thread continues.
+Step = tuple[Optional[Descriptor], Deadline, bool]
 
 
-class Lookout:
-    """`look` is called at first, whenever what it told to watch ends, and after each ring()."""
+class ResumeThread:
+    """Calls `step` at its start, when the watched connection ends, and after each wake()."""
 
-    _bell = Descriptor(-1)  # Until there is one.
+    _wakeup = Descriptor(-1)  # Until __init__() has made one.
 
-    def __init__(self, look: Callable[[], Look]) -> None:
-        self._bell = make_eventfd()
-        _all.add(self)
+    def __init__(self, step: Callable[[], Step]) -> None:
+        self._wakeup = make_eventfd()
+        _instances.add(self)
         thread = threading.Thread(
-            target=_watch, args=(self._bell, look), name="evfd-lookout", daemon=True
+            target=_run, args=(self._wakeup, step), name="evfd-resume", daemon=True
         )
-        # Signals are for the threads of whoever uses us.
-        before = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        # Signals are delivered to the program's own threads.
+        mask = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             thread.start()
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
-    def ring(self) -> None:
-        """There is news for it.  Never waits; also good in ``__del__``."""
-        add(self._bell, 1)
+    def wake(self) -> None:
+        """Request a step.  Never blocks, so ``__del__`` may call it."""
+        add(self._wakeup, 1)
 
     def close(self) -> None:
-        """In a child of fork(2), which has no such thread."""
-        self._bell.close()
+        """Close the descriptor in a child of fork(2), which does not have the thread."""
+        self._wakeup.close()
 
     def __del__(self) -> None:
-        if self._bell.number >= 0:
-            self.ring()
+        if self._wakeup.number >= 0:
+            self.wake()
 
 
-def _watch(bell: Descriptor, look: Callable[[], Look]) -> None:
+def _run(wakeup: Descriptor, step: Callable[[], Step]) -> None:
     while True:
-        with contextlib.suppress(
-            Exception
-        ):  # No memory, or no descriptor; there may be some later.
-            if not _watch_once(bell, look):
+        # Memory and descriptors can be exhausted; there may be some later.
+        with contextlib.suppress(Exception):
+            if not _run_once(wakeup, step):
                 return
             continue
-        time.sleep(_PAUSE_S)  # Here, where nothing is kept by what was raised.
+        time.sleep(_ERROR_PAUSE_S)  # Outside, where no traceback keeps objects alive.
 
 
-def _watch_once(bell: Descriptor, look: Callable[[], Look]) -> bool:
-    line, look_again, goes_on = look()
-    if goes_on:
-        wanted = {bell.number: select.POLLIN}
-        if line is not None:
-            wanted[line.number] = 0  # POLLHUP comes.
-        poll(wanted, look_again)
-        take(bell)
-    return goes_on
+def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
+    connection, deadline, continues = step()
+    if continues:
+        events = {wakeup.number: select.POLLIN}
+        if connection is not None:
+            events[connection.number] = 0  # POLLHUP is always reported.
+        poll(events, deadline)
+        consume(wakeup)
+    return continues
 
 
-_all: weakref.WeakSet[Lookout] = weakref.WeakSet()
+_instances: weakref.WeakSet[ResumeThread] = weakref.WeakSet()
 
 
-# The bell is the parent's, whose thread is not here.
-def _leave_to_parent() -> None:
-    for lookout in list(_all):
-        lookout.close()
+# A child of fork(2) does not have the threads.
+def _close_in_child() -> None:
+    for instance in list(_instances):
+        instance.close()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+os.register_at_fork(after_in_child=_close_in_child)

@@ -1,4 +1,4 @@
-"""When a timer is to expire, checked before it goes out; the daemon checks the same."""
+"""Validation of a timer's schedule before a call is sent; the daemon validates it again."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import os
 import time
 from typing import Any, Literal, Mapping, Optional
 
-from evfd import errors, names
-from evfd.clock import NS_PER_MS
+from evfd import _validation, errors
+from evfd._time import NS_PER_MS
 
 Clock = Literal["realtime", "monotonic", "boottime", "realtime_alarm", "boottime_alarm"]
 
 _LATEST_NS = 2**63 - 1  # In the year 2262.
-_LEAST_LINKED_NS = NS_PER_MS
+_MIN_INTERVAL_WITH_TARGET_NS = NS_PER_MS
 
 
-def _flaw(
+def _find_error(
     after: int | None, at: int | None, interval: int, clock: str | None, cancels: bool
 ) -> Optional[str]:
-    """The first reason why no timer can be armed so, if there is one."""
+    """Return the first reason why the schedule is invalid, or None."""
     if (after is not None and after < 0) or interval < 0:
         return "a span of time cannot be negative; give one of 0 or more"
     if at is not None and at < 0:
-        return "a moment cannot be before the clock's zero, which is 1970 for the wall clock"
+        return "a time cannot be before the clock's zero, which is 1970 for the wall clock"
     if after is not None and at is not None:
-        return "a first expiry is a span from now or a moment, not both; give one of them"
+        return "a first expiry is a span from now or a time, not both; give one of them"
     if after is None and at is None and interval == 0:
         return "a timer needs a first expiry or an interval; give one, or disarm it to stop it"
     first = after if after is not None else at if at is not None else interval
@@ -34,34 +34,37 @@ def _flaw(
         return "a timer cannot expire after the year 2262; give a shorter span"
     if cancels and (at is None or clock not in (None, "realtime", "realtime_alarm")):
         return (
-            "only a moment on the realtime clock is cancelled by a change of the clock; give a "
-            "moment, or leave that out"
+            "only a time on the realtime clock is cancelled by a change of the clock; give a time, "
+            "or leave that out"
         )
     if at is not None and clock is not None and _has_own_zero(clock):
         return (
-            f"a moment on the clock {clock} cannot be given in a time namespace with an offset, as "
-            "it is another one outside; give a span from now, or a moment on the realtime clock"
+            f"a time on the clock {clock} cannot be given in a time namespace with an offset, as "
+            "it is another one outside; give a span from now, or a time on the realtime clock"
         )
     return None
 
 
 def _has_own_zero(clock: str) -> bool:
-    """Whether a moment on that clock means something else to this process than to others, as it may
-    on all but the wall clock.  time_namespaces(7)"""
+    """Return whether this process's time namespace offsets the clock.  time_namespaces(7)
+
+    A time on an offset clock means another instant to other processes.  The wall clock has no
+    offset.
+    """
     try:
-        # After unshare(2) the offsets are those of the namespace of our children.
+        # After unshare(2) the offsets are those of the namespace of the children.
         if os.readlink("/proc/self/ns/time") != os.readlink("/proc/self/ns/time_for_children"):
             return False
         with open("/proc/self/timens_offsets", encoding="ascii") as offsets:
             for name, *offset in map(str.split, offsets):
                 if name == clock.removesuffix("_alarm"):
                     return any(map(int, offset))
-    except OSError:  # The kernel knows of no such namespaces.
+    except OSError:  # The kernel has no time namespaces.
         pass
     return False
 
 
-def request(
+def arm_parameters(
     name: str,
     *,
     after: int | None,
@@ -71,20 +74,22 @@ def request(
     cancel_on_clock_change: bool,
     sets: str | None,
 ) -> Mapping[str, Any]:
-    """What the call Arm takes; InvalidError with the reason if it makes no sense.  Times in
-    nanoseconds."""
+    """Return the parameters of the call Arm; times are in nanoseconds.
+
+    InvalidError: the schedule is invalid; the message has the reason.
+    """
     for span in (after, at, interval):
         if span is not None and not isinstance(span, int):
             raise TypeError(f"nanoseconds are an int, not {type(span).__name__}")
-    flaw = _flaw(after, at, interval, clock, cancel_on_clock_change)
+    error = _find_error(after, at, interval, clock, cancel_on_clock_change)
     if sets is not None:
-        names.check(sets)
+        _validation.check_name(sets)
         if sets == name:
-            flaw = f"'{name}' cannot set itself; name an event that it is to set"
-        elif 0 < interval < _LEAST_LINKED_NS:
-            flaw = "a timer can set an event every 1 ms at most; give a longer interval"
-    if flaw is not None:
-        raise errors.make(errors.InvalidError, flaw, name)
+            error = f"'{name}' cannot set itself; name an event that it is to set"
+        elif 0 < interval < _MIN_INTERVAL_WITH_TARGET_NS:
+            error = "a timer can set an event every 1 ms at most; give a longer interval"
+    if error is not None:
+        raise errors.InvalidError(error, name)
     return {
         "name": name,
         "clock": clock,

@@ -1,38 +1,40 @@
-"""What belongs to a session and goes on without a call: objects that last as long as it does, and
-descriptors that the daemon feeds."""
+"""The state of a session that outlives a call.
+
+It consists of the objects whose lifetime is the session, and of the subscriptions.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Mapping
 
-from evfd.channel import Parameters
+from evfd._connection import Parameters
 
-# Objects that others delete are not taken away, so there is an end to how many are noted.
+# Objects that another client deletes stay in the set, so its size is bounded.
 _MAX_OBJECTS = 1024
 
 
-class Belongings:
-    """By what the calls of this client did."""
+class SessionHandles:
+    """Records the objects and subscriptions of a session from the calls that succeeded."""
 
     def __init__(self) -> None:
-        self._is_for_good = False  # There is too much to be noted.
+        self._has_overflowed = False  # The session counts as non-empty from then on.
         self._objects: set[str] = set()
         self._subscriptions: set[str] = set()
 
     def __bool__(self) -> bool:
-        return self._is_for_good or bool(self._objects or self._subscriptions)
+        return self._has_overflowed or bool(self._objects or self._subscriptions)
 
-    def add(self, method: str, parameters: Parameters, answer: Mapping[str, Any]) -> None:
-        """What a call of this session brought, that was done."""
+    def add(self, method: str, parameters: Parameters, reply: Mapping[str, Any]) -> None:
+        """Record the handles that a call of this session created."""
         if method in ("CreateEvent", "Arm"):
-            if parameters["lifetime"] == "connection" and answer["created"]:
+            if parameters["lifetime"] == "connection" and reply["created"]:
                 self._add_object(parameters["name"])
         elif method == "Open":
-            tokens = [opened.get("subscription") for opened in answer["objects"]]
+            tokens = [opened.get("subscription") for opened in reply["objects"]]
             self._subscriptions.update(token for token in tokens if token is not None)
 
-    def take(self, method: str, parameters: Parameters) -> None:
-        """What a call ended, of whichever session."""
+    def remove(self, method: str, parameters: Parameters) -> None:
+        """Remove the handles that a call of any session ended."""
         if method == "Delete":
             self._objects.difference_update(parameters["names"])
         elif method == "Unsubscribe":
@@ -41,4 +43,4 @@ class Belongings:
     def _add_object(self, name: str) -> None:
         self._objects.add(name)
         if len(self._objects) == _MAX_OBJECTS:
-            self._is_for_good = True
+            self._has_overflowed = True

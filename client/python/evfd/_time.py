@@ -1,4 +1,4 @@
-"""Moments and spans of time: seconds as users give them, integer nanoseconds within."""
+"""Times: users pass seconds, the package computes with integer nanoseconds."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from typing import Optional
 NS_PER_SECOND = 10**9
 NS_PER_MS = 10**6
 
-#: A moment on the monotonic clock in nanoseconds; None: never.
+#: A time on the monotonic clock in nanoseconds; None: never.
 Deadline = Optional[int]
 
 
 def to_ns(seconds: float) -> int:
-    """Rounded up, so that nothing is ever early."""
+    """Convert seconds to nanoseconds, rounded up so that nothing happens early."""
     if isinstance(seconds, int):
         return seconds * NS_PER_SECOND
     return math.ceil(seconds * NS_PER_SECOND)
 
 
-def after_ns(span: int) -> int:
-    """The moment so many nanoseconds from now."""
+def deadline_after_ns(span: int) -> int:
+    """Return the deadline `span` nanoseconds from now."""
     return time.monotonic_ns() + span
 
 
 def deadline_after(timeout: float | None) -> Deadline:
-    """As the timeouts of :mod:`threading`: what is not more than 0 is over at once, and one beyond
-    threading.TIMEOUT_MAX is an OverflowError."""
+    """Return the deadline of a timeout in seconds, which means the same as in :mod:`threading`.
+
+    A timeout of 0 or less has passed already.  One beyond threading.TIMEOUT_MAX raises
+    OverflowError.
+    """
     if timeout is None:
         return None
     if not timeout > 0:
         return time.monotonic_ns()
     if timeout > threading.TIMEOUT_MAX:
         raise OverflowError("timeout value is too large")
-    return after_ns(to_ns(timeout))
+    return deadline_after_ns(to_ns(timeout))
 
 
-def left_until(moment: int) -> int:
-    """Nanoseconds; 0 once it has passed."""
-    return max(moment - time.monotonic_ns(), 0)
+def time_until(deadline: int) -> int:
+    """Return the nanoseconds until the deadline; 0 once it has passed."""
+    return max(deadline - time.monotonic_ns(), 0)

@@ -1,128 +1,156 @@
-"""Waits for any or all of several, each on its descriptor."""
+"""Waits for any or for all of several events, semaphores, pulses and timers.
+
+The caller's thread waits on the descriptors themselves; the daemon is not involved, and the objects
+may belong to several daemons.
+
+wait_any() polls all descriptors and consumes from the first one that is ready.  If another waiter
+was faster, the descriptor is polled again.
+
+wait_all() polls until each descriptor was ready once, so for a manual event it is enough that it
+was set in the meantime (see supports_latched_wait()).  Then it consumes from all objects: first
+from auto events and semaphores, for which other waiters compete, then from the private descriptors
+of pulses and timers.  If one of the shared objects is empty, the tokens consumed so far are
+returned, and the wait continues with that object.
+
+What must hold:
+
+- wait_all() consumes from all objects or from none, also if a signal handler raises.
+- No object may occur twice in wait_all(): its single token would be needed twice.
+- The set keeps a reference to each descriptor, so that another thread's close() cannot make a
+  number refer to another file during the wait.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Optional, Sequence
 
-from evfd import errors, names
-from evfd.clock import Deadline, deadline_after, left_until
-from evfd.daemon import Opened
-from evfd.descriptor import Descriptor
-from evfd.poller import Poller
-from evfd.waitable import Taking, Waitable
+from evfd import _validation, errors
+from evfd._aio_poller import Poller
+from evfd._descriptor import Descriptor
+from evfd._time import Deadline, deadline_after, time_until
+from evfd._waitable import Consumption, Waitable
+from evfd.client import Opened
 
 
 @dataclasses.dataclass(frozen=True)
-class Woken:
-    """What ended a wait for any of several.  `count`: as Pulse.wait() and Timer.wait(); 1 for all
-    others."""
+class WaitResult:
+    """The object that completed a wait_any().
+
+    `count`: the return value of Pulse.wait() or Timer.wait(); 1 for all other objects.
+    """
 
     which: Waitable
     count: int
 
 
-def wait_any(waited: Sequence[Waitable], timeout: float | None = None) -> Optional[Woken]:
-    """Wait for one of them, and take from that one only; None once `timeout` seconds are over.  At
-    most 253."""
-    return _Gathering(waited).wait_any(deadline_after(timeout))
+def wait_any(waitables: Sequence[Waitable], timeout: float | None = None) -> Optional[WaitResult]:
+    """Wait for one of up to 253 objects, and consume from that one only.
 
-
-def wait_all(waited: Sequence[Waitable], timeout: float | None = None) -> bool:
-    """Wait for all of them: True, or False once `timeout` seconds are over.
-
-    It takes from all auto events and semaphores or from none; for a manual event, a pulse and a
-    timer it is enough that it was set, or expired, since.  At most 253, none twice.
+    Return None once `timeout` seconds have passed; a timeout of None waits indefinitely.
     """
-    return _Gathering(waited).wait_all(deadline_after(timeout))
+    return _WaitSet(waitables).wait_any(deadline_after(timeout))
 
 
-class _Gathering:
-    def __init__(self, waited: Sequence[Waitable]) -> None:
-        if not 1 <= len(waited) <= names.MOST_PER_CALL:
-            raise errors.make(
-                errors.InvalidError, f"wait for 1 to {names.MOST_PER_CALL} events and timers"
-            )
-        self._all = list(waited)
-        opened = [one._to_wait() for one in self._all]
-        self._opened: list[Opened] = [both[0] for both in opened]
-        self._descriptors: list[Descriptor] = [both[1] for both in opened]
+def wait_all(waitables: Sequence[Waitable], timeout: float | None = None) -> bool:
+    """Wait for all of up to 253 different objects.
 
-    def _take(self, index: int) -> int:
-        one = self._all[index]
-        if one._taking() == "nothing":
+    Consume from all auto events and semaphores or from none.  A manual event, a pulse or a timer
+    counts if it was set, or expired, at any time during the wait.
+
+    Return False once `timeout` seconds have passed; a timeout of None waits indefinitely.
+    """
+    return _WaitSet(waitables).wait_all(deadline_after(timeout))
+
+
+class _WaitSet:
+    """The objects of one wait, with their descriptors."""
+
+    def __init__(self, waitables: Sequence[Waitable]) -> None:
+        if not 1 <= len(waitables) <= _validation.MAX_NAMES:
+            raise errors.InvalidError(f"wait for 1 to {_validation.MAX_NAMES} events and timers")
+        self._waitables = list(waitables)
+        handles = [waitable._require_consumable() for waitable in self._waitables]
+        self._opened: list[Opened] = [opened for opened, _ in handles]
+        self._descriptors: list[Descriptor] = [descriptor for _, descriptor in handles]
+
+    def _consume(self, index: int) -> int:
+        waitable = self._waitables[index]
+        if waitable._consumption() == "none":
             return 1
-        return one._take(self._opened[index], self._descriptors[index])
+        return waitable._consume(self._opened[index], self._descriptors[index])
 
     # Any.
 
-    def wait_any(self, deadline: Deadline) -> Optional[Woken]:
-        with Poller(len(self._all)) as poller:
+    def wait_any(self, deadline: Deadline) -> Optional[WaitResult]:
+        with Poller(len(self._waitables)) as poller:
             for index, descriptor in enumerate(self._descriptors):
                 poller.arm(index, descriptor)
-            while rung := poller.next(deadline):
-                for index in rung:
-                    if count := self._take(index):
-                        return Woken(self._all[index], count)
-                    poller.arm(index, self._descriptors[index])  # Another was faster.
+            while ready := poller.wait(deadline):
+                for index in ready:
+                    if count := self._consume(index):
+                        return WaitResult(self._waitables[index], count)
+                    poller.arm(index, self._descriptors[index])  # Another waiter was faster.
         return None
 
     # All.
 
     def wait_all(self, deadline: Deadline) -> bool:
-        self._refuse_twins()
-        which: Sequence[int] = range(len(self._all))
-        with Poller(len(self._all)) as poller:
-            while self._latch(poller, which, deadline):
-                emptied = self._take_all()
-                if emptied is None:
+        self._reject_duplicates()
+        indices: Sequence[int] = range(len(self._waitables))
+        with Poller(len(self._waitables)) as poller:
+            while self._await_each(poller, indices, deadline):
+                empty_index = self._consume_all()
+                if empty_index is None:
                     return True
-                if deadline is not None and left_until(deadline) == 0:
+                if deadline is not None and time_until(deadline) == 0:
                     break
-                which = [emptied]
+                indices = [empty_index]
         return False
 
-    def _refuse_twins(self) -> None:
-        known = {
-            id(one) if one._daemon is None else (one._daemon.address.path, one.name)
-            for one in self._all
+    def _reject_duplicates(self) -> None:
+        identities = {
+            id(waitable)
+            if waitable._client is None
+            else (waitable._client.address.path, waitable.name)
+            for waitable in self._waitables
         }
-        if len(known) < len(self._all):
-            raise errors.make(errors.InvalidError, "give each event and timer once")
+        if len(identities) < len(self._waitables):
+            raise errors.InvalidError("give each event and timer once")
 
-    def _latch(self, poller: Poller, which: Sequence[int], deadline: Deadline) -> bool:
-        """Waits until each of them has rung."""
-        for index in which:
+    def _await_each(self, poller: Poller, indices: Sequence[int], deadline: Deadline) -> bool:
+        """Wait until each of these descriptors was ready once; return False on timeout."""
+        for index in indices:
             poller.arm(index, self._descriptors[index])
-        left = len(which)
+        left = len(indices)
         while left > 0:
-            rung = poller.next(deadline)
-            if not rung:
+            ready = poller.wait(deadline)
+            if not ready:
                 return False
-            left -= len(rung)
+            left -= len(ready)
         return True
 
-    def _take_all(self) -> Optional[int]:
-        """Takes from each that is to be taken from; if others were faster at one, from none: that
-        one."""
-        taken: list[tuple[int, int]] = []
-        kinds: tuple[Taking, ...] = ("shared", "own")  # Nobody else is at what is our own.
+    def _consume_all(self) -> Optional[int]:
+        """Consume from all objects, or from none; then return the index of an empty one."""
+        consumed: list[tuple[int, int]] = []
+        # No other waiter competes for the counts of private descriptors, so they come last.
+        kinds: tuple[Consumption, ...] = ("shared", "exclusive")
         try:
             for kind in kinds:
-                for index, one in enumerate(self._all):
-                    if one._taking() != kind:
+                for index, waitable in enumerate(self._waitables):
+                    if waitable._consumption() != kind:
                         continue
-                    count = self._take(index)
+                    count = self._consume(index)
                     if count and kind == "shared":
-                        taken.append((index, count))
+                        consumed.append((index, count))
                     elif not count and kind == "shared":
-                        self._put_back(taken)
+                        self._restore(consumed)
                         return index
         except BaseException:
-            self._put_back(taken)
+            self._restore(consumed)
             raise
         return None
 
-    def _put_back(self, taken: Sequence[tuple[int, int]]) -> None:
-        for index, count in taken:
-            self._all[index]._put_back(self._descriptors[index], count)
+    def _restore(self, consumed: Sequence[tuple[int, int]]) -> None:
+        for index, count in consumed:
+            self._waitables[index]._restore(self._descriptors[index], count)

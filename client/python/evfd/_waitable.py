@@ -1,5 +1,4 @@
-"""What one can wait for: what events, semaphores, pulses and timers have in common in this
-process."""
+"""The common base of events, semaphores, pulses and timers."""
 
 from __future__ import annotations
 
@@ -7,67 +6,72 @@ import abc
 from types import TracebackType
 from typing import Any, Callable, Literal, Optional, TypeVar
 
-from evfd import errors, names
-from evfd.bell import becomes_readable
-from evfd.clock import deadline_after, left_until
-from evfd.daemon import Daemon, Opened, usual_daemon
-from evfd.descriptor import Descriptor, is_readable
-from evfd.poller import Poller
+from evfd import _validation, errors
+from evfd._aio_poller import Poller
+from evfd._descriptor import Descriptor, is_readable
+from evfd._readiness import wait_readable
+from evfd._time import deadline_after, time_until
+from evfd.client import Client, Opened, default_client
 
-#: What a wait takes when it is over: nothing; what another one could take as well; or what nobody
-#: else has, so that it stays until it is taken.
-Taking = Literal["nothing", "shared", "own"]
+#: How a completed wait consumes: none; shared: tokens for which other waiters compete; exclusive:
+#: the count of a private descriptor, which stays until it is consumed.
+Consumption = Literal["none", "shared", "exclusive"]
 
 _W = TypeVar("_W", bound="Waitable")
 
 
 class Waitable(abc.ABC):
-    """An Event, a Semaphore, a Pulse or a Timer.  May be used by several threads.
+    """An Event, a Semaphore, a Pulse or a Timer.  Several threads may use it.
 
-    The descriptor is closed by close(), and when the last reference goes.  After os.fork() parent
-    and child have the same event; each has a connection of its own.
+    close() closes the descriptor, and so does the end of the last reference.  After os.fork()
+    parent and child share the event; each has its own connection to the daemon.
     """
 
-    _WHAT = ""  # For people.
-
-    def __init__(self, name: str | None, daemon: Daemon | None, opened: Opened) -> None:
+    def __init__(self, name: str | None, client: Client | None, opened: Opened) -> None:
         self._name = name
-        self._daemon = daemon
+        self._client = client
         self._opened: Optional[Opened] = opened
 
     @property
     def name(self) -> str | None:
-        """None: it is private."""
+        """The name; None: the object is private to this process and its children."""
         return self._name
 
     @property
     def may_wait(self) -> bool:
-        """Whether our rights are enough to look, to poll, and to wait where a wait takes nothing
-        that others could have.  To wait for an auto event or a semaphore takes may_set as well."""
+        """Whether the permissions allow is_set(), polling, and waits that consume no shared token.
+
+        A wait for an auto event or a semaphore needs `may_set` as well.
+        """
         return self._handle().may_wait
 
     @property
     def may_set(self) -> bool:
-        """Whether our rights are enough to set and clear, or to arm and disarm."""
+        """Whether the permissions allow to set and clear, or to arm and disarm."""
         return self._handle().may_set
 
     @property
     def closed(self) -> bool:
+        """Whether close() was called."""
         return self._opened is None
 
     def close(self) -> None:
-        """It can be used no more here; the object goes on.  Who waits in another thread goes on
-        waiting."""
+        """Close the descriptor.
+
+        The named object continues to exist, and threads that already wait are not woken.
+        """
         self._opened = None
 
     def fileno(self) -> int:
-        """To select, poll or put into an event loop: readable while a wait would end at once.  It
-        stays this object's."""
-        return self._to_look()[1].number
+        """Return the descriptor, which polls readable whenever a wait would succeed immediately.
+
+        This object keeps the ownership.
+        """
+        return self._require_readable()[1].number
 
     def is_set(self) -> bool:
-        """Whether a wait would end at once.  It takes nothing."""
-        return is_readable(self._to_look()[1])
+        """Return whether a wait would succeed immediately.  Consumes nothing."""
+        return is_readable(self._require_readable()[1])
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot pickle an {type(self).__name__}; open it by name over there")
@@ -83,18 +87,18 @@ class Waitable(abc.ABC):
             return "unknown"
         return "set" if self.is_set() else "unset"
 
-    # For those who wait.
+    # The interface of waits.
 
     @abc.abstractmethod
-    def _taking(self) -> Taking:
+    def _consumption(self) -> Consumption:
         ...
 
     @abc.abstractmethod
-    def _take(self, opened: Opened, descriptor: Descriptor) -> int:
-        """0 if there was nothing.  Never waits."""
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        """Consume without blocking; return the count, 0 if there was none."""
 
-    def _put_back(self, descriptor: Descriptor, count: int) -> None:
-        """Of what is shared."""
+    def _restore(self, descriptor: Descriptor, count: int) -> None:
+        """Return tokens that a wait consumed.  Only for shared consumption."""
         raise NotImplementedError
 
     def _handle(self) -> Opened:
@@ -103,80 +107,81 @@ class Waitable(abc.ABC):
             raise ValueError(f"operation on a closed {type(self).__name__}")
         return opened
 
-    def _to_look(self) -> tuple[Opened, Descriptor]:
+    def _require_readable(self) -> tuple[Opened, Descriptor]:
+        """Return the handle and its descriptor; NotPermittedError without read permission."""
         opened = self._handle()
         if not opened.may_wait or opened.descriptor is None:
             raise self._not_permitted("wait for", "r")
         return opened, opened.descriptor
 
-    def _to_wait(self) -> tuple[Opened, Descriptor]:
-        opened, descriptor = self._to_look()
-        if self._taking() == "shared" and not opened.may_set:
-            raise errors.make(
-                errors.NotPermittedError,
-                f"you may not take from '{self._name}': a wait that consumes needs r and w; ask "
-                "its owner for the w right, or the administrator if the policy is against it",
+    def _require_consumable(self) -> tuple[Opened, Descriptor]:
+        """Like _require_readable(), and NotPermittedError if the caller may not wait."""
+        opened, descriptor = self._require_readable()
+        if self._consumption() == "shared" and not opened.may_set:
+            raise errors.NotPermittedError(
+                f"you may not consume from '{self._name}': a wait that consumes needs r and w; ask "
+                "its owner for the w permission, or the administrator if the policy denies it",
                 self._name,
             )
         return opened, descriptor
 
-    def _to_set(self) -> Opened:
+    def _require_settable(self) -> Opened:
+        """Return the handle; NotPermittedError without write permission."""
         opened = self._handle()
         if not opened.may_set:
             raise self._not_permitted("set, clear or arm", "w")
         return opened
 
-    def _not_permitted(self, what: str, right: str) -> errors.Error:
-        return errors.make(
-            errors.NotPermittedError,
-            f"you may not {what} '{self._name}'; ask its owner for the {right} right, or the "
-            "administrator if the policy is against it",
+    def _not_permitted(self, operation: str, permission: str) -> errors.Error:
+        return errors.NotPermittedError(
+            f"you may not {operation} '{self._name}'; ask its owner for the {permission} "
+            "permission, or the administrator if the policy denies it",
             self._name,
         )
 
-    def _by_daemon(self) -> Daemon:
-        assert self._daemon is not None  # Who is private has all rights.
-        return self._daemon
+    def _require_client(self) -> Client:
+        assert self._client is not None  # A private object has all permissions.
+        return self._client
 
-    def _look(self, opened: Opened, descriptor: Descriptor) -> int:
-        """What a wait would give that does not wait."""
-        if self._taking() == "nothing":
+    def _try_wait(self, opened: Opened, descriptor: Descriptor) -> int:
+        """Return the result of a wait that does not block."""
+        if self._consumption() == "none":
             return int(is_readable(descriptor))
-        return self._take(opened, descriptor)
+        return self._consume(opened, descriptor)
 
     def _wait(self, timeout: float | None) -> int:
-        """What was taken, 1 if nothing is to be; 0: the time was over first."""
-        opened, descriptor = self._to_wait()
-        if count := self._look(opened, descriptor):
+        """Wait; return the consumed count, 1 for a wait that consumes nothing, 0 on timeout."""
+        opened, descriptor = self._require_consumable()
+        if count := self._try_wait(opened, descriptor):
             return count
         deadline = deadline_after(timeout)
-        if self._taking() == "nothing":
+        if self._consumption() == "none":
             with Poller(1) as poller:
                 poller.arm(0, descriptor)
-                return len(poller.next(deadline))
-        # What is to be taken stays until it is taken: poll(2) cannot miss it.
+                return len(poller.wait(deadline))
+        # A token stays until a wait consumes it: poll(2) cannot miss it.
         while is_readable(descriptor, deadline):
-            if count := self._take(opened, descriptor):
+            if count := self._consume(opened, descriptor):
                 return count
         return 0
 
     async def _wait_async(self, timeout: float | None) -> int:
-        opened, descriptor = self._to_wait()
-        if count := self._look(opened, descriptor):
+        opened, descriptor = self._require_consumable()
+        if count := self._try_wait(opened, descriptor):
             return count
         deadline = deadline_after(timeout)
-        while await becomes_readable(descriptor, deadline):
-            if self._taking() == "nothing":
+        while await wait_readable(descriptor, deadline):
+            if self._consumption() == "none":
                 return 1
-            if count := self._take(opened, descriptor):
+            if count := self._consume(opened, descriptor):
                 return count
-            if deadline is not None and left_until(deadline) == 0:
+            if deadline is not None and time_until(deadline) == 0:
                 break
         return 0
 
 
-class Closing(Waitable):
-    """Of those that are closed at the end of a ``with`` statement."""
+class ClosingMixin(Waitable):
+    """A waitable that closes at the end of a ``with`` statement."""
 
     def __enter__(self: _W) -> _W:
         return self
@@ -190,28 +195,33 @@ class Closing(Waitable):
         self.close()
 
 
-def open_or_make(
-    name: str, daemon: Daemon | None, create: bool | None, make: Callable[[Daemon, bool], object]
-) -> tuple[Daemon, Opened]:
-    """Opens what is there and else makes it, by `make(daemon, exist_ok)`; `create`: as for
-    Event."""
-    names.check(name)
-    daemon = usual_daemon() if daemon is None else daemon
+def open_or_create(
+    name: str,
+    client: Client | None,
+    create: bool | None,
+    create_object: Callable[[Client, bool], object],
+) -> tuple[Client, Opened]:
+    """Open an object, or create it by `create_object(client, exist_ok)`.
+
+    `create` and the default of `client`: see Event.
+    """
+    _validation.check_name(name)
+    client = default_client() if client is None else client
     if create:
-        make(daemon, False)
-        return daemon, daemon._open(name)
+        create_object(client, False)
+        return client, client._open(name)
     while True:
         try:
-            return daemon, daemon._open(name)
+            return client, client._open(name)
         except errors.NoSuchNameError:
             if create is False:
                 raise
-        make(daemon, True)  # Somebody may delete it again before it is opened.
+        create_object(client, True)  # Another client may delete it before it is opened.
 
 
-_CLASSES = {
-    "manual": "an event; use evfd.Event",
-    "auto": "an event that a wait takes; use evfd.Event, and not auto=False",
+_DESCRIPTIONS = {
+    "manual": "a manual event; use evfd.Event",
+    "auto": "an auto event; use evfd.Event, and not auto=False",
     "semaphore": "a semaphore; use evfd.Semaphore",
     "pulse": "a pulse; use evfd.Pulse",
     "timer": "a timer; use evfd.Timer",
@@ -219,9 +229,10 @@ _CLASSES = {
 
 
 def check_kind(name: str, opened: Opened, *kinds: str) -> None:
-    """WrongKindError if it is none of these: modes of events, or timer."""
-    its = opened.mode if opened.kind == "event" and opened.mode is not None else opened.kind
-    if its not in kinds:
-        raise errors.make(
-            errors.WrongKindError, f"'{name}' is {_CLASSES.get(its, 'unknown to us')}", name
+    """Raise WrongKindError unless the object is one of `kinds`: a mode of events, or timer."""
+    actual = opened.mode if opened.kind == "event" and opened.mode is not None else opened.kind
+    if actual not in kinds:
+        raise errors.WrongKindError(
+            f"'{name}' is {_DESCRIPTIONS.get(actual, 'of a kind that this package does not know')}",
+            name,
         )

@@ -1,5 +1,26 @@
-"""The daemon, as one client sees it: one line for what belongs to it (descriptors that follow a
-name, objects that last as long as it does), further ones for calls that take their time."""
+"""The client of a daemon.
+
+A Client has one main session, which executes most calls, one at a time.  Whatever outlives a call
+belongs to it: subscriptions (descriptors that the daemon signals for this client) and temporary
+objects.  A call that can take long (a wait by name, a list, a monitor) uses a session of its own,
+from a pool, so that it does not block the others.
+
+When the main session has handles and the daemon is restarted while the program makes no calls, a
+thread resumes the session (ResumeThread).
+
+The daemon authorizes a call by the credentials of its connection.  When the process changes its
+user or its groups, the main session is replaced by one with the new credentials.  A former session
+stays open while handles belong to it.
+
+What must hold:
+
+- `_lock` guards every field.  Threads acquire it through `_fair_lock`, in the order of their
+  arrival.
+- A finalizer (Subscription.__del__) can run in any thread at any point, also inside a call: it only
+  appends to `_unsent`, and never blocks.
+- A child of fork(2) starts with new sessions, and closes its parent's connections.
+- A session with a reply that may still arrive is never used for another call: it ends.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +34,33 @@ import weakref
 from types import TracebackType
 from typing import Any, Callable, Generator, Iterator, Literal, Mapping, Optional, Sequence, TypeVar
 
-from evfd import errors, names, objects, schedule
-from evfd.address import Address
-from evfd.channel import Channel, Parameters, Reply, frame_of
-from evfd.clock import (
+from evfd import _schedule, _validation, errors, types
+from evfd._address import Address
+from evfd._connection import Connection, Parameters, Reply, encode_call
+from evfd._credentials import Credentials, credentials_now
+from evfd._descriptor import Descriptor
+from evfd._fair_lock import FairLock
+from evfd._resume_thread import ResumeThread, Step
+from evfd._session import Session, full_name
+from evfd._time import (
     NS_PER_MS,
     NS_PER_SECOND,
     Deadline,
-    after_ns,
     deadline_after,
-    left_until,
+    deadline_after_ns,
+    time_until,
     to_ns,
 )
-from evfd.credentials import Credentials, credentials_now
-from evfd.descriptor import Descriptor
-from evfd.line import Line, full_name
-from evfd.lookout import Look, Lookout
-from evfd.turnstile import Turnstile
 
 Mode = Literal["manual", "auto", "semaphore", "pulse"]
 Lifetime = Literal["permanent", "connection", "process"]
 
-_MAX_IDLE_LINES = 4
-_MAX_FORMER_LINES = 64  # For users that the process was before. Each has a connection.
-_MAX_TOKENS = 16_384  # That one set adds.
+_MAX_IDLE_SESSIONS = 4
+_MAX_FORMER_SESSIONS = 64  # For former users of the process; each has a connection.
+_MAX_TOKENS = 16_384  # Per set.
 _MAX_INITIAL = 2**32 - 1  # eventfd(2) takes an unsigned int.
-_SIGN_OF_LIFE_NS = 30 * NS_PER_SECOND  # How often it is asked for one during a wait without end.
-# How long the look-out waits between attempts to reach a daemon that is gone.
+_KEEPALIVE_INTERVAL_NS = 30 * NS_PER_SECOND  # Between status calls during a wait without a timeout.
+# How long the resume thread pauses between attempts to reach a daemon.
 _FAST_PAUSE_NS = 5 * NS_PER_MS
 _SLOW_PAUSE_NS = NS_PER_SECOND
 
@@ -48,7 +69,7 @@ _T = TypeVar("_T")
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """What the daemon hands over for one name."""
+    """The daemon's reply to an Open of one name."""
 
     kind: str
     mode: Optional[str]
@@ -59,58 +80,60 @@ class Opened:
 
 
 class Subscription:
-    """The daemon feeds a private descriptor until this object goes."""
+    """A private descriptor that the daemon signals until this object is deleted."""
 
-    __slots__ = ("_daemon", "_token")
+    __slots__ = ("_client", "_token")
 
-    def __init__(self, daemon: Daemon, token: str) -> None:
-        self._daemon = daemon
+    def __init__(self, client: Client, token: str) -> None:
+        self._client = client
         self._token = token
 
     def acknowledge(self) -> None:
-        """That a timer's descriptor was cancelled: the kernel would let it go on."""
-        self._daemon._tell("Acknowledge", {"subscription": self._token})
+        """Report that the kernel cancelled a timer's descriptor, which would otherwise go on."""
+        self._client._send_oneway("Acknowledge", {"subscription": self._token})
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # Else the connection goes at once, and modules may be gone.
-            self._daemon._tell("Unsubscribe", {"subscription": self._token})
+        if not is_finalizing():  # Then modules may be gone, and the connection closes anyway.
+            self._client._send_oneway("Unsubscribe", {"subscription": self._token})
 
 
-class Daemon:
-    """A connection that is made when it is needed and made again when the daemon was restarted.
+class Client:
+    """A client of one daemon: connects when needed, and reconnects when the daemon was restarted.
 
-    `address`: a path, an Address, or None for the usual one.  `patience`: how long the daemon may
-    take to answer, or to be there again, in seconds.  May be used by several threads; a child of
-    os.fork() gets a connection of its own.  All methods that take several names do all or nothing,
-    with 1 to 253 of them.
+    `address`: a path, an Address, or None for Address.usual().  `timeout`: how long the daemon may
+    take to answer, or to restart, in seconds.
+
+    Several threads may use a client; a child of os.fork() gets its own connection.  Each method
+    that accepts several names accepts 1 to 253, and applies to all of them or to none.
     """
 
-    def __init__(self, address: Address | str | None = None, *, patience: float = 10.0) -> None:
+    def __init__(self, address: Address | str | None = None, *, timeout: float = 10.0) -> None:
         if address is None:
             address = Address.usual()
         elif not isinstance(address, Address):
             address = Address(os.fspath(address))
         self.address = address
-        self._patience_ns = to_ns(patience)
-        self._begin_anew()
-        _all.add(self)
+        self._timeout_ns = to_ns(timeout)
+        self._reset_after_fork()
+        _instances.add(self)
 
-    # In a child of fork(2) another thread of its parent may have had the lock.
-    def _begin_anew(self) -> None:
+    # In a child of fork(2), a thread of the parent may have held the lock.
+    def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()
-        self._turns = Turnstile(self._lock)
-        self._main = Line(self.address, self._patience_ns)
-        self._idle: list[Line] = []
-        # Main ones of who this process was, to which something belongs.
-        self._former: list[Line] = []
-        self._untold: collections.deque[tuple[str, Parameters]] = collections.deque()
-        self._lookout: Optional[Lookout] = None
-        self._hurry_until = 0
+        self._fair_lock = FairLock(self._lock)
+        self._main = Session(self.address, self._timeout_ns)
+        self._idle: list[Session] = []
+        # Main sessions of former users of the process that still have handles.
+        self._former: list[Session] = []
+        # One-way calls to be sent before the next call.
+        self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
+        self._resume_thread: Optional[ResumeThread] = None
+        self._fast_retry_until = 0
 
     def __repr__(self) -> str:
-        return f"<evfd.Daemon at {self.address.path}>"
+        return f"<evfd.Client of {self.address.path}>"
 
-    def __enter__(self) -> Daemon:
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(
@@ -122,11 +145,11 @@ class Daemon:
         self.close()
 
     def close(self) -> None:
-        """Hang up: what belongs to the connection ends.  The next call connects again."""
-        with self._turns, self._lock:
+        """Disconnect: subscriptions and objects of this session end.  The next call reconnects."""
+        with self._fair_lock, self._lock:
             self._main.end()
-            for line in (*self._idle, *self._former):
-                line.end()
+            for session in (*self._idle, *self._former):
+                session.end()
             self._idle.clear()
             self._former.clear()
 
@@ -138,34 +161,39 @@ class Daemon:
         mode: Mode = "manual",
         *,
         initial: int = 0,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         exist_ok: bool = False,
     ) -> bool:
-        """Make an event.  Whether it was made: False if one of this mode was there already, which
-        only `exist_ok` allows; else that is a NameTakenError.
+        """Create an event; return False if one with this mode existed and `exist_ok` is true.
 
-        `initial`: its tokens, or 1 if it is set from the start.  `rights`: as os.chmod takes them,
-        r = may look, poll, and wait where a wait takes nothing, w = may set and clear; a wait that
-        takes (auto, semaphore) needs both; 0o666 less the umask if None.  `lifetime`: permanent is
-        until it is deleted, process until this process has ended (execve(2) changes nothing, and
-        children are others), connection as long as this connection.
+        `initial`: the number of tokens; 1 creates an event that is set.
+
+        `permissions`: as for os.chmod(), None means 0o666 minus the umask.  r allows to show, to
+        poll, and to wait if the wait consumes nothing; w allows to set and clear; a wait that
+        consumes (auto, semaphore) needs both.
+
+        `lifetime`: permanent objects exist until they are deleted; process: until this process has
+        ended (execve(2) does not end it; its children do not count); connection: until this
+        client's session ends.
+
+        NameTakenError: the name exists, and `exist_ok` is false or the mode differs.
         """
         if not 0 <= initial <= _MAX_INITIAL:
-            raise errors.make(errors.InvalidError, f"an event starts with 0 to {_MAX_INITIAL}")
+            raise errors.InvalidError(f"an event starts with 0 to {_MAX_INITIAL}")
         reply = self._call(
             "CreateEvent",
             {
-                "name": names.check(name),
+                "name": _validation.check_name(name),
                 "mode": mode,
                 "initial": initial,
-                "rights": _rights_text(rights),
+                "rights": _permissions_text(permissions),
                 "lifetime": lifetime,
                 "ifMissing": exist_ok,
             },
         )
         if lifetime == "connection":
-            self._look_after()
+            self._enable_auto_resume()
         return bool(reply.parameters["created"])
 
     def arm(
@@ -175,13 +203,13 @@ class Daemon:
         after: float | None = None,
         at: float | None = None,
         interval: float = 0.0,
-        clock: schedule.Clock | None = None,
+        clock: _schedule.Clock | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
     ) -> bool:
-        """As arm_ns(), in seconds."""
+        """Create and arm a timer.  Times are in seconds; see arm_ns()."""
         return self.arm_ns(
             name,
             after=None if after is None else to_ns(after),
@@ -190,7 +218,7 @@ class Daemon:
             clock=clock,
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
-            rights=rights,
+            permissions=permissions,
             lifetime=lifetime,
         )
 
@@ -201,24 +229,29 @@ class Daemon:
         after: int | None = None,
         at: int | None = None,
         interval: int = 0,
-        clock: schedule.Clock | None = None,
+        clock: _schedule.Clock | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
     ) -> bool:
-        """Make the timer if it is missing, and arm it: for everybody who has it open, before this
-        returns.  Whether it was made.
+        """Create the timer if it does not exist, and arm it; return whether it was created.
 
-        It expires first `after` a span from now or `at` a moment (on its clock; realtime's zero is
-        1970), without either after one interval, and then after each `interval`; 0: once.
-        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm; None: what it goes
-        by already, for a new one realtime with `at` and else monotonic.  `cancel_on_clock_change`:
-        it is disarmed when the wall clock is set.  `sets`: an event that is set at each expiry.
-        `rights` and `lifetime`: of a new one, as for create().
+        The new schedule applies to every holder of a descriptor before this returns.  Times are in
+        nanoseconds.
+
+        `after`, `at`: the first expiry, as a span from now or as a time on the timer's clock
+        (realtime counts from 1970); without both, one interval from now.  `interval`: the time
+        between further expirations; 0: expire once.
+
+        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm.  None: the clock
+        of the existing timer; for a new timer realtime if `at` is given, otherwise monotonic.
+
+        `cancel_on_clock_change`: disarm the timer when the wall clock is set.  `sets`: an event
+        that each expiry sets.  `permissions` and `lifetime`: of a new timer, see create().
         """
-        request = schedule.request(
-            names.check(name),
+        request = _schedule.arm_parameters(
+            _validation.check_name(name),
             after=after,
             at=at,
             interval=interval,
@@ -226,106 +259,119 @@ class Daemon:
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
         )
-        reply = self._call("Arm", {**request, "rights": _rights_text(rights), "lifetime": lifetime})
+        reply = self._call(
+            "Arm", {**request, "rights": _permissions_text(permissions), "lifetime": lifetime}
+        )
         if lifetime == "connection":
-            self._look_after()
+            self._enable_auto_resume()
         return bool(reply.parameters["created"])
 
     def disarm(self, *timers: str) -> None:
-        """None of them expires any more until it is armed again."""
-        self._call("Disarm", {"names": names.check_all(timers)})
+        """Disarm timers: they do not expire until they are armed again."""
+        self._call("Disarm", {"names": _validation.check_names(timers)})
 
     def set(self, *events: str, count: int = 1) -> None:
-        """Set events; a semaphore gets `count` tokens, a pulse is counted so often."""
+        """Set events: add `count` tokens to a semaphore, or count a pulse `count` times."""
         check_tokens(count)
-        self._call("Set", {"names": names.check_all(events), "count": count})
+        self._call("Set", {"names": _validation.check_names(events), "count": count})
 
     def clear(self, *events: str) -> None:
-        """No longer set, no token left of those that there were."""
-        frame = frame_of(full_name("Clear"), {"names": names.check_all(events)})
-        self._call_late("Clear", lambda: frame, lambda _: None)
+        """Reset events, and consume all tokens that semaphores have at the time of the call."""
+        frame = encode_call(full_name("Clear"), {"names": _validation.check_names(events)})
+        self._call_long("Clear", lambda: frame, lambda _: None)
 
     def delete(self, *objects: str) -> None:
-        """For their owner and root.  Who waits by name is told; who has a descriptor keeps it."""
-        self._call("Delete", {"names": names.check_all(objects)})
+        """Delete objects.  Only their owner and root may do so.
 
-    def set_rights(self, name: str, rights: int) -> None:
-        """For its owner and root: as os.chmod takes them."""
-        self._call("SetRights", {"name": names.check(name), "rights": _rights_text(rights)})
+        Waits by name fail with DeletedError.  Open descriptors stay usable.
+        """
+        self._call("Delete", {"names": _validation.check_names(objects)})
 
-    def show(self, name: str) -> objects.Object:
-        """What it is, and what state it is in."""
-        return objects.object_of(
-            self._call("Show", {"name": names.check(name)}).parameters["object"]
-        )
+    def chmod(self, name: str, permissions: int) -> None:
+        """Change an object's permissions, as for os.chmod().  Only its owner and root may do so."""
+        parameters = {"name": _validation.check_name(name)}
+        self._call("SetRights", {**parameters, "rights": _permissions_text(permissions)})
 
-    def list(self, pattern: str | None = None) -> Iterator[objects.Object]:
-        """All objects whose name the glob matches, by name; * and ? stop at a slash."""
-        told = self._stream("List", {"pattern": pattern or None}, "objects", "name")
-        return (objects.object_of(one) for one in told)
+    def show(self, name: str) -> types.Object:
+        """Return the current state of an object."""
+        reply = self._call("Show", {"name": _validation.check_name(name)})
+        return types.Object.from_wire(reply.parameters["object"])
 
-    def status(self) -> objects.Status:
-        """How the daemon is."""
-        return objects.of(objects.Status, self._call("Status", {}).parameters)
+    def list(self, pattern: str | None = None) -> Iterator[types.Object]:
+        """Return all objects whose name matches a glob, by name; * and ? do not match a slash."""
+        listed = self._stream("List", {"pattern": pattern or None}, "objects", "name")
+        return (types.Object.from_wire(fields) for fields in listed)
 
-    def quotas(self) -> Iterator[objects.User]:
-        """What each user has and may have: for root and the daemon's own user of everybody, else
-        of oneself."""
-        return (objects.user_of(one) for one in self._stream("Quotas", {}, "users", "uid"))
+    def status(self) -> types.Status:
+        """Return the daemon's status."""
+        return types.Status.from_wire(self._call("Status", {}).parameters)
+
+    def quotas(self) -> Iterator[types.User]:
+        """Return the resource usage and the limits of the caller.
+
+        Root and the daemon's own user get those of all users.
+        """
+        return (types.User.from_wire(user) for user in self._stream("Quotas", {}, "users", "uid"))
 
     def metrics(self) -> str:
-        """What the daemon counted of itself, as OpenMetrics text."""
+        """Return the daemon's metrics as OpenMetrics text."""
         return str(self._call("Metrics", {}).parameters["text"])
 
-    def monitor(self, pattern: str | None = None) -> Generator[objects.Change, None, None]:
-        """The state of all objects whose name the glob matches, and then every change, without an
-        end.  When the daemon was killed it tells ``resync``, and all anew."""
+    def monitor(self, pattern: str | None = None) -> Generator[types.Change, None, None]:
+        """Report the state of all objects whose name matches a glob, and then every change.
+
+        The generator does not end.  After a restart of the daemon it reports ``resync``, and starts
+        again with the state of all objects.
+        """
         while True:
-            line = self._borrow()
+            session = self._acquire_session()
             try:
-                frame = frame_of(full_name("Monitor"), {"pattern": pattern or None}, "more")
-                line.channel.send(frame, after_ns(self._patience_ns))
+                frame = encode_call(full_name("Monitor"), {"pattern": pattern or None}, "more")
+                session.connection.send(frame, deadline_after_ns(self._timeout_ns))
                 while True:
-                    yield objects.change_of(line.channel.receive(None).parameters)
+                    yield types.Change.from_wire(session.connection.receive(None).parameters)
             except errors.LostDaemonError:
                 pass
             finally:
-                line.end()  # With the line goes the rest of the stream.
-            yield objects.Change("resync")
+                session.end()  # Ends the stream as well.
+            yield types.Change("resync")
 
     def wait(
         self,
-        *waited: str,
-        gather: Literal["any", "all"] = "all",
+        *names: str,
+        require: Literal["any", "all"] = "all",
         timeout: float | None = None,
         existing: bool = False,
         count: int = 1,
-    ) -> Sequence[objects.Fired]:
-        """Wait through the daemon, for names that may not be there yet; served in the order of
-        arrival.  What ended it: one name for any; for all each, in the order of the names.
+    ) -> Sequence[types.Fired]:
+        """Wait through the daemon for names, which need not exist yet.
 
-        TimedOutError after `timeout` seconds; 0 looks once.  `existing`: a name that is not there
-        is a NoSuchNameError.  `count`: so many expirations or pulses, for timers and pulses.
+        Waiters are served in the order of their arrival.  Return the name that completed a wait for
+        any, or all names, in the order of the arguments.
+
+        `timeout`: in seconds; TimedOutError once it has passed; 0 does not block.  `existing`:
+        raise NoSuchNameError if a name does not exist.  `count`: the number of expirations or
+        pulses to wait for.
         """
         if count < 1:
-            raise errors.make(errors.InvalidError, "wait for at least one expiry")
+            raise errors.InvalidError("wait for at least one expiry")
         request = {
-            "names": names.check_all(waited),
-            "gather": gather,
+            "names": _validation.check_names(names),
+            "gather": require,
             "existing": existing,
             "count": count,
         }
         return self._wait(request, deadline_after(timeout))
 
-    # Within the package.
+    # For the other modules of this package.
 
     def _open(self, name: str) -> Opened:
-        """What the caller may have of it."""
-        reply = self._call("Open", {"names": [names.check(name)]})
+        """Open an object with the access that the caller's permissions allow."""
+        reply = self._call("Open", {"names": [_validation.check_name(name)]})
         opened = reply.parameters["objects"][0]
         token = opened.get("subscription")
         if token is not None:
-            self._look_after()
+            self._enable_auto_resume()
         return Opened(
             opened["kind"],
             opened.get("mode"),
@@ -336,247 +382,262 @@ class Daemon:
         )
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
-        with self._turns, self._lock:
-            self._be(credentials_now())
+        """Execute a call in the main session."""
+        with self._fair_lock, self._lock:
+            self._switch_user(credentials_now())
             reply = self._main.call(method, parameters)
-            self._main.belongings.add(method, parameters, reply.parameters)
-            self._note_end(method, parameters)
+            self._main.handles.add(method, parameters, reply.parameters)
+            self._forget_handles(method, parameters)
             return reply
 
-    def _call_late(
+    def _call_long(
         self,
         method: str,
         make_frame: Callable[[], bytes],
         read: Callable[[Reply], _T],
         deadline: Deadline = None,
     ) -> _T:
-        """What `read` makes of the answer, on a line of its own, however late it comes; of a
-        deadline the daemon knows."""
-        line = self._borrow()
+        """Execute a call that may take long in a session of its own; return `read(reply)`.
+
+        `deadline`: when the daemon itself ends the call.
+        """
+        session = self._acquire_session()
         try:
             return read(
-                line.call_sending(
-                    method, make_frame, lambda channel: self._wait_on(channel, deadline)
+                session.call_sending(
+                    method,
+                    make_frame,
+                    lambda connection: self._receive_late_reply(connection, deadline),
                 )
             )
         except errors.SystemFailureError:
-            line.end()  # Whatever comes next on it is as doubtful.
+            session.end()  # Later replies of this session would be as unreliable.
             raise
         finally:
-            self._give_back(line)
+            self._release_session(session)
 
-    def _be(self, who: Credentials) -> None:
-        """The main line is one of that user from now on.  What belongs to another's goes on."""
-        self._tell_untold()  # To which less may belong then.
-        if not all(line.is_of(who) for line in self._idle):
-            self._idle = [line for line in self._idle if line.is_of(who)]
-        before = self._main
-        if before.is_of(who):
+    def _switch_user(self, credentials: Credentials) -> None:
+        """Replace the main session if it has other credentials; keep it if it has handles."""
+        self._flush_oneway()  # First: it may end the last handle of a session.
+        if not all(session.belongs_to(credentials) for session in self._idle):
+            self._idle = [session for session in self._idle if session.belongs_to(credentials)]
+        previous = self._main
+        if previous.belongs_to(credentials):
             return
-        known = next((line for line in self._former if line.is_of(who)), None)
-        lines = [line for line in self._former if line is not known]
-        if before.belongings:
-            if len(lines) == _MAX_FORMER_LINES:
-                raise _no_room_for_user()
-            lines.append(before)
+        matching = (session for session in self._former if session.belongs_to(credentials))
+        known = next(matching, None)
+        sessions = [session for session in self._former if session is not known]
+        if previous.handles:
+            if len(sessions) == _MAX_FORMER_SESSIONS:
+                raise _too_many_former_users()
+            sessions.append(previous)
         else:
-            before.end()
-        self._former = lines
-        self._main = known or Line(self.address, self._patience_ns, before.was_connected)
+            previous.end()
+        self._former = sessions
+        self._main = known or Session(self.address, self._timeout_ns, previous.was_connected)
 
-    # Called by __del__ too, hence while this very thread is in a call: nothing waits here.
-    def _tell(self, method: str, parameters: Parameters) -> None:
-        self._untold.append((method, parameters))
-        lookout = self._lookout
-        if lookout is not None:
-            lookout.ring()
+    # Called by __del__ too, possibly while this very thread is in a call: it must not block.
+    def _send_oneway(self, method: str, parameters: Parameters) -> None:
+        self._unsent.append((method, parameters))
+        thread = self._resume_thread
+        if thread is not None:
+            thread.wake()
 
-    def _tell_untold(self) -> None:
+    def _flush_oneway(self) -> None:
         calls = []
-        while self._untold:
-            calls.append(self._untold.popleft())
+        while self._unsent:
+            calls.append(self._unsent.popleft())
         if not calls:
             return
-        frames = [frame_of(full_name(method), about, "oneway") for method, about in calls]
-        for line in (self._main, *self._former):
-            line.tell(frames)
-        for method, about in calls:
-            self._note_end(method, about)
+        frames = [
+            encode_call(full_name(method), parameters, "oneway") for method, parameters in calls
+        ]
+        for session in (self._main, *self._former):
+            session.send_oneway(frames)
+        for method, parameters in calls:
+            self._forget_handles(method, parameters)
 
-    def _note_end(self, method: str, parameters: Parameters) -> None:
-        """A former line to which nothing belongs any more ends."""
-        for line in (self._main, *self._former):
-            line.belongings.take(method, parameters)
-        needless = [line for line in self._former if not line.belongings]
+    def _forget_handles(self, method: str, parameters: Parameters) -> None:
+        """Forget the handles that a call ended; end former sessions that have none left."""
+        for session in (self._main, *self._former):
+            session.handles.remove(method, parameters)
+        needless = [session for session in self._former if not session.handles]
         if needless:
-            self._former = [line for line in self._former if line.belongings]
-            for line in needless:
-                line.end()
+            self._former = [session for session in self._former if session.handles]
+            for session in needless:
+                session.end()
 
-    def _borrow(self) -> Line:
-        """A connected line for a call that may take long; give it back when the last reply is
-        there."""
-        with self._turns, self._lock:
-            self._be(credentials_now())
+    def _acquire_session(self) -> Session:
+        """Return a connected session for a call that may take long, for exclusive use.
+
+        Release it when the last reply has arrived.
+        """
+        with self._fair_lock, self._lock:
+            self._switch_user(credentials_now())
             if self._idle:
-                line = self._idle.pop()
+                session = self._idle.pop()
             else:
-                line = Line(self.address, self._patience_ns, self._main.was_connected)
-            line.connect()
-        return line
+                session = Session(self.address, self._timeout_ns, self._main.was_connected)
+            session.connect()
+        return session
 
-    def _give_back(self, line: Line) -> None:
-        with self._turns, self._lock:
-            if line.is_connected() and len(self._idle) < _MAX_IDLE_LINES:
-                self._idle.append(line)
+    def _release_session(self, session: Session) -> None:
+        with self._fair_lock, self._lock:
+            if session.is_connected() and len(self._idle) < _MAX_IDLE_SESSIONS:
+                self._idle.append(session)
                 return
-        line.end()
+        session.end()
 
     def _stream(
         self, method: str, parameters: Parameters, field: str, key: str
     ) -> Iterator[Mapping[str, Any]]:
-        """What all replies have in that field, in the order of `key`.  With a daemon that goes away
-        meanwhile it goes on where it was."""
-        give_up: Deadline = None  # Since it went away, and told nothing new.
+        """Yield the entries of `field` of all replies, which are ordered by `key`.
+
+        After a restart of the daemon the call is repeated and the entries already yielded are
+        skipped.
+        """
+        retry_until: Deadline = None  # Set at the first loss of the daemon without a new entry.
         last: Any = None
         while True:
             try:
                 for reply in self._replies(method, parameters):
-                    for one in reply.parameters[field]:
-                        if last is None or one[key] > last:
-                            last = one[key]
-                            give_up = None
-                            yield one
+                    for entry in reply.parameters[field]:
+                        if last is None or entry[key] > last:
+                            last = entry[key]
+                            retry_until = None
+                            yield entry
                 return
             except errors.LostDaemonError:
-                if give_up is None:
-                    give_up = after_ns(self._patience_ns)
-                elif left_until(give_up) == 0:
+                if retry_until is None:
+                    retry_until = deadline_after_ns(self._timeout_ns)
+                elif time_until(retry_until) == 0:
                     raise
 
     def _replies(self, method: str, parameters: Parameters) -> Iterator[Reply]:
-        line = self._borrow()
+        session = self._acquire_session()
         try:
-            frame = frame_of(full_name(method), parameters, "more")
-            line.channel.send(frame, after_ns(self._patience_ns))
+            frame = encode_call(full_name(method), parameters, "more")
+            session.connection.send(frame, deadline_after_ns(self._timeout_ns))
             continues = True
             while continues:
-                reply = line.receive(line.channel)
+                reply = session.receive(session.connection)
                 continues = reply.continues
                 yield reply
-        except BaseException:  # Or nobody wants the rest: also where nothing may wait.
-            line.end()
+        except BaseException:  # Also if the caller drops the generator, where nothing may block.
+            session.end()
             raise
-        self._give_back(line)
+        self._release_session(session)
 
-    def _wait(self, request: Parameters, deadline: Deadline) -> Sequence[objects.Fired]:
-        """Wait, on a line of its own.  The request's timeout is set here."""
-        return self._call_late(
+    def _wait(self, request: Parameters, deadline: Deadline) -> Sequence[types.Fired]:
+        """Execute a Wait whose parameters are `request` and the time left until the deadline."""
+        return self._call_long(
             "Wait",
             lambda: wait_frame(request, deadline),
-            lambda reply: fired_of(reply, request),
+            lambda reply: parse_fired(reply, request),
             deadline,
         )
 
-    def _wait_on(self, channel: Channel, deadline: Deadline) -> Reply:
-        """The daemon answers when the time is over, if not before; a stuck one is found out all
-        the same."""
-        while not channel.has_news_by(self._overdue(deadline)):
-            self._ask_for_sign_of_life(channel, deadline)
-        return channel.receive(after_ns(self._patience_ns))
+    def _receive_late_reply(self, connection: Connection, deadline: Deadline) -> Reply:
+        """Receive a reply that arrives by the deadline, if the daemon works; detect if it hangs."""
+        while not connection.has_input_by(self._keepalive_deadline(deadline)):
+            self._check_daemon_alive(connection, deadline)
+        return connection.receive(deadline_after_ns(self._timeout_ns))
 
-    def _overdue(self, deadline: Deadline) -> int:
-        """When to ask whether the daemon lives, if it did not answer such a wait until then."""
+    def _keepalive_deadline(self, deadline: Deadline) -> int:
+        """Return when to check the daemon if it has not replied to such a call."""
         if deadline is None:
-            return after_ns(_SIGN_OF_LIFE_NS)
-        return after_ns(left_until(deadline) + self._patience_ns)
+            return deadline_after_ns(_KEEPALIVE_INTERVAL_NS)
+        return deadline_after_ns(time_until(deadline) + self._timeout_ns)
 
-    def _ask_for_sign_of_life(self, waiting: Channel, deadline: Deadline) -> None:
-        """NoAnswerError, NoDaemonError or LostDaemonError if there is none."""
+    def _check_daemon_alive(self, waiting: Connection, deadline: Deadline) -> None:
+        """Raise NoAnswerError, NoDaemonError or LostDaemonError unless the daemon answers."""
         try:
             if deadline is not None:
                 raise errors.no_answer()
             self._call("Status", {})
         except (errors.NoDaemonError, errors.LostDaemonError):
-            waiting.is_usable = False  # The answer may still come: to no call that we know of.
+            waiting.is_usable = False  # The reply may still arrive, after its caller has given up.
             raise
-        except errors.Error:  # A refusal is one as well.
+        except errors.Error:  # An error reply proves that the daemon is alive.
             pass
 
-    # Looking after the main line.
+    # The resume thread.
 
-    def _look_after(self) -> None:
-        """Something belongs to the main line that must go on even if nobody calls anything: from
-        now on, when the daemon is killed, a thread takes the line up again."""
-        with self._turns, self._lock:
-            if self._lookout is None:
-                self._lookout = _start_lookout(self)
-        if self._lookout is not None:
-            self._lookout.ring()
+    def _enable_auto_resume(self) -> None:
+        """Start the resume thread, since the main session has a handle now."""
+        with self._fair_lock, self._lock:
+            if self._resume_thread is None:
+                self._resume_thread = _start_resume_thread(self)
+        if self._resume_thread is not None:
+            self._resume_thread.wake()
 
-    def _look(self) -> Look:
-        with self._turns, self._lock:
-            self._tell_untold()
-            is_up = self._main.take_up_if_lost()
-            if not self._main.has_session():
+    def _resume_step(self) -> Step:
+        with self._fair_lock, self._lock:
+            self._flush_oneway()
+            is_up = self._main.resume_if_lost()
+            if not self._main.exists():
                 return None, None, True
             if is_up and self._main.is_connected():
-                # The line may be connected anew meanwhile, and its number be another's.
-                self._hurry_until = after_ns(self._patience_ns)
-                return self._main.channel.duplicate(), None, True
-            is_urgent = time.monotonic_ns() < self._hurry_until
-            return None, after_ns(_FAST_PAUSE_NS if is_urgent else _SLOW_PAUSE_NS), True
+                # A duplicate: a call may reconnect, and the number would refer to another file.
+                self._fast_retry_until = deadline_after_ns(self._timeout_ns)
+                return self._main.connection.duplicate(), None, True
+            is_urgent = time.monotonic_ns() < self._fast_retry_until
+            pause = _FAST_PAUSE_NS if is_urgent else _SLOW_PAUSE_NS
+            return None, deadline_after_ns(pause), True
 
 
-def _start_lookout(daemon: Daemon) -> Optional[Lookout]:
-    served = weakref.ref(daemon)
+def _start_resume_thread(client: Client) -> Optional[ResumeThread]:
+    reference = weakref.ref(client)
 
-    def look() -> Look:
-        there = served()
-        return (None, None, False) if there is None else there._look()
+    def step() -> Step:
+        served = reference()
+        return (None, None, False) if served is None else served._resume_step()
 
     try:
-        return Lookout(look)
-    except (OSError, RuntimeError):  # No thread is to be had: it is taken up with the next call.
+        return ResumeThread(step)
+    except (OSError, RuntimeError):  # No thread can be started: the next call resumes the session.
         return None
 
 
-def _no_room_for_user() -> errors.Error:
-    return errors.make(
-        errors.LimitError,
-        f"a client keeps what was opened and made as {_MAX_FORMER_LINES} former users at most; "
-        "close some of it, or use a client for each user",
+def _too_many_former_users() -> errors.Error:
+    return errors.LimitError(
+        f"a client keeps what was opened and created as {_MAX_FORMER_SESSIONS} former users at "
+        "most; close some of it, or use a client for each user"
     )
 
 
 def check_tokens(count: int) -> None:
+    """Raise InvalidError unless one set can add `count` tokens."""
     if not 1 <= count <= _MAX_TOKENS:
-        raise errors.make(errors.InvalidError, f"a set adds 1 to {_MAX_TOKENS} tokens")
+        raise errors.InvalidError(f"a set adds 1 to {_MAX_TOKENS} tokens")
 
 
 def wait_frame(request: Parameters, deadline: Deadline) -> bytes:
-    """The call Wait, with the time that is left now."""
-    timeout = None if deadline is None else left_until(deadline)
-    return frame_of(full_name("Wait"), {**request, "timeoutNSec": timeout})
+    """Return the call Wait with the time left until the deadline."""
+    timeout = None if deadline is None else time_until(deadline)
+    return encode_call(full_name("Wait"), {**request, "timeoutNSec": timeout})
 
 
-def fired_of(reply: Reply, request: Parameters) -> Sequence[objects.Fired]:
-    """What ended the wait, if it can have ended that one."""
-    fired = [objects.of(objects.Fired, one) for one in reply.parameters["fired"]]
-    told = [one.name for one in fired]
-    waited: Sequence[str] = request["names"]
-    fits = told == waited if request["gather"] == "all" else len(told) == 1 and told[0] in waited
+def parse_fired(reply: Reply, request: Parameters) -> Sequence[types.Fired]:
+    """Decode the reply to a Wait.  A protocol error: it does not fit the request."""
+    fired = [types.Fired.from_wire(fields) for fields in reply.parameters["fired"]]
+    names = [one.name for one in fired]
+    requested: Sequence[str] = request["names"]
+    if request["gather"] == "all":
+        fits = names == requested
+    else:
+        fits = len(names) == 1 and names[0] in requested
     if not fits:
-        raise errors.garbled("it is to another wait")
+        raise errors.protocol_error("it is to another wait")
     return fired
 
 
-def _rights_text(rights: int | None) -> str:
-    return f"{0o666 & ~_umask() if rights is None else rights:04o}"
+def _permissions_text(permissions: int | None) -> str:
+    return f"{0o666 & ~_read_umask() if permissions is None else permissions:04o}"
 
 
-def _umask() -> int:
-    """umask(2) can only be read by setting it, which other threads would see."""
+def _read_umask() -> int:
+    """Return the umask.  umask(2) can read it only by setting it, which other threads would see."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             for line in status:
@@ -584,30 +645,32 @@ def _umask() -> int:
                     return int(line.split()[1], 8)
     except OSError:
         pass
-    return 0o077  # All that others could do.
+    return 0o077  # No permission for other users, as the umask is not known.
 
 
-_all: weakref.WeakSet[Daemon] = weakref.WeakSet()
-_usual: dict[Address, Daemon] = {}
-_usual_lock = threading.Lock()
+_instances: weakref.WeakSet[Client] = weakref.WeakSet()
+_defaults: dict[Address, Client] = {}
+_defaults_lock = threading.Lock()
 
 
-def usual_daemon() -> Daemon:
-    """The one that this process uses where none is given: at the usual address, and connected until
-    the process ends."""
+def default_client() -> Client:
+    """Return the client that this process uses by default.
+
+    Its address is Address.usual().  It stays connected until the process ends.
+    """
     address = Address.usual()
-    with _usual_lock:
-        if address not in _usual:
-            _usual[address] = Daemon(address)
-        return _usual[address]
+    with _defaults_lock:
+        if address not in _defaults:
+            _defaults[address] = Client(address)
+        return _defaults[address]
 
 
-# The channels left the child already: see evfd.channel.
-def _begin_all_anew() -> None:
-    global _usual_lock
-    _usual_lock = threading.Lock()
-    for daemon in list(_all):
-        daemon._begin_anew()
+# The connections are closed in the child already: see evfd._connection.
+def _reset_all_after_fork() -> None:
+    global _defaults_lock
+    _defaults_lock = threading.Lock()
+    for client in list(_instances):
+        client._reset_after_fork()
 
 
-os.register_at_fork(after_in_child=_begin_all_anew)
+os.register_at_fork(after_in_child=_reset_all_after_fork)

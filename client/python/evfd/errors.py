@@ -1,149 +1,152 @@
-"""How a call that did not do what was asked says so.
+"""The exceptions of this package.
 
-Everything here is an :class:`Error`, hence an :class:`OSError`, and at the same time what a Python
-program catches anyway: :class:`FileNotFoundError` for a name that is not there, and so on.
-``str()`` of it is one sentence that says what is the matter and what to do; ``errno`` and
-``filename`` (the object's name, where there is one) are set as usual.
+Every exception is an :class:`Error`, hence an :class:`OSError`, and also the built-in exception
+that a Python program catches for the same case: :class:`FileNotFoundError` for a missing name, and
+so on.  ``str(error)`` is one sentence: the cause and the remedy.  ``errno`` is set, and
+``filename`` is the name of the object that the error is about, if there is one.
 """
 
 from __future__ import annotations
 
 import errno
 import unicodedata
-from typing import Any, Mapping, TypeVar
+from typing import Any, Mapping
 
 
 class Error(OSError):
-    """Any of them.  ``parameters``: what the daemon said besides, under the names of its
-    interface."""
+    """The base class of all exceptions of this package.
+
+    `parameters` has the parameters of the daemon's error reply, under the names of its interface.
+    """
 
     code = errno.EIO
     parameters: Mapping[str, Any] = {}
 
+    def __init__(self, message: str, name: str | None = None, number: int | None = None) -> None:
+        """Set the message, the object's name and the errno (the class's `code` by default)."""
+        number = self.code if number is None else number
+        if name is None:
+            super().__init__(number, message)
+        else:
+            super().__init__(number, message, name)
+
     def __str__(self) -> str:
         return str(self.strerror)
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.strerror, self.filename, self.errno), self.__dict__
+
 
 class InvalidError(Error, ValueError):
-    """What was asked makes no sense, as a malformed name does."""
+    """An argument is invalid, for example a malformed name."""
 
     code = errno.EINVAL
 
 
 class NoSuchNameError(Error, FileNotFoundError):
-    """There is no object of that name."""
+    """No object has this name."""
 
     code = errno.ENOENT
 
 
 class NameTakenError(Error, FileExistsError):
-    """An object of that name is there already."""
+    """An object with this name already exists."""
 
     code = errno.EEXIST
 
 
 class WrongKindError(NameTakenError):
-    """The object of that name is of another kind or mode."""
+    """The object with this name has another kind or mode."""
 
 
 class NotPermittedError(Error, PermissionError):
-    """A right is missing, or the machine's policy is against it."""
+    """The object's permissions or the machine's policy deny the operation."""
 
     code = errno.EACCES
 
 
 class LimitError(Error):
-    """There is as much of something as may be; ``parameters`` tell of what, and the limit."""
+    """A quota or a limit is reached; `parameters` has its name and its value."""
 
     code = errno.EDQUOT
 
 
 class DeletedError(Error, FileNotFoundError):
-    """The object was deleted during the wait for it."""
+    """The object was deleted while a caller waited for it."""
 
     code = errno.EIDRM
 
 
 class ClockChangedError(Error):
-    """The wall clock was set, and the timer was to be cancelled by that."""
+    """The wall clock was set, which cancelled the timer."""
 
     code = errno.ECANCELED
 
 
 class TimedOutError(Error, TimeoutError):
-    """A wait by name was not over in time."""
+    """A wait by name timed out."""
 
     code = errno.ETIMEDOUT
 
 
 class NoDaemonError(Error, ConnectionError):
-    """There is no daemon, and none could be started."""
+    """No daemon is running, and none could be started."""
 
     code = errno.ECONNREFUSED
 
 
 class NoAnswerError(NoDaemonError, TimeoutError):
-    """The daemon does not answer."""
+    """The daemon did not answer within the client's timeout."""
 
     code = errno.ETIMEDOUT
 
 
 class LostDaemonError(Error, ConnectionResetError):
-    """The daemon went away before it answered: whether the call was done is not known."""
+    """The connection was lost before the reply: the call may or may not have been executed."""
 
     code = errno.ECONNRESET
 
 
 class SystemFailureError(Error):
-    """Something failed that should not."""
+    """A system call or the daemon failed unexpectedly."""
 
 
-_E = TypeVar("_E", bound=Error)
-
-
-def make(kind: type[_E], message: str, name: str | None = None) -> _E:
-    """One of that kind, about the object of that name if it is about one."""
-    if name is None:
-        return kind(kind.code, message)
-    return kind(kind.code, message, name)
-
-
-def garbled(what: str) -> SystemFailureError:
-    """The daemon answered, and that makes no sense."""
-    return make(
-        SystemFailureError,
-        f"the daemon's answer cannot be understood ({what}); is it newer than this package?",
+def protocol_error(reason: str) -> SystemFailureError:
+    """Return the error for a reply that this package cannot decode."""
+    return SystemFailureError(
+        f"the daemon's answer cannot be understood ({reason}); is it newer than this package?"
     )
 
 
 def no_answer() -> NoAnswerError:
-    """It was waited for long enough."""
-    return make(
-        NoAnswerError, "the daemon does not answer; see whether it is stuck, or restart it"
-    )
+    """Return the error for a daemon that exceeded the client's timeout."""
+    return NoAnswerError("the daemon does not answer; see whether it is stuck, or restart it")
 
 
 def failed(call: str, error: OSError) -> SystemFailureError:
-    """A system call that should not have, with its errno."""
+    """Return the error for the system call `call`, which failed unexpectedly with `error`."""
     return SystemFailureError(
-        error.errno,
         f"{call} failed: {error.strerror}; see whether this process has the memory and the "
         "descriptors that it needs, and try again",
+        number=error.errno,
     )
 
 
 def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError:
-    """`parameters`: of the answer that came without all of its own."""
-    made = SystemFailureError(
-        errno.EMFILE,
+    """Return the error for a descriptor that could not be received or made.
+
+    `parameters` are those of the reply whose descriptors are missing.
+    """
+    error = SystemFailureError(
         "this process, or the machine, has no descriptor left; close some, or raise the limit "
         "(ulimit -n)",
+        number=errno.EMFILE,
     )
-    made.parameters = parameters
-    return made
+    error.parameters = parameters
+    return error
 
 
-_KINDS: Mapping[str, type[Error]] = {
+_CLASSES: Mapping[str, type[Error]] = {
     "io.evfdd.NoSuchName": NoSuchNameError,
     "io.evfdd.NameTaken": NameTakenError,
     "io.evfdd.WrongKind": WrongKindError,
@@ -163,21 +166,22 @@ _KINDS: Mapping[str, type[Error]] = {
 }
 
 
-# Whoever has a socket can answer: programs print what is said here.
+# Programs print these messages, and any process can listen at a socket: no control character of a
+# reply reaches a terminal.
 def _printable(text: object) -> str:
     return "".join("?" if unicodedata.category(c) == "Cc" else c for c in str(text))
 
 
 def from_reply(error: str, parameters: Mapping[str, Any]) -> Error:
-    """What the daemon answered, as an exception."""
+    """Return the exception for an error reply of the daemon."""
     message = parameters.get("message")
     if message is None and "parameter" in parameters:
         message = (
-            f"the daemon does not take what was given as '{parameters['parameter']}'; "
-            "see its interface for what it takes"
+            f"the daemon does not accept the value of '{parameters['parameter']}'; see its "
+            "interface for valid values"
         )
     if message is None:
         message = f"the daemon answered {error}; is it older than this package?"
-    made = make(_KINDS.get(error, SystemFailureError), _printable(message), parameters.get("name"))
-    made.parameters = dict(parameters)
-    return made
+    raised = _CLASSES.get(error, SystemFailureError)(_printable(message), parameters.get("name"))
+    raised.parameters = dict(parameters)
+    return raised

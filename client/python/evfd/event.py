@@ -1,27 +1,27 @@
-"""A threading.Event with a descriptor, and with a name if it is to be shared."""
+"""A threading.Event with a descriptor, and with a name that other processes can open."""
 
 from __future__ import annotations
 
 import warnings
 
-from evfd.daemon import Daemon, Lifetime, Opened
-from evfd.descriptor import Descriptor, add, make_eventfd, take
-from evfd.waitable import Closing, Taking, check_kind, open_or_make
+from evfd._descriptor import Descriptor, add, consume, make_eventfd
+from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
+from evfd.client import Client, Lifetime, Opened
 
 
-class Event(Closing):
-    """An event that is set until it is cleared.
+class Event(ClosingMixin):
+    """An event that stays set until it is cleared.
 
-    `name`: the daemon's event of that name; without one it is private, and needs no daemon: known
-    to this process and the children that it forks.  `create`: None makes it if it is missing, False
-    opens only (NoSuchNameError), True makes only (NameTakenError).  `daemon`: the usual one if
-    None.
+    `name`: the name at the daemon.  An event without a name is private to this process and the
+    children that it forks, and needs no daemon.  `create`: None creates the event if it does not
+    exist; False only opens it (or raises NoSuchNameError); True only creates it (or raises
+    NameTakenError).  `client`: default_client() if None.
 
-    For one that is made: `auto`: a wait takes the set, so each releases one (None: as it is, a new
-    one does not); `initial`: it is set from the start; `rights` and `lifetime`: see
-    Daemon.create().
+    For a new event: `auto`: each wait consumes the set, so each set releases one waiter (None:
+    accept both kinds, create a manual event).  `initial`: create it set.  `permissions` and
+    `lifetime`: see Client.create().
 
-    Wherever the rights allow, all happens on the descriptor, without the daemon.
+    Where the permissions allow it, all operations work on the descriptor, without the daemon.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Event(Closing):
         auto: bool | None = None,
         initial: bool = False,
         create: bool | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
-        daemon: Daemon | None = None,
+        client: Client | None = None,
     ) -> None:
         mode = "auto" if auto else "manual"
         if name is None:
@@ -41,63 +41,67 @@ class Event(Closing):
             super().__init__(None, None, Opened("event", mode, True, True, eventfd, None))
             return
 
-        def make(by: Daemon, exist_ok: bool) -> None:
-            by.create(
+        def create_object(at: Client, exist_ok: bool) -> None:
+            at.create(
                 name or "",
                 "auto" if auto else "manual",
                 initial=int(initial),
-                rights=rights,
+                permissions=permissions,
                 lifetime=lifetime,
                 exist_ok=exist_ok,
             )
 
-        daemon, opened = open_or_make(name, daemon, create, make)
+        client, opened = open_or_create(name, client, create, create_object)
         check_kind(name, opened, *(("manual", "auto") if auto is None else (mode,)))
-        super().__init__(name, daemon, opened)
+        super().__init__(name, client, opened)
 
     @property
     def auto(self) -> bool:
-        """Whether a wait takes the set."""
+        """Whether a wait consumes the set."""
         return self._handle().mode == "auto"
 
     def set(self) -> None:
-        """Set it.  Everyone who waits at this moment is released, even if it is cleared at once
-        (see latches_waits()); of an auto event one is."""
-        opened = self._to_set()
+        """Set the event and release all waiters, or one waiter of an auto event.
+
+        Waiters are released even if the event is cleared at once (see supports_latched_wait()).
+        """
+        opened = self._require_settable()
         if opened.descriptor is None:
-            self._by_daemon().set(self._name or "")
+            self._require_client().set(self._name or "")
         else:
-            add(opened.descriptor, 1)  # If there is no room for more, it is set.
+            add(opened.descriptor, 1)  # If the counter is full, the event is set.
 
     def clear(self) -> None:
-        """From now on who waits waits until it is set again."""
-        opened = self._to_set()
+        """Reset the event; later calls to wait() block until it is set again."""
+        opened = self._require_settable()
         if opened.descriptor is None:
-            self._by_daemon().clear(self._name or "")
+            self._require_client().clear(self._name or "")
         else:
-            take(opened.descriptor)
+            consume(opened.descriptor)
 
     def isSet(self) -> bool:
-        """As threading.Event has it: a deprecated alias of is_set()."""
+        """Return is_set(): a deprecated alias, as threading.Event has it."""
         warnings.warn(
             "isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2
         )
         return self.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set: True, or False once `timeout` seconds are over.  If it is set, it
-        returns at once."""
+        """Wait until the event is set; return False once `timeout` seconds have passed.
+
+        Return at once if it is set already.
+        """
         return self._wait(timeout) > 0
 
     async def wait_async(self, timeout: float | None = None) -> bool:
-        """As wait(), in an asyncio loop."""
+        """Like wait(), in an asyncio loop."""
         return await self._wait_async(timeout) > 0
 
-    def _taking(self) -> Taking:
-        return "shared" if self._handle().mode == "auto" else "nothing"
+    def _consumption(self) -> Consumption:
+        return "shared" if self._handle().mode == "auto" else "none"
 
-    def _take(self, opened: Opened, descriptor: Descriptor) -> int:
-        return min(take(descriptor), 1)
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        return min(consume(descriptor), 1)
 
-    def _put_back(self, descriptor: Descriptor, count: int) -> None:
+    def _restore(self, descriptor: Descriptor, count: int) -> None:
         add(descriptor, count)

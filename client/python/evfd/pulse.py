@@ -1,17 +1,17 @@
-"""A pulse: news for everyone who follows it at that moment, counted for each."""
+"""A pulse: a broadcast to all processes that have it open, counted for each of them."""
 
 from __future__ import annotations
 
-from evfd import daemon as _daemon
-from evfd.daemon import Daemon, Lifetime, Opened
-from evfd.descriptor import Descriptor, take
-from evfd.waitable import Closing, Taking, check_kind, open_or_make
+from evfd import client as _client_module
+from evfd._descriptor import Descriptor, consume
+from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
+from evfd.client import Client, Lifetime, Opened
 
 
-class Pulse(Closing):
-    """Follows the pulse of that name as long as it is open: its count is its own.
+class Pulse(ClosingMixin):
+    """A subscription to the pulse with this name; its count is private to this object.
 
-    `create`, `rights`, `lifetime` and `daemon`: as for Event.
+    `create`, `permissions`, `lifetime` and `client`: see Event.
     """
 
     def __init__(
@@ -19,38 +19,42 @@ class Pulse(Closing):
         name: str,
         *,
         create: bool | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
-        daemon: Daemon | None = None,
+        client: Client | None = None,
     ) -> None:
-        def make(by: Daemon, exist_ok: bool) -> None:
-            by.create(name, "pulse", rights=rights, lifetime=lifetime, exist_ok=exist_ok)
+        def create_object(at: Client, exist_ok: bool) -> None:
+            at.create(
+                name, "pulse", permissions=permissions, lifetime=lifetime, exist_ok=exist_ok
+            )
 
-        daemon, opened = open_or_make(name, daemon, create, make)
+        client, opened = open_or_create(name, client, create, create_object)
         check_kind(name, opened, "pulse")
-        super().__init__(name, daemon, opened)
+        super().__init__(name, client, opened)
 
     def set(self, count: int = 1) -> None:
-        """Reach all who follow it now, to be counted `count` times.  Through the daemon."""
-        _daemon.check_tokens(count)
-        self._to_set()
-        self._by_daemon().set(self._name or "", count=count)
+        """Add `count` to the count of every current subscriber.  Always calls the daemon."""
+        _client_module.check_tokens(count)
+        self._require_settable()
+        self._require_client().set(self._name or "", count=count)
 
     def clear(self) -> None:
-        """Forget those not waited for yet."""
-        take(self._to_wait()[1])
+        """Discard the pulses that this object has received and not waited for."""
+        consume(self._require_consumable()[1])
 
     def wait(self, timeout: float | None = None) -> int:
-        """How many came since the last wait, once there is one; 0 once `timeout` seconds are
-        over."""
+        """Wait for a pulse; return the number of pulses since the last wait.
+
+        Return 0 once `timeout` seconds have passed.
+        """
         return self._wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> int:
-        """As wait(), in an asyncio loop."""
+        """Like wait(), in an asyncio loop."""
         return await self._wait_async(timeout)
 
-    def _taking(self) -> Taking:
-        return "own"
+    def _consumption(self) -> Consumption:
+        return "exclusive"
 
-    def _take(self, opened: Opened, descriptor: Descriptor) -> int:
-        return take(descriptor)
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        return consume(descriptor)

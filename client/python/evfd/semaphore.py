@@ -1,28 +1,28 @@
-"""A threading.Semaphore with a descriptor, and with a name if it is to be shared."""
+"""A threading.Semaphore with a descriptor, and with a name that other processes can open."""
 
 from __future__ import annotations
 
 from types import TracebackType
 
 from evfd import errors
-from evfd.daemon import Daemon, Lifetime, Opened
-from evfd.descriptor import Descriptor, add, counter, make_eventfd, take
-from evfd.waitable import Taking, Waitable, check_kind, open_or_make
+from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counter
+from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
+from evfd.client import Client, Lifetime, Opened
 
-_TOKENS_BEFORE_LOOK = 1_000
-_MAX_TOKENS_PER_CLEAR = 2**32 - 1  # The kernel gives one token a read.
+_TOKENS_BEFORE_COUNT = 1_000  # clear() consumes as many before it reads the counter.
+_MAX_TOKENS_PER_CLEAR = 2**32 - 1  # Each read(2) consumes one token.
 
 
-def _drain(semaphore: Descriptor, most: int) -> bool:
-    """Take so many tokens.  Whether there are no more."""
-    return any(not take(semaphore) for _ in range(most))
+def _drain(semaphore: Descriptor, max_count: int) -> bool:
+    """Consume up to `max_count` tokens; return whether the semaphore became empty."""
+    return any(not consume(semaphore) for _ in range(max_count))
 
 
 class Semaphore(Waitable):
-    """Tokens: a release adds some, an acquire takes one, and waits while there is none.
+    """A semaphore: release() adds tokens, acquire() waits for a token and consumes it.
 
-    `value`: with how many a new one begins.  All else as for Event.  In a ``with`` statement it is
-    acquired and released, as threading.Semaphore is; contextlib.closing() closes it.
+    `value`: the initial tokens of a new semaphore.  The other arguments: see Event.  A ``with``
+    statement acquires and releases it, as for threading.Semaphore; contextlib.closing() closes it.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class Semaphore(Waitable):
         value: int = 1,
         *,
         create: bool | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
-        daemon: Daemon | None = None,
+        client: Client | None = None,
     ) -> None:
         if value < 0:
             raise ValueError("semaphore initial value must be >= 0")
@@ -42,70 +42,71 @@ class Semaphore(Waitable):
             super().__init__(None, None, Opened("event", "semaphore", True, True, eventfd, None))
             return
 
-        def make(by: Daemon, exist_ok: bool) -> None:
-            by.create(
+        def create_object(at: Client, exist_ok: bool) -> None:
+            at.create(
                 name or "",
                 "semaphore",
                 initial=value,
-                rights=rights,
+                permissions=permissions,
                 lifetime=lifetime,
                 exist_ok=exist_ok,
             )
 
-        daemon, opened = open_or_make(name, daemon, create, make)
+        client, opened = open_or_create(name, client, create, create_object)
         check_kind(name, opened, "semaphore")
-        super().__init__(name, daemon, opened)
+        super().__init__(name, client, opened)
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Take a token: True, or False if there was none in time.  `timeout`: in seconds."""
+        """Consume a token; return False if there was none within `timeout` seconds."""
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
         return self._wait(timeout if blocking else 0) > 0
 
     def release(self, n: int = 1) -> None:
-        """Add `n` tokens; LimitError if there is no room for them."""
+        """Add `n` tokens.  LimitError: the counter cannot hold them."""
         if n < 1:
             raise ValueError("n must be one or more")
-        opened = self._to_set()
+        opened = self._require_settable()
         if opened.descriptor is None:
-            self._by_daemon().set(self._name or "", count=n)
+            self._require_client().set(self._name or "", count=n)
         elif not add(opened.descriptor, n):
-            raise errors.make(
-                errors.LimitError,
-                f"{self._called()} has no room for {n} more tokens; take some first, or clear it",
+            raise errors.LimitError(
+                f"{self._display_name()} has no room for {n} more tokens; consume some first, or "
+                "clear it",
                 self._name,
             )
 
     def clear(self) -> None:
-        """No token is left of those that there were, which are taken one by one.  LimitError: they
-        are too many for that."""
-        opened = self._to_set()
+        """Consume the tokens that exist at the time of the call, one by one.
+
+        LimitError: there are too many for that.
+        """
+        opened = self._require_settable()
         if opened.descriptor is None:
-            self._by_daemon().clear(self._name or "")
+            self._require_client().clear(self._name or "")
             return
-        if _drain(opened.descriptor, _TOKENS_BEFORE_LOOK):
+        if _drain(opened.descriptor, _TOKENS_BEFORE_COUNT):
             return
-        # Others may add as fast as we take: no more than there are now.
-        left = counter(opened.descriptor)
+        # Another process may add tokens as fast as this loop consumes them: stop at this count.
+        left = peek_counter(opened.descriptor)
         if left > _MAX_TOKENS_PER_CLEAR:
-            raise errors.make(
-                errors.LimitError,
-                f"{self._called()} has more than {_MAX_TOKENS_PER_CLEAR} tokens, and they can only "
-                "be taken one by one; delete it, and create it again",
+            raise errors.LimitError(
+                f"{self._display_name()} has more than {_MAX_TOKENS_PER_CLEAR} tokens, and they "
+                "can only be consumed one by one; delete it, and create it again",
                 self._name,
             )
         _drain(opened.descriptor, left)
 
     def set(self, count: int = 1) -> None:
-        """As release()."""
+        """Like release()."""
         self.release(count)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As acquire()."""
+        """Like acquire()."""
         return self._wait(timeout) > 0
 
     async def wait_async(self, timeout: float | None = None) -> bool:
-        """As acquire(), in an asyncio loop."""
+        """Like acquire(), in an asyncio loop."""
         return await self._wait_async(timeout) > 0
 
     def __enter__(self) -> bool:
@@ -119,14 +120,14 @@ class Semaphore(Waitable):
     ) -> None:
         self.release()
 
-    def _called(self) -> str:
+    def _display_name(self) -> str:
         return "the semaphore" if self._name is None else f"'{self._name}'"
 
-    def _taking(self) -> Taking:
+    def _consumption(self) -> Consumption:
         return "shared"
 
-    def _take(self, opened: Opened, descriptor: Descriptor) -> int:
-        return take(descriptor)
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        return consume(descriptor)
 
-    def _put_back(self, descriptor: Descriptor, count: int) -> None:
+    def _restore(self, descriptor: Descriptor, count: int) -> None:
         add(descriptor, count)

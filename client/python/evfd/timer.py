@@ -1,4 +1,4 @@
-"""A named timer: a timerfd of one's own on the timer's grid."""
+"""A named timer: a private timerfd that expires at the times of the timer."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import ctypes
 import errno
 import os
 
-from evfd import errors, names
-from evfd.clock import NS_PER_SECOND
-from evfd.daemon import Daemon, Lifetime, Opened, usual_daemon
-from evfd.descriptor import Descriptor, read_counter
-from evfd.schedule import Clock
-from evfd.waitable import Closing, Taking, check_kind
+from evfd import _validation, errors
+from evfd._descriptor import Descriptor, read_counter
+from evfd._schedule import Clock
+from evfd._time import NS_PER_SECOND
+from evfd._waitable import ClosingMixin, Consumption, check_kind
+from evfd.client import Client, Lifetime, Opened, default_client
 
 
 class _Itimerspec(ctypes.Structure):
@@ -26,13 +26,16 @@ class _Itimerspec(ctypes.Structure):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Timer(Closing):
-    """Its descriptor is a timerfd that nobody else reads: its count is this opener's own, and goes
-    on while the daemon is away.  It follows the name when that is armed anew or disarmed.
+class Timer(ClosingMixin):
+    """A subscription to the timer with this name.
 
-    Given a schedule (`after`, `at` or `interval`, in seconds; see Daemon.arm_ns()) it is armed so,
-    and made if it is missing, with `rights` and `lifetime`; otherwise it must be there.  `daemon`:
-    the usual one if None.
+    Its descriptor is a private timerfd: its count belongs to this object, and it continues to
+    expire while the daemon is down.  The daemon programs it again when the timer is armed or
+    disarmed.
+
+    With a schedule (`after`, `at` or `interval`, in seconds; see Client.arm_ns()) the timer is
+    created if it does not exist, with `permissions` and `lifetime`, and armed.  Without one it must
+    exist.  `client`: default_client() if None.
     """
 
     def __init__(
@@ -45,14 +48,14 @@ class Timer(Closing):
         clock: Clock | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
-        rights: int | None = None,
+        permissions: int | None = None,
         lifetime: Lifetime = "permanent",
-        daemon: Daemon | None = None,
+        client: Client | None = None,
     ) -> None:
-        names.check(name)
-        daemon = usual_daemon() if daemon is None else daemon
+        _validation.check_name(name)
+        client = default_client() if client is None else client
         if after is not None or at is not None or interval != 0:
-            daemon.arm(
+            client.arm(
                 name,
                 after=after,
                 at=at,
@@ -60,12 +63,12 @@ class Timer(Closing):
                 clock=clock,
                 cancel_on_clock_change=cancel_on_clock_change,
                 sets=sets,
-                rights=rights,
+                permissions=permissions,
                 lifetime=lifetime,
             )
-        opened = daemon._open(name)
+        opened = client._open(name)
         check_kind(name, opened, "timer")
-        super().__init__(name, daemon, opened)
+        super().__init__(name, client, opened)
 
     def arm(
         self,
@@ -77,10 +80,12 @@ class Timer(Closing):
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """With a new schedule, in seconds: for everybody who has it open, before this returns.  See
-        Daemon.arm_ns()."""
-        self._to_set()
-        self._by_daemon().arm(
+        """Arm the timer with a new schedule, in seconds.
+
+        It applies to every holder of a descriptor before this returns.  See Client.arm_ns().
+        """
+        self._require_settable()
+        self._require_client().arm(
             self._name or "",
             after=after,
             at=at,
@@ -100,9 +105,9 @@ class Timer(Closing):
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """As arm(), in nanoseconds."""
-        self._to_set()
-        self._by_daemon().arm_ns(
+        """Like arm(), in nanoseconds."""
+        self._require_settable()
+        self._require_client().arm_ns(
             self._name or "",
             after=after,
             at=at,
@@ -113,43 +118,47 @@ class Timer(Closing):
         )
 
     def disarm(self) -> None:
-        """For everybody who has it open: it expires no more, until it is armed again."""
-        self._to_set()
-        self._by_daemon().disarm(self._name or "")
+        """Disarm the timer for every holder of a descriptor, until it is armed again."""
+        self._require_settable()
+        self._require_client().disarm(self._name or "")
 
     def gettime_ns(self) -> tuple[int, int]:
-        """As os.timerfd_gettime_ns(): how long until it expires next, 0 if it does not; and the
-        interval, 0 if it expires once."""
-        _, descriptor = self._to_wait()
+        """Return the time until the next expiry and the interval, like os.timerfd_gettime_ns().
+
+        The first is 0 if the timer is not armed, the second if it expires once.
+        """
+        _, descriptor = self._require_consumable()
         spec = _Itimerspec()
         if _libc.timerfd_gettime(descriptor.number, ctypes.byref(spec)) < 0:
             error = ctypes.get_errno()
             raise errors.failed("timerfd_gettime(2)", OSError(error, os.strerror(error)))
         left = spec.left_s * NS_PER_SECOND + spec.left_ns
         interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
-        return (
-            max(left, 1) if interval else left
-        ), interval  # At the very point the kernel says 0.
+        if interval:
+            left = max(left, 1)  # At the very instant of an expiry the kernel reports 0.
+        return left, interval
 
     def gettime(self) -> tuple[float, float]:
-        """As gettime_ns(), in seconds."""
+        """Like gettime_ns(), in seconds."""
         left, interval = self.gettime_ns()
         return left / NS_PER_SECOND, interval / NS_PER_SECOND
 
     def wait(self, timeout: float | None = None) -> int:
-        """How often it expired since the last wait (or since it was opened or armed), once it did;
-        0 once `timeout` seconds are over.  ClockChangedError: the wall clock was set, and it was to
-        be cancelled by that."""
+        """Wait for an expiry; return the number of expirations since the last wait.
+
+        After an open or an arm() they are counted from there.  Return 0 once `timeout` seconds have
+        passed.  ClockChangedError: the wall clock was set, which cancelled the timer.
+        """
         return self._wait(timeout)
 
     async def wait_async(self, timeout: float | None = None) -> int:
-        """As wait(), in an asyncio loop."""
+        """Like wait(), in an asyncio loop."""
         return await self._wait_async(timeout)
 
-    def _taking(self) -> Taking:
-        return "own"
+    def _consumption(self) -> Consumption:
+        return "exclusive"
 
-    def _take(self, opened: Opened, descriptor: Descriptor) -> int:
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
         try:
             return read_counter(descriptor)
         except OSError as error:
@@ -157,8 +166,7 @@ class Timer(Closing):
                 raise
         if opened.subscription is not None:
             opened.subscription.acknowledge()
-        raise errors.make(
-            errors.ClockChangedError,
-            f"the wall clock was set, which cancels '{self._name}'; arm it anew",
+        raise errors.ClockChangedError(
+            f"the wall clock was set, which cancelled '{self._name}'; arm it again",
             self._name,
         )

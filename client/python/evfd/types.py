@@ -1,28 +1,43 @@
-"""What the daemon tells of objects and of itself, as values.
+"""The values that the daemon reports.
 
-The fields are those of its interface, io.evfdd, in Python's spelling: ``createdNSec`` is
-``created_ns``. Times are nanoseconds; one that is not there is None.
+The fields are those of the interface io.evfdd in Python's spelling: ``createdNSec`` is
+``created_ns``.  Times are in nanoseconds; None stands for an absent value.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import re
-from typing import Any, ClassVar, Mapping, Optional, Protocol, TypeVar
+from typing import Any, Mapping, Optional, TypeVar
 
 from evfd import errors
 
-
-class _Dataclass(Protocol):
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+_T = TypeVar("_T", bound="_WireValue")
 
 
-_T = TypeVar("_T", bound=_Dataclass)
+def _snake_case(key: str) -> str:
+    return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), key.replace("NSec", "Ns"))
+
+
+class _WireValue:
+    @classmethod
+    def from_wire(cls: type[_T], fields: Mapping[str, Any]) -> _T:
+        """Decode a value; fields that only a newer daemon knows are ignored."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        values = {_snake_case(key): value for key, value in fields.items()}
+        try:
+            return cls(**{key: value for key, value in values.items() if key in known})
+        except TypeError as error:
+            raise errors.protocol_error(str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True)
-class TimerState:
-    """What a timer does now.  `state`: disarmed, armed, expired or cancelled."""
+class TimerState(_WireValue):
+    """The current state of a timer.
+
+    `state`: disarmed, armed, expired or cancelled.  `left_ns`: time until the next expiry.  `sets`:
+    the event that each expiry sets.
+    """
 
     clock: str
     state: str
@@ -39,9 +54,12 @@ class TimerState:
 
 
 @dataclasses.dataclass(frozen=True)
-class LastSet:
-    """Who set an event, and when.  `uid`: whose process it was, or who had armed the timer; `pid`:
-    None if it was a timer."""
+class LastSet(_WireValue):
+    """The last set of an event that the daemon executed since it started.
+
+    `at_ns`: wall-clock time.  `uid`: the user of the process that set the event, or the user who
+    armed the timer that did.  `pid`: the process; None for a timer.
+    """
 
     at_ns: int
     uid: int
@@ -49,10 +67,14 @@ class LastSet:
 
 
 @dataclasses.dataclass(frozen=True)
-class Object:
-    """An object as it is now.  Its state is there only for those who may wait for it.  `kind`:
-    event or timer; `mode`: manual, auto, semaphore or pulse; `rights`: as os.chmod takes them;
-    `last_set`: the last set of an event that the daemon did itself, since it started."""
+class Object(_WireValue):
+    """A snapshot of an event or a timer.
+
+    Its state (`is_set`, `count`, `timer` and so on) is None without permission to wait for it.
+
+    `kind`: event or timer.  `mode`: manual, auto, semaphore or pulse.  `permissions`: as for
+    os.chmod().  `waits`: the number of waits by name.  `last_set`: see LastSet.
+    """
 
     name: str
     kind: str
@@ -60,7 +82,7 @@ class Object:
     group_gid: int
     creator_pid: int
     created_ns: int
-    rights: int
+    permissions: int
     lifetime: str
     waits: int
     mode: Optional[str] = None
@@ -71,32 +93,60 @@ class Object:
     subscriptions: Optional[int] = None
     timer: Optional[TimerState] = None
 
+    @classmethod
+    def from_wire(cls, fields: Mapping[str, Any]) -> Object:
+        """Decode an object as the daemon describes it."""
+        values = dict(fields)
+        values["permissions"] = int(fields["rights"], 8)
+        if fields.get("largeCount") is not None:
+            values["count"] = int(fields["largeCount"])
+        if fields.get("lastSet") is not None:
+            values["lastSet"] = LastSet.from_wire(fields["lastSet"])
+        if fields.get("timer") is not None:
+            values["timer"] = TimerState.from_wire(fields["timer"])
+        return super().from_wire(values)
+
 
 @dataclasses.dataclass(frozen=True)
-class Fired:
-    """A name that a wait was released by.  `count`: how many pulses came, or how often the timer
-    expired, since the wait began; 1 for every other event."""
+class Fired(_WireValue):
+    """A name that completed a wait.
+
+    `count`: the pulses or expirations since the wait began; 1 for all other events.
+    """
 
     name: str
     count: int
 
 
 @dataclasses.dataclass(frozen=True)
-class Change:
-    """What a monitor is told.
+class Change(_WireValue):
+    """One report of a monitor.
 
-    `change`: ``present``, for each object at first, then ``ready``, then ``created``, ``changed``
-    and ``deleted``; ``resync``: forget all that was told, present and ready follow again.
+    `change`: first ``present`` for each existing object, then ``ready``, then ``created``,
+    ``changed`` and ``deleted``.  ``resync`` voids all earlier reports; ``present`` and ``ready``
+    follow again.
     """
 
     change: str
     name: Optional[str] = None
     object: Optional[Object] = None
 
+    @classmethod
+    def from_wire(cls, fields: Mapping[str, Any]) -> Change:
+        """Decode one report."""
+        shown = fields.get("object")
+        return Change(
+            fields["change"], fields.get("name"), None if shown is None else Object.from_wire(shown)
+        )
+
 
 @dataclasses.dataclass(frozen=True)
-class Status:
-    """How the daemon is.  `guardian`: who keeps what is to outlive it: none, guard or systemd."""
+class Status(_WireValue):
+    """The status of the daemon.
+
+    `guardian`: the fd store that keeps the daemon's state while it is down: none, guard (evfdd's
+    own supervisor) or systemd.
+    """
 
     version: str
     pid: int
@@ -116,8 +166,8 @@ class Status:
 
 
 @dataclasses.dataclass(frozen=True)
-class Quota:
-    """What one user has of one thing, and may have."""
+class Quota(_WireValue):
+    """A user's current use of one resource, and the limit."""
 
     quota: str
     used: int
@@ -125,46 +175,13 @@ class Quota:
 
 
 @dataclasses.dataclass(frozen=True)
-class User:
-    """A user who has anything of the daemon."""
+class User(_WireValue):
+    """A user with any resource in use, with one quota for each resource."""
 
     uid: int
     quotas: tuple[Quota, ...]
 
-
-def _snake(key: str) -> str:
-    return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), key.replace("NSec", "Ns"))
-
-
-def of(kind: type[_T], told: Mapping[str, Any]) -> _T:
-    """What was told, as a value of that kind; what a newer daemon says besides is left out."""
-    fields = {field.name for field in dataclasses.fields(kind)}
-    named = {_snake(key): value for key, value in told.items()}
-    try:
-        return kind(**{key: value for key, value in named.items() if key in fields})
-    except TypeError as what:
-        raise errors.garbled(str(what)) from what
-
-
-def object_of(told: Mapping[str, Any]) -> Object:
-    """An Object."""
-    fields = dict(told)
-    fields["rights"] = int(told["rights"], 8)
-    if told.get("largeCount") is not None:
-        fields["count"] = int(told["largeCount"])
-    if told.get("lastSet") is not None:
-        fields["lastSet"] = of(LastSet, told["lastSet"])
-    if told.get("timer") is not None:
-        fields["timer"] = of(TimerState, told["timer"])
-    return of(Object, fields)
-
-
-def change_of(told: Mapping[str, Any]) -> Change:
-    """A Change."""
-    now = told.get("object")
-    return Change(told["change"], told.get("name"), None if now is None else object_of(now))
-
-
-def user_of(told: Mapping[str, Any]) -> User:
-    """A User."""
-    return User(told["uid"], tuple(of(Quota, quota) for quota in told["quotas"]))
+    @classmethod
+    def from_wire(cls, fields: Mapping[str, Any]) -> User:
+        """Decode one user's quotas."""
+        return User(fields["uid"], tuple(Quota.from_wire(quota) for quota in fields["quotas"]))
