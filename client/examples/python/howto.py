@@ -1,8 +1,7 @@
-"""What the two timer programs share: three named timers, and a socket on the loopback that takes
-"stop".
+"""Common parts of the two timer programs: three named timers, and a loopback socket for "stop".
 
-They do what the two in Python's timer file descriptor HOWTO do, on timers that other processes can
-see, share and arm anew by name.
+The programs do the same as those in Python's timer file descriptor HOWTO, with timers that other
+processes can show, share and arm again by name.
 """
 
 from __future__ import annotations
@@ -14,19 +13,21 @@ import time
 
 import evfd
 
-TIMEOUT_S = 3.0  # Of one turn of the loop.
+TIMEOUT_S = 3.0  # Per iteration of the loop.
 
 
 def arm_timers() -> list[evfd.Timer]:
-    """Timer 1 expires every 0.25 seconds, timer 2 every 0.5 seconds, timer 3 every 0.75 seconds.
-    They go when this program goes."""
-    # From one moment on, so that those that are to expire together do.
+    """Arm timers that expire every 0.25, 0.5 and 0.75 seconds.
+
+    They are deleted when this program exits.
+    """
+    # A common start lets coinciding expirations happen at the same instant.
     start = time.monotonic_ns()
     timers = []
     for i in range(1, 4):
         name = f"howto/{os.getpid()}/{i}"
         period = i * 250_000_000
-        evfd.usual_daemon().arm_ns(
+        evfd.default_client().arm_ns(
             name, at=start + period, interval=period, clock="monotonic", lifetime="connection"
         )
         timers.append(evfd.Timer(name))
@@ -34,7 +35,7 @@ def arm_timers() -> list[evfd.Timer]:
 
 
 def read_timer(timers: list[evfd.Timer], fd: int) -> bool:
-    """The one that has this descriptor; False if none has."""
+    """Read the timer with this descriptor; return False if there is none."""
     for number, timer in enumerate(timers, start=1):
         if timer.fileno() == fd:
             print(f"Reading timer {fd}")
@@ -44,11 +45,13 @@ def read_timer(timers: list[evfd.Timer], fd: int) -> bool:
 
 
 class Server:
-    """Takes one connection at a time, and commands from it."""
+    """Accepts one connection at a time, and reads commands from it."""
 
     def __init__(self) -> None:
-        """On the port that the program's argument names; 1234 without one; on any free one, which
-        is printed, with 0."""
+        """Listen on the port in the program's argument, by default 1234.
+
+        0 means any free port, which is printed.
+        """
         port = int(sys.argv[1]) if sys.argv[1:] else 1234
         self.is_active = True
         self.listener = socket.create_server(("127.0.0.1", port), backlog=1)
@@ -58,7 +61,7 @@ class Server:
             print(f"Listening on port {self.listener.getsockname()[1]}", flush=True)
 
     def accept(self) -> None:
-        """A connection request; the last connection ends."""
+        """Accept a connection and close the previous one."""
         print(f"Accepting connection {self.listener.fileno()}")
         if self.connection is not None:
             self.connection.close()
@@ -67,7 +70,7 @@ class Server:
         print(f"Accepted connection {self.connection.fileno()} from {peer}")
 
     def read(self) -> None:
-        """Something to read; the connection may be closed then."""
+        """Read a command, or the end of the connection."""
         assert self.connection is not None
         print(f"Reading data {self.connection.fileno()}")
         data = self.connection.recv(1024)

@@ -1,4 +1,4 @@
-"""Waits for "ping" and sets "pong" by name, so many times.  ping.c is the other side.
+"""Wait for "ping" and set "pong" by name, a number of times.  ping.c is the other side.
 
 From a checkout: PYTHONPATH=client/python python3 client/examples/python/pong.py [ROUNDS]
 """
@@ -13,12 +13,12 @@ import evfd
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with (
-        evfd.Event("example/ping", auto=True, rights=0o600) as ping,
-        evfd.Event("example/pong", auto=True, rights=0o600) as pong,
+        evfd.Event("example/ping", auto=True, permissions=0o600) as ping,
+        evfd.Event("example/pong", auto=True, permissions=0o600) as pong,
     ):
         for i in range(1, rounds + 1):
             if not ping.wait(timeout=30):
-                sys.exit("nobody sets example/ping")
+                sys.exit("example/ping was not set within 30 seconds")
             print(f"ping {i}")
             pong.set()
 

@@ -2,8 +2,9 @@
 
     tcp_server.py [PORT [NAME]]
 
-Without a port it takes any free one, and says which.  It answers each line in capitals.  With a
-name the event that stops it is the daemon's: ``evfdctl set NAME`` in any other process ends it.
+Without a port, the server listens on any free port, and prints it.  It answers each line in capital
+letters.  With a name, the event that stops the server is the daemon's event with this name: run
+``evfdctl set NAME`` to stop it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ import evfd
 
 
 class NonPollingServer(socketserver.TCPServer):
-    """`stop`: ends serve_forever() when it is set; a private event if it is not given."""
+    """A server that blocks without a timeout.
+
+    `stop`: the event that ends serve_forever() when it is set; a private one by default.
+    """
 
     allow_reuse_address = True
 
@@ -32,8 +36,10 @@ class NonPollingServer(socketserver.TCPServer):
         self._is_shut_down = evfd.Event(initial=True)
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Until shutdown(), or until somebody sets the event.  It wakes for nothing else than these
-        and requests; `poll_interval` means nothing."""
+        """Serve requests until shutdown(), or until the event is set.
+
+        Only these and requests wake the thread; `poll_interval` is ignored.
+        """
         self._is_shut_down.clear()
         try:
             while True:
@@ -47,7 +53,7 @@ class NonPollingServer(socketserver.TCPServer):
             self._is_shut_down.set()
 
     def shutdown(self) -> None:
-        """From another thread: returns when serve_forever() did."""
+        """Stop serve_forever(), which runs in another thread, and wait until it has returned."""
         self._stop.set()
         self._is_shut_down.wait()
 

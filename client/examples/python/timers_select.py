@@ -15,17 +15,17 @@ def main() -> None:
     server = howto.Server()
     timers = howto.arm_timers()
     while server.is_active:
-        wanted = [*timers, server.listener]
+        inputs = [*timers, server.listener]
         if server.connection is not None:
-            wanted.append(server.connection)
-        ready, _, _ = select.select(wanted, [], [], howto.TIMEOUT_S)
-        for one in ready:
-            if one is server.connection:
+            inputs.append(server.connection)
+        ready, _, _ = select.select(inputs, [], [], howto.TIMEOUT_S)
+        for source in ready:
+            if source is server.connection:
                 server.read()
-            elif one is server.listener:
+            elif source is server.listener:
                 server.accept()
-            elif not howto.read_timer(timers, one.fileno()):
-                print(f"Unknown file descriptor {one.fileno()}")
+            elif not howto.read_timer(timers, source.fileno()):
+                print(f"Unknown file descriptor {source.fileno()}")
         sys.stdout.flush()
     server.close()
 
