@@ -1,4 +1,4 @@
-"""What the tests are given: a daemon for those of one file, one of its own for who kills it."""
+"""Fixtures: a daemon for the tests of one file, and private daemons for tests that kill them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any, Callable, Iterator
 import pytest
 
 import evfd
-from running import RunningDaemon
+from harness import DaemonProcess
 
 _numbers = itertools.count()
 _forbids_skips = os.environ.get("EVFDD_FORBID_SKIPS") == "1"
-_reasons: set[str] = set()  # Of the tests that were skipped.
+_reasons: set[str] = set()  # The reasons of the skipped tests.
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -30,7 +30,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
-    """CTest takes the whole file for skipped by such a line, so there is none if a test failed."""
+    """Print the line by which CTest recognizes a skipped file, unless a test failed."""
     for reason in sorted(_reasons):
         if _forbids_skips:
             terminalreporter.write_line(f"EVFDD_FORBID_SKIPS is set; a test is skipped: {reason}")
@@ -40,7 +40,7 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    """Where others may look in; its path is short enough for a socket's."""
+    """Return a directory that other users can read, with a path short enough for a socket."""
     path = Path(tempfile.mkdtemp(prefix="evfd-"))
     path.chmod(0o755)
     yield path
@@ -48,35 +48,35 @@ def directory() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def running(directory: Path) -> Iterator[RunningDaemon]:
-    """A daemon that nobody kills."""
-    daemon = RunningDaemon(directory)
+def running(directory: Path) -> Iterator[DaemonProcess]:
+    """Return the daemon of this file, which no test kills."""
+    daemon = DaemonProcess(directory)
     yield daemon
     daemon.stop()
 
 
 @pytest.fixture(scope="module")
-def shared(running: RunningDaemon) -> evfd.Daemon:
-    """A client of it."""
+def shared(running: DaemonProcess) -> evfd.Client:
+    """Return a client of the file's daemon."""
     return running.client()
 
 
 @pytest.fixture
 def name() -> str:
-    """That nobody else uses."""
+    """Return a name that no other test uses."""
     return f"test/{os.getpid()}/{next(_numbers)}"
 
 
 @pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningDaemon]]:
-    """Starts daemons of one's own; they end with the test."""
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., DaemonProcess]]:
+    """Return a function that starts private daemons; they end with the test."""
     started = []
     directories = []
 
-    def begin(*options: str) -> RunningDaemon:
+    def begin(*options: str) -> DaemonProcess:
         path = Path(tempfile.mkdtemp(prefix="evfd-"))
         directories.append(path)
-        started.append(RunningDaemon(path, *options))
+        started.append(DaemonProcess(path, *options))
         return started[-1]
 
     yield begin
@@ -87,6 +87,6 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ru
 
 
 @pytest.fixture
-def guarded(start: Callable[..., RunningDaemon]) -> RunningDaemon:
-    """A daemon that may be killed."""
+def supervised(start: Callable[..., DaemonProcess]) -> DaemonProcess:
+    """Return a private daemon whose supervisor restarts it after a kill."""
     return start("--guard")

@@ -1,5 +1,8 @@
-"""Daemons, evfdctl, threads and children for the tests.  Nothing here sleeps for a time that is to
-be long enough: whatever is awaited is asked for, with a deadline."""
+"""Daemons, evfdctl, threads and child processes for the tests.
+
+Nothing here sleeps for a fixed time: a test polls a condition or waits on a descriptor, always with
+a deadline.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,8 @@ import pytest
 
 import evfd
 
-# After so long something that was awaited will not come any more.
-PATIENCE_S = float(os.environ.get("EVFDD_PATIENCE_S", "60"))
+# The deadline of everything that a test waits for.
+TIMEOUT_S = float(os.environ.get("EVFDD_PATIENCE_S", "60"))
 SOURCE = Path(__file__).resolve().parents[2]
 DAEMON = os.environ["EVFDD_DAEMON"]
 CTL = os.environ["EVFDD_CTL"]
@@ -35,18 +38,21 @@ _PR_SET_DUMPABLE = 4
 T = TypeVar("T")
 
 
-def eventually(holds: Callable[[], object]) -> bool:
-    """Asks again and again, for what nothing rings for."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
+def poll_until(condition: Callable[[], object]) -> bool:
+    """Poll the condition until it holds; return False on timeout."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
         if time.monotonic() > deadline:
             return False
         os.sched_yield()
     return True
 
 
-class RunningDaemon:
-    """evfdd at a socket in that directory; with a guard, if it is to outlive being killed."""
+class DaemonProcess:
+    """An evfdd process with its socket in `directory`.
+
+    With the option --guard, `process` is its supervisor, and the daemon's state survives a kill.
+    """
 
     def __init__(self, directory: Path, *options: str, path: str | None = None) -> None:
         self.directory = directory
@@ -55,11 +61,11 @@ class RunningDaemon:
         self._start()
 
     def _start(self) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
             notify = self.directory / "notify"
             notify.unlink(missing_ok=True)
-            told.bind(str(notify))
-            told.settimeout(PATIENCE_S)
+            notifications.bind(str(notify))
+            notifications.settimeout(TIMEOUT_S)
             with open(self.directory / "log", "ab") as log:
                 self.process = subprocess.Popen(
                     [DAEMON, "--socket", self.path, *self._options],
@@ -68,61 +74,65 @@ class RunningDaemon:
                     stdout=log,
                     stderr=log,
                 )
-            while b"READY=1" not in told.recv(4096):
+            while b"READY=1" not in notifications.recv(4096):
                 pass
             notify.unlink()
 
-    def client(self, patience: float = PATIENCE_S) -> evfd.Daemon:
-        return evfd.Daemon(self.path, patience=patience)
+    def client(self, timeout: float = TIMEOUT_S) -> evfd.Client:
+        """Return a new client."""
+        return evfd.Client(self.path, timeout=timeout)
 
     def ctl(self, *words: str) -> str:
-        """What evfdctl printed, which must succeed."""
-        done = subprocess.run(
+        """Run evfdctl, which must succeed, and return its output."""
+        completed = subprocess.run(
             [CTL, "--socket", self.path, *words],
             stdout=subprocess.PIPE,
-            timeout=PATIENCE_S,
+            timeout=TIMEOUT_S,
             check=True,
             text=True,
         )
-        return done.stdout
+        return completed.stdout
 
     def has_waits(self, name: str, count: int) -> bool:
-        """Waits until so many Wait calls wait for the name, which must be there."""
+        """Poll until an existing object has `count` waits by name."""
         client = self.client()
-        return eventually(lambda: client.show(name).waits == count)
+        return poll_until(lambda: client.show(name).waits == count)
 
     def kill(self) -> None:
-        """What we started: the daemon, or its guard."""
+        """Kill `process`: the daemon, or its supervisor."""
         self.process.kill()
-        self.process.wait(PATIENCE_S)
+        self.process.wait(TIMEOUT_S)
 
     def restart(self) -> None:
+        """Start it again after kill()."""
         self._start()
 
-    def kill_below_guard(self) -> None:
-        """The daemon, which its guard starts again; returns when it is gone."""
+    def kill_supervised(self) -> None:
+        """Kill the daemon below its supervisor, which restarts it; return when it has exited."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         pid = 0
         while not pid:
             pid = int((children.read_text().split() or ["0"])[0])
         try:
-            gone = os.pidfd_open(pid)
+            pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
             return
         try:
-            signal.pidfd_send_signal(gone, signal.SIGKILL)
-            assert select.select([gone], [], [], PATIENCE_S)[0]
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            assert select.select([pidfd], [], [], TIMEOUT_S)[0]
         finally:
-            os.close(gone)
+            os.close(pidfd)
 
     def begin_next_commit(self) -> None:
-        """Writes the first bytes of one into the journal, as a daemon does that is killed meanwhile: it
-        is stopped by then."""
+        """Stop the supervised daemon and write the first bytes of a commit into its journal.
+
+        This is the state that a kill during a commit leaves.
+        """
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         os.kill(int(children.read_text()), signal.SIGSTOP)
-        held = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        journal = next(fd for fd in held if "evfdd-journal" in os.readlink(fd))
-        frame = struct.Struct("<4sIQQ")  # And so many bytes.
+        descriptors = Path(f"/proc/{self.process.pid}/fd").iterdir()
+        journal = next(fd for fd in descriptors if "evfdd-journal" in os.readlink(fd))
+        frame = struct.Struct("<4sIQQ")  # Magic, size of the content, sequence number, checksum.
         with open(journal, "r+b", buffering=0) as file:
             content = file.readall()
             at, last = 4096, 0
@@ -133,18 +143,18 @@ class RunningDaemon:
             file.write(frame.pack(b"fram", 88, last + 1, 0x1234567))
 
     def stop(self) -> None:
-        """It ends well, and no sanitizer that it was built with had anything to say."""
+        """Terminate it; it must exit successfully, and its sanitizers must report nothing."""
         was_killed = self.process.poll() is not None
         if not was_killed:
             self.process.terminate()
-        status = self.process.wait(PATIENCE_S)
+        status = self.process.wait(TIMEOUT_S)
         log = (self.directory / "log").read_text(errors="replace")
         assert was_killed or status == 0, log
         assert "Sanitizer" not in log and "runtime error" not in log, log
 
 
 class Worker(threading.Thread, Generic[T]):
-    """A thread, whose result or exception is given by done()."""
+    """A thread; result() returns its result, or raises its exception."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         super().__init__(daemon=True)
@@ -158,15 +168,17 @@ class Worker(threading.Thread, Generic[T]):
         except BaseException as error:
             self._error = error
 
-    def done(self) -> T:
-        self.join(PATIENCE_S)
-        assert not self.is_alive(), "it goes on and on"
+    def result(self) -> T:
+        """Join the thread."""
+        self.join(TIMEOUT_S)
+        assert not self.is_alive(), "the thread does not end"
         if self._error is not None:
             raise self._error
         return self._result
 
 
-_WAITING = {  # Those of x86-64, and of all newer machines.
+# The numbers of the system calls that wait for descriptors, on x86-64 and on all newer machines.
+_WAITING = {
     "x86_64": {
         "7": "poll", "208": "io_getevents", "271": "ppoll", "270": "pselect6", "42": "connect",
     },
@@ -175,31 +187,31 @@ _GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6", "203": "connec
 
 
 def sleeps(thread: threading.Thread) -> bool:
-    """Whether it sleeps in a system call that waits for descriptors."""
+    """Return whether the thread sleeps in a system call that waits for descriptors."""
     try:
-        now = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
+        call = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
     except OSError:
         return False
-    return now[0] in _WAITING.get(os.uname().machine, _GENERIC)
+    return call[0] in _WAITING.get(os.uname().machine, _GENERIC)
 
 
 def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
-    """Until all of them are in its wait()."""
+    """Poll until all threads are in the event's wait()."""
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]
-        return eventually(lambda: len(waiters) == len(workers))
-    return eventually(lambda: all(sleeps(worker) for worker in workers))
+        return poll_until(lambda: len(waiters) == len(workers))
+    return poll_until(lambda: all(sleeps(worker) for worker in workers))
 
 
 class Child:
-    """Of os.fork(): does the work, and ends."""
+    """A child of os.fork() that does the work and exits."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
-        self._output, its = os.pipe()
+        self._output, errors = os.pipe()
         with warnings.catch_warnings():
-            # From Python 3.12 on: our threads are what this is about.
+            # Since Python 3.12, fork() with threads warns; these tests are about just that.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
@@ -209,82 +221,82 @@ class Child:
                 work()
                 status = 0
             except BaseException:
-                os.write(its, traceback.format_exc().encode()[-65536:])
+                os.write(errors, traceback.format_exc().encode()[-65536:])
             finally:
                 os._exit(status)
-        os.close(its)
+        os.close(errors)
 
-    def done(self) -> None:
-        """It did so without an exception."""
-        over = os.pidfd_open(self.pid)
+    def join(self) -> None:
+        """Wait for its exit; fail if it raised an exception."""
+        pidfd = os.pidfd_open(self.pid)
         try:
-            is_over = select.select([over], [], [], PATIENCE_S)[0]
+            has_exited = select.select([pidfd], [], [], TIMEOUT_S)[0]
         finally:
-            os.close(over)
-        if not is_over:
+            os.close(pidfd)
+        if not has_exited:
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        os.set_blocking(self._output, False)  # Children of its own may have the other end.
-        told = ""
+        os.set_blocking(self._output, False)  # Its own children may hold the other end open.
+        output = ""
         with contextlib.suppress(BlockingIOError):
-            told = os.read(self._output, 65536).decode()
+            output = os.read(self._output, 65536).decode()
         os.close(self._output)
-        assert is_over, "it went on and on"
-        assert os.waitstatus_to_exitcode(status) == 0, told
+        assert has_exited, "the child does not exit"
+        assert os.waitstatus_to_exitcode(status) == 0, output
 
 
 @contextlib.contextmanager
-def no_descriptor_left(but: int = 0) -> Iterator[None]:
-    """This process can open so many more, and then none."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken: list[int] = []
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 8, before[1]))
+def exhausted_descriptors(but: int = 0) -> Iterator[None]:
+    """Let this process open only `but` more descriptors."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    fillers: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 8, limit[1]))
     try:
         with contextlib.suppress(OSError):
             while True:
-                taken.append(os.dup(0))
+                fillers.append(os.dup(0))
         for _ in range(but):
-            os.close(taken.pop())
+            os.close(fillers.pop())
         yield
     finally:
-        for number in taken:
+        for number in fillers:
             os.close(number)
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
-def need_descriptors(many: int) -> None:
-    """From here on this process may have as many as its hard limit allows: so many at least."""
+def require_descriptors(count: int) -> None:
+    """Raise the limit of open files to the hard limit; skip the test if it is below `count`."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < many:
-        pytest.skip(f"the hard limit of open files (RLIMIT_NOFILE) is below {many}")
+    if hard < count:
+        pytest.skip(f"the hard limit of open files (RLIMIT_NOFILE) is below {count}")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def become_stranger() -> None:
-    """As root, from here on this process is a user whom nobody else is."""
+def become_unprivileged() -> None:
+    """If this process is root, switch to a user that no other process has."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(60_500)
         os.setuid(60_500)
-        # So that we may look into our own /proc all the same.
+        # Without this, the process cannot read its own /proc any more.
         assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
 
 
 def descriptors() -> dict[int, str]:
-    """Those that are open in this process, and what they are."""
+    """Return the open descriptors of this process and the files that they refer to."""
     found = {}
     for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # That of the listing itself.
+        with contextlib.suppress(FileNotFoundError):  # The descriptor of the listing itself.
             found[int(number)] = os.readlink(f"/proc/self/fd/{number}")
     return found
 
 
-def lines_of(process: subprocess.Popen[str]) -> Iterator[str]:
-    """What it prints, as it comes."""
+def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
+    """Yield the lines of the process's output as they arrive."""
     assert process.stdout is not None
-    while select.select([process.stdout], [], [], PATIENCE_S)[0]:
+    while select.select([process.stdout], [], [], TIMEOUT_S)[0]:
         line = process.stdout.readline()
         if not line:
             return
         yield line.rstrip("\n")
-    raise AssertionError("it prints nothing")
+    raise AssertionError("the process prints nothing")

@@ -1,4 +1,4 @@
-"""Which daemon: what the environment says, and one's own, which is started when it is not there."""
+"""The address of the daemon: the environment, and the user's own daemon, started on demand."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from typing import Callable, Iterator
 import pytest
 
 import evfd
-from running import DAEMON, PATIENCE_S, RunningDaemon, Worker
+from harness import DAEMON, TIMEOUT_S, DaemonProcess, Worker
 
 
 @pytest.fixture
 def home(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[Path]:
-    """A user's own place, and evfdd in PATH.  What is started there is nobody's child: it is ended
-    in the end."""
+    """Set up an empty runtime directory, with evfdd in PATH.
+
+    A daemon started there is not a child of this process: the fixture terminates it at the end.
+    """
     runtime = directory / name.replace("/", "-")
     runtime.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
@@ -27,42 +29,44 @@ def home(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterato
     monkeypatch.setenv("PATH", f"{Path(DAEMON).parent}:{os.environ['PATH']}")
     yield runtime
     try:
-        pid = evfd.Daemon(str(runtime / "evfdd" / "io.evfdd"), patience=5).status().pid
+        pid = evfd.Client(str(runtime / "evfdd" / "io.evfdd"), timeout=5).status().pid
     except ConnectionError:
         return
-    guard = os.getsid(pid)  # It is the first of its session.
-    over = os.pidfd_open(guard)
+    supervisor = os.getsid(pid)  # The supervisor is the leader of the session.
+    pidfd = os.pidfd_open(supervisor)
     try:
-        os.kill(guard, signal.SIGTERM)
-        assert select.select([over], [], [], PATIENCE_S)[0]
+        os.kill(supervisor, signal.SIGTERM)
+        assert select.select([pidfd], [], [], TIMEOUT_S)[0]
     finally:
-        os.close(over)
+        os.close(pidfd)
 
 
-def test_the_environment_names_the_daemon(
-    running: RunningDaemon, monkeypatch: pytest.MonkeyPatch, name: str
+def test_the_environment_selects_the_daemon(
+    running: DaemonProcess, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("EVFDD_SOCKET", running.path)
     assert evfd.Address.usual() == evfd.Address(running.path)
     evfd.Event(name).set()
     assert evfd.Event(name).is_set()
-    assert evfd.Daemon().status().pid == running.process.pid
-    assert evfd.usual_daemon().status().pid == running.process.pid
-    assert evfd.usual_daemon() is evfd.usual_daemon()
+    assert evfd.Client().status().pid == running.process.pid
+    assert evfd.default_client().status().pid == running.process.pid
+    assert evfd.default_client() is evfd.default_client()
     monkeypatch.setenv("EVFDD_SOCKET", running.path + ".other")
-    assert evfd.usual_daemon().address.path == running.path + ".other"
+    assert evfd.default_client().address.path == running.path + ".other"
 
 
-def test_a_daemon_that_was_named_is_not_started(directory: Path, name: str) -> None:
+def test_a_daemon_at_a_given_address_is_not_started(directory: Path, name: str) -> None:
     for path in (directory / "nobody", directory / "not" / "there"):
         with pytest.raises(ConnectionError, match="no evfdd answers") as raised:
-            evfd.Event(name, daemon=evfd.Daemon(str(path)))
+            evfd.Event(name, client=evfd.Client(str(path)))
         assert isinstance(raised.value, evfd.NoDaemonError)
     with pytest.raises(ConnectionError):
-        evfd.Daemon("/tmp/" + "x" * 200).status()
+        evfd.Client("/tmp/" + "x" * 200).status()
 
 
-def test_the_system_s_comes_before_one_s_own(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_daemon_precedes_the_users_own(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert evfd.Address.system().path == "/run/evfdd/io.evfdd"
     monkeypatch.setattr(os.path, "exists", lambda path: path == "/run/evfdd/io.evfdd")
     assert evfd.Address.usual() == evfd.Address.system()
@@ -70,19 +74,19 @@ def test_the_system_s_comes_before_one_s_own(home: Path, monkeypatch: pytest.Mon
     assert evfd.Address.usual() == evfd.Address.user()
 
 
-def test_one_s_own_is_in_the_runtime_directory_or_in_tmp(
+def test_the_users_socket_is_in_the_runtime_directory_or_in_tmp(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = evfd.Address.user()
     assert own == evfd.Address(str(home / "evfdd" / "io.evfdd"), starts_on_demand=True)
     assert (home / "evfdd").stat().st_mode & 0o7777 == 0o700
-    monkeypatch.setattr(evfd.address, "_make_private", lambda directory: None)
+    monkeypatch.setattr(evfd._address, "_make_private", lambda directory: None)
     for none in ("", "relative"):
         monkeypatch.setenv("XDG_RUNTIME_DIR", none)
         assert evfd.Address.user().path == f"/tmp/evfdd-{os.geteuid()}/io.evfdd"
 
 
-def test_a_place_that_is_not_ours_alone_is_refused(home: Path) -> None:
+def test_a_directory_open_to_other_users_is_refused(home: Path) -> None:
     place = home / "evfdd"
     place.mkdir(mode=0o700)
     place.chmod(0o750)
@@ -90,15 +94,15 @@ def test_a_place_that_is_not_ours_alone_is_refused(home: Path) -> None:
         evfd.Address.user()
     place.rmdir()
     place.symlink_to(home)
-    with pytest.raises(evfd.NoDaemonError, match="is no directory"):
+    with pytest.raises(evfd.NoDaemonError, match="is not a directory"):
         evfd.Address.user()
     place.unlink()
     place.touch()
-    with pytest.raises(evfd.NoDaemonError, match="is no directory"):
+    with pytest.raises(evfd.NoDaemonError, match="is not a directory"):
         evfd.Address.user()
 
 
-def test_a_place_that_belongs_to_another_user_is_refused(home: Path) -> None:
+def test_a_directory_owned_by_another_user_is_refused(home: Path) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can give a directory to another user")
     place = home / "evfdd"
@@ -108,64 +112,68 @@ def test_a_place_that_belongs_to_another_user_is_refused(home: Path) -> None:
         evfd.Address.user()
 
 
-def test_one_s_own_is_started_and_outlives_who_started_it(home: Path, name: str) -> None:
-    program = f"import evfd; evfd.Event({name!r}, daemon=evfd.Daemon(evfd.Address.user())).set()"
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
-    assert evfd.Event(name, create=False, daemon=evfd.Daemon(evfd.Address.user())).is_set()
+def test_the_users_daemon_is_started_on_demand_and_outlives_the_starter(
+    home: Path, name: str
+) -> None:
+    program = f"import evfd; evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=TIMEOUT_S)
+    assert evfd.Event(name, create=False, client=evfd.Client(evfd.Address.user())).is_set()
 
 
-def test_many_at_once_start_one(home: Path) -> None:
+def test_concurrent_clients_start_one_daemon(home: Path) -> None:
     address = evfd.Address.user()
-    workers = [Worker(lambda: evfd.Daemon(address).status().pid) for _ in range(12)]
-    assert len({worker.done() for worker in workers}) == 1
+    workers = [Worker(lambda: evfd.Client(address).status().pid) for _ in range(12)]
+    assert len({worker.result() for worker in workers}) == 1
 
 
-def test_one_s_own_has_a_guard_and_may_be_killed(home: Path, name: str) -> None:
-    client = evfd.Daemon(evfd.Address.user())
-    pulse = evfd.Pulse(name, daemon=client)
+def test_the_users_daemon_has_a_supervisor_and_survives_a_kill(home: Path, name: str) -> None:
+    client = evfd.Client(evfd.Address.user())
+    pulse = evfd.Pulse(name, client=client)
     status = client.status()
     assert status.guardian == "guard"
     os.kill(status.pid, signal.SIGKILL)
     pulse.set()
-    assert pulse.wait(PATIENCE_S) == 1
+    assert pulse.wait(TIMEOUT_S) == 1
 
 
-def test_one_s_own_is_started_again_whatever_who_started_it_ignores(home: Path, name: str) -> None:
+def test_the_users_daemon_is_restarted_though_its_starter_ignored_sigchld(
+    home: Path, name: str
+) -> None:
     program = (
         "import evfd, os, signal\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
         "os.closerange(0, 3)\n"
-        f"evfd.Event({name!r}, daemon=evfd.Daemon(evfd.Address.user())).set()"
+        f"evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=PATIENCE_S)
-    client = evfd.Daemon(evfd.Address.user())
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=TIMEOUT_S)
+    client = evfd.Client(evfd.Address.user())
     os.kill(client.status().pid, signal.SIGKILL)
-    assert evfd.Event(name, create=False, daemon=client).is_set()
+    assert evfd.Event(name, create=False, client=client).is_set()
 
 
-def test_one_s_own_is_started_where_there_is_no_device(home: Path, name: str) -> None:
+def test_the_users_daemon_starts_without_dev_null(home: Path, name: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can hide devices")
-    program = f"import evfd; evfd.Event({name!r}, daemon=evfd.Daemon(evfd.Address.user())).set()"
+    program = f"import evfd; evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
     script = 'mount -t tmpfs none /dev && exec "$0" -c "$1"'
     subprocess.run(
         ["unshare", "-m", "sh", "-c", script, sys.executable, program],
         check=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
-    assert evfd.Event(name, create=False, daemon=evfd.Daemon(evfd.Address.user())).is_set()
+    assert evfd.Event(name, create=False, client=evfd.Client(evfd.Address.user())).is_set()
 
 
-def test_without_evfdd_there_is_none_to_start(
+def test_a_missing_evfdd_program_is_reported(
     home: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv("PATH", str(home))
-    monkeypatch.setattr(evfd.address, "_ELSEWHERE", ())
+    monkeypatch.setattr(evfd._address, "_FALLBACK_DIRECTORIES", ())
     with pytest.raises(evfd.NoDaemonError, match="no evfdd to start"):
-        evfd.Event(name, daemon=evfd.Daemon(evfd.Address.user()))
+        evfd.Event(name, client=evfd.Client(evfd.Address.user()))
 
 
-def test_one_that_does_not_start_is_told_with_what_to_try(
+def test_a_failing_evfdd_program_is_reported_with_a_hint(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = home / "evfdd-that-fails" / "evfdd"
@@ -174,7 +182,7 @@ def test_one_that_does_not_start_is_told_with_what_to_try(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(program.parent))
     with pytest.raises(evfd.NoDaemonError, match="run it by hand"):
-        evfd.Daemon(evfd.Address.user()).status()
+        evfd.Client(evfd.Address.user()).status()
 
 
 def test_a_private_event_needs_no_daemon(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:

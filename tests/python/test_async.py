@@ -1,4 +1,4 @@
-"""wait_async(): in an asyncio loop, beside all else that it does."""
+"""wait_async(): waits in an asyncio loop, together with the loop's other work."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from typing import Any, Callable, Coroutine, List
 import pytest
 
 import evfd
-from evfd import aio
-from running import (
-    PATIENCE_S,
+from evfd import _aio
+from harness import (
+    TIMEOUT_S,
     Child,
-    RunningDaemon,
+    DaemonProcess,
     Worker,
     descriptors,
-    need_descriptors,
+    require_descriptors,
 )
 
 Make = Callable[[], evfd.Event]
 
 
 @pytest.fixture(params=["private", "named"])
-def event(request: pytest.FixtureRequest, shared: evfd.Daemon, name: str) -> evfd.Event:
-    return evfd.Event() if request.param == "private" else evfd.Event(name, daemon=shared)
+def event(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> evfd.Event:
+    return evfd.Event() if request.param == "private" else evfd.Event(name, client=shared)
 
 
 @pytest.fixture(params=["aio", "the loop itself"])
-def waits_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Both ways to hear of a descriptor."""
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Select the mechanism that reports readiness: kernel AIO, or a reader of the loop."""
     if request.param != "aio":
-        monkeypatch.setattr(aio, "take_context", lambda operations: None)
+        monkeypatch.setattr(_aio, "acquire_context", lambda operations: None)
     return str(request.param)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     async def in_time() -> None:
-        await asyncio.wait_for(work, PATIENCE_S)
+        await asyncio.wait_for(work, TIMEOUT_S)
 
     asyncio.run(in_time())
 
 
-async def let_them_begin(tasks: List["asyncio.Task[Any]"]) -> None:
-    """All that can be done at once is done."""
+async def let_begin(tasks: List["asyncio.Task[Any]"]) -> None:
+    """Let all tasks run until they block."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)
 
 
-def test_a_wait_is_released_by_a_set(event: evfd.Event, waits_by: str) -> None:
+def test_a_wait_is_released_by_a_set(event: evfd.Event, backend: str) -> None:
     async def work() -> None:
         tasks = [asyncio.create_task(event.wait_async()) for _ in range(10)]
-        await let_them_begin(tasks)
-        Worker(event.set).done()
-        assert await asyncio.gather(*tasks) == [True] * 10
+        await let_begin(tasks)
+        Worker(event.set).result()
+        assert [await task for task in tasks] == [True] * 10
         assert await event.wait_async() is True
         event.clear()
         assert await event.wait_async(0) is False
@@ -62,20 +62,20 @@ def test_a_wait_is_released_by_a_set(event: evfd.Event, waits_by: str) -> None:
     run(work())
 
 
-def test_a_set_that_is_cleared_at_once_releases_all_who_wait(event: evfd.Event) -> None:
+def test_a_set_that_is_cleared_at_once_releases_all_waiters(event: evfd.Event) -> None:
     async def work() -> None:
         for _ in range(20):
             tasks = [asyncio.create_task(event.wait_async()) for _ in range(10)]
-            await let_them_begin(tasks)
+            await let_begin(tasks)
             event.set()
             event.clear()
-            assert await asyncio.gather(*tasks) == [True] * 10
+            assert [await task for task in tasks] == [True] * 10
             assert not event.is_set()
 
     run(work())
 
 
-def test_a_wait_that_is_over_is_false(event: evfd.Event, waits_by: str) -> None:
+def test_a_wait_that_times_out_returns_false(event: evfd.Event, backend: str) -> None:
     async def work() -> None:
         assert await event.wait_async(0.001) is False
         assert await event.wait_async(timeout=-1) is False
@@ -87,13 +87,15 @@ def test_a_wait_that_is_over_is_false(event: evfd.Event, waits_by: str) -> None:
     run(work())
 
 
-def test_a_cancelled_wait_leaves_nothing_behind(event: evfd.Event, waits_by: str) -> None:
+def test_a_cancelled_wait_leaks_no_descriptor_and_consumes_nothing(
+    event: evfd.Event, backend: str
+) -> None:
     async def work() -> None:
         await event.wait_async(0.001)
         before = len(descriptors())
         for _ in range(100):
             tasks = [asyncio.create_task(event.wait_async()) for _ in range(5)]
-            await let_them_begin(tasks)
+            await let_begin(tasks)
             for task in tasks:
                 task.cancel()
             for task in tasks:
@@ -106,43 +108,43 @@ def test_a_cancelled_wait_leaves_nothing_behind(event: evfd.Event, waits_by: str
     run(work())
 
 
-def test_more_waits_at_a_time_than_the_kernel_takes(event: evfd.Event) -> None:
-    need_descriptors(2_500)
+def test_more_concurrent_waits_than_the_kernel_accepts_are_all_released(event: evfd.Event) -> None:
+    require_descriptors(2_500)
 
     async def work() -> None:
         tasks = [asyncio.create_task(event.wait_async()) for _ in range(2_000)]
-        await let_them_begin(tasks)
+        await let_begin(tasks)
         event.set()
-        assert all(await asyncio.gather(*tasks))
+        assert all([await task for task in tasks])
 
     run(work())
 
 
-def test_the_loop_may_watch_the_descriptor_as_well(event: evfd.Event, waits_by: str) -> None:
+def test_a_loop_can_watch_the_descriptor_at_the_same_time(event: evfd.Event, backend: str) -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        rang = asyncio.Event()
-        loop.add_reader(event, rang.set)
+        was_read = asyncio.Event()
+        loop.add_reader(event, was_read.set)
         task = asyncio.create_task(event.wait_async())
-        await let_them_begin([task])
+        await let_begin([task])
         event.set()
-        await rang.wait()
+        await was_read.wait()
         assert await task
         assert loop.remove_reader(event)
 
     run(work())
 
 
-def test_each_of_many_loops_waits_in_its_thread(event: evfd.Event) -> None:
+def test_loops_in_several_threads_wait_for_one_event(event: evfd.Event) -> None:
     async def work() -> bool:
-        return await event.wait_async(PATIENCE_S)
+        return await event.wait_async(TIMEOUT_S)
 
     threads = [Worker(lambda: asyncio.run(work())) for _ in range(6)]
     event.set()
-    assert [thread.done() for thread in threads] == [True] * 6
+    assert [thread.result() for thread in threads] == [True] * 6
 
 
-def test_a_loop_that_ends_leaves_no_descriptor(event: evfd.Event, waits_by: str) -> None:
+def test_a_closed_loop_leaks_no_descriptor(event: evfd.Event, backend: str) -> None:
     async def work() -> None:
         asyncio.create_task(event.wait_async())
         await event.wait_async(0.001)
@@ -156,11 +158,13 @@ def test_a_loop_that_ends_leaves_no_descriptor(event: evfd.Event, waits_by: str)
     assert descriptors() == before
 
 
-def test_what_is_taken_is_taken_once(shared: evfd.Daemon, name: str, waits_by: str) -> None:
+def test_concurrent_waits_consume_each_token_once(
+    shared: evfd.Client, name: str, backend: str
+) -> None:
     async def work() -> None:
-        for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, daemon=shared)):
+        for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, client=shared)):
             tasks = [asyncio.create_task(semaphore.wait_async()) for _ in range(10)]
-            await let_them_begin(tasks)
+            await let_begin(tasks)
             semaphore.release(7)
             left = set(tasks)
             while len(left) > 3:
@@ -173,24 +177,26 @@ def test_what_is_taken_is_taken_once(shared: evfd.Daemon, name: str, waits_by: s
     run(work())
 
 
-def test_pulses_and_timers_count(shared: evfd.Daemon, name: str, waits_by: str) -> None:
+def test_waits_for_pulses_and_timers_return_counts(
+    shared: evfd.Client, name: str, backend: str
+) -> None:
     async def work() -> None:
-        pulse = evfd.Pulse(name + "/pulse", daemon=shared)
-        timer = evfd.Timer(name + "/timer", after=3600, daemon=shared)
+        pulse = evfd.Pulse(name + "/pulse", client=shared)
+        timer = evfd.Timer(name + "/timer", after=3600, client=shared)
         tasks = [
             asyncio.create_task(pulse.wait_async()),
             asyncio.create_task(timer.wait_async()),
         ]
-        await let_them_begin(tasks)
+        await let_begin(tasks)
         pulse.set()
         timer.arm(after=0.001)
-        assert await asyncio.gather(*tasks) == [1, 1]
+        assert [await task for task in tasks] == [1, 1]
         assert (await pulse.wait_async(0), await timer.wait_async(0)) == (0, 0)
 
     run(work())
 
 
-def test_a_child_of_fork_runs_a_loop_of_its_own(event: evfd.Event) -> None:
+def test_a_child_of_fork_can_run_its_own_loop(event: evfd.Event) -> None:
     async def once() -> None:
         assert await event.wait_async(0.001) is False
 
@@ -198,12 +204,12 @@ def test_a_child_of_fork_runs_a_loop_of_its_own(event: evfd.Event) -> None:
     began = evfd.Event()
 
     async def wait() -> None:
-        task = asyncio.create_task(event.wait_async(PATIENCE_S))
-        await let_them_begin([task])
+        task = asyncio.create_task(event.wait_async(TIMEOUT_S))
+        await let_begin([task])
         began.set()
         assert await task
 
     child = Child(lambda: run(wait()))
-    assert began.wait(PATIENCE_S)
+    assert began.wait(TIMEOUT_S)
     event.set()
-    child.done()
+    child.join()

@@ -1,4 +1,4 @@
-"""Daemon: objects made, deleted, listed, shown, watched and waited for by name."""
+"""Client: creating, deleting, listing, showing, monitoring and awaiting objects by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Callable, List
 import pytest
 
 import evfd
-from running import PATIENCE_S, RunningDaemon, Worker, eventually
+from harness import TIMEOUT_S, DaemonProcess, Worker, poll_until
 
 
-def test_objects_come_and_go(shared: evfd.Daemon, name: str) -> None:
+def test_objects_are_created_and_deleted(shared: evfd.Client, name: str) -> None:
     assert shared.create(name) is True
     with pytest.raises(FileExistsError):
         shared.create(name)
@@ -26,27 +26,29 @@ def test_objects_come_and_go(shared: evfd.Daemon, name: str) -> None:
         shared.delete(name)
 
 
-def test_a_list_is_of_what_matches_by_name(shared: evfd.Daemon, name: str) -> None:
+def test_a_list_has_the_matching_objects_in_the_order_of_their_names(
+    shared: evfd.Client, name: str
+) -> None:
     names = [f"{name}/{i:03}" for i in range(300)]
     for one in reversed(names):
         shared.create(one, "semaphore", initial=7)
-    assert [told.name for told in shared.list(name + "/*")] == names
-    assert [told.name for told in shared.list(name + "/00?")] == names[:10]
-    assert {told.count for told in shared.list(name + "/*")} == {7}
-    assert set(names) <= {told.name for told in shared.list()}
-    first = next(iter(shared.list()))  # And the rest is not asked for.
+    assert [shown.name for shown in shared.list(name + "/*")] == names
+    assert [shown.name for shown in shared.list(name + "/00?")] == names[:10]
+    assert {shown.count for shown in shared.list(name + "/*")} == {7}
+    assert set(names) <= {shown.name for shown in shared.list()}
+    first = next(iter(shared.list()))  # The rest is not requested.
     assert isinstance(first, evfd.Object)
     for i in range(0, 300, 100):
         shared.delete(*names[i : i + 100])
     assert list(shared.list(name + "/*")) == []
 
 
-def test_what_is_shown_is_what_was_made(shared: evfd.Daemon, name: str) -> None:
-    shared.create(name, "auto", initial=1, rights=0o600, lifetime="connection")
-    told = shared.show(name)
-    assert (told.name, told.kind, told.mode, told.rights) == (name, "event", "auto", 0o600)
-    assert (told.lifetime, told.is_set, told.count, told.waits) == ("connection", True, 1, 0)
-    assert told.timer is None and told.pulses is None
+def test_show_reports_the_properties_of_an_object(shared: evfd.Client, name: str) -> None:
+    shared.create(name, "auto", initial=1, permissions=0o600, lifetime="connection")
+    shown = shared.show(name)
+    assert (shown.name, shown.kind, shown.mode, shown.permissions) == (name, "event", "auto", 0o600)
+    assert (shown.lifetime, shown.is_set, shown.count, shown.waits) == ("connection", True, 1, 0)
+    assert shown.timer is None and shown.pulses is None
     shared.arm(name + "/t", interval=60, clock="boottime", sets=name)
     timer = shared.show(name + "/t").timer
     assert timer is not None
@@ -60,7 +62,7 @@ def test_what_is_shown_is_what_was_made(shared: evfd.Daemon, name: str) -> None:
     assert timer is not None and timer.state == "disarmed" and timer.next_ns is None
 
 
-def test_who_set_an_event_last_is_shown(shared: evfd.Daemon, name: str) -> None:
+def test_show_reports_the_last_set(shared: evfd.Client, name: str) -> None:
     shared.create(name)
     assert shared.show(name).last_set is None
     before = time.time_ns()
@@ -71,7 +73,7 @@ def test_who_set_an_event_last_is_shown(shared: evfd.Daemon, name: str) -> None:
     assert before <= last.at_ns <= time.time_ns()
 
 
-def test_several_are_set_and_cleared_or_none(shared: evfd.Daemon, name: str) -> None:
+def test_a_call_with_several_names_applies_to_all_or_none(shared: evfd.Client, name: str) -> None:
     names = [name + "/a", name + "/b"]
     for one in names:
         shared.create(one)
@@ -84,33 +86,35 @@ def test_several_are_set_and_cleared_or_none(shared: evfd.Daemon, name: str) -> 
     assert not shared.show(names[0]).is_set
 
 
-def test_rights_are_changed(shared: evfd.Daemon, name: str) -> None:
+def test_chmod_changes_the_permissions(shared: evfd.Client, name: str) -> None:
     shared.create(name)
-    shared.set_rights(name, 0o640)
-    assert shared.show(name).rights == 0o640
-    shared.set_rights(name, 0o777)
-    assert shared.show(name).rights == 0o666
+    shared.chmod(name, 0o640)
+    assert shared.show(name).permissions == 0o640
+    shared.chmod(name, 0o777)
+    assert shared.show(name).permissions == 0o666
     with pytest.raises(ValueError):
-        shared.set_rights(name, 0o1777)
+        shared.chmod(name, 0o1777)
 
 
-def test_a_wait_by_name_is_for_what_is_not_there_yet(running: RunningDaemon, name: str) -> None:
+def test_a_wait_by_name_may_precede_the_creation_of_the_object(
+    running: DaemonProcess, name: str
+) -> None:
     client = running.client()
     waiting = Worker(lambda: client.wait(name))
-    assert eventually(lambda: client.status().waits == 1)
+    assert poll_until(lambda: client.status().waits == 1)
     client.create(name)
     client.set(name)
-    assert waiting.done() == [evfd.Fired(name, 1)]
+    assert waiting.result() == [evfd.Fired(name, 1)]
     with pytest.raises(FileNotFoundError):
         client.wait(name + "/missing", existing=True)
 
 
-def test_a_wait_by_name_is_for_any_or_all(shared: evfd.Daemon, name: str) -> None:
+def test_a_wait_by_name_requires_any_or_all_names(shared: evfd.Client, name: str) -> None:
     names = [name + "/a", name + "/b"]
     for one in names:
         shared.create(one)
     shared.set(names[1])
-    assert shared.wait(*names, gather="any", timeout=0) == [evfd.Fired(names[1], 1)]
+    assert shared.wait(*names, require="any", timeout=0) == [evfd.Fired(names[1], 1)]
     with pytest.raises(TimeoutError) as raised:
         shared.wait(*names, timeout=0.001)
     assert isinstance(raised.value, evfd.TimedOutError)
@@ -118,47 +122,49 @@ def test_a_wait_by_name_is_for_any_or_all(shared: evfd.Daemon, name: str) -> Non
     assert [fired.name for fired in shared.wait(*names)] == names
 
 
-def test_a_wait_by_name_counts_expirations(shared: evfd.Daemon, name: str) -> None:
+def test_a_wait_by_name_counts_expirations(shared: evfd.Client, name: str) -> None:
     shared.arm(name, interval=0.001)
-    assert shared.wait(name, count=3, timeout=PATIENCE_S)[0].count >= 3
+    assert shared.wait(name, count=3, timeout=TIMEOUT_S)[0].count >= 3
     with pytest.raises(ValueError):
         shared.wait(name, count=0)
 
 
-def test_a_wait_ends_when_its_object_is_deleted(shared: evfd.Daemon, name: str) -> None:
+def test_a_wait_by_name_fails_when_its_object_is_deleted(shared: evfd.Client, name: str) -> None:
     shared.create(name)
     waiting = Worker(lambda: shared.wait(name))
-    assert eventually(lambda: shared.show(name).waits == 1)
+    assert poll_until(lambda: shared.show(name).waits == 1)
     shared.delete(name)
     with pytest.raises(evfd.DeletedError):
-        waiting.done()
+        waiting.result()
 
 
-def test_a_monitor_is_told_the_state_and_then_each_change(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_monitor_reports_the_state_and_then_each_change(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     shared.create(name + "/old")
-    told = shared.monitor(name + "/*")
-    first = next(told)
+    changes = shared.monitor(name + "/*")
+    first = next(changes)
     assert (first.change, first.name) == ("present", name + "/old")
     assert first.object == shared.show(name + "/old")
-    assert next(told) == evfd.Change("ready")
-    event = evfd.Event(name + "/new", daemon=shared)
-    change = next(told)
+    assert next(changes) == evfd.Change("ready")
+    event = evfd.Event(name + "/new", client=shared)
+    change = next(changes)
     assert (change.change, change.name) == ("created", name + "/new")
-    event.set()  # On the descriptor.
-    change = next(told)
+    event.set()  # On the descriptor, without the daemon.
+    change = next(changes)
     assert change.change == "changed"
     assert change.object is not None and change.object.is_set
     shared.delete(name + "/new")
-    change = next(told)
+    change = next(changes)
     assert change == evfd.Change("deleted", name + "/new")
     before = shared.status().monitors
-    told.close()
-    assert eventually(lambda: shared.status().monitors == before - 1)
+    changes.close()
+    assert poll_until(lambda: shared.status().monitors == before - 1)
 
 
-def test_status_quotas_and_metrics(running: RunningDaemon, shared: evfd.Daemon) -> None:
+def test_status_quotas_and_metrics_are_reported(
+    running: DaemonProcess, shared: evfd.Client
+) -> None:
     status = shared.status()
     assert status.pid == running.process.pid
     assert (status.guardian, status.can_keep) == ("none", True)
@@ -167,7 +173,7 @@ def test_status_quotas_and_metrics(running: RunningDaemon, shared: evfd.Daemon) 
     assert shared.metrics().endswith("# EOF\n")
 
 
-def test_names_are_checked_before_they_go_out(shared: evfd.Daemon, name: str) -> None:
+def test_names_are_validated_before_a_call_is_sent(shared: evfd.Client, name: str) -> None:
     calls: List[Callable[..., object]] = [shared.set, shared.clear, shared.delete]
     calls += [shared.disarm, shared.wait]
     for call in calls:
@@ -177,26 +183,26 @@ def test_names_are_checked_before_they_go_out(shared: evfd.Daemon, name: str) ->
             call(*(f"{name}/{i}" for i in range(254)))
         with pytest.raises(ValueError, match="each object once"):
             call(name, name)
-        with pytest.raises(ValueError, match="is no name"):
+        with pytest.raises(ValueError, match="is not a valid name"):
             call("no name")
 
 
 @pytest.mark.parametrize("count", [0, 16_385])
-def test_so_many_tokens_are_a_value_error(shared: evfd.Daemon, name: str, count: int) -> None:
+def test_a_count_out_of_range_is_a_value_error(shared: evfd.Client, name: str, count: int) -> None:
     shared.create(name, "semaphore")
     with pytest.raises(ValueError, match="1 to 16384"):
         shared.set(name, count=count)
 
 
 @pytest.mark.parametrize("initial", [-1, 2**32])
-def test_so_many_to_begin_with_are_a_value_error(
-    shared: evfd.Daemon, name: str, initial: int
+def test_an_initial_count_out_of_range_is_a_value_error(
+    shared: evfd.Client, name: str, initial: int
 ) -> None:
     with pytest.raises(ValueError, match="starts with"):
         shared.create(name, "semaphore", initial=initial)
 
 
-def test_a_limit_is_told_with_what_it_is_of(running: RunningDaemon, name: str) -> None:
+def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
     with running.client() as client:
         client.create(name, "semaphore")
         client.create(name + "/b", "semaphore")
@@ -205,7 +211,7 @@ def test_a_limit_is_told_with_what_it_is_of(running: RunningDaemon, name: str) -
         assert raised.value.parameters["limit"] > 0
 
 
-def test_an_error_is_what_python_catches_and_one_sentence(shared: evfd.Daemon, name: str) -> None:
+def test_an_error_is_one_sentence_and_can_be_pickled(shared: evfd.Client, name: str) -> None:
     with pytest.raises(OSError) as raised:
         shared.show(name)
     error = raised.value
@@ -232,43 +238,43 @@ def test_an_error_is_what_python_catches_and_one_sentence(shared: evfd.Daemon, n
         (evfd.LostDaemonError, ConnectionError),
     ],
 )
-def test_each_error_is_caught_as_what_it_is(kind: Any, caught: Any) -> None:
+def test_each_error_is_the_matching_built_in_exception(kind: Any, caught: Any) -> None:
     for base in caught if isinstance(caught, tuple) else (caught,):
         assert issubclass(kind, base)
     assert issubclass(kind, evfd.Error) and issubclass(kind, OSError)
 
 
-def test_many_threads_share_one_client(running: RunningDaemon, name: str) -> None:
+def test_many_threads_can_share_one_client(running: DaemonProcess, name: str) -> None:
     client = running.client()
 
-    def work(its: str) -> None:
-        client.create(its)
+    def work(own: str) -> None:
+        client.create(own)
         for _ in range(50):
-            event = evfd.Event(its, daemon=client)
+            event = evfd.Event(own, client=client)
             event.set()
-            assert client.wait(its)[0].name == its
-            assert client.show(its).name == its
-            client.clear(its)
-            evfd.Pulse(its + "/pulse", daemon=client).set()
+            assert client.wait(own)[0].name == own
+            assert client.show(own).name == own
+            client.clear(own)
+            evfd.Pulse(own + "/pulse", client=client).set()
 
     workers = [Worker(lambda i=i: work(f"{name}/{i}")) for i in range(8)]  # type: ignore[misc]
     for worker in workers:
-        worker.done()
-    assert eventually(
-        lambda: all(told.subscriptions == 0 for told in client.list(name + "/*/pulse"))
+        worker.result()
+    assert poll_until(
+        lambda: all(shown.subscriptions == 0 for shown in client.list(name + "/*/pulse"))
     )
 
 
-def test_a_client_that_goes_closes_its_connection(
-    start: Callable[..., RunningDaemon], name: str
+def test_a_dropped_client_closes_its_connection(
+    start: Callable[..., DaemonProcess], name: str
 ) -> None:
     daemon = start()
     watching = daemon.client()
     before = watching.status().connections
     client = daemon.client()
     client.create(name, lifetime="connection")
-    evfd.Pulse(name + "/pulse", daemon=client)
+    evfd.Pulse(name + "/pulse", client=client)
     assert watching.status().connections > before
     del client
-    assert eventually(lambda: watching.status().connections == before)
-    assert eventually(lambda: list(watching.list(name)) == [])
+    assert poll_until(lambda: watching.status().connections == before)
+    assert poll_until(lambda: list(watching.list(name)) == [])

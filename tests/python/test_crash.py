@@ -1,5 +1,4 @@
-"""A daemon that is killed fifty times while threads set, wait and arm: nobody sees an error, and
-what they counted is what there is, to the last token."""
+"""A daemon killed fifty times while threads set, wait and arm: no call fails, no token is lost."""
 
 from __future__ import annotations
 
@@ -11,170 +10,171 @@ from functools import partial
 from typing import List
 
 import evfd
-from running import PATIENCE_S, RunningDaemon, Worker, eventually
+from harness import TIMEOUT_S, DaemonProcess, Worker, poll_until
 
 KILLS = 50
 
 
 class Ledger:
-    """Of one thread: what it was told is done."""
+    """The tokens that the calls of one thread added and consumed."""
 
     def __init__(self) -> None:
-        self.given = 0
-        self.taken = 0
+        self.added = 0
+        self.consumed = 0
 
 
 class Work:
-    """What the threads do until it is over."""
+    """The work of the threads until `is_over` is set."""
 
-    def __init__(self, daemon: RunningDaemon) -> None:
+    def __init__(self, daemon: DaemonProcess) -> None:
         self.daemon = daemon
         self.is_over = threading.Event()
         self.client = daemon.client()
-        self.has_done_some: set[object] = set()  # Of the threads.
-        self.tokens = evfd.Semaphore("tokens", 0, daemon=self.client)
+        self.active_threads: set[object] = set()  # The threads that have completed a round.
+        self.tokens = evfd.Semaphore("tokens", 0, client=self.client)
 
-    def _note(self) -> None:
-        self.has_done_some.add(threading.current_thread())
+    def _mark_active(self) -> None:
+        self.active_threads.add(threading.current_thread())
 
-    def give_and_take(self, seed: int) -> Ledger:
-        """By name and by a descriptor of before the first kill."""
-        dice = random.Random(seed)
+    def add_and_consume(self, seed: int) -> Ledger:
+        """Add and consume tokens by name, and on a descriptor opened before the first kill."""
+        random_source = random.Random(seed)
         ledger = Ledger()
         client = self.daemon.client() if seed % 2 else self.client
         while not self.is_over.is_set():
-            count = dice.randint(1, 3)
-            if dice.random() < 0.25:
+            count = random_source.randint(1, 3)
+            if random_source.random() < 0.25:
                 client.set("tokens", count=count)
-                ledger.given += count
-            elif dice.random() < 0.3:
+                ledger.added += count
+            elif random_source.random() < 0.3:
                 self.tokens.release(count)
-                ledger.given += count
-            elif dice.random() < 0.5:
+                ledger.added += count
+            elif random_source.random() < 0.5:
                 try:
                     client.wait("tokens", timeout=0.005)
-                    ledger.taken += 1
+                    ledger.consumed += 1
                 except TimeoutError:
                     pass
             else:
-                ledger.taken += self.tokens.acquire(timeout=0.001)
-            if ledger.given and ledger.taken:
-                self._note()
+                ledger.consumed += self.tokens.acquire(timeout=0.001)
+            if ledger.added and ledger.consumed:
+                self._mark_active()
         return ledger
 
-    def make_and_delete(self, number: int) -> int:
-        dice = random.Random(number)
-        there: set[str] = set()
+    def create_and_delete(self, number: int) -> int:
+        """Create and delete objects; return the number of those that remain."""
+        random_source = random.Random(number)
+        existing: set[str] = set()
         while not self.is_over.is_set():
-            name = f"own/{number}/{dice.randint(1, 40)}"
-            if name in there:
+            name = f"own/{number}/{random_source.randint(1, 40)}"
+            if name in existing:
                 self.client.delete(name)
-                there.remove(name)
+                existing.remove(name)
             else:
                 assert self.client.create(name, initial=1)
-                there.add(name)
-                self._note()
-        assert {told.name for told in self.client.list(f"own/{number}/*")} == there
-        return len(there)
+                existing.add(name)
+                self._mark_active()
+        assert {shown.name for shown in self.client.list(f"own/{number}/*")} == existing
+        return len(existing)
 
     def pulse(self) -> int:
-        """How often."""
-        pulse = evfd.Pulse("pulse", daemon=self.client)
+        """Set a pulse; return how often."""
+        pulse = evfd.Pulse("pulse", client=self.client)
         count = 0
         while not self.is_over.is_set():
             pulse.set()
             count += 1
             pulse.clear()
-            self._note()
+            self._mark_active()
         return count
 
     def arm(self) -> int:
-        """Each schedule is heard of by who has the timer open."""
-        timer = evfd.Timer("timer", after=3600, daemon=self.client)
+        """Arm a timer again and again: each schedule must reach its open descriptor."""
+        timer = evfd.Timer("timer", after=3600, client=self.client)
         count = 0
         while not self.is_over.is_set():
             timer.arm(after=0.0005)
-            assert timer.wait(PATIENCE_S) == 1
+            assert timer.wait(TIMEOUT_S) == 1
             timer.arm_ns(interval=3600 * 10**9)
             assert timer.gettime_ns()[1] == 3600 * 10**9
             count += 1
-            self._note()
+            self._mark_active()
         return count
 
-    def wait_in_a_loop(self) -> int:
-        """Each set of an event is heard by a task and answered."""
-        event = evfd.Event("event", daemon=self.client)
-        answer = evfd.Event("answer", auto=True, daemon=self.client)
+    def wait_in_asyncio_loop(self) -> int:
+        """Set an event again and again: a task must see each set and answer it."""
+        event = evfd.Event("event", client=self.client)
+        answer = evfd.Event("answer", auto=True, client=self.client)
         count = 0
         has_ended = False
 
         async def follow() -> None:
-            while await event.wait_async(PATIENCE_S) and not has_ended:
+            while await event.wait_async(TIMEOUT_S) and not has_ended:
                 event.clear()
                 answer.set()
 
         following = Worker(lambda: asyncio.run(follow()))
         while not self.is_over.is_set():
             event.set()
-            assert answer.wait(PATIENCE_S)
+            assert answer.wait(TIMEOUT_S)
             count += 1
-            self._note()
+            self._mark_active()
         has_ended = True
         event.set()
-        following.done()
+        following.result()
         return count
 
 
-def test_fifty_kills_are_seen_by_nobody(guarded: RunningDaemon) -> None:
-    work = Work(guarded)
-    heard = evfd.Pulse("pulse", daemon=guarded.client())
-    signallers = [Worker(partial(work.give_and_take, seed)) for seed in range(4)]
-    owners = [Worker(partial(work.make_and_delete, number)) for number in range(2)]
+def test_fifty_kills_lose_no_token_and_raise_no_error(supervised: DaemonProcess) -> None:
+    work = Work(supervised)
+    subscriber = evfd.Pulse("pulse", client=supervised.client())
+    signallers = [Worker(partial(work.add_and_consume, seed)) for seed in range(4)]
+    owners = [Worker(partial(work.create_and_delete, number)) for number in range(2)]
     pulsing = Worker(work.pulse)
-    others = [Worker(work.arm), Worker(work.wait_in_a_loop)]
+    others = [Worker(work.arm), Worker(work.wait_in_asyncio_loop)]
 
-    dice = random.Random()
-    watching = guarded.client()
+    random_source = random.Random()
+    watching = supervised.client()
     for _ in range(KILLS):
-        guarded.kill_below_guard()
-        # A daemon of every age dies.
-        until = time.monotonic() + dice.uniform(0, 0.03)
+        supervised.kill_supervised()
+        # Vary the age at which a daemon is killed.
+        until = time.monotonic() + random_source.uniform(0, 0.03)
         while time.monotonic() < until:
             watching.status()
-    assert eventually(lambda: len(work.has_done_some) == 9)
+    assert poll_until(lambda: len(work.active_threads) == 9)
     work.is_over.set()
 
-    ledgers = [worker.done() for worker in signallers]
-    left = sum(ledger.given - ledger.taken for ledger in ledgers)
+    ledgers = [worker.result() for worker in signallers]
+    left = sum(ledger.added - ledger.consumed for ledger in ledgers)
     assert work.client.show("tokens").count == left
-    taken = 0
+    consumed = 0
     while work.tokens.acquire(False):
-        taken += 1
-    assert taken == left
-    made = sum(worker.done() for worker in owners)
-    assert len(list(work.client.list("own/*/*"))) == made
-    pulses = pulsing.done()
+        consumed += 1
+    assert consumed == left
+    created = sum(worker.result() for worker in owners)
+    assert len(list(work.client.list("own/*/*"))) == created
+    pulses = pulsing.result()
     counted: List[int] = [0]
 
-    def hears_all() -> bool:
-        counted[0] += heard.wait(0)
+    def has_received_all() -> bool:
+        counted[0] += subscriber.wait(0)
         return counted[0] >= pulses
 
-    assert eventually(hears_all)
+    assert poll_until(has_received_all)
     assert counted[0] == pulses
-    assert all(worker.done() > 0 for worker in others)
+    assert all(worker.result() > 0 for worker in others)
 
 
-def test_a_token_that_is_waited_for_through_kills_comes_once(guarded: RunningDaemon) -> None:
-    client = guarded.client()
+def test_a_wait_across_kills_consumes_one_token(supervised: DaemonProcess) -> None:
+    client = supervised.client()
     client.create("s", "semaphore")
-    takers: List[Worker[object]] = [
-        Worker(lambda: client.wait("s", timeout=PATIENCE_S)) for _ in range(6)
+    waiters: List[Worker[object]] = [
+        Worker(lambda: client.wait("s", timeout=TIMEOUT_S)) for _ in range(6)
     ]
-    assert eventually(lambda: client.show("s").waits == 6)
+    assert poll_until(lambda: client.show("s").waits == 6)
     for _ in range(6):
-        guarded.kill_below_guard()
+        supervised.kill_supervised()
         client.set("s")
-    for taker in takers:
-        taker.done()
+    for waiter in waiters:
+        waiter.result()
     assert client.show("s").count == 0

@@ -1,4 +1,4 @@
-"""A process that becomes another user and goes on using what it has."""
+"""A process that changes its user and continues to use its client, events and subscriptions."""
 
 from __future__ import annotations
 
@@ -8,95 +8,97 @@ from typing import Callable, Iterator
 import pytest
 
 import evfd
-from running import Child, RunningDaemon, eventually
+from harness import Child, DaemonProcess, poll_until
 
-_STRANGER = 60_700
+_OTHER_UID = 60_700
 
 
 @pytest.fixture(autouse=True)
-def need_root() -> None:
+def require_root() -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
 
 
 @pytest.fixture
-def reachable(start: Callable[..., RunningDaemon]) -> Iterator[RunningDaemon]:
-    """A daemon beneath a guard, to which others may connect."""
+def reachable(start: Callable[..., DaemonProcess]) -> Iterator[DaemonProcess]:
+    """Return a supervised daemon to which other users can connect."""
     daemon = start("--guard")
     os.chmod(daemon.directory, 0o755)
     yield daemon
 
 
-def test_a_call_is_of_who_the_process_is_now(reachable: RunningDaemon, name: str) -> None:
+def test_a_call_uses_the_current_credentials(reachable: DaemonProcess, name: str) -> None:
     def work() -> None:
         client = reachable.client()
-        client.create(name, rights=0o600)
+        client.create(name, permissions=0o600)
         os.setgroups([])
-        os.setresgid(_STRANGER, _STRANGER, _STRANGER)
-        os.setresuid(_STRANGER, _STRANGER, _STRANGER)
+        os.setresgid(_OTHER_UID, _OTHER_UID, _OTHER_UID)
+        os.setresuid(_OTHER_UID, _OTHER_UID, _OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.delete(name)
         with pytest.raises(evfd.NotPermittedError):
             client.set(name)
         client.create(name + "/its")
-        told = client.show(name + "/its")
-        assert (told.owner_uid, told.group_gid) == (_STRANGER, _STRANGER)
+        shown = client.show(name + "/its")
+        assert (shown.owner_uid, shown.group_gid) == (_OTHER_UID, _OTHER_UID)
 
-    Child(work).done()
+    Child(work).join()
     client = reachable.client()
     assert client.show(name).owner_uid == 0
-    assert client.show(name + "/its").owner_uid == _STRANGER
+    assert client.show(name + "/its").owner_uid == _OTHER_UID
 
 
-def test_a_wait_by_name_is_of_who_the_process_is_now(reachable: RunningDaemon, name: str) -> None:
+def test_a_wait_by_name_uses_the_current_credentials(reachable: DaemonProcess, name: str) -> None:
     def work() -> None:
         client = reachable.client()
-        client.create(name, "semaphore", initial=2, rights=0o600)
-        client.wait(name)  # On a line of its own, which is kept for the next one.
-        os.seteuid(_STRANGER)
+        client.create(name, "semaphore", initial=2, permissions=0o600)
+        client.wait(name)  # In a session of its own, which stays open for the next wait.
+        os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.wait(name, timeout=0)
 
-    Child(work).done()
+    Child(work).join()
     assert reachable.client().show(name).count == 1
 
 
-def test_groups_count(reachable: RunningDaemon, name: str) -> None:
+def test_a_call_uses_the_current_groups(reachable: DaemonProcess, name: str) -> None:
     def work() -> None:
         client = reachable.client()
-        client.create(name, rights=0o660)
+        client.create(name, permissions=0o660)
         os.setgroups([])
-        os.setgid(_STRANGER)
-        os.setuid(_STRANGER)
+        os.setgid(_OTHER_UID)
+        os.setuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.set(name)
 
     def work_with_group() -> None:
         os.setgroups([0])
-        os.setresuid(_STRANGER, _STRANGER, 0)
+        os.setresuid(_OTHER_UID, _OTHER_UID, 0)
         client = reachable.client()
         client.set(name)
         os.seteuid(0)
         os.setgroups([])
-        os.setegid(_STRANGER)
-        os.seteuid(_STRANGER)
+        os.setegid(_OTHER_UID)
+        os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.set(name)
 
-    Child(work).done()
-    Child(work_with_group).done()
+    Child(work).join()
+    Child(work_with_group).join()
 
 
-def test_what_began_before_goes_on(reachable: RunningDaemon, name: str) -> None:
+def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
+    reachable: DaemonProcess, name: str
+) -> None:
     def work() -> None:
         client = reachable.client()
-        client.create(name + "/pulse", "pulse", rights=0o622)
-        pulse = evfd.Pulse(name + "/pulse", daemon=client)
-        mine = evfd.Event(name + "/mine", rights=0o600, lifetime="connection", daemon=client)
-        os.seteuid(_STRANGER)
+        client.create(name + "/pulse", "pulse", permissions=0o622)
+        pulse = evfd.Pulse(name + "/pulse", client=client)
+        mine = evfd.Event(name + "/mine", permissions=0o600, lifetime="connection", client=client)
+        os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.delete(name + "/mine")
-        other = evfd.Event(name + "/other", lifetime="connection", daemon=client)
+        other = evfd.Event(name + "/other", lifetime="connection", client=client)
         mine.set()
         reachable.client().set(name + "/pulse")
         assert pulse.wait(0) == 1
@@ -104,33 +106,33 @@ def test_what_began_before_goes_on(reachable: RunningDaemon, name: str) -> None:
         client.delete(name + "/pulse")
         assert client.show(name + "/mine").is_set
         connections = client.status().connections
-        for _ in range(3):  # Each has its connection, and no more are made.
-            os.seteuid(_STRANGER)
-            assert client.show(name + "/other").owner_uid == _STRANGER
+        for _ in range(3):  # Each user's session keeps its connection.
+            os.seteuid(_OTHER_UID)
+            assert client.show(name + "/other").owner_uid == _OTHER_UID
             os.seteuid(0)
-            client.set_rights(name + "/mine", 0o640)
+            client.chmod(name + "/mine", 0o640)
         assert client.status().connections == connections
         assert not other.is_set()
 
-    Child(work).done()
+    Child(work).join()
     client = reachable.client()
-    assert eventually(lambda: list(client.list(name + "/*")) == [])
+    assert poll_until(lambda: list(client.list(name + "/*")) == [])
 
 
-def test_former_credentials_that_nothing_needs_leave_no_connection(
-    reachable: RunningDaemon, name: str
+def test_former_credentials_without_handles_keep_no_connection(
+    reachable: DaemonProcess, name: str
 ) -> None:
     def work() -> None:
         client = reachable.client()
         before = client.status().connections
         for _ in range(3):
-            os.seteuid(_STRANGER)
+            os.seteuid(_OTHER_UID)
             client.status()
             os.seteuid(0)
             client.status()
-        assert eventually(lambda: client.status().connections == before)
+        assert poll_until(lambda: client.status().connections == before)
 
-    Child(work).done()
+    Child(work).join()
 
 
 _FIRST_USER = 1_600_000_000
@@ -142,22 +144,22 @@ def _act_as(user: int, act: Callable[[], object]) -> None:
     os.seteuid(0)
 
 
-def test_what_was_opened_and_made_as_others_leaves_no_connection_once_it_is_gone(
-    reachable: RunningDaemon, name: str
+def test_a_former_session_ends_with_its_last_handle(
+    reachable: DaemonProcess, name: str
 ) -> None:
     def work() -> None:
         client = reachable.client()
         its = name + "/its"
-        client.create(name, "pulse", rights=0o666)
+        client.create(name, "pulse", permissions=0o666)
         before = client.status().connections
 
         def open_and_close() -> None:
-            evfd.Pulse(name, daemon=client).close()
+            evfd.Pulse(name, client=client).close()
             client.create(its, lifetime="connection")
             client.delete(its)
 
         def open_and_keep() -> None:
-            opened.append(evfd.Pulse(name, daemon=client))
+            opened.append(evfd.Pulse(name, client=client))
             client.create(its, lifetime="connection")
 
         opened: list[evfd.Pulse] = []
@@ -165,53 +167,53 @@ def test_what_was_opened_and_made_as_others_leaves_no_connection_once_it_is_gone
             _act_as(user, open_and_close)
             client.status()
             _act_as(user, open_and_keep)
-            assert eventually(lambda: client.status().connections == before + 1)
+            assert poll_until(lambda: client.status().connections == before + 1)
             client.delete(its)
             opened.pop().close()
-        assert eventually(lambda: client.status().connections == before)
+        assert poll_until(lambda: client.status().connections == before)
 
-    Child(work).done()
+    Child(work).join()
 
 
-def test_a_client_keeps_what_was_opened_as_so_many_former_users(
-    reachable: RunningDaemon, name: str
+def test_a_client_keeps_the_handles_of_64_former_users(
+    reachable: DaemonProcess, name: str
 ) -> None:
-    most = evfd.daemon._MAX_FORMER_LINES
+    most = evfd.client._MAX_FORMER_SESSIONS
 
     def work() -> None:
         client = reachable.client()
-        client.create(name, "pulse", rights=0o666)
+        client.create(name, "pulse", permissions=0o666)
         before = client.status().connections
         opened: list[evfd.Pulse] = []
         for i in range(most + 1):
-            _act_as(_FIRST_USER + i, lambda: opened.append(evfd.Pulse(name, daemon=client)))
+            _act_as(_FIRST_USER + i, lambda: opened.append(evfd.Pulse(name, client=client)))
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.status()
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.wait(name, timeout=0)
-        _act_as(_FIRST_USER, client.status)  # One of them it is, as before.
+        _act_as(_FIRST_USER, client.status)  # This user has a session already.
         opened.pop().close()
-        assert eventually(lambda: client.status().connections == before + most)
+        assert poll_until(lambda: client.status().connections == before + most)
         client.set(name)
         assert [pulse.wait(30) for pulse in opened] == [1] * most
 
-    Child(work).done()
+    Child(work).join()
 
 
-def test_what_is_temporary_outlives_the_daemon_for_who_comes_back(
-    reachable: RunningDaemon, name: str
+def test_a_temporary_object_of_a_former_user_survives_a_kill(
+    reachable: DaemonProcess, name: str
 ) -> None:
     def work() -> None:
         client = reachable.client()
-        mine = evfd.Event(name, rights=0o600, lifetime="connection", daemon=client)
-        os.seteuid(_STRANGER)
+        mine = evfd.Event(name, permissions=0o600, lifetime="connection", client=client)
+        os.seteuid(_OTHER_UID)
         client.status()
-        reachable.kill_below_guard()
+        reachable.kill_supervised()
         client.status()
         os.seteuid(0)
         assert client.show(name).owner_uid == 0
         mine.set()
 
-    Child(work).done()
+    Child(work).join()
     client = reachable.client()
-    assert eventually(lambda: list(client.list(name)) == [])
+    assert poll_until(lambda: list(client.list(name)) == [])

@@ -1,4 +1,4 @@
-"""The named event: how it is made and opened, its modes, and other processes that know its name."""
+"""Named events: creating and opening them, their modes, and access by other processes."""
 
 from __future__ import annotations
 
@@ -11,57 +11,59 @@ from typing import Optional
 import pytest
 
 import evfd
-from running import PATIENCE_S, RunningDaemon, Worker, all_wait
+from harness import TIMEOUT_S, DaemonProcess, Worker, all_wait
 
 
-def test_it_is_made_if_it_is_missing_and_else_opened(shared: evfd.Daemon, name: str) -> None:
-    one = evfd.Event(name, daemon=shared)
+def test_an_event_is_created_if_it_does_not_exist_and_opened_otherwise(
+    shared: evfd.Client, name: str
+) -> None:
+    one = evfd.Event(name, client=shared)
     assert shared.show(name).mode == "manual"
     one.set()
-    other = evfd.Event(name, daemon=shared)
+    other = evfd.Event(name, client=shared)
     assert other.is_set()
     assert (one.name, other.name) == (name, name)
 
 
-def test_it_is_not_made_if_it_is_only_to_be_opened(shared: evfd.Daemon, name: str) -> None:
+def test_create_false_does_not_create_an_event(shared: evfd.Client, name: str) -> None:
     with pytest.raises(FileNotFoundError) as raised:
-        evfd.Event(name, create=False, daemon=shared)
+        evfd.Event(name, create=False, client=shared)
     assert isinstance(raised.value, evfd.NoSuchNameError)
     assert raised.value.filename == name
-    evfd.Event(name, daemon=shared)
-    assert not evfd.Event(name, create=False, daemon=shared).is_set()
+    evfd.Event(name, client=shared)
+    assert not evfd.Event(name, create=False, client=shared).is_set()
 
 
-def test_it_is_not_opened_if_it_is_only_to_be_made(shared: evfd.Daemon, name: str) -> None:
-    evfd.Event(name, create=True, daemon=shared)
+def test_create_true_does_not_open_an_existing_event(shared: evfd.Client, name: str) -> None:
+    evfd.Event(name, create=True, client=shared)
     with pytest.raises(FileExistsError) as raised:
-        evfd.Event(name, create=True, daemon=shared)
+        evfd.Event(name, create=True, client=shared)
     assert isinstance(raised.value, evfd.NameTakenError)
 
 
-def test_it_is_made_as_was_asked(shared: evfd.Daemon, name: str) -> None:
+def test_a_new_event_has_the_requested_properties(shared: evfd.Client, name: str) -> None:
     event = evfd.Event(
-        name, auto=True, initial=True, rights=0o640, lifetime="connection", daemon=shared
+        name, auto=True, initial=True, permissions=0o640, lifetime="connection", client=shared
     )
-    told = shared.show(name)
-    assert (told.mode, told.rights, told.lifetime) == ("auto", 0o640, "connection")
+    shown = shared.show(name)
+    assert (shown.mode, shown.permissions, shown.lifetime) == ("auto", 0o640, "connection")
     assert event.auto
     assert event.wait(0) is True
     assert event.wait(0) is False
 
 
-def test_without_rights_they_are_0666_less_the_umask(shared: evfd.Daemon, name: str) -> None:
+def test_default_permissions_are_0666_minus_the_umask(shared: evfd.Client, name: str) -> None:
     before = os.umask(0o027)
     try:
-        evfd.Event(name, daemon=shared)
+        evfd.Event(name, client=shared)
     finally:
         os.umask(before)
-    assert shared.show(name).rights == 0o640
+    assert shared.show(name).permissions == 0o640
 
 
 @pytest.mark.parametrize("initial", [True, False])
 @pytest.mark.parametrize("auto", [None, True, False])
-def test_a_private_one_is_made_alike(initial: bool, auto: Optional[bool]) -> None:
+def test_a_private_event_has_the_requested_properties(initial: bool, auto: Optional[bool]) -> None:
     event = evfd.Event(auto=auto, initial=initial)
     assert event.name is None
     assert event.auto is bool(auto)
@@ -70,123 +72,127 @@ def test_a_private_one_is_made_alike(initial: bool, auto: Optional[bool]) -> Non
     assert event.is_set() is (initial and not auto)
 
 
-def test_what_is_of_another_kind_says_what_opens_it(shared: evfd.Daemon, name: str) -> None:
+def test_opening_another_kind_as_an_event_names_the_right_class(
+    shared: evfd.Client, name: str
+) -> None:
     shared.create(name + "/auto", "auto")
     shared.create(name + "/semaphore", "semaphore")
     shared.create(name + "/pulse", "pulse")
     shared.arm(name + "/timer", after=3600)
-    assert evfd.Event(name + "/auto", daemon=shared).auto
+    assert evfd.Event(name + "/auto", client=shared).auto
     for kind, opens in (("semaphore", "Semaphore"), ("pulse", "Pulse"), ("timer", "Timer")):
         with pytest.raises(evfd.WrongKindError, match=f"use evfd.{opens}"):
-            evfd.Event(f"{name}/{kind}", daemon=shared)
+            evfd.Event(f"{name}/{kind}", client=shared)
     with pytest.raises(evfd.WrongKindError):
-        evfd.Event(name + "/auto", auto=False, daemon=shared)
+        evfd.Event(name + "/auto", auto=False, client=shared)
     with pytest.raises(FileExistsError, match="use evfd.Event"):
-        evfd.Semaphore(name + "/auto", daemon=shared)
+        evfd.Semaphore(name + "/auto", client=shared)
     assert shared.status().subscriptions == 0 or shared.show(name + "/pulse").subscriptions == 0
 
 
 @pytest.mark.parametrize(
     "bad", ["", "/", "a//b", "a/", "/a", ".", "a/..", "ä", "a b", "a\n", "x" * 256]
 )
-def test_a_malformed_name_is_a_value_error(shared: evfd.Daemon, bad: str) -> None:
+def test_a_malformed_name_is_a_value_error(shared: evfd.Client, bad: str) -> None:
     with pytest.raises(ValueError) as raised:
-        evfd.Event(bad, daemon=shared)
+        evfd.Event(bad, client=shared)
     assert isinstance(raised.value, evfd.InvalidError)
 
 
-def test_a_name_that_is_no_text_is_a_type_error(shared: evfd.Daemon) -> None:
+def test_a_name_that_is_not_a_str_is_a_type_error(shared: evfd.Client) -> None:
     with pytest.raises(TypeError):
-        evfd.Event(b"name", daemon=shared)  # type: ignore[arg-type]
+        evfd.Event(b"name", client=shared)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("is_private", [True, False])
-def test_each_set_of_an_auto_event_releases_one(
-    shared: evfd.Daemon, name: str, is_private: bool
+def test_each_set_of_an_auto_event_releases_one_waiter(
+    shared: evfd.Client, name: str, is_private: bool
 ) -> None:
-    event = evfd.Event(auto=True) if is_private else evfd.Event(name, auto=True, daemon=shared)
-    waiting = [Worker(lambda: event.wait(PATIENCE_S)) for _ in range(5)]
+    event = evfd.Event(auto=True) if is_private else evfd.Event(name, auto=True, client=shared)
+    waiting = [Worker(lambda: event.wait(TIMEOUT_S)) for _ in range(5)]
     assert all_wait(event, waiting)
     for left in range(4, -1, -1):
         event.set()
         while event.is_set() or sum(one.is_alive() for one in waiting) > left:
             os.sched_yield()
         assert sum(one.is_alive() for one in waiting) == left
-    assert all(one.done() is True for one in waiting)
+    assert all(one.result() is True for one in waiting)
     event.set()
     event.set()
     assert event.wait(0) is True
     assert event.wait(0) is False
 
 
-def test_another_process_sets_it_by_name(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_another_process_can_set_and_clear_the_event_by_name(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, daemon=shared)
+    event = evfd.Event(name, client=shared)
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     running.ctl("set", name)
-    assert waiting.done() is True
+    assert waiting.result() is True
     running.ctl("clear", name)
     assert not event.is_set()
 
 
-def test_another_python_sets_it_by_name(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_another_python_process_can_set_the_event_by_name(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, daemon=shared)
+    event = evfd.Event(name, client=shared)
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     subprocess.run(
         [sys.executable, "-W", "error", "-c", f"import evfd; evfd.Event({name!r}).set()"],
         env={**os.environ, "EVFDD_SOCKET": running.path},
         check=True,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
     )
-    assert waiting.done() is True
+    assert waiting.result() is True
 
 
-def test_what_a_shell_waits_for_is_set_here(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_set_on_the_descriptor_ends_a_wait_by_name_in_a_shell(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, daemon=shared)
+    event = evfd.Event(name, client=shared)
     script = Worker(lambda: running.ctl("wait", name))
     assert running.has_waits(name, 1)
     event.set()
-    script.done()
+    script.result()
 
 
-def test_it_goes_on_when_its_name_is_deleted(shared: evfd.Daemon, name: str) -> None:
-    event = evfd.Event(name, daemon=shared)
+def test_an_open_event_keeps_working_after_its_name_is_deleted(
+    shared: evfd.Client, name: str
+) -> None:
+    event = evfd.Event(name, client=shared)
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     shared.delete(name)
     event.set()
-    assert waiting.done() is True
-    assert not evfd.Event(name, daemon=shared).is_set()
+    assert waiting.result() is True
+    assert not evfd.Event(name, client=shared).is_set()
 
 
-def test_what_a_descriptor_can_do_needs_no_daemon(running: RunningDaemon, name: str) -> None:
+def test_operations_on_the_descriptor_need_no_daemon(running: DaemonProcess, name: str) -> None:
     client = running.client(0.2)
-    event = evfd.Event(name, daemon=client)
+    event = evfd.Event(name, client=client)
     client.close()
-    gone = evfd.Daemon(running.path + ".gone")
+    unreachable = evfd.Client(running.path + ".missing")
     event.set()
     assert event.wait(0) and event.is_set()
     event.clear()
     assert not event.is_set()
     with pytest.raises(ConnectionError):
-        evfd.Event(name, daemon=gone)
+        evfd.Event(name, client=unreachable)
 
 
-def test_it_cannot_be_pickled_and_says_what_to_do(shared: evfd.Daemon, name: str) -> None:
-    for event in (evfd.Event(), evfd.Event(name, daemon=shared)):
+def test_pickling_an_event_is_a_type_error_with_a_hint(shared: evfd.Client, name: str) -> None:
+    for event in (evfd.Event(), evfd.Event(name, client=shared)):
         with pytest.raises(TypeError, match="by name"):
             pickle.dumps(event)
 
 
-def test_its_representation_has_its_name_and_state(shared: evfd.Daemon, name: str) -> None:
-    event = evfd.Event(name, daemon=shared)
+def test_the_representation_has_the_name_and_the_state(shared: evfd.Client, name: str) -> None:
+    event = evfd.Event(name, client=shared)
     assert name in repr(event) and "unset" in repr(event)
     event.close()
     assert "closed" in repr(event)

@@ -1,4 +1,4 @@
-"""The lock of a client: threads get it in the order in which they came."""
+"""The lock of a client: threads acquire it in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -9,134 +9,134 @@ from typing import List
 
 import pytest
 
-from evfd.turnstile import Turnstile
-from running import Worker, eventually
+from evfd._fair_lock import FairLock
+from harness import Worker, poll_until
 
 
-def test_threads_pass_in_the_order_in_which_they_came() -> None:
+def test_threads_acquire_the_lock_in_the_order_of_their_arrival() -> None:
     lock = threading.Lock()
-    turnstile = Turnstile(lock)
-    passed: List[int] = []
+    fair_lock = FairLock(lock)
+    acquired: List[int] = []
 
-    def go_through(number: int) -> None:
-        with turnstile, lock:
-            passed.append(number)
+    def acquire(number: int) -> None:
+        with fair_lock, lock:
+            acquired.append(number)
 
-    with turnstile, lock:
+    with fair_lock, lock:
         workers = []
         for i in range(10):
-            workers.append(Worker(partial(go_through, i)))
-            assert eventually(lambda: len(turnstile._gates) == len(workers))
+            workers.append(Worker(partial(acquire, i)))
+            assert poll_until(lambda: len(fair_lock._waiters) == len(workers))
     for worker in workers:
-        worker.done()
-    assert passed == list(range(10))
+        worker.result()
+    assert acquired == list(range(10))
 
 
-def test_who_comes_again_at_once_lets_the_others_pass_first() -> None:
+def test_a_thread_that_acquires_again_at_once_queues_behind_the_waiters() -> None:
     lock = threading.Lock()
-    turnstile = Turnstile(lock)
-    has_passed = threading.Event()
+    fair_lock = FairLock(lock)
+    has_acquired = threading.Event()
 
-    def go_through() -> None:
-        with turnstile, lock:
-            has_passed.set()
+    def acquire() -> None:
+        with fair_lock, lock:
+            has_acquired.set()
 
-    turnstile.__enter__()
-    other = Worker(go_through)
-    assert eventually(lambda: turnstile._gates)
-    turnstile.__exit__(None, None, None)
-    with turnstile, lock:
-        assert has_passed.is_set()
-    other.done()
+    fair_lock.__enter__()
+    other = Worker(acquire)
+    assert poll_until(lambda: fair_lock._waiters)
+    fair_lock.__exit__(None, None, None)
+    with fair_lock, lock:
+        assert has_acquired.is_set()
+    other.result()
 
 
-def test_one_at_a_time() -> None:
+def test_one_thread_at_a_time_holds_the_lock() -> None:
     lock = threading.Lock()
-    turnstile = Turnstile(lock)
+    fair_lock = FairLock(lock)
     inside: List[int] = []
 
-    def go_through() -> None:
+    def acquire() -> None:
         for _ in range(500):
-            with turnstile, lock:
+            with fair_lock, lock:
                 inside.append(1)
                 assert len(inside) == 1
                 inside.pop()
 
-    for worker in [Worker(go_through) for _ in range(8)]:
-        worker.done()
-    assert not turnstile._is_taken
+    for worker in [Worker(acquire) for _ in range(8)]:
+        worker.result()
+    assert not fair_lock._is_taken
 
 
-def test_who_is_called_away_by_a_signal_leaves_the_others_their_turn() -> None:
-    class Left(Exception):
+def test_a_waiter_interrupted_by_a_signal_leaves_the_queue() -> None:
+    class Interrupted(Exception):
         pass
 
     def leave(number: int, frame: object) -> None:
-        raise Left
+        raise Interrupted
 
     lock = threading.Lock()
-    turnstile = Turnstile(lock)
-    may_go = threading.Event()
+    fair_lock = FairLock(lock)
+    may_release = threading.Event()
     is_inside = threading.Event()
 
     def hold() -> None:
-        with turnstile, lock:
+        with fair_lock, lock:
             is_inside.set()
-            may_go.wait()
+            may_release.wait()
 
-    def go_through() -> None:
-        with turnstile, lock:
+    def acquire() -> None:
+        with fair_lock, lock:
             pass
 
     holding = Worker(hold)
     is_inside.wait()
     before = signal.signal(signal.SIGALRM, leave)
     try:
-        with pytest.raises(Left):
+        with pytest.raises(Interrupted):
             signal.setitimer(signal.ITIMER_REAL, 0.02)
-            with turnstile, lock:
-                raise AssertionError("it was not our turn")
+            with fair_lock, lock:
+                raise AssertionError("the lock was held by another thread")
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert not turnstile._gates
-    behind = Worker(go_through)
-    may_go.set()
-    holding.done()
-    behind.done()
-    assert not turnstile._is_taken
+    assert not fair_lock._waiters
+    behind = Worker(acquire)
+    may_release.set()
+    holding.result()
+    behind.result()
+    assert not fair_lock._is_taken
 
 
-def test_who_is_called_away_at_any_moment_keeps_nobody_out() -> None:
-    class Left(Exception):
+def test_a_thread_interrupted_at_any_point_blocks_no_other() -> None:
+    class Interrupted(Exception):
         pass
 
     lock = threading.Lock()
-    turnstile = Turnstile(lock)
-    is_at_it = False
+    fair_lock = FairLock(lock)
+    is_acquiring = False
 
     def leave(number: int, frame: object) -> None:
-        nonlocal is_at_it
-        if is_at_it:
-            is_at_it = False
-            raise Left
+        nonlocal is_acquiring
+        if is_acquiring:
+            is_acquiring = False
+            raise Interrupted
 
-    def go_through() -> None:
-        with turnstile, lock:
+    def acquire() -> None:
+        with fair_lock, lock:
             pass
 
-    left = 0
+    interruptions = 0
     before = signal.signal(signal.SIGALRM, leave)
     signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
     try:
-        while left < 1_000:
+        while interruptions < 1_000:
             try:
-                is_at_it = True
-                go_through()
-                is_at_it = False
-            except Left:
-                left += 1
+                is_acquiring = True
+                acquire()
+                is_acquiring = False
+            except Interrupted:
+                interruptions += 1
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    for worker in [Worker(go_through) for _ in range(3)]:
-        worker.done()
+    for worker in [Worker(acquire) for _ in range(3)]:
+        worker.result()

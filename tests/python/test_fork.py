@@ -1,4 +1,4 @@
-"""After os.fork(): a connection of one's own, whatever the parent's threads were at."""
+"""After os.fork(): a child gets its own connection, whatever the parent's threads were doing."""
 
 from __future__ import annotations
 
@@ -14,74 +14,73 @@ from typing import Callable
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, descriptors, eventually
+from harness import TIMEOUT_S, Child, DaemonProcess, Worker, all_wait, descriptors, poll_until
 
 
 @pytest.fixture
-def alone(start: Callable[..., RunningDaemon]) -> RunningDaemon:
-    """A daemon that nobody else is connected to."""
+def alone(start: Callable[..., DaemonProcess]) -> DaemonProcess:
+    """Return a daemon without other clients."""
     return start()
 
 
-def test_a_child_has_a_connection_of_its_own(alone: RunningDaemon, name: str) -> None:
+def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None:
     client = alone.client()
-    event = evfd.Event(name, lifetime="connection", daemon=client)
+    event = evfd.Event(name, lifetime="connection", client=client)
     before = client.status().connections
 
     def work() -> None:
         assert client.status().connections == before + 1
         client.create(name + "/of/child")
-        for _ in range(300):  # Beside its parent, whose replies are not its.
+        for _ in range(300):  # At the same time as its parent, whose replies it must not receive.
             assert client.show(name + "/of/child").name == name + "/of/child"
 
     child = Child(work)
     for _ in range(300):
         assert client.show(name).name == name
-    child.done()
-    # The end of the child ended nothing of ours.
+    child.join()
+    # The exit of the child ended none of the parent's objects.
     assert client.show(name).lifetime == "connection"
     assert not event.is_set()
-    assert eventually(lambda: client.status().connections == before)
+    assert poll_until(lambda: client.status().connections == before)
 
 
-def test_what_ends_with_the_parent_does_so_while_the_child_lives(
-    alone: RunningDaemon, name: str
+def test_temporary_objects_end_with_the_parent_while_a_child_lives(
+    alone: DaemonProcess, name: str
 ) -> None:
     began = evfd.Event()
     may_end = evfd.Event()
 
     def grandchild() -> None:
         began.set()
-        assert may_end.wait(PATIENCE_S)
+        assert may_end.wait(TIMEOUT_S)
 
     def parent() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="connection", daemon=client)
-        pulse = evfd.Pulse(
-            name + "/pulse", daemon=client
-        )  # With a look-out, which has a duplicate.
+        evfd.Event(name + "/mine", lifetime="connection", client=client)
+        # A subscription starts the resume thread, which has a duplicate of the connection.
+        pulse = evfd.Pulse(name + "/pulse", client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
-        assert eventually(lambda: watching.status().waits > 0)
-        Child(grandchild)  # It lives on.
-        assert began.wait(PATIENCE_S)
+        assert poll_until(lambda: watching.status().waits > 0)
+        Child(grandchild)  # It outlives its parent.
+        assert began.wait(TIMEOUT_S)
         assert pulse.wait(0) == 0
 
-    Child(parent).done()
+    Child(parent).join()
     client = alone.client()
-    assert eventually(lambda: list(client.list(name + "/mine")) == [])
-    assert eventually(lambda: client.status().waits == 0)
-    assert eventually(lambda: client.show(name + "/pulse").subscriptions == 0)
+    assert poll_until(lambda: list(client.list(name + "/mine")) == [])
+    assert poll_until(lambda: client.status().waits == 0)
+    assert poll_until(lambda: client.show(name + "/pulse").subscriptions == 0)
     may_end.set()
 
 
-def test_a_child_keeps_no_descriptor_of_its_parents_connections(
-    alone: RunningDaemon, name: str
+def test_a_child_inherits_no_descriptor_of_its_parents_connections(
+    alone: DaemonProcess, name: str
 ) -> None:
     client = alone.client()
-    pulse = evfd.Pulse(name, daemon=client)
+    pulse = evfd.Pulse(name, client=client)
     Worker(lambda: client.wait(name + "/never"))
-    assert eventually(lambda: client.status().waits == 1)
+    assert poll_until(lambda: client.status().waits == 1)
 
     def work() -> None:
         assert not any(what.startswith("socket:") for what in descriptors().values())
@@ -90,13 +89,13 @@ def test_a_child_keeps_no_descriptor_of_its_parents_connections(
 
     before = [what for what in descriptors().values() if what.startswith("socket:")]
     assert before
-    Child(work).done()
+    Child(work).join()
     pulse.set()
-    assert pulse.wait(PATIENCE_S) == 1
+    assert pulse.wait(TIMEOUT_S) == 1
     client.create(name + "/never", initial=1)
 
 
-def test_a_child_keeps_no_connection_that_was_being_made(directory: Path) -> None:
+def test_a_child_inherits_no_connection_that_was_being_made(directory: Path) -> None:
     def sockets() -> set[str]:
         return {what for what in descriptors().values() if what.startswith("socket:")}
 
@@ -110,30 +109,30 @@ def test_a_child_keeps_no_connection_that_was_being_made(directory: Path) -> Non
                 waiting.setblocking(False)
                 waiting.connect(listener.getsockname())
         others = sockets()
-        calling = Worker(evfd.Daemon(listener.getsockname()).status)
+        calling = Worker(evfd.Client(listener.getsockname()).status)
         assert all_wait(None, [calling])
         assert len(sockets() - others) == 1
 
         def work() -> None:
             assert not sockets() - others
 
-        Child(work).done()
+        Child(work).join()
     with pytest.raises(evfd.NoDaemonError):
-        calling.done()
+        calling.result()
 
 
-def test_a_child_that_never_calls_the_library_keeps_nothing_of_a_killed_parent(
-    alone: RunningDaemon, name: str
+def test_a_child_that_never_calls_the_library_keeps_no_object_of_a_killed_parent(
+    alone: DaemonProcess, name: str
 ) -> None:
     may_end = evfd.Event()
     to_parent, children = os.pipe()
 
-    def maker() -> None:
+    def create_and_die() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="connection", daemon=client)
+        evfd.Event(name + "/mine", lifetime="connection", client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
-        assert eventually(lambda: watching.status().waits == 1)
+        assert poll_until(lambda: watching.status().waits == 1)
         child = os.fork()
         if child == 0:
             select.select([may_end.fileno()], [], [])
@@ -141,24 +140,26 @@ def test_a_child_that_never_calls_the_library_keeps_nothing_of_a_killed_parent(
         os.write(children, b"%d\n" % child)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    made = Child(maker)
+    creating = Child(create_and_die)
     ending = os.pidfd_open(int(os.read(to_parent, 32)))
     try:
-        assert eventually(lambda: os.waitpid(made.pid, os.WNOHANG)[0] == made.pid)
+        assert poll_until(lambda: os.waitpid(creating.pid, os.WNOHANG)[0] == creating.pid)
         client = alone.client()
-        assert eventually(lambda: list(client.list(name + "/mine")) == [])
-        assert eventually(lambda: client.status().waits == 0)
-        assert not select.select([ending], [], [], 0)[0]  # It lived meanwhile.
+        assert poll_until(lambda: list(client.list(name + "/mine")) == [])
+        assert poll_until(lambda: client.status().waits == 0)
+        assert not select.select([ending], [], [], 0)[0]  # The child was alive all the time.
     finally:
         may_end.set()
-        assert select.select([ending], [], [], PATIENCE_S)[0]
+        assert select.select([ending], [], [], TIMEOUT_S)[0]
         for number in (ending, to_parent, children):
             os.close(number)
 
 
-def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, name: str) -> None:
+def test_a_fork_during_calls_of_other_threads_leaves_a_working_child(
+    running: DaemonProcess, name: str
+) -> None:
     client = running.client()
-    event = evfd.Event(name, daemon=client)
+    event = evfd.Event(name, client=client)
     is_over = threading.Event()
 
     def disturb(call: Callable[[], object]) -> None:
@@ -167,36 +168,38 @@ def test_a_fork_in_the_middle_of_other_threads_calls(running: RunningDaemon, nam
 
     disturbing = [
         Worker(lambda: disturb(client.status)),
-        Worker(lambda: disturb(lambda: evfd.Pulse(name + "/pulse", daemon=client).set())),
+        Worker(lambda: disturb(lambda: evfd.Pulse(name + "/pulse", client=client).set())),
         Worker(lambda: disturb(lambda: event.wait(0.001))),
         Worker(lambda: disturb(lambda: list(client.list()))),
     ]
 
     def work() -> None:
         assert client.show(name).name == name
-        evfd.Pulse(name + "/pulse", daemon=client).set()
+        evfd.Pulse(name + "/pulse", client=client).set()
         assert event.wait(0.001) is False
         assert evfd.wait_any([event], 0) is None
 
     for _ in range(30):
-        Child(work).done()
+        Child(work).join()
     is_over.set()
     for disturbance in disturbing:
-        disturbance.done()
+        disturbance.result()
 
 
-def test_the_usual_daemon_of_a_child_is_its_own(alone: RunningDaemon, name: str) -> None:
+def test_the_default_client_of_a_child_has_its_own_connection(
+    alone: DaemonProcess, name: str
+) -> None:
     os.environ["EVFDD_SOCKET"] = alone.path
     try:
         event = evfd.Event(name)
-        before = evfd.usual_daemon().status().connections
+        before = evfd.default_client().status().connections
 
         def work() -> None:
-            assert evfd.usual_daemon().status().connections == before + 1
+            assert evfd.default_client().status().connections == before + 1
             evfd.Event(name).set()
 
-        Child(work).done()
+        Child(work).join()
         assert event.is_set()
-        assert evfd.usual_daemon() is evfd.usual_daemon()
+        assert evfd.default_client() is evfd.default_client()
     finally:
         del os.environ["EVFDD_SOCKET"]

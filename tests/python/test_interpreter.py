@@ -1,4 +1,4 @@
-"""Whole interpreters: what they leave behind when they end, and what they print of it."""
+"""Whole interpreters: they leave nothing behind at the daemon when they exit, and print nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import evfd
-from running import PATIENCE_S, RunningDaemon, eventually
+from harness import TIMEOUT_S, DaemonProcess, poll_until
 
 EVERYTHING = """
 import asyncio, evfd, threading
@@ -18,12 +18,12 @@ semaphore = evfd.Semaphore({name!r} + "/semaphore")
 pulse = evfd.Pulse({name!r} + "/pulse")
 timer = evfd.Timer({name!r} + "/timer", interval=3600)
 mine = evfd.Event({name!r} + "/mine", lifetime="connection")
-other = evfd.Daemon({path!r})
+other = evfd.Client({path!r})
 monitor = other.monitor()
 next(monitor)
 listing = other.list()
 next(listing)
-cycle = [evfd.Pulse({name!r} + "/pulse", daemon=other)]
+cycle = [evfd.Pulse({name!r} + "/pulse", client=other)]
 cycle.append(cycle)
 threading.Thread(target=private.wait, daemon=True).start()
 threading.Thread(target=pulse.wait, daemon=True).start()
@@ -34,7 +34,7 @@ async def work():
 asyncio.run(work())
 """
 
-# In the background of a shell that has no jobs the signal is ignored to begin with.
+# A shell without job control starts background programs with SIGINT ignored.
 WAIT = """
 import evfd, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -43,32 +43,34 @@ evfd.Event("e").wait()
 """
 
 
-def run(running: RunningDaemon, program: str) -> "subprocess.CompletedProcess[str]":
+def run(running: DaemonProcess, program: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", program],
         env={**os.environ, "EVFDD_SOCKET": running.path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         text=True,
     )
 
 
-def test_one_that_ends_with_all_of_it_in_use_says_nothing(
-    running: RunningDaemon, name: str
+def test_an_interpreter_that_exits_with_everything_in_use_prints_nothing(
+    running: DaemonProcess, name: str
 ) -> None:
     watching = running.client()
     before = watching.status()
     done = run(running, EVERYTHING.format(name=name, path=running.path))
     assert (done.returncode, done.stdout) == (0, "")
-    assert eventually(lambda: watching.status().connections == before.connections)
+    assert poll_until(lambda: watching.status().connections == before.connections)
     after = watching.status()
     assert (after.subscriptions, after.waits, after.monitors) == (0, 0, 0)
     assert list(watching.list(name + "/mine")) == []
     assert watching.show(name + "/event").name == name + "/event"
 
 
-def test_one_that_is_interrupted_in_a_wait_ends_as_python_does(running: RunningDaemon) -> None:
+def test_an_interpreter_interrupted_in_a_wait_raises_keyboardinterrupt(
+    running: DaemonProcess
+) -> None:
     program = subprocess.Popen(
         [sys.executable, "-c", WAIT],
         env={**os.environ, "EVFDD_SOCKET": running.path},
@@ -78,27 +80,27 @@ def test_one_that_is_interrupted_in_a_wait_ends_as_python_does(running: RunningD
     )
     assert program.stdout is not None
     assert program.stdout.readline() == "1\n"
-    assert eventually(lambda: list(running.client().list("e")))
+    assert poll_until(lambda: list(running.client().list("e")))
     program.send_signal(signal.SIGINT)
-    _, told = program.communicate(timeout=PATIENCE_S)
+    _, errors = program.communicate(timeout=TIMEOUT_S)
     assert program.returncode == -signal.SIGINT
-    assert told.rstrip().endswith("KeyboardInterrupt")
+    assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
-def test_a_client_that_is_made_and_dropped_leaves_nothing(running: RunningDaemon) -> None:
+def test_dropped_objects_leak_no_descriptor(running: DaemonProcess) -> None:
     done = run(
         running,
         "import evfd, os\n"
         "kept = evfd.Pulse('p')\n"
         "before = len(os.listdir('/proc/self/fd'))\n"
         "for _ in range(200):\n"
-        "    evfd.Event('e'); evfd.Event(); evfd.Pulse('p'); evfd.Daemon().status()\n"
+        "    evfd.Event('e'); evfd.Event(); evfd.Pulse('p'); evfd.Client().status()\n"
         "assert len(os.listdir('/proc/self/fd')) <= before + 1\n",
     )
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_an_import_begins_nothing(running: RunningDaemon) -> None:
+def test_an_import_opens_no_descriptor_and_starts_no_thread(running: DaemonProcess) -> None:
     done = run(
         running,
         "import os, threading\n"

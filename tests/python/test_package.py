@@ -1,4 +1,4 @@
-"""That pip installs the package, also where there is no network, and what is installed is whole."""
+"""pip installs the complete package, also without a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from running import SOURCE
+from harness import SOURCE
 
 PACKAGE = SOURCE / "client" / "python"
 OFFLINE = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet"]
@@ -26,7 +26,7 @@ assert event.wait(0)
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The package's sources, where a build may write beside them."""
+    """Copy the package's sources to a directory that a build may write to."""
     return Path(shutil.copytree(PACKAGE, tmp_path / "source"))
 
 
@@ -34,11 +34,13 @@ def run(*words: str, **more: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
     environment |= {"SOURCE": str(SOURCE), **more}
-    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout.decode()
+    completed = subprocess.run(
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert completed.returncode == 0, completed.stdout.decode()
 
 
-def test_pip_installs_it_to_a_directory(copied: Path, tmp_path: Path) -> None:
+def test_pip_installs_the_package_to_a_directory(copied: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     run(sys.executable, "-m", "pip", "install", *OFFLINE, "--target", str(target), str(copied))
     run(sys.executable, "-W", "error", "-c", USE, PYTHONPATH=str(target))
@@ -48,15 +50,15 @@ def test_pip_installs_it_to_a_directory(copied: Path, tmp_path: Path) -> None:
     assert "py.typed" in installed
 
 
-def test_pip_installs_it_into_an_environment(copied: Path, tmp_path: Path) -> None:
-    place = tmp_path / "environment"
-    venv.create(place, system_site_packages=True, symlinks=True)
-    python = str(place / "bin" / "python")
+def test_pip_installs_the_package_into_a_virtual_environment(copied: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    venv.create(environment, system_site_packages=True, symlinks=True)
+    python = str(environment / "bin" / "python")
     run(python, "-m", "pip", "install", *OFFLINE, str(copied))
     run(python, "-W", "error", "-c", USE)
 
 
-def test_it_depends_on_nothing(tmp_path: Path) -> None:
+def test_the_package_has_no_dependencies(tmp_path: Path) -> None:
     run(
         sys.executable,
         "-I",

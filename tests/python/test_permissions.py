@@ -1,4 +1,4 @@
-"""What one can do with less than all rights: with root's help as another user, else as oneself."""
+"""Access with reduced permissions: as another user if the tests run as root, else as the owner."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Callable, List
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, become_stranger
+from harness import TIMEOUT_S, Child, DaemonProcess, Worker, all_wait, become_unprivileged
 
 WAIT_ONLY = 0o444
 SET_ONLY = 0o222
 
 
 @pytest.fixture
-def as_stranger(running: RunningDaemon) -> Callable[[Callable[[evfd.Daemon], None]], Child]:
-    """Does it as somebody whom the rights bind, in a child."""
+def as_unprivileged(running: DaemonProcess) -> Callable[[Callable[[evfd.Client], None]], Child]:
+    """Return a function that runs opened argument in a child that the permissions apply to."""
 
-    def begin(work: Callable[[evfd.Daemon], None]) -> Child:
+    def begin(work: Callable[[evfd.Client], None]) -> Child:
         def child() -> None:
-            become_stranger()
+            become_unprivileged()
             work(running.client())
 
         return Child(child)
@@ -30,154 +30,154 @@ def as_stranger(running: RunningDaemon) -> Callable[[Callable[[evfd.Daemon], Non
     return begin
 
 
-AsStranger = Callable[[Callable[[evfd.Daemon], None]], Child]
+AsUnprivileged = Callable[[Callable[[evfd.Client], None]], Child]
 
 
-def test_who_may_only_wait_waits_and_selects(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+def test_wait_permission_allows_to_wait_and_to_select(
+    as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, rights=WAIT_ONLY | 0o600, daemon=shared)
-    shared.set_rights(name, WAIT_ONLY)
+    event = evfd.Event(name, permissions=WAIT_ONLY | 0o600, client=shared)
+    shared.chmod(name, WAIT_ONLY)
     began = evfd.Event()
 
-    def work(client: evfd.Daemon) -> None:
-        its = evfd.Event(name, daemon=client)
-        assert (its.may_wait, its.may_set) == (True, False)
-        waiting = [Worker(its.wait) for _ in range(4)]
-        selecting = Worker(lambda: select.select([its], [], [])[0])
-        assert all_wait(its, [*waiting, selecting])
-        for change in (its.set, its.clear):
+    def work(client: evfd.Client) -> None:
+        opened = evfd.Event(name, client=client)
+        assert (opened.may_wait, opened.may_set) == (True, False)
+        waiting = [Worker(opened.wait) for _ in range(4)]
+        selecting = Worker(lambda: select.select([opened], [], [])[0])
+        assert all_wait(opened, [*waiting, selecting])
+        for change in (opened.set, opened.clear):
             with pytest.raises(PermissionError) as raised:
                 change()
             assert isinstance(raised.value, evfd.NotPermittedError)
         began.set()
-        assert all(one.done() is True for one in waiting)
-        assert selecting.done() == [its]
-        assert its.is_set()
+        assert all(one.result() is True for one in waiting)
+        assert selecting.result() == [opened]
+        assert opened.is_set()
 
-    child = as_stranger(work)
-    assert began.wait(PATIENCE_S)
+    child = as_unprivileged(work)
+    assert began.wait(TIMEOUT_S)
     event.set()
-    child.done()
+    child.join()
 
 
-def test_who_may_only_wait_is_released_by_a_set_that_is_cleared_at_once(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+def test_wait_permission_suffices_to_be_released_by_a_set_that_is_cleared_at_once(
+    as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, daemon=shared)
-    shared.set_rights(name, WAIT_ONLY)
+    event = evfd.Event(name, client=shared)
+    shared.chmod(name, WAIT_ONLY)
     began = evfd.Event()
 
-    def work(client: evfd.Daemon) -> None:
-        its = evfd.Event(name, daemon=client)
-        waiting = [Worker(its.wait) for _ in range(8)]
-        assert all_wait(its, waiting)
+    def work(client: evfd.Client) -> None:
+        opened = evfd.Event(name, client=client)
+        waiting = [Worker(opened.wait) for _ in range(8)]
+        assert all_wait(opened, waiting)
         began.set()
-        assert all(one.done() is True for one in waiting)
+        assert all(one.result() is True for one in waiting)
 
-    child = as_stranger(work)
-    assert began.wait(PATIENCE_S)
+    child = as_unprivileged(work)
+    assert began.wait(TIMEOUT_S)
     event.set()
     event.clear()
-    child.done()
+    child.join()
 
 
-def test_who_may_only_wait_looks_and_selects_but_takes_nothing(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+def test_wait_permission_allows_to_poll_but_not_to_consume(
+    as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    semaphore = evfd.Semaphore(name, 3, daemon=shared)
-    auto = evfd.Event(name + "/auto", auto=True, initial=True, daemon=shared)
+    semaphore = evfd.Semaphore(name, 3, client=shared)
+    auto = evfd.Event(name + "/auto", auto=True, initial=True, client=shared)
     for one in (semaphore, auto):
-        shared.set_rights(one.name or "", WAIT_ONLY)
+        shared.chmod(one.name or "", WAIT_ONLY)
 
-    def work(client: evfd.Daemon) -> None:
-        its = evfd.Semaphore(name, daemon=client)
-        its_auto = evfd.Event(name + "/auto", daemon=client)
+    def work(client: evfd.Client) -> None:
+        opened = evfd.Semaphore(name, client=client)
+        opened_auto = evfd.Event(name + "/auto", client=client)
         private = evfd.Semaphore(value=1)
-        for one in (its, its_auto):
+        for one in (opened, opened_auto):
             assert (one.may_wait, one.may_set) == (True, False)
             assert one.is_set()
-            assert select.select([one], [], [], PATIENCE_S)[0] == [one]
+            assert select.select([one], [], [], TIMEOUT_S)[0] == [one]
         uses: List[Callable[[], object]] = [
-            its.release,
-            its.acquire,
-            lambda: its.acquire(False),
-            its.wait,
-            its_auto.wait,
-            lambda: evfd.wait_any([private, its]),
-            lambda: evfd.wait_all([its_auto, private]),
-            lambda: asyncio.run(its.wait_async()),
+            opened.release,
+            opened.acquire,
+            lambda: opened.acquire(False),
+            opened.wait,
+            opened_auto.wait,
+            lambda: evfd.wait_any([private, opened]),
+            lambda: evfd.wait_all([opened_auto, private]),
+            lambda: asyncio.run(opened.wait_async()),
             lambda: client.wait(name),
         ]
         for use in uses:
             with pytest.raises(evfd.NotPermittedError) as raised:
                 use()
             assert raised.value.filename == name or raised.value.filename == name + "/auto"
-            assert "w right" in str(raised.value)
+            assert "ask its owner for the w " in str(raised.value)
         assert private.is_set()
 
-    as_stranger(work).done()
+    as_unprivileged(work).join()
     assert shared.show(name).count == 3
     assert auto.is_set()
 
 
-def test_who_may_only_set_does_it_through_the_daemon(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+def test_set_permission_allows_to_set_and_clear_through_the_daemon(
+    as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, daemon=shared)
-    semaphore = evfd.Semaphore(name + "/s", 2, daemon=shared)
+    event = evfd.Event(name, client=shared)
+    semaphore = evfd.Semaphore(name + "/s", 2, client=shared)
     for one in (event, semaphore):
-        shared.set_rights(one.name or "", SET_ONLY)
+        shared.chmod(one.name or "", SET_ONLY)
 
-    def work(client: evfd.Daemon) -> None:
-        its = evfd.Event(name, daemon=client)
-        assert (its.may_wait, its.may_set) == (False, True)
-        uses: List[Callable[[], object]] = [its.wait, its.is_set, its.fileno]
+    def work(client: evfd.Client) -> None:
+        opened = evfd.Event(name, client=client)
+        assert (opened.may_wait, opened.may_set) == (False, True)
+        uses: List[Callable[[], object]] = [opened.wait, opened.is_set, opened.fileno]
         for use in uses:
             with pytest.raises(PermissionError):
                 use()
-        assert "unknown" in repr(its)
-        its.set()
-        its.clear()
-        its.set()
-        tokens = evfd.Semaphore(name + "/s", daemon=client)
+        assert "unknown" in repr(opened)
+        opened.set()
+        opened.clear()
+        opened.set()
+        tokens = evfd.Semaphore(name + "/s", client=client)
         tokens.clear()
         tokens.release(5)
 
-    as_stranger(work).done()
+    as_unprivileged(work).join()
     assert event.is_set()
     assert [semaphore.acquire(False) for _ in range(6)] == [True] * 5 + [False]
 
 
-def test_what_its_owner_gave_to_nobody_is_refused_to_him(
-    as_stranger: AsStranger, name: str
+def test_an_object_without_permissions_is_refused_to_its_owner(
+    as_unprivileged: AsUnprivileged, name: str
 ) -> None:
-    def work(client: evfd.Daemon) -> None:
-        client.create(name, rights=0)
+    def work(client: evfd.Client) -> None:
+        client.create(name, permissions=0)
         with pytest.raises(PermissionError):
             client.set(name)
 
-    as_stranger(work).done()
+    as_unprivileged(work).join()
 
 
-def test_what_is_not_ours_is_refused(
-    as_stranger: AsStranger, shared: evfd.Daemon, name: str
+def test_an_object_of_another_user_is_refused(
+    as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    shared.create(name, rights=0o600)
+    shared.create(name, permissions=0o600)
 
-    def work(client: evfd.Daemon) -> None:
+    def work(client: evfd.Client) -> None:
         refusals: List[Callable[[], object]] = [
-            lambda: evfd.Event(name, daemon=client),
+            lambda: evfd.Event(name, client=client),
             lambda: client.set(name),
             lambda: client.wait(name),
             lambda: client.delete(name),
-            lambda: client.set_rights(name, 0o666),
+            lambda: client.chmod(name, 0o666),
         ]
         for refusal in refusals:
             with pytest.raises(PermissionError) as raised:
                 refusal()
             assert raised.value.filename == name
 
-    as_stranger(work).done()
+    as_unprivileged(work).join()

@@ -1,5 +1,4 @@
-"""A process that has as many descriptors open as it may: what needs one more is an error, and nothing
-else ends."""
+"""A process without free descriptors: an operation that needs one fails, and nothing else ends."""
 
 from __future__ import annotations
 
@@ -11,38 +10,38 @@ from typing import Callable, List
 import pytest
 
 import evfd
-from evfd import aio
-from evfd.channel import Channel
-from evfd.descriptor import Descriptor
-from evfd.lookout import Look, Lookout
-from running import PATIENCE_S, RunningDaemon, Worker, descriptors, eventually, no_descriptor_left
+from evfd import _aio
+from evfd._connection import Connection
+from evfd._descriptor import Descriptor
+from evfd._resume_thread import Step, ResumeThread
+from harness import TIMEOUT_S, DaemonProcess, Worker, descriptors, poll_until, exhausted_descriptors
 
 
 @pytest.fixture(autouse=True)
-def no_lookout_of_an_earlier_test() -> None:
-    """Such a thread closes its descriptors when it ends, and a test would find them free."""
-    assert eventually(
-        lambda: all(thread.name != "evfd-lookout" for thread in threading.enumerate())
+def no_resume_thread_of_an_earlier_test() -> None:
+    """Wait for the end of such threads: they close descriptors, which a test would find free."""
+    assert poll_until(
+        lambda: all(thread.name != "evfd-resume" for thread in threading.enumerate())
     )
 
 
-def test_an_open_without_a_descriptor_is_an_error_and_no_more(
-    running: RunningDaemon, name: str, monkeypatch: pytest.MonkeyPatch
+def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
+    running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A look-out closes its duplicate of the connection and makes the next one, at any time.
-    monkeypatch.setattr("evfd.daemon._start_lookout", lambda daemon: None)
+    # A resume thread closes and makes duplicates of the connection at any time.
+    monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
     client = running.client()
     client.create(name, lifetime="connection")
-    pulse = evfd.Pulse(name + "/pulse", daemon=client)
-    timer = evfd.Timer(name + "/timer", after=3600, daemon=client)
+    pulse = evfd.Pulse(name + "/pulse", client=client)
+    timer = evfd.Timer(name + "/timer", after=3600, client=client)
     opens: List[Callable[[], object]] = [
-        lambda: evfd.Event(name, daemon=client),
-        lambda: evfd.Pulse(name + "/pulse", daemon=client),
-        lambda: evfd.Timer(name + "/timer", daemon=client),
+        lambda: evfd.Event(name, client=client),
+        lambda: evfd.Pulse(name + "/pulse", client=client),
+        lambda: evfd.Timer(name + "/timer", client=client),
     ]
     before = len(descriptors())
     for open_one in opens:
-        with no_descriptor_left(), pytest.raises(evfd.SystemFailureError) as raised:
+        with exhausted_descriptors(), pytest.raises(evfd.SystemFailureError) as raised:
             open_one()
         assert raised.value.errno == errno.EMFILE
         del raised
@@ -51,77 +50,77 @@ def test_an_open_without_a_descriptor_is_an_error_and_no_more(
     assert client.show(name + "/pulse").subscriptions == 1
     assert client.show(name + "/timer").subscriptions == 1
     pulse.set()
-    assert pulse.wait(PATIENCE_S) == 1
+    assert pulse.wait(TIMEOUT_S) == 1
     timer.arm(after=0.001)
-    assert timer.wait(PATIENCE_S) == 1
+    assert timer.wait(TIMEOUT_S) == 1
 
 
-def test_what_cannot_connect_without_a_descriptor_says_so(running: RunningDaemon) -> None:
+def test_a_connect_without_a_free_descriptor_raises_emfile(running: DaemonProcess) -> None:
     client = running.client()
-    with no_descriptor_left(), pytest.raises(evfd.SystemFailureError) as raised:
+    with exhausted_descriptors(), pytest.raises(evfd.SystemFailureError) as raised:
         client.status()
     assert raised.value.errno == errno.EMFILE
     client.status()
     calls: List[Callable[[], object]] = [lambda: client.wait("e"), lambda: list(client.list())]
     for call in calls:
-        with no_descriptor_left(), pytest.raises(evfd.SystemFailureError):
+        with exhausted_descriptors(), pytest.raises(evfd.SystemFailureError):
             call()
     assert client.status().pid == running.process.pid
 
 
-def test_a_look_out_without_a_descriptor_looks_again(
-    guarded: RunningDaemon, monkeypatch: pytest.MonkeyPatch
+def test_the_resume_thread_retries_when_it_has_no_descriptor(
+    supervised: DaemonProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = guarded.client()
+    client = supervised.client()
     client.create("p", "pulse")
     has_tried = threading.Event()
-    duplicate = Channel.duplicate
+    duplicate = Connection.duplicate
 
-    def try_to_duplicate(channel: Channel) -> Descriptor:
+    def try_to_duplicate(connection: Connection) -> Descriptor:
         try:
-            return duplicate(channel)
+            return duplicate(connection)
         except OSError:
             has_tried.set()
             raise
 
-    monkeypatch.setattr(Channel, "duplicate", try_to_duplicate)
-    with no_descriptor_left(but=2):
-        pulse = evfd.Pulse("p", daemon=client)  # Its own one, and the look-out's bell.
-        assert has_tried.wait(PATIENCE_S)
-    guarded.kill_below_guard()
-    waiting = Worker(lambda: pulse.wait(PATIENCE_S))
-    guarded.ctl("set", "p")
-    assert waiting.done() == 1
+    monkeypatch.setattr(Connection, "duplicate", try_to_duplicate)
+    with exhausted_descriptors(but=2):
+        pulse = evfd.Pulse("p", client=client)  # The pulse's, and the resume thread's eventfd.
+        assert has_tried.wait(TIMEOUT_S)
+    supervised.kill_supervised()
+    waiting = Worker(lambda: pulse.wait(TIMEOUT_S))
+    supervised.ctl("set", "p")
+    assert waiting.result() == 1
 
 
-def test_without_a_descriptor_for_a_look_out_the_next_call_takes_all_up(
-    guarded: RunningDaemon,
+def test_the_next_call_resumes_the_session_when_no_resume_thread_could_start(
+    supervised: DaemonProcess,
 ) -> None:
-    client = guarded.client()
+    client = supervised.client()
     client.create("p", "pulse")
-    with no_descriptor_left(but=1):
-        pulse = evfd.Pulse("p", daemon=client)
-    guarded.kill_below_guard()
+    with exhausted_descriptors(but=1):
+        pulse = evfd.Pulse("p", client=client)
+    supervised.kill_supervised()
     client.status()
-    guarded.ctl("set", "p")
-    assert pulse.wait(PATIENCE_S) == 1
+    supervised.ctl("set", "p")
+    assert pulse.wait(TIMEOUT_S) == 1
 
 
-def test_waits_without_a_descriptor_do_without_kernel_aio(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aio, "_free", {aio.ONE: [], aio.MANY: []})
-    monkeypatch.setattr(aio, "_can_poll_here", None)
+def test_waits_without_a_free_descriptor_fall_back_to_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aio, "_free", {_aio.ONE: [], _aio.MANY: []})
+    monkeypatch.setattr(_aio, "_poll_supported", None)
     event = evfd.Event()
-    with no_descriptor_left():
+    with exhausted_descriptors():
         assert evfd.wait_any([event], 0.001) is None
         assert event.wait(0.001) is False
-    assert evfd.latches_waits()
+    assert evfd.supports_latched_wait()
 
 
-def test_a_wait_in_a_loop_without_a_descriptor_is_an_error_and_no_more() -> None:
+def test_a_wait_in_a_loop_without_a_free_descriptor_fails_and_can_be_repeated() -> None:
     event = evfd.Event()
 
     async def work() -> None:
-        with no_descriptor_left(), pytest.raises(OSError) as raised:
+        with exhausted_descriptors(), pytest.raises(OSError) as raised:
             await event.wait_async(0.001)
         assert raised.value.errno == errno.EMFILE
         del raised
@@ -130,15 +129,15 @@ def test_a_wait_in_a_loop_without_a_descriptor_is_an_error_and_no_more() -> None
     asyncio.run(work())
 
 
-def test_a_look_out_survives_what_goes_wrong_in_a_look() -> None:
-    looks: list[int] = []
+def test_the_resume_thread_survives_an_exception() -> None:
+    steps: list[int] = []
 
-    def look() -> Look:
-        looks.append(1)
-        if len(looks) == 1:
+    def look() -> Step:
+        steps.append(1)
+        if len(steps) == 1:
             raise MemoryError
         return None, None, False
 
-    lookout = Lookout(look)
-    assert eventually(lambda: len(looks) == 2)
-    del lookout
+    thread = ResumeThread(look)
+    assert poll_until(lambda: len(steps) == 2)
+    del thread

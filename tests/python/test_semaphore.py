@@ -1,4 +1,4 @@
-"""The semaphore: as threading.Semaphore wherever both have the same, by name and private."""
+"""Semaphores: named and private ones behave as threading.Semaphore in all common operations."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from typing import Any, Callable
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon, Worker, all_wait, eventually
+from harness import TIMEOUT_S, Child, DaemonProcess, Worker, all_wait, poll_until
 
 Make = Callable[[int], Any]
 
 
 @pytest.fixture(params=["threading", "private", "named"])
-def make(request: pytest.FixtureRequest, shared: evfd.Daemon, name: str) -> Make:
-    """Makes one with so many tokens."""
+def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
+    """Return a function that creates a semaphore with a number of tokens."""
     if request.param == "threading":
         return threading.Semaphore
     if request.param == "private":
         return lambda value: evfd.Semaphore(value=value)
-    return lambda value: evfd.Semaphore(name, value, daemon=shared)
+    return lambda value: evfd.Semaphore(name, value, client=shared)
 
 
 def all_acquire(semaphore: Any, workers: list[Worker[Any]]) -> bool:
-    """Until all of them wait for a token."""
+    """Poll until all of them wait for a token."""
     if isinstance(semaphore, threading.Semaphore):
         waiters = semaphore._cond._waiters  # type: ignore[attr-defined]
-        return eventually(lambda: len(waiters) == len(workers))
+        return poll_until(lambda: len(waiters) == len(workers))
     return all_wait(semaphore, workers)
 
 
-def test_it_begins_with_its_tokens_and_each_acquire_takes_one(make: Make) -> None:
+def test_a_new_semaphore_has_its_initial_tokens_and_each_acquire_consumes_one(make: Make) -> None:
     semaphore = make(3)
     assert [semaphore.acquire(blocking=False) for _ in range(4)] == [True, True, True, False]
 
@@ -45,31 +45,31 @@ def test_a_release_adds_tokens(make: Make) -> None:
     assert [semaphore.acquire(False) for _ in range(5)] == [True] * 4 + [False]
 
 
-def test_a_release_wakes_as_many_as_it_adds(make: Make) -> None:
+def test_a_release_wakes_as_many_waiters_as_it_adds_tokens(make: Make) -> None:
     semaphore = make(0)
-    waiting = [Worker(lambda: semaphore.acquire(timeout=PATIENCE_S)) for _ in range(4)]
+    waiting = [Worker(lambda: semaphore.acquire(timeout=TIMEOUT_S)) for _ in range(4)]
     assert all_acquire(semaphore, waiting)
     semaphore.release(3)
-    assert eventually(lambda: sum(one.is_alive() for one in waiting) == 1)
+    assert poll_until(lambda: sum(one.is_alive() for one in waiting) == 1)
     semaphore.release()
-    assert all(one.done() is True for one in waiting)
+    assert all(one.result() is True for one in waiting)
     assert semaphore.acquire(False) is False
 
 
-def test_an_acquire_without_a_token_in_time_is_false(make: Make) -> None:
+def test_an_acquire_that_times_out_returns_false(make: Make) -> None:
     semaphore = make(0)
     assert semaphore.acquire(timeout=0.001) is False
     assert semaphore.acquire(True, 0) is False
     assert semaphore.acquire(blocking=False) is False
 
 
-def test_a_timeout_of_an_acquire_that_does_not_block_is_a_value_error(make: Make) -> None:
+def test_a_timeout_for_a_non_blocking_acquire_is_a_value_error(make: Make) -> None:
     with pytest.raises(ValueError, match="timeout for non-blocking"):
         make(1).acquire(blocking=False, timeout=1)
 
 
 @pytest.mark.parametrize("n", [0, -1])
-def test_a_release_of_nothing_is_a_value_error(make: Make, n: int) -> None:
+def test_a_release_of_no_tokens_is_a_value_error(make: Make, n: int) -> None:
     with pytest.raises(ValueError, match="one or more"):
         make(1).release(n)
 
@@ -79,7 +79,7 @@ def test_a_negative_value_is_a_value_error(make: Make) -> None:
         make(-1)
 
 
-def test_with_it_one_has_a_token(make: Make) -> None:
+def test_a_with_statement_holds_a_token(make: Make) -> None:
     semaphore = make(1)
     with semaphore:
         assert semaphore.acquire(False) is False
@@ -91,24 +91,28 @@ def test_with_it_one_has_a_token(make: Make) -> None:
     assert semaphore.acquire(False) is True
 
 
-def test_many_threads_take_each_token_once(make: Make) -> None:
+def test_many_threads_consume_each_token_once(make: Make) -> None:
     semaphore = make(5)
-    taken = [Worker(lambda: sum(semaphore.acquire(False) for _ in range(100))) for _ in range(8)]
-    assert sum(one.done() for one in taken) == 5
-    given = [Worker(lambda: [semaphore.release() for _ in range(250)]) for _ in range(4)]
-    acquired = [
-        Worker(lambda: [semaphore.acquire(timeout=PATIENCE_S) for _ in range(250)])
+    consuming = [
+        Worker(lambda: sum(semaphore.acquire(False) for _ in range(100))) for _ in range(8)
+    ]
+    assert sum(one.result() for one in consuming) == 5
+    releasing = [Worker(lambda: [semaphore.release() for _ in range(250)]) for _ in range(4)]
+    acquiring = [
+        Worker(lambda: [semaphore.acquire(timeout=TIMEOUT_S) for _ in range(250)])
         for _ in range(4)
     ]
-    for giving in given:
-        giving.done()
-    for acquiring in acquired:
-        assert all(acquiring.done())
+    for one in releasing:
+        one.result()
+    for other in acquiring:
+        assert all(other.result())
     assert semaphore.acquire(False) is False
 
 
-def test_what_is_ours_besides(shared: evfd.Daemon, name: str) -> None:
-    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, daemon=shared)):
+def test_wait_set_clear_and_close_work_beside_those_of_threading(
+    shared: evfd.Client, name: str
+) -> None:
+    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, client=shared)):
         assert semaphore.is_set()
         assert semaphore.wait(0) is True
         assert not semaphore.is_set()
@@ -121,8 +125,8 @@ def test_what_is_ours_besides(shared: evfd.Daemon, name: str) -> None:
             semaphore.acquire()
 
 
-def test_there_is_room_for_so_many(shared: evfd.Daemon, name: str) -> None:
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, daemon=shared)):
+def test_the_largest_counter_refuses_another_token(shared: evfd.Client, name: str) -> None:
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, client=shared)):
         semaphore.release(2**64 - 2)
         with pytest.raises(evfd.LimitError):
             semaphore.release()
@@ -130,14 +134,14 @@ def test_there_is_room_for_so_many(shared: evfd.Daemon, name: str) -> None:
             semaphore.clear()
 
 
-def test_a_clear_leaves_none_of_what_there_was(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_clear_consumes_all_tokens(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     backlog = 50_000
     shared.create(name, "semaphore", initial=backlog)
     shared.clear(name)
     assert shared.show(name).count == 0
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, daemon=shared)):
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, client=shared)):
         semaphore.release(backlog)
         semaphore.clear()
         assert not semaphore.acquire(False)
@@ -146,21 +150,23 @@ def test_a_clear_leaves_none_of_what_there_was(
     assert shared.show(name).count == 0
 
 
-def test_its_tokens_are_everybodys(running: RunningDaemon, shared: evfd.Daemon, name: str) -> None:
-    semaphore = evfd.Semaphore(name, 0, daemon=shared)
+def test_all_processes_share_the_tokens(
+    running: DaemonProcess, shared: evfd.Client, name: str
+) -> None:
+    semaphore = evfd.Semaphore(name, 0, client=shared)
     running.ctl("set", name, "--count", "3")
     assert semaphore.acquire(False)
     running.ctl("wait", name, "--timeout", "0s")
     assert shared.show(name).count == 1
-    Child(lambda: semaphore.acquire(timeout=PATIENCE_S)).done()
+    Child(lambda: semaphore.acquire(timeout=TIMEOUT_S)).join()
     assert not semaphore.acquire(False)
 
 
 @pytest.mark.parametrize("count", [2**64 - 2, 2**64 - 1, 2**64, 2**100])
-def test_more_tokens_than_there_is_room_for_are_a_limit_error(
-    shared: evfd.Daemon, name: str, count: int
+def test_more_tokens_than_the_counter_can_hold_are_a_limit_error(
+    shared: evfd.Client, name: str, count: int
 ) -> None:
-    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, daemon=shared)):
+    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, client=shared)):
         with pytest.raises(evfd.LimitError, match=one.name or "the semaphore has"):
             one.release(count)
         assert one.acquire(False) is True

@@ -1,5 +1,4 @@
-"""How the daemon is talked to, against one that is ours: what goes over the wire, and what a daemon
-must not do."""
+"""The session's protocol against a fake daemon: the calls on the wire, and invalid replies."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ import pytest
 
 import evfd
 from evfd import errors
-from running import PATIENCE_S, Worker, descriptors
+from harness import TIMEOUT_S, Worker, descriptors
 
 STATUS = {
     "version": "9", "pid": 1, "startedNSec": 1, "objects": 0, "connections": 1, "waits": 0,
@@ -26,7 +25,7 @@ OBJECT = {
     "kind": "event", "mode": "manual", "ownerUid": 0, "groupGid": 0, "creatorPid": 1,
     "createdNSec": 1, "rights": "0666", "lifetime": "permanent", "waits": 0,
 }  # fmt: skip
-GATHERS: Sequence[Literal["any", "all"]] = ("any", "all")
+REQUIREMENTS: Sequence[Literal["any", "all"]] = ("any", "all")
 
 
 class Wire:
@@ -34,20 +33,20 @@ class Wire:
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
-        connection.settimeout(PATIENCE_S)
+        connection.settimeout(TIMEOUT_S)
         self._unread = b""
 
     def call(self) -> Any:
-        """The next one."""
+        """Return the next call."""
         while b"\0" not in self._unread:
             data = self.connection.recv(65536)
-            assert data, "it hung up"
+            assert data, "the client closed the connection"
             self._unread += data
         frame, self._unread = self._unread.split(b"\0", 1)
         return json.loads(frame)
 
     def begin(self) -> Any:
-        """What it began its session with."""
+        """Return the call that starts the session."""
         call = self.call()
         assert call["method"] == "io.evfdd.Resume"
         return call
@@ -60,8 +59,8 @@ class Wire:
             self.connection.sendall(frame)
 
 
-class Fake:
-    """A daemon by hand."""
+class FakeDaemon:
+    """A daemon whose replies the test writes."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -70,7 +69,7 @@ class Fake:
 
     def listen(self) -> None:
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.settimeout(PATIENCE_S)
+        self.listener.settimeout(TIMEOUT_S)
         self.listener.bind(self.path)
         self.listener.listen()
 
@@ -86,96 +85,96 @@ class Fake:
 
 
 @pytest.fixture
-def fake(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterator[Fake]:
-    daemon = Fake(str(directory / "fake"))
+def fake_daemon(tmp_path_factory: pytest.TempPathFactory, directory: Path) -> Iterator[FakeDaemon]:
+    daemon = FakeDaemon(str(directory / "fake_daemon"))
     yield daemon
     daemon.close()
 
 
-def test_a_session_is_begun_with_a_token_of_its_own(fake: Fake) -> None:
+def test_each_session_starts_with_its_own_token(fake_daemon: FakeDaemon) -> None:
     tokens = []
     for _ in range(2):
-        client = evfd.Daemon(fake.path)
+        client = evfd.Client(fake_daemon.path)
         calling = Worker(client.status)
-        with (wire := fake.accept()).connection:
+        with (wire := fake_daemon.accept()).connection:
             began = wire.begin()
             assert began["oneway"] is True
             assert began["parameters"]["calls"] == 0
             tokens.append(began["parameters"]["session"])
             assert wire.call() == {"method": "io.evfdd.Status", "parameters": {}}
             wire.reply(STATUS)
-            assert calling.done().version == "9"
+            assert calling.result().version == "9"
     assert len(set(tokens)) == 2
     assert all(len(token) == 32 and int(token, 16) for token in tokens)
 
 
-def test_a_call_is_sent_again_on_the_session_that_is_taken_up(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path)
+def test_a_call_is_sent_again_in_the_resumed_session(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
     calling = Worker(lambda: client.set("e"))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         session = wire.begin()["parameters"]["session"]
         call = wire.call()
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         assert wire.begin()["parameters"] == {"session": session, "calls": 0}
         wire.reply({"isCertain": True})
         assert wire.call() == call
         wire.reply({})
-        calling.done()
+        calling.result()
         calling = Worker(lambda: client.set("f"))
         wire.call()
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         assert wire.begin()["parameters"] == {"session": session, "calls": 1}
         wire.reply({"isCertain": True})
         wire.call()
         wire.reply({})
-        calling.done()
+        calling.result()
 
 
-def test_the_next_call_is_not_answered_in_the_place_of_one_that_was_given_up(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path, patience=0.2)
+def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path, timeout=0.2)
     calling = Worker(lambda: client.set("e"))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         session = wire.begin()["parameters"]["session"]
         wire.call()
-        fake.close()  # It may have been done, and nobody comes in time.
+        fake_daemon.close()  # The call may have been executed, and no daemon restarts in time.
     with pytest.raises(evfd.NoDaemonError):
-        calling.done()
-    fake.listen()
+        calling.result()
+    fake_daemon.listen()
     calling = Worker(lambda: client.set("f"))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         assert wire.begin()["parameters"]["session"] != session
         assert wire.call()["parameters"]["names"] == ["f"]
         wire.reply({})
-        calling.done()
+        calling.result()
 
 
-def test_descriptors_are_taken_by_the_reply_that_names_them(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path)
+def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
     before = sorted(descriptors().values())
     opened = {"kind": "event", "mode": "manual", "mayWait": True, "maySet": True}
-    calling = Worker(lambda: evfd.Event("e", daemon=client))
-    with (wire := fake.accept()).connection:
+    calling = Worker(lambda: evfd.Event("e", client=client))
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         assert wire.call()["parameters"] == {"names": ["e"]}
         reader, writer = os.pipe()
         try:
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]}, reader)
-            event = calling.done()
+            event = calling.result()
             assert os.readlink(f"/proc/self/fd/{event.fileno()}").startswith("pipe:")
             assert not os.get_inheritable(event.fileno())
-            # One more than is named, and one less.
-            calling = Worker(lambda: evfd.Event("e", daemon=client))
+            # A reply that names a descriptor and carries none.
+            calling = Worker(lambda: evfd.Event("e", client=client))
             wire.call()
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]})
             with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
-                calling.done()
+                calling.result()
         finally:
             os.close(reader)
             os.close(writer)
     event.close()
     del calling, event, wire
     client.close()
-    fake.close()
+    fake_daemon.close()
     assert len(sorted(descriptors().values())) <= len(before)
 
 
@@ -192,10 +191,10 @@ def test_descriptors_are_taken_by_the_reply_that_names_them(fake: Fake) -> None:
         b"[" * 9999 + b"\0",
     ],
 )
-def test_an_answer_that_makes_no_sense_is_an_error_and_no_hang(fake: Fake, answer: bytes) -> None:
-    client = evfd.Daemon(fake.path)
+def test_a_malformed_reply_is_an_error(fake_daemon: FakeDaemon, answer: bytes) -> None:
+    client = evfd.Client(fake_daemon.path)
     calling = Worker(client.status)
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         try:
@@ -203,96 +202,98 @@ def test_an_answer_that_makes_no_sense_is_an_error_and_no_hang(fake: Fake, answe
         except BrokenPipeError:
             pass
         with pytest.raises(evfd.Error):
-            calling.done()
+            calling.result()
     calling = Worker(client.status)
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         wire.reply(STATUS)
-        assert calling.done().pid == 1
+        assert calling.result().pid == 1
 
 
-def test_an_answer_may_come_in_any_pieces(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path)
+def test_a_reply_may_arrive_byte_by_byte(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
     calling = Worker(client.status)
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         for byte in json.dumps({"parameters": STATUS}).encode() + b"\0":
             wire.connection.sendall(bytes([byte]))
-        assert calling.done().can_keep is True
+        assert calling.result().can_keep is True
 
 
-def test_an_error_that_is_not_known_is_told_by_its_name(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path)
+def test_an_unknown_error_is_reported_by_its_name(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
     calling = Worker(client.status)
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         wire.reply({}, error="io.evfdd.FromTheFuture")
         with pytest.raises(evfd.SystemFailureError, match="io.evfdd.FromTheFuture"):
-            calling.done()
+            calling.result()
         calling = Worker(client.status)
         wire.call()
         wire.reply({"parameter": "names"}, error="org.varlink.service.InvalidParameter")
         with pytest.raises(ValueError, match="'names'"):
-            calling.done()
+            calling.result()
 
 
 @pytest.mark.parametrize("fired", [[], ["other"], ["e", "e"]])
-def test_an_answer_to_another_wait_is_an_error(fake: Fake, fired: List[str]) -> None:
-    client = evfd.Daemon(fake.path)
+def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: List[str]) -> None:
+    client = evfd.Client(fake_daemon.path)
     answer = {"fired": [{"name": name, "count": 1} for name in fired]}
-    for gather in GATHERS:
-        waiting = Worker(lambda: client.wait("e", gather=gather))
-        with (wire := fake.accept()).connection:
+    for require in REQUIREMENTS:
+        waiting = Worker(lambda: client.wait("e", require=require))
+        with (wire := fake_daemon.accept()).connection:
             wire.begin()
             wire.call()
             wire.reply(answer)
             with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
-                waiting.done()
-    # Nobody trusts that line any more.
+                waiting.result()
+    # The client does not use that session again.
     waiting = Worker(lambda: client.wait("e"))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         wire.reply({"fired": [{"name": "e", "count": 2}]})
-        assert waiting.done() == [evfd.Fired("e", 2)]
+        assert waiting.result() == [evfd.Fired("e", 2)]
 
 
-def test_a_refused_sign_of_life_is_one(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evfd.daemon, "_SIGN_OF_LIFE_NS", 10**6)
-    client = evfd.Daemon(fake.path)
+def test_an_error_reply_proves_that_the_daemon_is_alive(
+    fake_daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evfd.client, "_KEEPALIVE_INTERVAL_NS", 10**6)
+    client = evfd.Client(fake_daemon.path)
     waiting = Worker(lambda: client.wait("e"))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
-        with (main := fake.accept()).connection:
+        with (main := fake_daemon.accept()).connection:
             main.begin()
             main.call()
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
-            assert main.call()["method"] == "io.evfdd.Status"  # It goes on to wait, and asks again.
+            assert main.call()["method"] == "io.evfdd.Status"  # The wait continues.
             wire.reply({"fired": [{"name": "e", "count": 1}]})
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
-            assert waiting.done() == [evfd.Fired("e", 1)]
+            assert waiting.result() == [evfd.Fired("e", 1)]
 
 
-def test_a_list_goes_on_however_slowly_it_is_read(fake: Fake) -> None:
-    client = evfd.Daemon(fake.path, patience=2)
+def test_a_list_read_more_slowly_than_the_timeout_continues(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path, timeout=2)
     listing = client.list()
     reading = Worker(lambda: next(listing))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": "a"}]}, continues=True)
-        assert reading.done().name == "a"
-        assert evfd.Event().wait(2.1) is False  # Longer than the daemon has for an answer.
+        assert reading.result().name == "a"
+        assert evfd.Event().wait(2.1) is False  # Longer than the client's timeout.
     rest = Worker(lambda: list(listing))
-    with (wire := fake.accept()).connection:
+    with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": name} for name in "ab"]})
-        assert [told.name for told in rest.done()] == ["b"]
+        assert [shown.name for shown in rest.result()] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +305,9 @@ def test_a_list_goes_on_however_slowly_it_is_read(fake: Fake) -> None:
         ("org.x.\x1b]0;title\x07\x9b31mred\n", {}),
     ],
 )
-def test_what_a_daemon_refuses_steers_no_terminal(error: str, parameters: dict[str, str]) -> None:
+def test_an_error_message_contains_no_control_characters(
+    error: str, parameters: dict[str, str]
+) -> None:
     refused = errors.from_reply(error, parameters)
     assert "?]0;title??31mred?" in str(refused)
     assert str(refused).isprintable()

@@ -1,5 +1,4 @@
-"""System calls that fail though they should not: an evfd.Error with that errno, and nothing is done
-twice."""
+"""System calls that fail unexpectedly: an evfd.Error with that errno, and no call is repeated."""
 
 from __future__ import annotations
 
@@ -12,7 +11,7 @@ from typing import Callable
 import pytest
 
 import evfd
-from running import Child, RunningDaemon
+from harness import Child, DaemonProcess
 
 _NUMBERS = {
     "x86_64": {"recvmsg": 47, "poll": 7, "preadv2": 327, "io_submit": 209, "write": 1},
@@ -26,31 +25,31 @@ _FAIL, _ALLOW = 0x00050000, 0x7FFF0000
 
 
 @pytest.fixture(autouse=True)
-def need_numbers() -> None:
+def require_numbers() -> None:
     if os.uname().machine not in _NUMBERS:
         pytest.skip("the numbers of this machine's system calls are not known here")
 
 
 def fail(call: str, error: int) -> None:
-    """From here on, in this thread. seccomp(2)"""
+    """Make a system call of this thread fail from here on. seccomp(2)"""
     number = _NUMBERS[os.uname().machine][call]
     program = b"".join(
-        struct.pack("=HBBI", code, if_true, if_false, value)
-        for code, if_true, if_false, value in (
+        struct.pack("=HBBI", operation, if_true, if_false, value)
+        for operation, if_true, if_false, value in (
             (_LOAD_NUMBER, 0, 0, 0),
             (_JUMP_IF_EQUAL, 0, 1, number),
             (_RETURN, 0, 0, _FAIL | error),
             (_RETURN, 0, 0, _ALLOW),
         )
     )
-    kept = ctypes.create_string_buffer(program)
-    described = struct.pack("@HP", len(program) // 8, ctypes.addressof(kept))
+    code = ctypes.create_string_buffer(program)
+    filter_program = struct.pack("@HP", len(program) // 8, ctypes.addressof(code))
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    assert libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, described, 0, 0) == 0
+    assert libc.prctl(_PR_SET_SECCOMP, _FILTER_MODE, filter_program, 0, 0) == 0
 
 
-def raises(error: int, work: Callable[[], object]) -> None:
+def check_raises(error: int, work: Callable[[], object]) -> None:
     with pytest.raises(evfd.Error) as raised:
         work()
     assert isinstance(raised.value, OSError)
@@ -75,19 +74,19 @@ def raises(error: int, work: Callable[[], object]) -> None:
         ("io_submit", lambda: evfd.wait_all([evfd.Event(), evfd.Event()])),
     ],
 )
-def test_a_call_that_fails_is_an_error_of_ours(call: str, use: Callable[[], object]) -> None:
-    if call == "io_submit" and not evfd.latches_waits():
+def test_a_failing_system_call_raises_an_evfd_error(call: str, use: Callable[[], object]) -> None:
+    if call == "io_submit" and not evfd.supports_latched_wait():
         pytest.skip("there is no kernel AIO")
 
     def work() -> None:
-        evfd.latches_waits()  # What is tried once was tried.
+        evfd.supports_latched_wait()  # The package probes for kernel AIO once.
         fail(call, errno.ENOMEM)
-        raises(errno.ENOMEM, use)
+        check_raises(errno.ENOMEM, use)
 
-    Child(work).done()
+    Child(work).join()
 
 
-def test_a_number_that_was_closed_is_an_error_of_ours() -> None:
+def test_a_descriptor_closed_by_the_program_raises_an_evfd_error() -> None:
     def work() -> None:
         kinds: tuple[evfd.Event | evfd.Semaphore, ...] = (
             evfd.Event(),
@@ -96,25 +95,25 @@ def test_a_number_that_was_closed_is_an_error_of_ours() -> None:
         )
         for event in kinds:
             os.close(event.fileno())
-            raises(errno.EBADF, event.wait)
-            raises(errno.EBADF, event.is_set)
-            raises(errno.EBADF, event.set)
-            raises(errno.EBADF, lambda: evfd.wait_any([event]))
+            check_raises(errno.EBADF, event.wait)
+            check_raises(errno.EBADF, event.is_set)
+            check_raises(errno.EBADF, event.set)
+            check_raises(errno.EBADF, lambda: evfd.wait_any([event]))
 
-    Child(work).done()
+    Child(work).join()
 
 
-def test_an_answer_that_cannot_be_received_is_not_asked_for_again(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_call_whose_reply_cannot_be_received_is_not_repeated(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     shared.create(name, "semaphore", initial=5)
 
     def work() -> None:
-        client = running.client(patience=2)
+        client = running.client(timeout=2)
         client.status()
         fail("recvmsg", errno.ENOMEM)
-        raises(errno.ENOMEM, lambda: client.wait(name))
+        check_raises(errno.ENOMEM, lambda: client.wait(name))
 
-    Child(work).done()
+    Child(work).join()
     assert shared.show(name).count == 4
     assert shared.show(name).waits == 0

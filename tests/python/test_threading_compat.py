@@ -1,5 +1,7 @@
-"""threading.Event's documentation, and that of the eventfd package's EventFD, sentence by sentence,
-over threading.Event itself where that can do it, over the private event, and over the named one."""
+"""The documented behaviour of threading.Event, and of EventFD of the package eventfd.
+
+Each test runs with private and named events, and with threading.Event where that has the feature.
+"""
 
 from __future__ import annotations
 
@@ -19,29 +21,29 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, Worker, all_wait, descriptors, eventually
+from harness import TIMEOUT_S, Child, Worker, all_wait, descriptors, poll_until
 
 Make = Callable[[], Any]
 
 
 @pytest.fixture(params=["threading", "private", "named"])
-def make(request: pytest.FixtureRequest, shared: evfd.Daemon, name: str) -> Make:
-    """Makes one of each kind; what must hold of all of them is threading.Event's."""
+def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
+    """Return a constructor of each kind; the tests state the behaviour of threading.Event."""
     return _maker(request.param, shared, name)
 
 
 @pytest.fixture(params=["private", "named"])
-def make_with_descriptor(request: pytest.FixtureRequest, shared: evfd.Daemon, name: str) -> Make:
-    """The same of those that have a descriptor; what must hold of them is EventFD's."""
+def make_with_descriptor(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
+    """Return a constructor of each kind with a descriptor; the tests state that of EventFD."""
     return _maker(request.param, shared, name)
 
 
-def _maker(kind: str, shared: evfd.Daemon, name: str) -> Make:
+def _maker(kind: str, shared: evfd.Client, name: str) -> Make:
     if kind == "threading":
         return threading.Event
     if kind == "private":
         return evfd.Event
-    return lambda: evfd.Event(name, daemon=shared)
+    return lambda: evfd.Event(name, client=shared)
 
 
 @pytest.fixture
@@ -54,14 +56,12 @@ def selectable(make_with_descriptor: Make) -> object:
     return make_with_descriptor()
 
 
-# One thread signals an event and other threads wait for it.
 
-
-def test_one_thread_signals_and_others_wait(event: Any) -> None:
+def test_a_set_in_one_thread_releases_waiters_in_others(event: Any) -> None:
     waiting = [Worker(event.wait) for _ in range(8)]
     assert all_wait(event, waiting)
-    Worker(event.set).done()
-    assert [one.done() for one in waiting] == [True] * 8
+    Worker(event.set).result()
+    assert [one.result() for one in waiting] == [True] * 8
 
 
 def test_the_flag_is_false_at_first(event: Any) -> None:
@@ -72,7 +72,7 @@ def test_the_flag_is_false_at_first(event: Any) -> None:
 # is_set()
 
 
-def test_is_set_tells_whether_the_flag_is_true(event: Any) -> None:
+def test_is_set_returns_the_flag(event: Any) -> None:
     for _ in range(3):
         event.set()
         assert event.is_set() is True
@@ -102,7 +102,7 @@ def test_set_sets_the_flag_and_returns_none(event: Any) -> None:
     assert event.is_set()
 
 
-def test_set_again_and_again_is_set(event: Any) -> None:
+def test_repeated_sets_need_one_clear(event: Any) -> None:
     for _ in range(1000):
         event.set()
     assert event.is_set()
@@ -111,31 +111,31 @@ def test_set_again_and_again_is_set(event: Any) -> None:
     assert event.wait(0) is False
 
 
-def test_all_who_wait_are_awakened(event: Any) -> None:
+def test_a_set_releases_all_waiters(event: Any) -> None:
     waiting = [Worker(event.wait) for _ in range(32)]
     assert all_wait(event, waiting)
     event.set()
-    assert all(one.done() is True for one in waiting)
+    assert all(one.result() is True for one in waiting)
     assert event.is_set()
 
 
-def test_all_who_wait_are_awakened_even_if_it_is_cleared_at_once(event: Any) -> None:
+def test_a_set_that_is_cleared_at_once_releases_all_waiters(event: Any) -> None:
     for _ in range(20):
         waiting = [Worker(event.wait) for _ in range(8)]
         assert all_wait(event, waiting)
         event.set()
         event.clear()
-        assert all(one.done() is True for one in waiting)
+        assert all(one.result() is True for one in waiting)
         assert not event.is_set()
 
 
-def test_who_waits_once_it_is_set_does_not_block(event: Any) -> None:
+def test_a_wait_for_a_set_event_does_not_block(event: Any) -> None:
     event.set()
     for timeout in (None, 0, 0.0, 1, 0.5, -1, 10**6):
         assert event.wait(timeout) is True
 
 
-def test_a_wait_takes_nothing(event: Any) -> None:
+def test_a_wait_consumes_nothing(event: Any) -> None:
     event.set()
     assert [event.wait() for _ in range(100)] == [True] * 100
     assert event.is_set()
@@ -150,7 +150,7 @@ def test_clear_resets_the_flag_and_returns_none(event: Any) -> None:
     assert not event.is_set()
 
 
-def test_clear_of_what_is_not_set_does_nothing(event: Any) -> None:
+def test_a_clear_of_an_unset_event_does_nothing(event: Any) -> None:
     for _ in range(100):
         event.clear()
     assert not event.is_set()
@@ -158,14 +158,14 @@ def test_clear_of_what_is_not_set_does_nothing(event: Any) -> None:
     assert event.is_set()
 
 
-def test_after_a_clear_waits_block_until_the_next_set(event: Any) -> None:
+def test_a_wait_after_a_clear_blocks_until_the_next_set(event: Any) -> None:
     event.set()
     event.clear()
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     assert waiting.is_alive()
     event.set()
-    assert waiting.done() is True
+    assert waiting.result() is True
 
 
 # wait()
@@ -182,69 +182,69 @@ def test_a_wait_blocks_until_the_flag_is_true(event: Any) -> None:
     assert all_wait(event, [waiting])
     order.append("set")
     event.set()
-    waiting.done()
+    waiting.result()
     assert order == ["set", "released"]
 
 
-def test_a_wait_returns_false_once_the_timeout_is_over_and_not_before(event: Any) -> None:
+def test_a_wait_returns_false_after_the_timeout_and_not_before(event: Any) -> None:
     for timeout in (0.02, 0.0015, 0):
         begin = time.monotonic()
         assert event.wait(timeout) is False
         assert time.monotonic() - begin >= timeout
 
 
-def test_a_wait_that_is_set_in_time_returns_true(event: Any) -> None:
-    waiting = Worker(partial(event.wait, PATIENCE_S))
+def test_a_wait_returns_true_if_the_event_is_set_in_time(event: Any) -> None:
+    waiting = Worker(partial(event.wait, TIMEOUT_S))
     assert all_wait(event, [waiting])
     event.set()
-    assert waiting.done() is True
+    assert waiting.result() is True
 
 
 @pytest.mark.parametrize("timeout", [None, 3600, 3600.5, 1e6, 10**8])
-def test_a_timeout_is_seconds_or_none(event: Any, timeout: Any) -> None:
+def test_a_timeout_may_be_seconds_or_none(event: Any, timeout: Any) -> None:
     waiting = Worker(partial(event.wait, timeout=timeout))
     assert all_wait(event, [waiting])
     event.set()
-    assert waiting.done() is True
+    assert waiting.result() is True
 
 
 @pytest.mark.parametrize("timeout", [0, 0.0, -1, -0.5, float("-inf"), float("nan"), False])
-def test_a_timeout_of_no_time_looks_once(event: Any, timeout: Any) -> None:
+def test_a_timeout_of_zero_or_less_does_not_block(event: Any, timeout: Any) -> None:
     assert event.wait(timeout) is False
     event.set()
     assert event.wait(timeout) is True
 
 
 @pytest.mark.parametrize("timeout", [float("inf"), threading.TIMEOUT_MAX * 2, 2**80])
-def test_a_timeout_beyond_all_bounds_is_an_overflow(event: Any, timeout: Any) -> None:
+def test_a_timeout_beyond_timeout_max_is_an_overflow(event: Any, timeout: Any) -> None:
     with pytest.raises(OverflowError):
         event.wait(timeout)
 
 
 @pytest.mark.parametrize("timeout", ["1", b"", [], object(), 1j])
-def test_a_timeout_that_is_no_number_is_a_type_error(event: Any, timeout: Any) -> None:
+def test_a_timeout_that_is_not_a_number_is_a_type_error(event: Any, timeout: Any) -> None:
     with pytest.raises(TypeError):
         event.wait(timeout)
     event.set()
     assert event.wait(timeout) is True
 
 
-def test_all_is_called_as_it_is_of_threading() -> None:
+def test_the_signatures_are_those_of_threading() -> None:
     for method in ("set", "clear", "is_set", "isSet", "wait"):
-        its = inspect.signature(getattr(threading.Event, method)).parameters.values()
-        ours = inspect.signature(getattr(evfd.Event, method)).parameters.values()
-        assert [(one.name, one.kind, one.default) for one in ours] == [
-            (one.name, one.kind, one.default) for one in its
+        expected = inspect.signature(getattr(threading.Event, method)).parameters.values()
+        actual = inspect.signature(getattr(evfd.Event, method)).parameters.values()
+        assert [(one.name, one.kind, one.default) for one in actual] == [
+            (one.name, one.kind, one.default) for one in expected
         ]
 
 
-def test_many_rounds_of_set_and_clear_lose_nobody(event: Any, make: Make) -> None:
+def test_many_rounds_of_set_and_clear_lose_no_set(event: Any, make: Make) -> None:
     answer = evfd.Event()
     rounds = 200
 
     def follow() -> int:
         for _ in range(rounds):
-            assert event.wait(PATIENCE_S)
+            assert event.wait(TIMEOUT_S)
             event.clear()
             answer.set()
         return rounds
@@ -252,12 +252,12 @@ def test_many_rounds_of_set_and_clear_lose_nobody(event: Any, make: Make) -> Non
     following = Worker(follow)
     for _ in range(rounds):
         event.set()
-        assert answer.wait(PATIENCE_S)
+        assert answer.wait(TIMEOUT_S)
         answer.clear()
-    assert following.done() == rounds
+    assert following.result() == rounds
 
 
-def test_many_threads_set_clear_and_wait_at_once(event: Any) -> None:
+def test_many_threads_can_set_clear_and_wait_at_once(event: Any) -> None:
     is_over = threading.Event()
 
     def disturb() -> None:
@@ -266,31 +266,31 @@ def test_many_threads_set_clear_and_wait_at_once(event: Any) -> None:
             event.clear()
 
     disturbing = [Worker(disturb) for _ in range(3)]
-    waiting = [Worker(lambda: [event.wait(PATIENCE_S) for _ in range(50)]) for _ in range(6)]
+    waiting = [Worker(lambda: [event.wait(TIMEOUT_S) for _ in range(50)]) for _ in range(6)]
     for one in waiting:
-        assert one.done() == [True] * 50
+        assert one.result() == [True] * 50
     is_over.set()
     for disturbance in disturbing:
-        disturbance.done()
+        disturbance.result()
 
 
-def test_a_signal_handler_that_throws_ends_a_wait(event: Any) -> None:
-    class Rang(Exception):
+def test_a_signal_handler_that_raises_ends_a_wait(event: Any) -> None:
+    class Raised(Exception):
         pass
 
-    def throw(number: int, frame: object) -> None:
-        raise Rang
+    def raise_error(number: int, frame: object) -> None:
+        raise Raised
 
-    def ring() -> None:
+    def wake() -> None:
         assert all_wait(event, [threading.main_thread()])
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
-    before = signal.signal(signal.SIGUSR1, throw)
+    before = signal.signal(signal.SIGUSR1, raise_error)
     try:
-        ringing = Worker(ring)
-        with pytest.raises(Rang):
+        signalling = Worker(wake)
+        with pytest.raises(Raised):
             event.wait()
-        ringing.done()
+        signalling.result()
     finally:
         signal.signal(signal.SIGUSR1, before)
     event.set()
@@ -298,36 +298,36 @@ def test_a_signal_handler_that_throws_ends_a_wait(event: Any) -> None:
 
 
 def test_a_signal_handler_that_returns_does_not_end_a_wait(event: Any) -> None:
-    rang = 0
+    count = 0
 
-    def note(number: int, frame: object) -> None:
-        nonlocal rang
-        rang += 1
+    def count_signal(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
 
-    def ring() -> None:
-        for heard in range(5):
+    def wake() -> None:
+        for sent in range(5):
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-            assert eventually(lambda: rang > heard)
+            assert poll_until(lambda: count > sent)
         event.set()
 
-    before = signal.signal(signal.SIGUSR1, note)
+    before = signal.signal(signal.SIGUSR1, count_signal)
     try:
-        ringing = Worker(ring)
-        assert event.wait(PATIENCE_S) is True
-        ringing.done()
-        assert rang == 5
+        signalling = Worker(wake)
+        assert event.wait(TIMEOUT_S) is True
+        signalling.result()
+        assert count == 5
     finally:
         signal.signal(signal.SIGUSR1, before)
 
 
-def test_the_representation_says_whether_it_is_set(selectable: Any) -> None:
+def test_the_representation_has_the_state(selectable: Any) -> None:
     assert "unset" in repr(selectable)
     selectable.set()
     assert "unset" not in repr(selectable)
     assert "set" in repr(selectable)
 
 
-def test_it_is_equal_to_itself_only_and_can_be_a_key(make: Make) -> None:
+def test_an_event_equals_only_itself_and_can_be_a_key(make: Make) -> None:
     one, other = make(), make()
     assert one == one
     assert one != other
@@ -337,19 +337,19 @@ def test_it_is_equal_to_itself_only_and_can_be_a_key(make: Make) -> None:
 # EventFD
 
 
-def test_it_does_what_an_event_does() -> None:
+def test_an_event_has_all_methods_of_threading_event() -> None:
     of_event = {method for method in dir(threading.Event) if not method.startswith("_")}
     assert of_event | {"fileno"} <= set(dir(evfd.Event))
 
 
-def test_fileno_is_a_descriptor_that_can_be_selected(selectable: Any) -> None:
+def test_the_result_of_fileno_can_be_selected(selectable: Any) -> None:
     assert isinstance(selectable.fileno(), int)
     assert select.select([selectable.fileno()], [], [], 0)[0] == []
     selectable.set()
     assert select.select([selectable.fileno()], [], [], 0)[0] == [selectable.fileno()]
 
 
-def test_the_object_itself_can_be_selected(selectable: Any) -> None:
+def test_an_event_can_be_selected(selectable: Any) -> None:
     assert select.select([selectable], [], [], 0) == ([], [], [])
     selectable.set()
     assert select.select([selectable], [], [], 0) == ([selectable], [], [])
@@ -357,12 +357,12 @@ def test_the_object_itself_can_be_selected(selectable: Any) -> None:
     assert select.select([selectable], [], [], 0) == ([], [], [])
 
 
-def test_a_select_blocks_until_it_is_set(selectable: Any) -> None:
+def test_a_select_blocks_until_the_event_is_set(selectable: Any) -> None:
     selecting = Worker(lambda: select.select([selectable], [], [])[0])
     assert all_wait(selectable, [selecting])
     selectable.set()
-    assert selecting.done() == [selectable]
-    assert selectable.is_set()  # It took nothing.
+    assert selecting.result() == [selectable]
+    assert selectable.is_set()  # The select consumed nothing.
 
 
 def _by_poll(event: Any) -> bool:
@@ -385,10 +385,10 @@ def _by_selectors(event: Any) -> bool:
 
 def _by_asyncio(event: Any) -> bool:
     async def wait() -> bool:
-        rang = asyncio.Event()
-        asyncio.get_running_loop().add_reader(event, rang.set)
+        count = asyncio.Event()
+        asyncio.get_running_loop().add_reader(event, count.set)
         try:
-            return await rang.wait()
+            return await count.wait()
         finally:
             asyncio.get_running_loop().remove_reader(event)
 
@@ -396,38 +396,38 @@ def _by_asyncio(event: Any) -> bool:
 
 
 @pytest.mark.parametrize("wait", [_by_poll, _by_epoll, _by_selectors, _by_asyncio])
-def test_whatever_polls_blocks_until_it_is_set(
+def test_all_pollers_block_until_the_event_is_set(
     selectable: Any, wait: Callable[[Any], bool]
 ) -> None:
     polling = Worker(lambda: wait(selectable))
     if wait is _by_poll:
         assert all_wait(selectable, [polling])
     selectable.set()
-    assert polling.done() is True
+    assert polling.result() is True
 
 
-def test_a_thread_that_waits_for_another_event_by_select_is_signalled(selectable: Any) -> None:
+def test_a_select_on_a_pipe_and_an_event_returns_the_event(selectable: Any) -> None:
     reader, writer = os.pipe()
     try:
         polling = Worker(lambda: select.select([reader, selectable], [], [])[0])
         assert all_wait(selectable, [polling])
         selectable.set()
-        assert polling.done() == [selectable]
+        assert polling.result() == [selectable]
     finally:
         os.close(reader)
         os.close(writer)
 
 
-def test_who_selects_and_who_waits_are_both_released(selectable: Any) -> None:
+def test_a_set_releases_selects_and_waits(selectable: Any) -> None:
     selecting = [Worker(lambda: select.select([selectable], [], [])[0]) for _ in range(4)]
     waiting = [Worker(selectable.wait) for _ in range(4)]
     assert all_wait(selectable, [*selecting, *waiting])
     selectable.set()
-    assert all(one.done() == [selectable] for one in selecting)
-    assert all(one.done() is True for one in waiting)
+    assert all(one.result() == [selectable] for one in selecting)
+    assert all(one.result() is True for one in waiting)
 
 
-def test_the_descriptor_stays_the_same(selectable: Any) -> None:
+def test_the_descriptor_does_not_change(selectable: Any) -> None:
     number = selectable.fileno()
     for _ in range(10):
         selectable.set()
@@ -436,24 +436,24 @@ def test_the_descriptor_stays_the_same(selectable: Any) -> None:
         assert selectable.fileno() == number
 
 
-def test_the_descriptor_is_not_inherited_by_programs(selectable: Any) -> None:
+def test_the_descriptor_is_not_inherited_across_execve(selectable: Any) -> None:
     assert os.get_inheritable(selectable.fileno()) is False
 
 
-def test_the_descriptor_is_closed_by_close(make_with_descriptor: Make) -> None:
+def test_close_closes_the_descriptor(make_with_descriptor: Make) -> None:
     event = make_with_descriptor()
     number = event.fileno()
-    is_what = descriptors()[number]
+    file = descriptors()[number]
     event.close()
     assert event.closed
-    assert descriptors().get(number) != is_what or number not in descriptors()
-    event.close()  # Again is as good.
+    assert descriptors().get(number) != file or number not in descriptors()
+    event.close()  # A second close() has no effect.
     for use in (event.set, event.clear, event.is_set, event.wait, event.fileno):
         with pytest.raises(ValueError, match="closed"):
             use()
 
 
-def test_the_descriptor_is_closed_by_the_end_of_a_with_statement(
+def test_the_end_of_a_with_statement_closes_the_descriptor(
     make_with_descriptor: Make,
 ) -> None:
     with make_with_descriptor() as event:
@@ -462,8 +462,8 @@ def test_the_descriptor_is_closed_by_the_end_of_a_with_statement(
     assert event.closed
 
 
-def test_the_descriptor_is_closed_when_nobody_has_the_event(make_with_descriptor: Make) -> None:
-    kept = make_with_descriptor()  # What is there once: a connection.
+def test_the_last_reference_closes_the_descriptor(make_with_descriptor: Make) -> None:
+    kept = make_with_descriptor()  # The first one connects the client.
     gc.collect()
     before = descriptors()
     made = [make_with_descriptor() for _ in range(20)]
@@ -475,7 +475,7 @@ def test_the_descriptor_is_closed_when_nobody_has_the_event(make_with_descriptor
     assert not kept.closed
 
 
-def test_the_descriptor_stays_open_as_long_as_somebody_waits(make_with_descriptor: Make) -> None:
+def test_the_descriptor_stays_open_during_a_wait(make_with_descriptor: Make) -> None:
     event = make_with_descriptor()
     other = make_with_descriptor() if event.name else event
     duplicate = os.dup(event.fileno())
@@ -485,65 +485,65 @@ def test_the_descriptor_stays_open_as_long_as_somebody_waits(make_with_descripto
         event.close()
         del event
         os.write(duplicate, (1).to_bytes(8, sys.byteorder))
-        assert waiting.done() is True
+        assert waiting.result() is True
         assert other.closed or other.is_set()
     finally:
         os.close(duplicate)
 
 
-# After a fork: EventFD's is a descriptor, and shared as descriptors are.
+# After a fork: parent and child share the descriptor.
 
 
-def test_a_child_of_fork_sets_it_for_its_parent(selectable: Any) -> None:
+def test_a_child_of_fork_can_set_the_event_for_its_parent(selectable: Any) -> None:
     waiting = Worker(selectable.wait)
     assert all_wait(selectable, [waiting])
-    Child(selectable.set).done()
-    assert waiting.done() is True
-    Child(selectable.clear).done()
+    Child(selectable.set).join()
+    assert waiting.result() is True
+    Child(selectable.clear).join()
     assert not selectable.is_set()
 
 
-def test_a_parent_sets_it_for_its_child(selectable: Any) -> None:
+def test_a_parent_can_set_the_event_for_its_child(selectable: Any) -> None:
     began, ready = os.pipe()
 
     def wait() -> None:
         os.write(ready, b"!")
-        assert selectable.wait(PATIENCE_S) is True
+        assert selectable.wait(TIMEOUT_S) is True
 
     child = Child(wait)
     os.read(began, 1)
     selectable.set()
-    child.done()
+    child.join()
     os.close(began)
     os.close(ready)
 
 
-def test_a_child_of_fork_is_a_parent_of_threads_of_its_own(selectable: Any) -> None:
+def test_threads_of_a_child_of_fork_can_wait(selectable: Any) -> None:
     waiting = [Worker(selectable.wait) for _ in range(4)]
-    assert all_wait(selectable, waiting)  # With them AIO contexts, which a child does not have.
+    assert all_wait(selectable, waiting)  # Their AIO contexts do not exist in a child.
 
     def use() -> None:
-        its = [Worker(lambda: selectable.wait(PATIENCE_S)) for _ in range(4)]
-        assert all_wait(selectable, its)
+        waiting_here = [Worker(lambda: selectable.wait(TIMEOUT_S)) for _ in range(4)]
+        assert all_wait(selectable, waiting_here)
         selectable.set()
-        assert all(one.done() is True for one in its)
+        assert all(one.result() is True for one in waiting_here)
 
-    Child(use).done()
-    assert all(one.done() is True for one in waiting)
+    Child(use).join()
+    assert all(one.result() is True for one in waiting)
 
 
-def test_a_child_that_closes_it_closes_it_for_itself(selectable: Any) -> None:
-    Child(selectable.close).done()
+def test_a_close_in_a_child_does_not_affect_the_parent(selectable: Any) -> None:
+    Child(selectable.close).join()
     selectable.set()
     assert selectable.wait() is True
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
+def no_thread_remains() -> Iterator[None]:
     before = {thread for thread in threading.enumerate()}
     yield
-    assert eventually(
+    assert poll_until(
         lambda: all(
-            thread in before or thread.name == "evfd-lookout" for thread in threading.enumerate()
+            thread in before or thread.name == "evfd-resume" for thread in threading.enumerate()
         )
     )

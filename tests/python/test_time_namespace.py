@@ -1,4 +1,4 @@
-"""Moments in a time namespace, whose clocks have another zero than the daemon's."""
+"""Times in a time namespace whose clocks have an offset from the daemon's."""
 
 from __future__ import annotations
 
@@ -9,48 +9,49 @@ import sys
 import pytest
 
 import evfd
-from running import PATIENCE_S, Child, RunningDaemon
+from harness import TIMEOUT_S, Child, DaemonProcess
 
 _UNSHARE = ["unshare", "--time", "--fork", "--monotonic", "1000"]
 
 
 @pytest.fixture(autouse=True)
-def need_namespace() -> None:
+def require_namespace() -> None:
     try:
-        done = subprocess.run([*_UNSHARE, "true"], stderr=subprocess.DEVNULL, timeout=PATIENCE_S)
+        done = subprocess.run([*_UNSHARE, "true"], stderr=subprocess.DEVNULL, timeout=TIMEOUT_S)
     except FileNotFoundError:
         pytest.skip("unshare(1) is not installed")
     if done.returncode != 0:
         pytest.skip("no time namespace can be made here, which takes root")
 
 
-def arm_there(running: RunningDaemon, name: str, *arguments: str) -> None:
-    code = f"import evfd; evfd.Daemon({running.path!r}).arm({name!r}, {', '.join(arguments)})"
+def arm_in_namespace(running: DaemonProcess, name: str, *arguments: str) -> None:
+    code = f"import evfd; evfd.Client({running.path!r}).arm({name!r}, {', '.join(arguments)})"
     subprocess.run(
         [*_UNSHARE, sys.executable, "-c", code],
         stderr=subprocess.PIPE,
-        timeout=PATIENCE_S,
+        timeout=TIMEOUT_S,
         check=True,
         text=True,
     )
 
 
-def test_a_moment_that_means_something_else_to_the_daemon_is_refused(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_time_on_an_offset_clock_is_refused(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        arm_there(running, name, "at=9000", "clock='monotonic'")
-    assert "InvalidError: a moment on the clock monotonic cannot be given" in refused.value.stderr
+        arm_in_namespace(running, name, "at=9000", "clock='monotonic'")
+    assert "InvalidError: a time on the clock monotonic cannot be given" in refused.value.stderr
     assert list(shared.list(name)) == []
 
 
-def test_spans_and_the_wall_clock_mean_the_same_everywhere(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_spans_and_the_wall_clock_are_the_same_in_every_namespace(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    arm_there(running, name + "/after", "after=9000", "clock='monotonic'")
-    arm_there(running, name + "/wall", "at=4000000000", "clock='realtime'")
-    arm_there(running, name + "/usual", "at=4000000000")
-    arm_there(running, name + "/boottime", "at=1000000", "clock='boottime'")  # No offset there.
+    arm_in_namespace(running, name + "/after", "after=9000", "clock='monotonic'")
+    arm_in_namespace(running, name + "/wall", "at=4000000000", "clock='realtime'")
+    arm_in_namespace(running, name + "/default", "at=4000000000")
+    # The namespace does not offset this clock.
+    arm_in_namespace(running, name + "/boottime", "at=1000000", "clock='boottime'")
     assert len(list(shared.list(name + "/*"))) == 4
     timer = shared.show(name + "/after").timer
     assert timer is not None and timer.left_ns is not None and timer.left_ns <= 9000 * 10**9
@@ -59,10 +60,10 @@ def test_spans_and_the_wall_clock_mean_the_same_everywhere(
 _CLONE_NEWTIME = 0x80
 
 
-def test_who_gave_its_children_another_zero_has_the_usual_one(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_a_process_that_offsets_its_childrens_clocks_keeps_its_own(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    def be_child() -> None:
+    def check_child() -> None:
         with pytest.raises(evfd.InvalidError):
             running.client().arm(name, at=9_000_000, clock="monotonic")
 
@@ -72,7 +73,7 @@ def test_who_gave_its_children_another_zero_has_the_usual_one(
         with open("/proc/self/timens_offsets", "w", encoding="ascii") as offsets:
             offsets.write("monotonic 1000 0\n")
         client.arm(name, at=9_000_000, clock="monotonic")
-        Child(be_child).done()
+        Child(check_child).join()
 
-    Child(work).done()
+    Child(work).join()
     assert [one.name for one in shared.list(name)] == [name]

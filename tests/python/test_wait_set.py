@@ -1,4 +1,4 @@
-"""Waits for any and for all of several."""
+"""Waits for any or all of several events, semaphores, pulses and timers."""
 
 from __future__ import annotations
 
@@ -7,32 +7,34 @@ from typing import Callable, List
 import pytest
 
 import evfd
-from evfd import aio
-from running import PATIENCE_S, RunningDaemon, Worker, all_wait
+from evfd import _aio
+from harness import TIMEOUT_S, DaemonProcess, Worker, all_wait
 
 
 @pytest.fixture(params=["private", "named"])
 def make_event(
-    request: pytest.FixtureRequest, shared: evfd.Daemon, name: str
+    request: pytest.FixtureRequest, shared: evfd.Client, name: str
 ) -> Callable[[str], evfd.Event]:
     if request.param == "private":
         return lambda suffix: evfd.Event()
-    return lambda suffix: evfd.Event(name + "/" + suffix, daemon=shared)
+    return lambda suffix: evfd.Event(name + "/" + suffix, client=shared)
 
 
-def test_any_of_several_ends_the_wait(make_event: Callable[[str], evfd.Event]) -> None:
+def test_wait_any_returns_the_event_that_was_set(make_event: Callable[[str], evfd.Event]) -> None:
     events = [make_event(str(i)) for i in range(5)]
     for chosen in events:
         waiting = Worker(lambda: evfd.wait_any(events))
         assert all_wait(chosen, [waiting])
         chosen.set()
-        woken = waiting.done()
-        assert woken is not None
-        assert (woken.which, woken.count) == (chosen, 1)
+        result = waiting.result()
+        assert result is not None
+        assert (result.which, result.count) == (chosen, 1)
         chosen.clear()
 
 
-def test_none_in_time_is_none_or_false(make_event: Callable[[str], evfd.Event]) -> None:
+def test_a_wait_that_times_out_returns_none_or_false(
+    make_event: Callable[[str], evfd.Event]
+) -> None:
     events = [make_event("a"), make_event("b")]
     events[0].set()
     assert evfd.wait_any(events[1:], 0.001) is None
@@ -44,7 +46,7 @@ def test_none_in_time_is_none_or_false(make_event: Callable[[str], evfd.Event]) 
     assert evfd.wait_any(events, 0) is not None
 
 
-def test_all_were_set_since_even_if_each_is_cleared_at_once(
+def test_wait_all_counts_events_that_were_cleared_at_once(
     make_event: Callable[[str], evfd.Event]
 ) -> None:
     events = [make_event("a"), make_event("b")]
@@ -55,26 +57,26 @@ def test_all_were_set_since_even_if_each_is_cleared_at_once(
     assert all_wait(events[1], [waiting])
     events[1].set()
     events[1].clear()
-    assert waiting.done() is True
+    assert waiting.result() is True
 
 
-def test_any_takes_from_one_only(shared: evfd.Daemon, name: str) -> None:
+def test_wait_any_consumes_from_one_object_only(shared: evfd.Client, name: str) -> None:
     for one, other in (
         (evfd.Semaphore(value=0), evfd.Event(auto=True)),
-        (evfd.Semaphore(name, 0, daemon=shared), evfd.Event(name + "/e", auto=True, daemon=shared)),
+        (evfd.Semaphore(name, 0, client=shared), evfd.Event(name + "/e", auto=True, client=shared)),
     ):
         one.release(2)
         other.set()
-        woken: List[evfd.Waitable] = []
+        result: List[evfd.Waitable] = []
         while ended := evfd.wait_any([one, other], 0):
             assert ended.count == 1
-            woken.append(ended.which)
-        assert sorted(which is one for which in woken) == [False, True, True]
+            result.append(ended.which)
+        assert sorted(which is one for which in result) == [False, True, True]
 
 
-def test_all_takes_from_all_or_from_none(shared: evfd.Daemon, name: str) -> None:
-    semaphore = evfd.Semaphore(name, 0, daemon=shared)
-    auto = evfd.Event(name + "/auto", auto=True, daemon=shared)
+def test_wait_all_consumes_from_all_objects_or_none(shared: evfd.Client, name: str) -> None:
+    semaphore = evfd.Semaphore(name, 0, client=shared)
+    auto = evfd.Event(name + "/auto", auto=True, client=shared)
     private = evfd.Semaphore(value=0)
     semaphore.release()
     auto.set()
@@ -83,86 +85,86 @@ def test_all_takes_from_all_or_from_none(shared: evfd.Daemon, name: str) -> None
     waiting = Worker(lambda: evfd.wait_all([semaphore, auto, private]))
     assert all_wait(private, [waiting])
     private.release()
-    assert waiting.done() is True
+    assert waiting.result() is True
     assert not (semaphore.is_set() or auto.is_set() or private.is_set())
 
 
-def test_events_pulses_and_timers_together(shared: evfd.Daemon, name: str) -> None:
+def test_events_pulses_and_timers_can_be_mixed(shared: evfd.Client, name: str) -> None:
     event = evfd.Event()
-    pulse = evfd.Pulse(name + "/pulse", daemon=shared)
-    timer = evfd.Timer(name + "/timer", after=3600, daemon=shared)
+    pulse = evfd.Pulse(name + "/pulse", client=shared)
+    timer = evfd.Timer(name + "/timer", after=3600, client=shared)
     everything = [event, pulse, timer]
     pulse.set(3)
-    woken = evfd.wait_any(everything, PATIENCE_S)
-    assert woken is not None and (woken.which, woken.count) == (pulse, 3)
+    result = evfd.wait_any(everything, TIMEOUT_S)
+    assert result is not None and (result.which, result.count) == (pulse, 3)
     waiting = Worker(lambda: evfd.wait_all(everything))
     event.set()
     pulse.set()
     assert all_wait(timer, [waiting])
     timer.arm(after=0.001)
-    assert waiting.done() is True
+    assert waiting.result() is True
     assert (pulse.wait(0), timer.wait(0)) == (0, 0)
 
 
-def test_many_at_once(shared: evfd.Daemon) -> None:
+def test_a_wait_accepts_253_events(shared: evfd.Client) -> None:
     events = [evfd.Event() for _ in range(253)]
     for_any = Worker(lambda: evfd.wait_any(events))
     for_all = Worker(lambda: evfd.wait_all(events))
     assert all_wait(events[0], [for_any, for_all])
     events[200].set()
-    woken = for_any.done()
-    assert woken is not None and woken.which is events[200]
+    result = for_any.result()
+    assert result is not None and result.which is events[200]
     for event in events:
         event.set()
-    assert for_all.done() is True
+    assert for_all.result() is True
 
 
-def test_twins_in_a_wait_for_all_are_a_value_error(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_duplicates_in_wait_all_are_a_value_error(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     private = evfd.Event(auto=True, initial=True)
-    one, other = (evfd.Event(name, auto=True, daemon=shared) for _ in range(2))
-    of_another_client = evfd.Event(name, auto=True, daemon=running.client())
+    one, other = (evfd.Event(name, auto=True, client=shared) for _ in range(2))
+    from_another_client = evfd.Event(name, auto=True, client=running.client())
     one.set()
-    for twins in ([private, private], [one, other], [one, private, of_another_client]):
+    for duplicates in ([private, private], [one, other], [one, private, from_another_client]):
         with pytest.raises(ValueError, match="once"):
-            Worker(lambda: evfd.wait_all(twins, 0)).done()
+            Worker(lambda: evfd.wait_all(duplicates, 0)).result()
     assert private.is_set() and one.is_set()
 
 
-def test_a_wait_for_all_that_takes_in_vain_ends_in_time(
-    running: RunningDaemon, shared: evfd.Daemon, name: str
+def test_wait_all_times_out_though_it_has_to_return_tokens(
+    running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    elsewhere = running.directory / "elsewhere"
-    elsewhere.symlink_to(running.path)  # So nobody can tell that they are twins.
-    one = evfd.Semaphore(name, 1, daemon=shared)
-    other = evfd.Semaphore(name, daemon=evfd.Daemon(str(elsewhere)))
+    link = running.directory / "link"
+    link.symlink_to(running.path)  # Another path: the client cannot detect the duplicate.
+    one = evfd.Semaphore(name, 1, client=shared)
+    other = evfd.Semaphore(name, client=evfd.Client(str(link)))
     for timeout in (0, 0.001):
-        assert Worker(lambda: evfd.wait_all([one, other], timeout)).done() is False
+        assert Worker(lambda: evfd.wait_all([one, other], timeout)).result() is False
     assert shared.show(name).count == 1
 
 
 @pytest.mark.parametrize("count", [0, 254])
-def test_too_many_or_none_are_a_value_error(count: int) -> None:
+def test_too_many_or_no_events_are_a_value_error(count: int) -> None:
     event = evfd.Event()
     for wait in (evfd.wait_any, evfd.wait_all):
         with pytest.raises(ValueError, match="1 to 253"):
             wait([event] * count)
 
 
-def test_what_is_closed_is_a_value_error() -> None:
+def test_a_closed_event_is_a_value_error() -> None:
     event = evfd.Event()
     event.close()
     with pytest.raises(ValueError, match="closed"):
         evfd.wait_any([event])
 
 
-def test_without_kernel_aio_waits_are_by_poll(
+def test_waits_work_by_poll_without_kernel_aio(
     monkeypatch: pytest.MonkeyPatch, make_event: Callable[[str], evfd.Event]
 ) -> None:
-    assert evfd.latches_waits()
-    monkeypatch.setattr(aio, "take_context", lambda operations: None)
-    assert not evfd.latches_waits()
+    assert evfd.supports_latched_wait()
+    monkeypatch.setattr(_aio, "acquire_context", lambda operations: None)
+    assert not evfd.supports_latched_wait()
     events = [make_event("a"), make_event("b")]
     for_one = Worker(events[0].wait)
     for_any = Worker(lambda: evfd.wait_any([events[1], events[0], events[0]]))
@@ -170,8 +172,8 @@ def test_without_kernel_aio_waits_are_by_poll(
     assert all_wait(events[0], [for_one, for_any, for_all])
     assert evfd.wait_any(events, 0.001) is None
     events[0].set()
-    assert for_one.done() is True
-    woken = for_any.done()
-    assert woken is not None and woken.which is events[0]
+    assert for_one.result() is True
+    result = for_any.result()
+    assert result is not None and result.which is events[0]
     events[1].set()
-    assert for_all.done() is True
+    assert for_all.result() is True
