@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""How long a neighbour's calls take beside a crowd of users who send more calls than can be answered: at evfdd, and at
-a server that answers in the order of arrival (bare_server.c), by turns and under the same load.
+"""Measure the call latency of one user while many others flood the server with calls.
 
-usage, as root: crowd.py EVFDD BARE_SERVER [USERS [SECONDS]]
+It compares evfdd with a server that answers in the order of arrival (bare_server.c), in alternating rounds
+under the same load.
+
+usage, as root: fairness.py EVFDD BARE_SERVER [USERS [SECONDS]]
 """
 import json, os, resource, signal, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 from typing import Any
 
-DAEMON, NEIGHBOUR, FIRST = 61_000, 61_001, 62_000  # Uids that nobody has.
-CONNECTIONS, CALLS = 6, 64  # Of each user, and on each in one go.
+DAEMON, MEASURED_USER, FIRST_FLOODING = 61_000, 61_001, 62_000  # Unused uids.
+CONNECTIONS, CALLS = 6, 64  # Per flooding user, and per send(2) on a connection.
 ROUNDS = 3
-NICE = -15  # The servers and the neighbour: it is they who are measured, not how the crowd takes the processors.
+NICE = -15  # For the servers and the measured user, so that the load on the processors is not measured.
 
 
 def call(method: str, **parameters: Any) -> bytes:
@@ -24,8 +26,8 @@ def connect(path: Path) -> socket.socket:
     return connection
 
 
-def ask(connection: socket.socket, request: bytes) -> bytes:
-    connection.sendall(request)
+def request(connection: socket.socket, message: bytes) -> bytes:
+    connection.sendall(message)
     reply = b""
     while not reply.endswith(b"\0"):
         reply += connection.recv(65536)
@@ -50,8 +52,8 @@ def as_user(uid: int, work: Any, nice: int = 0) -> int:
 
 def flood(path: Path) -> None:
     connections = [connect(path) for _ in range(CONNECTIONS)]
-    name = f"crowd/{os.getuid()}"
-    ask(connections[0], call("CreateEvent", name=name, mode="semaphore"))
+    name = f"flood/{os.getuid()}"
+    request(connections[0], call("CreateEvent", name=name, mode="semaphore"))
     calls = call("Set", names=[name]) * CALLS
     for connection in connections:
         connection.setblocking(False)
@@ -70,30 +72,30 @@ def flood(path: Path) -> None:
 
 def measure(path: Path, seconds: float, output: int) -> None:
     connection = connect(path)
-    ask(connection, call("CreateEvent", name="neighbour", mode="semaphore"))
-    took = []
+    request(connection, call("CreateEvent", name="measured", mode="semaphore"))
+    times = []
     end = time.monotonic() + seconds
     while (begin := time.monotonic()) < end:
-        ask(connection, call("Set", names=["neighbour"]))
-        ask(connection, call("Wait", names=["neighbour"], timeoutNSec=10**9))
-        took.append(time.monotonic() - begin)
+        request(connection, call("Set", names=["measured"]))
+        request(connection, call("Wait", names=["measured"], timeoutNSec=10**9))
+        times.append(time.monotonic() - begin)
         time.sleep(0.002)
-    os.write(output, json.dumps(took).encode())
+    os.write(output, json.dumps(times).encode())
 
 
-def neighbour(path: Path, seconds: float) -> list[float]:
-    mine, its = os.pipe()
-    child = as_user(NEIGHBOUR, lambda: measure(path, seconds, its), NICE)
-    os.close(its)
+def run_measured_user(path: Path, seconds: float) -> list[float]:
+    output, input_ = os.pipe()
+    child = as_user(MEASURED_USER, lambda: measure(path, seconds, input_), NICE)
+    os.close(input_)
     text = b""
-    while part := os.read(mine, 65536):
+    while part := os.read(output, 65536):
         text += part
-    os.close(mine)
+    os.close(output)
     os.waitpid(child, 0)
-    return [float(one) for one in json.loads(text or b"[]")]
+    return [float(seconds) for seconds in json.loads(text or b"[]")]
 
 
-def beside_crowd(server: list[str], path: Path, users: int, seconds: float) -> list[float]:
+def measure_under_load(server: list[str], path: Path, users: int, seconds: float) -> list[float]:
     process = subprocess.Popen(["nice", f"--adjustment={NICE}", "setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}",
                                 "--clear-groups", *server])
     while True:
@@ -102,25 +104,25 @@ def beside_crowd(server: list[str], path: Path, users: int, seconds: float) -> l
             break
         except (FileNotFoundError, ConnectionRefusedError):
             time.sleep(0.01)
-    crowd = [as_user(FIRST + i, lambda: flood(path)) for i in range(users)]
+    flood_processes = [as_user(FIRST_FLOODING + i, lambda: flood(path)) for i in range(users)]
     time.sleep(min(5, users / 60))
     try:
-        return neighbour(path, seconds)
+        return run_measured_user(path, seconds)
     finally:
-        for child in crowd:
+        for child in flood_processes:
             os.kill(child, signal.SIGKILL)
-        for child in crowd:
+        for child in flood_processes:
             os.waitpid(child, 0)
         process.kill()
         process.wait()
         path.unlink()
 
 
-def report(name: str, took: list[float]) -> None:
-    took.sort()
-    half, most, worst = (took[int(part * (len(took) - 1))] * 1e3 for part in (0.5, 0.99, 1.0))
-    print(f"{name}: {len(took)} times set and waited for, "
-          f"p50 {half:.2f} ms, p99 {most:.2f} ms, at most {worst:.1f} ms", flush=True)
+def report(name: str, times: list[float]) -> None:
+    times.sort()
+    p50, p99, maximum = (times[int(share * (len(times) - 1))] * 1e3 for share in (0.5, 0.99, 1.0))
+    print(f"{name}: {len(times)} sets and waits, "
+          f"p50 {p50:.2f} ms, p99 {p99:.2f} ms, maximum {maximum:.1f} ms", flush=True)
 
 
 def main() -> None:
@@ -133,11 +135,11 @@ def main() -> None:
         os.chmod(directory, 0o777)
         path = Path(directory) / "socket"
         servers = {"evfdd": [evfdd, "--socket", str(path)], "bare server": [bare, str(path)]}
-        all_took: dict[str, list[float]] = {name: [] for name in servers}
+        all_times: dict[str, list[float]] = {name: [] for name in servers}
         for _ in range(ROUNDS):
             for name, server in servers.items():
-                all_took[name] += beside_crowd(server, path, users, seconds / ROUNDS)
-                report(name, all_took[name])
+                all_times[name] += measure_under_load(server, path, users, seconds / ROUNDS)
+                report(name, all_times[name])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
-"""From a set in one process to the wake-up in another, in Python: evfd.Event against
-os.eventfd_write() and select.select(), by turns.  usage: python_bench.py SOCKET PAIRS
+"""Measure the time from a set in one process to the wake-up in another, in Python.
 
-Prints, for each pair, how many nanoseconds each time took: [[OURS, OTHER], ...]."""
+It compares evfd.Event with os.eventfd_write() and select.select(), in alternating batches.
+
+usage: python_bench.py SOCKET PAIRS
+
+Prints the nanoseconds of each round for each pair of samples: [[OURS, BASELINE], ...]."""
 
 import json
 import os
@@ -12,69 +15,72 @@ from typing import Callable
 
 import evfd
 
-ROUNDS = 200  # In a turn.
-TURNS = 5  # Of each in a pair.
+ROUNDS = 200  # Per batch.
+BATCHES = 5  # Per side of a pair.
 
-Play = tuple[Callable[[], object], Callable[[], object]]  # Hits the other's, waits for one's own.
-
-
-def ours(daemon: evfd.Daemon, own: str, others: str) -> Play:
-    mine, its = evfd.Event(own, daemon=daemon), evfd.Event(others, daemon=daemon)
-    return its.set, mine.wait
+# The two operations of a process: signal the other one, wait for its signal.
+Peer = tuple[Callable[[], object], Callable[[], object]]
 
 
-def bare(own: int, others: int) -> Play:
+def ours(client: evfd.Client, own: str, remote: str) -> Peer:
+    own_event, remote_event = evfd.Event(own, client=client), evfd.Event(remote, client=client)
+    return remote_event.set, own_event.wait
+
+
+def bare(own: int, remote: int) -> Peer:
     def wait() -> None:
         select.select([own], [], [])
         os.eventfd_read(own)
 
-    return lambda: os.eventfd_write(others, 1), wait
+    return lambda: os.eventfd_write(remote, 1), wait
 
 
-def serve(play: Play) -> list[int]:
-    hit, wait = play
+def initiate(peer: Peer) -> list[int]:
+    signal, wait = peer
     times = []
     for _ in range(ROUNDS):
         begin = time.monotonic_ns()
-        hit()
+        signal()
         wait()
         times.append((time.monotonic_ns() - begin) // 2)
     return times
 
 
-def answer(plays: list[Play], orders: int, ready: int) -> None:
-    while order := os.read(orders, 1):
-        hit, wait = plays[order[0]]
+def respond(peers: list[Peer], commands: int, ready: int) -> None:
+    while command := os.read(commands, 1):
+        signal, wait = peers[command[0]]
         os.write(ready, b"!")
         for _ in range(ROUNDS):
             wait()
-            hit()
+            signal()
 
 
 def main(path: str, pairs: int) -> None:
-    daemon = evfd.Daemon(path)
-    for name in ("py/there", "py/back"):
-        daemon.create(name, "auto", exist_ok=True)
-    there, back = os.eventfd(0), os.eventfd(0)
-    orders, order = os.pipe()
+    client = evfd.Client(path)
+    for name in ("py/request", "py/reply"):
+        client.create(name, "auto", exist_ok=True)
+    request, reply = os.eventfd(0), os.eventfd(0)
+    commands, command = os.pipe()
     readies, ready = os.pipe()
     if os.fork() == 0:
-        os.close(order)
+        os.close(command)
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-        answer([ours(evfd.Daemon(path), "py/there", "py/back"), bare(there, back)], orders, ready)
+        child_client = evfd.Client(path)
+        peers = [ours(child_client, "py/request", "py/reply"), bare(request, reply)]
+        respond(peers, commands, ready)
         os._exit(0)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    plays = [ours(daemon, "py/back", "py/there"), bare(back, there)]
-    told = []
+    peers = [ours(client, "py/reply", "py/request"), bare(reply, request)]
+    results = []
     for pair in range(pairs + 1):
         times: list[list[int]] = [[], []]
-        for _ in range(TURNS):
-            for which in (0, 1) if pair % 2 else (1, 0):
-                os.write(order, bytes([which]))
+        for _ in range(BATCHES):
+            for side in (0, 1) if pair % 2 else (1, 0):
+                os.write(command, bytes([side]))
                 os.read(readies, 1)
-                times[which] += serve(plays[which])
-        told.append(times)
-    print(json.dumps(told[1:]))  # The first one warmed up.
+                times[side] += initiate(peers[side])
+        results.append(times)
+    print(json.dumps(results[1:]))  # The first pair warms up.
 
 
 main(sys.argv[1], int(sys.argv[2]))
