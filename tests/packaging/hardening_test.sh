@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: hardening_test.sh SOURCES FILE...
 #
-# That each of these programs and libraries is compiled and linked as config/cmake/hardening.cmake says.
+# Each of these programs and libraries is compiled and linked with the options of
+# config/cmake/hardening.cmake.
 set -euo pipefail
 sources=$1
 shift
@@ -16,26 +17,26 @@ for file; do
     elf=$(readelf --wide --file-header --segments --dynamic "$file")
     expect 'Type: +DYN' "$elf" 'is not position-independent'
     expect 'GNU_STACK .* RW ' "$elf" 'has a stack that can be executed'
-    expect 'GNU_RELRO' "$elf" 'leaves what the loader fills in writable (-z relro)'
-    expect 'FLAGS_1.* NOW' "$elf" 'looks symbols up while it runs (-z now)'
+    expect 'GNU_RELRO' "$elf" 'leaves relocated data writable (-z relro)'
+    expect 'FLAGS_1.* NOW' "$elf" 'binds symbols lazily (-z now)'
 
-    # What protects the stack and checks buffers is called from the C library. Of a program that has
-    # the C library in itself this proves nothing: it is linked from the objects of one that does not.
+    # The stack protector and the buffer checks call functions of the C library. In a statically linked
+    # program these calls cannot be seen; it consists of the same objects as the dynamic one.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'
         expect ' __[a-z]+_chk@' "$symbols" 'does not check its buffers (-D_FORTIFY_SOURCE)'
     fi
 
-    # That the loader turns it on is up to the C library: it does where all parts of a program can.
+    # The C library's loader enables it for a process if all its libraries support it.
     if grep -q 'X86-64' <<<"$elf"; then
         [[ ${file##*/} == lib* ]] && begin=evfd_open || begin=main
         code=$(objdump --disassemble="$begin" --no-show-raw-insn "$file")
-        expect 'endbr64' "$code" 'does not mark where it may be jumped to (-fcf-protection)'
+        expect 'endbr64' "$code" 'does not mark the targets of indirect jumps (-fcf-protection)'
     fi
 
     if grep -qF "$sources" "$file"; then
-        echo "$file tells where it was built: $(strings --all "$file" | grep -m1 -F "$sources")"
+        echo "$file contains the path of its sources: $(strings --all "$file" | grep -m1 -F "$sources")"
         failed=1
     fi
 done

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: install_test.sh CMAKE BUILD_DIRECTORY SOURCES EVFDD
 #
-# That what is installed of the libraries is enough to build with: programs of C and C++, by
-# pkg-config and by CMake, which then talk to a real daemon.
+# The installed libraries and headers suffice to build C and C++ programs, with pkg-config and with
+# CMake. The programs then call a real daemon.
 set -euo pipefail
 cmake=$1
 build=$2
@@ -11,19 +11,19 @@ evfdd=$4
 
 work=$(mktemp -d)
 export EVFDD_SOCKET=$work/io.evfdd
-"$evfdd" --socket "$EVFDD_SOCKET" --log-level error & # It is there long before all is built.
+"$evfdd" --socket "$EVFDD_SOCKET" --log-level error & # It starts while the programs are built.
 daemon=$!
-leave() {
+clean_up() {
     kill "$daemon"
     wait "$daemon" || true
     rm -rf "$work"
 }
-trap leave EXIT
+trap clean_up EXIT
 
 for component in libevfd libevfd-dev; do
-    "$cmake" --install "$build" --component $component --prefix "$work/at first" >/dev/null
+    "$cmake" --install "$build" --component $component --prefix "$work/first prefix" >/dev/null
 done
-mv "$work/at first" "$work/prefix" # It can be moved.
+mv "$work/first prefix" "$work/prefix" # An installed tree can be moved.
 prefix=$work/prefix
 pc=$(dirname "$(find "$prefix" -name evfd.pc)")
 lib=$(dirname "$pc")
@@ -32,7 +32,7 @@ export PKG_CONFIG_PATH=$pc LD_LIBRARY_PATH=$lib
 [[ $(readlink "$lib/libevfd.so") == libevfd.so.0 ]] || { echo "no libevfd.so to link with"; exit 1; }
 [[ -e $lib/libevfd.so.0 ]] || { echo "no libevfd.so.0 to run with"; exit 1; }
 
-# The C program that uses all there is.
+# The C program that uses the whole interface.
 cp "$sources/tests/c/c_program.c" "$work/all.c"
 sed -i 's,"evfd.h",<evfd.h>,' "$work/all.c"
 read -ra flags <<<"$(pkg-config --cflags --libs evfd)"
@@ -72,5 +72,5 @@ end
 for program in all build/by_cmake cpp build/cpp_by_cmake; do
     "$work/$program"
 done
-needed=$(ldd "$work/all") # Whole, for it would die of SIGPIPE if nobody read it to the end.
-[[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "it does not run with what was installed: $needed"; exit 1; }
+needed=$(ldd "$work/all") # Not piped into grep -q, which would kill ldd(1) by SIGPIPE.
+[[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "the program does not use the installed library: $needed"; exit 1; }

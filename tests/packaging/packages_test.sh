@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: packages_test.sh PACKAGES
 #
-# That lintian(1) finds no error and gives no warning about the packages in that directory.
+# lintian(1) reports no error and no warning for the packages in this directory.
 set -euo pipefail
 packages=$1
 
