@@ -50,12 +50,12 @@ Result<std::size_t> Aio::submit(std::span<iocb*> operations) const
     return static_cast<std::size_t>(begun);
 }
 
-Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t least,
+Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t min_events,
                               std::optional<std::chrono::nanoseconds> timeout) const
 {
     auto span = to_timespec(timeout.value_or(std::chrono::nanoseconds{0}));
     const auto reaped =
-        ::syscall(SYS_io_getevents, context_, static_cast<long>(least),
+        ::syscall(SYS_io_getevents, context_, static_cast<long>(min_events),
                   static_cast<long>(into.size()), into.data(), timeout ? &span : nullptr);
     if (reaped < 0)
         return std::unexpected(Fault::last("io_getevents(2)"));
@@ -65,7 +65,7 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t least,
 // The completions are in memory that is ours as much as the kernel's, at the address of the
 // context: to take note of them is to move the head of their ring, which is what io_getevents(2)
 // does. The kernel looks at it where it makes room. fs/aio.c
-Result<void> Aio::forget_completed() const
+Result<void> Aio::discard_completions() const
 {
     auto& ring = *reinterpret_cast<Ring*>(context_);
     if (ring.magic == Ring{}.magic && ring.incompatible_features == 0) {

@@ -32,10 +32,10 @@ public:
     // How many of them were begun; fewer than asked if one was refused. Each iocb is copied.
     Result<std::size_t> submit(std::span<iocb*> operations) const;
     // At least `least` completions, fewer if time runs out. No timeout: for ever.
-    Result<std::size_t> reap(std::span<io_event> into, std::size_t least,
+    Result<std::size_t> reap(std::span<io_event> into, std::size_t min_events,
                              std::optional<std::chrono::nanoseconds> timeout) const;
     // Room for the next, where what completed is of no interest.
-    Result<void> forget_completed() const;
+    Result<void> discard_completions() const;
     // Its completion still comes, by reap().
     void cancel(iocb& operation) const;
 

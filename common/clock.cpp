@@ -17,7 +17,7 @@ __extension__ using Wide = unsigned __int128;
 constexpr std::size_t max_places = 18;
 
 // Reads digits off the front; nothing if there are none or they are beyond 63 bits.
-std::optional<Wide> eat_digits(std::string_view& text, std::size_t* digits = nullptr)
+std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits = nullptr)
 {
     Wide value = 0;
     std::size_t n = 0;
@@ -45,7 +45,7 @@ constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
      {"d", 86'400'000'000'000}}};
 
 // Nanoseconds of the unit at the front, eaten.
-std::optional<std::int64_t> eat_unit(std::string_view& text)
+std::optional<std::int64_t> consume_unit(std::string_view& text)
 {
     for (const auto& [name, size] : units)
         if (text.starts_with(name)) {
@@ -68,18 +68,18 @@ nanoseconds now_on(Clock clock)
     // real-time clock device.
     const auto plain = is_wall_clock(clock) ? CLOCK_REALTIME
                        : is_alarm(clock)    ? CLOCK_BOOTTIME
-                                            : id_of(clock);
+                                            : to_clockid(clock);
     std::timespec now{};
     ::clock_gettime(plain, &now);
     return std::chrono::seconds{now.tv_sec} + nanoseconds{now.tv_nsec};
 }
 
-MonotonicTime later(MonotonicTime moment, nanoseconds span)
+MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span)
 {
     return span > MonotonicTime::max() - moment ? MonotonicTime::max() : moment + span;
 }
 
-nanoseconds left_until(MonotonicTime moment)
+nanoseconds time_until(MonotonicTime moment)
 {
     const auto now = monotonic_now();
     return moment > now ? moment - now : nanoseconds{0}; // A far past would not fit.
@@ -90,14 +90,14 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
     Wide total = 0;
     std::int64_t previous = INT64_MAX; // Units fall: "1m30s", never "30s1m" or "1s1s".
     do {
-        const auto whole = eat_digits(text);
+        const auto whole = consume_digits(text);
         if (!whole)
             return {};
         Wide fraction = 0;
         std::size_t places = 0;
         if (text.starts_with('.')) {
             text.remove_prefix(1);
-            const auto digits = eat_digits(text, &places);
+            const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
             if (places > max_places) // Finer than a nanosecond in any unit, or needlessly long.
@@ -105,7 +105,7 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             fraction = *digits;
         }
         const bool plain = text.empty() && previous == INT64_MAX; // A lone number is seconds.
-        const auto unit = plain ? std::optional<std::int64_t>{1'000'000'000} : eat_unit(text);
+        const auto unit = plain ? std::optional<std::int64_t>{1'000'000'000} : consume_unit(text);
         if (!unit || *unit >= previous)
             return {};
         previous = *unit;
@@ -126,19 +126,19 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
 std::string to_text(nanoseconds span)
 {
     constexpr std::int64_t second = 1'000'000'000;
-    auto left = span.count();
+    auto remaining = span.count();
     std::string text;
     for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
         const auto& [name, size] = *unit;
-        if (left < size)
+        if (remaining < size)
             continue;
         if (size > second) {
-            text += fmt::format("{}{}", left / size, name);
-            left %= size;
+            text += fmt::format("{}{}", remaining / size, name);
+            remaining %= size;
             continue;
         }
-        text += fmt::format("{}", left / size); // Below a minute, one unit and its fraction.
-        if (const auto fraction = left % size; fraction != 0) {
+        text += fmt::format("{}", remaining / size); // Below a minute, one unit and its fraction.
+        if (const auto fraction = remaining % size; fraction != 0) {
             auto digits = fmt::format(".{:0{}}", fraction, std::to_string(size).size() - 1);
             text += digits.erase(digits.find_last_not_of('0') + 1);
         }

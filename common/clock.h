@@ -22,20 +22,20 @@ inline MonotonicTime monotonic_now()
 WallTime wall_now();
 
 // `span` after a moment, or from now; the far end of the clock where that would be beyond it.
-MonotonicTime later(MonotonicTime moment, nanoseconds span);
-constexpr nanoseconds later(nanoseconds moment, nanoseconds span)
+MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span);
+constexpr nanoseconds add_saturating(nanoseconds moment, nanoseconds span)
 {
     return span > nanoseconds::max() - moment ? nanoseconds::max() : moment + span;
 }
-inline MonotonicTime monotonic_after(nanoseconds span)
+inline MonotonicTime monotonic_deadline(nanoseconds span)
 {
-    return later(monotonic_now(), span);
+    return add_saturating(monotonic_now(), span);
 }
 // From now until then; zero if it has passed.
-nanoseconds left_until(MonotonicTime moment);
+nanoseconds time_until(MonotonicTime moment);
 
 // As the kernel numbers them.
-constexpr clockid_t id_of(Clock clock)
+constexpr clockid_t to_clockid(Clock clock)
 {
     switch (clock) {
     case Clock::realtime: return CLOCK_REALTIME;

@@ -5,12 +5,12 @@
 #pragma once
 
 #include "common/clock.h"
+#include "common/enums.h"
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/name.h"
 #include "common/permissions.h"
 #include "common/unique_fd.h"
-#include "common/enums.h"
 
 #include <algorithm>
 #include <deque>
@@ -43,19 +43,19 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
 
 // An integer that the wire refuses outside of [least, most].
 template <std::int64_t least, std::int64_t most>
-struct Whole {
+struct BoundedInt {
     std::int64_t value;
-    friend bool operator==(Whole, Whole) = default;
+    friend bool operator==(BoundedInt, BoundedInt) = default;
 };
 
 // 1 to max_names_per_call names, none of them twice.
-struct Names {
+struct NameList {
     std::vector<Name> list;
-    friend bool operator==(const Names&, const Names&) = default;
+    friend bool operator==(const NameList&, const NameList&) = default;
 };
 
 // A descriptor that rides with the message. On the wire it is its index among the message's own.
-struct Handed {
+struct PassedFd {
     UniqueFd fd;
     std::shared_ptr<const UniqueFd> shared = {}; // Or what its sender keeps as well.
 
@@ -63,23 +63,23 @@ struct Handed {
 };
 
 // Where a message is written: its text, and the descriptors that ride with it.
-struct Outgoing {
+struct EncodeContext {
     std::string& text;
-    std::vector<Handed>& descriptors;
+    std::vector<PassedFd>& descriptors;
 };
 
 // What to do with a field we do not know: a client may be newer than the daemon, and must hear of
 // it; a daemon may be newer than the client, and then says more than was asked.
-enum class Unknown { refuse, ignore };
+enum class UnknownFields { refuse, ignore };
 
 // What comes with a message that is read.
-struct Incoming {
-    Unknown unknown = Unknown::refuse;
+struct DecodeContext {
+    UnknownFields unknown = UnknownFields::refuse;
     // The message's own are at the front. An empty one stands for those of a message that found no
     // room: all that it names from there on are empty.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t declared = 0; // How many of them the message has named.
-    bool lacks_some = false;  // It has named one that found no room.
+    std::size_t fds_named = 0;   // How many of them the message has named.
+    bool is_missing_fds = false; // It has named one that found no room.
 };
 
 // What is said of a field, and of a type that has a name.
@@ -91,7 +91,7 @@ struct DescribedField {
 struct DescribedType {
     std::string comment;
     std::vector<DescribedField> fields; // Of a struct.
-    std::vector<std::string> words;     // Of an enum.
+    std::vector<std::string> values;    // Of an enum.
 };
 
 // The named types that an interface needs.
@@ -99,7 +99,7 @@ using NamedTypes = std::map<std::string, DescribedType, std::less<>>;
 
 // Several types, as one.
 template <class... Ts>
-struct List {};
+struct TypeList {};
 
 // Codec<T>::read(value, incoming) -> std::optional<T>; ::write(value, outgoing); ::type(named).
 template <class T>
@@ -127,11 +127,11 @@ constexpr decltype(auto) with_fields(F f)
 }
 
 template <Message T, class... Members>
-std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Incoming& incoming,
+std::expected<T, BadField> decode_fields(std::optional<json::Value> object, DecodeContext& context,
                                          const Field<T, Members>&... fields)
 {
-    std::tuple<std::optional<Members>...> found;
-    std::string_view wrong;
+    std::tuple<std::optional<Members>...> values;
+    std::string_view bad_field;
 
     const auto read = [&](std::string_view key, json::Value value) {
         bool known = false;
@@ -140,17 +140,17 @@ std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Inco
                 return;
             known = true;
             if (slot) // A repeated key.
-                wrong = field.name;
-            else if (slot = Codec<M>::read(value, incoming); !slot)
-                wrong = field.name;
+                bad_field = field.name;
+            else if (slot = Codec<M>::read(value, context); !slot)
+                bad_field = field.name;
         };
-        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, found);
-        if (!known && incoming.unknown == Unknown::refuse)
-            wrong = key;
-        return wrong.empty() && (known || incoming.unknown == Unknown::ignore);
+        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, values);
+        if (!known && context.unknown == UnknownFields::refuse)
+            bad_field = key;
+        return bad_field.empty() && (known || context.unknown == UnknownFields::ignore);
     };
     if (object && !object->members(read))
-        return std::unexpected(BadField{std::string{wrong}});
+        return std::unexpected(BadField{std::string{bad_field}});
 
     const auto complete = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
         if (slot)
@@ -158,39 +158,39 @@ std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Inco
         if constexpr (is_optional<M>)
             slot.emplace();
         else
-            wrong = field.name;
+            bad_field = field.name;
         return slot.has_value();
     };
     return std::apply(
         [&](auto&... slots) -> std::expected<T, BadField> {
             if (!(complete(fields, slots) && ...))
-                return std::unexpected(BadField{std::string{wrong}});
+                return std::unexpected(BadField{std::string{bad_field}});
             return T{*std::move(slots)...};
         },
-        found);
+        values);
 }
 
 // The message that `parameters` states, or the name of the first field that is wrong, missing,
 // repeated or unknown. No parameters, null and {} are the same.
 template <Message T>
-std::expected<T, BadField> decode(std::optional<json::Value> parameters, Incoming& incoming)
+std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {
     if (parameters && parameters->kind() == json::Kind::null)
         parameters.reset();
     return with_fields<T>(
-        [&](const auto&... fields) { return decode_fields<T>(parameters, incoming, fields...); });
+        [&](const auto&... fields) { return decode_fields<T>(parameters, context, fields...); });
 }
 
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters)
 {
-    Incoming incoming;
-    return decode<T>(parameters, incoming);
+    DecodeContext context;
+    return decode<T>(parameters, context);
 }
 
 // Absent optionals are left out.
 template <Message T>
-void encode(T& message, Outgoing& out)
+void encode(T& message, EncodeContext& out)
 {
     out.text += '{';
     bool first = true;
@@ -223,16 +223,16 @@ std::vector<DescribedField> describe_fields(NamedTypes& named)
 // A struct inside another stands in the interface text as a type of its own: T::type_name.
 template <Message T>
 struct Codec<T> {
-    static std::optional<T> read(json::Value value, Incoming& incoming)
+    static std::optional<T> read(json::Value value, DecodeContext& context)
     {
         if (value.kind() != json::Kind::object)
             return {};
-        auto message = decode<T>(value, incoming);
+        auto message = decode<T>(value, context);
         if (!message)
             return {};
         return *std::move(message);
     }
-    static void write(T& value, Outgoing& out) { encode(value, out); }
+    static void write(T& value, EncodeContext& out) { encode(value, out); }
     static std::string type(NamedTypes& named);
 };
 
@@ -240,38 +240,41 @@ struct Codec<T> {
 
 template <>
 struct Codec<bool> {
-    static std::optional<bool> read(json::Value value, Incoming&)
+    static std::optional<bool> read(json::Value value, DecodeContext&)
     {
         if (value.kind() != json::Kind::boolean)
             return {};
         return value.boolean();
     }
-    static void write(bool value, Outgoing& out) { out.text += value ? "true" : "false"; }
+    static void write(bool value, EncodeContext& out) { out.text += value ? "true" : "false"; }
     static std::string type(NamedTypes&) { return "bool"; }
 };
 
 template <>
 struct Codec<std::int64_t> {
-    static std::optional<std::int64_t> read(json::Value value, Incoming&)
+    static std::optional<std::int64_t> read(json::Value value, DecodeContext&)
     {
         if (value.kind() != json::Kind::integer)
             return {};
         return value.integer();
     }
-    static void write(std::int64_t value, Outgoing& out) { json::append_integer(out.text, value); }
+    static void write(std::int64_t value, EncodeContext& out)
+    {
+        json::append_integer(out.text, value);
+    }
     static std::string type(NamedTypes&) { return "int"; }
 };
 
 template <std::int64_t least, std::int64_t most>
-struct Codec<Whole<least, most>> {
-    static std::optional<Whole<least, most>> read(json::Value value, Incoming&)
+struct Codec<BoundedInt<least, most>> {
+    static std::optional<BoundedInt<least, most>> read(json::Value value, DecodeContext&)
     {
         if (value.kind() != json::Kind::integer || value.integer() < least ||
             value.integer() > most)
             return {};
-        return Whole<least, most>{value.integer()};
+        return BoundedInt<least, most>{value.integer()};
     }
-    static void write(Whole<least, most> value, Outgoing& out)
+    static void write(BoundedInt<least, most> value, EncodeContext& out)
     {
         json::append_integer(out.text, value.value);
     }
@@ -280,13 +283,13 @@ struct Codec<Whole<least, most>> {
 
 template <> // Never negative.
 struct Codec<nanoseconds> {
-    static std::optional<nanoseconds> read(json::Value value, Incoming&)
+    static std::optional<nanoseconds> read(json::Value value, DecodeContext&)
     {
         if (value.kind() != json::Kind::integer || value.integer() < 0)
             return {};
         return nanoseconds{value.integer()};
     }
-    static void write(nanoseconds value, Outgoing& out)
+    static void write(nanoseconds value, EncodeContext& out)
     {
         json::append_integer(out.text, value.count());
     }
@@ -295,14 +298,14 @@ struct Codec<nanoseconds> {
 
 template <> // Nanoseconds since 1970.
 struct Codec<WallTime> {
-    static std::optional<WallTime> read(json::Value value, Incoming& incoming)
+    static std::optional<WallTime> read(json::Value value, DecodeContext& context)
     {
-        const auto since = Codec<nanoseconds>::read(value, incoming);
+        const auto since = Codec<nanoseconds>::read(value, context);
         if (!since)
             return {};
         return WallTime{*since};
     }
-    static void write(WallTime value, Outgoing& out)
+    static void write(WallTime value, EncodeContext& out)
     {
         json::append_integer(out.text, value.time_since_epoch().count());
     }
@@ -319,12 +322,12 @@ inline std::optional<std::string_view> text_of(json::Value value)
 
 template <>
 struct Codec<std::string> {
-    static std::optional<std::string> read(json::Value value, Incoming&)
+    static std::optional<std::string> read(json::Value value, DecodeContext&)
     {
         const auto text = text_of(value);
         return text ? std::optional<std::string>{*text} : std::nullopt;
     }
-    static void write(const std::string& value, Outgoing& out)
+    static void write(const std::string& value, EncodeContext& out)
     {
         json::append_string(out.text, value);
     }
@@ -333,39 +336,42 @@ struct Codec<std::string> {
 
 // What is spelt as a string and has parse() and text(): Name, Pattern, Rights.
 template <class T>
-concept Spelt = requires(const T& value, std::string_view text) {
+concept TextType = requires(const T& value, std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
     { std::string{value.text()} };
 };
 
-template <Spelt T>
+template <TextType T>
 struct Codec<T> {
-    static std::optional<T> read(json::Value value, Incoming&)
+    static std::optional<T> read(json::Value value, DecodeContext&)
     {
         const auto text = text_of(value);
         return text ? T::parse(*text) : std::nullopt;
     }
-    static void write(const T& value, Outgoing& out)
+    static void write(const T& value, EncodeContext& out)
     {
         json::append_string(out.text, value.text());
     }
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-template <Worded E>
+template <NamedEnum E>
 struct Codec<E> {
-    static std::optional<E> read(json::Value value, Incoming&)
+    static std::optional<E> read(json::Value value, DecodeContext&)
     {
         const auto text = text_of(value);
-        return text ? from_word<E>(*text) : std::nullopt;
+        return text ? parse_enum<E>(*text) : std::nullopt;
     }
-    static void write(E value, Outgoing& out) { json::append_string(out.text, word(value)); }
+    static void write(E value, EncodeContext& out)
+    {
+        json::append_string(out.text, to_string(value));
+    }
     static std::string type(NamedTypes& named)
     {
-        if (words(E{}).size() == 1) // Not every parser reads an enum of one value.
+        if (enum_names(E{}).size() == 1) // Not every parser reads an enum of one value.
             return "string";
         std::vector<std::string> spellings;
-        for (const auto& [value, spelling] : words(E{}))
+        for (const auto& [value, spelling] : enum_names(E{}))
             spellings.emplace_back(spelling);
         if constexpr (requires { named_type(E{}); }) {
             const auto [name, comment] = named_type(E{});
@@ -382,24 +388,24 @@ struct Codec<E> {
 };
 
 template <>
-struct Codec<Handed> {
-    static std::optional<Handed> read(json::Value value, Incoming& incoming)
+struct Codec<PassedFd> {
+    static std::optional<PassedFd> read(json::Value value, DecodeContext& context)
     {
         // In order, each its own: what any sender that appends as it writes gives.
-        if (value.kind() != json::Kind::integer || !incoming.descriptors ||
-            value.integer() != static_cast<std::int64_t>(incoming.declared) ||
-            incoming.descriptors->empty())
+        if (value.kind() != json::Kind::integer || !context.descriptors ||
+            value.integer() != static_cast<std::int64_t>(context.fds_named) ||
+            context.descriptors->empty())
             return {};
-        ++incoming.declared;
-        if (!incoming.descriptors->front()) {
-            incoming.lacks_some = true;
-            return Handed{};
+        ++context.fds_named;
+        if (!context.descriptors->front()) {
+            context.is_missing_fds = true;
+            return PassedFd{};
         }
-        Handed handed{std::move(incoming.descriptors->front())};
-        incoming.descriptors->pop_front();
+        PassedFd handed{std::move(context.descriptors->front())};
+        context.descriptors->pop_front();
         return handed;
     }
-    static void write(Handed& value, Outgoing& out)
+    static void write(PassedFd& value, EncodeContext& out)
     {
         json::append_integer(out.text, static_cast<std::int64_t>(out.descriptors.size()));
         out.descriptors.push_back(std::move(value));
@@ -411,28 +417,28 @@ struct Codec<Handed> {
 
 template <class T>
 struct Codec<std::optional<T>> {
-    static std::optional<std::optional<T>> read(json::Value value, Incoming& incoming)
+    static std::optional<std::optional<T>> read(json::Value value, DecodeContext& context)
     {
         if (value.kind() == json::Kind::null)
             return std::optional<T>{};
-        auto read = Codec<T>::read(value, incoming);
+        auto read = Codec<T>::read(value, context);
         if (!read)
             return {};
         return std::optional<std::optional<T>>{std::in_place, std::move(read)};
     }
-    static void write(std::optional<T>& value, Outgoing& out) { Codec<T>::write(*value, out); }
+    static void write(std::optional<T>& value, EncodeContext& out) { Codec<T>::write(*value, out); }
     static std::string type(NamedTypes& named) { return "?" + Codec<T>::type(named); }
 };
 
 template <class T>
 struct Codec<std::vector<T>> {
-    static std::optional<std::vector<T>> read(json::Value value, Incoming& incoming)
+    static std::optional<std::vector<T>> read(json::Value value, DecodeContext& context)
     {
         if (value.kind() != json::Kind::array)
             return {};
         std::vector<T> list;
         const auto add = [&](json::Value element) {
-            auto read = Codec<T>::read(element, incoming);
+            auto read = Codec<T>::read(element, context);
             if (read)
                 list.push_back(*std::move(read));
             return read.has_value();
@@ -441,7 +447,7 @@ struct Codec<std::vector<T>> {
             return {};
         return list;
     }
-    static void write(std::vector<T>& list, Outgoing& out)
+    static void write(std::vector<T>& list, EncodeContext& out)
     {
         out.text += '[';
         for (auto& value : list) {
@@ -455,21 +461,21 @@ struct Codec<std::vector<T>> {
 };
 
 template <>
-struct Codec<Names> {
-    static std::optional<Names> read(json::Value value, Incoming& incoming)
+struct Codec<NameList> {
+    static std::optional<NameList> read(json::Value value, DecodeContext& context)
     {
-        auto list = Codec<std::vector<Name>>::read(value, incoming);
-        if (!list || list->empty() || list->size() > max_names_per_call || has_twins(*list))
+        auto list = Codec<std::vector<Name>>::read(value, context);
+        if (!list || list->empty() || list->size() > max_names_per_call || has_duplicates(*list))
             return {};
-        return Names{*std::move(list)};
+        return NameList{*std::move(list)};
     }
-    static void write(Names& names, Outgoing& out)
+    static void write(NameList& names, EncodeContext& out)
     {
         Codec<std::vector<Name>>::write(names.list, out);
     }
     static std::string type(NamedTypes& named) { return Codec<std::vector<Name>>::type(named); }
 
-    static bool has_twins(const std::vector<Name>& list)
+    static bool has_duplicates(const std::vector<Name>& list)
     {
         if (list.size() < 2)
             return false;

@@ -14,9 +14,9 @@ enum class Mode { manual, automatic, semaphore, pulse }; // What a wait does to 
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer stands.
 enum class Lifetime { permanent, connection, process };        // How long an object stays.
-enum class Gather { any, all };                                // How many of the names end a wait.
+enum class Require { any, all };                               // How many of the names end a wait.
 enum class Holder { session, process };                        // Who holds what a wait took.
-enum class Right { wait, set, own, create };                   // What a refusal was about.
+enum class Permission { wait, set, own, create };              // What a refusal was about.
 // What one user may have so much of.
 enum class Resource {
     objects,
@@ -29,72 +29,72 @@ enum class Resource {
     unread_descriptors, // Handed out by them.
     calls,              // Answered in one turn of the daemon's loop.
 };
-enum class Guardian { none, guard, systemd }; // Who keeps what is to outlive the daemon.
+enum class FdStore { none, supervisor, systemd }; // Who keeps what is to outlive the daemon.
 enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
 
 template <class E, std::size_t n>
-using Words = std::array<std::pair<E, std::string_view>, n>;
+using EnumNames = std::array<std::pair<E, std::string_view>, n>;
 
 // Found by the type of the argument; its value does not matter. Tests hold each list to be
 // complete.
-constexpr auto words(Kind)
+constexpr auto enum_names(Kind)
 {
-    return Words<Kind, 2>{{{Kind::event, "event"}, {Kind::timer, "timer"}}};
+    return EnumNames<Kind, 2>{{{Kind::event, "event"}, {Kind::timer, "timer"}}};
 }
-constexpr auto words(Mode)
+constexpr auto enum_names(Mode)
 {
-    return Words<Mode, 4>{{{Mode::manual, "manual"},
-                           {Mode::automatic, "auto"},
-                           {Mode::semaphore, "semaphore"},
-                           {Mode::pulse, "pulse"}}};
+    return EnumNames<Mode, 4>{{{Mode::manual, "manual"},
+                               {Mode::automatic, "auto"},
+                               {Mode::semaphore, "semaphore"},
+                               {Mode::pulse, "pulse"}}};
 }
-constexpr auto words(Clock) // No dash: a word of an interface has none.
+constexpr auto enum_names(Clock) // No dash: a word of an interface has none.
 {
-    return Words<Clock, 5>{{{Clock::realtime, "realtime"},
-                            {Clock::monotonic, "monotonic"},
-                            {Clock::boottime, "boottime"},
-                            {Clock::realtime_alarm, "realtime_alarm"},
-                            {Clock::boottime_alarm, "boottime_alarm"}}};
+    return EnumNames<Clock, 5>{{{Clock::realtime, "realtime"},
+                                {Clock::monotonic, "monotonic"},
+                                {Clock::boottime, "boottime"},
+                                {Clock::realtime_alarm, "realtime_alarm"},
+                                {Clock::boottime_alarm, "boottime_alarm"}}};
 }
-constexpr auto words(TimerState)
+constexpr auto enum_names(TimerState)
 {
-    return Words<TimerState, 4>{{{TimerState::disarmed, "disarmed"},
-                                 {TimerState::armed, "armed"},
-                                 {TimerState::expired, "expired"},
-                                 {TimerState::cancelled, "cancelled"}}};
+    return EnumNames<TimerState, 4>{{{TimerState::disarmed, "disarmed"},
+                                     {TimerState::armed, "armed"},
+                                     {TimerState::expired, "expired"},
+                                     {TimerState::cancelled, "cancelled"}}};
 }
-constexpr auto words(Lifetime)
+constexpr auto enum_names(Lifetime)
 {
-    return Words<Lifetime, 3>{{{Lifetime::permanent, "permanent"},
-                               {Lifetime::connection, "connection"},
-                               {Lifetime::process, "process"}}};
+    return EnumNames<Lifetime, 3>{{{Lifetime::permanent, "permanent"},
+                                   {Lifetime::connection, "connection"},
+                                   {Lifetime::process, "process"}}};
 }
-constexpr auto words(Gather)
+constexpr auto enum_names(Require)
 {
-    return Words<Gather, 2>{{{Gather::any, "any"}, {Gather::all, "all"}}};
+    return EnumNames<Require, 2>{{{Require::any, "any"}, {Require::all, "all"}}};
 }
-constexpr auto words(Holder)
+constexpr auto enum_names(Holder)
 {
-    return Words<Holder, 2>{{{Holder::session, "session"}, {Holder::process, "process"}}};
+    return EnumNames<Holder, 2>{{{Holder::session, "session"}, {Holder::process, "process"}}};
 }
-constexpr auto words(Right)
+constexpr auto enum_names(Permission)
 {
-    return Words<Right, 4>{{{Right::wait, "wait"},
-                            {Right::set, "set"},
-                            {Right::own, "own"},
-                            {Right::create, "create"}}};
+    return EnumNames<Permission, 4>{{{Permission::wait, "wait"},
+                                     {Permission::set, "set"},
+                                     {Permission::own, "own"},
+                                     {Permission::create, "create"}}};
 }
-constexpr auto words(Resource)
+constexpr auto enum_names(Resource)
 {
-    return Words<Resource, 9>{{{Resource::objects, "objects"},
-                               {Resource::connections, "connections"},
-                               {Resource::subscriptions, "subscriptions"},
-                               {Resource::waits, "waits"},
-                               {Resource::monitors, "monitors"},
-                               {Resource::ticks, "ticksPerSecond"},
-                               {Resource::unread_bytes, "unreadBytes"},
-                               {Resource::unread_descriptors, "unreadDescriptors"},
-                               {Resource::calls, "callsPerTurn"}}};
+    return EnumNames<Resource, 9>{{{Resource::objects, "objects"},
+                                   {Resource::connections, "connections"},
+                                   {Resource::subscriptions, "subscriptions"},
+                                   {Resource::waits, "waits"},
+                                   {Resource::monitors, "monitors"},
+                                   {Resource::ticks, "ticksPerSecond"},
+                                   {Resource::unread_bytes, "unreadBytes"},
+                                   {Resource::unread_descriptors, "unreadDescriptors"},
+                                   {Resource::calls, "callsPerTurn"}}};
 }
 // An enum with many words is a type of its own in the interface text: its name, and what it is.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
@@ -102,37 +102,37 @@ constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
     return {"Resource", "What each user may have so much of; callsPerTurn: calls that are answered "
                         "in one turn of the daemon's loop, the rest comes in the next."};
 }
-constexpr auto words(Guardian)
+constexpr auto enum_names(FdStore)
 {
-    return Words<Guardian, 3>{
-        {{Guardian::none, "none"}, {Guardian::guard, "guard"}, {Guardian::systemd, "systemd"}}};
+    return EnumNames<FdStore, 3>{
+        {{FdStore::none, "none"}, {FdStore::supervisor, "guard"}, {FdStore::systemd, "systemd"}}};
 }
-constexpr auto words(Change)
+constexpr auto enum_names(Change)
 {
-    return Words<Change, 6>{{{Change::present, "present"},
-                             {Change::ready, "ready"},
-                             {Change::created, "created"},
-                             {Change::changed, "changed"},
-                             {Change::deleted, "deleted"},
-                             {Change::resync, "resync"}}};
+    return EnumNames<Change, 6>{{{Change::present, "present"},
+                                 {Change::ready, "ready"},
+                                 {Change::created, "created"},
+                                 {Change::changed, "changed"},
+                                 {Change::deleted, "deleted"},
+                                 {Change::resync, "resync"}}};
 }
 
 template <class E>
-concept Worded = requires(E e) { words(e); };
+concept NamedEnum = requires(E e) { enum_names(e); };
 
-template <Worded E>
-constexpr std::string_view word(E value)
+template <NamedEnum E>
+constexpr std::string_view to_string(E value)
 {
-    for (const auto& [candidate, text] : words(value))
+    for (const auto& [candidate, text] : enum_names(value))
         if (candidate == value)
             return text;
     return {};
 }
 
-template <Worded E>
-constexpr std::optional<E> from_word(std::string_view text)
+template <NamedEnum E>
+constexpr std::optional<E> parse_enum(std::string_view text)
 {
-    for (const auto& [candidate, spelling] : words(E{}))
+    for (const auto& [candidate, spelling] : enum_names(E{}))
         if (spelling == text)
             return candidate;
     return {};

@@ -7,9 +7,9 @@ namespace evfd {
 namespace {
 
 // Fills one key of an envelope; a second one of the same name is a defect.
-class Keys {
+class EnvelopeField {
 public:
-    explicit Keys(json::Value value) : value_{value} {}
+    explicit EnvelopeField(json::Value value) : value_{value} {}
 
     bool string(std::optional<std::string_view>& into)
     {
@@ -42,7 +42,7 @@ private:
 
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text)
 {
-    const auto whole = document.read_few(text, max_call_values);
+    const auto whole = document.parse_bounded(text, max_call_values);
     if (!whole)
         return std::unexpected(whole.error());
     if (whole->kind() != json::Kind::object)
@@ -52,7 +52,7 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
     std::optional<json::Value> parameters;
     std::optional<bool> more, oneway, upgrade;
     const bool sound = whole->members([&](std::string_view key, json::Value value) {
-        Keys keys{value};
+        EnvelopeField keys{value};
         if (key == "method")
             return keys.string(method);
         if (key == "parameters")
@@ -75,42 +75,42 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
                 upgrade.value_or(false)};
 }
 
-std::expected<Replied, std::string_view> read_reply(json::Document& document, std::string_view text)
+std::expected<Reply, std::string_view> read_reply(json::Document& document, std::string_view text)
 {
-    const auto whole = document.read(text);
+    const auto whole = document.parse(text);
     if (!whole)
         return std::unexpected(whole.error());
     if (whole->kind() != json::Kind::object)
         return std::unexpected("not an object");
 
-    Replied replied;
+    Reply reply;
     std::optional<bool> continues;
     const bool sound = whole->members([&](std::string_view key, json::Value value) {
-        Keys keys{value};
+        EnvelopeField keys{value};
         if (key == "error")
-            return keys.string(replied.error);
+            return keys.string(reply.error);
         if (key == "parameters")
-            return keys.parameters(replied.parameters);
+            return keys.parameters(reply.parameters);
         if (key == "continues")
             return keys.flag(continues);
         return false;
     });
     if (!sound)
         return std::unexpected("an unknown, repeated or malformed key in the reply");
-    replied.continues = continues.value_or(false);
-    return replied;
+    reply.continues = continues.value_or(false);
+    return reply;
 }
 
 void append_call(std::string& out, std::string_view method, std::string_view parameters,
-                 Answers answers)
+                 ReplyMode mode)
 {
     out += R"({"method":)";
     json::append_string(out, method);
     (out += R"(,"parameters":)") += parameters;
-    switch (answers) {
-    case Answers::one: break;
-    case Answers::many: out += R"(,"more":true)"; break;
-    case Answers::none: out += R"(,"oneway":true)"; break;
+    switch (mode) {
+    case ReplyMode::one: break;
+    case ReplyMode::stream: out += R"(,"more":true)"; break;
+    case ReplyMode::none: out += R"(,"oneway":true)"; break;
     }
     out += '}';
     out += '\0';

@@ -20,7 +20,7 @@ struct Call {
 };
 
 // A reply as it came, likewise.
-struct Replied {
+struct Reply {
     std::optional<std::string_view> error; // Full: "io.evfdd.NoSuchName".
     std::optional<json::Value> parameters;
     bool continues = false;
@@ -29,15 +29,14 @@ struct Replied {
 // Nothing else is a call, or a reply: what is wrong is said in a few words, and the peer that sent
 // it is let go, for what follows cannot be trusted either.
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text);
-std::expected<Replied, std::string_view> read_reply(json::Document& document,
-                                                    std::string_view text);
+std::expected<Reply, std::string_view> read_reply(json::Document& document, std::string_view text);
 
 // What the caller wants to hear: one reply, any number of them (`more`), or nothing (`oneway`).
-enum class Answers { one, many, none };
+enum class ReplyMode { one, stream, none };
 
 // Each appends one whole frame, its zero byte included, to `out`. `parameters` is an object's text.
 void append_call(std::string& out, std::string_view method, std::string_view parameters,
-                 Answers answers);
+                 ReplyMode mode);
 void append_error(std::string& out, std::string_view error, std::string_view parameters);
 
 // A reply is written around its parameters: begin, then the parameters' text, then end.

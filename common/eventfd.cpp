@@ -74,7 +74,7 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken)
     return true;
 }
 
-Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken)
+Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken)
 {
     while (::read(eventfd.get(), &taken, sizeof taken) < 0) {
         if (errno == EAGAIN)
@@ -85,24 +85,25 @@ Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken)
     return true;
 }
 
-Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& left, MonotonicTime end)
+Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
+                   MonotonicTime end)
 {
     do {
-        if (left == 0U)
+        if (remaining == 0U)
             return true;
         const auto taken = take(semaphore);
         if (!taken)
             return std::unexpected(taken.error());
         if (*taken == 0)
             return true;
-        if (left)
-            --*left;
+        if (remaining)
+            --*remaining;
     } while (monotonic_now() < end);
-    if (!left)
-        left = count(semaphore).value_or(max_tokens_per_clear);
-    if (*left > static_cast<std::uint64_t>(max_tokens_per_clear))
+    if (!remaining)
+        remaining = count(semaphore).value_or(max_tokens_per_clear);
+    if (*remaining > static_cast<std::uint64_t>(max_tokens_per_clear))
         return std::unexpected(Fault{"preadv2(2)", E2BIG});
-    return left == 0U;
+    return remaining == 0U;
 }
 
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)
@@ -122,7 +123,7 @@ bool is_readable(const UniqueFd& fd)
     return ready == 1 && (wanted.revents & POLLIN) != 0;
 }
 
-Result<Shown> shown(const UniqueFd& eventfd)
+Result<FdInfo> read_fdinfo(const UniqueFd& eventfd)
 {
     const auto path = fmt::format("/proc/self/fdinfo/{}", eventfd.get());
     const UniqueFd info{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
@@ -138,12 +139,12 @@ Result<Shown> shown(const UniqueFd& eventfd)
     const auto flags = number_after(lines, "flags:", 8);
     if (!count || !flags)
         return std::unexpected(Fault{"/proc/self/fdinfo", EBADMSG});
-    return Shown{*count, (*flags & O_NONBLOCK) == 0};
+    return FdInfo{*count, (*flags & O_NONBLOCK) == 0};
 }
 
 Result<std::uint64_t> count(const UniqueFd& eventfd)
 {
-    const auto state = shown(eventfd);
+    const auto state = read_fdinfo(eventfd);
     return state ? Result<std::uint64_t>{state->count} : std::unexpected(state.error());
 }
 

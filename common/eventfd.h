@@ -22,11 +22,11 @@ Result<std::uint64_t> take(const UniqueFd& eventfd);
 // it in the moment it is taken.
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // The same by read(2), a little faster, of one that nobody else can have made blocking.
-Result<bool> take_own_into(const UniqueFd& eventfd, std::uint64_t& taken);
+Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Takes all that a semaphore has, one token a read, until `end`. Whether that was all: others may
 // add as fast as this takes, so what there is at the first `end` is counted into `left`, and no
 // more than that is taken. E2BIG: that is more than max_tokens_per_clear.
-Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& left,
+Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
                    MonotonicTime end);
 // Adds by write(2), which can block for as long as the counter has no room *and* a holder has
 // switched O_NONBLOCK off: for those who trust the other holders. EAGAIN: it has no room.
@@ -35,11 +35,11 @@ Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);
 bool is_readable(const UniqueFd& fd);
 
 // From /proc/self/fdinfo, which takes nothing.
-struct Shown {
+struct FdInfo {
     std::uint64_t count;
     bool is_blocking; // A holder switched O_NONBLOCK off.
 };
-Result<Shown> shown(const UniqueFd& eventfd);
+Result<FdInfo> read_fdinfo(const UniqueFd& eventfd);
 Result<std::uint64_t> count(const UniqueFd& eventfd);
 // More than this cannot be written to it. eventfd(2)
 inline constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe;

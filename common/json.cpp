@@ -13,9 +13,9 @@
 namespace evfd::json {
 
 // What nlohmann's parser calls; a false ends the reading.
-class Filler {
+class SaxBuilder {
 public:
-    Filler(Document& document, std::size_t max_values)
+    SaxBuilder(Document& document, std::size_t max_values)
         : document_{document}, max_values_{max_values}
     {
     }
@@ -53,13 +53,13 @@ public:
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
     {
         constexpr int number_overflow = 406;
-        meets_large_number_ = error.id == number_overflow;
+        has_large_number_ = error.id == number_overflow;
         return fail("not JSON");
     }
 
     std::string_view defect() const { return defect_; }
     // The text may be JSON: a double cannot hold one of its numbers, where the parser gives up.
-    bool meets_large_number() const { return meets_large_number_; }
+    bool has_large_number() const { return has_large_number_; }
 
 private:
     // What is in there is JSON or not, and nothing more is kept of it.
@@ -78,7 +78,7 @@ private:
     bool open(Kind kind)
     {
         if (depth_ >= open_.size()) {
-            const bool has_room = add({.kind = Kind::deep, .end = 0});
+            const bool has_room = add({.kind = Kind::too_deep, .end = 0});
             ++depth_;
             return has_room;
         }
@@ -104,12 +104,12 @@ private:
     std::array<std::size_t, max_json_depth> open_; // The containers we are in.
     std::size_t depth_ = 0;
     std::string_view defect_;
-    bool meets_large_number_ = false;
+    bool has_large_number_ = false;
 };
 
 namespace {
 
-constexpr std::size_t max_kept_bytes = 64 * 1024; // Of strings, for the next text.
+constexpr std::size_t max_reused_bytes = 64 * 1024; // Of strings, for the next text.
 
 bool is_digit(char c)
 {
@@ -156,16 +156,16 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
 // Beyond a double, perhaps; no integer that we take.
 bool may_be_large(std::string_view number)
 {
-    constexpr std::size_t most_digits = 308; // Of those that a double can hold.
-    return number.size() > most_digits || number.find_first_of("eE") != number.npos;
+    constexpr std::size_t max_digits = 308; // Of those that a double can hold.
+    return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
 // The same text with another number in the place of each that may be beyond a double. It is JSON if
 // the one that was given is.
 std::string without_large_numbers(std::string_view text)
 {
-    constexpr std::string_view other = "0.5"; // No longer than 1e0.
-    std::string made{text};
+    constexpr std::string_view replacement = "0.5"; // No longer than 1e0.
+    std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {
         if (text[at] == '"') {
             at = end_of_string(text, at);
@@ -173,44 +173,44 @@ std::string without_large_numbers(std::string_view text)
         }
         const auto end = end_of_number(text, at);
         if (may_be_large(text.substr(at, end - at))) {
-            std::fill_n(made.begin() + static_cast<std::ptrdiff_t>(at), end - at, ' ');
-            made.replace(at, other.size(), other);
+            std::fill_n(replaced.begin() + static_cast<std::ptrdiff_t>(at), end - at, ' ');
+            replaced.replace(at, replacement.size(), replacement);
         }
         at = std::max(end, at + 1);
     }
-    return made;
+    return replaced;
 }
 
 } // namespace
 
-std::expected<Value, std::string_view> Document::read(std::string_view text)
+std::expected<Value, std::string_view> Document::parse(std::string_view text)
 {
-    return read_few(text, std::numeric_limits<std::size_t>::max());
+    return parse_bounded(text, std::numeric_limits<std::size_t>::max());
 }
 
-std::expected<Value, std::string_view> Document::read_few(std::string_view text,
-                                                          std::size_t max_values)
+std::expected<Value, std::string_view> Document::parse_bounded(std::string_view text,
+                                                               std::size_t max_values)
 {
     if (text.contains('\0')) // Would end the text for the parser, whatever follows.
         return std::unexpected("not JSON");
-    Filler filler{*this, max_values};
-    if (fill(filler, text))
+    SaxBuilder builder{*this, max_values};
+    if (build(builder, text))
         return Value{*this, 0};
-    if (!filler.meets_large_number())
-        return std::unexpected(filler.defect());
-    Filler again{*this, max_values};
-    if (fill(again, without_large_numbers(text)))
+    if (!builder.has_large_number())
+        return std::unexpected(builder.defect());
+    SaxBuilder again{*this, max_values};
+    if (build(again, without_large_numbers(text)))
         return Value{*this, 0};
     return std::unexpected(again.defect());
 }
 
-bool Document::fill(Filler& filler, std::string_view text)
+bool Document::build(SaxBuilder& builder, std::string_view text)
 {
-    if (text_.capacity() > max_kept_bytes)
+    if (text_.capacity() > max_reused_bytes)
         text_ = {};
     nodes_.clear();
     text_.clear();
-    return nlohmann::json::sax_parse(text.begin(), text.end(), &filler);
+    return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
 }
 
 namespace {

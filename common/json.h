@@ -12,7 +12,7 @@ namespace evfd::json {
 
 // `number` is any that is no integer of 63 bits and sign: a fraction, an exponent, or too large.
 // `deep` is an array or an object beyond max_json_depth: that it is one is all that is known of it.
-enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, deep };
+enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, too_deep };
 
 struct Node {
     Kind kind;
@@ -23,7 +23,7 @@ struct Node {
 };
 
 class Document;
-class Filler;
+class SaxBuilder;
 
 // A view of one value: good until its document reads again.
 class Value {
@@ -64,14 +64,15 @@ class Document {
 public:
     // The text's one value, or in a few words what is wrong with it: not JSON, invalid UTF-8, text
     // after the value, too many values.
-    std::expected<Value, std::string_view> read(std::string_view text);
+    std::expected<Value, std::string_view> parse(std::string_view text);
     // The same, of a text that has no more keys and values than that.
-    std::expected<Value, std::string_view> read_few(std::string_view text, std::size_t max_values);
+    std::expected<Value, std::string_view> parse_bounded(std::string_view text,
+                                                         std::size_t max_values);
 
 private:
     friend class Value;
-    friend class Filler;
-    bool fill(Filler& filler, std::string_view text);
+    friend class SaxBuilder;
+    bool build(SaxBuilder& builder, std::string_view text);
     std::vector<Node> nodes_;
     std::string text_;
 };

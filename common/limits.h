@@ -28,7 +28,7 @@ inline constexpr std::int64_t max_tokens_per_set = 16'384;
 // What one connection may hold; it goes back all at once.
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // What one session may count; the largest integer that every JSON reader keeps.
-inline constexpr std::int64_t max_counted_calls = 9'007'199'254'740'991;
+inline constexpr std::int64_t max_sequence = 9'007'199'254'740'991;
 // What a semaphore can start with: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 // What a semaphore may have to be cleared of. The kernel gives one token a read, and all that there
@@ -36,10 +36,10 @@ inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 inline constexpr std::int64_t max_tokens_per_clear = max_initial_count;
 
 // How often at most a timer sets an event, in nanoseconds: the daemon does that, for everybody.
-inline constexpr std::int64_t min_linked_interval = 1'000'000;
+inline constexpr std::int64_t min_target_interval = 1'000'000;
 
 // How many supplementary groups a process may have that arms a timer with a link: they are kept
 // with the timer, and its permissions are checked with them at each expiry.
-inline constexpr std::size_t max_groups_of_armer = 128;
+inline constexpr std::size_t max_arming_groups = 128;
 
 } // namespace evfd

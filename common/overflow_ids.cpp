@@ -21,7 +21,7 @@ std::string text_of(const char* path)
 
 std::optional<std::uint32_t> overflow_id(const char* map, const char* overflow)
 {
-    if (maps_all(text_of(map)))
+    if (maps_all_ids(text_of(map)))
         return {};
     std::uint32_t id = usual_overflow;
     std::ifstream{overflow} >> id;
@@ -30,7 +30,7 @@ std::optional<std::uint32_t> overflow_id(const char* map, const char* overflow)
 
 } // namespace
 
-bool maps_all(std::string_view map)
+bool maps_all_ids(std::string_view map)
 {
     std::istringstream ranges{std::string{map}};
     std::uint64_t mapped = 0;
@@ -49,7 +49,7 @@ const OverflowIds& overflow_ids()
     return ids;
 }
 
-Peer told_apart(Peer peer, const OverflowIds& overflow)
+Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow)
 {
     peer.is_user_mapped = peer.uid != overflow.uid;
     peer.is_group_mapped = peer.gid != overflow.gid;

@@ -21,9 +21,9 @@ struct OverflowIds {
 const OverflowIds& overflow_ids();
 
 // Whether the text of /proc/PID/uid_map or gid_map has a number for every id of the machine.
-bool maps_all(std::string_view map);
+bool maps_all_ids(std::string_view map);
 
 // Which of its numbers are of nobody in particular is noted; such groups are left out.
-Peer told_apart(Peer peer, const OverflowIds& overflow);
+Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow);
 
 } // namespace evfd

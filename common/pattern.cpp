@@ -17,7 +17,7 @@ constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO
 constexpr std::size_t star = alphabet.size();              // Its row.
 
 constexpr std::size_t word_bits = 64;
-constexpr std::size_t most_words = max_pattern_bytes / word_bits + 1;
+constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;
 
 // Where a byte stands in the alphabet.
 constexpr auto indices = [] {
@@ -35,13 +35,13 @@ void add_range(Characters& set, unsigned char first, unsigned char last)
         set.set(c);
 }
 
-Characters only(char c)
+Characters single_character(char c)
 {
     return Characters{}.set(static_cast<unsigned char>(c));
 }
 
 // As in the C locale, since names are ASCII; nothing if there is no such class.
-std::optional<Characters> class_called(std::string_view name)
+std::optional<Characters> character_class(std::string_view name)
 {
     struct Class {
         std::string_view name;
@@ -80,16 +80,16 @@ public:
     {
         const char c = take();
         if (c == '?')
-            return but_slash(~Characters{});
+            return without_slash(~Characters{});
         if (c == '[')
             return bracket();
         if (c == '\\')
-            return is_at_end() ? Characters{} : only(take());
-        return only(c);
+            return is_at_end() ? Characters{} : single_character(take());
+        return single_character(c);
     }
 
 private:
-    static Characters but_slash(Characters set)
+    static Characters without_slash(Characters set)
     {
         return set.reset(static_cast<unsigned char>('/'));
     }
@@ -111,7 +111,7 @@ private:
                 return {};
             set |= *part;
         }
-        return but_slash(is_negated ? ~set : set);
+        return without_slash(is_negated ? ~set : set);
     }
 
     // One character, a range, or a class.
@@ -119,13 +119,13 @@ private:
     {
         if (const auto name = class_name()) {
             rest_.remove_prefix(name->size() + 4);
-            return class_called(*name);
+            return character_class(*name);
         }
         const auto first = character();
         if (!first)
             return {};
         if (!rest_.starts_with('-') || rest_.starts_with("-]"))
-            return only(*first);
+            return single_character(*first);
         take();
         const auto last = character();
         if (!last)
@@ -186,31 +186,31 @@ Pattern::Pattern(std::string_view text) : text_{text}
     end_ = wanted.size();
     const auto words = end_ / word_bits + 1;
     rows_.resize((alphabet.size() + 1) * words);
-    const auto note = [&](std::size_t row, std::size_t place) {
+    const auto set_bit = [&](std::size_t row, std::size_t place) {
         rows_[row * words + place / word_bits] |= std::uint64_t{1} << place % word_bits;
     };
     for (std::size_t place = 0; place < end_; ++place)
         for (std::size_t i = 0; i < alphabet.size(); ++i)
             if (wanted[place].test(static_cast<unsigned char>(alphabet[i])))
-                note(i, place);
+                set_bit(i, place);
     for (const auto place : stars)
-        note(star, place);
+        set_bit(star, place);
 }
 
 template <std::size_t words>
-bool Pattern::leads_through(std::string_view text) const
+bool Pattern::matches_from_start(std::string_view text) const
 {
     std::array<std::uint64_t, words> places{1};
     for (const char c : text) {
-        const auto* leads_on = &rows_[indices[static_cast<unsigned char>(c)] * words];
-        const auto* stays = &rows_[star * words];
-        const auto may_stay = c == '/' ? std::uint64_t{0} : ~std::uint64_t{0};
+        const auto* advances = &rows_[indices[static_cast<unsigned char>(c)] * words];
+        const auto* star_places = &rows_[star * words];
+        const auto star_mask = c == '/' ? std::uint64_t{0} : ~std::uint64_t{0};
         std::uint64_t carried = 0;
         std::uint64_t any = 0;
         for (std::size_t i = 0; i < words; ++i) {
-            const auto moved = places[i] & leads_on[i];
-            places[i] = moved << 1 | carried | (places[i] & stays[i] & may_stay);
-            carried = moved >> (word_bits - 1);
+            const auto advanced = places[i] & advances[i];
+            places[i] = advanced << 1 | carried | (places[i] & star_places[i] & star_mask);
+            carried = advanced >> (word_bits - 1);
             any |= places[i];
         }
         if (any == 0)
@@ -221,13 +221,13 @@ bool Pattern::leads_through(std::string_view text) const
 
 bool Pattern::matches(const Name& name) const
 {
-    static_assert(most_words == 4);
+    static_assert(max_words == 4);
     switch (rows_.size() / (alphabet.size() + 1)) {
     case 0: return true; // The empty one.
-    case 1: return leads_through<1>(name.text());
-    case 2: return leads_through<2>(name.text());
-    case 3: return leads_through<3>(name.text());
-    case 4: return leads_through<4>(name.text());
+    case 1: return matches_from_start<1>(name.text());
+    case 2: return matches_from_start<2>(name.text());
+    case 3: return matches_from_start<3>(name.text());
+    case 4: return matches_from_start<4>(name.text());
     }
     std::abort();
 }

@@ -31,7 +31,7 @@ public:
 private:
     explicit Pattern(std::string_view text);
     template <std::size_t words> // Of a row.
-    bool leads_through(std::string_view text) const;
+    bool matches_from_start(std::string_view text) const;
 
     std::string text_;
     // A name is read once, with the set of places in the pattern at which one can be after what was

@@ -6,19 +6,19 @@
 
 namespace evfd {
 
-std::optional<Rights> Rights::parse(std::string_view text)
+std::optional<Permissions> Permissions::parse(std::string_view text)
 {
     if (text.size() < 3 || text.size() > 4)
         return {};
     mode_t bits = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
     if (error != std::errc{} || end != text.data() + text.size() ||
-        (bits & ~(everyone | executable)) != 0)
+        (bits & ~(all_bits | executable)) != 0)
         return {};
-    return Rights{bits & everyone};
+    return Permissions{bits & all_bits};
 }
 
-std::string Rights::text() const
+std::string Permissions::text() const
 {
     return fmt::format("{:04o}", bits_);
 }

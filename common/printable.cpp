@@ -17,7 +17,7 @@ struct Character {
 };
 
 // How many bytes a character has that begins so; 0: none begins so. utf-8(7)
-std::size_t length_of(unsigned char first)
+std::size_t sequence_length(unsigned char first)
 {
     if (first < 0x80)
         return 1;
@@ -29,11 +29,11 @@ std::size_t length_of(unsigned char first)
 }
 
 // The first one of a text that is not empty.
-Character first_of(std::string_view text)
+Character decode_first(std::string_view text)
 {
     constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
     const auto first = static_cast<unsigned char>(text.front());
-    const auto length = length_of(first);
+    const auto length = sequence_length(first);
     if (length == 0 || text.size() < length)
         return {1, {}};
     std::uint32_t code = length == 1 ? first : first & (0x7fU >> length);
@@ -54,16 +54,16 @@ bool is_control(std::uint32_t code)
 }
 
 template <class Instead>
-std::string without_controls(std::string_view text, const Instead& instead)
+std::string without_controls(std::string_view text, const Instead& replace)
 {
     std::string clean;
     clean.reserve(text.size());
     while (!text.empty()) {
-        const auto [bytes, code] = first_of(text);
+        const auto [bytes, code] = decode_first(text);
         if (code && !is_control(*code))
             clean += text.substr(0, bytes);
         else
-            instead(clean, code);
+            replace(clean, code);
         text.remove_prefix(bytes);
     }
     return clean;

@@ -23,7 +23,7 @@ constexpr auto id_by_pidfd = static_cast<idtype_t>(3); // P_PIDFD of newer heade
 
 // When it began, on the boottime clock, rounded down to the kernel's ticks: the 22nd field, of
 // which the second is a name in parentheses that may have any character. proc_pid_stat(5)
-std::optional<nanoseconds> start_of(pid_t pid)
+std::optional<nanoseconds> start_time(pid_t pid)
 {
     constexpr int fields_from_name = 20;
     std::ifstream file{fmt::format("/proc/{}/stat", pid)};
@@ -41,17 +41,17 @@ std::optional<nanoseconds> start_of(pid_t pid)
 }
 
 // As a kernel says it that finds no process: it has ended.
-bool means_ended(int error)
+bool means_exited(int error)
 {
     return error == ESRCH || error == EINVAL;
 }
 
 } // namespace
 
-bool has_ended(const UniqueFd& pidfd)
+bool has_exited(const UniqueFd& pidfd)
 {
-    pollfd asked{pidfd.get(), POLLIN, 0};
-    return ::poll(&asked, 1, 0) > 0;
+    pollfd polled{pidfd.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) > 0;
 }
 
 bool is_pidfd(const UniqueFd& fd)
@@ -62,31 +62,31 @@ bool is_pidfd(const UniqueFd& fd)
            errno == ECHILD; // It is nobody's child of ours.
 }
 
-Result<UniqueFd> peer_process(const UniqueFd& socket, pid_t pid, nanoseconds accepted)
+Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted)
 {
     constexpr int so_peerpidfd = 77; // SO_PEERPIDFD of newer headers.
     int number = -1;
     socklen_t size = sizeof number;
     if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &number, &size) < 0) {
         if (errno == ENOPROTOOPT)
-            return process_of(pid, accepted);
+            return open_pidfd(pid, accepted);
         return std::unexpected(
-            Fault{"getsockopt(SO_PEERPIDFD)", means_ended(errno) ? ESRCH : errno});
+            Fault{"getsockopt(SO_PEERPIDFD)", means_exited(errno) ? ESRCH : errno});
     }
     UniqueFd pidfd{number};
-    if (has_ended(pidfd))
+    if (has_exited(pidfd))
         return std::unexpected(Fault{"getsockopt(SO_PEERPIDFD)", ESRCH});
     return pidfd;
 }
 
-Result<UniqueFd> process_of(pid_t pid, nanoseconds moment)
+Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds moment)
 {
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
-        return std::unexpected(Fault{"pidfd_open(2)", means_ended(errno) ? ESRCH : errno});
+        return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
     // As long as that one has not ended, it is the one whose number this is.
-    const auto start = start_of(pid);
-    if (has_ended(pidfd) || (start && *start > moment))
+    const auto start = start_time(pid);
+    if (has_exited(pidfd) || (start && *start > moment))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});
     if (!start)
         return std::unexpected(Fault{"open(/proc/PID/stat)", EACCES});

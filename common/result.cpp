@@ -14,10 +14,10 @@ Fault Fault::last(std::string_view call)
 
 std::string Fault::message() const
 {
-    return fmt::format("{}: {}{}", call, std::generic_category().message(error), advice_on(error));
+    return fmt::format("{}: {}{}", call, std::generic_category().message(error), errno_hint(error));
 }
 
-std::string_view advice_on(int error)
+std::string_view errno_hint(int error)
 {
     if (error == EFBIG) // Memory that is a file counts as well. setrlimit(2)
         return "; raise the limit RLIMIT_FSIZE (ulimit -f)";

@@ -18,7 +18,7 @@ struct Fault {
 };
 
 // What a user can do about an errno value, to end a sentence with; empty if nothing is known.
-std::string_view advice_on(int error);
+std::string_view errno_hint(int error);
 
 template <class T, class E = Fault>
 using Result = std::expected<T, E>;

@@ -20,12 +20,12 @@ constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
 
 constexpr std::size_t control_bytes = CMSG_SPACE(max_descriptors_per_message * sizeof(int));
 
-bool is_not_now(int error)
+bool would_block(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK;
 }
 
-void collect(msghdr& message, std::deque<UniqueFd>& descriptors)
+void append_descriptors(msghdr& message, std::deque<UniqueFd>& descriptors)
 {
     for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
@@ -43,7 +43,7 @@ Result<std::optional<Received>> received(ssize_t bytes, std::string_view call)
 {
     if (bytes >= 0)
         return Received{.bytes = static_cast<std::size_t>(bytes)};
-    if (is_not_now(errno))
+    if (would_block(errno))
         return std::nullopt;
     return std::unexpected(Fault::last(call));
 }
@@ -52,7 +52,7 @@ Result<std::optional<std::size_t>> sent(ssize_t bytes, std::string_view call)
 {
     if (bytes >= 0)
         return static_cast<std::size_t>(bytes);
-    if (is_not_now(errno))
+    if (would_block(errno))
         return std::nullopt;
     return std::unexpected(Fault::last(call));
 }
@@ -69,12 +69,12 @@ Result<Peer> peer_of(const UniqueFd& socket)
     std::vector<gid_t> groups(16);
     while (true) {
         size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
-        const int answer =
+        const int result =
             ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
         const int error = errno;
         groups.resize(size / sizeof(gid_t)); // Also what it needs, when it was too small.
-        if (answer == 0)
-            return told_apart(
+        if (result == 0)
+            return mark_unmapped_ids(
                 {credentials.uid, credentials.gid, credentials.pid, std::move(groups)},
                 overflow_ids());
         if (error != ERANGE)
@@ -109,8 +109,8 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
     auto got = received(bytes, "recvmsg(2)");
     if (!got || !*got)
         return got;
-    collect(message, descriptors);
-    (*got)->is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+    append_descriptors(message, descriptors);
+    (*got)->is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
     return got;
 }
 
@@ -165,7 +165,7 @@ Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> int
     while (bytes < 0 && errno == EINTR);
     auto got = received(bytes, "recvmsg(2)");
     if (got && *got)
-        (*got)->is_cut = (message.msg_flags & MSG_CTRUNC) != 0;
+        (*got)->is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
     return got;
 }
 

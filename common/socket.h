@@ -28,8 +28,8 @@ struct Peer {
 Result<Peer> peer_of(const UniqueFd& socket);
 
 struct Received {
-    std::size_t bytes = 0; // 0: the peer will send no more.
-    bool is_cut = false;   // Descriptors came along that there is no room for.
+    std::size_t bytes = 0;     // 0: the peer will send no more.
+    bool is_truncated = false; // Descriptors came along that there is no room for.
 };
 
 // An empty optional means "not now": nothing to read, or no room to write.
@@ -38,7 +38,8 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 // The same; descriptors that came along are appended, in order, close-on-exec.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
                                         std::deque<UniqueFd>& descriptors);
-// The same; what came stays where it is, and so do the descriptors: is_cut says that there are any.
+// The same; what came stays where it is, and so do the descriptors: is_truncated says that there
+// are any.
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
 // How many bytes went out. The descriptors ride with the first of them: all or none, at most
 // max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.

@@ -10,7 +10,7 @@ namespace evfd {
 
 Result<UniqueFd> make_timerfd(Clock clock)
 {
-    UniqueFd fd{::timerfd_create(id_of(clock), TFD_NONBLOCK | TFD_CLOEXEC)};
+    UniqueFd fd{::timerfd_create(to_clockid(clock), TFD_NONBLOCK | TFD_CLOEXEC)};
     if (!fd)
         return std::unexpected(Fault::last("timerfd_create(2)"));
     return fd;
@@ -18,7 +18,7 @@ Result<UniqueFd> make_timerfd(Clock clock)
 
 Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting)
 {
-    const bool is_absolute = setting.from == TimerSetting::From::zero_of_clock;
+    const bool is_absolute = setting.base == TimerSetting::Base::absolute;
     const int flags = (is_absolute ? TFD_TIMER_ABSTIME : 0) |
                       (setting.cancel_on_clock_change ? TFD_TIMER_CANCEL_ON_SET : 0);
     const itimerspec spec{.it_interval = to_timespec(setting.interval),
@@ -42,23 +42,24 @@ Result<std::uint64_t> take_expirations(const UniqueFd& timerfd)
 
 Result<nanoseconds> time_left(const UniqueFd& timerfd)
 {
-    const auto present = present_setting(timerfd);
-    return present ? Result<nanoseconds>{present->first} : std::unexpected(present.error());
+    const auto setting = current_setting(timerfd);
+    return setting ? Result<nanoseconds>{setting->first} : std::unexpected(setting.error());
 }
 
-Result<TimerSetting> present_setting(const UniqueFd& timerfd)
+Result<TimerSetting> current_setting(const UniqueFd& timerfd)
 {
-    itimerspec left{};
-    if (::timerfd_gettime(timerfd.get(), &left) < 0)
+    itimerspec spec{};
+    if (::timerfd_gettime(timerfd.get(), &spec) < 0)
         return std::unexpected(Fault::last("timerfd_gettime(2)"));
     const auto span = [](const timespec& time) {
         return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
     };
-    const auto interval = span(left.it_interval);
+    const auto interval = span(spec.it_interval);
     const bool is_due = interval > nanoseconds{0}; // One that is disarmed has none.
-    return TimerSetting{.first = std::max(span(left.it_value), is_due ? due : nanoseconds{0}),
-                        .interval = interval,
-                        .from = TimerSetting::From::now};
+    return TimerSetting{
+        .first = std::max(span(spec.it_value), is_due ? expiry_in_progress : nanoseconds{0}),
+        .interval = interval,
+        .base = TimerSetting::Base::relative};
 }
 
 } // namespace evfd

@@ -11,11 +11,11 @@ namespace evfd {
 
 // When a timerfd expires. timerfd_settime(2)
 struct TimerSetting {
-    enum class From { zero_of_clock, now };
+    enum class Base { absolute, relative };
 
     nanoseconds first; // 0 disarms it.
     nanoseconds interval{0};
-    From from = From::zero_of_clock;
+    Base base = Base::absolute;
     bool cancel_on_clock_change = false; // For the wall clock, from its zero.
 };
 inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
@@ -31,9 +31,9 @@ Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
 // Until it expires next; 0 if it does not, `due` if that is under way.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // The same, from now, and its interval.
-Result<TimerSetting> present_setting(const UniqueFd& timerfd);
+Result<TimerSetting> current_setting(const UniqueFd& timerfd);
 // What is left until a point that has passed while the kernel's interrupt for it is still to come.
 // Of a timer that expires once that cannot be told from one that has expired.
-inline constexpr nanoseconds due{1};
+inline constexpr nanoseconds expiry_in_progress{1};
 
 } // namespace evfd

@@ -9,7 +9,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 // Eats exactly so many digits; -1 if they are not there.
-int eat_number(std::string_view& text, std::size_t digits)
+int consume_number(std::string_view& text, std::size_t digits)
 {
     if (text.size() < digits)
         return -1;
@@ -23,7 +23,7 @@ int eat_number(std::string_view& text, std::size_t digits)
     return value;
 }
 
-bool eat(std::string_view& text, char expected)
+bool consume(std::string_view& text, char expected)
 {
     if (!text.starts_with(expected))
         return false;
@@ -32,9 +32,9 @@ bool eat(std::string_view& text, char expected)
 }
 
 // ".5": up to nine digits; none at all is a fraction of 0.
-std::optional<nanoseconds> eat_fraction(std::string_view& text)
+std::optional<nanoseconds> consume_fraction(std::string_view& text)
 {
-    if (!eat(text, '.'))
+    if (!consume(text, '.'))
         return nanoseconds{0};
     std::int64_t value = 0;
     std::size_t places = 0;
@@ -52,17 +52,17 @@ std::optional<nanoseconds> eat_fraction(std::string_view& text)
 }
 
 // "08:30", and with seconds if they are there or must be.
-std::optional<seconds> eat_time_of_day(std::string_view& text, bool needs_seconds)
+std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_seconds)
 {
-    const int hour = eat_number(text, 2);
-    if (!eat(text, ':'))
+    const int hour = consume_number(text, 2);
+    if (!consume(text, ':'))
         return {};
-    const int minute = eat_number(text, 2);
+    const int minute = consume_number(text, 2);
     int second = 0;
     if (needs_seconds || text.starts_with(':')) {
-        if (!eat(text, ':'))
+        if (!consume(text, ':'))
             return {};
-        second = eat_number(text, 2);
+        second = consume_number(text, 2);
     }
     // A leap second is the first second of the next minute: the kernel's clock knows none.
     const int last_second = needs_seconds ? 60 : 59;
@@ -72,15 +72,15 @@ std::optional<seconds> eat_time_of_day(std::string_view& text, bool needs_second
 }
 
 // "Z", "+01:00": how far local time is ahead.
-std::optional<seconds> eat_offset(std::string_view& text)
+std::optional<seconds> consume_offset(std::string_view& text)
 {
-    if (eat(text, 'Z') || eat(text, 'z'))
+    if (consume(text, 'Z') || consume(text, 'z'))
         return seconds{0};
     const bool is_ahead = text.starts_with('+');
     if (!is_ahead && !text.starts_with('-'))
         return {};
     text.remove_prefix(1);
-    const auto offset = text.size() == 5 ? eat_time_of_day(text, false) : std::nullopt;
+    const auto offset = text.size() == 5 ? consume_time_of_day(text, false) : std::nullopt;
     if (!offset)
         return {};
     return is_ahead ? *offset : -*offset;
@@ -96,21 +96,22 @@ std::optional<nanoseconds> from_seconds(seconds whole, nanoseconds fraction)
 
 std::optional<nanoseconds> parse_rfc3339(std::string_view text)
 {
-    const int year = eat_number(text, 4);
-    if (!eat(text, '-'))
+    const int year = consume_number(text, 4);
+    if (!consume(text, '-'))
         return {};
-    const int month = eat_number(text, 2);
-    if (!eat(text, '-'))
+    const int month = consume_number(text, 2);
+    if (!consume(text, '-'))
         return {};
-    const int day = eat_number(text, 2);
-    if (year < 0 || month < 1 || day < 1 || !(eat(text, 'T') || eat(text, 't') || eat(text, ' ')))
+    const int day = consume_number(text, 2);
+    if (year < 0 || month < 1 || day < 1 ||
+        !(consume(text, 'T') || consume(text, 't') || consume(text, ' ')))
         return {};
     const std::chrono::year_month_day date{std::chrono::year{year},
                                            std::chrono::month{static_cast<unsigned>(month)},
                                            std::chrono::day{static_cast<unsigned>(day)}};
-    const auto time = eat_time_of_day(text, true);
-    const auto fraction = eat_fraction(text);
-    const auto offset = eat_offset(text);
+    const auto time = consume_time_of_day(text, true);
+    const auto fraction = consume_fraction(text);
+    const auto offset = consume_offset(text);
     if (!date.ok() || !time || !fraction || !offset || !text.empty())
         return {};
     const auto midnight = std::chrono::sys_days{date}.time_since_epoch();
@@ -128,16 +129,16 @@ std::optional<nanoseconds> parse_seconds(std::string_view text)
 
 } // namespace
 
-std::optional<Moment> parse_moment(std::string_view text)
+std::optional<Timestamp> parse_timestamp(std::string_view text)
 {
-    const bool is_of_any_clock = eat(text, '@');
-    const auto since_zero = is_of_any_clock ? parse_seconds(text) : parse_rfc3339(text);
-    return since_zero ? std::optional{Moment{*since_zero, is_of_any_clock}} : std::nullopt;
+    const bool is_clock_neutral = consume(text, '@');
+    const auto since_zero = is_clock_neutral ? parse_seconds(text) : parse_rfc3339(text);
+    return since_zero ? std::optional{Timestamp{*since_zero, is_clock_neutral}} : std::nullopt;
 }
 
 std::optional<seconds> parse_time_of_day(std::string_view text)
 {
-    const auto time = eat_time_of_day(text, false);
+    const auto time = consume_time_of_day(text, false);
     return text.empty() ? time : std::nullopt;
 }
 

@@ -1,9 +1,9 @@
 #include "daemon/daemon.h"
 
-#include "daemon/objects/eventfd_incrementer.h"
-#include "daemon/store/descriptor_budget.h"
-#include "daemon/process/supervisor.h"
 #include "daemon/base/log.h"
+#include "daemon/objects/eventfd_incrementer.h"
+#include "daemon/process/supervisor.h"
+#include "daemon/store/descriptor_budget.h"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -18,20 +18,22 @@ namespace evfd::daemon {
 
 namespace {
 
-Adder make_adder()
+EventfdIncrementer make_incrementer()
 {
-    auto adder = Adder::create();
-    if (!adder)
-        throw std::runtime_error{adder.error().message() +
-                                 (adder.error().call == Aio::set_up_call
+    auto incrementer = EventfdIncrementer::create();
+    if (!incrementer)
+        throw std::runtime_error{incrementer.error().message() +
+                                 (incrementer.error().call == Aio::set_up_call
                                       ? "; evfdd needs kernel AIO: raise fs.aio-max-nr, or allow it"
                                       : "")};
-    return *std::move(adder);
+    return *std::move(incrementer);
 }
 
-Vault make_vault(EventLoop& loop, HandedOver& handed, Left& left)
+StateStore open_state_store(EventLoop& loop, InheritedFds& inherited, RecoveredState& recovered)
 {
-    return handed.has_vault() ? Vault{loop, std::move(handed.vault), left} : Vault{loop};
+    return inherited.has_state_store()
+               ? StateStore{loop, std::move(inherited.state_store), recovered}
+               : StateStore{loop};
 }
 
 Config with_options(Config config, const Options& options)
@@ -42,7 +44,7 @@ Config with_options(Config config, const Options& options)
 }
 
 // Where the real one cannot be read: what that would refuse is not known, so all is.
-Config stand_in(const Options& options)
+Config fallback_config(const Options& options)
 {
     Config config;
     config.policy.allows_by_default = false;
@@ -50,84 +52,85 @@ Config stand_in(const Options& options)
 }
 
 // Applies the log level and logs the warnings of the configuration.
-void log_as_told(const Config& config)
+void apply_log_settings(const Config& config)
 {
     log::set_level(config.log_level);
     for (const auto& warning : config.warnings)
-        log::warn.each("{}", warning);
+        log::warn.unlimited("{}", warning);
 }
 
-std::string fault_of(const std::expected<Config, ConfigError>& config)
+std::string error_text(const std::expected<Config, ConfigError>& config)
 {
     return config ? std::string{} : config.error().message();
 }
 
 } // namespace
 
-std::expected<Config, ConfigError> configuration_of(const Options& options)
+std::expected<Config, ConfigError> configuration_from(const Options& options)
 {
-    auto config = options.config.empty() ? load_config(default_config_path, IfMissing::go_without)
+    auto config = options.config.empty() ? load_config(default_config_path, IfMissing::use_defaults)
                                          : load_config(options.config);
     if (!config)
         return config;
     return with_options(*std::move(config), options);
 }
 
-KernelFeatures features_of_kernel(const Options& options)
+KernelFeatures usable_kernel_features(const Options& options)
 {
-    auto kernel = probe_kernel();
-    for (const auto& feature : options.without)
-        kernel.*feature.is_there = false;
+    auto kernel = probe_kernel_features();
+    for (const auto& feature : options.disabled_features)
+        kernel.*feature.flag = false;
     for (const auto& feature : all_kernel_features)
-        if (!(kernel.*feature.is_there))
+        if (!(kernel.*feature.flag))
             log::debug("without the kernel feature {}", feature.name);
     return kernel;
 }
 
-Program::Program(const Options& options, const std::expected<Config, ConfigError>& config,
-                 HandedOver handed)
-    : options_{options}, kernel_{features_of_kernel(options_)},
-      signals_{loop_, [this] { end(); }, [this] { reload(); }},
-      descriptor_budget_{take_descriptor_budget()}, handed_{std::move(handed)},
-      notifier_{std::move(handed_.guard)}, vault_{make_vault(loop_, handed_, left_)},
-      guardian_{give_to_guardian(notifier_, vault_, left_.made_anew)},
-      service_{loop_, config.value_or(stand_in(options)).ceilings(), vault_, make_adder(),
-               descriptor_budget_},
-      server_{loop_, service_, kernel_}, heartbeat_{loop_, notifier_},
-      config_fault_{fault_of(config)}
+Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>& config,
+               InheritedFds handed)
+    : options_{options}, kernel_{usable_kernel_features(options_)},
+      signals_{loop_, [this] { request_stop(); }, [this] { reload(); }},
+      descriptor_budget_{raise_descriptor_limit()}, inherited_{std::move(handed)},
+      notifier_{std::move(inherited_.supervisor)},
+      state_store_{open_state_store(loop_, inherited_, recovered_)},
+      fd_store_{store_fds(notifier_, state_store_, recovered_.recreated)},
+      service_{loop_, config.value_or(fallback_config(options)).limit_table(), state_store_,
+               make_incrementer(), descriptor_budget_},
+      server_{loop_, service_, kernel_}, watchdog_{loop_, notifier_},
+      config_fault_{error_text(config)}
 {
     if (!config)
         log::critical("until the configuration can be read and is reloaded, other users than root "
                       "and that of this daemon may use only names below user/UID: {}",
                       config_fault_);
-    begin(config.value_or(stand_in(options)));
+    begin(config.value_or(fallback_config(options)));
 }
 
-void Program::begin(const Config& config)
+void Daemon::begin(const Config& config)
 {
-    log_as_told(config);
-    for (const auto& complaint : handed_.complaints)
-        log::warn.each("{}", complaint);
-    service_.set_guardian(guardian_);
-    watch_guard();
-    service_.quota().set_accounts(Accounts::of_machine());
+    apply_log_settings(config);
+    for (const auto& complaint : inherited_.warnings)
+        log::warn.unlimited("{}", complaint);
+    service_.set_fd_store(fd_store_);
+    watch_supervisor();
+    service_.quota().set_accounts(Accounts::from_subuid_file());
     service_.set_policy(config.policy);
-    service_.restore(std::move(left_), config.resume_grace);
+    service_.restore(std::move(recovered_), config.resume_grace);
     service_.counters().recovery.time = monotonic_now() - started_;
     if (!options_.socket.empty()) {
         socket_.emplace(options_.socket, config.socket_mode, kernel_);
         server_.listen(socket_->release());
-    } else if (handed_.sockets.empty()) {
+    } else if (inherited_.sockets.empty()) {
         throw std::runtime_error{"there is no socket to listen on; give one with --socket PATH, or "
                                  "start evfdd by socket activation"};
     }
-    for (auto& socket : handed_.sockets) {
-        handed_paths_.push_back(path_of(socket));
+    for (auto& socket : inherited_.sockets) {
+        inherited_paths_.push_back(socket_path(socket));
         server_.listen(std::move(socket));
     }
-    check_handed(config.socket_mode);
+    warn_if_socket_mode_is_wider(config.socket_mode);
     declare(config);
-    for (auto& client : handed_.clients)
+    for (auto& client : inherited_.clients)
         server_.admit(std::move(client));
     if (options_.idle_exit)
         server_.stop_when_idle(*options_.idle_exit,
@@ -135,21 +138,21 @@ void Program::begin(const Config& config)
 }
 
 // The guard ends after its daemon, unless it was killed.
-void Program::watch_guard()
+void Daemon::watch_supervisor()
 {
-    if (!notifier_.guard())
+    if (!notifier_.supervisor())
         return;
-    auto watch = loop_.watch(notifier_.guard(), 0, [this](auto) { lose_guard(); });
+    auto watch = loop_.watch(notifier_.supervisor(), 0, [this](auto) { on_supervisor_exit(); });
     if (!watch)
         throw std::runtime_error{watch.error().message()};
-    guard_watch_.emplace(*std::move(watch));
+    supervisor_watch_.emplace(*std::move(watch));
 }
 
-void Program::lose_guard()
+void Daemon::on_supervisor_exit()
 {
-    guard_watch_.reset();
-    guardian_ = Guardian::none;
-    service_.set_guardian(guardian_);
+    supervisor_watch_.reset();
+    fd_store_ = FdStore::none;
+    service_.set_fd_store(fd_store_);
     log::error("the guard was killed, so a crash would lose all objects from now on; to have a "
                "guard again, end this daemon, and its objects, with: kill {}; then start evfdd "
                "--guard again",
@@ -157,34 +160,35 @@ void Program::lose_guard()
 }
 
 // What systemctl status shows. Nothing in it changes while it is shown.
-void Program::tell_ready() const
+void Daemon::notify_ready() const
 {
     const auto state = config_fault_.empty()
                            ? std::string{"Ready"}
                            : "Ready, but the configuration cannot be read: " + config_fault_;
-    notifier_.tell(fmt::format("READY=1\nSTATUS={}", state));
+    notifier_.notify(fmt::format("READY=1\nSTATUS={}", state));
 }
 
-void Program::run()
+void Daemon::run()
 {
-    tell_ready();
+    notify_ready();
     log::info("ready");
-    heartbeat_.begin();
+    watchdog_.begin();
     if (const auto ran = loop_.run(); !ran)
         throw std::runtime_error{ran.error().message()};
-    notifier_.tell(is_told_to_end_ ? fmt::format("STOPPING=1\n{}", told_to_end) : "STOPPING=1");
+    notifier_.notify(stop_requested_ ? fmt::format("STOPPING=1\n{}", stop_requested)
+                                     : "STOPPING=1");
     log::info("ending");
 }
 
-void Program::end()
+void Daemon::request_stop()
 {
-    is_told_to_end_ = true;
+    stop_requested_ = true;
     loop_.stop();
 }
 
-void Program::leave()
+void Daemon::exit_without_teardown()
 {
-    vault_.commit();
+    state_store_.commit();
     socket_.reset();
     log::shut_down();
     std::exit(EXIT_SUCCESS);
@@ -192,7 +196,7 @@ void Program::leave()
 
 // Configuration.
 
-void Program::declare(const Config& config)
+void Daemon::declare(const Config& config)
 {
     for (const auto& event : config.events)
         service_.declare(event.owner.uid, event.owner.gid, event.request);
@@ -202,10 +206,10 @@ void Program::declare(const Config& config)
 
 // Who made them says who may connect; that it is more than the configuration says must not go
 // unnoticed.
-void Program::check_handed(mode_t mode) const
+void Daemon::warn_if_socket_mode_is_wider(mode_t mode) const
 {
     constexpr mode_t to_connect = 0222; // unix(7)
-    for (const auto& path : handed_paths_) {
+    for (const auto& path : inherited_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
             log::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
@@ -214,50 +218,50 @@ void Program::check_handed(mode_t mode) const
     }
 }
 
-void Program::apply(const Config& config)
+void Daemon::apply(const Config& config)
 {
-    log_as_told(config);
-    service_.quota().set_ceilings(config.ceilings());
-    service_.quota().set_accounts(Accounts::of_machine());
+    apply_log_settings(config);
+    service_.quota().set_limits(config.limit_table());
+    service_.quota().set_accounts(Accounts::from_subuid_file());
     service_.set_policy(config.policy);
     if (socket_)
         socket_->set_mode(config.socket_mode);
-    check_handed(config.socket_mode);
+    warn_if_socket_mode_is_wider(config.socket_mode);
     declare(config);
 }
 
 // sd_notify(3) on RELOADING=1
-void Program::reload()
+void Daemon::reload()
 {
     const auto now =
         std::chrono::duration_cast<std::chrono::microseconds>(now_on(Clock::monotonic));
-    notifier_.tell(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.count()));
-    const auto config = configuration_of(options_);
+    notifier_.notify(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", now.count()));
+    const auto config = configuration_from(options_);
     if (config) {
         apply(*config);
         log::info("the configuration was read again");
     } else {
         log::error("the configuration stays as it was: {}", config.error().message());
     }
-    config_fault_ = fault_of(config);
-    tell_ready();
+    config_fault_ = error_text(config);
+    notify_ready();
 }
 
 // The watchdog. sd_watchdog_enabled(3)
 
-void Program::Heartbeat::begin()
+void Daemon::Watchdog::begin()
 {
     std::uint64_t usec = 0;
     if (::sd_watchdog_enabled(0, &usec) <= 0)
         return;
-    pause_ = std::chrono::microseconds{usec} / 2;
-    beat();
+    interval_ = std::chrono::microseconds{usec} / 2;
+    ping();
 }
 
-void Program::Heartbeat::beat()
+void Daemon::Watchdog::ping()
 {
-    notifier_.tell("WATCHDOG=1");
-    alarm_.emplace(loop_.alarm(monotonic_after(pause_), [this] { beat(); }));
+    notifier_.notify("WATCHDOG=1");
+    timeout_.emplace(loop_.add_timeout(monotonic_deadline(interval_), [this] { ping(); }));
 }
 
 } // namespace evfd::daemon

@@ -1,16 +1,16 @@
 // evfdd: from the command line to a running daemon, or to its guard.
 #include "common/protocol/protocol.h"
 #include "common/socket.h"
-#include "daemon/process/daemonizer.h"
+#include "daemon/base/log.h"
 #include "daemon/config/config.h"
-#include "daemon/process/supervisor.h"
+#include "daemon/daemon.h"
+#include "daemon/options.h"
+#include "daemon/process/daemonizer.h"
 #include "daemon/process/fd_store.h"
 #include "daemon/process/listening_socket.h"
-#include "daemon/base/log.h"
-#include "daemon/options.h"
-#include "daemon/service/output_queue.h"
 #include "daemon/process/process_setup.h"
-#include "daemon/daemon.h"
+#include "daemon/process/supervisor.h"
+#include "daemon/service/output_queue.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -44,7 +44,7 @@ int check_config(const Options& options)
 {
     const bool is_named = !options.check_config->empty();
     const auto path = is_named ? *options.check_config : std::string{default_config_path};
-    const auto config = load_config(path, is_named ? IfMissing::refuse : IfMissing::go_without);
+    const auto config = load_config(path, is_named ? IfMissing::refuse : IfMissing::use_defaults);
     if (!config) {
         fmt::print(stderr, "{}\n", config.error().message());
         return EXIT_FAILURE;
@@ -61,7 +61,7 @@ int check_config(const Options& options)
 // clients do not find it.
 int check_socket(const std::string& path)
 {
-    const auto listener = listener_at(path);
+    const auto listener = find_listener(path);
     if (!listener)
         return EXIT_SUCCESS;
     if (*listener > 0)
@@ -79,19 +79,19 @@ int check_socket(const std::string& path)
 
 // If clients stayed in the queue, systemd would start the daemon again at once. Clients that come
 // meanwhile do that.
-void turn_away_clients(const HandedOver& handed)
+void reject_clients(const InheritedFds& inherited)
 {
-    const protocol::SystemFailure why{
+    const protocol::SystemFailure error{
         "evfdd cannot read its configuration, so it does not start; see journalctl -u evfdd, or "
         "journalctl --user -u evfdd if it is your own"};
-    for (const auto& socket : handed.sockets)
+    for (const auto& socket : inherited.sockets)
         for (int i = 0; i < SOMAXCONN; ++i) {
             UniqueFd client{
                 ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (!client)
                 break;
-            Outbox outbox;
-            outbox.error(why);
+            OutputQueue outbox;
+            outbox.error(error);
             (void)outbox.flush(client);
             if (end_input(client)) // Descriptors, perhaps: our end closes them. See Closer.
                 (void)client.release();
@@ -101,68 +101,68 @@ void turn_away_clients(const HandedOver& handed)
 // A daemon that takes over objects starts in any case, as they would be lost otherwise. Until it
 // can read its configuration, other users than root and its own may use only their names below
 // user/UID.
-std::expected<Config, ConfigError> configuration_for(const Options& options,
-                                                     const HandedOver& handed)
+std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
+                                                           const InheritedFds& inherited)
 {
-    auto config = configuration_of(options);
-    if (config || handed.has_vault())
+    auto config = configuration_from(options);
+    if (config || inherited.has_state_store())
         return config;
-    turn_away_clients(handed);
+    reject_clients(inherited);
     throw BadConfig{config.error().message()};
 }
 
 // What runs beneath a guard: this program, as the path that it was started from will have it then.
-std::vector<std::string> command_of(const Options& options)
+std::vector<std::string> daemon_command(const Options& options)
 {
     std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string()};
     if (options.log_level)
-        command.insert(command.end(), {"--log-level", std::string{word(*options.log_level)}});
+        command.insert(command.end(), {"--log-level", std::string{to_string(*options.log_level)}});
     if (options.idle_exit)
         command.insert(command.end(),
                        {"--idle-exit", fmt::format("{}ns", options.idle_exit->count())});
     if (!options.config.empty())
         command.insert(command.end(), {"--config", options.config});
-    for (const auto& feature : options.without)
+    for (const auto& feature : options.disabled_features)
         command.insert(command.end(), {"--without-kernel-feature", std::string{feature.name}});
     return command;
 }
 
-bool is_behind_guard_in_background()
+bool is_supervised_in_background()
 {
-    const char* guard = std::getenv(guard_variable);
-    return guard && std::string_view{guard} == guard_in_background;
+    const char* guard = std::getenv(supervisor_variable);
+    return guard && std::string_view{guard} == supervisor_in_background;
 }
 
 // Starts the daemon, again and again.
-int run_guard(const Options& options, Background* background)
+int run_supervisor(const Options& options, Daemonizer* daemonizer)
 {
-    const auto config = configuration_of(options);
+    const auto config = configuration_from(options);
     if (!config)
         throw BadConfig{config.error().message()};
     log::set_level(config->log_level);
-    ::setenv(guard_variable, background ? guard_in_background : "foreground", 1);
-    Guard guard{options.socket, config->socket_mode, features_of_kernel(options),
-                command_of(options), [&] {
-                    ::sd_notify(0, "READY=1");
-                    if (!background)
-                        return;
-                    background->tell(EXIT_SUCCESS);
-                    Background::leave_terminal();
-                }};
-    return guard.run();
+    ::setenv(supervisor_variable, daemonizer ? supervisor_in_background : "foreground", 1);
+    Supervisor supervisor{options.socket, config->socket_mode, usable_kernel_features(options),
+                          daemon_command(options), [&] {
+                              ::sd_notify(0, "READY=1");
+                              if (!daemonizer)
+                                  return;
+                              daemonizer->report_status(EXIT_SUCCESS);
+                              Daemonizer::detach_from_terminal();
+                          }};
+    return supervisor.run();
 }
 
-int run(const Options& options, Background* background)
+int run(const Options& options, Daemonizer* daemonizer)
 {
-    auto handed = take_handed_over();
-    const auto config = configuration_for(options, handed);
-    Program program{options, config, std::move(handed)};
-    if (background)
-        background->tell(EXIT_SUCCESS);
-    if (background || is_behind_guard_in_background())
-        Background::leave_terminal();
-    program.run();
-    program.leave();
+    auto inherited = take_inherited_fds();
+    const auto config = configuration_or_reject(options, inherited);
+    Daemon daemon_process{options, config, std::move(inherited)};
+    if (daemonizer)
+        daemonizer->report_status(EXIT_SUCCESS);
+    if (daemonizer || is_supervised_in_background())
+        Daemonizer::detach_from_terminal();
+    daemon_process.run();
+    daemon_process.exit_without_teardown();
 }
 
 int start(const Options& options)
@@ -172,21 +172,21 @@ int start(const Options& options)
     if (!options.check_socket.empty())
         return check_socket(options.check_socket);
     log::set_up(options.log_level.value_or(Config{}.log_level));
-    std::unique_ptr<Background> background;
+    std::unique_ptr<Daemonizer> daemonizer;
     const auto give_up = [&](const std::exception& error, log::Severity severity, int code) {
         const std::string_view what = error.what();
         const auto* failed = dynamic_cast<const std::system_error*>(&error);
-        const auto advice = advice_on(failed ? failed->code().value() : 0);
-        log::write(severity, log::Rate::each, {}, "{}{}", fmt::make_format_args(what, advice));
-        if (background)
-            background->tell(code);
+        const auto advice = errno_hint(failed ? failed->code().value() : 0);
+        log::write(severity, log::Rate::unlimited, {}, "{}{}", fmt::make_format_args(what, advice));
+        if (daemonizer)
+            daemonizer->report_status(code);
         return code;
     };
     try {
         if (options.background)
-            background = std::make_unique<Background>();
-        return options.guard ? run_guard(options, background.get())
-                             : run(options, background.get());
+            daemonizer = std::make_unique<Daemonizer>();
+        return options.supervise ? run_supervisor(options, daemonizer.get())
+                                 : run(options, daemonizer.get());
     } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
         return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {

@@ -16,13 +16,13 @@ constexpr int exit_usage = 2;
 
 const std::string without_kernel_feature = "--without-kernel-feature";
 
-KernelFeature must_be_feature(const std::string& name)
+KernelFeature parse_feature(const std::string& name)
 {
     const auto feature = kernel_feature(name);
     if (!feature)
-        throw CLI::ValidationError{without_kernel_feature,
-                                   fmt::format("'{}' is no kernel feature; give one of {}", name,
-                                               names_of_kernel_features())};
+        throw CLI::ValidationError{
+            without_kernel_feature,
+            fmt::format("'{}' is no kernel feature; give one of {}", name, kernel_feature_names())};
     return *feature;
 }
 
@@ -55,7 +55,7 @@ Options parse_options(int argc, char** argv)
         });
     app.add_flag("--background", options.background,
                  "Return as soon as clients can connect, and go on in the background");
-    app.add_flag("--guard", options.guard,
+    app.add_flag("--guard", options.supervise,
                  "Run the daemon as a child, keep what it must not lose, and start it again "
                  "whenever it dies; needs --socket");
     std::string level;
@@ -63,7 +63,7 @@ Options parse_options(int argc, char** argv)
                    "What to log: debug, info, warn or error; as configured if not given")
         ->type_name("LEVEL")
         ->check([&](const std::string& text) {
-            options.log_level = from_word<log::Level>(text);
+            options.log_level = parse_enum<log::Level>(text);
             return options.log_level ? std::string{}
                                      : std::string{"a level is debug, info, warn or error"};
         });
@@ -86,8 +86,8 @@ Options parse_options(int argc, char** argv)
     try {
         app.parse(argc, argv);
         for (const auto& name : features)
-            options.without.push_back(must_be_feature(name));
-        if (options.guard && options.socket.empty())
+            options.disabled_features.push_back(parse_feature(name));
+        if (options.supervise && options.socket.empty())
             throw CLI::RequiredError{
                 "--guard needs --socket PATH; without it systemd is the guard"};
     } catch (const CLI::ParseError& error) {

@@ -12,7 +12,7 @@ namespace evfd::c {
 
 namespace {
 
-Outcome<std::optional<Clock>> to_clock(int clock)
+Result<std::optional<Clock>> to_clock(int clock)
 {
     switch (clock) {
     case EVFD_CLOCK_USUAL: return std::nullopt;
@@ -21,23 +21,24 @@ Outcome<std::optional<Clock>> to_clock(int clock)
     case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
     case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
     case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
-    default: return senseless(fmt::format("there is no clock {}; give an EVFD_CLOCK_", clock));
+    default:
+        return invalid_argument(fmt::format("there is no clock {}; give an EVFD_CLOCK_", clock));
     }
 }
 
 } // namespace
 
-Outcome<std::string_view> to_text(const char* name)
+Result<std::string_view> to_text(const char* name)
 {
     if (!name)
-        return senseless("there is no name; give one");
+        return invalid_argument("there is no name; give one");
     return name;
 }
 
-Outcome<std::vector<std::string>> to_texts(const char* const* names, std::size_t count)
+Result<std::vector<std::string>> to_texts(const char* const* names, std::size_t count)
 {
     if (!names || count == 0 || count > max_names_per_call)
-        return senseless(fmt::format("name 1 to {} objects at a time", max_names_per_call));
+        return invalid_argument(fmt::format("name 1 to {} objects at a time", max_names_per_call));
     std::vector<std::string> texts;
     for (std::size_t i = 0; i < count; ++i) {
         const auto text = to_text(names[i]);
@@ -53,28 +54,29 @@ std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns)
     return timeout_ns < 0 ? std::nullopt : std::optional{nanoseconds{timeout_ns}};
 }
 
-Outcome<Rights> to_rights(mode_t bits)
+Result<Permissions> to_permissions(mode_t bits)
 {
-    if (const auto rights = Rights::parse(fmt::format("{:04o}", bits)))
+    if (const auto rights = Permissions::parse(fmt::format("{:04o}", bits)))
         return *rights;
-    return senseless(fmt::format("{:04o} are no rights; give 0000 to 0666, of r and w", bits));
+    return invalid_argument(
+        fmt::format("{:04o} are no rights; give 0000 to 0666, of r and w", bits));
 }
 
-Outcome<Rights> under_umask(mode_t bits)
+Result<Permissions> permissions_under_umask(mode_t bits)
 {
-    const auto rights = to_rights(bits);
-    return rights ? to_rights(rights->bits() & ~current_umask()) : rights;
+    const auto rights = to_permissions(bits);
+    return rights ? to_permissions(rights->bits() & ~current_umask()) : rights;
 }
 
-Outcome<Schedule> to_schedule(const evfd_schedule* given)
+Result<Schedule> to_schedule(const evfd_schedule* given)
 {
     if (!given)
-        return senseless("there is no schedule; give one, or disarm the timer");
-    if (const auto known = have_only(given->flags, EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE);
+        return invalid_argument("there is no schedule; give one, or disarm the timer");
+    if (const auto known = check_flags(given->flags, EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE);
         !known)
         return std::unexpected(known.error());
     if (std::ranges::any_of(given->reserved, [](auto word) { return word != 0; }))
-        return senseless("a schedule's reserved words must be 0; start from {0}");
+        return invalid_argument("a schedule's reserved words must be 0; start from {0}");
     const auto clock = to_clock(given->clock);
     if (!clock)
         return std::unexpected(clock.error());
@@ -95,11 +97,11 @@ Lifetime to_lifetime(int flags)
     return (flags & EVFD_TEMPORARY) != 0 ? Lifetime::connection : Lifetime::permanent;
 }
 
-Outcome<void> have_only(int flags, int known)
+Result<void> check_flags(int flags, int known)
 {
     if ((flags & ~known) == 0)
         return {};
-    return senseless(fmt::format("flags {:#x} have no meaning here", flags & ~known));
+    return invalid_argument(fmt::format("flags {:#x} have no meaning here", flags & ~known));
 }
 
 int from_mode(Mode mode)
@@ -115,7 +117,7 @@ int from_mode(Mode mode)
 
 Mode to_mode(int flags)
 {
-    for (const auto& [mode, text] : words(Mode{}))
+    for (const auto& [mode, text] : enum_names(Mode{}))
         if (from_mode(mode) == (flags & from_mode(Mode::pulse)))
             return mode;
     std::abort();

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "client/c/error.h"
+#include "common/clock.h"
+#include "common/enums.h"
+#include "common/permissions.h"
 #include "evfd.h"
 #include "evfd/schedule.h"
-#include "common/clock.h"
-#include "common/permissions.h"
-#include "common/enums.h"
 
 #include <sys/types.h>
 
@@ -19,20 +19,20 @@
 
 namespace evfd::c {
 
-inline std::unexpected<Failure> senseless(std::string sentence)
+inline std::unexpected<Failure> invalid_argument(std::string message)
 {
-    return std::unexpected(Failure{EINVAL, std::move(sentence)});
+    return std::unexpected(Failure{EINVAL, std::move(message)});
 }
 
-Outcome<std::string_view> to_text(const char* name);
-Outcome<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
+Result<std::string_view> to_text(const char* name);
+Result<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
 // For ever, if it is negative.
 std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns);
-Outcome<Rights> to_rights(mode_t bits);
-Outcome<Rights> under_umask(mode_t bits); // What umask(2) leaves of them.
-Outcome<Schedule> to_schedule(const evfd_schedule* given);
+Result<Permissions> to_permissions(mode_t bits);
+Result<Permissions> permissions_under_umask(mode_t bits); // What umask(2) leaves of them.
+Result<Schedule> to_schedule(const evfd_schedule* given);
 Lifetime to_lifetime(int flags);
-Outcome<void> have_only(int flags, int known); // No other flag.
+Result<void> check_flags(int flags, int known); // No other flag.
 int from_mode(Mode mode);
 Mode to_mode(int flags); // What is not a timer's.
 

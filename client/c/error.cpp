@@ -8,8 +8,8 @@ namespace evfd::c {
 
 namespace {
 
-constexpr std::size_t max_sentence_bytes = 1024;
-thread_local std::array<char, max_sentence_bytes> sentence_of_thread{};
+constexpr std::size_t max_message_bytes = 1024;
+thread_local std::array<char, max_message_bytes> last_message{};
 
 int errno_of(const Error& error)
 {
@@ -31,20 +31,20 @@ int errno_of(const Error& error)
 
 } // namespace
 
-Failure::Failure(const Error& of) : error{errno_of(of)}, sentence{of.message} {}
+Failure::Failure(const Error& of) : error{errno_of(of)}, message{of.message} {}
 
-int fail(int error, std::string_view sentence) noexcept
+int fail(int error, std::string_view message) noexcept
 {
-    auto& kept = sentence_of_thread;
-    const auto length = std::min(sentence.size(), kept.size() - 1);
-    std::copy_n(sentence.data(), length, kept.data());
+    auto& kept = last_message;
+    const auto length = std::min(message.size(), kept.size() - 1);
+    std::copy_n(message.data(), length, kept.data());
     kept[length] = '\0';
     return -error;
 }
 
-const char* last_sentence() noexcept
+const char* last_error_message() noexcept
 {
-    return sentence_of_thread.data();
+    return last_message.data();
 }
 
 } // namespace evfd::c

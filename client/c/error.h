@@ -19,55 +19,55 @@
 namespace evfd::c {
 
 struct Failure {
-    Failure(int of, std::string why) : error{of}, sentence{std::move(why)} {}
+    Failure(int of, std::string why) : error{of}, message{std::move(why)} {}
     Failure(const Error& of); // NOLINT: Each Error is a Failure, as evfd.h says.
 
     int error;
-    std::string sentence;
+    std::string message;
 };
 
 template <class T>
-using Outcome = std::expected<T, Failure>;
+using Result = std::expected<T, Failure>;
 
 template <class T>
-Outcome<T> to_outcome(Outcome<T> outcome)
+Result<T> to_result(Result<T> outcome)
 {
     return outcome;
 }
 template <class T>
-Outcome<T> to_outcome(Try<T> tried)
+Result<T> to_result(Expected<T> tried)
 {
     if (!tried)
         return std::unexpected(Failure{tried.error()});
     if constexpr (std::is_void_v<T>)
         return {};
     else
-        return Outcome<T>{*std::move(tried)};
+        return Result<T>{*std::move(tried)};
 }
 
 // Notes the sentence for this thread; what is to be returned.
-int fail(int error, std::string_view sentence) noexcept;
-const char* last_sentence() noexcept;
+int fail(int error, std::string_view message) noexcept;
+const char* last_error_message() noexcept;
 
 // Cancelled in here, a thread would unwind through destructors that do not expect it.
-class Uncancelled {
+class CancellationGuard {
 public:
-    Uncancelled() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-    ~Uncancelled() { ::pthread_setcancelstate(before_, nullptr); }
-    Uncancelled(const Uncancelled&) = delete;
-    Uncancelled& operator=(const Uncancelled&) = delete;
+    CancellationGuard() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &previous_state_); }
+    ~CancellationGuard() { ::pthread_setcancelstate(previous_state_, nullptr); }
+    CancellationGuard(const CancellationGuard&) = delete;
+    CancellationGuard& operator=(const CancellationGuard&) = delete;
 
 private:
-    int before_ = 0;
+    int previous_state_ = 0;
 };
 
 // What C is told of an Outcome or a Try: its value, 0 if it has none, or the error.
 template <std::integral Number = int, class Body>
-Number answer(const Body& body)
+Number to_c_result(const Body& body)
 {
-    const Uncancelled uncancelled;
+    const CancellationGuard uncancelled;
     try {
-        const auto outcome = to_outcome(body());
+        const auto outcome = to_result(body());
         if (!outcome)
             return fail(outcome.error().error, outcome.error().sentence);
         if constexpr (requires { static_cast<Number>(*outcome); })

@@ -7,35 +7,36 @@ using namespace evfd::c;
 
 int evfd_set(int fd)
 {
-    if (descriptors.ways(fd).can_add && add_one(fd))
+    if (handle_table.fast_path(fd).can_add && add_one(fd))
         return 0;
     return evfd_add(fd, 1);
 }
 
 int evfd_add(int fd, int64_t count)
 {
-    return answer(
+    return to_c_result(
         [&] { return with_event(fd, [&](const auto& event) { return event.set(count); }); });
 }
 
 int evfd_clear(int fd)
 {
-    if (descriptors.ways(fd).can_empty)
-        if (const auto taken = take(fd); taken > 0 && taken <= max_plausible)
+    if (handle_table.fast_path(fd).can_clear)
+        if (const auto taken = consume(fd); taken > 0 && taken <= max_plausible_count)
             return 0;
-    return answer([&] { return with_event(fd, [](const auto& event) { return event.clear(); }); });
+    return to_c_result(
+        [&] { return with_event(fd, [](const auto& event) { return event.clear(); }); });
 }
 
 int evfd_is_set(int fd)
 {
-    if (const auto ways = descriptors.ways(fd); ways.can_look)
-        if (const auto seen = look(fd, ways); seen != Seen::another)
-            return seen == Seen::set ? 1 : 0;
-    return answer([&] {
-        return with_open(fd, [](const Open& open) -> Outcome<bool> {
-            if (const auto is_ours = descriptors.check(open); !is_ours)
+    if (const auto ways = handle_table.fast_path(fd); ways.can_poll)
+        if (const auto seen = poll_now(fd, ways); seen != PollResult::foreign)
+            return seen == PollResult::set ? 1 : 0;
+    return to_c_result([&] {
+        return with_handle(fd, [](const Handle& open) -> Result<bool> {
+            if (const auto is_ours = handle_table.verify(open); !is_ours)
                 return std::unexpected(is_ours.error());
-            return to_outcome(open.waitable().is_set());
+            return to_result(open.waitable().is_set());
         });
     });
 }
@@ -47,7 +48,7 @@ int evfd_set_name(const char* name)
 
 int evfd_add_name(const char* name, int64_t count)
 {
-    return answer([&] {
+    return to_c_result([&] {
         return with_name(
             name, [&](const auto& client, const auto& one) { return client.set(one, count); });
     });
@@ -55,7 +56,7 @@ int evfd_add_name(const char* name, int64_t count)
 
 int evfd_clear_name(const char* name)
 {
-    return answer([&] {
+    return to_c_result([&] {
         return with_name(name,
                          [](const auto& client, const auto& one) { return client.clear(one); });
     });
@@ -63,8 +64,8 @@ int evfd_clear_name(const char* name)
 
 int evfd_is_set_name(const char* name)
 {
-    return answer([&] {
-        return with_name(name, [](const auto& client, const auto& one) -> Outcome<bool> {
+    return to_c_result([&] {
+        return with_name(name, [](const auto& client, const auto& one) -> Result<bool> {
             const auto object = client.show(one.front());
             if (!object)
                 return std::unexpected(object.error());

@@ -23,7 +23,7 @@ inline bool add_one(int fd)
 }
 
 // What was read; 0 if that was nothing, whatever the reason.
-inline std::uint64_t take(int fd)
+inline std::uint64_t consume(int fd)
 {
     std::uint64_t taken = 0;
     const iovec into{&taken, sizeof taken};
@@ -31,13 +31,13 @@ inline std::uint64_t take(int fd)
     return ::syscall(SYS_preadv2, fd, &into, 1L, -1L, -1L, RWF_NOWAIT) == sizeof taken ? taken : 0;
 }
 
-enum class Seen { nothing, set, another }; // Another: it is none of ours any more.
+enum class PollResult { nothing, set, foreign }; // Another: it is none of ours any more.
 
 // What another file would show, and ours cannot, costs nothing to ask for.
-inline Seen look(int fd, Ways ways)
+inline PollResult poll_now(int fd, FastPath fast_path)
 {
-    const short foreign = ways.is_epoll ? POLLOUT : POLLRDNORM;
-    pollfd wanted{fd, static_cast<short>(POLLIN | foreign), 0};
+    const short foreign_events = fast_path.is_epoll ? POLLOUT : POLLRDNORM;
+    pollfd wanted{fd, static_cast<short>(POLLIN | foreign_events), 0};
 #ifdef SYS_poll
     const auto ready = ::syscall(SYS_poll, &wanted, 1L, 0L);
 #else // As on younger architectures; it costs a quarter more.
@@ -45,29 +45,29 @@ inline Seen look(int fd, Ways ways)
     const auto ready = ::syscall(SYS_ppoll, &wanted, 1L, &at_once, nullptr, 0L);
 #endif
     if (ready != 1)
-        return Seen::nothing;
-    if ((wanted.revents & (foreign | POLLNVAL)) != 0)
-        return Seen::another;
-    return (wanted.revents & POLLIN) != 0 ? Seen::set : Seen::nothing;
+        return PollResult::nothing;
+    if ((wanted.revents & (foreign_events | POLLNVAL)) != 0)
+        return PollResult::foreign;
+    return (wanted.revents & POLLIN) != 0 ? PollResult::set : PollResult::nothing;
 }
 
 // Beyond this, what was read was no count of ours: text, for instance, in a file that has the
 // number now.
-inline constexpr std::uint64_t max_plausible = 0xffff'ffff;
+inline constexpr std::uint64_t max_plausible_count = 0xffff'ffff;
 
 // What a wait that need not sleep takes; 0: nothing.
-struct AtOnce {
-    std::uint64_t taken;
+struct ImmediateWait {
+    std::uint64_t consumed;
     bool is_doubtful; // It looks like another file's.
 };
-inline AtOnce take_at_once(int fd, Ways ways)
+inline ImmediateWait try_wait_now(int fd, FastPath fast_path)
 {
-    if (ways.takes_nothing) {
-        const auto seen = look(fd, ways);
-        return {seen == Seen::set ? 1U : 0U, seen == Seen::another};
+    if (fast_path.consumes_nothing) {
+        const auto seen = poll_now(fd, fast_path);
+        return {seen == PollResult::set ? 1U : 0U, seen == PollResult::foreign};
     }
-    const auto taken = ways.can_take ? take(fd) : 0;
-    return {taken, taken > max_plausible};
+    const auto taken = fast_path.can_consume ? consume(fd) : 0;
+    return {taken, taken > max_plausible_count};
 }
 
 } // namespace evfd::c

@@ -15,7 +15,7 @@ namespace evfd::c {
 namespace {
 
 // The line of /proc/self/fdinfo that begins so; empty, if there is none.
-std::optional<std::string> line_of(int fd, std::string_view key)
+std::optional<std::string> fdinfo_line(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
@@ -28,7 +28,7 @@ std::optional<std::string> line_of(int fd, std::string_view key)
     return at == text.npos ? "" : std::string{text.substr(at, text.find('\n', at) - at)};
 }
 
-std::optional<std::string> link_of(int fd)
+std::optional<std::string> fd_link(int fd)
 {
     std::array<char, 256> bytes;
     const auto length =
@@ -54,12 +54,12 @@ std::optional<Inode> inode_of(int fd)
     return Inode{file.st_dev, file.st_ino};
 }
 
-Identity identity_of(int fd)
+FdIdentity identity_of(int fd)
 {
-    return {inode_of(fd), link_of(fd), line_of(fd, "eventfd-id:")};
+    return {inode_of(fd), fd_link(fd), fdinfo_line(fd, "eventfd-id:")};
 }
 
-bool are_different(const Identity& one, const Identity& other)
+bool are_different(const FdIdentity& one, const FdIdentity& other)
 {
     return are_known_to_differ(one.inode, other.inode) ||
            are_known_to_differ(one.link, other.link) ||

@@ -18,14 +18,14 @@ struct Inode {
 std::optional<Inode> inode_of(int fd); // None, if it is not open. A single system call.
 
 // Each as far as it is known: there may be no /proc, or no descriptor left to read in it.
-struct Identity {
+struct FdIdentity {
     std::optional<Inode> inode;
     std::optional<std::string> link;
     std::optional<std::string> eventfd_id; // Empty, if it is no eventfd.
 };
-Identity identity_of(int fd);
+FdIdentity identity_of(int fd);
 
 // Whether it is seen that they are two.
-bool are_different(const Identity& one, const Identity& other);
+bool are_different(const FdIdentity& one, const FdIdentity& other);
 
 } // namespace evfd::c

@@ -13,47 +13,47 @@
 
 namespace evfd::c {
 
-constinit Descriptors descriptors;
+constinit HandleTable handle_table;
 
 namespace {
 
 // The mutex is never held for long, and never while another is waited for.
-[[maybe_unused]] const int forks_are_looked_after = ::pthread_atfork(
-    [] { descriptors.lock(); }, [] { descriptors.unlock(); }, [] { descriptors.unlock(); });
+[[maybe_unused]] const int fork_handlers_are_registered = ::pthread_atfork(
+    [] { handle_table.lock(); }, [] { handle_table.unlock(); }, [] { handle_table.unlock(); });
 
 const Waitable& waitable_of(const Object& object)
 {
     return std::visit([](const auto& one) -> const Waitable& { return one; }, object);
 }
 
-Ways ways_of(const Object& object)
+FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
     if (!event) // A read tells once that it was cancelled, and whoever reads that must pass it on.
-        return {.can_look = may_wait};
+        return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;
     switch (event->mode()) {
     case Mode::manual:
         return {.can_add = has_eventfd,
-                .can_look = may_wait,
-                .takes_nothing = may_wait,
-                .can_empty = has_eventfd,
+                .can_poll = may_wait,
+                .consumes_nothing = may_wait,
+                .can_clear = has_eventfd,
                 .is_epoll = !has_eventfd};
     case Mode::automatic:
     case Mode::semaphore:
         return {.can_add = has_eventfd,
-                .can_look = may_wait,
-                .can_take = has_eventfd,
-                .takes_one = true,
-                .can_empty = has_eventfd && event->mode() == Mode::automatic,
+                .can_poll = may_wait,
+                .can_consume = has_eventfd,
+                .consumes_one = true,
+                .can_clear = has_eventfd && event->mode() == Mode::automatic,
                 .is_epoll = !has_eventfd};
-    case Mode::pulse: return {.can_look = may_wait, .can_take = may_wait, .can_empty = may_wait};
+    case Mode::pulse: return {.can_poll = may_wait, .can_consume = may_wait, .can_clear = may_wait};
     }
     std::abort();
 }
 
-Failure not_ours(int fd)
+Failure unknown_descriptor(int fd)
 {
     return {EBADF, fmt::format("descriptor {} is none of evfd_open(), or it was closed; open the "
                                "name, and use the descriptor that this gives",
@@ -61,7 +61,7 @@ Failure not_ours(int fd)
 }
 
 // For who may only set: something to close, which is never readable and cannot be written.
-Outcome<UniqueFd> make_placeholder()
+Result<UniqueFd> make_placeholder()
 {
     UniqueFd fd{::epoll_create1(EPOLL_CLOEXEC)};
     if (!fd)
@@ -71,29 +71,30 @@ Outcome<UniqueFd> make_placeholder()
 
 } // namespace
 
-Failure was_closed(int fd, bool is_anothers)
+Failure closed_elsewhere(int fd, bool was_reused)
 {
     return {EBADF,
             fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to close "
                         "it",
-                        fd, is_anothers ? ", and is another file's now" : "")};
+                        fd, was_reused ? ", and is another file's now" : "")};
 }
 
-Open::Open(Object of, int number) : fd{number}, identity{identity_of(number)}, object{std::move(of)}
+Handle::Handle(Object of, int number)
+    : fd{number}, identity{identity_of(number)}, object{std::move(of)}
 {
 }
 
-Open::~Open()
+Handle::~Handle()
 {
     std::visit([](auto& one) { (void)one.release(); }, object);
 }
 
-const Waitable& Open::waitable() const
+const Waitable& Handle::waitable() const
 {
     return waitable_of(object);
 }
 
-Outcome<const Event*> Open::event() const
+Result<const Event*> Handle::event() const
 {
     if (const auto* const event = std::get_if<Event>(&object))
         return event;
@@ -103,7 +104,7 @@ Outcome<const Event*> Open::event() const
                                     waitable().name().text())});
 }
 
-Outcome<const Timer*> Open::timer() const
+Result<const Timer*> Handle::timer() const
 {
     if (const auto* const timer = std::get_if<Timer>(&object))
         return timer;
@@ -112,40 +113,40 @@ Outcome<const Timer*> Open::timer() const
                                     waitable().name().text())});
 }
 
-Outcome<Held> Descriptors::find(int fd)
+Result<HandlePtr> HandleTable::find(int fd)
 {
-    Held open;
+    HandlePtr open;
     if (const auto* const slot = slot_of(fd)) {
         const std::lock_guard holding{mutex_};
-        open = slot->open;
+        open = slot->handle;
     }
     if (!open)
-        return std::unexpected(not_ours(fd));
+        return std::unexpected(unknown_descriptor(fd));
     const auto inode = inode_of(fd);
     if (!inode || (open->identity.inode && inode != open->identity.inode))
         return std::unexpected(closed_before(*open));
     return open;
 }
 
-Outcome<void> Descriptors::check(const Open& open)
+Result<void> HandleTable::verify(const Handle& handle)
 {
-    if (are_different(identity_of(open.fd), open.identity))
-        return std::unexpected(closed_before(open));
+    if (are_different(identity_of(handle.fd), handle.identity))
+        return std::unexpected(closed_before(handle));
     return {};
 }
 
 // From now on nothing is done to the number without a look.
-Failure Descriptors::closed_before(const Open& open)
+Failure HandleTable::closed_before(const Handle& handle)
 {
-    if (auto* const slot = slot_of(open.fd)) {
+    if (auto* const slot = slot_of(handle.fd)) {
         const std::lock_guard holding{mutex_};
-        if (slot->open.get() == &open)
-            slot->ways.store({}, std::memory_order_relaxed);
+        if (slot->handle.get() == &handle)
+            slot->fast_path.store({}, std::memory_order_relaxed);
     }
-    return was_closed(open.fd, inode_of(open.fd).has_value());
+    return closed_elsewhere(handle.fd, inode_of(handle.fd).has_value());
 }
 
-Descriptors::Slot* Descriptors::make_slot(int fd)
+HandleTable::Slot* HandleTable::make_slot(int fd)
 {
     if (static_cast<std::size_t>(fd) >= page_slots * max_pages)
         return nullptr;
@@ -159,7 +160,7 @@ Descriptors::Slot* Descriptors::make_slot(int fd)
     return slot_of(fd);
 }
 
-Outcome<int> Descriptors::keep(Object object)
+Result<int> HandleTable::insert(Object object)
 {
     UniqueFd placeholder;
     int fd = waitable_of(object).fd();
@@ -174,31 +175,31 @@ Outcome<int> Descriptors::keep(Object object)
     if (!slot)
         return std::unexpected(Failure{
             EMFILE, fmt::format("descriptor {} is beyond what can be had here; close some", fd)});
-    const auto ways = ways_of(object);
-    Held open = std::make_shared<const Open>(std::move(object), fd);
+    const auto ways = fast_path_of(object);
+    HandlePtr open = std::make_shared<const Handle>(std::move(object), fd);
     (void)placeholder.release();
     const std::unique_lock holding{mutex_};
-    slot->open.swap(open);
-    slot->ways.store(ways, std::memory_order_relaxed);
+    slot->handle.swap(open);
+    slot->fast_path.store(ways, std::memory_order_relaxed);
     // What was there was closed by close(2), else the number would not be free. It goes once we let
     // go of the mutex: the daemon hears of it.
     return fd;
 }
 
-Outcome<Held> Descriptors::forget(int fd)
+Result<HandlePtr> HandleTable::erase(int fd)
 {
-    Held open;
+    HandlePtr open;
     if (auto* const slot = slot_of(fd)) {
         const std::lock_guard holding{mutex_};
-        slot->ways.store({}, std::memory_order_relaxed);
-        open = std::exchange(slot->open, nullptr);
+        slot->fast_path.store({}, std::memory_order_relaxed);
+        open = std::exchange(slot->handle, nullptr);
     }
     if (!open)
-        return std::unexpected(not_ours(fd));
+        return std::unexpected(unknown_descriptor(fd));
     return open;
 }
 
-Outcome<Client> Descriptors::client()
+Result<Client> HandleTable::client()
 {
     {
         const std::lock_guard holding{mutex_};
@@ -215,7 +216,7 @@ Outcome<Client> Descriptors::client()
     return *client_;
 }
 
-void Descriptors::use(std::unique_ptr<Client> client) noexcept
+void HandleTable::set_client(std::unique_ptr<Client> client) noexcept
 {
     Client* last = client.release();
     {

@@ -1,8 +1,8 @@
 // What evfd_open() gave, by descriptor, and the daemon that it gives it of.
 #pragma once
 
-#include "client/c/fd_identity.h"
 #include "client/c/error.h"
+#include "client/c/fd_identity.h"
 #include "evfd/client.h"
 
 #include <array>
@@ -17,68 +17,68 @@ namespace evfd::c {
 using Object = std::variant<Event, Timer>;
 
 // What can be done on the descriptor without looking further, for a caller with the rights for it.
-struct Ways {
-    bool can_add : 1 = false;       // write(2) sets it.
-    bool can_look : 1 = false;      // poll(2) tells whether it is set,
-    bool takes_nothing : 1 = false; // which is all that a wait wants to know.
-    bool can_take : 1 = false;      // read(2) takes what a wait takes,
-    bool takes_one : 1 = false;     // which is one, whatever it read.
-    bool can_empty : 1 = false;     // A single read(2) clears it.
-    bool is_epoll : 1 = false;      // What poll(2) tells of it besides; else it is an eventfd.
+struct FastPath {
+    bool can_add : 1 = false;          // write(2) sets it.
+    bool can_poll : 1 = false;         // poll(2) tells whether it is set,
+    bool consumes_nothing : 1 = false; // which is all that a wait wants to know.
+    bool can_consume : 1 = false;      // read(2) takes what a wait takes,
+    bool consumes_one : 1 = false;     // which is one, whatever it read.
+    bool can_clear : 1 = false;        // A single read(2) clears it.
+    bool is_epoll : 1 = false;         // What poll(2) tells of it besides; else it is an eventfd.
 };
 
 // One that is open. The descriptor is the user's to close, by evfd_close(): a thread that still
 // waits does not keep it.
-struct Open {
-    Open(Object of, int number);
-    ~Open();
-    Open(const Open&) = delete;
-    Open& operator=(const Open&) = delete;
+struct Handle {
+    Handle(Object of, int number);
+    ~Handle();
+    Handle(const Handle&) = delete;
+    Handle& operator=(const Handle&) = delete;
 
     const Waitable& waitable() const;
-    Outcome<const Event*> event() const; // EINVAL, if it is a timer.
-    Outcome<const Timer*> timer() const;
+    Result<const Event*> event() const; // EINVAL, if it is a timer.
+    Result<const Timer*> timer() const;
 
     int fd;
-    Identity identity;
+    FdIdentity identity;
     Object object;
 };
-using Held = std::shared_ptr<const Open>;
+using HandlePtr = std::shared_ptr<const Handle>;
 
 // For all threads. No thread is kept waiting by what another one does with the daemon, and a child
 // of fork(2) finds it whole.
-class Descriptors {
+class HandleTable {
 public:
     // Takes no lock: this is on the way of each set and wait. A number of ours that was closed by
     // close(2) is taken for what it was until find() finds that out.
-    Ways ways(int fd) const noexcept
+    FastPath fast_path(int fd) const noexcept
     {
         const auto* const slot = slot_of(fd);
-        return slot ? slot->ways.load(std::memory_order_relaxed) : Ways{};
+        return slot ? slot->fast_path.load(std::memory_order_relaxed) : FastPath{};
     }
 
     // EBADF, if it is none of ours, or no longer, as far as a single system call can tell.
-    Outcome<Held> find(int fd);
+    Result<HandlePtr> find(int fd);
     // The descriptor of what was opened, from now on known.
-    Outcome<int> keep(Object object);
+    Result<int> insert(Object object);
     // Known no more.
-    Outcome<Held> forget(int fd);
+    Result<HandlePtr> erase(int fd);
     // EBADF, if all that /proc tells says that it is another's by now.
-    Outcome<void> check(const Open& open);
+    Result<void> verify(const Handle& handle);
 
     // The daemon of what is opened from now on.
-    Outcome<Client> client();
-    void use(std::unique_ptr<Client> client) noexcept;
+    Result<Client> client();
+    void set_client(std::unique_ptr<Client> client) noexcept;
 
     void lock() noexcept { mutex_.lock(); } // Around fork(2).
     void unlock() noexcept { mutex_.unlock(); }
 
 private:
     struct Slot {
-        std::atomic<Ways> ways{};
-        Held open; // Beneath the mutex.
+        std::atomic<FastPath> fast_path{};
+        HandlePtr handle; // Beneath the mutex.
     };
-    static_assert(std::atomic<Ways>::is_always_lock_free);
+    static_assert(std::atomic<FastPath>::is_always_lock_free);
     // Made when needed, never given back.
     static constexpr std::size_t page_slots = 1024;
     static constexpr std::size_t max_pages = 4096; // Four times as many as fs.nr_open usually is.
@@ -93,7 +93,7 @@ private:
         return page ? &(*page)[number % page_slots] : nullptr;
     }
     Slot* make_slot(int fd);
-    Failure closed_before(const Open& open);
+    Failure closed_before(const Handle& handle);
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
@@ -102,9 +102,9 @@ private:
 };
 
 // Of a number that was closed by another than evfd_close().
-Failure was_closed(int fd, bool is_anothers);
+Failure closed_elsewhere(int fd, bool was_reused);
 
 // The one that there is.
-extern constinit Descriptors descriptors;
+extern constinit HandleTable handle_table;
 
 } // namespace evfd::c

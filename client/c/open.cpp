@@ -1,7 +1,7 @@
 // evfd.h: which daemon, and what is opened, made and deleted.
 #include "client/c/arguments.h"
-#include "client/c/handle_table.h"
 #include "client/c/fd_identity.h"
+#include "client/c/handle_table.h"
 #include "client/c/with_handle.h"
 #include "evfd.h"
 
@@ -18,68 +18,68 @@ namespace {
 constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
 constexpr int max_attempts = 16; // Of a name that others create and delete.
 
-Outcome<void> use_daemon_at(const char* socket)
+Result<void> connect_to_daemon(const char* socket)
 {
-    auto address = socket ? Try<Address>{Address::at(socket)} : Address::usual();
+    auto address = socket ? Expected<Address>{Address::at(socket)} : Address::usual();
     if (!address)
         return std::unexpected(address.error());
     auto client = std::make_unique<Client>(*std::move(address));
     if (const auto answered = client->status(); !answered)
         return std::unexpected(answered.error());
-    descriptors.use(std::move(client));
+    handle_table.set_client(std::move(client));
     return {};
 }
 
-Outcome<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
+Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
 {
-    if (const auto known = have_only(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
+    if (const auto known = check_flags(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
         !known)
         return std::unexpected(known.error());
-    const auto rights = under_umask(bits);
+    const auto rights = permissions_under_umask(bits);
     if (!rights)
         return std::unexpected(rights.error());
     return CreateOptions{.mode = to_mode(flags),
                          .initial = initial,
-                         .rights = *rights,
+                         .permissions = *rights,
                          .lifetime = to_lifetime(flags),
                          .if_missing = (flags & EVFD_EXCL) == 0};
 }
 
-Outcome<int> open_existing(std::string_view name)
+Result<int> open_existing(std::string_view name)
 {
-    const auto client = descriptors.client();
+    const auto client = handle_table.client();
     if (!client)
         return std::unexpected(client.error());
     auto opened = client->open_either(name);
     if (!opened)
         return std::unexpected(opened.error());
-    return descriptors.keep(*std::move(opened));
+    return handle_table.insert(*std::move(opened));
 }
 
-bool is_event_of(const Object& object, Mode mode)
+bool is_event_with_mode(const Object& object, Mode mode)
 {
     const auto* const event = std::get_if<Event>(&object);
     return event && event->mode() == mode;
 }
 
 // Opens what create() made or found, unless another has deleted it and taken the name since.
-Outcome<int> open_created(const Client& client, std::string_view name, Mode mode)
+Result<int> open_created(const Client& client, std::string_view name, Mode mode)
 {
     auto opened = client.open_either(name);
     if (!opened)
         return std::unexpected(opened.error());
-    if (is_event_of(*opened, mode))
-        return descriptors.keep(*std::move(opened));
+    if (is_event_with_mode(*opened, mode))
+        return handle_table.insert(*std::move(opened));
     return std::unexpected(
         Failure{EEXIST, fmt::format("'{}' was deleted and made anew as something else; use another "
                                     "name, or open it as it is",
                                     name)});
 }
 
-Outcome<int> create_and_open(std::string_view name, const CreateOptions& options)
+Result<int> create_and_open(std::string_view name, const CreateOptions& options)
 {
     for (int attempts = 1;; ++attempts) {
-        const auto client = descriptors.client();
+        const auto client = handle_table.client();
         if (!client)
             return std::unexpected(client.error());
         if (const auto created = client->create(name, options); !created)
@@ -91,15 +91,15 @@ Outcome<int> create_and_open(std::string_view name, const CreateOptions& options
     }
 }
 
-Outcome<void> close_known(int fd)
+Result<void> close_handle(int fd)
 {
-    const auto open = descriptors.forget(fd);
+    const auto open = handle_table.erase(fd);
     if (!open)
         return std::unexpected(open.error());
     const bool is_anothers = are_different(identity_of(fd), (*open)->identity);
     if (!is_anothers && (::close(fd) == 0 || errno != EBADF))
         return {};
-    return std::unexpected(was_closed(fd, is_anothers));
+    return std::unexpected(closed_elsewhere(fd, is_anothers));
 }
 
 } // namespace
@@ -109,24 +109,25 @@ using namespace evfd::c;
 
 const char* evfd_error()
 {
-    return last_sentence();
+    return last_error_message();
 }
 
 int evfd_connect(const char* socket)
 {
-    return answer([&] { return use_daemon_at(socket); });
+    return to_c_result([&] { return connect_to_daemon(socket); });
 }
 
 int evfd_open(const char* name, int flags, mode_t rights, std::int64_t initial)
 {
-    return answer([&]() -> Outcome<int> {
+    return to_c_result([&]() -> Result<int> {
         const auto text = to_text(name);
         if (!text)
             return std::unexpected(text.error());
         if (flags == 0)
             return open_existing(*text);
         if ((flags & EVFD_CREATE) == 0)
-            return senseless("without EVFD_CREATE no other flag has a meaning; add it, or give 0");
+            return invalid_argument(
+                "without EVFD_CREATE no other flag has a meaning; add it, or give 0");
         const auto options = to_options(flags, rights, initial);
         return options ? create_and_open(*text, *options) : std::unexpected(options.error());
     });
@@ -134,13 +135,13 @@ int evfd_open(const char* name, int flags, mode_t rights, std::int64_t initial)
 
 int evfd_close(int fd)
 {
-    return answer([&] { return close_known(fd); });
+    return to_c_result([&] { return close_handle(fd); });
 }
 
 int evfd_mode(int fd)
 {
-    return answer([&] {
-        return with_open(fd, [](const Open& open) -> Outcome<int> {
+    return to_c_result([&] {
+        return with_handle(fd, [](const Handle& open) -> Result<int> {
             const auto event = open.event();
             return event ? from_mode((*event)->mode()) : EVFD_TIMER;
         });
@@ -149,8 +150,8 @@ int evfd_mode(int fd)
 
 int evfd_access(int fd)
 {
-    return answer([&] {
-        return with_open(fd, [](const Open& open) -> Outcome<int> {
+    return to_c_result([&] {
+        return with_handle(fd, [](const Handle& open) -> Result<int> {
             const auto access = open.waitable().access();
             return (access.wait ? EVFD_MAY_WAIT : 0) | (access.set ? EVFD_MAY_SET : 0);
         });
@@ -159,7 +160,7 @@ int evfd_access(int fd)
 
 int evfd_delete(const char* name)
 {
-    return answer([&] {
+    return to_c_result([&] {
         return with_name(name,
                          [](const auto& client, const auto& one) { return client.remove(one); });
     });
@@ -167,12 +168,12 @@ int evfd_delete(const char* name)
 
 int evfd_set_rights(const char* name, mode_t rights)
 {
-    return answer([&] {
-        return with_name(name, [&](const auto& client, const auto& one) -> Outcome<void> {
-            const auto given = to_rights(rights);
+    return to_c_result([&] {
+        return with_name(name, [&](const auto& client, const auto& one) -> Result<void> {
+            const auto given = to_permissions(rights);
             if (!given)
                 return std::unexpected(given.error());
-            return client.set_rights(one.front(), *given);
+            return client.set_permissions(one.front(), *given);
         });
     });
 }

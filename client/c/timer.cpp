@@ -6,8 +6,8 @@ using namespace evfd::c;
 
 int evfd_arm(int fd, const evfd_schedule* given)
 {
-    return answer([&] {
-        return with_timer(fd, [&](const auto& timer) -> Outcome<void> {
+    return to_c_result([&] {
+        return with_timer(fd, [&](const auto& timer) -> Result<void> {
             const auto schedule = to_schedule(given);
             if (!schedule)
                 return std::unexpected(schedule.error());
@@ -18,13 +18,14 @@ int evfd_arm(int fd, const evfd_schedule* given)
 
 int evfd_disarm(int fd)
 {
-    return answer([&] { return with_timer(fd, [](const auto& timer) { return timer.disarm(); }); });
+    return to_c_result(
+        [&] { return with_timer(fd, [](const auto& timer) { return timer.disarm(); }); });
 }
 
 int64_t evfd_remaining(int fd)
 {
-    return answer<std::int64_t>([&] {
-        return with_timer(fd, [](const auto& timer) -> Outcome<std::int64_t> {
+    return to_c_result<std::int64_t>([&] {
+        return with_timer(fd, [](const auto& timer) -> Result<std::int64_t> {
             const auto left = timer.remaining();
             if (!left)
                 return std::unexpected(left.error());
@@ -35,25 +36,25 @@ int64_t evfd_remaining(int fd)
 
 int evfd_arm_name(const char* name, const evfd_schedule* given, int flags, mode_t bits)
 {
-    return answer([&] {
-        return with_name(name, [&](const auto& client, const auto& one) -> Outcome<bool> {
-            if (const auto known = have_only(flags, EVFD_TEMPORARY); !known)
+    return to_c_result([&] {
+        return with_name(name, [&](const auto& client, const auto& one) -> Result<bool> {
+            if (const auto known = check_flags(flags, EVFD_TEMPORARY); !known)
                 return std::unexpected(known.error());
-            const auto rights = under_umask(bits);
+            const auto rights = permissions_under_umask(bits);
             if (!rights)
                 return std::unexpected(rights.error());
             const auto schedule = to_schedule(given);
             if (!schedule)
                 return std::unexpected(schedule.error());
-            return to_outcome(client.arm(one.front(), *schedule,
-                                         {.rights = *rights, .lifetime = to_lifetime(flags)}));
+            return to_result(client.arm(one.front(), *schedule,
+                                        {.rights = *rights, .lifetime = to_lifetime(flags)}));
         });
     });
 }
 
 int evfd_disarm_name(const char* name)
 {
-    return answer([&] {
+    return to_c_result([&] {
         return with_name(name,
                          [](const auto& client, const auto& one) { return client.disarm(one); });
     });

@@ -10,65 +10,66 @@
 namespace evfd::c {
 
 template <class... Subject, class Call>
-auto outcome_of(const Call& call, const Subject&... subject)
-    -> Outcome<typename std::invoke_result_t<const Call&, const Subject&...>::value_type>
+auto call_to_result(const Call& call, const Subject&... subject)
+    -> Result<typename std::invoke_result_t<const Call&, const Subject&...>::value_type>
 {
-    return to_outcome(call(subject...));
+    return to_result(call(subject...));
 }
 
 template <class Call>
-auto with_open(int fd, const Call& call) -> decltype(outcome_of(call, std::declval<const Open&>()))
+auto with_handle(int fd, const Call& call)
+    -> decltype(call_to_result(call, std::declval<const Handle&>()))
 {
-    const auto held = descriptors.find(fd);
+    const auto held = handle_table.find(fd);
     if (!held)
         return std::unexpected(held.error());
-    return outcome_of(call, **held);
+    return call_to_result(call, **held);
 }
 
 template <class Call>
 auto with_event(int fd, const Call& call)
-    -> decltype(outcome_of(call, std::declval<const Event&>()))
+    -> decltype(call_to_result(call, std::declval<const Event&>()))
 {
-    const auto held = descriptors.find(fd);
+    const auto held = handle_table.find(fd);
     if (!held)
         return std::unexpected(held.error());
     const auto event = (*held)->event();
     if (!event)
         return std::unexpected(event.error());
-    return outcome_of(call, **event);
+    return call_to_result(call, **event);
 }
 
 template <class Call>
 auto with_timer(int fd, const Call& call)
-    -> decltype(outcome_of(call, std::declval<const Timer&>()))
+    -> decltype(call_to_result(call, std::declval<const Timer&>()))
 {
-    const auto held = descriptors.find(fd);
+    const auto held = handle_table.find(fd);
     if (!held)
         return std::unexpected(held.error());
     const auto timer = (*held)->timer();
     if (!timer)
         return std::unexpected(timer.error());
-    return outcome_of(call, **timer);
+    return call_to_result(call, **timer);
 }
 
 template <class Call>
 auto with_names(const char* const* names, std::size_t count, const Call& call)
-    -> decltype(outcome_of(call, std::declval<const Client&>(),
-                           std::declval<const std::vector<std::string>&>()))
+    -> decltype(call_to_result(call, std::declval<const Client&>(),
+                               std::declval<const std::vector<std::string>&>()))
 {
     const auto texts = to_texts(names, count);
     if (!texts)
         return std::unexpected(texts.error());
-    const auto client = descriptors.client();
+    const auto client = handle_table.client();
     if (!client)
         return std::unexpected(client.error());
-    return outcome_of(call, *client, *texts);
+    return call_to_result(call, *client, *texts);
 }
 
 template <class Call>
 auto with_name(const char* name, const Call& call)
-    -> decltype(outcome_of(call, std::declval<const Client&>(),
-                           std::declval<const std::vector<std::string>&>()))
+    -> decltype(call_to_result(call, std::declval<const Client&>(),
+                               std::declval<const std::vector<std::string>&>()))
 {
     return with_names(&name, 1, call);
 }

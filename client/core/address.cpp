@@ -31,10 +31,11 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto socket_name = "io.evfdd";
-constexpr auto idle_exit = "60s";          // Of a daemon started on demand.
-constexpr nanoseconds start_patience = 5s; // From the first attempt to an answering daemon.
-constexpr nanoseconds start_pause = 10ms;  // Between attempts, while another one is starting it.
-constexpr nanoseconds connect_patience = 5s;
+constexpr auto idle_exit = "60s";         // Of a daemon started on demand.
+constexpr nanoseconds start_timeout = 5s; // From the first attempt to an answering daemon.
+constexpr nanoseconds start_retry_interval =
+    10ms; // Between attempts, while another one is starting it.
+constexpr nanoseconds connect_timeout = 5s;
 constexpr int already_running = 75; // evfdd's exit status when another one has the socket.
 
 std::string error_text(int error)
@@ -52,7 +53,7 @@ std::unexpected<Error> unusable(const std::string& directory, std::string_view w
 }
 
 // Ours alone, so that nobody else can put a socket there.
-Try<void> check_private(const std::string& directory)
+Expected<void> check_private(const std::string& directory)
 {
     struct stat there{};
     if (::lstat(directory.c_str(), &there) < 0)
@@ -115,9 +116,9 @@ std::optional<std::filesystem::path> find_daemon()
 
 // Runs `evfdd --guard --background`, which returns once clients can connect. It may well find that
 // another one was faster: then that one is as good.
-Try<void> start_daemon(const std::string& socket)
+Expected<void> start_daemon(const std::string& socket)
 {
-    if (!may_start_programs())
+    if (!may_spawn())
         return std::unexpected(Error{
             ErrorCode::no_daemon, fmt::format("no evfdd answers at {}, and a set-user-ID program "
                                               "starts none; start one before, or name its "
@@ -133,7 +134,7 @@ Try<void> start_daemon(const std::string& socket)
                                    "--idle-exit",     idle_exit,     "--guard",
                                    "--background",    "--log-level", "error"};
     const auto null = open_null();
-    const auto child = start_program(std::move(words), null, null, Signals::reset);
+    const auto child = spawn_program(std::move(words), null, null, Signals::reset);
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon, fmt::format("{} cannot be started: {}", program->string(),
@@ -154,7 +155,7 @@ Try<void> start_daemon(const std::string& socket)
 // Connecting.
 
 // A connected socket, or an errno value.
-std::expected<PrivateFd, int> try_connect(const std::string& path)
+std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -162,11 +163,11 @@ std::expected<PrivateFd, int> try_connect(const std::string& path)
         return std::unexpected(ENAMETOOLONG);
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
 
-    auto socket = Unforked{}.keep(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
+    auto socket = ForkGuard{}.adopt(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
     if (!socket)
         return std::unexpected(errno);
     // connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
-    const timeval patience{.tv_sec = connect_patience / 1s, .tv_usec = 0};
+    const timeval patience{.tv_sec = connect_timeout / 1s, .tv_usec = 0};
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         if (errno != EINTR)
@@ -174,12 +175,12 @@ std::expected<PrivateFd, int> try_connect(const std::string& path)
     return socket;
 }
 
-bool means_absent(int error)
+bool is_daemon_absent(int error)
 {
     return error == ENOENT || error == ECONNREFUSED;
 }
 
-Error nobody_at(const Address& address, int error)
+Error connect_error(const Address& address, int error)
 {
     if (error == EMFILE || error == ENFILE)
         return {ErrorCode::no_descriptor,
@@ -208,7 +209,7 @@ Address Address::system()
     return at(fmt::format("/run/evfdd/{}", socket_name));
 }
 
-Try<Address> Address::user()
+Expected<Address> Address::user()
 {
     const auto directory = user_directory();
     if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
@@ -228,7 +229,7 @@ std::optional<Address> Address::user_on_demand()
     return at(std::move(path));
 }
 
-Try<Address> Address::usual()
+Expected<Address> Address::usual()
 {
     if (const char* path = ::secure_getenv("EVFDD_SOCKET"); path && *path)
         return at(path);
@@ -237,7 +238,7 @@ Try<Address> Address::usual()
     return user();
 }
 
-std::string_view journal_of(std::string_view path)
+std::string_view journal_command_for(std::string_view path)
 {
     if (path == Address::system().path)
         return "journalctl -u evfdd";
@@ -246,28 +247,28 @@ std::string_view journal_of(std::string_view path)
     return {};
 }
 
-std::string silence_of(std::string_view path)
+std::string no_reply_message(std::string_view path)
 {
-    const auto journal = journal_of(path);
+    const auto journal = journal_command_for(path);
     return fmt::format("the daemon does not answer; see {}, or restart it",
                        journal.empty() ? "whether it is stuck" : journal);
 }
 
-Try<PrivateFd> connect_to(const Address& address, Before before)
+Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode)
 {
     if (address.remote)
-        return connect_to(*address.remote, before);
-    const auto give_up = monotonic_after(start_patience);
+        return connect_to(*address.remote, mode);
+    const auto give_up = monotonic_deadline(start_timeout);
     bool was_started = false;
     while (true) {
         auto socket = try_connect(address.path);
         if (socket)
             return *std::move(socket);
-        if (!means_absent(socket.error()) || !address.starts_on_demand ||
+        if (!is_daemon_absent(socket.error()) || !address.starts_on_demand ||
             (was_started && monotonic_now() > give_up))
-            return std::unexpected(nobody_at(address, socket.error()));
+            return std::unexpected(connect_error(address, socket.error()));
         if (was_started) // One that is just starting or ending: it answers or is gone in a moment.
-            ::poll(nullptr, 0, static_cast<int>(start_pause / 1ms));
+            ::poll(nullptr, 0, static_cast<int>(start_retry_interval / 1ms));
         if (const auto started = start_daemon(address.path); !started)
             return std::unexpected(started.error());
         was_started = true;

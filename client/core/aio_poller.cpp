@@ -18,18 +18,18 @@ namespace {
 
 // For how many descriptors a context is made: one does for most waits, and counts least against
 // fs.aio-max-nr; the others have all that can be waited for at a time.
-constexpr std::array<std::size_t, 2> sizes{32, 256};
-constexpr std::size_t at_once = 32; // Completions that are reaped.
-static_assert(sizes.back() >= max_names_per_call);
+constexpr std::array<std::size_t, 2> context_sizes{32, 256};
+constexpr std::size_t max_reaped = 32; // Completions that are reaped.
+static_assert(context_sizes.back() >= max_names_per_call);
 
 // AIO contexts that nobody uses at the moment: making one is cheap, but giving one up takes the
 // kernel tens of milliseconds.
-class Contexts {
+class AioContextPool {
 public:
-    explicit Contexts(const Contexts* parents) : parents_{parents} {}
-    bool are_ours() const { return generation_ == generation(); }
+    explicit AioContextPool(const AioContextPool* parents) : inherited_{parents} {}
+    bool is_of_this_process() const { return fork_generation_ == fork_generation(); }
 
-    std::optional<Aio> take(std::size_t count)
+    std::optional<Aio> acquire(std::size_t count)
     {
         const auto kind = kind_for(count);
         {
@@ -40,12 +40,12 @@ public:
                 return aio;
             }
         }
-        auto made = Aio::create(static_cast<unsigned>(sizes[kind]));
+        auto made = Aio::create(static_cast<unsigned>(context_sizes[kind]));
         return made ? std::optional{*std::move(made)} : std::nullopt;
     }
 
     // What is beyond `max_free` is given up, once the mutex is free.
-    void put(Aio aio, std::size_t count)
+    void release(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
         if (auto& free = free_[kind_for(count)]; free.size() < max_free)
@@ -55,31 +55,34 @@ public:
 private:
     static constexpr std::size_t max_free = 16; // Of each size.
 
-    static std::size_t kind_for(std::size_t count) { return count <= sizes.front() ? 0 : 1; }
+    static std::size_t kind_for(std::size_t count)
+    {
+        return count <= context_sizes.front() ? 0 : 1;
+    }
 
-    [[maybe_unused]] const Contexts* parents_; // Not lost, for who looks for leaks.
-    const int generation_ = generation();
+    [[maybe_unused]] const AioContextPool* inherited_; // Not lost, for who looks for leaks.
+    const int fork_generation_ = fork_generation();
     std::mutex mutex_;
-    std::array<std::vector<Aio>, sizes.size()> free_;
+    std::array<std::vector<Aio>, context_sizes.size()> free_;
 };
 
 // Never destroyed: the kernel takes the contexts back when the process ends. They do not survive
 // fork(2), at which another thread may be in the midst of them: a child has contexts of its own.
-Contexts& contexts()
+AioContextPool& contexts()
 {
-    static std::atomic<Contexts*> all{nullptr};
+    static std::atomic<AioContextPool*> all{nullptr};
     auto* present = all.load();
-    while (!present || !present->are_ours()) {
-        auto own = std::make_unique<Contexts>(present);
+    while (!present || !present->is_of_this_process()) {
+        auto own = std::make_unique<AioContextPool>(present);
         if (all.compare_exchange_strong(present, own.get()))
             return *own.release();
     }
     return *present;
 }
 
-std::optional<nanoseconds> left(Deadline deadline)
+std::optional<nanoseconds> remaining(Deadline deadline)
 {
-    return deadline ? std::optional{left_until(*deadline)} : std::nullopt;
+    return deadline ? std::optional{time_until(*deadline)} : std::nullopt;
 }
 
 Error failure(const Fault& fault)
@@ -89,25 +92,25 @@ Error failure(const Fault& fault)
 
 } // namespace
 
-Poller::Poller(std::size_t count) : slots_(count)
+AioPoller::AioPoller(std::size_t count) : slots_(count)
 {
-    aio_ = contexts().take(count);
+    aio_ = contexts().acquire(count);
 }
 
-bool Poller::can_latch()
+bool AioPoller::supports_latched_wait()
 {
-    Poller one{1};
+    AioPoller one{1};
     return one.aio_.has_value();
 }
 
-Poller::~Poller()
+AioPoller::~AioPoller()
 {
     if (!aio_)
         return;
     for (auto& slot : slots_)
         if (slot.is_armed)
             aio_->cancel(slot.operation);
-    std::array<io_event, at_once> completions;
+    std::array<io_event, max_reaped> completions;
     while (in_flight_ > 0) { // Each that was begun completes, now that all are cancelled.
         const auto reaped = aio_->reap(completions, 1, std::nullopt);
         if (reaped)
@@ -115,10 +118,10 @@ Poller::~Poller()
         else if (reaped.error().error != EINTR)
             return;
     }
-    contexts().put(*std::move(aio_), slots_.size());
+    contexts().release(*std::move(aio_), slots_.size());
 }
 
-Result<void> Poller::begin(Slot& slot, std::size_t index)
+Result<void> AioPoller::submit_poll(Slot& slot, std::size_t index)
 {
     slot.operation = {};
     slot.operation.aio_lio_opcode = IOCB_CMD_POLL;
@@ -132,14 +135,14 @@ Result<void> Poller::begin(Slot& slot, std::size_t index)
     return {};
 }
 
-Try<void> Poller::arm(std::size_t index, int fd)
+Expected<void> AioPoller::arm(std::size_t index, int fd)
 {
     auto& slot = slots_[index];
     slot.fd = fd;
     slot.is_armed = true;
     if (!aio_)
         return {};
-    const auto begun = begin(slot, index);
+    const auto begun = submit_poll(slot, index);
     if (begun) {
         ++in_flight_;
         return {};
@@ -152,16 +155,16 @@ Try<void> Poller::arm(std::size_t index, int fd)
     return std::unexpected(failure(begun.error()));
 }
 
-Try<std::vector<std::size_t>> Poller::next(Deadline deadline)
+Expected<std::vector<std::size_t>> AioPoller::wait(Deadline deadline)
 {
-    return aio_ ? next_by_aio(deadline) : next_by_poll(deadline);
+    return aio_ ? wait_by_aio(deadline) : wait_by_poll(deadline);
 }
 
-Try<std::vector<std::size_t>> Poller::next_by_aio(Deadline deadline)
+Expected<std::vector<std::size_t>> AioPoller::wait_by_aio(Deadline deadline)
 {
-    std::array<io_event, at_once> completions;
+    std::array<io_event, max_reaped> completions;
     while (true) {
-        const auto patience = left(deadline);
+        const auto patience = remaining(deadline);
         const auto reaped = aio_->reap(completions, 1, patience);
         if (!reaped && reaped.error().error != EINTR)
             return std::unexpected(failure(reaped.error()));
@@ -178,13 +181,13 @@ Try<std::vector<std::size_t>> Poller::next_by_aio(Deadline deadline)
     }
 }
 
-Try<std::vector<std::size_t>> Poller::next_by_poll(Deadline deadline)
+Expected<std::vector<std::size_t>> AioPoller::wait_by_poll(Deadline deadline)
 {
     std::vector<pollfd> wanted;
     for (const auto& slot : slots_)
         wanted.push_back({slot.is_armed ? slot.fd : -1, POLLIN, 0});
     while (true) {
-        const auto patience = left(deadline);
+        const auto patience = remaining(deadline);
         const auto span = to_timespec(patience.value_or(nanoseconds{0}));
         const int ready =
             ::ppoll(wanted.data(), wanted.size(), patience ? &span : nullptr, nullptr);

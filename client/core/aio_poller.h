@@ -3,9 +3,9 @@
 #pragma once
 
 #include "client/core/connection.h"
-#include "evfd/error.h"
 #include "common/aio.h"
 #include "common/unique_fd.h"
+#include "evfd/error.h"
 
 #include <cstdint>
 #include <optional>
@@ -16,20 +16,20 @@ namespace evfd {
 // With kernel AIO a descriptor that became readable has rung, even if it no longer is: the wake-up
 // itself completes the operation. poll(2) and epoll(7) look again, and would miss it. Where AIO
 // cannot be had, poll(2) it is.
-class Poller {
+class AioPoller {
 public:
     // For that many descriptors, at most 256, known by their index.
-    explicit Poller(std::size_t count);
-    Poller(const Poller&) = delete;
-    Poller& operator=(const Poller&) = delete;
-    ~Poller();
+    explicit AioPoller(std::size_t count);
+    AioPoller(const AioPoller&) = delete;
+    AioPoller& operator=(const AioPoller&) = delete;
+    ~AioPoller();
 
-    static bool can_latch();
+    static bool supports_latched_wait();
 
     // Until it rings. The descriptor must stay open as long as the poller lives.
-    Try<void> arm(std::size_t index, int fd);
+    Expected<void> arm(std::size_t index, int fd);
     // Which rang, at least one; none if the time was over.
-    Try<std::vector<std::size_t>> next(Deadline deadline);
+    Expected<std::vector<std::size_t>> wait(Deadline deadline);
 
 private:
     struct Slot {
@@ -38,9 +38,9 @@ private:
         iocb operation{};
     };
 
-    Try<std::vector<std::size_t>> next_by_aio(Deadline deadline);
-    Try<std::vector<std::size_t>> next_by_poll(Deadline deadline);
-    Result<void> begin(Slot& slot, std::size_t index);
+    Expected<std::vector<std::size_t>> wait_by_aio(Deadline deadline);
+    Expected<std::vector<std::size_t>> wait_by_poll(Deadline deadline);
+    Result<void> submit_poll(Slot& slot, std::size_t index);
 
     std::vector<Slot> slots_;
     std::optional<Aio> aio_;

@@ -8,64 +8,64 @@ namespace evfd {
 
 namespace {
 
-struct Kept {
+struct OpenFds {
     std::mutex mutex;
     std::list<UniqueFd> all;
 };
 
-Kept& kept()
+OpenFds& open_fds()
 {
-    static auto& one = *new Kept; // A thread may still be on its way while the process ends.
+    static auto& one = *new OpenFds; // A thread may still be on its way while the process ends.
     return one;
 }
 
-std::atomic<int> forks{0}; // Between the first of us and this one.
+std::atomic<int> fork_count{0}; // Between the first of us and this one.
 
 void close_all()
 {
-    for (auto& fd : kept().all) // Their owners find that they have none.
+    for (auto& fd : open_fds().all) // Their owners find that they have none.
         fd = {};
 }
 
-void begin_child()
+void handle_fork_in_child()
 {
-    ++forks;
+    ++fork_count;
     close_all();
-    kept().mutex.unlock();
+    open_fds().mutex.unlock();
 }
 
 // Before any thread can be at it.
-[[maybe_unused]] const int forks_are_looked_after =
-    (kept(),
-     ::pthread_atfork([] { kept().mutex.lock(); }, [] { kept().mutex.unlock(); }, begin_child));
+[[maybe_unused]] const int fork_handlers_are_registered =
+    (open_fds(), ::pthread_atfork([] { open_fds().mutex.lock(); },
+                                  [] { open_fds().mutex.unlock(); }, handle_fork_in_child));
 
 } // namespace
 
-int generation() noexcept
+int fork_generation() noexcept
 {
-    return forks.load(std::memory_order_relaxed) + 1;
+    return fork_count.load(std::memory_order_relaxed) + 1;
 }
 
-const UniqueFd PrivateFd::none_;
+const UniqueFd CloseOnForkFd::none_;
 
-PrivateFd::PrivateFd(UniqueFd fd) : PrivateFd{Unforked{}.keep(std::move(fd))} {}
+CloseOnForkFd::CloseOnForkFd(UniqueFd fd) : CloseOnForkFd{ForkGuard{}.adopt(std::move(fd))} {}
 
-PrivateFd::~PrivateFd()
+CloseOnForkFd::~CloseOnForkFd()
 {
-    if (!place_)
+    if (!entry_)
         return;
-    const std::lock_guard holding{kept().mutex};
-    kept().all.erase(*place_);
+    const std::lock_guard holding{open_fds().mutex};
+    open_fds().all.erase(*entry_);
 }
 
-Unforked::Unforked() : holding_{kept().mutex} {}
+ForkGuard::ForkGuard() : lock_{open_fds().mutex} {}
 
-PrivateFd Unforked::keep(UniqueFd fd) const
+CloseOnForkFd ForkGuard::adopt(UniqueFd fd) const
 {
     if (!fd)
         return {};
-    kept().all.push_front(std::move(fd));
-    return PrivateFd{kept().all.begin()};
+    open_fds().all.push_front(std::move(fd));
+    return CloseOnForkFd{open_fds().all.begin()};
 }
 
 } // namespace evfd

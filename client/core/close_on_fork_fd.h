@@ -11,44 +11,44 @@
 
 namespace evfd {
 
-class PrivateFd {
+class CloseOnForkFd {
 public:
-    PrivateFd() noexcept = default;
-    PrivateFd(UniqueFd fd); // NOLINT: It is one. A child that was forked before has its copy.
-    PrivateFd(PrivateFd&& other) noexcept : place_{std::exchange(other.place_, {})} {}
-    PrivateFd& operator=(PrivateFd&& other) noexcept
+    CloseOnForkFd() noexcept = default;
+    CloseOnForkFd(UniqueFd fd); // NOLINT: It is one. A child that was forked before has its copy.
+    CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
+    CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
-        PrivateFd taken{std::move(other)};
-        std::swap(place_, taken.place_);
+        CloseOnForkFd taken{std::move(other)};
+        std::swap(entry_, taken.entry_);
         return *this;
     }
-    ~PrivateFd();
+    ~CloseOnForkFd();
 
     explicit operator bool() const noexcept { return get() >= 0; }
-    int get() const noexcept { return place_ ? (*place_)->get() : -1; } // -1 in a child.
-    const UniqueFd& fd() const noexcept { return place_ ? **place_ : none_; }
+    int get() const noexcept { return entry_ ? (*entry_)->get() : -1; } // -1 in a child.
+    const UniqueFd& fd() const noexcept { return entry_ ? **entry_ : none_; }
 
 private:
-    friend class Unforked;
-    using All = std::list<UniqueFd>;
-    explicit PrivateFd(All::iterator place) noexcept : place_{place} {}
+    friend class ForkGuard;
+    using FdList = std::list<UniqueFd>;
+    explicit CloseOnForkFd(FdList::iterator entry) noexcept : entry_{entry} {}
 
     static const UniqueFd none_;
-    std::optional<All::iterator> place_;
+    std::optional<FdList::iterator> entry_;
 };
 
 // Which process of those that were forked from one another this is: each has another number than
 // its parent, from 1. getpid(2) tells as much, but has the kernel asked each time.
-int generation() noexcept;
+int fork_generation() noexcept;
 
 // While it lives nobody forks: what is made and kept meanwhile is in no child. Not for long.
-class Unforked {
+class ForkGuard {
 public:
-    Unforked();
-    PrivateFd keep(UniqueFd fd) const;
+    ForkGuard();
+    CloseOnForkFd adopt(UniqueFd fd) const;
 
 private:
-    std::unique_lock<std::mutex> holding_;
+    std::unique_lock<std::mutex> lock_;
 };
 
 } // namespace evfd

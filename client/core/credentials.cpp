@@ -9,7 +9,7 @@ namespace evfd {
 
 namespace {
 
-std::vector<gid_t> groups_now()
+std::vector<gid_t> current_groups()
 {
     std::vector<gid_t> groups;
     int count = 0;
@@ -26,7 +26,7 @@ std::vector<gid_t> groups_now()
 
 Credentials Credentials::now()
 {
-    return {::geteuid(), ::getegid(), groups_now()};
+    return {::geteuid(), ::getegid(), current_groups()};
 }
 
 } // namespace evfd

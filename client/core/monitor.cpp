@@ -6,22 +6,23 @@
 
 namespace evfd {
 
-Try<News> News::begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern,
-                      bool attendance)
+Expected<Monitor> Monitor::begin(std::shared_ptr<ConnectionPool> pool,
+                                 std::optional<Pattern> pattern, bool include_waiters)
 {
-    auto line = daemon->borrow();
+    auto line = pool->acquire_connected();
     if (!line)
         return std::unexpected(std::move(line.error()));
-    const auto asked = line->channel().send(protocol::Monitor{std::move(pattern), attendance},
-                                            monotonic_after(daemon->patience()), Answers::many);
+    const auto asked =
+        line->connection().send(protocol::Monitor{std::move(pattern), include_waiters},
+                                monotonic_deadline(pool->timeout()), ReplyMode::stream);
     if (!asked)
         return std::unexpected(asked.error());
-    return News{std::move(daemon), *std::move(line)};
+    return Monitor{std::move(pool), *std::move(line)};
 }
 
-Try<std::optional<protocol::Monitor::Reply>> News::next()
+Expected<std::optional<protocol::Monitor::Reply>> Monitor::next()
 {
-    auto received = line_.channel().receive_if_there<protocol::Monitor>();
+    auto received = session_.connection().try_receive<protocol::Monitor>();
     if (!received)
         return std::unexpected(std::move(received.error()));
     if (!*received)

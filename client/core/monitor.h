@@ -2,35 +2,35 @@
 #pragma once
 
 #include "client/core/connection_pool.h"
-#include "evfd/error.h"
 #include "client/core/session.h"
 #include "common/pattern.h"
 #include "common/protocol/protocol.h"
+#include "evfd/error.h"
 
 #include <memory>
 #include <optional>
 
 namespace evfd {
 
-class News {
+class Monitor {
 public:
     // Of all objects, if there is no pattern; with `attendance` of who begins to wait for them or
     // to follow them, and ceases to, too. Connects, which may take a while.
-    static Try<News> begin(std::shared_ptr<Daemon> daemon, std::optional<Pattern> pattern,
-                           bool attendance);
+    static Expected<Monitor> begin(std::shared_ptr<ConnectionPool> pool,
+                                   std::optional<Pattern> pattern, bool include_waiters);
 
-    int fd() const { return line_.channel().fd(); } // Readable when something came.
+    int fd() const { return session_.connection().fd(); } // Readable when something came.
     // Nothing, if there is none yet: to be asked for until then. interrupted: the daemon is gone.
-    Try<std::optional<protocol::Monitor::Reply>> next();
+    Expected<std::optional<protocol::Monitor::Reply>> next();
 
 private:
-    News(std::shared_ptr<Daemon> daemon, Line line)
-        : daemon_{std::move(daemon)}, line_{std::move(line)}
+    Monitor(std::shared_ptr<ConnectionPool> pool, Session session)
+        : pool_{std::move(pool)}, session_{std::move(session)}
     {
     }
 
-    std::shared_ptr<Daemon> daemon_; // Whose address the line has.
-    Line line_;
+    std::shared_ptr<ConnectionPool> pool_; // Whose address the line has.
+    Session session_;
 };
 
 } // namespace evfd

@@ -1,7 +1,7 @@
 #include "client/core/schedule_request.h"
 
-#include "client/core/validation.h"
 #include "client/core/time_namespace.h"
+#include "client/core/validation.h"
 
 #include <fmt/format.h>
 
@@ -15,7 +15,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 // The first reason why no timer can be armed so, if there is one. The daemon checks the same.
-std::string_view flaw(const Schedule& schedule)
+std::string_view find_error(const Schedule& schedule)
 {
     constexpr nanoseconds zero{0};
     const auto& [after, at, interval, clock, cancels, sets] = schedule;
@@ -39,9 +39,9 @@ std::string_view flaw(const Schedule& schedule)
 
 // Of a timer whose clock is not named only the daemon knows by which it goes; it is the wall
 // clock's, but for one that was armed by another before.
-Try<void> check_zero(const Schedule& schedule)
+Expected<void> check_clock_offset(const Schedule& schedule)
 {
-    if (!schedule.at || !schedule.clock || !has_own_zero(*schedule.clock))
+    if (!schedule.at || !schedule.clock || !has_namespace_offset(*schedule.clock))
         return {};
     return std::unexpected(
         Error{ErrorCode::invalid,
@@ -49,16 +49,16 @@ Try<void> check_zero(const Schedule& schedule)
                   "a moment on the clock {} cannot be given in a time namespace with an offset, as "
                   "it is another one outside; give a span from now, or a moment on the realtime "
                   "clock",
-                  word(*schedule.clock))});
+                  to_string(*schedule.clock))});
 }
 
 } // namespace
 
-Try<protocol::Arm> to_request(const Name& name, const Schedule& schedule)
+Expected<protocol::Arm> to_arm_request(const Name& name, const Schedule& schedule)
 {
-    if (const auto reason = flaw(schedule); !reason.empty())
+    if (const auto reason = find_error(schedule); !reason.empty())
         return std::unexpected(Error{ErrorCode::invalid, std::string{reason}});
-    if (auto same = check_zero(schedule); !same)
+    if (auto same = check_clock_offset(schedule); !same)
         return std::unexpected(std::move(same.error()));
     protocol::Arm request{.name = name,
                           .clock = schedule.clock,
@@ -76,7 +76,7 @@ Try<protocol::Arm> to_request(const Name& name, const Schedule& schedule)
         return std::unexpected(Error{
             ErrorCode::invalid,
             fmt::format("'{}' cannot set itself; name an event that it is to set", name.text())});
-    constexpr nanoseconds least{min_linked_interval};
+    constexpr nanoseconds least{min_target_interval};
     if (schedule.interval > nanoseconds{0} && schedule.interval < least)
         return std::unexpected(Error{
             ErrorCode::invalid,

@@ -12,7 +12,7 @@ namespace evfd {
 
 namespace {
 
-Try<std::string> make_token()
+Expected<std::string> make_token()
 {
     std::array<std::uint64_t, 2> bits{};
     if (::getrandom(bits.data(), sizeof bits, 0) != sizeof bits)
@@ -30,56 +30,57 @@ Error lost_session()
 } // namespace
 
 // At first someone must be there. A daemon that was there is being restarted: that takes a moment.
-Try<PrivateFd> Line::reach()
+Expected<CloseOnForkFd> Session::connect_with_retry()
 {
-    const auto give_up = monotonic_after(patience_);
+    const auto give_up = monotonic_deadline(timeout_);
     while (true) {
-        auto socket = connect_to(*address_, was_connected_ ? Before::was_there : Before::unknown);
+        auto socket =
+            connect_to(*address_, was_connected_ ? ConnectMode::reconnect : ConnectMode::initial);
         // What has no session yet can be tried by the caller as well.
         const bool is_hopeless =
             !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
         if (socket || !was_connected_ || is_hopeless || monotonic_now() >= give_up)
             return socket;
-        ::poll(nullptr, 0, address_->pause_ms());
+        ::poll(nullptr, 0, address_->retry_interval_ms());
     }
 }
 
-Try<void> Line::connect()
+Expected<void> Session::connect()
 {
     // While it was idle: what would go to a daemon that is gone would not be done.
-    if (is_connected() && channel_->is_closed())
-        channel_.reset();
-    return begin({}, true);
+    if (is_connected() && connection_->is_closed())
+        connection_.reset();
+    return ensure_connected({}, true);
 }
 
-void Line::use(PrivateFd socket)
+void Session::adopt_socket(CloseOnForkFd socket)
 {
-    channel_.emplace(std::move(socket), address_->remote ? FarEnd::relay : FarEnd::daemon);
+    connection_.emplace(std::move(socket), address_->remote ? PeerKind::relay : PeerKind::daemon);
 }
 
-Try<void> Line::begin(const Attempt& attempt, bool is_repeatable)
+Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeatable)
 {
     // A killed daemon may let us in once more before its listening socket is closed.
-    const auto give_up = monotonic_after(patience_);
+    const auto give_up = monotonic_deadline(timeout_);
     while (!is_connected()) {
-        auto socket = reach();
+        auto socket = connect_with_retry();
         if (!socket)
             return std::unexpected(socket.error());
-        use(*std::move(socket));
+        adopt_socket(*std::move(socket));
         was_connected_ = true;
         if (session_.empty()) {
             const auto token = make_token();
             if (!token)
                 return std::unexpected(token.error());
             session_ = *token;
-            calls_ = 0;
+            sequence_ = 0;
             user_ = Credentials::now();
             // Nothing is known of it yet, so there is nothing to hear.
-            (void)channel_->send(protocol::Resume{session_, 0}, monotonic_after(patience_),
-                                 Answers::none);
+            (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
+                                    ReplyMode::none);
             break;
         }
-        const auto is_certain = take_up();
+        const auto is_certain = resume();
         if (!is_certain && !is_connected()) {
             if (monotonic_now() < give_up)
                 continue;
@@ -96,17 +97,17 @@ Try<void> Line::begin(const Attempt& attempt, bool is_repeatable)
     return {};
 }
 
-bool Line::take_up_if_lost()
+bool Session::resume_if_lost()
 {
-    if (session_.empty() || (is_connected() && !channel_->is_closed()))
+    if (session_.empty() || (is_connected() && !connection_->is_closed()))
         return true;
-    if (!is_of(Credentials::now())) // But may be again, before the daemon gives it up.
+    if (!matches_user(Credentials::now())) // But may be again, before the daemon gives it up.
         return false;
-    auto socket = connect_to(address_->as_it_is(), Before::was_there);
+    auto socket = connect_to(address_->without_autostart(), ConnectMode::reconnect);
     if (!socket)
         return false;
-    use(*std::move(socket));
-    const auto is_certain = take_up();
+    adopt_socket(*std::move(socket));
+    const auto is_certain = resume();
     if (!is_certain && !is_connected())
         return false;
     if (!is_certain || !*is_certain)
@@ -115,46 +116,46 @@ bool Line::take_up_if_lost()
 }
 
 // Whether it is certain what was done before. An error without a connection: it went again.
-Try<bool> Line::take_up()
+Expected<bool> Session::resume()
 {
-    const auto deadline = monotonic_after(patience_);
-    if (const auto sent = channel_->send(protocol::Resume{session_, calls_}, deadline); !sent)
+    const auto deadline = monotonic_deadline(timeout_);
+    if (const auto sent = connection_->send(protocol::Resume{session_, sequence_}, deadline); !sent)
         return std::unexpected(sent.error());
-    const auto reply = receive<protocol::Resume>(*channel_, deadline);
+    const auto reply = receive<protocol::Resume>(*connection_, deadline);
     if (!reply)
         return std::unexpected(reply.error());
-    for (const auto& frame : told_)
-        if (const auto sent = channel_->send_frame(frame, deadline); !sent)
+    for (const auto& frame : unacknowledged_)
+        if (const auto sent = connection_->send_frame(frame, deadline); !sent)
             return std::unexpected(sent.error());
     return reply->is_certain;
 }
 
-void Line::note_answer(bool counts)
+void Session::record_reply(bool exactly_once)
 {
-    told_.clear(); // It was read before.
-    if (counts)
-        ++calls_;
+    unacknowledged_.clear(); // It was read before.
+    if (exactly_once)
+        ++sequence_;
 }
 
 // A daemon that is killed again and again, faster than it can answer.
-bool Line::goes_on_too_long(Attempt& attempt) const
+bool Session::retries_exhausted(Attempt& attempt) const
 {
     const auto now = monotonic_now();
-    if (now - attempt.last_interruption > patience_)
+    if (now - attempt.last_interruption > timeout_)
         attempt.first_interruption = now;
     attempt.last_interruption = now;
-    return now - attempt.first_interruption > patience_;
+    return now - attempt.first_interruption > timeout_;
 }
 
-Try<void> Line::finish()
+Expected<void> Session::finish()
 {
     const auto session = session_;
-    auto finished = session.empty() ? Try<void>{std::unexpected(lost_session())} : connect();
+    auto finished = session.empty() ? Expected<void>{std::unexpected(lost_session())} : connect();
     if (finished && session_ != session)
         finished = std::unexpected(lost_session());
     for (bool is_there = true; finished && is_there;) {
-        finished = channel_->part(monotonic_after(patience_));
-        const auto left = finished ? is_left() : false;
+        finished = connection_->close_gracefully(monotonic_deadline(timeout_));
+        const auto left = finished ? session_exists() : false;
         if (!left)
             finished = std::unexpected(left.error());
         is_there = left && *left;
@@ -165,15 +166,15 @@ Try<void> Line::finish()
 
 // Now that the connection was closed: whether that was a daemon's that was killed, so that the
 // session is there still, and is taken up.
-Try<bool> Line::is_left()
+Expected<bool> Session::session_exists()
 {
-    const auto give_up = monotonic_after(patience_);
-    while (calls_ > 0) { // Else nothing counted on it.
-        auto socket = reach();
+    const auto give_up = monotonic_deadline(timeout_);
+    while (sequence_ > 0) { // Else nothing counted on it.
+        auto socket = connect_with_retry();
         if (!socket)
             return std::unexpected(socket.error());
-        use(*std::move(socket));
-        const auto is_certain = take_up();
+        adopt_socket(*std::move(socket));
+        const auto is_certain = resume();
         if (is_certain || is_connected())
             return is_certain.has_value();
         if (monotonic_now() > give_up)
@@ -182,15 +183,15 @@ Try<bool> Line::is_left()
     return false;
 }
 
-void Line::end()
+void Session::end()
 {
-    if (channel_) // Someone may have a duplicate, which would keep the session alive.
-        channel_->hang_up();
-    channel_.reset();
+    if (connection_) // Someone may have a duplicate, which would keep the session alive.
+        connection_->disconnect();
+    connection_.reset();
     session_.clear();
-    belongings_ = {};
-    calls_ = 0;
-    told_.clear();
+    handles_ = {};
+    sequence_ = 0;
+    unacknowledged_.clear();
 }
 
 } // namespace evfd

@@ -10,33 +10,33 @@
 
 namespace evfd {
 
-class Belongings {
+class SessionHandles {
 public:
-    bool is_empty() const { return !is_for_good_ && objects_.empty() && subscriptions_.empty(); }
+    bool is_empty() const { return !is_pinned_ && objects_.empty() && subscriptions_.empty(); }
 
     // Objects that others delete are not taken away here, so there is an end to how many are noted.
     void add_object(const Name& name)
     {
-        if (is_for_good_)
+        if (is_pinned_)
             return;
         objects_.insert(name.text());
         if (objects_.size() == max_objects)
-            keep_for_good();
+            pin();
     }
-    void take_object(const Name& name) { objects_.erase(name.text()); }
+    void remove_object(const Name& name) { objects_.erase(name.text()); }
     void add_subscription(const std::string& token) { subscriptions_.insert(token); }
-    void take_subscription(const std::string& token) { subscriptions_.erase(token); }
+    void remove_subscription(const std::string& token) { subscriptions_.erase(token); }
     // Something that nobody tells of when it ends, or too much to be noted.
-    void keep_for_good()
+    void pin()
     {
-        is_for_good_ = true;
+        is_pinned_ = true;
         objects_.clear();
     }
 
 private:
     static constexpr std::size_t max_objects = 1024;
 
-    bool is_for_good_ = false;
+    bool is_pinned_ = false;
     std::set<std::string> objects_;       // Their names.
     std::set<std::string> subscriptions_; // Their tokens.
 };

@@ -14,25 +14,25 @@ namespace evfd {
 namespace {
 
 // What the program has from the start: two descriptors of ours and standard error, and its signals.
-class Spawning {
+class SpawnSetup {
 public:
-    Spawning(const UniqueFd& input, const UniqueFd& output, Signals signals)
+    SpawnSetup(const UniqueFd& input, const UniqueFd& output, Signals signals)
     {
-        note(::posix_spawn_file_actions_init(&files_));
-        note(::posix_spawnattr_init(&attributes_));
-        note(::posix_spawn_file_actions_adddup2(&files_, input.get(), STDIN_FILENO));
-        note(::posix_spawn_file_actions_adddup2(&files_, output.get(), STDOUT_FILENO));
-        note(::posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
+        record_error(::posix_spawn_file_actions_init(&files_));
+        record_error(::posix_spawnattr_init(&attributes_));
+        record_error(::posix_spawn_file_actions_adddup2(&files_, input.get(), STDIN_FILENO));
+        record_error(::posix_spawn_file_actions_adddup2(&files_, output.get(), STDOUT_FILENO));
+        record_error(::posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
         if (signals == Signals::reset)
             reset_signals();
     }
-    ~Spawning()
+    ~SpawnSetup()
     {
         ::posix_spawn_file_actions_destroy(&files_);
         ::posix_spawnattr_destroy(&attributes_);
     }
-    Spawning(const Spawning&) = delete;
-    Spawning& operator=(const Spawning&) = delete;
+    SpawnSetup(const SpawnSetup&) = delete;
+    SpawnSetup& operator=(const SpawnSetup&) = delete;
 
     int error() const { return error_; } // The first; 0 if there was none.
     const posix_spawn_file_actions_t* files() const { return &files_; }
@@ -43,14 +43,14 @@ private:
     {
         sigset_t none;
         sigemptyset(&none);
-        note(::posix_spawnattr_setsigmask(&attributes_, &none));
+        record_error(::posix_spawnattr_setsigmask(&attributes_, &none));
         sigset_t all;
         sigfillset(&all);
-        note(::posix_spawnattr_setsigdefault(&attributes_, &all));
-        note(::posix_spawnattr_setflags(&attributes_,
-                                        POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+        record_error(::posix_spawnattr_setsigdefault(&attributes_, &all));
+        record_error(::posix_spawnattr_setflags(&attributes_,
+                                                POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
     }
-    void note(int error) { error_ = error_ != 0 ? error_ : error; }
+    void record_error(int error) { error_ = error_ != 0 ? error_ : error; }
 
     posix_spawn_file_actions_t files_{};
     posix_spawnattr_t attributes_{};
@@ -59,21 +59,22 @@ private:
 
 } // namespace
 
-bool may_start_programs()
+bool may_spawn()
 {
     return ::getauxval(AT_SECURE) == 0;
 }
 
-std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
-                                        const UniqueFd& output, Signals signals)
+std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
+                                        const UniqueFd& input, const UniqueFd& output,
+                                        Signals signals)
 {
-    if (!may_start_programs())
+    if (!may_spawn())
         return std::unexpected(EPERM);
-    const Spawning spawning{input, output, signals};
+    const SpawnSetup spawning{input, output, signals};
     if (spawning.error() != 0)
         return std::unexpected(spawning.error());
     std::vector<char*> arguments;
-    for (auto& word : words)
+    for (auto& word : argument_texts)
         arguments.push_back(word.data());
     arguments.push_back(nullptr);
     pid_t child = 0;

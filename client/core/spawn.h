@@ -13,7 +13,7 @@ namespace evfd {
 
 // Not where the caller could make it his own program with rights that are not his: set-user-ID and
 // the like. AT_SECURE
-bool may_start_programs();
+bool may_spawn();
 
 // Which signals the program blocks and ignores from the start.
 enum class Signals {
@@ -23,7 +23,8 @@ enum class Signals {
 
 // `words`: the program, looked for in $PATH unless there is a slash in it, and its arguments. Else
 // an errno value.
-std::expected<pid_t, int> start_program(std::vector<std::string> words, const UniqueFd& input,
-                                        const UniqueFd& output, Signals signals);
+std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
+                                        const UniqueFd& input, const UniqueFd& output,
+                                        Signals signals);
 
 } // namespace evfd

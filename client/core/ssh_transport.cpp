@@ -30,12 +30,12 @@ using namespace std::chrono_literals;
 
 // From the start of ssh to the daemon's first answer: somebody may have to type a password, for
 // which sshd(8) gives as long.
-constexpr nanoseconds greeting_patience = 2min;
-constexpr nanoseconds end_patience = 5s; // For ssh, once it closed its output.
+constexpr nanoseconds greeting_timeout = 2min;
+constexpr nanoseconds exit_timeout = 5s; // For ssh, once it closed its output.
 
-constexpr int status_of_ssh = 255;     // It did not get there.
+constexpr int status_ssh_failed = 255; // It did not get there.
 constexpr int status_not_found = 127;  // A shell's: there is no such command.
-constexpr int status_of_no_daemon = 5; // evfdctl's.
+constexpr int status_no_daemon = 5;    // evfdctl's.
 
 // Those we started, until they were asked how they ended: at the latest when the next one is
 // started, so that at most as many as there are connections are there.
@@ -53,7 +53,7 @@ public:
     {
         const UniqueFd ends{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
         pollfd wanted{ends.get(), POLLIN, 0};
-        while (ends && ::poll(&wanted, 1, static_cast<int>(end_patience / 1ms)) < 0 &&
+        while (ends && ::poll(&wanted, 1, static_cast<int>(exit_timeout / 1ms)) < 0 &&
                errno == EINTR) {
         }
         const std::lock_guard holding{mutex_};
@@ -76,7 +76,7 @@ Children& children()
 }
 
 // One word for a shell, whatever is in it.
-std::string shell_word(std::string_view word)
+std::string shell_quote(std::string_view word)
 {
     std::string text = "'";
     for (const char c : word)
@@ -85,70 +85,70 @@ std::string shell_word(std::string_view word)
 }
 
 // What the shell there is to run.
-std::string command_there(const Remote& remote, Before before)
+std::string remote_command(const Remote& remote, ConnectMode mode)
 {
     std::string command = "evfdctl";
     for (const auto& option : remote.options)
-        command += ' ' + shell_word(option);
+        command += ' ' + shell_quote(option);
     command += " relay --hang-up";
-    return before == Before::was_there ? command + " --again" : command;
+    return mode == ConnectMode::reconnect ? command + " --again" : command;
 }
 
 // After "--", so that whatever the host is called is no option.
-std::vector<std::string> words_for(const Remote& remote, Before before)
+std::vector<std::string> ssh_arguments(const Remote& remote, ConnectMode mode)
 {
     std::vector<std::string> words{"ssh"};
     if (!remote.ssh.empty())
         words = {"/bin/sh", "-c", remote.ssh + " \"$@\"", "ssh"};
-    words.insert(words.end(), {"--", remote.host, command_there(remote, before)});
+    words.insert(words.end(), {"--", remote.host, remote_command(remote, mode)});
     return words;
 }
 
 // Empty, with errno, if there are none to be had.
-std::pair<PrivateFd, PrivateFd> make_ends()
+std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
 {
     std::array<int, 2> ends{-1, -1};
-    const Unforked unforked;
+    const ForkGuard unforked;
     ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data());
-    return {unforked.keep(UniqueFd{ends[0]}), unforked.keep(UniqueFd{ends[1]})};
+    return {unforked.adopt(UniqueFd{ends[0]}), unforked.adopt(UniqueFd{ends[1]})};
 }
 
 // One call and its answer, and nothing is left of it. The channel has a descriptor of its own.
-Try<void> greet(const PrivateFd& socket)
+Expected<void> probe_daemon(const CloseOnForkFd& socket)
 {
-    auto own = Unforked{}.keep(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
+    auto own = ForkGuard{}.adopt(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
     if (!own)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
-    Channel channel{std::move(own)};
-    const auto deadline = monotonic_after(greeting_patience);
+    Connection channel{std::move(own)};
+    const auto deadline = monotonic_deadline(greeting_timeout);
     if (const auto sent = channel.send(protocol::GetInfo{}, deadline); !sent)
         return sent;
     const auto answer = channel.receive<protocol::GetInfo>(deadline);
-    return answer ? Try<void>{} : std::unexpected(answer.error());
+    return answer ? Expected<void>{} : std::unexpected(answer.error());
 }
 
-std::string how_it_ended(const Remote& remote, std::optional<int> status)
+std::string describe_exit(const Remote& remote, std::optional<int> status)
 {
     if (!status)
         return "ssh did not get through to it";
     switch (*status) {
-    case status_of_ssh: return "ssh did not get there; it says why above";
+    case status_ssh_failed: return "ssh did not get there; it says why above";
     case status_not_found:
         return remote.ssh.empty() ? "there is no evfdctl there; install it"
                                   : "ssh here or evfdctl there was not found; install it";
-    case status_of_no_daemon: return "evfdctl there found no daemon; it says why above";
+    case status_no_daemon: return "evfdctl there found no daemon; it says why above";
     default: return fmt::format("the way there ended with status {}", *status);
     }
 }
 
-Error no_way_to(const Remote& remote, const Error& error, pid_t child)
+Error unreachable_error(const Remote& remote, const Error& error, pid_t child)
 {
     const auto told = [&](std::string_view why) {
         return Error{ErrorCode::no_daemon,
                      fmt::format("no evfdd can be reached at '{}': {}", remote.host, why)};
     };
     switch (error.code) {
-    case ErrorCode::interrupted: return told(how_it_ended(remote, children().wait_for(child)));
+    case ErrorCode::interrupted: return told(describe_exit(remote, children().wait_for(child)));
     case ErrorCode::no_daemon: return told("nothing answers; see whether it is stuck");
     default: return told("what answers is something else; see that the shell there prints nothing");
     }
@@ -156,7 +156,7 @@ Error no_way_to(const Remote& remote, const Error& error, pid_t child)
 
 } // namespace
 
-Try<Remote> Remote::at(std::string host)
+Expected<Remote> Remote::at(std::string host)
 {
     if (host.empty() || host.starts_with('-'))
         return std::unexpected(Error{
@@ -165,15 +165,15 @@ Try<Remote> Remote::at(std::string host)
     return Remote{.host = std::move(host)};
 }
 
-Try<PrivateFd> connect_to(const Remote& remote, Before before)
+Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
 {
-    auto [ours, its] = make_ends();
+    auto [ours, its] = make_socket_pair();
     if (!ours)
         return std::unexpected(Error{ErrorCode::system, Fault::last("socketpair(2)").message()});
     if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
     const auto child =
-        start_program(words_for(remote, before), its.fd(), its.fd(), Signals::inherited);
+        spawn_program(ssh_arguments(remote, mode), its.fd(), its.fd(), Signals::inherited);
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon,
@@ -181,9 +181,9 @@ Try<PrivateFd> connect_to(const Remote& remote, Before before)
                               std::generic_category().message(child.error()))});
     its = {}; // Or we would never see it go.
     children().add(*child);
-    if (const auto answered = greet(ours); !answered) {
+    if (const auto answered = probe_daemon(ours); !answered) {
         ours = {};
-        return std::unexpected(no_way_to(remote, answered.error(), *child));
+        return std::unexpected(unreachable_error(remote, answered.error(), *child));
     }
     return std::move(ours);
 }

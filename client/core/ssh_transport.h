@@ -2,8 +2,8 @@
 // what it says. Only bytes come through, no descriptors.
 #pragma once
 
-#include "evfd/error.h"
 #include "client/core/close_on_fork_fd.h"
+#include "evfd/error.h"
 
 #include <string>
 #include <vector>
@@ -11,11 +11,11 @@
 namespace evfd {
 
 // Whether a daemon has answered there before: one that did is being restarted, and is waited for.
-enum class Before { unknown, was_there };
+enum class ConnectMode { initial, reconnect };
 
 struct Remote {
     // As ssh takes it: HOST or USER@HOST. invalid: it would be an option, or is empty.
-    static Try<Remote> at(std::string host);
+    static Expected<Remote> at(std::string host);
 
     std::string host;
     std::string ssh = {};                  // For the shell: another command than `ssh`.
@@ -24,6 +24,6 @@ struct Remote {
 
 // A connected socket, non-blocking, whose other end is such an ssh: a daemon has answered. What ssh
 // and evfdctl there have to say goes to our standard error. no_daemon: there is no way to one.
-Try<PrivateFd> connect_to(const Remote& remote, Before before);
+Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode);
 
 } // namespace evfd

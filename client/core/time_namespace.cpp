@@ -14,7 +14,7 @@ namespace evfd {
 namespace {
 
 // After unshare(2) the offsets are those of the namespace of our children.
-bool are_offsets_ours()
+bool are_offsets_effective()
 {
     std::error_code error;
     const auto ours = std::filesystem::read_symlink("/proc/self/ns/time", error);
@@ -24,11 +24,11 @@ bool are_offsets_ours()
 
 } // namespace
 
-bool has_own_zero(Clock clock)
+bool has_namespace_offset(Clock clock)
 {
-    if (is_wall_clock(clock) || !are_offsets_ours())
+    if (is_wall_clock(clock) || !are_offsets_effective())
         return false;
-    const std::string_view wanted = id_of(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
+    const std::string_view wanted = to_clockid(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
     // It is not there where the kernel knows of no such namespaces.
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> offsets{
         std::fopen("/proc/self/timens_offsets", "re"), &std::fclose};

@@ -6,6 +6,6 @@
 namespace evfd {
 
 // Its monotonic and boottime clocks may have a zero of their own; the wall clock is everybody's.
-bool has_own_zero(Clock clock);
+bool has_namespace_offset(Clock clock);
 
 } // namespace evfd

@@ -6,7 +6,7 @@ namespace evfd {
 
 namespace {
 
-Error malformed(std::string_view name)
+Error malformed_name(std::string_view name)
 {
     return {
         ErrorCode::invalid,
@@ -17,16 +17,16 @@ Error malformed(std::string_view name)
 
 } // namespace
 
-Try<Name> to_name(std::string_view text)
+Expected<Name> to_name(std::string_view text)
 {
     if (auto name = Name::parse(text))
         return *std::move(name);
-    return std::unexpected(malformed(text));
+    return std::unexpected(malformed_name(text));
 }
 
-Try<Names> to_names(std::span<const std::string> texts)
+Expected<NameList> to_names(std::span<const std::string> texts)
 {
-    Names names;
+    NameList names;
     for (const auto& text : texts) {
         auto name = to_name(text);
         if (!name)
@@ -37,7 +37,7 @@ Try<Names> to_names(std::span<const std::string> texts)
         return std::unexpected(
             Error{ErrorCode::invalid, fmt::format("name 1 to {} objects at a time, not {}",
                                                   max_names_per_call, names.list.size())});
-    if (Codec<Names>::has_twins(names.list))
+    if (Codec<NameList>::has_duplicates(names.list))
         return std::unexpected(Error{ErrorCode::invalid, "name each object once"});
     return names;
 }

@@ -1,9 +1,9 @@
 // Names as they are typed, checked before they go out.
 #pragma once
 
-#include "evfd/error.h"
 #include "common/codec.h"
 #include "common/name.h"
+#include "evfd/error.h"
 
 #include <span>
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace evfd {
 
-Try<Name> to_name(std::string_view text);
+Expected<Name> to_name(std::string_view text);
 // 1 to max_names_per_call of them, none twice.
-Try<Names> to_names(std::span<const std::string> texts);
+Expected<NameList> to_names(std::span<const std::string> texts);
 
 } // namespace evfd

@@ -4,78 +4,78 @@
 
 namespace evfd {
 
-Try<PendingWait> PendingWait::begin(Daemon& daemon, protocol::Wait request, Deadline deadline,
-                                    Begun begun)
+Expected<WaitRequest> WaitRequest::begin(ConnectionPool& pool, protocol::Wait request,
+                                         Deadline deadline, ReturnWhen return_when)
 {
-    auto line = daemon.borrow();
+    auto line = pool.acquire_connected();
     if (!line)
         return std::unexpected(std::move(line.error()));
-    PendingWait pending{daemon, *std::move(line), std::move(request), deadline, begun};
-    if (const auto asked = pending.ask_again(); !asked)
+    WaitRequest pending{pool, *std::move(line), std::move(request), deadline, return_when};
+    if (const auto asked = pending.resubmit(); !asked)
         return std::unexpected(asked.error());
     return pending;
 }
 
 // A daemon that is killed before it says that it waits is asked again.
-Try<void> PendingWait::ask_again()
+Expected<void> WaitRequest::resubmit()
 {
-    const auto give_up = monotonic_after(daemon_->patience());
+    const auto give_up = monotonic_deadline(pool_->timeout());
     while (true) {
-        auto asked = ask();
+        auto asked = submit();
         if (asked || asked.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
             return asked;
     }
 }
 
-Try<void> PendingWait::ask()
+Expected<void> WaitRequest::submit()
 {
-    if (const auto connected = line_.connect(); !connected)
+    if (const auto connected = session_.connect(); !connected)
         return connected;
     if (deadline_)
-        request_.timeout = left_until(*deadline_);
-    auto& channel = line_.channel();
-    const auto patience = monotonic_after(daemon_->patience());
-    if (begun_ == Begun::probably)
+        request_.timeout = time_until(*deadline_);
+    auto& channel = session_.connection();
+    const auto patience = monotonic_deadline(pool_->timeout());
+    if (return_when_ == ReturnWhen::submitted)
         return channel.send(request_, patience);
-    if (const auto sent = channel.send(request_, patience, Answers::many); !sent)
+    if (const auto sent = channel.send(request_, patience, ReplyMode::stream); !sent)
         return sent;
     auto first = channel.receive<protocol::Wait>(patience);
     if (!first)
         return std::unexpected(std::move(first.error()));
     if (first->continues)
         return {};
-    auto fired = Daemon::checked(request_, std::move(first->reply.fired));
+    auto fired = ConnectionPool::validate_fired(request_, std::move(first->reply.fired));
     if (!fired)
         return std::unexpected(std::move(fired.error()));
-    early_ = *std::move(fired); // It had the answer from before.
+    early_reply_ = *std::move(fired); // It had the answer from before.
     return {};
 }
 
-Try<PendingWait::Fired> PendingWait::finish()
+Expected<WaitRequest::Fired> WaitRequest::finish()
 {
-    auto reply = early_ ? Try<protocol::Wait::Reply>{{*std::exchange(early_, {})}}
-                        : Line::receive<protocol::Wait>(line_.channel(),
-                                                        monotonic_after(daemon_->patience()));
-    if (line_.is_connected()) {
-        line_.note_answer(true);
-        daemon_->give_back(std::move(line_));
+    auto reply = early_reply_ ? Expected<protocol::Wait::Reply>{{*std::exchange(early_reply_, {})}}
+                              : Session::receive<protocol::Wait>(
+                                    session_.connection(), monotonic_deadline(pool_->timeout()));
+    if (session_.is_connected()) {
+        session_.record_reply(true);
+        pool_->release(std::move(session_));
     }
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    return Daemon::checked(request_, std::move(reply->fired));
+    return ConnectionPool::validate_fired(request_, std::move(reply->fired));
 }
 
 // Once we hung up, the daemon cannot send its answer and puts back what it took; an answer that was
 // sent before is there to be read.
-std::optional<PendingWait::Fired> PendingWait::call_off()
+std::optional<WaitRequest::Fired> WaitRequest::cancel()
 {
-    if (early_)
-        return std::exchange(early_, {});
-    line_.channel().hang_up();
-    auto reply =
-        Line::receive<protocol::Wait>(line_.channel(), monotonic_after(daemon_->patience()));
-    auto fired = reply ? Daemon::checked(request_, std::move(reply->fired))
-                       : Try<Fired>{std::unexpected(std::move(reply.error()))};
+    if (early_reply_)
+        return std::exchange(early_reply_, {});
+    session_.connection().disconnect();
+    auto reply = Session::receive<protocol::Wait>(session_.connection(),
+                                                  monotonic_deadline(pool_->timeout()));
+    auto fired = reply ? ConnectionPool::validate_fired(request_, std::move(reply->fired))
+                       : Expected<Fired>{std::unexpected(std::move(reply.error()))};
     return fired ? std::optional{*std::move(fired)} : std::nullopt;
 }
 

@@ -3,49 +3,51 @@
 #pragma once
 
 #include "client/core/connection_pool.h"
-#include "evfd/error.h"
 #include "client/core/session.h"
+#include "evfd/error.h"
 
 #include <optional>
 #include <vector>
 
 namespace evfd {
 
-class PendingWait {
+class WaitRequest {
 public:
     using Fired = std::vector<protocol::Fired>;
     // When begin() returns: with the call on its way, or with the daemon's word that it waits.
-    enum class Begun { probably, certainly };
+    enum class ReturnWhen { submitted, acknowledged };
 
     // The daemon answers at the deadline, if not before.
-    static Try<PendingWait> begin(Daemon& daemon, protocol::Wait request, Deadline deadline,
-                                  Begun begun = Begun::probably);
+    static Expected<WaitRequest> begin(ConnectionPool& pool, protocol::Wait request,
+                                       Deadline deadline,
+                                       ReturnWhen return_when = ReturnWhen::submitted);
 
-    int fd() const { return line_.channel().fd(); } // Readable when there is an answer.
+    int fd() const { return session_.connection().fd(); } // Readable when there is an answer.
     // Whether it is here already: then nothing more becomes readable.
-    bool has_answer() const { return early_ || line_.channel().has_unread(); }
-    // The answer; timed_out if the time was over. interrupted: the daemon went away, ask_again().
-    Try<Fired> finish();
+    bool has_reply() const { return early_reply_ || session_.connection().has_buffered_input(); }
+    // The answer; timed_out if the time was over. interrupted: the daemon went away, resubmit().
+    Expected<Fired> finish();
     // Once the daemon is there again: for the same answer, if it had one.
-    Try<void> ask_again();
+    Expected<void> resubmit();
     // The answer, if there was one already.
-    std::optional<Fired> call_off();
+    std::optional<Fired> cancel();
 
 private:
-    PendingWait(Daemon& daemon, Line line, protocol::Wait request, Deadline deadline, Begun begun)
-        : daemon_{&daemon}, line_{std::move(line)}, request_{std::move(request)},
-          deadline_{deadline}, begun_{begun}
+    WaitRequest(ConnectionPool& pool, Session session, protocol::Wait request, Deadline deadline,
+                ReturnWhen return_when)
+        : pool_{&pool}, session_{std::move(session)}, request_{std::move(request)},
+          deadline_{deadline}, return_when_{return_when}
     {
     }
 
-    Try<void> ask();
+    Expected<void> submit();
 
-    Daemon* daemon_;
-    Line line_;
+    ConnectionPool* pool_;
+    Session session_;
     protocol::Wait request_;
     Deadline deadline_;
-    Begun begun_;
-    std::optional<Fired> early_; // Came in the place of the word that it waits.
+    ReturnWhen return_when_;
+    std::optional<Fired> early_reply_; // Came in the place of the word that it waits.
 };
 
 } // namespace evfd

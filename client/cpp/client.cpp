@@ -1,11 +1,11 @@
 #include "evfd/client.h"
 
-#include "client/core/schedule_request.h"
 #include "client/core/connection.h"
 #include "client/core/connection_pool.h"
-#include "client/core/validation.h"
 #include "client/core/monitor.h"
+#include "client/core/schedule_request.h"
 #include "client/core/umask.h"
+#include "client/core/validation.h"
 
 #include <fmt/format.h>
 
@@ -17,7 +17,7 @@ namespace evfd {
 namespace {
 
 // All, for an empty one.
-Try<std::optional<Pattern>> to_pattern(std::string_view text)
+Expected<std::optional<Pattern>> to_pattern(std::string_view text)
 {
     if (text.empty())
         return std::nullopt;
@@ -34,13 +34,13 @@ Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view
 }
 
 // Whether the daemon handed it over, and this process has no room for it.
-bool found_no_room(const protocol::Opened& one)
+bool lacks_fd(const protocol::Opened& one)
 {
     return one.file_descriptor && !one.file_descriptor->fd;
 }
 
 template <class Reply>
-Try<void> nothing(Try<Reply> reply)
+Expected<void> discard_value(Expected<Reply> reply)
 {
     if (!reply)
         return std::unexpected(std::move(reply.error()));
@@ -50,19 +50,19 @@ Try<void> nothing(Try<Reply> reply)
 } // namespace
 
 template <class Request, class Each>
-Try<void> Client::stream(const Request& request, std::optional<nanoseconds> patience,
-                         const Each& each) const
+Expected<void> Client::stream(const Request& request, std::optional<nanoseconds> timeout,
+                              const Each& each) const
 {
-    auto line = daemon_->borrow();
+    auto line = pool_->acquire_connected();
     if (!line)
         return std::unexpected(line.error());
-    auto& channel = line->channel();
+    auto& channel = line->connection();
     if (const auto sent =
-            channel.send(request, monotonic_after(daemon_->patience()), Answers::many);
+            channel.send(request, monotonic_deadline(pool_->timeout()), ReplyMode::stream);
         !sent)
         return sent;
     while (true) {
-        const auto deadline = patience ? Deadline{monotonic_after(*patience)} : Deadline{};
+        const auto deadline = timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
         auto received = channel.template receive<Request>(deadline);
         if (!received)
             return std::unexpected(std::move(received.error()));
@@ -71,15 +71,15 @@ Try<void> Client::stream(const Request& request, std::optional<nanoseconds> pati
         if (!received->continues)
             break;
     }
-    daemon_->give_back(*std::move(line));
+    pool_->release(*std::move(line));
     return {};
 }
 
 template <class Request, class Each>
-Try<void> Client::stream_again(const Request& request, const Each& each) const
+Expected<void> Client::stream_with_retry(const Request& request, const Each& each) const
 {
-    const auto patience = daemon_->patience();
-    const auto give_up = monotonic_after(patience);
+    const auto patience = pool_->timeout();
+    const auto give_up = monotonic_deadline(patience);
     while (true) {
         const auto streamed = stream(request, patience, [&](auto& reply) {
             each(reply);
@@ -91,17 +91,17 @@ Try<void> Client::stream_again(const Request& request, const Each& each) const
     }
 }
 
-Client::Client(Address address, nanoseconds patience)
-    : daemon_{std::make_shared<Daemon>(std::move(address), patience)}
+Client::Client(Address address, nanoseconds timeout)
+    : pool_{std::make_shared<ConnectionPool>(std::move(address), timeout)}
 {
 }
 
 const Address& Client::address() const
 {
-    return daemon_->address();
+    return pool_->address();
 }
 
-Try<bool> Client::create(std::string_view text, const CreateOptions& options) const
+Expected<bool> Client::create(std::string_view text, const CreateOptions& options) const
 {
     auto name = to_name(text);
     if (!name)
@@ -109,49 +109,49 @@ Try<bool> Client::create(std::string_view text, const CreateOptions& options) co
     if (options.initial < 0 || options.initial > max_initial_count)
         return std::unexpected(Error{
             ErrorCode::invalid, fmt::format("an event starts with 0 to {}", max_initial_count)});
-    auto reply = daemon_->call(protocol::CreateEvent{
+    auto reply = pool_->call(protocol::CreateEvent{
         .name = *std::move(name),
         .mode = options.mode,
         .initial = protocol::InitialCount{options.initial},
-        .rights = options.rights.value_or(Rights::under_umask(current_umask())),
+        .rights = options.permissions.value_or(Permissions::under_umask(current_umask())),
         .lifetime = options.lifetime,
         .if_missing = options.if_missing,
     });
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     if (options.lifetime == Lifetime::connection)
-        daemon_->look_after();
+        pool_->enable_auto_resume();
     return reply->created;
 }
 
-Try<bool> Client::arm(std::string_view text, const Schedule& schedule,
-                      const ArmOptions& options) const
+Expected<bool> Client::arm(std::string_view text, const Schedule& schedule,
+                           const ArmOptions& options) const
 {
     const auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto request = to_request(*name, schedule);
+    auto request = to_arm_request(*name, schedule);
     if (!request)
         return std::unexpected(std::move(request.error()));
-    request->rights = options.rights.value_or(Rights::under_umask(current_umask()));
+    request->rights = options.permissions.value_or(Permissions::under_umask(current_umask()));
     request->lifetime = options.lifetime;
-    auto reply = daemon_->call(*std::move(request));
+    auto reply = pool_->call(*std::move(request));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     if (options.lifetime == Lifetime::connection)
-        daemon_->look_after();
+        pool_->enable_auto_resume();
     return reply->created;
 }
 
-Try<void> Client::disarm(std::span<const std::string> texts) const
+Expected<void> Client::disarm(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
-    return names ? nothing(daemon_->call(protocol::Disarm{*names}))
+    return names ? discard_value(pool_->call(protocol::Disarm{*names}))
                  : std::unexpected(names.error());
 }
 
 // What the daemon hands over, each for its name.
-Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
+Expected<std::vector<protocol::Opened>> Client::open_all(const NameList& names) const
 {
     if (address().remote)
         return std::unexpected(
@@ -159,16 +159,16 @@ Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
                   fmt::format("'{}' cannot be opened from here: descriptors do not come from "
                               "another machine; run this on '{}'",
                               names.list.front().text(), address().remote->host)});
-    auto reply = daemon_->call(protocol::Open{names});
+    auto reply = pool_->call(protocol::Open{names});
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     if (reply->objects.size() != names.list.size())
         return std::unexpected(
             Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
-    if (std::ranges::any_of(reply->objects, found_no_room)) {
+    if (std::ranges::any_of(reply->objects, lacks_fd)) {
         for (const auto& one : reply->objects)
             if (one.subscription)
-                daemon_->tell(protocol::Unsubscribe{*one.subscription});
+                pool_->send_oneway(protocol::Unsubscribe{*one.subscription});
         return std::unexpected(
             Error{ErrorCode::no_descriptor,
                   fmt::format("this process has no descriptor left for '{}'; close some, or raise "
@@ -176,13 +176,13 @@ Try<std::vector<protocol::Opened>> Client::open_all(const Names& names) const
                               names.list.front().text())});
     }
     if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
-        daemon_->look_after();
+        pool_->enable_auto_resume();
     return std::move(reply->objects);
 }
 
 Event Client::to_event(const Name& name, protocol::Opened opened) const
 {
-    return {daemon_,
+    return {pool_,
             name,
             *opened.mode,
             Access{.wait = opened.may_wait, .set = opened.may_set},
@@ -192,12 +192,12 @@ Event Client::to_event(const Name& name, protocol::Opened opened) const
 
 Timer Client::to_timer(const Name& name, protocol::Opened opened) const
 {
-    return {daemon_, name, Access{.wait = opened.may_wait, .set = opened.may_set},
+    return {pool_, name, Access{.wait = opened.may_wait, .set = opened.may_set},
             opened.file_descriptor ? std::move(opened.file_descriptor->fd) : UniqueFd{},
             opened.subscription.value_or("")};
 }
 
-Try<std::vector<Event>> Client::open(std::span<const std::string> texts) const
+Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
     if (!names)
@@ -221,7 +221,7 @@ Try<std::vector<Event>> Client::open(std::span<const std::string> texts) const
     return events;
 }
 
-Try<Event> Client::open(std::string_view name) const
+Expected<Event> Client::open(std::string_view name) const
 {
     const std::string one[] = {std::string{name}};
     auto events = open(one);
@@ -230,7 +230,7 @@ Try<Event> Client::open(std::string_view name) const
     return std::move(events->front());
 }
 
-Try<Timer> Client::open_timer(std::string_view text) const
+Expected<Timer> Client::open_timer(std::string_view text) const
 {
     const auto name = to_name(text);
     if (!name)
@@ -246,7 +246,8 @@ Try<Timer> Client::open_timer(std::string_view text) const
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
-Try<std::variant<Event, Timer>> Client::to_either(const Name& name, protocol::Opened opened) const
+Expected<std::variant<Event, Timer>> Client::to_either(const Name& name,
+                                                       protocol::Opened opened) const
 {
     if (opened.kind == Kind::timer)
         return to_timer(name, std::move(opened));
@@ -258,7 +259,7 @@ Try<std::variant<Event, Timer>> Client::to_either(const Name& name, protocol::Op
                                              name.text())});
 }
 
-Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
+Expected<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
 {
     const auto name = to_name(text);
     if (!name)
@@ -269,7 +270,7 @@ Try<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
     return to_either(*name, std::move(opened->front()));
 }
 
-Try<std::vector<std::unique_ptr<Waitable>>>
+Expected<std::vector<std::unique_ptr<Waitable>>>
 Client::open_each(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
@@ -292,7 +293,7 @@ Client::open_each(std::span<const std::string> texts) const
     return all;
 }
 
-Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
+Expected<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
 {
     const auto names = to_names(texts);
     if (!names)
@@ -300,54 +301,54 @@ Try<void> Client::set(std::span<const std::string> texts, std::int64_t count) co
     if (count < 1 || count > max_tokens_per_set)
         return std::unexpected(Error{ErrorCode::invalid,
                                      fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
-    return nothing(daemon_->call(protocol::Set{*names, protocol::Tokens{count}}));
+    return discard_value(pool_->call(protocol::Set{*names, protocol::Tokens{count}}));
 }
 
-Try<void> Client::clear(std::span<const std::string> texts) const
+Expected<void> Client::clear(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
-    return names ? daemon_->clear({*names}) : std::unexpected(names.error());
+    return names ? pool_->clear({*names}) : std::unexpected(names.error());
 }
 
-Try<void> Client::remove(std::span<const std::string> texts) const
+Expected<void> Client::delete_object(std::span<const std::string> texts) const
 {
     const auto names = to_names(texts);
-    return names ? nothing(daemon_->call(protocol::Delete{*names}))
+    return names ? discard_value(pool_->call(protocol::Delete{*names}))
                  : std::unexpected(names.error());
 }
 
-Try<void> Client::set_rights(std::string_view text, Rights rights) const
+Expected<void> Client::set_permissions(std::string_view text, Permissions permissions) const
 {
     const auto name = to_name(text);
-    return name ? nothing(daemon_->call(protocol::SetRights{*name, rights}))
+    return name ? discard_value(pool_->call(protocol::SetRights{*name, permissions}))
                 : std::unexpected(name.error());
 }
 
-Try<protocol::Object> Client::show(std::string_view text) const
+Expected<protocol::Object> Client::show(std::string_view text) const
 {
     const auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto reply = daemon_->call(protocol::Show{*name});
+    auto reply = pool_->call(protocol::Show{*name});
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     return std::move(reply->object);
 }
 
-Try<protocol::Status::Reply> Client::status() const
+Expected<protocol::Status::Reply> Client::status() const
 {
-    return daemon_->call(protocol::Status{});
+    return pool_->call(protocol::Status{});
 }
 
-Try<protocol::Metrics::Reply> Client::metrics() const
+Expected<protocol::Metrics::Reply> Client::metrics() const
 {
-    return daemon_->call(protocol::Metrics{});
+    return pool_->call(protocol::Metrics{});
 }
 
-Try<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
+Expected<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
 {
     std::optional<uid_t> last; // A daemon that is killed meanwhile tells all once more.
-    return stream_again(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
+    return stream_with_retry(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
         for (auto& user : reply.users) {
             if (last && user.uid <= *last)
                 continue;
@@ -357,15 +358,15 @@ Try<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& eac
     });
 }
 
-Try<void> Client::list(std::string_view text,
-                       const std::function<void(protocol::Object&)>& each) const
+Expected<void> Client::list(std::string_view text,
+                            const std::function<void(protocol::Object&)>& each) const
 {
     using protocol::ListObjects;
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
     std::optional<Name> last; // As above.
-    return stream_again(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
+    return stream_with_retry(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
         for (auto& object : reply.objects) {
             if (last && object.name <= *last)
                 continue;
@@ -376,7 +377,8 @@ Try<void> Client::list(std::string_view text,
 }
 
 // The timeout is for whoever sends it.
-Try<protocol::Wait> Client::to_wait(std::span<const std::string> texts, const WaitOptions& options)
+Expected<protocol::Wait> Client::to_wait(std::span<const std::string> texts,
+                                         const WaitOptions& options)
 {
     auto names = to_names(texts);
     if (!names)
@@ -384,49 +386,49 @@ Try<protocol::Wait> Client::to_wait(std::span<const std::string> texts, const Wa
     if (options.count < 1)
         return std::unexpected(Error{ErrorCode::invalid, "wait for at least one expiry"});
     return protocol::Wait{.names = *std::move(names),
-                          .gather = options.gather,
+                          .gather = options.require,
                           .timeout = {},
                           .existing = options.existing,
                           .count = protocol::Count{options.count}};
 }
 
-Try<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
-                                               const WaitOptions& options) const
+Expected<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
+                                                    const WaitOptions& options) const
 {
     auto request = to_wait(texts, options);
     if (!request)
         return std::unexpected(std::move(request.error()));
-    return daemon_->wait(*std::move(request), deadline_after(options.timeout));
+    return pool_->wait(*std::move(request), to_deadline(options.timeout));
 }
 
-Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const
+Expected<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout) const
 {
     return hold(text, timeout, address().remote ? Holder::session : Holder::process);
 }
 
-Try<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout,
-                       Holder holder) const
+Expected<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> timeout,
+                            Holder holder) const
 {
     auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
-    auto id = daemon->hold({.names = {{*std::move(name)}}}, holder, deadline_after(timeout));
+    auto daemon = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
+    auto id = daemon->hold({.names = {{*std::move(name)}}}, holder, to_deadline(timeout));
     if (!id)
         return std::unexpected(std::move(id.error()));
     return Hold{std::move(daemon), *std::move(id), holder};
 }
 
-Try<Hold> Client::join(std::string id) const
+Expected<Hold> Client::join(std::string id) const
 {
-    auto daemon = std::make_unique<Daemon>(daemon_->address(), daemon_->patience());
+    auto daemon = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
     if (const auto joined = daemon->call(protocol::Join{id}); !joined)
         return std::unexpected(joined.error());
     return Hold{std::move(daemon), std::move(id), Holder::process};
 }
 
-Try<void> Client::monitor(std::string_view text,
-                          const std::function<bool(protocol::Monitor::Reply&)>& each) const
+Expected<void> Client::monitor(std::string_view text,
+                               const std::function<bool(protocol::Monitor::Reply&)>& each) const
 {
     auto pattern = to_pattern(text);
     if (!pattern)
@@ -434,20 +436,20 @@ Try<void> Client::monitor(std::string_view text,
     return stream(protocol::Monitor{.pattern = *std::move(pattern)}, std::nullopt, each);
 }
 
-Try<News> Client::news(std::string_view text) const
+Expected<Monitor> Client::changes_with_waiters(std::string_view text) const
 {
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    return News::begin(daemon_, *std::move(pattern), true);
+    return Monitor::begin(pool_, *std::move(pattern), true);
 }
 
-Try<News> Client::changes(std::string_view text) const
+Expected<Monitor> Client::changes(std::string_view text) const
 {
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    return News::begin(daemon_, *std::move(pattern), false);
+    return Monitor::begin(pool_, *std::move(pattern), false);
 }
 
 } // namespace evfd

@@ -21,34 +21,34 @@ Error failure(const Fault& fault)
 
 } // namespace
 
-Event::Event(std::shared_ptr<Daemon> daemon, Name name, Mode mode, Access access, UniqueFd fd,
+Event::Event(std::shared_ptr<ConnectionPool> pool, Name name, Mode mode, Access access, UniqueFd fd,
              std::string subscription)
-    : Waitable{std::move(daemon), std::move(name), access, std::move(fd), std::move(subscription)},
+    : Waitable{std::move(pool), std::move(name), access, std::move(fd), std::move(subscription)},
       mode_{mode}
 {
 }
 
-Waitable::Taking Event::taking() const
+Waitable::Consumption Event::consumption() const
 {
     switch (mode_) {
-    case Mode::manual: return Taking::nothing;
+    case Mode::manual: return Consumption::none;
     case Mode::automatic:
-    case Mode::semaphore: return Taking::shared;
-    case Mode::pulse: return Taking::own;
+    case Mode::semaphore: return Consumption::shared;
+    case Mode::pulse: return Consumption::exclusive;
     }
     std::abort();
 }
 
-Try<void> Event::set(std::int64_t count) const
+Expected<void> Event::set(std::int64_t count) const
 {
     if (!access_.set)
-        return std::unexpected(not_permitted(Right::set));
+        return std::unexpected(not_permitted(Permission::set));
     if (count < 1 || count > max_tokens_per_set)
         return std::unexpected(Error{ErrorCode::invalid,
                                      fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
     if (mode_ == Mode::pulse || !has_eventfd()) {
-        auto done = daemon_->call(protocol::Set{{{name_}}, protocol::Tokens{count}});
-        return done ? Try<void>{} : std::unexpected(done.error());
+        auto done = pool_->call(protocol::Set{{{name_}}, protocol::Tokens{count}});
+        return done ? Expected<void>{} : std::unexpected(done.error());
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
     const auto added = add(fd_, tokens);
@@ -63,24 +63,25 @@ Try<void> Event::set(std::int64_t count) const
     return std::unexpected(failure(added.error()));
 }
 
-Try<void> Event::clear() const
+Expected<void> Event::clear() const
 {
     if (mode_ == Mode::pulse ? !access_.wait : !access_.set)
-        return std::unexpected(not_permitted(mode_ == Mode::pulse ? Right::wait : Right::set));
+        return std::unexpected(
+            not_permitted(mode_ == Mode::pulse ? Permission::wait : Permission::set));
     if (!has_eventfd())
-        return daemon_->clear({{{name_}}});
+        return pool_->clear({{{name_}}});
     if (mode_ == Mode::semaphore)
         return clear_semaphore();
     const auto taken = evfd::take(fd_);
-    return taken ? Try<void>{} : std::unexpected(failure(taken.error()));
+    return taken ? Expected<void>{} : std::unexpected(failure(taken.error()));
 }
 
-Try<void> Event::clear_semaphore() const
+Expected<void> Event::clear_semaphore() const
 {
     constexpr std::chrono::milliseconds first_look{1};
     std::optional<std::uint64_t> left;
     while (true) {
-        const auto is_clear = drain(fd_, left, monotonic_after(first_look));
+        const auto is_clear = drain(fd_, left, monotonic_deadline(first_look));
         if (is_clear && *is_clear)
             return {};
         if (!is_clear && is_clear.error().error == E2BIG)
@@ -95,7 +96,7 @@ Try<void> Event::clear_semaphore() const
     }
 }
 
-Try<std::int64_t> Event::take() const
+Expected<std::int64_t> Event::consume() const
 {
     const auto taken = evfd::take(fd_);
     if (!taken)
@@ -103,32 +104,32 @@ Try<std::int64_t> Event::take() const
     return mode_ == Mode::pulse ? static_cast<std::int64_t>(*taken) : (*taken > 0 ? 1 : 0);
 }
 
-Try<void> Event::put_back(std::int64_t count) const
+Expected<void> Event::restore(std::int64_t count) const
 {
     const auto put = add(fd_, static_cast<std::uint64_t>(count));
-    return put ? Try<void>{} : std::unexpected(failure(put.error()));
+    return put ? Expected<void>{} : std::unexpected(failure(put.error()));
 }
 
-Try<std::int64_t> Event::wait(std::optional<nanoseconds> timeout) const
+Expected<std::int64_t> Event::wait(std::optional<nanoseconds> timeout) const
 {
-    return wait_by(deadline_after(timeout));
+    return wait_by(to_deadline(timeout));
 }
 
-Try<std::int64_t> Event::wait_until(MonotonicTime deadline) const
+Expected<std::int64_t> Event::wait_until(MonotonicTime deadline) const
 {
     return wait_by(deadline);
 }
 
-Try<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
+Expected<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) const
 {
     if (auto permitted = check_wait(); !permitted)
         return std::unexpected(std::move(permitted.error()));
     if (mode_ != Mode::manual)
-        return wait_to_take(deadline);
+        return wait_and_consume(deadline);
     if (is_readable(fd_))
         return 1; // There is nothing to sleep for, nor to get ready for that.
     const Waitable* one[] = {this};
-    const auto woken = Gathering{one}.wait_any(deadline);
+    const auto woken = WaitSet{one}.wait_any(deadline);
     if (!woken)
         return std::unexpected(woken.error());
     return *woken ? (*woken)->count : 0;

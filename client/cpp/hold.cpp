@@ -6,8 +6,8 @@
 
 namespace evfd {
 
-Hold::Hold(std::unique_ptr<Daemon> daemon, std::string id, Holder holder)
-    : daemon_{std::move(daemon)}, id_{std::move(id)}, holder_{holder}
+Hold::Hold(std::unique_ptr<ConnectionPool> pool, std::string id, Holder holder)
+    : pool_{std::move(pool)}, id_{std::move(id)}, holder_{holder}
 {
 }
 
@@ -15,20 +15,20 @@ Hold::Hold(Hold&&) noexcept = default;
 
 Hold::~Hold()
 {
-    if (daemon_)
-        (void)give_back();
+    if (pool_)
+        (void)release();
 }
 
-Try<void> Hold::give_back()
+Expected<void> Hold::release()
 {
-    if (!daemon_)
+    if (!pool_)
         return std::unexpected(
             Error{ErrorCode::invalid, "nothing is held any more; it was given back, or moved"});
-    const auto daemon = std::exchange(daemon_, {});
+    const auto daemon = std::exchange(pool_, {});
     if (holder_ == Holder::session)
         return daemon->finish();
     const auto released = daemon->call(protocol::Release{id_});
-    return released ? Try<void>{} : std::unexpected(released.error());
+    return released ? Expected<void>{} : std::unexpected(released.error());
 }
 
 } // namespace evfd

@@ -1,7 +1,7 @@
 #include "evfd/timer.h"
 
-#include "client/core/schedule_request.h"
 #include "client/core/connection_pool.h"
+#include "client/core/schedule_request.h"
 #include "common/timerfd.h"
 
 #include <fmt/format.h>
@@ -10,59 +10,59 @@
 
 namespace evfd {
 
-Try<void> Timer::arm(const Schedule& schedule) const
+Expected<void> Timer::arm(const Schedule& schedule) const
 {
     if (!access_.set)
-        return std::unexpected(not_permitted(Right::set));
-    auto request = to_request(name_, schedule);
+        return std::unexpected(not_permitted(Permission::set));
+    auto request = to_arm_request(name_, schedule);
     if (!request)
         return std::unexpected(std::move(request.error()));
-    const auto armed = daemon_->call(*std::move(request));
-    return armed ? Try<void>{} : std::unexpected(armed.error());
+    const auto armed = pool_->call(*std::move(request));
+    return armed ? Expected<void>{} : std::unexpected(armed.error());
 }
 
-Try<void> Timer::disarm() const
+Expected<void> Timer::disarm() const
 {
     if (!access_.set)
-        return std::unexpected(not_permitted(Right::set));
-    const auto done = daemon_->call(protocol::Disarm{{{name_}}});
-    return done ? Try<void>{} : std::unexpected(done.error());
+        return std::unexpected(not_permitted(Permission::set));
+    const auto done = pool_->call(protocol::Disarm{{{name_}}});
+    return done ? Expected<void>{} : std::unexpected(done.error());
 }
 
-Try<std::int64_t> Timer::wait(std::optional<nanoseconds> timeout) const
+Expected<std::int64_t> Timer::wait(std::optional<nanoseconds> timeout) const
 {
-    return wait_by(deadline_after(timeout));
+    return wait_by(to_deadline(timeout));
 }
 
-Try<std::int64_t> Timer::wait_until(MonotonicTime deadline) const
+Expected<std::int64_t> Timer::wait_until(MonotonicTime deadline) const
 {
     return wait_by(deadline);
 }
 
-Try<std::int64_t> Timer::wait_by(std::optional<MonotonicTime> deadline) const
+Expected<std::int64_t> Timer::wait_by(std::optional<MonotonicTime> deadline) const
 {
     if (!access_.wait)
-        return std::unexpected(not_permitted(Right::wait));
-    return wait_to_take(deadline);
+        return std::unexpected(not_permitted(Permission::wait));
+    return wait_and_consume(deadline);
 }
 
-Try<std::int64_t> Timer::take() const
+Expected<std::int64_t> Timer::consume() const
 {
     const auto taken = take_expirations(fd_);
     if (taken)
         return static_cast<std::int64_t>(*taken);
     if (taken.error().error != ECANCELED)
         return std::unexpected(Error{ErrorCode::system, taken.error().message()});
-    daemon_->tell(protocol::Acknowledge{subscription_}); // The kernel would let it go on.
+    pool_->send_oneway(protocol::Acknowledge{subscription_}); // The kernel would let it go on.
     return std::unexpected(Error{
         ErrorCode::cancelled,
         fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name_.text())});
 }
 
-Try<std::optional<nanoseconds>> Timer::remaining() const
+Expected<std::optional<nanoseconds>> Timer::remaining() const
 {
     if (!access_.wait)
-        return std::unexpected(not_permitted(Right::wait));
+        return std::unexpected(not_permitted(Permission::wait));
     const auto left = time_left(fd_);
     if (!left)
         return std::unexpected(Error{ErrorCode::system, left.error().message()});

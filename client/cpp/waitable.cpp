@@ -1,8 +1,8 @@
 #include "evfd/waitable.h"
 
+#include "client/core/aio_poller.h"
 #include "client/core/connection_pool.h"
 #include "client/core/wait_set.h"
-#include "client/core/aio_poller.h"
 #include "common/eventfd.h"
 
 #include <fmt/format.h>
@@ -14,9 +14,9 @@
 
 namespace evfd {
 
-Waitable::Waitable(std::shared_ptr<Daemon> daemon, Name name, Access access, UniqueFd fd,
+Waitable::Waitable(std::shared_ptr<ConnectionPool> pool, Name name, Access access, UniqueFd fd,
                    std::string subscription)
-    : daemon_{std::move(daemon)}, name_{std::move(name)}, access_{access}, fd_{std::move(fd)},
+    : pool_{std::move(pool)}, name_{std::move(name)}, access_{access}, fd_{std::move(fd)},
       subscription_{std::move(subscription)}
 {
 }
@@ -28,7 +28,7 @@ Waitable& Waitable::operator=(Waitable&& other) noexcept
     if (this == &other)
         return *this;
     unsubscribe();
-    daemon_ = std::move(other.daemon_);
+    pool_ = std::move(other.pool_);
     name_ = std::move(other.name_);
     access_ = other.access_;
     fd_ = std::move(other.fd_);
@@ -43,24 +43,24 @@ Waitable::~Waitable()
 
 void Waitable::unsubscribe() const noexcept
 {
-    if (!daemon_ || subscription_.empty())
+    if (!pool_ || subscription_.empty())
         return;
     try {
-        daemon_->tell(protocol::Unsubscribe{subscription_}); // Else it would go on feeding it.
+        pool_->send_oneway(protocol::Unsubscribe{subscription_}); // Else it would go on feeding it.
     } catch (const std::exception&) { // For want of memory: then it feeds it until we end.
     }
 }
 
-Try<bool> Waitable::is_set() const
+Expected<bool> Waitable::is_set() const
 {
     if (!access_.wait)
-        return std::unexpected(not_permitted(Right::wait));
+        return std::unexpected(not_permitted(Permission::wait));
     return is_readable(fd_);
 }
 
-Error Waitable::not_permitted(Right right) const
+Error Waitable::not_permitted(Permission right) const
 {
-    const bool is_wait = right == Right::wait;
+    const bool is_wait = right == Permission::wait;
     return {ErrorCode::refused,
             fmt::format("you may not {} '{}'; ask its owner for the {} right, or the administrator "
                         "if the policy is against it",
@@ -68,11 +68,11 @@ Error Waitable::not_permitted(Right right) const
                         is_wait ? 'r' : 'w')};
 }
 
-Try<void> Waitable::check_wait() const
+Expected<void> Waitable::check_wait() const
 {
     if (!access_.wait)
-        return std::unexpected(not_permitted(Right::wait));
-    if (taking() == Taking::shared && !access_.set)
+        return std::unexpected(not_permitted(Permission::wait));
+    if (consumption() == Consumption::shared && !access_.set)
         return std::unexpected(
             Error{ErrorCode::refused,
                   fmt::format("you may not take from '{}': a wait that consumes needs r and w; ask "
@@ -82,14 +82,14 @@ Try<void> Waitable::check_wait() const
     return {};
 }
 
-Try<std::int64_t> Waitable::wait_to_take(std::optional<MonotonicTime> deadline) const
+Expected<std::int64_t> Waitable::wait_and_consume(std::optional<MonotonicTime> deadline) const
 {
     while (true) { // What is to be taken stays until it is taken: poll(2) cannot miss it.
-        const auto taken = take();
+        const auto taken = consume();
         if (!taken || *taken > 0)
             return taken;
         pollfd wanted{fd_.get(), POLLIN, 0};
-        const auto span = to_timespec(deadline ? left_until(*deadline) : nanoseconds{0});
+        const auto span = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
         const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
         if (ready == 0)
             return 0;
@@ -98,20 +98,20 @@ Try<std::int64_t> Waitable::wait_to_take(std::optional<MonotonicTime> deadline) 
     }
 }
 
-Try<std::optional<Woken>> wait_any(std::span<const Waitable* const> all,
-                                   std::optional<nanoseconds> timeout)
+Expected<std::optional<WaitResult>> wait_any(std::span<const Waitable* const> all,
+                                             std::optional<nanoseconds> timeout)
 {
-    return Gathering{all}.wait_any(deadline_after(timeout));
+    return WaitSet{all}.wait_any(to_deadline(timeout));
 }
 
-Try<bool> wait_all(std::span<const Waitable* const> all, std::optional<nanoseconds> timeout)
+Expected<bool> wait_all(std::span<const Waitable* const> all, std::optional<nanoseconds> timeout)
 {
-    return Gathering{all}.wait_all(deadline_after(timeout));
+    return WaitSet{all}.wait_all(to_deadline(timeout));
 }
 
-bool latches_waits()
+bool supports_latched_wait()
 {
-    return Poller::can_latch();
+    return AioPoller::supports_latched_wait();
 }
 
 } // namespace evfd

@@ -8,19 +8,20 @@
 namespace evfd::control {
 
 // The parser has the command's option only to tell of it: it never sees what comes after "--".
-CommandVerb::CommandVerb(CLI::App& app, Takes takes, Runs runs, const std::string& what_for)
-    : Verb{app}, takes_{takes}, runs_{runs},
+CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
+                         const std::string& command_help)
+    : Verb{app}, name_count_{name_count}, command_need_{command_need},
       names_option_{app.add_option("NAME", names_, "Name of an object")
                         ->type_name("")
-                        ->check(names_only(app))},
-      command_option_{app.add_option("COMMAND", misplaced_, what_for)->type_name("")}
+                        ->check(reject_patterns(app))},
+      command_option_{app.add_option("COMMAND", misplaced_, command_help)->type_name("")}
 {
     command_option_->expected(1); // No two options may take everything.
-    if (takes == Takes::one_name)
+    if (name_count == NameCount::one)
         names_option_->expected(1)->allow_extra_args(false);
 }
 
-void CommandVerb::tell_after_dashes(std::vector<std::string> words)
+void CommandVerb::set_command_line(std::vector<std::string> words)
 {
     auto begin = words.begin();
     if (names_.empty()) {
@@ -36,28 +37,29 @@ void CommandVerb::prepare_help()
 {
     names_option_->required();
     command_option_->expected(CLI::detail::expected_max_vector_size)
-        ->required(runs_ == Runs::always);
+        ->required(command_need_ == CommandNeed::required);
 }
 
-std::string CommandVerb::form() const
+std::string CommandVerb::synopsis() const
 {
-    return fmt::format("evfdctl {} {} {}", called(), takes_ == Takes::names ? "NAME..." : "NAME",
-                       runs_ == Runs::always ? "-- COMMAND" : "[-- COMMAND]");
+    return fmt::format("evfdctl {} {} {}", command_name(),
+                       name_count_ == NameCount::any ? "NAME..." : "NAME",
+                       command_need_ == CommandNeed::required ? "-- COMMAND" : "[-- COMMAND]");
 }
 
-Try<void> CommandVerb::check_line() const
+Expected<void> CommandVerb::check_arguments() const
 {
     const auto wrong = [&](const char* what) {
-        return std::unexpected(
-            usage(fmt::format("{}: {}; see evfdctl {} --help", what, form(), called())));
+        return std::unexpected(usage_error(
+            fmt::format("{}: {}; see evfdctl {} --help", what, synopsis(), command_name())));
     };
     if (names_.empty())
         return wrong("a name is missing");
     if (!misplaced_.empty())
         return wrong("the command comes after \"--\"");
-    if (takes_ == Takes::one_name && names_.size() > 1)
+    if (name_count_ == NameCount::one && names_.size() > 1)
         return wrong("there is more than one name");
-    if (runs_ == Runs::always && command_.empty())
+    if (command_need_ == CommandNeed::required && command_.empty())
         return wrong("the command is missing");
     return {};
 }
@@ -70,16 +72,16 @@ GraceOption::GraceOption(CLI::App& verb)
 {
 }
 
-Exit complain_of_start(const std::string& command, const Ended& ended)
+Exit report_start_failure(const std::string& command, const CommandResult& ended)
 {
-    complain({ErrorCode::system, fmt::format("{} {}", command, ended.how)});
+    report_error({ErrorCode::system, fmt::format("{} {}", command, ended.description)});
     return static_cast<Exit>(ended.status);
 }
 
-Exit end_as(const Ended& ended)
+Exit exit_like(const CommandResult& ended)
 {
-    if (ended.stopped_by && ended.status == status_of_signal + *ended.stopped_by)
-        StopSignals::die_of(*ended.stopped_by);
+    if (ended.termination_signal && ended.status == signal_status_base + *ended.termination_signal)
+        TerminationSignals::reraise(*ended.termination_signal);
     return static_cast<Exit>(ended.status);
 }
 

@@ -2,9 +2,9 @@
 // ended.
 #pragma once
 
-#include "client/evfdctl/run/child.h"
-#include "client/evfdctl/output/exit_status.h"
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/output/exit_status.h"
+#include "client/evfdctl/run/child.h"
 #include "client/evfdctl/verb.h"
 
 #include <CLI/CLI.hpp>
@@ -17,28 +17,29 @@ namespace evfd::control {
 // NAME -- COMMAND [ARGUMENT...], or NAME... [-- COMMAND [ARGUMENT...]].
 class CommandVerb : public Verb {
 public:
-    enum class Takes { one_name, names };
-    enum class Runs { always, if_given };
+    enum class NameCount { one, any };
+    enum class CommandNeed { required, optional };
 
-    CommandVerb(CLI::App& app, Takes takes, Runs runs, const std::string& what_for);
+    CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
+                const std::string& command_help);
 
     bool runs_command() const override { return true; }
     // Where no name came before, the names are first, and the command is after another "--".
-    void tell_after_dashes(std::vector<std::string> words) override;
+    void set_command_line(std::vector<std::string> words) override;
     void prepare_help() override;
 
 protected:
     // invalid: not all of it is there.
-    Try<void> check_line() const;
+    Expected<void> check_arguments() const;
     const std::vector<std::string>& names() const { return names_; }
-    const std::string& name_given() const { return names_.front(); } // After check_line().
+    const std::string& object_name() const { return names_.front(); } // After check_arguments().
     const std::vector<std::string>& command() const { return command_; }
 
 private:
-    std::string form() const; // How it is written.
+    std::string synopsis() const; // How it is written.
 
-    Takes takes_;
-    Runs runs_;
+    NameCount name_count_;
+    CommandNeed command_need_;
     std::vector<std::string> names_;
     std::vector<std::string> misplaced_; // Not a name, and not after "--".
     std::vector<std::string> command_;
@@ -52,13 +53,13 @@ struct GraceOption {
     std::string text = "10s";
 
     explicit GraceOption(CLI::App& verb);
-    Try<nanoseconds> chosen() const { return parse_span(text); }
+    Expected<nanoseconds> value() const { return parse_duration_argument(text); }
 };
 
 // Says why a command was not started; its exit status.
-Exit complain_of_start(const std::string& command, const Ended& ended);
+Exit report_start_failure(const std::string& command, const CommandResult& ended);
 // Its exit status is ours. What killed it kills us as well, if it came through us: whoever started
 // us expects that.
-Exit end_as(const Ended& ended);
+Exit exit_like(const CommandResult& ended);
 
 } // namespace evfd::control

@@ -10,50 +10,50 @@
 
 namespace evfd::control {
 
-Try<Rights> parse_rights(const std::string& text)
+Expected<Permissions> parse_permissions(const std::string& text)
 {
-    if (const auto rights = Rights::parse(text))
+    if (const auto rights = Permissions::parse(text))
         return *rights;
-    return std::unexpected(usage(fmt::format(
+    return std::unexpected(usage_error(fmt::format(
         "'{}' are no rights: give r and w for owner, group and others in octal, such as 0640",
         text)));
 }
 
-Try<nanoseconds> parse_span(const std::string& text)
+Expected<nanoseconds> parse_duration_argument(const std::string& text)
 {
     if (const auto span = parse_duration(text))
         return *span;
-    return std::unexpected(usage(
+    return std::unexpected(usage_error(
         fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
 }
 
-Try<std::optional<nanoseconds>> TimeoutOption::chosen() const
+Expected<std::optional<nanoseconds>> TimeoutOption::value() const
 {
     if (text.empty() || text == "infinity")
         return std::nullopt;
-    const auto span = parse_span(text);
+    const auto span = parse_duration_argument(text);
     if (!span)
         return std::unexpected(span.error());
     return *span;
 }
 
-std::vector<std::string> clocks()
+std::vector<std::string> clock_names()
 {
     std::vector<std::string> names;
-    for (const auto& [clock, text] : words(Clock{}))
+    for (const auto& [clock, text] : enum_names(Clock{}))
         names.push_back(report::dashed(text));
     return names;
 }
 
 std::optional<Clock> parse_clock(std::string_view text)
 {
-    for (const auto& [clock, word] : words(Clock{}))
+    for (const auto& [clock, word] : enum_names(Clock{}))
         if (report::dashed(word) == text)
             return clock;
     return {};
 }
 
-std::string check_whole(const std::string& text)
+std::string check_integer(const std::string& text)
 {
     std::int64_t value = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -61,13 +61,13 @@ std::string check_whole(const std::string& text)
     return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
 }
 
-std::string check_given(const std::string& text)
+std::string check_not_empty(const std::string& text)
 {
     return text.empty() ? "nothing is no value; leave the option out if there is to be none" : "";
 }
 
 // It throws, as what a validator returns comes after "NAME: ".
-std::function<std::string(const std::string&)> names_only(const CLI::App& verb)
+std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb)
 {
     return [name = verb.get_name()](const std::string& text) {
         if (text.find_first_of("*?") != text.npos)
@@ -77,31 +77,31 @@ std::function<std::string(const std::string&)> names_only(const CLI::App& verb)
     };
 }
 
-report::Colour ColourOption::chosen() const
+report::Colour ColourOption::value() const
 {
     if (when == "auto")
-        return report::is_for_terminal() ? report::terminals_colour() : report::Colour::none;
+        return report::is_for_terminal() ? report::terminal_colour() : report::Colour::none;
     return when == "always" ? report::Colour::some : report::Colour::none;
 }
 
-NewObject::NewObject(CLI::App& verb, const std::string& what_w_means)
+NewObjectOptions::NewObjectOptions(CLI::App& verb, const std::string& w_meaning)
 {
     verb.add_option(
-            "--rights", rights,
+            "--rights", permissions_text,
             fmt::format("Who may look and wait (r), and {} (w), such as 0640; to take needs "
                         "both; 0666 less the umask if not given",
-                        what_w_means))
+                        w_meaning))
         ->type_name("MODE")
-        ->check(check_given);
-    verb.add_flag("--connection", is_bound,
+        ->check(check_not_empty);
+    verb.add_flag("--connection", is_temporary,
                   "Delete it when the connection closes, that is when this command ends");
 }
 
-Try<std::optional<Rights>> NewObject::chosen_rights() const
+Expected<std::optional<Permissions>> NewObjectOptions::permissions() const
 {
-    if (rights.empty())
+    if (permissions_text.empty())
         return std::nullopt;
-    return parse_rights(rights);
+    return parse_permissions(permissions_text);
 }
 
 } // namespace evfd::control

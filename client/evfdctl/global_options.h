@@ -20,33 +20,33 @@ namespace evfd::control {
 
 // A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
 // within.
-std::string check_whole(const std::string& text);
+std::string check_integer(const std::string& text);
 // Another, for the names that a verb takes: a pattern is refused with the verb's name.
-std::function<std::string(const std::string&)> names_only(const CLI::App& verb);
+std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb);
 // Another: what a script has in place of an unset variable is not what is not given.
-std::string check_given(const std::string& text);
+std::string check_not_empty(const std::string& text);
 
-struct Names {
+struct NamesArgument {
     std::vector<std::string> list;
 
-    explicit Names(CLI::App& verb)
+    explicit NamesArgument(CLI::App& verb)
     {
         verb.add_option("NAME", list, "Name of an object")
             ->required()
             ->type_name("")
-            ->check(names_only(verb));
+            ->check(reject_patterns(verb));
     }
 };
 
-struct OneName {
+struct NameArgument {
     std::string text;
 
-    explicit OneName(CLI::App& verb)
+    explicit NameArgument(CLI::App& verb)
     {
         verb.add_option("NAME", text, "Name of an object")
             ->required()
             ->type_name("")
-            ->check(names_only(verb));
+            ->check(reject_patterns(verb));
     }
 };
 
@@ -68,9 +68,9 @@ struct TimeoutOption {
     {
         verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, seconds, or infinity")
             ->type_name("DURATION")
-            ->check(check_given);
+            ->check(check_not_empty);
     }
-    Try<std::optional<nanoseconds>> chosen() const; // Nothing: for ever.
+    Expected<std::optional<nanoseconds>> value() const; // Nothing: for ever.
 };
 
 struct ColourOption {
@@ -84,23 +84,23 @@ struct ColourOption {
             ->type_name("WHEN")
             ->check(CLI::IsMember({"auto", "always", "never"}));
     }
-    report::Colour chosen() const;
+    report::Colour value() const;
 };
 
-Try<Rights> parse_rights(const std::string& text);
-Try<nanoseconds> parse_span(const std::string& text);
+Expected<Permissions> parse_permissions(const std::string& text);
+Expected<nanoseconds> parse_duration_argument(const std::string& text);
 // As the kernel's documents have them.
-std::vector<std::string> clocks();
+std::vector<std::string> clock_names();
 std::optional<Clock> parse_clock(std::string_view text);
 
 // For an object that is made.
-struct NewObject {
-    std::string rights;
-    bool is_bound = false;
+struct NewObjectOptions {
+    std::string permissions_text;
+    bool is_temporary = false;
 
-    NewObject(CLI::App& verb, const std::string& what_w_means);
-    Try<std::optional<Rights>> chosen_rights() const;
-    Lifetime lifetime() const { return is_bound ? Lifetime::connection : Lifetime::permanent; }
+    NewObjectOptions(CLI::App& verb, const std::string& w_meaning);
+    Expected<std::optional<Permissions>> permissions() const;
+    Lifetime lifetime() const { return is_temporary ? Lifetime::connection : Lifetime::permanent; }
 };
 
 } // namespace evfd::control

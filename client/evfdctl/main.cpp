@@ -1,9 +1,9 @@
 // evfdctl: named events and timers from the shell.
 #include "client/core/address.h"
-#include "evfd/client.h"
 #include "client/core/validation.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
+#include "evfd/client.h"
 
 #include <CLI/CLI.hpp>
 #include <fcntl.h>
@@ -27,39 +27,39 @@ namespace evfd::control {
 namespace {
 
 // Which daemon, as the command line has it.
-struct Which {
+struct ConnectionOptions {
     std::string socket = {};
     bool is_system = false;
     bool is_user = false;
-    bool is_as_it_is = false;
+    bool no_start = false;
     std::string host = {};
     std::string ssh = {};
-    CLI::Option* has_host = nullptr;
+    CLI::Option* host_option = nullptr;
 
-    explicit Which(CLI::App& app)
+    explicit ConnectionOptions(CLI::App& app)
     {
         app.add_option("--socket", socket,
                        "The daemon that listens there; without any of these $EVFDD_SOCKET counts")
             ->type_name("PATH")
-            ->check(check_given);
+            ->check(check_not_empty);
         auto* system = app.add_flag("--system", is_system, "The machine's daemon");
         app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
             ->excludes(system);
-        auto* as_it_is = app.add_flag("--no-start", is_as_it_is,
+        auto* as_it_is = app.add_flag("--no-start", no_start,
                                       "Do not start your own daemon when it is not there");
-        has_host = app.add_option("--host", host,
-                                  "The daemon there, by ssh, as USER@HOST or HOST; the options "
-                                  "above say which one")
-                       ->type_name("HOST")
-                       ->excludes(as_it_is);
+        host_option = app.add_option("--host", host,
+                                     "The daemon there, by ssh, as USER@HOST or HOST; the options "
+                                     "above say which one")
+                          ->type_name("HOST")
+                          ->excludes(as_it_is);
         app.add_option("--ssh", ssh, "A command for --host instead of ssh; else $EVFDD_SSH counts")
             ->type_name("COMMAND")
-            ->check(check_given)
-            ->needs(has_host);
+            ->check(check_not_empty)
+            ->needs(host_option);
     }
 
     // What is ours, the socket in our environment, says nothing of another machine.
-    Try<Address> remote() const
+    Expected<Address> remote() const
     {
         auto remote = Remote::at(host);
         if (!remote)
@@ -79,20 +79,20 @@ struct Which {
     bool is_by_default() const
     {
         const char* named = std::getenv("EVFDD_SOCKET");
-        return socket.empty() && !is_system && !is_user && has_host->count() == 0 &&
+        return socket.empty() && !is_system && !is_user && host_option->count() == 0 &&
                (!named || !*named);
     }
 
-    Try<Address> address() const
+    Expected<Address> address() const
     {
-        if (has_host->count() > 0)
+        if (host_option->count() > 0)
             return remote();
         const auto address = local();
-        return address && is_as_it_is ? address->as_it_is() : address;
+        return address && no_start ? address->without_autostart() : address;
     }
 
 private:
-    Try<Address> local() const
+    Expected<Address> local() const
     {
         if (!socket.empty())
             return Address::at(socket);
@@ -132,15 +132,15 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
     try {
         part({words.begin(), dashes});
     } catch (const CLI::ParseError&) { // It may miss a name that comes after.
-        if (const auto* verb = verbs.wanted(); verb && verb->runs_command())
+        if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;
     }
-    if (auto* verb = verbs.wanted(); verb && verb->runs_command())
-        return verb->tell_after_dashes({dashes + 1, words.end()});
+    if (auto* verb = verbs.selected(); verb && verb->runs_command())
+        return verb->set_command_line({dashes + 1, words.end()});
     part(words);
 }
 
-std::string not_a_verb(std::string_view word)
+std::string unknown_verb_message(std::string_view word)
 {
     if (word == "--")
         return "a verb comes before \"--\"; see evfdctl --help";
@@ -157,13 +157,13 @@ std::optional<std::string> stray_word(const CLI::App& app)
     return stray.front();
 }
 
-std::string sentence_of(const CLI::ParseError& error, const CLI::App& app)
+std::string to_message(const CLI::ParseError& error, const CLI::App& app)
 {
     const auto verbs = app.get_subcommands();
     if (!verbs.empty())
         return fmt::format("{}; see evfdctl {} --help", error.what(), verbs.front()->get_name());
     if (const auto word = stray_word(app))
-        return not_a_verb(*word);
+        return unknown_verb_message(*word);
     return fmt::format("{}; see evfdctl --help", error.what());
 }
 
@@ -175,10 +175,10 @@ bool has_no_verb(const CLI::ParseError& error, const CLI::App& app)
 
 // What cannot be printed was not told, so it is not done.
 template <class Prints>
-Exit flushed(Prints prints)
+Exit run_and_flush(Prints prints)
 {
     const auto cannot_print = [](int error) {
-        return complain(
+        return report_error(
             {ErrorCode::system, fmt::format("cannot print: {}; see where the output goes",
                                             std::generic_category().message(error))});
     };
@@ -199,7 +199,8 @@ void mention_own_daemon()
         return;
     const auto status = Client{*own, std::chrono::seconds{1}}.status();
     if (status && status->objects > 0)
-        say(fmt::format("evfdctl: this is the machine's daemon; your own daemon has objects too "
+        print_error(
+            fmt::format("evfdctl: this is the machine's daemon; your own daemon has objects too "
                         "({}): add --user for those\n",
                         status->objects));
 }
@@ -209,10 +210,10 @@ Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
     // These verbs answer from this daemon, so the other one is mentioned first. The rest mention it
     // only if they do not find the object.
     constexpr std::array looking{"list", "show", "status", "wait"};
-    const bool is_looking = std::ranges::find(looking, verb.called()) != looking.end();
+    const bool is_looking = std::ranges::find(looking, verb.command_name()) != looking.end();
     if (is_found_for_person && is_looking)
         mention_own_daemon();
-    const auto exit = flushed([&] { return verb.run(client); });
+    const auto exit = run_and_flush([&] { return verb.run(client); });
     if (is_found_for_person && !is_looking && exit == exit_no_such_name)
         mention_own_daemon();
     return exit;
@@ -221,7 +222,7 @@ Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 Exit print_help(const Verbs& verbs, const CLI::App& about)
 {
     verbs.prepare_help();
-    return flushed([&] {
+    return run_and_flush([&] {
         fmt::print("{}", about.help(about.get_parent() ? about.get_parent()->get_name() : ""));
         return exit_done;
     });
@@ -230,10 +231,10 @@ Exit print_help(const Verbs& verbs, const CLI::App& about)
 int run(int argc, char** argv)
 {
     CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
-    app.footer(exit_statuses);
+    app.footer(exit_status_help);
     app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
     app.require_subcommand(1);
-    Which which{app};
+    ConnectionOptions which{app};
     const std::span words{argv, static_cast<std::size_t>(argc)};
     const Verbs verbs{app, words};
 
@@ -241,35 +242,35 @@ int run(int argc, char** argv)
         parse(app, verbs, words);
     } catch (const CLI::CallForHelp&) {
         if (const auto word = stray_word(app))
-            return complain(usage(not_a_verb(*word)));
+            return report_error(usage_error(unknown_verb_message(*word)));
         return print_help(verbs, app);
     } catch (const CLI::CallForVersion& version) {
-        return flushed([&] {
+        return run_and_flush([&] {
             fmt::print("{}\n", version.what());
             return exit_done;
         });
     } catch (const CLI::ParseError& error) {
         if (!has_no_verb(error, app))
-            return complain(usage(sentence_of(error, app)));
-        say(app.help());
+            return report_error(usage_error(to_message(error, app)));
+        print_error(app.help());
         return exit_usage;
     }
-    if (const auto about = verbs.asked_help()) {
+    if (const auto about = verbs.help_topic()) {
         if (about->empty())
             return print_help(verbs, app);
         const auto called_so =
             app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == *about; });
-        return called_so.empty() ? complain(usage(not_a_verb(*about)))
+        return called_so.empty() ? report_error(usage_error(unknown_verb_message(*about)))
                                  : print_help(verbs, *called_so.front());
     }
 
     const auto address = which.address();
     if (!address)
-        return complain(address.error());
+        return report_error(address.error());
     const bool is_found_for_person = which.is_by_default() &&
                                      address->path == Address::system().path &&
                                      ::isatty(STDERR_FILENO) == 1;
-    return run_verb(*verbs.wanted(), Client{*address}, is_found_for_person);
+    return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 
 // Else the daemon's socket would have the number of one that is closed, and hear what we print. A

@@ -1,9 +1,9 @@
 // A verb is a class: its options, and what it does.
 #pragma once
 
-#include "evfd/client.h"
 #include "client/evfdctl/output/exit_status.h"
 #include "client/evfdctl/output/format.h"
+#include "evfd/client.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -27,12 +27,12 @@ public:
     Verb& operator=(const Verb&) = delete;
     virtual ~Verb() = default;
 
-    bool is_wanted() const { return app_.parsed(); }
-    std::string called() const { return app_.get_name(); }
+    bool is_selected() const { return app_.parsed(); }
+    std::string command_name() const { return app_.get_name(); }
     // Whether what follows "--" is a command, or begins one, and so none of the parser's business.
     virtual bool runs_command() const { return false; }
     // Of such a verb, before run(): the words after the first "--" of the command line.
-    virtual void tell_after_dashes(std::vector<std::string> /*words*/) {}
+    virtual void set_command_line(std::vector<std::string> /*words*/) {}
     // Before help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
@@ -45,12 +45,12 @@ protected:
         fmt::print("{}\n", report::json(message));
     }
     // For a call that answers nothing.
-    Exit finish(const Try<void>& done) const
+    Exit finish(const Expected<void>& done) const
     {
         protocol::Nothing nothing;
         if (done && is_json_)
             print_json(nothing);
-        return done_or_complain(done);
+        return done_or_report(done);
     }
 
 private:
@@ -68,43 +68,43 @@ public:
     template <class V>
     void add()
     {
-        if (!is_meant(V::name))
+        if (!is_requested(V::name))
             return;
         auto* command = app_.add_subcommand(V::name, V::help);
         command->fallthrough();
-        made_.push_back(std::make_unique<V>(*command));
+        verbs_.push_back(std::make_unique<V>(*command));
     }
 
     // What the command line has; nullptr before it is parsed.
-    Verb* wanted() const;
+    Verb* selected() const;
     // "help [VERB]": the verb, or an empty word; nothing if the command line has another verb. The
     // parser forgets all else then, as it would print the help of "help".
-    std::optional<std::string> asked_help() const;
+    std::optional<std::string> help_topic() const;
     void prepare_help() const;
 
 private:
-    void add_each();
+    void add_requested();
     void add_all();
-    bool is_meant(std::string_view name) const;
+    bool is_requested(std::string_view name) const;
 
     CLI::App& app_;
     std::span<char* const> words_;
-    bool are_all_meant_; // By a line that asks for help, or that names none.
-    std::vector<std::unique_ptr<Verb>> made_ = {};
+    bool are_all_requested_; // By a line that asks for help, or that names none.
+    std::vector<std::unique_ptr<Verb>> verbs_ = {};
     CLI::App* help_ = nullptr; // Made with all of them.
-    std::string help_about_ = {};
+    std::string help_topic_ = {};
 };
 
-void add_making(Verbs& verbs);
-void add_arming(Verbs& verbs);
-void add_signalling(Verbs& verbs);
-void add_waiting(Verbs& verbs);
+void add_object_verbs(Verbs& verbs);
+void add_timer_verbs(Verbs& verbs);
+void add_event_verbs(Verbs& verbs);
+void add_wait(Verbs& verbs);
 void add_on(Verbs& verbs);
-void add_holding(Verbs& verbs);
-void add_passing(Verbs& verbs);
-void add_looking(Verbs& verbs);
+void add_hold(Verbs& verbs);
+void add_exec(Verbs& verbs);
+void add_query_verbs(Verbs& verbs);
 void add_top(Verbs& verbs);
-void add_daemon(Verbs& verbs);
-void add_relaying(Verbs& verbs);
+void add_daemon_verbs(Verbs& verbs);
+void add_relay(Verbs& verbs);
 
 } // namespace evfd::control

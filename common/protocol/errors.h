@@ -86,7 +86,7 @@ struct WrongKind {
 
 struct NotPermitted {
     Name name;
-    Right right;
+    Permission right;
     std::string message;
 
     static constexpr std::string_view error = "NotPermitted";

@@ -9,10 +9,10 @@
 
 namespace evfd::protocol {
 
-using Tokens = Whole<1, max_tokens_per_set>;
+using Tokens = BoundedInt<1, max_tokens_per_set>;
 
 struct Set {
-    Names names;
+    NameList names;
     std::optional<Tokens> count = {};
 
     using Reply = Nothing;
@@ -35,7 +35,7 @@ struct Set {
 };
 
 struct Clear {
-    Names names;
+    NameList names;
 
     using Reply = Nothing;
 

@@ -39,9 +39,9 @@ std::string terms(const std::vector<DescribedField>& fields)
 std::string page(const std::string& name, const DescribedType& type)
 {
     auto text = fmt::format("*{}*\n\t{}\n\n", plain(name), plain(type.comment));
-    if (!type.words.empty())
+    if (!type.values.empty())
         text +=
-            fmt::format("\tOne of {}.\n\n", plain(fmt::format("{}", fmt::join(type.words, ", "))));
+            fmt::format("\tOne of {}.\n\n", plain(fmt::format("{}", fmt::join(type.values, ", "))));
     return text + terms(type.fields);
 }
 

@@ -57,7 +57,7 @@ std::string type_text(std::string_view name, const DescribedType& type)
 {
     return fmt::format("{}{}type {} {}\n", comment_lines(type.comment), field_comments(type.fields),
                        name,
-                       type.words.empty() ? fields_text(type.fields) : in_brackets(type.words));
+                       type.values.empty() ? fields_text(type.fields) : in_brackets(type.values));
 }
 
 namespace protocol {
@@ -79,7 +79,7 @@ DescribedError describe_error(NamedTypes& named)
 }
 
 template <class Interface, class... Methods, class... Errors>
-DescribedInterface describe(List<Methods...>, List<Errors...>)
+DescribedInterface describe(TypeList<Methods...>, TypeList<Errors...>)
 {
     DescribedInterface described{
         std::string{Interface::name}, std::string{Interface::comment}, {}, {}, {}};
@@ -111,7 +111,7 @@ std::string text_of(const DescribedInterface& interface)
 }
 
 template <class... All>
-std::map<std::string, std::string, std::less<>> all_texts(List<All...>)
+std::map<std::string, std::string, std::less<>> all_texts(TypeList<All...>)
 {
     return {{std::string{All::name}, text_of(describe<All>())}...};
 }

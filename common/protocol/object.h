@@ -9,13 +9,13 @@
 
 namespace evfd::protocol {
 
-using InitialCount = Whole<0, max_initial_count>;
+using InitialCount = BoundedInt<0, max_initial_count>;
 
 struct CreateEvent {
     Name name;
     std::optional<Mode> mode = {};
     std::optional<InitialCount> initial = {};
-    std::optional<Rights> rights = {};
+    std::optional<Permissions> rights = {};
     std::optional<Lifetime> lifetime = {};
     std::optional<bool> if_missing = {};
 
@@ -66,7 +66,7 @@ struct CreateEvent {
 };
 
 struct Delete {
-    Names names;
+    NameList names;
 
     using Reply = Nothing;
 
@@ -85,7 +85,7 @@ struct Delete {
 
 struct SetRights {
     Name name;
-    Rights rights;
+    Permissions rights;
 
     using Reply = Nothing;
 

@@ -11,7 +11,7 @@
 namespace evfd::protocol {
 
 struct Open {
-    Names names;
+    NameList names;
 
     struct Reply {
         std::vector<Opened> objects;

@@ -4,16 +4,16 @@
 #pragma once
 
 #include "common/codec.h"
-#include "common/protocol/timer.h"
-#include "common/protocol/status.h"
 #include "common/protocol/errors.h"
-#include "common/protocol/query.h"
+#include "common/protocol/event.h"
 #include "common/protocol/object.h"
 #include "common/protocol/open.h"
+#include "common/protocol/query.h"
 #include "common/protocol/session.h"
-#include "common/protocol/event.h"
-#include "common/protocol/wait.h"
+#include "common/protocol/status.h"
+#include "common/protocol/timer.h"
 #include "common/protocol/varlink_service.h"
+#include "common/protocol/wait.h"
 
 #include <algorithm>
 #include <array>
@@ -36,15 +36,16 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    using Methods =
-        List<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, Clear, Show,
-             ListObjects, Wait, Join, Release, Delete, SetRights, Monitor, Status, Quotas, Metrics>;
-    using Errors = List<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded,
-                        OutOfDescriptors, NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability,
-                        TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
+    using Methods = TypeList<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set,
+                             Clear, Show, ListObjects, Wait, Join, Release, Delete, SetRights,
+                             Monitor, Status, Quotas, Metrics>;
+    using Errors =
+        TypeList<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded, OutOfDescriptors,
+                 NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability, TooManyTokens, TimedOut,
+                 Deleted, Cancelled, SystemFailure>;
 };
 
-using Interfaces = List<Evfdd, VarlinkService>; // Sorted by name.
+using Interfaces = TypeList<Evfdd, VarlinkService>; // Sorted by name.
 
 // Which interface a method or an error belongs to.
 template <class T, class Interface>
@@ -53,7 +54,7 @@ template <class T, class Interface>
     requires requires { T::method; }
 struct ListedIn<T, Interface> {
     template <class... Ms>
-    static consteval bool among(List<Ms...>)
+    static consteval bool among(TypeList<Ms...>)
     {
         return (std::is_same_v<T, Ms> || ...);
     }
@@ -63,7 +64,7 @@ template <class T, class Interface>
     requires requires { T::error; }
 struct ListedIn<T, Interface> {
     template <class... Es>
-    static consteval bool among(List<Es...>)
+    static consteval bool among(TypeList<Es...>)
     {
         return (std::is_same_v<T, Es> || ...);
     }

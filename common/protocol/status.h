@@ -23,7 +23,7 @@ struct Status {
         std::int64_t subscriptions;
         std::int64_t descriptors;
         std::int64_t descriptor_limit;
-        Guardian guardian;
+        FdStore guardian;
         std::int64_t waits_for_sessions;
         std::int64_t parked;
         std::int64_t journal_bytes;

@@ -17,7 +17,7 @@ struct Arm {
     std::optional<nanoseconds> interval = {};
     std::optional<bool> cancel_on_clock_change = {};
     std::optional<Name> sets = {};
-    std::optional<Rights> rights = {};
+    std::optional<Permissions> rights = {};
     std::optional<Lifetime> lifetime = {};
 
     struct Reply {
@@ -74,7 +74,7 @@ struct Arm {
 };
 
 struct Disarm {
-    Names names;
+    NameList names;
 
     using Reply = Nothing;
 

@@ -86,7 +86,7 @@ struct Object {
     std::int64_t creator_pid;
     WallTime created_at;
     std::optional<LastSet> last_set = {};
-    Rights rights;
+    Permissions rights;
     Lifetime lifetime;
     std::int64_t waits;
     std::optional<bool> is_set;
@@ -140,7 +140,7 @@ struct Opened {
     std::optional<Mode> mode;
     bool may_wait;
     bool may_set;
-    std::optional<Handed> file_descriptor;
+    std::optional<PassedFd> file_descriptor;
     std::optional<std::string> subscription;
 
     static constexpr std::string_view type_name = "Opened";

@@ -110,9 +110,9 @@ struct ExpectedMore {
 struct VarlinkService {
     static constexpr std::string_view name = "org.varlink.service";
     static constexpr std::string_view comment = "What every Varlink service tells of itself.";
-    using Methods = List<GetInfo, GetInterfaceDescription>;
-    using Errors = List<InterfaceNotFound, MethodNotFound, MethodNotImplemented, InvalidParameter,
-                        PermissionDenied, ExpectedMore>;
+    using Methods = TypeList<GetInfo, GetInterfaceDescription>;
+    using Errors = TypeList<InterfaceNotFound, MethodNotFound, MethodNotImplemented,
+                            InvalidParameter, PermissionDenied, ExpectedMore>;
 };
 
 } // namespace evfd::protocol

@@ -13,11 +13,11 @@
 
 namespace evfd::protocol {
 
-using Count = Whole<1, std::numeric_limits<std::int64_t>::max()>;
+using Count = BoundedInt<1, std::numeric_limits<std::int64_t>::max()>;
 
 struct Wait {
-    Names names;
-    std::optional<Gather> gather = {};
+    NameList names;
+    std::optional<Require> gather = {};
     std::optional<nanoseconds> timeout = {};
     std::optional<bool> existing = {};
     std::optional<Count> count = {};

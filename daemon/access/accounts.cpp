@@ -17,7 +17,7 @@ namespace {
 constexpr auto subuid_path = "/etc/subuid";
 
 // What comes before the next separator, which are both taken off the text.
-std::string_view take_until(std::string_view& text, char separator)
+std::string_view consume_until(std::string_view& text, char separator)
 {
     const auto end = text.find(separator);
     const auto taken = text.substr(0, end);
@@ -25,7 +25,7 @@ std::string_view take_until(std::string_view& text, char separator)
     return taken;
 }
 
-std::optional<std::uint64_t> number(std::string_view text)
+std::optional<std::uint64_t> parse_number(std::string_view text)
 {
     std::uint64_t value = 0;
     const auto* end = text.data() + text.size();
@@ -40,9 +40,9 @@ std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
 {
     if (line.starts_with('#'))
         return {};
-    take_until(line, ':'); // The user, who may have several ranges.
-    const auto first = number(take_until(line, ':'));
-    const auto count = number(line);
+    consume_until(line, ':'); // The user, who may have several ranges.
+    const auto first = parse_number(consume_until(line, ':'));
+    const auto count = parse_number(line);
     constexpr std::uint64_t most = std::numeric_limits<uid_t>::max();
     if (!first || !count || *first == 0 || *first > most || *count == 0 || *count > most - *first)
         return {};
@@ -55,7 +55,7 @@ Accounts::Accounts(std::string_view subordinate_uids)
 {
     std::map<uid_t, uid_t> ranges;
     while (!subordinate_uids.empty())
-        if (const auto range = range_of(take_until(subordinate_uids, '\n'))) {
+        if (const auto range = range_of(consume_until(subordinate_uids, '\n'))) {
             auto& last = ranges[range->first];
             last = std::max(last, range->second);
         }
@@ -68,13 +68,13 @@ Accounts::Accounts(std::string_view subordinate_uids)
         }
 }
 
-Accounts Accounts::of_machine()
+Accounts Accounts::from_subuid_file()
 {
     std::ifstream file{subuid_path};
     return Accounts{std::string{std::istreambuf_iterator{file}, {}}};
 }
 
-uid_t Accounts::of(uid_t uid) const
+uid_t Accounts::account_of(uid_t uid) const
 {
     const auto after = last_by_first_.upper_bound(uid);
     if (after == last_by_first_.begin())

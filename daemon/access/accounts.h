@@ -16,10 +16,10 @@ public:
     // with root in them. Ranges that overlap are one.
     explicit Accounts(std::string_view subordinate_uids);
     // What /etc/subuid says now; nothing if there is none.
-    static Accounts of_machine();
+    static Accounts from_subuid_file();
 
     // The first uid of the range that it is in, or the uid itself.
-    uid_t of(uid_t uid) const;
+    uid_t account_of(uid_t uid) const;
 
 private:
     std::map<uid_t, uid_t> last_by_first_; // Of each range.

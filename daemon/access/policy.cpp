@@ -12,7 +12,7 @@ namespace evfd::daemon {
 namespace {
 
 constexpr uid_t root = 0;
-constexpr std::string_view users = "user/";
+constexpr std::string_view user_prefix = "user/";
 
 bool is_member(const Peer& peer, gid_t group)
 {
@@ -21,25 +21,25 @@ bool is_member(const Peer& peer, gid_t group)
 }
 
 // A number that stands for many users is allowed nothing by a rule for the one; but denied it is.
-bool is_for(const Policy::Rule& rule, const Peer& peer, Right right)
+bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission right)
 {
     const bool is_user = rule.user == peer.uid && (peer.is_user_mapped || rule.denied.has(right));
     return (!rule.user || is_user) && (!rule.group || is_member(peer, *rule.group));
 }
 
 // Whether the name is below what is its own.
-bool is_its_own(const Peer& peer, const Name& name)
+bool is_own_name(const Peer& peer, const Name& name)
 {
-    return peer.is_user_mapped && user_of(name) == peer.uid;
+    return peer.is_user_mapped && namespace_owner(name) == peer.uid;
 }
 
-bool has_right(const Peer& peer, const Ownership& object, Right right)
+bool has_permission(const Peer& peer, const Ownership& object, Permission right)
 {
     switch (right) {
-    case Right::wait: return access_of(peer, object).wait;
-    case Right::set: return access_of(peer, object).set;
-    case Right::own: return owns(peer, object);
-    case Right::create: return true; // No object has a say in that.
+    case Permission::wait: return access_of(peer, object).wait;
+    case Permission::set: return access_of(peer, object).set;
+    case Permission::own: return owns(peer, object);
+    case Permission::create: return true; // No object has a say in that.
     }
     std::abort();
 }
@@ -51,7 +51,7 @@ Access access_of(const Peer& peer, const Ownership& object)
     if (peer.uid == root)
         return {.wait = true, .set = true};
     const unsigned shift = owns(peer, object) ? 6 : is_member(peer, object.group) ? 3 : 0;
-    const auto bits = object.rights.bits() >> shift;
+    const auto bits = object.permissions.bits() >> shift;
     return {.wait = (bits & 4) != 0, .set = (bits & 2) != 0};
 }
 
@@ -60,37 +60,37 @@ bool owns(const Peer& peer, const Ownership& object)
     return peer.uid == root || (peer.is_user_mapped && peer.uid == object.owner);
 }
 
-bool runs_daemon(uid_t uid)
+bool is_daemon_user(uid_t uid)
 {
     return uid == root || uid == ::geteuid();
 }
 
-bool runs_daemon(const Peer& peer)
+bool is_daemon_user(const Peer& peer)
 {
-    return peer.is_user_mapped && runs_daemon(peer.uid);
+    return peer.is_user_mapped && is_daemon_user(peer.uid);
 }
 
 bool sees_all_quotas(const Peer& peer)
 {
-    return runs_daemon(peer);
+    return is_daemon_user(peer);
 }
 
 bool may_wake_machine(const Peer& peer)
 {
-    return runs_daemon(peer);
+    return is_daemon_user(peer);
 }
 
-bool is_of_users(std::string_view name_or_prefix)
+bool is_in_user_namespace(std::string_view name_or_prefix)
 {
-    return name_or_prefix.starts_with(users);
+    return name_or_prefix.starts_with(user_prefix);
 }
 
 // One spelling for each user, or what is one's own could be had under another name.
-std::optional<uid_t> user_of(const Name& name)
+std::optional<uid_t> namespace_owner(const Name& name)
 {
-    if (!is_of_users(name.text()))
+    if (!is_in_user_namespace(name.text()))
         return {};
-    auto text = std::string_view{name.text()}.substr(users.size());
+    auto text = std::string_view{name.text()}.substr(user_prefix.size());
     text = text.substr(0, text.find('/'));
     uid_t uid = 0;
     const auto* end = text.data() + text.size();
@@ -100,18 +100,18 @@ std::optional<uid_t> user_of(const Name& name)
     return uid;
 }
 
-bool Policy::lets(const Peer& peer, const Name& name, Right right) const
+bool Policy::allows(const Peer& peer, const Name& name, Permission right) const
 {
     if (peer.uid == root)
         return true;
-    if (is_of_users(name.text()))
-        return is_its_own(peer, name);
-    if (runs_daemon(peer)) // Whose daemon it is could take another one.
+    if (is_in_user_namespace(name.text()))
+        return is_own_name(peer, name);
+    if (is_daemon_user(peer)) // Whose daemon it is could take another one.
         return true;
     // What is asked of a rule goes from cheap to dear: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
         if ((rule.allowed.has(right) || rule.denied.has(right)) &&
-            name.text().starts_with(rule.prefix) && is_for(rule, peer, right))
+            name.text().starts_with(rule.prefix) && applies_to(rule, peer, right))
             return rule.allowed.has(right);
     return allows_by_default;
 }
@@ -121,22 +121,22 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
 {
     if (peer.uid == root)
         return true;
-    if (is_of_users(name.text()))
-        return is_its_own(peer, name);
+    if (is_in_user_namespace(name.text()))
+        return is_own_name(peer, name);
     const auto access = access_of(peer, object);
-    return owns(peer, object) || (access.wait && policy.lets(peer, name, Right::wait)) ||
-           (access.set && policy.lets(peer, name, Right::set));
+    return owns(peer, object) || (access.wait && policy.allows(peer, name, Permission::wait)) ||
+           (access.set && policy.allows(peer, name, Permission::set));
 }
 
-std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
-                             const Ownership* object, Right right)
+std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
+                                     const Ownership* object, Permission right)
 {
-    if (right == Right::create && !peer.is_user_mapped)
-        return Denial::unmapped;
-    if (policy && !policy->lets(peer, name, right))
-        return Denial::policy;
-    if (object && !has_right(peer, *object, right))
-        return Denial::rights;
+    if (right == Permission::create && !peer.is_user_mapped)
+        return DeniedBy::unmapped;
+    if (policy && !policy->allows(peer, name, right))
+        return DeniedBy::policy;
+    if (object && !has_permission(peer, *object, right))
+        return DeniedBy::permissions;
     return {};
 }
 

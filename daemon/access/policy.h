@@ -1,10 +1,10 @@
 // Who may do what: the one place that decides.
 #pragma once
 
+#include "common/enums.h"
 #include "common/name.h"
 #include "common/permissions.h"
 #include "common/socket.h"
-#include "common/enums.h"
 
 #include <bitset>
 #include <cstddef>
@@ -18,7 +18,7 @@ namespace evfd::daemon {
 struct Ownership {
     uid_t owner;
     gid_t group;
-    Rights rights;
+    Permissions permissions;
 };
 
 // As for a file: the owner's bits for the owner, else the group's for its members, else the
@@ -29,8 +29,8 @@ Access access_of(const Peer& peer, const Ownership& object);
 bool owns(const Peer& peer, const Ownership& object);
 
 // Root, or the user as whom the daemon runs: of a daemon of one's own, oneself.
-bool runs_daemon(uid_t uid);
-bool runs_daemon(const Peer& peer);
+bool is_daemon_user(uid_t uid);
+bool is_daemon_user(const Peer& peer);
 
 // May know what others have of the daemon.
 bool sees_all_quotas(const Peer& peer);
@@ -44,15 +44,15 @@ inline constexpr std::size_t max_policy_rules = 1'024;
 // What the administrator lets whom do under which names. It only takes away: with its leave, the
 // rights of an object still decide.
 struct Policy {
-    class Verbs {
+    class PermissionSet {
     public:
-        void add(Right right) { bits_.set(static_cast<std::size_t>(right)); }
-        bool has(Right right) const { return bits_[static_cast<std::size_t>(right)]; }
+        void add(Permission right) { bits_.set(static_cast<std::size_t>(right)); }
+        bool has(Permission right) const { return bits_[static_cast<std::size_t>(right)]; }
         bool empty() const { return bits_.none(); }
-        friend bool operator==(const Verbs&, const Verbs&) = default;
+        friend bool operator==(const PermissionSet&, const PermissionSet&) = default;
 
     private:
-        std::bitset<words(Right{}).size()> bits_;
+        std::bitset<enum_names(Permission{}).size()> bits_;
     };
 
     // Of names that begin so. With neither user nor group it is for everyone.
@@ -60,14 +60,14 @@ struct Policy {
         std::string prefix;
         std::optional<uid_t> user = {};
         std::optional<gid_t> group = {};
-        Verbs allowed = {}; // No verb is both allowed and denied.
-        Verbs denied = {};
+        PermissionSet allowed = {}; // No verb is both allowed and denied.
+        PermissionSet denied = {};
         friend bool operator==(const Rule&, const Rule&) = default;
     };
 
-    // Right::own is to delete and to change rights. Root may all, and whose daemon it is all but
-    // what is below user/ for others.
-    bool lets(const Peer& peer, const Name& name, Right right) const;
+    // Permission::own is to delete and to change rights. Root may all, and whose daemon it is all
+    // but what is below user/ for others.
+    bool allows(const Peer& peer, const Name& name, Permission right) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 
     bool allows_by_default = true; // Where no rule speaks.
@@ -76,8 +76,9 @@ struct Policy {
 
 // Below `user/` no rule counts: user/UID and what is below that is for this one user and root, and
 // the rest for root alone.
-bool is_of_users(std::string_view name_or_prefix);
-std::optional<uid_t> user_of(const Name& name); // Which one; nothing if it is root's or nobody's.
+bool is_in_user_namespace(std::string_view name_or_prefix);
+std::optional<uid_t>
+namespace_owner(const Name& name); // Which one; nothing if it is root's or nobody's.
 
 // Whether a peer learns that the object exists: root, the owner, and users who may wait for it or
 // set it. Below user/UID that is this user and root alone.
@@ -85,9 +86,9 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
 
 // Who says no: the policy, the object's rights; or nobody can own what a user makes who is not
 // mapped.
-enum class Denial { policy, rights, unmapped };
+enum class DeniedBy { policy, permissions, unmapped };
 // Nothing if nobody does. No policy: it is not asked; no object: the name is not there yet.
-std::optional<Denial> denial(const Policy* policy, const Peer& peer, const Name& name,
-                             const Ownership* object, Right right);
+std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
+                                     const Ownership* object, Permission right);
 
 } // namespace evfd::daemon

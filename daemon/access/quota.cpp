@@ -9,8 +9,8 @@ namespace evfd::daemon {
 namespace {
 
 // Of what is shared: this part is for those who have less than that part.
-constexpr std::int64_t kept_part = 8;
-constexpr std::int64_t little_part = 64;
+constexpr std::int64_t reserve_fraction = 8;
+constexpr std::int64_t small_share = 64;
 
 constexpr std::size_t index(Resource resource)
 {
@@ -19,33 +19,33 @@ constexpr std::size_t index(Resource resource)
 
 } // namespace
 
-void Quota::when_short_of(Resource resource, Reclaim reclaim)
+void Quota::set_reclaim(Resource resource, Reclaim reclaim)
 {
     reclaims_[index(resource)] = std::move(reclaim);
 }
 
 std::expected<void, Quota::Exceeded> Quota::check(uid_t uid, Resource resource, std::int64_t amount)
 {
-    const auto most = limit(uid, resource);
-    if (used(uid, resource) + amount <= most)
+    const auto max = limit(uid, resource);
+    if (used(uid, resource) + amount <= max)
         return {};
     if (const auto& reclaim = reclaims_[index(resource)]) {
         reclaim(account(uid));
-        if (used(uid, resource) + amount <= most)
+        if (used(uid, resource) + amount <= max)
             return {};
     }
-    return std::unexpected(Exceeded{uid, resource, most});
+    return std::unexpected(Exceeded{uid, resource, max});
 }
 
-std::expected<Quota::Charge, Quota::Exceeded> Quota::take(uid_t uid, Resource resource,
-                                                          std::int64_t amount)
+std::expected<Quota::Charge, Quota::Exceeded> Quota::charge(uid_t uid, Resource resource,
+                                                            std::int64_t amount)
 {
     if (const auto checked = check(uid, resource, amount); !checked)
         return std::unexpected(checked.error());
-    return take_again(uid, resource, amount);
+    return charge_unchecked(uid, resource, amount);
 }
 
-Quota::Charge Quota::take_again(uid_t uid, Resource resource, std::int64_t amount)
+Quota::Charge Quota::charge_unchecked(uid_t uid, Resource resource, std::int64_t amount)
 {
     const auto payer = account(uid);
     add(payer, resource, amount);
@@ -94,11 +94,11 @@ std::vector<uid_t> Quota::users() const
     return uids;
 }
 
-bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
+bool may_use_shared_pool(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
 {
-    if (runs_daemon(uid))
+    if (is_daemon_user(uid))
         return true;
-    return free > 0 && (free > all / kept_part || used < all / little_part);
+    return free > 0 && (free > all / reserve_fraction || used < all / small_share);
 }
 
 } // namespace evfd::daemon

@@ -1,8 +1,8 @@
 // How much of the daemon one user may hold. A Charge is so much of it that gives itself back.
 #pragma once
 
-#include "common/limits.h"
 #include "common/enums.h"
+#include "common/limits.h"
 #include "daemon/access/accounts.h"
 
 #include <sys/types.h>
@@ -18,19 +18,19 @@
 
 namespace evfd::daemon {
 
-inline constexpr std::size_t resource_count = words(Resource{}).size();
+inline constexpr std::size_t resource_count = enum_names(Resource{}).size();
 
 // How much of each one user may have.
 struct Limits {
     std::array<std::int64_t, resource_count> per_user;
 
-    constexpr std::int64_t of(Resource resource) const
+    constexpr std::int64_t get(Resource resource) const
     {
         return per_user[static_cast<std::size_t>(resource)];
     }
-    constexpr void set(Resource resource, std::int64_t most)
+    constexpr void set(Resource resource, std::int64_t limit)
     {
-        per_user[static_cast<std::size_t>(resource)] = most;
+        per_user[static_cast<std::size_t>(resource)] = limit;
     }
     friend bool operator==(const Limits&, const Limits&) = default;
 };
@@ -47,11 +47,11 @@ inline constexpr Limits default_limits{{
 }};
 
 // Everybody's, and of those who have their own, these.
-struct Ceilings {
+struct LimitTable {
     Limits general = default_limits;
     std::map<uid_t, Limits> users = {};
 
-    const Limits& of(uid_t uid) const
+    const Limits& for_user(uid_t uid) const
     {
         const auto own = users.find(uid);
         return own == users.end() ? general : own->second;
@@ -60,8 +60,8 @@ struct Ceilings {
 
 class Quota {
 public:
-    explicit Quota(Limits general) : Quota{Ceilings{general}} {}
-    explicit Quota(Ceilings ceilings) : ceilings_{std::move(ceilings)} {}
+    explicit Quota(Limits general) : Quota{LimitTable{general}} {}
+    explicit Quota(LimitTable ceilings) : limits_{std::move(ceilings)} {}
     Quota(const Quota&) = delete;
     Quota& operator=(const Quota&) = delete;
 
@@ -99,24 +99,24 @@ public:
     };
 
     // Who has more keeps it.
-    void set_ceilings(Ceilings ceilings) { ceilings_ = std::move(ceilings); }
+    void set_limits(LimitTable ceilings) { limits_ = std::move(ceilings); }
     // Of what is charged from now on.
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
     // Users of one account are one user here.
-    uid_t account(uid_t uid) const { return accounts_.of(uid); }
+    uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
     // Called before a refusal: what has come back by now, and nobody told us, is to be given back.
     using Reclaim = std::function<void(uid_t account)>;
-    void when_short_of(Resource resource, Reclaim reclaim);
+    void set_reclaim(Resource resource, Reclaim reclaim);
 
-    std::expected<Charge, Exceeded> take(uid_t uid, Resource resource, std::int64_t amount = 1);
+    std::expected<Charge, Exceeded> charge(uid_t uid, Resource resource, std::int64_t amount = 1);
     // What is had already, over the limit if need be.
-    Charge take_again(uid_t uid, Resource resource, std::int64_t amount = 1);
+    Charge charge_unchecked(uid_t uid, Resource resource, std::int64_t amount = 1);
     // Whether so much more can be had.
     std::expected<void, Exceeded> check(uid_t uid, Resource resource, std::int64_t amount = 1);
 
     std::int64_t limit(uid_t uid, Resource resource) const
     {
-        return ceilings_.of(account(uid)).of(resource);
+        return limits_.for_user(account(uid)).get(resource);
     }
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
@@ -127,7 +127,7 @@ private:
 
     void add(uid_t account, Resource resource, std::int64_t amount);
 
-    Ceilings ceilings_;
+    LimitTable limits_;
     Accounts accounts_;
     Counts totals_{};
     std::unordered_map<uid_t, Counts> counts_; // Of accounts that hold anything.
@@ -136,6 +136,6 @@ private:
 
 // Of what all users share, the last part is for those who have little of it, so that nobody can use
 // it up for the others. Root and the daemon's own user may, and are not kept from asking for more.
-bool may_have_more(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
+bool may_use_shared_pool(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
 
 } // namespace evfd::daemon

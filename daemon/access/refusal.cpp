@@ -37,35 +37,35 @@ std::int64_t descriptor_limit()
     return static_cast<std::int64_t>(limit.rlim_cur);
 }
 
-std::string_view deed(Right right)
+std::string_view verb_phrase(Permission right)
 {
     switch (right) {
-    case Right::wait: return "wait for";
-    case Right::set: return "set, clear or arm";
-    case Right::own: return "delete or change the rights of";
-    case Right::create: return "create";
+    case Permission::wait: return "wait for";
+    case Permission::set: return "set, clear or arm";
+    case Permission::own: return "delete or change the rights of";
+    case Permission::create: return "create";
     }
     std::abort();
 }
 
-std::string_view remedy(Right right)
+std::string_view hint_for(Permission right)
 {
     switch (right) {
-    case Right::wait: return "ask its owner for the r right";
-    case Right::set: return "ask its owner for the w right";
-    case Right::own: return "only its owner and root may";
-    case Right::create: return "take another name";
+    case Permission::wait: return "ask its owner for the r right";
+    case Permission::set: return "ask its owner for the w right";
+    case Permission::own: return "only its owner and root may";
+    case Permission::create: return "take another name";
     }
     std::abort();
 }
 
 // What a user may have so much of, and how to have less.
-struct Possession {
-    std::string_view what;
-    std::string_view remedy;
+struct ResourcePhrase {
+    std::string_view noun;
+    std::string_view hint;
 };
 
-Possession possession(Resource resource)
+ResourcePhrase resource_phrase(Resource resource)
 {
     switch (resource) {
     case Resource::objects: return {"objects", "delete some first"};
@@ -103,53 +103,53 @@ Refusal name_taken(const Name& name)
                     name.text())};
 }
 
-Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted)
+Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected)
 {
     return protocol::WrongKind{
         name, fmt::format("'{}' is {}, not {}; choose another name, or use it as {}", name.text(),
-                          what_it_is, what_is_wanted, what_it_is)};
+                          actual, expected, actual)};
 }
 
-Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner)
+Refusal not_permitted(const Name& name, Permission right, Permissions rights, uid_t owner)
 {
     return protocol::NotPermitted{
         name, right,
         fmt::format("you may not {} '{}', which belongs to uid {} and has rights {}; {}",
-                    deed(right), name.text(), owner, rights.text(), remedy(right))};
+                    verb_phrase(right), name.text(), owner, rights.text(), hint_for(right))};
 }
 
-Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker)
+Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller)
 {
-    if (is_of_users(name.text())) {
-        const auto user = user_of(name);
+    if (is_in_user_namespace(name.text())) {
+        const auto user = namespace_owner(name);
         const auto whose = user ? fmt::format("uid {} and root", *user) : "root"s;
         return protocol::NotPermitted{
             name, right,
             fmt::format("you may not {} '{}', which is for {} alone; names under 'user/{}/' are "
                         "yours",
-                        deed(right), name.text(), whose, asker)};
+                        verb_phrase(right), name.text(), whose, caller)};
     }
     return protocol::NotPermitted{
         name, right,
         fmt::format("the policy of this machine does not let you {} '{}'{}ask the administrator",
-                    deed(right), name.text(),
-                    right == Right::create ? "; take another name or "
-                                           : ", whatever its rights are; ")};
+                    verb_phrase(right), name.text(),
+                    right == Permission::create ? "; take another name or "
+                                                : ", whatever its rights are; ")};
 }
 
-Refusal may_not_consume(const Name& name, Rights rights, uid_t owner)
+Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner)
 {
     return protocol::NotPermitted{
-        name, Right::set,
+        name, Permission::set,
         fmt::format("you may not take from '{}', which belongs to uid {} and has rights {}: a wait "
                     "that consumes needs r and w; ask its owner for the w right",
                     name.text(), owner, rights.text())};
 }
 
-Refusal may_not_consume_by_policy(const Name& name)
+Refusal consume_not_permitted_by_policy(const Name& name)
 {
     return protocol::NotPermitted{
-        name, Right::set,
+        name, Permission::set,
         fmt::format("the policy of this machine does not let you take from '{}', whatever its "
                     "rights are: a wait that consumes needs 'wait' and 'set'; ask the "
                     "administrator",
@@ -159,33 +159,33 @@ Refusal may_not_consume_by_policy(const Name& name)
 Refusal too_many_groups(const Name& event)
 {
     return protocol::NotPermitted{
-        event, Right::set,
+        event, Permission::set,
         fmt::format("a process with more than {} supplementary groups cannot arm a timer that sets "
                     "'{}': they are looked at at each expiry; arm it with fewer groups",
-                    max_groups_of_armer, event.text())};
+                    max_arming_groups, event.text())};
 }
 
-Refusal unmapped_user(const Name& name, Right right)
+Refusal unmapped_user(const Name& name, Permission right)
 {
     return protocol::NotPermitted{
         name, right,
         fmt::format("you may not {} '{}': the daemon is in a user namespace that does not map your "
                     "user, and cannot tell you from others whom it does not map; map it there, or "
                     "use a daemon outside",
-                    right == Right::create ? "create" : "have a timer set", name.text())};
+                    right == Permission::create ? "create" : "have a timer set", name.text())};
 }
 
 Refusal quota_exceeded(const Quota::Exceeded& exceeded)
 {
-    const auto [what, remedy] = possession(exceeded.resource);
+    const auto [what, remedy] = resource_phrase(exceeded.resource);
     return protocol::QuotaExceeded{exceeded.resource, exceeded.limit,
                                    fmt::format("uid {} may have {} {}, and this would be more; {}",
                                                exceeded.uid, exceeded.limit, what, remedy)};
 }
 
-Refusal kept_for_others(const Quota::Exceeded& exceeded)
+Refusal reserved_for_others(const Quota::Exceeded& exceeded)
 {
-    const auto [what, remedy] = possession(exceeded.resource);
+    const auto [what, remedy] = resource_phrase(exceeded.resource);
     return protocol::QuotaExceeded{
         exceeded.resource, exceeded.limit,
         fmt::format(
@@ -268,18 +268,18 @@ Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
     return protocol::WrongKind{
         name, fmt::format("'{}' goes by the clock {} for all who have it open, and a descriptor "
                           "cannot change to the clock {}; keep its clock, or delete it first",
-                          name.text(), word(present), word(wanted))};
+                          name.text(), to_string(present), to_string(wanted))};
 }
 
-Refusal not_yours_to_wake(Clock clock)
+Refusal wake_not_permitted(Clock clock)
 {
     return protocol::NoCapability{
         wake_alarm, fmt::format("the clock {} wakes the machine from suspend, which takes the "
                                 "capability {}; have root arm it, or take another clock",
-                                word(clock), wake_alarm)};
+                                to_string(clock), wake_alarm)};
 }
 
-Refusal no_clock(Clock clock, const Fault& fault)
+Refusal clock_unavailable(Clock clock, const Fault& fault)
 {
     if (fault.error != EPERM)
         return system_failure(fault);
@@ -287,7 +287,7 @@ Refusal no_clock(Clock clock, const Fault& fault)
         wake_alarm,
         fmt::format("the clock {} wakes the machine from suspend, for which the daemon lacks the "
                     "capability {}; give it that, or take another clock",
-                    word(clock), wake_alarm)};
+                    to_string(clock), wake_alarm)};
 }
 
 Refusal system_failure(const Fault& fault)

@@ -55,20 +55,20 @@ namespace refuse {
 
 Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
-Refusal wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_is_wanted);
-Refusal not_permitted(const Name& name, Right right, Rights rights, uid_t owner);
+Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
+Refusal not_permitted(const Name& name, Permission right, Permissions rights, uid_t owner);
 // The object's rights may be as they like, or it is not there yet.
-Refusal not_permitted_by_policy(const Name& name, Right right, uid_t asker);
+Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller);
 // The caller has the right to wait, but to consume takes the right to set as well.
-Refusal may_not_consume(const Name& name, Rights rights, uid_t owner);
-Refusal may_not_consume_by_policy(const Name& name);
+Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner);
+Refusal consume_not_permitted_by_policy(const Name& name);
 // The groups of who arms a timer that sets the event are kept, and these are too many.
 Refusal too_many_groups(const Name& event);
 // Nothing can belong to a user for whom our user namespace has no number of its own.
-Refusal unmapped_user(const Name& name, Right right);
+Refusal unmapped_user(const Name& name, Permission right);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // What is left is for those who have less; `exceeded.limit` is what the user has.
-Refusal kept_for_others(const Quota::Exceeded& exceeded);
+Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
 Refusal too_many_tokens_to_hold(const Name& name);
@@ -81,9 +81,9 @@ Refusal cancelled(const Name& name);
 // Descriptors that follow it go by the one clock, and it was to go by the other.
 Refusal clock_in_use(const Name& name, Clock present, Clock wanted);
 // It wakes the machine, and the caller may not have that done.
-Refusal not_yours_to_wake(Clock clock);
+Refusal wake_not_permitted(Clock clock);
 // The clock is not to be had: EPERM for an alarm clock means CAP_WAKE_ALARM.
-Refusal no_clock(Clock clock, const Fault& fault);
+Refusal clock_unavailable(Clock clock, const Fault& fault);
 // OutOfDescriptors where that is what happened.
 Refusal system_failure(const Fault& fault);
 

@@ -12,10 +12,10 @@ namespace evfd::daemon {
 namespace {
 
 // What is polled is told again and again, so where only the change is news it rests in between.
-constexpr std::chrono::milliseconds edge_rest{20};
+constexpr std::chrono::milliseconds edge_quiet_time{20};
 
 // While the kernel has no room in the epoll set it is asked no more often than this.
-constexpr std::chrono::milliseconds put_back_pause{100};
+constexpr std::chrono::milliseconds epoll_retry_interval{100};
 
 std::uint64_t token(std::uint32_t slot, std::uint32_t generation)
 {
@@ -68,7 +68,7 @@ EventLoop::Watch EventLoop::fill_slot(std::uint32_t index, int fd, Callback call
     return Watch{*this, index};
 }
 
-epoll_event EventLoop::told_of(std::uint32_t slot, std::uint32_t events) const
+epoll_event EventLoop::make_epoll_event(std::uint32_t slot, std::uint32_t events) const
 {
     epoll_event event{};
     event.events = events;
@@ -78,7 +78,7 @@ epoll_event EventLoop::told_of(std::uint32_t slot, std::uint32_t events) const
 
 bool EventLoop::add_to_set(std::uint32_t slot, std::uint32_t events) const
 {
-    auto wanted = told_of(slot, events);
+    auto wanted = make_epoll_event(slot, events);
     return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slots_[slot].fd, &wanted) == 0;
 }
 
@@ -92,10 +92,10 @@ Result<void> EventLoop::Watch::change(std::uint32_t events)
 {
     if (auto* polled = loop_->find_polled(slot_)) {
         polled->events = events;
-        polled->rests_until = {};
+        polled->quiet_until = {};
         return {};
     }
-    auto wanted = loop_->told_of(slot_, events);
+    auto wanted = loop_->make_epoll_event(slot_, events);
     if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, loop_->slots_[slot_].fd, &wanted) < 0)
         return std::unexpected(Fault::last("epoll_ctl(2)"));
     return {};
@@ -112,36 +112,37 @@ void EventLoop::unwatch(std::uint32_t index)
     auto& slot = slots_[index];
     if (std::erase_if(polled_, [&](const auto& polled) { return polled.slot == index; }) == 0)
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, slot.fd, nullptr);
-    retired_.push_back(std::move(slot.callback));
+    destroyed_callbacks_.push_back(std::move(slot.callback));
     ++slot.generation;
     free_slots_.push_back(index);
 }
 
-EventLoop::Alarm EventLoop::alarm(MonotonicTime when, Task task)
+EventLoop::Timeout EventLoop::add_timeout(MonotonicTime when, Task task)
 {
-    auto entry = std::make_unique<Alarm::Entry>(*this, std::move(task), std::nullopt);
-    entry->place = alarms_.emplace(when, entry.get());
-    return Alarm{std::move(entry)};
+    auto entry = std::make_unique<Timeout::Entry>(*this, std::move(task), std::nullopt);
+    entry->position = timeouts_.emplace(when, entry.get());
+    return Timeout{std::move(entry)};
 }
 
-EventLoop::Alarm::~Alarm()
+EventLoop::Timeout::~Timeout()
 {
-    if (entry_ && entry_->place)
-        entry_->loop.alarms_.erase(*entry_->place);
+    if (entry_ && entry_->position)
+        entry_->loop.timeouts_.erase(*entry_->position);
 }
 
-std::optional<nanoseconds> EventLoop::patience(std::optional<nanoseconds> timeout) const
+std::optional<nanoseconds> EventLoop::time_to_next_timeout(std::optional<nanoseconds> timeout) const
 {
     if (!deferred_.empty())
         return nanoseconds{0};
-    if (alarms_.empty())
+    if (timeouts_.empty())
         return timeout;
-    const auto next = left_until(alarms_.begin()->first);
+    const auto next = time_until(timeouts_.begin()->first);
     return timeout ? std::min(*timeout, next) : next;
 }
 
 // How many of those in the set have news now.
-Result<std::size_t> EventLoop::fetch(Events& events, std::optional<nanoseconds> wait_for) const
+Result<std::size_t> EventLoop::wait_for_events(Events& events,
+                                               std::optional<nanoseconds> wait_for) const
 {
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
     const int ready = ::epoll_pwait2(epoll_.get(), events.data(), static_cast<int>(events.size()),
@@ -157,11 +158,11 @@ bool EventLoop::polls_any() const
         polled_, [](const auto& polled) { return !polled.other || polled.other->watches_any(); });
 }
 
-void EventLoop::put_back_in_set(MonotonicTime now)
+void EventLoop::move_to_epoll(MonotonicTime now)
 {
-    if (now < put_back_at_)
+    if (now < next_epoll_retry_)
         return;
-    put_back_at_ = later(now, put_back_pause);
+    next_epoll_retry_ = add_saturating(now, epoll_retry_interval);
     bool has_room = true;
     std::erase_if(polled_, [&](const auto& polled) {
         has_room = has_room && (polled.other || add_to_set(polled.slot, polled.events));
@@ -170,37 +171,38 @@ void EventLoop::put_back_in_set(MonotonicTime now)
 }
 
 // Waits for the set as well.
-Result<EventLoop::Polling> EventLoop::poll(std::optional<nanoseconds> wait_for)
+Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds> wait_for)
 {
     const auto now = monotonic_now();
-    put_back_in_set(now);
+    move_to_epoll(now);
     std::vector<pollfd> wanted{{epoll_.get(), POLLIN, 0}};
     for (const auto& polled : polled_) {
-        const bool is_resting = polled.rests_until > now;
-        if (is_resting)
-            wait_for = std::min(wait_for.value_or(edge_rest), polled.rests_until - now);
-        const int fd = is_resting ? -1 : slots_[polled.slot].fd; // The former is passed over.
+        const bool is_quiet = polled.quiet_until > now;
+        if (is_quiet)
+            wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
+        const int fd = is_quiet ? -1 : slots_[polled.slot].fd; // The former is passed over.
         wanted.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
     if (::ppoll(wanted.data(), wanted.size(), wait_for ? &span : nullptr, nullptr) < 0) {
         if (errno == EINTR)
-            return Polling{};
+            return PollResult{};
         return std::unexpected(Fault::last("ppoll(2)"));
     }
-    Polling news{wanted[0].revents != 0, {}};
+    PollResult result{wanted[0].revents != 0, {}};
     for (std::size_t i = 0; i < polled_.size(); ++i) {
         auto& polled = polled_[i];
         if (const auto events = wanted[i + 1].revents; events != 0) {
-            news.events.push_back(told_of(polled.slot, static_cast<std::uint16_t>(events)));
+            result.events.push_back(
+                make_epoll_event(polled.slot, static_cast<std::uint16_t>(events)));
             if ((polled.events & EPOLLET) != 0)
-                polled.rests_until = later(monotonic_now(), edge_rest);
+                polled.quiet_until = add_saturating(monotonic_now(), edge_quiet_time);
         }
     }
-    return news;
+    return result;
 }
 
-void EventLoop::tell(std::span<const epoll_event> events)
+void EventLoop::dispatch(std::span<const epoll_event> events)
 {
     for (const auto& event : events) {
         const auto& slot = slots_[static_cast<std::uint32_t>(event.data.u64)];
@@ -209,39 +211,39 @@ void EventLoop::tell(std::span<const epoll_event> events)
     }
 }
 
-Result<std::size_t> EventLoop::look()
+Result<std::size_t> EventLoop::poll()
 {
     Events events;
-    const auto ready = fetch(events, nanoseconds{0});
+    const auto ready = wait_for_events(events, nanoseconds{0});
     if (ready)
-        tell(std::span{events}.first(*ready));
-    retired_.clear();
+        dispatch(std::span{events}.first(*ready));
+    destroyed_callbacks_.clear();
     return ready;
 }
 
 Result<std::size_t> EventLoop::run_once(std::optional<nanoseconds> timeout)
 {
-    auto wait_for = patience(timeout);
-    Polling polling{true, {}};
+    auto wait_for = time_to_next_timeout(timeout);
+    PollResult polling{true, {}};
     if (polls_any()) {
-        auto polled = poll(wait_for);
+        auto polled = wait_by_ppoll(wait_for);
         if (!polled)
             return std::unexpected(polled.error());
         polling = *std::move(polled);
         wait_for = nanoseconds{0};
     }
     Events events;
-    const auto ready = polling.has_news_in_set ? fetch(events, wait_for) : std::size_t{0};
+    const auto ready = polling.epoll_is_ready ? wait_for_events(events, wait_for) : std::size_t{0};
     if (!ready)
         return ready;
     const auto begin = monotonic_now();
-    ++turn_;
-    tell(polling.events);
-    tell(std::span{events}.first(*ready));
-    ring_alarms();
+    ++iteration_;
+    dispatch(polling.events);
+    dispatch(std::span{events}.first(*ready));
+    run_timeouts();
     run_deferred();
-    retired_.clear();
-    turn_times_.add(monotonic_now() - begin);
+    destroyed_callbacks_.clear();
+    iteration_latency_.add(monotonic_now() - begin);
     return polling.events.size() + *ready;
 }
 
@@ -249,20 +251,20 @@ Result<void> EventLoop::run()
 {
     running_ = true;
     while (running_)
-        if (const auto turned = run_once(); !turned)
-            return std::unexpected(turned.error());
+        if (const auto iterated = run_once(); !iterated)
+            return std::unexpected(iterated.error());
     return {};
 }
 
-void EventLoop::ring_alarms()
+void EventLoop::run_timeouts()
 {
-    if (alarms_.empty())
+    if (timeouts_.empty())
         return;
     const auto now = monotonic_now();
-    while (!alarms_.empty() && alarms_.begin()->first <= now) {
-        auto& entry = *alarms_.begin()->second;
-        alarms_.erase(alarms_.begin());
-        entry.place.reset();
+    while (!timeouts_.empty() && timeouts_.begin()->first <= now) {
+        auto& entry = *timeouts_.begin()->second;
+        timeouts_.erase(timeouts_.begin());
+        entry.position.reset();
         const auto task = std::move(entry.task); // Which may well end the alarm.
         task();
     }

@@ -63,23 +63,24 @@ public:
     Watch watch(const EventLoop& other, Callback callback);
 
     // Set while it lives; rings once.
-    class Alarm {
+    class Timeout {
     public:
-        ~Alarm();
-        Alarm(Alarm&&) noexcept = default;
-        Alarm& operator=(Alarm&&) = delete;
+        ~Timeout();
+        Timeout(Timeout&&) noexcept = default;
+        Timeout& operator=(Timeout&&) = delete;
 
     private:
         friend class EventLoop;
         struct Entry {
             EventLoop& loop;
             Task task;
-            std::optional<std::multimap<MonotonicTime, Entry*>::iterator> place; // Until it rang.
+            std::optional<std::multimap<MonotonicTime, Entry*>::iterator>
+                position; // Until it rang.
         };
-        explicit Alarm(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
+        explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;
     };
-    Alarm alarm(MonotonicTime when, Task task);
+    Timeout add_timeout(MonotonicTime when, Task task);
 
     // Runs the task at the end of this turn, or at once in the next one.
     void defer(Task task) { deferred_.push_back(std::move(task)); }
@@ -91,15 +92,15 @@ public:
     bool watches_any() const { return slots_.size() > free_slots_.size(); }
     // The same of what has news now, and of descriptors alone: no alarm rings, nothing that was put
     // off is done, and it counts as no turn.
-    Result<std::size_t> look();
+    Result<std::size_t> poll();
     // Turns until stop().
     Result<void> run();
     void stop() { running_ = false; }
 
     // Which turn this is, from 1.
-    std::uint64_t turn() const { return turn_; }
+    std::uint64_t iteration() const { return iteration_; }
     // Of the turns that are over: how long they took, but for the waiting.
-    const Histogram& turn_times() const { return turn_times_; }
+    const Histogram& iteration_latency() const { return iteration_latency_; }
 
 private:
     // What epoll_data carries is not a pointer but a slot and its generation: an event that was
@@ -115,41 +116,42 @@ private:
         std::uint32_t slot;
         std::uint32_t events;
         const EventLoop* other = nullptr; // Without a watch it is left out.
-        MonotonicTime rests_until{};      // An edge-triggered one that was told of.
+        MonotonicTime quiet_until{};      // An edge-triggered one that was told of.
     };
 
     using Events = std::array<epoll_event, batch>;
 
-    Result<std::size_t> fetch(Events& events, std::optional<nanoseconds> wait_for) const;
-    struct Polling {
-        bool has_news_in_set;
+    Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
+    struct PollResult {
+        bool epoll_is_ready;
         std::vector<epoll_event> events; // Of what is not in the set.
     };
-    Result<Polling> poll(std::optional<nanoseconds> wait_for);
+    Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;
-    void put_back_in_set(MonotonicTime now);
+    void move_to_epoll(MonotonicTime now);
     bool add_to_set(std::uint32_t slot, std::uint32_t events) const; // Else see errno.
-    epoll_event told_of(std::uint32_t slot, std::uint32_t events) const;
+    epoll_event make_epoll_event(std::uint32_t slot, std::uint32_t events) const;
     std::uint32_t next_slot();
     Watch fill_slot(std::uint32_t index, int fd, Callback callback);
     Polled* find_polled(std::uint32_t slot);
-    void tell(std::span<const epoll_event> events);
+    void dispatch(std::span<const epoll_event> events);
     void unwatch(std::uint32_t slot);
-    std::optional<nanoseconds> patience(std::optional<nanoseconds> timeout) const;
-    void ring_alarms();
+    std::optional<nanoseconds> time_to_next_timeout(std::optional<nanoseconds> timeout) const;
+    void run_timeouts();
     void run_deferred();
 
     UniqueFd epoll_;
     std::deque<Slot> slots_;
     std::vector<std::uint32_t> free_slots_;
     std::vector<Polled> polled_;
-    MonotonicTime put_back_at_{};
-    std::vector<std::unique_ptr<Callback>> retired_; // Of this turn: one of them may be running.
-    std::multimap<MonotonicTime, Alarm::Entry*> alarms_;
+    MonotonicTime next_epoll_retry_{};
+    std::vector<std::unique_ptr<Callback>>
+        destroyed_callbacks_; // Of this turn: one of them may be running.
+    std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;
     bool running_ = true;
-    std::uint64_t turn_ = 0;
-    Histogram turn_times_;
+    std::uint64_t iteration_ = 0;
+    Histogram iteration_latency_;
 };
 
 } // namespace evfd::daemon

@@ -57,43 +57,43 @@ void write_to_stderr(std::string_view line)
 
 } // namespace
 
-bool is_journal_stream(int fd, std::string_view journal_stream)
+bool is_journald_stream(int fd, std::string_view journal_stream)
 {
     struct stat status{};
     return ::fstat(fd, &status) == 0 &&
            fmt::format("{}:{}", status.st_dev, status.st_ino) == journal_stream;
 }
 
-Result<std::shared_ptr<JournalSink>> JournalSink::create(const std::string& path,
-                                                         std::string_view identifier)
+Result<std::shared_ptr<JournaldSink>> JournaldSink::create(const std::string& path,
+                                                           std::string_view identifier)
 {
     if (path.size() >= sizeof sockaddr_un{}.sun_path)
         return std::unexpected(Fault{"socket(2)", ENAMETOOLONG});
     UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     if (!socket)
         return std::unexpected(Fault::last("socket(2)"));
-    return std::make_shared<JournalSink>(std::move(socket), path, identifier);
+    return std::make_shared<JournaldSink>(std::move(socket), path, identifier);
 }
 
-JournalSink::JournalSink(UniqueFd socket, std::string path, std::string_view identifier)
+JournaldSink::JournaldSink(UniqueFd socket, std::string path, std::string_view identifier)
     : socket_{std::move(socket)}, path_{std::move(path)}, identifier_{identifier}
 {
 }
 
-void JournalSink::sink_it_(const spdlog::details::log_msg& line)
+void JournaldSink::sink_it_(const spdlog::details::log_msg& line)
 {
-    if (lost_ > 0)
-        tell_of_lost_lines();
+    if (dropped_ > 0)
+        report_dropped();
     const std::string_view message{line.payload.data(), line.payload.size()};
     const int error = send(entry(priority_of(line.level), message));
     if (error == EAGAIN)
-        ++lost_;
+        ++dropped_;
     else if (error != 0)
         write_to_stderr(fmt::format("{}: {}\n", identifier_, message));
 }
 
 // To a path, not to a connection: a journal that was started again is found at once.
-int JournalSink::send(std::string_view entry) const
+int JournaldSink::send(std::string_view entry) const
 {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -104,27 +104,27 @@ int JournalSink::send(std::string_view entry) const
     return sent < 0 ? errno : 0;
 }
 
-void JournalSink::tell_of_lost_lines()
+void JournaldSink::report_dropped()
 {
-    const log::Subject nobody{log::About{}};
+    const log::ScopedFields nobody{log::Fields{}};
     if (send(entry(LOG_WARNING, fmt::format("{} lines of this log are lost: the journal took none",
-                                            lost_))) == 0)
-        lost_ = 0;
+                                            dropped_))) == 0)
+        dropped_ = 0;
 }
 
-std::string JournalSink::entry(int priority, std::string_view message) const
+std::string JournaldSink::entry(int priority, std::string_view message) const
 {
-    const auto& about = log::subject();
+    const auto& fields = log::current_fields();
     std::string entry;
     add_field(entry, "MESSAGE", message);
     add_field(entry, "PRIORITY", fmt::to_string(priority));
     add_field(entry, "SYSLOG_IDENTIFIER", identifier_);
-    if (!about.name.empty())
-        add_field(entry, "EVFDD_NAME", about.name);
-    if (about.uid)
-        add_field(entry, "EVFDD_UID", fmt::to_string(*about.uid));
-    if (about.pid.value_or(0) != 0) // 0: it cannot be seen from our namespace.
-        add_field(entry, "EVFDD_PID", fmt::to_string(*about.pid));
+    if (!fields.name.empty())
+        add_field(entry, "EVFDD_NAME", fields.name);
+    if (fields.uid)
+        add_field(entry, "EVFDD_UID", fmt::to_string(*fields.uid));
+    if (fields.pid.value_or(0) != 0) // 0: it cannot be seen from our namespace.
+        add_field(entry, "EVFDD_PID", fmt::to_string(*fields.pid));
     return entry;
 }
 

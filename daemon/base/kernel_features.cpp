@@ -11,7 +11,7 @@
 
 namespace evfd::daemon {
 
-KernelFeatures probe_kernel()
+KernelFeatures probe_kernel_features()
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     return {.pass_rights = refuse_descriptors(socket).has_value()};
@@ -23,7 +23,7 @@ std::optional<KernelFeature> kernel_feature(std::string_view name)
     return found == all_kernel_features.end() ? std::nullopt : std::optional{*found};
 }
 
-std::string names_of_kernel_features()
+std::string kernel_feature_names()
 {
     return fmt::format(
         "{}", fmt::join(all_kernel_features | std::views::transform(&KernelFeature::name), ", "));

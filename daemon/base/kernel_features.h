@@ -16,17 +16,17 @@ struct KernelFeatures {
 };
 
 // By trying, not by the version: a distribution's kernel has what others have later.
-KernelFeatures probe_kernel();
+KernelFeatures probe_kernel_features();
 
 // A feature as the command line names it.
 struct KernelFeature {
     std::string_view name;
-    bool KernelFeatures::* is_there;
+    bool KernelFeatures::* flag;
 };
 inline constexpr std::array all_kernel_features{
     KernelFeature{"pass-rights", &KernelFeatures::pass_rights},
 };
 std::optional<KernelFeature> kernel_feature(std::string_view name);
-std::string names_of_kernel_features(); // For a sentence.
+std::string kernel_feature_names(); // For a sentence.
 
 } // namespace evfd::daemon

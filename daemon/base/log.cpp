@@ -19,13 +19,13 @@ namespace {
 
 constexpr const char* program = "evfdd";
 
-About current;
+Fields fields_in_scope;
 
 // What of a line is the same each time tells which kind it is: whoever causes them, one kind does
 // not keep another from being said.
-LineRate& rate_of(fmt::string_view format)
+LogRateLimit& rate_limit_for(fmt::string_view format)
 {
-    static std::map<std::string_view, LineRate> rates;
+    static std::map<std::string_view, LogRateLimit> rates;
     return rates[std::string_view{format.data(), format.size()}];
 }
 
@@ -55,8 +55,8 @@ spdlog::level::level_enum to_spdlog(Severity severity)
 spdlog::sink_ptr make_sink()
 {
     const char* stream = std::getenv("JOURNAL_STREAM");
-    if (stream && is_journal_stream(STDERR_FILENO, stream))
-        if (auto sink = JournalSink::create(journal_socket_path, program))
+    if (stream && is_journald_stream(STDERR_FILENO, stream))
+        if (auto sink = JournaldSink::create(journald_socket_path, program))
             return *std::move(sink);
     return std::make_shared<spdlog::sinks::stderr_color_sink_st>();
 }
@@ -76,34 +76,36 @@ void set_level(Level level)
     spdlog::set_level(to_spdlog(level));
 }
 
-const About& subject()
+const Fields& current_fields()
 {
-    return current;
+    return fields_in_scope;
 }
 
-Subject::Subject(const About& about) : before_{std::exchange(current, about)} {}
-
-Subject::~Subject()
+ScopedFields::ScopedFields(const Fields& fields) : previous_{std::exchange(fields_in_scope, fields)}
 {
-    current = before_;
 }
 
-void write(Severity severity, Rate rate, const About& about, fmt::string_view format,
+ScopedFields::~ScopedFields()
+{
+    fields_in_scope = previous_;
+}
+
+void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept
 try {
     auto* logger = spdlog::default_logger_raw();
     if (!logger->should_log(to_spdlog(severity)))
         return;
-    const auto left_out = rate == Rate::each || severity == Severity::debug
-                              ? std::int64_t{0}
-                              : rate_of(format).may_write(monotonic_now());
-    if (!left_out)
+    const auto suppressed = rate == Rate::unlimited || severity == Severity::debug
+                                ? std::int64_t{0}
+                                : rate_limit_for(format).try_acquire(monotonic_now());
+    if (!suppressed)
         return;
-    const Subject subject{about};
+    const ScopedFields scope{fields};
     fmt::memory_buffer line;
     fmt::vformat_to(std::back_inserter(line), format, arguments);
-    if (*left_out > 0)
-        fmt::format_to(std::back_inserter(line), " ({} more before)", *left_out);
+    if (*suppressed > 0)
+        fmt::format_to(std::back_inserter(line), " ({} more before)", *suppressed);
     logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
 } catch (const std::exception&) { // There is no memory to say so either.
 }

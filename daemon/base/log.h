@@ -16,7 +16,7 @@ namespace evfd::daemon::log {
 // From which severity on lines are logged. Critical lines always are.
 enum class Level { debug, info, warn, error };
 
-constexpr auto words(Level)
+constexpr auto enum_names(Level)
 {
     return std::array<std::pair<Level, std::string_view>, 4>{{{Level::debug, "debug"},
                                                               {Level::info, "info"},
@@ -32,42 +32,42 @@ void set_up(Level level);
 void set_level(Level level);
 
 // What a line is about: an object, a user, that user's process. What is left out is not said.
-struct About {
+struct Fields {
     std::string_view name = {};
     std::optional<uid_t> uid = {};
     std::optional<pid_t> pid = {};
 };
 
 // What the line that is being written is about. The daemon has one thread.
-const About& subject();
+const Fields& current_fields();
 
 // Says it while it lives.
-class Subject {
+class ScopedFields {
 public:
-    explicit Subject(const About& about);
-    ~Subject();
-    Subject(const Subject&) = delete;
-    Subject& operator=(const Subject&) = delete;
+    explicit ScopedFields(const Fields& fields);
+    ~ScopedFields();
+    ScopedFields(const ScopedFields&) = delete;
+    ScopedFields& operator=(const ScopedFields&) = delete;
 
 private:
-    About before_;
+    Fields previous_;
 };
 
-// How many lines of one format are written: as many as LineRate says, or each. The former unless
-// nobody but the administrator can cause them.
-enum class Rate { limited, each };
+// How many lines of one format are written: as many as LogRateLimit says, or each. The former
+// unless nobody but the administrator can cause them.
+enum class Rate { limited, unlimited };
 
 // A line of the log: `arguments` in `format`, unless lines of this severity are not logged. A line
 // that cannot be formatted for want of memory is left out.
-void write(Severity severity, Rate rate, const About& about, fmt::string_view format,
+void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
 // log::warn(about, format, arguments...), or without `about` where a line is about nothing in
 // particular; log::warn.each(...) likewise.
 template <Severity severity>
-struct Line {
+struct Logger {
     template <class... Args>
-    void operator()(const About& about, fmt::format_string<Args...> format, Args&&... args) const
+    void operator()(const Fields& about, fmt::format_string<Args...> format, Args&&... args) const
     {
         write(severity, Rate::limited, about, format, fmt::make_format_args(args...));
     }
@@ -77,22 +77,22 @@ struct Line {
         write(severity, Rate::limited, {}, format, fmt::make_format_args(args...));
     }
     template <class... Args>
-    void each(const About& about, fmt::format_string<Args...> format, Args&&... args) const
+    void unlimited(const Fields& fields, fmt::format_string<Args...> format, Args&&... args) const
     {
-        write(severity, Rate::each, about, format, fmt::make_format_args(args...));
+        write(severity, Rate::unlimited, fields, format, fmt::make_format_args(args...));
     }
     template <class... Args>
-    void each(fmt::format_string<Args...> format, Args&&... args) const
+    void unlimited(fmt::format_string<Args...> format, Args&&... args) const
     {
-        write(severity, Rate::each, {}, format, fmt::make_format_args(args...));
+        write(severity, Rate::unlimited, {}, format, fmt::make_format_args(args...));
     }
 };
 
-inline constexpr Line<Severity::debug> debug{};
-inline constexpr Line<Severity::info> info{};
-inline constexpr Line<Severity::warn> warn{};
-inline constexpr Line<Severity::error> error{};
-inline constexpr Line<Severity::critical> critical{};
+inline constexpr Logger<Severity::debug> debug{};
+inline constexpr Logger<Severity::info> info{};
+inline constexpr Logger<Severity::warn> warn{};
+inline constexpr Logger<Severity::error> error{};
+inline constexpr Logger<Severity::critical> critical{};
 
 // Writes out what spdlog still holds back, and ends it.
 void shut_down();

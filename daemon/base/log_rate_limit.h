@@ -11,30 +11,30 @@
 
 namespace evfd::daemon {
 
-class LineRate {
+class LogRateLimit {
 public:
-    static constexpr std::int64_t most = 20; // In each span.
-    static constexpr std::chrono::seconds span{1};
+    static constexpr std::int64_t burst = 20; // In each span.
+    static constexpr std::chrono::seconds interval{1};
 
     // Whether it may be written; then how many were not since the last that was.
-    std::optional<std::int64_t> may_write(MonotonicTime now)
+    std::optional<std::int64_t> try_acquire(MonotonicTime now)
     {
-        if (now - begin_ >= span) {
+        if (now - begin_ >= interval) {
             begin_ = now;
             written_ = 0;
         }
-        if (written_ == most) {
-            ++left_out_;
+        if (written_ == burst) {
+            ++suppressed_;
             return {};
         }
         ++written_;
-        return std::exchange(left_out_, 0);
+        return std::exchange(suppressed_, 0);
     }
 
 private:
     MonotonicTime begin_{};
     std::int64_t written_ = 0;
-    std::int64_t left_out_ = 0;
+    std::int64_t suppressed_ = 0;
 };
 
 } // namespace evfd::daemon

@@ -14,7 +14,7 @@ namespace {
 constexpr auto directory = "/proc/self/fd";
 
 // The size of the directory, which the kernel gets by counting bits. proc(5)
-std::optional<std::int64_t> told_by_kernel()
+std::optional<std::int64_t> count_from_stat()
 {
     struct stat told{};
     if (::stat(directory, &told) < 0 || told.st_size == 0)
@@ -22,7 +22,7 @@ std::optional<std::int64_t> told_by_kernel()
     return told.st_size;
 }
 
-std::int64_t looked_at()
+std::int64_t count_by_listing()
 {
     std::error_code failed;
     const std::filesystem::directory_iterator open{directory, failed};
@@ -33,12 +33,12 @@ std::int64_t looked_at()
 
 void OpenDescriptors::begin(std::int64_t known)
 {
-    others_ = told_by_kernel() ? 0 : looked_at() - known;
+    others_ = count_from_stat() ? 0 : count_by_listing() - known;
 }
 
 std::int64_t OpenDescriptors::count(std::int64_t known) const
 {
-    return told_by_kernel().value_or(others_ + known);
+    return count_from_stat().value_or(others_ + known);
 }
 
 } // namespace evfd::daemon

@@ -36,7 +36,7 @@ std::unexpected<ConfigError> cannot_read(const std::string& file, int error)
 }
 
 // Nothing if there is none.
-std::expected<std::optional<std::string>, ConfigError> contents(const std::string& file)
+std::expected<std::optional<std::string>, ConfigError> read_contents(const std::string& file)
 {
     // A fifo without a writer would hold up a blocking open. fifo(7)
     const UniqueFd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
@@ -71,29 +71,29 @@ bool is_drop_in(std::string_view file)
 
 // Keys.
 
-Read read_socket_mode(const Place& place, ConfigDraft& draft)
+ReadResult read_socket_mode(const ConfigNode& place, ConfigDraft& draft)
 {
-    const auto mode = parsed(place, parse_socket_mode);
+    const auto mode = parse_text(place, parse_socket_mode);
     if (!mode)
-        return will_not_do(place, "an octal mode in quotes, such as \"0660\"");
+        return invalid_value(place, "an octal mode in quotes, such as \"0660\"");
     draft.config.socket_mode = *mode;
     return {};
 }
 
-Read read_log_level(const Place& place, ConfigDraft& draft)
+ReadResult read_log_level(const ConfigNode& place, ConfigDraft& draft)
 {
-    const auto level = parsed(place, from_word<log::Level>);
+    const auto level = parse_text(place, parse_enum<log::Level>);
     if (!level)
-        return will_not_do(place, choices<log::Level>());
+        return invalid_value(place, choices<log::Level>());
     draft.config.log_level = *level;
     return {};
 }
 
-Read read_resume_grace(const Place& place, ConfigDraft& draft)
+ReadResult read_resume_grace(const ConfigNode& place, ConfigDraft& draft)
 {
-    const auto grace = parsed(place, parse_duration);
+    const auto grace = parse_text(place, parse_duration);
     if (!grace)
-        return will_not_do(place, "a duration in quotes, such as \"30s\"");
+        return invalid_value(place, "a duration in quotes, such as \"30s\"");
     draft.config.resume_grace = *grace;
     return {};
 }
@@ -101,66 +101,66 @@ Read read_resume_grace(const Place& place, ConfigDraft& draft)
 std::string resource_names()
 {
     std::string names;
-    for (const auto& [resource, name] : words(Resource{}))
+    for (const auto& [resource, name] : enum_names(Resource{}))
         (names += names.empty() ? "" : ", ") += name;
     return names;
 }
 
 // What we are built and tested for is the default as well.
-constexpr std::int64_t most_of(Resource resource)
+constexpr std::int64_t max_limit(Resource resource)
 {
-    return default_limits.of(resource);
+    return default_limits.get(resource);
 }
 
 struct Limit {
     Resource resource;
-    std::int64_t most;
+    std::int64_t value;
 };
 
-std::expected<Limit, ConfigError> read_limit(const Place& place)
+std::expected<Limit, ConfigError> read_limit(const ConfigNode& place)
 {
-    const auto resource = from_word<Resource>(place.value.key);
+    const auto resource = parse_enum<Resource>(place.value.key);
     if (!resource)
         return unknown_key(place, resource_names());
-    const auto most = most_of(*resource);
+    const auto most = max_limit(*resource);
     const auto count = place.value.integer;
     if (place.value.kind != json::Kind::integer)
-        return will_not_do(place, fmt::format("a whole number, 1 to {}", most));
+        return invalid_value(place, fmt::format("a whole number, 1 to {}", most));
     if (count < 1 || count > most)
-        return wrong(place, fmt::format("{} is too {}; give 1 to {}", count,
-                                        count < 1 ? "small" : "large", most));
+        return error_at(place, fmt::format("{} is too {}; give 1 to {}", count,
+                                           count < 1 ? "small" : "large", most));
     return Limit{*resource, count};
 }
 
-Read read_limits(const Place& place, ConfigDraft& draft)
+ReadResult read_limits(const ConfigNode& place, ConfigDraft& draft)
 {
     if (place.value.kind != json::Kind::object)
-        return will_not_do(place, "an object with " + resource_names());
+        return invalid_value(place, "an object with " + resource_names());
     for (const auto& child : place.value.children) {
         const auto limit = read_limit(place.member(child));
         if (!limit)
             return std::unexpected(limit.error());
-        draft.config.limits.set(limit->resource, limit->most);
+        draft.config.limits.set(limit->resource, limit->value);
     }
     return {};
 }
 
 constexpr std::string_view user_key = "user";
 
-Read read_limits_of_user(const Place& place, ConfigDraft& draft)
+ReadResult read_limits_of_user(const ConfigNode& place, ConfigDraft& draft)
 {
     const auto* user =
         place.value.kind == json::Kind::object ? place.value.find(user_key) : nullptr;
     if (!user)
-        return will_not_do(place, R"(an object with a user, as {"user": "root", "waits": 10})");
+        return invalid_value(place, R"(an object with a user, as {"user": "root", "waits": 10})");
     uid_t uid = 0;
     UnknownName unknown;
     if (auto read = read_user(place.member(*user), uid, unknown); !read)
         return read;
     if (unknown)
-        warn_of(unknown,
-                "these limits apply to nobody; create the user and reload, or take them out",
-                draft.config);
+        add_warning(unknown,
+                    "these limits apply to nobody; create the user and reload, or take them out",
+                    draft.config);
     for (const auto& child : place.value.children) {
         if (child.key == user_key)
             continue;
@@ -168,15 +168,15 @@ Read read_limits_of_user(const Place& place, ConfigDraft& draft)
         if (!limit)
             return std::unexpected(limit.error());
         if (!unknown)
-            draft.config.user_limits[uid][limit->resource] = limit->most;
+            draft.config.user_limits[uid][limit->resource] = limit->value;
     }
     return {};
 }
 
-Read read_user_limits(const Place& place, ConfigDraft& draft)
+ReadResult read_user_limits(const ConfigNode& place, ConfigDraft& draft)
 {
-    return read_list(place,
-                     [&](const Place& element) { return read_limits_of_user(element, draft); });
+    return read_list(
+        place, [&](const ConfigNode& element) { return read_limits_of_user(element, draft); });
 }
 
 constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode},
@@ -188,12 +188,12 @@ constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode}
                                                 {"events", read_events},
                                                 {"timers", read_timers}}};
 
-Read read_file(const std::string& file, IfMissing if_missing, ConfigDraft& draft)
+ReadResult read_file(const std::string& file, IfMissing if_missing, ConfigDraft& draft)
 {
-    const auto text = contents(file);
+    const auto text = read_contents(file);
     if (!text)
         return std::unexpected(text.error());
-    if (!*text && if_missing == IfMissing::go_without)
+    if (!*text && if_missing == IfMissing::use_defaults)
         return {};
     if (!*text)
         return cannot_read(file, ENOENT);
@@ -201,12 +201,12 @@ Read read_file(const std::string& file, IfMissing if_missing, ConfigDraft& draft
     if (!root)
         return std::unexpected(
             ConfigError{file, root.error().line, root.error().key, root.error().what});
-    return read_keys(Place{file, {}, *root}, keys, draft);
+    return read_keys(ConfigNode{file, {}, *root}, keys, draft);
 }
 
 // Equality of messages, field by field.
 template <Message T>
-bool same(const T& a, const T& b)
+bool equal_fields(const T& a, const T& b)
 {
     return with_fields<T>(
         [&](const auto&... fields) { return ((a.*fields.member == b.*fields.member) && ...); });
@@ -216,23 +216,23 @@ bool same(const T& a, const T& b)
 
 bool operator==(const DeclaredEvent& a, const DeclaredEvent& b)
 {
-    return same(a.request, b.request) && a.owner == b.owner;
+    return equal_fields(a.request, b.request) && a.owner == b.owner;
 }
 
 bool operator==(const DeclaredTimer& a, const DeclaredTimer& b)
 {
-    return same(a.request, b.request) && a.owner == b.owner;
+    return equal_fields(a.request, b.request) && a.owner == b.owner;
 }
 
-Ceilings Config::ceilings() const
+LimitTable Config::limit_table() const
 {
-    Ceilings ceilings{limits};
+    LimitTable table{limits};
     for (const auto& [uid, own] : user_limits) {
-        auto& all = ceilings.users.emplace(uid, limits).first->second;
+        auto& all = table.users.emplace(uid, limits).first->second;
         for (const auto& [resource, most] : own)
             all.set(resource, most);
     }
-    return ceilings;
+    return table;
 }
 
 std::string ConfigError::message() const
@@ -285,7 +285,7 @@ std::vector<std::string> config_keys()
     std::vector<std::string> names;
     for (const auto& key : keys)
         names.emplace_back(key.name);
-    for (const auto& [resource, name] : words(Resource{}))
+    for (const auto& [resource, name] : enum_names(Resource{}))
         names.push_back(fmt::format("limits.{}", name));
     names.push_back(fmt::format("userLimits[].{}", user_key));
     add_policy_keys(names);

@@ -3,9 +3,9 @@
 #pragma once
 
 #include "common/protocol/protocol.h"
-#include "daemon/base/log.h"
 #include "daemon/access/policy.h"
 #include "daemon/access/quota.h"
+#include "daemon/base/log.h"
 
 #include <sys/types.h>
 
@@ -57,7 +57,7 @@ struct Config {
     // A sentence each: what was left out, as it names a user or a group who does not exist.
     std::vector<std::string> warnings;
 
-    Ceilings ceilings() const;
+    LimitTable limit_table() const;
     friend bool operator==(const Config&, const Config&) = default;
 };
 
@@ -70,7 +70,7 @@ struct ConfigError {
     std::string message() const; // One sentence: "/etc/evfdd/evfdd.json:12: limits.objects: ..."
 };
 
-enum class IfMissing { refuse, go_without };
+enum class IfMissing { refuse, use_defaults };
 
 // The file at `path`, and then each *.json in conf.d beside it in the order of their names: later
 // keys override, declared objects are added.

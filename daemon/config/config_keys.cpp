@@ -15,27 +15,27 @@ namespace {
 
 // Nothing if it does not exist. A lookup that failed is a fault, for the user may exist.
 template <class Id>
-using Found = Result<std::optional<Id>>;
+using Lookup = Result<std::optional<Id>>;
 template <class Id>
-using FindId = Found<Id> (*)(const std::string& name);
+using FindId = Lookup<Id> (*)(const std::string& name);
 
 // By what getpwnam(3) and getgrnam(3) leave in errno where they find nothing.
 template <class Id>
-Found<Id> not_found(const char* call)
+Lookup<Id> not_found(const char* call)
 {
     if (errno == 0 || errno == ENOENT || errno == ESRCH)
         return std::nullopt;
     return std::unexpected(Fault::last(call));
 }
 
-Found<uid_t> find_user(const std::string& name)
+Lookup<uid_t> find_user(const std::string& name)
 {
     errno = 0;
     const auto* user = ::getpwnam(name.c_str());
     return user ? std::optional{user->pw_uid} : not_found<uid_t>("getpwnam(3)");
 }
 
-Found<gid_t> find_group(const std::string& name)
+Lookup<gid_t> find_group(const std::string& name)
 {
     errno = 0;
     const auto* group = ::getgrnam(name.c_str());
@@ -61,59 +61,60 @@ std::optional<Id> to_id(const ConfigValue& value)
 }
 
 template <class Id>
-Read read_id(const Place& place, std::string_view what, FindId<Id> find, Id& into,
-             UnknownName& unknown)
+ReadResult read_id(const ConfigNode& place, std::string_view what, FindId<Id> find, Id& into,
+                   UnknownName& unknown)
 {
     const bool is_text = place.value.kind == json::Kind::string;
     auto id = to_id<Id>(place.value);
     if (!id && is_text) {
         const auto found = find(place.value.text);
         if (!found)
-            return wrong(place, fmt::format("{} cannot be looked up: {}; reload once it can be",
-                                            place.value.shown(), found.error().message()));
+            return error_at(place, fmt::format("{} cannot be looked up: {}; reload once it can be",
+                                               place.value.summary(), found.error().message()));
         id = *found;
     }
     if (id)
         into = *id;
     else if (is_text)
-        unknown = wrong(place, fmt::format("there is no {} {}", what, place.value.shown())).error();
+        unknown =
+            error_at(place, fmt::format("there is no {} {}", what, place.value.summary())).error();
     else
-        return wrong(place, fmt::format("{} is no {}; give the name of one that is there, or a "
-                                        "number",
-                                        place.value.shown(), what));
+        return error_at(place, fmt::format("{} is no {}; give the name of one that is there, or a "
+                                           "number",
+                                           place.value.summary(), what));
     return {};
 }
 
 } // namespace
 
-std::unexpected<ConfigError> wrong(const Place& place, std::string what)
+std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what)
 {
     return std::unexpected(ConfigError{place.file, place.value.line, place.key, std::move(what)});
 }
 
-std::unexpected<ConfigError> will_not_do(const Place& place, std::string_view wanted)
+std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted)
 {
-    return wrong(place, fmt::format("{} will not do; give {}", place.value.shown(), wanted));
+    return error_at(place, fmt::format("{} will not do; give {}", place.value.summary(), wanted));
 }
 
-std::unexpected<ConfigError> unknown_key(const Place& place, std::string_view known)
+std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known)
 {
     return std::unexpected(
         ConfigError{place.file, place.value.key_line, place.key,
                     fmt::format("there is no such key; take it out, or give one of {}", known)});
 }
 
-Read read_user(const Place& place, uid_t& into, UnknownName& unknown)
+ReadResult read_user(const ConfigNode& place, uid_t& into, UnknownName& unknown)
 {
     return read_id<uid_t>(place, "user", find_user, into, unknown);
 }
 
-Read read_group(const Place& place, gid_t& into, UnknownName& unknown)
+ReadResult read_group(const ConfigNode& place, gid_t& into, UnknownName& unknown)
 {
     return read_id<gid_t>(place, "group", find_group, into, unknown);
 }
 
-void warn_of(UnknownName unknown, std::string_view consequence, Config& config)
+void add_warning(UnknownName unknown, std::string_view consequence, Config& config)
 {
     (unknown->what += ", so ") += consequence;
     config.warnings.push_back(unknown->message());

@@ -18,12 +18,12 @@
 namespace evfd::daemon {
 
 // A value, and where it stands.
-struct Place {
-    Place member(const ConfigValue& child) const
+struct ConfigNode {
+    ConfigNode member(const ConfigValue& child) const
     {
         return {file, key.empty() ? child.key : key + '.' + child.key, child};
     }
-    Place element(std::size_t index) const
+    ConfigNode element(std::size_t index) const
     {
         return {file, fmt::format("{}[{}]", key, index), value.children[index]};
     }
@@ -44,17 +44,17 @@ struct ConfigDraft {
     std::map<Name, Declaration> declared;
 };
 
-using Read = std::expected<void, ConfigError>;
+using ReadResult = std::expected<void, ConfigError>;
 
-std::unexpected<ConfigError> wrong(const Place& place, std::string what);
+std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what);
 // "5 will not do; give ..."
-std::unexpected<ConfigError> will_not_do(const Place& place, std::string_view wanted);
-std::unexpected<ConfigError> unknown_key(const Place& place, std::string_view known);
+std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted);
+std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known);
 
 template <class T>
 struct Key {
     std::string_view name;
-    Read (*read)(const Place& place, T& into);
+    ReadResult (*read)(const ConfigNode& place, T& into);
 };
 
 template <class T, std::size_t n>
@@ -67,10 +67,10 @@ std::string names_of(const std::array<Key<T>, n>& keys)
 }
 
 template <class T, std::size_t n>
-Read read_keys(const Place& object, const std::array<Key<T>, n>& keys, T& into)
+ReadResult read_keys(const ConfigNode& object, const std::array<Key<T>, n>& keys, T& into)
 {
     if (object.value.kind != json::Kind::object)
-        return will_not_do(object, "an object, as {\"key\": value}");
+        return invalid_value(object, "an object, as {\"key\": value}");
     for (const auto& child : object.value.children) {
         const auto place = object.member(child);
         const auto key = std::ranges::find(keys, child.key, &Key<T>::name);
@@ -84,10 +84,10 @@ Read read_keys(const Place& object, const std::array<Key<T>, n>& keys, T& into)
 
 // Calls `read(place)` for each element of a list.
 template <class Each>
-Read read_list(const Place& list, Each read)
+ReadResult read_list(const ConfigNode& list, Each read)
 {
     if (list.value.kind != json::Kind::array)
-        return will_not_do(list, "a list, as [...]");
+        return invalid_value(list, "a list, as [...]");
     for (std::size_t i = 0; i < list.value.children.size(); ++i)
         if (auto done = read(list.element(i)); !done)
             return done;
@@ -96,7 +96,7 @@ Read read_list(const Place& list, Each read)
 
 // The text at `place`, parsed; nothing if it is no text or none of that sort.
 template <class Parse>
-auto parsed(const Place& place, Parse parse) -> decltype(parse(std::string_view{}))
+auto parse_text(const ConfigNode& place, Parse parse) -> decltype(parse(std::string_view{}))
 {
     if (place.value.kind != json::Kind::string)
         return {};
@@ -104,11 +104,11 @@ auto parsed(const Place& place, Parse parse) -> decltype(parse(std::string_view{
 }
 
 // "a, b or c": the words of an enum.
-template <Worded E>
+template <NamedEnum E>
 std::string choices()
 {
     std::string text;
-    const auto all = words(E{});
+    const auto all = enum_names(E{});
     for (std::size_t i = 0; i < all.size(); ++i)
         (text += i == 0 ? "" : i + 1 == all.size() ? " or " : ", ") += all[i].second;
     return text;
@@ -119,18 +119,18 @@ std::string choices()
 using UnknownName = std::optional<ConfigError>;
 
 // Whom the machine knows by this name, or a number, in quotes or not.
-Read read_user(const Place& place, uid_t& into, UnknownName& unknown);
-Read read_group(const Place& place, gid_t& into, UnknownName& unknown);
+ReadResult read_user(const ConfigNode& place, uid_t& into, UnknownName& unknown);
+ReadResult read_group(const ConfigNode& place, gid_t& into, UnknownName& unknown);
 // Adds the warning. `consequence`: what is left out, and what to do.
-void warn_of(UnknownName unknown, std::string_view consequence, Config& config);
+void add_warning(UnknownName unknown, std::string_view consequence, Config& config);
 
 // Who may do what: daemon/config_policy.cpp.
-Read read_policy(const Place& place, ConfigDraft& draft);
+ReadResult read_policy(const ConfigNode& place, ConfigDraft& draft);
 void add_policy_keys(std::vector<std::string>& keys);
 
 // The lists of declared objects: daemon/config_objects.cpp.
-Read read_events(const Place& place, ConfigDraft& draft);
-Read read_timers(const Place& place, ConfigDraft& draft);
+ReadResult read_events(const ConfigNode& place, ConfigDraft& draft);
+ReadResult read_timers(const ConfigNode& place, ConfigDraft& draft);
 void add_object_keys(std::vector<std::string>& keys);
 
 } // namespace evfd::daemon

@@ -1,8 +1,8 @@
 // Events and timers that a configuration file declares.
 #include "common/limits.h"
 #include "common/timestamp.h"
-#include "daemon/objects/timer_spec.h"
 #include "daemon/config/config_keys.h"
+#include "daemon/objects/timer_spec.h"
 
 #include <unistd.h>
 
@@ -20,65 +20,67 @@ struct EventDraft {
 // Of an absolute time it takes another key, the clock, to say whether it is right.
 struct TimerDraft {
     DeclaredTimer timer;
-    bool is_of_any_clock = true;
+    bool is_clock_neutral = true;
     UnknownName unknown = {};
 };
 
 // Single values.
 
-constexpr std::string_view wanted_name =
+constexpr std::string_view expected_name =
     "1 to 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes, none of them . or ..";
-constexpr std::string_view wanted_span = "a duration in quotes, such as \"1.5s\" or \"1m30s\"";
+constexpr std::string_view expected_duration =
+    "a duration in quotes, such as \"1.5s\" or \"1m30s\"";
 
 // The value as `parse` reads it.
 template <class T, class Parse>
-Read read_parsed(const Place& place, Parse parse, std::string_view wanted, std::optional<T>& into)
+ReadResult read_parsed(const ConfigNode& place, Parse parse, std::string_view wanted,
+                       std::optional<T>& into)
 {
-    into = parsed(place, parse);
+    into = parse_text(place, parse);
     if (!into)
-        return will_not_do(place, wanted);
+        return invalid_value(place, wanted);
     return {};
 }
 
-Read read_rights(const Place& place, std::optional<Rights>& into)
+ReadResult read_rights(const ConfigNode& place, std::optional<Permissions>& into)
 {
-    return read_parsed(place, Rights::parse,
+    return read_parsed(place, Permissions::parse,
                        "octal rights in quotes of r and w alone, such as \"0664\"", into);
 }
 
 // It was read before all else: nothing is declared without.
 template <class T>
-Read skip_name(const Place&, T&)
+ReadResult skip_name(const ConfigNode&, T&)
 {
     return {};
 }
 
-std::expected<Name, ConfigError> name_of(const Place& object)
+std::expected<Name, ConfigError> read_name(const ConfigNode& object)
 {
     if (object.value.kind != json::Kind::object)
-        return will_not_do(object, "an object, as {\"name\": \"a\"}");
+        return invalid_value(object, "an object, as {\"name\": \"a\"}");
     const auto* value = object.value.find("name");
     if (!value)
-        return wrong(object, "it has no name; give one, as \"name\": \"a\"");
+        return error_at(object, "it has no name; give one, as \"name\": \"a\"");
     const auto place = object.member(*value);
-    auto name = parsed(place, Name::parse);
+    auto name = parse_text(place, Name::parse);
     if (!name)
-        return will_not_do(place, wanted_name);
+        return invalid_value(place, expected_name);
     return *std::move(name);
 }
 
 // Keys of an event.
 
-Read read_mode(const Place& place, EventDraft& draft)
+ReadResult read_mode(const ConfigNode& place, EventDraft& draft)
 {
-    return read_parsed(place, from_word<Mode>, choices<Mode>(), draft.event.request.mode);
+    return read_parsed(place, parse_enum<Mode>, choices<Mode>(), draft.event.request.mode);
 }
 
-Read read_initial(const Place& place, EventDraft& draft)
+ReadResult read_initial(const ConfigNode& place, EventDraft& draft)
 {
     const auto count = place.value.integer;
     if (place.value.kind != json::Kind::integer || count < 0 || count > max_initial_count)
-        return will_not_do(place, fmt::format("a whole number, 0 to {}", max_initial_count));
+        return invalid_value(place, fmt::format("a whole number, 0 to {}", max_initial_count));
     draft.event.request.initial = protocol::InitialCount{count};
     return {};
 }
@@ -87,53 +89,54 @@ constexpr std::array<Key<EventDraft>, 6> event_keys{
     {{"name", skip_name<EventDraft>},
      {"mode", read_mode},
      {"initial", read_initial},
-     {"rights", [](const Place& place,
+     {"rights", [](const ConfigNode& place,
                    EventDraft& draft) { return read_rights(place, draft.event.request.rights); }},
      {"owner",
-      [](const Place& place, EventDraft& draft) {
+      [](const ConfigNode& place, EventDraft& draft) {
           return read_user(place, draft.event.owner.uid, draft.unknown);
       }},
-     {"group", [](const Place& place, EventDraft& draft) {
+     {"group", [](const ConfigNode& place, EventDraft& draft) {
           return read_group(place, draft.event.owner.gid, draft.unknown);
       }}}};
 
 // Keys of a timer.
 
-Read read_clock(const Place& place, TimerDraft& draft)
+ReadResult read_clock(const ConfigNode& place, TimerDraft& draft)
 {
-    return read_parsed(place, from_word<Clock>, choices<Clock>(), draft.timer.request.clock);
+    return read_parsed(place, parse_enum<Clock>, choices<Clock>(), draft.timer.request.clock);
 }
 
-Read read_every(const Place& place, TimerDraft& draft)
+ReadResult read_every(const ConfigNode& place, TimerDraft& draft)
 {
-    return read_parsed(place, parse_duration, wanted_span, draft.timer.request.interval);
+    return read_parsed(place, parse_duration, expected_duration, draft.timer.request.interval);
 }
 
-Read read_in(const Place& place, TimerDraft& draft)
+ReadResult read_in(const ConfigNode& place, TimerDraft& draft)
 {
-    return read_parsed(place, parse_duration, wanted_span, draft.timer.request.after);
+    return read_parsed(place, parse_duration, expected_duration, draft.timer.request.after);
 }
 
-Read read_at(const Place& place, TimerDraft& draft)
+ReadResult read_at(const ConfigNode& place, TimerDraft& draft)
 {
-    const auto moment = parsed(place, [](std::string_view text) { return parse_moment(text); });
-    if (!moment)
-        return will_not_do(place, "a time in quotes, such as \"2026-01-31T08:30:00Z\" or "
-                                  "\"@SECONDS\" since the clock's zero, from 1970 to 2262");
-    draft.timer.request.first = moment->since_zero;
-    draft.is_of_any_clock = moment->is_of_any_clock;
+    const auto timestamp =
+        parse_text(place, [](std::string_view text) { return parse_timestamp(text); });
+    if (!timestamp)
+        return invalid_value(place, "a time in quotes, such as \"2026-01-31T08:30:00Z\" or "
+                                    "\"@SECONDS\" since the clock's zero, from 1970 to 2262");
+    draft.timer.request.first = timestamp->since_zero;
+    draft.is_clock_neutral = timestamp->is_clock_neutral;
     return {};
 }
 
-Read read_sets(const Place& place, TimerDraft& draft)
+ReadResult read_sets(const ConfigNode& place, TimerDraft& draft)
 {
-    return read_parsed(place, Name::parse, wanted_name, draft.timer.request.sets);
+    return read_parsed(place, Name::parse, expected_name, draft.timer.request.sets);
 }
 
-Read read_cancels(const Place& place, TimerDraft& draft)
+ReadResult read_cancels(const ConfigNode& place, TimerDraft& draft)
 {
     if (place.value.kind != json::Kind::boolean)
-        return will_not_do(place, "true or false");
+        return invalid_value(place, "true or false");
     draft.timer.request.cancel_on_clock_change = place.value.integer != 0;
     return {};
 }
@@ -146,74 +149,76 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
      {"at", read_at},
      {"sets", read_sets},
      {"cancelOnClockChange", read_cancels},
-     {"rights", [](const Place& place,
+     {"rights", [](const ConfigNode& place,
                    TimerDraft& draft) { return read_rights(place, draft.timer.request.rights); }},
      {"owner",
-      [](const Place& place, TimerDraft& draft) {
+      [](const ConfigNode& place, TimerDraft& draft) {
           return read_user(place, draft.timer.owner.uid, draft.unknown);
       }},
-     {"group", [](const Place& place, TimerDraft& draft) {
+     {"group", [](const ConfigNode& place, TimerDraft& draft) {
           return read_group(place, draft.timer.owner.gid, draft.unknown);
       }}}};
 
 // What the keys are together.
 
 // At the key of an object, or at the object where it has none such.
-Place at_key(const Place& object, std::string_view key)
+ConfigNode at_key(const ConfigNode& object, std::string_view key)
 {
     const auto* child = object.value.find(key);
     return child ? object.member(*child) : object;
 }
 
-Read check(const Place& object, const EventDraft& draft)
+ReadResult check(const ConfigNode& object, const EventDraft& draft)
 {
     const auto& request = draft.event.request;
     if (request.mode == Mode::pulse && request.initial && request.initial->value > 0)
-        return wrong(at_key(object, "initial"), "a pulse has no count to start with; give 0, or "
-                                                "take it out");
+        return error_at(at_key(object, "initial"), "a pulse has no count to start with; give 0, or "
+                                                   "take it out");
     return {};
 }
 
 // What plan() found wrong, in terms of our keys.
-Read flawed(const Place& object, const protocol::Arm& request, std::string_view field)
+ReadResult explain(const ConfigNode& object, const protocol::Arm& request, std::string_view field)
 {
     if (field == "sets")
-        return wrong(at_key(object, "sets"), "a timer cannot set itself; name an event");
+        return error_at(at_key(object, "sets"), "a timer cannot set itself; name an event");
     if (field == "cancelOnClockChange")
-        return wrong(at_key(object, field), "only a time on a realtime clock is cancelled by a "
-                                            "change of that; give \"at\", or false");
+        return error_at(at_key(object, field), "only a time on a realtime clock is cancelled by a "
+                                               "change of that; give \"at\", or false");
     if (request.sets && field == "intervalNSec" &&
-        *request.interval < nanoseconds{min_linked_interval})
-        return wrong(at_key(object, "every"),
-                     fmt::format("a timer can set an event every {} at most; give more",
-                                 to_text(nanoseconds{min_linked_interval})));
+        *request.interval < nanoseconds{min_target_interval})
+        return error_at(at_key(object, "every"),
+                        fmt::format("a timer can set an event every {} at most; give more",
+                                    to_text(nanoseconds{min_target_interval})));
     const auto key = request.first ? "at" : request.after ? "in" : "every";
     const auto given = request.first.value_or(request.after.value_or(nanoseconds{0}));
     if (given == nanoseconds{0} && !request.interval.value_or(nanoseconds{0}).count())
-        return wrong(at_key(object, key), "that never expires; give more than 0");
-    return wrong(at_key(object, key), "that is too long; give less");
+        return error_at(at_key(object, key), "that never expires; give more than 0");
+    return error_at(at_key(object, key), "that is too long; give less");
 }
 
-Read check(const Place& object, const TimerDraft& draft)
+ReadResult check(const ConfigNode& object, const TimerDraft& draft)
 {
     const auto& request = draft.timer.request;
     if (request.first && request.after)
-        return wrong(at_key(object, "in"), "a timer begins at a time or in a span; take one out");
+        return error_at(at_key(object, "in"),
+                        "a timer begins at a time or in a span; take one out");
     if (!request.first && !request.after && !request.interval)
-        return wrong(object, "it does not say when; give every, in or at");
-    if (request.clock && !is_wall_clock(*request.clock) && !draft.is_of_any_clock)
-        return wrong(at_key(object, "at"),
-                     fmt::format("the clock {} knows no time of day; give \"@SECONDS\" since its "
-                                 "zero",
-                                 word(*request.clock)));
-    if (const auto arming = plan(request, {}); !arming)
-        return flawed(object, request, arming.error().name);
+        return error_at(object, "it does not say when; give every, in or at");
+    if (request.clock && !is_wall_clock(*request.clock) && !draft.is_clock_neutral)
+        return error_at(
+            at_key(object, "at"),
+            fmt::format("the clock {} knows no time of day; give \"@SECONDS\" since its "
+                        "zero",
+                        to_string(*request.clock)));
+    if (const auto arming = resolve_spec(request, {}); !arming)
+        return explain(object, request, arming.error().name);
     return {};
 }
 
 // Adding what was read.
 
-DeclaredOwner the_daemon()
+DeclaredOwner daemon_owner()
 {
     return {::geteuid(), ::getegid()};
 }
@@ -221,14 +226,14 @@ DeclaredOwner the_daemon()
 // The same once more is no news; a different one of that name is an error. An object whose owner or
 // group does not exist is not made, so no other user gets it.
 template <class T>
-Read add(const Place& object, T declared, UnknownName unknown, std::vector<T>& list,
-         ConfigDraft& draft)
+ReadResult add(const ConfigNode& object, T declared, UnknownName unknown, std::vector<T>& list,
+               ConfigDraft& draft)
 {
     if (unknown) {
-        warn_of(std::move(unknown),
-                fmt::format("'{}' is not made; create the account and reload, or name another",
-                            declared.request.name.text()),
-                draft.config);
+        add_warning(std::move(unknown),
+                    fmt::format("'{}' is not made; create the account and reload, or name another",
+                                declared.request.name.text()),
+                    draft.config);
         return {};
     }
     constexpr bool is_event = std::same_as<T, DeclaredEvent>;
@@ -239,22 +244,23 @@ Read add(const Place& object, T declared, UnknownName unknown, std::vector<T>& l
     if (is_new)
         list.push_back(std::move(declared));
     else if (first.is_event != is_event || list[first.index] != declared)
-        return wrong(at_key(object, "name"),
-                     fmt::format("'{}' is declared otherwise at {}; take one of them out, or give "
-                                 "it another name",
-                                 declared.request.name.text(), first.where));
+        return error_at(
+            at_key(object, "name"),
+            fmt::format("'{}' is declared otherwise at {}; take one of them out, or give "
+                        "it another name",
+                        declared.request.name.text(), first.where));
     return {};
 }
 
-Read read_event(const Place& place, ConfigDraft& draft)
+ReadResult read_event(const ConfigNode& place, ConfigDraft& draft)
 {
-    auto name = name_of(place);
+    auto name = read_name(place);
     if (!name)
         return std::unexpected(std::move(name.error()));
     EventDraft event{.event = {.request = {.name = *std::move(name),
                                            .lifetime = Lifetime::permanent,
                                            .if_missing = true},
-                               .owner = the_daemon()}};
+                               .owner = daemon_owner()}};
     if (auto read = read_keys(place, event_keys, event); !read)
         return read;
     if (auto checked = check(place, event); !checked)
@@ -262,14 +268,14 @@ Read read_event(const Place& place, ConfigDraft& draft)
     return add(place, std::move(event.event), std::move(event.unknown), draft.config.events, draft);
 }
 
-Read read_timer(const Place& place, ConfigDraft& draft)
+ReadResult read_timer(const ConfigNode& place, ConfigDraft& draft)
 {
-    auto name = name_of(place);
+    auto name = read_name(place);
     if (!name)
         return std::unexpected(std::move(name.error()));
     TimerDraft timer{
         .timer = {.request = {.name = *std::move(name), .lifetime = Lifetime::permanent},
-                  .owner = the_daemon()}};
+                  .owner = daemon_owner()}};
     if (auto read = read_keys(place, timer_keys, timer); !read)
         return read;
     if (auto checked = check(place, timer); !checked)
@@ -279,14 +285,14 @@ Read read_timer(const Place& place, ConfigDraft& draft)
 
 } // namespace
 
-Read read_events(const Place& place, ConfigDraft& draft)
+ReadResult read_events(const ConfigNode& place, ConfigDraft& draft)
 {
-    return read_list(place, [&](const Place& element) { return read_event(element, draft); });
+    return read_list(place, [&](const ConfigNode& element) { return read_event(element, draft); });
 }
 
-Read read_timers(const Place& place, ConfigDraft& draft)
+ReadResult read_timers(const ConfigNode& place, ConfigDraft& draft)
 {
-    return read_list(place, [&](const Place& element) { return read_timer(element, draft); });
+    return read_list(place, [&](const ConfigNode& element) { return read_timer(element, draft); });
 }
 
 void add_object_keys(std::vector<std::string>& into)

@@ -14,12 +14,13 @@ struct RuleDraft {
 };
 
 // As an administrator says it: own is to be able to delete.
-constexpr std::array<std::pair<std::string_view, Right>, 4> verbs{{{"create", Right::create},
-                                                                   {"wait", Right::wait},
-                                                                   {"set", Right::set},
-                                                                   {"delete", Right::own}}};
+constexpr std::array<std::pair<std::string_view, Permission>, 4> verbs{
+    {{"create", Permission::create},
+     {"wait", Permission::wait},
+     {"set", Permission::set},
+     {"delete", Permission::own}}};
 
-std::optional<Right> parse_verb(std::string_view text)
+std::optional<Permission> parse_verb(std::string_view text)
 {
     const auto* const verb =
         std::ranges::find(verbs, text, [](const auto& one) { return one.first; });
@@ -44,40 +45,42 @@ std::optional<std::string> parse_prefix(std::string_view text)
 
 // Keys of a rule.
 
-Read read_prefix(const Place& place, RuleDraft& draft)
+ReadResult read_prefix(const ConfigNode& place, RuleDraft& draft)
 {
-    const auto prefix = parsed(place, parse_prefix);
+    const auto prefix = parse_text(place, parse_prefix);
     if (!prefix)
-        return will_not_do(place, "what names begin with, such as \"db/\", or \"\" for all of "
-                                  "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
-                                  "by single slashes");
-    if (is_of_users(*prefix))
-        return wrong(place, "what is below user/ is each user's own, and no rule changes that; "
-                            "take it out");
+        return invalid_value(place, "what names begin with, such as \"db/\", or \"\" for all of "
+                                    "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
+                                    "by single slashes");
+    if (is_in_user_namespace(*prefix))
+        return error_at(place, "what is below user/ is each user's own, and no rule changes that; "
+                               "take it out");
     draft.rule.prefix = *prefix;
     return {};
 }
 
-Read read_who(const Place& place, RuleDraft& draft)
+ReadResult read_subject(const ConfigNode& place, RuleDraft& draft)
 {
     auto& rule = draft.rule;
     if (rule.user || rule.group)
-        return wrong(place,
-                     "a rule is for one user or for one group; give it twice, once for each");
+        return error_at(place,
+                        "a rule is for one user or for one group; give it twice, once for each");
     if (place.value.key == "user")
         return read_user(place, rule.user.emplace(), draft.unknown);
     return read_group(place, rule.group.emplace(), draft.unknown);
 }
 
-Read read_verbs(const Place& place, Policy::Verbs& into, const Policy::Verbs& opposite)
+ReadResult read_permissions(const ConfigNode& place, Policy::PermissionSet& into,
+                            const Policy::PermissionSet& opposite)
 {
-    return read_list(place, [&](const Place& element) -> Read {
-        const auto verb = parsed(element, parse_verb);
+    return read_list(place, [&](const ConfigNode& element) -> ReadResult {
+        const auto verb = parse_text(element, parse_verb);
         if (!verb)
-            return will_not_do(element, "create, wait, set or delete");
+            return invalid_value(element, "create, wait, set or delete");
         if (opposite.has(*verb))
-            return wrong(element, fmt::format("{} is both allowed and denied; take one of them out",
-                                              element.value.shown()));
+            return error_at(element,
+                            fmt::format("{} is both allowed and denied; take one of them out",
+                                        element.value.summary()));
         into.add(*verb);
         return {};
     });
@@ -85,55 +88,57 @@ Read read_verbs(const Place& place, Policy::Verbs& into, const Policy::Verbs& op
 
 constexpr std::array<Key<RuleDraft>, 5> rule_keys{
     {{"prefix", read_prefix},
-     {"user", read_who},
-     {"group", read_who},
+     {"user", read_subject},
+     {"group", read_subject},
      {"allow",
-      [](const Place& place, RuleDraft& draft) {
-          return read_verbs(place, draft.rule.allowed, draft.rule.denied);
+      [](const ConfigNode& place, RuleDraft& draft) {
+          return read_permissions(place, draft.rule.allowed, draft.rule.denied);
       }},
-     {"deny", [](const Place& place, RuleDraft& draft) {
-          return read_verbs(place, draft.rule.denied, draft.rule.allowed);
+     {"deny", [](const ConfigNode& place, RuleDraft& draft) {
+          return read_permissions(place, draft.rule.denied, draft.rule.allowed);
       }}}};
 
 // The policy.
 
-Read read_rule(const Place& place, Config& config)
+ReadResult read_rule(const ConfigNode& place, Config& config)
 {
     auto& rules = config.policy.rules;
     if (rules.size() == max_policy_rules)
-        return wrong(place, fmt::format("there are more than {} rules, in all files together; take "
-                                        "some out",
-                                        max_policy_rules));
+        return error_at(place,
+                        fmt::format("there are more than {} rules, in all files together; take "
+                                    "some out",
+                                    max_policy_rules));
     RuleDraft draft;
     if (auto read = read_keys(place, rule_keys, draft); !read)
         return read;
     if (!place.value.find("prefix"))
-        return wrong(place, "it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for "
-                            "all names");
+        return error_at(place,
+                        "it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for "
+                        "all names");
     if (draft.rule.allowed.empty() && draft.rule.denied.empty())
-        return wrong(place, "it neither allows nor denies anything; give allow or deny, such as "
-                            "\"deny\": [\"create\"]");
+        return error_at(place, "it neither allows nor denies anything; give allow or deny, such as "
+                               "\"deny\": [\"create\"]");
     if (draft.unknown)
-        warn_of(std::move(draft.unknown),
-                "this rule applies to nobody; create the account and reload, or take it out",
-                config);
+        add_warning(std::move(draft.unknown),
+                    "this rule applies to nobody; create the account and reload, or take it out",
+                    config);
     else
         rules.push_back(std::move(draft.rule));
     return {};
 }
 
-Read read_default(const Place& place, Config& config)
+ReadResult read_default(const ConfigNode& place, Config& config)
 {
-    const auto allows = parsed(place, parse_default);
+    const auto allows = parse_text(place, parse_default);
     if (!allows)
-        return will_not_do(place, "allow or deny");
+        return invalid_value(place, "allow or deny");
     config.policy.allows_by_default = *allows;
     return {};
 }
 
-Read read_rules(const Place& place, Config& config)
+ReadResult read_rules(const ConfigNode& place, Config& config)
 {
-    return read_list(place, [&](const Place& element) { return read_rule(element, config); });
+    return read_list(place, [&](const ConfigNode& element) { return read_rule(element, config); });
 }
 
 constexpr std::array<Key<Config>, 2> policy_keys{
@@ -141,7 +146,7 @@ constexpr std::array<Key<Config>, 2> policy_keys{
 
 } // namespace
 
-Read read_policy(const Place& place, ConfigDraft& draft)
+ReadResult read_policy(const ConfigNode& place, ConfigDraft& draft)
 {
     return read_keys(place, policy_keys, draft.config);
 }

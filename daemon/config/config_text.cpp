@@ -14,7 +14,7 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t max_shown_bytes = 60;
+constexpr std::size_t max_summary_bytes = 60;
 
 // What the parser reads through. It says of no value where that stands, so we look where it is: at
 // the end of that value, or one character further behind a number.
@@ -49,9 +49,9 @@ private:
 };
 
 // What the parser calls; a false ends the reading.
-class TreeFiller {
+class TreeBuilder {
 public:
-    explicit TreeFiller(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
+    explicit TreeBuilder(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
 
     bool null() { return add({.kind = json::Kind::null}); }
     bool boolean(bool value) { return add({.kind = json::Kind::boolean, .integer = value}); }
@@ -189,9 +189,9 @@ private:
 // A text that is cut is cut between characters.
 std::string_view shortened(std::string_view text)
 {
-    if (text.size() <= max_shown_bytes)
+    if (text.size() <= max_summary_bytes)
         return text;
-    auto size = max_shown_bytes;
+    auto size = max_summary_bytes;
     while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
         --size;
     return text.substr(0, size);
@@ -205,7 +205,7 @@ const ConfigValue* ConfigValue::find(std::string_view name) const
     return found == children.end() ? nullptr : &*found;
 }
 
-std::string ConfigValue::shown() const
+std::string ConfigValue::summary() const
 {
     switch (kind) {
     case json::Kind::null: return "null";
@@ -218,7 +218,7 @@ std::string ConfigValue::shown() const
         return quoted;
     }
     case json::Kind::array:
-    case json::Kind::deep: return "a list";
+    case json::Kind::too_deep: return "a list";
     case json::Kind::object: return "an object";
     }
     return {};
@@ -237,15 +237,15 @@ std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text)
     if (text.find_first_not_of(" \t\r\n") == text.npos)
         return std::unexpected(
             ConfigDefect{1, {}, "the file is empty; write {} into it, or delete it"});
-    TreeFiller filler{text};
-    const Cursor begin{text.data(), filler.last()};
-    const Cursor end{text.data() + text.size(), filler.last()};
+    TreeBuilder builder{text};
+    const Cursor begin{text.data(), builder.last()};
+    const Cursor end{text.data() + text.size(), builder.last()};
     constexpr bool strict = true; // Nothing may follow the value.
     constexpr bool ignore_comments = true;
-    if (!nlohmann::json::sax_parse(begin, end, &filler, nlohmann::json::input_format_t::json,
+    if (!nlohmann::json::sax_parse(begin, end, &builder, nlohmann::json::input_format_t::json,
                                    strict, ignore_comments))
-        return std::unexpected(filler.take_defect());
-    return filler.take_root();
+        return std::unexpected(builder.take_defect());
+    return builder.take_root();
 }
 
 } // namespace evfd::daemon

@@ -15,7 +15,7 @@ namespace evfd::daemon {
 
 struct ConfigValue {
     const ConfigValue* find(std::string_view name) const; // An object's member, or null.
-    std::string shown() const; // As it stands there, in short; a container by its kind.
+    std::string summary() const; // As it stands there, in short; a container by its kind.
 
     json::Kind kind = json::Kind::null;
     std::size_t line = 0;     // Where it ends; a container, where it begins.

@@ -6,112 +6,112 @@
 
 namespace evfd::daemon {
 
-Turns::Turns(EventLoop& loop, const Quota& quota, Serve serve)
+FairScheduler::FairScheduler(EventLoop& loop, const Quota& quota, Serve serve)
     : loop_{loop}, quota_{quota}, serve_{std::move(serve)}
 {
 }
 
-Turns::User& Turns::user(uid_t account)
+FairScheduler::User& FairScheduler::user(uid_t account)
 {
     auto& user = users_[account];
-    const auto turns = loop_.turn() - std::exchange(user.turn, loop_.turn());
+    const auto turns = loop_.iteration() - std::exchange(user.iteration, loop_.iteration());
     if (turns == 0)
         return user;
     // Who had more than its turn, for a call takes as long as it takes, misses some.
-    const auto gone_by = static_cast<std::int64_t>(std::min(turns, longest_debt)) * max_turn;
-    const auto time = turns < longest_debt ? user.share.time + gone_by : max_turn;
-    user.share = {quota_.limit(account, Resource::calls), std::min<nanoseconds>(time, max_turn)};
+    const auto gone_by = static_cast<std::int64_t>(std::min(turns, max_debt)) * max_user_time;
+    const auto time = turns < max_debt ? user.budget.time + gone_by : max_user_time;
+    user.budget = {quota_.limit(account, Resource::calls),
+                   std::min<nanoseconds>(time, max_user_time)};
     return user;
 }
 
-nanoseconds Turns::left_for_all()
+nanoseconds FairScheduler::total_time_left()
 {
-    if (std::exchange(turn_of_all_, loop_.turn()) != loop_.turn())
-        left_for_all_ = max_turn_of_all;
-    return left_for_all_;
+    if (std::exchange(total_iteration_, loop_.iteration()) != loop_.iteration())
+        total_time_left_ = max_total_time;
+    return total_time_left_;
 }
 
-Share Turns::share_of(uid_t uid)
+Budget FairScheduler::budget_for(uid_t uid)
 {
-    auto share = user(quota_.account(uid)).share;
-    share.time =
-        std::min(share.time, std::max<nanoseconds>(left_for_all(), max_turn_beside_others));
-    if (!line_.empty())
-        share.time = std::min<nanoseconds>(share.time, max_turn_beside_others);
+    auto share = user(quota_.account(uid)).budget;
+    share.time = std::min(share.time, std::max<nanoseconds>(total_time_left(), max_contended_time));
+    if (!queue_.empty())
+        share.time = std::min<nanoseconds>(share.time, max_contended_time);
     return share;
 }
 
-void Turns::used(uid_t uid, const Share& much)
+void FairScheduler::charge(uid_t uid, const Budget& spent)
 {
     auto& its = user(quota_.account(uid));
-    its.share.calls -= much.calls;
-    its.share.time -= much.time;
-    its.had += much.time;
-    if (line_.empty())
-        least_had_ = std::max(least_had_, its.had);
-    left_for_all_ = left_for_all() - much.time;
-    forget_users();
+    its.budget.calls -= spent.calls;
+    its.budget.time -= spent.time;
+    its.used_time += spent.time;
+    if (queue_.empty())
+        min_used_time_ = std::max(min_used_time_, its.used_time);
+    total_time_left_ = total_time_left() - spent.time;
+    prune_users();
 }
 
-bool Turns::must_wait(uid_t uid)
+bool FairScheduler::is_throttled(uid_t uid)
 {
-    return !line_.empty() || left_for_all() <= nanoseconds{0} ||
-           user(quota_.account(uid)).share.is_used_up();
+    return !queue_.empty() || total_time_left() <= nanoseconds{0} ||
+           user(quota_.account(uid)).budget.is_exhausted();
 }
 
-void Turns::ask(uid_t uid, std::uint64_t connection)
+void FairScheduler::enqueue(uid_t uid, std::uint64_t connection)
 {
     const auto account = quota_.account(uid);
     auto& its = user(account);
     its.waiting.push_back(connection);
-    if (!its.is_in_line)
-        stand_in_line(account, its);
-    come_again();
+    if (!its.is_queued)
+        queue_user(account, its);
+    schedule();
 }
 
-void Turns::come_again()
+void FairScheduler::schedule()
 {
-    if (!std::exchange(is_coming_, true))
+    if (!std::exchange(is_scheduled_, true))
         loop_.defer([this] { serve_all(); });
 }
 
 // Who was away does not save up more than a turn's time.
-void Turns::stand_in_line(uid_t account, User& user)
+void FairScheduler::queue_user(uid_t account, User& user)
 {
-    user.had = std::max<nanoseconds>(user.had, least_had_ - max_turn);
-    user.is_in_line = true;
-    line_.emplace(user.had, ++places_, account);
+    user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);
+    user.is_queued = true;
+    queue_.emplace(user.used_time, ++last_arrival_, account);
 }
 
-void Turns::serve_all()
+void FairScheduler::serve_all()
 {
-    is_coming_ = false;
+    is_scheduled_ = false;
     std::vector<uid_t> again; // In the next turn.
     bool has_served = false;  // One in any case, whoever used the turn up.
-    while (!line_.empty() && (!has_served || left_for_all() > nanoseconds{0})) {
-        const auto [had, place, account] = *line_.begin();
-        line_.erase(line_.begin());
-        least_had_ = std::max(least_had_, had);
+    while (!queue_.empty() && (!has_served || total_time_left() > nanoseconds{0})) {
+        const auto [had, place, account] = *queue_.begin();
+        queue_.erase(queue_.begin());
+        min_used_time_ = std::max(min_used_time_, had);
         auto& its = user(account);
         has_served |= serve(its, account);
-        its.is_in_line = !its.waiting.empty();
-        if (its.is_in_line)
+        its.is_queued = !its.waiting.empty();
+        if (its.is_queued)
             again.push_back(account);
     }
     for (const auto account : again)
-        stand_in_line(account, users_.at(account));
-    forget_users();
-    if (!line_.empty())
-        come_again();
+        queue_user(account, users_.at(account));
+    prune_users();
+    if (!queue_.empty())
+        schedule();
 }
 
 // Who asks again meanwhile comes after all that are there.
-bool Turns::serve(User& user, uid_t account)
+bool FairScheduler::serve(User& user, uid_t account)
 {
-    const auto had_before = user.had;
+    const auto had_before = user.used_time;
     bool has_served = false;
-    for (auto left = user.waiting.size(); left > 0 && !share_of(account).is_used_up(); --left) {
-        if (!line_.empty() && user.had - had_before >= max_turn_beside_others)
+    for (auto left = user.waiting.size(); left > 0 && !budget_for(account).is_exhausted(); --left) {
+        if (!queue_.empty() && user.used_time - had_before >= max_contended_time)
             break;
         const auto connection = user.waiting.front();
         user.waiting.pop_front();
@@ -121,14 +121,14 @@ bool Turns::serve(User& user, uid_t account)
     return has_served;
 }
 
-void Turns::forget_users()
+void FairScheduler::prune_users()
 {
-    if (loop_.turn() - forgot_in_ <= longest_debt)
+    if (loop_.iteration() - pruned_in_ <= max_debt)
         return;
-    forgot_in_ = loop_.turn();
+    pruned_in_ = loop_.iteration();
     std::erase_if(users_, [&](const auto& entry) {
         const auto& user = entry.second;
-        return !user.is_in_line && loop_.turn() - user.turn > longest_debt;
+        return !user.is_queued && loop_.iteration() - user.turn > max_debt;
     });
 }
 

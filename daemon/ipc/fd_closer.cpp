@@ -13,10 +13,10 @@ namespace evfd::daemon {
 namespace {
 
 // Until it is seen that a child has ended, or another is made.
-constexpr std::chrono::milliseconds pause{10};
+constexpr std::chrono::milliseconds retry_interval{10};
 
 // At once: fork(2) takes as long as the daemon has memory.
-constexpr int most_children_at_once = 2;
+constexpr int max_children_per_pass = 2;
 
 [[noreturn]] void wait_to_be_killed(pid_t parent)
 {
@@ -29,24 +29,24 @@ constexpr int most_children_at_once = 2;
 
 } // namespace
 
-void Closer::close(uid_t account, UniqueFd socket, Quota::Charge charge)
+void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
 {
     auto& closing = accounts_[account];
     closing.sockets.push_back(std::move(socket));
     closing.charges.push_back(std::move(charge));
-    if (!alarm_)
+    if (!timeout_)
         advance();
 }
 
 // The account behind the last one that was given a child is next.
-void Closer::advance()
+void FdCloser::advance()
 {
-    alarm_.reset();
+    timeout_.reset();
     for (auto& [account, closing] : accounts_)
         reap(closing);
     int children = 0;
     auto next = accounts_.upper_bound(last_);
-    for (auto left = accounts_.size(); left > 0 && children < most_children_at_once; --left) {
+    for (auto left = accounts_.size(); left > 0 && children < max_children_per_pass; --left) {
         if (next == accounts_.end())
             next = accounts_.begin();
         if (next->second.child == 0 && start_child(next->second)) {
@@ -59,20 +59,21 @@ void Closer::advance()
         return entry.second.child == 0 && entry.second.sockets.empty();
     });
     if (!accounts_.empty())
-        alarm_.emplace(loop_.alarm(monotonic_after(evfd::daemon::pause), [this] { advance(); }));
+        timeout_.emplace(loop_.add_timeout(monotonic_deadline(evfd::daemon::retry_interval),
+                                           [this] { advance(); }));
 }
 
-void Closer::reap(Closing& closing)
+void FdCloser::reap(Account& account)
 {
-    if (closing.child == 0 || ::waitpid(closing.child, nullptr, WNOHANG) == 0)
+    if (account.child == 0 || ::waitpid(account.child, nullptr, WNOHANG) == 0)
         return;
-    closing.child = 0;
-    closing.charges_of_child.clear();
+    account.child = 0;
+    account.charges_of_child.clear();
 }
 
-bool Closer::start_child(Closing& closing)
+bool FdCloser::start_child(Account& account)
 {
-    if (closing.sockets.empty())
+    if (account.sockets.empty())
         return false;
     const auto parent = ::getpid();
     const auto child = ::fork();
@@ -80,10 +81,10 @@ bool Closer::start_child(Closing& closing)
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    closing.sockets.clear(); // Not the last references any more.
+    account.sockets.clear(); // Not the last references any more.
     ::kill(child, SIGKILL);
-    closing.child = child;
-    closing.charges_of_child = std::exchange(closing.charges, {});
+    account.child = child;
+    account.charges_of_child = std::exchange(account.charges, {});
     return true;
 }
 

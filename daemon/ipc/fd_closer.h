@@ -5,8 +5,8 @@
 #pragma once
 
 #include "common/unique_fd.h"
-#include "daemon/base/event_loop.h"
 #include "daemon/access/quota.h"
+#include "daemon/base/event_loop.h"
 
 #include <sys/types.h>
 
@@ -16,18 +16,18 @@
 
 namespace evfd::daemon {
 
-class Closer {
+class FdCloser {
 public:
-    explicit Closer(EventLoop& loop) : loop_{loop} {}
-    Closer(const Closer&) = delete;
-    Closer& operator=(const Closer&) = delete;
+    explicit FdCloser(EventLoop& loop) : loop_{loop} {}
+    FdCloser(const FdCloser&) = delete;
+    FdCloser& operator=(const FdCloser&) = delete;
 
     // `charge` is given back once it is closed. An account (see Quota) has one child at a time, for
     // all of its sockets that there are by then; in one turn of the loop few children are made.
     void close(uid_t account, UniqueFd socket, Quota::Charge charge);
 
 private:
-    struct Closing {
+    struct Account {
         std::vector<UniqueFd> sockets; // For the next child.
         std::vector<Quota::Charge> charges;
         pid_t child = 0; // 0: there is none.
@@ -35,13 +35,13 @@ private:
     };
 
     void advance();
-    static void reap(Closing& closing);
-    static bool start_child(Closing& closing); // Whether one was made.
+    static void reap(Account& account);
+    static bool start_child(Account& account); // Whether one was made.
 
     EventLoop& loop_;
-    std::map<uid_t, Closing> accounts_; // That have something to be closed.
+    std::map<uid_t, Account> accounts_; // That have something to be closed.
     uid_t last_ = 0;                    // Account that was given a child.
-    std::optional<EventLoop::Alarm> alarm_;
+    std::optional<EventLoop::Timeout> timeout_;
 };
 
 } // namespace evfd::daemon

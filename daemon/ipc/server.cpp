@@ -2,9 +2,9 @@
 
 #include "common/null_file.h"
 #include "common/socket.h"
+#include "daemon/access/refusal.h"
 #include "daemon/base/log.h"
 #include "daemon/service/output_queue.h"
-#include "daemon/access/refusal.h"
 
 #include <malloc.h>
 #include <sys/epoll.h>
@@ -21,7 +21,7 @@ namespace evfd::daemon {
 namespace {
 
 // In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
-constexpr int max_accepts_per_turn = 16;
+constexpr int max_accepts_per_iteration = 16;
 
 constexpr std::chrono::milliseconds pause_between_accepts{100};
 
@@ -31,15 +31,15 @@ constexpr uid_t unknown_uid = 65534; // As the kernel shows a user whom it canno
 
 Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
     : loop_{loop}, service_{service}, kernel_{kernel},
-      turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }}, closer_{loop},
-      reserve_{open_null()}
+      scheduler_{loop, service.quota(), [this](std::uint64_t id) { serve(id); }}, closer_{loop},
+      spare_fd_{open_null()}
 {
-    service.quota().when_short_of(Resource::unread_descriptors, [this](uid_t account) {
+    service.quota().set_reclaim(Resource::unread_descriptors, [this](uid_t account) {
         for (const auto& [id, connection] : connections_)
             if (service_.quota().account(connection->uid()) == account)
-                connection->notice_reading();
+                connection->refresh_unread_fds();
     });
-    if (!reserve_)
+    if (!spare_fd_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
 }
 
@@ -66,16 +66,16 @@ Result<void> Server::watch(Listener& listener)
 }
 
 // Who stands at the door would ring without end while we can neither let it in nor turn it away.
-void Server::pause()
+void Server::pause_accepting()
 {
     for (const auto& listener : listeners_)
         listener->watch.reset();
-    resume_alarm_.emplace(loop_.alarm(monotonic_after(pause_between_accepts), [this] {
+    resume_timeout_.emplace(loop_.add_timeout(monotonic_deadline(pause_between_accepts), [this] {
         bool is_watched = true;
         for (const auto& listener : listeners_)
             is_watched = is_watched && watch(*listener).has_value();
         if (!is_watched)
-            pause();
+            pause_accepting();
     }));
 }
 
@@ -83,7 +83,7 @@ void Server::pause()
 
 void Server::accept_some(const UniqueFd& listener)
 {
-    for (int accepts = 0; accepts < max_accepts_per_turn; ++accepts)
+    for (int accepts = 0; accepts < max_accepts_per_iteration; ++accepts)
         if (!accept_one(listener))
             return;
 }
@@ -98,34 +98,34 @@ bool Server::accept_one(const UniqueFd& listener)
     }
     switch (errno) {
     case EMFILE:
-    case ENFILE: return turn_away_without_descriptors(listener);
+    case ENFILE: return reject_without_descriptors(listener);
     case ECONNABORTED:
     case EINTR: return true;
     case EAGAIN:
     case EINVAL: return false; // The latter once it is shut.
     default:
         log::warn("cannot accept: {}", Fault::last("accept4(2)").message());
-        pause();
+        pause_accepting();
         return false;
     }
 }
 
 // Left in the queue, it would ring for ever. With the reserve given up there is room to say why.
 // Whether there was one: without a descriptor accept4(2) does not get as far as to look.
-bool Server::turn_away_without_descriptors(const UniqueFd& listener)
+bool Server::reject_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};
-    reserve_ = {};
+    spare_fd_ = {};
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     const bool was_there{socket};
     if (was_there) {
-        turn_away(std::move(socket), refuse::system_failure(fault));
+        reject(std::move(socket), refuse::system_failure(fault));
         log::warn("a client is turned away: {}", fault.message());
     }
-    reserve_ = open_null();
-    if (!reserve_)
-        pause();
-    return was_there && reserve_;
+    spare_fd_ = open_null();
+    if (!spare_fd_)
+        pause_accepting();
+    return was_there && spare_fd_;
 }
 
 void Server::admit(UniqueFd socket)
@@ -133,34 +133,34 @@ void Server::admit(UniqueFd socket)
     auto peer = peer_of(socket);
     if (!peer) {
         log::warn("a client is turned away: {}", peer.error().message());
-        let_go(unknown_uid, std::move(socket));
+        close_socket(unknown_uid, std::move(socket));
         return;
     }
-    const log::About about{.uid = peer->uid, .pid = peer->pid};
+    const log::Fields about{.uid = peer->uid, .pid = peer->pid};
     auto dues = service_.admit(*peer);
     if (!dues) {
-        turn_away(std::move(socket), std::move(dues.error()));
+        reject(std::move(socket), std::move(dues.error()));
         log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
                   peer->pid);
         return;
     }
     const auto id = service_.new_session_id();
     Session session{id, *std::move(peer), {}, {}};
-    const auto descriptors = descriptors_in(socket);
-    if (descriptors == Descriptors::perhaps)
+    const auto descriptors = incoming_fds(socket);
+    if (descriptors == IncomingFds::possible)
         prepare_to_peek(socket);
     auto connection =
-        std::make_unique<Connection>(loop_, turns_, service_, scratch_, std::move(socket),
+        std::make_unique<Connection>(loop_, scheduler_, service_, scratch_, std::move(socket),
                                      descriptors, std::move(session), *std::move(dues));
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
         log::warn(about, "a client is turned away: {}", attached.error().message());
-        end_connection(id);
+        remove_connection(id);
         return;
     }
-    idle_alarm_.reset();
+    idle_timeout_.reset();
 }
 
 // Connections.
@@ -171,93 +171,94 @@ void Server::on_events(std::uint64_t id, std::uint32_t events)
         close(id);
 }
 
-void Server::turn(std::uint64_t id)
+void Server::serve(std::uint64_t id)
 {
     const auto connection = connections_.find(id);
-    if (connection != connections_.end() && connection->second->turn() == Next::close)
+    if (connection != connections_.end() && connection->second->serve() == Next::close)
         close(id);
 }
 
 // What came to it.
-Descriptors Server::descriptors_in(const UniqueFd& socket) const
+IncomingFds Server::incoming_fds(const UniqueFd& socket) const
 {
-    return kernel_.pass_rights && refuses_descriptors(socket) ? Descriptors::none
-                                                              : Descriptors::perhaps;
+    return kernel_.pass_rights && refuses_descriptors(socket) ? IncomingFds::none
+                                                              : IncomingFds::possible;
 }
 
 // From here only if nothing is in it that could keep us. Until it is closed it counts as one of its
 // user's connections, whether it was let in or not.
-void Server::let_go(uid_t uid, UniqueFd socket)
+void Server::close_socket(uid_t uid, UniqueFd socket)
 {
-    if (descriptors_in(socket) == Descriptors::none)
+    if (incoming_fds(socket) == IncomingFds::none)
         return;
     prepare_to_peek(socket);
     auto& quota = service_.quota();
     if (end_input(socket))
         closer_.close(quota.account(uid), std::move(socket),
-                      quota.take_again(uid, Resource::connections));
+                      quota.charge_unchecked(uid, Resource::connections));
 }
 
 // Tells it why, as an answer to the call that it is about to send, and lets it go.
-void Server::turn_away(UniqueFd socket, Refusal refusal)
+void Server::reject(UniqueFd socket, Refusal refusal)
 {
-    ++service_.counters().turned_away;
-    Outbox outbox;
+    ++service_.counters().rejected;
+    OutputQueue outbox;
     service_.refuse(std::move(refusal), outbox);
     if (const auto told = outbox.flush(socket); !told)
         log::debug("cannot tell a client why it is turned away: {}", told.error().message());
     const auto peer = peer_of(socket);
-    let_go(peer ? peer->uid : unknown_uid, std::move(socket));
+    close_socket(peer ? peer->uid : unknown_uid, std::move(socket));
 }
 
-void Server::end_connection(std::uint64_t id)
+void Server::remove_connection(std::uint64_t id)
 {
     const auto connection = connections_.find(id);
     const auto uid = connection->second->uid();
-    auto socket = connection->second->give_up();
+    auto socket = connection->second->release_socket();
     connections_.erase(connection);
-    let_go(uid, std::move(socket));
+    close_socket(uid, std::move(socket));
 }
 
 void Server::close(std::uint64_t id)
 {
-    end_connection(id);
-    give_back_memory_soon();
-    consider_idleness();
+    remove_connection(id);
+    trim_heap_later();
+    arm_idle_timeout();
 }
 
 // What a crowd of clients filled leaves holes between small things that stay, so that the heap does
 // not shrink by itself.
-void Server::give_back_memory_soon()
+void Server::trim_heap_later()
 {
     constexpr int crowd = 64;
     constexpr std::chrono::seconds most_often{1};
-    if (++gone_ < crowd || std::exchange(gives_back_soon_, true))
+    if (++closed_since_trim_ < crowd || std::exchange(is_trim_scheduled_, true))
         return;
-    memory_alarm_.emplace(loop_.alarm(monotonic_after(most_often), [this] {
-        gives_back_soon_ = false;
-        gone_ = 0;
+    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(most_often), [this] {
+        is_trim_scheduled_ = false;
+        closed_since_trim_ = 0;
         ::malloc_trim(0);
     }));
 }
 
-void Server::stop_when_idle(nanoseconds patience, Reopen reopen)
+void Server::stop_when_idle(nanoseconds max_idle_time, Reopen reopen)
 {
-    idle_patience_ = patience;
+    max_idle_time_ = max_idle_time;
     reopen_ = std::move(reopen);
-    service_.when_sessions_ended([this] { consider_idleness(); });
-    consider_idleness();
+    service_.on_orphans_ended([this] { arm_idle_timeout(); });
+    arm_idle_timeout();
 }
 
-void Server::consider_idleness()
+void Server::arm_idle_timeout()
 {
-    if (idle_patience_ && service_.is_idle())
-        idle_alarm_.emplace(loop_.alarm(monotonic_after(*idle_patience_), [this] { leave(); }));
+    if (max_idle_time_ && service_.is_idle())
+        idle_timeout_.emplace(
+            loop_.add_timeout(monotonic_deadline(*max_idle_time_), [this] { exit_if_idle(); }));
 }
 
 // First the door is shut: from then on nobody can come in unseen, and who comes later finds no
 // daemon and starts one. Only then we look who is there.
-void Server::leave()
+void Server::exit_if_idle()
 {
     for (const auto& listener : listeners_) {
         if (reopen_)

@@ -3,12 +3,12 @@
 
 #include "common/json.h"
 #include "common/unique_fd.h"
-#include "daemon/ipc/fd_closer.h"
-#include "daemon/ipc/connection.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/kernel_features.h"
-#include "daemon/service/service.h"
+#include "daemon/ipc/connection.h"
 #include "daemon/ipc/fair_scheduler.h"
+#include "daemon/ipc/fd_closer.h"
+#include "daemon/service/service.h"
 
 #include <cstdint>
 #include <functional>
@@ -33,7 +33,7 @@ public:
     // Stops the loop once there was no client and no object for so long. A client that comes at the
     // very end is served: `reopen` gives a listening socket again, unless the old one outlives us.
     using Reopen = std::function<UniqueFd()>;
-    void stop_when_idle(nanoseconds patience, Reopen reopen);
+    void stop_when_idle(nanoseconds max_idle_time, Reopen reopen);
 
 private:
     struct Listener {
@@ -42,37 +42,37 @@ private:
     };
 
     Result<void> watch(Listener& listener);
-    void pause();
+    void pause_accepting();
     void accept_some(const UniqueFd& listener);
     bool accept_one(const UniqueFd& listener);
-    bool turn_away_without_descriptors(const UniqueFd& listener);
+    bool reject_without_descriptors(const UniqueFd& listener);
     void on_events(std::uint64_t id, std::uint32_t events);
-    void turn(std::uint64_t id);
-    Descriptors descriptors_in(const UniqueFd& socket) const;
-    void let_go(uid_t uid, UniqueFd socket);
-    void turn_away(UniqueFd socket, Refusal refusal);
-    void end_connection(std::uint64_t id);
+    void serve(std::uint64_t id);
+    IncomingFds incoming_fds(const UniqueFd& socket) const;
+    void close_socket(uid_t uid, UniqueFd socket);
+    void reject(UniqueFd socket, Refusal refusal);
+    void remove_connection(std::uint64_t id);
     void close(std::uint64_t id);
-    void give_back_memory_soon();
-    void consider_idleness();
-    void leave();
+    void trim_heap_later();
+    void arm_idle_timeout();
+    void exit_if_idle();
 
     EventLoop& loop_;
     Service& service_;
     KernelFeatures kernel_;
-    Turns turns_;
+    FairScheduler scheduler_;
     json::Document scratch_; // Of all connections: one call is read at a time.
-    Closer closer_;
-    UniqueFd reserve_; // To be given up for a client that must be turned away.
+    FdCloser closer_;
+    UniqueFd spare_fd_; // To be given up for a client that must be turned away.
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
-    std::optional<EventLoop::Alarm> resume_alarm_;
-    std::optional<nanoseconds> idle_patience_;
+    std::optional<EventLoop::Timeout> resume_timeout_;
+    std::optional<nanoseconds> max_idle_time_;
     Reopen reopen_;
-    std::optional<EventLoop::Alarm> idle_alarm_;
-    int gone_ = 0; // Connections since memory was given back.
-    bool gives_back_soon_ = false;
-    std::optional<EventLoop::Alarm> memory_alarm_;
+    std::optional<EventLoop::Timeout> idle_timeout_;
+    int closed_since_trim_ = 0; // Connections since memory was given back.
+    bool is_trim_scheduled_ = false;
+    std::optional<EventLoop::Timeout> trim_timeout_;
 };
 
 } // namespace evfd::daemon

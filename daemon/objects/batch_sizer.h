@@ -12,22 +12,23 @@
 namespace evfd::daemon {
 
 // What nobody else minds being kept waiting for; much is done in so many slices as it takes.
-inline constexpr std::chrono::microseconds slice{250};
+inline constexpr std::chrono::microseconds time_slice{250};
 
-class Pace {
+class BatchSizer {
 public:
     // Of those that are left, at least one.
-    std::int64_t next(std::int64_t left) const
+    std::int64_t next_batch(std::int64_t remaining) const
     {
-        return std::clamp<std::int64_t>(slice / each_, 1, std::max<std::int64_t>(left, 1));
+        return std::clamp<std::int64_t>(time_slice / time_per_item_, 1,
+                                        std::max<std::int64_t>(remaining, 1));
     }
-    void took(std::int64_t count, nanoseconds time)
+    void record(std::int64_t count, nanoseconds time)
     {
-        each_ = std::max(time / count, nanoseconds{1});
+        time_per_item_ = std::max(time / count, nanoseconds{1});
     }
 
 private:
-    nanoseconds each_ = slice;
+    nanoseconds time_per_item_ = time_slice;
 };
 
 } // namespace evfd::daemon

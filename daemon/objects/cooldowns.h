@@ -11,24 +11,24 @@
 
 namespace evfd::daemon {
 
-class Rests {
+class Cooldowns {
 public:
     // How much longer; 0: not at all.
-    nanoseconds left(uid_t uid)
+    nanoseconds remaining(uid_t uid)
     {
-        const auto rest = until_.find(uid);
-        if (rest == until_.end())
+        const auto entry = until_.find(uid);
+        if (entry == until_.end())
             return nanoseconds{0};
-        const auto left = left_until(rest->second);
-        if (left == nanoseconds{0})
-            until_.erase(rest);
-        return left;
+        const auto time_left = time_until(entry->second);
+        if (time_left == nanoseconds{0})
+            until_.erase(entry);
+        return time_left;
     }
     // What was done for that user took so much of everybody's time.
-    void took(uid_t uid, nanoseconds time)
+    void charge(uid_t uid, nanoseconds time)
     {
-        if (time > slice)
-            until_[uid] = monotonic_after(time);
+        if (time > time_slice)
+            until_[uid] = monotonic_deadline(time);
     }
 
 private:

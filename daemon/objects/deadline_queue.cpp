@@ -11,110 +11,111 @@
 
 namespace evfd::daemon {
 
-Timetable::Timetable(EventLoop& loop, Task on_called, Task on_clock_set)
-    : loop_{loop}, on_called_{std::move(on_called)}, on_clock_set_{std::move(on_clock_set)}
+DeadlineQueue::DeadlineQueue(EventLoop& loop, Task on_batch_done, Task on_clock_set)
+    : loop_{loop}, on_batch_done_{std::move(on_batch_done)}, on_clock_set_{std::move(on_clock_set)}
 {
 }
 
-Result<void> Timetable::prepare(Clock clock)
+Result<void> DeadlineQueue::prepare(Clock clock)
 {
-    auto& place = dials_[static_cast<std::size_t>(clock)];
-    if (place)
+    auto& queue = queues_[static_cast<std::size_t>(clock)];
+    if (queue)
         return {};
     auto timerfd = make_timerfd(clock);
     if (!timerfd)
         return std::unexpected(timerfd.error());
-    auto watch = loop_.watch(*timerfd, EPOLLIN, [this, &place](std::uint32_t) { on_ring(*place); });
+    auto watch = loop_.watch(*timerfd, EPOLLIN,
+                             [this, &queue](std::uint32_t) { on_timerfd_readable(*queue); });
     if (!watch)
         return std::unexpected(watch.error());
-    place = std::make_unique<Dial>(clock, *std::move(timerfd), *std::move(watch));
+    queue = std::make_unique<ClockQueue>(clock, *std::move(timerfd), *std::move(watch));
     return {};
 }
 
-Timetable::Appointment Timetable::add(Clock clock, nanoseconds when, Task task)
+DeadlineQueue::Deadline DeadlineQueue::add(Clock clock, nanoseconds when, Task task)
 {
-    auto& dial = *dials_[static_cast<std::size_t>(clock)];
-    auto entry = std::make_unique<Entry>(*this, dial, std::move(task), std::nullopt);
-    entry->place = dial.entries.emplace(when, entry.get());
-    settle(dial);
-    return Appointment{std::move(entry)};
+    auto& queue = *queues_[static_cast<std::size_t>(clock)];
+    auto entry = std::make_unique<Entry>(*this, queue, std::move(task), std::nullopt);
+    entry->position = queue.entries.emplace(when, entry.get());
+    program(queue);
+    return Deadline{std::move(entry)};
 }
 
-Timetable::Appointment::~Appointment()
+DeadlineQueue::Deadline::~Deadline()
 {
-    if (!entry_ || !entry_->place)
+    if (!entry_ || !entry_->position)
         return;
-    entry_->dial.entries.erase(*entry_->place);
-    entry_->table.settle(entry_->dial);
+    entry_->queue.entries.erase(*entry_->position);
+    entry_->owner.program(entry_->queue);
 }
 
-bool Timetable::Appointment::is_at(Clock clock, nanoseconds when) const
+bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 {
-    return entry_->place && entry_->dial.clock == clock && (*entry_->place)->first == when;
+    return entry_->position && entry_->queue.clock == clock && (*entry_->position)->first == when;
 }
 
-void Timetable::on_ring(Dial& dial)
+void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
-    dial.is_ringing = true; // It is set once, at the end.
-    look_at(dial);
-    call_due(dial);
-    on_called_();
-    dial.is_ringing = false;
-    dial.is_stale = true; // It rang, and is set still or not any more.
-    settle(dial);
+    queue.is_running = true; // It is set once, at the end.
+    read_timerfd(queue);
+    run_due(queue);
+    on_batch_done_();
+    queue.is_running = false;
+    queue.is_stale = true; // It rang, and is set still or not any more.
+    program(queue);
 }
 
-void Timetable::look_at_wall_clock()
+void DeadlineQueue::check_wall_clock()
 {
-    tell_clock_set();
-    for (const auto& dial : dials_) {
-        if (!dial || dial->entries.empty() || !is_wall_clock(dial->clock))
+    report_clock_set();
+    for (const auto& queue : queues_) {
+        if (!queue || queue->entries.empty() || !is_wall_clock(queue->clock))
             continue;
-        dial->is_stale = true; // If it rang, that is read here.
-        look_at(*dial);
-        settle(*dial);
+        queue->is_stale = true; // If it rang, that is read here.
+        read_timerfd(*queue);
+        program(*queue);
     }
 }
 
 // Whether the wall clock was set: only a read tells.
-void Timetable::look_at(Dial& dial)
+void DeadlineQueue::read_timerfd(ClockQueue& queue)
 {
-    if (const auto taken = take_expirations(dial.timerfd);
+    if (const auto taken = take_expirations(queue.timerfd);
         !taken && taken.error().error == ECANCELED)
         on_clock_set_();
 }
 
-void Timetable::tell_clock_set()
+void DeadlineQueue::report_clock_set()
 {
     if (std::exchange(clock_was_set_, false))
         on_clock_set_();
 }
 
-void Timetable::call_due(Dial& dial)
+void DeadlineQueue::run_due(ClockQueue& queue)
 {
-    const auto end = monotonic_after(max_turn);
-    const auto now = now_on(dial.clock);
-    while (!dial.entries.empty() && dial.entries.begin()->first <= now && monotonic_now() < end) {
-        auto& entry = *dial.entries.begin()->second;
-        dial.entries.erase(dial.entries.begin());
-        entry.place.reset();
+    const auto end = monotonic_deadline(max_batch_time);
+    const auto now = now_on(queue.clock);
+    while (!queue.entries.empty() && queue.entries.begin()->first <= now && monotonic_now() < end) {
+        auto& entry = *queue.entries.begin()->second;
+        queue.entries.erase(queue.entries.begin());
+        entry.position.reset();
         const auto task = std::move(entry.task); // Which may well end the appointment.
         task();
     }
 }
 
-void Timetable::settle(Dial& dial)
+void DeadlineQueue::program(ClockQueue& queue)
 {
-    const auto earliest = dial.entries.empty() ? std::optional<nanoseconds>{}
-                                               : std::max(dial.entries.begin()->first,
-                                                          nanoseconds{1}); // 0 would disarm it.
-    if (dial.is_ringing || (earliest == dial.set_to && !dial.is_stale))
+    const auto earliest = queue.entries.empty() ? std::optional<nanoseconds>{}
+                                                : std::max(queue.entries.begin()->first,
+                                                           nanoseconds{1}); // 0 would disarm it.
+    if (queue.is_running || (earliest == queue.programmed_for && !queue.is_stale))
         return;
-    dial.set_to = earliest;
-    dial.is_stale = false;
+    queue.programmed_for = earliest;
+    queue.is_stale = false;
     const auto done =
-        set(dial.timerfd, {.first = earliest.value_or(nanoseconds{0}),
-                           .cancel_on_clock_change = earliest && is_wall_clock(dial.clock)});
+        set(queue.timerfd, {.first = earliest.value_or(nanoseconds{0}),
+                            .cancel_on_clock_change = earliest && is_wall_clock(queue.clock)});
     if (done)
         return;
     if (done.error().error != ECANCELED) {
@@ -122,7 +123,7 @@ void Timetable::settle(Dial& dial)
         return;
     }
     clock_was_set_ = true; // No read will tell it again.
-    loop_.defer([this] { tell_clock_set(); });
+    loop_.defer([this] { report_clock_set(); });
 }
 
 } // namespace evfd::daemon

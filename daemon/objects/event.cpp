@@ -13,16 +13,16 @@ Result<Event> Event::create(Mode mode, std::int64_t initial)
     return Event{mode, *std::move(fd), false};
 }
 
-Result<void> Event::set(std::int64_t tokens, const Adder& adder)
+Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& incrementer)
 {
     if (mode_ != Mode::semaphore)
         tokens = 1;
-    if (!held_by_others_) {
+    if (!is_shared_) {
         const auto added = add(*fd_, static_cast<std::uint64_t>(tokens));
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return adder.add(*fd_, tokens); // Also fills up what has no room for all of them.
+    return incrementer.add(*fd_, tokens); // Also fills up what has no room for all of them.
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
@@ -31,17 +31,17 @@ void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
     targets.insert(targets.end(), times, fd_->get());
 }
 
-Result<bool> Event::clear(std::optional<std::uint64_t>& left, MonotonicTime end) const
+Result<bool> Event::clear(std::optional<std::uint64_t>& remaining, MonotonicTime end) const
 {
     if (mode_ == Mode::semaphore)
-        return drain(*fd_, left, end);
+        return drain(*fd_, remaining, end);
     const auto taken = evfd::take(*fd_);
     return taken ? Result<bool>{true} : std::unexpected(taken.error());
 }
 
 std::shared_ptr<const UniqueFd> Event::share()
 {
-    held_by_others_ = true;
+    is_shared_ = true;
     return fd_;
 }
 

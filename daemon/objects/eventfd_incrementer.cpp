@@ -14,7 +14,7 @@ namespace evfd::daemon {
 
 namespace {
 
-char unread; // Where zeros go that nobody wants.
+char discard_byte; // Where zeros go that nobody wants.
 
 // Where /dev/zero is missing, as in a small chroot, a hole in a file in memory does as well; a read
 // takes a quarter longer there.
@@ -33,7 +33,7 @@ Result<UniqueFd> open_zeros()
 
 } // namespace
 
-Result<Adder> Adder::create()
+Result<EventfdIncrementer> EventfdIncrementer::create()
 {
     auto aio = Aio::create(batch);
     if (!aio)
@@ -41,57 +41,59 @@ Result<Adder> Adder::create()
     auto zeros = open_zeros();
     if (!zeros)
         return std::unexpected(zeros.error());
-    return Adder{{*std::move(aio), *std::move(zeros)}};
+    return EventfdIncrementer{{*std::move(aio), *std::move(zeros)}};
 }
 
-iocb Adder::tell(int eventfd, char& note) const
+iocb EventfdIncrementer::make_iocb(int eventfd, char& completion_byte) const
 {
     iocb operation{};
     operation.aio_lio_opcode = IOCB_CMD_PREAD;
-    operation.aio_fildes = static_cast<std::uint32_t>(means_->zeros.get());
-    operation.aio_buf = reinterpret_cast<std::uintptr_t>(&note);
+    operation.aio_fildes = static_cast<std::uint32_t>(context_->zeros.get());
+    operation.aio_buf = reinterpret_cast<std::uintptr_t>(&completion_byte);
     operation.aio_nbytes = 1;
     operation.aio_flags = IOCB_FLAG_RESFD;
     operation.aio_resfd = static_cast<std::uint32_t>(eventfd);
     return operation;
 }
 
-Result<void> Adder::submit(std::span<iocb*> operations) const
+Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
 {
     while (!operations.empty()) {
-        const auto begun = means_->aio.submit(operations);
-        if (!begun)
-            return std::unexpected(begun.error());
+        const auto submitted = context_->aio.submit(operations);
+        if (!submitted)
+            return std::unexpected(submitted.error());
         // They are complete already.
-        if (const auto forgotten = means_->aio.forget_completed(); !forgotten)
+        if (const auto forgotten = context_->aio.discard_completions(); !forgotten)
             return forgotten;
-        operations = operations.subspan(*begun);
+        operations = operations.subspan(*submitted);
     }
     return {};
 }
 
-Result<void> Adder::add(std::span<const int> eventfds, std::span<char> notes) const
+Result<void> EventfdIncrementer::add(std::span<const int> eventfds,
+                                     std::span<char> completion_bytes) const
 {
     std::array<iocb, batch> operations;
     std::array<iocb*, batch> pointers;
     while (!eventfds.empty()) {
         const auto count = std::min(eventfds.size(), batch);
         for (std::size_t i = 0; i < count; ++i) {
-            operations[i] = tell(eventfds[i], notes.empty() ? unread : notes[i]);
+            operations[i] = make_iocb(eventfds[i], completion_bytes.empty() ? discard_byte
+                                                                            : completion_bytes[i]);
             pointers[i] = &operations[i];
         }
         if (const auto added = submit(std::span{pointers}.first(count)); !added)
             return added;
         eventfds = eventfds.subspan(count);
-        if (!notes.empty())
-            notes = notes.subspan(count);
+        if (!completion_bytes.empty())
+            completion_bytes = completion_bytes.subspan(count);
     }
     return {};
 }
 
-Result<void> Adder::add(const UniqueFd& eventfd, std::int64_t times) const
+Result<void> EventfdIncrementer::add(const UniqueFd& eventfd, std::int64_t times) const
 {
-    auto operation = tell(eventfd.get(), unread);
+    auto operation = make_iocb(eventfd.get(), discard_byte);
     std::array<iocb*, batch> pointers;
     pointers.fill(&operation);
     while (times > 0) {

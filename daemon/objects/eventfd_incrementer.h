@@ -17,29 +17,32 @@
 namespace evfd::daemon {
 
 // Copies share one context: it takes the kernel tens of milliseconds to let go of one.
-class Adder {
+class EventfdIncrementer {
 public:
     // Takes its AIO context now, before anyone can use them all up. EAGAIN: see fs.aio-max-nr.
-    static Result<Adder> create();
+    static Result<EventfdIncrementer> create();
 
     // Adds 1 to each; one that stands there n times gets n. With each the kernel writes a zero over
     // its note, if there are notes: as many as there are eventfds.
-    Result<void> add(std::span<const int> eventfds, std::span<char> notes = {}) const;
+    Result<void> add(std::span<const int> eventfds, std::span<char> completion_bytes = {}) const;
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 
 private:
     static constexpr std::size_t batch = 128;
 
-    struct Means {
+    struct Context {
         Aio aio;
         UniqueFd zeros;
     };
 
-    explicit Adder(Means means) : means_{std::make_shared<const Means>(std::move(means))} {}
-    iocb tell(int eventfd, char& note) const;
+    explicit EventfdIncrementer(Context context)
+        : context_{std::make_shared<const Context>(std::move(context))}
+    {
+    }
+    iocb make_iocb(int eventfd, char& completion_byte) const;
     Result<void> submit(std::span<iocb*> operations) const;
 
-    std::shared_ptr<const Means> means_;
+    std::shared_ptr<const Context> context_;
 };
 
 } // namespace evfd::daemon

@@ -2,10 +2,10 @@
 // these has ended or one of them gives it back.
 #pragma once
 
-#include "daemon/base/event_loop.h"
-#include "daemon/objects/process_watcher.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/objects/process_watcher.h"
 #include "daemon/objects/session.h"
 
 #include <cstdint>
@@ -20,27 +20,27 @@ namespace evfd::daemon {
 class Registry;
 
 // To whom a wait lends what it takes, and what the hold is called.
-struct Lending {
+struct HoldRequest {
     Token hold;
-    std::optional<Processes::Stay> process = {}; // None: to its session.
+    std::optional<ProcessWatcher::Ref> process = {}; // None: to its session.
 };
 
 // The same, as the vault has it.
-struct Lent {
+struct HoldRecord {
     Token hold;
     uid_t uid; // Of those who may join.
-    bool is_by_session;
-    std::vector<Processes::Id> processes;
+    bool is_held_by_session;
+    std::vector<ProcessWatcher::Id> processes;
 };
 
 class Holds {
 public:
     struct Hold {
         uid_t uid; // Of those who may join.
-        Takings takings;
+        TakenTokens taken;
         Quota::Charge charge;
         std::uint64_t session = 0; // A holder, if it is not 0.
-        std::vector<Processes::Stay> processes = {};
+        std::vector<ProcessWatcher::Ref> processes = {};
     };
 
     Holds(EventLoop& loop, Quota& quota, Registry& registry)
@@ -52,36 +52,37 @@ public:
 
     // That a wait took these and lends them is certain once it is committed.
     // `session`: that which waited.
-    void keep_taken(std::uint64_t session, uid_t uid, const Lending& lending, Takings& takings);
+    void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
+                      TakenTokens& taken);
     // The one who waited has heard of it: from now on it is a hold.
-    void begin(Session& session, Lending lending, Takings takings, Quota::Charge charge);
+    void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
     void restore(const Token& id, Hold hold);
 
-    bool is_there(const Token& id, uid_t uid) const;              // For those of that user.
-    Outcome<void> join(const Token& id, Processes::Stay process); // One that is there.
+    bool exists(const Token& id, uid_t uid) const;                    // For those of that user.
+    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // One that is there.
     bool is_holder(const Token& id, const Session& session,
-                   std::optional<Processes::Id> process) const;
+                   std::optional<ProcessWatcher::Id> process) const;
     void release(const Token& id); // One that is there.
 
     // How many tokens the session holds.
-    std::int64_t tokens_of(Session& session) const;
+    std::int64_t count_tokens(Session& session) const;
     // It ends: what nobody holds any more, which is to be put back.
-    std::vector<Takings> end(Session& session);
+    std::vector<TakenTokens> end(Session& session);
     // It ended: what nobody holds any more is put back, so much in each turn of the loop.
-    void end(Processes::Id process);
+    void end(ProcessWatcher::Id process);
 
 private:
-    using All = std::map<Token, Hold>;
+    using HoldMap = std::map<Token, Hold>;
 
     void add(const Token& id, Hold hold);
-    void keep(const Token& id, Hold& hold);
-    Takings extract(All::iterator hold);
+    void persist(const Token& id, Hold& hold);
+    TakenTokens extract(HoldMap::iterator hold);
 
     EventLoop& loop_;
     Quota& quota_;
     Registry& registry_;
-    All all_;
-    std::set<std::pair<Processes::Id, Token>> by_process_;
+    HoldMap holds_;
+    std::set<std::pair<ProcessWatcher::Id, Token>> by_process_;
 };
 
 } // namespace evfd::daemon

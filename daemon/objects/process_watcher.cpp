@@ -4,90 +4,90 @@
 
 namespace evfd::daemon {
 
-Processes::Stay::~Stay()
+ProcessWatcher::Ref::~Ref()
 {
-    if (processes_)
-        processes_->leave(id_);
+    if (watcher_)
+        watcher_->release(id_);
 }
 
-bool Processes::Stay::has_ended() const
+bool ProcessWatcher::Ref::has_ended() const
 {
-    return evfd::has_ended(processes_->known_.at(id_).pidfd);
+    return evfd::has_exited(watcher_->processes_.at(id_).pidfd);
 }
 
-Processes::Stay Processes::stay(Id id)
+ProcessWatcher::Ref ProcessWatcher::ref(Id id)
 {
-    ++known_.at(id).stays;
-    return Stay{*this, id};
+    ++processes_.at(id).refs;
+    return Ref{*this, id};
 }
 
 // A pid is not given to another process before the one that has it was reaped.
-std::optional<Processes::Id> Processes::find(pid_t pid) const
+std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
 {
     const auto found = by_pid_.find(pid);
-    if (found == by_pid_.end() || has_ended(known_.at(found->second).pidfd))
+    if (found == by_pid_.end() || has_exited(processes_.at(found->second).pidfd))
         return {};
     return found->second;
 }
 
-Result<Processes::Stay> Processes::enter(Who who, UniqueFd pidfd, Id new_id)
+Result<ProcessWatcher::Ref> ProcessWatcher::acquire(Identity identity, UniqueFd pidfd, Id new_id)
 {
-    if (const auto id = find(who.pid))
-        return stay(*id);
-    if (const auto prepared = vault_.prepare(); !prepared)
+    if (const auto id = find(identity.pid))
+        return ref(*id);
+    if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    if (const auto parked = vault_.park(new_id, pidfd); !parked)
+    if (const auto parked = state_store_.store_fd(new_id, pidfd); !parked)
         return std::unexpected(parked.error());
-    if (const auto added = add(new_id, who, std::move(pidfd)); !added) {
-        vault_.unpark(new_id);
+    if (const auto added = add(new_id, identity, std::move(pidfd)); !added) {
+        state_store_.remove_fd(new_id);
         return std::unexpected(added.error());
     }
-    vault_.put(new_id, record::Process{who.pid, who.uid});
-    return stay(new_id);
+    state_store_.put(new_id, record::Process{identity.pid, identity.uid});
+    return ref(new_id);
 }
 
-std::int64_t Processes::count_of(uid_t uid) const
+std::int64_t ProcessWatcher::count_of(uid_t uid) const
 {
     const auto found = counts_.find(uid);
     return found == counts_.end() ? 0 : found->second;
 }
 
-Result<Processes::Stay> Processes::restore(Id id, Who who, UniqueFd pidfd)
+Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, UniqueFd pidfd)
 {
-    if (const auto added = add(id, who, std::move(pidfd)); !added)
+    if (const auto added = add(id, identity, std::move(pidfd)); !added)
         return std::unexpected(added.error());
-    return stay(id);
+    return ref(id);
 }
 
-Result<void> Processes::add(Id id, Who who, UniqueFd pidfd)
+Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
 {
     auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
-        const auto known = stay(id); // While we are here.
-        known_.at(id).watch.reset(); // It would be readable for ever.
-        ended_(id);
+        const auto known = ref(id);      // While we are here.
+        processes_.at(id).watch.reset(); // It would be readable for ever.
+        on_ended_(id);
     });
     if (!watch)
         return std::unexpected(watch.error());
-    known_.emplace(id, Known{.who = who, .pidfd = std::move(pidfd)})
+    processes_.emplace(id, Process{.identity = identity, .pidfd = std::move(pidfd)})
         .first->second.watch.emplace(*std::move(watch));
-    by_pid_.insert_or_assign(who.pid, id);
-    ++counts_[who.uid];
+    by_pid_.insert_or_assign(identity.pid, id);
+    ++counts_[identity.uid];
     return {};
 }
 
-void Processes::leave(Id id)
+void ProcessWatcher::release(Id id)
 {
-    const auto known = known_.find(id);
-    if (--known->second.stays > 0)
+    const auto known = processes_.find(id);
+    if (--known->second.refs > 0)
         return;
-    vault_.drop(id, record::Kind::process);
-    vault_.unpark(id);
-    if (const auto by_pid = by_pid_.find(known->second.who.pid);
+    state_store_.erase(id, record::Kind::process);
+    state_store_.remove_fd(id);
+    if (const auto by_pid = by_pid_.find(known->second.identity.pid);
         by_pid != by_pid_.end() && by_pid->second == id)
         by_pid_.erase(by_pid);
-    if (const auto count = counts_.find(known->second.who.uid); --count->second == 0)
+    if (const auto count = counts_.find(known->second.identity.uid); --count->second == 0)
         counts_.erase(count);
-    known_.erase(known);
+    processes_.erase(known);
 }
 
 } // namespace evfd::daemon

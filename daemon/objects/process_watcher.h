@@ -16,76 +16,75 @@
 
 namespace evfd::daemon {
 
-class Processes {
+class ProcessWatcher {
 public:
     using Id = std::uint64_t; // Never given twice, unlike a pid.
-    using Ended = std::function<void(Id id)>;
+    using OnEnded = std::function<void(Id id)>;
 
     // `ended` is called once for each that ends while it is known.
-    Processes(EventLoop& loop, Vault& vault, Ended ended)
-        : loop_{loop}, vault_{vault}, ended_{std::move(ended)}
+    ProcessWatcher(EventLoop& loop, StateStore& state_store, OnEnded on_ended)
+        : loop_{loop}, state_store_{state_store}, on_ended_{std::move(on_ended)}
     {
     }
-    Processes(const Processes&) = delete;
-    Processes& operator=(const Processes&) = delete;
+    ProcessWatcher(const ProcessWatcher&) = delete;
+    ProcessWatcher& operator=(const ProcessWatcher&) = delete;
 
     // The process is known while one of these lives.
-    class Stay {
+    class Ref {
     public:
-        Stay(Stay&& other) noexcept
-            : processes_{std::exchange(other.processes_, nullptr)}, id_{other.id_}
+        Ref(Ref&& other) noexcept : watcher_{std::exchange(other.watcher_, nullptr)}, id_{other.id_}
         {
         }
-        Stay& operator=(Stay&& other) noexcept
+        Ref& operator=(Ref&& other) noexcept
         {
-            std::swap(processes_, other.processes_);
+            std::swap(watcher_, other.watcher_);
             std::swap(id_, other.id_);
             return *this;
         }
-        ~Stay();
+        ~Ref();
         Id id() const { return id_; }
-        Stay another() const { return processes_->stay(id_); }
+        Ref copy() const { return watcher_->ref(id_); }
         bool has_ended() const;
 
     private:
-        friend class Processes;
-        Stay(Processes& processes, Id id) : processes_{&processes}, id_{id} {}
-        Processes* processes_;
+        friend class ProcessWatcher;
+        Ref(ProcessWatcher& watcher, Id id) : watcher_{&watcher}, id_{id} {}
+        ProcessWatcher* watcher_;
         Id id_;
     };
 
     // A process by its number, and to whose account (see Quota) it counts.
-    struct Who {
+    struct Identity {
         pid_t pid;
         uid_t uid;
     };
     // The process of which `pidfd` is, which has not ended; `new_id` is its own if it was not
     // known.
-    Result<Stay> enter(Who who, UniqueFd pidfd, Id new_id);
+    Result<Ref> acquire(Identity identity, UniqueFd pidfd, Id new_id);
     // One that an earlier daemon knew; it may have ended since.
-    Result<Stay> restore(Id id, Who who, UniqueFd pidfd);
+    Result<Ref> restore(Id id, Identity identity, UniqueFd pidfd);
     // The one that has this pid now.
     std::optional<Id> find(pid_t pid) const;
     // How many are known: each is a descriptor.
-    std::int64_t count() const { return static_cast<std::int64_t>(known_.size()); }
+    std::int64_t count() const { return static_cast<std::int64_t>(processes_.size()); }
     std::int64_t count_of(uid_t uid) const;
 
 private:
-    struct Known {
-        Who who;
+    struct Process {
+        Identity identity;
         UniqueFd pidfd;
-        std::int64_t stays = 0;
+        std::int64_t refs = 0;
         std::optional<EventLoop::Watch> watch = {}; // After pidfd: it must go first.
     };
 
-    Result<void> add(Id id, Who who, UniqueFd pidfd);
-    Stay stay(Id id);
-    void leave(Id id);
+    Result<void> add(Id id, Identity identity, UniqueFd pidfd);
+    Ref ref(Id id);
+    void release(Id id);
 
     EventLoop& loop_;
-    Vault& vault_;
-    Ended ended_;
-    std::unordered_map<Id, Known> known_;
+    StateStore& state_store_;
+    OnEnded on_ended_;
+    std::unordered_map<Id, Process> processes_;
     std::unordered_map<pid_t, Id> by_pid_; // The last that was given it.
     std::unordered_map<uid_t, std::int64_t> counts_;
 };

@@ -2,20 +2,20 @@
 
 namespace evfd::daemon {
 
-Result<void> Pulse::set(std::int64_t times, const Adder& adder)
+Result<void> Pulse::set(std::int64_t times, const EventfdIncrementer& incrementer)
 {
     count(times);
     std::vector<int> targets;
     append_targets(times, targets, targets);
-    return adder.add(targets);
+    return incrementer.add(targets);
 }
 
-void Pulse::append_targets(std::int64_t times, std::vector<int>& kept,
+void Pulse::append_targets(std::int64_t times, std::vector<int>& persistent,
                            std::vector<int>& others) const
 {
     for (std::int64_t i = 0; i < times; ++i)
-        for (const auto& [token, follower] : followers_.all())
-            (follower.is_kept ? kept : others).push_back(follower.fd.get());
+        for (const auto& [token, follower] : subscriptions_.all())
+            (follower.is_persistent ? persistent : others).push_back(follower.fd.get());
 }
 
 } // namespace evfd::daemon

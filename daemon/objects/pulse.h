@@ -16,14 +16,15 @@ namespace evfd::daemon {
 class Pulse {
 public:
     std::int64_t pulses() const { return pulses_; }
-    Followers& followers() { return followers_; }
-    const Followers& followers() const { return followers_; }
+    SubscriptionTable& subscriptions() { return subscriptions_; }
+    const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
     // Every follower's descriptor counts `times` more.
-    Result<void> set(std::int64_t times, const Adder& adder);
+    Result<void> set(std::int64_t times, const EventfdIncrementer& incrementer);
     // What set() adds, as one eventfd for each time it adds 1, apart for those in the vault; the
     // same followers make the same list. count() is left to the caller.
-    void append_targets(std::int64_t times, std::vector<int>& kept, std::vector<int>& others) const;
+    void append_targets(std::int64_t times, std::vector<int>& persistent,
+                        std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
     // A descriptor that can follow it.
@@ -31,7 +32,7 @@ public:
 
 private:
     std::int64_t pulses_ = 0;
-    Followers followers_;
+    SubscriptionTable subscriptions_;
 };
 
 } // namespace evfd::daemon

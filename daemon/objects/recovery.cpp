@@ -32,34 +32,34 @@ bool is_eventfd(const UniqueFd& fd)
 
 } // namespace
 
-std::vector<Session> Registry::restore(Left& left)
+std::vector<Session> Registry::restore(RecoveredState& recovered)
 {
-    return Restoration{*this, left}.restore();
+    return Recovery{*this, recovered}.run();
 }
 
-std::vector<Session> Restoration::restore()
+std::vector<Session> Recovery::run()
 {
-    registry_.last_serial_ = left_.last_id;
-    for (auto& [id, record] : left_.sessions)
+    registry_.last_serial_ = recovered_.last_id;
+    for (auto& [id, record] : recovered_.sessions)
         restore_session(id, record);
-    for (const auto& [id, record] : left_.processes)
+    for (const auto& [id, record] : recovered_.processes)
         restore_process(id, record);
-    for (auto& [id, record] : left_.objects)
+    for (auto& [id, record] : recovered_.objects)
         restore_object(id, record);
-    for (const auto& [id, record] : left_.subscriptions)
+    for (const auto& [id, record] : recovered_.subscriptions)
         restore_subscription(id, record);
-    finish_plan();
+    redo_plan();
     roll_back();
-    forget_rest();
-    wake_timers();
-    registry_.vault_.commit();
+    remove_unclaimed();
+    start_timers();
+    registry_.state_store_.commit();
 
-    for (const auto& complaint : left_.complaints)
-        log::warn.each("{}", complaint);
+    for (const auto& complaint : recovered_.warnings)
+        log::warn.unlimited("{}", complaint);
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    if (!left_.is_whole() && left_.complaints.empty()) // Nothing was handed over.
+    if (!recovered_.is_complete() && recovered_.warnings.empty()) // Nothing was handed over.
         return sessions;
     log::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
@@ -69,50 +69,50 @@ std::vector<Session> Restoration::restore()
 // Objects.
 
 std::expected<UniqueFd, std::string_view>
-Restoration::take_parked(Id id, bool (*is_right)(const UniqueFd&))
+Recovery::take_descriptor(Id id, bool (*is_right)(const UniqueFd&))
 {
-    const auto parked = left_.parked.find(id);
-    if (parked == left_.parked.end())
+    const auto parked = recovered_.fds.find(id);
+    if (parked == recovered_.fds.end())
         return std::unexpected("its descriptor is not in the vault");
     auto fd = std::move(parked->second);
-    left_.parked.erase(parked);
+    recovered_.fds.erase(parked);
     if (!is_right(fd)) {
-        registry_.vault_.unpark(id);
+        registry_.state_store_.remove_fd(id);
         return std::unexpected("what is in the vault as its descriptor is of another kind");
     }
     return fd;
 }
 
-Session* Restoration::session(std::optional<record::Id> id)
+Session* Recovery::find_session(std::optional<record::Id> id)
 {
     const auto found = id ? sessions_.find(static_cast<Id>(*id)) : sessions_.end();
     return found == sessions_.end() ? nullptr : &found->second;
 }
 
-void Restoration::lose_object(Id id, const record::Object& record, std::string_view why)
+void Recovery::drop_object(Id id, const record::Object& record, std::string_view why)
 {
-    complain(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
-                         record.name.text(), record.owner, why));
-    if (left_.has_unread)
+    warn(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
+                     record.name.text(), record.owner, why));
+    if (recovered_.has_unreadable_fds)
         return; // Its descriptor may be there for one that has more room.
-    registry_.vault_.drop(id, record::Kind::object);
-    registry_.vault_.drop(id, record::Kind::progress);
-    registry_.vault_.unpark(id);
+    registry_.state_store_.erase(id, record::Kind::object);
+    registry_.state_store_.erase(id, record::Kind::counters);
+    registry_.state_store_.remove_fd(id);
 }
 
-std::expected<Object::Body, std::string_view> Restoration::body_of(Id id, record::Object& record)
+std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, record::Object& record)
 {
-    const auto found = left_.progress.find(id);
+    const auto found = recovered_.counters.find(id);
     const auto progress =
-        found == left_.progress.end() ? record::Progress{{}, 0, 0} : found->second;
-    if (auto* link = record.timer && record.timer->link ? &*record.timer->link : nullptr;
+        found == recovered_.counters.end() ? record::Counters{{}, 0, 0} : found->second;
+    if (auto* link = record.timer && record.timer->target ? &*record.timer->target : nullptr;
         link && !link->uid) { // An earlier version did not note who armed it.
         link->uid = record.owner;
         link->gid = record.group;
     }
     if (record.timer)
         return std::make_unique<Timer>(
-            Timer::restored(*record.timer, progress.counted, progress.owed));
+            Timer::from_record(*record.timer, progress.expirations, progress.backlog));
     if (record.mode == Mode::pulse) {
         Pulse pulse;
         pulse.count(progress.pulses);
@@ -120,125 +120,127 @@ std::expected<Object::Body, std::string_view> Restoration::body_of(Id id, record
     }
     if (!record.mode)
         return std::unexpected("its mode is not known");
-    auto fd = take_parked(id, is_eventfd);
+    auto fd = take_descriptor(id, is_eventfd);
     if (!fd)
         return std::unexpected(fd.error());
     return Event{*record.mode, *std::move(fd), true};
 }
 
-void Restoration::restore_object(Id id, record::Object& record)
+void Recovery::restore_object(Id id, record::Object& record)
 {
-    auto* owner = session(record.session);
+    auto* owner = find_session(record.session);
     if (record.session && !owner)
-        return lose_object(id, record, "the session with which it was to end is not there");
+        return drop_object(id, record, "the session with which it was to end is not there");
     const auto process =
         record.process ? processes_.find(static_cast<Id>(*record.process)) : processes_.end();
     if (record.process && process == processes_.end())
-        return lose_object(id, record, "the process with which it was to end is not known");
-    auto body = body_of(id, record);
+        return drop_object(id, record, "the process with which it was to end is not known");
+    auto body = restore_body(id, record);
     if (!body)
-        return lose_object(id, record, body.error());
+        return drop_object(id, record, body.error());
     if (const auto older = registry_.objects_.find(record.name);
         older != registry_.objects_.end()) {
-        complain(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
+        warn(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
         entries_.erase(older->second.serial);
-        registry_.forget(older->second);
+        registry_.unpersist(older->second);
         if (older->second.event())
-            --registry_.events_;
+            --registry_.event_count_;
         registry_.objects_.erase(older);
     }
     const auto uid = static_cast<uid_t>(record.owner);
-    auto& entry = *registry_.objects_
-                       .try_emplace(record.name, id,
-                                    Ownership{uid, static_cast<gid_t>(record.group), record.rights},
-                                    static_cast<pid_t>(record.creator),
-                                    owner            ? Lifetime::connection
-                                    : record.process ? Lifetime::process
-                                                     : Lifetime::permanent,
-                                    owner            ? owner->id
-                                    : record.process ? process->first
-                                                     : std::uint64_t{0},
-                                    true, registry_.quota_.take_again(uid, Resource::objects),
-                                    *std::move(body))
-                       .first;
+    auto& entry =
+        *registry_.objects_
+             .try_emplace(record.name, id,
+                          Ownership{uid, static_cast<gid_t>(record.group), record.permissions},
+                          static_cast<pid_t>(record.creator),
+                          owner            ? Lifetime::connection
+                          : record.process ? Lifetime::process
+                                           : Lifetime::permanent,
+                          owner            ? owner->id
+                          : record.process ? process->first
+                                           : std::uint64_t{0},
+                          true, registry_.quota_.charge_unchecked(uid, Resource::objects),
+                          *std::move(body))
+             .first;
     entry.second.created = record.created;
     if (entry.second.event())
-        ++registry_.events_;
+        ++registry_.event_count_;
     if (owner)
         owner->owned.push_back(record.name);
     if (record.process)
-        registry_.belongings_.try_emplace(process->first, process->second.another())
+        registry_.process_objects_.try_emplace(process->first, process->second.copy())
             .first->second.names.insert(record.name);
     entries_.emplace(id, &entry);
 }
 
-void Restoration::restore_subscription(Id id, const record::Subscription& record)
+void Recovery::restore_subscription(Id id, const record::Subscription& record)
 {
     const auto found = entries_.find(static_cast<Id>(record.object));
-    auto* followers = found == entries_.end() ? nullptr : found->second->second.followers();
-    auto* owner = session(record.session);
+    auto* followers = found == entries_.end() ? nullptr : found->second->second.subscriptions();
+    auto* owner = find_session(record.session);
     const auto token = Token::parse(record.token);
     const bool is_timers = followers && found->second->second.timer();
-    auto fd = take_parked(id, is_timers ? is_timerfd : is_eventfd);
+    auto fd = take_descriptor(id, is_timers ? is_timerfd : is_eventfd);
     const bool is_twice = followers && token && followers->has(*token);
     if (!followers || !owner || !token || !fd || is_twice) {
-        complain(fmt::format("a subscription ({}) is lost: {}", id,
-                             !followers ? "what it follows is not there"
-                             : !owner   ? "its session is not there"
-                             : !fd      ? fd.error()
-                             : !token   ? "its token cannot be read"
-                                        : "its token is another's"));
-        if (!fd && left_.has_unread)
+        warn(fmt::format("a subscription ({}) is lost: {}", id,
+                         !followers ? "what it follows is not there"
+                         : !owner   ? "its session is not there"
+                         : !fd      ? fd.error()
+                         : !token   ? "its token cannot be read"
+                                    : "its token is another's"));
+        if (!fd && recovered_.has_unreadable_fds)
             return; // Its descriptor may be there for one that has more room.
-        registry_.vault_.drop(id, record::Kind::subscription);
+        registry_.state_store_.erase(id, record::Kind::subscription);
         if (fd) // Or there is none, or it is someone else's, or of no use.
-            registry_.vault_.unpark(id);
+            registry_.state_store_.remove_fd(id);
         return;
     }
     followers->add(*token,
                    {id, *std::move(fd),
-                    registry_.quota_.take_again(owner->peer.uid, Resource::subscriptions), true});
-    owner->followings.push_back({found->second->first, *token});
+                    registry_.quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions),
+                    true});
+    owner->subscriptions.push_back({found->second->first, *token});
 }
 
 // What was going on.
 
-void Restoration::restore_session(Id id, record::Session& record)
+void Recovery::restore_session(Id id, record::Session& record)
 {
     const auto token = Token::parse(record.token);
     if (!token || !tokens_.insert(*token).second) {
-        complain(fmt::format("a session ({}) is lost: its token {}", id,
-                             token ? "is another's" : "cannot be read"));
-        registry_.vault_.drop(id, record::Kind::session);
+        warn(fmt::format("a session ({}) is lost: its token {}", id,
+                         token ? "is another's" : "cannot be read"));
+        registry_.state_store_.erase(id, record::Kind::session);
         return;
     }
     Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
-    session.count = Session::Count{.token = *token,
-                                   .calls = record.calls,
-                                   .reply = record.reply,
-                                   .given = record.given.value_or(0)};
-    for (const auto opened : record.opened)
-        session.count->opened.push_back(static_cast<Id>(opened));
+    session.reply_cache = Session::ReplyCache{.token = *token,
+                                              .sequence = record.sequence,
+                                              .cached_reply = record.cached_reply,
+                                              .tokens_applied = record.tokens_applied.value_or(0)};
+    for (const auto opened : record.new_subscriptions)
+        session.reply_cache->opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));
 }
 
 // Of what the daemon was adding when it was killed, the rest.
-void Restoration::finish_plan()
+void Recovery::redo_plan()
 {
-    const auto notes = registry_.vault_.planned();
-    if (!left_.plan || std::ranges::count(notes, 1) + std::ranges::count_if(left_.plan->additions,
-                                                                            [](const auto& one) {
-                                                                                return !!one.before;
-                                                                            }) ==
-                           0)
+    const auto notes = registry_.state_store_.pending_increments();
+    if (!recovered_.intent ||
+        std::ranges::count(notes, 1) +
+                std::ranges::count_if(recovered_.intent->increments,
+                                      [](const auto& one) { return !!one.before; }) ==
+            0)
         return;
     std::vector<int> targets;
-    for (const auto& [serial, tokens, before] : left_.plan->additions) {
+    for (const auto& [serial, tokens, before] : recovered_.intent->increments) {
         const auto found = entries_.find(static_cast<Id>(serial));
         if (found == entries_.end())
             continue;
         auto& object = found->second->second;
-        const auto* followers = object.followers();
+        const auto* followers = object.subscriptions();
         const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
         if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
             continue; // No plan is of so many.
@@ -252,107 +254,109 @@ void Restoration::finish_plan()
     }
     if (targets.size() != notes.size()) {
         if (std::ranges::count(notes, 1) > 0)
-            complain("what was being added to events cannot be told from what is there: it is "
-                     "left as it is");
+            warn("what was being added to events cannot be told from what is there: it is "
+                 "left as it is");
         return;
     }
     for (std::size_t i = 0; i < targets.size(); ++i)
         if (notes[i] != 0)
-            if (const auto added =
-                    registry_.adder_.add(std::span{targets}.subspan(i, 1), notes.subspan(i, 1));
+            if (const auto added = registry_.incrementer_.add(std::span{targets}.subspan(i, 1),
+                                                              notes.subspan(i, 1));
                 !added)
-                complain(fmt::format("a token is lost: {}", added.error().message()));
-    registry_.vault_.end_plan();
+                warn(fmt::format("a token is lost: {}", added.error().message()));
+    registry_.state_store_.end_intent();
 }
 
 // What was taken for a call of which nothing is known, or that its client cannot ask for again,
 // goes back. The rest is in doubt until the client is there.
-void Restoration::roll_back()
+void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
-    for (const auto& [id, record] : left_.takings) {
-        auto* owner = session(record.session);
+    for (const auto& [id, record] : recovered_.taken_tokens) {
+        auto* owner = find_session(record.session);
         if (restore_hold(id, record))
             continue;
-        const bool is_lent = record.held.value_or(false) || record.processes;
-        if (owner && !is_lent && record.call > 0 && owner->count->calls >= record.call) {
-            owner->count->in_doubt.push_back({id, record.call, named(record.from)});
+        const bool is_lent = record.is_held_by_session.value_or(false) || record.processes;
+        if (owner && !is_lent && record.sequence > 0 &&
+            owner->reply_cache->sequence >= record.sequence) {
+            owner->reply_cache->in_doubt.push_back(
+                {id, record.sequence, to_taken_tokens(record.objects)});
             continue;
         }
-        to_put_back.push_back({id, record.call, named(record.from)});
+        to_put_back.push_back({id, record.sequence, to_taken_tokens(record.objects)});
     }
-    registry_.put_back(to_put_back);
+    registry_.return_tokens(to_put_back);
 }
 
 // With the first commit the slip tells of them no more, and that may be long before all are back.
-std::vector<Takings> Restoration::taken_since_last_commit()
+std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t of_nobody = 0;
-    std::vector<Takings> all;
-    for (const auto& [id, taken] : left_.taken) {
+    std::vector<TakenTokens> all;
+    for (const auto& [id, taken] : recovered_.takes) {
         if (taken == 0)
             continue;
-        if (all.empty() || all.back().taken.size() == max_names_per_call)
+        if (all.empty() || all.back().tokens.size() == max_names_per_call)
             all.emplace_back();
-        if (const auto* entry = event(id))
-            all.back().taken.push_back({entry->first, id});
+        if (const auto* entry = find_event(id))
+            all.back().tokens.push_back({entry->first, id});
     }
     for (auto& takings : all)
-        registry_.keep_takings(of_nobody, takings);
+        registry_.record_taken(of_nobody, takings);
     return all;
 }
 
-std::vector<Taken> Restoration::named(const std::vector<record::Id>& serials) const
+std::vector<TakenToken> Recovery::to_taken_tokens(const std::vector<record::Id>& serials) const
 {
-    std::vector<Taken> taken;
+    std::vector<TakenToken> taken;
     for (const auto serial : serials)
-        if (const auto* entry = event(static_cast<Id>(serial)))
+        if (const auto* entry = find_event(static_cast<Id>(serial)))
             taken.push_back({entry->first, static_cast<Id>(serial)});
     return taken;
 }
 
 // Nothing else has tokens, whatever a record says.
-Restoration::Entry* Restoration::event(Id id) const
+Recovery::Entry* Recovery::find_event(Id id) const
 {
     const auto found = entries_.find(id);
     return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
 // Descriptors without a record are of what was deleted, or never acknowledged.
-void Restoration::forget_rest()
+void Recovery::remove_unclaimed()
 {
-    for (const auto& [id, fd] : left_.parked)
-        registry_.vault_.unpark(id);
-    if (!left_.parked.empty())
-        log::debug("{} parked descriptors belong to nothing any more", left_.parked.size());
-    left_.parked.clear();
+    for (const auto& [id, fd] : recovered_.fds)
+        registry_.state_store_.remove_fd(id);
+    if (!recovered_.fds.empty())
+        log::debug("{} parked descriptors belong to nothing any more", recovered_.fds.size());
+    recovered_.fds.clear();
 }
 
-void Restoration::wake_timers()
+void Recovery::start_timers()
 {
     for (const auto& [id, entry] : entries_) {
         auto& [name, object] = *entry;
         auto* timer = object.timer();
         if (!timer)
             continue;
-        const auto clock = timer->arming().schedule.clock;
-        if (const auto prepared = registry_.timetable_.prepare(clock); !prepared) {
-            complain(fmt::format("timer '{}' is not looked at: {}", name.text(),
-                                 prepared.error().message()));
+        const auto clock = timer->spec().schedule.clock;
+        if (const auto prepared = registry_.deadlines_.prepare(clock); !prepared) {
+            warn(fmt::format("timer '{}' is not looked at: {}", name.text(),
+                             prepared.error().message()));
             continue;
         }
-        const auto& record = left_.objects.at(id);
+        const auto& record = recovered_.objects.at(id);
         if (Timer::missed_clock_change(*record.timer) && timer->is_cancelled_by_clock_change()) {
             timer->cancel();
-            registry_.keep(*entry);
+            registry_.persist(*entry);
         }
-        const auto checked = timer->followers().for_each(
-            [&](const UniqueFd& timerfd) { return timer->check(timerfd); });
+        const auto checked = timer->subscriptions().for_each(
+            [&](const UniqueFd& timerfd) { return timer->resync(timerfd); });
         if (!checked)
-            complain(fmt::format("a descriptor that follows '{}' cannot be set: {}", name.text(),
-                                 checked.error().message()));
+            warn(fmt::format("a descriptor that follows '{}' cannot be set: {}", name.text(),
+                             checked.error().message()));
         registry_.charge_ticks(object);
-        registry_.look_from_now_on(*entry);
+        registry_.restart_polling(*entry);
     }
 }
 

@@ -14,15 +14,18 @@
 
 namespace evfd::daemon {
 
-class Restoration {
+class Recovery {
 public:
-    Restoration(Registry& registry, Left& left) : registry_{registry}, left_{left} {}
+    Recovery(Registry& registry, RecoveredState& recovered)
+        : registry_{registry}, recovered_{recovered}
+    {
+    }
 
     // Sessions in the state in which their clients left them.
-    std::vector<Session> restore();
+    std::vector<Session> run();
 
 private:
-    using Id = Left::Id;
+    using Id = RecoveredState::Id;
     using Entry = Registry::Entry;
 
     void restore_object(Id id, record::Object& record);
@@ -30,30 +33,31 @@ private:
     void restore_session(Id id, record::Session& record);
     // restoration_holds.cpp
     void restore_process(Id id, const record::Process& record);
-    bool restore_hold(Id id, const record::Takings& record); // False: nobody holds it.
-    bool has_unseen_holder(const record::Takings& record) const;
-    std::vector<Processes::Stay> holders(const record::Takings& record) const;
-    std::expected<Object::Body, std::string_view> body_of(Id id, record::Object& record);
-    void lose_object(Id id, const record::Object& record, std::string_view why);
+    bool restore_hold(Id id, const record::TakenTokens& record); // False: nobody holds it.
+    bool has_unread_holder(const record::TakenTokens& record) const;
+    std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
+    std::expected<Object::Body, std::string_view> restore_body(Id id, record::Object& record);
+    void drop_object(Id id, const record::Object& record, std::string_view why);
     // Or why there is none.
-    std::expected<UniqueFd, std::string_view> take_parked(Id id, bool (*is_right)(const UniqueFd&));
-    Session* session(std::optional<record::Id> id);
+    std::expected<UniqueFd, std::string_view> take_descriptor(Id id,
+                                                              bool (*is_right)(const UniqueFd&));
+    Session* find_session(std::optional<record::Id> id);
 
-    void finish_plan();
+    void redo_plan();
     void roll_back();
-    std::vector<Takings> taken_since_last_commit();
-    Entry* event(Id id) const; // Null if that is none.
-    std::vector<Taken> named(const std::vector<record::Id>& serials) const;
-    void forget_rest();
-    void wake_timers();
-    void complain(std::string what) { left_.complaints.push_back(std::move(what)); }
+    std::vector<TakenTokens> taken_since_last_commit();
+    Entry* find_event(Id id) const; // Null if that is none.
+    std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
+    void remove_unclaimed();
+    void start_timers();
+    void warn(std::string what) { recovered_.warnings.push_back(std::move(what)); }
 
     Registry& registry_;
-    Left& left_;
+    RecoveredState& recovered_;
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
-    std::unordered_map<Id, Processes::Stay> processes_; // Those of which nothing is forgotten.
-    std::set<Token> tokens_;                            // Of sessions.
+    std::unordered_map<Id, ProcessWatcher::Ref> processes_; // Those of which nothing is forgotten.
+    std::set<Token> tokens_;                                // Of sessions.
 };
 
 } // namespace evfd::daemon

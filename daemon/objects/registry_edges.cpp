@@ -9,116 +9,116 @@
 
 namespace evfd::daemon {
 
-bool Registry::is_watched(const Object& object, Heed heed)
+bool Registry::is_watched(const Object& object, EdgeMask edges)
 {
     if (object.timer())
         return object.timer()->is_counting();
-    if (object.is_told_of && heed == Heed::sets)
+    if (object.is_signalled_locally && edges == EdgeMask::readable)
         return true;
-    return object.watch && !object.is_watch_idle &&
-           (heed == Heed::sets || object.heed == Heed::everything);
+    return object.watch && !object.drops_watch_on_edge &&
+           (edges == EdgeMask::readable || object.watched_edges == EdgeMask::any);
 }
 
-Result<void> Registry::watch(const Name& name, Object& object, Heed heed)
+Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
 {
     auto& entry = *objects_.find(name);
     if (auto* timer = object.timer()) {
         if (!timer->is_counting()) {
             timer->start_counting();
-            look_later(entry);
+            schedule_poll(entry);
         }
         return {};
     }
     if (auto* event = object.event())
-        if (const auto watched = watch_event(entry, *event, heed); !watched)
+        if (const auto watched = watch_event(entry, *event, edges); !watched)
             return watched;
-    if (heed == Heed::everything)
-        hear(); // What was before, and the first ring.
+    if (edges == EdgeMask::any)
+        deliver_edges(); // What was before, and the first ring.
     return {};
 }
 
-Result<void> Registry::watch_event(Entry& entry, const Event& event, Heed heed)
+Result<void> Registry::watch_event(Entry& entry, const Event& event, EdgeMask edges)
 {
     auto& object = entry.second;
-    object.is_watch_idle = false;
-    if (object.watch && (heed == Heed::sets || object.heed == Heed::everything))
+    object.drops_watch_on_edge = false;
+    if (object.watch && (edges == EdgeMask::readable || object.watched_edges == EdgeMask::any))
         return {};
-    if (heed == Heed::sets && event.is_ours_alone()) {
-        object.is_told_of = true;
+    if (edges == EdgeMask::readable && event.is_unshared()) {
+        object.is_signalled_locally = true;
         return {};
     }
-    const auto watched = watch_descriptor(entry, event, heed);
+    const auto watched = watch_descriptor(entry, event, edges);
     if (watched)
-        object.is_told_of = false;
+        object.is_signalled_locally = false;
     return watched;
 }
 
 // One that is told of, and that others can set and clear from now on.
 Result<void> Registry::watch_shared(Entry& entry, const Event& event)
 {
-    const auto heed = event.mode() == Mode::manual ? Heed::everything : Heed::sets;
-    if (const auto watched = watch_descriptor(entry, event, heed); !watched)
+    const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
+    if (const auto watched = watch_descriptor(entry, event, edges); !watched)
         return watched;
-    entry.second.is_told_of = false;
-    hear(); // The first ring.
+    entry.second.is_signalled_locally = false;
+    deliver_edges(); // The first ring.
     return {};
 }
 
-Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, Heed heed)
+Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMask edges)
 {
     auto& object = entry.second;
     // A write rings, whoever does it. Edge-triggered, so nothing has to be taken. For everything
     // EPOLLOUT as well, or a set that is cleared at once would not be told: epoll looks again, and
     // finds an event that is not readable but is writable. That makes a read ring too, and the
     // watch once to begin with.
-    const auto events = EPOLLET | EPOLLIN | (heed == Heed::everything ? EPOLLOUT : 0u);
+    const auto events = EPOLLET | EPOLLIN | (edges == EdgeMask::any ? EPOLLOUT : 0u);
     if (object.watch) { // Who heard of sets may not have heard of the last one: the ring counts.
         if (const auto changed = object.watch->change(events); !changed)
             return changed;
-        object.heed = heed;
+        object.watched_edges = edges;
         return {};
     }
-    auto watch = rings_.watch(event.fd(), events, [this, &entry](std::uint32_t events_now) {
-        on_ring(entry, events_now);
+    auto watch = edge_epoll_.watch(event.fd(), events, [this, &entry](std::uint32_t events_now) {
+        on_edge(entry, events_now);
     });
     if (!watch)
         return std::unexpected(watch.error());
     object.watch.emplace(*std::move(watch));
-    object.heed = heed;
-    object.is_freshly_watched = heed == Heed::everything;
+    object.watched_edges = edges;
+    object.skips_first_edge = edges == EdgeMask::any;
     return {};
 }
 
-void Registry::reconsider(const Name& name)
+void Registry::unwatch_if_unobserved(const Name& name)
 {
     auto* object = find(name);
-    if (!object || !is_watched(*object) || audience_.cares_for(name))
+    if (!object || !is_watched(*object) || observer_.is_observed(name))
         return;
-    object->is_told_of = false;
+    object->is_signalled_locally = false;
     // The next to wait for a token most often comes before the next set: of sets we hear once more
     // before we hear no more.
-    object->is_watch_idle = object->heed == Heed::sets;
-    if (!object->is_watch_idle)
+    object->drops_watch_on_edge = object->watched_edges == EdgeMask::readable;
+    if (!object->drops_watch_on_edge)
         object->watch.reset();
-    if (auto* timer = object->timer(); timer && !timer->is_needed()) {
+    if (auto* timer = object->timer(); timer && !timer->must_count()) {
         timer->stop_counting();
-        look_later(*objects_.find(name));
+        schedule_poll(*objects_.find(name));
     }
 }
 
-void Registry::report(const Name& name, Object& object, Abuse abuse)
+void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
 {
-    if (std::exchange(object.has_reported.at(static_cast<std::size_t>(abuse)), true))
+    if (std::exchange(object.has_warned.at(static_cast<std::size_t>(misuse)), true))
         return;
-    const log::About about{.name = name.text(), .uid = object.ownership.owner};
-    switch (abuse) {
-    case Abuse::filled:
+    const log::Fields about{.name = name.text(), .uid = object.ownership.owner};
+    switch (misuse) {
+    case Misuse::counter_full:
         log::warn(about,
                   "the counter of '{}' is full: one of its holders filled it; clear it, or delete "
                   "it and let fewer set the next",
                   name.text());
         break;
-    case Abuse::blocking:
+    case Misuse::blocking:
         log::warn(about,
                   "one of the holders of '{}' switched O_NONBLOCK off, so a write or read by "
                   "another can block; let fewer have it if that was no mistake",
@@ -127,71 +127,72 @@ void Registry::report(const Name& name, Object& object, Abuse abuse)
     }
 }
 
-void Registry::on_ring(Entry& entry, std::uint32_t events)
+void Registry::on_edge(Entry& entry, std::uint32_t events)
 {
     auto& [name, object] = entry;
-    if (object.is_watch_idle) {
+    if (object.drops_watch_on_edge) {
         object.watch.reset();
         return;
     }
-    if (object.heed == Heed::everything && (events & EPOLLOUT) == 0)
-        report(name, object, Abuse::filled);
-    if (std::exchange(object.is_freshly_watched, false))
+    if (object.watched_edges == EdgeMask::any && (events & EPOLLOUT) == 0)
+        warn_once(name, object, Misuse::counter_full);
+    if (std::exchange(object.skips_first_edge, false))
         return;
-    audience_.rang(name, object);
+    observer_.on_edge(name, object);
 }
 
 // What rings meanwhile is not lost: it is told once we listen again.
-void Registry::on_rings()
+void Registry::on_edges()
 {
     const auto now = monotonic_now();
-    const bool is_busy = now - std::exchange(last_rings_, now) < min_ring_interval;
-    if (hear() || !is_busy)
+    const bool is_busy = now - std::exchange(last_delivery_, now) < min_edge_interval;
+    if (deliver_edges() || !is_busy)
         return;
-    rings_watch_.reset();
+    edge_watch_.reset();
     // As much time is left to others as this took.
     const auto end = monotonic_now();
-    rings_alarm_.emplace(loop_.alarm(end + std::max<nanoseconds>(min_ring_interval, end - now),
-                                     [this] { listen_to_rings(); }));
+    edge_throttle_.emplace(loop_.add_timeout(
+        end + std::max<nanoseconds>(min_edge_interval, end - now), [this] { enable_edges(); }));
 }
 
-void Registry::listen_to_rings()
+void Registry::enable_edges()
 {
-    rings_watch_.emplace(loop_.watch(rings_, [this](std::uint32_t) { on_rings(); }));
-    last_rings_ = monotonic_now();
+    edge_watch_.emplace(loop_.watch(edge_epoll_, [this](std::uint32_t) { on_edges(); }));
+    last_delivery_ = monotonic_now();
 }
 
 // Of what was added to those that are told of.
-void Registry::ring(const Additions& additions)
+void Registry::signal_locally(const Increments& increments)
 {
-    const bool is_first = rung_.empty();
-    for (const auto& addition : additions)
-        if (addition.object->is_told_of)
-            rung_.push_back(&*objects_.find(*addition.name));
-    if (is_first && !rung_.empty())
-        loop_.defer([this] { hear(); }); // If nobody does before.
+    const bool is_first = signalled_locally_.empty();
+    for (const auto& addition : increments)
+        if (addition.object->is_signalled_locally)
+            signalled_locally_.push_back(&*objects_.find(*addition.name));
+    if (is_first && !signalled_locally_.empty())
+        loop_.defer([this] { deliver_edges(); }); // If nobody does before.
 }
 
-bool Registry::hear()
+bool Registry::deliver_edges()
 {
-    if (hearing_ || (rung_.empty() && !rings_.watches_any()))
+    if (is_delivering_ || (signalled_locally_.empty() && !edge_epoll_.watches_any()))
         return false; // Whoever hears may do what asks for this again.
-    hearing_ = true;
-    for (auto* entry : std::exchange(rung_, {}))
-        audience_.rang(entry->first, entry->second);
+    is_delivering_ = true;
+    for (auto* entry : std::exchange(signalled_locally_, {}))
+        observer_.on_edge(entry->first, entry->second);
     // Each turn tells of a batch, the longest waiting first; busy writers could go on for ever.
     constexpr auto batch = EventLoop::batch;
-    const auto turns =
-        rings_.watches_any() ? 1 + static_cast<std::size_t>(events_) / batch : std::size_t{0};
-    for (std::size_t turn = 0; turn < turns; ++turn) {
-        const auto told = rings_.look();
+    const auto max_batches = edge_epoll_.watches_any()
+                                 ? 1 + static_cast<std::size_t>(event_count_) / batch
+                                 : std::size_t{0};
+    for (std::size_t i = 0; i < max_batches; ++i) {
+        const auto told = edge_epoll_.poll();
         if (!told)
             log::error("cannot hear of events: {}", told.error().message());
         if (!told || *told < batch)
             break;
     }
-    const bool anyone_is_released = audience_.heard();
-    hearing_ = false;
+    const bool anyone_is_released = observer_.on_edges_delivered();
+    is_delivering_ = false;
     return anyone_is_released;
 }
 

@@ -12,11 +12,11 @@ namespace evfd::daemon {
 namespace {
 
 // From so many tokens on, a look at the counter and one write(2) cost less than adding one by one.
-constexpr std::int64_t many_tokens = 16;
+constexpr std::int64_t min_tokens_for_single_write = 16;
 
 // What comes back together: a plan of so many fits in the room of one call.
-constexpr std::size_t most_put_back_at_once = 2'048;
-static_assert(most_put_back_at_once <= max_tokens_per_set);
+constexpr std::size_t max_returned_per_batch = 2'048;
+static_assert(max_returned_per_batch <= max_tokens_per_set);
 
 record::Id to_record(std::uint64_t id)
 {
@@ -26,14 +26,14 @@ record::Id to_record(std::uint64_t id)
 // What the counter is before so many tokens are added at once: only if nobody else can change it,
 // so that it tells later whether they were. What is only set or clear is set once more if it is
 // clear: nobody has taken of it before the plan is over.
-std::optional<std::int64_t> count_before(const Object& object, std::int64_t tokens)
+std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = std::get_if<Event>(&object.body);
-    if (!event || !event->is_ours_alone())
+    if (!event || !event->is_unshared())
         return {};
     if (event->mode() != Mode::semaphore)
         return 0;
-    if (tokens < many_tokens)
+    if (tokens < min_tokens_for_single_write)
         return {};
     const auto count = event->count();
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
@@ -43,238 +43,238 @@ std::optional<std::int64_t> count_before(const Object& object, std::int64_t toke
 
 // Objects and subscriptions.
 
-void Registry::keep(const Entry& entry)
+void Registry::persist(const Entry& entry)
 {
     const auto& [name, object] = entry;
-    if (!object.is_kept)
+    if (!object.is_persistent)
         return;
     record::Object record{.name = name,
                           .mode = object.mode(),
                           .owner = object.ownership.owner,
                           .group = object.ownership.group,
-                          .rights = object.ownership.rights,
+                          .permissions = object.ownership.permissions,
                           .creator = object.creator,
                           .created = object.created,
                           .session = {},
                           .timer = {}};
     if (object.lifetime == Lifetime::connection)
-        record.session = to_record(object.session);
+        record.session = to_record(object.lifetime_owner);
     if (object.lifetime == Lifetime::process)
-        record.process = to_record(object.session);
+        record.process = to_record(object.lifetime_owner);
     if (const auto* timer = object.timer())
         record.timer = timer->record();
-    const bool has_progress = object.timer() && object.timer()->keeps_count();
-    vault_.put(object.serial, std::move(record));
+    const bool has_progress = object.timer() && object.timer()->persists_count();
+    state_store_.put(object.serial, std::move(record));
     if (has_progress)
-        keep_progress(object);
+        persist_counters(object);
 }
 
-void Registry::keep_progress(const Object& object)
+void Registry::persist_counters(const Object& object)
 {
-    if (!object.is_kept)
+    if (!object.is_persistent)
         return;
-    record::Progress progress{.counted = {}, .owed = 0, .pulses = 0};
+    record::Counters progress{.expirations = {}, .backlog = 0, .pulses = 0};
     if (const auto* timer = object.timer()) {
-        progress.counted = timer->counted();
-        progress.owed = timer->link() ? timer->link()->owed : 0;
+        progress.expirations = timer->counted();
+        progress.backlog = timer->target() ? timer->target()->backlog : 0;
     } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
         progress.pulses = pulse->pulses();
     }
-    vault_.put(object.serial, progress);
+    state_store_.put(object.serial, progress);
 }
 
-void Registry::forget(const Object& object)
+void Registry::unpersist(const Object& object)
 {
-    if (const auto* followers = object.followers())
+    if (const auto* followers = object.subscriptions())
         for (const auto& [token, subscription] : followers->all())
-            forget(subscription);
-    if (!object.is_kept)
+            unpersist(subscription);
+    if (!object.is_persistent)
         return;
-    vault_.drop(object.serial, record::Kind::object);
-    if (object.followers())
-        vault_.drop(object.serial, record::Kind::progress);
-    vault_.unpark(object.serial);
+    state_store_.erase(object.serial, record::Kind::object);
+    if (object.subscriptions())
+        state_store_.erase(object.serial, record::Kind::counters);
+    state_store_.remove_fd(object.serial);
 }
 
-void Registry::forget(const Subscription& subscription)
+void Registry::unpersist(const Subscription& subscription)
 {
-    if (!subscription.is_kept)
+    if (!subscription.is_persistent)
         return;
-    vault_.drop(subscription.id, record::Kind::subscription);
-    vault_.unpark(subscription.id);
+    state_store_.erase(subscription.id, record::Kind::subscription);
+    state_store_.remove_fd(subscription.id);
 }
 
-void Registry::forget_follower(const Session::Following& following, Object& object)
+void Registry::remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object)
 {
-    if (const auto* subscription = object.followers()->find(following.token))
-        forget(*subscription);
-    object.followers()->remove(following.token);
-    audience_.attended(following.name);
+    if (const auto* subscription = object.subscriptions()->find(subscription_ref.token))
+        unpersist(*subscription);
+    object.subscriptions()->remove(subscription_ref.token);
+    observer_.on_interest_changed(subscription_ref.name);
 }
 
 // Sessions.
 
-void Registry::keep_session(const Session& session)
+void Registry::persist_session(const Session& session)
 {
-    const auto& count = *session.count;
+    const auto& count = *session.reply_cache;
     record::Session record{.token = count.token.text(),
                            .uid = session.peer.uid,
-                           .calls = count.calls,
-                           .reply = count.reply,
-                           .opened = {},
-                           .given = {}};
-    if (count.given > 0)
-        record.given = count.given;
+                           .sequence = count.sequence,
+                           .cached_reply = count.cached_reply,
+                           .new_subscriptions = {},
+                           .tokens_applied = {}};
+    if (count.tokens_applied > 0)
+        record.tokens_applied = count.tokens_applied;
     for (const auto id : count.opened)
-        record.opened.push_back(to_record(id));
-    vault_.put(session.id, std::move(record));
+        record.new_subscriptions.push_back(to_record(id));
+    state_store_.put(session.id, std::move(record));
 }
 
-void Registry::count_call(Session& session, std::string reply)
+void Registry::commit_reply(Session& session, std::string reply)
 {
-    ++session.count->calls;
-    recount_call(session, std::move(reply));
+    ++session.reply_cache->sequence;
+    replace_reply(session, std::move(reply));
 }
 
-void Registry::recount_call(Session& session, std::string reply)
+void Registry::replace_reply(Session& session, std::string reply)
 {
-    session.count->given = 0;
-    session.count->reply = std::move(reply);
-    keep_session(session);
+    session.reply_cache->tokens_applied = 0;
+    session.reply_cache->cached_reply = std::move(reply);
+    persist_session(session);
 }
 
-void Registry::count_given(Session& session, std::int64_t tokens)
+void Registry::commit_progress(Session& session, std::int64_t tokens)
 {
-    session.count->given = tokens;
-    keep_session(session);
+    session.reply_cache->tokens_applied = tokens;
+    persist_session(session);
 }
 
-void Registry::undo_opening(Session& session)
+void Registry::undo_open(Session& session)
 {
-    const auto opened = std::exchange(session.count->opened, {});
-    std::erase_if(session.followings, [&](const Session::Following& following) {
+    const auto opened = std::exchange(session.reply_cache->opened, {});
+    std::erase_if(session.subscriptions, [&](const Session::SubscriptionRef& following) {
         auto* object = find(following.name);
-        auto* followers = object ? object->followers() : nullptr;
+        auto* followers = object ? object->subscriptions() : nullptr;
         const auto* subscription = followers ? followers->find(following.token) : nullptr;
         if (!subscription || std::ranges::find(opened, subscription->id) == opened.end())
             return false;
-        forget_follower(following, *object);
+        remove_subscription(following, *object);
         return true;
     });
 }
 
 // Adding and taking.
 
-Result<void> Registry::add_planned(const Additions& additions)
+Result<void> Registry::apply_logged(const Increments& increments)
 {
     // The plan is of what is kept alone: the rest is not there any more when it is read.
-    std::vector<record::Addition> planned;
+    std::vector<record::Increment> planned;
     std::vector<int> kept;
     std::vector<int> others;
     std::vector<Event*> at_once;
     std::vector<std::int64_t> tokens_at_once;
-    for (const auto& [name, object, tokens, told] : additions) {
-        const auto before = count_before(*object, tokens);
-        if (object->is_kept)
+    for (const auto& [name, object, tokens, told] : increments) {
+        const auto before = counter_before(*object, tokens);
+        if (object->is_persistent)
             planned.push_back({to_record(object->serial), tokens, before});
         if (auto* pulse = object->pulse()) {
             pulse->append_targets(tokens, kept, others);
             pulse->count(tokens);
-            keep_progress(*object);
+            persist_counters(*object);
         } else if (before) {
             at_once.push_back(object->event());
             tokens_at_once.push_back(tokens);
         } else {
-            object->event()->append_targets(tokens, object->is_kept ? kept : others);
+            object->event()->append_targets(tokens, object->is_persistent ? kept : others);
         }
     }
     std::span<char> notes;
     if (!planned.empty()) {
-        const auto plan = vault_.plan(planned, kept.size());
+        const auto plan = state_store_.begin_intent(planned, kept.size());
         if (!plan) {
-            for (const auto& [name, object, tokens, told] : additions)
+            for (const auto& [name, object, tokens, told] : increments)
                 if (auto* pulse = object->pulse()) {
                     pulse->count(-tokens);
-                    keep_progress(*object);
+                    persist_counters(*object);
                 }
             return std::unexpected(plan.error());
         }
         notes = *plan;
     }
-    ring(additions); // It is heard later.
-    if (const auto added = adder_.add(kept, notes); !added)
+    signal_locally(increments); // It is heard later.
+    if (const auto added = incrementer_.add(kept, notes); !added)
         return added;
-    if (const auto added = adder_.add(others); !added)
+    if (const auto added = incrementer_.add(others); !added)
         return added;
     for (std::size_t i = 0; i < at_once.size(); ++i)
-        if (const auto added = at_once[i]->set(tokens_at_once[i], adder_); !added)
+        if (const auto added = at_once[i]->set(tokens_at_once[i], incrementer_); !added)
             return added;
     if (!planned.empty())
-        vault_.end_plan();
-    for (const auto& [name, object, tokens, told] : additions)
+        state_store_.end_intent();
+    for (const auto& [name, object, tokens, told] : increments)
         if (const auto pulses = told.value_or(tokens); object->pulse() && pulses > 0)
-            audience_.pulsed(*name, *object, pulses);
+            observer_.on_pulsed(*name, *object, pulses);
     return {};
 }
 
 Result<bool> Registry::take(Object& object)
 {
-    if (const auto prepared = vault_.prepare(); !prepared)
+    if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    auto& into = vault_.taking(object.serial);
+    auto& into = state_store_.take_slot(object.serial);
     auto taken = object.event()->take(into);
     if (!taken || !*taken)
-        vault_.end_taking_nothing();
+        state_store_.cancel_take();
     return taken;
 }
 
-void Registry::keep_takings(std::uint64_t session, Takings& takings, const Lent* lent)
+void Registry::record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold)
 {
-    if (takings.id == 0)
-        takings.id = new_id();
-    takings.session = session;
-    record::Takings record{to_record(session), takings.call, {}};
-    if (lent) {
-        record.held = lent->is_by_session;
-        record.hold = lent->hold.text();
-        record.uid = lent->uid;
+    if (taken.id == 0)
+        taken.id = new_id();
+    taken.session = session;
+    record::TakenTokens record{to_record(session), taken.sequence, {}};
+    if (hold) {
+        record.is_held_by_session = hold->is_held_by_session;
+        record.hold = hold->hold.text();
+        record.uid = hold->uid;
         record.processes.emplace();
-        for (const auto process : lent->processes)
+        for (const auto process : hold->processes)
             record.processes->push_back(to_record(process));
     }
-    for (const auto& one : takings.taken)
-        record.from.push_back(to_record(one.serial));
-    vault_.put(takings.id, std::move(record));
+    for (const auto& one : taken.tokens)
+        record.objects.push_back(to_record(one.serial));
+    state_store_.put(taken.id, std::move(record));
 }
 
-void Registry::settle(const Takings& takings)
+void Registry::confirm_taken(const TakenTokens& taken)
 {
-    if (takings.id != 0)
-        vault_.drop(takings.id, record::Kind::takings);
+    if (taken.id != 0)
+        state_store_.erase(taken.id, record::Kind::taken_tokens);
 }
 
-void Registry::put_back(std::span<const Takings> all)
+void Registry::return_tokens(std::span<const TakenTokens> all)
 {
-    to_put_back_.insert(to_put_back_.end(), all.begin(), all.end());
-    put_back_what_can_be();
+    pending_returns_.insert(pending_returns_.end(), all.begin(), all.end());
+    return_pending_tokens();
 }
 
 // Part by part, each in one plan with all that is staged: whenever the daemon is killed, they come
 // back once.
-void Registry::put_back_what_can_be()
+void Registry::return_pending_tokens()
 {
-    put_back_alarm_.reset();
-    while (!to_put_back_.empty()) {
-        if (!vault_.prepare()) {
-            keep_what_is_to_be_put_back();
-            put_back_alarm_.emplace(
-                loop_.alarm(monotonic_after(try_again_after), [this] { put_back_what_can_be(); }));
+    return_retry_.reset();
+    while (!pending_returns_.empty()) {
+        if (!state_store_.prepare()) {
+            record_pending_returns();
+            return_retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval),
+                                                    [this] { return_pending_tokens(); }));
             return;
         }
-        const auto additions = next_to_put_back();
+        const auto additions = next_returns();
         if (additions.empty())
             continue;
-        if (const auto put = add_planned(additions); !put)
+        if (const auto put = apply_logged(additions); !put)
             log::error("tokens of '{}' and others are lost: {}", additions.front().name->text(),
                        put.error().message());
     }
@@ -282,25 +282,25 @@ void Registry::put_back_what_can_be()
 
 // What was taken is noted in the slip only until the next commit; and what was held is nobody's
 // now.
-void Registry::keep_what_is_to_be_put_back()
+void Registry::record_pending_returns()
 {
     constexpr std::uint64_t of_nobody = 0;
-    for (auto& takings : to_put_back_)
+    for (auto& takings : pending_returns_)
         if (takings.id == 0 || takings.session != of_nobody)
-            keep_takings(of_nobody, takings);
+            record_taken(of_nobody, takings);
 }
 
 // They are settled by this.
-Registry::Additions Registry::next_to_put_back()
+Registry::Increments Registry::next_returns()
 {
-    std::map<std::uint64_t, Addition> tokens; // By serial.
-    for (std::size_t sum = 0; !to_put_back_.empty(); to_put_back_.pop_front()) {
-        const auto& takings = to_put_back_.front();
-        if (sum > 0 && sum + takings.taken.size() > most_put_back_at_once)
+    std::map<std::uint64_t, Increment> tokens; // By serial.
+    for (std::size_t sum = 0; !pending_returns_.empty(); pending_returns_.pop_front()) {
+        const auto& takings = pending_returns_.front();
+        if (sum > 0 && sum + takings.tokens.size() > max_returned_per_batch)
             break;
-        sum += takings.taken.size();
-        settle(takings);
-        for (const auto& reference : takings.taken) {
+        sum += takings.tokens.size();
+        confirm_taken(takings);
+        for (const auto& reference : takings.tokens) {
             const auto entry = objects_.find(reference.name);
             if (entry == objects_.end() || entry->second.serial != reference.serial)
                 continue; // Or another one has its name.
@@ -310,7 +310,7 @@ Registry::Additions Registry::next_to_put_back()
             ++addition.tokens;
         }
     }
-    Additions additions;
+    Increments additions;
     for (const auto& [serial, addition] : tokens)
         additions.push_back(addition);
     return additions;

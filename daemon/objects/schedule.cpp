@@ -2,14 +2,14 @@
 
 namespace evfd::daemon {
 
-std::int64_t Schedule::points_by(nanoseconds now) const
+std::int64_t Schedule::expirations_by(nanoseconds now) const
 {
     if (now < first)
         return 0;
     return is_once() ? 1 : (now - first) / interval + 1;
 }
 
-std::optional<nanoseconds> Schedule::point(std::int64_t index) const
+std::optional<nanoseconds> Schedule::expiration(std::int64_t index) const
 {
     if (is_once() && index > 0)
         return {};

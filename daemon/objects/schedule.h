@@ -16,11 +16,14 @@ struct Schedule {
 
     bool is_once() const { return interval == nanoseconds{0}; }
     // How many points are not after `now`.
-    std::int64_t points_by(nanoseconds now) const;
+    std::int64_t expirations_by(nanoseconds now) const;
     // The point with that index, from 0; nothing beyond the last one, or the end of the clock.
-    std::optional<nanoseconds> point(std::int64_t index) const;
+    std::optional<nanoseconds> expiration(std::int64_t index) const;
     // The first point after `now`.
-    std::optional<nanoseconds> next_after(nanoseconds now) const { return point(points_by(now)); }
+    std::optional<nanoseconds> next_after(nanoseconds now) const
+    {
+        return expiration(expirations_by(now));
+    }
 
     friend bool operator==(const Schedule&, const Schedule&) = default;
 };

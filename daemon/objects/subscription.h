@@ -30,7 +30,7 @@ struct Subscription {
     std::uint64_t id; // Never given twice, to an object neither.
     UniqueFd fd;      // An eventfd or a timerfd that its holder has as well.
     Quota::Charge charge;
-    bool is_kept; // In the vault.
+    bool is_persistent; // In the vault.
 };
 
 } // namespace evfd::daemon

@@ -2,15 +2,15 @@
 
 namespace evfd::daemon {
 
-void Followers::add(const Token& token, Subscription subscription)
+void SubscriptionTable::add(const Token& token, Subscription subscription)
 {
-    all_.emplace(token, std::move(subscription));
+    subscriptions_.emplace(token, std::move(subscription));
 }
 
-const Subscription* Followers::find(const Token& token) const
+const Subscription* SubscriptionTable::find(const Token& token) const
 {
-    const auto found = all_.find(token);
-    return found == all_.end() ? nullptr : &found->second;
+    const auto found = subscriptions_.find(token);
+    return found == subscriptions_.end() ? nullptr : &found->second;
 }
 
 } // namespace evfd::daemon

@@ -10,29 +10,29 @@
 
 namespace evfd::daemon {
 
-class Followers {
+class SubscriptionTable {
 public:
     // Follows until remove().
     void add(const Token& token, Subscription subscription);
-    bool has(const Token& token) const { return all_.contains(token); }
+    bool has(const Token& token) const { return subscriptions_.contains(token); }
     const Subscription* find(const Token& token) const; // Null if it does not follow.
-    bool remove(const Token& token) { return all_.erase(token) > 0; }
-    std::size_t size() const { return all_.size(); }
-    const std::map<Token, Subscription>& all() const { return all_; }
+    bool remove(const Token& token) { return subscriptions_.erase(token) > 0; }
+    std::size_t size() const { return subscriptions_.size(); }
+    const std::map<Token, Subscription>& all() const { return subscriptions_; }
 
     // Calls `each(fd)` for all, whatever comes of it; the first failure.
     template <class Each>
     Result<void> for_each(Each each) const
     {
         Result<void> all;
-        for (const auto& [token, subscription] : all_)
+        for (const auto& [token, subscription] : subscriptions_)
             if (const auto done = each(subscription.fd); !done && all)
                 all = done;
         return all;
     }
 
 private:
-    std::map<Token, Subscription> all_;
+    std::map<Token, Subscription> subscriptions_;
 };
 
 } // namespace evfd::daemon

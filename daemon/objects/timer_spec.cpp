@@ -8,14 +8,14 @@ namespace evfd::daemon {
 
 namespace {
 
-std::unexpected<BadField> wrong(std::string_view field)
+std::unexpected<BadField> invalid_field(std::string_view field)
 {
     return std::unexpected(BadField{std::string{field}});
 }
 
 // A span on the wall clock is one on the clock that nobody sets. timerfd_settime(2) does the same
 // for CLOCK_REALTIME, but not for its alarm clock.
-Clock clock_of_grid(Clock clock, bool is_relative)
+Clock grid_clock(Clock clock, bool is_relative)
 {
     if (!is_relative || !is_wall_clock(clock))
         return clock;
@@ -24,46 +24,47 @@ Clock clock_of_grid(Clock clock, bool is_relative)
 
 } // namespace
 
-Clock Arming::descriptor_clock() const
+Clock TimerSpec::descriptor_clock() const
 {
     // That of the wall clock does for both, absolute times and spans: so it can be armed anew with
     // the other while someone has it open.
     return clock == Clock::realtime ? clock : schedule.clock;
 }
 
-std::expected<Arming, BadField> plan(const protocol::Arm& request, std::optional<Clock> present)
+std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
+                                                std::optional<Clock> present)
 {
     const auto interval = request.interval.value_or(nanoseconds{0});
     const bool is_relative = !request.first.has_value();
     if (request.first && request.after)
-        return wrong("afterNSec");
+        return invalid_field("afterNSec");
     if (!request.first && !request.after && interval == nanoseconds{0})
-        return wrong("intervalNSec");
-    if (request.sets && interval > nanoseconds{0} && interval < nanoseconds{min_linked_interval})
-        return wrong("intervalNSec");
+        return invalid_field("intervalNSec");
+    if (request.sets && interval > nanoseconds{0} && interval < nanoseconds{min_target_interval})
+        return invalid_field("intervalNSec");
     if (request.sets == request.name)
-        return wrong("sets");
+        return invalid_field("sets");
 
     const auto clock =
         request.clock.value_or(present.value_or(is_relative ? Clock::monotonic : Clock::realtime));
     const bool cancels = request.cancel_on_clock_change.value_or(false);
     if (cancels && (is_relative || !is_wall_clock(clock)))
-        return wrong("cancelOnClockChange");
+        return invalid_field("cancelOnClockChange");
 
-    const auto grid = clock_of_grid(clock, is_relative);
+    const auto grid = grid_clock(clock, is_relative);
     const auto now = now_on(grid);
     const auto given = is_relative ? request.after.value_or(interval) : *request.first;
     if (given == nanoseconds{0} && interval == nanoseconds{0})
-        return wrong(is_relative ? "afterNSec" : "firstNSec");
+        return invalid_field(is_relative ? "afterNSec" : "firstNSec");
     if (is_relative && given > nanoseconds::max() - now)
-        return wrong(request.after ? "afterNSec" : "intervalNSec");
+        return invalid_field(request.after ? "afterNSec" : "intervalNSec");
     // The kernel takes the clock's zero for "disarm"; the next point of the same grid is as good.
     const auto first = is_relative ? now + given : given == nanoseconds{0} ? interval : given;
-    return Arming{.clock = clock,
-                  .is_relative = is_relative,
-                  .cancel_on_clock_change = cancels,
-                  .was_past = !is_relative && first <= now,
-                  .schedule = {grid, first, interval}};
+    return TimerSpec{.clock = clock,
+                     .is_relative = is_relative,
+                     .cancel_on_clock_change = cancels,
+                     .was_past = !is_relative && first <= now,
+                     .schedule = {grid, first, interval}};
 }
 
 } // namespace evfd::daemon

@@ -9,7 +9,7 @@
 
 namespace evfd::daemon {
 
-struct Arming {
+struct TimerSpec {
     Clock clock;      // As asked for.
     bool is_relative; // A span from the moment of arming: the wall clock does not move it.
     bool cancel_on_clock_change;
@@ -22,6 +22,7 @@ struct Arming {
 
 // What the request asks for, at this moment; `present` is the clock that the timer goes by already.
 // Or which field is wrong.
-std::expected<Arming, BadField> plan(const protocol::Arm& request, std::optional<Clock> present);
+std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
+                                                std::optional<Clock> present);
 
 } // namespace evfd::daemon

@@ -15,11 +15,11 @@
 
 namespace evfd::daemon {
 
-struct Handle {
+struct WaitOnlyHandle {
     std::shared_ptr<const UniqueFd> fd; // With replies that are under way; null: its event is gone.
     Quota::Charge charge;
 
-    void end()
+    void release()
     {
         fd.reset();
         charge.resize(0);
@@ -33,18 +33,18 @@ public:
     {
         for (const auto& [uid, handle] : handles_)
             if (const auto there = handle.lock())
-                there->end();
+                there->release();
     }
     EventHandles() = default;
     EventHandles(const EventHandles&) = delete;
     EventHandles& operator=(const EventHandles&) = delete;
 
-    std::shared_ptr<Handle> find(uid_t uid) const // Null if there is none.
+    std::shared_ptr<WaitOnlyHandle> find(uid_t uid) const // Null if there is none.
     {
         const auto found = handles_.find(uid);
         return found == handles_.end() ? nullptr : found->second.lock();
     }
-    void add(uid_t uid, const std::shared_ptr<Handle>& handle)
+    void add(uid_t uid, const std::shared_ptr<WaitOnlyHandle>& handle)
     {
         std::erase_if(handles_, [](const auto& entry) { return entry.second.expired(); });
         handles_[uid] = handle;
@@ -56,28 +56,28 @@ public:
     }
 
 private:
-    std::map<uid_t, std::weak_ptr<Handle>> handles_;
+    std::map<uid_t, std::weak_ptr<WaitOnlyHandle>> handles_;
 };
 
 // Those that a session was given.
 class SessionHandles {
 public:
     // Those whose event is gone are forgotten now and then, so that they are never many.
-    void add(std::shared_ptr<Handle> handle)
+    void add(std::shared_ptr<WaitOnlyHandle> handle)
     {
-        if (handles_.size() >= forget_at_) {
+        if (handles_.size() >= prune_at_) {
             std::erase_if(handles_, [](const auto& one) { return !one->fd; });
-            forget_at_ = 2 * handles_.size() + few;
+            prune_at_ = 2 * handles_.size() + min_prune_size;
         }
         handles_.insert(std::move(handle));
     }
     std::size_t size() const { return handles_.size(); } // With those that are gone.
 
 private:
-    static constexpr std::size_t few = 64;
+    static constexpr std::size_t min_prune_size = 64;
 
-    std::set<std::shared_ptr<Handle>> handles_;
-    std::size_t forget_at_ = few;
+    std::set<std::shared_ptr<WaitOnlyHandle>> handles_;
+    std::size_t prune_at_ = min_prune_size;
 };
 
 } // namespace evfd::daemon

@@ -12,7 +12,7 @@
 
 namespace evfd::daemon {
 
-Background::Background()
+Daemonizer::Daemonizer()
 {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0)
@@ -32,7 +32,7 @@ Background::Background()
     ::setsid();
 }
 
-void Background::tell(int code)
+void Daemonizer::report_status(int code)
 {
     const auto byte = static_cast<char>(code);
     if (::write(ready_.get(), &byte, 1) < 0)
@@ -40,7 +40,7 @@ void Background::tell(int code)
     ready_ = {};
 }
 
-void Background::leave_terminal()
+void Daemonizer::detach_from_terminal()
 {
     const auto null = open_null();
     if (!null)

@@ -6,15 +6,15 @@
 
 namespace evfd::daemon {
 
-class Background {
+class Daemonizer {
 public:
     // Returns in the child only; the parent ends with the code that it is told. Throws
     // std::system_error.
-    Background();
+    Daemonizer();
 
-    void tell(int code);
+    void report_status(int code);
     // Keeps no terminal and no file system busy from now on.
-    static void leave_terminal();
+    static void detach_from_terminal();
 
 private:
     UniqueFd ready_;

@@ -12,22 +12,22 @@
 
 namespace evfd::daemon {
 
-struct HandedOver {
+struct InheritedFds {
     std::vector<UniqueFd> sockets; // That listen.
     std::vector<UniqueFd> clients; // That were let in already.
-    Vault::Descriptors vault;
-    UniqueFd guard;                      // To talk with it, if there is one.
-    std::vector<std::string> complaints; // A sentence each.
+    StateStore::Descriptors state_store;
+    UniqueFd supervisor;               // To talk with it, if there is one.
+    std::vector<std::string> warnings; // A sentence each.
 
-    bool has_vault() const; // Any part of it.
+    bool has_state_store() const; // Any part of it.
 };
 
 // What this process was started with.
-HandedOver take_handed_over();
+InheritedFds take_inherited_fds();
 
 // Gives those of the vault's descriptors that it has not got to the process that listens; returns
 // who has them now.
-Guardian give_to_guardian(const Notifier& notifier, const Vault& vault,
-                          const std::array<bool, Vault::names.size()>& which);
+FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
+                  const std::array<bool, StateStore::fd_names.size()>& which);
 
 } // namespace evfd::daemon

@@ -66,7 +66,7 @@ UniqueFd lock(const std::string& path)
 
 // Nobody only if the kernel says so. Whatever else is the matter, someone may: it is busy, it is
 // not for us, it is a socket of another type.
-std::optional<pid_t> listener_at(const std::string& path)
+std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
@@ -86,7 +86,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
         errno = EEXIST;
         fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
     }
-    if (is_there && listener_at(path_))
+    if (is_there && find_listener(path_))
         throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
                                          "choose another socket with --socket",
                                          path_)};
@@ -124,7 +124,7 @@ bool ListeningSocket::is_ours() const
            there.st_ino == file_.st_ino;
 }
 
-std::string path_of(const UniqueFd& socket)
+std::string socket_path(const UniqueFd& socket)
 {
     sockaddr_un address{};
     socklen_t size = sizeof address;

@@ -19,10 +19,10 @@ struct AlreadyRunning : std::runtime_error {
 };
 
 // The process that listens at `path`; 0 if one may, but which cannot be seen; nothing if none does.
-std::optional<pid_t> listener_at(const std::string& path);
+std::optional<pid_t> find_listener(const std::string& path);
 
 // The path at which a socket listens; empty if it has none. getsockname(2)
-std::string path_of(const UniqueFd& socket);
+std::string socket_path(const UniqueFd& socket);
 
 class ListeningSocket {
 public:

@@ -13,37 +13,37 @@
 
 namespace evfd::daemon {
 
-Guardian Notifier::guardian() const
+FdStore Notifier::fd_store() const
 {
-    if (guard_)
-        return Guardian::guard;
+    if (supervisor_)
+        return FdStore::supervisor;
     const bool is_service = std::getenv("NOTIFY_SOCKET") && std::getenv("INVOCATION_ID");
-    return is_service ? Guardian::systemd : Guardian::none; // systemd.exec(5)
+    return is_service ? FdStore::systemd : FdStore::none; // systemd.exec(5)
 }
 
-bool Notifier::tell(const std::string& state, int fd) const
+bool Notifier::notify(const std::string& state, int fd) const
 {
     const std::array fds{fd};
     const std::span given{fds.data(), fd < 0 ? 0U : 1U};
-    if (guard_)
-        return send(guard_, state, given).value_or(std::nullopt).has_value();
+    if (supervisor_)
+        return send(supervisor_, state, given).value_or(std::nullopt).has_value();
     return ::sd_pid_notify_with_fds(0, 0, state.c_str(), given.data(),
                                     static_cast<unsigned>(given.size())) >= 0;
 }
 
 // As sd_notify_barrier(3): the other end of this pipe is closed by the process that reads.
-bool Notifier::await_read(std::chrono::milliseconds patience) const
+bool Notifier::await_read(std::chrono::milliseconds timeout) const
 {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) < 0)
         return false;
     const UniqueFd ours{ends[0]};
     UniqueFd theirs{ends[1]};
-    if (!tell("BARRIER=1", theirs.get()))
+    if (!notify("BARRIER=1", theirs.get()))
         return false;
     theirs = {};
     pollfd end{ours.get(), 0, 0};
-    return ::poll(&end, 1, static_cast<int>(patience.count())) == 1;
+    return ::poll(&end, 1, static_cast<int>(timeout.count())) == 1;
 }
 
 } // namespace evfd::daemon

@@ -2,8 +2,8 @@
 // guard over a socketpair that no other process has, else to systemd.
 #pragma once
 
-#include "common/unique_fd.h"
 #include "common/enums.h"
+#include "common/unique_fd.h"
 
 #include <chrono>
 #include <string>
@@ -13,20 +13,20 @@ namespace evfd::daemon {
 class Notifier {
 public:
     // `guard`: the end of the socketpair, if we have a guard.
-    explicit Notifier(UniqueFd guard) : guard_{std::move(guard)} {}
+    explicit Notifier(UniqueFd supervisor) : supervisor_{std::move(supervisor)} {}
 
     // The process that listens; none if nobody keeps what it is given.
-    Guardian guardian() const;
+    FdStore fd_store() const;
     // At its end (EPOLLHUP) once the guard has ended; invalid without a guard.
-    const UniqueFd& guard() const { return guard_; }
+    const UniqueFd& supervisor() const { return supervisor_; }
 
     // Whether it went out; with a descriptor, if one is given. Nothing waits.
-    bool tell(const std::string& state, int fd = -1) const;
+    bool notify(const std::string& state, int fd = -1) const;
     // Waits until all that was told before has been read. False if it was not within `patience`.
-    bool await_read(std::chrono::milliseconds patience) const;
+    bool await_read(std::chrono::milliseconds timeout) const;
 
 private:
-    UniqueFd guard_;
+    UniqueFd supervisor_;
 };
 
 } // namespace evfd::daemon

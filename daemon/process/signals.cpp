@@ -10,7 +10,7 @@
 namespace evfd::daemon {
 
 Signals::Signals(EventLoop& loop, Task on_end, Task on_reload)
-    : on_end_{std::move(on_end)}, on_reload_{std::move(on_reload)}
+    : on_stop_{std::move(on_end)}, on_reload_{std::move(on_reload)}
 {
     sigset_t set;
     sigemptyset(&set);
@@ -21,17 +21,17 @@ Signals::Signals(EventLoop& loop, Task on_end, Task on_reload)
     fd_ = UniqueFd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
     if (!fd_)
         throw std::system_error{errno, std::generic_category(), "signalfd(2)"};
-    auto watch = loop.watch(fd_, EPOLLIN, [this](std::uint32_t) { take(); });
+    auto watch = loop.watch(fd_, EPOLLIN, [this](std::uint32_t) { drain(); });
     if (!watch)
         throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};
     watch_.emplace(*std::move(watch));
 }
 
-void Signals::take()
+void Signals::drain()
 {
     signalfd_siginfo signal{};
     while (::read(fd_.get(), &signal, sizeof signal) == sizeof signal)
-        signal.ssi_signo == SIGHUP ? on_reload_() : on_end_();
+        signal.ssi_signo == SIGHUP ? on_reload_() : on_stop_();
 }
 
 } // namespace evfd::daemon

@@ -18,9 +18,9 @@ public:
     Signals(EventLoop& loop, Task on_end, Task on_reload);
 
 private:
-    void take();
+    void drain();
 
-    Task on_end_;
+    Task on_stop_;
     Task on_reload_;
     UniqueFd fd_;
     std::optional<EventLoop::Watch> watch_; // After fd_: it must go first.

@@ -28,9 +28,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t max_kept = 64;
-constexpr std::size_t max_notice_bytes = 4096;
-constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is started again.
+constexpr std::size_t max_stored_fds = 64;
+constexpr std::size_t max_message_bytes = 4096;
+constexpr nanoseconds max_restart_delay = 1s; // Before a daemon that keeps dying is started again.
 
 [[noreturn]] void fail(const char* what)
 {
@@ -38,7 +38,7 @@ constexpr nanoseconds longest_pause = 1s; // Before a daemon that keeps dying is
 }
 
 // Whole messages, and that the other end was closed is seen on each.
-std::pair<UniqueFd, UniqueFd> make_notice_sockets()
+std::pair<UniqueFd, UniqueFd> make_notify_sockets()
 {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends.data()) < 0)
@@ -46,7 +46,7 @@ std::pair<UniqueFd, UniqueFd> make_notice_sockets()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-UniqueFd make_signals()
+UniqueFd make_signalfd()
 {
     sigset_t set;
     sigemptyset(&set);
@@ -60,11 +60,11 @@ UniqueFd make_signals()
     return fd;
 }
 
-struct Notice {
+struct NotifyMessage {
     std::string text;
     std::deque<UniqueFd> fds;
 
-    bool says(std::string_view line) const
+    bool has_line(std::string_view line) const
     {
         std::string_view rest{text};
         while (!rest.empty()) {
@@ -86,38 +86,38 @@ struct Notice {
 };
 
 // Nothing: there is none now. An empty one: there will be none any more.
-std::optional<Notice> receive_notice(const UniqueFd& socket)
+std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 {
-    Notice notice{.text = std::string(max_notice_bytes, '\0'), .fds = {}};
-    const auto received = receive(socket, notice.text, notice.fds);
+    NotifyMessage message{.text = std::string(max_message_bytes, '\0'), .fds = {}};
+    const auto received = receive(socket, message.text, message.fds);
     if (received && !*received)
         return {};
-    notice.text.resize(received ? (*received)->bytes : 0);
-    return notice;
+    message.text.resize(received ? (*received)->bytes : 0);
+    return message;
 }
 
 } // namespace
 
-Guard::Guard(std::string socket, mode_t socket_mode, KernelFeatures kernel,
-             std::vector<std::string> command, std::function<void()> on_ready)
+Supervisor::Supervisor(std::string socket, mode_t socket_mode, KernelFeatures kernel,
+                       std::vector<std::string> command, std::function<void()> on_ready)
     : socket_{std::move(socket), socket_mode, kernel}, listening_{socket_.release()},
-      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signals()}
+      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signalfd()}
 {
 }
 
-int Guard::run()
+int Supervisor::run()
 {
     start();
     while (!exit_status_) {
-        std::array<pollfd, 2> wanted{pollfd{notices_.get(), POLLIN, 0},
+        std::array<pollfd, 2> wanted{pollfd{notify_socket_.get(), POLLIN, 0},
                                      pollfd{signals_.get(), POLLIN, 0}};
-        const auto span = to_timespec(start_at_ ? left_until(*start_at_) : nanoseconds{0});
-        if (::ppoll(wanted.data(), wanted.size(), start_at_ ? &span : nullptr, nullptr) < 0 &&
+        const auto span = to_timespec(restart_at_ ? time_until(*restart_at_) : nanoseconds{0});
+        if (::ppoll(wanted.data(), wanted.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
             fail("ppoll(2)");
-        on_notice(); // First: a daemon that died may have said something before.
+        on_notify(); // First: a daemon that died may have said something before.
         on_signals();
-        if (start_at_ && monotonic_now() >= *start_at_ && !exit_status_)
+        if (restart_at_ && monotonic_now() >= *restart_at_ && !exit_status_)
             start();
     }
     return *exit_status_;
@@ -125,30 +125,30 @@ int Guard::run()
 
 // Starting.
 
-void Guard::start()
+void Supervisor::start()
 {
-    start_at_.reset();
+    restart_at_.reset();
     is_ready_ = false;
-    auto [ours, its] = make_notice_sockets();
+    auto [ours, its] = make_notify_sockets();
     const auto child = ours ? ::fork() : -1;
     if (child < 0) {
         log::error("the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
-            return restart_later(W_EXITCODE(EXIT_FAILURE, 0));
+            return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
         exit_status_ = EXIT_FAILURE; // There are no more descriptors later.
         return;
     }
     if (child == 0)
-        become_daemon(its);
+        exec_daemon(its);
     daemon_ = child;
-    notices_ = std::move(ours);
-    arrived_.clear();
+    notify_socket_ = std::move(ours);
+    accepted_clients_.clear();
 }
 
-void Guard::become_daemon(const UniqueFd& notices) const
+void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
 {
     // To numbers that none of them has yet, then to those where they are looked for.
-    const auto count = static_cast<int>(2 + kept_.size() + arrived_.size());
+    const auto count = static_cast<int>(2 + fd_store_.size() + accepted_clients_.size());
     std::vector<int> fds;
     std::string names;
     const auto pass = [&](const UniqueFd& fd, std::string_view name) {
@@ -156,10 +156,10 @@ void Guard::become_daemon(const UniqueFd& notices) const
         (names += names.empty() ? "" : ":") += name;
     };
     pass(listening_, "varlink");
-    pass(notices, guard_descriptor);
-    for (const auto& [name, fd] : kept_)
+    pass(notify_socket, supervisor_fd_name);
+    for (const auto& [name, fd] : fd_store_)
         pass(fd, name);
-    for (const auto& someone : arrived_)
+    for (const auto& someone : accepted_clients_)
         pass(someone, "client");
     for (std::size_t i = 0; i < fds.size(); ++i)
         ::dup2(fds[i], SD_LISTEN_FDS_START + static_cast<int>(i));
@@ -182,26 +182,26 @@ void Guard::become_daemon(const UniqueFd& notices) const
 
 // What the daemon says.
 
-void Guard::on_notice()
+void Supervisor::on_notify()
 {
-    while (notices_) {
-        auto notice = receive_notice(notices_);
-        if (!notice)
+    while (notify_socket_) {
+        auto message = receive_message(notify_socket_);
+        if (!message)
             return;
-        if (notice->text.empty()) {
-            notices_ = {};
+        if (message->text.empty()) {
+            notify_socket_ = {};
             return;
         }
-        if (notice->says(told_to_end))
-            is_ending_ = true;
-        const auto name = notice->value_of("FDNAME");
-        if (notice->says("FDSTOREREMOVE=1"))
-            std::erase_if(kept_, [&](const Kept& kept) { return kept.name == name; });
-        if (notice->says("FDSTORE=1"))
-            keep(name, std::move(notice->fds));
-        if (notice->says("READY=1")) {
+        if (message->has_line(stop_requested))
+            is_stopping_ = true;
+        const auto name = message->value_of("FDNAME");
+        if (message->has_line("FDSTOREREMOVE=1"))
+            std::erase_if(fd_store_, [&](const StoredFd& kept) { return kept.name == name; });
+        if (message->has_line("FDSTORE=1"))
+            add_fds(name, std::move(message->fds));
+        if (message->has_line("READY=1")) {
             is_ready_ = true;
-            early_deaths_ = 0;
+            failed_starts_ = 0;
             if (!std::exchange(was_ready_, true))
                 on_ready_();
         }
@@ -209,20 +209,20 @@ void Guard::on_notice()
     }
 }
 
-void Guard::keep(const std::string& name, std::deque<UniqueFd> fds)
+void Supervisor::add_fds(const std::string& name, std::deque<UniqueFd> fds)
 {
     for (auto& fd : fds) {
-        if (kept_.size() >= max_kept) {
-            log::error("'{}' is not kept: {} descriptors are the most", name, max_kept);
+        if (fd_store_.size() >= max_stored_fds) {
+            log::error("'{}' is not kept: {} descriptors are the most", name, max_stored_fds);
             return;
         }
-        kept_.push_back({name, std::move(fd)});
+        fd_store_.push_back({name, std::move(fd)});
     }
 }
 
 // Ending.
 
-void Guard::on_signals()
+void Supervisor::on_signals()
 {
     signalfd_siginfo signal{};
     while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
@@ -231,49 +231,49 @@ void Guard::on_signals()
             continue;
         }
         if (signal.ssi_signo != SIGHUP)
-            is_ending_ = true;
+            is_stopping_ = true;
         if (daemon_ > 0)
             ::kill(daemon_, static_cast<int>(signal.ssi_signo));
-        else if (is_ending_)
+        else if (is_stopping_)
             exit_status_ = EXIT_SUCCESS;
     }
 }
 
-void Guard::reap()
+void Supervisor::reap()
 {
     int status = 0;
     while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
-        on_notice(); // What it said before it died.
-        notices_ = {};
+        on_notify(); // What it said before it died.
+        notify_socket_ = {};
         daemon_ = 0;
         // One that had been killed when we were told to end is as good as ended.
         const int code = WIFEXITED(status) ? WEXITSTATUS(status)
-                         : is_ending_      ? EXIT_SUCCESS
+                         : is_stopping_    ? EXIT_SUCCESS
                                            : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
-        if (is_ending_ || (WIFEXITED(status) && !was_ready_)) {
+        if (is_stopping_ || (WIFEXITED(status) && !was_ready_)) {
             exit_status_ = code; // As it was told to, or it cannot even begin.
         } else if (is_done) {
-            leave();
+            on_idle_exit();
         } else {
-            restart_later(status);
+            schedule_restart(status);
         }
     }
 }
 
 // The daemon left because nobody was there. First the door is shut, so that nobody comes in unseen;
 // who came in before is handed to another daemon.
-void Guard::leave()
+void Supervisor::on_idle_exit()
 {
     ::shutdown(listening_.get(), SHUT_RD);
     while (true) {
-        UniqueFd someone{
+        UniqueFd client{
             ::accept4(listening_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        if (!someone)
+        if (!client)
             break;
-        arrived_.push_back(std::move(someone));
+        accepted_clients_.push_back(std::move(client));
     }
-    if (arrived_.empty()) {
+    if (accepted_clients_.empty()) {
         exit_status_ = EXIT_SUCCESS;
         return;
     }
@@ -282,18 +282,18 @@ void Guard::leave()
 }
 
 // At once, but for one that dies again and again before it is ready.
-void Guard::restart_later(int status)
+void Supervisor::schedule_restart(int status)
 {
     if (WIFSIGNALED(status))
         log::warn("the daemon was killed by signal {}: starting it again", WTERMSIG(status));
     else
         log::warn("the daemon failed: starting it again");
     if (!is_ready_)
-        ++early_deaths_;
-    const auto pause = early_deaths_ < 4
+        ++failed_starts_;
+    const auto pause = failed_starts_ < 4
                            ? nanoseconds{0}
-                           : std::min(longest_pause, nanoseconds{10ms} * early_deaths_);
-    start_at_ = monotonic_after(pause);
+                           : std::min(max_restart_delay, nanoseconds{10ms} * failed_starts_);
+    restart_at_ = monotonic_deadline(pause);
 }
 
 } // namespace evfd::daemon

@@ -13,18 +13,18 @@
 namespace evfd::daemon {
 
 template <class... A, class... B>
-List<A..., B...> joined(List<A...>, List<B...>);
+TypeList<A..., B...> joined(TypeList<A...>, TypeList<B...>);
 using AllMethods =
     decltype(joined(protocol::Evfdd::Methods{}, protocol::VarlinkService::Methods{}));
 
 template <class... Ts>
-consteval std::size_t size_of(List<Ts...>)
+consteval std::size_t size_of(TypeList<Ts...>)
 {
     return sizeof...(Ts);
 }
 
 template <class T, class... Ts>
-consteval std::size_t position_among(List<Ts...>)
+consteval std::size_t position_among(TypeList<Ts...>)
 {
     std::size_t position = 0;
     (void)((std::is_same_v<T, Ts> || (++position, false)) || ...);
@@ -50,9 +50,9 @@ struct Counters {
 
     std::array<std::uint64_t, size_of(AllMethods{})> calls{};
     std::array<std::uint64_t, std::variant_size_v<Reason>> refusals{};
-    std::uint64_t hang_ups = 0; // Clients let go because of what they sent, or did not take.
-    std::uint64_t turned_away = 0;
-    std::uint64_t rings = 0; // Of watched events, set or cleared by whomever.
+    std::uint64_t disconnects = 0; // Clients let go because of what they sent, or did not take.
+    std::uint64_t rejected = 0;
+    std::uint64_t edges = 0; // Of watched events, set or cleared by whomever.
     Recovery recovery;
 };
 

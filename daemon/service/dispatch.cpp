@@ -10,7 +10,7 @@ namespace evfd::daemon {
 
 namespace {
 
-using Serve = std::unique_ptr<Pending> (*)(Service&, Caller&, const Call&, Outbox&);
+using Serve = std::unique_ptr<PendingReply> (*)(Service&, Caller&, const Call&, OutputQueue&);
 
 struct Method {
     std::string_view interface;
@@ -18,17 +18,18 @@ struct Method {
     Serve serve;
 };
 
-std::unique_ptr<Pending> refuse(Service& service, Refusal refusal, Outbox& outbox)
+std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQueue& outbox)
 {
     service.refuse(std::move(refusal), outbox);
     return {};
 }
 
 template <class Request>
-std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
+                                     OutputQueue& outbox)
 {
-    if (!caller.has_room)
-        return refuse(service, service.no_room_for_answers(caller.session.peer.uid), outbox);
+    if (!caller.may_reply)
+        return refuse(service, service.no_reply_room(caller.session.peer.uid), outbox);
     if (protocol::is_streaming<Request> && !call.more)
         return refuse(service, protocol::ExpectedMore{}, outbox);
     const auto request = decode<Request>(call.parameters);
@@ -37,8 +38,9 @@ std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& ca
     auto answer = service.handle(caller, *request);
     if (!answer)
         return refuse(service, std::move(answer.error()), outbox);
-    caller.changes = protocol::is_counted<Request>;
-    if constexpr (std::is_same_v<typename decltype(answer)::value_type, std::unique_ptr<Pending>>) {
+    caller.modifies_state = protocol::is_counted<Request>;
+    if constexpr (std::is_same_v<typename decltype(answer)::value_type,
+                                 std::unique_ptr<PendingReply>>) {
         if (*answer == nullptr) {
             typename Request::Reply done;
             outbox.reply(done, false);
@@ -53,51 +55,52 @@ std::unique_ptr<Pending> answer(Service& service, Caller& caller, const Call& ca
 // Whether it is refused while nothing can be kept. To wait changes nothing: what it takes in the
 // end is another matter. And for one that has begun it is too late.
 template <class Request>
-bool may_change(const Session& session)
+bool requires_storage(const Session& session)
 {
-    const bool has_begun = session.count && session.count->given > 0;
+    const bool has_begun = session.reply_cache && session.reply_cache->tokens_applied > 0;
     return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> && !has_begun;
 }
 
 // Once, if the session counts it: what was done before is only answered again.
 template <class Request>
-std::unique_ptr<Pending> serve(Service& service, Caller& caller, const Call& call, Outbox& outbox)
+std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
+                                    OutputQueue& outbox)
 {
     auto& session = caller.session;
-    caller.wants_more = call.more;
-    const bool is_counted = protocol::is_counted<Request> && session.count && !call.oneway;
+    caller.is_streaming = call.more;
+    const bool is_counted = protocol::is_counted<Request> && session.reply_cache && !call.oneway;
     if (is_counted)
         if (auto replay = service.replay(session))
             return replay;
     service.counters().count_call<Request>();
-    service.make_room_to_park(1);
-    if (may_change<Request>(session))
+    service.reserve_stash_room(1);
+    if (requires_storage<Request>(session))
         if (auto prepared = service.prepare(); !prepared) {
             if (is_counted) // That is not kept either.
-                service.end_fleeting_call(session);
+                service.finish_idempotent_call(session);
             return refuse(service, std::move(prepared.error()), outbox);
         }
     if (!is_counted)
         return answer<Request>(service, caller, call, outbox);
-    caller.is_counted = true;
+    caller.is_sequenced = true;
     service.begin_call(session);
-    const auto calls = session.count->calls;
-    const auto begin = outbox.written();
+    const auto calls = session.reply_cache->sequence;
+    const auto begin = outbox.bytes_queued();
     auto pending = answer<Request>(service, caller, call, outbox);
     if (pending)
         return pending;
-    if (std::is_same_v<Request, protocol::Open> && session.count->opened.empty())
-        service.end_fleeting_call(session); // What it handed over, the daemon need not know.
-    else                                    // Descriptors cannot be handed over twice.
-        service.end_call(session, calls,
-                         outbox.carries_descriptors() ? std::string_view{}
-                                                      : outbox.text_since(begin));
+    if (std::is_same_v<Request, protocol::Open> && session.reply_cache->opened.empty())
+        service.finish_idempotent_call(session); // What it handed over, the daemon need not know.
+    else                                         // Descriptors cannot be handed over twice.
+        service.finish_call(session, calls,
+                            outbox.carries_descriptors() ? std::string_view{}
+                                                         : outbox.text_since(begin));
     return {};
 }
 
 // A method that the protocol lists and the service does not handle does not compile.
 template <class Interface, class... Requests>
-consteval auto methods(List<Requests...>)
+consteval auto methods(TypeList<Requests...>)
 {
     return std::array{Method{Interface::name, Requests::method, &serve<Requests>}...};
 }
@@ -119,32 +122,32 @@ const Method* find(std::string_view interface, std::string_view name)
 }
 
 // One whose answer nobody wants to hear.
-class Unheard : public Pending {
+class DiscardedReply : public PendingReply {
 public:
-    explicit Unheard(std::unique_ptr<Pending> pending) : pending_{std::move(pending)} {}
+    explicit DiscardedReply(std::unique_ptr<PendingReply> pending) : pending_{std::move(pending)} {}
 
-    Progress advance(Outbox&) override
+    Progress advance(OutputQueue&) override
     {
-        Outbox unheard;
+        OutputQueue unheard;
         return pending_->advance(unheard);
     }
-    bool is_promised() const override { return pending_->is_promised(); }
+    bool must_finish() const override { return pending_->must_finish(); }
 
 private:
-    std::unique_ptr<Pending> pending_;
+    std::unique_ptr<PendingReply> pending_;
 };
 
-bool is_spoken(std::string_view interface)
+bool is_known_interface(std::string_view interface)
 {
     return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
 }
 
-std::unique_ptr<Pending> find_and_serve(Service& service, Caller& caller, const Call& call,
-                                        Outbox& outbox)
+std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, const Call& call,
+                                             OutputQueue& outbox)
 {
     const auto dot = call.method.rfind('.');
     const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
-    if (!is_spoken(interface))
+    if (!is_known_interface(interface))
         return refuse(service, protocol::InterfaceNotFound{std::string{interface}}, outbox);
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
@@ -156,17 +159,17 @@ std::unique_ptr<Pending> find_and_serve(Service& service, Caller& caller, const 
 
 } // namespace
 
-std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& call,
-                                  Outbox& outbox)
+std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const Call& call,
+                                       OutputQueue& output)
 {
     if (!call.oneway)
-        return find_and_serve(service, caller, call, outbox);
-    Outbox unheard;
+        return find_and_serve(service, caller, call, output);
+    OutputQueue unheard;
     auto pending = find_and_serve(service, caller, call, unheard);
-    if (pending && pending->is_promised())
-        return std::make_unique<Unheard>(std::move(pending));
+    if (pending && pending->must_finish())
+        return std::make_unique<DiscardedReply>(std::move(pending));
     if (pending)
-        pending->delivered(); // It is done; nobody wanted to hear of it.
+        pending->on_sent(); // It is done; nobody wanted to hear of it.
     return {};
 }
 

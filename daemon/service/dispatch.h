@@ -11,7 +11,7 @@
 namespace evfd::daemon {
 
 // Whatever there is to answer is in the outbox then; what is still owed is returned.
-std::unique_ptr<Pending> dispatch(Service& service, Caller& caller, const Call& call,
-                                  Outbox& outbox);
+std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const Call& call,
+                                       OutputQueue& output);
 
 } // namespace evfd::daemon

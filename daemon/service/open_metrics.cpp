@@ -59,7 +59,7 @@ std::string seconds(nanoseconds span)
 }
 
 template <class... Methods, class Each>
-void for_each_method(List<Methods...>, Each each)
+void for_each_method(TypeList<Methods...>, Each each)
 {
     (each(protocol::full_name<Methods>()), ...);
 }
@@ -83,19 +83,19 @@ void add_calls(Exposition& text, const Counters& counters)
                    [&](std::string_view name) { text.sample(*count++, "_total", "reason", name); });
 }
 
-void add_turns(Exposition& text, const Histogram& turns)
+void add_iterations(Exposition& text, const Histogram& iterations)
 {
     text.family("loop_turn_seconds", "histogram",
                 "How long the turns of the loop took; one for each time that the daemon woke up.",
                 "seconds");
     std::uint64_t so_far = 0;
-    for (std::size_t i = 0; i < turns.counts().size(); ++i) {
-        so_far += turns.counts()[i];
+    for (std::size_t i = 0; i < iterations.counts().size(); ++i) {
+        so_far += iterations.counts()[i];
         const auto bound = i < Histogram::bounds.size() ? seconds(Histogram::bounds[i]) : "+Inf";
         text.sample(so_far, "_bucket", "le", bound);
     }
     text.sample(so_far, "_count");
-    text.sample(seconds(turns.sum()), "_sum");
+    text.sample(seconds(iterations.sum()), "_sum");
 }
 
 void add_recovery(Exposition& text, const Counters::Recovery& recovery)
@@ -113,7 +113,7 @@ void add_recovery(Exposition& text, const Counters::Recovery& recovery)
 } // namespace
 
 std::string open_metrics(const Counters& counters, const protocol::Status::Reply& status,
-                         const Quota& quota, const Histogram& turns)
+                         const Quota& quota, const Histogram& iterations)
 {
     Exposition text;
     text.family("build", "info", "Which evfdd this is.");
@@ -122,7 +122,7 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
                 "seconds");
     text.sample(seconds(status.started_at.time_since_epoch()));
     text.family("resources", "gauge", "What all users have together, by what is bounded for each.");
-    for (const auto& [resource, word] : words(Resource{}))
+    for (const auto& [resource, word] : enum_names(Resource{}))
         if (resource != Resource::calls) // Of this turn alone.
             text.sample(quota.used_by_all(resource), {}, "resource", word);
     text.family("descriptors", "gauge", "Descriptors that the daemon has open.");
@@ -135,13 +135,13 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
     text.sample(status.journal_bytes);
     add_calls(text, counters);
     text.family("hang_ups", "counter", "Clients that were let go: they sent what is no call.");
-    text.sample(counters.hang_ups, "_total");
+    text.sample(counters.disconnects, "_total");
     text.family("turned_away", "counter", "Clients that were not let in.");
-    text.sample(counters.turned_away, "_total");
+    text.sample(counters.rejected, "_total");
     text.family("event_rings", "counter",
                 "How often events that somebody waits for or monitors were found written or read.");
-    text.sample(counters.rings, "_total");
-    add_turns(text, turns);
+    text.sample(counters.edges, "_total");
+    add_iterations(text, iterations);
     add_recovery(text, counters.recovery);
     return text.end();
 }

@@ -2,15 +2,15 @@
 #pragma once
 
 #include "common/protocol/protocol.h"
-#include "daemon/service/counters.h"
-#include "daemon/base/histogram.h"
 #include "daemon/access/quota.h"
+#include "daemon/base/histogram.h"
+#include "daemon/service/counters.h"
 
 #include <string>
 
 namespace evfd::daemon {
 
 std::string open_metrics(const Counters& counters, const protocol::Status::Reply& status,
-                         const Quota& quota, const Histogram& turns);
+                         const Quota& quota, const Histogram& iterations);
 
 } // namespace evfd::daemon

@@ -11,79 +11,79 @@ namespace evfd::daemon {
 
 namespace {
 
-Result<std::optional<std::size_t>> send_parcel(const UniqueFd& socket, std::string_view bytes,
-                                               std::span<const Handed> descriptors)
+Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::string_view bytes,
+                                              std::span<const PassedFd> descriptors)
 {
     std::array<int, max_descriptors_per_message> numbers;
     if (descriptors.size() > numbers.size()) // As the kernel has it.
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
-    const auto end = std::ranges::transform(descriptors, numbers.begin(), &Handed::number).out;
+    const auto end = std::ranges::transform(descriptors, numbers.begin(), &PassedFd::number).out;
     return send(socket, bytes, std::span<const int>{numbers.begin(), end});
 }
 
 } // namespace
 
 // Who reads slowly may never have read all.
-void Outbox::forget_sent()
+void OutputQueue::discard_sent()
 {
-    if (sent_ < bytes_.size() / 2)
+    if (offset_ < bytes_.size() / 2)
         return; // Moving what is left costs more than it gives.
-    bytes_.erase(0, sent_);
-    for (auto& parcel : parcels_)
-        parcel.begin -= sent_;
-    sent_ = 0;
+    bytes_.erase(0, offset_);
+    for (auto& parcel : fd_batches_)
+        parcel.begin -= offset_;
+    offset_ = 0;
 }
 
-std::size_t Outbox::unread_descriptors() const
+std::size_t OutputQueue::unread_descriptors() const
 {
-    auto count = handed_over_;
-    for (const auto& parcel : parcels_)
+    auto count = fds_in_flight_;
+    for (const auto& parcel : fd_batches_)
         count += parcel.descriptors.size();
     return count;
 }
 
-void Outbox::notice_reading(const UniqueFd& socket)
+void OutputQueue::refresh_unread_fds(const UniqueFd& socket)
 {
-    if (handed_over_ > 0 && is_drained(socket))
-        handed_over_ = 0;
+    if (fds_in_flight_ > 0 && is_drained(socket))
+        fds_in_flight_ = 0;
 }
 
-bool Outbox::has_room_for_next_parcel(const UniqueFd& socket)
+bool OutputQueue::may_send_next_batch(const UniqueFd& socket)
 {
-    const auto next = parcels_.front().descriptors.size();
-    if (handed_over_ > 0 && handed_over_ + next > unasked)
-        notice_reading(socket);
-    return handed_over_ == 0 || handed_over_ + next <= unasked;
+    const auto next = fd_batches_.front().descriptors.size();
+    if (fds_in_flight_ > 0 && fds_in_flight_ + next > max_unconfirmed_fds)
+        refresh_unread_fds(socket);
+    return fds_in_flight_ == 0 || fds_in_flight_ + next <= max_unconfirmed_fds;
 }
 
-Result<Outbox::Flushed> Outbox::flush(const UniqueFd& socket)
+Result<OutputQueue::Flushed> OutputQueue::flush(const UniqueFd& socket)
 {
-    forget_sent();
+    discard_sent();
     while (!is_empty()) {
-        const bool carries = !parcels_.empty() && parcels_.front().begin == sent_;
-        if (carries && !has_room_for_next_parcel(socket))
-            return Flushed::undrained;
+        const bool carries = !fd_batches_.empty() && fd_batches_.front().begin == offset_;
+        if (carries && !may_send_next_batch(socket))
+            return Flushed::peer_has_unread_fds;
 
         const std::size_t next = carries ? 1 : 0;
-        const auto end = parcels_.size() > next ? parcels_[next].begin : bytes_.size();
-        const auto chunk = std::string_view{bytes_}.substr(sent_, end - sent_);
-        const auto sent = carries ? send_parcel(socket, chunk, parcels_.front().descriptors)
+        const auto end = fd_batches_.size() > next ? fd_batches_[next].begin : bytes_.size();
+        const auto chunk = std::string_view{bytes_}.substr(offset_, end - offset_);
+        const auto sent = carries ? send_batch(socket, chunk, fd_batches_.front().descriptors)
                                   : send(socket, chunk);
         if (!sent && sent.error().error == ETOOMANYREFS)
-            return Flushed::undrained; // Others do not read what they were sent.
+            return Flushed::peer_has_unread_fds; // Others do not read what they were sent.
         if (!sent)
             return std::unexpected(sent.error());
         if (!*sent)
-            return Flushed::full;
-        sent_ += **sent;
-        gone_ += **sent;
+            return Flushed::socket_full;
+        offset_ += **sent;
+        bytes_sent_ += **sent;
         if (carries) {
-            handed_over_ += parcels_.front().descriptors.size();
-            parcels_.pop_front();
+            fds_in_flight_ += fd_batches_.front().descriptors.size();
+            fd_batches_.pop_front();
         }
     }
     std::string{}.swap(bytes_); // An idle connection keeps no buffer, which assignment would.
-    sent_ = 0;
+    offset_ = 0;
     return Flushed::all;
 }
 

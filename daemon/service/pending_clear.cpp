@@ -7,23 +7,23 @@
 
 namespace evfd::daemon {
 
-Pending::Progress Clearing::advance(Outbox& outbox)
+PendingReply::Progress PendingClear::advance(OutputQueue& outbox)
 {
-    auto is_clear = service_.registry().clear(clearance_, monotonic_after(slice));
+    auto is_clear = service_.registry().clear(progress_, monotonic_deadline(time_slice));
     if (is_clear && !*is_clear) {
-        slices_ = std::min(slices_ + 1, max_promised_slices);
-        return Progress::more;
+        slices_ = std::min(slices_ + 1, max_slices_after_disconnect);
+        return Progress::again;
     }
 
-    const auto begin = outbox.written();
+    const auto begin = outbox.bytes_queued();
     protocol::Clear::Reply done;
     if (is_clear)
         outbox.reply(done, false);
     else
         service_.refuse(std::move(is_clear.error()), outbox);
-    if (is_counted_)
-        service_.end_call(session_, session_.count->calls, outbox.text_since(begin));
-    return Progress::over;
+    if (is_sequenced_)
+        service_.finish_call(session_, session_.reply_cache->sequence, outbox.text_since(begin));
+    return Progress::done;
 }
 
 } // namespace evfd::daemon

@@ -9,25 +9,25 @@
 
 namespace evfd::daemon {
 
-class Clearing : public Pending {
+class PendingClear : public PendingReply {
 public:
-    Clearing(Service& service, const Caller& caller, Registry::Clearance clearance)
-        : service_{service}, session_{caller.session}, is_counted_{caller.is_counted},
-          clearance_{std::move(clearance)}
+    PendingClear(Service& service, const Caller& caller, Registry::ClearProgress progress)
+        : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
+          progress_{std::move(progress)}
     {
     }
 
-    Progress advance(Outbox& outbox) override;
+    Progress advance(OutputQueue& outbox) override;
     // Nearly all are over by then; one that takes longer is over with its client.
-    bool is_promised() const override { return slices_ < max_promised_slices; }
+    bool must_finish() const override { return slices_ < max_slices_after_disconnect; }
 
 private:
-    static constexpr int max_promised_slices = 4'000; // A second of our time.
+    static constexpr int max_slices_after_disconnect = 4'000; // A second of our time.
 
     Service& service_;
     Session& session_;
-    bool is_counted_; // By the session.
-    Registry::Clearance clearance_;
+    bool is_sequenced_; // By the session.
+    Registry::ClearProgress progress_;
     int slices_ = 0; // That it took.
 };
 

@@ -4,7 +4,7 @@
 
 namespace evfd::daemon {
 
-Pending::Progress Listing::advance(Outbox& outbox)
+PendingReply::Progress PendingList::advance(OutputQueue& outbox)
 {
     protocol::ListObjects::Reply reply;
     auto& objects = service_.registry().objects();
@@ -19,68 +19,68 @@ Pending::Progress Listing::advance(Outbox& outbox)
     const bool is_last = object == objects.end();
     if (is_last || !reply.objects.empty())
         outbox.reply(reply, !is_last);
-    return is_last ? Progress::over : Progress::more;
+    return is_last ? Progress::done : Progress::again;
 }
 
-Pending::Progress Replay::advance(Outbox& outbox)
+PendingReply::Progress PendingReplay::advance(OutputQueue& outbox)
 {
-    outbox.append_text(session_.count->reply);
-    return Progress::over;
+    outbox.append_text(session_.reply_cache->cached_reply);
+    return Progress::done;
 }
 
-Pending::Progress PendingWait::advance(Outbox& outbox)
+PendingReply::Progress PendingWait::advance(OutputQueue& outbox)
 {
-    if (std::exchange(is_to_say_it_began_, false)) {
+    if (std::exchange(must_report_start_, false)) {
         protocol::Wait::Reply nothing_yet;
         outbox.reply(nothing_yet, true);
-        return Progress::more; // It may be over already.
+        return Progress::again; // It may be over already.
     }
     auto& outcome = wait_->outcome();
     if (!outcome)
-        return Progress::later;
-    const auto begin = outbox.written();
+        return Progress::blocked;
+    const auto begin = outbox.bytes_queued();
     if (*outcome)
         outbox.reply(**outcome, false);
     else
         service_.refuse(std::move(outcome->error()), outbox);
-    if (session_.count && !*outcome && service_.registry().vault().fault())
-        service_.end_fleeting_call(session_); // That cannot be kept for long.
-    else if (session_.count)
-        service_.end_call(session_, session_.count->calls, outbox.text_since(begin));
-    return Progress::over;
+    if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
+        service_.finish_idempotent_call(session_); // That cannot be kept for long.
+    else if (session_.reply_cache)
+        service_.finish_call(session_, session_.reply_cache->sequence, outbox.text_since(begin));
+    return Progress::done;
 }
 
-Pending::Progress QuotaListing::advance(Outbox& outbox)
+PendingReply::Progress PendingQuotas::advance(OutputQueue& outbox)
 {
     protocol::Quotas::Reply reply;
-    for (; told_ < uids_.size() && reply.users.size() < per_reply; ++told_)
-        reply.users.push_back(of(uids_[told_]));
-    const bool is_last = told_ == uids_.size();
+    for (; next_index_ < uids_.size() && reply.users.size() < per_reply; ++next_index_)
+        reply.users.push_back(quotas_of(uids_[next_index_]));
+    const bool is_last = next_index_ == uids_.size();
     outbox.reply(reply, !is_last);
-    return is_last ? Progress::over : Progress::more;
+    return is_last ? Progress::done : Progress::again;
 }
 
-Pending::Progress PendingMonitor::advance(Outbox& outbox)
+PendingReply::Progress PendingMonitor::advance(OutputQueue& outbox)
 {
     auto news = monitor_->next();
     if (monitor_->fault()) {
         service_.refuse(refuse::system_failure(*monitor_->fault()), outbox);
-        return Progress::over;
+        return Progress::done;
     }
     if (!news)
-        return monitor_->has_more() ? Progress::more : Progress::later;
+        return monitor_->has_more() ? Progress::again : Progress::blocked;
     protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};
     if (reply.name && reply.change != Change::deleted)
         if (auto* object = service_.registry().find(*reply.name))
             reply.object = service_.describe(monitor_->peer(), *reply.name, *object);
     outbox.reply(reply, true);
-    return Progress::more;
+    return Progress::again;
 }
 
-protocol::Quotas::User QuotaListing::of(uid_t uid) const
+protocol::Quotas::User PendingQuotas::quotas_of(uid_t uid) const
 {
     protocol::Quotas::User user{uid, {}};
-    for (const auto& [resource, name] : words(Resource{}))
+    for (const auto& [resource, name] : enum_names(Resource{}))
         user.quotas.push_back({resource, quota_.used(uid, resource), quota_.limit(uid, resource)});
     return user;
 }

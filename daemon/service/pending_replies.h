@@ -2,10 +2,10 @@
 #pragma once
 
 #include "common/pattern.h"
-#include "daemon/waiting/monitors.h"
-#include "daemon/service/pending_reply.h"
 #include "daemon/access/quota.h"
+#include "daemon/service/pending_reply.h"
 #include "daemon/service/service.h"
+#include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
 #include <memory>
@@ -15,14 +15,14 @@
 namespace evfd::daemon {
 
 // A List call; its place is a name, so objects may come and go meanwhile.
-class Listing : public Pending {
+class PendingList : public PendingReply {
 public:
-    Listing(Service& service, Peer peer, Pattern pattern)
+    PendingList(Service& service, Peer peer, Pattern pattern)
         : service_{service}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
     {
     }
 
-    Progress advance(Outbox& outbox) override;
+    Progress advance(OutputQueue& outbox) override;
 
 private:
     static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
@@ -34,81 +34,84 @@ private:
 };
 
 // The answer to a call that was done before.
-class Replay : public Pending {
+class PendingReplay : public PendingReply {
 public:
-    Replay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
+    PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
 
-    Progress advance(Outbox& outbox) override;
-    void delivered() override
+    Progress advance(OutputQueue& outbox) override;
+    void on_sent() override
     {
-        for (const auto& takings : std::exchange(session_.count->in_doubt, {}))
-            registry_.settle(takings);
+        for (const auto& takings : std::exchange(session_.reply_cache->in_doubt, {}))
+            registry_.confirm_taken(takings);
     }
-    void undelivered() override { registry_.put_back(std::exchange(session_.count->in_doubt, {})); }
+    void on_dropped() override
+    {
+        registry_.return_tokens(std::exchange(session_.reply_cache->in_doubt, {}));
+    }
 
 private:
     Registry& registry_;
     Session& session_;
 };
 
-class PendingWait : public Pending {
+class PendingWait : public PendingReply {
 public:
     // What is said first.
-    enum class First { outcome, that_it_began };
+    enum class FirstReply { outcome, started };
 
-    // `to_hold`: how many tokens the session may hold by it.
-    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, First first,
-                std::size_t to_hold)
+    // `requested_holds`: how many tokens the session may hold by it.
+    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, FirstReply first,
+                std::size_t requested_holds)
         : service_{service}, session_{session}, wait_{std::move(wait)},
-          to_hold_{static_cast<std::int64_t>(to_hold)},
-          is_to_say_it_began_{first == First::that_it_began}
+          requested_holds_{static_cast<std::int64_t>(requested_holds)},
+          must_report_start_{first == FirstReply::started}
     {
-        session_.to_be_held += to_hold_;
+        session_.holds_requested += requested_holds_;
     }
-    ~PendingWait() override { session_.to_be_held -= to_hold_; }
+    ~PendingWait() override { session_.holds_requested -= requested_holds_; }
     PendingWait(const PendingWait&) = delete;
     PendingWait& operator=(const PendingWait&) = delete;
 
-    Progress advance(Outbox& outbox) override;
-    void undelivered() override { wait_->undo(); }
-    void delivered() override { wait_->settle(session_); }
+    Progress advance(OutputQueue& outbox) override;
+    void on_dropped() override { wait_->return_tokens(); }
+    void on_sent() override { wait_->confirm_taken(session_); }
 
 private:
     Service& service_;
     Session& session_;
     std::unique_ptr<Wait> wait_;
-    std::int64_t to_hold_;
-    bool is_to_say_it_began_;
+    std::int64_t requested_holds_;
+    bool must_report_start_;
 };
 
 // A Quotas call; its place is a uid, so users may come and go meanwhile.
-class QuotaListing : public Pending {
+class PendingQuotas : public PendingReply {
 public:
-    QuotaListing(const Quota& quota, std::vector<uid_t> uids)
+    PendingQuotas(const Quota& quota, std::vector<uid_t> uids)
         : quota_{quota}, uids_{std::move(uids)}
     {
     }
 
-    Progress advance(Outbox& outbox) override;
+    Progress advance(OutputQueue& outbox) override;
 
 private:
     static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
 
-    protocol::Quotas::User of(uid_t uid) const;
+    protocol::Quotas::User quotas_of(uid_t uid) const;
 
     const Quota& quota_;
     std::vector<uid_t> uids_;
-    std::size_t told_ = 0;
+    std::size_t next_index_ = 0;
 };
 
-class PendingMonitor : public Pending {
+class PendingMonitor : public PendingReply {
 public:
     PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)
         : service_{service}, monitor_{std::move(monitor)}
     {
     }
 
-    Progress advance(Outbox& outbox) override;
+    Progress advance(OutputQueue& outbox) override;
 
 private:
     Service& service_;

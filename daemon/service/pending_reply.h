@@ -6,19 +6,19 @@
 
 namespace evfd::daemon {
 
-class Pending {
+class PendingReply {
 public:
-    enum class Progress { more, later, over };
+    enum class Progress { again, blocked, done };
 
-    virtual ~Pending() = default;
+    virtual ~PendingReply() = default;
     // Writes at most one reply. `later`: nothing to say now; it wakes the connection when there is.
-    virtual Progress advance(Outbox& outbox) = 0;
+    virtual Progress advance(OutputQueue& output) = 0;
     // Its connection sees to it that it comes to its end, though its client may be gone: what it does
     // matters to others.
-    virtual bool is_promised() const { return false; }
+    virtual bool must_finish() const { return false; }
     // Its last reply did not reach the client, or it was not asked for that.
-    virtual void undelivered() {}
-    virtual void delivered() {} // Or the kernel has it.
+    virtual void on_dropped() {}
+    virtual void on_sent() {} // Or the kernel has it.
 };
 
 } // namespace evfd::daemon

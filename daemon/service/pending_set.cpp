@@ -6,106 +6,107 @@
 
 namespace evfd::daemon {
 
-Giving::Giving(Service& service, const Caller& caller, const Registry::Additions& additions,
-               std::int64_t tokens)
-    : service_{service}, session_{caller.session}, is_counted_{caller.is_counted},
+PendingSet::PendingSet(Service& service, const Caller& caller,
+                       const Registry::Increments& increments, std::int64_t tokens)
+    : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
       wake_{caller.wake}, tokens_{tokens}
 {
-    for (const auto& addition : additions)
+    for (const auto& addition : increments)
         objects_.push_back({*addition.name, addition.object->serial});
-    if (is_counted_) // By an earlier daemon, that was killed before the rest.
-        given_ = std::min(std::exchange(session_.count->given, 0), tokens_ - 1);
-    untold_ = tokens_ - given_;
+    if (is_sequenced_) // By an earlier daemon, that was killed before the rest.
+        applied_ = std::min(std::exchange(session_.reply_cache->tokens_applied, 0), tokens_ - 1);
+    unreported_ = tokens_ - applied_;
 }
 
-Pending::Progress Giving::advance(Outbox& outbox)
+PendingReply::Progress PendingSet::advance(OutputQueue& outbox)
 {
-    const auto calls = is_counted_ ? session_.count->calls : 0;
-    const auto each = additions_per_token();
+    const auto calls = is_sequenced_ ? session_.reply_cache->sequence : 0;
+    const auto each = increments_per_token();
     if (each > max_tokens_per_set) // More have come to follow than one call may reach.
-        return answer(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)), calls,
+        return finish(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)), calls,
                       outbox);
-    const auto now = tokens_in_a_slice(each);
-    const auto additions = next(now);
-    const bool is_last = additions.empty() || given_ + now == tokens_;
-    if (is_counted_ && is_last)
-        service_.registry().count_call(session_, std::string{reply_to_set()});
-    else if (is_counted_)
-        service_.registry().count_given(session_, given_ + now);
-    const auto before = given_;
-    auto done = give(additions, now, each);
-    if (!done && before > 0 && service_.registry().vault().fault()) {
+    const auto now = tokens_per_slice(each);
+    const auto additions = next_increments(now);
+    const bool is_last = additions.empty() || applied_ + now == tokens_;
+    if (is_sequenced_ && is_last)
+        service_.registry().commit_reply(session_, std::string{set_reply()});
+    else if (is_sequenced_)
+        service_.registry().commit_progress(session_, applied_ + now);
+    const auto before = applied_;
+    auto done = apply_batch(additions, now, each);
+    if (!done && before > 0 && service_.registry().state_store().fault()) {
         // It is too late for a refusal: the rest comes once it can be kept.
-        given_ = before;
-        if (is_counted_) {
-            session_.count->calls = calls;
-            service_.registry().count_given(session_, before);
+        applied_ = before;
+        if (is_sequenced_) {
+            session_.reply_cache->sequence = calls;
+            service_.registry().commit_progress(session_, before);
         }
-        retry_.emplace(service_.when_to_try_again(wake_));
-        return Progress::later;
+        retry_.emplace(service_.schedule_retry(wake_));
+        return Progress::blocked;
     }
     if (done && !is_last)
-        return Progress::more;
-    return answer(std::move(done), calls, outbox);
+        return Progress::again;
+    return finish(std::move(done), calls, outbox);
 }
 
-Pending::Progress Giving::answer(Outcome<void> done, std::int64_t calls_before, Outbox& outbox)
+PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t sequence_before,
+                                          OutputQueue& outbox)
 {
-    const auto begin = outbox.written();
+    const auto begin = outbox.bytes_queued();
     if (done)
-        outbox.append_text(reply_to_set());
+        outbox.append_text(set_reply());
     else
         service_.refuse(std::move(done.error()), outbox);
-    if (is_counted_)
-        service_.end_call(session_, calls_before, outbox.text_since(begin));
-    return Progress::over;
+    if (is_sequenced_)
+        service_.finish_call(session_, sequence_before, outbox.text_since(begin));
+    return Progress::done;
 }
 
 // Who follows a pulse may have come since the last slice.
-std::int64_t Giving::additions_per_token() const
+std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t additions = 0;
     for (const auto& reference : objects_) {
         auto* object = service_.registry().find(reference);
         if (const auto* pulse = object ? object->pulse() : nullptr)
-            additions += static_cast<std::int64_t>(pulse->followers().size());
+            additions += static_cast<std::int64_t>(pulse->subscriptions().size());
         else
             additions += object ? 1 : 0;
     }
     return std::max<std::int64_t>(additions, 1);
 }
 
-std::int64_t Giving::tokens_in_a_slice(std::int64_t each) const
+std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
 {
-    const auto left = tokens_ - given_;
-    const auto in_time = pace_.next(left * each) / each;
+    const auto left = tokens_ - applied_;
+    const auto in_time = batch_sizer_.next_batch(left * each) / each;
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
 // What is still there. One set is one for those that do not count.
-Registry::Additions Giving::next(std::int64_t tokens) const
+Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
 {
-    const bool is_last = given_ + tokens == tokens_;
-    Registry::Additions additions;
+    const bool is_last = applied_ + tokens == tokens_;
+    Registry::Increments additions;
     for (const auto& reference : objects_) {
         auto* object = service_.registry().find(reference);
-        if (object && (given_ == 0 || counts(*object->mode())))
-            additions.push_back({&reference.name, object, tokens, is_last ? untold_ : 0});
+        if (object && (applied_ == 0 || accumulates(*object->mode())))
+            additions.push_back({&reference.name, object, tokens, is_last ? unreported_ : 0});
     }
     return additions;
 }
 
-Outcome<void> Giving::give(const Registry::Additions& additions, std::int64_t tokens,
-                           std::int64_t each)
+Outcome<void> PendingSet::apply_batch(const Registry::Increments& increments, std::int64_t tokens,
+                                      std::int64_t each)
 {
     const auto begin = monotonic_now();
-    auto done = service_.registry().add(session_.peer, additions);
-    pace_.took(tokens * each, monotonic_now() - begin);
-    given_ += tokens;
+    auto done = service_.registry().add(session_.peer, increments);
+    batch_sizer_.record(tokens * each, monotonic_now() - begin);
+    applied_ += tokens;
     return done;
 }
 
-std::string_view reply_to_set()
+std::string_view set_reply()
 {
     static const auto text = text_of(protocol::Set::Reply{});
     return text;

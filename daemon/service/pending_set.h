@@ -14,35 +14,35 @@
 
 namespace evfd::daemon {
 
-class Giving : public Pending {
+class PendingSet : public PendingReply {
 public:
-    Giving(Service& service, const Caller& caller, const Registry::Additions& additions,
-           std::int64_t tokens);
+    PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments,
+               std::int64_t tokens);
 
-    Progress advance(Outbox& outbox) override;
-    bool is_promised() const override { return true; }
+    Progress advance(OutputQueue& outbox) override;
+    bool must_finish() const override { return true; }
 
 private:
-    std::int64_t additions_per_token() const;
-    std::int64_t tokens_in_a_slice(std::int64_t each) const;
-    Registry::Additions next(std::int64_t tokens) const;
-    Outcome<void> give(const Registry::Additions& additions, std::int64_t tokens,
-                       std::int64_t each);
-    Progress answer(Outcome<void> done, std::int64_t calls_before, Outbox& outbox);
+    std::int64_t increments_per_token() const;
+    std::int64_t tokens_per_slice(std::int64_t each) const;
+    Registry::Increments next_increments(std::int64_t tokens) const;
+    Outcome<void> apply_batch(const Registry::Increments& increments, std::int64_t tokens,
+                              std::int64_t each);
+    Progress finish(Outcome<void> done, std::int64_t sequence_before, OutputQueue& outbox);
 
     Service& service_;
     Session& session_;
-    bool is_counted_; // By the session.
+    bool is_sequenced_; // By the session.
     std::function<void()> wake_;
-    std::optional<EventLoop::Alarm> retry_;
-    std::vector<Reference> objects_;
+    std::optional<EventLoop::Timeout> retry_;
+    std::vector<ObjectRef> objects_;
     std::int64_t tokens_;
-    std::int64_t given_ = 0;
-    std::int64_t untold_ = 0; // Pulses.
-    Pace pace_;               // Of additions.
+    std::int64_t applied_ = 0;
+    std::int64_t unreported_ = 0; // Pulses.
+    BatchSizer batch_sizer_;      // Of additions.
 };
 
 // What a Set is answered with.
-std::string_view reply_to_set();
+std::string_view set_reply();
 
 } // namespace evfd::daemon

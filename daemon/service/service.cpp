@@ -1,11 +1,11 @@
 #include "daemon/service/service.h"
 
 #include "common/protocol/interface.h"
-#include "daemon/service/pending_replies.h"
-#include "daemon/service/pending_clear.h"
-#include "daemon/service/pending_set.h"
 #include "daemon/base/log.h"
 #include "daemon/service/open_metrics.h"
+#include "daemon/service/pending_clear.h"
+#include "daemon/service/pending_replies.h"
+#include "daemon/service/pending_set.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -18,7 +18,7 @@ namespace evfd::daemon {
 namespace {
 
 // How the making of a declared object went.
-void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
+void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
 {
     const auto message = [](const auto& refusal) -> std::string {
         if constexpr (requires { refusal.message; })
@@ -26,13 +26,13 @@ void tell_of(const Name& name, uid_t owner, const Outcome<bool>& made)
         else
             return std::string{refusal.error};
     };
-    if (!made)
-        log::error.each({.name = name.text(), .uid = owner},
-                        "'{}' of the configuration is not made: {}", name.text(),
-                        std::visit(message, made.error().reason()));
-    else if (*made)
-        log::info.each({.name = name.text(), .uid = owner},
-                       "'{}' is made, as the configuration says", name.text());
+    if (!created)
+        log::error.unlimited({.name = name.text(), .uid = owner},
+                             "'{}' of the configuration is not made: {}", name.text(),
+                             std::visit(message, created.error().reason()));
+    else if (*created)
+        log::info.unlimited({.name = name.text(), .uid = owner},
+                            "'{}' is made, as the configuration says", name.text());
 }
 
 bool is_held_by_session(const protocol::Wait& request)
@@ -50,25 +50,26 @@ std::int64_t descriptor_limit()
 
 } // namespace
 
-Service::Service(EventLoop& loop, Ceilings ceilings, Vault& vault, Adder adder,
-                 DescriptorBudget budget)
+Service::Service(EventLoop& loop, LimitTable ceilings, StateStore& state_store,
+                 EventfdIncrementer incrementer, DescriptorBudget budget)
     : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
-      registry_{loop, quota_, *this, vault, std::move(adder), budget.objects}, sessions_{registry_},
-      waits_{loop, registry_, [this](const Name& name) { attended(name); }},
+      registry_{loop, quota_, *this, state_store, std::move(incrementer), budget.objects},
+      sessions_{registry_},
+      waits_{loop, registry_, [this](const Name& name) { on_interest_changed(name); }},
       monitors_{loop, registry_}
 {
 }
 
-void Service::restore(Left left, nanoseconds grace)
+void Service::restore(RecoveredState recovered, nanoseconds grace)
 {
-    const bool knows_all = left.is_whole() && left.complaints.empty();
-    auto sessions = registry_.restore(left);
+    const bool history_is_complete = recovered.is_complete() && recovered.warnings.empty();
+    auto sessions = registry_.restore(recovered);
     open_descriptors_.begin(known_descriptors());
     counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
                           .subscriptions = quota_.used_by_all(Resource::subscriptions),
                           .sessions = static_cast<std::int64_t>(sessions.size()),
-                          .losses = static_cast<std::int64_t>(left.complaints.size())};
-    sessions_.wait_for(loop_, std::move(sessions), grace, knows_all);
+                          .losses = static_cast<std::int64_t>(recovered.warnings.size())};
+    sessions_.adopt_orphans(loop_, std::move(sessions), grace, history_is_complete);
 }
 
 void Service::set_policy(Policy policy)
@@ -76,76 +77,79 @@ void Service::set_policy(Policy policy)
     if (policy == registry_.policy())
         return;
     const auto before = registry_.set_policy(std::move(policy));
-    waits_.policy_changed();
-    monitors_.policy_changed(before);
+    waits_.on_policy_changed();
+    monitors_.on_policy_changed(before);
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
     Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
-    tell_of(request.name, owner, registry_.create(session, request, Registry::Leave::given));
+    log_declared(request.name, owner,
+                 registry_.create(session, request, Registry::PolicyCheck::skip));
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
     Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
     const auto* there = registry_.find(request.name);
-    tell_of(request.name, owner,
-            there && there->timer() ? Outcome<bool>{false}
-                                    : registry_.arm(session, request, Registry::Leave::given));
+    log_declared(request.name, owner,
+                 there && there->timer()
+                     ? Outcome<bool>{false}
+                     : registry_.arm(session, request, Registry::PolicyCheck::skip));
 }
 
 // Of calls that are not answered nothing is committed before the end of the turn, and thousands of
 // them may park something.
-void Service::make_room_to_park(std::size_t coming)
+void Service::reserve_stash_room(std::size_t coming)
 {
-    registry_.vault().make_room_to_park(coming);
+    registry_.state_store().reserve_fd_slots(coming);
 }
 
 Outcome<void> Service::prepare()
 {
-    if (const auto prepared = registry_.vault().prepare(); !prepared)
+    if (const auto prepared = registry_.state_store().prepare(); !prepared)
         return std::unexpected(refuse::system_failure(prepared.error()));
     return {};
 }
 
-EventLoop::Alarm Service::when_to_try_again(std::function<void()> task)
+EventLoop::Timeout Service::schedule_retry(std::function<void()> task)
 {
-    return loop_.alarm(monotonic_after(try_again_after), std::move(task));
+    return loop_.add_timeout(monotonic_deadline(commit_retry_interval), std::move(task));
 }
 
-std::unique_ptr<Pending> Service::replay(Session& session)
+std::unique_ptr<PendingReply> Service::replay(Session& session)
 {
-    if (!std::exchange(session.count->replays, false))
+    if (!std::exchange(session.reply_cache->next_is_replay, false))
         return {};
-    return std::make_unique<Replay>(registry_, session);
+    return std::make_unique<PendingReplay>(registry_, session);
 }
 
 void Service::begin_call(Session& session)
 {
-    session.count->opened.clear();
+    session.reply_cache->opened.clear();
 }
 
-void Service::end_call(Session& session, std::int64_t calls_before, std::string_view reply)
+void Service::finish_call(Session& session, std::int64_t sequence_before, std::string_view reply)
 {
-    if (session.count->calls == calls_before)
-        registry_.count_call(session, std::string{reply});
-    else if (session.count->reply != reply) // It was counted beforehand, but came out otherwise.
-        registry_.recount_call(session, std::string{reply});
+    if (session.reply_cache->sequence == sequence_before)
+        registry_.commit_reply(session, std::string{reply});
+    else if (session.reply_cache->cached_reply !=
+             reply) // It was counted beforehand, but came out otherwise.
+        registry_.replace_reply(session, std::string{reply});
 }
 
-void Service::end_fleeting_call(Session& session)
+void Service::finish_idempotent_call(Session& session)
 {
-    auto& count = *session.count;
-    if (count.given > 0)
-        return registry_.count_call(session, {});
-    ++count.calls;
-    count.reply.clear();
+    auto& count = *session.reply_cache;
+    if (count.tokens_applied > 0)
+        return registry_.commit_reply(session, {});
+    ++count.sequence;
+    count.cached_reply.clear();
 }
 
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
 {
-    auto charge = quota_.take(peer.uid, resource, amount);
+    auto charge = quota_.charge(peer.uid, resource, amount);
     if (!charge)
         return std::unexpected(refuse::quota_exceeded(charge.error()));
     return *std::move(charge);
@@ -156,38 +160,41 @@ Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& r
 {
     const auto wanted = static_cast<std::int64_t>(request.names.list.size());
     if (is_held_by_session(request) &&
-        registry_.holds().tokens_of(session) + session.to_be_held + wanted > max_tokens_held)
+        registry_.holds().count_tokens(session) + session.holds_requested + wanted >
+            max_tokens_held)
         return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
     return charge(session.peer, Resource::waits, wanted);
 }
 
-Outcome<Processes::Stay> Service::enter(const Caller& caller, Resource needed_for)
+Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Resource needed_for)
 {
-    return registry_.enter(caller.session.peer, caller.socket, caller.accepted, needed_for);
+    return registry_.acquire_process(caller.session.peer, caller.socket, caller.accepted,
+                                     needed_for);
 }
 
 // Nobody, unless it is a process with whose end an object is to end.
-Outcome<std::optional<Processes::Stay>> Service::enter(const Caller& caller,
-                                                       std::optional<Lifetime> lifetime)
+Outcome<std::optional<ProcessWatcher::Ref>>
+Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 {
     if (lifetime != Lifetime::process)
         return std::nullopt;
-    auto process = enter(caller, Resource::objects);
+    auto process = acquire_process(caller, Resource::objects);
     if (!process)
         return std::unexpected(std::move(process.error()));
     return std::optional{*std::move(process)};
 }
 
-Outcome<std::optional<Lending>> Service::lend(const Caller& caller, const protocol::Wait& request)
+Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& caller,
+                                                               const protocol::Wait& request)
 {
     if (!request.hold.value_or(false))
         return std::nullopt;
     auto hold = Token::make();
     if (!hold)
         return std::unexpected(refuse::system_failure(hold.error()));
-    Lending lending{.hold = *hold};
+    HoldRequest lending{.hold = *hold};
     if (!is_held_by_session(request)) {
-        auto process = enter(caller, Resource::waits);
+        auto process = acquire_process(caller, Resource::waits);
         if (!process)
             return std::unexpected(std::move(process.error()));
         lending.process.emplace(*std::move(process));
@@ -195,34 +202,35 @@ Outcome<std::optional<Lending>> Service::lend(const Caller& caller, const protoc
     return std::optional{std::move(lending)};
 }
 
-Outcome<Dues> Service::admit(const Peer& peer)
+Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 {
     const auto its = quota_.used(peer.uid, Resource::connections);
     const auto free = budget_.connections - quota_.used_by_all(Resource::connections);
-    if (!may_have_more(peer.uid, its, free, budget_.connections))
-        return std::unexpected(refuse::kept_for_others({peer.uid, Resource::connections, its}));
+    if (!may_use_shared_pool(peer.uid, its, free, budget_.connections))
+        return std::unexpected(refuse::reserved_for_others({peer.uid, Resource::connections, its}));
     auto connection = charge(peer, Resource::connections);
     if (!connection)
         return std::unexpected(std::move(connection.error()));
-    return Dues{*std::move(connection), quota_.take_again(peer.uid, Resource::unread_bytes, 0),
-                quota_.take_again(peer.uid, Resource::unread_descriptors, 0)};
+    return ConnectionCharges{*std::move(connection),
+                             quota_.charge_unchecked(peer.uid, Resource::unread_bytes, 0),
+                             quota_.charge_unchecked(peer.uid, Resource::unread_descriptors, 0)};
 }
 
-bool Service::has_room_for_answers(uid_t uid)
+bool Service::has_reply_room(uid_t uid)
 {
     return quota_.check(uid, Resource::unread_bytes).has_value();
 }
 
-Refusal Service::no_room_for_answers(uid_t uid) const
+Refusal Service::no_reply_room(uid_t uid) const
 {
     constexpr auto resource = Resource::unread_bytes;
     return refuse::quota_exceeded({uid, resource, quota_.limit(uid, resource)});
 }
 
-void Service::refuse(Refusal refusal, Outbox& outbox)
+void Service::refuse(Refusal refusal, OutputQueue& output)
 {
     counters_.count(refusal);
-    std::visit([&](auto& reason) { outbox.error(std::move(reason)); }, refusal.reason());
+    std::visit([&](auto& reason) { output.error(std::move(reason)); }, refusal.reason());
 }
 
 bool Service::is_idle() const
@@ -234,11 +242,11 @@ bool Service::is_idle() const
 // Before it is made: who waited for it takes from it at once, and when much was taken that is
 // committed, with all else. If it is not made, another answer is counted in place of this one.
 template <class Request>
-void Service::count_making(Caller& caller, const Name& name)
+void Service::precommit_reply(Caller& caller, const Name& name)
 {
     static const auto made = text_of(typename Request::Reply{true});
-    if (caller.is_counted && !registry_.find(name))
-        registry_.count_call(caller.session, made);
+    if (caller.is_sequenced && !registry_.find(name))
+        registry_.commit_reply(caller.session, made);
 }
 
 // io.evfdd.
@@ -254,12 +262,12 @@ Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol:
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
 {
-    count_making<protocol::CreateEvent>(caller, request.name);
-    auto process = enter(caller, request.lifetime);
+    precommit_reply<protocol::CreateEvent>(caller, request.name);
+    auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created =
-        registry_.create(caller.session, request, Registry::Leave::needed, *std::move(process));
+    const auto created = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
+                                          *std::move(process));
     if (!created)
         return std::unexpected(created.error());
     return protocol::CreateEvent::Reply{*created};
@@ -267,12 +275,12 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
 {
-    count_making<protocol::Arm>(caller, request.name);
-    auto process = enter(caller, request.lifetime);
+    precommit_reply<protocol::Arm>(caller, request.name);
+    auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
     const auto created =
-        registry_.arm(caller.session, request, Registry::Leave::needed, *std::move(process));
+        registry_.arm(caller.session, request, Registry::PolicyCheck::enforce, *std::move(process));
     if (!created)
         return std::unexpected(created.error());
     return protocol::Arm::Reply{*created};
@@ -292,7 +300,7 @@ Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::O
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
         return std::unexpected(refuse::quota_exceeded(room.error()));
-    make_room_to_park(request.names.list.size());
+    reserve_stash_room(request.names.list.size());
     auto opened = registry_.open(caller.session, request.names);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
@@ -315,41 +323,42 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
     return {};
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Set& request)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
     const auto additions = registry_.check_set(caller.session.peer, request.names, tokens);
     if (!additions)
         return std::unexpected(additions.error());
     if (tokens > 1)
-        return std::make_unique<Giving>(*this, caller, *additions, tokens);
+        return std::make_unique<PendingSet>(*this, caller, *additions, tokens);
     // That it was called and what is to be added are committed together: from then on it is
     // certain to be done, and done once.
-    if (caller.is_counted)
-        registry_.count_call(caller.session, std::string{reply_to_set()});
+    if (caller.is_sequenced)
+        registry_.commit_reply(caller.session, std::string{set_reply()});
     if (auto done = registry_.add(caller.session.peer, *additions); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Clear& request)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
+                                                       const protocol::Clear& request)
 {
     auto clearance = registry_.check_clear(caller.session.peer, request.names);
     if (!clearance)
         return std::unexpected(std::move(clearance.error()));
-    return std::make_unique<Clearing>(*this, caller, *std::move(clearance));
+    return std::make_unique<PendingClear>(*this, caller, *std::move(clearance));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
 {
-    if (auto done = registry_.remove(caller.session.peer, request.names); !done)
+    if (auto done = registry_.delete_objects(caller.session.peer, request.names); !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetRights& request)
 {
-    auto done = registry_.set_rights(caller.session.peer, request.name, request.rights);
+    auto done = registry_.set_permissions(caller.session.peer, request.name, request.rights);
     if (!done)
         return std::unexpected(std::move(done.error()));
     return {};
@@ -362,26 +371,29 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
     if (!registry_.sees(peer, request.name, *object)) // Hence it may not wait.
-        if (auto permitted = registry_.permit(peer, request.name, object, Right::wait); !permitted)
+        if (auto permitted = registry_.authorize(peer, request.name, object, Permission::wait);
+            !permitted)
             return std::unexpected(std::move(permitted.error()));
     return protocol::Show::Reply{describe(peer, request.name, *object)};
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller,
-                                                  const protocol::ListObjects& request)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
+                                                       const protocol::ListObjects& request)
 {
-    return std::make_unique<Listing>(*this, caller.session.peer,
-                                     request.pattern.value_or(Pattern{}));
+    return std::make_unique<PendingList>(*this, caller.session.peer,
+                                         request.pattern.value_or(Pattern{}));
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Wait& request)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
+                                                       const protocol::Wait& request)
 {
     const auto& peer = caller.session.peer;
     auto paid = charge(caller.session, request);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
-    const auto call = caller.is_counted ? caller.session.next_call() : CallId{caller.session.id, 0};
-    auto lending = lend(caller, request);
+    const auto call =
+        caller.is_sequenced ? caller.session.next_call() : CallId{caller.session.id, 0};
+    auto lending = make_hold_request(caller, request);
     if (!lending)
         return std::unexpected(std::move(lending.error()));
     auto wait =
@@ -389,7 +401,7 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
-        caller.wants_more ? PendingWait::First::that_it_began : PendingWait::First::outcome;
+        caller.is_streaming ? PendingWait::FirstReply::started : PendingWait::FirstReply::outcome;
     return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
                                          is_held_by_session(request) ? request.names.list.size()
                                                                      : 0);
@@ -398,9 +410,9 @@ Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
 {
     const auto hold = Token::parse(request.hold);
-    if (!hold || !registry_.holds().is_there(*hold, caller.session.peer.uid))
+    if (!hold || !registry_.holds().exists(*hold, caller.session.peer.uid))
         return std::unexpected(refuse::no_such_hold());
-    auto process = enter(caller, Resource::waits);
+    auto process = acquire_process(caller, Resource::waits);
     if (!process)
         return std::unexpected(std::move(process.error()));
     if (auto joined = registry_.holds().join(*hold, *std::move(process)); !joined)
@@ -418,20 +430,21 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(process.error());
     if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
-    if (caller.is_counted) // In one commit with what it does, or it would be refused once more.
-        registry_.count_call(caller.session, done);
+    if (caller.is_sequenced) // In one commit with what it does, or it would be refused once more.
+        registry_.commit_reply(caller.session, done);
     registry_.holds().release(*hold);
     return {};
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Monitor& request)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
+                                                       const protocol::Monitor& request)
 {
     const auto& peer = caller.session.peer;
     auto paid = charge(peer, Resource::monitors);
     if (!paid)
         return std::unexpected(std::move(paid.error()));
     const auto hearing =
-        request.attendance.value_or(false) ? Hearing::attendance : Hearing::changes;
+        request.attendance.value_or(false) ? MonitorScope::with_waiters : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}),
                                    hearing, caller.wake);
     return std::make_unique<PendingMonitor>(*this, std::move(monitor));
@@ -450,11 +463,11 @@ protocol::Status::Reply Service::status()
         .subscriptions = quota_.used_by_all(Resource::subscriptions),
         .descriptors = open_descriptors_.count(known_descriptors()),
         .descriptor_limit = descriptor_limit(),
-        .guardian = guardian_,
-        .waits_for_sessions = static_cast<std::int64_t>(sessions_.waited_for()),
-        .parked = static_cast<std::int64_t>(registry_.vault().in_flight()),
-        .journal_bytes = static_cast<std::int64_t>(registry_.vault().journal_bytes()),
-        .can_keep = !registry_.vault().fault(),
+        .guardian = fd_store_,
+        .waits_for_sessions = static_cast<std::int64_t>(sessions_.orphan_count()),
+        .parked = static_cast<std::int64_t>(registry_.state_store().in_flight()),
+        .journal_bytes = static_cast<std::int64_t>(registry_.state_store().journal_bytes()),
+        .can_keep = !registry_.state_store().fault(),
     };
 }
 
@@ -463,16 +476,17 @@ Outcome<protocol::Status::Reply> Service::handle(Caller&, const protocol::Status
     return status();
 }
 
-Outcome<std::unique_ptr<Pending>> Service::handle(Caller& caller, const protocol::Quotas&)
+Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Quotas&)
 {
     const auto& peer = caller.session.peer;
-    return std::make_unique<QuotaListing>(
+    return std::make_unique<PendingQuotas>(
         quota_, sees_all_quotas(peer) ? quota_.users() : std::vector<uid_t>{peer.uid});
 }
 
 Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metrics&)
 {
-    return protocol::Metrics::Reply{open_metrics(counters_, status(), quota_, loop_.turn_times())};
+    return protocol::Metrics::Reply{
+        open_metrics(counters_, status(), quota_, loop_.iteration_latency())};
 }
 
 // org.varlink.service.
@@ -505,9 +519,9 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .creator_pid = object.creator,
         .created_at = object.created,
         .last_set = {},
-        .rights = object.ownership.rights,
+        .rights = object.ownership.permissions,
         .lifetime = object.lifetime,
-        .waits = waits_.waiting_for(name),
+        .waits = waits_.waiter_count(name),
         .is_set = {},
         .count = {},
         .large_count = {},
@@ -515,13 +529,13 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .subscriptions = {},
         .timer = {},
     };
-    if (!registry_.may(peer, name, object, Right::wait))
+    if (!registry_.is_allowed(peer, name, object, Permission::wait))
         return described;
     if (const auto& last = object.last_set)
         described.last_set = {last->at, last->uid,
                               last->pid == 0 ? std::nullopt
                                              : std::optional<std::int64_t>{last->pid}};
-    if (const auto* followers = object.followers())
+    if (const auto* followers = object.subscriptions())
         described.subscriptions = static_cast<std::int64_t>(followers->size());
     if (const auto* timer = object.timer()) {
         described.timer = describe(*timer);
@@ -534,7 +548,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         return described;
     }
     // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
-    const auto shown = object.event()->shown();
+    const auto shown = object.event()->read_fdinfo();
     described.is_set = shown ? shown->count > 0 : object.event()->is_set();
     if (!shown)
         return described;
@@ -543,111 +557,112 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
     else
         described.large_count = fmt::to_string(shown->count);
     if (shown->count >= max_count)
-        Registry::report(name, object, Abuse::filled);
+        Registry::warn_once(name, object, Misuse::counter_full);
     if (shown->is_blocking)
-        Registry::report(name, object, Abuse::blocking);
+        Registry::warn_once(name, object, Misuse::blocking);
     return described;
 }
 
 protocol::Timer Service::describe(const Timer& timer) const
 {
-    const auto& arming = timer.arming();
-    const auto& schedule = arming.schedule;
+    const auto& spec = timer.spec();
+    const auto& schedule = spec.schedule;
     const auto now = now_on(schedule.clock);
     protocol::Timer described{
-        .clock = arming.clock,
+        .clock = spec.clock,
         .state = timer.state_at(now),
         .moves_with_wall_clock = is_wall_clock(schedule.clock),
         .next = {},
         .left = {},
         .interval = schedule.interval,
         .expirations = 0,
-        .first_was_past = arming.was_past,
-        .cancel_on_clock_change = arming.cancel_on_clock_change,
+        .first_was_past = spec.was_past,
+        .cancel_on_clock_change = spec.cancel_on_clock_change,
         .sets = {},
         .is_link_broken = {},
         .is_link_denied = {},
     };
     if (described.state == TimerState::armed || described.state == TimerState::expired)
-        described.expirations = schedule.points_by(now);
+        described.expirations = schedule.expirations_by(now);
     if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
         described.left = *next - now;
         // A span on the wall clock is kept on another one.
-        described.next =
-            arming.clock == schedule.clock ? *next : later(now_on(arming.clock), *described.left);
+        described.next = spec.clock == schedule.clock
+                             ? *next
+                             : add_saturating(now_on(spec.clock), *described.left);
     }
-    if (timer.link()) {
-        described.sets = timer.link()->event;
-        described.is_link_broken = registry_.is_broken(*timer.link());
-        described.is_link_denied = registry_.is_denied(*timer.link());
+    if (timer.target()) {
+        described.sets = timer.target()->event;
+        described.is_link_broken = registry_.is_target_gone(*timer.target());
+        described.is_link_denied = registry_.is_target_denied(*timer.target());
     }
     return described;
 }
 
-void Service::created(const Name& name, Object& object)
+void Service::on_created(const Name& name, Object& object)
 {
-    waits_.created(name, object);
-    monitors_.created(name, object);
+    waits_.on_created(name, object);
+    monitors_.on_created(name, object);
 }
 
-void Service::rang(const Name& name, Object& object)
+void Service::on_edge(const Name& name, Object& object)
 {
-    ++counters_.rings;
-    waits_.rang(name, object);
-    monitors_.changed(name, object);
+    ++counters_.edges;
+    waits_.on_edge(name, object);
+    monitors_.on_changed(name, object);
 }
 
-bool Service::heard()
+bool Service::on_edges_delivered()
 {
-    return waits_.heard();
+    return waits_.on_edges_delivered();
 }
 
-void Service::pulsed(const Name& name, Object& object, std::int64_t times)
+void Service::on_pulsed(const Name& name, Object& object, std::int64_t times)
 {
-    waits_.counted(name, times);
-    monitors_.changed(name, object);
+    waits_.on_counted(name, times);
+    monitors_.on_changed(name, object);
 }
 
-void Service::expired(const Name& name, Object& object, std::int64_t times)
+void Service::on_expired(const Name& name, Object& object, std::int64_t times)
 {
-    waits_.counted(name, times);
-    monitors_.changed(name, object);
+    waits_.on_counted(name, times);
+    monitors_.on_changed(name, object);
 }
 
-void Service::rearmed(const Name& name, Object& object)
+void Service::on_rearmed(const Name& name, Object& object)
 {
-    monitors_.changed(name, object);
+    monitors_.on_changed(name, object);
 }
 
-void Service::cancelled(const Name& name, Object& object)
+void Service::on_cancelled(const Name& name, Object& object)
 {
-    waits_.cancelled(name);
-    monitors_.changed(name, object);
+    waits_.on_cancelled(name);
+    monitors_.on_changed(name, object);
 }
 
-void Service::altered(const Name& name, Object& object, const Ownership& before)
+void Service::on_permissions_changed(const Name& name, Object& object, const Ownership& before)
 {
-    waits_.rights_changed(name);
-    monitors_.altered(name, object, before);
+    waits_.on_permissions_changed(name);
+    monitors_.on_permissions_changed(name, object, before);
 }
 
-void Service::deleted(const Name& name, const Ownership& before)
+void Service::on_deleted(const Name& name, const Ownership& before)
 {
-    waits_.deleted(name);
-    monitors_.deleted(name, before);
+    waits_.on_deleted(name);
+    monitors_.on_deleted(name, before);
 }
 
-void Service::attended(const Name& name)
+void Service::on_interest_changed(const Name& name)
 {
-    monitors_.attended(name);
+    monitors_.on_interest_changed(name);
 }
 
-bool Service::cares_for(const Name& name) const
+bool Service::is_observed(const Name& name) const
 {
-    if (waits_.waiting_for(name) > 0)
+    if (waits_.waiter_count(name) > 0)
         return true;
     const auto* object = registry_.find(name);
-    return object && monitors_.care_for(name, *object);
+    return object && monitors_.is_observing(name, *object);
 }
 
 } // namespace evfd::daemon

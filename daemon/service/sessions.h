@@ -3,8 +3,8 @@
 #pragma once
 
 #include "common/protocol/protocol.h"
-#include "daemon/base/event_loop.h"
 #include "daemon/access/refusal.h"
+#include "daemon/base/event_loop.h"
 #include "daemon/objects/registry.h"
 #include "daemon/objects/session.h"
 
@@ -22,12 +22,13 @@ public:
     Sessions(const Sessions&) = delete;
     Sessions& operator=(const Sessions&) = delete;
 
-    // Those that were left; whom nobody takes up within `grace` end. `knows_all`: who is not among
-    // them did nothing before.
-    void wait_for(EventLoop& loop, std::vector<Session> left, nanoseconds grace, bool knows_all);
+    // Those that were left; whom nobody takes up within `grace` end. `history_is_complete`: who is
+    // not among them did nothing before.
+    void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
+                       bool history_is_complete);
     // Calls `task` once those that nobody took up ended.
-    void when_ended(std::function<void()> task) { on_ended_ = std::move(task); }
-    std::size_t waited_for() const { return left_.size(); }
+    void on_orphans_ended(std::function<void()> task) { on_orphans_ended_ = std::move(task); }
+    std::size_t orphan_count() const { return orphans_.size(); }
 
     // The connection's session gets the token, and all that was left for it. Whether it is certain
     // what was done in it before.
@@ -37,14 +38,14 @@ public:
 
 private:
     void begin(Session& session, const Token& token);
-    void take_up(Session& session, Session left, std::int64_t calls);
+    void resume_from(Session& session, Session orphan, std::int64_t acknowledged);
 
     Registry& registry_;
-    bool knows_all_ = false;
+    bool history_is_complete_ = false;
     std::set<Token> in_use_;
-    std::map<Token, Session> left_;
-    std::optional<EventLoop::Alarm> alarm_;
-    std::function<void()> on_ended_;
+    std::map<Token, Session> orphans_;
+    std::optional<EventLoop::Timeout> grace_timeout_;
+    std::function<void()> on_orphans_ended_;
 };
 
 } // namespace evfd::daemon

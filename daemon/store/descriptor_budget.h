@@ -12,14 +12,14 @@ struct DescriptorBudget {
 };
 
 // The daemon's own, whatever it does: 0 to 2, the vault's, its sockets, loops, signals and clocks.
-inline constexpr std::int64_t own_descriptors = 24;
+inline constexpr std::int64_t reserved_for_daemon = 24;
 // At least, for clients and their answers. While a daemon takes over what is parked it leaves so
 // many free.
-inline constexpr std::int64_t descriptors_for_clients = 32;
+inline constexpr std::int64_t reserved_for_clients = 32;
 
 // `limit`: RLIMIT_NOFILE. If it is too small for all, there is no room for objects.
 DescriptorBudget descriptor_budget(std::int64_t limit);
 // That of as many as the hard limit allows; from now on they can be had. Throws std::system_error.
-DescriptorBudget take_descriptor_budget();
+DescriptorBudget raise_descriptor_limit();
 
 } // namespace evfd::daemon

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::size_t page = 4096;
 // Memory is asked for in such steps, so that a commit within one cannot fail.
-constexpr std::size_t room_step = 256 * 1024;
+constexpr std::size_t reserve_step = 256 * 1024;
 // Beyond twice what is good the log may have that much.
 constexpr std::size_t slack = 256 * 1024;
 
@@ -50,9 +50,9 @@ struct EntryHead {
     std::uint32_t kind;
     std::uint32_t size; // Of the text, which is filled up to a multiple of 8 bytes; or `dropped`.
 };
-constexpr std::uint32_t dropped = UINT32_MAX;
+constexpr std::uint32_t tombstone = UINT32_MAX;
 
-constexpr std::size_t filled_up(std::size_t size)
+constexpr std::size_t align_up(std::size_t size)
 {
     return (size + 7) / 8 * 8;
 }
@@ -80,7 +80,7 @@ struct Entry {
     Journal::Key key;
     std::string_view text;
     std::string_view bytes; // Of all of it.
-    bool is_drop;
+    bool is_tombstone;
 };
 
 // Takes the first entry off; nothing if there is no whole one.
@@ -89,9 +89,9 @@ std::optional<Entry> next_entry(std::string_view& entries)
     if (entries.size() < sizeof(EntryHead))
         return {};
     const auto head = read_as<EntryHead>(entries);
-    const bool is_drop = head.size == dropped;
+    const bool is_drop = head.size == tombstone;
     const std::size_t text = is_drop ? 0 : head.size;
-    const auto whole = sizeof head + filled_up(text);
+    const auto whole = sizeof head + align_up(text);
     if (whole > entries.size())
         return {};
     const Entry entry{
@@ -174,13 +174,13 @@ Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
 }
 
 // Where the first page behind the file's head is that was not given back.
-std::uint64_t first_data(const UniqueFd& memfd)
+std::uint64_t first_data_offset(const UniqueFd& memfd)
 {
     const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
     return found < 0 ? page : static_cast<std::uint64_t>(found);
 }
 
-FileHead& head_in(const Mapping& first_page)
+FileHead& head_in(const MemoryMap& first_page)
 {
     return *reinterpret_cast<FileHead*>(first_page.bytes().data());
 }
@@ -203,8 +203,8 @@ Result<Journal> Journal::create()
     // Nobody can cut it short, which would be a fault in whoever reads.
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
     Journal journal{std::move(memfd)};
-    journal.head_ = journal.tail_ = journal.given_ = page;
-    if (const auto room = journal.make_room(0); !room)
+    journal.head_ = journal.tail_ = journal.trimmed_ = page;
+    if (const auto room = journal.reserve(0); !room)
         return std::unexpected(room.error());
     if (const auto written = write_file_head(journal.memfd_); !written)
         return std::unexpected(written.error());
@@ -213,7 +213,7 @@ Result<Journal> Journal::create()
     return journal;
 }
 
-Result<Journal> Journal::open(UniqueFd memfd, Found& found)
+Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
 {
     Journal journal{std::move(memfd)};
     FileHead head{};
@@ -221,22 +221,22 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
                                   {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
         !read)
         return std::unexpected(read.error());
-    found.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
-    found.version = head.version;
-    if (!found.is_journal) // Its frames may be sound all the same.
+    contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
+    contents.version = head.version;
+    if (!contents.is_journal) // Its frames may be sound all the same.
         if (const auto written = write_file_head(journal.memfd_); !written)
             return std::unexpected(written.error());
     if (const auto mapped = journal.map_first_page(); !mapped)
         return std::unexpected(mapped.error());
 
-    const auto from = first_data(journal.memfd_);
+    const auto from = first_data_offset(journal.memfd_);
     const auto bytes = read_all(journal.memfd_, from);
     if (!bytes)
         return std::unexpected(bytes.error());
     journal.head_ = journal.tail_ = from;
-    journal.given_ = from;
-    journal.room_ = from + bytes->size();
-    if (const auto mapped = journal.map(journal.room_); !mapped)
+    journal.trimmed_ = from;
+    journal.capacity_ = from + bytes->size();
+    if (const auto mapped = journal.map(journal.capacity_); !mapped)
         return std::unexpected(mapped.error());
 
     // Or with what is left of a frame given back.
@@ -244,7 +244,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
         from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
 
     std::unordered_map<Key, std::string_view, Hash> texts;
-    std::size_t behind = 0;        // The last sound frame.
+    std::size_t end_of_last = 0;   // The last sound frame.
     std::size_t last_not_zero = 0; // One past it.
     for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes->size();) {
         const auto rest = std::string_view{*bytes}.substr(at);
@@ -257,33 +257,35 @@ Result<Journal> Journal::open(UniqueFd memfd, Found& found)
         }
         // If no number is missing, what lies between is of a commit that did not get through.
         if (frame->number != journal.next() && (journal.last_ > 0 || begins_with_first))
-            found.damaged_bytes += at - behind;
+            contents.damaged_bytes += at - end_of_last;
         journal.last_ = frame->number;
         auto entries = frame->entries;
         while (const auto entry = next_entry(entries)) {
-            journal.forget(entry->key);
+            journal.drop_location(entry->key);
             texts.erase(entry->key);
-            if (entry->is_drop)
+            if (entry->is_tombstone)
                 continue;
             texts.emplace(entry->key, entry->text);
-            journal.places_.emplace(entry->key, Place{from + at, entry->bytes.size()});
-            journal.good_bytes_ += entry->bytes.size();
+            journal.locations_.emplace(entry->key, Location{from + at, entry->bytes.size()});
+            journal.live_bytes_ += entry->bytes.size();
         }
         at += frame->size();
-        behind = at;
+        end_of_last = at;
         journal.tail_ = from + at;
     }
-    if (last_not_zero > behind) { // It would look like damage once something follows it.
-        found.cut_bytes = last_not_zero - behind;
-        if (const auto blank = write_zeros(journal.memfd_, from + behind, found.cut_bytes); !blank)
+    if (last_not_zero > end_of_last) { // It would look like damage once something follows it.
+        contents.truncated_bytes = last_not_zero - end_of_last;
+        if (const auto blank =
+                write_zeros(journal.memfd_, from + end_of_last, contents.truncated_bytes);
+            !blank)
             return std::unexpected(blank.error());
     }
-    found.last = journal.last_;
-    auto& whole = head_in(journal.first_page_).last;
-    found.lacks_end = is_later(whole, journal.last_);
-    whole = journal.last_; // It is told once.
+    contents.last = journal.last_;
+    auto& committed = head_in(journal.first_page_).last;
+    contents.is_missing_tail = is_later(committed, journal.last_);
+    committed = journal.last_; // It is told once.
     for (const auto& [key, text] : texts)
-        found.records.push_back({key, std::string{text}});
+        contents.records.push_back({key, std::string{text}});
     return journal;
 }
 
@@ -294,43 +296,43 @@ void Journal::put(Key key, std::string_view text)
     stage(key, text, false);
 }
 
-void Journal::drop(Key key)
+void Journal::erase(Key key)
 {
     stage(key, {}, true);
 }
 
-void Journal::stage(Key key, std::string_view text, bool is_drop)
+void Journal::stage(Key key, std::string_view text, bool is_tombstone)
 {
     const EntryHead head{key.id, key.kind,
-                         is_drop ? dropped : static_cast<std::uint32_t>(text.size())};
+                         is_tombstone ? tombstone : static_cast<std::uint32_t>(text.size())};
     staged_ += bytes_of(head);
     staged_ += text;
-    staged_.append(filled_up(text.size()) - text.size(), '\0');
-    keys_.push_back({key, sizeof head + filled_up(text.size()), is_drop});
+    staged_.append(align_up(text.size()) - text.size(), '\0');
+    staged_entries_.push_back({key, sizeof head + align_up(text.size()), is_tombstone});
 }
 
-void Journal::forget(const Key& key)
+void Journal::drop_location(const Key& key)
 {
-    const auto place = places_.find(key);
-    if (place == places_.end())
+    const auto location = locations_.find(key);
+    if (location == locations_.end())
         return;
-    good_bytes_ -= place->second.size;
-    places_.erase(place);
+    live_bytes_ -= location->second.size;
+    locations_.erase(location);
 }
 
 Result<void> Journal::prepare(std::size_t bytes)
 {
-    return make_room(sizeof(FrameHead) + staged_.size() + bytes);
+    return reserve(sizeof(FrameHead) + staged_.size() + bytes);
 }
 
 Result<void> Journal::commit()
 {
     if (staged_.empty())
         return {};
-    take_along();
+    clean();
     FrameHead head;
     const auto frame_bytes = sizeof head + staged_.size();
-    if (const auto room = make_room(frame_bytes); !room) {
+    if (const auto room = reserve(frame_bytes); !room) {
         compact_staged();
         return room;
     }
@@ -338,29 +340,29 @@ Result<void> Journal::commit()
     head.number = next();
     head.checksum = checksum_of(head.number, staged_);
     // Who is killed on the way leaves what the checksum gives away.
-    auto* frame = window_.bytes().data() + (tail_ - window_at_);
+    auto* frame = window_.bytes().data() + (tail_ - window_offset_);
     std::memcpy(frame, &head, sizeof head);
     std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
-    in_order();
+    compiler_barrier();
     head_in(first_page_).last = head.number;
-    in_order();
+    compiler_barrier();
 
-    for (const auto& [key, size, is_drop] : keys_) {
+    for (const auto& [key, size, is_drop] : staged_entries_) {
         if (is_drop) {
-            forget(key);
+            drop_location(key);
             continue;
         }
-        auto& place = places_[key]; // At first of nothing.
-        good_bytes_ += size - place.size;
-        place = {tail_, size};
+        auto& location = locations_[key]; // At first of nothing.
+        live_bytes_ += size - location.size;
+        location = {tail_, size};
     }
     last_ = head.number;
     tail_ += frame_bytes;
     head_ = std::max(head_, next_head_);
     staged_.clear();
-    keys_.clear();
-    compacted_ = 0;
-    give_back();
+    staged_entries_.clear();
+    compacted_bytes_ = 0;
+    punch_hole();
     return {};
 }
 
@@ -368,37 +370,37 @@ Result<void> Journal::commit()
 // tell, however long it lasts.
 void Journal::compact_staged()
 {
-    if (staged_.size() < 2 * compacted_ + page)
+    if (staged_.size() < 2 * compacted_bytes_ + page)
         return; // It would cost more than it gives.
-    std::unordered_set<Key, Hash> said;
-    std::vector<bool> is_last(keys_.size());
-    for (auto i = keys_.size(); i-- > 0;) {
-        const auto& [key, size, is_drop] = keys_[i];
-        const bool was_unknown = is_drop && !places_.contains(key);
-        is_last[i] = said.insert(key).second && !was_unknown;
+    std::unordered_set<Key, Hash> seen;
+    std::vector<bool> is_last(staged_entries_.size());
+    for (auto i = staged_entries_.size(); i-- > 0;) {
+        const auto& [key, size, is_drop] = staged_entries_[i];
+        const bool was_unknown = is_drop && !locations_.contains(key);
+        is_last[i] = seen.insert(key).second && !was_unknown;
     }
     const auto staged = std::exchange(staged_, {});
-    const auto keys = std::exchange(keys_, {});
+    const auto keys = std::exchange(staged_entries_, {});
     std::size_t at = 0;
     for (std::size_t i = 0; i < keys.size(); at += keys[i++].size) {
         if (!is_last[i])
             continue;
         staged_ += std::string_view{staged}.substr(at, keys[i].size);
-        keys_.push_back(keys[i]);
+        staged_entries_.push_back(keys[i]);
     }
-    compacted_ = staged_.size();
+    compacted_bytes_ = staged_.size();
 }
 
-Result<void> Journal::make_room(std::size_t bytes)
+Result<void> Journal::reserve(std::size_t bytes)
 {
-    if (tail_ + bytes <= room_)
+    if (tail_ + bytes <= capacity_)
         return {};
-    const auto more = (bytes / room_step + 1) * room_step;
+    const auto more = (bytes / reserve_step + 1) * reserve_step;
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(tail_), static_cast<off_t>(more)) < 0)
         return std::unexpected(Fault::last("fallocate(2)"));
     if (const auto mapped = map(tail_ + more); !mapped)
         return mapped;
-    room_ = tail_ + more;
+    capacity_ = tail_ + more;
     return {};
 }
 
@@ -408,17 +410,17 @@ Result<void> Journal::map(std::uint64_t end)
     const auto begin = head_ / page * page;
     if (begin == end)
         return {};
-    auto window = Mapping::create(memfd_, begin, end - begin);
+    auto window = MemoryMap::create(memfd_, begin, end - begin);
     if (!window)
         return std::unexpected(window.error());
     window_ = *std::move(window);
-    window_at_ = begin;
+    window_offset_ = begin;
     return {};
 }
 
 Result<void> Journal::map_first_page()
 {
-    auto first_page = Mapping::create(memfd_, 0, page);
+    auto first_page = MemoryMap::create(memfd_, 0, page);
     if (!first_page)
         return std::unexpected(first_page.error());
     first_page_ = *std::move(first_page);
@@ -427,33 +429,33 @@ Result<void> Journal::map_first_page()
 
 std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
 {
-    return {window_.bytes().data() + (from - window_at_), to - from};
+    return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
 // Taking along.
 
 // About as much as is written anew, so the work of a commit is bounded by what it commits; if there
 // is room for it. Else another commit does it.
-void Journal::take_along()
+void Journal::clean()
 {
     next_head_ = head_;
-    const auto enough = next_head_ + 2 * staged_.size() + page;
-    if (bytes() <= 2 * good_bytes_ + slack)
+    const auto limit = next_head_ + 2 * staged_.size() + page;
+    if (bytes() <= 2 * live_bytes_ + slack)
         return;
-    std::string good;
+    std::string live;
     std::vector<Staged> keys;
-    while (next_head_ < tail_ && next_head_ < enough)
-        take_along_frame(good, keys);
-    if (!make_room(sizeof(FrameHead) + staged_.size() + good.size())) {
+    while (next_head_ < tail_ && next_head_ < limit)
+        clean_frame(live, keys);
+    if (!reserve(sizeof(FrameHead) + staged_.size() + live.size())) {
         next_head_ = head_;
         return;
     }
     // Before what was staged, which counts more.
-    staged_.insert(0, good);
-    keys_.insert(keys_.begin(), keys.begin(), keys.end());
+    staged_.insert(0, live);
+    staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }
 
-void Journal::take_along_frame(std::string& good, std::vector<Staged>& keys)
+void Journal::clean_frame(std::string& live, std::vector<Staged>& keys)
 {
     const auto frame = read_frame(mapped(next_head_, tail_));
     if (!frame) {
@@ -462,23 +464,24 @@ void Journal::take_along_frame(std::string& good, std::vector<Staged>& keys)
     }
     auto rest = frame->entries;
     while (const auto entry = next_entry(rest)) {
-        const auto place = places_.find(entry->key);
-        if (entry->is_drop || place == places_.end() || place->second.frame != next_head_)
+        const auto location = locations_.find(entry->key);
+        if (entry->is_tombstone || location == locations_.end() ||
+            location->second.frame != next_head_)
             continue;
-        good += entry->bytes;
+        live += entry->bytes;
         keys.push_back({entry->key, entry->bytes.size(), false});
     }
     next_head_ += frame->size();
 }
 
-void Journal::give_back()
+void Journal::punch_hole()
 {
     const auto end = head_ / page * page;
-    if (end < given_ + room_step / 4)
+    if (end < trimmed_ + reserve_step / 4)
         return;
     if (::fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                    static_cast<off_t>(given_), static_cast<off_t>(end - given_)) == 0)
-        given_ = end;
+                    static_cast<off_t>(trimmed_), static_cast<off_t>(end - trimmed_)) == 0)
+        trimmed_ = end;
 }
 
 } // namespace evfd::daemon

@@ -34,26 +34,26 @@ public:
         std::string text;
     };
     // What an older daemon left, and what is wrong with it.
-    struct Found {
-        std::vector<Record> records;   // Of each key the last one, in no order.
-        std::uint64_t last = 0;        // The number of the last frame that is sound.
-        std::uint32_t version = 0;     // Of who wrote it.
-        std::size_t damaged_bytes = 0; // Where frames are missing before a sound one.
-        std::size_t cut_bytes = 0;     // Behind the last sound one.
-        bool lacks_end = false;        // Behind the last sound one there was a commit, written
-                                       // whole. Else what was cut did not get through.
-        bool is_journal = true;        // Or the first page is not that of one.
+    struct Contents {
+        std::vector<Record> records;     // Of each key the last one, in no order.
+        std::uint64_t last = 0;          // The number of the last frame that is sound.
+        std::uint32_t version = 0;       // Of who wrote it.
+        std::size_t damaged_bytes = 0;   // Where frames are missing before a sound one.
+        std::size_t truncated_bytes = 0; // Behind the last sound one.
+        bool is_missing_tail = false;    // Behind the last sound one there was a commit, written
+                                         // whole. Else what was cut did not get through.
+        bool is_journal = true;          // Or the first page is not that of one.
     };
 
     static constexpr std::uint32_t version = 1;
 
     static Result<Journal> create();
     // The same memfd as it was left; `found` gets what is in it. What is damaged stays behind.
-    static Result<Journal> open(UniqueFd memfd, Found& found);
+    static Result<Journal> open(UniqueFd memfd, Contents& contents);
 
     // For the next commit. A key's later word replaces its earlier one.
     void put(Key key, std::string_view text);
-    void drop(Key key);
+    void erase(Key key);
 
     // So much more can be committed, with what is staged, whatever becomes of the system's memory.
     // ENOSPC, ENOMEM, EFBIG: it cannot.
@@ -71,7 +71,7 @@ public:
     std::size_t bytes() const { return tail_ - head_; } // From the first good frame to the end.
 
 private:
-    struct Place {
+    struct Location {
         std::uint64_t frame = 0; // Where in the file.
         std::size_t size = 0;    // Of the entry.
     };
@@ -81,36 +81,36 @@ private:
     struct Staged {
         Key key;
         std::size_t size; // Of the entry.
-        bool is_drop;
+        bool is_tombstone;
     };
 
     explicit Journal(UniqueFd memfd) : memfd_{std::move(memfd)} {}
-    void stage(Key key, std::string_view text, bool is_drop);
+    void stage(Key key, std::string_view text, bool is_tombstone);
     void compact_staged();
-    void forget(const Key& key);
-    void take_along();
-    void take_along_frame(std::string& good, std::vector<Staged>& keys);
-    Result<void> make_room(std::size_t bytes);
+    void drop_location(const Key& key);
+    void clean();
+    void clean_frame(std::string& live, std::vector<Staged>& keys);
+    Result<void> reserve(std::size_t bytes);
     Result<void> map(std::uint64_t end);
     Result<void> map_first_page();
-    void give_back();
+    void punch_hole();
     std::string_view mapped(std::uint64_t from, std::uint64_t to) const; // Offsets in the file.
 
     UniqueFd memfd_;
-    Mapping first_page_;
-    Mapping window_;              // From the oldest frame to where the next ones go.
-    std::uint64_t window_at_ = 0; // Where in the file that begins.
-    std::uint64_t last_ = 0;      // The last frame's number.
-    std::uint64_t head_ = 0;      // Where the oldest frame that may be needed begins,
-    std::uint64_t tail_ = 0;      // where the next one goes,
-    std::uint64_t room_ = 0;      // and how far the window has room.
-    std::uint64_t given_ = 0;     // Up to where it was given back.
-    std::uint64_t next_head_ = 0; // head_ after the commit under way.
-    std::size_t good_bytes_ = 0;  // Of entries that count.
-    std::unordered_map<Key, Place, Hash> places_;
+    MemoryMap first_page_;
+    MemoryMap window_;                // From the oldest frame to where the next ones go.
+    std::uint64_t window_offset_ = 0; // Where in the file that begins.
+    std::uint64_t last_ = 0;          // The last frame's number.
+    std::uint64_t head_ = 0;          // Where the oldest frame that may be needed begins,
+    std::uint64_t tail_ = 0;          // where the next one goes,
+    std::uint64_t capacity_ = 0;      // and how far the window has room.
+    std::uint64_t trimmed_ = 0;       // Up to where it was given back.
+    std::uint64_t next_head_ = 0;     // head_ after the commit under way.
+    std::size_t live_bytes_ = 0;      // Of entries that count.
+    std::unordered_map<Key, Location, Hash> locations_;
     std::string staged_; // Entries.
-    std::vector<Staged> keys_;
-    std::size_t compacted_ = 0; // Of staged_, after a commit that failed.
+    std::vector<Staged> staged_entries_;
+    std::size_t compacted_bytes_ = 0; // Of staged_, after a commit that failed.
 };
 
 } // namespace evfd::daemon

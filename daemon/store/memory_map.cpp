@@ -4,16 +4,16 @@
 
 namespace evfd::daemon {
 
-Result<Mapping> Mapping::create(const UniqueFd& file, std::uint64_t offset, std::size_t size)
+Result<MemoryMap> MemoryMap::create(const UniqueFd& file, std::uint64_t offset, std::size_t size)
 {
     void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.get(),
                           static_cast<off_t>(offset));
     if (memory == MAP_FAILED)
         return std::unexpected(Fault::last("mmap(2)"));
-    return Mapping{{static_cast<char*>(memory), size}};
+    return MemoryMap{{static_cast<char*>(memory), size}};
 }
 
-Mapping::~Mapping()
+MemoryMap::~MemoryMap()
 {
     if (!bytes_.empty())
         ::munmap(bytes_.data(), bytes_.size());

@@ -12,30 +12,30 @@
 
 namespace evfd::daemon {
 
-class Mapping {
+class MemoryMap {
 public:
-    Mapping() = default;
+    MemoryMap() = default;
     // `offset`: a multiple of the page size. The file must have memory for all of it: fallocate(2).
-    static Result<Mapping> create(const UniqueFd& file, std::uint64_t offset, std::size_t size);
-    Mapping(Mapping&& other) noexcept : bytes_{std::exchange(other.bytes_, {})} {}
-    Mapping& operator=(Mapping&& other) noexcept
+    static Result<MemoryMap> create(const UniqueFd& file, std::uint64_t offset, std::size_t size);
+    MemoryMap(MemoryMap&& other) noexcept : bytes_{std::exchange(other.bytes_, {})} {}
+    MemoryMap& operator=(MemoryMap&& other) noexcept
     {
         std::swap(bytes_, other.bytes_);
         return *this;
     }
-    ~Mapping();
+    ~MemoryMap();
 
     std::span<char> bytes() const { return bytes_; }
 
 private:
-    explicit Mapping(std::span<char> bytes) : bytes_{bytes} {}
+    explicit MemoryMap(std::span<char> bytes) : bytes_{bytes} {}
 
     std::span<char> bytes_;
 };
 
 // Between two stores, where we may be killed at any of them: those before then count, in the order
 // of the program. No other processor looks meanwhile.
-inline void in_order()
+inline void compiler_barrier()
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }

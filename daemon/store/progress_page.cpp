@@ -10,15 +10,15 @@
 
 namespace evfd::daemon {
 
-struct Slip::Page {
+struct ProgressPage::Page {
     char magic[8];
     std::uint64_t version;
-    std::uint64_t plan;
+    std::uint64_t intent_commit;
     std::uint64_t tokens; // Of the plan.
-    char to_add[max_tokens_per_set];
-    std::uint64_t since; // The commit since which the takings are.
-    std::uint64_t takings;
-    Taking taken[max_takings];
+    char pending_increments[max_tokens_per_set];
+    std::uint64_t since_commit; // The commit since which the takings are.
+    std::uint64_t take_count;
+    TakeSlot takes[max_takes];
 };
 
 namespace {
@@ -28,24 +28,24 @@ constexpr std::uint64_t version = 1;
 
 } // namespace
 
-Result<Slip> Slip::map(UniqueFd memfd)
+Result<ProgressPage> ProgressPage::map(UniqueFd memfd)
 {
-    auto mapping = Mapping::create(memfd, 0, sizeof(Page));
+    auto mapping = MemoryMap::create(memfd, 0, sizeof(Page));
     if (!mapping)
         return std::unexpected(mapping.error());
     // The kernel writes here where it must not be kept waiting. Without the right to lock so much
     // that is nearly always so all the same. mlock(2)
     (void)::mlock(mapping->bytes().data(), sizeof(Page));
-    return Slip{std::move(memfd), *std::move(mapping)};
+    return ProgressPage{std::move(memfd), *std::move(mapping)};
 }
 
-Slip::Slip(UniqueFd memfd, Mapping mapping)
-    : memfd_{std::move(memfd)}, mapping_{std::move(mapping)},
-      page_{reinterpret_cast<Page*>(mapping_.bytes().data())}
+ProgressPage::ProgressPage(UniqueFd memfd, MemoryMap mapping)
+    : memfd_{std::move(memfd)}, map_{std::move(mapping)},
+      page_{reinterpret_cast<Page*>(map_.bytes().data())}
 {
 }
 
-Result<Slip> Slip::create()
+Result<ProgressPage> ProgressPage::create()
 {
     UniqueFd memfd{::memfd_create("evfdd-slip", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!memfd)
@@ -53,94 +53,94 @@ Result<Slip> Slip::create()
     if (::fallocate(memfd.get(), 0, 0, sizeof(Page)) < 0)
         return std::unexpected(Fault::last("fallocate(2)"));
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
-    auto slip = map(std::move(memfd));
-    if (slip) {
-        std::memcpy(slip->page_->magic, magic, sizeof magic);
-        slip->page_->version = version;
+    auto progress_page = map(std::move(memfd));
+    if (progress_page) {
+        std::memcpy(progress_page->page_->magic, magic, sizeof magic);
+        progress_page->page_->version = version;
     }
-    return slip;
+    return progress_page;
 }
 
-Result<Slip> Slip::open(UniqueFd memfd)
+Result<ProgressPage> ProgressPage::open(UniqueFd memfd)
 {
     struct stat status{};
     if (::fstat(memfd.get(), &status) < 0)
         return std::unexpected(Fault::last("fstat(2)"));
     if (status.st_size < static_cast<off_t>(sizeof(Page)))
         return std::unexpected(Fault{"the notes of what was done", EBADMSG});
-    auto slip = map(std::move(memfd));
-    if (slip && (std::memcmp(slip->page_->magic, magic, sizeof magic) != 0 ||
-                 slip->page_->version != version))
+    auto progress_page = map(std::move(memfd));
+    if (progress_page && (std::memcmp(progress_page->page_->magic, magic, sizeof magic) != 0 ||
+                          progress_page->page_->version != version))
         return std::unexpected(Fault{"the notes of what was done", EBADMSG});
-    return slip;
+    return progress_page;
 }
 
-std::span<char> Slip::begin_plan(std::uint64_t commit, std::size_t tokens)
+std::span<char> ProgressPage::begin_intent(std::uint64_t commit, std::size_t tokens)
 {
-    page_->plan = 0;
-    in_order();
+    page_->intent_commit = 0;
+    compiler_barrier();
     page_->tokens = std::min<std::uint64_t>(tokens, max_tokens_per_set);
-    std::memset(page_->to_add, 1, page_->tokens);
-    in_order();
-    page_->plan = commit;
-    in_order();
-    return to_add();
+    std::memset(page_->pending_increments, 1, page_->tokens);
+    compiler_barrier();
+    page_->intent_commit = commit;
+    compiler_barrier();
+    return pending_increments();
 }
 
-void Slip::end_plan()
+void ProgressPage::end_intent()
 {
-    in_order();
-    page_->plan = 0;
-    in_order();
+    compiler_barrier();
+    page_->intent_commit = 0;
+    compiler_barrier();
 }
 
-std::uint64_t Slip::plan() const
+std::uint64_t ProgressPage::intent_commit() const
 {
-    return page_->plan;
+    return page_->intent_commit;
 }
 
-std::span<char> Slip::to_add() const
+std::span<char> ProgressPage::pending_increments() const
 {
-    return {page_->to_add, std::min<std::uint64_t>(page_->tokens, max_tokens_per_set)};
+    return {page_->pending_increments, std::min<std::uint64_t>(page_->tokens, max_tokens_per_set)};
 }
 
-std::uint64_t* Slip::begin_taking(std::uint64_t last, std::uint64_t id)
+std::uint64_t* ProgressPage::begin_take(std::uint64_t last, std::uint64_t id)
 {
-    if (page_->since != last) {
-        page_->takings = 0;
-        in_order();
-        page_->since = last;
-        in_order();
+    if (page_->since_commit != last) {
+        page_->take_count = 0;
+        compiler_barrier();
+        page_->since_commit = last;
+        compiler_barrier();
     }
-    if (page_->takings >= max_takings)
+    if (page_->take_count >= max_takes)
         return nullptr;
-    auto& taking = page_->taken[page_->takings];
-    taking = {id, 0};
-    in_order();
-    ++page_->takings;
-    in_order();
-    return &taking.tokens;
+    auto& slot = page_->takes[page_->take_count];
+    slot = {id, 0};
+    compiler_barrier();
+    ++page_->take_count;
+    compiler_barrier();
+    return &slot.tokens;
 }
 
-void Slip::end_taking_nothing()
+void ProgressPage::cancel_take()
 {
-    if (page_->takings == 0 || page_->taken[page_->takings - 1].tokens != 0)
+    if (page_->take_count == 0 || page_->takes[page_->take_count - 1].tokens != 0)
         return; // It was not noted here.
-    in_order();
-    --page_->takings;
-    in_order();
+    compiler_barrier();
+    --page_->take_count;
+    compiler_barrier();
 }
 
-std::size_t Slip::room_since(std::uint64_t last) const
+std::size_t ProgressPage::free_slots_since(std::uint64_t last) const
 {
-    return max_takings - taken_since(last).size();
+    return max_takes - takes_since(last).size();
 }
 
-std::span<const Taking> Slip::taken_since(std::uint64_t last) const
+std::span<const TakeSlot> ProgressPage::takes_since(std::uint64_t last) const
 {
-    if (page_->since != last)
+    if (page_->since_commit != last)
         return {};
-    return {page_->taken, std::min<std::uint64_t>(page_->takings, max_takings)};
+    return {page_->takes, std::min<std::uint64_t>(page_->take_count, max_takes)};
 }
 
 } // namespace evfd::daemon

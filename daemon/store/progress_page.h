@@ -19,46 +19,46 @@
 namespace evfd::daemon {
 
 // A token that was taken, and from what.
-struct Taking {
+struct TakeSlot {
     std::uint64_t id;
     std::uint64_t tokens; // 0: the read(2) did not come to it, or there was nothing.
 };
 
-class Slip {
+class ProgressPage {
 public:
     // EBADMSG: it is not one of ours.
-    static Result<Slip> create();
-    static Result<Slip> open(UniqueFd memfd);
+    static Result<ProgressPage> create();
+    static Result<ProgressPage> open(UniqueFd memfd);
 
     // Prepares for a plan with so many tokens, at most max_tokens_per_set; what the notes said
     // before is gone. The bytes are for the Adder.
-    std::span<char> begin_plan(std::uint64_t commit, std::size_t tokens);
-    void end_plan();            // All of it was done.
-    std::uint64_t plan() const; // The commit whose plan this is about; 0: none.
+    std::span<char> begin_intent(std::uint64_t commit, std::size_t tokens);
+    void end_intent();                   // All of it was done.
+    std::uint64_t intent_commit() const; // The commit whose plan this is about; 0: none.
     // Of its tokens: 1 for those that are still to be added.
-    std::span<char> to_add() const;
+    std::span<char> pending_increments() const;
 
     // Where to take the next token to; null if there is no room for another before commit `last`
     // is over. `last`: the last one that is written. What was noted of earlier ones is gone.
-    std::uint64_t* begin_taking(std::uint64_t last, std::uint64_t id);
+    std::uint64_t* begin_take(std::uint64_t last, std::uint64_t id);
     // The last one came to nothing: its room is free again.
-    void end_taking_nothing();
+    void cancel_take();
     // How many more there is room for.
-    std::size_t room_since(std::uint64_t last) const;
+    std::size_t free_slots_since(std::uint64_t last) const;
     // What was taken since commit `last`.
-    std::span<const Taking> taken_since(std::uint64_t last) const;
+    std::span<const TakeSlot> takes_since(std::uint64_t last) const;
 
     const UniqueFd& memfd() const { return memfd_; }
 
-    static constexpr std::size_t max_takings = 4096;
+    static constexpr std::size_t max_takes = 4096;
 
 private:
     struct Page;
-    Slip(UniqueFd memfd, Mapping mapping);
-    static Result<Slip> map(UniqueFd memfd);
+    ProgressPage(UniqueFd memfd, MemoryMap mapping);
+    static Result<ProgressPage> map(UniqueFd memfd);
 
     UniqueFd memfd_;
-    Mapping mapping_;
+    MemoryMap map_;
     Page* page_;
 };
 

@@ -1,6 +1,6 @@
 // What the journal holds, each record stated once: reader and writer come from these lists, as with
 // the messages of the wire. A field that a later version adds is optional; one that is not known is
-// passed over. is_sound(): it may have been written by a daemon, and can be reckoned with.
+// passed over. is_valid(): it may have been written by a daemon, and can be reckoned with.
 #pragma once
 
 #include "common/codec.h"
@@ -20,10 +20,10 @@ namespace evfd::daemon::record {
 using Id = std::int64_t;
 
 // Beyond this no counter gets, and the sum of two is still a number.
-inline constexpr auto most = std::numeric_limits<std::int64_t>::max() / 2;
+inline constexpr auto max_count = std::numeric_limits<std::int64_t>::max() / 2;
 constexpr bool is_count(std::int64_t number)
 {
-    return number >= 0 && number <= most;
+    return number >= 0 && number <= max_count;
 }
 constexpr bool is_user(std::int64_t number)
 {
@@ -33,24 +33,24 @@ constexpr bool is_user(std::int64_t number)
 // Numbers of the journal's keys: never given another meaning.
 enum class Kind : std::uint32_t {
     object = 1,
-    progress = 2,
+    counters = 2,
     subscription = 3,
     session = 4,
-    takings = 5,
-    plan = 6,
+    taken_tokens = 5,
+    intent = 6,
     process = 7,
 };
 
-struct Link {
+struct Target {
     Name event;
     Id id;
-    bool is_lost;
+    bool is_deleted;
     std::optional<std::int64_t> uid = {};
     std::optional<std::int64_t> gid = {};
     std::optional<std::vector<std::int64_t>> groups = {};
     std::optional<bool> is_declared = {};
 
-    bool is_sound() const
+    bool is_valid() const
     {
         return is_user(uid.value_or(0)) && is_user(gid.value_or(0)) &&
                (!groups || std::ranges::all_of(*groups, is_user));
@@ -60,13 +60,13 @@ struct Link {
     static constexpr std::string_view comment = "The event that a timer sets.";
     static constexpr auto fields()
     {
-        return std::tuple{field("event", &Link::event, "Its name."),
-                          field("id", &Link::id, "Its id: another of that name is not meant."),
-                          field("isLost", &Link::is_lost, "It was not there at an expiry."),
-                          field("uid", &Link::uid, "Of who armed it; absent: the timer's owner."),
-                          field("gid", &Link::gid, "Its group; absent: not known."),
-                          field("groups", &Link::groups, "Its other groups."),
-                          field("isDeclared", &Link::is_declared, "By the configuration.")};
+        return std::tuple{field("event", &Target::event, "Its name."),
+                          field("id", &Target::id, "Its id: another of that name is not meant."),
+                          field("isLost", &Target::is_deleted, "It was not there at an expiry."),
+                          field("uid", &Target::uid, "Of who armed it; absent: the timer's owner."),
+                          field("gid", &Target::gid, "Its group; absent: not known."),
+                          field("groups", &Target::groups, "Its other groups."),
+                          field("isDeclared", &Target::is_declared, "By the configuration.")};
     }
 };
 
@@ -74,19 +74,19 @@ struct Timer {
     Clock clock;
     bool is_relative;
     bool cancel_on_clock_change;
-    bool was_past;
+    bool was_in_past;
     Clock grid;
     nanoseconds first;
     nanoseconds interval;
-    TimerState phase;
+    TimerState state;
     std::optional<std::int64_t> wall_offset;
-    std::optional<Link> link;
+    std::optional<Target> target;
 
-    bool is_sound() const
+    bool is_valid() const
     {
         const auto offset = wall_offset.value_or(0);
-        return first > nanoseconds{0} && offset >= -most && offset <= most &&
-               (!link || link->is_sound());
+        return first > nanoseconds{0} && offset >= -max_count && offset <= max_count &&
+               (!target || target->is_valid());
     }
 
     static constexpr std::string_view type_name = "Timer";
@@ -97,14 +97,14 @@ struct Timer {
             field("clock", &Timer::clock, "As asked for."),
             field("isRelative", &Timer::is_relative, "A span from the moment of arming."),
             field("cancel", &Timer::cancel_on_clock_change, "By setting the wall clock."),
-            field("wasPast", &Timer::was_past, "The first point, when it was armed."),
+            field("wasPast", &Timer::was_in_past, "The first point, when it was armed."),
             field("grid", &Timer::grid, "The clock of its points."),
             field("first", &Timer::first, "The first point."),
             field("interval", &Timer::interval, "From one to the next."),
-            field("phase", &Timer::phase, "Armed, disarmed or cancelled."),
+            field("phase", &Timer::state, "Armed, disarmed or cancelled."),
             field("wallOffset", &Timer::wall_offset,
                   "Of the wall clock to the one since boot, if setting it cancels the timer."),
-            field("link", &Timer::link, "What it sets."),
+            field("link", &Timer::target, "What it sets."),
         };
     }
 };
@@ -115,16 +115,16 @@ struct Object {
     std::optional<Mode> mode;
     std::int64_t owner;
     std::int64_t group;
-    Rights rights;
+    Permissions permissions;
     std::int64_t creator;
     WallTime created;
     std::optional<Id> session;
     std::optional<Timer> timer;
     std::optional<Id> process = {};
 
-    bool is_sound() const
+    bool is_valid() const
     {
-        return is_user(owner) && is_user(group) && (!timer || timer->is_sound());
+        return is_user(owner) && is_user(group) && (!timer || timer->is_valid());
     }
     static constexpr auto fields()
     {
@@ -133,7 +133,7 @@ struct Object {
             field("mode", &Object::mode, "Of an event."),
             field("owner", &Object::owner, "uid"),
             field("group", &Object::group, "gid"),
-            field("rights", &Object::rights, ""),
+            field("rights", &Object::permissions, ""),
             field("creator", &Object::creator, "pid"),
             field("created", &Object::created, ""),
             field("session", &Object::session, "With which it ends; absent: it is permanent."),
@@ -144,22 +144,22 @@ struct Object {
 };
 
 // What changes often; the id is the object's.
-struct Progress {
-    static constexpr auto kind = Kind::progress;
-    std::optional<std::int64_t> counted;
-    std::int64_t owed;
+struct Counters {
+    static constexpr auto kind = Kind::counters;
+    std::optional<std::int64_t> expirations;
+    std::int64_t backlog;
     std::int64_t pulses;
 
-    bool is_sound() const
+    bool is_valid() const
     {
-        return is_count(counted.value_or(0)) && is_count(owed) && is_count(pulses);
+        return is_count(expirations.value_or(0)) && is_count(backlog) && is_count(pulses);
     }
     static constexpr auto fields()
     {
         return std::tuple{
-            field("counted", &Progress::counted, "Points of a timer, up to the last look."),
-            field("owed", &Progress::owed, "Tokens that a timer's event still has to get."),
-            field("pulses", &Progress::pulses, "How often a pulse was set."),
+            field("counted", &Counters::expirations, "Points of a timer, up to the last look."),
+            field("owed", &Counters::backlog, "Tokens that a timer's event still has to get."),
+            field("pulses", &Counters::pulses, "How often a pulse was set."),
         };
     }
 };
@@ -184,48 +184,54 @@ struct Session {
     static constexpr auto kind = Kind::session;
     std::string token;
     std::int64_t uid;
-    std::int64_t calls;
-    std::string reply;
-    std::vector<Id> opened;
-    std::optional<std::int64_t> given;
+    std::int64_t sequence;
+    std::string cached_reply;
+    std::vector<Id> new_subscriptions;
+    std::optional<std::int64_t> tokens_applied;
 
-    bool is_sound() const { return is_user(uid) && is_count(calls) && is_count(given.value_or(0)); }
+    bool is_valid() const
+    {
+        return is_user(uid) && is_count(sequence) && is_count(tokens_applied.value_or(0));
+    }
     static constexpr auto fields()
     {
         return std::tuple{
             field("token", &Session::token, "By which its client takes it up again."),
             field("uid", &Session::uid, "Whose it is."),
-            field("calls", &Session::calls, "How many of its calls were done."),
-            field("reply", &Session::reply,
+            field("calls", &Session::sequence, "How many of its calls were done."),
+            field("reply", &Session::cached_reply,
                   "To the last of them; empty: it cannot be given twice."),
-            field("opened", &Session::opened, "Subscriptions that the last of them began."),
-            field("given", &Session::given, "Tokens by the next call, a Set that was begun."),
+            field("opened", &Session::new_subscriptions,
+                  "Subscriptions that the last of them began."),
+            field("given", &Session::tokens_applied,
+                  "Tokens by the next call, a Set that was begun."),
         };
     }
 };
 
 // What a Wait took, until its client has the answer; or as long as anyone holds it: of these some
 // may have ended since.
-struct Takings {
-    static constexpr auto kind = Kind::takings;
+struct TakenTokens {
+    static constexpr auto kind = Kind::taken_tokens;
     Id session;
-    std::int64_t call;
-    std::vector<Id> from;
-    std::optional<bool> held = {};
+    std::int64_t sequence;
+    std::vector<Id> objects;
+    std::optional<bool> is_held_by_session = {};
     std::optional<std::string> hold = {};
     std::optional<std::int64_t> uid = {};
     std::optional<std::vector<Id>> processes = {};
 
-    bool is_sound() const { return is_user(uid.value_or(0)); }
+    bool is_valid() const { return is_user(uid.value_or(0)); }
     static constexpr auto fields()
     {
-        return std::tuple{field("session", &Takings::session, "Whose it is."),
-                          field("call", &Takings::call, "Which of the calls that it counts; or 0."),
-                          field("from", &Takings::from, "One token from each."),
-                          field("held", &Takings::held, "Whether the session holds it."),
-                          field("hold", &Takings::hold, "What the hold is called."),
-                          field("uid", &Takings::uid, "Of those who may join the hold."),
-                          field("processes", &Takings::processes, "Which hold it.")};
+        return std::tuple{
+            field("session", &TakenTokens::session, "Whose it is."),
+            field("call", &TakenTokens::sequence, "Which of the calls that it counts; or 0."),
+            field("from", &TakenTokens::objects, "One token from each."),
+            field("held", &TakenTokens::is_held_by_session, "Whether the session holds it."),
+            field("hold", &TakenTokens::hold, "What the hold is called."),
+            field("uid", &TakenTokens::uid, "Of those who may join the hold."),
+            field("processes", &TakenTokens::processes, "Which hold it.")};
     }
 };
 
@@ -235,7 +241,7 @@ struct Process {
     std::int64_t pid;
     std::int64_t uid;
 
-    bool is_sound() const
+    bool is_valid() const
     {
         return pid > 0 && pid <= std::numeric_limits<pid_t>::max() && is_user(uid);
     }
@@ -246,35 +252,35 @@ struct Process {
     }
 };
 
-struct Addition {
+struct Increment {
     Id object;
     std::int64_t tokens;
-    std::optional<std::int64_t> before;
+    std::optional<std::int64_t> count_before;
 
     static constexpr std::string_view type_name = "Addition";
     static constexpr std::string_view comment = "To one object.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("object", &Addition::object, ""),
-            field("tokens", &Addition::tokens, "Each follower of a pulse gets as many."),
-            field("before", &Addition::before,
+            field("object", &Increment::object, ""),
+            field("tokens", &Increment::tokens, "Each follower of a pulse gets as many."),
+            field("before", &Increment::count_before,
                   "What the counter was; then it is done by one write(2), not noted in the slip."),
         };
     }
 };
 
 // What was being added to events.
-struct Plan {
-    static constexpr auto kind = Kind::plan;
+struct Intent {
+    static constexpr auto kind = Kind::intent;
     std::int64_t commit;
-    std::vector<Addition> additions;
+    std::vector<Increment> increments;
 
     static constexpr auto fields()
     {
         return std::tuple{
-            field("commit", &Plan::commit, "The number of the commit that this came with."),
-            field("additions", &Plan::additions, "In the order in which the slip notes them."),
+            field("commit", &Intent::commit, "The number of the commit that this came with."),
+            field("additions", &Intent::increments, "In the order in which the slip notes them."),
         };
     }
 };

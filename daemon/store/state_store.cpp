@@ -1,8 +1,8 @@
 #include "daemon/store/state_store.h"
 
 #include "common/json.h"
-#include "daemon/store/descriptor_budget.h"
 #include "daemon/base/log.h"
+#include "daemon/store/descriptor_budget.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -19,7 +19,7 @@ namespace {
 
 // What one call changes, and all that follows from it, fits in, but for the widest: the answer to
 // such a one waits until it is kept.
-constexpr std::size_t room_for_a_call = 192 * 1024;
+constexpr std::size_t max_bytes_per_call = 192 * 1024;
 
 template <class T>
 T value_or_throw(Result<T> result)
@@ -32,11 +32,11 @@ T value_or_throw(Result<T> result)
 
 // What is opened of an older daemon's, or a new one and a complaint.
 template <class T>
-T opened_or_new(Result<T> opened, std::string_view what, Left& left)
+T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recovered)
 {
     if (opened)
         return *std::move(opened);
-    left.complaints.push_back(
+    recovered.warnings.push_back(
         fmt::format("{} cannot be read ({}): a new one is begun", what, opened.error().message()));
     return value_or_throw(T::create());
 }
@@ -44,54 +44,54 @@ T opened_or_new(Result<T> opened, std::string_view what, Left& left)
 // Reading the records.
 
 template <class Record>
-bool is_sound(const Record& record)
+bool is_valid(const Record& record)
 {
-    if constexpr (requires { record.is_sound(); })
-        return record.is_sound();
+    if constexpr (requires { record.is_valid(); })
+        return record.is_valid();
     return true;
 }
 
-class Reader {
+class RecordReader {
 public:
-    explicit Reader(Left& left) : left_{left} {}
+    explicit RecordReader(RecoveredState& left) : recovered_{left} {}
 
     void read(const Journal::Record& record)
     {
         switch (static_cast<record::Kind>(record.key.kind)) {
-        case record::Kind::object: return read_into(left_.objects, record);
-        case record::Kind::progress: return read_into(left_.progress, record);
-        case record::Kind::subscription: return read_into(left_.subscriptions, record);
-        case record::Kind::session: return read_into(left_.sessions, record);
-        case record::Kind::takings: return read_into(left_.takings, record);
-        case record::Kind::process: return read_into(left_.processes, record);
-        case record::Kind::plan:
-            if (auto plan = decoded<record::Plan>(record))
-                left_.plan = *std::move(plan);
+        case record::Kind::object: return read_into(recovered_.objects, record);
+        case record::Kind::counters: return read_into(recovered_.counters, record);
+        case record::Kind::subscription: return read_into(recovered_.subscriptions, record);
+        case record::Kind::session: return read_into(recovered_.sessions, record);
+        case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
+        case record::Kind::process: return read_into(recovered_.processes, record);
+        case record::Kind::intent:
+            if (auto plan = decode_record<record::Intent>(record))
+                recovered_.intent = *std::move(plan);
             return;
         }
         ++unknown_;
     }
 
-    void tell() const
+    void report() const
     {
         if (unknown_ > 0)
-            left_.complaints.push_back(fmt::format(
+            recovered_.warnings.push_back(fmt::format(
                 "{} records are of kinds that only a newer evfdd knows: they are kept for it",
                 unknown_));
         if (unreadable_ > 0)
-            left_.complaints.push_back(fmt::format(
+            recovered_.warnings.push_back(fmt::format(
                 "{} records cannot be understood: what they were of is lost", unreadable_));
     }
 
 private:
     template <class Record>
-    std::optional<Record> decoded(const Journal::Record& record)
+    std::optional<Record> decode_record(const Journal::Record& record)
     {
-        const auto text = document_.read(record.text);
-        Incoming incoming{Unknown::ignore, nullptr, 0};
+        const auto text = document_.parse(record.text);
+        DecodeContext incoming{UnknownFields::ignore, nullptr, 0};
         auto value = text ? decode<Record>(*text, incoming) : std::unexpected(BadField{});
-        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::plan;
-        if (value && has_id && is_sound(*value))
+        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent;
+        if (value && has_id && is_valid(*value))
             return *std::move(value);
         ++unreadable_;
         return {};
@@ -100,11 +100,11 @@ private:
     template <class Records>
     void read_into(Records& records, const Journal::Record& record)
     {
-        if (auto value = decoded<typename Records::mapped_type>(record))
+        if (auto value = decode_record<typename Records::mapped_type>(record))
             records.emplace(record.key.id, *std::move(value));
     }
 
-    Left& left_;
+    RecoveredState& recovered_;
     json::Document document_;
     int unknown_ = 0;
     int unreadable_ = 0;
@@ -112,219 +112,224 @@ private:
 
 // Behind which one nobody has the next ids for the longest time. That is the last one, unless it is
 // one that no daemon gets to by counting.
-Left::Id last_before_most_room(std::vector<Left::Id> ids)
+RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
     ids.push_back(0);
     std::ranges::sort(ids);
     auto last = ids.back();
-    auto room = std::numeric_limits<Left::Id>::max() - last;
+    auto gap = std::numeric_limits<RecoveredState::Id>::max() - last;
     for (std::size_t i = 1; i < ids.size(); ++i)
-        if (ids[i] - ids[i - 1] > room) {
+        if (ids[i] - ids[i - 1] > gap) {
             last = ids[i - 1];
-            room = ids[i] - last;
+            gap = ids[i] - last;
         }
     return last;
 }
 
 // `ids`: of what else has one.
-void find_last_id(const std::vector<Journal::Record>& records, std::vector<Left::Id> ids,
-                  Left& left)
+void find_last_id(const std::vector<Journal::Record>& records, std::vector<RecoveredState::Id> ids,
+                  RecoveredState& recovered)
 {
     for (const auto& record : records)
         ids.push_back(record.key.id);
     // Another object of that name is not meant, and must not seem to be.
-    for (const auto& [id, object] : left.objects)
-        if (object.timer && object.timer->link)
-            ids.push_back(static_cast<Left::Id>(object.timer->link->id));
-    for (const auto& [id, fd] : left.parked)
+    for (const auto& [id, object] : recovered.objects)
+        if (object.timer && object.timer->target)
+            ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
+    for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    left.last_id = last_before_most_room(ids);
+    recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);
-        highest != ids.end() && *highest > left.last_id)
-        left.complaints.push_back(
-            fmt::format("no daemon gets to the id {}: new ones follow {}", *highest, left.last_id));
+        highest != ids.end() && *highest > recovered.last_id)
+        recovered.warnings.push_back(fmt::format("no daemon gets to the id {}: new ones follow {}",
+                                                 *highest, recovered.last_id));
 }
 
-void tell(const Journal::Found& found, Left& left)
+void report_defects(const Journal::Contents& contents, RecoveredState& recovered)
 {
-    if (!found.is_journal)
-        left.complaints.emplace_back("the journal's first page is damaged");
-    else if (found.version > Journal::version)
-        left.complaints.push_back(
+    if (!contents.is_journal)
+        recovered.warnings.emplace_back("the journal's first page is damaged");
+    else if (contents.version > Journal::version)
+        recovered.warnings.push_back(
             fmt::format("the journal is that of a newer evfdd (version {}, this one knows {})",
-                        found.version, Journal::version));
-    if (found.damaged_bytes > 0)
-        left.complaints.push_back(
+                        contents.version, Journal::version));
+    if (contents.damaged_bytes > 0)
+        recovered.warnings.push_back(
             fmt::format("{} bytes within the journal are damaged: what they told is lost",
-                        found.damaged_bytes));
-    if (found.lacks_end)
-        left.complaints.emplace_back(
+                        contents.damaged_bytes));
+    if (contents.is_missing_tail)
+        recovered.warnings.emplace_back(
             "the end of the journal is damaged: what its last commits told "
             "is lost");
-    else if (found.cut_bytes > 0) // Nobody was answered by it: all that anyone knows of is there.
+    else if (contents.truncated_bytes >
+             0) // Nobody was answered by it: all that anyone knows of is there.
         log::info("the journal's last {} bytes are of a commit that did not get through",
-                  found.cut_bytes);
+                  contents.truncated_bytes);
 }
 
 } // namespace
 
 // Beginning.
 
-Vault::Parts Vault::make()
+StateStore::Parts StateStore::create_parts()
 {
-    return {value_or_throw(Journal::create()), value_or_throw(Parking::create()),
-            value_or_throw(Slip::create())};
+    return {value_or_throw(Journal::create()), value_or_throw(FdStash::create()),
+            value_or_throw(ProgressPage::create())};
 }
 
-Vault::Parts Vault::take(Descriptors descriptors, Left& left)
+StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState& recovered)
 {
     const Fault missing{"it was not handed over", ENOENT};
     auto& [end, other_end, memfd, notes] = descriptors;
 
-    Journal::Found found;
+    Journal::Contents contents;
     std::unordered_set<Id> known;
-    auto journal = memfd ? Journal::open(std::move(memfd), found) : std::unexpected(missing);
-    for (const auto& record : found.records)
+    auto journal = memfd ? Journal::open(std::move(memfd), contents) : std::unexpected(missing);
+    for (const auto& record : contents.records)
         known.insert(record.key.id);
     const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
-    Parking::Found parked;
+    FdStash::Contents stashed;
     const bool has_ends = end && other_end;
-    std::vector<UniqueFd> spare; // Until all is read, or what is parked would take them all.
-    for (int i = 0; has_ends && i < descriptors_for_clients; ++i)
-        spare.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
-    auto parking = has_ends
-                       ? Parking::open({std::move(end), std::move(other_end)}, parked, is_wanted)
-                       : std::unexpected(missing);
-    auto slip = notes ? Slip::open(std::move(notes)) : std::unexpected(missing);
+    std::vector<UniqueFd> reserved; // Until all is read, or what is parked would take them all.
+    for (int i = 0; has_ends && i < reserved_for_clients; ++i)
+        reserved.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
+    auto stash = has_ends
+                     ? FdStash::open({std::move(end), std::move(other_end)}, stashed, is_wanted)
+                     : std::unexpected(missing);
+    auto progress_page = notes ? ProgressPage::open(std::move(notes)) : std::unexpected(missing);
 
-    left.made_anew = {!parking, !parking, !journal, !slip};
-    if (slip && journal) {
-        const auto taken = slip->taken_since(found.last);
-        left.taken.assign(taken.begin(), taken.end());
+    recovered.recreated = {!stash, !stash, !journal, !progress_page};
+    if (progress_page && journal) {
+        const auto taken = progress_page->takes_since(contents.last);
+        recovered.takes.assign(taken.begin(), taken.end());
     }
-    Parts parts{opened_or_new(std::move(journal), "the journal", left),
-                opened_or_new(std::move(parking), "the parking of descriptors", left),
-                opened_or_new(std::move(slip), "the slip of what was being done", left)};
-    tell(found, left);
-    left.has_unread = parked.unread > 0;
-    if (left.has_unread)
-        left.complaints.push_back(
+    Parts parts{
+        open_or_create(std::move(journal), "the journal", recovered),
+        open_or_create(std::move(stash), "the parking of descriptors", recovered),
+        open_or_create(std::move(progress_page), "the slip of what was being done", recovered)};
+    report_defects(contents, recovered);
+    recovered.has_unreadable_fds = stashed.unreadable > 0;
+    if (recovered.has_unreadable_fds)
+        recovered.warnings.push_back(
             fmt::format("{} parked descriptors cannot be taken over: there is no room for them, "
                         "or they have no label; see RLIMIT_NOFILE",
-                        parked.unread));
-    Reader reader{left};
-    for (const auto& record : found.records)
+                        stashed.unreadable));
+    RecordReader reader{recovered};
+    for (const auto& record : contents.records)
         reader.read(record);
-    reader.tell();
-    for (auto& [id, fd] : parked.parked)
-        left.parked.emplace(id, std::move(fd));
-    find_last_id(found.records, parked.unwanted, left);
-    if (left.plan && static_cast<std::uint64_t>(left.plan->commit) != parts.slip.plan())
-        left.plan.reset(); // It was done; the slip is about a later one, which was not committed.
+    reader.report();
+    for (auto& [id, fd] : stashed.fds)
+        recovered.fds.emplace(id, std::move(fd));
+    find_last_id(contents.records, stashed.unwanted_ids, recovered);
+    if (recovered.intent &&
+        static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())
+        recovered.intent
+            .reset(); // It was done; the slip is about a later one, which was not committed.
     return parts;
 }
 
-Vault::Vault(EventLoop& loop, Parts parts)
-    : loop_{loop}, journal_{std::move(parts.journal)}, parking_{std::move(parts.parking)},
-      slip_{std::move(parts.slip)}
+StateStore::StateStore(EventLoop& loop, Parts parts)
+    : loop_{loop}, journal_{std::move(parts.journal)}, stash_{std::move(parts.stash)},
+      progress_page_{std::move(parts.progress_page)}
 {
 }
 
-Vault::Vault(EventLoop& loop) : Vault{loop, make()} {}
+StateStore::StateStore(EventLoop& loop) : StateStore{loop, create_parts()} {}
 
-Vault::Vault(EventLoop& loop, Descriptors descriptors, Left& left)
-    : Vault{loop, take(std::move(descriptors), left)}
+StateStore::StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered)
+    : StateStore{loop, open_parts(std::move(descriptors), recovered)}
 {
 }
 
-std::array<int, Vault::names.size()> Vault::descriptors() const
+std::array<int, StateStore::fd_names.size()> StateStore::descriptors() const
 {
-    return {parking_.ends()[0].get(), parking_.ends()[1].get(), journal_.memfd().get(),
-            slip_.memfd().get()};
+    return {stash_.ends()[0].get(), stash_.ends()[1].get(), journal_.memfd().get(),
+            progress_page_.memfd().get()};
 }
 
 // Keeping.
 
-void Vault::drop(Id id, record::Kind kind)
+void StateStore::erase(Id id, record::Kind kind)
 {
-    journal_.drop({id, static_cast<std::uint32_t>(kind)});
-    commit_soon();
+    journal_.erase({id, static_cast<std::uint32_t>(kind)});
+    schedule_commit();
 }
 
-void Vault::commit_soon()
+void StateStore::schedule_commit()
 {
-    if (std::exchange(commits_soon_, true))
+    if (std::exchange(is_commit_scheduled_, true))
         return;
     loop_.defer([this] {
-        commits_soon_ = false;
+        is_commit_scheduled_ = false;
         commit();
     });
 }
 
-Result<void> Vault::prepare()
+Result<void> StateStore::prepare()
 {
-    auto prepared = journal_.prepare(room_for_a_call);
-    note(prepared);
+    auto prepared = journal_.prepare(max_bytes_per_call);
+    update_fault(prepared);
     return prepared;
 }
 
-bool Vault::commit()
+bool StateStore::commit()
 {
     if (!journal_.has_staged())
         return true;
     const auto committed = journal_.commit();
     if (!committed) {
-        note(committed);
+        update_fault(committed);
         return false;
     }
     if (fault_)
         (void)prepare(); // Perhaps all is well again.
-    parking_.tidy();
+    stash_.compact();
     return true;
 }
 
-void Vault::make_room_to_park(std::size_t coming)
+void StateStore::reserve_fd_slots(std::size_t count)
 {
-    if (!parking_.has_room_for(coming) && commit())
-        parking_.tidy(coming);
+    if (!stash_.has_room_for(count) && commit())
+        stash_.compact(count);
 }
 
-void Vault::note(const Result<void>& kept)
+void StateStore::update_fault(const Result<void>& result)
 {
-    if (!kept && !fault_)
+    if (!result && !fault_)
         log::critical("nothing more can be kept, so changes are refused from now on: {}{}",
-                      kept.error().message(),
-                      kept.error().error == EFBIG ? "" : "; give the machine memory");
-    if (kept && fault_)
+                      result.error().message(),
+                      result.error().error == EFBIG ? "" : "; give the machine memory");
+    if (result && fault_)
         log::warn("all is kept again");
-    fault_ = kept ? std::nullopt : std::optional{kept.error()};
+    fault_ = result ? std::nullopt : std::optional{result.error()};
 }
 
-Result<std::span<char>> Vault::plan(std::vector<record::Addition> additions, std::size_t tokens)
+Result<std::span<char>> StateStore::begin_intent(std::vector<record::Increment> increments,
+                                                 std::size_t tokens)
 {
     const auto commit_number = journal_.next();
     constexpr Id only = 0;
-    put(only, record::Plan{static_cast<record::Id>(commit_number), std::move(additions)});
-    const auto notes = slip_.begin_plan(commit_number, tokens);
+    put(only, record::Intent{static_cast<record::Id>(commit_number), std::move(increments)});
+    const auto pending = progress_page_.begin_intent(commit_number, tokens);
     if (commit())
-        return notes;
-    slip_.end_plan(); // It may be committed yet, but is not to be done.
+        return pending;
+    progress_page_.end_intent(); // It may be committed yet, but is not to be done.
     return std::unexpected(*fault_);
 }
 
-void Vault::make_room_for_takings(std::size_t count)
+void StateStore::reserve_take_slots(std::size_t count)
 {
-    if (slip_.room_since(journal_.last()) < count)
+    if (progress_page_.free_slots_since(journal_.last()) < count)
         commit();
 }
 
-std::uint64_t& Vault::taking(Id id)
+std::uint64_t& StateStore::take_slot(Id id)
 {
-    if (auto* into = slip_.begin_taking(journal_.last(), id))
-        return *into;
+    if (auto* slot = progress_page_.begin_take(journal_.last(), id))
+        return *slot;
     commit(); // What was taken until now is told of by then, and the slip is empty again.
-    auto* into = slip_.begin_taking(journal_.last(), id);
-    return into ? *into : unnoted_;
+    auto* slot = progress_page_.begin_take(journal_.last(), id);
+    return slot ? *slot : overflow_slot_;
 }
 
 } // namespace evfd::daemon

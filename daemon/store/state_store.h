@@ -8,10 +8,10 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
-#include "daemon/store/journal.h"
 #include "daemon/store/fd_stash.h"
-#include "daemon/store/records.h"
+#include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
+#include "daemon/store/records.h"
 
 #include <array>
 #include <chrono>
@@ -28,66 +28,66 @@
 namespace evfd::daemon {
 
 // What an earlier daemon left, read but not judged.
-struct Left {
+struct RecoveredState {
     using Id = std::uint64_t;
 
     std::map<Id, record::Object> objects; // In the order in which they were made.
-    std::unordered_map<Id, record::Progress> progress;
+    std::unordered_map<Id, record::Counters> counters;
     std::map<Id, record::Subscription> subscriptions;
     std::map<Id, record::Session> sessions;
-    std::unordered_map<Id, record::Takings> takings;
+    std::unordered_map<Id, record::TakenTokens> taken_tokens;
     std::unordered_map<Id, record::Process> processes;
-    std::optional<record::Plan> plan;        // Only if it may not be done.
-    std::vector<Taking> taken;               // After the last commit.
-    std::unordered_map<Id, UniqueFd> parked; // Descriptors.
-    std::vector<std::string> complaints;     // What could not be read, a sentence each.
-    // Of Vault::names: what could not be taken over.
-    std::array<bool, 4> made_anew{true, true, true, true};
-    bool has_unread = false; // Descriptors are parked for which there is no room.
-    Id last_id = 0;          // New ones follow it.
+    std::optional<record::Intent> intent; // Only if it may not be done.
+    std::vector<TakeSlot> takes;          // After the last commit.
+    std::unordered_map<Id, UniqueFd> fds; // Descriptors.
+    std::vector<std::string> warnings;    // What could not be read, a sentence each.
+    // Of StateStore::names: what could not be taken over.
+    std::array<bool, 4> recreated{true, true, true, true};
+    bool has_unreadable_fds = false; // Descriptors are parked for which there is no room.
+    Id last_id = 0;                  // New ones follow it.
 
-    bool is_whole() const { return made_anew == std::array<bool, 4>{}; }
+    bool is_complete() const { return recreated == std::array<bool, 4>{}; }
 };
 
 // What could not be kept is tried again so much later.
-inline constexpr std::chrono::milliseconds try_again_after{20};
+inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 
-class Vault {
+class StateStore {
 public:
     using Id = std::uint64_t;
 
     // The names under which a guardian keeps the descriptors.
-    static constexpr std::array<std::string_view, 4> names{"evfdd-parking-0", "evfdd-parking-1",
-                                                           "evfdd-journal", "evfdd-slip"};
-    using Descriptors = std::array<UniqueFd, names.size()>;
+    static constexpr std::array<std::string_view, 4> fd_names{"evfdd-parking-0", "evfdd-parking-1",
+                                                              "evfdd-journal", "evfdd-slip"};
+    using Descriptors = std::array<UniqueFd, fd_names.size()>;
 
     // A new one. Throws std::system_error.
-    explicit Vault(EventLoop& loop);
+    explicit StateStore(EventLoop& loop);
     // The one whose descriptors these are; some may be missing. What cannot be used is made anew.
     // Throws std::system_error.
-    Vault(EventLoop& loop, Descriptors descriptors, Left& left);
-    Vault(const Vault&) = delete; // Pinned: what it deferred has its address.
-    Vault& operator=(const Vault&) = delete;
+    StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered);
+    StateStore(const StateStore&) = delete; // Pinned: what it deferred has its address.
+    StateStore& operator=(const StateStore&) = delete;
 
     // In the order of names; they stay the vault's.
-    std::array<int, names.size()> descriptors() const;
+    std::array<int, fd_names.size()> descriptors() const;
 
     // For the next commit.
     template <class Record>
     void put(Id id, Record record)
     {
         scratch_.clear();
-        Outgoing out{scratch_, no_descriptors_};
+        EncodeContext out{scratch_, no_descriptors_};
         encode(record, out);
         journal_.put({id, static_cast<std::uint32_t>(Record::kind)}, scratch_);
-        commit_soon();
+        schedule_commit();
     }
-    void drop(Id id, record::Kind kind);
+    void erase(Id id, record::Kind kind);
     // `fd` stays the caller's, who keeps it open until unpark().
-    Result<void> park(Id id, const UniqueFd& fd) { return parking_.park(id, fd); }
-    void unpark(Id id) { parking_.unpark(id); }
+    Result<void> store_fd(Id id, const UniqueFd& fd) { return stash_.store(id, fd); }
+    void remove_fd(Id id) { stash_.remove(id); }
     // So many can be parked from now on; it may commit for that, so nothing may be half done.
-    void make_room_to_park(std::size_t coming);
+    void reserve_fd_slots(std::size_t count);
 
     // Before anything is done that is to be kept: there is room for it, and for what follows from
     // it. If not, it is to be refused.
@@ -100,42 +100,46 @@ public:
 
     // Commits, with all that is staged, that so many tokens are to be added where `additions` says,
     // at most max_tokens_per_set; the bytes are for the Adder. A fault: they must not be added.
-    Result<std::span<char>> plan(std::vector<record::Addition> additions, std::size_t tokens);
+    Result<std::span<char>> begin_intent(std::vector<record::Increment> increments,
+                                         std::size_t tokens);
     // All of it was done: what comes to be as it was before is not to be taken for undone.
-    void end_plan() { slip_.end_plan(); }
-    std::span<char> planned() const { return slip_.to_add(); } // The plan of what was left.
+    void end_intent() { progress_page_.end_intent(); }
+    std::span<char> pending_increments() const
+    {
+        return progress_page_.pending_increments();
+    } // The plan of what was left.
     // So many can be taken without a commit between them, which would tell of a part of them only.
-    void make_room_for_takings(std::size_t count);
+    void reserve_take_slots(std::size_t count);
     // Where to read(2) a token to that is taken from `id`.
-    std::uint64_t& taking(Id id);
-    void end_taking_nothing() { slip_.end_taking_nothing(); } // It was not there.
+    std::uint64_t& take_slot(Id id);
+    void cancel_take() { progress_page_.cancel_take(); } // It was not there.
 
-    std::size_t parked() const { return parking_.size(); }
-    std::size_t in_flight() const { return parking_.in_flight(); }
+    std::size_t stored_fds() const { return stash_.size(); }
+    std::size_t in_flight() const { return stash_.in_flight(); }
     std::size_t journal_bytes() const { return journal_.bytes(); }
 
 private:
     struct Parts {
         Journal journal;
-        Parking parking;
-        Slip slip;
+        FdStash stash;
+        ProgressPage progress_page;
     };
 
-    Vault(EventLoop& loop, Parts parts);
-    static Parts make();
-    static Parts take(Descriptors descriptors, Left& left);
-    void commit_soon();
-    void note(const Result<void>& kept);
+    StateStore(EventLoop& loop, Parts parts);
+    static Parts create_parts();
+    static Parts open_parts(Descriptors descriptors, RecoveredState& recovered);
+    void schedule_commit();
+    void update_fault(const Result<void>& result);
 
     EventLoop& loop_;
     Journal journal_;
-    Parking parking_;
-    Slip slip_;
+    FdStash stash_;
+    ProgressPage progress_page_;
     std::string scratch_;
-    std::vector<Handed> no_descriptors_;
+    std::vector<PassedFd> no_descriptors_;
     std::optional<Fault> fault_;
-    bool commits_soon_ = false;
-    std::uint64_t unnoted_ = 0; // Where to take to when the slip cannot be.
+    bool is_commit_scheduled_ = false;
+    std::uint64_t overflow_slot_ = 0; // Where to take to when the slip cannot be.
 };
 
 } // namespace evfd::daemon

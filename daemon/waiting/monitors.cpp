@@ -7,24 +7,24 @@
 namespace evfd::daemon {
 
 Monitor::Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern,
-                 Hearing hearing, Wake wake)
+                 MonitorScope scope, Wake wake)
     : monitors_{monitors}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      pattern_{std::move(pattern)}, hearing_{hearing}, wake_{std::move(wake)}
+      pattern_{std::move(pattern)}, scope_{scope}, wake_{std::move(wake)}
 {
     monitors_.monitors_.insert(this);
-    monitors_.attentive_ += hearing_ == Hearing::attendance ? 1 : 0;
+    monitors_.waiter_monitors_ += scope_ == MonitorScope::with_waiters ? 1 : 0;
 }
 
 Monitor::~Monitor()
 {
     monitors_.monitors_.erase(this);
-    monitors_.attentive_ -= hearing_ == Hearing::attendance ? 1 : 0;
+    monitors_.waiter_monitors_ -= scope_ == MonitorScope::with_waiters ? 1 : 0;
     monitors_.sweep_later();
 }
 
-bool Monitor::may_hear(const Name& name, const Object& object) const
+bool Monitor::may_observe(const Name& name, const Object& object) const
 {
-    return monitors_.registry_.may(peer_, name, object, Right::wait);
+    return monitors_.registry_.is_allowed(peer_, name, object, Permission::wait);
 }
 
 bool Monitor::sees(const Name& name, const Object& object) const
@@ -32,14 +32,14 @@ bool Monitor::sees(const Name& name, const Object& object) const
     return monitors_.registry_.sees(peer_, name, object);
 }
 
-bool Monitor::has_reached(const Name& name) const
+bool Monitor::covers(const Name& name) const
 {
-    return reaches_all_ || (reach_ && name <= *reach_);
+    return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
 // What is to be told.
 
-void Monitor::note(const Name& name, bool was_there, bool is_deletion)
+void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
     if (phase_ == Phase::resync)
         return;
@@ -47,46 +47,46 @@ void Monitor::note(const Name& name, bool was_there, bool is_deletion)
         return; // It will be told of as it is then.
     if (!pattern_.matches(name))
         return;
-    auto& untold = untold_.try_emplace(name, was_there, false).first->second;
-    untold.is_another |= is_deletion;
-    if (untold_.size() > max_untold_changes) {
-        untold_.clear();
+    auto& untold = dirty_.try_emplace(name, existed, false).first->second;
+    untold.was_deleted |= is_deletion;
+    if (dirty_.size() > max_dirty_names) {
+        dirty_.clear();
         phase_ = Phase::resync;
     }
     wake_();
 }
 
-void Monitor::note_sight(const Name& name, bool saw, bool sees)
+void Monitor::mark_visibility(const Name& name, bool saw, bool sees)
 {
     if (saw || sees)
-        note(name, saw, !sees);
+        mark_dirty(name, saw, !sees);
 }
 
-Monitor::News Monitor::tell(Change change, std::optional<Name> name)
+Monitor::MonitorEvent Monitor::make_event(Change change, std::optional<Name> name)
 {
     return {++sequence_, change, std::move(name)};
 }
 
-std::optional<Monitor::News> Monitor::next()
+std::optional<Monitor::MonitorEvent> Monitor::next()
 {
     if (phase_ == Phase::resync) {
         phase_ = Phase::present;
         cursor_.reset();
-        return tell(Change::resync);
+        return make_event(Change::resync);
     }
     return phase_ == Phase::present ? next_present() : next_change();
 }
 
-std::optional<Monitor::News> Monitor::next_present()
+std::optional<Monitor::MonitorEvent> Monitor::next_present()
 {
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int looked_at = 0; object != objects.end(); ++object, ++looked_at) {
-        if (looked_at == max_looks)
+        if (looked_at == max_objects_per_step)
             return {}; // Others have their turn; then it goes on.
         const auto& name = object->first;
-        if (!has_reached(name))
-            reach_ = name;
+        if (!covers(name))
+            covered_up_to_ = name;
         const bool is_told = pattern_.matches(name) && sees(name, object->second);
         if (is_told) // First, so that no change falls between what it is and what it becomes.
             if (const auto watched = monitors_.watch(name, object->second); !watched) {
@@ -95,32 +95,32 @@ std::optional<Monitor::News> Monitor::next_present()
             }
         cursor_ = name;
         if (is_told)
-            return tell(Change::present, name);
+            return make_event(Change::present, name);
     }
     phase_ = Phase::live;
-    reaches_all_ = true;
-    return tell(Change::ready);
+    covers_all_ = true;
+    return make_event(Change::ready);
 }
 
-std::optional<Monitor::News> Monitor::next_change()
+std::optional<Monitor::MonitorEvent> Monitor::next_change()
 {
-    while (!untold_.empty()) {
-        auto first = untold_.begin();
+    while (!dirty_.empty()) {
+        auto first = dirty_.begin();
         auto& [name, untold] = *first;
         const auto* object = monitors_.registry_.find(name);
         const bool is_there = object && sees(name, *object);
-        if (untold.was_there && untold.is_another) {
-            auto news = tell(Change::deleted, name);
+        if (untold.existed && untold.was_deleted) {
+            auto news = make_event(Change::deleted, name);
             if (is_there)
-                untold = {.was_there = false, .is_another = false};
+                untold = {.existed = false, .was_deleted = false};
             else
-                untold_.erase(first);
+                dirty_.erase(first);
             return news;
         }
-        const auto change = untold.was_there ? Change::changed : Change::created;
-        const auto told = untold_.extract(first);
+        const auto change = untold.existed ? Change::changed : Change::created;
+        const auto told = dirty_.extract(first);
         if (is_there)
-            return tell(change, told.key());
+            return make_event(change, told.key());
         // It came and went unseen.
     }
     return {};
@@ -129,15 +129,15 @@ std::optional<Monitor::News> Monitor::next_change()
 // News from the registry.
 
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
-                                         Hearing hearing, Monitor::Wake wake)
+                                         MonitorScope scope, Monitor::Wake wake)
 {
     return std::unique_ptr<Monitor>{
-        new Monitor{*this, peer, std::move(charge), std::move(pattern), hearing, std::move(wake)}};
+        new Monitor{*this, peer, std::move(charge), std::move(pattern), scope, std::move(wake)}};
 }
 
 void Monitors::sweep_later()
 {
-    sweeps_again_ = swept_.has_value();
+    sweeps_again_ = swept_up_to_.has_value();
     if (!std::exchange(is_sweeping_, true))
         loop_.defer([this] { sweep(); });
 }
@@ -145,116 +145,119 @@ void Monitors::sweep_later()
 void Monitors::sweep()
 {
     auto& objects = registry_.objects();
-    const auto end = monotonic_after(max_sweep);
-    auto object = swept_ ? objects.upper_bound(*swept_) : objects.begin();
+    const auto end = monotonic_deadline(max_sweep_time);
+    auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
     for (; object != objects.end(); ++object) {
-        registry_.reconsider(object->first);
+        registry_.unwatch_if_unobserved(object->first);
         if (monotonic_now() < end)
             continue;
-        swept_ = object->first;
+        swept_up_to_ = object->first;
         loop_.defer([this] { sweep(); });
         return;
     }
-    swept_.reset();
+    swept_up_to_.reset();
     is_sweeping_ = std::exchange(sweeps_again_, false);
     if (is_sweeping_)
         loop_.defer([this] { sweep(); });
 }
 
-bool Monitors::care_for(const Name& name, const Object& object) const
+bool Monitors::is_observing(const Name& name, const Object& object) const
 {
     return std::ranges::any_of(monitors_, [&](const Monitor* monitor) {
-        return monitor->has_reached(name) && monitor->may_hear(name, object) &&
+        return monitor->covers(name) && monitor->may_observe(name, object) &&
                monitor->pattern_.matches(name);
     });
 }
 
 Result<void> Monitors::watch(const Name& name, Object& object)
 {
-    if (Registry::is_watched(object, Heed::everything) || !care_for(name, object))
+    if (Registry::is_watched(object, EdgeMask::any) || !is_observing(name, object))
         return {};
-    return registry_.watch(name, object, Heed::everything);
+    return registry_.watch(name, object, EdgeMask::any);
 }
 
-void Monitors::watch_or_tell(const Name& name, Object& object)
+void Monitors::watch_or_warn(const Name& name, Object& object)
 {
     if (const auto watched = watch(name, object); !watched)
         log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
                   watched.error().message());
 }
 
-void Monitors::created(const Name& name, Object& object)
+void Monitors::on_created(const Name& name, Object& object)
 {
-    watch_or_tell(name, object);
+    watch_or_warn(name, object);
     for (auto* monitor : monitors_)
-        monitor->note_sight(name, false, monitor->sees(name, object));
+        monitor->mark_visibility(name, false, monitor->sees(name, object));
 }
 
-void Monitors::changed(const Name& name, const Object& object)
+void Monitors::on_changed(const Name& name, const Object& object)
 {
     for (auto* monitor : monitors_)
-        if (monitor->may_hear(name, object))
-            monitor->note(name, true, false);
+        if (monitor->may_observe(name, object))
+            monitor->mark_dirty(name, true, false);
 }
 
-void Monitors::altered(const Name& name, Object& object, const Ownership& before)
+void Monitors::on_permissions_changed(const Name& name, Object& object, const Ownership& before)
 {
-    registry_.reconsider(name);
-    watch_or_tell(name, object);
+    registry_.unwatch_if_unobserved(name);
+    watch_or_warn(name, object);
     for (auto* monitor : monitors_)
-        monitor->note_sight(name, sees(registry_.policy(), monitor->peer_, name, before),
-                            monitor->sees(name, object));
+        monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
+                                 monitor->sees(name, object));
 }
 
-void Monitors::deleted(const Name& name, const Ownership& before)
+void Monitors::on_deleted(const Name& name, const Ownership& before)
 {
     for (auto* monitor : monitors_)
-        monitor->note_sight(name, sees(registry_.policy(), monitor->peer_, name, before), false);
+        monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
+                                 false);
 }
 
-void Monitors::attended(const Name& name)
+void Monitors::on_interest_changed(const Name& name)
 {
-    if (attentive_ == 0 || !registry_.find(name))
+    if (waiter_monitors_ == 0 || !registry_.find(name))
         return;
-    const bool is_first = attended_.empty();
-    attended_.insert(name);
+    const bool is_first = waiters_changed_.empty();
+    waiters_changed_.insert(name);
     if (is_first)
-        loop_.defer([this] { tell_attendance(); });
+        loop_.defer([this] { report_waiters(); });
 }
 
-void Monitors::tell_attendance()
+void Monitors::report_waiters()
 {
-    const auto end = monotonic_after(max_sweep);
-    while (!attended_.empty()) {
-        auto next = last_attended_ ? attended_.upper_bound(*last_attended_) : attended_.begin();
-        if (next == attended_.end())
-            next = attended_.begin();
-        last_attended_ = std::move(attended_.extract(next).value());
-        if (const auto* object = registry_.find(*last_attended_)) // Else that was told.
+    const auto end = monotonic_deadline(max_sweep_time);
+    while (!waiters_changed_.empty()) {
+        auto next = last_reported_ ? waiters_changed_.upper_bound(*last_reported_)
+                                   : waiters_changed_.begin();
+        if (next == waiters_changed_.end())
+            next = waiters_changed_.begin();
+        last_reported_ = std::move(waiters_changed_.extract(next).value());
+        if (const auto* object = registry_.find(*last_reported_)) // Else that was told.
             for (auto* monitor : monitors_)
-                if (monitor->hearing_ == Hearing::attendance &&
-                    monitor->sees(*last_attended_, *object))
-                    monitor->note(*last_attended_, true, false);
-        if (monotonic_now() >= end && !attended_.empty())
-            return loop_.defer([this] { tell_attendance(); });
+                if (monitor->scope_ == MonitorScope::with_waiters &&
+                    monitor->sees(*last_reported_, *object))
+                    monitor->mark_dirty(*last_reported_, true, false);
+        if (monotonic_now() >= end && !waiters_changed_.empty())
+            return loop_.defer([this] { report_waiters(); });
     }
 }
 
 // Who sees more of an object than before, or less, is told so; nobody else is.
-void Monitors::policy_changed(const Policy& before)
+void Monitors::on_policy_changed(const Policy& before)
 {
     if (monitors_.empty())
         return;
     for (auto& [name, object] : registry_.objects()) {
-        registry_.reconsider(name);
-        watch_or_tell(name, object);
+        registry_.unwatch_if_unobserved(name);
+        watch_or_warn(name, object);
         for (auto* monitor : monitors_) {
             const auto& peer = monitor->peer_;
-            const bool heard = !denial(&before, peer, name, &object.ownership, Right::wait);
+            const bool heard =
+                !check_access(&before, peer, name, &object.ownership, Permission::wait);
             const bool saw = daemon::sees(before, peer, name, object.ownership);
             const bool sees = monitor->sees(name, object);
-            if (heard != monitor->may_hear(name, object) || saw != sees)
-                monitor->note_sight(name, saw, sees);
+            if (heard != monitor->may_observe(name, object) || saw != sees)
+                monitor->mark_visibility(name, saw, sees);
         }
     }
 }

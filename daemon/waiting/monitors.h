@@ -19,16 +19,16 @@
 namespace evfd::daemon {
 
 // How many names with untold changes one monitor may have; with more it is told all anew.
-inline constexpr std::size_t max_untold_changes = 1'024;
+inline constexpr std::size_t max_dirty_names = 1'024;
 
 // What can wait is done for so long in one turn of the loop: looking at objects after a monitor has
 // ended, telling how many wait for them.
-inline constexpr std::chrono::microseconds max_sweep{200};
+inline constexpr std::chrono::microseconds max_sweep_time{200};
 
 // What one wants to hear of.
-enum class Hearing {
+enum class MonitorScope {
     changes,
-    attendance, // Of how many wait for it or follow it too.
+    with_waiters, // Of how many wait for it or follow it too.
 };
 
 class Monitors;
@@ -39,7 +39,7 @@ public:
     using Wake = std::function<void()>;
 
     // What to tell next; the caller adds the object's state.
-    struct News {
+    struct MonitorEvent {
         std::int64_t sequence;
         Change change;
         std::optional<Name> name; // None for ready and resync.
@@ -51,7 +51,7 @@ public:
 
     // Nothing if all is told; or if it has looked at many objects and found none that matches: then
     // there is more.
-    std::optional<News> next();
+    std::optional<MonitorEvent> next();
     bool has_more() const { return phase_ != Phase::live; }
     // Why it cannot go on: something that it is to tell of cannot be watched.
     const std::optional<Fault>& fault() const { return fault_; }
@@ -61,37 +61,38 @@ private:
     friend class Monitors;
 
     // What became of a name since it was last told of. What the peer does not see is not there.
-    struct Untold {
-        bool was_there;  // When it was last told of.
-        bool is_another; // It was deleted since, whether or not it is there again.
+    struct DirtyEntry {
+        bool existed;     // When it was last told of.
+        bool was_deleted; // It was deleted since, whether or not it is there again.
     };
     enum class Phase { present, live, resync };
-    static constexpr int max_looks = 64; // In one step.
+    static constexpr int max_objects_per_step = 64; // In one step.
 
-    Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern, Hearing hearing,
-            Wake wake);
-    bool may_hear(const Name& name, const Object& object) const;
+    Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern,
+            MonitorScope scope, Wake wake);
+    bool may_observe(const Name& name, const Object& object) const;
     bool sees(const Name& name, const Object& object) const;
-    bool has_reached(const Name& name) const;
-    void note(const Name& name, bool was_there, bool is_deletion);
+    bool covers(const Name& name) const;
+    void mark_dirty(const Name& name, bool existed, bool is_deletion);
     // Whether it saw the object before, and does now.
-    void note_sight(const Name& name, bool saw, bool sees);
-    std::optional<News> next_present();
-    std::optional<News> next_change();
-    News tell(Change change, std::optional<Name> name = {});
+    void mark_visibility(const Name& name, bool saw, bool sees);
+    std::optional<MonitorEvent> next_present();
+    std::optional<MonitorEvent> next_change();
+    MonitorEvent make_event(Change change, std::optional<Name> name = {});
 
     Monitors& monitors_;
     Peer peer_;
     Quota::Charge charge_;
     Pattern pattern_;
-    Hearing hearing_;
+    MonitorScope scope_;
     Wake wake_;
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_; // The last name told of as present.
-    std::optional<Name> reach_;  // The same when first it was told; up to there it is watched.
-    bool reaches_all_ = false;
-    std::map<Name, Untold> untold_;
+    std::optional<Name>
+        covered_up_to_; // The same when first it was told; up to there it is watched.
+    bool covers_all_ = false;
+    std::map<Name, DirtyEntry> dirty_;
     std::optional<Fault> fault_;
 };
 
@@ -104,39 +105,39 @@ public:
     // `wake` is called when next() has something again. What there is is watched from when it is
     // told of.
     std::unique_ptr<Monitor> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
-                                   Hearing hearing, Monitor::Wake wake);
+                                   MonitorScope scope, Monitor::Wake wake);
     // Whether one of them wants to hear when this event is set or cleared.
-    bool care_for(const Name& name, const Object& object) const;
+    bool is_observing(const Name& name, const Object& object) const;
 
     // News from the registry.
-    void created(const Name& name, Object& object);
-    void changed(const Name& name, const Object& object); // Set, cleared, pulsed.
-    void altered(const Name& name, Object& object, const Ownership& before);
-    void deleted(const Name& name, const Ownership& before);
-    void policy_changed(const Policy& before);
+    void on_created(const Name& name, Object& object);
+    void on_changed(const Name& name, const Object& object); // Set, cleared, pulsed.
+    void on_permissions_changed(const Name& name, Object& object, const Ownership& before);
+    void on_deleted(const Name& name, const Ownership& before);
+    void on_policy_changed(const Policy& before);
     // More wait for it than before, or follow it, or fewer. Told in a later turn, so that who comes
     // and goes many times is told of once.
-    void attended(const Name& name);
+    void on_interest_changed(const Name& name);
 
 private:
     friend class Monitor;
     Result<void> watch(const Name& name, Object& object);
-    void watch_or_tell(const Name& name, Object& object);
+    void watch_or_warn(const Name& name, Object& object);
     // What was watched for a monitor that has ended need not be any more; a part of it in each
     // turn.
     void sweep_later();
     void sweep();
-    void tell_attendance();
+    void report_waiters();
 
     EventLoop& loop_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
     bool is_sweeping_ = false;          // In this turn or the next.
     bool sweeps_again_ = false;         // From the beginning: another one has ended meanwhile.
-    std::optional<Name> swept_;         // Up to here.
-    std::int64_t attentive_ = 0;        // Those who hear of attendance.
-    std::set<Name> attended_;           // To be told; if not empty, in the next turn.
-    std::optional<Name> last_attended_; // Told of; then comes the next, so that each gets its turn.
+    std::optional<Name> swept_up_to_;   // Up to here.
+    std::int64_t waiter_monitors_ = 0;  // Those who hear of attendance.
+    std::set<Name> waiters_changed_;    // To be told; if not empty, in the next turn.
+    std::optional<Name> last_reported_; // Told of; then comes the next, so that each gets its turn.
 };
 
 } // namespace evfd::daemon

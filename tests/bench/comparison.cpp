@@ -21,18 +21,18 @@ Comparison compare(Comparison comparison, int pairs,
     return comparison;
 }
 
-Comparison compare(Comparison comparison, int pairs, int turns, const Measure& ours,
-                   const Measure& other)
+Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
+                   const Measure& baseline)
 {
-    Sample first_ones; // Nothing is warm yet.
-    ours(first_ones);
-    other(first_ones);
+    Sample warm_up; // Nothing is warm yet.
+    ours(warm_up);
+    baseline(warm_up);
     return compare(std::move(comparison), pairs, [&](bool is_ours_first) {
         Pair pair;
-        for (int i = 0; i < turns; ++i) {
+        for (int i = 0; i < batches; ++i) {
             if (is_ours_first)
                 ours(pair.ours);
-            other(pair.other);
+            baseline(pair.baseline);
             if (!is_ours_first)
                 ours(pair.ours);
         }

@@ -27,7 +27,7 @@ T median(std::vector<T> values)
 // Of one stretch of time, in which both were measured by turns: so what else goes on meets both.
 struct Pair {
     Sample ours;
-    Sample other;
+    Sample baseline;
 };
 
 struct Comparison {
@@ -41,18 +41,18 @@ struct Comparison {
 using Measure = std::function<void(Sample&)>;
 
 // So many pairs, each of `turns` of both; in every other pair the other one comes first.
-Comparison compare(Comparison comparison, int pairs, int turns, const Measure& ours,
-                   const Measure& other);
+Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
+                   const Measure& baseline);
 // The same, where a pair is more than that.
 Comparison compare(Comparison comparison, int pairs,
                    const std::function<Pair(bool is_ours_first)>& measure);
 
 // How long it takes, so many times.
 template <class Work>
-Measure timed(int times, Work work)
+Measure timed(int repetitions, Work work)
 {
-    return [times, work](Sample& sample) {
-        for (int i = 0; i < times; ++i) {
+    return [repetitions, work](Sample& sample) {
+        for (int i = 0; i < repetitions; ++i) {
             const auto begin = monotonic_now();
             work();
             sample.push_back(monotonic_now() - begin);
@@ -62,11 +62,11 @@ Measure timed(int times, Work work)
 
 // Something that is one number, and no ratio.
 struct Figure {
-    std::string what;
+    std::string name;
     double value;
     std::string unit;
-    std::optional<double> most = {};
-    std::optional<double> least = {};
+    std::optional<double> max = {};
+    std::optional<double> min = {};
 };
 
 } // namespace evfd::bench

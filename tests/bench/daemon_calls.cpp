@@ -2,9 +2,9 @@
 
 #include "common/envelope.h"
 #include "common/eventfd.h"
-#include "tests/bench/signal_endpoints.h"
 #include "tests/bench/ping_pong.h"
 #include "tests/bench/server.h"
+#include "tests/bench/signal_endpoints.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -17,36 +17,37 @@ namespace evfd::bench {
 
 namespace {
 
-using e2e::must;
+using e2e::value_or_throw;
 
 } // namespace
 
-Comparison opening(const House& house, int pairs)
+Comparison open_latency(const DaemonProcess& daemon, int pairs)
 {
     constexpr int opens = 400;
-    const auto client = house.client();
-    (void)must(client.create("db/ready"));
-    const auto exchange = exchange_of(house, "Open", R"({"names":["db/ready"]})");
-    const Server server{1, handing_over(exchange)};
-    const OneCore core{house.pid(), server.pid()};
-    auto compared = compare({.work = "open by name, one at a time",
-                             .against = "a bare server that hands over an eventfd",
-                             .goal = 1.4},
-                            pairs, turns_a_pair,
-                            timed(opens, [&] { must(client.open("db/ready")); }), timed(opens, [&] {
-                                send_whole(server.connection(0), exchange.request);
-                                (void)receive_whole(server.connection(0), exchange.reply_bytes);
-                            }));
-    must(client.remove(std::vector<std::string>{"db/ready"}));
+    const auto client = daemon.client();
+    (void)value_or_throw(client.create("db/ready"));
+    const auto exchange = record_exchange(daemon, "Open", R"({"names":["db/ready"]})");
+    const BareServer server{1, reply_with_descriptor(exchange)};
+    const PinnedToOneCore core{daemon.pid(), server.pid()};
+    auto compared =
+        compare({.work = "open by name, one at a time",
+                 .against = "a bare server that hands over an eventfd",
+                 .goal = 1.4},
+                pairs, batches_per_pair,
+                timed(opens, [&] { value_or_throw(client.open("db/ready")); }), timed(opens, [&] {
+                    send_all(server.connection(0), exchange.request);
+                    (void)receive_exactly(server.connection(0), exchange.reply_bytes);
+                }));
+    value_or_throw(client.delete_object(std::vector<std::string>{"db/ready"}));
     return compared;
 }
 
 namespace {
 
 // What a client of the bare server does that waits, or sets the other one off.
-class SocketBall {
+class SocketEndpoint {
 public:
-    SocketBall(const UniqueFd& socket, const Exchange& set, const Exchange& wait)
+    SocketEndpoint(const UniqueFd& socket, const Exchange& set, const Exchange& wait)
         : socket_{&socket}, set_{&set}, wait_{&wait}
     {
     }
@@ -57,8 +58,8 @@ public:
 private:
     void call(const Exchange& exchange) const
     {
-        send_whole(*socket_, exchange.request);
-        (void)receive_whole(*socket_, exchange.reply_bytes);
+        send_all(*socket_, exchange.request);
+        (void)receive_exactly(*socket_, exchange.reply_bytes);
     }
     const UniqueFd* socket_;
     const Exchange* set_;
@@ -67,172 +68,176 @@ private:
 
 } // namespace
 
-Comparison passing(const House& house, int pairs)
+Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
 {
-    const auto client = house.client();
+    const auto client = daemon.client();
     for (const auto* name : {"ping", "pong"})
-        (void)must(client.create(name, {.mode = Mode::automatic}));
-    auto set = exchange_of(house, "Set", R"({"names":["ping"]})");
-    auto wait = exchange_of(house, "Wait", R"({"names":["ping"]})"); // It is set, so this is over.
-    set.request.front() = sets;
-    wait.request.front() = waits;
-    const Server server{2, passing_on(set, wait)};
+        (void)value_or_throw(client.create(name, {.mode = Mode::automatic}));
+    auto set = record_exchange(daemon, "Set", R"({"names":["ping"]})");
+    auto wait =
+        record_exchange(daemon, "Wait", R"({"names":["ping"]})"); // It is set, so this is over.
+    set.request.front() = set_tag;
+    wait.request.front() = wait_tag;
+    const BareServer server{2, relay_sets(set, wait)};
 
-    const OneCore core{house.pid(), server.pid()};
+    const PinnedToOneCore core{daemon.pid(), server.pid()};
     const auto by_name = [&](Role role) {
-        const bool serves = role == Role::serves;
-        const auto its = house.client();
-        return Player<NameBall>{one<NameBall>(its, serves ? "pong" : "ping"),
-                                one<NameBall>(its, serves ? "ping" : "pong"), Clears::nothing};
+        const bool serves = role == Role::initiator;
+        const auto its = daemon.client();
+        return PingPongPeer<NameEndpoint>{
+            vector_of_one<NameEndpoint>(its, serves ? "pong" : "ping"),
+            vector_of_one<NameEndpoint>(its, serves ? "ping" : "pong"), ClearAfterWake::none};
     };
     const auto bare = [&](Role role) {
-        const SocketBall ball{server.connection(role == Role::serves ? 0 : 1), set, wait};
-        return Player<SocketBall>{{ball}, {ball}, Clears::nothing};
+        const SocketEndpoint ball{server.connection(role == Role::initiator ? 0 : 1), set, wait};
+        return PingPongPeer<SocketEndpoint>{{ball}, {ball}, ClearAfterWake::none};
     };
-    auto compared = play({.work = "set by name -> a wait by name is over",
-                          .against = "the same messages through a bare server",
-                          .goal = 1.4},
-                         pairs, Cores::one, by_name, bare);
-    must(client.remove(std::vector<std::string>{"ping", "pong"}));
+    auto compared = ping_pong({.work = "set by name -> a wait by name is over",
+                               .against = "the same messages through a bare server",
+                               .goal = 1.4},
+                              pairs, CorePlacement::shared, by_name, bare);
+    value_or_throw(client.delete_object(std::vector<std::string>{"ping", "pong"}));
     return compared;
 }
 
 namespace {
 
-constexpr int many = 10'000;
-constexpr int at_a_time = 100; // Calls that are sent before their answers are read.
+constexpr int objects_to_create = 10'000;
+constexpr int calls_per_batch = 100; // Calls that are sent before their answers are read.
 
-std::string creation(int number)
+std::string create_call(int number)
 {
     std::string call;
     append_call(call, "io.evfdd.CreateEvent", fmt::format(R"({{"name":"made/{:05}"}})", number),
-                Answers::one);
+                ReplyMode::one);
     return call;
 }
 
-std::vector<std::string> made_names()
+std::vector<std::string> object_names()
 {
     std::vector<std::string> names;
-    for (int i = 0; i < many; ++i)
+    for (int i = 0; i < objects_to_create; ++i)
         names.push_back(fmt::format("made/{:05}", i));
     return names;
 }
 
-void remove_all(const Client& client, const std::vector<std::string>& names)
+void delete_all(const Client& client, const std::vector<std::string>& names)
 {
     constexpr std::size_t at_most = 253; // In a call.
     for (std::size_t i = 0; i < names.size(); i += at_most)
-        must(client.remove(std::vector<std::string>(
+        value_or_throw(client.delete_object(std::vector<std::string>(
             names.begin() + static_cast<std::ptrdiff_t>(i),
             names.begin() + static_cast<std::ptrdiff_t>(std::min(names.size(), i + at_most)))));
 }
 
 } // namespace
 
-Making making(const House& house, int pairs)
+CreateThroughput create_throughput(const DaemonProcess& daemon, int pairs)
 {
-    const auto client = house.client();
-    const auto names = made_names();
+    const auto client = daemon.client();
+    const auto names = object_names();
     std::vector<std::string> batches;
-    for (int i = 0; i < many; ++i) {
-        if (i % at_a_time == 0)
+    for (int i = 0; i < objects_to_create; ++i) {
+        if (i % calls_per_batch == 0)
             batches.emplace_back();
-        batches.back() += creation(i);
+        batches.back() += create_call(i);
     }
-    const auto exchange = exchange_of(house, "CreateEvent", R"({"name":"made/00000"})");
-    const auto socket = connect_to(house.path());
+    const auto exchange = record_exchange(daemon, "CreateEvent", R"({"name":"made/00000"})");
+    const auto socket = connect_to(daemon.path());
     std::vector<double> rates;
-    remove_all(client, std::vector<std::string>{"made/00000"});
+    delete_all(client, std::vector<std::string>{"made/00000"});
 
     const auto ours = [&](Sample& sample) {
-        const auto cpu = cpu_time(house.pid());
+        const auto cpu = cpu_time(daemon.pid());
         const auto begin = monotonic_now();
         for (const auto& batch : batches) {
-            send_whole(socket, batch);
-            receive_whole(socket, at_a_time * exchange.reply_bytes);
+            send_all(socket, batch);
+            receive_exactly(socket, calls_per_batch * exchange.reply_bytes);
         }
-        sample.push_back((monotonic_now() - begin) / many);
-        rates.push_back(many / std::chrono::duration<double>{cpu_time(house.pid()) - cpu}.count());
-        remove_all(client, names);
+        sample.push_back((monotonic_now() - begin) / objects_to_create);
+        rates.push_back(objects_to_create /
+                        std::chrono::duration<double>{cpu_time(daemon.pid()) - cpu}.count());
+        delete_all(client, names);
     };
     const auto bare = [&](Sample& sample) {
         std::vector<UniqueFd> made;
-        made.reserve(many);
+        made.reserve(objects_to_create);
         std::array<int, 2> ends{};
         e2e::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
                      "socketpair(2)");
         const UniqueFd near{ends[0]};
         const UniqueFd far{ends[1]};
         const auto begin = monotonic_now();
-        for (int i = 0; i < many; ++i) {
-            made.push_back(must(make_eventfd(0, Counter::plain)));
-            send_whole(near, exchange.request);
-            receive_whole(far, exchange.request.size());
+        for (int i = 0; i < objects_to_create; ++i) {
+            made.push_back(value_or_throw(make_eventfd(0, Counter::plain)));
+            send_all(near, exchange.request);
+            receive_exactly(far, exchange.request.size());
         }
-        sample.push_back((monotonic_now() - begin) / many);
+        sample.push_back((monotonic_now() - begin) / objects_to_create);
     };
     auto compared = compare({.work = "create, 100 calls at a time, each",
                              .against = "eventfd, send, recv of the same bytes",
                              .goal = 4.0},
                             pairs, 1, ours, bare);
     return {std::move(compared),
-            {.what = "creates a second of the daemon's CPU time, median",
+            {.name = "creates a second of the daemon's CPU time, median",
              .value = median(rates),
              .unit = "/s",
-             .least = 150'000}};
+             .min = 150'000}};
 }
 
-Comparison pulsing(const House& house, int pairs)
+Comparison broadcast(const DaemonProcess& daemon, int pairs)
 {
-    constexpr int followers = 5'000;
-    constexpr int sets_a_turn = 5;
-    const auto client = house.client();
-    (void)must(client.create("tick", {.mode = Mode::pulse}));
+    constexpr int subscribers = 5'000;
+    constexpr int sets_per_batch = 5;
+    const auto client = daemon.client();
+    (void)value_or_throw(client.create("tick", {.mode = Mode::pulse}));
     std::vector<Event> all;
     std::vector<UniqueFd> eventfds;
-    for (int i = 0; i < followers; ++i) {
-        all.push_back(must(client.open("tick")));
-        eventfds.push_back(must(make_eventfd(0, Counter::plain)));
+    for (int i = 0; i < subscribers; ++i) {
+        all.push_back(value_or_throw(client.open("tick")));
+        eventfds.push_back(value_or_throw(make_eventfd(0, Counter::plain)));
     }
     const std::vector<std::string> names{"tick"};
-    auto compared =
-        compare({.work = "set of a pulse that 5,000 follow",
-                 .against = "5,000 times write(2)",
-                 .goal = 2.5},
-                pairs, turns_a_pair, timed(sets_a_turn, [&] { must(client.set(names)); }),
-                timed(sets_a_turn, [&] {
-                    for (const auto& eventfd : eventfds)
-                        must(add(eventfd, 1));
-                }));
+    auto compared = compare({.work = "set of a pulse that 5,000 follow",
+                             .against = "5,000 times write(2)",
+                             .goal = 2.5},
+                            pairs, batches_per_pair,
+                            timed(sets_per_batch, [&] { value_or_throw(client.set(names)); }),
+                            timed(sets_per_batch, [&] {
+                                for (const auto& eventfd : eventfds)
+                                    value_or_throw(add(eventfd, 1));
+                            }));
     all.clear();
-    must(client.remove(names));
+    value_or_throw(client.delete_object(names));
     return compared;
 }
 
-Comparison crowd(const std::string& daemon, int pairs)
+Comparison scalability(const std::string& daemon, int pairs)
 {
     constexpr int calls = 300;
-    const House full{daemon};
-    const House empty{daemon};
-    const auto of_full = full.client();
-    const auto of_empty = empty.client();
-    const auto limit = must(of_full.status()).descriptor_limit;
+    const DaemonProcess loaded{daemon};
+    const DaemonProcess empty{daemon};
+    const auto loaded_client = loaded.client();
+    const auto empty_client = empty.client();
+    const auto limit = value_or_throw(loaded_client.status()).descriptor_limit;
     const auto objects = std::min<std::int64_t>(15'000, limit * 3 / 4 - 100);
     const auto clients = std::min<std::int64_t>(5'000, limit / 4 - 200);
     for (std::int64_t i = 0; i < objects; ++i)
-        (void)must(of_full.create(fmt::format("crowd/{}", i)));
+        (void)value_or_throw(loaded_client.create(fmt::format("crowd/{}", i)));
     std::vector<UniqueFd> idle;
     for (std::int64_t i = 0; i < clients; ++i)
-        idle.push_back(connect_to(full.path()));
-    for (const auto& client : {of_full, of_empty})
-        (void)must(client.create("one"));
-    const OneCore core{full.pid(), empty.pid()};
+        idle.push_back(connect_to(loaded.path()));
+    for (const auto& client : {loaded_client, empty_client})
+        (void)value_or_throw(client.create("one"));
+    const PinnedToOneCore core{loaded.pid(), empty.pid()};
     return compare(
         {.work = fmt::format("show, beside {} objects and {} idle clients", objects, clients),
          .against = "evfdd with one object and one client",
          .goal = 1.1},
-        pairs, turns_a_pair, timed(calls, [&] { (void)must(of_full.show("one")); }),
-        timed(calls, [&] { (void)must(of_empty.show("one")); }));
+        pairs, batches_per_pair,
+        timed(calls, [&] { (void)value_or_throw(loaded_client.show("one")); }),
+        timed(calls, [&] { (void)value_or_throw(empty_client.show("one")); }));
 }
 
 } // namespace evfd::bench

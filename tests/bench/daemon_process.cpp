@@ -17,11 +17,11 @@
 
 namespace evfd::bench {
 
-using e2e::must;
+using e2e::value_or_throw;
 
 namespace {
 
-std::int64_t kilobytes_of(pid_t process, std::string_view key)
+std::int64_t sum_smaps(pid_t process, std::string_view key)
 {
     std::ifstream file{fmt::format("/proc/{}/smaps_rollup", process)};
     std::int64_t sum = 0;
@@ -37,16 +37,16 @@ std::int64_t kilobytes_of(pid_t process, std::string_view key)
 
 } // namespace
 
-Installed::Installed(const std::string& program) : path_{directory_ / "program"}
+StrippedProgram::StrippedProgram(const std::string& program) : path_{directory_ / "program"}
 {
-    const auto made = e2e::run({.words = {"/usr/bin/strip", "-o", path_, program}});
+    const auto made = e2e::run({.argv = {"/usr/bin/strip", "-o", path_, program}});
     e2e::require(made.status == 0, made.err);
 }
 
-House::House(const std::string& program)
-    : path_{directory_ / "socket"}, process_{e2e::start({.words = {program, "--socket", path_}})}
+DaemonProcess::DaemonProcess(const std::string& program)
+    : path_{directory_ / "socket"}, process_{e2e::start({.argv = {program, "--socket", path_}})}
 {
-    e2e::require(e2e::eventually([&] { return can_connect(path_); }), "cannot start " + program);
+    e2e::require(e2e::poll_until([&] { return can_connect(path_); }), "cannot start " + program);
 }
 
 UniqueFd connect_to(const std::string& path)
@@ -80,21 +80,22 @@ nanoseconds cpu_time(pid_t process)
     return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
 }
 
-std::int64_t own_memory(pid_t process)
+std::int64_t private_memory(pid_t process)
 {
-    return 1024 * (kilobytes_of(process, "Private_Dirty:") + kilobytes_of(process, "Swap:"));
+    return 1024 * (sum_smaps(process, "Private_Dirty:") + sum_smaps(process, "Swap:"));
 }
 
 std::int64_t resident_memory(pid_t process)
 {
-    return 1024 * kilobytes_of(process, "Rss:");
+    return 1024 * sum_smaps(process, "Rss:");
 }
 
-Exchange exchange_of(const House& house, std::string_view method, std::string_view parameters)
+Exchange record_exchange(const DaemonProcess& daemon, std::string_view method,
+                         std::string_view parameters)
 {
     Exchange exchange{};
-    append_call(exchange.request, "io.evfdd." + std::string{method}, parameters, Answers::one);
-    const auto socket = connect_to(house.path());
+    append_call(exchange.request, "io.evfdd." + std::string{method}, parameters, ReplyMode::one);
+    const auto socket = connect_to(daemon.path());
     e2e::require(::send(socket.get(), exchange.request.data(), exchange.request.size(), 0) ==
                      static_cast<ssize_t>(exchange.request.size()),
                  method);

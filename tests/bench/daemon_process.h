@@ -10,9 +10,9 @@
 namespace evfd::bench {
 
 // An evfdd that goes with this object.
-class House {
+class DaemonProcess {
 public:
-    explicit House(const std::string& program);
+    explicit DaemonProcess(const std::string& program);
 
     const std::string& path() const { return path_; }
     pid_t pid() const { return process_.pid(); }
@@ -26,9 +26,9 @@ private:
 };
 
 // A program as packages have it, which others are as well: stripped.
-class Installed {
+class StrippedProgram {
 public:
-    explicit Installed(const std::string& program);
+    explicit StrippedProgram(const std::string& program);
     const std::string& path() const { return path_; }
 
 private:
@@ -42,7 +42,7 @@ bool can_connect(const std::string& path);
 // CPU time of a process so far.
 nanoseconds cpu_time(pid_t process);
 // Memory that is its own alone, in bytes.
-std::int64_t own_memory(pid_t process);
+std::int64_t private_memory(pid_t process);
 // All that is in memory for it, in bytes: RSS.
 std::int64_t resident_memory(pid_t process);
 
@@ -53,6 +53,7 @@ struct Exchange {
     std::size_t reply_bytes;
 };
 // Of one call of io.evfdd, its parameters as JSON.
-Exchange exchange_of(const House& house, std::string_view method, std::string_view parameters);
+Exchange record_exchange(const DaemonProcess& daemon, std::string_view method,
+                         std::string_view parameters);
 
 } // namespace evfd::bench

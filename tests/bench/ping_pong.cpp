@@ -5,7 +5,7 @@
 
 namespace evfd::bench {
 
-void stay_on_core(int core, pid_t process)
+void pin_to_core(int core, pid_t process)
 {
     cpu_set_t set;
     CPU_ZERO(&set);

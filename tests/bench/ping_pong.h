@@ -13,127 +13,128 @@
 namespace evfd::bench {
 
 // What is cleared by one who was woken.
-enum class Clears { own, both, nothing };
+enum class ClearAfterWake { own, both, none };
 
 // One of the two. With several balls, by turns.
 template <class Ball>
-class Player {
+class PingPongPeer {
 public:
-    Player(std::vector<Ball> own, std::vector<Ball> others, Clears clears)
-        : own_{std::move(own)}, others_{std::move(others)}, clears_{clears}
+    PingPongPeer(std::vector<Ball> own, std::vector<Ball> others, ClearAfterWake clears)
+        : own_{std::move(own)}, remote_{std::move(others)}, clear_{clears}
     {
     }
-    void hit() { others_[turn_ % others_.size()].set(); }
-    void await()
+    void signal() { remote_[round_ % remote_.size()].set(); }
+    void wait()
     {
-        auto& own = own_[turn_ % own_.size()];
+        auto& own = own_[round_ % own_.size()];
         own.wait();
-        if (clears_ != Clears::nothing)
+        if (clear_ != ClearAfterWake::none)
             own.clear();
-        if (clears_ == Clears::both)
-            others_[turn_ % others_.size()].clear();
-        ++turn_;
+        if (clear_ == ClearAfterWake::both)
+            remote_[round_ % remote_.size()].clear();
+        ++round_;
     }
 
 private:
     std::vector<Ball> own_;
-    std::vector<Ball> others_;
-    Clears clears_;
-    std::size_t turn_ = 0;
+    std::vector<Ball> remote_;
+    ClearAfterWake clear_;
+    std::size_t round_ = 0;
 };
 
 // Of vectors that can only be moved into.
 template <class Ball, class... Arguments>
-std::vector<Ball> one(Arguments&&... arguments)
+std::vector<Ball> vector_of_one(Arguments&&... arguments)
 {
     std::vector<Ball> all;
     all.emplace_back(std::forward<Arguments>(arguments)...);
     return all;
 }
 
-inline constexpr int rounds = 400;     // In a turn.
-inline constexpr int turns_a_pair = 5; // Of each.
+inline constexpr int rounds_per_batch = 400; // In a turn.
+inline constexpr int batches_per_pair = 5;   // Of each.
 
 // Whether each of the two stays on a core of its own, or both where they are.
-enum class Cores { own, one };
+enum class CorePlacement { separate, shared };
 inline constexpr int any_core = -1;
-void stay_on_core(int core, pid_t process = 0); // 0: this one.
+void pin_to_core(int core, pid_t process = 0); // 0: this one.
 
 // One core for a client and all whom it calls, one after the other: who has to be woken on another
 // one takes as long as that one slept deeply, which has nothing to do with what is measured.
-class OneCore {
+class PinnedToOneCore {
 public:
-    explicit OneCore(std::initializer_list<pid_t> servers)
+    explicit PinnedToOneCore(std::initializer_list<pid_t> servers)
     {
-        stay_on_core(0);
+        pin_to_core(0);
         for (const auto server : servers)
-            stay_on_core(0, server);
+            pin_to_core(0, server);
     }
-    OneCore(const OneCore&) = delete;
-    OneCore& operator=(const OneCore&) = delete;
-    ~OneCore() { stay_on_core(any_core); }
+    PinnedToOneCore(const PinnedToOneCore&) = delete;
+    PinnedToOneCore& operator=(const PinnedToOneCore&) = delete;
+    ~PinnedToOneCore() { pin_to_core(any_core); }
 };
 
 template <class Ball>
-void serve(Player<Ball>& player, Sample& sample)
+void initiate(PingPongPeer<Ball>& peer, Sample& sample)
 {
-    for (int i = 0; i < rounds; ++i) {
+    for (int i = 0; i < rounds_per_batch; ++i) {
         const auto begin = monotonic_now();
-        player.hit();
-        player.await();
+        peer.signal();
+        peer.await();
         sample.push_back((monotonic_now() - begin) / 2);
     }
 }
 
 template <class Ball>
-void answer(Player<Ball>& player)
+void respond(PingPongPeer<Ball>& peer)
 {
-    for (int i = 0; i < rounds; ++i) {
-        player.await();
-        player.hit();
+    for (int i = 0; i < rounds_per_batch; ++i) {
+        peer.await();
+        peer.signal();
     }
 }
 
 // Who is the other one.
-enum class Role { serves, answers };
+enum class Role { initiator, responder };
 
 // Each maker is called once in each of the two processes, with its role there.
 template <class MakeOurs, class MakeOther>
-Comparison play(Comparison begun, int pairs, Cores cores, MakeOurs make_ours, MakeOther make_other)
+Comparison ping_pong(Comparison comparison, int pairs, CorePlacement cores, MakeOurs make_ours,
+                     MakeOther make_baseline)
 {
-    e2e::Worker worker{[&](const e2e::Line& line) {
-        if (cores == Cores::own)
-            stay_on_core(1);
-        auto ours = make_ours(Role::answers);
-        auto other = make_other(Role::answers);
-        line.say(0); // Is there.
+    e2e::Worker worker{[&](const e2e::WorkerSocket& line) {
+        if (cores == CorePlacement::separate)
+            pin_to_core(1);
+        auto ours = make_ours(Role::responder);
+        auto other = make_baseline(Role::responder);
+        line.send(0); // Is there.
         while (true) {
-            const bool is_ours = line.hear() == 1;
-            line.say(0); // Is ready.
-            is_ours ? answer(ours) : answer(other);
+            const bool is_ours = line.receive() == 1;
+            line.send(0); // Is ready.
+            is_ours ? respond(ours) : respond(other);
         }
     }};
-    if (cores == Cores::own)
-        stay_on_core(0);
-    auto ours = make_ours(Role::serves);
-    auto other = make_other(Role::serves);
-    worker.hear();
+    if (cores == CorePlacement::separate)
+        pin_to_core(0);
+    auto ours = make_ours(Role::initiator);
+    auto baseline = make_baseline(Role::initiator);
+    worker.receive();
     const auto begin = [&](bool is_ours) {
-        worker.say(is_ours ? 1 : 0);
-        worker.hear();
+        worker.send(is_ours ? 1 : 0);
+        worker.receive();
     };
     auto compared = compare(
-        std::move(begun), pairs, turns_a_pair,
+        std::move(comparison), pairs, batches_per_pair,
         [&](Sample& sample) {
             begin(true);
-            serve(ours, sample);
+            initiate(ours, sample);
         },
         [&](Sample& sample) {
             begin(false);
-            serve(other, sample);
+            initiate(baseline, sample);
         });
-    if (cores == Cores::own)
-        stay_on_core(any_core);
+    if (cores == CorePlacement::separate)
+        pin_to_core(any_core);
     return compared;
 }
 

@@ -8,7 +8,7 @@ namespace evfd::bench {
 
 namespace {
 
-Sample sample_of(const nlohmann::json& times)
+Sample parse_sample(const nlohmann::json& times)
 {
     Sample sample;
     for (const auto& time : times)
@@ -18,18 +18,18 @@ Sample sample_of(const nlohmann::json& times)
 
 } // namespace
 
-Comparison waking_in_python(const House& house, int pairs)
+Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs)
 {
     const auto ran =
-        e2e::run({.words = {"/usr/bin/python3", EVFDD_SOURCE_DIR "/tests/bench/python_bench.py",
-                            house.path(), std::to_string(pairs)},
+        e2e::run({.argv = {"/usr/bin/python3", EVFDD_SOURCE_DIR "/tests/bench/python_bench.py",
+                           daemon.path(), std::to_string(pairs)},
                   .environment = {"PYTHONPATH=" EVFDD_SOURCE_DIR "/client/python"}});
     e2e::require(ran.status == 0, "python_bench.py: " + ran.err);
     Comparison comparison{.work = "set -> wake in Python, auto",
                           .against = "os.eventfd_write, select, os.eventfd_read",
                           .goal = 1.5};
     for (const auto& pair : nlohmann::json::parse(ran.out))
-        comparison.pairs.push_back({sample_of(pair.at(0)), sample_of(pair.at(1))});
+        comparison.pairs.push_back({parse_sample(pair.at(0)), parse_sample(pair.at(1))});
     return comparison;
 }
 

@@ -7,6 +7,6 @@
 namespace evfd::bench {
 
 // As waking(), by python_bench.py.
-Comparison waking_in_python(const House& house, int pairs);
+Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

@@ -22,7 +22,7 @@ constexpr double us = 1e-3; // Of a nanosecond.
 
 struct Row {
     double ours; // Microseconds.
-    double other;
+    double baseline;
     double ratio;
 };
 
@@ -34,18 +34,18 @@ double microseconds(nanoseconds span)
 Row row(const Comparison& comparison, double share)
 {
     std::vector<double> ours;
-    std::vector<double> other;
+    std::vector<double> baseline;
     std::vector<double> ratios;
     for (const auto& pair : comparison.pairs) {
         ours.push_back(microseconds(percentile(pair.ours, share)));
-        other.push_back(microseconds(percentile(pair.other, share)));
-        ratios.push_back(ours.back() / other.back());
+        baseline.push_back(microseconds(percentile(pair.baseline, share)));
+        ratios.push_back(ours.back() / baseline.back());
     }
-    return {median(ours), median(other), median(ratios)};
+    return {median(ours), median(baseline), median(ratios)};
 }
 
 // One measurement a pair has no other shares.
-std::size_t shares_of(const Comparison& comparison)
+std::size_t percentiles_shown(const Comparison& comparison)
 {
     return comparison.pairs.front().ours.size() < 100 ? 1 : shares.size();
 }
@@ -83,7 +83,7 @@ std::string table(const Report& report)
     std::string text = fmt::format("{:<46} {:<38} {:>4} {:>11} {:>11} {:>7} {:>6}\n", "work",
                                    "against", "", "evfdd", "other", "ratio", "goal");
     for (const auto& comparison : report.comparisons)
-        for (std::size_t i = 0; i < shares_of(comparison); ++i) {
+        for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {
             const auto [ours, other, ratio] = row(comparison, shares.at(i));
             const bool is_first = i == 0;
             text += fmt::format(
@@ -93,9 +93,9 @@ std::string table(const Report& report)
                 is_first && comparison.goal ? fmt::format("{:.2f}", *comparison.goal) : "");
         }
     for (const auto& figure : report.figures)
-        text += fmt::format("{:<86} {:>14.2f} {}{}{}\n", figure.what, figure.value, figure.unit,
-                            figure.most ? fmt::format(" (goal: at most {})", *figure.most) : "",
-                            figure.least ? fmt::format(" (goal: at least {})", *figure.least) : "");
+        text += fmt::format("{:<86} {:>14.2f} {}{}{}\n", figure.name, figure.value, figure.unit,
+                            figure.max ? fmt::format(" (goal: at most {})", *figure.max) : "",
+                            figure.min ? fmt::format(" (goal: at least {})", *figure.min) : "");
     return text;
 }
 
@@ -104,23 +104,23 @@ std::string json(const Report& report)
     std::string text = fmt::format("{{\"machine\":{},\"comparisons\":[", json_string(machine()));
     std::string_view separator;
     for (const auto& comparison : report.comparisons)
-        for (std::size_t i = 0; i < shares_of(comparison); ++i) {
+        for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {
             const auto [ours, other, ratio] = row(comparison, shares.at(i));
             text += fmt::format(
                 "{}{{\"work\":{},\"against\":{},\"pairs\":{},\"percentile\":{:.0f},\"oursUSec\":{:"
                 ".3f},\"otherUSec\":{:.3f},\"ratio\":{:.4f},\"goal\":{}}}",
-                std::exchange(separator, ","), json_string(comparison.work), json_string(comparison.against),
-                comparison.pairs.size(), shares.at(i) * 100, ours, other, ratio,
-                comparison.goal ? fmt::format("{}", *comparison.goal) : "null");
+                std::exchange(separator, ","), json_string(comparison.work),
+                json_string(comparison.against), comparison.pairs.size(), shares.at(i) * 100, ours,
+                other, ratio, comparison.goal ? fmt::format("{}", *comparison.goal) : "null");
         }
     text += "],\"figures\":[";
     separator = "";
     for (const auto& figure : report.figures)
-        text +=
-            fmt::format("{}{{\"what\":{},\"value\":{:.3f},\"unit\":{},\"most\":{},\"least\":{}}}",
-                        std::exchange(separator, ","), json_string(figure.what), figure.value,
-                        json_string(figure.unit), figure.most ? fmt::format("{}", *figure.most) : "null",
-                        figure.least ? fmt::format("{}", *figure.least) : "null");
+        text += fmt::format(
+            "{}{{\"what\":{},\"value\":{:.3f},\"unit\":{},\"most\":{},\"least\":{}}}",
+            std::exchange(separator, ","), json_string(figure.name), figure.value,
+            json_string(figure.unit), figure.max ? fmt::format("{}", *figure.max) : "null",
+            figure.min ? fmt::format("{}", *figure.min) : "null");
     return text + "]}\n";
 }
 
@@ -133,9 +133,9 @@ constexpr int height = 200;
 constexpr int margin = 45;
 constexpr int columns = 2;
 constexpr int steps = 200; // Of a curve.
-constexpr double most_shown = 0.995;
+constexpr double max_share = 0.995;
 
-Sample all(const Comparison& comparison, Sample Pair::* side)
+Sample sorted_times(const Comparison& comparison, Sample Pair::* side)
 {
     Sample sample;
     for (const auto& pair : comparison.pairs)
@@ -144,19 +144,19 @@ Sample all(const Comparison& comparison, Sample Pair::* side)
     return sample;
 }
 
-nanoseconds at(const Sample& sorted, double share)
+nanoseconds value_at(const Sample& sorted, double share)
 {
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
 }
 
 // Times go by their logarithm, from the shortest to the longest.
 struct Scale {
-    double least;
-    double most;
+    double min;
+    double max;
     double x(nanoseconds time) const
     {
-        return margin + (width - margin - 10) * (std::log(microseconds(time)) - std::log(least)) /
-                            (std::log(most) - std::log(least));
+        return margin + (width - margin - 10) * (std::log(microseconds(time)) - std::log(min)) /
+                            (std::log(max) - std::log(min));
     }
 };
 
@@ -169,8 +169,8 @@ std::string curve(const Sample& sorted, const Scale& scale, std::string_view col
 {
     std::string points;
     for (int i = 0; i <= steps; ++i) {
-        const double share = most_shown * i / steps;
-        points += fmt::format("{:.1f},{:.1f} ", scale.x(at(sorted, share)), y(share));
+        const double share = max_share * i / steps;
+        points += fmt::format("{:.1f},{:.1f} ", scale.x(value_at(sorted, share)), y(share));
     }
     return fmt::format(
         "<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\" points=\"{}\"/>\n", color,
@@ -187,10 +187,11 @@ std::string escaped(std::string_view text)
 
 std::string panel(const Comparison& comparison)
 {
-    const auto ours = all(comparison, &Pair::ours);
-    const auto other = all(comparison, &Pair::other);
-    const Scale scale{microseconds(std::min(ours.front(), other.front())),
-                      1.01 * microseconds(std::max(at(ours, most_shown), at(other, most_shown)))};
+    const auto ours = sorted_times(comparison, &Pair::ours);
+    const auto baseline = sorted_times(comparison, &Pair::baseline);
+    const Scale scale{
+        microseconds(std::min(ours.front(), baseline.front())),
+        1.01 * microseconds(std::max(value_at(ours, max_share), value_at(baseline, max_share)))};
     std::string text = fmt::format("<text x=\"{}\" y=\"18\" font-weight=\"bold\">{}</text>\n",
                                    margin, escaped(comparison.work));
     for (const double share : {0.0, 0.5, 0.9, 0.99})
@@ -198,13 +199,13 @@ std::string panel(const Comparison& comparison)
                             "stroke=\"#ddd\"/><text x=\"{3}\" y=\"{4:.1f}\" "
                             "text-anchor=\"end\">{5:.0f}%</text>\n",
                             margin, width - 10, y(share), margin - 4, y(share) + 4, share * 100);
-    for (const auto* sample : {&ours, &other}) {
-        const auto middle = at(*sample, 0.5);
+    for (const auto* sample : {&ours, &baseline}) {
+        const auto middle = value_at(*sample, 0.5);
         text += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:.1f} us</text>\n",
                             scale.x(middle), height - (sample == &ours ? 28 : 14),
                             microseconds(middle));
     }
-    return text + curve(other, scale, "#888") + curve(ours, scale, "#c33") +
+    return text + curve(baseline, scale, "#888") + curve(ours, scale, "#c33") +
            fmt::format("<text x=\"{}\" y=\"{}\" fill=\"#c33\">evfdd (upper figure)</text>"
                        "<text x=\"{}\" y=\"{}\" fill=\"#888\">{}</text>\n",
                        margin + 140, height - margin - 20, margin + 140, height - margin - 6,
@@ -218,7 +219,7 @@ std::string plot(const Report& report)
     std::string panels;
     int count = 0;
     for (const auto& comparison : report.comparisons) {
-        if (shares_of(comparison) < shares.size())
+        if (percentiles_shown(comparison) < shares.size())
             continue;
         panels += fmt::format("<g transform=\"translate({},{})\">\n{}</g>\n",
                               count % columns * width, count / columns * height, panel(comparison));

@@ -13,13 +13,13 @@
 
 namespace evfd::bench {
 
-using e2e::must;
+using e2e::value_or_throw;
 
 namespace {
 
 // Calls `each` with the index of the one that has something, and what came.
 template <class Each>
-void loop(const std::vector<UniqueFd>& ends, const Each& each)
+void serve_ends(const std::vector<UniqueFd>& ends, const Each& each)
 {
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     for (std::size_t i = 0; i < ends.size(); ++i) {
@@ -42,9 +42,9 @@ void loop(const std::vector<UniqueFd>& ends, const Each& each)
 
 } // namespace
 
-Server::Ends Server::make_ends(std::size_t connections)
+BareServer::SocketPairs BareServer::make_socket_pairs(std::size_t connections)
 {
-    Ends all;
+    SocketPairs all;
     for (std::size_t i = 0; i < connections; ++i) {
         std::array<int, 2> ends{};
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
@@ -55,26 +55,27 @@ Server::Ends Server::make_ends(std::size_t connections)
     return all;
 }
 
-Server::Server(std::size_t connections, const Serve& serve) : Server{make_ends(connections), serve}
+BareServer::BareServer(std::size_t connections, const Handler& serve)
+    : BareServer{make_socket_pairs(connections), serve}
 {
 }
 
-Server::Server(Ends ends, const Serve& serve)
-    : ends_{std::move(ends.first)}, worker_{[&](const e2e::Line&) { serve(ends.second); }}
+BareServer::BareServer(SocketPairs ends, const Handler& serve)
+    : ends_{std::move(ends.first)}, worker_{[&](const e2e::WorkerSocket&) { serve(ends.second); }}
 {
 }
 
-Server::Serve handing_over(const Exchange& exchange)
+BareServer::Handler reply_with_descriptor(const Exchange& exchange)
 {
     return [reply = std::string(exchange.reply_bytes, 'x')](const std::vector<UniqueFd>& ends) {
-        const auto fd = must(make_eventfd(0, Counter::plain));
-        loop(ends, [&](std::size_t from, std::string_view) {
-            (void)must(send(ends[from], reply, std::span{&fd, 1}));
+        const auto fd = value_or_throw(make_eventfd(0, Counter::plain));
+        serve_ends(ends, [&](std::size_t from, std::string_view) {
+            (void)value_or_throw(send(ends[from], reply, std::span{&fd, 1}));
         });
     };
 }
 
-Server::Serve passing_on(const Exchange& set, const Exchange& wait)
+BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait)
 {
     return [set, wait](const std::vector<UniqueFd>& ends) {
         const std::string done(set.reply_bytes, 'x');
@@ -85,31 +86,31 @@ Server::Serve passing_on(const Exchange& set, const Exchange& wait)
             if (!is_waiting.at(whom) || !is_set.at(whom))
                 return;
             is_waiting.at(whom) = is_set.at(whom) = false;
-            send_whole(ends[whom], over);
+            send_all(ends[whom], over);
         };
         // What is sent together may come together.
-        loop(ends, [&](std::size_t from, std::string_view came) {
+        serve_ends(ends, [&](std::size_t from, std::string_view came) {
             while (!came.empty()) {
-                const bool is_wait = came.front() == waits;
+                const bool is_wait = came.front() == wait_tag;
                 came.remove_prefix(is_wait ? wait.request.size() : set.request.size());
                 const auto whom = is_wait ? from : 1 - from;
                 (is_wait ? is_waiting : is_set).at(whom) = true;
                 if (!is_wait)
-                    send_whole(ends[from], done);
+                    send_all(ends[from], done);
                 tell(whom);
             }
         });
     };
 }
 
-void send_whole(const UniqueFd& socket, const std::string& bytes)
+void send_all(const UniqueFd& socket, const std::string& bytes)
 {
     e2e::require(::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                      static_cast<ssize_t>(bytes.size()),
                  "send(2)");
 }
 
-UniqueFd receive_whole(const UniqueFd& socket, std::size_t bytes)
+UniqueFd receive_exactly(const UniqueFd& socket, std::size_t bytes)
 {
     std::array<char, 4096> buffer;
     UniqueFd fd;

@@ -8,35 +8,35 @@
 
 namespace evfd::bench {
 
-class Server {
+class BareServer {
 public:
     // Its ends of the connections, in a process of its own, as long as this lives.
-    using Serve = std::function<void(const std::vector<UniqueFd>& ends)>;
-    Server(std::size_t connections, const Serve& serve);
+    using Handler = std::function<void(const std::vector<UniqueFd>& ends)>;
+    BareServer(std::size_t connections, const Handler& serve);
 
     pid_t pid() const { return worker_.process().pid(); }
     const UniqueFd& connection(std::size_t index) const { return ends_.at(index); }
 
 private:
-    using Ends = std::pair<std::vector<UniqueFd>, std::vector<UniqueFd>>;
-    static Ends make_ends(std::size_t connections);
-    Server(Ends ends, const Serve& serve);
+    using SocketPairs = std::pair<std::vector<UniqueFd>, std::vector<UniqueFd>>;
+    static SocketPairs make_socket_pairs(std::size_t connections);
+    BareServer(SocketPairs ends, const Handler& serve);
 
     std::vector<UniqueFd> ends_;
     e2e::Worker worker_;
 };
 
 // Answers each message with one that has a descriptor with it.
-Server::Serve handing_over(const Exchange& exchange);
+BareServer::Handler reply_with_descriptor(const Exchange& exchange);
 // Two clients: each says that it waits, or sets the other off, which is answered, and so is the
 // other one's wait.
-Server::Serve passing_on(const Exchange& set, const Exchange& wait);
+BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait);
 
 // What a client of theirs does. Messages begin with a byte that says what they are.
-inline constexpr char sets = 'S';
-inline constexpr char waits = 'W';
-void send_whole(const UniqueFd& socket, const std::string& bytes);
+inline constexpr char set_tag = 'S';
+inline constexpr char wait_tag = 'W';
+void send_all(const UniqueFd& socket, const std::string& bytes);
 // Until so many bytes came; a descriptor that came with them.
-UniqueFd receive_whole(const UniqueFd& socket, std::size_t bytes);
+UniqueFd receive_exactly(const UniqueFd& socket, std::size_t bytes);
 
 } // namespace evfd::bench

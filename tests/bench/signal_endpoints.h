@@ -1,9 +1,9 @@
 // What the two of a play can set each other off by: evfdd's events, and the kernel's eventfds.
 #pragma once
 
+#include "common/unique_fd.h"
 #include "evfd.h"
 #include "evfd/client.h"
-#include "common/unique_fd.h"
 #include "tests/support/process.h"
 
 #include <poll.h>
@@ -17,15 +17,18 @@
 namespace evfd::bench {
 
 // By the library, on a descriptor that evfdd handed over.
-class EventBall {
+class EventEndpoint {
 public:
-    EventBall(const Client& client, std::string_view name) : event_{e2e::must(client.open(name))} {}
-    void set() const { e2e::must(event_.set()); }
-    void wait() const { e2e::must(event_.wait()); }
+    EventEndpoint(const Client& client, std::string_view name)
+        : event_{e2e::value_or_throw(client.open(name))}
+    {
+    }
+    void set() const { e2e::value_or_throw(event_.set()); }
+    void wait() const { e2e::value_or_throw(event_.wait()); }
     void clear() const
     {
         if (event_.mode() == Mode::manual) // Of the others it was taken.
-            e2e::must(event_.clear());
+            e2e::value_or_throw(event_.clear());
     }
 
 private:
@@ -33,9 +36,9 @@ private:
 };
 
 // The same by the library in C, which is to be connected.
-class CBall {
+class CEndpoint {
 public:
-    explicit CBall(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
+    explicit CEndpoint(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
     void set() const { checked(evfd_set(fd_)); }
     void wait() const { checked(static_cast<int>(evfd_wait(fd_, EVFD_FOREVER))); }
     void clear() const
@@ -56,13 +59,14 @@ private:
 };
 
 // By name, through the daemon.
-class NameBall {
+class NameEndpoint {
 public:
-    NameBall(Client client, std::string name) : client_{std::move(client)}, names_{std::move(name)}
+    NameEndpoint(Client client, std::string name)
+        : client_{std::move(client)}, names_{std::move(name)}
     {
     }
-    void set() const { e2e::must(client_.set(names_)); }
-    void wait() const { e2e::must(client_.wait(names_)); }
+    void set() const { e2e::value_or_throw(client_.set(names_)); }
+    void wait() const { e2e::value_or_throw(client_.wait(names_)); }
     void clear() const {}
 
 private:
@@ -71,9 +75,9 @@ private:
 };
 
 // As one would write it.
-class EventfdBall {
+class EventfdEndpoint {
 public:
-    explicit EventfdBall(const UniqueFd& eventfd) : fd_{eventfd.get()} {}
+    explicit EventfdEndpoint(const UniqueFd& eventfd) : fd_{eventfd.get()} {}
     void set() const
     {
         const std::uint64_t one = 1;

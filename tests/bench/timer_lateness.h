@@ -7,6 +7,6 @@
 namespace evfd::bench {
 
 // Of a timer that evfdd handed over, against a timerfd of one's own.
-Comparison lateness(const Client& client, int pairs);
+Comparison timer_lateness(const Client& client, int pairs);
 
 } // namespace evfd::bench

@@ -10,6 +10,6 @@ namespace evfd::bench {
 
 // Of events whose descriptors evfdd handed over, against eventfds that the two have from each
 // other.
-std::vector<Comparison> waking(const House& house, int pairs);
+std::vector<Comparison> wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

@@ -40,7 +40,7 @@ namespace evfd::e2e {
 namespace {
 
 // False if one of them did not do what it should.
-bool set_look_wait_and_clear(int fd)
+bool set_test_wait_and_clear(int fd)
 {
     for (int i = 0; i < 1'000; ++i)
         if (evfd_set(fd) != 0 || evfd_is_set(fd) != 1 || evfd_wait(fd, EVFD_FOREVER) != 1 ||
@@ -51,10 +51,10 @@ bool set_look_wait_and_clear(int fd)
 
 TEST_CASE("a set, a look, a clear and a wait that need not sleep take no daemon")
 {
-    const Served daemon;
-    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
-    const bool holds = set_look_wait_and_clear(fd);
+    const bool holds = set_test_wait_and_clear(fd);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
     CHECK(holds);
     CHECK(evfd_close(fd) == 0);
@@ -62,10 +62,10 @@ TEST_CASE("a set, a look, a clear and a wait that need not sleep take no daemon"
 
 TEST_CASE("a set, a look, a clear and a wait that need not sleep take no memory")
 {
-    const Served daemon;
-    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
     const auto before = allocations();
-    const bool holds = set_look_wait_and_clear(fd);
+    const bool holds = set_test_wait_and_clear(fd);
     const auto taken = allocations() - before;
     CHECK(holds);
     CHECK(taken == 0);

@@ -24,24 +24,25 @@ TEST_CASE("each code of an error is the errno value that evfd.h says")
         {ErrorCode::system, false, EIO},
     }));
     const Error given{code, "a sentence", is_limit};
-    CHECK(answer([&]() -> Try<void> { return std::unexpected(given); }) == -error);
-    CHECK(std::string_view{last_sentence()} == "a sentence");
+    CHECK(to_c_result([&]() -> Expected<void> { return std::unexpected(given); }) == -error);
+    CHECK(std::string_view{last_error_message()} == "a sentence");
 }
 
 TEST_CASE("what is there is returned as a number, and nothing as 0")
 {
-    CHECK(answer<std::int64_t>([]() -> Try<std::int64_t> { return INT64_MAX; }) == INT64_MAX);
-    CHECK(answer([]() -> Try<bool> { return true; }) == 1);
-    CHECK(answer([]() -> Outcome<bool> { return false; }) == 0);
-    CHECK(answer([]() -> Outcome<void> { return {}; }) == 0);
+    CHECK(to_c_result<std::int64_t>([]() -> Expected<std::int64_t> { return INT64_MAX; }) ==
+          INT64_MAX);
+    CHECK(to_c_result([]() -> Expected<bool> { return true; }) == 1);
+    CHECK(to_c_result([]() -> Result<bool> { return false; }) == 0);
+    CHECK(to_c_result([]() -> Result<void> { return {}; }) == 0);
 }
 
 TEST_CASE("what is thrown becomes an error")
 {
-    CHECK(answer([]() -> Outcome<int> { throw std::bad_alloc{}; }) == -ENOMEM);
-    CHECK(std::string_view{last_sentence()}.contains("memory"));
-    CHECK(answer([]() -> Outcome<int> { throw std::runtime_error{"how odd"}; }) == -EIO);
-    CHECK(std::string_view{last_sentence()} == "how odd");
+    CHECK(to_c_result([]() -> Result<int> { throw std::bad_alloc{}; }) == -ENOMEM);
+    CHECK(std::string_view{last_error_message()}.contains("memory"));
+    CHECK(to_c_result([]() -> Result<int> { throw std::runtime_error{"how odd"}; }) == -EIO);
+    CHECK(std::string_view{last_error_message()} == "how odd");
 }
 
 } // namespace

@@ -11,7 +11,7 @@
 
 namespace evfd::e2e {
 
-inline constexpr std::int64_t patience_ns = patience.count();
+inline constexpr std::int64_t timeout_ns = default_timeout.count();
 
 // What was returned, if it is no error; throws the sentence if it is.
 template <class Number>
@@ -22,25 +22,25 @@ Number ok(Number returned)
 }
 
 // Throws unless that is the error, with a sentence.
-inline void must_fail(std::int64_t returned, int error)
+inline void expect_error(std::int64_t returned, int error)
 {
-    const std::string sentence{evfd_error()};
+    const std::string message{evfd_error()};
     require(returned == -error,
-            std::to_string(returned) + ", not " + ::strerrorname_np(error) + ": " + sentence);
-    require(sentence.size() > 10, "no sentence");
+            std::to_string(returned) + ", not " + ::strerrorname_np(error) + ": " + message);
+    require(message.size() > 10, "no sentence");
 }
 
 // The library talks to this daemon from now on.
-template <class D = Daemon>
-struct Served : D {
-    explicit Served(std::vector<std::string> options = {}) : D{std::move(options)}
+template <class D = DaemonProcess>
+struct ConnectedDaemon : D {
+    explicit ConnectedDaemon(std::vector<std::string> options = {}) : D{std::move(options)}
     {
         ok(evfd_connect(this->path().c_str()));
     }
 };
 
 // What is not mentioned is 0, as in C.
-struct When {
+struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
     const char* sets = nullptr;
@@ -54,7 +54,7 @@ struct When {
     }
 };
 
-inline int make(const char* name, int mode = EVFD_MANUAL, std::int64_t initial = 0)
+inline int create_event(const char* name, int mode = EVFD_MANUAL, std::int64_t initial = 0)
 {
     return ok(evfd_open(name, EVFD_CREATE | mode, 0666, initial));
 }

@@ -11,7 +11,7 @@ namespace evfd::e2e {
 namespace {
 
 // The number that the next descriptor would have.
-rlim_t next_number()
+rlim_t next_descriptor_number()
 {
     return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
 }
@@ -31,41 +31,41 @@ bool is_open_event(int fd)
 
 TEST_CASE("a descriptor that there is no room for is an error, and what was there goes on")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     const int temporary = ok(evfd_open("temporary", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
-    const int pulse = make("pulse", EVFD_PULSE);
+    const int pulse = create_event("pulse", EVFD_PULSE);
     {
-        const DescriptorLimit limit{next_number()};
-        must_fail(evfd_open("pulse", 0, 0, 0), EMFILE);
-        must_fail(evfd_open("temporary", 0, 0, 0), EMFILE);
+        const DescriptorLimit limit{next_descriptor_number()};
+        expect_error(evfd_open("pulse", 0, 0, 0), EMFILE);
+        expect_error(evfd_open("temporary", 0, 0, 0), EMFILE);
         CHECK(evfd_is_set_name("temporary") == 0);
     }
-    CHECK(must(daemon.client().show("pulse")).subscriptions == 1);
+    CHECK(value_or_throw(daemon.client().show("pulse")).subscriptions == 1);
     CHECK(evfd_set(pulse) == 0);
-    CHECK(evfd_wait(pulse, patience_ns) == 1);
+    CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_close(pulse) == 0);
     CHECK(evfd_close(temporary) == 0);
 }
 
 TEST_CASE("a connection that there is no descriptor for is an error that says so")
 {
-    const Served daemon;
-    const int fd = make("e");
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e");
     {
-        const DescriptorLimit limit{next_number()};
-        must_fail(evfd_connect(daemon.path().c_str()), EMFILE);
-        must_fail(evfd_wait_name("e", 0), EMFILE); // Which takes one of its own.
+        const DescriptorLimit limit{next_descriptor_number()};
+        expect_error(evfd_connect(daemon.path().c_str()), EMFILE);
+        expect_error(evfd_wait_name("e", 0), EMFILE); // Which takes one of its own.
     }
-    must_fail(evfd_wait_name("e", 0), ETIMEDOUT);
+    expect_error(evfd_wait_name("e", 0), ETIMEDOUT);
     CHECK(evfd_close(fd) == 0);
 }
 
 TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
 {
-    const Served daemon;
-    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
     REQUIRE(is_open_event(fd));
-    const DescriptorLimit limit{next_number()};
+    const DescriptorLimit limit{next_descriptor_number()};
     CHECK(evfd_close(fd) == 0);
     CHECK_FALSE(is_open_event(fd));
 }
@@ -73,9 +73,9 @@ TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
 TEST_CASE("evfd_close closes where there is no /proc")
 {
     skip_unless_root("change the root directory");
-    const Served daemon;
-    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
-    Worker worker{[&](const Line&) {
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    Worker worker{[&](const WorkerSocket&) {
         require(::chroot((daemon.directory() / "").c_str()) == 0, "chroot(2)");
         ok(evfd_close(fd));
         require(!is_open(fd), "it is open still");

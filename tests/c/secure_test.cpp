@@ -1,7 +1,7 @@
 // evfd.h in a program that runs as another user than its caller.
-#include "tests/support/scripted_daemon.h"
 #include "tests/c/fixture.h"
 #include "tests/paths.h"
+#include "tests/support/scripted_daemon.h"
 #include "tests/support/skip.h"
 
 #include <sys/stat.h>
@@ -13,11 +13,11 @@ namespace evfd::e2e {
 namespace {
 
 // A program that is root whoever runs it; in its directory an `evfdd` that leaves a mark.
-struct SetUserId {
-    SetUserId()
+struct SetUserIdProgram {
+    SetUserIdProgram()
     {
         std::filesystem::copy_file(EVFDD_C11_PROGRAM, program);
-        write_file(directory / "evfdd", "#!/bin/sh\n: > " + mark + "\n");
+        write_file(directory / "evfdd", "#!/bin/sh\n: > " + marker + "\n");
         for (const auto& one : {directory / "", directory / "evfdd"})
             require(::chmod(one.c_str(), 0755) == 0, one);
         require(::chown(program.c_str(), 0, 0) == 0, program);
@@ -25,16 +25,16 @@ struct SetUserId {
         require(::mkdir((directory / "run").c_str(), 0777) == 0, "run");
         require(::chmod((directory / "run").c_str(), 0777) == 0, "run");
     }
-    Ran run_by_stranger(std::vector<std::string> environment) const
+    RunResult run_as_unprivileged(std::vector<std::string> environment) const
     {
-        return run({.words = {program, "at once"},
+        return run({.argv = {program, "at once"},
                     .environment = std::move(environment),
-                    .user = User{stranger}});
+                    .user = User{unprivileged_uid}});
     }
 
     TemporaryDirectory directory;
     std::string program = directory / "program";
-    std::string mark = directory / "mark";
+    std::string marker = directory / "mark";
 };
 
 TEST_CASE("a set-user-ID program starts nothing, and goes by nothing that its caller says")
@@ -43,24 +43,25 @@ TEST_CASE("a set-user-ID program starts nothing, and goes by nothing that its ca
     for (const auto& usual : {Address::system().path, "/tmp/evfdd-0/io.evfdd"s})
         if (::access(usual.c_str(), F_OK) == 0)
             skip("a daemon of this machine is at " + usual);
-    const SetUserId secure;
+    const SetUserIdProgram secure;
     SECTION("where to look for what it starts")
     {
-        const auto ran = secure.run_by_stranger({"EVFDD_SOCKET=", "PATH=" + (secure.directory / ""),
-                                                 "XDG_RUNTIME_DIR=" + (secure.directory / "run")});
+        const auto ran =
+            secure.run_as_unprivileged({"EVFDD_SOCKET=", "PATH=" + (secure.directory / ""),
+                                        "XDG_RUNTIME_DIR=" + (secure.directory / "run")});
         INFO(ran.err);
         CHECK(ran.status != 0);
-        CHECK_FALSE(std::filesystem::exists(secure.mark));
+        CHECK_FALSE(std::filesystem::exists(secure.marker));
         CHECK_FALSE(std::filesystem::exists(secure.directory / "run/evfdd"));
         CHECK(ran.err.contains("set-user-ID"));
     }
     SECTION("which daemon")
     {
-        const ByHand daemon;
-        const auto ran =
-            secure.run_by_stranger({"EVFDD_SOCKET=" + daemon.address().path, "XDG_RUNTIME_DIR="});
+        const ScriptedDaemon daemon;
+        const auto ran = secure.run_as_unprivileged(
+            {"EVFDD_SOCKET=" + daemon.address().path, "XDG_RUNTIME_DIR="});
         INFO(ran.err);
-        CHECK_FALSE(daemon.has_visitor());
+        CHECK_FALSE(daemon.has_pending_connection());
     }
 }
 

@@ -9,15 +9,15 @@ namespace {
 
 TEST_CASE("a manual event stays set until it is cleared, whoever does it and however")
 {
-    const Served daemon;
-    const int fd = make("e");
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e");
     const bool sets_by_name = GENERATE(true, false);
     const bool clears_by_name = GENERATE(true, false);
     for (int round = 0; round < 3; ++round) {
         CHECK(evfd_is_set(fd) == 0);
         CHECK(evfd_is_set_name("e") == 0);
-        must_fail(evfd_wait(fd, 0), ETIMEDOUT);
-        must_fail(evfd_wait_name("e", 0), ETIMEDOUT);
+        expect_error(evfd_wait(fd, 0), ETIMEDOUT);
+        expect_error(evfd_wait_name("e", 0), ETIMEDOUT);
         CHECK((sets_by_name ? evfd_set_name("e") : evfd_set(fd)) == 0);
         CHECK(evfd_is_set(fd) == 1);
         CHECK(evfd_is_set_name("e") == 1);
@@ -31,47 +31,47 @@ TEST_CASE("a manual event stays set until it is cleared, whoever does it and how
 
 TEST_CASE("an auto event is taken by one, a semaphore gives its tokens one by one")
 {
-    const Served daemon;
-    const int lock = make("lock", EVFD_AUTO, 1);
+    const ConnectedDaemon daemon;
+    const int lock = create_event("lock", EVFD_AUTO, 1);
     CHECK(evfd_set(lock) == 0);
     CHECK(evfd_wait(lock, 0) == 1);
-    must_fail(evfd_wait(lock, 0), ETIMEDOUT);
+    expect_error(evfd_wait(lock, 0), ETIMEDOUT);
 
-    const int jobs = make("jobs", EVFD_SEMAPHORE, 1);
+    const int jobs = create_event("jobs", EVFD_SEMAPHORE, 1);
     CHECK(evfd_add(jobs, 2) == 0);
     CHECK(evfd_add_name("jobs", 2) == 0);
     for (int i = 0; i < 5; ++i)
         CHECK((i % 2 == 0 ? evfd_wait(jobs, 0) : evfd_wait_name("jobs", 0)) == 1);
-    must_fail(evfd_wait(jobs, 0), ETIMEDOUT);
+    expect_error(evfd_wait(jobs, 0), ETIMEDOUT);
     CHECK(evfd_add(jobs, 100) == 0);
     CHECK(evfd_clear(jobs) == 0);
     CHECK(evfd_is_set(jobs) == 0);
-    must_fail(evfd_add(jobs, 0), EINVAL);
-    must_fail(evfd_add(jobs, -1), EINVAL);
-    must_fail(evfd_add_name("jobs", 1'000'000), EINVAL);
+    expect_error(evfd_add(jobs, 0), EINVAL);
+    expect_error(evfd_add(jobs, -1), EINVAL);
+    expect_error(evfd_add_name("jobs", 1'000'000), EINVAL);
     CHECK(evfd_close(lock) == 0);
     CHECK(evfd_close(jobs) == 0);
 }
 
 TEST_CASE("a set of what is full is a set, but a semaphore says that it has no room")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     constexpr std::uint64_t full = 0xffff'ffff'ffff'fffe;
-    const int event = make("e");
-    const int jobs = make("jobs", EVFD_SEMAPHORE);
+    const int event = create_event("e");
+    const int jobs = create_event("jobs", EVFD_SEMAPHORE);
     for (const int fd : {event, jobs})
         REQUIRE(::write(fd, &full, sizeof full) == sizeof full);
     CHECK(evfd_set(event) == 0);
-    must_fail(evfd_set(jobs), EDQUOT);
-    must_fail(evfd_clear(jobs), EDQUOT); // More than can be taken one by one.
+    expect_error(evfd_set(jobs), EDQUOT);
+    expect_error(evfd_clear(jobs), EDQUOT); // More than can be taken one by one.
     CHECK(evfd_close(event) == 0);
     CHECK(evfd_close(jobs) == 0);
 }
 
 TEST_CASE("a clear leaves nothing of what there was, on the descriptor and by name")
 {
-    const Served daemon;
-    const int jobs = make("jobs", EVFD_SEMAPHORE, 50'000);
+    const ConnectedDaemon daemon;
+    const int jobs = create_event("jobs", EVFD_SEMAPHORE, 50'000);
     CHECK(evfd_clear(jobs) == 0);
     CHECK(evfd_is_set(jobs) == 0);
     for (int i = 0; i < 4; ++i)
@@ -83,26 +83,26 @@ TEST_CASE("a clear leaves nothing of what there was, on the descriptor and by na
 
 TEST_CASE("a pulse is counted for each who has it open")
 {
-    const Served daemon;
-    const int one = make("news", EVFD_PULSE);
-    const int other = make("news", EVFD_PULSE);
+    const ConnectedDaemon daemon;
+    const int one = create_event("news", EVFD_PULSE);
+    const int other = create_event("news", EVFD_PULSE);
     CHECK(evfd_set(one) == 0);
     CHECK(evfd_add(other, 2) == 0);
     CHECK(evfd_set_name("news") == 0);
-    CHECK(evfd_wait(one, patience_ns) == 4);
-    must_fail(evfd_wait(one, 0), ETIMEDOUT);
+    CHECK(evfd_wait(one, timeout_ns) == 4);
+    expect_error(evfd_wait(one, 0), ETIMEDOUT);
     CHECK(evfd_is_set(other) == 1);
     CHECK(evfd_clear(other) == 0);
-    must_fail(evfd_wait(other, 0), ETIMEDOUT);
+    expect_error(evfd_wait(other, 0), ETIMEDOUT);
     CHECK(evfd_close(one) == 0);
     CHECK(evfd_close(other) == 0);
 }
 
 TEST_CASE("a timer expires for all who have it open, as it is armed")
 {
-    const Served daemon;
-    const int hungry = make("hungry", EVFD_SEMAPHORE);
-    const evfd_schedule often = When{.interval_ns = 1'000'000, .sets = "hungry"};
+    const ConnectedDaemon daemon;
+    const int hungry = create_event("hungry", EVFD_SEMAPHORE);
+    const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000, .sets = "hungry"};
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 1);
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 0);
     const int one = ok(evfd_open("tick", 0, 0, 0));
@@ -110,75 +110,76 @@ TEST_CASE("a timer expires for all who have it open, as it is armed")
     CHECK(evfd_mode(one) == EVFD_TIMER);
     CHECK(evfd_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
     for (const int fd : {one, other})
-        CHECK(evfd_wait(fd, patience_ns) >= 1);
-    CHECK(evfd_wait(hungry, patience_ns) == 1);
-    CHECK(evfd_wait_name("tick", patience_ns) >= 1);
+        CHECK(evfd_wait(fd, timeout_ns) >= 1);
+    CHECK(evfd_wait(hungry, timeout_ns) == 1);
+    CHECK(evfd_wait_name("tick", timeout_ns) >= 1);
 
-    const evfd_schedule late = When{.first_ns = 2 * patience_ns, .clock = EVFD_CLOCK_USUAL};
+    const evfd_schedule late = ScheduleSpec{.first_ns = 2 * timeout_ns, .clock = EVFD_CLOCK_USUAL};
     CHECK(evfd_arm(one, &late) == 0);
     for (const int fd : {one, other}) {
         CHECK(evfd_is_set(fd) == 0);
-        CHECK(evfd_remaining(fd) > patience_ns);
-        must_fail(evfd_wait(fd, 0), ETIMEDOUT);
+        CHECK(evfd_remaining(fd) > timeout_ns);
+        expect_error(evfd_wait(fd, 0), ETIMEDOUT);
     }
     CHECK(evfd_disarm(other) == 0);
     CHECK(evfd_remaining(one) == 0);
     CHECK(evfd_disarm_name("tick") == 0);
-    const evfd_schedule past = When{.first_ns = 1, .flags = EVFD_ABSOLUTE};
+    const evfd_schedule past = ScheduleSpec{.first_ns = 1, .flags = EVFD_ABSOLUTE};
     CHECK(evfd_arm(one, &past) == 0);
-    CHECK(evfd_wait(other, patience_ns) == 1);
+    CHECK(evfd_wait(other, timeout_ns) == 1);
     for (const int fd : {one, other, hungry})
         CHECK(evfd_close(fd) == 0);
 }
 
 TEST_CASE("a timer goes by the clock that it is given")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     const auto [clock, name] = GENERATE(table<int, Clock>({
         {EVFD_CLOCK_USUAL, Clock::monotonic},
         {EVFD_CLOCK_REALTIME, Clock::realtime},
         {EVFD_CLOCK_MONOTONIC, Clock::monotonic},
         {EVFD_CLOCK_BOOTTIME, Clock::boottime},
     }));
-    const evfd_schedule late = When{.first_ns = patience_ns, .clock = clock};
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns, .clock = clock};
     ok(evfd_arm_name("tick", &late, 0, 0666));
-    const auto timer = must(daemon.client().show("tick")).timer;
+    const auto timer = value_or_throw(daemon.client().show("tick")).timer;
     REQUIRE(timer);
     CHECK(timer->clock == name);
 }
 
 TEST_CASE("what cannot be armed is refused with a sentence")
 {
-    const Served daemon;
-    const int event = make("e");
-    const evfd_schedule good = When{.first_ns = patience_ns};
+    const ConnectedDaemon daemon;
+    const int event = create_event("e");
+    const evfd_schedule good = ScheduleSpec{.first_ns = timeout_ns};
     ok(evfd_arm_name("tick", &good, 0, 0666));
     const int tick = ok(evfd_open("tick", 0, 0, 0));
-    const evfd_schedule bad = GENERATE(When{}, When{.first_ns = -1}, When{.interval_ns = -1},
-                                       When{.interval_ns = 1'000'000, .clock = 99},
-                                       When{.interval_ns = 1'000'000, .flags = 0x100},
-                                       When{.first_ns = -1, .flags = EVFD_ABSOLUTE},
-                                       When{.first_ns = 1, .flags = EVFD_CANCEL_ON_CLOCK_CHANGE},
-                                       When{.interval_ns = 1'000'000, .sets = "a//b"},
-                                       When{.interval_ns = 1'000'000, .sets = "tick"},
-                                       When{.interval_ns = 1'000'000, .reserved = 1});
-    must_fail(evfd_arm(tick, &bad), EINVAL);
-    must_fail(evfd_arm_name("tick", &bad, 0, 0666), EINVAL);
+    const evfd_schedule bad =
+        GENERATE(ScheduleSpec{}, ScheduleSpec{.first_ns = -1}, ScheduleSpec{.interval_ns = -1},
+                 ScheduleSpec{.interval_ns = 1'000'000, .clock = 99},
+                 ScheduleSpec{.interval_ns = 1'000'000, .flags = 0x100},
+                 ScheduleSpec{.first_ns = -1, .flags = EVFD_ABSOLUTE},
+                 ScheduleSpec{.first_ns = 1, .flags = EVFD_CANCEL_ON_CLOCK_CHANGE},
+                 ScheduleSpec{.interval_ns = 1'000'000, .sets = "a//b"},
+                 ScheduleSpec{.interval_ns = 1'000'000, .sets = "tick"},
+                 ScheduleSpec{.interval_ns = 1'000'000, .reserved = 1});
+    expect_error(evfd_arm(tick, &bad), EINVAL);
+    expect_error(evfd_arm_name("tick", &bad, 0, 0666), EINVAL);
     CHECK(evfd_remaining(tick) > 0); // As it was.
 
-    must_fail(evfd_arm(tick, nullptr), EINVAL);
-    must_fail(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);
-    must_fail(evfd_arm_name("tick", &good, 0, 01111), EINVAL);
-    must_fail(evfd_arm_name("e", &good, 0, 0666), EEXIST);
-    must_fail(evfd_arm_name(nullptr, &good, 0, 0666), EINVAL);
-    must_fail(evfd_disarm_name("missing"), ENOENT);
-    must_fail(evfd_arm(event, &good), EINVAL);
-    must_fail(evfd_disarm(event), EINVAL);
-    must_fail(evfd_remaining(event), EINVAL);
-    must_fail(evfd_set(tick), EINVAL);
-    must_fail(evfd_add(tick, 1), EINVAL);
-    must_fail(evfd_clear(tick), EINVAL);
-    must_fail(evfd_set_name("tick"), EEXIST);
+    expect_error(evfd_arm(tick, nullptr), EINVAL);
+    expect_error(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);
+    expect_error(evfd_arm_name("tick", &good, 0, 01111), EINVAL);
+    expect_error(evfd_arm_name("e", &good, 0, 0666), EEXIST);
+    expect_error(evfd_arm_name(nullptr, &good, 0, 0666), EINVAL);
+    expect_error(evfd_disarm_name("missing"), ENOENT);
+    expect_error(evfd_arm(event, &good), EINVAL);
+    expect_error(evfd_disarm(event), EINVAL);
+    expect_error(evfd_remaining(event), EINVAL);
+    expect_error(evfd_set(tick), EINVAL);
+    expect_error(evfd_add(tick, 1), EINVAL);
+    expect_error(evfd_clear(tick), EINVAL);
+    expect_error(evfd_set_name("tick"), EEXIST);
     CHECK(evfd_close(tick) == 0);
     CHECK(evfd_close(event) == 0);
 }

@@ -1,8 +1,8 @@
 // evfd.h: waits that sleep, for one, any and all.
 #include "tests/c/fixture.h"
 #include "tests/support/configured_daemon.h"
-#include "tests/support/wall_clock.h"
 #include "tests/support/skip.h"
+#include "tests/support/wall_clock.h"
 
 #include <sys/syscall.h>
 
@@ -14,13 +14,13 @@ namespace evfd::e2e {
 namespace {
 
 // Whether a thread of ours, other than this one, has gone to sleep in one of the waits.
-bool somebody_waits()
+bool has_sleeping_waiter()
 {
-    return eventually([] {
+    return poll_until([] {
         for (const auto thread : threads_of(::getpid()))
-            if (thread != ::gettid() && (sleeps_in(::getpid(), thread, SYS_io_getevents) ||
-                                         sleeps_in(::getpid(), thread, SYS_io_pgetevents) ||
-                                         sleeps_in(::getpid(), thread, SYS_ppoll)))
+            if (thread != ::gettid() && (is_blocked_in(::getpid(), thread, SYS_io_getevents) ||
+                                         is_blocked_in(::getpid(), thread, SYS_io_pgetevents) ||
+                                         is_blocked_in(::getpid(), thread, SYS_ppoll)))
                 return true;
         return false;
     });
@@ -28,13 +28,13 @@ bool somebody_waits()
 
 TEST_CASE("a wait that sleeps is ended by a set of whoever it is")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
-    const auto timeout = GENERATE(EVFD_FOREVER, patience_ns);
-    const int fd = make("e", mode);
+    const auto timeout = GENERATE(EVFD_FOREVER, timeout_ns);
+    const int fd = create_event("e", mode);
     std::int64_t took = 0;
     std::thread waiter{[&] { took = evfd_wait(fd, timeout); }};
-    CHECK(somebody_waits());
+    CHECK(has_sleeping_waiter());
     CHECK(evfd_set_name("e") == 0);
     waiter.join();
     CHECK(took == 1);
@@ -44,14 +44,14 @@ TEST_CASE("a wait that sleeps is ended by a set of whoever it is")
 
 TEST_CASE("all who wait for a manual event are released though it is cleared at once")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     if (evfd_latches_waits() == 0)
         skip("no AIO: a set that is cleared at once can be missed");
-    const int fd = make("e");
+    const int fd = create_event("e");
     for (int round = 0; round < 20; ++round) {
         std::int64_t took = 0;
-        std::thread waiter{[&] { took = evfd_wait(fd, patience_ns); }};
-        REQUIRE(eventually([&] { return somebody_waits(); }));
+        std::thread waiter{[&] { took = evfd_wait(fd, timeout_ns); }};
+        REQUIRE(poll_until([&] { return has_sleeping_waiter(); }));
         CHECK(evfd_set(fd) == 0);
         CHECK(evfd_clear(fd) == 0);
         waiter.join();
@@ -62,24 +62,25 @@ TEST_CASE("all who wait for a manual event are released though it is cleared at 
 
 TEST_CASE("a wait that is over in vain says so, not before its time")
 {
-    const Served daemon;
-    const int fd = make("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
     const char* const name = "e";
     constexpr auto timeout = 2ms;
     for (int kind = 0; kind < 6; ++kind) {
         const auto begin = monotonic_now();
         switch (kind) {
-        case 0: must_fail(evfd_wait(fd, nanoseconds{timeout}.count()), ETIMEDOUT); break;
+        case 0: expect_error(evfd_wait(fd, nanoseconds{timeout}.count()), ETIMEDOUT); break;
         case 1:
-            must_fail(evfd_wait_any(&fd, 1, nanoseconds{timeout}.count(), nullptr), ETIMEDOUT);
+            expect_error(evfd_wait_any(&fd, 1, nanoseconds{timeout}.count(), nullptr), ETIMEDOUT);
             break;
-        case 2: must_fail(evfd_wait_all(&fd, 1, nanoseconds{timeout}.count()), ETIMEDOUT); break;
-        case 3: must_fail(evfd_wait_name(name, nanoseconds{timeout}.count()), ETIMEDOUT); break;
+        case 2: expect_error(evfd_wait_all(&fd, 1, nanoseconds{timeout}.count()), ETIMEDOUT); break;
+        case 3: expect_error(evfd_wait_name(name, nanoseconds{timeout}.count()), ETIMEDOUT); break;
         case 4:
-            must_fail(evfd_wait_any_name(&name, 1, nanoseconds{timeout}.count(), nullptr),
-                      ETIMEDOUT);
+            expect_error(evfd_wait_any_name(&name, 1, nanoseconds{timeout}.count(), nullptr),
+                         ETIMEDOUT);
             break;
-        default: must_fail(evfd_wait_all_name(&name, 1, nanoseconds{timeout}.count()), ETIMEDOUT);
+        default:
+            expect_error(evfd_wait_all_name(&name, 1, nanoseconds{timeout}.count()), ETIMEDOUT);
         }
         CHECK(monotonic_now() - begin >= timeout);
     }
@@ -89,21 +90,21 @@ TEST_CASE("a wait that is over in vain says so, not before its time")
 TEST_CASE(
     "evfd_wait_any tells which, and takes from that one, and evfd_wait_all takes from all or none")
 {
-    const Served daemon;
-    const evfd_schedule often = When{.interval_ns = 1'000'000};
+    const ConnectedDaemon daemon;
+    const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000};
     ok(evfd_arm_name("tick", &often, 0, 0666));
-    const int lock = make("lock", EVFD_AUTO);
-    const int stop = make("stop");
+    const int lock = create_event("lock", EVFD_AUTO);
+    const int stop = create_event("stop");
     const int tick = ok(evfd_open("tick", 0, 0, 0));
     const std::array fds{lock, stop, tick};
     std::int64_t took = 0;
-    CHECK(evfd_wait_any(fds.data(), 3, patience_ns, &took) == 2);
+    CHECK(evfd_wait_any(fds.data(), 3, timeout_ns, &took) == 2);
     CHECK(took >= 1);
     ok(evfd_disarm(tick));
-    must_fail(evfd_wait_any(fds.data(), 3, 0, &took), ETIMEDOUT);
+    expect_error(evfd_wait_any(fds.data(), 3, 0, &took), ETIMEDOUT);
 
     ok(evfd_set(lock));
-    must_fail(evfd_wait_all(fds.data(), 2, 0), ETIMEDOUT);
+    expect_error(evfd_wait_all(fds.data(), 2, 0), ETIMEDOUT);
     CHECK(evfd_is_set(lock) == 1);
     ok(evfd_set(stop));
     CHECK(evfd_wait_all(fds.data(), 2, EVFD_FOREVER) == 0);
@@ -111,36 +112,36 @@ TEST_CASE(
     CHECK(evfd_wait_any(fds.data(), 2, EVFD_FOREVER, nullptr) == 1);
 
     const std::array names{"lock", "stop"};
-    CHECK(evfd_wait_any_name(names.data(), 2, patience_ns, &took) == 1);
+    CHECK(evfd_wait_any_name(names.data(), 2, timeout_ns, &took) == 1);
     CHECK(took == 1);
-    must_fail(evfd_wait_all_name(names.data(), 2, 0), ETIMEDOUT);
+    expect_error(evfd_wait_all_name(names.data(), 2, 0), ETIMEDOUT);
     ok(evfd_set(lock));
-    CHECK(evfd_wait_all_name(names.data(), 2, patience_ns) == 0);
+    CHECK(evfd_wait_all_name(names.data(), 2, timeout_ns) == 0);
     CHECK(evfd_is_set(lock) == 0);
 
-    must_fail(evfd_wait_any(fds.data(), 0, 0, nullptr), EINVAL);
-    must_fail(evfd_wait_any(nullptr, 1, 0, nullptr), EINVAL);
-    must_fail(evfd_wait_all(fds.data(), 1'000'000, 0), EINVAL);
-    must_fail(evfd_wait_any_name(nullptr, 1, 0, nullptr), EINVAL);
-    must_fail(evfd_wait_all_name(names.data(), 0, 0), EINVAL);
+    expect_error(evfd_wait_any(fds.data(), 0, 0, nullptr), EINVAL);
+    expect_error(evfd_wait_any(nullptr, 1, 0, nullptr), EINVAL);
+    expect_error(evfd_wait_all(fds.data(), 1'000'000, 0), EINVAL);
+    expect_error(evfd_wait_any_name(nullptr, 1, 0, nullptr), EINVAL);
+    expect_error(evfd_wait_all_name(names.data(), 0, 0), EINVAL);
     const std::array twice{"lock", "lock"};
-    must_fail(evfd_wait_all_name(twice.data(), 2, 0), EINVAL);
+    expect_error(evfd_wait_all_name(twice.data(), 2, 0), EINVAL);
     const char* const none = nullptr;
-    must_fail(evfd_wait_any_name(&none, 1, 0, nullptr), EINVAL);
+    expect_error(evfd_wait_any_name(&none, 1, 0, nullptr), EINVAL);
     for (const int fd : fds)
         CHECK(evfd_close(fd) == 0);
 }
 
 TEST_CASE("a wait for the same twice is refused, by whatever descriptors")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE);
-    const int fd = make("e", mode, 1);
-    const int other = make("e", mode);
+    const int fd = create_event("e", mode, 1);
+    const int other = create_event("e", mode);
     for (const int twin : {fd, other}) {
         const std::array twins{fd, twin};
-        must_fail(evfd_wait_all(twins.data(), 2, 0), EINVAL);
-        must_fail(evfd_wait_any(twins.data(), 2, 0, nullptr), EINVAL);
+        expect_error(evfd_wait_all(twins.data(), 2, 0), EINVAL);
+        expect_error(evfd_wait_any(twins.data(), 2, 0, nullptr), EINVAL);
     }
     CHECK(evfd_is_set(fd) == 1);
     CHECK(evfd_close(fd) == 0);
@@ -149,16 +150,16 @@ TEST_CASE("a wait for the same twice is refused, by whatever descriptors")
 
 TEST_CASE("a wait by name is for what is not there yet, and ends when it is deleted")
 {
-    const Served daemon;
+    const ConnectedDaemon daemon;
     std::int64_t took = 0;
     std::string sentence;
     const bool is_deleted = GENERATE(true, false);
     std::thread waiter{[&] {
-        took = evfd_wait_name("e", patience_ns);
+        took = evfd_wait_name("e", timeout_ns);
         sentence = evfd_error();
     }};
     REQUIRE(daemon.has_waits("e", 1));
-    const int fd = make("e");
+    const int fd = create_event("e");
     if (is_deleted)
         ok(evfd_delete("e"));
     else
@@ -172,24 +173,24 @@ TEST_CASE("a wait by name is for what is not there yet, and ends when it is dele
 TEST_CASE("a timer that a change of the wall clock cancels says so to whoever waits")
 {
     skip_unless_wall_clock_can_be_set();
-    const Served daemon;
-    const evfd_schedule late = When{.first_ns = (now_on(Clock::realtime) + 1h).count(),
-                                    .flags = EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE};
+    const ConnectedDaemon daemon;
+    const evfd_schedule late = ScheduleSpec{.first_ns = (now_on(Clock::realtime) + 1h).count(),
+                                            .flags = EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE};
     ok(evfd_arm_name("tick", &late, 0, 0666));
     const int tick = ok(evfd_open("tick", 0, 0, 0));
-    set_wall_clock();
-    must_fail(evfd_wait(tick, patience_ns), ECANCELED);
+    set_wall_clock_and_back();
+    expect_error(evfd_wait(tick, timeout_ns), ECANCELED);
     CHECK(evfd_close(tick) == 0);
 }
 
 TEST_CASE("a limit is told apart from a missing right")
 {
-    const Configured configured{R"({"limits": {"objects": 1}})"};
+    const ReloadableDaemon configured{R"({"limits": {"objects": 1}})"};
     ok(evfd_connect(configured.daemon.path().c_str()));
-    const int fd = make("e");
-    must_fail(evfd_open("f", EVFD_CREATE, 0666, 0), EDQUOT);
-    const evfd_schedule often = When{.interval_ns = 1'000'000};
-    must_fail(evfd_arm_name("tick", &often, 0, 0666), EDQUOT);
+    const int fd = create_event("e");
+    expect_error(evfd_open("f", EVFD_CREATE, 0666, 0), EDQUOT);
+    const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000};
+    expect_error(evfd_arm_name("tick", &often, 0, 0666), EDQUOT);
     CHECK(evfd_close(fd) == 0);
 }
 

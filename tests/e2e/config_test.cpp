@@ -1,7 +1,7 @@
 // evfdd --check-config, as the administrator sees it.
+#include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
-#include "tests/paths.h"
 
 #include <deque>
 #include <filesystem>
@@ -10,9 +10,9 @@
 namespace evfd::e2e {
 namespace {
 
-Ran check(const std::string& file)
+RunResult check(const std::string& file)
 {
-    return run({.words = {EVFDD_DAEMON, "--check-config", file}});
+    return run({.argv = {EVFDD_DAEMON, "--check-config", file}});
 }
 
 TEST_CASE("a sound configuration is said to be, with its drop-ins")
@@ -57,7 +57,7 @@ TEST_CASE("an account that a configuration names and that does not exist is a wa
     CHECK(ran.err == "warning: " + file +
                          ":1: userLimits[0].user: there is no user \"no-such\", so these limits "
                          "apply to nobody; create the user and reload, or take them out\n");
-    const Daemon daemon{{"--config", file}};
+    const DaemonProcess daemon{{"--config", file}};
     CHECK(daemon.log().contains("there is no user \"no-such\""));
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("a daemon or a guard that cannot read its configuration ends with a st
         words.emplace_back("--guard");
     }
 
-    const auto ran = run({.words = words});
+    const auto ran = run({.argv = words});
 
     CHECK(ran.status == 78);
     CHECK(ran.err.contains(file + ":1: limits: 1 will not do"));
@@ -87,11 +87,12 @@ TEST_CASE("a daemon that cannot read its configuration tells the clients who wai
     std::ofstream{file} << "{\"limits\": 1}";
     const auto path = directory / "s";
     const auto listener = listen_at(path);
-    std::deque<Wire> clients; // Nobody lets them in yet.
+    std::deque<WireClient> clients; // Nobody lets them in yet.
     for (int i = 0; i < 2; ++i)
         clients.emplace_back(path).call("Status");
 
-    const auto ran = run({.words = {EVFDD_DAEMON, "--config", file}, .passed = {listener.get()}});
+    const auto ran =
+        run({.argv = {EVFDD_DAEMON, "--config", file}, .inherited_fds = {listener.get()}});
 
     CHECK(ran.status == 78);
     for (auto& client : clients) {

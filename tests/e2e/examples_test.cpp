@@ -1,6 +1,6 @@
 // The example programs, as their users run them.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -26,14 +26,14 @@ UniqueFd connect_to_port(std::uint16_t port)
     return socket;
 }
 
-void say(const UniqueFd& socket, std::string_view command)
+void send_command(const UniqueFd& socket, std::string_view command)
 {
     REQUIRE(::send(socket.get(), command.data(), command.size(), MSG_NOSIGNAL) ==
             static_cast<ssize_t>(command.size()));
 }
 
 // The text after that beginning; nothing if the line does not begin so.
-std::optional<std::string> after(std::string_view beginning, const std::string& line)
+std::optional<std::string> text_after(std::string_view beginning, const std::string& line)
 {
     if (!line.starts_with(beginning))
         return {};
@@ -48,10 +48,10 @@ int number(std::string_view text)
 }
 
 // Reads on until a line begins so; the rest of that line.
-std::string await(Reading& program, std::string_view beginning)
+std::string await_line(OutputReader& program, std::string_view beginning)
 {
-    while (const auto line = program.line())
-        if (const auto rest = after(beginning, *line))
+    while (const auto line = program.read_line())
+        if (const auto rest = text_after(beginning, *line))
             return *rest;
     fail("the program ended before it printed " + std::string{beginning});
 }
@@ -60,62 +60,62 @@ TEST_CASE("three timers and a socket in one loop print what the HOWTO's programs
 {
     const auto* const loop = GENERATE(EVFDD_TIMERS_EPOLL, EVFDD_TIMERS_SELECT);
     const bool is_epoll = std::string_view{loop} == EVFDD_TIMERS_EPOLL;
-    const Daemon daemon;
-    Reading program{{.words = {loop, "0"}, .environment = {"EVFDD_SOCKET=" + daemon.path()}}};
-    const auto port = number(await(program, "Listening on port "));
+    const DaemonProcess daemon;
+    OutputReader program{{.argv = {loop, "0"}, .environment = {"EVFDD_SOCKET=" + daemon.path()}}};
+    const auto port = number(await_line(program, "Listening on port "));
 
     // Up to the twelfth quarter of a second: timer 1 is due 12 times, timer 2 6 times, timer 3 4
     // times. A turn that comes late reads several at once, and counts them.
     std::map<int, int> counts;
     std::map<int, std::string> descriptors;
     while (counts[1] < 12 || counts[2] < 6 || counts[3] < 4) {
-        auto line = program.line();
+        auto line = program.read_line();
         REQUIRE(line);
-        if (is_epoll && after("Signaled events=[", *line))
-            line = program.line();
+        if (is_epoll && text_after("Signaled events=[", *line))
+            line = program.read_line();
         REQUIRE(line);
-        const auto fd = after("Reading timer ", *line);
+        const auto fd = text_after("Reading timer ", *line);
         REQUIRE(fd);
-        line = program.line();
+        line = program.read_line();
         REQUIRE(line);
-        const auto timer = number(after("Timer ", *line).value_or(""));
+        const auto timer = number(text_after("Timer ", *line).value_or(""));
         REQUIRE((timer >= 1 && timer <= 3));
         CHECK(descriptors.emplace(timer, *fd).first->second == *fd);
-        const auto times = after("Timer " + std::to_string(timer) + " expired ", *line);
+        const auto times = text_after("Timer " + std::to_string(timer) + " expired ", *line);
         REQUIRE(times);
         CHECK(times->ends_with(" times"));
         counts[timer] += number(*times);
     }
-    CHECK(daemon.done({"list", "howto/*/*"}).find("monotonic") != std::string::npos);
+    CHECK(daemon.checked_ctl({"list", "howto/*/*"}).find("monotonic") != std::string::npos);
 
     const auto visitor = connect_to_port(static_cast<std::uint16_t>(port));
-    await(program, "Accepting connection ");
-    const auto accepted = program.line();
+    await_line(program, "Accepting connection ");
+    const auto accepted = program.read_line();
     REQUIRE(accepted);
-    CHECK(after("Accepted connection ", *accepted));
+    CHECK(text_after("Accepted connection ", *accepted));
     CHECK(accepted->find("from ('127.0.0.1', ") != std::string::npos);
-    say(visitor, "dance");
-    await(program, "Reading data ");
-    CHECK(program.line() == "Unknown command: dance");
+    send_command(visitor, "dance");
+    await_line(program, "Reading data ");
+    CHECK(program.read_line() == "Unknown command: dance");
     {
         const auto other = connect_to_port(static_cast<std::uint16_t>(port));
-        await(program, "Accepted connection ");
+        await_line(program, "Accepted connection ");
     }
-    await(program, "Closing connection ");
+    await_line(program, "Closing connection ");
     const auto last = connect_to_port(static_cast<std::uint16_t>(port));
-    await(program, "Accepted connection ");
-    say(last, "stop");
-    await(program, "Stopping server");
+    await_line(program, "Accepted connection ");
+    send_command(last, "stop");
+    await_line(program, "Stopping server");
     CHECK(program.wait() == 0);
-    CHECK(eventually([&] { return daemon.done({"list"}).empty(); }));
+    CHECK(poll_until([&] { return daemon.checked_ctl({"list"}).empty(); }));
 }
 
 TEST_CASE("the example in bash says how it is run where it lacks a side or descriptors")
 {
     const auto words = GENERATE(std::vector<std::string>{}, std::vector{"ask"s});
     CAPTURE(words);
-    Command command{.words = {EVFDD_SOURCE_DIR "/client/examples/shell/ping_pong.sh"}};
-    command.words.insert(command.words.end(), words.begin(), words.end());
+    Command command{.argv = {EVFDD_SOURCE_DIR "/client/examples/shell/ping_pong.sh"}};
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
     const auto ran = run(command);
     CHECK(ran.status == 2);
     CHECK(ran.err.starts_with("usage: evfdctl exec PING PONG -- "));

@@ -10,31 +10,31 @@ namespace {
 
 constexpr int pairs = 100'000;
 
-void set_and_wait(const Event& event, int times)
+void set_and_consume(const Event& event, int times)
 {
     for (int i = 0; i < times; ++i) {
-        must(event.set());
-        require(must(event.wait(patience)) == 1, "not set");
+        value_or_throw(event.set());
+        require(value_or_throw(event.wait(default_timeout)) == 1, "not set");
         if (event.mode() == Mode::manual)
-            must(event.clear());
+            value_or_throw(event.clear());
     }
 }
 
 TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time and no system call")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     REQUIRE(client.create("e", {.mode = mode}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();
 
-    set_and_wait(event, pairs);
+    set_and_consume(event, pairs);
 
     CHECK(daemon.usage() == before);
     const auto after_one_call = [&] {
-        must(client.status());
+        value_or_throw(client.status());
         REQUIRE(daemon.is_idle());
         return daemon.usage();
     };
@@ -44,15 +44,16 @@ TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time an
 TEST_CASE("strace sees no system call of the daemon during set and wait pairs, and one of a call")
 {
     skip_unless_strace();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::automatic}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     REQUIRE(daemon.is_idle());
-    CHECK(traced(daemon, [&] { set_and_wait(event, 10'000); }) == std::vector<std::string>{});
+    CHECK(trace_system_calls(daemon, [&] { set_and_consume(event, 10'000); }) ==
+          std::vector<std::string>{});
     REQUIRE(daemon.is_idle());
-    CHECK_FALSE(traced(daemon, [&] {
-                    must(client.status());
+    CHECK_FALSE(trace_system_calls(daemon, [&] {
+                    value_or_throw(client.status());
                     REQUIRE(daemon.is_idle());
                 }).empty());
 }
@@ -60,45 +61,45 @@ TEST_CASE("strace sees no system call of the daemon during set and wait pairs, a
 TEST_CASE("two processes that signal each other directly do not wake the daemon")
 {
     constexpr int turns = 10'000;
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("ping", {.mode = Mode::automatic}));
     REQUIRE(client.create("pong", {.mode = Mode::automatic}));
-    Worker other{[&](const Line& line) {
+    Worker other{[&](const WorkerSocket& line) {
         const auto its_client = daemon.client();
-        const auto ping = must(its_client.open("ping"));
-        const auto pong = must(its_client.open("pong"));
-        line.say(0);
+        const auto ping = value_or_throw(its_client.open("ping"));
+        const auto pong = value_or_throw(its_client.open("pong"));
+        line.send(0);
         for (int i = 0; i < turns; ++i) {
-            require(must(ping.wait(patience)) == 1, "no ping");
-            must(pong.set());
+            require(value_or_throw(ping.wait(default_timeout)) == 1, "no ping");
+            value_or_throw(pong.set());
         }
-        line.hear();
+        line.receive();
     }};
-    other.hear();
-    const auto ping = must(client.open("ping"));
-    const auto pong = must(client.open("pong"));
+    other.receive();
+    const auto ping = value_or_throw(client.open("ping"));
+    const auto pong = value_or_throw(client.open("pong"));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();
 
     for (int i = 0; i < turns; ++i) {
-        must(ping.set());
-        REQUIRE(must(pong.wait(patience)) == 1);
+        value_or_throw(ping.set());
+        REQUIRE(value_or_throw(pong.wait(default_timeout)) == 1);
     }
 
     CHECK(daemon.usage() == before);
-    other.say(0);
+    other.send(0);
     CHECK(other.wait() == 0);
 }
 
 // A daemon that is idle though it has objects, clients that wait, and a monitor.
-struct Idle {
-    Idle()
+struct IdleDaemon {
+    IdleDaemon()
     {
         const auto client = daemon.client();
         for (int i = 0; i < 100; ++i)
             REQUIRE(client.create("e/" + std::to_string(i), {.mode = static_cast<Mode>(i % 4)}));
-        pulse.emplace(must(client.open("e/3")));
+        pulse.emplace(value_or_throw(client.open("e/3")));
         for (int i = 0; i < 10; ++i) {
             waiting.emplace_back(daemon.path())
                 .call("Wait",
@@ -113,15 +114,15 @@ struct Idle {
     // False if something came within that time.
     bool is_quiet(nanoseconds span) const { return !await_readable(monitor.socket().get(), span); }
 
-    Daemon daemon{{"--idle-exit", "1h"}};
+    DaemonProcess daemon{{"--idle-exit", "1h"}};
     std::optional<Event> pulse;
-    std::vector<Wire> waiting;
-    Wire monitor{daemon.path()};
+    std::vector<WireClient> waiting;
+    WireClient monitor{daemon.path()};
 };
 
 TEST_CASE("an idle daemon with objects, clients and waits makes no system call")
 {
-    const Idle idle;
+    const IdleDaemon idle;
     const auto before = idle.daemon.usage();
 
     CHECK(idle.is_quiet(500ms));
@@ -132,13 +133,14 @@ TEST_CASE("an idle daemon with objects, clients and waits makes no system call")
 TEST_CASE("strace sees no system call of an idle daemon with objects, clients and waits")
 {
     skip_unless_strace();
-    const Idle idle;
-    CHECK(traced(idle.daemon, [&] { CHECK(idle.is_quiet(500ms)); }) == std::vector<std::string>{});
+    const IdleDaemon idle;
+    CHECK(trace_system_calls(idle.daemon, [&] { CHECK(idle.is_quiet(500ms)); }) ==
+          std::vector<std::string>{});
 }
 
 // A daemon with 10,000 objects, of which three are open.
-struct Populous {
-    Populous()
+struct LargeDaemon {
+    LargeDaemon()
     {
         constexpr int count = 10'000;
         for (int i = 0; i < count; ++i) {
@@ -147,27 +149,27 @@ struct Populous {
                 wire.call("Arm", {{"name", name}, {"intervalNSec", 1'000'000}});
             else
                 wire.call("CreateEvent",
-                          {{"name", name}, {"mode", word(static_cast<Mode>(i % 5))}});
+                          {{"name", name}, {"mode", to_string(static_cast<Mode>(i % 5))}});
             if (i % 500 == 499)
                 for (int j = 0; j < 500; ++j)
                     REQUIRE_FALSE(wire.reply().contains("error"));
         }
         const auto client = daemon.client();
-        event.emplace(must(client.open("n/0")));
-        pulse.emplace(must(client.open("n/3")));
-        timer.emplace(must(client.open_timer("n/4")));
+        event.emplace(value_or_throw(client.open("n/0")));
+        pulse.emplace(value_or_throw(client.open("n/3")));
+        timer.emplace(value_or_throw(client.open_timer("n/4")));
         REQUIRE(daemon.is_idle());
     }
     // For that time, in which the timer expires each millisecond.
-    void wait_through(nanoseconds span) const
+    void wait_for_time(nanoseconds span) const
     {
-        must(timer->wait(0ns));
+        value_or_throw(timer->wait(0ns));
         CHECK_FALSE(await_readable(wire.socket().get(), span));
-        CHECK(must(timer->wait(0ns)) >= span / 2ms);
+        CHECK(value_or_throw(timer->wait(0ns)) >= span / 2ms);
     }
 
-    Daemon daemon;
-    Wire wire{daemon.path()};
+    DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     std::optional<Event> event;
     std::optional<Event> pulse;
     std::optional<Timer> timer;
@@ -175,38 +177,38 @@ struct Populous {
 
 TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds", "[alone]")
 {
-    const Populous populous;
+    const LargeDaemon populous;
     const auto before = populous.daemon.usage();
-    populous.wait_through(10s);
+    populous.wait_for_time(10s);
     CHECK(populous.daemon.usage() == before);
 }
 
 TEST_CASE("strace sees no system call of a daemon with 10,000 objects", "[alone]")
 {
     skip_unless_strace();
-    const Populous populous;
-    CHECK(traced(populous.daemon, [&] { populous.wait_through(500ms); }) ==
+    const LargeDaemon populous;
+    CHECK(trace_system_calls(populous.daemon, [&] { populous.wait_for_time(500ms); }) ==
           std::vector<std::string>{});
 }
 
 TEST_CASE("who no longer waits leaves the daemon with nothing to watch")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::automatic}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     {
-        Wire monitor{daemon.path()};
+        WireClient monitor{daemon.path()};
         monitor.call("Monitor", Json::object(), "more");
-        Wire waiting{daemon.path()};
+        WireClient waiting{daemon.path()};
         waiting.call("Wait", {{"names", {"e"}}});
         REQUIRE(daemon.has_waits("e", 1));
     }
-    REQUIRE(eventually([&] { return must(client.status()).connections == 1; }));
+    REQUIRE(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();
 
-    set_and_wait(event, 1'000);
+    set_and_consume(event, 1'000);
 
     CHECK(daemon.usage() == before);
 }

@@ -1,6 +1,6 @@
 // evfdd where there is too little of what it needs: of descriptors, of processes, of itself.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
 #include <fcntl.h>
@@ -44,9 +44,9 @@ TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no 
     for (rlim_t descriptors = least; descriptors <= enough; ++descriptors) {
         const TemporaryDirectory directory;
         const auto path = directory / "io.evfdd";
-        Command command{.words = {EVFDD_DAEMON, "--socket", path, "--idle-exit", "1ms"},
-                        .descriptors = descriptors};
-        command.words.insert(command.words.end(), how.begin(), how.end());
+        Command command{.argv = {EVFDD_DAEMON, "--socket", path, "--idle-exit", "1ms"},
+                        .descriptor_limit = descriptors};
+        command.argv.insert(command.argv.end(), how.begin(), how.end());
 
         const auto ran = run(command);
 
@@ -75,7 +75,7 @@ TEST_CASE("a daemon that is watched says again and again that its loop turns")
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     REQUIRE(::bind(heard.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
     const auto daemon =
-        start({.words = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
+        start({.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
                .environment = {"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=20000", "WATCHDOG_PID="}});
     for (int beats = 0; beats < 3;) {
         REQUIRE(await_readable(heard.get()));
@@ -86,39 +86,39 @@ TEST_CASE("a daemon that is watched says again and again that its loop turns")
 }
 
 // A guard, and what it starts, of a program that can be taken away.
-struct Borrowed {
-    Ran ctl(std::vector<std::string> words) const
+struct MovableProgram {
+    RunResult ctl(std::vector<std::string> words) const
     {
         words.insert(words.begin(), {EVFDD_CTL, "--socket", path});
-        return run({.words = words});
+        return run({.argv = words});
     }
     std::string log() const { return read_file(directory / "log"); }
-    ~Borrowed()
+    ~MovableProgram()
     {
-        guard.signal(SIGTERM);
-        await_readable(guard.pidfd().get());
+        supervisor.signal(SIGTERM);
+        await_readable(supervisor.pidfd().get());
     }
 
     TemporaryDirectory directory;
     std::string program = directory / "evfdd";
     std::string path = directory / "io.evfdd";
-    Process guard = [this] {
+    Process supervisor = [this] {
         std::filesystem::copy_file(EVFDD_DAEMON, program);
-        return start_daemon(directory, {.words = {program, "--socket", path, "--guard"}});
+        return start_daemon(directory, {.argv = {program, "--socket", path, "--guard"}});
     }();
 };
 
 TEST_CASE("a guard whose program is gone goes on trying and loses nothing until it is back")
 {
-    const Borrowed borrowed;
+    const MovableProgram borrowed;
     REQUIRE(borrowed.ctl({"create", "e", "--initial", "1"}).status == 0);
     const auto away = borrowed.directory / "away";
     std::filesystem::rename(borrowed.program, away);
-    const auto daemon = child_of(borrowed.guard.pid());
+    const auto daemon = child_of(borrowed.supervisor.pid());
     const auto gone = pidfd_of(daemon);
     REQUIRE(::kill(daemon, SIGKILL) == 0);
     REQUIRE(await_readable(gone.get()));
-    REQUIRE(eventually([&] { return borrowed.log().contains("cannot be run"); }));
+    REQUIRE(poll_until([&] { return borrowed.log().contains("cannot be run"); }));
     CHECK(borrowed.log().contains(borrowed.program + " cannot be run: No such file or directory"));
 
     std::filesystem::rename(away, borrowed.program);
@@ -131,16 +131,16 @@ TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it st
 {
     constexpr int objects = 300;
     constexpr rlim_t fewer{150};
-    const Guarded guarded;
+    const SupervisedDaemon guarded;
     const auto client = guarded.client();
     for (int i = 0; i < objects; ++i)
-        must(client.create("e/" + std::to_string(i), {.initial = 1}));
+        value_or_throw(client.create("e/" + std::to_string(i), {.initial = 1}));
     const rlimit limit{fewer, fewer};
     REQUIRE(::prlimit(guarded.pid(), RLIMIT_NOFILE, &limit, nullptr) == 0);
 
     guarded.kill_daemon();
 
-    const auto there = must(client.status()).objects;
+    const auto there = value_or_throw(client.status()).objects;
     CHECK(there > 0);
     CHECK(there < objects);
     CHECK(guarded.log().contains("parked descriptors cannot be taken over"));
@@ -158,52 +158,52 @@ TEST_CASE("whatever the limit of open files is, what was acknowledged is there a
 {
     const auto limit = GENERATE(values<rlim_t>({40, 64, 80, 96, 128, 160, 176, 300, 600}));
     CAPTURE(limit);
-    const Guarded guarded;
+    const SupervisedDaemon guarded;
     const rlimit few{limit, limit};
     REQUIRE(::prlimit(guarded.pid(), RLIMIT_NOFILE, &few, nullptr) == 0);
     guarded.kill_daemon();
     std::set<std::string> there;
     int made = 0;
-    const auto make_all = [&](Wire& wire) {
+    const auto make_all = [&](WireClient& wire) {
         for (;; ++made) {
             const auto name = "e/" + std::to_string(made);
-            if (wire.ask("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
+            if (wire.request("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
                 return; // There is no room for more.
             there.insert(name);
         }
     };
     for (int round = 0; round < 3; ++round) {
         {
-            Wire wire{guarded.path()};
+            WireClient wire{guarded.path()};
             make_all(wire);
             bool is_second = false;
             std::erase_if(there, [&](const std::string& name) {
                 is_second = !is_second;
                 if (is_second)
-                    wire.ask("Delete", {{"names", {name}}});
+                    wire.request("Delete", {{"names", {name}}});
                 return is_second;
             });
             make_all(wire);
         }
         guarded.kill_daemon();
-        Wire wire{guarded.path()};
-        CHECK(wire.ask("Status")["parameters"]["objects"] == there.size());
+        WireClient wire{guarded.path()};
+        CHECK(wire.request("Status")["parameters"]["objects"] == there.size());
         for (const auto& name : there)
-            CHECK(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+            CHECK(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
     }
     CHECK(there.empty() == (limit < 60));
     CHECK_FALSE(guarded.log().contains("see RLIMIT_NOFILE"));
 }
 
 // As a user who may have no process besides those that it has.
-Command without_processes(const TemporaryDirectory& directory, std::string_view how)
+Command no_more_processes(const TemporaryDirectory& directory, std::string_view how)
 {
-    if (::chown((directory / "").c_str(), stranger, stranger) < 0)
+    if (::chown((directory / "").c_str(), unprivileged_uid, unprivileged_uid) < 0)
         fail("chown(2)");
-    return {.words = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
+    return {.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
             // A sanitizer that looks for leaks at the end takes a process for that.
             .environment = {"ASAN_OPTIONS=detect_leaks=0"},
-            .user = User{stranger},
+            .user = User{unprivileged_uid},
             .in_child = [] {
                 rlimit none{};
                 ::getrlimit(RLIMIT_NPROC, &none);
@@ -216,7 +216,7 @@ TEST_CASE("an evfdd that cannot go into the background for want of a process say
 {
     skip_unless_root();
     const TemporaryDirectory directory;
-    const auto ran = run(without_processes(directory, "--background"));
+    const auto ran = run(no_more_processes(directory, "--background"));
     CHECK(ran.status == 1);
     CHECK(ran.err == "evfdd: fork(2): Resource temporarily unavailable\n");
     CHECK_FALSE(exists(directory / "io.evfdd"));
@@ -226,12 +226,12 @@ TEST_CASE("a guard that cannot have another process goes on trying until it can"
 {
     skip_unless_root();
     const TemporaryDirectory directory;
-    auto command = without_processes(directory, "--guard");
+    auto command = no_more_processes(directory, "--guard");
     const UniqueFd log{
         ::open((directory / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
     command.standard_error = log.get();
     auto guard = start(command);
-    REQUIRE(eventually([&] {
+    REQUIRE(poll_until([&] {
         return read_file(directory / "log")
             .contains("the daemon cannot be started: Resource temporarily unavailable");
     }));
@@ -243,8 +243,8 @@ TEST_CASE("a guard that cannot have another process goes on trying until it can"
         CHECK_FALSE(exists(directory / "io.evfdd"));
         return;
     }
-    Worker neighbour{[&](const Line&) {
-        become_stranger();
+    Worker neighbour{[&](const WorkerSocket&) {
+        become_unprivileged();
         rlimit enough{};
         require(::prlimit(guard.pid(), RLIMIT_NPROC, nullptr, &enough) == 0, "prlimit(2)");
         enough.rlim_cur = enough.rlim_max;
@@ -252,9 +252,8 @@ TEST_CASE("a guard that cannot have another process goes on trying until it can"
     }};
     REQUIRE(neighbour.wait() == 0);
 
-    CHECK(eventually([&] {
-        return run({.words = {EVFDD_CTL, "--socket", directory / "io.evfdd", "status"}}).status ==
-               0;
+    CHECK(poll_until([&] {
+        return run({.argv = {EVFDD_CTL, "--socket", directory / "io.evfdd", "status"}}).status == 0;
     }));
     guard.signal(SIGTERM);
     CHECK(guard.wait() == 0);

@@ -6,27 +6,27 @@
 namespace evfd::e2e {
 namespace {
 
-Command injected(Command command, const std::string& fault)
+Command with_fault(Command command, const std::string& fault)
 {
     const std::vector<std::string> strace{"/usr/bin/strace", "-f", "-o", "/dev/null", "-e", fault};
-    command.words.insert(command.words.begin(), strace.begin(), strace.end());
+    command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
     command.environment.emplace_back("LD_PRELOAD=");
     command.environment.emplace_back(
         "LSAN_OPTIONS=detect_leaks=0"); // It cannot look beside strace.
     return command;
 }
 
-void skip_unless_injected()
+void skip_unless_fault_injection()
 {
     skip_unless_strace();
-    if (run(injected({.words = {"true"}}, "inject=recvmsg:error=EINTR")).status != 0)
+    if (run(with_fault({.argv = {"true"}}, "inject=recvmsg:error=EINTR")).status != 0)
         skip("strace may not trace here");
 }
 
 TEST_CASE("an answer that is not received at once is there still, and is not asked for again")
 {
-    skip_unless_injected();
-    const Daemon daemon;
+    skip_unless_fault_injection();
+    const DaemonProcess daemon;
     const auto error = GENERATE(as<std::string>{}, "ENOMEM", "ECONNRESET", "EINTR");
     const auto client = daemon.client();
     constexpr int rounds = 3;
@@ -34,25 +34,25 @@ TEST_CASE("an answer that is not received at once is there still, and is not ask
     for (int i = 1; i <= rounds; ++i) {
         INFO(error << ", the recvmsg(2) of the number " << i);
         const auto fault = "inject=recvmsg:error=" + error + ":when=" + std::to_string(i);
-        CHECK(run(injected(daemon.control({"wait", "jobs"}), fault)).status == 0);
-        CHECK(must(client.show("jobs")).count == 2 * rounds - i);
+        CHECK(run(with_fault(daemon.ctl_command({"wait", "jobs"}), fault)).status == 0);
+        CHECK(value_or_throw(client.show("jobs")).count == 2 * rounds - i);
     }
 }
 
 TEST_CASE("an answer that cannot be received is an error, and not asked for again")
 {
-    skip_unless_injected();
-    const Daemon daemon;
+    skip_unless_fault_injection();
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("jobs", {.mode = Mode::semaphore, .initial = 5}));
 
     const auto failed =
-        run(injected(daemon.control({"wait", "jobs"}), "inject=recvmsg:error=ENOMEM"));
+        run(with_fault(daemon.ctl_command({"wait", "jobs"}), "inject=recvmsg:error=ENOMEM"));
 
     CHECK(failed.status == 8);
     CHECK(failed.err.contains("recvmsg(2)"));
     CHECK(failed.err.contains("is not known: look, and try again"));
-    const auto jobs = must(client.show("jobs"));
+    const auto jobs = value_or_throw(client.show("jobs"));
     CHECK(jobs.count == 4);
     CHECK(jobs.waits == 0);
 }

@@ -23,9 +23,9 @@ extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
-    evfd::daemon::Warnings::begin_to_count();
-    (void)evfd::daemon::shared_adder(); // What stays open.
-    (void)evfd::daemon::empty_vault();
+    evfd::daemon::Warnings::start_counting();
+    (void)evfd::daemon::shared_incrementer(); // What stays open.
+    (void)evfd::daemon::empty_state_store();
     return 0;
 }
 
@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 {
     const evfd::fuzz::OpenDescriptors before;
     random_state = 0;
-    evfd::daemon::Play{{data, size}}.run();
+    evfd::daemon::Scenario{{data, size}}.run();
     evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
     return 0;
 }

@@ -14,55 +14,56 @@ namespace evfd::daemon {
 
 using namespace std::string_view_literals;
 
-void Client::say(World& world, std::string_view bytes)
+void TestClient::send_bytes(DaemonInstance& instance, std::string_view bytes)
 {
     outgoing_ += bytes;
-    flush(world);
+    flush(instance);
 }
 
-void Client::call(World& world, std::string_view method, std::string_view parameters)
+void TestClient::call(DaemonInstance& instance, std::string_view method,
+                      std::string_view parameters)
 {
-    const auto answers = std::exchange(answers_, Answers::one);
-    append_call(outgoing_, fmt::format("io.evfdd.{}", method), parameters, answers);
-    constexpr std::array uncounted{"Show"sv, "List"sv, "Monitor"sv, "Status"sv, "Resume"sv};
-    if (answers != Answers::none)
-        asked_.push_back(std::ranges::find(uncounted, method) == uncounted.end());
-    flush(world);
+    const auto mode = std::exchange(reply_mode_, ReplyMode::one);
+    append_call(outgoing_, fmt::format("io.evfdd.{}", method), parameters, mode);
+    constexpr std::array not_counted{"Show"sv, "List"sv, "Monitor"sv, "Status"sv, "Resume"sv};
+    if (mode != ReplyMode::none)
+        pending_calls_.push_back(std::ranges::find(not_counted, method) == not_counted.end());
+    flush(instance);
 }
 
-void Client::flush(World& world)
+void TestClient::flush(DaemonInstance& instance)
 {
     if (!socket_)
-        socket_ = world.connect(peer_);
+        socket_ = instance.connect(peer_);
     if (!socket_) { // It is not let in.
         outgoing_.clear();
-        asked_.clear();
+        pending_calls_.clear();
         return;
     }
     while (!outgoing_.empty()) {
         const auto sent = evfd::send(socket_, outgoing_);
         if (!sent)
-            return leave();
+            return disconnect();
         if (!*sent)
             return;
         outgoing_.erase(0, **sent);
     }
 }
 
-void Client::leave()
+void TestClient::disconnect()
 {
-    const bool was_lazy = is_lazy;
-    *this = Client{std::move(peer_)};
-    is_lazy = was_lazy;
+    const bool was_not_reading = is_not_reading;
+    *this = TestClient{std::move(peer_)};
+    is_not_reading = was_not_reading;
 }
 
-void Client::hang_up_half()
+void TestClient::shut_down_sending()
 {
     if (socket_)
         ::shutdown(socket_.get(), SHUT_WR);
 }
 
-void Client::hear()
+void TestClient::read_replies()
 {
     static std::array<char, 16 * 1024> buffer; // Once, since whoever looks after memory marks it.
     while (socket_) {
@@ -70,38 +71,38 @@ void Client::hear()
         if (received && !*received)
             break;
         if (!received || (*received)->bytes == 0)
-            return leave();
+            return disconnect();
         incoming_.append({buffer.data(), (*received)->bytes});
         while (true) {
             const auto frame = incoming_.next();
             expect(frame.has_value(), "no reply is longer than the limit");
             if (!*frame)
                 break;
-            understand(**frame);
+            handle_reply(**frame);
         }
     }
-    constexpr std::size_t most = 8;
-    while (descriptors_.size() > most)
+    constexpr std::size_t max_kept = 8;
+    while (descriptors_.size() > max_kept)
         descriptors_.pop_front();
 }
 
-void Client::understand(std::string_view frame)
+void TestClient::handle_reply(std::string_view frame)
 {
     static json::Document document;
     const auto reply = read_reply(document, frame);
     expect(reply.has_value(), "a reply is one");
-    constexpr auto mark = R"("subscription":")"sv;
+    constexpr auto key = R"("subscription":")"sv;
     constexpr std::size_t token_size = 32;
-    for (auto at = frame.find(mark); at != frame.npos; at = frame.find(mark, at + 1))
+    for (auto at = frame.find(key); at != frame.npos; at = frame.find(key, at + 1))
         subscriptions_.insert(subscriptions_.begin(),
-                              std::string{frame.substr(at + mark.size(), token_size)});
+                              std::string{frame.substr(at + key.size(), token_size)});
     if (subscriptions_.size() > 4)
         subscriptions_.resize(4);
-    if (reply->continues || asked_.empty())
+    if (reply->continues || pending_calls_.empty())
         return;
-    if (asked_.front() && answered_)
-        ++*answered_;
-    asked_.erase(asked_.begin());
+    if (pending_calls_.front() && answered_calls_)
+        ++*answered_calls_;
+    pending_calls_.erase(pending_calls_.begin());
 }
 
 } // namespace evfd::daemon

@@ -16,33 +16,33 @@
 
 namespace evfd::daemon {
 
-class Client {
+class TestClient {
 public:
-    explicit Client(Peer peer) : peer_{std::move(peer)} {}
+    explicit TestClient(Peer peer) : peer_{std::move(peer)} {}
 
     // It connects first, if it has to; who is not let in says nothing.
-    void say(World& world, std::string_view bytes);
-    void call(World& world, std::string_view method, std::string_view parameters);
+    void send_bytes(DaemonInstance& instance, std::string_view bytes);
+    void call(DaemonInstance& instance, std::string_view method, std::string_view parameters);
     // Of the next call.
-    void set_answers(Answers answers) { answers_ = answers; }
-    Answers answers() const { return answers_; }
+    void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
+    ReplyMode reply_mode() const { return reply_mode_; }
     // The calls that its session counts are told to `answered` from now on.
-    void resume(std::int64_t& answered) { answered_ = &answered; }
-    bool has_more_to_say() const { return !outgoing_.empty(); }
+    void resume(std::int64_t& answered) { answered_calls_ = &answered; }
+    bool has_unsent() const { return !outgoing_.empty(); }
     // What was sent to it.
-    void hear();
-    void leave();
-    void hang_up_half();
+    void read_replies();
+    void disconnect();
+    void shut_down_sending();
 
     const UniqueFd& socket() const { return socket_; }
     const std::vector<std::string>& subscriptions() const { return subscriptions_; }
     std::deque<UniqueFd>& descriptors() { return descriptors_; }
 
-    bool is_lazy = false; // It does not read what it is told.
+    bool is_not_reading = false; // It does not read what it is told.
 
 private:
-    void flush(World& world);
-    void understand(std::string_view frame);
+    void flush(DaemonInstance& instance);
+    void handle_reply(std::string_view frame);
 
     Peer peer_;
     UniqueFd socket_;
@@ -50,9 +50,10 @@ private:
     std::string outgoing_;
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
-    std::vector<bool> asked_; // Calls not answered yet, and whether their session counts them.
-    std::int64_t* answered_ = nullptr;
-    Answers answers_ = Answers::one;
+    std::vector<bool>
+        pending_calls_; // Calls not answered yet, and whether their session counts them.
+    std::int64_t* answered_calls_ = nullptr;
+    ReplyMode reply_mode_ = ReplyMode::one;
 };
 
 } // namespace evfd::daemon

@@ -17,9 +17,9 @@ void check(const Config& config)
 {
     expect(config.socket_mode <= 0777, "a socket's mode is one of a file");
     expect(config.resume_grace >= nanoseconds{0}, "a grace is not negative");
-    for (const auto& [resource, name] : words(Resource{}))
-        expect(config.limits.of(resource) >= 1 &&
-                   config.limits.of(resource) <= default_limits.of(resource),
+    for (const auto& [resource, name] : enum_names(Resource{}))
+        expect(config.limits.get(resource) >= 1 &&
+                   config.limits.get(resource) <= default_limits.get(resource),
                "a limit is within what the daemon is built for");
     std::set<std::string> names;
     for (const auto& event : config.events) {
@@ -47,7 +47,7 @@ void run(std::string_view text)
 {
     if (text.size() > max_config_bytes)
         return;
-    const auto memfd = fuzz::memfd_of(text);
+    const auto memfd = fuzz::make_memfd(text);
     const auto path = fmt::format("/proc/self/fd/{}", memfd.get());
     const auto config = load_config(path);
     if (!config)

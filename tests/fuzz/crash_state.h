@@ -1,8 +1,8 @@
 // What is left of a daemon that is killed.
 #pragma once
 
-#include "common/permissions.h"
 #include "common/enums.h"
+#include "common/permissions.h"
 #include "tests/fuzz/environment.h"
 
 #include <sys/types.h>
@@ -15,20 +15,20 @@
 namespace evfd::daemon {
 
 // What a kill must leave of an object.
-struct Remains {
+struct PersistedObject {
     std::optional<Mode> mode;
     uid_t owner;
-    Rights rights;
+    Permissions permissions;
     std::uint64_t session;
     std::int64_t pulses;
-    std::size_t followers;
-    friend bool operator==(const Remains&, const Remains&) = default;
+    std::size_t subscriptions;
+    friend bool operator==(const PersistedObject&, const PersistedObject&) = default;
 };
-std::map<std::uint64_t, Remains> remains_of(World& world);      // By serial.
-std::map<std::uint64_t, std::uint64_t> tokens_of(World& world); // Likewise.
+std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance); // By serial.
+std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);    // Likewise.
 
 // What its guardian has, to which nothing is done that its end would do. It ends in order all the
 // same, with other descriptors in the places of its own.
-Vault::Descriptors killed(std::unique_ptr<World> world);
+StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

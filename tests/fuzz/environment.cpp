@@ -24,20 +24,20 @@ class WarningCounter final : public spdlog::sinks::base_sink<spdlog::details::nu
 
 } // namespace
 
-const Adder& shared_adder()
+const EventfdIncrementer& shared_incrementer()
 {
-    static const auto adder = Adder::create();
-    expect(adder.has_value(), "there is an AIO context");
-    return *adder;
+    static const auto incrementer = EventfdIncrementer::create();
+    expect(incrementer.has_value(), "there is an AIO context");
+    return *incrementer;
 }
 
-EmptyVault& empty_vault()
+EmptyStateStore& empty_state_store()
 {
-    static EmptyVault empty;
+    static EmptyStateStore empty;
     return empty;
 }
 
-UniqueFd duplicate_of(int fd)
+UniqueFd duplicate_fd(int fd)
 {
     return UniqueFd{::fcntl(fd, F_DUPFD_CLOEXEC, 3)};
 }
@@ -50,17 +50,17 @@ std::pair<UniqueFd, UniqueFd> socket_pair(int type)
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-void settle(EventLoop& loop)
+void run_until_idle(EventLoop& loop)
 {
-    bool is_silent = false;
-    for (int i = 0; i < 64 && !is_silent; ++i) {
-        const auto told = loop.run_once(nanoseconds{0});
-        expect(told.has_value(), "the loop turns");
-        is_silent = *told == 0 && !loop.has_deferred();
+    bool is_idle = false;
+    for (int i = 0; i < 64 && !is_idle; ++i) {
+        const auto dispatched = loop.run_once(nanoseconds{0});
+        expect(dispatched.has_value(), "the loop turns");
+        is_idle = *dispatched == 0 && !loop.has_deferred();
     }
 }
 
-void Warnings::begin_to_count()
+void Warnings::start_counting()
 {
     auto logger = std::make_shared<spdlog::logger>("fuzz", std::make_shared<WarningCounter>());
     logger->set_level(spdlog::level::warn);
@@ -75,6 +75,6 @@ extern "C" int fallocate(int fd, int mode, off_t offset, off_t size)
 {
     struct stat status{};
     const bool is_within = ::fstat(fd, &status) == 0 && offset + size <= status.st_size;
-    const bool is_to_grow = (mode & FALLOC_FL_KEEP_SIZE) == 0 && !is_within;
-    return is_to_grow ? ::ftruncate(fd, offset + size) : 0;
+    const bool must_grow = (mode & FALLOC_FL_KEEP_SIZE) == 0 && !is_within;
+    return must_grow ? ::ftruncate(fd, offset + size) : 0;
 }

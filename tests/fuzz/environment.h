@@ -5,8 +5,8 @@
 #include "common/unique_fd.h"
 #include "daemon/objects/eventfd_incrementer.h"
 #include "daemon/store/state_store.h"
-#include "tests/support/connected_service.h"
 #include "tests/fuzz/input.h"
+#include "tests/support/connected_service.h"
 
 #include <array>
 #include <cstdint>
@@ -16,24 +16,24 @@
 namespace evfd::daemon {
 
 using fuzz::expect;
-using World = ConnectedService; // One life of a daemon.
+using DaemonInstance = ConnectedService; // One life of a daemon.
 
-const Adder& shared_adder();
+const EventfdIncrementer& shared_incrementer();
 // Nothing is ever parked there, or noted, and its loop is never turned.
-struct EmptyVault {
+struct EmptyStateStore {
     EventLoop loop;
-    Vault vault{loop};
+    StateStore state_store{loop};
 };
-EmptyVault& empty_vault();
+EmptyStateStore& empty_state_store();
 
-UniqueFd duplicate_of(int fd);
+UniqueFd duplicate_fd(int fd);
 std::pair<UniqueFd, UniqueFd> socket_pair(int type);
 // Until nothing is left to do, but not for ever: a timer may ring again and again.
-void settle(EventLoop& loop);
+void run_until_idle(EventLoop& loop);
 
 // What the daemon has to complain of: its log tells warnings to nobody else.
 struct Warnings {
-    static void begin_to_count();
+    static void start_counting();
     static inline int count = 0;
     static inline std::string last;
 };

@@ -14,64 +14,64 @@ namespace {
 
 using fuzz::expect;
 
-struct Outcome {
+struct ParseResult {
     std::vector<std::string> messages;
     bool is_too_long = false;
     bool is_mid_message = false;
-    friend bool operator==(const Outcome&, const Outcome&) = default;
+    friend bool operator==(const ParseResult&, const ParseResult&) = default;
 };
 
 // Takes what is there by now, at most so many.
-void take(FrameReader& reader, Outcome& outcome, std::size_t most)
+void read_frames(FrameReader& reader, ParseResult& result, std::size_t max_count)
 {
-    for (std::size_t i = 0; i < most; ++i) {
+    for (std::size_t i = 0; i < max_count; ++i) {
         const auto next = reader.next();
         if (!next) {
             expect(!reader.next(), "what is too long stays too long");
-            outcome.is_too_long = true;
+            result.is_too_long = true;
             return;
         }
         if (!*next)
             return;
-        outcome.messages.emplace_back(**next);
+        result.messages.emplace_back(**next);
     }
 }
 
 // What is to come out, straight from the rule.
-Outcome expected(std::string_view bytes, std::size_t limit)
+ParseResult reference_result(std::string_view bytes, std::size_t limit)
 {
-    Outcome outcome;
+    ParseResult result;
     while (!bytes.empty()) {
         const auto end = bytes.find('\0');
         if (std::min(end, bytes.size()) > limit) {
-            outcome.is_too_long = true;
-            return outcome;
+            result.is_too_long = true;
+            return result;
         }
         if (end == bytes.npos) {
-            outcome.is_mid_message = true;
-            return outcome;
+            result.is_mid_message = true;
+            return result;
         }
-        outcome.messages.emplace_back(bytes.substr(0, end));
+        result.messages.emplace_back(bytes.substr(0, end));
         bytes.remove_prefix(end + 1);
     }
-    return outcome;
+    return result;
 }
 
-Outcome read(std::string_view bytes, std::size_t limit, const std::vector<std::size_t>& pieces,
-             std::size_t most_at_a_time)
+ParseResult parse(std::string_view bytes, std::size_t limit, const std::vector<std::size_t>& pieces,
+                  std::size_t max_per_piece)
 {
     FrameReader reader{limit};
-    Outcome outcome;
-    for (std::size_t i = 0; !bytes.empty() && !outcome.is_too_long; ++i) {
+    ParseResult result;
+    for (std::size_t i = 0; !bytes.empty() && !result.is_too_long; ++i) {
         const auto piece = bytes.substr(0, pieces[i % pieces.size()]);
         bytes.remove_prefix(piece.size());
         reader.append(piece);
-        take(reader, outcome, most_at_a_time);
+        read_frames(reader, result, max_per_piece);
     }
-    if (!outcome.is_too_long)
-        take(reader, outcome, SIZE_MAX);
-    outcome.is_mid_message = !outcome.is_too_long && reader.mid_message();
-    return outcome;
+    if (!result.is_too_long)
+        read_frames(reader, result, SIZE_MAX);
+    result.is_mid_message = !result.is_too_long && reader.mid_message();
+    return result;
 }
 
 void run(fuzz::Input input)
@@ -80,15 +80,15 @@ void run(fuzz::Input input)
     for (auto& piece : pieces)
         piece = std::max<std::size_t>(input.byte(), 1);
     const std::size_t limit = input.byte();
-    const std::size_t most_at_a_time = input.flag() ? 1 : SIZE_MAX;
+    const std::size_t max_per_piece = input.flag() ? 1 : SIZE_MAX;
     const auto bytes = input.rest();
 
-    const auto right = expected(bytes, limit);
-    for (const auto& message : right.messages)
+    const auto reference = reference_result(bytes, limit);
+    for (const auto& message : reference.messages)
         expect(message.size() <= limit, "no message is longer than the limit");
-    expect(read(bytes, limit, {std::max<std::size_t>(bytes.size(), 1)}, SIZE_MAX) == right,
+    expect(parse(bytes, limit, {std::max<std::size_t>(bytes.size(), 1)}, SIZE_MAX) == reference,
            "in one piece, the messages come out");
-    expect(read(bytes, limit, pieces, most_at_a_time) == right,
+    expect(parse(bytes, limit, pieces, max_per_piece) == reference,
            "in pieces, the same messages come out");
 }
 

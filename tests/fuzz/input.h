@@ -35,10 +35,10 @@ public:
     }
     explicit Input(std::string_view bytes) : rest_{bytes} {}
 
-    bool is_over() const { return rest_.empty(); }
+    bool is_empty() const { return rest_.empty(); }
     std::uint8_t byte()
     {
-        if (is_over())
+        if (is_empty())
             return 0;
         const auto byte = static_cast<std::uint8_t>(rest_.front());
         rest_.remove_prefix(1);
@@ -47,7 +47,7 @@ public:
     // One of 0 to `end` - 1, so that the digits '0', '1', ... give just these: seeds are text.
     std::size_t below(std::size_t end) { return static_cast<std::uint8_t>(byte() - '0') % end; }
     template <class Range>
-    const auto& one_of(const Range& range)
+    const auto& pick(const Range& range)
     {
         return range[below(std::size(range))];
     }
@@ -71,22 +71,22 @@ class OpenDescriptors {
 public:
     OpenDescriptors()
     {
-        for (std::size_t i = 0; i < asked_.size(); ++i)
-            asked_[i] = {static_cast<int>(i), 0, 0};
-        ::poll(asked_.data(), asked_.size(), 0);
+        for (std::size_t i = 0; i < polled_.size(); ++i)
+            polled_[i] = {static_cast<int>(i), 0, 0};
+        ::poll(polled_.data(), polled_.size(), 0);
     }
     friend bool operator==(const OpenDescriptors& a, const OpenDescriptors& b)
     {
-        return std::ranges::equal(a.asked_, b.asked_, {}, &OpenDescriptors::is_closed,
+        return std::ranges::equal(a.polled_, b.polled_, {}, &OpenDescriptors::is_closed,
                                   &OpenDescriptors::is_closed);
     }
 
 private:
-    static bool is_closed(const pollfd& one) { return (one.revents & POLLNVAL) != 0; }
-    std::array<pollfd, 300> asked_;
+    static bool is_closed(const pollfd& entry) { return (entry.revents & POLLNVAL) != 0; }
+    std::array<pollfd, 300> polled_;
 };
 
-inline UniqueFd memfd_of(std::string_view bytes)
+inline UniqueFd make_memfd(std::string_view bytes)
 {
     UniqueFd memfd{::memfd_create("fuzz", MFD_CLOEXEC)};
     expect(memfd && ::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==

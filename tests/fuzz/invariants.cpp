@@ -11,87 +11,91 @@ namespace evfd::daemon {
 
 namespace {
 
-void check_watch(World& world, const Name& name, Object& object)
+void check_watch(DaemonInstance& instance, const Name& name, Object& object)
 {
     if (object.pulse())
         return;
     const auto* timer = object.timer();
     expect(Registry::is_watched(object) ==
-               (world.service.cares_for(name) || (timer && timer->is_needed())),
+               (instance.service.is_observed(name) || (timer && timer->must_count())),
            "what is watched is what someone cares for");
 }
 
-bool is_same(const record::Timer& record, const Timer& timer)
+bool matches(const record::Timer& record, const Timer& timer)
 {
-    const auto now = timer.record();
+    const auto current = timer.record();
     const bool same_link =
-        record.link.has_value() == now.link.has_value() &&
-        (!now.link ||
-         (record.link->event == now.link->event && record.link->id == now.link->id &&
-          record.link->is_lost == now.link->is_lost && record.link->uid == now.link->uid &&
-          record.link->gid == now.link->gid && record.link->groups == now.link->groups &&
-          record.link->is_declared == now.link->is_declared));
-    return same_link && record.clock == now.clock && record.is_relative == now.is_relative &&
-           record.cancel_on_clock_change == now.cancel_on_clock_change &&
-           record.was_past == now.was_past && record.grid == now.grid &&
-           record.first == now.first && record.interval == now.interval &&
-           record.phase == now.phase;
+        record.target.has_value() == current.target.has_value() &&
+        (!current.target ||
+         (record.target->event == current.target->event &&
+          record.target->id == current.target->id &&
+          record.target->is_deleted == current.target->is_deleted &&
+          record.target->uid == current.target->uid && record.target->gid == current.target->gid &&
+          record.target->groups == current.target->groups &&
+          record.target->is_declared == current.target->is_declared));
+    return same_link && record.clock == current.clock &&
+           record.is_relative == current.is_relative &&
+           record.cancel_on_clock_change == current.cancel_on_clock_change &&
+           record.was_in_past == current.was_in_past && record.grid == current.grid &&
+           record.first == current.first && record.interval == current.interval &&
+           record.state == current.state;
 }
 
 // The journal itself: who reads a sound one does not write to it.
-UniqueFd journal_of(World& world)
+UniqueFd committed_journal(DaemonInstance& instance)
 {
-    world.vault.commit();
-    return duplicate_of(world.vault.descriptors()[2]);
+    instance.state_store.commit();
+    return duplicate_fd(instance.state_store.descriptors()[2]);
 }
 
-struct ReadAgain {
-    explicit ReadAgain(World& world)
+struct JournalSnapshot {
+    explicit JournalSnapshot(DaemonInstance& world)
     {
-        auto& empty = empty_vault();
-        auto kept = kept_of(empty.vault);
-        kept[2] = journal_of(world);
-        const Vault vault{empty.loop, std::move(kept), left};
-        expect(left.complaints.empty(), "the journal is sound");
+        auto& empty = empty_state_store();
+        auto kept = stored_fds_of(empty.state_store);
+        kept[2] = committed_journal(world);
+        const StateStore vault{empty.loop, std::move(kept), state};
+        expect(state.warnings.empty(), "the journal is sound");
     }
-    Left left;
+    RecoveredState state;
 };
 
-void check_held(World& world, const Left& left)
+void check_held_tokens(DaemonInstance& instance, const RecoveredState& state)
 {
-    std::set<std::uint64_t> there;
-    for (const auto& [name, object] : world.service.registry().objects())
-        there.insert(object.serial);
+    std::set<std::uint64_t> existing;
+    for (const auto& [name, object] : instance.service.registry().objects())
+        existing.insert(object.serial);
     std::int64_t held = 0;
-    for (const auto& [id, record] : left.takings)
-        if (record.held.value_or(false))
-            held += std::ranges::count_if(record.from, [&](auto serial) {
-                return there.contains(static_cast<std::uint64_t>(serial));
+    for (const auto& [id, record] : state.taken_tokens)
+        if (record.is_held_by_session.value_or(false))
+            held += std::ranges::count_if(record.objects, [&](auto serial) {
+                return existing.contains(static_cast<std::uint64_t>(serial));
             });
-    expect(held <= world.service.quota().used_by_all(Resource::waits), "what is held is paid for");
+    expect(held <= instance.service.quota().used_by_all(Resource::waits),
+           "what is held is paid for");
 }
 
 } // namespace
 
-void check_books(World& world)
+void check_invariants(DaemonInstance& instance)
 {
-    auto& service = world.service;
+    auto& service = instance.service;
     const auto& quota = service.quota();
     std::map<uid_t, std::int64_t> objects;
     std::int64_t all = 0;
     std::int64_t subscriptions = 0;
-    std::size_t parked = 0;
+    std::size_t stashed = 0;
     for (auto& [name, object] : service.registry().objects()) {
         ++all;
         ++objects[object.ownership.owner];
         subscriptions += static_cast<std::int64_t>(object.handles.size());
-        parked += object.is_kept && object.event() ? 1 : 0;
-        if (const auto* followers = object.followers())
-            for (const auto& [token, subscription] : followers->all()) {
+        stashed += object.is_persistent && object.event() ? 1 : 0;
+        if (const auto* table = object.subscriptions())
+            for (const auto& [token, subscription] : table->all()) {
                 ++subscriptions;
-                parked += subscription.is_kept ? 1 : 0;
+                stashed += subscription.is_persistent ? 1 : 0;
             }
-        check_watch(world, name, object);
+        check_watch(instance, name, object);
     }
     expect(quota.used_by_all(Resource::objects) == all,
            "as many objects are paid for as there are");
@@ -100,61 +104,64 @@ void check_books(World& world)
     expect(quota.used_by_all(Resource::subscriptions) == subscriptions,
            "as many subscriptions are paid for as there are");
     expect(quota.used_by_all(Resource::connections) ==
-               static_cast<std::int64_t>(world.connections()),
+               static_cast<std::int64_t>(instance.connections()),
            "as many connections are paid for as there are");
-    expect(world.vault.parked() == parked, "what is parked is what is kept");
+    expect(instance.state_store.stored_fds() == stashed, "what is parked is what is kept");
 }
 
-void check_journal(World& world)
+void check_journal_matches(DaemonInstance& instance)
 {
-    const ReadAgain again{world};
+    const JournalSnapshot snapshot{instance};
     std::size_t objects = 0;
     std::size_t subscriptions = 0;
-    for (const auto& [name, object] : world.service.registry().objects()) {
-        const auto* followers = object.followers();
+    for (const auto& [name, object] : instance.service.registry().objects()) {
+        const auto* table = object.subscriptions();
         static const std::map<Token, Subscription> none;
-        for (const auto& [token, subscription] : followers ? followers->all() : none) {
-            const auto record = again.left.subscriptions.find(subscription.id);
-            expect(subscription.is_kept == (record != again.left.subscriptions.end()),
+        for (const auto& [token, subscription] : table ? table->all() : none) {
+            const auto record = snapshot.state.subscriptions.find(subscription.id);
+            expect(subscription.is_persistent == (record != snapshot.state.subscriptions.end()),
                    "a subscription that is kept is in the journal, and no other");
-            if (!subscription.is_kept)
+            if (!subscription.is_persistent)
                 continue;
             ++subscriptions;
             expect(record->second.token == token.text() &&
                        record->second.object == static_cast<record::Id>(object.serial),
                    "the journal says what it is");
         }
-        const auto found = again.left.objects.find(object.serial);
-        expect(object.is_kept == (found != again.left.objects.end()),
+        const auto found = snapshot.state.objects.find(object.serial);
+        expect(object.is_persistent == (found != snapshot.state.objects.end()),
                "an object that is kept is in the journal, and no other");
-        if (!object.is_kept)
+        if (!object.is_persistent)
             continue;
         ++objects;
         const auto& record = found->second;
         expect(record.name == name && record.mode == object.mode() &&
                    record.owner == object.ownership.owner &&
                    record.group == object.ownership.group &&
-                   record.rights == object.ownership.rights && record.created == object.created &&
-                   record.session.value_or(0) == static_cast<record::Id>(object.session) &&
+                   record.permissions == object.ownership.permissions &&
+                   record.created == object.created &&
+                   record.session.value_or(0) == static_cast<record::Id>(object.lifetime_owner) &&
                    record.timer.has_value() == (object.timer() != nullptr),
                "the journal says what it is, and whose");
         if (record.timer)
-            expect(is_same(*record.timer, *object.timer()), "and how it is armed");
+            expect(matches(*record.timer, *object.timer()), "and how it is armed");
     }
-    expect(again.left.objects.size() == objects, "no object is in the journal that is not there");
-    expect(again.left.subscriptions.size() == subscriptions,
+    expect(snapshot.state.objects.size() == objects,
+           "no object is in the journal that is not there");
+    expect(snapshot.state.subscriptions.size() == subscriptions,
            "no subscription is in the journal that is not there");
-    check_held(world, again.left);
+    check_held_tokens(instance, snapshot.state);
 }
 
-void check_journal_is_empty(World& world)
+void check_journal_is_empty(DaemonInstance& instance)
 {
-    Journal::Found found;
-    expect(Journal::open(journal_of(world), found).has_value(), "the journal can be read");
-    expect(found.is_journal && found.damaged_bytes == 0 && found.cut_bytes == 0,
+    Journal::Contents contents;
+    expect(Journal::open(committed_journal(instance), contents).has_value(),
+           "the journal can be read");
+    expect(contents.is_journal && contents.damaged_bytes == 0 && contents.truncated_bytes == 0,
            "the journal is sound");
-    for (const auto& [key, text] : found.records)
-        expect(static_cast<record::Kind>(key.kind) == record::Kind::plan,
+    for (const auto& [key, text] : contents.records)
+        expect(static_cast<record::Kind>(key.kind) == record::Kind::intent,
                "in the end the journal is empty");
 }
 

@@ -6,10 +6,10 @@
 namespace evfd::daemon {
 
 // What is paid for is there, what is watched is cared for. Cheap.
-void check_books(World& world);
+void check_invariants(DaemonInstance& instance);
 // The journal says what the registry knows: it is read as another daemon would.
-void check_journal(World& world);
+void check_journal_matches(DaemonInstance& instance);
 // It says that there is nothing.
-void check_journal_is_empty(World& world);
+void check_journal_is_empty(DaemonInstance& instance);
 
 } // namespace evfd::daemon

@@ -11,8 +11,8 @@
 //     T5                      a token was taken from 5 after the last commit
 //     N3                      the slip is about a plan of 3 tokens, in the last commit; its first
 //                             is not added yet
-#include "common/timerfd.h"
 #include "daemon/store/journal.h"
+#include "common/timerfd.h"
 #include "tests/fuzz/environment.h"
 
 #include <fcntl.h>
@@ -34,10 +34,10 @@ constexpr std::size_t head_bytes = 4096; // The journal's first page.
 
 using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
-State state_of(const Journal::Found& found)
+State state_of(const Journal::Contents& contents)
 {
     State state;
-    for (const auto& [key, text] : found.records)
+    for (const auto& [key, text] : contents.records)
         expect(state.emplace(std::pair{key.id, key.kind}, text).second, "no key is there twice");
     return state;
 }
@@ -45,47 +45,48 @@ State state_of(const Journal::Found& found)
 // The journal as it is left, and what is to be in it then.
 State check_journal(const UniqueFd& memfd)
 {
-    Journal::Found found;
-    auto journal = Journal::open(duplicate_of(memfd.get()), found);
+    Journal::Contents contents;
+    auto journal = Journal::open(duplicate_fd(memfd.get()), contents);
     if (!journal) // Too short to be one: it is begun anew.
         return {};
-    auto state = state_of(found);
+    auto state = state_of(contents);
     const auto put = [&](Journal::Key key, const std::string& text) {
         journal->put(key, text);
         state[{key.id, key.kind}] = text;
     };
     put({1, 77}, "what is written now");
-    if (!found.records.empty()) {
-        const auto dropped = found.records.front().key;
-        journal->drop(dropped);
-        state.erase({dropped.id, dropped.kind});
-        put(found.records.back().key, std::string(300, 'x'));
+    if (!contents.records.empty()) {
+        const auto erased = contents.records.front().key;
+        journal->erase(erased);
+        state.erase({erased.id, erased.kind});
+        put(contents.records.back().key, std::string(300, 'x'));
     }
     expect(journal->commit().has_value(), "something can be written");
     const auto number_after = [](std::uint64_t last) { return last == UINT64_MAX ? 1 : last + 1; };
-    expect(journal->last() == number_after(found.last), "a commit counts");
+    expect(journal->last() == number_after(contents.last), "a commit counts");
 
-    Journal::Found again;
-    const auto reopened = Journal::open(duplicate_of(memfd.get()), again);
+    Journal::Contents again;
+    const auto reopened = Journal::open(duplicate_fd(memfd.get()), again);
     expect(reopened.has_value(), "what was read can be read again");
     expect(state_of(again) == state, "what was there and what was written reads back");
     expect(again.is_journal, "it is a journal by then");
-    expect(again.cut_bytes == 0, "what did not get through is told of once");
-    expect(again.last == number_after(found.last), "the last commit is the last");
+    expect(again.truncated_bytes == 0, "what did not get through is told of once");
+    expect(again.last == number_after(contents.last), "the last commit is the last");
     return state;
 }
 
 // Restoring.
 
-class Text {
+class JournalScript {
 public:
-    explicit Text(std::string_view text)
-        : journal_{*Journal::create()}, parking_{*Parking::create()}, slip_{*Slip::create()}
+    explicit JournalScript(std::string_view text)
+        : journal_{*Journal::create()}, fd_stash_{*FdStash::create()},
+          progress_page_{*ProgressPage::create()}
     {
-        for (fuzz::Input lines{text}; !lines.is_over();)
+        for (fuzz::Input lines{text}; !lines.is_empty();)
             read_line(lines.until('\n'));
         (void)journal_.commit();
-        note();
+        write_progress();
     }
 
     // The file alone, as it is with its damage.
@@ -97,16 +98,16 @@ public:
         for (const auto& [at, byte] : damage_)
             if (head_bytes + at < bytes.size())
                 bytes[head_bytes + at] = byte;
-        return fuzz::memfd_of(bytes);
+        return fuzz::make_memfd(bytes);
     }
-    Vault::Descriptors descriptors() const
+    StateStore::Descriptors descriptors() const
     {
-        return {duplicate_of(parking_.ends()[0].get()), duplicate_of(parking_.ends()[1].get()),
-                file(), duplicate_of(slip_.memfd().get())};
+        return {duplicate_fd(fd_stash_.ends()[0].get()), duplicate_fd(fd_stash_.ends()[1].get()),
+                file(), duplicate_fd(progress_page_.memfd().get())};
     }
 
 private:
-    static std::uint64_t number(std::string_view& line)
+    static std::uint64_t read_number(std::string_view& line)
     {
         line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
         std::uint64_t number = 0;
@@ -120,46 +121,46 @@ private:
     {
         if (line.empty())
             return;
-        const char what = line.front();
-        if (what >= '0' && what <= '9') {
-            const auto key = key_of(line);
+        const char code = line.front();
+        if (code >= '0' && code <= '9') {
+            const auto key = read_key(line);
             journal_.put(key, line.substr(std::min<std::size_t>(1, line.size())));
             return;
         }
         line.remove_prefix(1);
-        switch (what) {
-        case '-': journal_.drop(key_of(line)); break;
+        switch (code) {
+        case '-': journal_.erase(read_key(line)); break;
         case '.': (void)journal_.commit(); break;
-        case 'P': park(line); break;
+        case 'P': stash(line); break;
         case '~': {
-            const auto at = number(line);
+            const auto at = read_number(line);
             if (!line.empty())
                 damage_.emplace_back(at, line.front());
             break;
         }
-        case 'T': takings_.push_back(number(line)); break;
-        case 'N': planned_ = std::min<std::uint64_t>(number(line), 100); break;
+        case 'T': takes_.push_back(read_number(line)); break;
+        case 'N': planned_increments_ = std::min<std::uint64_t>(read_number(line), 100); break;
         default: break;
         }
     }
-    static Journal::Key key_of(std::string_view& line)
+    static Journal::Key read_key(std::string_view& line)
     {
-        const auto kind = static_cast<std::uint32_t>(number(line));
-        return {number(line), kind};
+        const auto kind = static_cast<std::uint32_t>(read_number(line));
+        return {read_number(line), kind};
     }
-    void park(std::string_view line)
+    void stash(std::string_view line)
     {
-        const auto id = number(line);
-        if (line.empty() || parked_.size() == 32)
+        const auto id = read_number(line);
+        if (line.empty() || stashed_.size() == 32)
             return;
-        auto fd = made(line.front());
+        auto fd = make_fd(line.front());
         expect(fd.has_value(), "there is a descriptor to park");
-        if (parking_.park(id, *fd))
-            parked_.push_back(*std::move(fd));
+        if (fd_stash_.store(id, *fd))
+            stashed_.push_back(*std::move(fd));
     }
-    static Result<UniqueFd> made(char what)
+    static Result<UniqueFd> make_fd(char code)
     {
-        switch (what) {
+        switch (code) {
         case 'e': return make_eventfd(1, Counter::plain);
         case 's': return make_eventfd(3, Counter::semaphore);
         case 'm': return make_timerfd(Clock::monotonic);
@@ -167,47 +168,47 @@ private:
         default: return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
         }
     }
-    void note()
+    void write_progress()
     {
         const auto last = journal_.last();
-        for (const auto id : takings_)
-            if (auto* tokens = slip_.begin_taking(last, id))
+        for (const auto id : takes_)
+            if (auto* tokens = progress_page_.begin_take(last, id))
                 *tokens = 1;
-        if (planned_ == 0)
+        if (planned_increments_ == 0)
             return;
-        const auto notes = slip_.begin_plan(last, planned_);
-        std::fill(notes.begin() + 1, notes.end(), '\0');
+        const auto increments = progress_page_.begin_intent(last, planned_increments_);
+        std::fill(increments.begin() + 1, increments.end(), '\0');
     }
 
     Journal journal_;
-    Parking parking_;
-    Slip slip_;
-    std::vector<UniqueFd> parked_;
+    FdStash fd_stash_;
+    ProgressPage progress_page_;
+    std::vector<UniqueFd> stashed_;
     std::vector<std::pair<std::uint64_t, char>> damage_;
-    std::vector<std::uint64_t> takings_;
-    std::uint64_t planned_ = 0;
+    std::vector<std::uint64_t> takes_;
+    std::uint64_t planned_increments_ = 0;
 };
 
-std::vector<std::string> names_in(World& world)
+std::vector<std::string> names_in(DaemonInstance& instance)
 {
     std::vector<std::string> names;
-    for (const auto& [name, object] : world.service.registry().objects())
+    for (const auto& [name, object] : instance.service.registry().objects())
         names.push_back(name.text());
     return names;
 }
 
-void check(World& world)
+void check_accounting(DaemonInstance& instance)
 {
-    auto& service = world.service;
+    auto& service = instance.service;
     std::int64_t objects = 0;
     std::int64_t subscriptions = 0;
-    std::size_t parked = 0;
+    std::size_t stashed = 0;
     for (auto& [name, object] : service.registry().objects()) {
         ++objects;
-        parked += object.event() ? 1 : 0;
-        if (const auto* followers = object.followers()) {
-            subscriptions += static_cast<std::int64_t>(followers->size());
-            parked += followers->size();
+        stashed += object.event() ? 1 : 0;
+        if (const auto* table = object.subscriptions()) {
+            subscriptions += static_cast<std::int64_t>(table->size());
+            stashed += table->size();
         }
         (void)service.describe({0, 0, 1, {}}, name, object);
     }
@@ -215,28 +216,29 @@ void check(World& world)
            "as many objects are paid for as there are");
     expect(service.quota().used_by_all(Resource::subscriptions) == subscriptions,
            "as many subscriptions are paid for as there are");
-    if (!world.left.has_unread)
-        expect(world.vault.parked() == parked, "what is parked belongs to what is there");
+    if (!instance.recovered.has_unreadable_fds)
+        expect(instance.state_store.stored_fds() == stashed,
+               "what is parked belongs to what is there");
 }
 
-void check_restoration(const Text& text)
+void check_recovery(const JournalScript& script)
 {
     constexpr DescriptorBudget budget{10'000, 10'000};
-    World world{{}, shared_adder(), budget, text.descriptors(), 0ns};
-    check(world);
-    settle(world.loop); // The grace of the sessions is over; timers are looked at.
-    check(world);
+    DaemonInstance instance{{}, shared_incrementer(), budget, script.descriptors(), 0ns};
+    check_accounting(instance);
+    run_until_idle(instance.loop); // The grace of the sessions is over; timers are looked at.
+    check_accounting(instance);
 
     // Who comes next finds the same, and what was made meanwhile.
-    Session session{world.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
+    Session session{instance.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
-        (void)world.service.registry().create(session, {.name = *Name::parse(name)});
-    check(world);
-    world.vault.commit();
-    World next{{}, shared_adder(), budget, kept_of(world.vault), 0ns};
-    check(next);
-    if (!world.left.has_unread)
-        expect(names_in(next) == names_in(world),
+        (void)instance.service.registry().create(session, {.name = *Name::parse(name)});
+    check_accounting(instance);
+    instance.state_store.commit();
+    DaemonInstance next{{}, shared_incrementer(), budget, stored_fds_of(instance.state_store), 0ns};
+    check_accounting(next);
+    if (!instance.recovered.has_unreadable_fds)
+        expect(names_in(next) == names_in(instance),
                "what is there is there again after the next restart");
 }
 
@@ -244,13 +246,13 @@ void run(std::string_view input)
 {
     constexpr std::string_view raw = "raw";
     if (input.starts_with(raw)) {
-        const auto file = fuzz::memfd_of(input.substr(raw.size()));
+        const auto file = fuzz::make_memfd(input.substr(raw.size()));
         check_journal(file);
         return;
     }
-    const Text text{input};
-    check_journal(text.file());
-    check_restoration(text);
+    const JournalScript script{input};
+    check_journal(script.file());
+    check_recovery(script);
 }
 
 } // namespace
@@ -259,7 +261,7 @@ void run(std::string_view input)
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
     spdlog::set_level(spdlog::level::off);
-    (void)evfd::daemon::shared_adder();
+    (void)evfd::daemon::shared_incrementer();
     return 0;
 }
 

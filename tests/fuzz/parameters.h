@@ -20,7 +20,7 @@ class Parameters {
 public:
     explicit Parameters(fuzz::Input& input) : input_{input} {}
 
-    Parameters& name(std::string_view key = "name") { return add(key, quoted(one_of(names_))); }
+    Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
     Parameters& names()
     {
         const auto chosen = std::max<std::size_t>(input_.below(16), 1);
@@ -34,47 +34,47 @@ public:
     // them one by one would be all a run does.
     Parameters& count()
     {
-        constexpr std::array<std::int64_t, 10> counts{left_out, 1,   2,     3,      16,
-                                                      100,      600, 2'000, 65'537, 0};
+        constexpr std::array<std::int64_t, 10> counts{omitted, 1,   2,     3,      16,
+                                                      100,     600, 2'000, 65'537, 0};
         return number("count", counts);
     }
     Parameters& initial()
     {
-        constexpr std::array<std::int64_t, 6> initials{left_out,     0, 1, 3, 4'294'967'295,
+        constexpr std::array<std::int64_t, 6> initials{omitted,      0, 1, 3, 4'294'967'295,
                                                        4'294'967'296};
         return number("initial", initials);
     }
-    Parameters& span(std::string_view key)
+    Parameters& duration(std::string_view key)
     {
-        constexpr std::array<std::int64_t, 10> spans{
-            left_out,          0,         1,       1'000,      1'000'000,
+        constexpr std::array<std::int64_t, 10> durations{
+            omitted,           0,         1,       1'000,      1'000'000,
             3'600'000'000'000, INT64_MAX, 999'999, 50'000'000, 1'700'000'000'000'000'000};
-        return number(key, spans);
+        return number(key, durations);
     }
-    template <Worded E>
-    Parameters& word(std::string_view key)
+    template <NamedEnum E>
+    Parameters& enum_value(std::string_view key)
     {
-        const auto all = words(E{});
+        const auto all = enum_names(E{});
         const auto chosen = input_.below(all.size() + 1);
         return chosen == 0 ? *this : add(key, quoted(all[chosen - 1].second));
     }
-    Parameters& truth(std::string_view key) { return input_.flag() ? add(key, "true") : *this; }
-    Parameters& rights()
+    Parameters& boolean(std::string_view key) { return input_.flag() ? add(key, "true") : *this; }
+    Parameters& permissions()
     {
         constexpr std::array<std::string_view, 8> all{"0666", "0644", "0600", "0000",
                                                       "0444", "0222", "0640", "0026"};
-        return add("rights", quoted(one_of(all)));
+        return add("rights", quoted(pick(all)));
     }
     Parameters& pattern()
     {
         constexpr std::array<std::string_view, 6> all{"*", "a", "d/*", "?", "*/*", "["};
-        return add("pattern", quoted(one_of(all)));
+        return add("pattern", quoted(pick(all)));
     }
     // One of those, or none of them.
     Parameters& subscription(const std::vector<std::string>& all)
     {
-        const auto which = input_.below(4);
-        return add("subscription", quoted(which < all.size() ? all[which] : std::string(32, '0')));
+        const auto index = input_.below(4);
+        return add("subscription", quoted(index < all.size() ? all[index] : std::string(32, '0')));
     }
     Parameters& add(std::string_view key, std::string_view value)
     {
@@ -85,20 +85,20 @@ public:
     std::string text() const { return '{' + text_ + '}'; }
 
 private:
-    static constexpr std::int64_t left_out = -1;
+    static constexpr std::int64_t omitted = -1;
     static constexpr std::array<std::string_view, 4> names_{"a", "b", "c", "d/e"};
 
     static std::string quoted(std::string_view text) { return fmt::format(R"("{}")", text); }
     template <class All>
-    std::string_view one_of(const All& all)
+    std::string_view pick(const All& all)
     {
-        return input_.one_of(all);
+        return input_.pick(all);
     }
     template <class Numbers>
     Parameters& number(std::string_view key, const Numbers& numbers)
     {
-        const auto number = input_.one_of(numbers);
-        return number == left_out ? *this : add(key, std::to_string(number));
+        const auto number = input_.pick(numbers);
+        return number == omitted ? *this : add(key, std::to_string(number));
     }
 
     fuzz::Input& input_;

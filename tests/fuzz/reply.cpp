@@ -31,29 +31,29 @@ constexpr bool carries_descriptors = std::is_same_v<T, protocol::Open::Reply>;
 template <Message Reply>
 void check_round_trip(Reply& reply)
 {
-    std::vector<Handed> none;
-    std::string said;
-    Outgoing out{said, none};
-    encode(reply, out);
+    std::vector<PassedFd> none;
+    std::string encoded;
+    EncodeContext context{encoded, none};
+    encode(reply, context);
 
     json::Document document;
-    const auto value = document.read(said);
+    const auto value = document.parse(encoded);
     expect(value.has_value(), "what is said is JSON");
-    Incoming incoming;
-    auto understood = decode<Reply>(*value, incoming);
-    expect(understood.has_value(), "what is said is understood");
-    std::string again;
-    Outgoing out_again{again, none};
-    encode(*understood, out_again);
-    expect(again == said, "what is understood is what was said");
+    DecodeContext incoming;
+    auto decoded = decode<Reply>(*value, incoming);
+    expect(decoded.has_value(), "what is said is understood");
+    std::string encoded_again;
+    EncodeContext context_again{encoded_again, none};
+    encode(*decoded, context_again);
+    expect(encoded_again == encoded, "what is understood is what was said");
 }
 
 template <Message Request>
-void receive_all(Channel& channel)
+void receive_all(Connection& connection)
 {
-    constexpr int most = 1'000;
-    for (int i = 0; i < most && channel.is_usable(); ++i) {
-        auto received = channel.receive<Request>(monotonic_now());
+    constexpr int max_attempts = 1'000;
+    for (int i = 0; i < max_attempts && connection.is_usable(); ++i) {
+        auto received = connection.receive<Request>(monotonic_now());
         if (!received) {
             expect(!received.error().message.empty(), "an error says what to do");
             continue;
@@ -67,11 +67,11 @@ void receive_all(Channel& channel)
             check_round_trip(received->reply);
         }
     }
-    expect(!channel.is_usable(), "a daemon that says no more is given up");
+    expect(!connection.is_usable(), "a daemon that says no more is given up");
 }
 
 template <class... Requests>
-constexpr auto receivers(List<Requests...>)
+constexpr auto receivers(TypeList<Requests...>)
 {
     return std::array{&receive_all<Requests>...};
 }
@@ -80,41 +80,41 @@ constexpr auto all_receivers = receivers(protocol::Evfdd::Methods{});
 
 std::vector<UniqueFd> descriptors(fuzz::Input& input)
 {
-    std::vector<UniqueFd> made(input.below(5));
-    for (auto& one : made)
-        one = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
-    if (!made.empty() && input.flag()) // As many as the kernel takes.
-        while (made.size() < max_descriptors_per_message)
-            made.push_back(UniqueFd{::dup(made.front().get())});
-    return made;
+    std::vector<UniqueFd> fds(input.below(5));
+    for (auto& fd : fds)
+        fd = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
+    if (!fds.empty() && input.flag()) // As many as the kernel takes.
+        while (fds.size() < max_descriptors_per_message)
+            fds.push_back(UniqueFd{::dup(fds.front().get())});
+    return fds;
 }
 
 void run(fuzz::Input input)
 {
-    const auto receive_them = all_receivers[input.below(all_receivers.size())];
-    const auto handed = descriptors(input);
+    const auto receive_replies = all_receivers[input.below(all_receivers.size())];
+    const auto passed = descriptors(input);
     const auto parts = 1 + input.below(4);
-    const bool hangs_up = input.flag();
+    const bool disconnects = input.flag();
     auto bytes = std::string{input.rest()};
     std::ranges::replace(bytes, '\n', '\0');
 
     std::array<int, 2> ends{};
     expect(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
            "there is a pair of sockets");
-    Channel channel{UniqueFd{ends[0]}};
+    Connection connection{UniqueFd{ends[0]}};
     UniqueFd daemon{ends[1]};
     std::string_view rest{bytes};
     const auto part = rest.size() / parts + 1;
     for (bool is_first = true; !rest.empty(); is_first = false) {
         const auto sent = send(daemon, rest.substr(0, part),
-                               is_first ? std::span{handed} : std::span<const UniqueFd>{});
+                               is_first ? std::span{passed} : std::span<const UniqueFd>{});
         if (!sent || !*sent)
             break;
         rest.remove_prefix(**sent);
     }
-    if (hangs_up)
+    if (disconnects)
         daemon = {};
-    receive_them(channel);
+    receive_replies(connection);
 }
 
 } // namespace

@@ -2,8 +2,8 @@
 
 #include "common/eventfd.h"
 #include "common/timerfd.h"
-#include "tests/fuzz/invariants.h"
 #include "tests/fuzz/crash_state.h"
+#include "tests/fuzz/invariants.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -27,151 +27,165 @@ std::vector<Peer> peers()
 
 } // namespace
 
-Play::Play(fuzz::Input input) : input_{input}
+Scenario::Scenario(fuzz::Input input) : input_{input}
 {
     const auto kind = input_.below(3);
     if (kind == 1)
         limits_ = {{3, 3, 2, 2, 1, 2'000, 3'000, 4, 3}};
     if (kind == 2)
-        budget_ = 2;
-    world_ = std::make_unique<World>(Ceilings{limits_}, shared_adder(),
-                                     DescriptorBudget{budget_, budget_});
+        descriptor_budget_ = 2;
+    instance_ =
+        std::make_unique<DaemonInstance>(LimitTable{limits_}, shared_incrementer(),
+                                         DescriptorBudget{descriptor_budget_, descriptor_budget_});
     for (auto& peer : peers())
         clients_.emplace_back(std::move(peer));
 }
 
-void Play::run()
+void Scenario::run()
 {
-    constexpr int most = 64;
-    for (int i = 0; i < most && !input_.is_over(); ++i) {
-        deed(static_cast<char>(input_.byte()));
-        if (!is_hurried_)
-            settle();
+    constexpr int max_operations = 64;
+    for (int i = 0; i < max_operations && !input_.is_empty(); ++i) {
+        run_operation(static_cast<char>(input_.byte()));
+        if (!loop_is_paused_)
+            process_all();
     }
-    end();
+    finish();
 }
 
-void Play::deed(char what)
+void Scenario::run_operation(char code)
 {
-    switch (what) {
-    case '&': is_hurried_ ^= true; return; // Nobody turns the loop until it comes again.
-    case '.': return turn();
-    case '!': return check_journal(*world_);
-    case 'K': return kill();
+    switch (code) {
+    case '&': loop_is_paused_ ^= true; return; // Nobody turns the loop until it comes again.
+    case '.': return run_loop_once();
+    case '!': return check_journal_matches(*instance_);
+    case 'K': return crash_and_recover();
     case 'Q': return set_limits();
     default: break;
     }
-    if (!"ctxousrdhlmwLpikzOMJBfyXH"sv.contains(what))
+    if (!"ctxousrdhlmwLpikzOMJBfyXH"sv.contains(code))
         return;
-    auto& one = clients_[input_.below(clients_.size())];
-    switch (what) {
-    case 'c': return create(one);
-    case 't': return arm(one);
-    case 'x': return call(one, "Disarm", chosen().names());
-    case 'o': return call(one, "Open", chosen().names());
-    case 'u': return call(one, "Unsubscribe", chosen().subscription(one.subscriptions()));
-    case 'k': return call(one, "Acknowledge", chosen().subscription(one.subscriptions()));
-    case 's': return call(one, "Set", chosen().names().count());
-    case 'r': return call(one, "Clear", chosen().names());
-    case 'd': return call(one, "Delete", chosen().names());
-    case 'h': return call(one, "Show", chosen().name());
-    case 'l': return stream(one, "List");
-    case 'm': return stream(one, "Monitor");
-    case 'w': return wait(one);
-    case 'L': return hold(one);
-    case 'p': return call(one, "SetRights", chosen().name().rights());
-    case 'i': return call(one, "Status", chosen());
-    case 'z': return resume(one);
-    case 'O': return one.set_answers(Answers::none); // Of the next call.
-    case 'M': return one.set_answers(Answers::many);
-    case 'J': return one.say(*world_, std::string{input_.until('\n')} + '\0'); // Maybe a call.
-    case 'B': return one.say(*world_, input_.until('\n'));
-    case 'f': return use_descriptor(one);
-    case 'y': one.is_lazy ^= true; return;
-    case 'X': return one.leave();
-    case 'H': return one.hang_up_half();
+    auto& client = clients_[input_.below(clients_.size())];
+    switch (code) {
+    case 'c': return create(client);
+    case 't': return arm(client);
+    case 'x': return call(client, "Disarm", next_parameters().names());
+    case 'o': return call(client, "Open", next_parameters().names());
+    case 'u':
+        return call(client, "Unsubscribe", next_parameters().subscription(client.subscriptions()));
+    case 'k':
+        return call(client, "Acknowledge", next_parameters().subscription(client.subscriptions()));
+    case 's': return call(client, "Set", next_parameters().names().count());
+    case 'r': return call(client, "Clear", next_parameters().names());
+    case 'd': return call(client, "Delete", next_parameters().names());
+    case 'h': return call(client, "Show", next_parameters().name());
+    case 'l': return stream(client, "List");
+    case 'm': return stream(client, "Monitor");
+    case 'w': return wait(client);
+    case 'L': return hold(client);
+    case 'p': return call(client, "SetRights", next_parameters().name().permissions());
+    case 'i': return call(client, "Status", next_parameters());
+    case 'z': return resume(client);
+    case 'O': return client.set_reply_mode(ReplyMode::none); // Of the next call.
+    case 'M': return client.set_reply_mode(ReplyMode::stream);
+    case 'J':
+        return client.send_bytes(*instance_,
+                                 std::string{input_.until('\n')} + '\0'); // Maybe a call.
+    case 'B': return client.send_bytes(*instance_, input_.until('\n'));
+    case 'f': return use_descriptor(client);
+    case 'y': client.is_not_reading ^= true; return;
+    case 'X': return client.disconnect();
+    case 'H': return client.shut_down_sending();
     default: return;
     }
 }
 
 // Calling.
 
-void Play::call(Client& one, std::string_view method, const Parameters& parameters)
+void Scenario::call(TestClient& client, std::string_view method, const Parameters& parameters)
 {
-    one.call(*world_, method, parameters.text());
+    client.call(*instance_, method, parameters.text());
 }
 
-void Play::create(Client& one)
+void Scenario::create(TestClient& client)
 {
-    call(one, "CreateEvent",
-         chosen()
+    call(client, "CreateEvent",
+         next_parameters()
              .name()
-             .word<Mode>("mode")
+             .enum_value<Mode>("mode")
              .initial()
-             .rights()
-             .word<Lifetime>("lifetime")
-             .truth("ifMissing"));
+             .permissions()
+             .enum_value<Lifetime>("lifetime")
+             .boolean("ifMissing"));
 }
 
-void Play::arm(Client& one)
+void Scenario::arm(TestClient& client)
 {
-    auto parameters = chosen();
+    auto parameters = next_parameters();
     parameters.name()
-        .word<Clock>("clock")
-        .span("firstNSec")
-        .span("afterNSec")
-        .span("intervalNSec")
-        .truth("cancelOnClockChange");
+        .enum_value<Clock>("clock")
+        .duration("firstNSec")
+        .duration("afterNSec")
+        .duration("intervalNSec")
+        .boolean("cancelOnClockChange");
     if (input_.flag())
         parameters.name("sets");
-    call(one, "Arm", parameters.rights().word<Lifetime>("lifetime"));
+    call(client, "Arm", parameters.permissions().enum_value<Lifetime>("lifetime"));
 }
 
-void Play::wait(Client& one)
+void Scenario::wait(TestClient& client)
 {
-    call(one, "Wait",
-         chosen().names().word<Gather>("gather").span("timeoutNSec").truth("existing").count());
+    call(client, "Wait",
+         next_parameters()
+             .names()
+             .enum_value<Require>("gather")
+             .duration("timeoutNSec")
+             .boolean("existing")
+             .count());
 }
 
-void Play::hold(Client& one)
+void Scenario::hold(TestClient& client)
 {
-    call(one, "Wait",
-         chosen().names().word<Gather>("gather").span("timeoutNSec").add("hold", "true"));
+    call(client, "Wait",
+         next_parameters()
+             .names()
+             .enum_value<Require>("gather")
+             .duration("timeoutNSec")
+             .add("hold", "true"));
 }
 
-void Play::stream(Client& one, std::string_view method)
+void Scenario::stream(TestClient& client, std::string_view method)
 {
-    auto parameters = chosen();
+    auto parameters = next_parameters();
     if (input_.flag())
         parameters.pattern();
     if (method == "Monitor")
-        parameters.truth("attendance");
-    if (one.answers() == Answers::one)
-        one.set_answers(Answers::many);
-    call(one, method, parameters);
+        parameters.boolean("attendance");
+    if (client.reply_mode() == ReplyMode::one)
+        client.set_reply_mode(ReplyMode::stream);
+    call(client, method, parameters);
 }
 
-void Play::resume(Client& one)
+void Scenario::resume(TestClient& client)
 {
     const auto session = input_.below(sessions.size());
-    auto calls = answered_[session];
+    auto calls = answered_calls_[session];
     if (input_.flag()) // It is mistaken, or lies.
         calls += static_cast<std::int64_t>(input_.below(3)) - 1;
-    one.resume(answered_[session]);
-    call(one, "Resume",
-         chosen()
+    client.resume(answered_calls_[session]);
+    call(client, "Resume",
+         next_parameters()
              .add("session", '"' + std::string{sessions[session]} + '"')
              .add("calls", std::to_string(calls)));
 }
 
 // Descriptors, which are each client's to do with what it likes.
-void Play::use_descriptor(Client& one)
+void Scenario::use_descriptor(TestClient& client)
 {
-    auto& descriptors = one.descriptors();
+    auto& descriptors = client.descriptors();
     if (descriptors.empty())
         return;
-    const auto which = input_.below(descriptors.size());
-    const auto& fd = descriptors[which];
+    const auto index = input_.below(descriptors.size());
+    const auto& fd = descriptors[index];
     const auto flags = ::fcntl(fd.get(), F_GETFL);
     switch (input_.below(6)) {
     case 0:
@@ -185,109 +199,111 @@ void Play::use_descriptor(Client& one)
         return;
     case 3: ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK); return;
     case 4: (void)set(fd, {.first = nanoseconds{1}, .interval = 1h}); return;
-    case 5: descriptors.erase(descriptors.begin() + static_cast<std::ptrdiff_t>(which)); return;
+    case 5: descriptors.erase(descriptors.begin() + static_cast<std::ptrdiff_t>(index)); return;
     }
 }
 
 // Going on.
 
-void Play::turn()
+void Scenario::run_loop_once()
 {
-    expect(world_->loop.run_once(0ns).has_value(), "the loop turns");
-    check_books(*world_);
+    expect(instance_->loop.run_once(0ns).has_value(), "the loop turns");
+    check_invariants(*instance_);
 }
 
-void Play::settle()
+void Scenario::process_all()
 {
-    daemon::settle(world_->loop);
-    check_books(*world_);
-    hear();
+    daemon::run_until_idle(instance_->loop);
+    check_invariants(*instance_);
+    read_replies();
 }
 
 // Only those for whom there is something: to ask all of them would cost more than all else.
-void Play::hear()
+void Scenario::read_replies()
 {
-    std::array<pollfd, 6> asked{};
+    std::array<pollfd, 6> polled{};
     for (std::size_t i = 0; i < clients_.size(); ++i) {
-        const auto& one = clients_[i];
-        const short wanted = one.has_more_to_say() ? POLLIN | POLLOUT : POLLIN;
-        asked.at(i) = {one.is_lazy ? -1 : one.socket().get(), wanted, 0};
+        const auto& client = clients_[i];
+        const short events = client.has_unsent() ? POLLIN | POLLOUT : POLLIN;
+        polled.at(i) = {client.is_not_reading ? -1 : client.socket().get(), events, 0};
     }
-    if (::poll(asked.data(), clients_.size(), 0) <= 0)
+    if (::poll(polled.data(), clients_.size(), 0) <= 0)
         return;
     for (std::size_t i = 0; i < clients_.size(); ++i)
-        if (asked.at(i).revents != 0) {
-            clients_[i].hear();
-            if (clients_[i].has_more_to_say())
-                clients_[i].say(*world_, {});
+        if (polled.at(i).revents != 0) {
+            clients_[i].read_replies();
+            if (clients_[i].has_unsent())
+                clients_[i].send_bytes(*instance_, {});
         }
 }
 
-void Play::set_limits()
+void Scenario::set_limits()
 {
     constexpr Limits few_of_all{{2, 2, 1, 1, 1, 2'000, 300, 2, 3}};
-    world_->service.quota().set_ceilings({input_.flag() ? default_limits : few_of_all});
+    instance_->service.quota().set_limits({input_.flag() ? default_limits : few_of_all});
 }
 
-void Play::kill()
+void Scenario::crash_and_recover()
 {
     const auto grace = input_.flag() ? 0ns : nanoseconds{1h};
-    daemon::settle(world_->loop);
-    world_->vault.commit(); // What is not was not answered.
-    const auto before = remains_of(*world_);
-    const auto tokens = tokens_of(*world_);
-    auto kept = killed(std::move(world_));
-    for (auto& one : clients_) {
-        one.is_lazy = false;
-        one.hear(); // What it was sent before.
-        one.leave();
+    daemon::run_until_idle(instance_->loop);
+    instance_->state_store.commit(); // What is not was not answered.
+    const auto objects_before = persisted_objects(*instance_);
+    const auto tokens_before = persisted_tokens(*instance_);
+    auto inherited = crash(std::move(instance_));
+    for (auto& client : clients_) {
+        client.is_not_reading = false;
+        client.read_replies(); // What it was sent before.
+        client.disconnect();
     }
     Warnings::count = 0;
-    world_ = std::make_unique<World>(Ceilings{limits_}, shared_adder(),
-                                     DescriptorBudget{budget_, budget_}, std::move(kept), grace);
-    has_sessions_left_ = grace > 0ns;
+    instance_ = std::make_unique<DaemonInstance>(
+        LimitTable{limits_}, shared_incrementer(),
+        DescriptorBudget{descriptor_budget_, descriptor_budget_}, std::move(inherited), grace);
+    has_orphaned_sessions_ = grace > 0ns;
     if (Warnings::count > 0)
         std::fprintf(stderr, "%s\n", Warnings::last.c_str());
     expect(Warnings::count == 0, "who comes after a kill has nothing to complain of");
-    expect(remains_of(*world_) == before, "what was kept is there again");
-    for (const auto& [serial, count] : tokens_of(*world_))
-        expect(count >= tokens.at(serial), "no token is lost");
-    check_books(*world_);
-    check_journal(*world_);
+    expect(persisted_objects(*instance_) == objects_before, "what was kept is there again");
+    for (const auto& [serial, count] : persisted_tokens(*instance_))
+        expect(count >= tokens_before.at(serial), "no token is lost");
+    check_invariants(*instance_);
+    check_journal_matches(*instance_);
 }
 
-void Play::end()
+void Scenario::finish()
 {
-    is_hurried_ = false;
-    settle();
-    check_journal(*world_);
+    loop_is_paused_ = false;
+    process_all();
+    check_journal_matches(*instance_);
     clients_.clear();
-    for (int i = 0; i < 1'000 && world_->connections() > 0; ++i)
-        daemon::settle(world_->loop);
-    expect(world_->connections() == 0, "who went is let go");
-    if (has_sessions_left_) { // Those that nobody takes up end.
-        world_ = std::make_unique<World>(Ceilings{limits_}, shared_adder(),
-                                         DescriptorBudget{budget_, budget_},
-                                         killed(std::move(world_)), 0ns);
-        daemon::settle(world_->loop);
+    for (int i = 0; i < 1'000 && instance_->connections() > 0; ++i)
+        daemon::run_until_idle(instance_->loop);
+    expect(instance_->connections() == 0, "who went is let go");
+    if (has_orphaned_sessions_) { // Those that nobody takes up end.
+        instance_ = std::make_unique<DaemonInstance>(
+            LimitTable{limits_}, shared_incrementer(),
+            DescriptorBudget{descriptor_budget_, descriptor_budget_}, crash(std::move(instance_)),
+            0ns);
+        daemon::run_until_idle(instance_->loop);
     }
-    check_books(*world_);
-    auto& service = world_->service;
-    for (const auto what :
+    check_invariants(*instance_);
+    auto& service = instance_->service;
+    for (const auto resource :
          {Resource::connections, Resource::waits, Resource::monitors, Resource::subscriptions,
           Resource::unread_bytes, Resource::unread_descriptors})
-        expect(service.quota().used_by_all(what) == 0, "in the end nobody holds anything");
+        expect(service.quota().used_by_all(resource) == 0, "in the end nobody holds anything");
 
     auto& registry = service.registry();
-    Names all;
+    NameList all;
     for (const auto& [name, object] : registry.objects()) {
-        expect(object.session == 0, "what ends with its connection did");
+        expect(object.lifetime_owner == 0, "what ends with its connection did");
         all.list.push_back(name);
     }
-    expect(registry.remove({0, 0, 1, {}}, all).has_value(), "root can delete all");
-    daemon::settle(world_->loop);
-    check_books(*world_);
-    check_journal_is_empty(*world_);
+    expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete all");
+    daemon::run_until_idle(instance_->loop);
+    check_invariants(*instance_);
+    check_journal_is_empty(*instance_);
 }
 
 } // namespace evfd::daemon

@@ -2,13 +2,13 @@
 // deed its books are in order, and in the end nothing is left.
 //
 // A deed is a letter, a digit that says which client, and digits for what remains to be chosen;
-// what each letter means stands in Play::deed(). So "c0010000o01" is: client 0 creates the manual
-// event "a", and opens it. Before the first deed a digit chooses the daemon's limits.
+// what each letter means stands in Scenario::deed(). So "c0010000o01" is: client 0 creates the
+// manual event "a", and opens it. Before the first deed a digit chooses the daemon's limits.
 #pragma once
 
 #include "tests/fuzz/client.h"
-#include "tests/fuzz/parameters.h"
 #include "tests/fuzz/environment.h"
+#include "tests/fuzz/parameters.h"
 
 #include <array>
 #include <cstdint>
@@ -18,9 +18,9 @@
 
 namespace evfd::daemon {
 
-class Play {
+class Scenario {
 public:
-    explicit Play(fuzz::Input input);
+    explicit Scenario(fuzz::Input input);
     void run();
 
 private:
@@ -28,32 +28,32 @@ private:
                                                               "00000000000000000000000000000002",
                                                               "ffffffffffffffffffffffffffffffff"};
 
-    void deed(char what);
-    Parameters chosen() { return Parameters{input_}; }
-    void call(Client& one, std::string_view method, const Parameters& parameters);
-    void create(Client& one);
-    void arm(Client& one);
-    void wait(Client& one);
-    void hold(Client& one);
-    void stream(Client& one, std::string_view method);
-    void resume(Client& one);
-    void use_descriptor(Client& one);
+    void run_operation(char code);
+    Parameters next_parameters() { return Parameters{input_}; }
+    void call(TestClient& client, std::string_view method, const Parameters& parameters);
+    void create(TestClient& client);
+    void arm(TestClient& client);
+    void wait(TestClient& client);
+    void hold(TestClient& client);
+    void stream(TestClient& client, std::string_view method);
+    void resume(TestClient& client);
+    void use_descriptor(TestClient& client);
 
-    void turn();
-    void settle();
-    void hear();
+    void run_loop_once();
+    void process_all();
+    void read_replies();
     void set_limits();
-    void kill();
-    void end();
+    void crash_and_recover();
+    void finish();
 
     fuzz::Input input_;
     Limits limits_ = default_limits;
-    std::int64_t budget_ = 10'000; // Of descriptors.
-    std::unique_ptr<World> world_;
-    std::vector<Client> clients_;
-    std::array<std::int64_t, sessions.size()> answered_{}; // Counted calls.
-    bool is_hurried_ = false;
-    bool has_sessions_left_ = false; // For an hour.
+    std::int64_t descriptor_budget_ = 10'000; // Of descriptors.
+    std::unique_ptr<DaemonInstance> instance_;
+    std::vector<TestClient> clients_;
+    std::array<std::int64_t, sessions.size()> answered_calls_{}; // Counted calls.
+    bool loop_is_paused_ = false;
+    bool has_orphaned_sessions_ = false; // For an hour.
 };
 
 } // namespace evfd::daemon

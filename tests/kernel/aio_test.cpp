@@ -18,9 +18,9 @@ namespace {
 
 using probe::add;
 using probe::error_of;
-using probe::now;
-using probe::ring;
-using probe::take;
+using probe::next_event;
+using probe::poll_now;
+using probe::read_counter;
 
 // 0 or -1, as io_setup(2).
 long set_up(unsigned completions, aio_context_t& id)
@@ -80,9 +80,9 @@ std::uint32_t number(const UniqueFd& fd)
 }
 
 // Reading one byte of /dev/null is done at once, and its completion adds 1 to the event.
-class Adder {
+class IncrementRequest {
 public:
-    explicit Adder(const UniqueFd& event)
+    explicit IncrementRequest(const UniqueFd& event)
     {
         request_.aio_lio_opcode = IOCB_CMD_PREAD;
         request_.aio_fildes = number(null_);
@@ -91,8 +91,8 @@ public:
         request_.aio_flags = IOCB_FLAG_RESFD;
         request_.aio_resfd = number(event);
     }
-    Adder(const Adder&) = delete;
-    Adder& operator=(const Adder&) = delete;
+    IncrementRequest(const IncrementRequest&) = delete;
+    IncrementRequest& operator=(const IncrementRequest&) = delete;
 
     iocb* request() noexcept { return &request_; }
 
@@ -102,7 +102,7 @@ private:
     iocb request_{};
 };
 
-iocb poll_request(const UniqueFd& fd)
+iocb make_poll_request(const UniqueFd& fd)
 {
     iocb request{};
     request.aio_lio_opcode = IOCB_CMD_POLL;
@@ -118,14 +118,14 @@ TEST_CASE("io_submit with IOCB_FLAG_RESFD makes the kernel add 1 to an event")
     const UniqueFd event{::eventfd(0, flags | EFD_CLOEXEC)};
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, event, EPOLLIN | EPOLLET) == 0);
-    Adder adder{event};
+    IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
     REQUIRE(submit(context.id(), requests) == 1);
 
     // All of it has happened before io_submit returns.
-    CHECK(ring(epoll, 0));
-    CHECK(take(event) == 1);
+    CHECK(next_event(epoll, 0));
+    CHECK(read_counter(event) == 1);
     CHECK(completed(context.id(), 1).size() == 1);
 }
 
@@ -134,19 +134,19 @@ TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and 
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
     REQUIRE(::eventfd_write(event.get(), UINT64_MAX - 1) == 0);
-    REQUIRE(now(event, POLLIN | POLLOUT) == POLLIN);
-    Adder adder{event};
+    REQUIRE(poll_now(event, POLLIN | POLLOUT) == POLLIN);
+    IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
     // The second one finds even the kernel's own last place taken.
     for (int round = 0; round < 2; ++round) {
         REQUIRE(submit(context.id(), requests) == 1);
         REQUIRE(completed(context.id(), 1).size() == 1);
-        CHECK(now(event, POLLIN | POLLOUT) == (POLLIN | POLLERR));
+        CHECK(poll_now(event, POLLIN | POLLOUT) == (POLLIN | POLLERR));
     }
 
-    CHECK(take(event) == UINT64_MAX);
-    CHECK(now(event, POLLIN | POLLOUT) == POLLOUT);
+    CHECK(read_counter(event) == UINT64_MAX);
+    CHECK(poll_now(event, POLLIN | POLLOUT) == POLLOUT);
 }
 
 TEST_CASE("each request of one io_submit adds 1, also the same one repeated")
@@ -154,14 +154,14 @@ TEST_CASE("each request of one io_submit adds 1, also the same one repeated")
     const auto context = Context::make(8);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    Adder adder{event};
-    Adder of_other{other};
+    IncrementRequest adder{event};
+    IncrementRequest of_other{other};
     std::vector requests{adder.request(), of_other.request(), adder.request(), adder.request()};
 
     REQUIRE(submit(context.id(), requests) == 4);
 
-    CHECK(take(event) == 3);
-    CHECK(take(other) == 1);
+    CHECK(read_counter(event) == 3);
+    CHECK(read_counter(other) == 1);
     CHECK(completed(context.id(), 8).size() == 4);
 }
 
@@ -169,7 +169,7 @@ TEST_CASE("io_submit is refused while completions fill the context, until someon
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
-    Adder adder{event};
+    IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
     // The kernel rounds the size of a context up, by an amount of its own.
@@ -178,11 +178,11 @@ TEST_CASE("io_submit is refused while completions fill the context, until someon
     while (added < 100'000 && (error = error_of(submit(context.id(), requests))) == 0)
         ++added;
     REQUIRE(error == EAGAIN);
-    CHECK(take(event) == added);
+    CHECK(read_counter(event) == added);
 
     CHECK(completed(context.id(), added).size() == added);
     CHECK(submit(context.id(), requests) == 1);
-    CHECK(take(event) == 1);
+    CHECK(read_counter(event) == 1);
 }
 
 TEST_CASE("an AIO poll is released by a set that was cleared at once")
@@ -193,7 +193,7 @@ TEST_CASE("an AIO poll is released by a set that was cleared at once")
     const UniqueFd wait_only{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(wait_only, event, EPOLLIN) == 0);
     const auto through_epoll = GENERATE(false, true);
-    auto request = poll_request(through_epoll ? wait_only : event);
+    auto request = make_poll_request(through_epoll ? wait_only : event);
     std::vector requests(waiters, &request);
 
     for (int round = 0; round < 20; ++round) {
@@ -201,7 +201,7 @@ TEST_CASE("an AIO poll is released by a set that was cleared at once")
         REQUIRE(completed(context.id(), waiters).empty());
 
         REQUIRE(::eventfd_write(event.get(), 1) == 0);
-        REQUIRE(take(event) == 1);
+        REQUIRE(read_counter(event) == 1);
 
         const auto released = completed(context.id(), waiters);
         CHECK(released.size() == waiters);
@@ -213,13 +213,13 @@ TEST_CASE("an AIO poll of an event that is set is done at once")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};
-    auto request = poll_request(event);
+    auto request = make_poll_request(event);
     std::vector requests{&request};
 
     REQUIRE(submit(context.id(), requests) == 1);
 
     CHECK(completed(context.id(), 1).size() == 1);
-    CHECK(take(event) == 1);
+    CHECK(read_counter(event) == 1);
 }
 
 TEST_CASE("AIO contexts are bounded by aio-max-nr")
@@ -238,13 +238,13 @@ TEST_CASE("an AIO context is not inherited over fork")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    Adder adder{event};
+    IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
     const int error = probe::in_child([&] { return error_of(submit(context.id(), requests)); });
 
     CHECK(error == EINVAL);
-    CHECK_FALSE(take(event));
+    CHECK_FALSE(read_counter(event));
     CHECK(submit(context.id(), requests) == 1);
 }
 

@@ -17,17 +17,17 @@ using namespace std::chrono_literals;
 using probe::add;
 using probe::duplicate;
 using probe::error_of;
-using probe::now;
-using probe::ring;
-using probe::take;
+using probe::next_event;
+using probe::poll_now;
+using probe::read_counter;
 
-constexpr std::uint32_t each_change = EPOLLIN | EPOLLOUT | EPOLLET;
+constexpr std::uint32_t any_change = EPOLLIN | EPOLLOUT | EPOLLET;
 
 // An unset event in an epoll that hears of each change; the first ring is still pending.
-struct Watched {
-    explicit Watched(int flags = 0) : event{::eventfd(0, flags | EFD_NONBLOCK | EFD_CLOEXEC)}
+struct WatchedEvent {
+    explicit WatchedEvent(int flags = 0) : event{::eventfd(0, flags | EFD_NONBLOCK | EFD_CLOEXEC)}
     {
-        REQUIRE(add(epoll, event, each_change) == 0);
+        REQUIRE(add(epoll, event, any_change) == 0);
     }
 
     UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -44,7 +44,7 @@ TEST_CASE("closing a watched descriptor leaves it in the epoll set while a dupli
     ours = UniqueFd{};
     REQUIRE(::eventfd_write(client.get(), 1) == 0);
 
-    const auto rung = ring(epoll, 0);
+    const auto rung = next_event(epoll, 0);
     REQUIRE(rung);
     CHECK(rung->token == 42);
 }
@@ -60,105 +60,105 @@ TEST_CASE("a descriptor taken out of the epoll set before it is closed is silent
     ours = UniqueFd{};
     REQUIRE(::eventfd_write(client.get(), 1) == 0);
 
-    CHECK_FALSE(ring(epoll, 0));
+    CHECK_FALSE(next_event(epoll, 0));
 }
 
 TEST_CASE("an event watched for each change rings once to begin with, then is silent")
 {
-    const Watched watched;
+    const WatchedEvent watched;
 
-    const auto first = ring(watched.epoll, 0);
+    const auto first = next_event(watched.epoll, 0);
     REQUIRE(first);
     CHECK(first->events == EPOLLOUT);
 
-    CHECK_FALSE(ring(watched.epoll, 0));
+    CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
 TEST_CASE("an event watched for each change rings at each write and at each read by anyone")
 {
-    const Watched watched;
+    const WatchedEvent watched;
     const UniqueFd client = duplicate(watched.event);
-    REQUIRE(ring(watched.epoll, 0));
+    REQUIRE(next_event(watched.epoll, 0));
 
     for (int round = 0; round < 3; ++round) {
         REQUIRE(::eventfd_write(client.get(), 1) == 0);
-        CHECK(ring(watched.epoll, 0));
-        CHECK_FALSE(ring(watched.epoll, 0));
+        CHECK(next_event(watched.epoll, 0));
+        CHECK_FALSE(next_event(watched.epoll, 0));
 
         REQUIRE(::eventfd_write(client.get(), 1) == 0);
-        CHECK(ring(watched.epoll, 0));
-        CHECK_FALSE(ring(watched.epoll, 0));
+        CHECK(next_event(watched.epoll, 0));
+        CHECK_FALSE(next_event(watched.epoll, 0));
 
-        REQUIRE(take(client) == 2);
-        CHECK(ring(watched.epoll, 0));
-        CHECK_FALSE(ring(watched.epoll, 0));
+        REQUIRE(read_counter(client) == 2);
+        CHECK(next_event(watched.epoll, 0));
+        CHECK_FALSE(next_event(watched.epoll, 0));
     }
 }
 
 TEST_CASE("an unset event watched for each change rings when it was set, also if cleared since")
 {
     const auto flags = GENERATE(0, EFD_SEMAPHORE);
-    const Watched watched{flags};
-    REQUIRE(ring(watched.epoll, 0));
+    const WatchedEvent watched{flags};
+    REQUIRE(next_event(watched.epoll, 0));
 
     for (int round = 0; round < 3; ++round) {
         REQUIRE(::eventfd_write(watched.event.get(), 1) == 0);
-        REQUIRE(take(watched.event) == 1);
+        REQUIRE(read_counter(watched.event) == 1);
 
         // Both changes are one ring. It looks again, so it tells of the room and not of the set.
-        const auto rung = ring(watched.epoll, 0);
+        const auto rung = next_event(watched.epoll, 0);
         REQUIRE(rung);
         CHECK(rung->events == EPOLLOUT);
-        CHECK_FALSE(ring(watched.epoll, 0));
+        CHECK_FALSE(next_event(watched.epoll, 0));
     }
 }
 
 TEST_CASE("a read that finds nothing does not ring")
 {
-    const Watched watched;
-    REQUIRE(ring(watched.epoll, 0));
+    const WatchedEvent watched;
+    REQUIRE(next_event(watched.epoll, 0));
     std::uint64_t value = 0;
 
-    REQUIRE_FALSE(take(watched.event));
+    REQUIRE_FALSE(read_counter(watched.event));
     REQUIRE(error_of(::read(watched.event.get(), &value, sizeof value)) == EAGAIN);
 
-    CHECK_FALSE(ring(watched.epoll, 0));
+    CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
 TEST_CASE("a write that finds no room does not ring")
 {
-    const Watched watched;
+    const WatchedEvent watched;
     REQUIRE(::eventfd_write(watched.event.get(), UINT64_MAX - 1) == 0);
-    REQUIRE(ring(watched.epoll, 0));
+    REQUIRE(next_event(watched.epoll, 0));
 
     REQUIRE(error_of(::eventfd_write(watched.event.get(), 1)) == EAGAIN);
 
-    CHECK_FALSE(ring(watched.epoll, 0));
+    CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
 TEST_CASE("a write of zero rings although it sets nothing")
 {
-    const Watched watched;
-    REQUIRE(ring(watched.epoll, 0));
+    const WatchedEvent watched;
+    REQUIRE(next_event(watched.epoll, 0));
 
     REQUIRE(::eventfd_write(watched.event.get(), 0) == 0);
 
-    const auto rung = ring(watched.epoll, 0);
+    const auto rung = next_event(watched.epoll, 0);
     REQUIRE(rung);
     CHECK(rung->events == EPOLLOUT);
-    CHECK_FALSE(take(watched.event));
+    CHECK_FALSE(read_counter(watched.event));
 }
 
 TEST_CASE("asking an epoll for the same again with EPOLL_CTL_MOD rings once, as adding did")
 {
-    const Watched watched;
-    REQUIRE(ring(watched.epoll, 0));
-    epoll_event same{.events = each_change, .data = {}};
+    const WatchedEvent watched;
+    REQUIRE(next_event(watched.epoll, 0));
+    epoll_event same{.events = any_change, .data = {}};
 
     REQUIRE(::epoll_ctl(watched.epoll.get(), EPOLL_CTL_MOD, watched.event.get(), &same) == 0);
 
-    CHECK(ring(watched.epoll, 0));
-    CHECK_FALSE(ring(watched.epoll, 0));
+    CHECK(next_event(watched.epoll, 0));
+    CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
 TEST_CASE("an epoll that wants only EPOLLIN looks again and misses a set that was cleared at once")
@@ -169,27 +169,27 @@ TEST_CASE("an epoll that wants only EPOLLIN looks again and misses a set that wa
     REQUIRE(add(epoll, event, EPOLLIN | trigger) == 0);
 
     REQUIRE(::eventfd_write(event.get(), 1) == 0);
-    REQUIRE(take(event) == 1);
+    REQUIRE(read_counter(event) == 1);
 
-    CHECK_FALSE(ring(epoll, 0));
+    CHECK_FALSE(next_event(epoll, 0));
 }
 
 TEST_CASE("an epoll in an epoll is readable while a ring in it is pending")
 {
-    const Watched inner;
+    const WatchedEvent inner;
     const UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(outer, inner.epoll, EPOLLIN) == 0);
-    REQUIRE(ring(outer, 0));
-    REQUIRE(ring(inner.epoll, 0));
-    REQUIRE_FALSE(ring(outer, 0));
+    REQUIRE(next_event(outer, 0));
+    REQUIRE(next_event(inner.epoll, 0));
+    REQUIRE_FALSE(next_event(outer, 0));
 
     REQUIRE(::eventfd_write(inner.event.get(), 1) == 0);
 
     // Level: until someone takes the inner ring.
-    CHECK(ring(outer, 0));
-    CHECK(ring(outer, 0));
-    CHECK(ring(inner.epoll, 0));
-    CHECK_FALSE(ring(outer, 0));
+    CHECK(next_event(outer, 0));
+    CHECK(next_event(outer, 0));
+    CHECK(next_event(inner.epoll, 0));
+    CHECK_FALSE(next_event(outer, 0));
 }
 
 TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or written through it")
@@ -197,22 +197,22 @@ TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or 
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     const UniqueFd wait_only{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(wait_only, event, EPOLLIN) == 0);
-    CHECK(now(wait_only, POLLIN) == 0);
+    CHECK(poll_now(wait_only, POLLIN) == 0);
 
     REQUIRE(::eventfd_write(event.get(), 1) == 0);
 
-    CHECK(now(wait_only, POLLIN) == POLLIN);
+    CHECK(poll_now(wait_only, POLLIN) == POLLIN);
     CHECK(error_of(::eventfd_write(wait_only.get(), 1)) == EINVAL);
-    CHECK_FALSE(take(wait_only));
-    CHECK(take(event) == 1);
-    CHECK(now(wait_only, POLLIN) == 0);
+    CHECK_FALSE(read_counter(wait_only));
+    CHECK(read_counter(event) == 1);
+    CHECK(poll_now(wait_only, POLLIN) == 0);
 }
 
 TEST_CASE("thousands of epolls can hold one event, and one write wakes them all")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     constexpr std::size_t many = 5'000;
-    need_descriptors(many + 100);
+    require_descriptors(many + 100);
 
     std::vector<UniqueFd> handles;
     while (handles.size() < many) {
@@ -228,7 +228,7 @@ TEST_CASE("thousands of epolls can hold one event, and one write wakes them all"
 TEST_CASE("of the epolls that hold one event, the 501st cannot be put into another epoll")
 {
     constexpr std::size_t path_limit = 500;
-    need_descriptors(path_limit + 100);
+    require_descriptors(path_limit + 100);
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     std::array<UniqueFd, 5> clients;
     for (auto& client : clients)
@@ -249,7 +249,7 @@ TEST_CASE("of the epolls that hold one event, the 501st cannot be put into anoth
 TEST_CASE(
     "an epoll that is in no other one takes an event to which there are 500 paths, and is pollable")
 {
-    need_descriptors(1'100);
+    require_descriptors(1'100);
     const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};
     const UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
     const UniqueFd nested{::epoll_create1(EPOLL_CLOEXEC)};
@@ -266,7 +266,7 @@ TEST_CASE(
 
     CHECK(error_of(add(nested, event, EPOLLIN)) == EINVAL);
     CHECK(add(alone, event, EPOLLIN) == 0);
-    CHECK(now(alone, POLLIN) == POLLIN);
+    CHECK(poll_now(alone, POLLIN) == POLLIN);
 }
 
 TEST_CASE("epoll_pwait2 does not return before its timeout")

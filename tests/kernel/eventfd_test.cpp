@@ -16,10 +16,10 @@ namespace {
 using probe::duplicate;
 using probe::error_of;
 using probe::fdinfo;
-using probe::now;
-using probe::take;
+using probe::poll_now;
+using probe::read_counter;
 
-constexpr std::uint64_t most = UINT64_MAX - 1;
+constexpr std::uint64_t max_count = UINT64_MAX - 1;
 
 // What kcmp(2) says: 0 for the same open file, 1 to 3 for different ones, -1 with errno.
 long compare(const UniqueFd& left, const UniqueFd& right)
@@ -43,7 +43,7 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking eventfd")
 {
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
 
-    const auto taken = take(event);
+    const auto taken = read_counter(event);
     const int error = errno;
 
     CHECK_FALSE(taken);
@@ -58,7 +58,7 @@ TEST_CASE("preadv2 takes all of a plain eventfd and one of a semaphore")
     }));
     const UniqueFd event{::eventfd(3, flags | EFD_CLOEXEC)};
 
-    CHECK(take(event) == taken);
+    CHECK(read_counter(event) == taken);
 
     CHECK(fdinfo(event, "eventfd-count") == left);
 }
@@ -71,19 +71,19 @@ TEST_CASE("an eventfd has no pwritev2 that would not wait")
 
     CHECK(error_of(::pwritev2(event.get(), &from, 1, -1, RWF_NOWAIT)) == EOPNOTSUPP);
 
-    CHECK_FALSE(take(event));
+    CHECK_FALSE(read_counter(event));
 }
 
 TEST_CASE("one write brings an eventfd to 2^64-2, where it is readable and not writable")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    CHECK(now(event, POLLIN | POLLOUT) == POLLOUT);
+    CHECK(poll_now(event, POLLIN | POLLOUT) == POLLOUT);
 
-    REQUIRE(::eventfd_write(event.get(), most) == 0);
+    REQUIRE(::eventfd_write(event.get(), max_count) == 0);
 
-    CHECK(now(event, POLLIN | POLLOUT) == POLLIN);
+    CHECK(poll_now(event, POLLIN | POLLOUT) == POLLIN);
     CHECK(error_of(::eventfd_write(event.get(), 1)) == EAGAIN);
-    CHECK(take(event) == most);
+    CHECK(read_counter(event) == max_count);
 }
 
 TEST_CASE("an eventfd takes a write of zero and stays unset, and refuses 2^64-1")
@@ -91,10 +91,10 @@ TEST_CASE("an eventfd takes a write of zero and stays unset, and refuses 2^64-1"
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 
     CHECK(::eventfd_write(event.get(), 0) == 0);
-    CHECK(now(event, POLLIN) == 0);
+    CHECK(poll_now(event, POLLIN) == 0);
 
     CHECK(error_of(::eventfd_write(event.get(), UINT64_MAX)) == EINVAL);
-    CHECK(now(event, POLLIN) == 0);
+    CHECK(poll_now(event, POLLIN) == 0);
 }
 
 TEST_CASE("fdinfo shows the count of an eventfd in hex and takes none of it")
@@ -104,7 +104,7 @@ TEST_CASE("fdinfo shows the count of an eventfd in hex and takes none of it")
 
     CHECK(fdinfo(event, "eventfd-count") == "1234abcd");
 
-    CHECK(take(event) == 0x1234abcd);
+    CHECK(read_counter(event) == 0x1234abcd);
 }
 
 TEST_CASE("all eventfds share one inode, and eventfd-id tells them apart")

@@ -24,10 +24,10 @@ namespace evfd {
 namespace {
 
 using namespace std::chrono_literals;
-using probe::comes;
-using probe::now;
+using probe::await_events;
+using probe::poll_now;
 
-constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
+constexpr auto max_eventfd_count = std::numeric_limits<std::uint64_t>::max() - 1;
 
 struct Pair {
     Pair()
@@ -91,7 +91,7 @@ Received receive(const UniqueFd& end, int flags)
     return received;
 }
 
-UniqueFd event(unsigned initial = 0, int flags = EFD_NONBLOCK)
+UniqueFd make_event(unsigned initial = 0, int flags = EFD_NONBLOCK)
 {
     UniqueFd fd{::eventfd(initial, flags | EFD_CLOEXEC)};
     REQUIRE(fd);
@@ -113,7 +113,7 @@ public:
     SharedWord& operator=(const SharedWord&) = delete;
 
     std::uint64_t& word() const { return *static_cast<std::uint64_t*>(memory_); }
-    std::uint64_t as_others_see_it() const
+    std::uint64_t read_through_file() const
     {
         std::uint64_t value = 0;
         REQUIRE(::pread(memfd_.get(), &value, sizeof value, 0) == sizeof value);
@@ -128,8 +128,8 @@ private:
 TEST_CASE("with SO_PEEK_OFF a look walks over messages in flight and takes none of them")
 {
     const Pair pair;
-    const auto first = event();
-    const auto second = event();
+    const auto first = make_event();
+    const auto second = make_event();
     send(pair.in, "one", first);
     send(pair.in, "second", second);
     for (int round = 0; round < 2; ++round) {
@@ -151,11 +151,11 @@ TEST_CASE("with SO_PEEK_OFF a look walks over messages in flight and takes none 
 TEST_CASE("each look gives a duplicate of the same open file")
 {
     const Pair pair;
-    send(pair.in, "x", event());
+    send(pair.in, "x", make_event());
     const auto one = receive(pair.out, MSG_PEEK);
     const auto other = receive(pair.out, MSG_PEEK);
     REQUIRE(::eventfd_write(one.fd.get(), 3) == 0);
-    CHECK(probe::take(other.fd) == 3U);
+    CHECK(probe::read_counter(other.fd) == 3U);
     CHECK(one.fd.get() != other.fd.get());
 }
 
@@ -168,29 +168,29 @@ TEST_CASE("a message taken without room for its descriptors closes them")
     UniqueFd writer{pipe[1]};
     send(pair.in, "long text", writer);
     writer = {};
-    CHECK((now(reader, POLLIN) & POLLHUP) == 0);
+    CHECK((poll_now(reader, POLLIN) & POLLHUP) == 0);
 
     char byte = 0;
     REQUIRE(::recv(pair.out.get(), &byte, 1, 0) == 1);
 
-    CHECK((now(reader, POLLIN) & POLLHUP) != 0);
+    CHECK((poll_now(reader, POLLIN) & POLLHUP) != 0);
     CHECK(receive(pair.out, 0).text.empty()); // The rest of the message is gone as well.
 }
 
 TEST_CASE("both ends of one pair can have descriptors in flight at once")
 {
     const Pair pair;
-    send(pair.in, "there", event(1));
-    send(pair.out, "back", event(2));
-    CHECK(probe::take(receive(pair.out, 0).fd) == 1U);
-    CHECK(probe::take(receive(pair.in, 0).fd) == 2U);
+    send(pair.in, "there", make_event(1));
+    send(pair.out, "back", make_event(2));
+    CHECK(probe::read_counter(receive(pair.out, 0).fd) == 1U);
+    CHECK(probe::read_counter(receive(pair.in, 0).fd) == 2U);
 }
 
 TEST_CASE("an eventfd that is only in flight keeps its count")
 {
     const Pair pair;
-    send(pair.in, "x", event(5));
-    CHECK(probe::take(receive(pair.out, MSG_PEEK).fd) == 5U);
+    send(pair.in, "x", make_event(5));
+    CHECK(probe::read_counter(receive(pair.out, MSG_PEEK).fd) == 5U);
 }
 
 TEST_CASE("a wait-only handle still wakes while its eventfd is only in flight")
@@ -198,13 +198,13 @@ TEST_CASE("a wait-only handle still wakes while its eventfd is only in flight")
     const Pair pair;
     const UniqueFd handle{::epoll_create1(EPOLL_CLOEXEC)};
     {
-        const auto fd = event();
+        const auto fd = make_event();
         REQUIRE(probe::add(handle, fd, EPOLLIN) == 0);
         send(pair.in, "x", fd);
     }
-    CHECK(now(handle, POLLIN) == 0);
+    CHECK(poll_now(handle, POLLIN) == 0);
     REQUIRE(::eventfd_write(receive(pair.out, MSG_PEEK).fd.get(), 1) == 0);
-    CHECK(now(handle, POLLIN) == POLLIN);
+    CHECK(poll_now(handle, POLLIN) == POLLIN);
 }
 
 TEST_CASE("a timerfd that is only in flight still ticks")
@@ -218,8 +218,8 @@ TEST_CASE("a timerfd that is only in flight still ticks")
         REQUIRE(probe::add(witness, timer, EPOLLIN) == 0);
         send(pair.in, "x", timer);
     }
-    REQUIRE(comes(witness, POLLIN));
-    CHECK(probe::take_ticks(receive(pair.out, 0).fd) == 1U);
+    REQUIRE(await_events(witness, POLLIN));
+    CHECK(probe::read_expirations(receive(pair.out, 0).fd) == 1U);
 }
 
 TEST_CASE("asking a timerfd for its setting keeps its ticks")
@@ -227,12 +227,12 @@ TEST_CASE("asking a timerfd for its setting keeps its ticks")
     const UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const itimerspec setting{.it_interval = {}, .it_value = probe::to_timespec(1ns)};
     REQUIRE(::timerfd_settime(timer.get(), 0, &setting, nullptr) == 0);
-    REQUIRE(comes(timer, POLLIN));
+    REQUIRE(await_events(timer, POLLIN));
     itimerspec left{};
     for (int i = 0; i < 3; ++i)
         REQUIRE(::timerfd_gettime(timer.get(), &left) == 0);
     CHECK(left.it_value.tv_nsec == 0);
-    CHECK(probe::take_ticks(timer) == 1U);
+    CHECK(probe::read_expirations(timer) == 1U);
 }
 
 TEST_CASE("one AIO read of /dev/zero notes in shared memory that it added to an eventfd")
@@ -240,14 +240,14 @@ TEST_CASE("one AIO read of /dev/zero notes in shared memory that it added to an 
     const auto [before, blocking, after] = GENERATE(table<std::uint64_t, bool, std::uint64_t>({
         {0, false, 1},
         {7, true, 8},
-        {full, false, full + 1}, // And there it stays.
-        {full, true, full + 1},
+        {max_eventfd_count, false, max_eventfd_count + 1}, // And there it stays.
+        {max_eventfd_count, true, max_eventfd_count + 1},
     }));
     aio_context_t context = 0;
     if (::syscall(SYS_io_setup, 4U, &context) < 0)
         skip("no AIO: errno " + std::to_string(errno));
     const UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
-    const auto fd = event(0, blocking ? 0 : EFD_NONBLOCK);
+    const auto fd = make_event(0, blocking ? 0 : EFD_NONBLOCK);
     if (before > 0)
         REQUIRE(::eventfd_write(fd.get(), before) == 0);
     const SharedWord note;
@@ -263,35 +263,35 @@ TEST_CASE("one AIO read of /dev/zero notes in shared memory that it added to an 
 
     CHECK(::syscall(SYS_io_submit, context, 1L, &operations) == 1);
 
-    CHECK(note.as_others_see_it() == 0x0100); // At once: it was complete when the call returned.
-    CHECK(probe::take(fd) == after);
+    CHECK(note.read_through_file() == 0x0100); // At once: it was complete when the call returned.
+    CHECK(probe::read_counter(fd) == after);
     ::syscall(SYS_io_destroy, context);
 }
 
 TEST_CASE("what preadv2 takes is in shared memory")
 {
-    const auto fd = event(3);
+    const auto fd = make_event(3);
     const SharedWord note;
     const iovec into{&note.word(), sizeof(std::uint64_t)};
     REQUIRE(::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(std::uint64_t));
-    CHECK(note.as_others_see_it() == 3);
+    CHECK(note.read_through_file() == 3);
 
     CHECK(::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) < 0);
     CHECK(errno == EAGAIN);
-    CHECK(note.as_others_see_it() == 3); // As it was.
+    CHECK(note.read_through_file() == 3); // As it was.
 }
 
 TEST_CASE("both notes are there for who opens the memory after the process was killed")
 {
     const SharedWord note;
-    const auto fd = event(9);
+    const auto fd = make_event(9);
     REQUIRE(probe::in_child([&] {
                 const iovec into{&note.word(), sizeof(std::uint64_t)};
                 return ::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) == sizeof(std::uint64_t) ? 0
                                                                                               : 1;
             }) == 0);
-    CHECK(note.as_others_see_it() == 9);
-    CHECK(now(fd, POLLIN) == 0);
+    CHECK(note.read_through_file() == 9);
+    CHECK(poll_now(fd, POLLIN) == 0);
 }
 
 } // namespace

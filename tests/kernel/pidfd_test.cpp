@@ -1,8 +1,8 @@
 // What the kernel says of pidfds, on which it rests that something ends with a process.
 #include "common/socket.h"
 #include "tests/support/catch.h"
-#include "tests/support/probe.h"
 #include "tests/support/other_process.h"
+#include "tests/support/probe.h"
 #include "tests/support/skip.h"
 
 #include <sys/socket.h>
@@ -17,11 +17,11 @@ TEST_CASE("a pidfd is quiet while its process executes another program, and read
 {
     OtherProcess other;
     other.execute();
-    CHECK(probe::now(other.pidfd(), POLLIN) == 0);
+    CHECK(probe::poll_now(other.pidfd(), POLLIN) == 0);
     other.kill(); // Nobody has reaped it.
-    CHECK(probe::now(other.pidfd(), POLLIN) == POLLIN);
+    CHECK(probe::poll_now(other.pidfd(), POLLIN) == POLLIN);
     other.reap();
-    CHECK((probe::now(other.pidfd(), POLLIN) & POLLIN) == POLLIN);
+    CHECK((probe::poll_now(other.pidfd(), POLLIN) & POLLIN) == POLLIN);
 }
 
 TEST_CASE("a pidfd that was in flight when its process ended is readable where it arrives")
@@ -39,7 +39,7 @@ TEST_CASE("a pidfd that was in flight when its process ended is readable where i
     std::deque<UniqueFd> arrived;
     REQUIRE(receive(to, text, arrived));
     REQUIRE(arrived.size() == 1);
-    CHECK((probe::now(arrived.front(), POLLIN) & POLLIN) == POLLIN);
+    CHECK((probe::poll_now(arrived.front(), POLLIN) & POLLIN) == POLLIN);
 }
 
 TEST_CASE("SO_PEERPIDFD is the process that connected, whoever has its end now")
@@ -52,9 +52,9 @@ TEST_CASE("SO_PEERPIDFD is the process that connected, whoever has its end now")
     if (::getsockopt(near.get(), SOL_SOCKET, so_peerpidfd, &number, &size) < 0)
         skip("this kernel has no SO_PEERPIDFD, which came with Linux 6.5");
     const UniqueFd peer{number};
-    CHECK(probe::now(peer, POLLIN) == 0);
+    CHECK(probe::poll_now(peer, POLLIN) == 0);
     other.kill();
-    CHECK(probe::now(peer, POLLIN) == POLLIN);
+    CHECK(probe::poll_now(peer, POLLIN) == POLLIN);
 }
 
 } // namespace

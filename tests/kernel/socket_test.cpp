@@ -2,8 +2,8 @@
 #include "common/unique_fd.h"
 #include "daemon/base/kernel_features.h"
 #include "tests/support/catch.h"
-#include "tests/support/probe.h"
 #include "tests/support/lingering.h"
+#include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/skip.h"
 
@@ -29,16 +29,16 @@ namespace {
 
 using namespace std::chrono_literals;
 using probe::add;
-using probe::comes;
+using probe::await_events;
 using probe::duplicate;
 using probe::error_of;
 using probe::fdinfo;
-using probe::now;
-using probe::ring;
-using probe::take;
+using probe::next_event;
+using probe::poll_now;
+using probe::read_counter;
 
-constexpr std::size_t most_per_message = 253;
-constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * (most_per_message + 1));
+constexpr std::size_t max_fds_per_message = 253;
+constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * (max_fds_per_message + 1));
 
 #ifdef SO_PASSRIGHTS
 constexpr int pass_rights = SO_PASSRIGHTS;
@@ -46,8 +46,8 @@ constexpr int pass_rights = SO_PASSRIGHTS;
 constexpr int pass_rights = 83; // Linux 6.16; the headers may be older than the kernel.
 #endif
 
-struct Pair {
-    explicit Pair(int type = SOCK_STREAM)
+struct SocketPair {
+    explicit SocketPair(int type = SOCK_STREAM)
     {
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends.data()) == 0);
@@ -123,7 +123,7 @@ UniqueFd make_event(unsigned count = 0)
 }
 
 // Bytes that were sent through this end and that the other has not read, as the kernel counts them.
-int undrained(const UniqueFd& socket)
+int unread_bytes(const UniqueFd& socket)
 {
     int bytes = -1;
     REQUIRE(::ioctl(socket.get(), SIOCOUTQ, &bytes) == 0);
@@ -132,20 +132,20 @@ int undrained(const UniqueFd& socket)
 
 TEST_CASE("a message carries 253 descriptors, and 254 are refused")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto event = make_event();
-    std::vector<int> numbers(most_per_message + 1, event.get());
+    std::vector<int> numbers(max_fds_per_message + 1, event.get());
 
     CHECK(send(pair.ours, "x", numbers) == EINVAL);
     numbers.pop_back();
     CHECK(send(pair.ours, "x", numbers) == 0);
 
-    CHECK(receive(pair.theirs).fds.size() == most_per_message);
+    CHECK(receive(pair.theirs).fds.size() == max_fds_per_message);
 }
 
 TEST_CASE("one recvmsg returns an earlier message's bytes with a later one's descriptors")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto event = make_event();
     REQUIRE(send(pair.ours, "without ") == 0);
     REQUIRE(send(pair.ours, "with ", event) == 0);
@@ -163,7 +163,7 @@ TEST_CASE("one recvmsg returns an earlier message's bytes with a later one's des
 
 TEST_CASE("descriptors of two messages never come in one recvmsg")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto event = make_event();
     REQUIRE(send(pair.ours, "one", event) == 0);
     REQUIRE(send(pair.ours, "two", event) == 0);
@@ -174,7 +174,7 @@ TEST_CASE("descriptors of two messages never come in one recvmsg")
 
 TEST_CASE("a descriptor in flight is the same open file, also after its sender closed it")
 {
-    const Pair pair;
+    const SocketPair pair;
     auto event = make_event();
     const auto client = duplicate(event);
     const auto id = fdinfo(event, "eventfd-id");
@@ -186,30 +186,30 @@ TEST_CASE("a descriptor in flight is the same open file, also after its sender c
 
     REQUIRE(received.fds.size() == 1);
     CHECK(fdinfo(received.fds[0], "eventfd-id") == id);
-    CHECK(take(received.fds[0]) == 7);
+    CHECK(read_counter(received.fds[0]) == 7);
 }
 
 TEST_CASE("recv without a control buffer gets the bytes and closes the descriptors")
 {
-    const Pair pair;
+    const SocketPair pair;
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const UniqueFd reader{ends[0]};
     UniqueFd writer{ends[1]};
     REQUIRE(send(pair.ours, "bytes", writer) == 0);
     writer = UniqueFd{};
-    REQUIRE(now(reader, POLLIN) == 0);
+    REQUIRE(poll_now(reader, POLLIN) == 0);
     std::array<char, 16> bytes{};
 
     REQUIRE(::recv(pair.theirs.get(), bytes.data(), bytes.size(), 0) == 5);
 
     CHECK(std::string_view{bytes.data(), 5} == "bytes");
-    CHECK(comes(reader, POLLHUP));
+    CHECK(await_events(reader, POLLHUP));
 }
 
 TEST_CASE("a queued reply can be read after its sender closed")
 {
-    Pair pair;
+    SocketPair pair;
     const auto event = make_event(7);
     REQUIRE(send(pair.ours, "reply", event) == 0);
     char byte = 0;
@@ -221,7 +221,7 @@ TEST_CASE("a queued reply can be read after its sender closed")
         const auto reply = receive(pair.theirs);
         CHECK(reply.bytes == "reply");
         REQUIRE(reply.fds.size() == 1);
-        CHECK(take(reply.fds[0]) == 7);
+        CHECK(read_counter(reply.fds[0]) == 7);
     }
     SECTION("with unread data: then comes ECONNRESET, once, and the end")
     {
@@ -231,7 +231,7 @@ TEST_CASE("a queued reply can be read after its sender closed")
         const auto reply = receive(pair.theirs);
         CHECK(reply.bytes == "reply");
         REQUIRE(reply.fds.size() == 1);
-        CHECK(take(reply.fds[0]) == 7);
+        CHECK(read_counter(reply.fds[0]) == 7);
         CHECK(error_of(::recv(pair.theirs.get(), &byte, 1, 0)) == ECONNRESET);
     }
     CHECK(::recv(pair.theirs.get(), &byte, 1, 0) == 0);
@@ -239,22 +239,22 @@ TEST_CASE("a queued reply can be read after its sender closed")
 
 TEST_CASE("a peer that closes raises EPOLLHUP even where nothing was asked for")
 {
-    Pair pair;
+    SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, pair.theirs, 0) == 0);
     REQUIRE(send(pair.ours, "nobody asked for it") == 0);
-    REQUIRE_FALSE(ring(epoll, 0));
+    REQUIRE_FALSE(next_event(epoll, 0));
 
     pair.ours = UniqueFd{};
 
-    const auto rung = ring(epoll, probe::deadline_ms);
+    const auto rung = next_event(epoll, probe::deadline_ms);
     REQUIRE(rung);
     CHECK(rung->events == EPOLLHUP);
 }
 
 TEST_CASE("a peer that shuts down its sending side raises EPOLLRDHUP and not EPOLLHUP")
 {
-    const Pair pair;
+    const SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     const UniqueFd unasked{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, pair.theirs, EPOLLRDHUP) == 0);
@@ -262,42 +262,42 @@ TEST_CASE("a peer that shuts down its sending side raises EPOLLRDHUP and not EPO
 
     REQUIRE(::shutdown(pair.ours.get(), SHUT_WR) == 0);
 
-    CHECK_FALSE(ring(unasked, 0));
-    const auto rung = ring(epoll, 0);
+    CHECK_FALSE(next_event(unasked, 0));
+    const auto rung = next_event(epoll, 0);
     REQUIRE(rung);
     CHECK(rung->events == EPOLLRDHUP);
 }
 
 TEST_CASE("SIOCOUTQ is zero only once the peer has read everything")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto event = make_event();
     std::array<char, 4> part{};
-    REQUIRE(undrained(pair.ours) == 0);
+    REQUIRE(unread_bytes(pair.ours) == 0);
 
     REQUIRE(send(pair.ours, "first") == 0);
     REQUIRE(send(pair.ours, "second", event) == 0);
-    CHECK(undrained(pair.ours) > 0);
+    CHECK(unread_bytes(pair.ours) > 0);
     REQUIRE(::recv(pair.theirs.get(), part.data(), part.size(), 0) == 4);
-    CHECK(undrained(pair.ours) > 0);
+    CHECK(unread_bytes(pair.ours) > 0);
     CHECK(receive(pair.theirs).bytes == "tsecond");
 
-    CHECK(undrained(pair.ours) == 0);
+    CHECK(unread_bytes(pair.ours) == 0);
 }
 
 TEST_CASE("a socket watched edge-triggered for EPOLLOUT rings when the peer has read a message")
 {
-    const Pair pair;
+    const SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, pair.ours, EPOLLOUT | EPOLLET) == 0);
-    REQUIRE(ring(epoll, 0));
+    REQUIRE(next_event(epoll, 0));
     REQUIRE(send(pair.ours, "message") == 0);
-    REQUIRE_FALSE(ring(epoll, 0));
+    REQUIRE_FALSE(next_event(epoll, 0));
 
     CHECK(receive(pair.theirs).bytes == "message");
 
-    CHECK(ring(epoll, 0));
-    CHECK_FALSE(ring(epoll, 0));
+    CHECK(next_event(epoll, 0));
+    CHECK_FALSE(next_event(epoll, 0));
 }
 
 // Whether descriptors come with the next bytes, as a look without room for them says.
@@ -314,7 +314,7 @@ bool has_descriptors(const UniqueFd& socket)
 
 TEST_CASE("a look without room for descriptors says that some came, and leaves them")
 {
-    const Pair pair;
+    const SocketPair pair;
     REQUIRE(send(pair.ours, "without") == 0);
     CHECK_FALSE(has_descriptors(pair.theirs));
     REQUIRE(send(pair.ours, "with", make_event()) == 0);
@@ -325,7 +325,7 @@ TEST_CASE("a look without room for descriptors says that some came, and leaves t
 
 TEST_CASE("descriptors that come out of band are seen by a look where that is read in line")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto event = make_event();
     REQUIRE(send(pair.ours, "x", std::array{event.get()}, MSG_OOB) == 0);
     const int yes = 1;
@@ -336,7 +336,7 @@ TEST_CASE("descriptors that come out of band are seen by a look where that is re
 
 TEST_CASE("once a socket is shut for reading nothing more comes, and what came is there")
 {
-    const Pair pair;
+    const SocketPair pair;
     REQUIRE(send(pair.ours, "before", make_event()) == 0);
     REQUIRE(::shutdown(pair.theirs.get(), SHUT_RD) == 0);
     CHECK(send(pair.ours, "after", make_event()) == EPIPE);
@@ -347,8 +347,8 @@ TEST_CASE("once a socket is shut for reading nothing more comes, and what came i
 
 TEST_CASE("what a process that is killed has last does not linger, also within a message")
 {
-    Lingering lingering;
-    std::optional<Pair> pair{std::in_place};
+    LingeringSocket lingering;
+    std::optional<SocketPair> pair{std::in_place};
     const auto test = ::getpid();
     const auto child = ::fork(); // It has all of it too.
     if (child == 0) {
@@ -359,11 +359,11 @@ TEST_CASE("what a process that is killed has last does not linger, also within a
             ::pause();
     }
     REQUIRE(send(pair->ours, "x", lingering.fd()) == 0);
-    lingering.leave();
+    lingering.close_sender();
     pair.reset();
     const UniqueFd ended{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
     REQUIRE(::kill(child, SIGKILL) == 0);
-    CHECK(comes(ended, POLLIN));
+    CHECK(await_events(ended, POLLIN));
     CHECK(::waitpid(child, nullptr, WNOHANG) == child);
 }
 
@@ -386,7 +386,7 @@ TEST_CASE("a listener that can pass no rights (Linux 6.16) refuses descriptors t
     REQUIRE(::connect(client.get(), name, length) == 0);
     const auto event = make_event();
 
-    CHECK(daemon::probe_kernel().pass_rights == (error == 0));
+    CHECK(daemon::probe_kernel_features().pass_rights == (error == 0));
     if (error != 0) { // Before Linux 6.16.
         CHECK(error == ENOPROTOOPT);
         REQUIRE(send(client, "x", event) == 0);
@@ -414,14 +414,14 @@ uid_t spare_uid()
     return 60578 + static_cast<uid_t>(::getpid()) % 606;
 }
 
-constexpr rlim_t few = 16;
-constexpr int cannot = 255;
+constexpr rlim_t fd_limit = 16;
+constexpr int cannot_test = 255;
 
 // Makes this (child) process one that the bound on descriptors in flight applies to: root's
 // capabilities lift it.
 bool become_bounded(uid_t uid)
 {
-    const rlimit limit{.rlim_cur = few, .rlim_max = few};
+    const rlimit limit{.rlim_cur = fd_limit, .rlim_max = fd_limit};
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
         return false;
     return ::geteuid() != 0 || ::setresuid(uid, uid, uid) == 0;
@@ -431,24 +431,26 @@ TEST_CASE("descriptors in flight are counted for the uid of the sender, over all
           "[alone]")
 {
     const uid_t uid = spare_uid();
-    Pair unread;
-    const Pair pair;
+    SocketPair unread;
+    const SocketPair pair;
     const auto event = make_event();
 
     const int hoarder = probe::in_child([&] {
         if (!become_bounded(uid))
-            return cannot;
-        for (rlim_t sent = 0; sent <= few + 1; ++sent)
+            return cannot_test;
+        for (rlim_t sent = 0; sent <= fd_limit + 1; ++sent)
             if (const int error = send(unread.ours, "x", event); error != 0)
                 return error;
         return 0;
     });
-    if (hoarder == cannot)
+    if (hoarder == cannot_test)
         skip("this user cannot become one that the bound applies to");
     REQUIRE(hoarder == ETOOMANYREFS);
 
     // The hoarder is gone; what it sent is still in flight and still counted.
-    const auto other = [&] { return become_bounded(uid) ? send(pair.ours, "x", event) : cannot; };
+    const auto other = [&] {
+        return become_bounded(uid) ? send(pair.ours, "x", event) : cannot_test;
+    };
     CHECK(probe::in_child(other) == ETOOMANYREFS);
     CHECK(send(pair.ours, "x", event) == 0);
 }
@@ -458,18 +460,20 @@ TEST_CASE("descriptors in flight are counted no more once their socket is gone")
     if (::geteuid() != 0)
         skip("only root can be a user who has nothing else in flight");
     const uid_t uid = spare_uid();
-    std::optional<Pair> unread{std::in_place};
-    const Pair pair;
+    std::optional<SocketPair> unread{std::in_place};
+    const SocketPair pair;
     const auto event = make_event();
     const auto fill = [&] {
         if (!become_bounded(uid))
-            return cannot;
+            return cannot_test;
         int error = 0;
         while (error == 0)
             error = send(unread->ours, "x", event);
         return error;
     };
-    const auto other = [&] { return become_bounded(uid) ? send(pair.ours, "x", event) : cannot; };
+    const auto other = [&] {
+        return become_bounded(uid) ? send(pair.ours, "x", event) : cannot_test;
+    };
     REQUIRE(probe::in_child(fill) == ETOOMANYREFS);
     REQUIRE(probe::in_child(other) == ETOOMANYREFS);
 
@@ -482,8 +486,8 @@ TEST_CASE("thousands of events parked in one socketpair come back intact and in 
 {
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;
-    need_descriptors(2 * batch * batches); // This uid may have others in flight.
-    const Pair vault{SOCK_SEQPACKET};
+    require_descriptors(2 * batch * batches); // This uid may have others in flight.
+    const SocketPair vault{SOCK_SEQPACKET};
 
     for (std::size_t number = 0; number < batches; ++number) {
         std::vector<UniqueFd> originals;
@@ -501,14 +505,14 @@ TEST_CASE("thousands of events parked in one socketpair come back intact and in 
         REQUIRE(message.bytes == std::to_string(number));
         REQUIRE(message.fds.size() == batch);
         for (const auto& fd : message.fds)
-            REQUIRE(take(fd) == ++expected);
+            REQUIRE(read_counter(fd) == ++expected);
     }
-    CHECK(now(vault.theirs, POLLIN) == 0);
+    CHECK(poll_now(vault.theirs, POLLIN) == 0);
 }
 
 TEST_CASE("messages of one byte and one descriptor fill a socket buffer long before its size")
 {
-    const Pair vault{SOCK_SEQPACKET};
+    const SocketPair vault{SOCK_SEQPACKET};
     const auto event = make_event();
     int buffer_bytes = 0;
     socklen_t length = sizeof buffer_bytes;
@@ -522,12 +526,12 @@ TEST_CASE("messages of one byte and one descriptor fill a socket buffer long bef
     // Each costs what the kernel needs to keep it: some hundreds of bytes, not one.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
-    CHECK(undrained(vault.ours) >= sent * 256);
+    CHECK(unread_bytes(vault.ours) >= sent * 256);
 }
 
 TEST_CASE("a wait-only handle wakes while the event that it holds is parked")
 {
-    const Pair vault{SOCK_SEQPACKET};
+    const SocketPair vault{SOCK_SEQPACKET};
     auto event = make_event();
     const auto client = duplicate(event);
     UniqueFd wait_only{::epoll_create1(EPOLL_CLOEXEC)};
@@ -535,15 +539,15 @@ TEST_CASE("a wait-only handle wakes while the event that it holds is parked")
 
     REQUIRE(send(vault.ours, "x", event) == 0);
     event = UniqueFd{};
-    REQUIRE(now(wait_only, POLLIN) == 0);
+    REQUIRE(poll_now(wait_only, POLLIN) == 0);
     REQUIRE(::eventfd_write(client.get(), 1) == 0);
 
-    CHECK(now(wait_only, POLLIN) == POLLIN);
+    CHECK(poll_now(wait_only, POLLIN) == POLLIN);
 }
 
 TEST_CASE("a timer ticks while it is parked and nobody has it open")
 {
-    const Pair vault{SOCK_SEQPACKET};
+    const SocketPair vault{SOCK_SEQPACKET};
     UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const UniqueFd witness{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const itimerspec each_ms{.it_interval = probe::to_timespec(1ms),
@@ -554,7 +558,7 @@ TEST_CASE("a timer ticks while it is parked and nobody has it open")
     timer = UniqueFd{};
 
     REQUIRE(::timerfd_settime(witness.get(), 0, &once, nullptr) == 0);
-    REQUIRE(comes(witness, POLLIN));
+    REQUIRE(await_events(witness, POLLIN));
 
     const auto recovered = receive(vault.theirs);
     REQUIRE(recovered.fds.size() == 1);

@@ -11,14 +11,14 @@ namespace {
 
 using namespace std::chrono_literals;
 using probe::add;
-using probe::comes;
+using probe::await_events;
 using probe::deadline_ms;
 using probe::duplicate;
 using probe::error_of;
 using probe::fdinfo;
-using probe::now;
-using probe::ring;
-using probe::take;
+using probe::next_event;
+using probe::poll_now;
+using probe::read_counter;
 
 UniqueFd timer(clockid_t clock)
 {
@@ -36,27 +36,27 @@ int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
 
 // An hourly timer whose first expiry was ten and a half hours ago: eleven ticks at once, and no
 // other for half an hour.
-UniqueFd eleven_ticks()
+UniqueFd make_timer_with_eleven_ticks()
 {
     auto fd = timer(CLOCK_REALTIME);
     REQUIRE(arm(fd, TFD_TIMER_ABSTIME, probe::time_of(CLOCK_REALTIME) - 10h - 30min, 1h) == 0);
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(await_events(fd, POLLIN));
     return fd;
 }
 
 // Returns once this much of CLOCK_MONOTONIC has gone by.
-void wait_through(std::chrono::nanoseconds span)
+void wait_for_time(std::chrono::nanoseconds span)
 {
-    const auto witness = timer(CLOCK_MONOTONIC);
-    REQUIRE(arm(witness, 0, span) == 0);
-    REQUIRE(comes(witness, POLLIN));
+    const auto timerfd = timer(CLOCK_MONOTONIC);
+    REQUIRE(arm(timerfd, 0, span) == 0);
+    REQUIRE(await_events(timerfd, POLLIN));
 }
 
 TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
 {
     const UniqueFd blocking{::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC)};
 
-    const auto taken = take(blocking);
+    const auto taken = read_counter(blocking);
     const int error = errno;
 
     CHECK_FALSE(taken);
@@ -66,21 +66,21 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
 
 TEST_CASE("of a shared timer one reader takes all ticks and the other sees none")
 {
-    const auto one = eleven_ticks();
+    const auto one = make_timer_with_eleven_ticks();
     const auto other = duplicate(one);
     std::uint64_t ticks = 0;
 
     REQUIRE(::read(one.get(), &ticks, sizeof ticks) == sizeof ticks);
     CHECK(ticks == 11);
 
-    CHECK(now(other, POLLIN) == 0);
+    CHECK(poll_now(other, POLLIN) == 0);
     CHECK(error_of(::read(other.get(), &ticks, sizeof ticks)) == EAGAIN);
 }
 
 TEST_CASE("timers of their own on one grid have ticks of their own")
 {
-    const auto one = eleven_ticks();
-    const auto other = eleven_ticks();
+    const auto one = make_timer_with_eleven_ticks();
+    const auto other = make_timer_with_eleven_ticks();
     std::uint64_t ticks = 0;
 
     REQUIRE(::read(one.get(), &ticks, sizeof ticks) == sizeof ticks);
@@ -91,7 +91,7 @@ TEST_CASE("timers of their own on one grid have ticks of their own")
 
 TEST_CASE("timerfd_gettime takes no ticks")
 {
-    const auto fd = eleven_ticks();
+    const auto fd = make_timer_with_eleven_ticks();
     itimerspec left{};
     std::uint64_t ticks = 0;
 
@@ -127,7 +127,7 @@ TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its in
 
 TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none")
 {
-    const auto fd = eleven_ticks();
+    const auto fd = make_timer_with_eleven_ticks();
     itimerspec left{};
     std::uint64_t ticks = 0;
 
@@ -150,10 +150,10 @@ TEST_CASE("a periodic timer watched edge-triggered rings once if nobody reads it
     REQUIRE(add(epoll, fd, EPOLLIN | EPOLLET) == 0);
     REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);
 
-    REQUIRE(ring(epoll, deadline_ms));
-    wait_through(20ms);
+    REQUIRE(next_event(epoll, deadline_ms));
+    wait_for_time(20ms);
 
-    CHECK_FALSE(ring(epoll, 0));
+    CHECK_FALSE(next_event(epoll, 0));
 }
 
 TEST_CASE("a periodic timer looked at after each ring rings each time and keeps all its ticks")
@@ -167,7 +167,7 @@ TEST_CASE("a periodic timer looked at after each ring rings each time and keeps 
 
     constexpr std::uint64_t rings = 10;
     for (std::uint64_t rung = 0; rung < rings; ++rung) {
-        REQUIRE(ring(epoll, deadline_ms));
+        REQUIRE(next_event(epoll, deadline_ms));
         REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
     }
 
@@ -181,7 +181,7 @@ TEST_CASE("a timer that is never looked at still counts each of its periods")
     REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);
     std::uint64_t ticks = 0;
 
-    wait_through(20ms);
+    wait_for_time(20ms);
 
     REQUIRE(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
     CHECK(ticks >= 20);

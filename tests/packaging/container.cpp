@@ -22,7 +22,7 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr auto patience_to_build = 280s; // For an image: it is downloaded.
+constexpr auto image_build_timeout = 280s; // For an image: it is downloaded.
 
 // What our packages run with and do not name. What they name, apt finds when the image is made.
 constexpr auto packages = "systemd,systemd-sysv,dbus,python3";
@@ -46,7 +46,7 @@ exec systemd-nspawn --quiet --register=no --keep-unit --private-network --notify
     --console=pipe --capability=CAP_WAKE_ALARM --boot --directory="$place/root"
 )";
 
-Container* the_one = nullptr;
+Container* current_container = nullptr;
 
 bool is_installed(const std::string& program)
 {
@@ -58,7 +58,7 @@ bool is_installed(const std::string& program)
 }
 
 // The first child, as proc(5) has it.
-pid_t child_of(pid_t process)
+pid_t first_child_of(pid_t process)
 {
     const auto pid = std::to_string(process);
     std::istringstream children{read_file("/proc/" + pid + "/task/" + pid + "/children")};
@@ -69,7 +69,7 @@ pid_t child_of(pid_t process)
 
 // The suite of this machine's Debian, whose libraries our programs are linked to. Empty: it is
 // none.
-std::string suite()
+std::string debian_suite()
 {
     std::istringstream lines{read_file("/etc/os-release")};
     const auto key = "VERSION_CODENAME="s;
@@ -91,7 +91,7 @@ std::string dependencies()
         if (file.path().extension() != ".deb")
             continue;
         const auto ran =
-            e2e::run({.words = {"/usr/bin/env", "dpkg-deb", "--field", file.path(), "Depends"}});
+            e2e::run({.argv = {"/usr/bin/env", "dpkg-deb", "--field", file.path(), "Depends"}});
         require(ran.status == 0, ran.err);
         std::istringstream parts{ran.out};
         for (std::string part; std::getline(parts >> std::ws, part, ',');)
@@ -110,14 +110,14 @@ std::string make_image()
     const std::filesystem::path place{EVFDD_BUILD_DIR "/container"};
     const auto image = place / "image";
     const auto recipe = place / "recipe";
-    const Command command{.words = {"/usr/bin/env", "mmdebstrap", "--quiet", "--variant=minbase",
-                                    "--include="s + packages,
-                                    "--customize-hook=chroot \"$1\" apt-get satisfy --yes "
-                                    "--no-install-recommends '" +
-                                        dependencies() + "'",
-                                    suite(), image}};
+    const Command command{.argv = {"/usr/bin/env", "mmdebstrap", "--quiet", "--variant=minbase",
+                                   "--include="s + packages,
+                                   "--customize-hook=chroot \"$1\" apt-get satisfy --yes "
+                                   "--no-install-recommends '" +
+                                       dependencies() + "'",
+                                   debian_suite(), image}};
     std::string wanted;
-    for (const auto& word : command.words)
+    for (const auto& word : command.argv)
         wanted += word + "\n";
     if (read_file(recipe) == wanted)
         return image;
@@ -128,13 +128,13 @@ std::string make_image()
     auto logged = command;
     logged.standard_output = logged.standard_error = log.get();
     auto building = start(logged);
-    require(await_readable(building.pidfd().get(), patience_to_build) && building.wait() == 0,
+    require(await_readable(building.pidfd().get(), image_build_timeout) && building.wait() == 0,
             "mmdebstrap failed:\n" + read_file(place / "log"));
     write_file(recipe, wanted);
     return image;
 }
 
-UniqueFd listen_for_notices(const std::string& path)
+UniqueFd bind_notify_socket(const std::string& path)
 {
     UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
@@ -159,23 +159,23 @@ bool await_ready(const UniqueFd& notices)
     return false;
 }
 
-void remove_group(const std::filesystem::path& group)
+void remove_cgroup(const std::filesystem::path& group)
 {
     std::error_code failed;
     for (std::filesystem::directory_iterator entry{group, failed}, end; !failed && entry != end;
          entry.increment(failed))
         if (entry->is_directory(failed))
-            remove_group(entry->path());
+            remove_cgroup(entry->path());
     ::rmdir(group.c_str());
 }
 
 } // namespace
 
-std::optional<std::string> Container::obstacle()
+std::optional<std::string> Container::unavailable_reason()
 {
     if (!is_root())
         return "only root can boot a container";
-    if (suite().empty())
+    if (debian_suite().empty())
         return "the container is a Debian, as our packages are, and this machine is none";
     for (const auto* program : {"systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "cmake"})
         if (!is_installed(program))
@@ -184,7 +184,7 @@ std::optional<std::string> Container::obstacle()
         ::access("/sys/fs/cgroup/unified/cgroup.procs", W_OK) != 0)
         return "there is no cgroup2 below /sys/fs/cgroup; mount it there";
     const auto ran =
-        e2e::run({.words = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}});
+        e2e::run({.argv = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}});
     if (ran.err.contains("root filesystem propagation"))
         return "the root directory is no mount point, as in a chroot; mount it on itself (mount "
                "--bind DIR DIR) before chroot(1)";
@@ -193,29 +193,29 @@ std::optional<std::string> Container::obstacle()
     return {};
 }
 
-Container::Container() : group_{"evfdd-test-" + std::to_string(::getpid())}
+Container::Container() : cgroup_{"evfdd-test-" + std::to_string(::getpid())}
 {
-    require(!the_one, "one container is enough");
+    require(!current_container, "one container is enough");
     try {
         boot(make_image());
         install("/packages");
     } catch (...) {
-        end();
+        shut_down();
         throw;
     }
-    the_one = this;
+    current_container = this;
 }
 
 Container::~Container()
 {
-    the_one = nullptr;
-    end();
+    current_container = nullptr;
+    shut_down();
 }
 
-Container& Container::the()
+Container& Container::instance()
 {
-    require(the_one, "there is no container");
-    return *the_one;
+    require(current_container, "there is no container");
+    return *current_container;
 }
 
 void Container::boot(const std::string& image)
@@ -224,49 +224,49 @@ void Container::boot(const std::string& image)
     const auto notify = directory_ / "notify";
     const auto console = directory_ / "console";
     require(::mkdir(place.c_str(), 0755) == 0, place);
-    const auto notices = listen_for_notices(notify);
+    const auto notices = bind_notify_socket(notify);
     const UniqueFd log{::open(console.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
-    keeper_.emplace(
-        start({.words = {"/usr/bin/env", "unshare", "--mount", "--propagation", "private", "--pid",
-                         "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c", boot_script,
-                         "boot", place, image, EVFDD_BUILD_DIR, group_},
+    unshare_.emplace(
+        start({.argv = {"/usr/bin/env", "unshare", "--mount", "--propagation", "private", "--pid",
+                        "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c", boot_script,
+                        "boot", place, image, EVFDD_BUILD_DIR, cgroup_},
                .environment = {"NOTIFY_SOCKET=" + notify, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"},
                .standard_output = log.get(),
                .standard_error = log.get()}));
     const bool is_ready = await_ready(notices);
-    nspawn_ = child_of(keeper_->pid());
-    leader_ = nspawn_ > 0 ? child_of(nspawn_) : 0;
-    require(is_ready && leader_ > 0, "the container does not boot:\n" + read_file(console));
+    nspawn_pid_ = first_child_of(unshare_->pid());
+    init_pid_ = nspawn_pid_ > 0 ? first_child_of(nspawn_pid_) : 0;
+    require(is_ready && init_pid_ > 0, "the container does not boot:\n" + read_file(console));
 }
 
 // Its first process takes all others along; its parent reaps it.
-void Container::end()
+void Container::shut_down()
 {
-    if (!keeper_)
+    if (!unshare_)
         return;
-    const auto first = nspawn_ > 0 ? nspawn_ : child_of(keeper_->pid());
+    const auto first = nspawn_pid_ > 0 ? nspawn_pid_ : first_child_of(unshare_->pid());
     if (first > 0) {
         ::kill(first, SIGKILL);
-        await_readable(keeper_->pidfd().get());
+        await_readable(unshare_->pidfd().get());
     }
-    keeper_.reset();
+    unshare_.reset();
     for (const auto* top :
          {"/sys/fs/cgroup/", "/sys/fs/cgroup/unified/", "/sys/fs/cgroup/systemd/"})
-        remove_group(top + group_);
+        remove_cgroup(top + cgroup_);
 }
 
 Command Container::command(std::vector<std::string> words) const
 {
     words.insert(words.begin(),
                  // In a chroot its root is not the one of its mount namespace.
-                 {"/usr/bin/env", "nsenter", "--target", std::to_string(leader_), "--all", "--root",
-                  "--wd", "--"});
-    return {.words = std::move(words),
+                 {"/usr/bin/env", "nsenter", "--target", std::to_string(init_pid_), "--all",
+                  "--root", "--wd", "--"});
+    return {.argv = std::move(words),
             .environment = {"EVFDD_SOCKET=", "XDG_RUNTIME_DIR=", "SYSTEMD_COLORS=0", "LANG=C",
                             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"}};
 }
 
-std::string Container::done(std::vector<std::string> words) const
+std::string Container::run_checked(std::vector<std::string> words) const
 {
     std::string line;
     for (const auto& word : words)
@@ -280,10 +280,10 @@ std::string Container::done(std::vector<std::string> words) const
 
 void Container::install(std::string_view place) const
 {
-    done({"sh", "-c", "exec dpkg --install " + std::string{place} + "/*.deb"});
+    run_checked({"sh", "-c", "exec dpkg --install " + std::string{place} + "/*.deb"});
 }
 
-Ran Container::run_as(std::string_view user, std::vector<std::string> words) const
+RunResult Container::run_as(std::string_view user, std::vector<std::string> words) const
 {
     words.insert(words.begin(), {"setpriv", "--reuid=" + std::string{user}, "--regid=nogroup",
                                  "--clear-groups", "--"});
@@ -292,12 +292,12 @@ Ran Container::run_as(std::string_view user, std::vector<std::string> words) con
 
 std::string Container::path(std::string_view inside) const
 {
-    return "/proc/" + std::to_string(leader_) + "/root" + std::string{inside};
+    return "/proc/" + std::to_string(init_pid_) + "/root" + std::string{inside};
 }
 
 std::string Container::property(std::string_view unit, std::string_view name) const
 {
-    return done(
+    return run_checked(
         {"systemctl", "show", "--value", "--property", std::string{name}, std::string{unit}});
 }
 
@@ -306,7 +306,7 @@ void Container::write_unit(std::string_view name, std::string_view text) const
     const auto file = path("/run/systemd/system/" + std::string{name});
     std::filesystem::create_directories(std::filesystem::path{file}.parent_path());
     write_file(file, text);
-    done({"systemctl", "daemon-reload"});
+    run_checked({"systemctl", "daemon-reload"});
 }
 
 } // namespace evfd::e2e

@@ -1,6 +1,6 @@
 // What holds an event's descriptor hears of a set by name whatever became of the daemon meanwhile.
-#include "tests/support/catch.h"
 #include "tests/packaging/container.h"
+#include "tests/support/catch.h"
 
 #include <filesystem>
 
@@ -11,85 +11,87 @@ constexpr auto service = "evfdd.service";
 
 std::string property(std::string_view name)
 {
-    return Container::the().property(service, name);
+    return Container::instance().property(service, name);
 }
 
-void control(std::vector<std::string> words)
+void run_evfdctl(std::vector<std::string> words)
 {
     words.insert(words.begin(), {"evfdctl", "--system"});
-    Container::the().done(std::move(words));
+    Container::instance().run_checked(std::move(words));
 }
 
 // What it wrote since `cursor`, an empty one for all.
 std::string journal(const std::string& cursor)
 {
-    return Container::the().done({"journalctl", "--unit", service, "--no-pager", "--output", "cat",
-                                  "--after-cursor", cursor});
+    return Container::instance().run_checked({"journalctl", "--unit", service, "--no-pager",
+                                              "--output", "cat", "--after-cursor", cursor});
 }
 
 std::string journal_cursor()
 {
-    const auto text = Container::the().done(
+    const auto text = Container::instance().run_checked(
         {"journalctl", "--no-pager", "--lines", "1", "--show-cursor", "--output", "cat"});
     const auto key = "-- cursor: "s;
     return text.substr(text.rfind(key) + key.size());
 }
 
-bool is_told(const std::string& cursor, const std::string& what)
+bool log_contains(const std::string& cursor, const std::string& what)
 {
-    return eventually([&] { return journal(cursor).contains(what); });
+    return poll_until([&] { return journal(cursor).contains(what); });
 }
 
 // Objects that were made and opened before, and a client that stays; afterwards they are changed by
 // their names, by someone new.
-class Held {
+class LiveObjects {
 public:
-    Held()
+    LiveObjects()
     {
-        (void)must(client_.create("kept/event"));
-        (void)must(client_.create("kept/tokens", {.mode = Mode::semaphore, .initial = 3}));
-        (void)must(client_.create("kept/pulse", {.mode = Mode::pulse}));
-        (void)must(client_.create("kept/mine", {.lifetime = Lifetime::connection}));
-        (void)must(client_.arm("kept/timer", {.after = 1h}));
-        event_.emplace(must(client_.open("kept/event")));
-        tokens_.emplace(must(client_.open("kept/tokens")));
-        pulse_.emplace(must(client_.open("kept/pulse")));
-        timer_.emplace(must(client_.open_timer("kept/timer")));
-        REQUIRE(must(tokens_->wait(0ns)) == 1);
-        waiting_.emplace(Container::the().command({"evfdctl", "--system", "wait", "kept/event"}));
-        REQUIRE(eventually([&] { return must(client_.show("kept/event")).waits == 1; }));
+        (void)value_or_throw(client_.create("kept/event"));
+        (void)value_or_throw(
+            client_.create("kept/tokens", {.mode = Mode::semaphore, .initial = 3}));
+        (void)value_or_throw(client_.create("kept/pulse", {.mode = Mode::pulse}));
+        (void)value_or_throw(client_.create("kept/mine", {.lifetime = Lifetime::connection}));
+        (void)value_or_throw(client_.arm("kept/timer", {.after = 1h}));
+        event_.emplace(value_or_throw(client_.open("kept/event")));
+        tokens_.emplace(value_or_throw(client_.open("kept/tokens")));
+        pulse_.emplace(value_or_throw(client_.open("kept/pulse")));
+        timer_.emplace(value_or_throw(client_.open_timer("kept/timer")));
+        REQUIRE(value_or_throw(tokens_->wait(0ns)) == 1);
+        waiting_.emplace(
+            Container::instance().command({"evfdctl", "--system", "wait", "kept/event"}));
+        REQUIRE(poll_until([&] { return value_or_throw(client_.show("kept/event")).waits == 1; }));
     }
-    ~Held()
+    ~LiveObjects()
     {
-        Container::the().run({"evfdctl", "--system", "delete", "kept/event", "kept/tokens",
-                              "kept/pulse", "kept/mine", "kept/timer"});
+        Container::instance().run({"evfdctl", "--system", "delete", "kept/event", "kept/tokens",
+                                   "kept/pulse", "kept/mine", "kept/timer"});
     }
-    void goes_on()
+    void check_all_work()
     {
         CHECK(property("NFileDescriptorStore") == "4");
-        control({"set", "kept/event"});
-        CHECK(must(event_->wait(patience)) == 1);
+        run_evfdctl({"set", "kept/event"});
+        CHECK(value_or_throw(event_->wait(default_timeout)) == 1);
         CHECK(waiting_->wait() == 0);
 
-        CHECK(must(client_.show("kept/tokens")).count == std::int64_t{2});
-        control({"set", "kept/tokens"});
-        CHECK(must(tokens_->wait(0ns)) == 1);
-        CHECK(must(client_.show("kept/tokens")).count == std::int64_t{2});
+        CHECK(value_or_throw(client_.show("kept/tokens")).count == std::int64_t{2});
+        run_evfdctl({"set", "kept/tokens"});
+        CHECK(value_or_throw(tokens_->wait(0ns)) == 1);
+        CHECK(value_or_throw(client_.show("kept/tokens")).count == std::int64_t{2});
 
-        control({"set", "kept/pulse", "--count", "2"});
-        CHECK(must(pulse_->wait(patience)) == 2);
-        control({"arm", "kept/timer", "--in", "1ms"});
-        CHECK(must(timer_->wait(patience)) == 1);
-        CHECK(must(client_.show("kept/mine")).lifetime == Lifetime::connection);
+        run_evfdctl({"set", "kept/pulse", "--count", "2"});
+        CHECK(value_or_throw(pulse_->wait(default_timeout)) == 2);
+        run_evfdctl({"arm", "kept/timer", "--in", "1ms"});
+        CHECK(value_or_throw(timer_->wait(default_timeout)) == 1);
+        CHECK(value_or_throw(client_.show("kept/mine")).lifetime == Lifetime::connection);
     }
 
 private:
-    Client client_ = Container::the().client();
+    Client client_ = Container::instance().client();
     std::optional<Event> event_;
     std::optional<Event> tokens_;
     std::optional<Event> pulse_;
     std::optional<Timer> timer_;
-    std::optional<Reading> waiting_;
+    std::optional<OutputReader> waiting_;
 };
 
 std::string main_pid()
@@ -99,7 +101,7 @@ std::string main_pid()
 
 bool is_replaced(const std::string& pid)
 {
-    return eventually([&] {
+    return poll_until([&] {
         const auto now = main_pid();
         return now != "0" && now != pid && property("ActiveState") == "active";
     });
@@ -107,21 +109,21 @@ bool is_replaced(const std::string& pid)
 
 TEST_CASE("an event outlives SIGKILL of the daemon")
 {
-    Held held;
+    LiveObjects held;
     const auto pid = main_pid();
-    Container::the().done({"systemctl", "kill", "--signal", "KILL", service});
+    Container::instance().run_checked({"systemctl", "kill", "--signal", "KILL", service});
     REQUIRE(is_replaced(pid));
-    held.goes_on();
+    held.check_all_work();
 }
 
 TEST_CASE("an event outlives a restart")
 {
-    Held held;
+    LiveObjects held;
     const auto pid = main_pid();
     CHECK(property("NFileDescriptorStore") == "4");
-    Container::the().done({"systemctl", "restart", service});
+    Container::instance().run_checked({"systemctl", "restart", service});
     CHECK(main_pid() != pid);
-    held.goes_on();
+    held.check_all_work();
 }
 
 // The daemon's configuration while it lives.
@@ -129,7 +131,7 @@ class Configuration {
 public:
     explicit Configuration(std::string_view text)
     {
-        Container::the().done({"mkdir", "-p", "/etc/evfdd"});
+        Container::instance().run_checked({"mkdir", "-p", "/etc/evfdd"});
         write(text);
     }
     ~Configuration()
@@ -142,48 +144,48 @@ public:
     static constexpr auto file = "/etc/evfdd/evfdd.json";
 
 private:
-    Container& container_ = Container::the();
+    Container& container_ = Container::instance();
 };
 
 TEST_CASE("a reload reads the configuration and changes no process and no event")
 {
-    Held held;
+    LiveObjects held;
     const auto pid = main_pid();
-    const auto client = Container::the().client();
-    const auto connections = must(client.status()).connections;
+    const auto client = Container::instance().client();
+    const auto connections = value_or_throw(client.status()).connections;
     const Configuration configuration{
         "{\"events\": [{\"name\": \"declared\", \"owner\": \"nobody\"}],\n"
         " \"limits\": {\"objects\": 6}}"};
     auto cursor = journal_cursor();
-    Container::the().done({"systemctl", "reload", service});
-    REQUIRE(is_told(cursor, "the configuration was read again"));
-    CHECK(eventually([] { return property("SubState") == "running"; }));
-    CHECK(must(client.show("declared")).owner_uid ==
-          std::stoi(Container::the().done({"id", "-u", "nobody"})));
+    Container::instance().run_checked({"systemctl", "reload", service});
+    REQUIRE(log_contains(cursor, "the configuration was read again"));
+    CHECK(poll_until([] { return property("SubState") == "running"; }));
+    CHECK(value_or_throw(client.show("declared")).owner_uid ==
+          std::stoi(Container::instance().run_checked({"id", "-u", "nobody"})));
     // It has the five that are held.
     CHECK(client.create("sixth"));
     CHECK(client.create("seventh").error().code == ErrorCode::refused);
-    must(client.remove(std::vector{"sixth"s}));
+    value_or_throw(client.delete_object(std::vector{"sixth"s}));
 
     configuration.write("{\"events\": [{\"name\": \"worse\"}],\n \"limits\": {\"objects\": -1}}");
     cursor = journal_cursor();
-    CHECK(Container::the().run({"systemctl", "reload", service}).status != 0);
-    CHECK(is_told(cursor, Configuration::file + ":2: limits.objects: -1 is too small"s));
-    CHECK(eventually([] { return property("SubState") == "running"; }));
+    CHECK(Container::instance().run({"systemctl", "reload", service}).status != 0);
+    CHECK(log_contains(cursor, Configuration::file + ":2: limits.objects: -1 is too small"s));
+    CHECK(poll_until([] { return property("SubState") == "running"; }));
     CHECK(client.show("worse").error().code == ErrorCode::no_such_name);
     CHECK(client.create("sixth"));
     CHECK(client.create("seventh").error().code == ErrorCode::refused);
 
-    must(client.remove(std::vector{"sixth"s, "declared"s}));
-    CHECK(must(client.status()).connections == connections);
-    held.goes_on();
+    value_or_throw(client.delete_object(std::vector{"sixth"s, "declared"s}));
+    CHECK(value_or_throw(client.status()).connections == connections);
+    held.check_all_work();
     CHECK(main_pid() == pid);
 }
 
 TEST_CASE("a service that cannot read its configuration has failed, and its clients are told why")
 {
-    auto& container = Container::the();
-    container.done({"systemctl", "stop", service});
+    auto& container = Container::instance();
+    container.run_checked({"systemctl", "stop", service});
     const Configuration configuration{"{\"limits\": 1}"};
     const auto cursor = journal_cursor();
 
@@ -191,42 +193,42 @@ TEST_CASE("a service that cannot read its configuration has failed, and its clie
 
     CHECK(ran.status == 8);
     CHECK(ran.err.contains("see journalctl -u evfdd"));
-    CHECK(eventually([] { return property("ActiveState") == "failed"; }));
+    CHECK(poll_until([] { return property("ActiveState") == "failed"; }));
     CHECK(property("ExecMainStatus") == "78");
     CHECK(property("NRestarts") == "0");
-    CHECK(is_told(cursor, Configuration::file + ":1: limits: 1 will not do"s));
+    CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 will not do"s));
     configuration.write("{}");
-    control({"status"}); // The socket is there still.
+    run_evfdctl({"status"}); // The socket is there still.
     CHECK(property("ActiveState") == "active");
 }
 
 TEST_CASE("a service that has objects keeps them when it cannot read its configuration any more")
 {
-    auto& container = Container::the();
-    Held held;
+    auto& container = Container::instance();
+    LiveObjects held;
     const auto pid = main_pid();
     const Configuration configuration{"{\"limits\": 1}"};
 
-    container.done({"systemctl", "kill", "--signal", "KILL", service});
+    container.run_checked({"systemctl", "kill", "--signal", "KILL", service});
 
     REQUIRE(is_replaced(pid));
     CHECK(property("StatusText").contains("the configuration cannot be read"));
     CHECK(container.run_as("nobody", {"evfdctl", "set", "kept/event"}).status == 4);
     configuration.write("{}");
-    container.done({"systemctl", "reload", service});
-    CHECK(eventually([] { return property("StatusText") == "Ready"; }));
-    held.goes_on();
+    container.run_checked({"systemctl", "reload", service});
+    CHECK(poll_until([] { return property("StatusText") == "Ready"; }));
+    held.check_all_work();
 }
 
 // A drop-in of the service while it lives.
-class Override {
+class ServiceOverride {
 public:
-    explicit Override(std::string_view text)
+    explicit ServiceOverride(std::string_view text)
     {
         container_.write_unit(name_, text);
-        container_.done({"systemctl", "restart", service});
+        container_.run_checked({"systemctl", "restart", service});
     }
-    ~Override()
+    ~ServiceOverride()
     {
         std::filesystem::remove(container_.path("/run/systemd/system/" + name_));
         container_.run({"systemctl", "daemon-reload"});
@@ -234,47 +236,49 @@ public:
     }
 
 private:
-    Container& container_ = Container::the();
+    Container& container_ = Container::instance();
     std::string name_ = "evfdd.service.d/override.conf";
 };
 
 TEST_CASE("a daemon that hangs is replaced, and its events go on")
 {
-    auto& container = Container::the();
-    const Override impatience{"[Service]\nWatchdogSec=1s\n"};
-    Held held;
+    auto& container = Container::instance();
+    const ServiceOverride impatience{"[Service]\nWatchdogSec=1s\n"};
+    LiveObjects held;
     const auto pid = main_pid();
     const auto client = container.client();
-    (void)must(client.arm("kept/pause", {.after = 3s, .sets = ""}));
-    REQUIRE(must(must(client.open_timer("kept/pause")).wait(patience)) == 1);
-    must(client.remove({{"kept/pause"}}));
+    (void)value_or_throw(client.arm("kept/pause", {.after = 3s, .sets = ""}));
+    REQUIRE(value_or_throw(value_or_throw(client.open_timer("kept/pause")).wait(default_timeout)) ==
+            1);
+    value_or_throw(client.delete_object({{"kept/pause"}}));
     CHECK(main_pid() == pid); // It does not hang by itself.
 
-    container.done({"systemctl", "kill", "--signal", "STOP", service});
+    container.run_checked({"systemctl", "kill", "--signal", "STOP", service});
     CHECK(is_replaced(pid));
-    held.goes_on();
+    held.check_all_work();
 }
 
 TEST_CASE("an event outlives the upgrade of the packages")
 {
-    auto& container = Container::the();
+    auto& container = Container::instance();
     const auto version = [&] {
-        return container.done({"dpkg-query", "--show", "--showformat", "${Version}", "evfdd"});
+        return container.run_checked(
+            {"dpkg-query", "--show", "--showformat", "${Version}", "evfdd"});
     };
     const auto program = [&] {
-        return container.done(
+        return container.run_checked(
             {"stat", "--dereference", "--format", "%i", "/proc/" + main_pid() + "/exe"});
     };
     const auto own = container.path("/etc/evfdd/conf.d/own.json");
     write_file(own, "{\"logLevel\": \"debug\"}");
-    Held held;
+    LiveObjects held;
     const auto before = program();
 
     container.install("/packages/next");
 
     CHECK(version().ends_with("+next"));
     CHECK(program() != before);
-    held.goes_on();
+    held.check_all_work();
     CHECK(read_file(own) == "{\"logLevel\": \"debug\"}");
 
     container.install("/packages"); // And back.
@@ -286,26 +290,26 @@ TEST_CASE("a daemon whose store is too small says so at its start and starts aga
 {
     const std::string most = GENERATE("0", "2");
     const auto cursor = journal_cursor();
-    const Override small{"[Service]\nFileDescriptorStoreMax=" + most + "\n"};
+    const ServiceOverride small{"[Service]\nFileDescriptorStoreMax=" + most + "\n"};
     CAPTURE(most);
-    CHECK(is_told(cursor, "systemd keeps " + most + " of the 4 descriptors"));
-    const auto client = Container::the().client();
+    CHECK(log_contains(cursor, "systemd keeps " + most + " of the 4 descriptors"));
+    const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
-    const auto held = must(client.open("lost"));
+    const auto held = value_or_throw(client.open("lost"));
     CHECK(property("NFileDescriptorStore") == "0"); // A part of it would be of no use.
-    CHECK(must(client.status()).guardian == Guardian::none);
+    CHECK(value_or_throw(client.status()).guardian == FdStore::none);
     const auto pid = main_pid();
 
-    control({"status"});
-    Container::the().done({"systemctl", "kill", "--signal", "KILL", service});
+    run_evfdctl({"status"});
+    Container::instance().run_checked({"systemctl", "kill", "--signal", "KILL", service});
 
     REQUIRE(is_replaced(pid));
     CHECK(client.show("lost").error().code == ErrorCode::no_such_name);
-    CHECK(must(held.wait(0ns)) == 1); // Whoever has it open keeps it.
+    CHECK(value_or_throw(held.wait(0ns)) == 1); // Whoever has it open keeps it.
 
     CHECK(client.create("again", {.initial = 1}));
-    control({"is-set", "again"});
-    control({"delete", "again"});
+    run_evfdctl({"is-set", "again"});
+    run_evfdctl({"delete", "again"});
 }
 
 } // namespace

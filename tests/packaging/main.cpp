@@ -27,7 +27,7 @@ int main(int argc, char** argv)
     const auto& asked = session.configData();
     if (asked.showHelp || asked.listTests || asked.listTags || asked.listReporters)
         return session.run();
-    if (const auto obstacle = evfd::e2e::Container::obstacle()) {
+    if (const auto obstacle = evfd::e2e::Container::unavailable_reason()) {
         std::printf("SKIPPED: %s\n", obstacle->c_str());
         return evfd::forbids_skips() ? EXIT_FAILURE : exit_skipped;
     }

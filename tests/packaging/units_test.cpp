@@ -1,7 +1,7 @@
 // The units, under a real systemd: the daemon behind its socket, and units that wait for, set and
 // follow events.
-#include "tests/support/catch.h"
 #include "tests/packaging/container.h"
+#include "tests/support/catch.h"
 
 #include <nlohmann/json.hpp>
 
@@ -14,64 +14,65 @@ namespace {
 
 using Json = nlohmann::json;
 
-Ran control(std::vector<std::string> words)
+RunResult run_evfdctl(std::vector<std::string> words)
 {
     words.insert(words.begin(), {"evfdctl", "--system"});
-    return Container::the().run(std::move(words));
+    return Container::instance().run(std::move(words));
 }
 
-void do_control(std::vector<std::string> words)
+void run_evfdctl_checked(std::vector<std::string> words)
 {
-    const auto ran = control(std::move(words));
+    const auto ran = run_evfdctl(std::move(words));
     INFO(ran.err);
     REQUIRE(ran.status == 0);
 }
 
 bool has_waits(const std::string& name, std::int64_t count)
 {
-    const auto client = Container::the().client();
-    return eventually([&] {
+    const auto client = Container::instance().client();
+    return poll_until([&] {
         const auto shown = client.show(name);
-        return (shown ? shown->waits : must(client.status()).waits) == count;
+        return (shown ? shown->waits : value_or_throw(client.status()).waits) == count;
     });
 }
 
 TEST_CASE("the socket is there first, and the first client starts the daemon")
 {
-    auto& container = Container::the();
-    container.done({"systemctl", "stop", "evfdd.service", "evfdd.socket"});
-    container.done({"systemctl", "start", "evfdd.socket"});
+    auto& container = Container::instance();
+    container.run_checked({"systemctl", "stop", "evfdd.service", "evfdd.socket"});
+    container.run_checked({"systemctl", "start", "evfdd.socket"});
     REQUIRE(container.property("evfdd.service", "ActiveState") == "inactive");
-    CHECK(container.done({"stat", "-c", "%a %F", "/run/evfdd/io.evfdd"}) == "666 socket");
-    CHECK(container.done({"readlink", "-f", "/run/varlink/registry/io.evfdd"}) ==
+    CHECK(container.run_checked({"stat", "-c", "%a %F", "/run/evfdd/io.evfdd"}) == "666 socket");
+    CHECK(container.run_checked({"readlink", "-f", "/run/varlink/registry/io.evfdd"}) ==
           "/run/evfdd/io.evfdd");
 
-    do_control({"status"});
+    run_evfdctl_checked({"status"});
 
     CHECK(container.property("evfdd.service", "ActiveState") == "active");
     const auto pid = container.property("evfdd.service", "MainPID");
-    CHECK(Json::parse(control({"status", "--json"}).out)["pid"] == std::stoi(pid));
-    CHECK(container.done({"stat", "-c", "%U %G", "/proc/" + pid}) == "evfdd evfdd");
+    CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] == std::stoi(pid));
+    CHECK(container.run_checked({"stat", "-c", "%U %G", "/proc/" + pid}) == "evfdd evfdd");
 }
 
 TEST_CASE("systemd counts the daemon as started when clients can connect")
 {
-    auto& container = Container::the();
-    container.done({"systemctl", "restart", "evfdd.service"});
+    auto& container = Container::instance();
+    container.run_checked({"systemctl", "restart", "evfdd.service"});
     CHECK(container.property("evfdd.service", "Type") == "notify");
     CHECK(container.property("evfdd.service", "SubState") == "running");
     // The one who says READY=1 is the one who serves.
-    CHECK(Json::parse(control({"status", "--json"}).out)["pid"] ==
+    CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] ==
           std::stoi(container.property("evfdd.service", "MainPID")));
 }
 
 TEST_CASE("the log is in the journal under the daemon's name")
 {
-    auto& container = Container::the();
-    do_control({"status"});
+    auto& container = Container::instance();
+    run_evfdctl_checked({"status"});
     const auto entry = [&]() -> std::optional<Json> {
-        std::istringstream lines{container.done({"journalctl", "--unit", "evfdd.service",
-                                                 "--output", "json", "--no-pager", "_COMM=evfdd"})};
+        std::istringstream lines{
+            container.run_checked({"journalctl", "--unit", "evfdd.service", "--output", "json",
+                                   "--no-pager", "_COMM=evfdd"})};
         for (std::string line; std::getline(lines, line);)
             if (auto parsed = Json::parse(line);
                 parsed["MESSAGE"].is_string() &&
@@ -80,15 +81,15 @@ TEST_CASE("the log is in the journal under the daemon's name")
         return {};
     };
     std::optional<Json> found;
-    REQUIRE(eventually([&] { return (found = entry()).has_value(); }));
+    REQUIRE(poll_until([&] { return (found = entry()).has_value(); }));
     CHECK((*found)["_SYSTEMD_UNIT"] == "evfdd.service");
     CHECK((*found)["SYSLOG_IDENTIFIER"] == "evfdd");
-    CHECK((*found)["_UID"] == container.done({"id", "-u", "evfdd"}));
+    CHECK((*found)["_UID"] == container.run_checked({"id", "-u", "evfdd"}));
 }
 
 TEST_CASE("any user may make events, and has only the rights that were given")
 {
-    auto& container = Container::the();
+    auto& container = Container::instance();
     const auto as = [&](std::string_view user, std::vector<std::string> words) {
         words.insert(words.begin(), {"evfdctl", "--system"});
         return container.run_as(user, std::move(words));
@@ -97,7 +98,7 @@ TEST_CASE("any user may make events, and has only the rights that were given")
     auto command =
         container.command({"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                            "evfdctl", "--system", "wait", "--any", "users/mine"});
-    Reading waiting{std::move(command)};
+    OutputReader waiting{std::move(command)};
     REQUIRE(has_waits("users/mine", 1));
 
     CHECK(as("daemon", {"set", "users/mine"}).status == 4);
@@ -105,19 +106,19 @@ TEST_CASE("any user may make events, and has only the rights that were given")
     CHECK(as("daemon", {"rights", "users/mine", "0666"}).status == 4);
     CHECK(as("nobody", {"is-set", "users/mine"}).status == 1);
     CHECK(as("nobody", {"set", "users/mine"}).status == 0);
-    CHECK(waiting.line() == "users/mine");
+    CHECK(waiting.read_line() == "users/mine");
     CHECK(as("nobody", {"delete", "users/mine"}).status == 0);
 }
 
 TEST_CASE("an alarm clock can be armed: the daemon was given the capability")
 {
-    do_control({"arm", "wake", "--in", "1h", "--clock", "boottime-alarm"});
-    do_control({"delete", "wake"});
+    run_evfdctl_checked({"arm", "wake", "--in", "1h", "--clock", "boottime-alarm"});
+    run_evfdctl_checked({"delete", "wake"});
 }
 
 TEST_CASE("evfd-wait@ fails in the end, so that no boot waits for ever, unless it is told to wait")
 {
-    auto& container = Container::the();
+    auto& container = Container::instance();
     const auto unit = "evfd-wait@never.service"s;
     const auto file = container.path("/etc/evfdd/wait/never.conf");
     std::filesystem::create_directories(std::filesystem::path{file}.parent_path());
@@ -129,59 +130,60 @@ TEST_CASE("evfd-wait@ fails in the end, so that no boot waits for ever, unless i
     CHECK(container.property(unit, "ExecMainStatus") == "124");
 
     write_file(file, "EVFD_WAIT_TIMEOUT=infinity\n");
-    container.done({"systemctl", "start", "--no-block", unit});
+    container.run_checked({"systemctl", "start", "--no-block", unit});
     CHECK(has_waits("never", 1));
-    container.done({"systemctl", "stop", unit});
+    container.run_checked({"systemctl", "stop", unit});
     std::filesystem::remove(file);
 }
 
 TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not before")
 {
-    auto& container = Container::the();
+    auto& container = Container::instance();
     container.write_unit("app.service", "[Unit]\n"
                                         "Requires=evfd-wait@db-ready.service\n"
                                         "After=evfd-wait@db-ready.service\n"
                                         "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
                                         "ExecStart=true\n");
-    Reading starting{container.command({"systemctl", "start", "app.service"})};
+    OutputReader starting{container.command({"systemctl", "start", "app.service"})};
     REQUIRE(has_waits("db/ready", 1)); // Nobody has made it yet.
     CHECK(container.property("app.service", "ActiveState") == "inactive");
     CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "activating");
 
-    do_control({"create", "db/ready"});
+    run_evfdctl_checked({"create", "db/ready"});
     CHECK(container.property("app.service", "ActiveState") == "inactive");
-    do_control({"set", "db/ready"});
+    run_evfdctl_checked({"set", "db/ready"});
 
     CHECK(starting.wait() == 0);
     CHECK(container.property("app.service", "ActiveState") == "active");
     CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "active");
-    do_control({"delete", "db/ready"});
+    run_evfdctl_checked({"delete", "db/ready"});
 }
 
 TEST_CASE("a unit that waits goes on waiting while the daemon is restarted")
 {
-    auto& container = Container::the();
-    Reading starting{container.command({"systemctl", "start", "evfd-wait@late-riser.service"})};
+    auto& container = Container::instance();
+    OutputReader starting{
+        container.command({"systemctl", "start", "evfd-wait@late-riser.service"})};
     REQUIRE(has_waits("late/riser", 1));
-    container.done({"systemctl", "restart", "evfdd.service"});
-    do_control({"create", "late/riser"});
-    do_control({"set", "late/riser"});
+    container.run_checked({"systemctl", "restart", "evfdd.service"});
+    run_evfdctl_checked({"create", "late/riser"});
+    run_evfdctl_checked({"set", "late/riser"});
     CHECK(starting.wait() == 0);
-    do_control({"delete", "late/riser"});
+    run_evfdctl_checked({"delete", "late/riser"});
 }
 
 TEST_CASE("evfd-set@ sets an event, whose name is escaped as systemd does it")
 {
-    auto& container = Container::the();
-    do_control({"create", "a/name-with_all:of.it"});
-    const auto instance =
-        container.done({"systemd-escape", "--template=evfd-set@.service", "a/name-with_all:of.it"});
-    container.done({"systemctl", "start", instance});
-    CHECK(control({"is-set", "a/name-with_all:of.it"}).status == 0);
+    auto& container = Container::instance();
+    run_evfdctl_checked({"create", "a/name-with_all:of.it"});
+    const auto instance = container.run_checked(
+        {"systemd-escape", "--template=evfd-set@.service", "a/name-with_all:of.it"});
+    container.run_checked({"systemctl", "start", instance});
+    CHECK(run_evfdctl({"is-set", "a/name-with_all:of.it"}).status == 0);
     CHECK(container.run({"systemctl", "start", "evfd-set@not-there.service"}).status != 0);
     CHECK(container.property("evfd-set@not-there.service", "ExecMainStatus") == "3");
-    container.done({"systemctl", "reset-failed"});
-    do_control({"delete", "a/name-with_all:of.it"});
+    container.run_checked({"systemctl", "reset-failed"});
+    run_evfdctl_checked({"delete", "a/name-with_all:of.it"});
 }
 
 // A unit that adds a token to the event each time that it runs.
@@ -192,73 +194,73 @@ std::string unit_that_sets(const std::string& event)
 
 TEST_CASE("evfd-on@ starts the service of the event's name each time the event is set")
 {
-    auto& container = Container::the();
-    do_control({"create", "on/runs", "--mode", "semaphore"});
-    do_control({"create", "tidy", "--mode", "semaphore"});
+    auto& container = Container::instance();
+    run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
+    run_evfdctl_checked({"create", "tidy", "--mode", "semaphore"});
     container.write_unit("tidy.service", unit_that_sets("on/runs"));
-    container.done({"systemctl", "start", "evfd-on@tidy.service"});
+    container.run_checked({"systemctl", "start", "evfd-on@tidy.service"});
 
     for (int i = 0; i < 3; ++i)
-        do_control({"set", "tidy"});
+        run_evfdctl_checked({"set", "tidy"});
     for (int i = 0; i < 3; ++i)
-        do_control({"wait", "on/runs", "--timeout", "20s"});
+        run_evfdctl_checked({"wait", "on/runs", "--timeout", "20s"});
     CHECK(has_waits("tidy", 1));
-    CHECK(control({"is-set", "on/runs"}).status == 1);
+    CHECK(run_evfdctl({"is-set", "on/runs"}).status == 1);
 
-    container.done({"systemctl", "stop", "evfd-on@tidy.service"});
+    container.run_checked({"systemctl", "stop", "evfd-on@tidy.service"});
     CHECK(container.property("evfd-on@tidy.service", "Result") == "success");
-    do_control({"delete", "tidy", "on/runs"});
+    run_evfdctl_checked({"delete", "tidy", "on/runs"});
 }
 
 TEST_CASE("evfd-on@ starts the unit that its file says")
 {
-    auto& container = Container::the();
-    do_control({"create", "on/runs", "--mode", "semaphore"});
-    do_control({"create", "db/full"});
-    container.done({"mkdir", "-p", "/etc/evfdd/on"});
+    auto& container = Container::instance();
+    run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
+    run_evfdctl_checked({"create", "db/full"});
+    container.run_checked({"mkdir", "-p", "/etc/evfdd/on"});
     write_file(container.path("/etc/evfdd/on/db-full.conf"), "EVFD_ON_UNIT=vacuum.service\n");
     container.write_unit("vacuum.service", unit_that_sets("on/runs"));
-    container.done({"systemctl", "start", "evfd-on@db-full.service"});
-    do_control({"set", "db/full"});
-    do_control({"wait", "on/runs", "--timeout", "20s"});
-    container.done({"systemctl", "stop", "evfd-on@db-full.service"});
-    do_control({"delete", "db/full", "on/runs"});
+    container.run_checked({"systemctl", "start", "evfd-on@db-full.service"});
+    run_evfdctl_checked({"set", "db/full"});
+    run_evfdctl_checked({"wait", "on/runs", "--timeout", "20s"});
+    container.run_checked({"systemctl", "stop", "evfd-on@db-full.service"});
+    run_evfdctl_checked({"delete", "db/full", "on/runs"});
 }
 
 TEST_CASE("evfd-on@ runs the command of a drop-in")
 {
-    auto& container = Container::the();
-    do_control({"create", "on/runs", "--mode", "semaphore"});
-    do_control({"create", "beat", "--mode", "pulse"});
+    auto& container = Container::instance();
+    run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
+    run_evfdctl_checked({"create", "beat", "--mode", "pulse"});
     container.write_unit("evfd-on@beat.service.d/command.conf",
                          "[Service]\nExecStart=\n"
                          "ExecStart=evfdctl --system on %I -- "
                          "sh -c 'evfdctl --system set on/runs --count $$EVFD_COUNT'\n");
-    container.done({"systemctl", "start", "evfd-on@beat.service"});
+    container.run_checked({"systemctl", "start", "evfd-on@beat.service"});
     REQUIRE(has_waits("beat", 1));
-    do_control({"set", "beat", "--count", "2"});
+    run_evfdctl_checked({"set", "beat", "--count", "2"});
     for (int i = 0; i < 2; ++i)
-        do_control({"wait", "on/runs", "--timeout", "20s"});
-    container.done({"systemctl", "stop", "evfd-on@beat.service"});
-    do_control({"delete", "beat", "on/runs"});
+        run_evfdctl_checked({"wait", "on/runs", "--timeout", "20s"});
+    container.run_checked({"systemctl", "stop", "evfd-on@beat.service"});
+    run_evfdctl_checked({"delete", "beat", "on/runs"});
 }
 
 TEST_CASE("evfd-on@ goes on when its event is deleted and made anew")
 {
-    auto& container = Container::the();
-    do_control({"create", "on/runs", "--mode", "semaphore"});
-    do_control({"create", "again"});
+    auto& container = Container::instance();
+    run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
+    run_evfdctl_checked({"create", "again"});
     container.write_unit("again.service", unit_that_sets("on/runs"));
-    container.done({"systemctl", "start", "evfd-on@again.service"});
+    container.run_checked({"systemctl", "start", "evfd-on@again.service"});
     REQUIRE(has_waits("again", 1));
-    do_control({"delete", "again"});
-    REQUIRE(eventually(
+    run_evfdctl_checked({"delete", "again"});
+    REQUIRE(poll_until(
         [&] { return container.property("evfd-on@again.service", "NRestarts") != "0"; }));
-    do_control({"create", "again"});
-    do_control({"set", "again"});
-    do_control({"wait", "on/runs", "--timeout", "20s"});
-    container.done({"systemctl", "stop", "evfd-on@again.service"});
-    do_control({"delete", "again", "on/runs"});
+    run_evfdctl_checked({"create", "again"});
+    run_evfdctl_checked({"set", "again"});
+    run_evfdctl_checked({"wait", "on/runs", "--timeout", "20s"});
+    container.run_checked({"systemctl", "stop", "evfd-on@again.service"});
+    run_evfdctl_checked({"delete", "again", "on/runs"});
 }
 
 // A user with a manager of his own.
@@ -269,18 +271,18 @@ public:
         // Without the PAM module of systemd nobody tells the manager where its directory is.
         container_.write_unit("user@.service.d/place.conf",
                               "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
-        container_.done({"systemctl", "start", unit_});
+        container_.run_checked({"systemctl", "start", unit_});
     }
     ~UserManager() { container_.run({"systemctl", "stop", unit_}); }
     UserManager(const UserManager&) = delete;
     UserManager& operator=(const UserManager&) = delete;
 
-    Ran run(std::vector<std::string> words) const
+    RunResult run(std::vector<std::string> words) const
     {
         words.insert(words.begin(), {"env", "XDG_RUNTIME_DIR=" + directory()});
         return container_.run_as("nobody", std::move(words));
     }
-    std::string done(std::vector<std::string> words) const
+    std::string run_checked(std::vector<std::string> words) const
     {
         auto ran = run(std::move(words));
         INFO(ran.err);
@@ -290,32 +292,32 @@ public:
     std::string directory() const { return "/run/user/" + uid_; }
 
 private:
-    Container& container_ = Container::the();
-    std::string uid_ = container_.done({"id", "-u", "nobody"});
+    Container& container_ = Container::instance();
+    std::string uid_ = container_.run_checked({"id", "-u", "nobody"});
     std::string unit_ = "user@" + uid_ + ".service";
 };
 
 TEST_CASE("a user's own units are a daemon of his own, with its own names")
 {
     const UserManager user;
-    user.done({"systemctl", "--user", "start", "evfdd.socket"});
-    user.done({"evfdctl", "--user", "create", "own", "--mode", "auto"});
-    CHECK(user.done({"systemctl", "--user", "is-active", "evfdd.service"}) == "active\n");
-    CHECK(user.done({"stat", "-c", "%a %U", user.directory() + "/evfdd"}) == "700 nobody\n");
-    CHECK(control({"show", "own"}).status == 3);
-    user.done({"systemctl", "--user", "start", "evfd-set@own.service"});
-    user.done({"systemctl", "--user", "start", "evfd-wait@own.service"});
+    user.run_checked({"systemctl", "--user", "start", "evfdd.socket"});
+    user.run_checked({"evfdctl", "--user", "create", "own", "--mode", "auto"});
+    CHECK(user.run_checked({"systemctl", "--user", "is-active", "evfdd.service"}) == "active\n");
+    CHECK(user.run_checked({"stat", "-c", "%a %U", user.directory() + "/evfdd"}) == "700 nobody\n");
+    CHECK(run_evfdctl({"show", "own"}).status == 3);
+    user.run_checked({"systemctl", "--user", "start", "evfd-set@own.service"});
+    user.run_checked({"systemctl", "--user", "start", "evfd-wait@own.service"});
     CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
 }
 
 TEST_CASE("a terminal tells a user with a daemon of his own that the machine's is another")
 {
     const UserManager user;
-    do_control({"create", "both"});
-    user.done({"evfdctl", "--user", "create", "own"});
+    run_evfdctl_checked({"create", "both"});
+    user.run_checked({"evfdctl", "--user", "create", "own"});
     // script(1) is a terminal for it.
     const auto typed = [&](const std::string& line) {
-        return user.done({"script", "--quiet", "--command", line, "/dev/null"});
+        return user.run_checked({"script", "--quiet", "--command", line, "/dev/null"});
     };
     const auto told = "your own daemon has objects too (1): add --user"s;
     CHECK(typed("evfdctl list").contains(told));
@@ -326,31 +328,32 @@ TEST_CASE("a terminal tells a user with a daemon of his own that the machine's i
     CHECK_FALSE(typed("evfdctl --system list").contains(told));
     CHECK_FALSE(typed("evfdctl --user list").contains(told));
     CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(told)); // No person is there to read it.
-    user.done({"evfdctl", "--user", "delete", "own"});
+    user.run_checked({"evfdctl", "--user", "delete", "own"});
     CHECK_FALSE(typed("evfdctl list").contains(told));
-    do_control({"delete", "both"});
+    run_evfdctl_checked({"delete", "both"});
 }
 
 TEST_CASE("a user's socket unit does not put a daemon that runs already out of reach")
 {
     const UserManager user;
-    user.done({"evfdctl", "--user", "create", "precious"}); // Starts a daemon on demand.
+    user.run_checked({"evfdctl", "--user", "create", "precious"}); // Starts a daemon on demand.
 
     CHECK(user.run({"systemctl", "--user", "start", "evfdd.socket"}).status != 0);
 
-    user.done({"evfdctl", "--user", "show", "precious"});
+    user.run_checked({"evfdctl", "--user", "show", "precious"});
     const auto key = "end it, and them, with: kill "s;
     std::string told;
     auto at = std::string::npos;
-    const bool is_told = eventually([&] { // The journal takes its time.
-        told = Container::the().done({"journalctl", "--no-pager", "--output", "cat"});
+    const bool is_told = poll_until([&] { // The journal takes its time.
+        told = Container::instance().run_checked({"journalctl", "--no-pager", "--output", "cat"});
         at = told.rfind(key);
         return at != std::string::npos;
     });
     INFO(told);
     REQUIRE(is_told);
-    user.done({"sh", "-c", "kill " + std::to_string(std::stoi(told.substr(at + key.size())))});
-    CHECK(eventually(
+    user.run_checked(
+        {"sh", "-c", "kill " + std::to_string(std::stoi(told.substr(at + key.size())))});
+    CHECK(poll_until(
         [&] { return user.run({"systemctl", "--user", "start", "evfdd.socket"}).status == 0; }));
     CHECK(user.run({"evfdctl", "--user", "show", "precious"}).status == 3);
 }
@@ -366,7 +369,7 @@ TEST_CASE("systemd has nothing to say against the units")
         std::vector<std::string> words{
             "env", "XDG_RUNTIME_DIR=/run/user", "systemd-analyze", "verify", "--man=no", manager};
         words.insert(words.end(), all_units.begin(), all_units.end());
-        const auto ran = Container::the().run(words);
+        const auto ran = Container::instance().run(words);
         CAPTURE(manager);
         CHECK(ran.status == 0);
         CHECK(ran.out + ran.err == "");
@@ -375,10 +378,10 @@ TEST_CASE("systemd has nothing to say against the units")
 
 TEST_CASE("systemd's own measure finds the daemon confined")
 {
-    auto& container = Container::the();
+    auto& container = Container::instance();
     const auto unit = container.property("evfdd.service", "FragmentPath");
-    const auto table =
-        container.done({"systemd-analyze", "security", "--no-pager", "--offline=true", unit});
+    const auto table = container.run_checked(
+        {"systemd-analyze", "security", "--no-pager", "--offline=true", unit});
     const auto key = "Overall exposure level for evfdd.service: "s;
     const auto at = table.find(key);
     INFO(table);

@@ -13,48 +13,51 @@
 namespace evfd::e2e {
 
 // A named pipe by which a command tells us that it runs, and one on which it then waits for our go.
-class Gate {
+class BlockingCommand {
 public:
-    explicit Gate(const TemporaryDirectory& directory)
-        : told_{directory / "told"}, go_{directory / "go"}
+    explicit BlockingCommand(const TemporaryDirectory& directory)
+        : started_path_{directory / "told"}, finish_path_{directory / "go"}
     {
-        for (const auto& path : {told_, go_})
+        for (const auto& path : {started_path_, finish_path_})
             require(::mkfifo(path.c_str(), 0600) == 0, path);
         // Both ends are ours as well, so nobody waits for the other one to come.
-        telling_ = UniqueFd{::open(told_.c_str(), O_RDWR | O_CLOEXEC)};
-        going_ = UniqueFd{::open(go_.c_str(), O_RDWR | O_CLOEXEC)};
+        started_fifo_ = UniqueFd{::open(started_path_.c_str(), O_RDWR | O_CLOEXEC)};
+        finish_fifo_ = UniqueFd{::open(finish_path_.c_str(), O_RDWR | O_CLOEXEC)};
     }
     // What a shell does that tells its name and count and waits for a line, or for us to be gone.
     std::string script() const
     {
-        return "exec 3< " + go_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + told_ +
+        return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +
                "; read -r answer <&3; exit \"$answer\"";
     }
-    std::string heard()
+    std::string await_start()
     {
         while (!unread_.contains('\n')) {
-            require(await_readable(telling_.get()), "the command was not run");
+            require(await_readable(started_fifo_.get()), "the command was not run");
             std::array<char, 256> buffer;
-            const auto got = ::read(telling_.get(), buffer.data(), buffer.size());
-            require(got > 0, told_);
+            const auto got = ::read(started_fifo_.get(), buffer.data(), buffer.size());
+            require(got > 0, started_path_);
             unread_.append(buffer.data(), static_cast<std::size_t>(got));
         }
         const auto line = unread_.substr(0, unread_.find('\n'));
         unread_.erase(0, line.size() + 1);
         return line;
     }
-    bool is_silent() const { return unread_.empty() && !await_readable(telling_.get(), 0ns); }
-    void let_go(int status = 0) const
+    bool has_not_started() const
+    {
+        return unread_.empty() && !await_readable(started_fifo_.get(), 0ns);
+    }
+    void finish(int status = 0) const
     {
         const auto line = std::to_string(status) + "\n";
-        require(::write(going_.get(), line.data(), line.size()) > 0, go_);
+        require(::write(finish_fifo_.get(), line.data(), line.size()) > 0, finish_path_);
     }
 
 private:
-    std::string told_;
-    std::string go_;
-    UniqueFd telling_;
-    UniqueFd going_;
+    std::string started_path_;
+    std::string finish_path_;
+    UniqueFd started_fifo_;
+    UniqueFd finish_fifo_;
     std::string unread_;
 };
 

@@ -22,11 +22,11 @@ struct ConfigFiles {
     std::expected<Config, ConfigError> load() const { return load_config(main()); }
     std::string main() const { return directory / "evfdd.json"; }
 
-    Directory directory;
+    TemporaryDirectory directory;
 };
 
 // What is read of this text, which must be sound.
-inline Config configured(std::string_view text)
+inline Config load_valid_config(std::string_view text)
 {
     const ConfigFiles files{text};
     auto config = files.load();
@@ -36,7 +36,7 @@ inline Config configured(std::string_view text)
 }
 
 // The error, without the directory: "evfdd.json:3: limits.objects: ..."; empty if there is none.
-inline std::string complaint_of(const ConfigFiles& files)
+inline std::string error_text(const ConfigFiles& files)
 {
     const auto config = files.load();
     if (config)
@@ -48,9 +48,9 @@ inline std::string complaint_of(const ConfigFiles& files)
     return text;
 }
 
-inline std::string complaint_of(std::string_view text)
+inline std::string error_text(std::string_view text)
 {
-    return complaint_of(ConfigFiles{text});
+    return error_text(ConfigFiles{text});
 }
 
 } // namespace evfd::daemon

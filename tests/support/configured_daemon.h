@@ -8,31 +8,31 @@
 namespace evfd::e2e {
 
 // A daemon with a configuration that can be changed.
-class Configured {
+class ReloadableDaemon {
 public:
-    explicit Configured(std::string_view text) : daemon{start(text)} {}
+    explicit ReloadableDaemon(std::string_view text) : daemon{start(text)} {}
     // Until the daemon has said so in its log.
-    void reload(std::string_view text, std::string_view said)
+    void reload(std::string_view text, std::string_view message)
     {
         write_file(file, text);
         const auto before = daemon.log().size();
         daemon.process().signal(SIGHUP);
-        REQUIRE(eventually([&] { return daemon.log().substr(before).contains(said); }));
+        REQUIRE(poll_until([&] { return daemon.log().substr(before).contains(message); }));
     }
 
     TemporaryDirectory directory;
     std::string file = directory / "some.json";
-    Daemon daemon;
+    DaemonProcess daemon;
 
 private:
-    Daemon start(std::string_view text)
+    DaemonProcess start(std::string_view text)
     {
         write_file(file, text);
-        return Daemon{{"--config", file}};
+        return DaemonProcess{{"--config", file}};
     }
 };
 
-inline constexpr auto taken = "the configuration was read again";
-inline constexpr auto refused = "the configuration stays as it was";
+inline constexpr auto reload_succeeded = "the configuration was read again";
+inline constexpr auto reload_failed = "the configuration stays as it was";
 
 } // namespace evfd::e2e

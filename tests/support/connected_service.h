@@ -4,8 +4,8 @@
 
 #include "common/json.h"
 #include "daemon/ipc/connection.h"
-#include "daemon/service/service.h"
 #include "daemon/ipc/fair_scheduler.h"
+#include "daemon/service/service.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -21,28 +21,29 @@
 namespace evfd::daemon {
 
 // What a guardian has of a vault.
-inline Vault::Descriptors kept_of(const Vault& vault)
+inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
 {
-    Vault::Descriptors kept;
-    const auto descriptors = vault.descriptors();
-    for (std::size_t i = 0; i < kept.size(); ++i)
-        kept[i] = UniqueFd{::fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3)};
-    return kept;
+    StateStore::Descriptors stored;
+    const auto descriptors = state_store.descriptors();
+    for (std::size_t i = 0; i < stored.size(); ++i)
+        stored[i] = UniqueFd{::fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3)};
+    return stored;
 }
 
 class ConnectedService {
 public:
-    ConnectedService(Ceilings ceilings, Adder adder, DescriptorBudget budget)
-        : vault{loop}, service{loop, std::move(ceilings), vault, std::move(adder), budget}
+    ConnectedService(LimitTable ceilings, EventfdIncrementer incrementer, DescriptorBudget budget)
+        : state_store{loop},
+          service{loop, std::move(ceilings), state_store, std::move(incrementer), budget}
     {
     }
     // Of what an earlier one left.
-    ConnectedService(Ceilings ceilings, Adder adder, DescriptorBudget budget,
-                     Vault::Descriptors kept, nanoseconds grace)
-        : vault{loop, std::move(kept), left},
-          service{loop, std::move(ceilings), vault, std::move(adder), budget}
+    ConnectedService(LimitTable ceilings, EventfdIncrementer incrementer, DescriptorBudget budget,
+                     StateStore::Descriptors inherited, nanoseconds grace)
+        : state_store{loop, std::move(inherited), recovered},
+          service{loop, std::move(ceilings), state_store, std::move(incrementer), budget}
     {
-        service.restore(std::move(left), grace);
+        service.restore(std::move(recovered), grace);
     }
 
     // The far end; none if the user has too many. Throws std::exception.
@@ -57,13 +58,13 @@ public:
     // One that somebody else made; whether the user may have it.
     bool accept(const Peer& peer, UniqueFd near)
     {
-        auto dues = service.admit(peer);
-        if (!dues)
+        auto charges = service.admit(peer);
+        if (!charges)
             return false;
         const auto id = service.new_session_id();
-        auto connection = std::make_unique<Connection>(loop, turns_, service, scratch_,
-                                                       std::move(near), Descriptors::none,
-                                                       Session{id, peer, {}, {}}, *std::move(dues));
+        auto connection = std::make_unique<Connection>(
+            loop, scheduler_, service, document_, std::move(near), IncomingFds::none,
+            Session{id, peer, {}, {}}, *std::move(charges));
         connection
             ->attach([this, id](std::uint32_t events) {
                 if (connections_.at(id)->on_events(events) == Next::close)
@@ -76,20 +77,20 @@ public:
     std::size_t connections() const { return connections_.size(); }
 
     EventLoop loop;
-    Left left;
-    Vault vault;
+    RecoveredState recovered;
+    StateStore state_store;
     Service service;
 
 private:
-    void turn(std::uint64_t id)
+    void serve(std::uint64_t id)
     {
         const auto found = connections_.find(id);
-        if (found != connections_.end() && found->second->turn() == Next::close)
+        if (found != connections_.end() && found->second->serve() == Next::close)
             connections_.erase(found);
     }
 
-    json::Document scratch_;
-    Turns turns_{loop, service.quota(), [this](std::uint64_t id) { turn(id); }};
+    json::Document document_;
+    FairScheduler scheduler_{loop, service.quota(), [this](std::uint64_t id) { serve(id); }};
     std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
 };
 

@@ -55,35 +55,35 @@ UniqueFd connect_to_path(const std::string& path)
     return socket;
 }
 
-void Wire::send(std::string_view bytes) const
+void WireClient::send(std::string_view bytes) const
 {
     while (!bytes.empty()) {
         bytes.remove_prefix(send_some(bytes));
         if (bytes.empty())
             return;
         pollfd wanted{socket_.get(), POLLOUT, 0};
-        require(::poll(&wanted, 1, static_cast<int>(patience / 1ms)) == 1,
+        require(::poll(&wanted, 1, static_cast<int>(default_timeout / 1ms)) == 1,
                 "the daemon does not read");
     }
 }
 
-std::size_t Wire::send_some(std::string_view bytes) const
+std::size_t WireClient::send_some(std::string_view bytes) const
 {
-    std::size_t gone = 0;
-    while (gone < bytes.size()) {
-        const auto sent = evfd::send(socket_, bytes.substr(gone));
+    std::size_t bytes_sent = 0;
+    while (bytes_sent < bytes.size()) {
+        const auto sent = evfd::send(socket_, bytes.substr(bytes_sent));
         if (!sent && sent.error().error == EPIPE)
             return bytes.size();
         if (!sent)
             throw std::runtime_error{sent.error().message()};
         if (!*sent)
             break;
-        gone += **sent;
+        bytes_sent += **sent;
     }
-    return gone;
+    return bytes_sent;
 }
 
-void Wire::call(std::string_view method, const Json& parameters, std::string_view flag) const
+void WireClient::call(std::string_view method, const Json& parameters, std::string_view flag) const
 {
     Json call{{"method", "io.evfdd." + std::string{method}}, {"parameters", parameters}};
     if (!flag.empty())
@@ -91,7 +91,7 @@ void Wire::call(std::string_view method, const Json& parameters, std::string_vie
     send(call.dump() + '\0');
 }
 
-bool Wire::fill()
+bool WireClient::fill()
 {
     errno = 0;
     if (!await_readable(socket_.get()))
@@ -105,7 +105,7 @@ bool Wire::fill()
     return true;
 }
 
-Json Wire::reply()
+Json WireClient::reply()
 {
     while (true) {
         if (const auto end = unread_.find('\0'); end != std::string::npos) {
@@ -117,13 +117,13 @@ Json Wire::reply()
     }
 }
 
-Json Wire::ask(std::string_view method, const Json& parameters)
+Json WireClient::request(std::string_view method, const Json& parameters)
 {
     call(method, parameters);
     return reply();
 }
 
-std::string Wire::rest()
+std::string WireClient::read_to_end()
 {
     while (fill()) {
     }
@@ -136,9 +136,10 @@ Process start_daemon(const TemporaryDirectory& directory, Command command)
 {
     const auto notify = directory / "notify";
     ::unlink(notify.c_str());
-    const UniqueFd heard{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const UniqueFd notify_socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     const auto address = address_of(notify);
-    if (::bind(heard.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    if (::bind(notify_socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) <
+        0)
         fail(notify);
     command.environment.push_back("NOTIFY_SOCKET=" + notify);
     if (command.user && ::chmod(notify.c_str(), 0666) < 0)
@@ -148,62 +149,63 @@ Process start_daemon(const TemporaryDirectory& directory, Command command)
     command.standard_error = log.get();
     auto process = start(command);
 
-    std::array<pollfd, 2> either{{{heard.get(), POLLIN, 0}, {process.pidfd().get(), POLLIN, 0}}};
-    const int ready = ::poll(either.data(), either.size(), static_cast<int>(patience / 1ms));
+    std::array<pollfd, 2> polled{
+        {{notify_socket.get(), POLLIN, 0}, {process.pidfd().get(), POLLIN, 0}}};
+    const int ready = ::poll(polled.data(), polled.size(), static_cast<int>(default_timeout / 1ms));
     std::array<char, 256> text{};
     errno = 0;
-    if (ready < 1 || (either[0].revents & POLLIN) == 0 ||
-        ::recv(heard.get(), text.data(), text.size() - 1, MSG_DONTWAIT) < 0 ||
+    if (ready < 1 || (polled[0].revents & POLLIN) == 0 ||
+        ::recv(notify_socket.get(), text.data(), text.size() - 1, MSG_DONTWAIT) < 0 ||
         !std::string_view{text.data()}.contains("READY=1"))
         fail("the daemon is not ready: " + read_file(directory / "log"));
     return process;
 }
 
-Daemon::Daemon(std::vector<std::string> options, Command command)
+DaemonProcess::DaemonProcess(std::vector<std::string> options, Command command)
     : path_{directory_ / "io.evfdd"}, command_{std::move(command)}
 {
-    command_.words = {EVFDD_DAEMON, "--socket", path_};
-    command_.words.insert(command_.words.end(), options.begin(), options.end());
+    command_.argv = {EVFDD_DAEMON, "--socket", path_};
+    command_.argv.insert(command_.argv.end(), options.begin(), options.end());
     if (command_.user &&
         ::chown((directory_ / "").c_str(), command_.user->uid, command_.user->gid) < 0)
         fail("chown(2)");
     restart();
 }
 
-Daemon::~Daemon()
+DaemonProcess::~DaemonProcess()
 {
     if (std::uncaught_exceptions() > 0)
         std::fprintf(stderr, "%s", log().c_str());
 }
 
-void Daemon::kill()
+void DaemonProcess::kill()
 {
     process_->signal(SIGKILL);
     process_->wait();
 }
 
-void Daemon::restart()
+void DaemonProcess::restart()
 {
     process_.reset();
     process_.emplace(start_daemon(directory_, command_));
 }
 
 // The daemon is no child of ours, so it is the guard that has to end it.
-Guarded::~Guarded()
+SupervisedDaemon::~SupervisedDaemon()
 {
-    const UniqueFd ends = pidfd_of(pid());
-    const UniqueFd daemon_ends = pidfd_of(daemon());
-    if (daemon_ends)
-        ::kill(daemon(), SIGCONT);
-    if (!ends || await_readable(ends.get(), 0ns))
+    const UniqueFd supervisor_pidfd = pidfd_of(pid());
+    const UniqueFd daemon_pidfd = pidfd_of(daemon_pid());
+    if (daemon_pidfd)
+        ::kill(daemon_pid(), SIGCONT);
+    if (!supervisor_pidfd || await_readable(supervisor_pidfd.get(), 0ns))
         return;
     process().signal(SIGTERM);
-    await_readable(ends.get());
+    await_readable(supervisor_pidfd.get());
 }
 
 namespace {
 
-std::vector<std::string> with_guard(std::vector<std::string> options)
+std::vector<std::string> with_supervise_option(std::vector<std::string> options)
 {
     options.emplace_back("--guard");
     return options;
@@ -211,33 +213,33 @@ std::vector<std::string> with_guard(std::vector<std::string> options)
 
 } // namespace
 
-Guarded::Guarded(std::vector<std::string> options, Command command)
-    : Daemon{with_guard(std::move(options)), std::move(command)}
+SupervisedDaemon::SupervisedDaemon(std::vector<std::string> options, Command command)
+    : DaemonProcess{with_supervise_option(std::move(options)), std::move(command)}
 {
 }
 
-pid_t Guarded::daemon() const
+pid_t SupervisedDaemon::daemon_pid() const
 {
     return child_of(pid());
 }
 
-void Guarded::kill_daemon() const
+void SupervisedDaemon::kill_daemon() const
 {
     const auto kill_one = [&] {
-        const auto now = daemon();
+        const auto now = daemon_pid();
         const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
         // One that is dead already is there until the guard has heard of it.
-        if (!its || await_readable(its.get(), 0ns) || daemon() != now)
+        if (!its || await_readable(its.get(), 0ns) || daemon_pid() != now)
             return false;
         ::syscall(SYS_pidfd_send_signal, its.get(), SIGKILL, nullptr, 0);
         return await_readable(its.get());
     };
-    require(eventually(kill_one), "there is no daemon to kill");
+    require(poll_until(kill_one), "there is no daemon to kill");
 }
 
-void Guarded::stop_daemon() const
+void SupervisedDaemon::stop_daemon() const
 {
-    if (::kill(daemon(), SIGSTOP) < 0)
+    if (::kill(daemon_pid(), SIGSTOP) < 0)
         fail("kill(2)");
 }
 
@@ -261,38 +263,38 @@ std::size_t descriptors_of(pid_t process)
     return static_cast<std::size_t>(std::distance(begin(open), end(open)));
 }
 
-Command Daemon::control(std::vector<std::string> words) const
+Command DaemonProcess::ctl_command(std::vector<std::string> arguments) const
 {
-    words.insert(words.begin(), {EVFDD_CTL, "--socket", path_});
-    return {.words = std::move(words)};
+    arguments.insert(arguments.begin(), {EVFDD_CTL, "--socket", path_});
+    return {.argv = std::move(arguments)};
 }
 
-std::string Daemon::done(std::vector<std::string> words) const
+std::string DaemonProcess::checked_ctl(std::vector<std::string> arguments) const
 {
-    const auto ran = ctl(std::move(words));
-    INFO(ran.err);
-    REQUIRE(ran.status == 0);
-    return ran.out;
+    const auto result = ctl(std::move(arguments));
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    return result.out;
 }
 
-bool Daemon::has_waits(std::string_view name, std::int64_t count) const
+bool DaemonProcess::has_waits(std::string_view name, std::int64_t count) const
 {
-    Wire wire{path_};
+    WireClient client{path_};
     // Of a name that is not there only the sum tells.
-    return eventually([&] {
-        const auto shown = wire.ask("Show", {{"name", name}});
-        const auto waits = shown.contains("error") ? wire.ask("Status")["parameters"]["waits"]
+    return poll_until([&] {
+        const auto shown = client.request("Show", {{"name", name}});
+        const auto waits = shown.contains("error") ? client.request("Status")["parameters"]["waits"]
                                                    : shown["parameters"]["object"]["waits"];
         return waits.get<std::int64_t>() == count;
     });
 }
 
-Usage Daemon::usage() const
+Usage DaemonProcess::usage() const
 {
-    const auto of = "/proc/" + std::to_string(pid());
-    const auto status = read_file(of + "/status");
-    const auto io = read_file(of + "/io");
-    const auto stat = read_file(of + "/stat");
+    const auto process_directory = "/proc/" + std::to_string(pid());
+    const auto status = read_file(process_directory + "/status");
+    const auto io = read_file(process_directory + "/io");
+    const auto stat = read_file(process_directory + "/stat");
     // After the name: state, ppid, ... utime and stime are the 12th and 13th. proc(5)
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     std::string skipped;
@@ -300,33 +302,34 @@ Usage Daemon::usage() const
         fields >> skipped;
     std::uint64_t user = 0, system = 0;
     fields >> user >> system;
-    const auto call = read_file(of + "/syscall");
+    const auto call = read_file(process_directory + "/syscall");
     return {
         .ticks = user + system,
         .switches = number_after(status, "\nvoluntary_ctxt_switches:") +
                     number_after(status, "nonvoluntary_ctxt_switches:"),
         .io_calls = number_after(io, "syscr:") + number_after(io, "syscw:"),
-        .sleeps_in = call.substr(0, call.find('\n')),
+        .blocked_in = call.substr(0, call.find('\n')),
     };
 }
 
-bool Daemon::is_idle() const
+bool DaemonProcess::is_idle() const
 {
-    return eventually([&] {
-        return sleeps_in(pid(), pid(), SYS_epoll_pwait2) || sleeps_in(pid(), pid(), SYS_ppoll);
+    return poll_until([&] {
+        return is_blocked_in(pid(), pid(), SYS_epoll_pwait2) ||
+               is_blocked_in(pid(), pid(), SYS_ppoll);
     });
 }
 
 std::ostream& operator<<(std::ostream& out, const Usage& usage)
 {
     return out << usage.ticks << " ticks, " << usage.switches << " switches, " << usage.io_calls
-               << " reads and writes, in " << usage.sleeps_in;
+               << " reads and writes, in " << usage.blocked_in;
 }
 
-void skip_unless_root(std::string_view what)
+void skip_unless_root(std::string_view capability)
 {
     if (!is_root())
-        skip("only root can " + std::string{what});
+        skip("only root can " + std::string{capability});
 }
 
 void skip_unless_strace()
@@ -335,21 +338,22 @@ void skip_unless_strace()
         skip("strace is not installed");
 }
 
-std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work)
+std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
+                                            const std::function<void()>& action)
 {
     const auto trace = daemon.directory() / "trace";
     auto strace =
-        start({.words = {"/usr/bin/strace", "-f", "-o", trace, "-p", std::to_string(daemon.pid())},
+        start({.argv = {"/usr/bin/strace", "-f", "-o", trace, "-p", std::to_string(daemon.pid())},
                .environment = {"LD_PRELOAD="}});
     const auto is_attached = [&] {
         return read_file("/proc/" + std::to_string(daemon.pid()) + "/status")
             .contains("TracerPid:\t" + std::to_string(strace.pid()) + "\n");
     };
-    require(eventually([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),
+    require(poll_until([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),
             "strace does not start");
     if (!is_attached())
         skip("strace may not trace the daemon");
-    work();
+    action();
     strace.signal(SIGINT);
     strace.wait();
     std::vector<std::string> calls;

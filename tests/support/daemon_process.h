@@ -2,8 +2,8 @@
 // directory, with evfdctl, library clients and bare sockets to talk to it.
 #pragma once
 
-#include "evfd/client.h"
 #include "common/unique_fd.h"
+#include "evfd/client.h"
 #include "tests/support/catch.h"
 #include "tests/support/process.h"
 
@@ -25,7 +25,7 @@ struct Usage {
     std::uint64_t ticks = 0;    // CPU time.
     std::uint64_t switches = 0; // Each system call that slept made one.
     std::uint64_t io_calls = 0; // Reads and writes.
-    std::string sleeps_in;      // The system call and its arguments.
+    std::string blocked_in;     // The system call and its arguments.
     friend bool operator==(const Usage&, const Usage&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Usage& usage);
@@ -34,9 +34,9 @@ std::ostream& operator<<(std::ostream& out, const Usage& usage);
 UniqueFd connect_to_path(const std::string& path);
 
 // A Varlink client by hand: exactly the bytes that a test wants to send.
-class Wire {
+class WireClient {
 public:
-    explicit Wire(const std::string& path) : socket_{connect_to_path(path)} {}
+    explicit WireClient(const std::string& path) : socket_{connect_to_path(path)} {}
 
     // Whole; throws if the daemon does not read. That it hung up is for reply() to tell.
     void send(std::string_view bytes) const;
@@ -45,9 +45,9 @@ public:
     void call(std::string_view method, const Json& parameters = Json::object(),
               std::string_view flag = "") const; // Of io.evfdd.
     Json reply();                                // Throws if none comes.
-    Json ask(std::string_view method, const Json& parameters = Json::object());
+    Json request(std::string_view method, const Json& parameters = Json::object());
     // What came until the daemon let us go; throws if it does not.
-    std::string rest();
+    std::string read_to_end();
     const UniqueFd& socket() const { return socket_; }
     std::deque<UniqueFd>& descriptors() { return descriptors_; } // That came.
 
@@ -59,11 +59,11 @@ private:
     std::deque<UniqueFd> descriptors_;
 };
 
-class Daemon {
+class DaemonProcess {
 public:
     // Clients can connect once it is there. `command` may change how it is started.
-    explicit Daemon(std::vector<std::string> options = {}, Command command = {});
-    ~Daemon();
+    explicit DaemonProcess(std::vector<std::string> options = {}, Command command = {});
+    ~DaemonProcess();
 
     const std::string& path() const { return path_; }
     const TemporaryDirectory& directory() const { return directory_; }
@@ -71,15 +71,18 @@ public:
     Process& process() { return *process_; }
     std::string log() const { return read_file(directory_ / "log"); }
 
-    Client client(nanoseconds how_patient = patience) const
+    Client client(nanoseconds timeout = default_timeout) const
     {
-        return Client{Address::at(path_), how_patient};
+        return Client{Address::at(path_), timeout};
     }
     // evfdctl --socket PATH and so on.
-    Command control(std::vector<std::string> words) const;
-    Ran ctl(std::vector<std::string> words) const { return run(control(std::move(words))); }
+    Command ctl_command(std::vector<std::string> arguments) const;
+    RunResult ctl(std::vector<std::string> arguments) const
+    {
+        return run(ctl_command(std::move(arguments)));
+    }
     // As ctl(), which must succeed; what it printed.
-    std::string done(std::vector<std::string> words) const;
+    std::string checked_ctl(std::vector<std::string> arguments) const;
 
     // Waits until so many Wait calls wait for the name.
     bool has_waits(std::string_view name, std::int64_t count) const;
@@ -97,12 +100,12 @@ private:
 };
 
 // The same beneath a guard, `evfdd --guard`: as a Process it is the guard, which ends with it.
-class Guarded : public Daemon {
+class SupervisedDaemon : public DaemonProcess {
 public:
-    explicit Guarded(std::vector<std::string> options = {}, Command command = {});
-    ~Guarded();
+    explicit SupervisedDaemon(std::vector<std::string> options = {}, Command command = {});
+    ~SupervisedDaemon();
 
-    pid_t daemon() const; // The one that there is now; 0 between two of them.
+    pid_t daemon_pid() const; // The one that there is now; 0 between two of them.
     // The daemon, at once; returns when it is gone.
     void kill_daemon() const;
     void stop_daemon() const; // Until it is killed.
@@ -117,10 +120,11 @@ std::size_t descriptors_of(pid_t process);
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 
 // Ends the test as skipped if we are not root: only root can do that.
-void skip_unless_root(std::string_view what = "become another user");
+void skip_unless_root(std::string_view capability = "become another user");
 void skip_unless_strace();
 // What strace tells of the daemon while `work` is done: its lines that are system calls.
-std::vector<std::string> traced(const Daemon& daemon, const std::function<void()>& work);
+std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
+                                            const std::function<void()>& action);
 
 // Its threads, the first of them the process itself.
 std::vector<pid_t> threads_of(pid_t process);

@@ -13,11 +13,11 @@ namespace evfd {
 
 // A TCP socket with SO_LINGER and more sent than its peer, which does not read, has room for. Its
 // close sleeps as long as this lives. socket(7)
-class Lingering {
+class LingeringSocket {
 public:
     static constexpr int seconds = 600;
 
-    Lingering()
+    LingeringSocket()
     {
         sockaddr_in address{};
         address.sin_family = AF_INET;
@@ -28,14 +28,14 @@ public:
         require(::listen(listener_.get(), 1) == 0);
         require(::getsockname(listener_.get(), name, &size) == 0);
         require(::connect(sender_.get(), name, size) == 0);
-        const std::string much(1 << 16, 'x');
-        while (::send(sender_.get(), much.data(), much.size(), MSG_DONTWAIT) > 0) {
+        const std::string filler(1 << 16, 'x');
+        while (::send(sender_.get(), filler.data(), filler.size(), MSG_DONTWAIT) > 0) {
         }
         require(linger(seconds));
     }
-    Lingering(Lingering&&) noexcept = default;
-    Lingering& operator=(Lingering&&) = delete;
-    ~Lingering()
+    LingeringSocket(LingeringSocket&&) noexcept = default;
+    LingeringSocket& operator=(LingeringSocket&&) = delete;
+    ~LingeringSocket()
     {
         if (sender_) // Or this would sleep.
             linger(0);
@@ -43,13 +43,13 @@ public:
 
     const UniqueFd& fd() const { return sender_; }
     // Once it was sent, and while nobody receives it: the one that was sent is the last.
-    void leave() { sender_ = {}; }
+    void close_sender() { sender_ = {}; }
 
 private:
     bool linger(int span) const
     {
-        const struct linger its{.l_onoff = 1, .l_linger = span};
-        return ::setsockopt(sender_.get(), SOL_SOCKET, SO_LINGER, &its, sizeof its) == 0;
+        const struct linger option{.l_onoff = 1, .l_linger = span};
+        return ::setsockopt(sender_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option) == 0;
     }
     static void require(bool holds)
     {

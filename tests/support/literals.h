@@ -22,9 +22,9 @@ inline Name operator""_name(const char* text, std::size_t size)
     return *std::move(name);
 }
 
-inline Rights operator""_rights(const char* text, std::size_t size)
+inline Permissions operator""_rights(const char* text, std::size_t size)
 {
-    const auto rights = Rights::parse({text, size});
+    const auto rights = Permissions::parse({text, size});
     REQUIRE(rights);
     return *rights;
 }
@@ -37,36 +37,36 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
 }
 
 // `count` names, no two the same.
-inline Names many_names(std::size_t count)
+inline NameList many_names(std::size_t count)
 {
-    Names names;
+    NameList names;
     for (std::size_t i = 0; i < count; ++i)
         names.list.push_back(*Name::parse("name/" + std::to_string(i)));
     return names;
 }
 
 // As whoever is sent it has it.
-inline UniqueFd as_received(const Handed& handed)
+inline UniqueFd received_copy(const PassedFd& passed)
 {
-    return UniqueFd{::fcntl(handed.number(), F_DUPFD_CLOEXEC, 0)};
+    return UniqueFd{::fcntl(passed.number(), F_DUPFD_CLOEXEC, 0)};
 }
 
 template <Message T>
 std::string to_text(T message)
 {
     std::string text;
-    std::vector<Handed> descriptors;
-    Outgoing out{text, descriptors};
+    std::vector<PassedFd> descriptors;
+    EncodeContext out{text, descriptors};
     encode(message, out);
     CHECK(descriptors.empty());
     return text;
 }
 
 template <Message T>
-std::expected<T, BadField> from_text(std::string_view text, Incoming& incoming)
+std::expected<T, BadField> from_text(std::string_view text, DecodeContext& incoming)
 {
     json::Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
     INFO(text);
     REQUIRE(value);
     return decode<T>(*value, incoming);
@@ -75,7 +75,7 @@ std::expected<T, BadField> from_text(std::string_view text, Incoming& incoming)
 template <Message T>
 std::expected<T, BadField> from_text(std::string_view text)
 {
-    Incoming incoming;
+    DecodeContext incoming;
     return from_text<T>(text, incoming);
 }
 

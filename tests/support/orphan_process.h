@@ -13,28 +13,28 @@ namespace evfd::e2e {
 
 // A process that does `work` and then has a child that never calls the library: it only goes on
 // until we let go of it. Then the process itself is killed.
-class Orphaned {
+class OrphanProcess {
 public:
-    explicit Orphaned(const std::function<void()>& work)
-        : maker_{[&](const Line& line) {
+    explicit OrphanProcess(const std::function<void()>& work)
+        : parent_{[&](const WorkerSocket& line) {
               work();
               const auto child = ::fork();
               require(child >= 0, "fork(2)");
               if (child == 0) {
-                  line.say(0);
+                  line.send(0);
                   await_readable(line.fd().get());
                   ::_exit(EXIT_SUCCESS);
               }
               ::pause();
           }}
     {
-        maker_.hear();
-        maker_.process().signal(SIGKILL);
-        maker_.wait();
+        parent_.receive();
+        parent_.process().signal(SIGKILL);
+        parent_.wait();
     }
 
 private:
-    Worker maker_;
+    Worker parent_;
 };
 
 } // namespace evfd::e2e

@@ -39,8 +39,8 @@ std::pair<UniqueFd, UniqueFd> make_pair()
 
 bool is_readable(const UniqueFd& fd)
 {
-    pollfd asked{fd.get(), POLLIN, 0};
-    return ::poll(&asked, 1, deadline_ms) == 1;
+    pollfd polled{fd.get(), POLLIN, 0};
+    return ::poll(&polled, 1, deadline_ms) == 1;
 }
 
 } // namespace
@@ -56,7 +56,7 @@ OtherProcess::OtherProcess()
         ours = {};
         run(theirs);
     }
-    orders_ = std::move(ours);
+    control_ = std::move(ours);
     pidfd_ = UniqueFd{static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))};
     if (!pidfd_)
         fail("pidfd_open(2)");
@@ -71,23 +71,23 @@ OtherProcess::~OtherProcess()
 }
 
 // System calls alone: it was forked from a program that may have other threads.
-void OtherProcess::run(const UniqueFd& orders)
+void OtherProcess::run(const UniqueFd& control)
 {
-    char order = 0;
-    while (::read(orders.get(), &order, 1) == 1) {
-        if (order == to_execute) {
-            ::dup2(orders.get(), 0);
-            ::dup2(orders.get(), 1);
+    char command = 0;
+    while (::read(control.get(), &command, 1) == 1) {
+        if (command == to_execute) {
+            ::dup2(control.get(), 0);
+            ::dup2(control.get(), 1);
             ::execl("/bin/cat", "cat", static_cast<char*>(nullptr));
             ::_exit(1);
         }
         std::array<int, 2> ends{};
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
             ::_exit(1);
-        (void)evfd::send(orders, "x", ends);
+        (void)evfd::send(control, "x", ends);
         ::close(ends[0]);
         ::close(ends[1]);
-        (void)evfd::send(orders, "y"); // Only who asked has them now.
+        (void)evfd::send(control, "y"); // Only who asked has them now.
     }
     ::_exit(0);
 }
@@ -96,22 +96,22 @@ std::pair<UniqueFd, UniqueFd> OtherProcess::connection() const
 {
     std::deque<UniqueFd> ends;
     std::array<char, 1> text{};
-    if (::write(orders_.get(), &to_connect, 1) != 1 || !is_readable(orders_))
+    if (::write(control_.get(), &to_connect, 1) != 1 || !is_readable(control_))
         fail("write(2)");
-    if (const auto got = receive(orders_, text, ends); !got || ends.size() != 2)
+    if (const auto got = receive(control_, text, ends); !got || ends.size() != 2)
         fail("recvmsg(2)");
-    if (!is_readable(orders_) || ::read(orders_.get(), text.data(), 1) != 1)
+    if (!is_readable(control_) || ::read(control_.get(), text.data(), 1) != 1)
         fail("read(2)");
     return {std::move(ends[0]), std::move(ends[1])};
 }
 
 void OtherProcess::execute() const
 {
-    if (::write(orders_.get(), &to_execute, 1) != 1)
+    if (::write(control_.get(), &to_execute, 1) != 1)
         fail("write(2)");
     char echo = 0; // Only the other program says it.
-    if (::write(orders_.get(), "x", 1) != 1 || !is_readable(orders_) ||
-        ::read(orders_.get(), &echo, 1) != 1 || echo != 'x')
+    if (::write(control_.get(), "x", 1) != 1 || !is_readable(control_) ||
+        ::read(control_.get(), &echo, 1) != 1 || echo != 'x')
         fail("read(2)");
 }
 

@@ -26,11 +26,11 @@ public:
     void reap(); // Its pid may be another's from now on.
 
 private:
-    [[noreturn]] static void run(const UniqueFd& orders);
+    [[noreturn]] static void run(const UniqueFd& control);
 
     pid_t pid_ = 0;
     UniqueFd pidfd_;
-    UniqueFd orders_;
+    UniqueFd control_;
 };
 
 } // namespace evfd

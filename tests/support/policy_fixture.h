@@ -14,36 +14,36 @@ inline constexpr gid_t team = 3000;
 
 // Rules, in short: "db/ alice +cws" is who may create, wait and set there, "-d" who may not delete.
 // Who is * for everyone, a name, or @GROUP.
-inline Policy policy_of(std::string_view text)
+inline Policy make_policy(std::string_view text)
 {
     Policy policy;
     std::istringstream lines{std::string{text}};
     for (std::string line; std::getline(lines, line, ';');) {
         std::istringstream parts{line};
         std::string prefix;
-        std::string who;
+        std::string subject;
         std::string verbs;
-        parts >> prefix >> who >> verbs;
+        parts >> prefix >> subject >> verbs;
         if (prefix == "default") {
-            policy.allows_by_default = who == "allow";
+            policy.allows_by_default = subject == "allow";
             continue;
         }
         Policy::Rule rule{.prefix = prefix == "\"\"" ? "" : prefix};
-        if (who == "alice" || who == "bob")
-            rule.user = who == "alice" ? alice : bob;
-        else if (who == "@team")
+        if (subject == "alice" || subject == "bob")
+            rule.user = subject == "alice" ? alice : bob;
+        else if (subject == "@team")
             rule.group = team;
         else
-            REQUIRE(who == "*");
+            REQUIRE(subject == "*");
         auto* into = &rule.allowed;
         for (const auto c : verbs) {
             if (c == '+' || c == '-')
                 into = c == '+' ? &rule.allowed : &rule.denied;
             else
-                into->add(c == 'c'   ? Right::create
-                          : c == 'w' ? Right::wait
-                          : c == 's' ? Right::set
-                                     : Right::own);
+                into->add(c == 'c'   ? Permission::create
+                          : c == 'w' ? Permission::wait
+                          : c == 's' ? Permission::set
+                                     : Permission::own);
         }
         policy.rules.push_back(std::move(rule));
     }

@@ -33,22 +33,22 @@ inline int error_of(std::int64_t result)
 }
 
 // Which of `events`, POLLERR and POLLHUP hold at this moment.
-inline short now(const UniqueFd& fd, short events)
+inline short poll_now(const UniqueFd& fd, short events)
 {
-    pollfd asked{.fd = fd.get(), .events = events, .revents = 0};
-    return ::poll(&asked, 1, 0) < 0 ? short{POLLNVAL} : asked.revents;
+    pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
+    return ::poll(&polled, 1, 0) < 0 ? short{POLLNVAL} : polled.revents;
 }
 
 // Waits for one of `events`; false when the deadline passed.
-inline bool comes(const UniqueFd& fd, short events)
+inline bool await_events(const UniqueFd& fd, short events)
 {
-    pollfd asked{.fd = fd.get(), .events = events, .revents = 0};
-    return ::poll(&asked, 1, deadline_ms) == 1 && (asked.revents & events) != 0;
+    pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
+    return ::poll(&polled, 1, deadline_ms) == 1 && (polled.revents & events) != 0;
 }
 
 // Empty when there is nothing to take, with the reason in errno. Never waits, also when the
 // descriptor is a blocking one.
-inline std::optional<std::uint64_t> take(const UniqueFd& fd)
+inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
 {
     std::uint64_t value = 0;
     const iovec into{.iov_base = &value, .iov_len = sizeof value};
@@ -58,7 +58,7 @@ inline std::optional<std::uint64_t> take(const UniqueFd& fd)
 }
 
 // The same of a non-blocking timerfd, which preadv2(2) with RWF_NOWAIT reads only since Linux 6.10.
-inline std::optional<std::uint64_t> take_ticks(const UniqueFd& timer)
+inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
 {
     std::uint64_t ticks = 0;
     if (::read(timer.get(), &ticks, sizeof ticks) != sizeof ticks)
@@ -76,23 +76,23 @@ inline UniqueFd duplicate(const UniqueFd& fd)
 inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
                std::uint64_t token = 0)
 {
-    epoll_event wanted{.events = events, .data = {.u64 = token}};
-    return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &wanted);
+    epoll_event event{.events = events, .data = {.u64 = token}};
+    return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event);
 }
 
 // An epoll_event without the packing, so that references may bind to its members.
-struct Ring {
+struct EpollEvent {
     std::uint32_t events;
     std::uint64_t token;
 };
 
 // The next event of an epoll, or nothing when none came in time. 0: only what is pending.
-inline std::optional<Ring> ring(const UniqueFd& epoll, int timeout_ms)
+inline std::optional<EpollEvent> next_event(const UniqueFd& epoll, int timeout_ms)
 {
     epoll_event event{};
     if (::epoll_wait(epoll.get(), &event, 1, timeout_ms) != 1)
         return std::nullopt;
-    return Ring{.events = event.events, .token = event.data.u64};
+    return EpollEvent{.events = event.events, .token = event.data.u64};
 }
 
 // What follows "key:" in /proc/self/fdinfo, without the blanks; empty when there is no such line.
@@ -131,12 +131,12 @@ inline std::size_t descriptor_limit()
 }
 
 // What `ask` returned in a child process: 0 or an errno. -1 when the child did not get that far.
-template <class Ask>
-int in_child(Ask ask)
+template <class Function>
+int in_child(Function function)
 {
     const pid_t child = ::fork();
     if (child == 0)
-        ::_exit(ask());
+        ::_exit(function());
     int status = 0;
     if (child < 0 || ::waitpid(child, &status, 0) != child || !WIFEXITED(status))
         return -1;

@@ -29,7 +29,7 @@ namespace evfd::e2e {
 
 namespace {
 
-std::pair<UniqueFd, UniqueFd> make_line()
+std::pair<UniqueFd, UniqueFd> make_worker_sockets()
 {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
@@ -89,8 +89,8 @@ void require(bool holds, std::string_view what)
 
 TemporaryDirectory::TemporaryDirectory()
 {
-    const char* place = std::getenv("TMPDIR");
-    path_ = (place ? place : "/tmp"s) + "/evfdd-test-XXXXXX";
+    const char* parent = std::getenv("TMPDIR");
+    path_ = (parent ? parent : "/tmp"s) + "/evfdd-test-XXXXXX";
     if (!::mkdtemp(path_.data()) || ::chmod(path_.c_str(), 0755) < 0) // Strangers come in.
         fail(path_);
 }
@@ -130,10 +130,10 @@ std::pair<UniqueFd, UniqueFd> make_pipe()
 
 bool await_readable(int fd, nanoseconds timeout)
 {
-    const auto deadline = monotonic_after(timeout);
+    const auto deadline = monotonic_deadline(timeout);
     while (true) {
         pollfd wanted{fd, POLLIN, 0};
-        const auto left = to_timespec(left_until(deadline));
+        const auto left = to_timespec(time_until(deadline));
         const int ready = ::ppoll(&wanted, 1, &left, nullptr);
         if (ready >= 0)
             return ready > 0;
@@ -174,8 +174,8 @@ void Process::signal(int number) const
 void Process::stop() const
 {
     signal(SIGSTOP);
-    siginfo_t its{};
-    if (::waitid(P_PID, static_cast<id_t>(pid_), &its, WSTOPPED | WNOWAIT) < 0)
+    siginfo_t info{};
+    if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WSTOPPED | WNOWAIT) < 0)
         fail("waitid(2)");
 }
 
@@ -190,7 +190,7 @@ Status Process::wait()
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-void become(const User& user)
+void switch_user(const User& user)
 {
     const auto parent = ::getppid();
     if (::setgroups(user.groups.size(), user.groups.data()) < 0 ||
@@ -202,48 +202,49 @@ void become(const User& user)
 
 namespace {
 
-bool can_be_reached(const std::filesystem::path& file)
+bool is_reachable_by_all(const std::filesystem::path& file)
 {
-    for (auto place = file.parent_path();; place = place.parent_path()) {
-        struct stat its{};
-        if (::stat(place.c_str(), &its) < 0 || (its.st_mode & S_IXOTH) == 0)
+    for (auto directory = file.parent_path();; directory = directory.parent_path()) {
+        struct stat status{};
+        if (::stat(directory.c_str(), &status) < 0 || (status.st_mode & S_IXOTH) == 0)
             return false;
-        if (place == place.root_path())
+        if (directory == directory.root_path())
             return true;
     }
 }
 
 } // namespace
 
-std::string within_reach(const std::string& program)
+std::string path_for_any_user(const std::string& program)
 {
-    const std::filesystem::path file{program};
-    if (can_be_reached(file))
+    const std::filesystem::path original_path{program};
+    if (is_reachable_by_all(original_path))
         return program;
     static const TemporaryDirectory copies;
-    for (const auto& name : {file.filename().string(), "evfdd"s}) { // Which evfdctl starts.
-        const auto original = file.parent_path() / name;
+    for (const auto& name :
+         {original_path.filename().string(), "evfdd"s}) { // Which evfdctl starts.
+        const auto original = original_path.parent_path() / name;
         if (std::filesystem::exists(original))
             std::filesystem::copy_file(original, copies / name,
                                        std::filesystem::copy_options::skip_existing);
     }
-    return copies / file.filename().string();
+    return copies / original_path.filename().string();
 }
 
 Process start(const Command& command)
 {
-    auto words = command.words;
+    auto argv = command.argv;
     if (command.user)
-        words.front() = within_reach(words.front());
+        argv.front() = path_for_any_user(argv.front());
     auto variables = environment_with(command.environment);
-    if (!command.passed.empty())
-        variables.push_back("LISTEN_FDS=" + std::to_string(command.passed.size()));
+    if (!command.inherited_fds.empty())
+        variables.push_back("LISTEN_FDS=" + std::to_string(command.inherited_fds.size()));
     variables.emplace_back("LISTEN_PID=          "); // Room for the child to write it into.
-    const auto arguments = pointers(words);
+    const auto arguments = pointers(argv);
     auto environment = pointers(variables);
     char* const listen_pid = variables.back().data() + std::strlen("LISTEN_PID=");
-    const auto room = variables.back().size() + 1 - std::strlen("LISTEN_PID=");
-    if (command.passed.empty())
+    const auto capacity = variables.back().size() + 1 - std::strlen("LISTEN_PID=");
+    if (command.inherited_fds.empty())
         environment[environment.size() - 2] = nullptr;
 
     const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
@@ -259,21 +260,21 @@ Process start(const Command& command)
     ::dup2(null.get(), STDIN_FILENO);
     ::dup2(or_null(command.standard_output), STDOUT_FILENO);
     ::dup2(or_null(command.standard_error), STDERR_FILENO);
-    for (std::size_t i = 0; i < command.passed.size(); ++i) {
-        const int place = 3 + static_cast<int>(i);
-        if (command.passed[i] == place)
-            ::fcntl(place, F_SETFD, 0);
+    for (std::size_t i = 0; i < command.inherited_fds.size(); ++i) {
+        const int target = 3 + static_cast<int>(i);
+        if (command.inherited_fds[i] == target)
+            ::fcntl(target, F_SETFD, 0);
         else
-            ::dup2(command.passed[i], place);
+            ::dup2(command.inherited_fds[i], target);
     }
-    std::snprintf(listen_pid, room, "%d", ::getpid());
-    if (command.descriptors) {
-        const rlimit limit{*command.descriptors, *command.descriptors};
+    std::snprintf(listen_pid, capacity, "%d", ::getpid());
+    if (command.descriptor_limit) {
+        const rlimit limit{*command.descriptor_limit, *command.descriptor_limit};
         ::setrlimit(RLIMIT_NOFILE, &limit);
     }
     if (command.user) {
         try {
-            become(*command.user);
+            switch_user(*command.user);
         } catch (const std::exception&) {
             ::_exit(could_not_execute);
         }
@@ -286,7 +287,7 @@ Process start(const Command& command)
     ::_exit(could_not_execute);
 }
 
-Ran run(Command command)
+RunResult run(Command command)
 {
     const TemporaryDirectory directory;
     const auto open_for = [&](std::string_view name) {
@@ -301,7 +302,7 @@ Ran run(Command command)
     return {status, read_file(directory / "out"), read_file(directory / "err")};
 }
 
-Reading::Reading(Command command)
+OutputReader::OutputReader(Command command)
 {
     auto [ours, its] = make_pipe();
     output_ = std::move(ours);
@@ -312,7 +313,7 @@ Reading::Reading(Command command)
     process_.emplace(start(command));
 }
 
-bool Reading::fill()
+bool OutputReader::fill()
 {
     errno = 0;
     require(await_readable(output_.get()), "a program prints nothing more");
@@ -323,7 +324,7 @@ bool Reading::fill()
     return got > 0;
 }
 
-std::optional<std::string> Reading::line()
+std::optional<std::string> OutputReader::read_line()
 {
     while (!unread_.contains('\n'))
         if (!fill())
@@ -334,7 +335,7 @@ std::optional<std::string> Reading::line()
     return text;
 }
 
-std::string Reading::rest()
+std::string OutputReader::read_to_end()
 {
     while (fill()) {
     }
@@ -343,13 +344,13 @@ std::string Reading::rest()
 
 // Workers.
 
-void Line::say(std::uint64_t number) const
+void WorkerSocket::send(std::uint64_t number) const
 {
     if (::send(socket_.get(), &number, sizeof number, MSG_NOSIGNAL) < 0)
         fail("cannot talk to a worker");
 }
 
-std::uint64_t Line::hear() const
+std::uint64_t WorkerSocket::receive() const
 {
     errno = 0;
     if (!await_readable(socket_.get()))
@@ -360,10 +361,14 @@ std::uint64_t Line::hear() const
     return number;
 }
 
-Worker::Worker(const std::function<void(const Line&)>& work) : Worker{make_line(), work} {}
+Worker::Worker(const std::function<void(const WorkerSocket&)>& work)
+    : Worker{make_worker_sockets(), work}
+{
+}
 
-Worker::Worker(std::pair<UniqueFd, UniqueFd> ends, const std::function<void(const Line&)>& work)
-    : line_{std::move(ends.first)}, process_{[&] {
+Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
+               const std::function<void(const WorkerSocket&)>& work)
+    : socket_{std::move(ends.first)}, process_{[&] {
           const auto parent = ::getpid();
           const auto child = ::fork();
           if (child < 0)
@@ -371,10 +376,10 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends, const std::function<void(cons
           if (child > 0)
               return child;
           die_with_parent(parent);
-          ::close(line_.fd().get()); // Or the worker would never see us go.
+          ::close(socket_.fd().get()); // Or the worker would never see us go.
           int status = EXIT_FAILURE;
           try {
-              const Line line{std::move(ends.second)};
+              const WorkerSocket line{std::move(ends.second)};
               work(line);
               status = EXIT_SUCCESS;
           } catch (const std::exception& error) {
@@ -391,7 +396,7 @@ std::string system_call_of(pid_t process, pid_t thread)
                      "/syscall");
 }
 
-bool sleeps_in(pid_t process, pid_t thread, long system_call)
+bool is_blocked_in(pid_t process, pid_t thread, long system_call)
 {
     return system_call_of(process, thread).starts_with(std::to_string(system_call) + " ");
 }
@@ -401,10 +406,10 @@ bool is_root()
     return ::geteuid() == 0;
 }
 
-void become_stranger()
+void become_unprivileged()
 {
     if (is_root())
-        become(User{stranger});
+        switch_user(User{unprivileged_uid});
 }
 
 } // namespace evfd::e2e

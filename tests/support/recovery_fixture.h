@@ -11,61 +11,62 @@
 
 namespace evfd::daemon {
 
-inline std::unique_ptr<Hall> new_hall()
+inline std::unique_ptr<RegistryFixture> new_fixture()
 {
-    auto hall = std::make_unique<Hall>();
-    hall->count_calls_of_owner();
-    return hall;
+    auto fixture = std::make_unique<RegistryFixture>();
+    fixture->make_owner_resumable();
+    return fixture;
 }
 
-inline std::unique_ptr<Hall> killed_and_restarted(std::unique_ptr<Hall> hall)
+inline std::unique_ptr<RegistryFixture>
+commit_crash_and_restart(std::unique_ptr<RegistryFixture> fixture)
 {
-    hall->vault.commit();
-    return restarted(std::move(hall));
+    fixture->state_store.commit();
+    return crash_and_restart(std::move(fixture));
 }
 
-inline Object& object(Hall& hall, std::string_view name)
+inline Object& object(RegistryFixture& fixture, std::string_view name)
 {
-    auto* found = hall.registry.find(*Name::parse(name));
+    auto* found = fixture.registry.find(*Name::parse(name));
     REQUIRE(found);
     return *found;
 }
 
-inline std::uint64_t tokens(Hall& hall, std::string_view name)
+inline std::uint64_t tokens(RegistryFixture& fixture, std::string_view name)
 {
-    const auto tokens = hall.event(name).count();
+    const auto tokens = fixture.event(name).count();
     REQUIRE(tokens);
     return *tokens;
 }
 
-inline void set(Hall& hall, std::string_view name, std::int64_t tokens = 1)
+inline void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 1)
 {
-    REQUIRE(hall.registry.set(hall.owner.peer, names({name}), tokens));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
 }
 
-struct Follower {
+struct Subscriber {
     Token token;
     UniqueFd fd;
 };
 
-inline Follower follow(Hall& hall, Session& session, std::string_view name)
+inline Subscriber subscribe(RegistryFixture& fixture, Session& session, std::string_view name)
 {
-    auto opened = hall.registry.open(session, names({name}));
+    auto opened = fixture.registry.open(session, names({name}));
     REQUIRE(opened);
     auto& one = opened->front();
     REQUIRE(one.subscription);
     REQUIRE(one.file_descriptor);
-    return {*Token::parse(*one.subscription), as_received(*one.file_descriptor)};
+    return {*Token::parse(*one.subscription), received_copy(*one.file_descriptor)};
 }
 
-inline Follower follow(Hall& hall, std::string_view name)
+inline Subscriber subscribe(RegistryFixture& fixture, std::string_view name)
 {
-    return follow(hall, hall.owner, name);
+    return subscribe(fixture, fixture.owner, name);
 }
 
-inline void arm(Hall& hall, protocol::Arm request)
+inline void arm(RegistryFixture& fixture, protocol::Arm request)
 {
-    REQUIRE(hall.registry.arm(hall.owner, request));
+    REQUIRE(fixture.registry.arm(fixture.owner, request));
 }
 
 // Records.
@@ -77,7 +78,7 @@ inline record::Object event_record(std::string_view name, Mode mode, uid_t owner
             .mode = mode,
             .owner = owner,
             .group = owner,
-            .rights = "0600"_rights,
+            .permissions = "0600"_rights,
             .creator = 1,
             .created = WallTime{},
             .session = {},
@@ -90,7 +91,7 @@ inline record::Object timer_record(std::string_view name, record::Timer timer)
             .mode = {},
             .owner = alice,
             .group = alice,
-            .rights = "0666"_rights,
+            .permissions = "0666"_rights,
             .creator = 1,
             .created = WallTime{},
             .session = {},
@@ -102,13 +103,13 @@ inline record::Timer every_millisecond(Clock clock = Clock::monotonic)
     return {.clock = clock,
             .is_relative = false,
             .cancel_on_clock_change = clock == Clock::realtime,
-            .was_past = false,
+            .was_in_past = false,
             .grid = clock,
             .first = 1ms,
             .interval = 1ms,
-            .phase = TimerState::armed,
+            .state = TimerState::armed,
             .wall_offset = {},
-            .link = {}};
+            .target = {}};
 }
 
 } // namespace evfd::daemon

@@ -1,8 +1,8 @@
 // Another machine that is this one: an ssh of ours has a shell run what it is given, as sshd does.
 #pragma once
 
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <sys/stat.h>
 
@@ -14,7 +14,7 @@
 
 namespace evfd::e2e {
 
-inline const std::string programs = std::filesystem::path{EVFDD_CTL}.parent_path();
+inline const std::string program_directory = std::filesystem::path{EVFDD_CTL}.parent_path();
 
 inline void write_script(const std::string& path, const std::string& text)
 {
@@ -22,26 +22,29 @@ inline void write_script(const std::string& path, const std::string& text)
     require(::chmod(path.c_str(), 0755) == 0, path);
 }
 
-class Afar {
+class FakeRemoteHost {
 public:
     // How it is there: what is to be known of the daemon by its environment.
-    explicit Afar(const Daemon& daemon, const std::string& environment = "")
+    explicit FakeRemoteHost(const DaemonProcess& daemon, const std::string& environment = "")
         : directory_{daemon.directory()}
     {
         write_script(ssh(), "[ \"$1\" = -- ] || exit 99\n"
                             "PATH=" +
-                                programs + ":$PATH EVFDD_SOCKET=" + daemon.path() +
+                                program_directory + ":$PATH EVFDD_SOCKET=" + daemon.path() +
                                 "\nexport PATH EVFDD_SOCKET " + environment +
                                 "\necho $$ \"$2\" >>" + (directory_ / "calls") +
                                 "\nexec sh -c \"exec $3\"\n");
     }
     std::string ssh() const { return directory_ / "ssh"; }
-    Command control(std::vector<std::string> words) const
+    Command ctl_command(std::vector<std::string> arguments) const
     {
-        words.insert(words.begin(), {EVFDD_CTL, "--host", "me@far", "--ssh", ssh()});
-        return {.words = std::move(words), .environment = {"EVFDD_SOCKET=/nowhere"}};
+        arguments.insert(arguments.begin(), {EVFDD_CTL, "--host", "me@far", "--ssh", ssh()});
+        return {.argv = std::move(arguments), .environment = {"EVFDD_SOCKET=/nowhere"}};
     }
-    Ran ctl(std::vector<std::string> words) const { return run(control(std::move(words))); }
+    RunResult ctl(std::vector<std::string> arguments) const
+    {
+        return run(ctl_command(std::move(arguments)));
+    }
 
     struct Call {
         pid_t relay;

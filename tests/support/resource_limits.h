@@ -25,14 +25,14 @@ namespace evfd {
 
 // From here on this process may have as many descriptors as its hard limit allows: at least so
 // many, or the test is skipped.
-inline void need_descriptors(rlim_t many)
+inline void require_descriptors(rlim_t minimum)
 {
     rlimit limit{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
     limit.rlim_cur = limit.rlim_max;
     REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
-    if (limit.rlim_max < many)
-        skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(many));
+    if (limit.rlim_max < minimum)
+        skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(minimum));
 }
 
 // No descriptor can be had from this number on; those that are there stay.
@@ -77,7 +77,7 @@ private:
 
 // From here on the kernel has no room for one more in any epoll set of this process and its
 // children, as if fs.epoll.max_user_watches were used up. Whether that could be done. seccomp(2)
-inline bool use_up_epoll_watches()
+inline bool exhaust_epoll_watches()
 {
     constexpr auto number = offsetof(seccomp_data, nr);
     constexpr auto operation = offsetof(seccomp_data, args) + sizeof(__u64); // Little-endian.

@@ -51,24 +51,24 @@ inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
     return object;
 }
 
-inline protocol::Monitor::Reply news(Change change, const protocol::Object& object)
+inline protocol::Monitor::Reply monitor_reply(Change change, const protocol::Object& object)
 {
     return {1, change, object.name, object};
 }
 
 // A table that was told of them at the thousandth second.
-inline void tell(top::Table& table, std::initializer_list<protocol::Object> objects)
+inline void fill_table(top::Table& table, std::initializer_list<protocol::Object> objects)
 {
     const top::Now now{MonotonicTime{std::chrono::seconds{1000}},
                        WallTime{nanoseconds{std::chrono::seconds{5000}}}};
     for (const auto& object : objects)
-        table.hear(news(Change::present, object), now);
-    table.hear({1, Change::ready, {}, {}}, now);
+        table.apply(monitor_reply(Change::present, object), now);
+    table.apply({1, Change::ready, {}, {}}, now);
 }
 inline top::Table table_of(std::initializer_list<protocol::Object> objects)
 {
     top::Table table;
-    tell(table, objects);
+    fill_table(table, objects);
     return table;
 }
 

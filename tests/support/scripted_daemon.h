@@ -19,12 +19,12 @@
 namespace evfd {
 
 // The daemon's end of one connection.
-class Connection {
+class ScriptedConnection {
 public:
-    explicit Connection(UniqueFd socket) : socket_{std::move(socket)} {}
+    explicit ScriptedConnection(UniqueFd socket) : socket_{std::move(socket)} {}
 
     // The next call, as text.
-    std::string hear()
+    std::string receive_call()
     {
         while (!unread_.contains('\0')) {
             pollfd wanted{socket_.get(), POLLIN, 0};
@@ -39,7 +39,7 @@ public:
         unread_.erase(0, end + 1);
         return call;
     }
-    void say(std::string_view reply)
+    void send_reply(std::string_view reply)
     {
         const auto frame = std::string{reply} + '\0';
         REQUIRE(send(socket_, frame).value() == frame.size());
@@ -51,14 +51,14 @@ private:
 };
 
 // Where it listens.
-class ByHand {
+class ScriptedDaemon {
 public:
-    ByHand()
+    ScriptedDaemon()
     {
         REQUIRE(::mkdtemp(directory_.data()));
         listen();
     }
-    ~ByHand()
+    ~ScriptedDaemon()
     {
         close();
         ::rmdir(directory_.c_str());
@@ -66,11 +66,12 @@ public:
     Address address() const { return Address::at(directory_ + "/socket"); }
     void listen()
     {
-        sockaddr_un place{};
-        place.sun_family = AF_UNIX;
-        std::strcpy(place.sun_path, address().path.c_str());
+        sockaddr_un socket_address{};
+        socket_address.sun_family = AF_UNIX;
+        std::strcpy(socket_address.sun_path, address().path.c_str());
         listener_ = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&place), sizeof place) == 0);
+        REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&socket_address),
+                       sizeof socket_address) == 0);
         REQUIRE(::listen(listener_.get(), 8) == 0);
     }
     void close()
@@ -78,18 +79,18 @@ public:
         listener_ = {};
         ::unlink(address().path.c_str());
     }
-    bool has_visitor() const // Or has had one that is not accepted yet.
+    bool has_pending_connection() const // Or has had one that is not accepted yet.
     {
         pollfd asked{listener_.get(), POLLIN, 0};
         return ::poll(&asked, 1, 0) == 1;
     }
-    Connection accept()
+    ScriptedConnection accept()
     {
         pollfd wanted{listener_.get(), POLLIN, 0};
         REQUIRE(::poll(&wanted, 1, 30'000) == 1);
         UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
         REQUIRE(socket);
-        return Connection{std::move(socket)};
+        return ScriptedConnection{std::move(socket)};
     }
 
 private:

@@ -32,73 +32,74 @@ using namespace std::string_literals;
 
 inline constexpr uid_t alice = 2001;
 inline constexpr uid_t bob = 2002;
-inline constexpr std::int64_t plenty = 10'000; // Of descriptors.
+inline constexpr std::int64_t ample_budget = 10'000; // Of descriptors.
 
-inline Peer person(uid_t uid)
+inline Peer make_peer(uid_t uid)
 {
     return {uid, uid, 4711, {}};
 }
 
-inline Adder make_adder()
+inline EventfdIncrementer make_incrementer()
 {
-    auto adder = Adder::create();
-    REQUIRE(adder);
-    return *std::move(adder);
+    auto incrementer = EventfdIncrementer::create();
+    REQUIRE(incrementer);
+    return *std::move(incrementer);
 }
 
-inline Names names(std::initializer_list<std::string_view> list)
+inline NameList names(std::initializer_list<std::string_view> list)
 {
-    Names names;
+    NameList names;
     for (const auto text : list)
         names.list.push_back(*Name::parse(text));
     return names;
 }
 
 // `fd` follows from now on; what its holder has.
-inline UniqueFd follow(Followers& followers, const Token& token, Result<UniqueFd> fd, Quota& quota)
+inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<UniqueFd> fd,
+                          Quota& quota)
 {
     static std::uint64_t last_id = 0;
     REQUIRE(fd);
     auto copy = duplicate(*fd);
     REQUIRE(copy);
-    followers.add(token,
-                  {++last_id, *std::move(fd), *quota.take(alice, Resource::subscriptions), false});
+    table.add(token,
+              {++last_id, *std::move(fd), *quota.charge(alice, Resource::subscriptions), false});
     return *std::move(copy);
 }
 
-inline void settle(EventLoop& loop, int turns)
+inline void run_until_idle(EventLoop& loop, int iterations)
 {
-    for (int i = 0; i < turns; ++i)
+    for (int i = 0; i < iterations; ++i)
         REQUIRE(loop.run_once(0ns));
 }
 
 // As many turns as anything here needs until nothing is left to do, and rings are heard again.
-inline void settle(EventLoop& loop)
+inline void run_until_idle(EventLoop& loop)
 {
-    const auto heard = monotonic_after(2 * nanoseconds{min_ring_interval});
+    const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
     int rounds = 0;
     do {
-        settle(loop, 30);
-    } while (monotonic_now() < heard || (loop.has_deferred() && ++rounds < 100));
+        run_until_idle(loop, 30);
+    } while (monotonic_now() < edges_enabled || (loop.has_deferred() && ++rounds < 100));
 }
 
 inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
 {
-    pollfd asked{fd.get(), events, 0};
-    return ::poll(&asked, 1, 0) == 1 && (asked.revents & events) != 0;
+    pollfd polled{fd.get(), events, 0};
+    return ::poll(&polled, 1, 0) == 1 && (polled.revents & events) != 0;
 }
 
 // A directory that goes with all that is in it.
-struct Directory {
-    Directory()
+struct TemporaryDirectory {
+    TemporaryDirectory()
     {
         auto text = (std::filesystem::temp_directory_path() / "evfdd-test-XXXXXX").string();
         REQUIRE(::mkdtemp(text.data()));
         path = text;
     }
-    ~Directory() { std::filesystem::remove_all(path); }
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
+    ~TemporaryDirectory() { std::filesystem::remove_all(path); }
+    TemporaryDirectory(const TemporaryDirectory&) = delete;
+    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
 
     std::string operator/(std::string_view file) const { return (path / file).string(); }
     std::filesystem::path path;
@@ -124,67 +125,71 @@ std::string verdict(const Outcome<T>& outcome)
 }
 
 // A registry whose news reach waits and monitors.
-struct Hall final : Audience {
-    Hall() = default;
+struct RegistryFixture final : RegistryObserver {
+    RegistryFixture() = default;
     // Of what an earlier one left.
-    explicit Hall(Vault::Descriptors kept) : vault{loop, std::move(kept), left}
+    explicit RegistryFixture(StateStore::Descriptors inherited)
+        : state_store{loop, std::move(inherited), recovered}
     {
-        complaints = left.complaints;
-        sessions = registry.restore(left);
+        warnings = recovered.warnings;
+        sessions = registry.restore(recovered);
         owner.id = registry.new_id();
     }
 
-    void created(const Name& name, Object& object) override
+    void on_created(const Name& name, Object& object) override
     {
-        waits.created(name, object);
-        monitors.created(name, object);
+        waits.on_created(name, object);
+        monitors.on_created(name, object);
     }
-    void rang(const Name& name, Object& object) override
+    void on_edge(const Name& name, Object& object) override
     {
-        waits.rang(name, object);
-        monitors.changed(name, object);
+        waits.on_edge(name, object);
+        monitors.on_changed(name, object);
     }
-    bool heard() override { return waits.heard(); }
-    void pulsed(const Name& name, Object& object, std::int64_t times) override
+    bool on_edges_delivered() override { return waits.on_edges_delivered(); }
+    void on_pulsed(const Name& name, Object& object, std::int64_t times) override
     {
-        waits.counted(name, times);
-        monitors.changed(name, object);
+        waits.on_counted(name, times);
+        monitors.on_changed(name, object);
     }
-    void expired(const Name& name, Object& object, std::int64_t times) override
+    void on_expired(const Name& name, Object& object, std::int64_t times) override
     {
-        waits.counted(name, times);
-        monitors.changed(name, object);
+        waits.on_counted(name, times);
+        monitors.on_changed(name, object);
     }
-    void rearmed(const Name& name, Object& object) override { monitors.changed(name, object); }
-    void cancelled(const Name& name, Object& object) override
+    void on_rearmed(const Name& name, Object& object) override
     {
-        waits.cancelled(name);
-        monitors.changed(name, object);
+        monitors.on_changed(name, object);
     }
-    void altered(const Name& name, Object& object, const Ownership& before) override
+    void on_cancelled(const Name& name, Object& object) override
     {
-        waits.rights_changed(name);
-        monitors.altered(name, object, before);
+        waits.on_cancelled(name);
+        monitors.on_changed(name, object);
     }
-    void deleted(const Name& name, const Ownership& before) override
+    void on_permissions_changed(const Name& name, Object& object, const Ownership& before) override
     {
-        waits.deleted(name);
-        monitors.deleted(name, before);
+        waits.on_permissions_changed(name);
+        monitors.on_permissions_changed(name, object, before);
     }
-    void attended(const Name& name) override { monitors.attended(name); }
-    bool cares_for(const Name& name) const override
+    void on_deleted(const Name& name, const Ownership& before) override
+    {
+        waits.on_deleted(name);
+        monitors.on_deleted(name, before);
+    }
+    void on_interest_changed(const Name& name) override { monitors.on_interest_changed(name); }
+    bool is_observed(const Name& name) const override
     {
         const auto* object = registry.find(name);
-        return waits.waiting_for(name) > 0 || (object && monitors.care_for(name, *object));
+        return waits.waiter_count(name) > 0 || (object && monitors.is_observing(name, *object));
     }
 
     void create(std::string_view name, Mode mode = Mode::manual, std::int64_t initial = 0,
-                Rights rights = "0666"_rights)
+                Permissions permissions = "0666"_rights)
     {
         REQUIRE(registry.create(owner, {.name = *Name::parse(name),
                                         .mode = mode,
                                         .initial = protocol::InitialCount{initial},
-                                        .rights = rights}));
+                                        .rights = permissions}));
     }
     Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
     // What a client that opened it has.
@@ -193,47 +198,50 @@ struct Hall final : Audience {
         auto opened = registry.open(owner, {{*Name::parse(name)}});
         REQUIRE(opened);
         REQUIRE(opened->front().file_descriptor);
-        return as_received(*opened->front().file_descriptor);
+        return received_copy(*opened->front().file_descriptor);
     }
 
     // From now on it has a session that outlives the daemon.
-    void count_calls_of_owner() { owner.count = Session::Count{.token = *Token::make()}; }
+    void make_owner_resumable()
+    {
+        owner.reply_cache = Session::ReplyCache{.token = *Token::make()};
+    }
 
     EventLoop loop;
     Quota quota{default_limits};
-    Left left;
-    Vault vault{loop};
-    Registry registry{loop, quota, *this, vault, make_adder(), plenty};
-    Waits waits{loop, registry, [this](const Name& name) { attended(name); }};
+    RecoveredState recovered;
+    StateStore state_store{loop};
+    Registry registry{loop, quota, *this, state_store, make_incrementer(), ample_budget};
+    Waits waits{loop, registry, [this](const Name& name) { on_interest_changed(name); }};
     Monitors monitors{loop, registry};
-    Session owner{1, person(alice), {}, {}};
-    std::vector<std::string> complaints; // Of the vault that was left.
-    std::vector<Session> sessions;       // That were left with it.
-    std::vector<std::unique_ptr<Wait>> begun;
+    Session owner{1, make_peer(alice), {}, {}};
+    std::vector<std::string> warnings; // Of the vault that was left.
+    std::vector<Session> sessions;     // That were left with it.
+    std::vector<std::unique_ptr<Wait>> started_waits;
 };
 
 // A Hall or a Daemon stops in the middle of whatever it does, and nothing of it is ended in order;
 // what its guardian has.
-template <class World>
-Vault::Descriptors killed(std::unique_ptr<World> world)
+template <class Fixture>
+StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
 {
-    static auto& graves = *new std::vector<void*>; // They are never left.
-    auto kept = kept_of(world->vault);
-    graves.push_back(world.release());
-    return kept;
+    static auto& leaked = *new std::vector<void*>; // They are never left.
+    auto stored = stored_fds_of(fixture->vault);
+    leaked.push_back(fixture.release());
+    return stored;
 }
 
 // The one that comes after it.
-template <class World>
-std::unique_ptr<World> restarted(std::unique_ptr<World> world)
+template <class Fixture>
+std::unique_ptr<Fixture> crash_and_restart(std::unique_ptr<Fixture> fixture)
 {
-    return std::make_unique<World>(killed(std::move(world)));
+    return std::make_unique<Fixture>(crash(std::move(fixture)));
 }
 
 // The far end of a connection.
-class Client {
+class TestClient {
 public:
-    explicit Client(UniqueFd its_socket) : socket{std::move(its_socket)} {}
+    explicit TestClient(UniqueFd its_socket) : socket{std::move(its_socket)} {}
 
     void send(std::string_view bytes)
     {
@@ -244,7 +252,7 @@ public:
     {
         std::string bytes;
         append_call(bytes, "io.evfdd." + std::string{method}, parameters,
-                    more ? Answers::many : Answers::one);
+                    more ? ReplyMode::stream : ReplyMode::one);
         send(bytes);
     }
     // The next reply that is there by now, as text; empty if there is none.
@@ -270,7 +278,7 @@ public:
         unread_.append(bytes, 0, (*got)->bytes);
         return (*got)->bytes;
     }
-    bool is_let_go() const { return is_ready(socket, POLLHUP); }
+    bool is_disconnected() const { return is_ready(socket, POLLHUP); }
 
     UniqueFd socket;
     std::deque<UniqueFd> descriptors; // That came so far.
@@ -280,30 +288,31 @@ private:
 };
 
 // With clients of its own.
-class Daemon : public ConnectedService {
+class ServiceFixture : public ConnectedService {
 public:
-    explicit Daemon(Limits limits = default_limits, std::int64_t budget = plenty)
-        : ConnectedService{{limits}, make_adder(), {budget, plenty}}
+    explicit ServiceFixture(Limits limits = default_limits, std::int64_t budget = ample_budget)
+        : ConnectedService{{limits}, make_incrementer(), {budget, ample_budget}}
     {
     }
     // Of what an earlier one left.
-    explicit Daemon(Vault::Descriptors kept, nanoseconds grace = 1h)
-        : ConnectedService{{}, make_adder(), {plenty, plenty}, std::move(kept), grace}
+    explicit ServiceFixture(StateStore::Descriptors inherited, nanoseconds grace = 1h)
+        : ConnectedService{
+              {}, make_incrementer(), {ample_budget, ample_budget}, std::move(inherited), grace}
     {
     }
 
-    Client connect(uid_t uid = alice)
+    TestClient connect(uid_t uid = alice)
     {
-        Client client{ConnectedService::connect(person(uid))};
+        TestClient client{ConnectedService::connect(make_peer(uid))};
         REQUIRE(client.socket);
         return client;
     }
     // Calls and gives the reply.
-    std::string ask(Client& client, std::string_view method, std::string_view parameters = "{}",
-                    bool more = false)
+    std::string request(TestClient& client, std::string_view method,
+                        std::string_view parameters = "{}", bool more = false)
     {
         client.call(method, parameters, more);
-        settle(loop);
+        run_until_idle(loop);
         return client.reply();
     }
 };

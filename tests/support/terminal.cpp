@@ -15,29 +15,29 @@ namespace evfd::e2e {
 
 namespace {
 
-const VTermScreenCallbacks callbacks_with(int (*hear_property)(VTermProp, VTermValue*, void*))
+const VTermScreenCallbacks callbacks_with(int (*on_property)(VTermProp, VTermValue*, void*))
 {
     VTermScreenCallbacks all{};
-    all.settermprop = hear_property;
+    all.settermprop = on_property;
     return all;
 }
 
 } // namespace
 
 Terminal::Terminal(Command command, int lines, int columns)
-    : lines_{lines}, columns_{columns}, drawn_{::vterm_new(lines, columns)},
-      screen_{::vterm_obtain_screen(drawn_.get())},
-      ours_{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)}
+    : lines_{lines}, columns_{columns}, vterm_{::vterm_new(lines, columns)},
+      screen_{::vterm_obtain_screen(vterm_.get())},
+      ptm_{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)}
 {
-    static const auto callbacks = callbacks_with(&hear_property);
-    ::vterm_set_utf8(drawn_.get(), 1);
+    static const auto callbacks = callbacks_with(&on_property);
+    ::vterm_set_utf8(vterm_.get(), 1);
     ::vterm_screen_set_callbacks(screen_, &callbacks, this);
     ::vterm_screen_enable_altscreen(screen_, 1);
     ::vterm_screen_reset(screen_, 1);
-    if (!ours_ || ::grantpt(ours_.get()) < 0 || ::unlockpt(ours_.get()) < 0)
+    if (!ptm_ || ::grantpt(ptm_.get()) < 0 || ::unlockpt(ptm_.get()) < 0)
         fail("posix_openpt(3)");
-    its_ = UniqueFd{::open(::ptsname(ours_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)};
-    if (!its_ || ::tcgetattr(its_.get(), &before_) < 0)
+    pts_ = UniqueFd{::open(::ptsname(ptm_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)};
+    if (!pts_ || ::tcgetattr(pts_.get(), &before_) < 0)
         fail("a pty");
     resize(lines, columns);
     if (std::ranges::none_of(command.environment,
@@ -47,14 +47,14 @@ Terminal::Terminal(Command command, int lines, int columns)
         ::setsid();
         const rlimit no_core{0, 0};
         ::setrlimit(RLIMIT_CORE, &no_core);
-        ::ioctl(its_.get(), TIOCSCTTY, 0);
+        ::ioctl(pts_.get(), TIOCSCTTY, 0);
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-            ::dup2(its_.get(), fd);
+            ::dup2(pts_.get(), fd);
     };
     process_.emplace(start(command));
 }
 
-int Terminal::hear_property(VTermProp property, VTermValue* value, void* self)
+int Terminal::on_property(VTermProp property, VTermValue* value, void* self)
 {
     auto& terminal = *static_cast<Terminal*>(self);
     if (property == VTERM_PROP_ALTSCREEN)
@@ -66,7 +66,7 @@ int Terminal::hear_property(VTermProp property, VTermValue* value, void* self)
 
 void Terminal::type(std::string_view keys) const
 {
-    require(::write(ours_.get(), keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()),
+    require(::write(ptm_.get(), keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()),
             "the terminal takes no keys");
 }
 
@@ -74,10 +74,10 @@ void Terminal::resize(int lines, int columns)
 {
     lines_ = lines;
     columns_ = columns;
-    ::vterm_set_size(drawn_.get(), lines, columns);
+    ::vterm_set_size(vterm_.get(), lines, columns);
     const winsize size{static_cast<unsigned short>(lines), static_cast<unsigned short>(columns), 0,
                        0};
-    if (::ioctl(ours_.get(), TIOCSWINSZ, &size) < 0)
+    if (::ioctl(ptm_.get(), TIOCSWINSZ, &size) < 0)
         fail("TIOCSWINSZ");
 }
 
@@ -85,20 +85,20 @@ void Terminal::resize(int lines, int columns)
 bool Terminal::read()
 {
     std::array<char, 4096> buffer;
-    const auto got = ::read(ours_.get(), buffer.data(), buffer.size());
+    const auto got = ::read(ptm_.get(), buffer.data(), buffer.size());
     if (got <= 0)
         return false;
-    ::vterm_input_write(drawn_.get(), buffer.data(), static_cast<std::size_t>(got));
+    ::vterm_input_write(vterm_.get(), buffer.data(), static_cast<std::size_t>(got));
     return true;
 }
 
-void Terminal::await(const std::function<bool()>& holds)
+void Terminal::await(const std::function<bool()>& condition)
 {
     while (read()) {
     }
-    while (!holds()) {
+    while (!condition()) {
         errno = 0;
-        if (!await_readable(ours_.get()))
+        if (!await_readable(ptm_.get()))
             fail("the terminal still shows:\n" + text());
         read();
     }
@@ -163,7 +163,7 @@ bool Terminal::is_coloured(std::string_view wanted, int offset) const
 Status Terminal::wait()
 {
     // Who has not been read from may wait for that.
-    require(eventually([&] {
+    require(poll_until([&] {
                 read();
                 return await_readable(process_->pidfd().get(), 1ms);
             }),
@@ -176,7 +176,7 @@ Status Terminal::wait()
 bool Terminal::is_restored() const
 {
     termios now{};
-    require(::tcgetattr(its_.get(), &now) == 0, "tcgetattr(3)");
+    require(::tcgetattr(pts_.get(), &now) == 0, "tcgetattr(3)");
     return now.c_lflag == before_.c_lflag && now.c_iflag == before_.c_iflag &&
            now.c_oflag == before_.c_oflag && has_cursor_ && !is_other_screen_;
 }

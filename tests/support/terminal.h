@@ -24,7 +24,7 @@ public:
     void type(std::string_view keys) const;
     void resize(int lines, int columns);
     // Reads on until it holds; throws, with what there is to be seen, if that takes too long.
-    void await(const std::function<bool()>& holds);
+    void await(const std::function<bool()>& condition);
     void await(std::string_view text)
     {
         await([&] { return shows(text); });
@@ -45,22 +45,22 @@ public:
     Process& process() { return *process_; }
 
 private:
-    struct Free {
+    struct Deleter {
         void operator()(VTerm* terminal) const { ::vterm_free(terminal); }
     };
 
-    static int hear_property(VTermProp property, VTermValue* value, void* self);
+    static int on_property(VTermProp property, VTermValue* value, void* self);
     bool read();
     std::string text() const;
 
     int lines_;
     int columns_;
-    std::unique_ptr<VTerm, Free> drawn_;
+    std::unique_ptr<VTerm, Deleter> vterm_;
     VTermScreen* screen_;
     bool is_other_screen_ = false;
     bool has_cursor_ = true;
-    UniqueFd ours_;
-    UniqueFd its_; // So that it stays when the program ends.
+    UniqueFd ptm_;
+    UniqueFd pts_; // So that it stays when the program ends.
     termios before_{};
     std::optional<Process> process_;
 };

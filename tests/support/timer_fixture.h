@@ -14,22 +14,22 @@
 namespace evfd {
 
 using namespace std::chrono_literals;
-using probe::comes;
+using probe::await_events;
 
 inline constexpr nanoseconds end_of_clock = nanoseconds::max();
 
 // While it lives no other test sets the wall clock: for whoever sets it, or needs it to stay.
-class WallClock {
+class WallClockLock {
 public:
-    WallClock()
+    WallClockLock()
         : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // Which all tests have in common.
     {
         REQUIRE(lock_);
         REQUIRE(::flock(lock_.get(), LOCK_EX) == 0);
     }
-    ~WallClock() { set_back(); }
-    WallClock(const WallClock&) = delete;
-    WallClock& operator=(const WallClock&) = delete;
+    ~WallClockLock() { restore(); }
+    WallClockLock(const WallClockLock&) = delete;
+    WallClockLock& operator=(const WallClockLock&) = delete;
 
     // Sets it forward or back, by no more than a millisecond in sum. Skips the test if we may not.
     void shift(nanoseconds by)
@@ -39,7 +39,7 @@ public:
             skip("this process may not set the wall clock");
         shifted_ += by;
     }
-    void set_back()
+    void restore()
     {
         if (shifted_ != 0ns)
             CHECK(set(-shifted_));
@@ -63,14 +63,14 @@ private:
 // Returns once the clock shows that or more.
 inline void wait_until(Clock clock, nanoseconds when)
 {
-    const auto witness = make_timerfd(clock);
-    REQUIRE(witness);
-    REQUIRE(set(*witness, {.first = when}));
-    REQUIRE(comes(*witness, POLLIN));
+    const auto timerfd = make_timerfd(clock);
+    REQUIRE(timerfd);
+    REQUIRE(set(*timerfd, {.first = when}));
+    REQUIRE(await_events(*timerfd, POLLIN));
 }
 
 // The alarm clocks take CAP_WAKE_ALARM.
-inline void skip_unless_we_have(Clock clock)
+inline void skip_unless_available(Clock clock)
 {
     if (!make_timerfd(clock))
         skip("this process may not wake the machine, which an alarm clock does");
@@ -87,24 +87,24 @@ struct Expiry {
 
 inline Expiry expiry_of(const UniqueFd& timerfd, Clock clock)
 {
-    const auto deadline = monotonic_after(20s);
+    const auto deadline = monotonic_deadline(20s);
     while (true) {
         const auto before = now_on(clock);
         const auto left = time_left(timerfd);
         const auto after = now_on(clock);
         REQUIRE(left);
-        if (after - before < 100us || left_until(deadline) == 0ns)
+        if (after - before < 100us || time_until(deadline) == 0ns)
             return {before + *left, after + *left};
     }
 }
 
 // Turns the loop until it is so; false when the deadline passed.
-template <class IsSo>
-bool turn_until(daemon::EventLoop& loop, IsSo is_so)
+template <class Condition>
+bool run_until(daemon::EventLoop& loop, Condition condition)
 {
-    const auto deadline = monotonic_after(20s);
-    while (!is_so()) {
-        const auto left = left_until(deadline);
+    const auto deadline = monotonic_deadline(20s);
+    while (!condition()) {
+        const auto left = time_until(deadline);
         if (left == 0ns)
             return false;
         REQUIRE(loop.run_once(left));

@@ -18,9 +18,9 @@ struct Grid {
     nanoseconds first;
     nanoseconds interval;
 
-    nanoseconds point(std::int64_t index) const { return first + index * interval; }
+    nanoseconds expiration(std::int64_t index) const { return first + index * interval; }
     // How many points are not after `now`.
-    std::int64_t points_by(nanoseconds now) const
+    std::int64_t expirations_by(nanoseconds now) const
     {
         return now < first ? 0 : (now - first) / interval + 1;
     }
@@ -29,29 +29,30 @@ struct Grid {
 // Of a timer that is armed on a clock that show tells exactly: any but a span on the wall clock.
 inline Grid grid_of(const Client& client, std::string_view name)
 {
-    const auto timer = must(client.show(name)).timer;
+    const auto timer = value_or_throw(client.show(name)).timer;
     require(timer && timer->next, "the timer is not armed");
     return {*timer->next - timer->expirations * timer->interval, timer->interval};
 }
 
-inline Json shown(const Daemon& daemon, const std::string& name)
+inline Json show_json(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.done({"show", name, "--json"}));
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"}));
 }
 
 // Returns once this much of CLOCK_MONOTONIC has gone by.
-inline void wait_through(nanoseconds span)
+inline void wait_for_duration(nanoseconds span)
 {
-    const auto witness = must(make_timerfd(Clock::monotonic));
-    must(set(witness, {.first = std::max(span, nanoseconds{1}), .from = TimerSetting::From::now}));
-    require(await_readable(witness.get(), span + patience), "the witness does not expire");
+    const auto timerfd = value_or_throw(make_timerfd(Clock::monotonic));
+    value_or_throw(set(
+        timerfd, {.first = std::max(span, nanoseconds{1}), .base = TimerSetting::Base::relative}));
+    require(await_readable(timerfd.get(), span + default_timeout), "the witness does not expire");
 }
 
 // While it lives no other test on this machine that has one sets the wall clock, or relies on
 // nobody setting it.
-class WallClock {
+class WallClockLock {
 public:
-    WallClock()
+    WallClockLock()
         : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // Which all tests have in common.
     {
         while (::flock(lock_.get(), LOCK_EX) < 0)
@@ -65,19 +66,19 @@ private:
 
 // What a timerfd counted by a read, and between which two moments it was read. A read that finds
 // something counts all points up to its own moment.
-struct Look {
+struct TimerRead {
     nanoseconds before;
     std::int64_t count;
     nanoseconds after;
 };
 
 // Waits until it expires, then reads it.
-template <class Take>
-Look look_at_next(int fd, Clock clock, Take take)
+template <class Read>
+TimerRead read_next_expiration(int fd, Clock clock, Read read)
 {
     require(await_readable(fd), "the timer does not expire");
     const auto before = now_on(clock);
-    const auto count = static_cast<std::int64_t>(take());
+    const auto count = static_cast<std::int64_t>(read());
     return {before, count, now_on(clock)};
 }
 

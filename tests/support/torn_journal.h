@@ -66,27 +66,27 @@ inline UniqueFd memfd_of(std::string_view bytes)
 }
 
 // The first page says that this commit was the last that was written whole.
-inline void say_whole(std::string& bytes, std::uint64_t number)
+inline void mark_complete(std::string& bytes, std::uint64_t number)
 {
     std::memcpy(&bytes[16], &number, sizeof number);
 }
 
 // Of the last frame the first bytes are there, and the commit before it was the last.
-inline std::string cut_in_last_commit(std::string bytes, std::size_t kept)
+inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kept)
 {
     const auto last = Frames{bytes}.all.back();
-    bytes.replace(last.begin + kept, last.end - last.begin - kept, last.end - last.begin - kept,
-                  '\0');
-    say_whole(bytes, last.number - 1);
+    bytes.replace(last.begin + bytes_kept, last.end - last.begin - bytes_kept,
+                  last.end - last.begin - bytes_kept, '\0');
+    mark_complete(bytes, last.number - 1);
     return bytes;
 }
 
 // The same without the first bytes; as is left of one that is not written from its beginning.
-inline std::string end_of_last_commit(std::string bytes, std::size_t missing)
+inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
 {
     const auto last = Frames{bytes}.all.back();
     bytes.replace(last.begin, missing, missing, '\0');
-    say_whole(bytes, last.number - 1);
+    mark_complete(bytes, last.number - 1);
     return bytes;
 }
 

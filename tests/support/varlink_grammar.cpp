@@ -62,7 +62,7 @@ bool is_interface_name(std::string_view text)
 }
 
 // An array of, a dictionary of, perhaps a.
-Type around(Type::Kind kind, Type inner)
+Type wrap(Type::Kind kind, Type inner)
 {
     Type outer{kind};
     outer.inner.push_back(std::move(inner));
@@ -103,24 +103,24 @@ private:
     }
 
     bool at_end() const { return at_ == text_.size(); }
-    bool sees(std::string_view token) const { return text_.substr(at_).starts_with(token); }
-    bool eat(std::string_view token)
+    bool is_next(std::string_view token) const { return text_.substr(at_).starts_with(token); }
+    bool consume(std::string_view token)
     {
-        if (!sees(token))
+        if (!is_next(token))
             return false;
         at_ += token.size();
         return true;
     }
     void expect(std::string_view token)
     {
-        if (!eat(token))
+        if (!consume(token))
             fail("no " + std::string{token});
     }
 
     bool skip_blanks()
     {
         const auto from = at_;
-        while (eat(" ") || eat("\t"))
+        while (consume(" ") || consume("\t"))
             ;
         return at_ != from;
     }
@@ -131,10 +131,10 @@ private:
         bool line_is_empty = at_ == 0 || text_[at_ - 1] == '\n';
         while (true) {
             skip_blanks();
-            if (eat("\n") || eat("\r\n")) {
+            if (consume("\n") || consume("\r\n")) {
                 if (std::exchange(line_is_empty, true))
                     comment_.clear();
-            } else if (eat("#")) {
+            } else if (consume("#")) {
                 const auto end = text_.find('\n', at_);
                 if (end == std::string_view::npos)
                     fail("a comment without an end of line");
@@ -150,9 +150,9 @@ private:
     void end_line()
     {
         skip_blanks();
-        if (sees("#"))
+        if (is_next("#"))
             return; // skip_space() eats it with its line end.
-        if (!eat("\n") && !eat("\r\n") && !at_end())
+        if (!consume("\n") && !consume("\r\n") && !at_end())
             fail("no end of line");
     }
 
@@ -217,7 +217,7 @@ private:
         Type read{Type::Kind::structure};
         std::set<std::string> names;
         skip_space();
-        if (eat(")"))
+        if (consume(")"))
             return read;
         for (bool first = true;; first = false) {
             const auto name = word("-");
@@ -227,7 +227,7 @@ private:
                 fail("a second " + name);
             skip_space();
             if (first)
-                read.kind = sees(":") ? Type::Kind::structure : Type::Kind::enumeration;
+                read.kind = is_next(":") ? Type::Kind::structure : Type::Kind::enumeration;
             if (read.kind == Type::Kind::structure) {
                 expect(":");
                 skip_space();
@@ -236,7 +236,7 @@ private:
             } else {
                 read.values.push_back(name);
             }
-            if (eat(")"))
+            if (consume(")"))
                 return read;
             expect(",");
             skip_space();
@@ -246,16 +246,16 @@ private:
     // An optional of an optional is none of the grammar's.
     Type type()
     {
-        const bool optional = eat("?");
-        return optional ? around(Type::Kind::optional, plain_type()) : plain_type();
+        const bool optional = consume("?");
+        return optional ? wrap(Type::Kind::optional, plain_type()) : plain_type();
     }
     Type plain_type()
     {
-        if (eat("[]"))
-            return around(Type::Kind::array, type());
-        if (eat("[string]"))
-            return around(Type::Kind::dictionary, type());
-        if (sees("("))
+        if (consume("[]"))
+            return wrap(Type::Kind::array, type());
+        if (consume("[string]"))
+            return wrap(Type::Kind::dictionary, type());
+        if (is_next("("))
             return brackets();
         static constexpr std::array<std::pair<std::string_view, Type::Kind>, 6> keywords{
             {{"bool", Type::Kind::boolean},

@@ -49,7 +49,7 @@ inline void skip_unless_wall_clock_can_be_set()
 }
 
 // There and back.
-inline void set_wall_clock()
+inline void set_wall_clock_and_back()
 {
     const Ahead ahead;
 }

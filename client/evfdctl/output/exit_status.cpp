@@ -1,9 +1,9 @@
 #include "client/evfdctl/output/exit_status.h"
 
-#include "common/clock.h"
-#include "common/printable.h"
-#include "common/enums.h"
 #include "client/evfdctl/output/format.h"
+#include "common/clock.h"
+#include "common/enums.h"
+#include "common/printable.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 
 namespace evfd::control {
 
-const char* const exit_statuses =
+const char* const exit_status_help =
     "Exit status: 0 done; 1 \"no\" (is-set); 2 usage; 3 no such name; "
     "4 refused (rights, limit);\n5 no daemon; 6 deleted while waiting; "
     "7 the name is taken or is of another kind; 8 the system failed;\n"
@@ -39,7 +39,7 @@ Exit exit_for(ErrorCode code)
     std::abort();
 }
 
-std::string_view usual_hint(ErrorCode code)
+std::string_view default_hint(ErrorCode code)
 {
     return code == ErrorCode::no_such_name
                ? "evfdctl create or arm makes one, evfdctl list shows those that you see"
@@ -48,9 +48,9 @@ std::string_view usual_hint(ErrorCode code)
 
 // The daemon names a clock as the protocol does, with an underscore. A name has no space in it, so
 // none is changed.
-std::string with_our_clocks(std::string text)
+std::string with_dashed_clocks(std::string text)
 {
-    for (const auto& [clock, word] : words(Clock{})) {
+    for (const auto& [clock, word] : enum_names(Clock{})) {
         const auto theirs = fmt::format("the clock {}", word);
         if (const auto at = text.find(theirs); at != text.npos)
             text.replace(at, theirs.size(), report::dashed(theirs));
@@ -61,24 +61,24 @@ std::string with_our_clocks(std::string text)
 } // namespace
 
 // fmt::print() throws.
-void say(const std::string& text)
+void print_error(const std::string& text)
 {
     (void)std::fputs(text.c_str(), stderr);
 }
 
 // One line, whatever was typed: a message may quote it. That it cannot be written changes nothing.
-Exit complain(const Error& error, std::string_view hint)
+Exit report_error(const Error& error, std::string_view hint)
 {
     if (hint.empty())
-        hint = usual_hint(error.code);
-    auto line = with_our_clocks(error.message);
+        hint = default_hint(error.code);
+    auto line = with_dashed_clocks(error.message);
     if (!hint.empty())
         line += fmt::format(" ({})", hint);
-    say(fmt::format("evfdctl: {}\n", printable(line)));
+    print_error(fmt::format("evfdctl: {}\n", printable(line)));
     return exit_for(error.code);
 }
 
-Error usage(std::string message)
+Error usage_error(std::string message)
 {
     return {ErrorCode::invalid, std::move(message)};
 }

@@ -22,19 +22,19 @@ enum Exit : int {
     exit_timed_out = 124,
 };
 
-extern const char* const exit_statuses; // For --help.
+extern const char* const exit_status_help; // For --help.
 
 // On stderr, if that can be written to.
-void say(const std::string& text);
+void print_error(const std::string& text);
 // Says it there, in one line. The sentences are the daemon's and the library's, which know no
 // command line. `hint`: what to type to do what the sentence advises.
-Exit complain(const Error& error, std::string_view hint = {});
-Error usage(std::string message);
+Exit report_error(const Error& error, std::string_view hint = {});
+Error usage_error(std::string message);
 
 template <class T>
-Exit done_or_complain(const Try<T>& tried)
+Exit done_or_report(const Expected<T>& tried)
 {
-    return tried ? exit_done : complain(tried.error());
+    return tried ? exit_done : report_error(tried.error());
 }
 
 } // namespace evfd::control

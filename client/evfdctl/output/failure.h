@@ -1,12 +1,12 @@
 // A system call that failed, as the one sentence of an error.
 #pragma once
 
-#include "evfd/error.h"
 #include "common/result.h"
+#include "evfd/error.h"
 
 namespace evfd {
 
-inline Error failed(const char* call) // Why, errno says.
+inline Error system_call_error(const char* call) // Why, errno says.
 {
     return {ErrorCode::system, Fault::last(call).message()};
 }

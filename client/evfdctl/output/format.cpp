@@ -36,11 +36,11 @@ nanoseconds rounded(nanoseconds left)
 
 std::string timer(const protocol::Timer& timer)
 {
-    auto text =
-        fmt::format("  clock     {}; setting the wall clock {} it\n", dashed(word(timer.clock)),
-                    timer.cancel_on_clock_change  ? "cancels"
-                    : timer.moves_with_wall_clock ? "moves"
-                                                  : "does not move");
+    auto text = fmt::format("  clock     {}; setting the wall clock {} it\n",
+                            dashed(to_string(timer.clock)),
+                            timer.cancel_on_clock_change  ? "cancels"
+                            : timer.moves_with_wall_clock ? "moves"
+                                                          : "does not move");
     if (timer.next && timer.left) {
         const auto moment =
             is_wall_clock(timer.clock)
@@ -64,7 +64,7 @@ std::string timer(const protocol::Timer& timer)
 }
 
 // By getent(1): whoever is linked statically should not load what getpwuid(3) may need.
-std::string user_as_the_system_has_it(protocol::Uid uid)
+std::string lookup_user_name(protocol::Uid uid)
 {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> asked{
         ::popen(fmt::format("getent passwd {}", uid).c_str(), "re"), ::pclose};
@@ -83,15 +83,15 @@ std::string user(protocol::Uid uid)
     static std::map<protocol::Uid, std::string> known;
     const auto [entry, is_new] = known.try_emplace(uid);
     if (is_new)
-        entry->second = user_as_the_system_has_it(uid);
+        entry->second = lookup_user_name(uid);
     return entry->second;
 }
 
-std::string manner(const protocol::Object& object)
+std::string mode_or_clock(const protocol::Object& object)
 {
     if (object.timer)
-        return dashed(word(object.timer->clock));
-    return object.mode ? std::string{word(*object.mode)} : "-";
+        return dashed(to_string(object.timer->clock));
+    return object.mode ? std::string{to_string(*object.mode)} : "-";
 }
 
 std::string dashed(std::string_view word)
@@ -108,7 +108,7 @@ std::string state(const protocol::Object& object)
     if (object.timer && object.timer->left)
         return fmt::format("in {}", to_text(rounded(*object.timer->left)));
     if (object.timer)
-        return std::string{word(object.timer->state)};
+        return std::string{to_string(object.timer->state)};
     if (!object.mode)
         return "-";
     switch (*object.mode) {
@@ -129,8 +129,9 @@ std::string show(const protocol::Object& object)
         "{}\n"
         "  kind      {}{}\n"
         "  state     {}\n",
-        object.name.text(), object.mode ? std::string{word(*object.mode)} + ' ' : "",
-        word(object.kind), object.timer ? std::string{word(object.timer->state)} : state(object));
+        object.name.text(), object.mode ? std::string{to_string(*object.mode)} + ' ' : "",
+        to_string(object.kind),
+        object.timer ? std::string{to_string(object.timer->state)} : state(object));
     if (object.timer)
         text += timer(*object.timer);
     if (object.timer && object.subscriptions)
@@ -147,21 +148,21 @@ std::string show(const protocol::Object& object)
                     "  lifetime  {}\n"
                     "  created   {} by pid {}\n",
                     object.waits, object.rights.text(), user(object.owner_uid), object.group_gid,
-                    word(object.lifetime), to_rfc3339(object.created_at), object.creator_pid);
+                    to_string(object.lifetime), to_rfc3339(object.created_at), object.creator_pid);
     return text;
 }
 
 namespace {
 
-std::string keeper(const protocol::Status::Reply& status)
+std::string stored_in(const protocol::Status::Reply& status)
 {
-    if (status.guardian == Guardian::none)
+    if (status.guardian == FdStore::none)
         return "nobody: a crash of the daemon loses all objects";
     if (!status.can_keep)
         return fmt::format("{}, but memory for it ran out: changes are refused until there is some",
-                           word(status.guardian));
+                           to_string(status.guardian));
     return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
-                       word(status.guardian), status.parked, status.journal_bytes);
+                       to_string(status.guardian), status.parked, status.journal_bytes);
 }
 
 } // namespace
@@ -179,7 +180,7 @@ std::string status(const protocol::Status::Reply& status)
                        printable(status.version), status.pid, to_rfc3339(status.started_at),
                        status.objects, status.connections, status.waits, status.monitors,
                        status.subscriptions, status.descriptors, status.descriptor_limit,
-                       keeper(status));
+                       stored_in(status));
 }
 
 namespace {
@@ -206,7 +207,7 @@ fmt::text_style style_of(const protocol::Object& object)
 
 } // namespace
 
-Colour terminals_colour()
+Colour terminal_colour()
 {
     const auto value = [](const char* name) {
         const char* text = std::getenv(name);
@@ -216,17 +217,17 @@ Colour terminals_colour()
     return has_colours && value("NO_COLOR").empty() ? Colour::some : Colour::none;
 }
 
-std::string change(const protocol::Monitor::Reply& news, Colour colour)
+std::string change(const protocol::Monitor::Reply& event, Colour colour)
 {
     const auto painted = [&](std::string_view text, fmt::text_style style) {
         return colour == Colour::some ? fmt::format(style, "{}", text) : std::string{text};
     };
-    auto line = painted(word(news.change), style_of(news.change));
-    if (news.name)
-        line += '\t' + painted(news.name->text(), fmt::emphasis::bold);
-    if (news.name && news.object)
-        line += fmt::format("\t{}\t{}", manner(*news.object),
-                            painted(state(*news.object), style_of(*news.object)));
+    auto line = painted(to_string(event.change), style_of(event.change));
+    if (event.name)
+        line += '\t' + painted(event.name->text(), fmt::emphasis::bold);
+    if (event.name && event.object)
+        line += fmt::format("\t{}\t{}", mode_or_clock(*event.object),
+                            painted(state(*event.object), style_of(*event.object)));
     return line + '\n';
 }
 
@@ -237,8 +238,9 @@ Row object_heading()
 
 Row row(const protocol::Object& object)
 {
-    return {object.name.text(), std::string{word(object.kind)}, manner(object),
-            state(object),      object.rights.text(),           user(object.owner_uid)};
+    return {object.name.text(),    std::string{to_string(object.kind)},
+            mode_or_clock(object), state(object),
+            object.rights.text(),  user(object.owner_uid)};
 }
 
 Row quota_heading()
@@ -250,8 +252,8 @@ std::vector<Row> rows(const protocol::Quotas::User& its)
 {
     std::vector<Row> rows;
     for (const auto& [quota, used, limit] : its.quotas)
-        rows.push_back(
-            {user(its.uid), std::string{word(quota)}, fmt::to_string(used), fmt::to_string(limit)});
+        rows.push_back({user(its.uid), std::string{to_string(quota)}, fmt::to_string(used),
+                        fmt::to_string(limit)});
     return rows;
 }
 

@@ -18,8 +18,8 @@ template <Message T>
 std::string json(T& message)
 {
     std::string text;
-    std::vector<Handed> none;
-    Outgoing out{text, none};
+    std::vector<PassedFd> none;
+    EncodeContext out{text, none};
     encode(message, out);
     return printable_json(text);
 }
@@ -32,17 +32,17 @@ std::string plural(std::int64_t count, std::string_view what);
 
 enum class Colour { none, some };
 // What the user wants of a terminal: $NO_COLOR (no-color.org) and $TERM say so.
-Colour terminals_colour();
+Colour terminal_colour();
 
 // "set", "clear", "3 tokens", "2 subscribers", "in 1m30s"; "-" for those who may not know.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
-std::string change(const protocol::Monitor::Reply& news, Colour colour = Colour::none);
+std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
 
 std::string user(protocol::Uid uid); // By name, where there is one. For one thread.
 // What a wait does to an event, or what a timer goes by.
-std::string manner(const protocol::Object& object);
+std::string mode_or_clock(const protocol::Object& object);
 
 using Row = std::vector<std::string>;
 Row object_heading();

@@ -31,13 +31,13 @@ std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
 
 } // namespace
 
-std::optional<Moment> parse_moment(std::string_view text, WallTime now)
+std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now)
 {
     const auto time = parse_time_of_day(text);
     if (!time)
-        return parse_moment(text);
+        return parse_timestamp(text);
     const auto then = next_at(*time, now);
-    return then ? std::optional{Moment{*then, false}} : std::nullopt;
+    return then ? std::optional{Timestamp{*then, false}} : std::nullopt;
 }
 
 } // namespace evfd

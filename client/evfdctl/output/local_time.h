@@ -5,8 +5,8 @@
 
 namespace evfd {
 
-// As parse_moment() of what both ends share, or "HH:MM[:SS]": the next one in the local time zone
-// after `now`.
-std::optional<Moment> parse_moment(std::string_view text, WallTime now);
+// As parse_timestamp() of what both ends share, or "HH:MM[:SS]": the next one in the local time
+// zone after `now`.
+std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now);
 
 } // namespace evfd

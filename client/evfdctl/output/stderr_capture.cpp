@@ -10,7 +10,7 @@
 
 namespace evfd::top {
 
-std::optional<StderrAside> StderrAside::begin()
+std::optional<StderrCapture> StderrCapture::begin()
 {
     std::array<int, 2> ends{-1, -1};
     if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) < 0)
@@ -20,16 +20,16 @@ std::optional<StderrAside> StderrAside::begin()
     UniqueFd before{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
     if (!before || ::dup2(its.get(), STDERR_FILENO) < 0)
         return {};
-    return StderrAside{std::move(ours), std::move(before)};
+    return StderrCapture{std::move(ours), std::move(before)};
 }
 
-StderrAside::~StderrAside()
+StderrCapture::~StderrCapture()
 {
-    if (before_)
-        ::dup2(before_.get(), STDERR_FILENO);
+    if (saved_stderr_)
+        ::dup2(saved_stderr_.get(), STDERR_FILENO);
 }
 
-std::string StderrAside::take()
+std::string StderrCapture::take_text()
 {
     std::array<char, 4096> buffer;
     ssize_t got = 0;
@@ -38,9 +38,9 @@ std::string StderrAside::take()
     return std::exchange(unread_, {});
 }
 
-std::optional<std::string> StderrAside::last_line()
+std::optional<std::string> StderrCapture::last_line()
 {
-    auto text = take();
+    auto text = take_text();
     const auto end = text.rfind('\n');
     if (end == std::string::npos) {
         unread_ = std::move(text);

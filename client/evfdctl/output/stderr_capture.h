@@ -10,27 +10,28 @@
 
 namespace evfd::top {
 
-class StderrAside {
+class StderrCapture {
 public:
     // Nothing if there are no descriptors for it: then all stays as it is.
-    static std::optional<StderrAside> begin();
-    StderrAside(StderrAside&&) noexcept = default;
-    StderrAside& operator=(StderrAside&&) = delete;
-    ~StderrAside(); // Then it is as it was.
+    static std::optional<StderrCapture> begin();
+    StderrCapture(StderrCapture&&) noexcept = default;
+    StderrCapture& operator=(StderrCapture&&) = delete;
+    ~StderrCapture(); // Then it is as it was.
 
     int fd() const { return pipe_.get(); } // Readable when something was said.
     // The last whole line of what was said since the last call, if there is one.
     std::optional<std::string> last_line();
     // All of it since then.
-    std::string take();
+    std::string take_text();
 
 private:
-    StderrAside(UniqueFd pipe, UniqueFd before) : pipe_{std::move(pipe)}, before_{std::move(before)}
+    StderrCapture(UniqueFd pipe, UniqueFd saved_stderr)
+        : pipe_{std::move(pipe)}, saved_stderr_{std::move(saved_stderr)}
     {
     }
 
     UniqueFd pipe_;
-    UniqueFd before_;
+    UniqueFd saved_stderr_;
     std::string unread_;
 };
 

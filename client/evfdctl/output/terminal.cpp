@@ -24,7 +24,7 @@ constexpr int control(char letter)
 
 enum Pair : short { pair_good = 1, pair_bad };
 
-Error unable(std::string_view why)
+Error terminal_error(std::string_view why)
 {
     return {ErrorCode::invalid, std::string{"top wants a terminal"} + std::string{why} +
                                     "; elsewhere there is evfdctl monitor"};
@@ -49,23 +49,24 @@ attr_t attributes_of(Style style, report::Colour colour)
 
 } // namespace
 
-Try<void> Screen::check()
+Expected<void> Screen::check()
 {
     if (::isatty(STDIN_FILENO) != 1 || ::isatty(STDOUT_FILENO) != 1)
-        return std::unexpected(unable(""));
+        return std::unexpected(terminal_error(""));
     return {};
 }
 
-Try<Screen> Screen::open(report::Colour colour)
+Expected<Screen> Screen::open(report::Colour colour)
 {
     std::setlocale(LC_CTYPE, "");
     auto* const ours = ::newterm(nullptr, stdout, stdin);
     if (!ours)
-        return std::unexpected(unable(", and $TERM names none that is known"));
+        return std::unexpected(terminal_error(", and $TERM names none that is known"));
     Screen screen{ours, colour};
     // ncurses would draw on a dumb one all the same.
     if (!::tigetstr("cup"))
-        return std::unexpected(unable(" whose cursor can be moved, and $TERM names another"));
+        return std::unexpected(
+            terminal_error(" whose cursor can be moved, and $TERM names another"));
     ::cbreak();
     ::noecho();
     ::nonl();

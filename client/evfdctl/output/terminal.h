@@ -1,9 +1,9 @@
 // The terminal, by ncurses: ours while it lives, and then as it was. One at a time.
 #pragma once
 
-#include "evfd/error.h"
 #include "client/evfdctl/output/format.h"
 #include "client/evfdctl/top/view.h"
+#include "evfd/error.h"
 
 #include <memory>
 #include <optional>
@@ -16,9 +16,9 @@ namespace evfd::top {
 class Screen {
 public:
     // Whether there is a terminal at all; invalid if not.
-    static Try<void> check();
+    static Expected<void> check();
     // invalid: it is one that cannot do it.
-    static Try<Screen> open(report::Colour colour);
+    static Expected<Screen> open(report::Colour colour);
 
     Size size() const;
     void resize(); // To what the terminal is now.
@@ -31,9 +31,9 @@ private:
         void operator()(screen* ours) const;
     };
 
-    Screen(screen* ours, report::Colour colour) : ours_{ours}, colour_{colour} {}
+    Screen(screen* ours, report::Colour colour) : screen_{ours}, colour_{colour} {}
 
-    std::unique_ptr<screen, Close> ours_;
+    std::unique_ptr<screen, Close> screen_;
     report::Colour colour_;
 };
 

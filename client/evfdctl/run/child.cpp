@@ -28,10 +28,10 @@ namespace {
 constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
 
-constexpr int first_passed = 3; // SD_LISTEN_FDS_START
+constexpr int first_inherited_fd = 3; // SD_LISTEN_FDS_START
 
 // Those by which people talk to a process do not say that it is to end.
-bool is_to_end(int number)
+bool is_fatal(int number)
 {
     return number != SIGUSR1 && number != SIGUSR2;
 }
@@ -72,7 +72,7 @@ class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
     std::expected<pid_t, int> fork();
-    UniqueFd take_told() { return std::move(told_); }
+    UniqueFd take_start_error_fd() { return std::move(start_error_reader_); }
 
 private:
     static constexpr std::string_view listen_pid_key = "LISTEN_PID=";
@@ -81,41 +81,42 @@ private:
     Launch(const Command& command, const sigset_t& mask);
     // Out of the way of the numbers that are to be the passed ones'.
     std::expected<UniqueFd, int> duplicate(int fd) const;
-    [[noreturn]] void become();
+    [[noreturn]] void exec_command();
 
-    std::vector<std::string> words_;
-    std::vector<std::string> variables_;
-    std::size_t passed_;
+    std::vector<std::string> argument_texts_;
+    std::vector<std::string> environment_texts_;
+    std::size_t inherited_count_;
     bool leads_group_;
     sigset_t mask_;
-    std::function<void()> first_;
-    std::vector<UniqueFd> descriptors_;
-    UniqueFd told_; // Of how the start failed; closed by one that did not.
-    UniqueFd telling_;
+    std::function<void()> before_exec_;
+    std::vector<UniqueFd> inherited_fds_;
+    UniqueFd start_error_reader_; // Of how the start failed; closed by one that did not.
+    UniqueFd start_error_writer_;
     std::vector<char*> arguments_;
     std::vector<char*> environment_;
-    char* own_pid_ = nullptr; // Where it is to be written.
+    char* listen_pid_text_ = nullptr; // Where it is to be written.
 };
 
 Launch::Launch(const Command& command, const sigset_t& mask)
-    : words_{command.words}, passed_{command.passed.size()}, leads_group_{command.leads_group},
-      mask_{mask}, first_{command.first}
+    : argument_texts_{command.arguments}, inherited_count_{command.inherited_fds.size()},
+      leads_group_{command.leads_group}, mask_{mask}, before_exec_{command.before_exec}
 {
     auto variables = command.variables;
-    if (passed_ > 0) {
+    if (inherited_count_ > 0) {
         std::string names;
-        for (const auto& one : command.passed)
+        for (const auto& one : command.inherited_fds)
             names += (names.empty() ? "" : ":") + listen_name(one.name);
-        variables.push_back(fmt::format("LISTEN_FDS={}", passed_));
+        variables.push_back(fmt::format("LISTEN_FDS={}", inherited_count_));
         variables.push_back("LISTEN_FDNAMES=" + names);
         variables.push_back(std::string{listen_pid_key} + std::string(pid_digits, '\0'));
     }
-    variables_ = environment_with(std::move(variables));
+    environment_texts_ = environment_with(std::move(variables));
 }
 
 std::expected<UniqueFd, int> Launch::duplicate(int fd) const
 {
-    UniqueFd copy{::fcntl(fd, F_DUPFD_CLOEXEC, first_passed + static_cast<int>(passed_))};
+    UniqueFd copy{
+        ::fcntl(fd, F_DUPFD_CLOEXEC, first_inherited_fd + static_cast<int>(inherited_count_))};
     return copy ? std::expected<UniqueFd, int>{std::move(copy)} : std::unexpected(errno);
 }
 
@@ -125,17 +126,17 @@ std::expected<Launch, int> Launch::prepare(const Command& command, const sigset_
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) < 0)
         return std::unexpected(errno);
-    launch.told_ = UniqueFd{ends[0]};
+    launch.start_error_reader_ = UniqueFd{ends[0]};
     const UniqueFd telling{ends[1]};
     auto high = launch.duplicate(telling.get());
     if (!high)
         return std::unexpected(high.error());
-    launch.telling_ = *std::move(high);
-    for (const auto& one : command.passed) {
+    launch.start_error_writer_ = *std::move(high);
+    for (const auto& one : command.inherited_fds) {
         auto copy = launch.duplicate(one.fd);
         if (!copy)
             return std::unexpected(copy.error());
-        launch.descriptors_.push_back(*std::move(copy));
+        launch.inherited_fds_.push_back(*std::move(copy));
     }
     return launch;
 }
@@ -143,63 +144,63 @@ std::expected<Launch, int> Launch::prepare(const Command& command, const sigset_
 // An errno value if it could not be started.
 std::expected<pid_t, int> Launch::fork()
 {
-    arguments_ = pointers(words_);
-    environment_ = pointers(variables_);
-    for (auto& variable : variables_)
-        if (variable.starts_with(listen_pid_key) && passed_ > 0)
-            own_pid_ = variable.data() + listen_pid_key.size();
+    arguments_ = pointers(argument_texts_);
+    environment_ = pointers(environment_texts_);
+    for (auto& variable : environment_texts_)
+        if (variable.starts_with(listen_pid_key) && inherited_count_ > 0)
+            listen_pid_text_ = variable.data() + listen_pid_key.size();
     const auto child = ::fork();
     if (child < 0)
         return std::unexpected(errno);
     if (child == 0)
-        become();
-    telling_ = {};
+        exec_command();
+    start_error_writer_ = {};
     return child;
 }
 
-void Launch::become()
+void Launch::exec_command()
 {
-    if (own_pid_)
-        std::to_chars(own_pid_, own_pid_ + pid_digits, ::getpid());
+    if (listen_pid_text_)
+        std::to_chars(listen_pid_text_, listen_pid_text_ + pid_digits, ::getpid());
     bool is_ready = !leads_group_ || ::setpgid(0, 0) == 0;
-    for (std::size_t i = 0; i < descriptors_.size(); ++i)
-        is_ready =
-            is_ready && ::dup2(descriptors_[i].get(), first_passed + static_cast<int>(i)) >= 0;
+    for (std::size_t i = 0; i < inherited_fds_.size(); ++i)
+        is_ready = is_ready &&
+                   ::dup2(inherited_fds_[i].get(), first_inherited_fd + static_cast<int>(i)) >= 0;
     is_ready = is_ready && ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
-    if (is_ready && first_)
-        first_();
+    if (is_ready && before_exec_)
+        before_exec_();
     if (is_ready)
         ::execvpe(arguments_.front(), arguments_.data(), environment_.data());
     const int error = errno;
-    (void)!::write(telling_.get(), &error, sizeof error);
+    (void)!::write(start_error_writer_.get(), &error, sizeof error);
     ::_exit(status_not_started);
 }
 
-Ended reap(pid_t child)
+CommandResult reap(pid_t child)
 {
     int status = 0;
     while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
     if (WIFSIGNALED(status))
-        return {status_of_signal + WTERMSIG(status),
+        return {signal_status_base + WTERMSIG(status),
                 fmt::format("was killed by signal {}", WTERMSIG(status))};
     return {WEXITSTATUS(status), fmt::format("ended with status {}", WEXITSTATUS(status))};
 }
 
-std::unexpected<Ended> not_started(int error)
+std::unexpected<CommandResult> not_started(int error)
 {
-    return std::unexpected(
-        Ended{error == ENOENT ? status_not_found : status_not_started,
-              fmt::format("cannot be started: {}; {}", std::generic_category().message(error),
-                          error == ENOENT ? "give its path, or see whether it is in $PATH"
-                                          : "see whether it may be run, and what limits there are"),
-              false});
+    return std::unexpected(CommandResult{
+        error == ENOENT ? status_not_found : status_not_started,
+        fmt::format("cannot be started: {}; {}", std::generic_category().message(error),
+                    error == ENOENT ? "give its path, or see whether it is in $PATH"
+                                    : "see whether it may be run, and what limits there are"),
+        false});
 }
 
 } // namespace
 
 // One that is ignored would come through the descriptor all the same.
-Try<StopSignals> StopSignals::hold()
+Expected<TerminationSignals> TerminationSignals::block()
 {
     sigset_t set;
     sigemptyset(&set);
@@ -211,14 +212,14 @@ Try<StopSignals> StopSignals::hold()
     ::signal(SIGCHLD, SIG_DFL); // Whoever ignores it hears nothing of how a child ended.
     sigset_t before;
     if (::sigprocmask(SIG_BLOCK, &set, &before) < 0)
-        return std::unexpected(failed("sigprocmask(2)"));
+        return std::unexpected(system_call_error("sigprocmask(2)"));
     UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
     if (!fd)
-        return std::unexpected(failed("signalfd(2)"));
-    return StopSignals{std::move(fd), before};
+        return std::unexpected(system_call_error("signalfd(2)"));
+    return TerminationSignals{std::move(fd), before};
 }
 
-std::optional<StopSignals::Signal> StopSignals::take() const
+std::optional<TerminationSignals::Signal> TerminationSignals::take_next() const
 {
     signalfd_siginfo came{};
     if (::read(fd_.get(), &came, sizeof came) != sizeof came)
@@ -226,15 +227,15 @@ std::optional<StopSignals::Signal> StopSignals::take() const
     return Signal{static_cast<int>(came.ssi_signo), came.ssi_code == SI_KERNEL};
 }
 
-std::optional<int> StopSignals::take_end() const
+std::optional<int> TerminationSignals::take_fatal() const
 {
-    while (const auto signal = take())
-        if (is_to_end(signal->number))
+    while (const auto signal = take_next())
+        if (is_fatal(signal->number))
             return signal->number;
     return {};
 }
 
-void StopSignals::die_of(int number)
+void TerminationSignals::reraise(int number)
 {
     ::signal(number, SIG_DFL);
     sigset_t one;
@@ -242,12 +243,13 @@ void StopSignals::die_of(int number)
     sigaddset(&one, number);
     ::raise(number);
     ::sigprocmask(SIG_UNBLOCK, &one, nullptr);
-    ::_exit(status_of_signal + number); // PID 1 of a container gets here.
+    ::_exit(signal_status_base + number); // PID 1 of a container gets here.
 }
 
-std::expected<Child, Ended> Child::fork(const Command& command, const StopSignals& signals)
+std::expected<Child, CommandResult> Child::fork(const Command& command,
+                                                const TerminationSignals& signals)
 {
-    auto launch = Launch::prepare(command, signals.others());
+    auto launch = Launch::prepare(command, signals.previous_mask());
     if (!launch)
         return not_started(launch.error());
     const auto pid = launch->fork();
@@ -260,14 +262,14 @@ std::expected<Child, Ended> Child::fork(const Command& command, const StopSignal
         reap(*pid);
         return not_started(error);
     }
-    return Child{*pid, std::move(fd), launch->take_told(), command.leads_group, signals};
+    return Child{*pid, std::move(fd), launch->take_start_error_fd(), command.leads_group, signals};
 }
 
-std::expected<void, Ended> Child::await_start()
+std::expected<void, CommandResult> Child::await_start()
 {
     int error = 0;
     ssize_t got = 0;
-    while ((got = ::read(told_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
+    while ((got = ::read(start_error_fd_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
     }
     if (got != sizeof error)
         return {};
@@ -275,7 +277,8 @@ std::expected<void, Ended> Child::await_start()
     return not_started(error);
 }
 
-std::expected<Child, Ended> Child::start(const Command& command, const StopSignals& signals)
+std::expected<Child, CommandResult> Child::start(const Command& command,
+                                                 const TerminationSignals& signals)
 {
     auto child = fork(command, signals);
     if (!child)
@@ -285,10 +288,10 @@ std::expected<Child, Ended> Child::start(const Command& command, const StopSigna
     return child;
 }
 
-bool Child::has_ended() const
+bool Child::has_exited() const
 {
-    pollfd asked{fd_.get(), POLLIN, 0};
-    return ::poll(&asked, 1, 0) > 0;
+    pollfd polled{fd_.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) > 0;
 }
 
 void Child::send(int number) const
@@ -297,38 +300,38 @@ void Child::send(int number) const
 }
 
 // A group of its own is not in the foreground, whatever the terminal sends.
-void Child::pass_on_signal()
+void Child::forward_signal()
 {
-    const auto signal = signals_->take();
+    const auto signal = signals_->take_next();
     if (!signal)
         return;
-    if (is_to_end(signal->number))
-        stopped_by_ = signal->number;
-    if (!signal->is_of_terminal || leads_group_)
+    if (is_fatal(signal->number))
+        termination_signal_ = signal->number;
+    if (!signal->is_from_terminal || leads_group_)
         send(signal->number);
 }
 
-Ended Child::end(nanoseconds grace)
+CommandResult Child::terminate(nanoseconds grace)
 {
     send(SIGTERM);
-    await_end(monotonic_after(grace));
+    await_exit(monotonic_deadline(grace));
     if (leads_group_) // Which is there, and nobody else's, as long as its leader is not reaped.
         send(SIGKILL);
     return result();
 }
 
-Ended Child::wait()
+CommandResult Child::wait()
 {
-    await_end({});
+    await_exit({});
     return result();
 }
 
 // It has ended, and was not reaped.
-void Child::await_end(std::optional<MonotonicTime> patience)
+void Child::await_exit(std::optional<MonotonicTime> patience)
 {
     while (true) {
         std::array<pollfd, 2> wanted{{{fd_.get(), POLLIN, 0}, {signals_->fd().get(), POLLIN, 0}}};
-        const auto left = to_timespec(patience ? left_until(*patience) : nanoseconds{0});
+        const auto left = to_timespec(patience ? time_until(*patience) : nanoseconds{0});
         const int ready =
             ::ppoll(wanted.data(), wanted.size(), patience ? &left : nullptr, nullptr);
         if (ready < 0)
@@ -338,20 +341,20 @@ void Child::await_end(std::optional<MonotonicTime> patience)
             patience.reset();
             continue;
         }
-        pass_on_signal(); // Also one that came just before the end.
+        forward_signal(); // Also one that came just before the end.
         if (wanted[0].revents != 0)
             return;
     }
 }
 
-Ended Child::result() const
+CommandResult Child::result() const
 {
     auto ended = reap(pid_);
-    ended.stopped_by = stopped_by_;
+    ended.termination_signal = termination_signal_;
     return ended;
 }
 
-Ended run_command(const Command& command, const StopSignals& signals)
+CommandResult run_command(const Command& command, const TerminationSignals& signals)
 {
     auto child = Child::start(command, signals);
     return child ? child->wait() : child.error();

@@ -10,18 +10,18 @@
 
 namespace evfd {
 
-Try<HoldHandshake> HoldHandshake::make()
+Expected<HoldHandshake> HoldHandshake::create()
 {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
-        return std::unexpected(failed("socketpair(2)"));
+        return std::unexpected(system_call_error("socketpair(2)"));
     return HoldHandshake{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
 // That the other one is gone is told by what it does not answer.
 void HoldHandshake::send(std::string_view text) const
 {
-    (void)::send(mine_.get(), text.data(), text.size(), MSG_NOSIGNAL);
+    (void)::send(own_end_.get(), text.data(), text.size(), MSG_NOSIGNAL);
 }
 
 std::string HoldHandshake::receive() const
@@ -29,7 +29,7 @@ std::string HoldHandshake::receive() const
     constexpr std::size_t most = 64; // More than the id of a hold has.
     std::string text(most, '\0');
     ssize_t got = 0;
-    while ((got = ::read(mine_.get(), text.data(), text.size())) < 0 && errno == EINTR) {
+    while ((got = ::read(own_end_.get(), text.data(), text.size())) < 0 && errno == EINTR) {
     }
     text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return text;

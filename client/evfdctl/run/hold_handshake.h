@@ -3,8 +3,8 @@
 // end whose other one is gone gets nothing.
 #pragma once
 
-#include "evfd/error.h"
 #include "common/unique_fd.h"
+#include "evfd/error.h"
 
 #include <string>
 #include <string_view>
@@ -14,34 +14,34 @@ namespace evfd {
 
 class HoldHandshake {
 public:
-    static Try<HoldHandshake> make();
+    static Expected<HoldHandshake> create();
 
     // After fork(2), on both sides.
-    void be_parent()
+    void use_parent_end()
     {
-        mine_ = std::move(parents_);
-        childs_ = {};
+        own_end_ = std::move(parent_end_);
+        child_end_ = {};
     }
-    void be_child()
+    void use_child_end()
     {
-        mine_ = std::move(childs_);
-        parents_ = {};
+        own_end_ = std::move(child_end_);
+        parent_end_ = {};
     }
 
-    const UniqueFd& fd() const { return mine_; } // Readable when there is news.
+    const UniqueFd& fd() const { return own_end_; } // Readable when there is news.
     void send(std::string_view text) const;
     std::string receive() const;
-    void hang_up() { mine_ = {}; }
+    void close() { own_end_ = {}; }
 
 private:
     HoldHandshake(UniqueFd parents, UniqueFd childs)
-        : parents_{std::move(parents)}, childs_{std::move(childs)}
+        : parent_end_{std::move(parents)}, child_end_{std::move(childs)}
     {
     }
 
-    UniqueFd parents_;
-    UniqueFd childs_;
-    UniqueFd mine_;
+    UniqueFd parent_end_;
+    UniqueFd child_end_;
+    UniqueFd own_end_;
 };
 
 } // namespace evfd

@@ -2,8 +2,8 @@
 // happens from then on is missed.
 #pragma once
 
-#include "evfd/client.h"
 #include "client/core/wait_request.h"
+#include "evfd/client.h"
 
 #include <optional>
 #include <span>
@@ -14,33 +14,33 @@
 namespace evfd {
 
 // When it goes before its end, nothing is taken for it.
-class ArmedWait {
+class RegisteredWait {
 public:
-    using Fired = PendingWait::Fired;
+    using Fired = WaitRequest::Fired;
 
     // Returns once the daemon has it.
-    static Try<ArmedWait> begin(const Client& client, std::span<const std::string> names,
-                                const WaitOptions& options);
+    static Expected<RegisteredWait> begin(const Client& client, std::span<const std::string> names,
+                                          const WaitOptions& options);
 
     // What ended it; nothing if one of `others` became readable first. Not to be called after that
     // end, or an error.
-    Try<std::optional<Fired>> next(std::span<const int> others);
+    Expected<std::optional<Fired>> next(std::span<const int> others);
     // Nothing is taken for it any more; its end, if that was there already.
-    std::optional<Fired> call_off() { return pending_.call_off(); }
+    std::optional<Fired> cancel() { return request_.cancel(); }
 
 private:
-    enum class Rung { nothing, answer, other };
+    enum class Wakeup { timeout, reply, other };
 
-    ArmedWait(Client client, PendingWait pending, Deadline deadline)
-        : client_{std::move(client)}, pending_{std::move(pending)}, deadline_{deadline}
+    RegisteredWait(Client client, WaitRequest request, Deadline deadline)
+        : client_{std::move(client)}, request_{std::move(request)}, deadline_{deadline}
     {
     }
 
-    Try<Rung> ring(std::span<const int> others) const;
-    Try<void> ask_for_sign_of_life() const;
+    Expected<Wakeup> await_wakeup(std::span<const int> others) const;
+    Expected<void> check_daemon_alive() const;
 
     Client client_; // The wait needs its daemon.
-    PendingWait pending_;
+    WaitRequest request_;
     Deadline deadline_;
 };
 

@@ -2,8 +2,8 @@
 // the way: that ends it, for whoever asked for them would wait for what does not come.
 #pragma once
 
-#include "evfd/error.h"
 #include "common/unique_fd.h"
+#include "evfd/error.h"
 
 #include <poll.h>
 
@@ -14,17 +14,17 @@ namespace evfd {
 // What the end of the input means. Either the calls are over, and their answers still come; or
 // whoever made them is gone, whom the daemon shall do nothing for any more: what it had sent before
 // still comes.
-enum class InputEnd { of_calls, of_caller };
+enum class InputEnd { calls_done, caller_gone };
 
-class Relay {
+class RelayLoop {
 public:
-    Relay(int input, int output, const UniqueFd& socket, InputEnd input_end)
+    RelayLoop(int input, int output, const UniqueFd& socket, InputEnd input_end)
         : input_{input}, output_{output}, socket_{socket}, input_end_{input_end}
     {
     }
 
     // Until the daemon has no more to say, or nobody reads it. refused: descriptors came.
-    Try<void> run();
+    Expected<void> run();
 
 private:
     // What was read at one end and is to be written at the other.
@@ -33,20 +33,20 @@ private:
         bool has_ended = false; // No more will be read.
 
         bool is_empty() const { return bytes.empty(); }
-        bool wants_more() const { return !has_ended && bytes.empty(); }
+        bool can_read() const { return !has_ended && bytes.empty(); }
     };
 
-    Try<void> listen();
-    void ask();
-    Try<void> hear();
-    void tell();
+    Expected<void> read_input();
+    void send_calls();
+    Expected<void> receive_replies();
+    void write_output();
 
     int input_;
     int output_;
     const UniqueFd& socket_;
     InputEnd input_end_;
-    Flow there_;
-    Flow back_;
+    Flow to_daemon_;
+    Flow from_daemon_;
 };
 
 } // namespace evfd

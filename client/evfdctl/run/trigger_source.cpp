@@ -30,7 +30,7 @@ bool is_any_readable(std::span<const int> descriptors)
 } // namespace
 
 // What counts for us alone does so in a descriptor, and none comes from another machine.
-Try<void> Following::learn_from_afar()
+Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
     if (!object)
@@ -47,7 +47,7 @@ Try<void> Following::learn_from_afar()
 }
 
 // To take from another event needs that right anyway: the daemon says so.
-Try<void> Following::check_right_to_clear(const Event& event) const
+Expected<void> TriggerSource::check_may_clear(const Event& event) const
 {
     if (event.access().set || event.mode() != Mode::manual)
         return {};
@@ -59,10 +59,10 @@ Try<void> Following::check_right_to_clear(const Event& event) const
 }
 
 // What it is: a pulse or a timer is opened, and followed from here on.
-Try<void> Following::learn()
+Expected<void> TriggerSource::identify()
 {
     if (client_.address().remote)
-        return learn_from_afar();
+        return identify_remote();
     auto found = client_.open_either(name_.text());
     if (!found)
         return std::unexpected(found.error());
@@ -71,7 +71,7 @@ Try<void> Following::learn()
         return {};
     }
     auto& event = std::get<Event>(*found);
-    if (const auto right = check_right_to_clear(event); !right)
+    if (const auto right = check_may_clear(event); !right)
         return right;
     mode_ = event.mode();
     if (mode_ == Mode::pulse)
@@ -81,7 +81,7 @@ Try<void> Following::learn()
 
 // Made anew while nobody waited for it, it may be another thing: a run for each set of the one
 // might never end with the other.
-Try<void> Following::check_mode() const
+Expected<void> TriggerSource::check_mode() const
 {
     const auto object = client_.show(name_.text());
     if (!object)
@@ -94,44 +94,45 @@ Try<void> Following::check_mode() const
 }
 
 // Of what is our own the descriptor tells; a wait that is never over tells that it is deleted.
-Try<void> Following::begin()
+Expected<void> TriggerSource::begin_wait()
 {
-    if (mode_ && !has_own())
+    if (mode_ && !has_private_fd())
         if (const auto same = check_mode(); !same)
             return same;
     protocol::Wait request{.names = {{name_}}, .existing = mode_ || timer_};
-    if (has_own())
+    if (has_private_fd())
         request.count = protocol::Count{std::numeric_limits<std::int64_t>::max()};
-    auto bell = PendingWait::begin(*client_.daemon_, std::move(request), {});
+    auto bell = WaitRequest::begin(*client_.pool_, std::move(request), {});
     if (!bell)
         return std::unexpected(bell.error());
-    bell_.emplace(*std::move(bell));
+    wait_.emplace(*std::move(bell));
     return {};
 }
 
-Try<std::int64_t> Following::take_own() const
+Expected<std::int64_t> TriggerSource::consume_private() const
 {
     return pulse_ ? pulse_->wait(nanoseconds{0}) : timer_->wait(nanoseconds{0});
 }
 
-Try<Following::Rung> Following::ring(std::span<const int> others) const
+Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int> others) const
 {
     const int own = pulse_ ? pulse_->fd() : timer_ ? timer_->fd() : -1; // -1 is passed over.
-    std::vector<pollfd> wanted{{own, POLLIN, 0}, {bell_->fd(), POLLIN, 0}};
+    std::vector<pollfd> wanted{{own, POLLIN, 0}, {wait_->fd(), POLLIN, 0}};
     for (const int other : others)
         wanted.push_back({other, POLLIN, 0});
-    const int ready = ::poll(wanted.data(), wanted.size(), static_cast<int>(sign_of_life / 1ms));
+    const int ready =
+        ::poll(wanted.data(), wanted.size(), static_cast<int>(default_keepalive_interval / 1ms));
     if (ready < 0 && errno != EINTR)
-        return std::unexpected(failed("poll(2)"));
+        return std::unexpected(system_call_error("poll(2)"));
     if (ready <= 0)
-        return Rung::nothing;
+        return Wakeup::timeout;
     if (std::any_of(wanted.begin() + 2, wanted.end(), [](const auto& one) { return one.revents; }))
-        return Rung::other;
-    return wanted[0].revents != 0 ? Rung::own : Rung::bell;
+        return Wakeup::other;
+    return wanted[0].revents != 0 ? Wakeup::private_fd : Wakeup::reply;
 }
 
 // As long as there are some and nothing else is to be done, but not for ever.
-std::int64_t Following::take_rest(std::int64_t taken, std::span<const int> others) const
+std::int64_t TriggerSource::consume_remaining(std::int64_t taken, std::span<const int> others) const
 {
     const WaitOptions look{.timeout = nanoseconds{0}, .existing = true};
     while (taken < max_tokens_per_set && !is_any_readable(others)) {
@@ -143,36 +144,36 @@ std::int64_t Following::take_rest(std::int64_t taken, std::span<const int> other
 }
 
 // What the daemon says; 0 if it went away, or if our own descriptor counts.
-Try<std::int64_t> Following::answer(std::span<const int> others)
+Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
-    auto fired = bell_->finish();
+    auto fired = wait_->finish();
     if (!fired && fired.error().code == ErrorCode::interrupted) {
-        const auto asked = bell_->ask_again();
-        return asked ? Try<std::int64_t>{0} : std::unexpected(asked.error());
+        const auto asked = wait_->resubmit();
+        return asked ? Expected<std::int64_t>{0} : std::unexpected(asked.error());
     }
-    bell_.reset();
+    wait_.reset();
     if (!fired)
         return std::unexpected(fired.error());
     const bool was_there = mode_ || timer_;
     if (!was_there)
-        if (const auto learnt = learn(); !learnt)
+        if (const auto learnt = identify(); !learnt)
             return std::unexpected(learnt.error());
-    if (was_there && has_own())
+    if (was_there && has_private_fd())
         return 0;
     if (mode_ == Mode::manual)
         if (const auto cleared = client_.clear(texts()); !cleared)
             return std::unexpected(cleared.error());
     if (mode_ == Mode::semaphore && tokens_ == Tokens::all)
-        return take_rest(fired->front().count, others);
+        return consume_remaining(fired->front().count, others);
     return fired->front().count;
 }
 
-Try<void> Following::put_back(std::int64_t count)
+Expected<void> TriggerSource::restore(std::int64_t count)
 {
     if (!mode_ && !timer_) // It was taken as soon as it was there.
-        if (const auto learnt = learn(); !learnt)
+        if (const auto learnt = identify(); !learnt)
             return learnt;
-    if (has_own())
+    if (has_private_fd())
         return {};
     if (mode_ != Mode::semaphore)
         return client_.set(texts());
@@ -185,48 +186,48 @@ Try<void> Following::put_back(std::int64_t count)
     return {};
 }
 
-Try<void> Following::end()
+Expected<void> TriggerSource::finish()
 {
-    if (!bell_)
+    if (!wait_)
         return {};
-    const auto fired = bell_->call_off();
-    bell_.reset();
+    const auto fired = wait_->cancel();
+    wait_.reset();
     const bool is_taken = fired && mode_ != Mode::manual;
-    return is_taken ? put_back(1) : Try<void>{};
+    return is_taken ? restore(1) : Expected<void>{};
 }
 
-Try<void> Following::look()
+Expected<void> TriggerSource::identify_if_exists()
 {
     if (mode_ || timer_)
         return {};
-    auto learnt = learn();
+    auto learnt = identify();
     if (!learnt && learnt.error().code == ErrorCode::no_such_name)
         return {};
     return learnt;
 }
 
-Try<std::optional<std::int64_t>> Following::next(std::span<const int> others)
+Expected<std::optional<std::int64_t>> TriggerSource::next(std::span<const int> others)
 {
     const auto told = [&](Error error) {
         if (error.code == ErrorCode::no_such_name)
             error = {ErrorCode::deleted, fmt::format("'{}' was deleted", name_.text())};
         return std::unexpected(std::move(error));
     };
-    if (const auto looked = look(); !looked)
+    if (const auto looked = identify_if_exists(); !looked)
         return told(looked.error());
     while (true) {
-        if (!bell_)
-            if (const auto begun = begin(); !begun)
+        if (!wait_)
+            if (const auto begun = begin_wait(); !begun)
                 return told(begun.error());
-        const auto rung = ring(others);
+        const auto rung = await_wakeup(others);
         if (!rung)
             return told(rung.error());
-        Try<std::int64_t> count = 0;
+        Expected<std::int64_t> count = 0;
         switch (*rung) {
-        case Rung::other: return std::nullopt;
-        case Rung::own: count = take_own(); break;
-        case Rung::bell: count = answer(others); break;
-        case Rung::nothing: // A daemon that is stuck is found out.
+        case Wakeup::other: return std::nullopt;
+        case Wakeup::private_fd: count = consume_private(); break;
+        case Wakeup::reply: count = handle_reply(others); break;
+        case Wakeup::timeout: // A daemon that is stuck is found out.
             if (const auto alive = client_.status(); !alive)
                 return told(alive.error());
             break;

@@ -59,7 +59,7 @@ std::string next(const std::optional<MonotonicTime>& expires, const Now& now)
 std::string state(const protocol::Object& object)
 {
     if (object.is_set && object.timer)
-        return std::string{word(object.timer->state)};
+        return std::string{to_string(object.timer->state)};
     return object.mode == Mode::pulse ? "-" : report::state(object);
 }
 
@@ -69,7 +69,7 @@ std::weak_ordering compare(const Row& a, const Row& b, Column column)
     switch (column) {
     case Column::name: return a.object.name <=> b.object.name;
     case Column::kind: return a.object.kind <=> b.object.kind;
-    case Column::mode: return report::manner(a.object) <=> report::manner(b.object);
+    case Column::mode: return report::mode_or_clock(a.object) <=> report::mode_or_clock(b.object);
     case Column::state: { // What is set first.
         const auto set =
             later_first(a.object.is_set.value_or(false), b.object.is_set.value_or(false));
@@ -106,8 +106,8 @@ std::string Row::cell(Column column, const Now& now) const
 {
     switch (column) {
     case Column::name: return object.name.text();
-    case Column::kind: return std::string{word(object.kind)};
-    case Column::mode: return report::manner(object);
+    case Column::kind: return std::string{to_string(object.kind)};
+    case Column::mode: return report::mode_or_clock(object);
     case Column::state: return state(object);
     case Column::waits: return fmt::to_string(object.waits);
     case Column::subscribers:
@@ -118,11 +118,11 @@ std::string Row::cell(Column column, const Now& now) const
     std::abort();
 }
 
-std::optional<MonotonicTime> Row::changes_by_itself(const Now& now) const
+std::optional<MonotonicTime> Row::next_change(const Now& now) const
 {
     std::optional<MonotonicTime> first;
     const auto in = [&](nanoseconds span) {
-        const auto moment = later(now.monotonic, span);
+        const auto moment = add_saturating(now.monotonic, span);
         first = first ? std::min(*first, moment) : moment;
     };
     if (object.last_set) {
@@ -136,29 +136,29 @@ std::optional<MonotonicTime> Row::changes_by_itself(const Now& now) const
     return first;
 }
 
-void Table::hear(const protocol::Monitor::Reply& news, const Now& now)
+void Table::apply(const protocol::Monitor::Reply& event, const Now& now)
 {
-    auto& rows = told_ ? *told_ : rows_;
-    switch (news.change) {
+    auto& rows = incoming_rows_ ? *incoming_rows_ : rows_;
+    switch (event.change) {
     case Change::present:
     case Change::created:
     case Change::changed:
-        if (news.name && news.object) {
-            Row row{*news.object, {}};
+        if (event.name && event.object) {
+            Row row{*event.object, {}};
             if (row.object.timer && row.object.timer->left)
-                row.expires = later(now.monotonic, *row.object.timer->left);
-            rows.insert_or_assign(*news.name, std::move(row));
+                row.expires = add_saturating(now.monotonic, *row.object.timer->left);
+            rows.insert_or_assign(*event.name, std::move(row));
         }
         break;
     case Change::deleted:
-        if (news.name)
-            rows.erase(*news.name);
+        if (event.name)
+            rows.erase(*event.name);
         break;
     case Change::ready:
-        if (told_)
-            rows_ = *std::exchange(told_, std::nullopt);
+        if (incoming_rows_)
+            rows_ = *std::exchange(incoming_rows_, std::nullopt);
         break;
-    case Change::resync: begin(); break;
+    case Change::resync: restart(); break;
     }
 }
 

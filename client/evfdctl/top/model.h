@@ -45,7 +45,7 @@ struct Row {
 
     std::string cell(Column column, const Now& now) const;
     // When a cell will read otherwise though nothing is told; nothing, if none will.
-    std::optional<MonotonicTime> changes_by_itself(const Now& now) const;
+    std::optional<MonotonicTime> next_change(const Now& now) const;
 };
 
 struct Order {
@@ -56,10 +56,10 @@ struct Order {
 class Table {
 public:
     // A monitor begins anew: what there is stays until all has been told.
-    void begin() { told_.emplace(); }
-    void hear(const protocol::Monitor::Reply& news, const Now& now);
+    void restart() { incoming_rows_.emplace(); }
+    void apply(const protocol::Monitor::Reply& event, const Now& now);
 
-    bool is_complete() const { return !told_; }
+    bool is_complete() const { return !incoming_rows_; }
     std::size_t size() const { return rows_.size(); }
     // Those whose name has the text in it, in order.
     std::vector<const Row*> rows(std::string_view part, Order order) const;
@@ -68,7 +68,7 @@ private:
     using Rows = std::map<Name, Row>;
 
     Rows rows_;
-    std::optional<Rows> told_ = Rows{}; // So far, of a monitor that began.
+    std::optional<Rows> incoming_rows_ = Rows{}; // So far, of a monitor that began.
 };
 
 } // namespace evfd::top

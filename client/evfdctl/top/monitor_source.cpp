@@ -1,8 +1,8 @@
 #include "client/evfdctl/top/monitor_source.h"
 
-#include "evfd/client.h"
 #include "common/eventfd.h"
 #include "common/result.h"
+#include "evfd/client.h"
 
 #include <signal.h>
 
@@ -24,7 +24,7 @@ constexpr nanoseconds remote_pause = 3s;
 
 } // namespace
 
-Feed::Attempt::Attempt(const Address& address, const std::string& pattern)
+MonitorSource::Attempt::Attempt(const Address& address, const std::string& pattern)
     : shared_{std::make_shared<Shared>()}
 {
     auto over = make_eventfd(0, Counter::plain);
@@ -32,7 +32,7 @@ Feed::Attempt::Attempt(const Address& address, const std::string& pattern)
         shared_->result = std::unexpected(Error{ErrorCode::system, over.error().message()});
         return;
     }
-    shared_->over = *std::move(over);
+    shared_->done = *std::move(over);
     // Signals are for the thread that shows.
     sigset_t all;
     sigset_t before;
@@ -40,10 +40,10 @@ Feed::Attempt::Attempt(const Address& address, const std::string& pattern)
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
         std::thread{[shared = shared_, address, pattern] {
-            auto news = Client{address}.news(pattern);
+            auto news = Client{address}.changes_with_waiters(pattern);
             const std::lock_guard holding{shared->mutex};
             shared->result = std::move(news);
-            (void)add(shared->over, 1);
+            (void)add(shared->done, 1);
         }}.detach();
     } catch (const std::system_error& failed) {
         shared_->result = std::unexpected(Error{ErrorCode::system, failed.what()});
@@ -51,42 +51,42 @@ Feed::Attempt::Attempt(const Address& address, const std::string& pattern)
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-std::optional<Try<News>> Feed::Attempt::result() const
+std::optional<Expected<Monitor>> MonitorSource::Attempt::result() const
 {
     const std::lock_guard holding{shared_->mutex};
     return std::exchange(shared_->result, std::nullopt);
 }
 
-int Feed::fd() const
+int MonitorSource::fd() const
 {
-    return news_ ? news_->fd() : attempt_ ? attempt_->fd() : -1;
+    return monitor_ ? monitor_->fd() : attempt_ ? attempt_->fd() : -1;
 }
 
-std::optional<MonotonicTime> Feed::alarm() const
+std::optional<MonotonicTime> MonitorSource::next_timeout() const
 {
-    if (news_)
-        return has_more_ ? std::optional{MonotonicTime{}} : std::nullopt;
+    if (monitor_)
+        return may_have_more_ ? std::optional{MonotonicTime{}} : std::nullopt;
     if (attempt_)
         return {};
     return next_attempt_;
 }
 
-nanoseconds Feed::pause() const
+nanoseconds MonitorSource::retry_interval() const
 {
     return address_.remote ? remote_pause : local_pause;
 }
 
-void Feed::lose(View& view, const Error& why, MonotonicTime next)
+void MonitorSource::handle_lost_connection(View& view, const Error& why, MonotonicTime next)
 {
-    news_.reset();
+    monitor_.reset();
     attempt_.reset();
     next_attempt_ = next;
-    view.set_trouble("gone: " + why.message);
+    view.set_error("gone: " + why.message);
 }
 
-bool Feed::take(View& view, const Now& now)
+bool MonitorSource::read_into(View& view, const Now& now)
 {
-    if (!news_ && !attempt_) {
+    if (!monitor_ && !attempt_) {
         if (now.monotonic < next_attempt_)
             return false;
         attempt_.emplace(address_, pattern_);
@@ -96,27 +96,28 @@ bool Feed::take(View& view, const Now& now)
         if (!result)
             return false;
         if (!*result) {
-            lose(view, result->error(), later(now.monotonic, pause()));
+            handle_lost_connection(view, result->error(),
+                                   add_saturating(now.monotonic, retry_interval()));
             return true;
         }
         attempt_.reset();
-        news_.emplace(**std::move(result));
-        view.table().begin();
+        monitor_.emplace(**std::move(result));
+        view.table().restart();
     }
-    has_more_ = false;
+    may_have_more_ = false;
     for (int i = 0; i < replies_at_a_time; ++i) {
-        auto news = news_->next();
+        auto news = monitor_->next();
         if (!news) {
-            lose(view, news.error(), now.monotonic);
+            handle_lost_connection(view, news.error(), now.monotonic);
             return true;
         }
         if (!*news)
             return i > 0;
-        view.table().hear(**news, now);
+        view.table().apply(**news, now);
         if ((*news)->change == Change::ready)
-            view.set_trouble({});
+            view.set_error({});
     }
-    has_more_ = true;
+    may_have_more_ = true;
     return true;
 }
 

@@ -1,10 +1,10 @@
 // The objects as they are from moment to moment, on a terminal: top.
 #include "client/core/monitor.h"
-#include "client/evfdctl/run/child.h"
-#include "client/evfdctl/output/failure.h"
 #include "client/evfdctl/global_options.h"
-#include "client/evfdctl/output/terminal.h"
+#include "client/evfdctl/output/failure.h"
 #include "client/evfdctl/output/stderr_capture.h"
+#include "client/evfdctl/output/terminal.h"
+#include "client/evfdctl/run/child.h"
 #include "client/evfdctl/top/monitor_source.h"
 #include "client/evfdctl/top/view.h"
 #include "client/evfdctl/verb.h"
@@ -31,13 +31,13 @@ using namespace std::chrono_literals;
 using namespace top;
 
 // However much happens: nobody reads faster.
-constexpr nanoseconds between_pictures = 50ms;
-constexpr nanoseconds between_ticks = 1s;
+constexpr nanoseconds min_frame_interval = 50ms;
+constexpr nanoseconds min_tick_interval = 1s;
 
 // SIGWINCH, as a descriptor that is readable when the terminal has another size.
-class Resizes {
+class ResizeSignal {
 public:
-    static Try<Resizes> hold()
+    static Expected<ResizeSignal> block()
     {
         sigset_t set;
         sigemptyset(&set);
@@ -45,11 +45,11 @@ public:
         ::sigprocmask(SIG_BLOCK, &set, nullptr);
         UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
         if (!fd)
-            return std::unexpected(failed("signalfd(2)"));
-        return Resizes{std::move(fd)};
+            return std::unexpected(system_call_error("signalfd(2)"));
+        return ResizeSignal{std::move(fd)};
     }
     int fd() const { return fd_.get(); }
-    void take() const
+    void drain() const
     {
         signalfd_siginfo came{};
         while (::read(fd_.get(), &came, sizeof came) > 0) {
@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    explicit Resizes(UniqueFd fd) : fd_{std::move(fd)} {}
+    explicit ResizeSignal(UniqueFd fd) : fd_{std::move(fd)} {}
 
     UniqueFd fd_;
 };
@@ -65,10 +65,10 @@ private:
 // The screen, and all that may change it.
 class Display {
 public:
-    Display(Screen& screen, View& view, Feed& feed, const StopSignals& signals,
-            const Resizes& resizes, std::optional<StderrAside>& said)
-        : screen_{screen}, view_{view}, feed_{feed}, signals_{signals}, resizes_{resizes},
-          said_{said}
+    Display(Screen& screen, View& view, MonitorSource& feed, const TerminationSignals& signals,
+            const ResizeSignal& resizes, std::optional<StderrCapture>& said)
+        : screen_{screen}, view_{view}, source_{feed}, signals_{signals}, resizes_{resizes},
+          stderr_{said}
     {
         view_.resize(screen_.size());
     }
@@ -81,20 +81,20 @@ public:
             std::array<pollfd, 5> wanted{{{signals_.fd().get(), POLLIN, 0},
                                           {resizes_.fd(), POLLIN, 0},
                                           {STDIN_FILENO, POLLIN, 0},
-                                          {feed_.fd(), POLLIN, 0},
-                                          {said_ ? said_->fd() : -1, POLLIN, 0}}};
+                                          {source_.fd(), POLLIN, 0},
+                                          {stderr_ ? stderr_->fd() : -1, POLLIN, 0}}};
             wait(wanted);
             const auto& [stop, resize, keys, feed, said] = wanted;
             if (stop.revents != 0)
-                if (const auto signal = signals_.take())
+                if (const auto signal = signals_.take_next())
                     return signal->number;
             if (resize.revents != 0)
-                fit();
-            if (keys.revents != 0 && hear_keys(keys.revents) == View::Next::leave)
+                handle_resize();
+            if (keys.revents != 0 && handle_keys(keys.revents) == View::Next::quit)
                 return {};
             if (said.revents != 0)
-                hear_what_is_said();
-            if (feed_.take(view_, Now::read()))
+                read_remote_messages();
+            if (source_.read_into(view_, Now::read()))
                 is_dirty_ = true;
         }
     }
@@ -103,73 +103,74 @@ private:
     void draw_if_due()
     {
         const auto now = Now::read();
-        if (tick_ && now.monotonic >= *tick_)
+        if (next_change_ && now.monotonic >= *next_change_)
             is_dirty_ = true;
-        if (!is_dirty_ || now.monotonic < next_picture_)
+        if (!is_dirty_ || now.monotonic < next_frame_)
             return;
-        screen_.show(view_.picture(now));
+        screen_.show(view_.render(now));
         is_dirty_ = false;
-        next_picture_ = later(now.monotonic, between_pictures);
-        tick_ = view_.changes_by_itself(now);
-        if (tick_)
-            tick_ = std::max(*tick_, later(now.monotonic, between_ticks));
+        next_frame_ = add_saturating(now.monotonic, min_frame_interval);
+        next_change_ = view_.next_change(now);
+        if (next_change_)
+            next_change_ =
+                std::max(*next_change_, add_saturating(now.monotonic, min_tick_interval));
     }
 
     // For ever, if nothing changes by itself.
     void wait(std::array<pollfd, 5>& wanted) const
     {
-        auto until = feed_.alarm();
+        auto until = source_.next_timeout();
         const auto or_sooner = [&](const std::optional<MonotonicTime>& moment) {
             if (moment)
                 until = until ? std::min(*until, *moment) : *moment;
         };
-        or_sooner(tick_);
+        or_sooner(next_change_);
         if (is_dirty_)
-            or_sooner(next_picture_);
-        const auto left = to_timespec(until ? left_until(*until) : nanoseconds{0});
+            or_sooner(next_frame_);
+        const auto left = to_timespec(until ? time_until(*until) : nanoseconds{0});
         if (::ppoll(wanted.data(), wanted.size(), until ? &left : nullptr, nullptr) < 0)
             for (auto& one : wanted)
                 one.revents = 0;
     }
 
-    void fit()
+    void handle_resize()
     {
-        resizes_.take();
+        resizes_.drain();
         screen_.resize();
         view_.resize(screen_.size());
         is_dirty_ = true;
     }
 
     // A terminal that is gone has nobody in front of it.
-    View::Next hear_keys(short events)
+    View::Next handle_keys(short events)
     {
         bool was_any = false;
         while (const auto pressed = screen_.key()) {
             was_any = true;
-            if (view_.press(*pressed, Now::read()) == View::Next::leave)
-                return View::Next::leave;
+            if (view_.press(*pressed, Now::read()) == View::Next::quit)
+                return View::Next::quit;
         }
         is_dirty_ = true;
         const bool is_gone = (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
-        return is_gone && !was_any ? View::Next::leave : View::Next::keep;
+        return is_gone && !was_any ? View::Next::quit : View::Next::stay;
     }
 
-    void hear_what_is_said()
+    void read_remote_messages()
     {
-        if (const auto line = said_->last_line())
-            view_.set_said(*line);
+        if (const auto line = stderr_->last_line())
+            view_.set_remote_message(*line);
         is_dirty_ = true;
     }
 
     Screen& screen_;
     View& view_;
-    Feed& feed_;
-    const StopSignals& signals_;
-    const Resizes& resizes_;
-    std::optional<StderrAside>& said_;
+    MonitorSource& source_;
+    const TerminationSignals& signals_;
+    const ResizeSignal& resizes_;
+    std::optional<StderrCapture>& stderr_;
     bool is_dirty_ = true;
-    MonotonicTime next_picture_{};
-    std::optional<MonotonicTime> tick_;
+    MonotonicTime next_frame_{};
+    std::optional<MonotonicTime> next_change_;
 };
 
 class Top : public Verb {
@@ -191,37 +192,38 @@ public:
     Exit run(const Client& client) override
     {
         if (is_json())
-            return complain(usage("top is to be looked at; for JSON there is monitor --json"));
+            return report_error(
+                usage_error("top is to be looked at; for JSON there is monitor --json"));
         if (const auto possible = Screen::check(); !possible)
-            return complain(possible.error());
+            return report_error(possible.error());
         const auto& address = client.address();
         View view{address.remote ? address.remote->host : address.path, {.column = column()}};
-        std::optional<StderrAside> said; // From the first ssh on, which stays.
+        std::optional<StderrCapture> said; // From the first ssh on, which stays.
         if (address.remote)
-            if (auto aside = StderrAside::begin())
+            if (auto aside = StderrCapture::begin())
                 said.emplace(*std::move(aside));
         const auto give_up = [&](const Error& error) { // Where it is seen.
-            const auto words = said ? said->take() : "";
+            const auto words = said ? said->take_text() : "";
             said.reset();
-            say(words);
-            return complain(error);
+            print_error(words);
+            return report_error(error);
         };
-        auto news = begin(client, view);
+        auto news = begin_monitor(client, view);
         if (!news)
             return give_up(news.error());
-        Feed feed{address, pattern_.text, *std::move(news)};
+        MonitorSource feed{address, pattern_.text, *std::move(news)};
 
-        const auto signals = StopSignals::hold();
+        const auto signals = TerminationSignals::block();
         if (!signals)
             return give_up(signals.error());
-        const auto resizes = Resizes::hold();
+        const auto resizes = ResizeSignal::block();
         if (!resizes)
             return give_up(resizes.error());
         const auto ended_by = show(view, feed, *signals, *resizes, said);
         if (!ended_by)
             return give_up(ended_by.error());
         if (*ended_by)
-            StopSignals::die_of(**ended_by);
+            TerminationSignals::reraise(**ended_by);
         return exit_done;
     }
 
@@ -235,29 +237,31 @@ private:
     }
 
     // With all that there is at first.
-    Try<News> begin(const Client& client, View& view) const
+    Expected<Monitor> begin_monitor(const Client& client, View& view) const
     {
-        auto news = client.news(pattern_.text);
+        auto news = client.changes_with_waiters(pattern_.text);
         while (news && !view.table().is_complete()) {
             const auto next = news->next();
             if (!next)
                 return std::unexpected(next.error());
             if (*next) {
-                view.table().hear(**next, Now::read());
+                view.table().apply(**next, Now::read());
                 continue;
             }
             pollfd wanted{news->fd(), POLLIN, 0};
             ::poll(&wanted, 1, -1);
         }
-        view.set_trouble({});
+        view.set_error({});
         return news;
     }
 
     // The signal that ended it, if one did. The terminal is as it was when this returns.
-    Try<std::optional<int>> show(View& view, Feed& feed, const StopSignals& signals,
-                                 const Resizes& resizes, std::optional<StderrAside>& said) const
+    Expected<std::optional<int>> show(View& view, MonitorSource& feed,
+                                      const TerminationSignals& signals,
+                                      const ResizeSignal& resizes,
+                                      std::optional<StderrCapture>& said) const
     {
-        auto screen = Screen::open(colour_.chosen());
+        auto screen = Screen::open(colour_.value());
         if (!screen)
             return std::unexpected(screen.error());
         return Display{*screen, view, feed, signals, resizes, said}.run();

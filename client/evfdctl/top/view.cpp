@@ -1,7 +1,7 @@
 #include "client/evfdctl/top/view.h"
 
-#include "common/limits.h"
 #include "client/evfdctl/output/format.h"
+#include "common/limits.h"
 
 #include <fmt/format.h>
 
@@ -14,8 +14,8 @@ namespace evfd::top {
 
 namespace {
 
-constexpr std::size_t lines_around = 3; // Title, heading and foot.
-constexpr std::size_t least_name_width = 12;
+constexpr std::size_t reserved_lines = 3; // Title, heading and foot.
+constexpr std::size_t min_name_width = 12;
 constexpr std::string_view gap = "  ";
 
 using Widths = std::array<std::size_t, column_count>;
@@ -57,7 +57,7 @@ Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
         others += i > 0 ? gap.size() + widths[i] : 0;
     }
     const auto left = all > others ? all - others : 0;
-    widths[0] = std::min(widths[0], std::max(left, least_name_width));
+    widths[0] = std::min(widths[0], std::max(left, min_name_width));
     return widths;
 }
 
@@ -98,31 +98,31 @@ Line line_of(const Widths& widths, Style between, Cell cell)
 
 } // namespace
 
-void View::set_trouble(std::optional<std::string> why)
+void View::set_error(std::optional<std::string> why)
 {
-    trouble_ = std::move(why);
-    if (!trouble_)
-        said_.clear();
+    error_ = std::move(why);
+    if (!error_)
+        remote_message_.clear();
 }
 
-void View::set_said(std::string_view line)
+void View::set_remote_message(std::string_view line)
 {
-    if (!trouble_)
+    if (!error_)
         return;
-    said_ = line;
-    std::ranges::replace_if(said_, [](char c) { return c < ' ' || c == '\x7f'; }, '?');
+    remote_message_ = line;
+    std::ranges::replace_if(remote_message_, [](char c) { return c < ' ' || c == '\x7f'; }, '?');
 }
 
-std::size_t View::room() const
+std::size_t View::row_capacity() const
 {
-    return size_.lines > lines_around ? size_.lines - lines_around : 0;
+    return size_.lines > reserved_lines ? size_.lines - reserved_lines : 0;
 }
 
 std::vector<const Row*> View::visible(const std::vector<const Row*>& rows) const
 {
-    const auto last_first = rows.size() > room() ? rows.size() - room() : 0;
+    const auto last_first = rows.size() > row_capacity() ? rows.size() - row_capacity() : 0;
     const auto first = std::min(first_, last_first);
-    const auto count = std::min(room(), rows.size() - first);
+    const auto count = std::min(row_capacity(), rows.size() - first);
     return {rows.begin() + static_cast<std::ptrdiff_t>(first),
             rows.begin() + static_cast<std::ptrdiff_t>(first + count)};
 }
@@ -130,12 +130,13 @@ std::vector<const Row*> View::visible(const std::vector<const Row*>& rows) const
 void View::scroll(std::ptrdiff_t by)
 {
     const auto count = rows().size();
-    const auto last_first = static_cast<std::ptrdiff_t>(count > room() ? count - room() : 0);
+    const auto last_first =
+        static_cast<std::ptrdiff_t>(count > row_capacity() ? count - row_capacity() : 0);
     const auto now = std::min(static_cast<std::ptrdiff_t>(first_), last_first);
     first_ = static_cast<std::size_t>(std::clamp(now + by, std::ptrdiff_t{0}, last_first));
 }
 
-void View::turn(std::ptrdiff_t by)
+void View::change_sort_column(std::ptrdiff_t by)
 {
     constexpr auto count = static_cast<std::ptrdiff_t>(column_count);
     const auto next = (static_cast<std::ptrdiff_t>(order_.column) + by + count) % count;
@@ -148,9 +149,9 @@ View::Next View::press(Pressed pressed, const Now& now)
         if (filter_.size() < max_name_bytes)
             filter_ += *c;
         first_ = 0;
-        return Next::keep;
+        return Next::stay;
     }
-    const auto page = static_cast<std::ptrdiff_t>(std::max<std::size_t>(room(), 1));
+    const auto page = static_cast<std::ptrdiff_t>(std::max<std::size_t>(row_capacity(), 1));
     switch (std::get<Key>(pressed)) {
     case Key::up: scroll(-1); break;
     case Key::down: scroll(1); break;
@@ -158,8 +159,8 @@ View::Next View::press(Pressed pressed, const Now& now)
     case Key::page_down: scroll(page); break;
     case Key::home: first_ = 0; break;
     case Key::end: scroll(static_cast<std::ptrdiff_t>(shown().size())); break;
-    case Key::previous_column: turn(-1); break;
-    case Key::next_column: turn(1); break;
+    case Key::previous_column: change_sort_column(-1); break;
+    case Key::next_column: change_sort_column(1); break;
     case Key::reverse: order_.is_reversed = !order_.is_reversed; break;
     case Key::pause: frozen_ = frozen_ ? std::optional<Frozen>{} : Frozen{table_, now}; break;
     case Key::erase:
@@ -168,16 +169,16 @@ View::Next View::press(Pressed pressed, const Now& now)
         break;
     case Key::clear:
         if (filter_.empty())
-            return Next::leave;
+            return Next::quit;
         filter_.clear();
         break;
     }
-    return Next::keep;
+    return Next::stay;
 }
 
-Line View::title(std::size_t count) const
+Line View::title_line(std::size_t count) const
 {
-    auto text = fmt::format("{}: {}", place_,
+    auto text = fmt::format("{}: {}", title_,
                             report::plural(static_cast<std::int64_t>(shown().size()), "object"));
     if (!filter_.empty())
         text += fmt::format(", {} shown", count);
@@ -186,15 +187,16 @@ Line View::title(std::size_t count) const
     Line line;
     if (frozen_)
         line.push_back({"paused ", Style::bad});
-    if (trouble_)
-        line.push_back(
-            {said_.empty() ? *trouble_ + "  " : fmt::format("{} ({})  ", *trouble_, said_),
-             Style::bad});
+    if (error_)
+        line.push_back({remote_message_.empty()
+                            ? *error_ + "  "
+                            : fmt::format("{} ({})  ", *error_, remote_message_),
+                        Style::bad});
     line.push_back({std::move(text)});
     return line;
 }
 
-Line View::foot() const
+Line View::footer_line() const
 {
     constexpr auto help = "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave";
     if (filter_.empty())
@@ -202,7 +204,7 @@ Line View::foot() const
     return {{"filter: "}, {filter_, Style::bold}, {"  Esc clears it", Style::faint}};
 }
 
-std::vector<Line> View::picture(const Now& now) const
+std::vector<Line> View::render(const Now& now) const
 {
     const auto& at = frozen_ ? frozen_->now : now;
     const auto all = rows();
@@ -212,7 +214,7 @@ std::vector<Line> View::picture(const Now& now) const
         cells.push_back(cells_of(*row, at));
     const auto widths = widths_for(cells, size_.columns);
 
-    std::vector<Line> lines{title(all.size())};
+    std::vector<Line> lines{title_line(all.size())};
     lines.push_back(line_of(widths, Style::heading, [&](Column column) {
         return Piece{label(column),
                      column == order_.column ? Style::chosen_heading : Style::heading};
@@ -221,21 +223,21 @@ std::vector<Line> View::picture(const Now& now) const
         lines.push_back(line_of(widths, Style::plain, [&](Column column) {
             return Piece{cells[i][static_cast<std::size_t>(column)], style_of(*some[i], column)};
         }));
-    lines.resize(std::max(lines.size(), room() + lines_around - 1));
-    lines.push_back(foot());
+    lines.resize(std::max(lines.size(), row_capacity() + reserved_lines - 1));
+    lines.push_back(footer_line());
     lines.resize(std::min(lines.size(), size_.lines));
     for (auto& line : lines)
         line = cut(std::move(line), size_.columns);
     return lines;
 }
 
-std::optional<MonotonicTime> View::changes_by_itself(const Now& now) const
+std::optional<MonotonicTime> View::next_change(const Now& now) const
 {
     std::optional<MonotonicTime> first;
     if (frozen_)
         return first;
     for (const auto* row : visible(rows()))
-        if (const auto moment = row->changes_by_itself(now))
+        if (const auto moment = row->next_change(now))
             first = first ? std::min(*first, *moment) : moment;
     return first;
 }

@@ -45,21 +45,21 @@ struct Size {
 class View {
 public:
     // `place`: which daemon it is about.
-    View(std::string place, Order order) : place_{std::move(place)}, order_{order} {}
+    View(std::string title, Order order) : title_{std::move(title)}, order_{order} {}
 
     Table& table() { return table_; }
     // Why there is no news at the moment; nothing once there is again.
-    void set_trouble(std::optional<std::string> why);
+    void set_error(std::optional<std::string> why);
     // By those who were to reach the daemon, to be shown as long as there is trouble.
-    void set_said(std::string_view line);
+    void set_remote_message(std::string_view line);
     void resize(Size size) { size_ = size; }
-    enum class Next { keep, leave };
+    enum class Next { stay, quit };
     [[nodiscard]] Next press(Pressed pressed, const Now& now);
 
     // So many lines as fit, none wider than fits.
-    std::vector<Line> picture(const Now& now) const;
+    std::vector<Line> render(const Now& now) const;
     // When it will look different though nothing happens.
-    std::optional<MonotonicTime> changes_by_itself(const Now& now) const;
+    std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:
     struct Frozen {
@@ -69,18 +69,18 @@ private:
 
     const Table& shown() const { return frozen_ ? frozen_->table : table_; }
     std::vector<const Row*> rows() const { return shown().rows(filter_, order_); }
-    std::size_t room() const;
+    std::size_t row_capacity() const;
     std::vector<const Row*> visible(const std::vector<const Row*>& rows) const;
-    void turn(std::ptrdiff_t columns);
+    void change_sort_column(std::ptrdiff_t columns);
     void scroll(std::ptrdiff_t rows);
-    Line title(std::size_t count) const;
-    Line foot() const;
+    Line title_line(std::size_t count) const;
+    Line footer_line() const;
 
-    std::string place_;
+    std::string title_;
     Table table_;
     std::optional<Frozen> frozen_; // While it pauses.
-    std::optional<std::string> trouble_ = "waiting for the daemon";
-    std::string said_;
+    std::optional<std::string> error_ = "waiting for the daemon";
+    std::string remote_message_;
     std::string filter_;
     Order order_;
     std::size_t first_ = 0; // Row at the top; what is beyond the end counts as the end.

@@ -1,6 +1,6 @@
 // Schedules: arm, disarm.
-#include "client/evfdctl/output/local_time.h"
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/output/local_time.h"
 #include "client/evfdctl/verb.h"
 
 #include <fmt/format.h>
@@ -19,22 +19,22 @@ public:
         auto* in =
             app.add_option("--in", in_, "First after so long: 250us, 1.5s, 1m30s, or seconds")
                 ->type_name("DURATION")
-                ->check(check_given);
+                ->check(check_not_empty);
         app.add_option("--at", at_,
                        "First at that time: RFC 3339, @SECONDS, or HH:MM[:SS], the next one")
             ->type_name("TIME")
-            ->check(check_given)
+            ->check(check_not_empty)
             ->excludes(in);
         app.add_option("--every", every_, "Then after each so long; alone, first after one")
             ->type_name("DURATION")
-            ->check(check_given);
+            ->check(check_not_empty);
         app.add_option("--clock", clock_,
                        "What it goes by; the alarm clocks wake the machine from suspend")
             ->type_name("CLOCK")
-            ->check(CLI::IsMember(clocks()));
+            ->check(CLI::IsMember(clock_names()));
         app.add_option("--sets", sets_, "The event that is set at each expiry")
             ->type_name("EVENT")
-            ->check(check_given);
+            ->check(check_not_empty);
         app.add_flag("--cancel-on-clock-change", cancels_,
                      "Disarm it when the wall clock is set; with --at");
     }
@@ -43,56 +43,56 @@ public:
     {
         const auto schedule = this->schedule();
         if (!schedule)
-            return complain(schedule.error());
-        const auto rights = new_.chosen_rights();
+            return report_error(schedule.error());
+        const auto rights = new_.permissions();
         if (!rights)
-            return complain(rights.error());
+            return report_error(rights.error());
         const auto created = client.arm(name_.text, *schedule, {*rights, new_.lifetime()});
         if (created && is_json()) {
             protocol::Arm::Reply reply{*created};
             print_json(reply);
         }
-        return done_or_complain(created);
+        return done_or_report(created);
     }
 
 private:
-    Try<Schedule> schedule() const
+    Expected<Schedule> schedule() const
     {
         Schedule schedule{
             .clock = parse_clock(clock_), .cancel_on_clock_change = cancels_, .sets = sets_};
         if (in_.empty() && at_.empty() && every_.empty())
-            return std::unexpected(usage(fmt::format(
+            return std::unexpected(usage_error(fmt::format(
                 "'{}' has no time to expire at; give --in, --at or --every", name_.text)));
         if (!in_.empty()) {
-            const auto after = parse_span(in_);
+            const auto after = parse_duration_argument(in_);
             if (!after)
                 return std::unexpected(after.error());
             schedule.after = *after;
         }
         if (!every_.empty()) {
-            const auto interval = parse_span(every_);
+            const auto interval = parse_duration_argument(every_);
             if (!interval)
                 return std::unexpected(interval.error());
             schedule.interval = *interval;
         }
         if (at_.empty())
             return schedule;
-        const auto moment = parse_moment(at_, wall_now());
+        const auto moment = parse_timestamp(at_, wall_now());
         if (!moment)
-            return std::unexpected(usage(fmt::format(
+            return std::unexpected(usage_error(fmt::format(
                 "'{}' is no time: give 2026-01-31T08:30:00Z, @SECONDS since the clock's zero, or "
                 "08:30, from 1970 to 2262",
                 at_)));
-        if (schedule.clock && !is_wall_clock(*schedule.clock) && !moment->is_of_any_clock)
-            return std::unexpected(usage(fmt::format(
+        if (schedule.clock && !is_wall_clock(*schedule.clock) && !moment->is_clock_neutral)
+            return std::unexpected(usage_error(fmt::format(
                 "the clock {} knows no time of day; give @SECONDS since its zero", clock_)));
         schedule.at = moment->since_zero;
         schedule.clock = schedule.clock.value_or(Clock::realtime);
         return schedule;
     }
 
-    OneName name_;
-    NewObject new_;
+    NameArgument name_;
+    NewObjectOptions new_;
     std::string in_;
     std::string at_;
     std::string every_;
@@ -110,12 +110,12 @@ public:
     Exit run(const Client& client) override { return finish(client.disarm(names_.list)); }
 
 private:
-    Names names_;
+    NamesArgument names_;
 };
 
 } // namespace
 
-void add_arming(Verbs& verbs)
+void add_timer_verbs(Verbs& verbs)
 {
     verbs.add<Arm>();
     verbs.add<Disarm>();

@@ -14,25 +14,25 @@ public:
     explicit Create(CLI::App& app) : Verb{app}, name_{app}, new_{app, "set"}
     {
         std::vector<std::string> modes;
-        for (const auto& [mode, text] : words(Mode{}))
+        for (const auto& [mode, text] : enum_names(Mode{}))
             modes.emplace_back(text);
         app.add_option("--mode", mode_, "What a wait does to it: manual, auto, semaphore or pulse")
             ->type_name("MODE")
             ->check(CLI::IsMember(modes));
         app.add_option("--initial", initial_, "Tokens to start with; more than 0 is set")
             ->type_name("N")
-            ->check(check_whole);
+            ->check(check_integer);
         app.add_flag("--if-missing", if_missing_, "Be content with one that is there already");
     }
 
     Exit run(const Client& client) override
     {
-        const auto rights = new_.chosen_rights();
+        const auto rights = new_.permissions();
         if (!rights)
-            return complain(rights.error());
-        const CreateOptions options{.mode = from_word<Mode>(mode_).value_or(Mode::manual),
+            return report_error(rights.error());
+        const CreateOptions options{.mode = parse_enum<Mode>(mode_).value_or(Mode::manual),
                                     .initial = initial_,
-                                    .rights = *rights,
+                                    .permissions = *rights,
                                     .lifetime = new_.lifetime(),
                                     .if_missing = if_missing_};
         const auto created = client.create(name_.text, options);
@@ -41,13 +41,13 @@ public:
             print_json(reply);
         }
         if (!created && created.error().code == ErrorCode::name_taken && !if_missing_)
-            return complain(created.error(), "--if-missing accepts one of the same mode");
-        return done_or_complain(created);
+            return report_error(created.error(), "--if-missing accepts one of the same mode");
+        return done_or_report(created);
     }
 
 private:
-    OneName name_;
-    NewObject new_;
+    NameArgument name_;
+    NewObjectOptions new_;
     std::string mode_;
     std::int64_t initial_ = 0;
     bool if_missing_ = false;
@@ -59,45 +59,45 @@ public:
     static constexpr auto help = "Delete objects";
 
     explicit Delete(CLI::App& app) : Verb{app}, names_{app} {}
-    Exit run(const Client& client) override { return finish(client.remove(names_.list)); }
+    Exit run(const Client& client) override { return finish(client.delete_object(names_.list)); }
 
 private:
-    Names names_;
+    NamesArgument names_;
 };
 
-class RightsOf : public Verb {
+class Chmod : public Verb {
 public:
     static constexpr auto name = "rights";
     static constexpr auto help =
         "Change who may look at an object or wait for it, and who may set it";
 
-    explicit RightsOf(CLI::App& app) : Verb{app}, name_{app}
+    explicit Chmod(CLI::App& app) : Verb{app}, name_{app}
     {
-        app.add_option("RIGHTS", rights_, "r and w for owner, group, others, such as 0640")
+        app.add_option("RIGHTS", permissions_, "r and w for owner, group, others, such as 0640")
             ->required()
             ->type_name("");
     }
 
     Exit run(const Client& client) override
     {
-        const auto rights = parse_rights(rights_);
+        const auto rights = parse_permissions(permissions_);
         if (!rights)
-            return complain(rights.error());
-        return finish(client.set_rights(name_.text, *rights));
+            return report_error(rights.error());
+        return finish(client.set_permissions(name_.text, *rights));
     }
 
 private:
-    OneName name_;
-    std::string rights_;
+    NameArgument name_;
+    std::string permissions_;
 };
 
 } // namespace
 
-void add_making(Verbs& verbs)
+void add_object_verbs(Verbs& verbs)
 {
     verbs.add<Create>();
     verbs.add<Delete>();
-    verbs.add<RightsOf>();
+    verbs.add<Chmod>();
 }
 
 } // namespace evfd::control

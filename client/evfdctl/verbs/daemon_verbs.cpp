@@ -15,13 +15,13 @@ public:
 
     explicit Status(CLI::App& app) : Verb{app}
     {
-        app.add_flag("--quotas", wants_quotas_,
+        app.add_flag("--quotas", shows_quotas_,
                      "Instead, what each user has and may have; root sees all users");
     }
 
     Exit run(const Client& client) override
     {
-        return wants_quotas_ ? show_quotas(client) : show(client);
+        return shows_quotas_ ? show_quotas(client) : show(client);
     }
 
 private:
@@ -29,7 +29,7 @@ private:
     {
         auto status = client.status();
         if (!status)
-            return complain(status.error());
+            return report_error(status.error());
         if (is_json())
             print_json(*status);
         else
@@ -49,10 +49,10 @@ private:
                 fmt::print("{}", table.add(std::move(row)));
         });
         fmt::print("{}", table.end());
-        return done_or_complain(told);
+        return done_or_report(told);
     }
 
-    bool wants_quotas_ = false;
+    bool shows_quotas_ = false;
 };
 
 class Metrics : public Verb {
@@ -66,7 +66,7 @@ public:
     {
         auto metrics = client.metrics();
         if (!metrics)
-            return complain(metrics.error());
+            return report_error(metrics.error());
         if (is_json())
             print_json(*metrics);
         else
@@ -77,7 +77,7 @@ public:
 
 } // namespace
 
-void add_daemon(Verbs& verbs)
+void add_daemon_verbs(Verbs& verbs)
 {
     verbs.add<Status>();
     verbs.add<Metrics>();

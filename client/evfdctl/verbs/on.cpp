@@ -1,9 +1,9 @@
 // A command each time: on.
 #include "client/core/validation.h"
-#include "client/evfdctl/run/child.h"
 #include "client/evfdctl/command_line.h"
-#include "client/evfdctl/run/trigger_source.h"
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/run/child.h"
+#include "client/evfdctl/run/trigger_source.h"
 #include "client/evfdctl/verb.h"
 
 #include <fmt/format.h>
@@ -29,7 +29,7 @@ public:
     static constexpr auto help = "Run a command each time that an event is set or a timer expires";
 
     explicit On(CLI::App& app)
-        : CommandVerb{app, Takes::one_name, Runs::always,
+        : CommandVerb{app, NameCount::one, CommandNeed::required,
                       "What to run, after --; {} in it and $EVFD_NAME are the name, $EVFD_COUNT "
                       "how many pulses, expirations or merged tokens came, else 1"},
           grace_{app}
@@ -47,114 +47,116 @@ public:
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_line(); !line)
-            return complain(line.error());
-        auto followed = to_name(name_given());
+        if (const auto line = check_arguments(); !line)
+            return report_error(line.error());
+        auto followed = to_name(object_name());
         if (!followed)
-            return complain(followed.error());
-        const auto grace = grace_.chosen();
+            return report_error(followed.error());
+        const auto grace = grace_.value();
         if (!grace)
-            return complain(grace.error());
-        using Tokens = Following::Tokens;
-        Following following{client, *std::move(followed),
-                            is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
-        if (const auto looked = following.look(); !looked) // Until then a signal ends us.
-            return complain(looked.error());
-        const auto signals = StopSignals::hold();
+            return report_error(grace.error());
+        using Tokens = TriggerSource::Tokens;
+        TriggerSource following{client, *std::move(followed),
+                                is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
+        if (const auto looked = following.identify_if_exists();
+            !looked) // Until then a signal ends us.
+            return report_error(looked.error());
+        const auto signals = TerminationSignals::block();
         if (!signals)
-            return complain(signals.error());
-        return follow(following, *grace, *signals);
+            return report_error(signals.error());
+        return run_loop(following, *grace, *signals);
     }
 
 private:
-    Exit follow(Following& following, nanoseconds grace, const StopSignals& signals) const
+    Exit run_loop(TriggerSource& following, nanoseconds grace,
+                  const TerminationSignals& signals) const
     {
         const std::array stop{signals.fd().get()};
         while (true) {
             const auto count = following.next(stop);
             if (!count)
-                return complain(count.error());
-            if (const auto number = signals.take_end()) {
+                return report_error(count.error());
+            if (const auto number = signals.take_fatal()) {
                 if (*count)
-                    done_or_complain(following.put_back(**count));
-                die_of(*number, following);
+                    done_or_report(following.restore(**count));
+                finish_and_reraise(*number, following);
             }
             if (!*count)
                 continue;
             const auto ended = run_for(**count, following, grace, signals);
             if (!ended)
-                return complain(ended.error());
+                return report_error(ended.error());
             if (is_once_) {
-                done_or_complain(following.end());
-                return end_as(*ended);
+                done_or_report(following.finish());
+                return exit_like(*ended);
             }
-            if (ended->stopped_by)
-                die_of(*ended->stopped_by, following);
+            if (ended->termination_signal)
+                finish_and_reraise(*ended->termination_signal, following);
         }
     }
 
-    [[noreturn]] static void die_of(int number, Following& following)
+    [[noreturn]] static void finish_and_reraise(int number, TriggerSource& following)
     {
-        done_or_complain(following.end());
-        StopSignals::die_of(number);
+        done_or_report(following.finish());
+        TerminationSignals::reraise(number);
     }
 
     Command command_for(std::int64_t count) const
     {
-        Command one{.words = command(),
-                    .variables = {fmt::format("EVFD_NAME={}", name_given()),
+        Command one{.arguments = command(),
+                    .variables = {fmt::format("EVFD_NAME={}", object_name()),
                                   fmt::format("EVFD_COUNT={}", count)},
-                    .passed = {},
+                    .inherited_fds = {},
                     .leads_group = is_restarting_};
-        for (auto& word : one.words)
-            word = with_name(std::move(word), name_given());
+        for (auto& word : one.arguments)
+            word = with_name(std::move(word), object_name());
         return one;
     }
 
     // Until it ends by itself. An error is about what it follows.
-    Try<Ended> run_for(std::int64_t count, Following& following, nanoseconds grace,
-                       const StopSignals& signals) const
+    Expected<CommandResult> run_for(std::int64_t count, TriggerSource& following, nanoseconds grace,
+                                    const TerminationSignals& signals) const
     {
         while (true) {
             auto child = Child::start(command_for(count), signals);
             if (!child)
-                return told(std::move(child.error()));
+                return report_failure(std::move(child.error()));
             const auto more = is_restarting_ ? next_during(*child, following, signals)
-                                             : Try<std::optional<std::int64_t>>{std::nullopt};
+                                             : Expected<std::optional<std::int64_t>>{std::nullopt};
             if (!more || !*more) {
-                auto ended = told(child->wait());
-                return more || ended.stopped_by ? Try<Ended>{std::move(ended)}
-                                                : std::unexpected(more.error());
+                auto ended = report_failure(child->wait());
+                return more || ended.termination_signal ? Expected<CommandResult>{std::move(ended)}
+                                                        : std::unexpected(more.error());
             }
             count += **more; // What it was run for is not done.
-            auto ended = child->end(grace);
-            if (ended.stopped_by) {
-                done_or_complain(following.put_back(count));
-                die_of(*ended.stopped_by, following);
+            auto ended = child->terminate(grace);
+            if (ended.termination_signal) {
+                done_or_report(following.restore(count));
+                finish_and_reraise(*ended.termination_signal, following);
             }
         }
     }
 
     // Nothing once the command has ended, or a signal is to end it.
-    static Try<std::optional<std::int64_t>> next_during(Child& child, Following& following,
-                                                        const StopSignals& signals)
+    static Expected<std::optional<std::int64_t>> next_during(Child& child, TriggerSource& following,
+                                                             const TerminationSignals& signals)
     {
         const std::array others{signals.fd().get(), child.fd().get()};
         while (true) {
             auto next = following.next(others);
-            if (!next || *next || child.has_ended())
+            if (!next || *next || child.has_exited())
                 return next;
-            child.pass_on_signal();
-            if (child.stopped_by())
+            child.forward_signal();
+            if (child.termination_signal())
                 return std::nullopt;
         }
     }
 
-    Ended told(Ended ended) const
+    CommandResult report_failure(CommandResult ended) const
     {
-        if (ended.status != 0 && !ended.stopped_by && (!is_once_ || !ended.was_started))
-            complain({ErrorCode::system,
-                      fmt::format("{} for '{}' {}", command().front(), name_given(), ended.how)});
+        if (ended.status != 0 && !ended.termination_signal && (!is_once_ || !ended.was_started))
+            report_error({ErrorCode::system, fmt::format("{} for '{}' {}", command().front(),
+                                                         object_name(), ended.description)});
         return ended;
     }
 

@@ -1,7 +1,7 @@
 // The far end of --host: relay.
-#include "common/clock.h"
 #include "client/evfdctl/run/relay_loop.h"
 #include "client/evfdctl/verb.h"
+#include "common/clock.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -21,43 +21,44 @@ public:
 
     explicit RelayVerb(CLI::App& app) : Verb{app}
     {
-        app.add_flag("--again", is_again_,
+        app.add_flag("--again", is_reconnect_,
                      "The daemon was there a moment ago: wait for it, for ten seconds at most");
-        app.add_flag("--hang-up", hangs_up_,
+        app.add_flag("--hang-up", disconnects_at_eof_,
                      "When the input ends, whoever asked is gone: let go of what is under way");
     }
 
     Exit run(const Client& client) override
     {
         ::signal(SIGPIPE, SIG_IGN); // That nobody reads is seen when it is written.
-        const auto socket = reach(client.address());
+        const auto socket = connect_with_retry(client.address());
         if (!socket)
-            return complain(socket.error());
-        const auto input_end = hangs_up_ ? InputEnd::of_caller : InputEnd::of_calls;
-        return done_or_complain(Relay{STDIN_FILENO, STDOUT_FILENO, socket->fd(), input_end}.run());
+            return report_error(socket.error());
+        const auto input_end = disconnects_at_eof_ ? InputEnd::caller_gone : InputEnd::calls_done;
+        return done_or_report(
+            RelayLoop{STDIN_FILENO, STDOUT_FILENO, socket->fd(), input_end}.run());
     }
 
 private:
-    static constexpr nanoseconds patience = std::chrono::seconds{10};
+    static constexpr nanoseconds timeout = std::chrono::seconds{10};
 
-    Try<PrivateFd> reach(const Address& address) const
+    Expected<CloseOnForkFd> connect_with_retry(const Address& address) const
     {
-        const auto give_up = monotonic_after(patience);
+        const auto give_up = monotonic_deadline(timeout);
         while (true) {
             auto socket = connect_to(address);
-            if (socket || !is_again_ || monotonic_now() >= give_up)
+            if (socket || !is_reconnect_ || monotonic_now() >= give_up)
                 return socket;
-            ::poll(nullptr, 0, address.pause_ms());
+            ::poll(nullptr, 0, address.retry_interval_ms());
         }
     }
 
-    bool is_again_ = false;
-    bool hangs_up_ = false;
+    bool is_reconnect_ = false;
+    bool disconnects_at_eof_ = false;
 };
 
 } // namespace
 
-void add_relaying(Verbs& verbs)
+void add_relay(Verbs& verbs)
 {
     verbs.add<RelayVerb>();
 }

@@ -17,12 +17,12 @@ public:
     {
         app.add_option("--count", count_, "How many tokens or pulses; 1 if not given")
             ->type_name("N")
-            ->check(check_whole);
+            ->check(check_integer);
     }
     Exit run(const Client& client) override { return finish(client.set(names_.list, count_)); }
 
 private:
-    Names names_;
+    NamesArgument names_;
     std::int64_t count_ = 1;
 };
 
@@ -35,7 +35,7 @@ public:
     Exit run(const Client& client) override { return finish(client.clear(names_.list)); }
 
 private:
-    Names names_;
+    NamesArgument names_;
 };
 
 class IsSet : public Verb {
@@ -49,9 +49,9 @@ public:
     {
         auto object = client.show(name_.text);
         if (!object)
-            return complain(object.error());
+            return report_error(object.error());
         if (!object->is_set)
-            return complain(
+            return report_error(
                 {ErrorCode::refused,
                  fmt::format("you may not wait for '{}'; ask its owner for the r right, "
                              "or the administrator if the policy is against it",
@@ -62,12 +62,12 @@ public:
     }
 
 private:
-    OneName name_;
+    NameArgument name_;
 };
 
 } // namespace
 
-void add_signalling(Verbs& verbs)
+void add_event_verbs(Verbs& verbs)
 {
     verbs.add<Set>();
     verbs.add<Clear>();

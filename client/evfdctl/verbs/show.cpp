@@ -1,8 +1,8 @@
 // What there is and what happens to it: show, list, monitor.
 #include "client/core/monitor.h"
-#include "common/clock.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
+#include "common/clock.h"
 
 #include <fmt/format.h>
 #include <poll.h>
@@ -28,7 +28,7 @@ public:
     {
         auto object = client.show(name_.text);
         if (!object)
-            return complain(object.error());
+            return report_error(object.error());
         if (is_json())
             print_json(*object);
         else
@@ -37,7 +37,7 @@ public:
     }
 
 private:
-    OneName name_;
+    NameArgument name_;
 };
 
 class List : public Verb {
@@ -57,28 +57,28 @@ public:
                 fmt::print("{}", table.add(report::row(object)));
         });
         fmt::print("{}", table.end());
-        return done_or_complain(listed);
+        return done_or_report(listed);
     }
 
 private:
     PatternOption pattern_;
 };
 
-class MonitorAll : public Verb {
+class MonitorVerb : public Verb {
 public:
     static constexpr auto name = "monitor";
     static constexpr auto help = "Print the state of all objects and then every change";
 
-    explicit MonitorAll(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app} {}
+    explicit MonitorVerb(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app} {}
 
     Exit run(const Client& client) override
     {
-        const auto colour = colour_.chosen();
+        const auto colour = colour_.value();
         // A daemon that was killed tells the state anew.
-        auto give_up = monotonic_after(patience);
+        auto give_up = monotonic_deadline(reconnect_timeout);
         while (true) {
             bool was_told = false;
-            const auto ended = follow(client, [&](protocol::Monitor::Reply& news) {
+            const auto ended = print_changes(client, [&](protocol::Monitor::Reply& news) {
                 was_told = true;
                 if (is_json())
                     print_json(news);
@@ -86,19 +86,19 @@ public:
                     fmt::print("{}", report::change(news, colour));
             });
             if (was_told)
-                give_up = monotonic_after(patience);
+                give_up = monotonic_deadline(reconnect_timeout);
             if (ended || ended.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
-                return done_or_complain(ended);
+                return done_or_report(ended);
         }
     }
 
 private:
     // With a daemon that goes as soon as it is asked.
-    static constexpr nanoseconds patience = std::chrono::seconds{10};
+    static constexpr nanoseconds reconnect_timeout = std::chrono::seconds{10};
 
     // Calls `print` with all that the daemon tells, until nobody reads what is printed any more.
     template <class Print>
-    Try<void> follow(const Client& client, const Print& print) const
+    Expected<void> print_changes(const Client& client, const Print& print) const
     {
         auto news = client.changes(pattern_.text);
         if (!news)
@@ -111,7 +111,7 @@ private:
                 print(**one);
                 if (std::fflush(stdout) != 0)
                     return {};
-            } else if (!await_news(news->fd())) {
+            } else if (!await_change(news->fd())) {
                 ::raise(SIGPIPE); // As if we had something to write.
                 return {};
             }
@@ -119,7 +119,7 @@ private:
     }
 
     // False: the reader of stdout is gone, which a pipe tells even if nothing was asked of it.
-    static bool await_news(int fd)
+    static bool await_change(int fd)
     {
         std::array<pollfd, 2> wanted{pollfd{fd, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};
         ::poll(wanted.data(), wanted.size(), -1);
@@ -132,11 +132,11 @@ private:
 
 } // namespace
 
-void add_looking(Verbs& verbs)
+void add_query_verbs(Verbs& verbs)
 {
     verbs.add<Show>();
     verbs.add<List>();
-    verbs.add<MonitorAll>();
+    verbs.add<MonitorVerb>();
 }
 
 } // namespace evfd::control

@@ -1,11 +1,11 @@
 // Waiting: wait.
-#include "common/timerfd.h"
-#include "client/evfdctl/run/registered_wait.h"
-#include "client/evfdctl/run/child.h"
 #include "client/evfdctl/command_line.h"
-#include "client/evfdctl/output/failure.h"
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/output/failure.h"
+#include "client/evfdctl/run/child.h"
+#include "client/evfdctl/run/registered_wait.h"
 #include "client/evfdctl/verb.h"
+#include "common/timerfd.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@ public:
         "Wait until events are set or timers expire, also for names not there yet";
 
     explicit Wait(CLI::App& app)
-        : CommandVerb{app, Takes::names, Runs::if_given,
+        : CommandVerb{app, NameCount::any, CommandNeed::optional,
                       "What to run once the wait has begun, after --"},
           timeout_{app, "At most so long"}, grace_{app}
     {
@@ -35,54 +35,54 @@ public:
         app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
         app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
             ->type_name("N")
-            ->check(check_whole);
+            ->check(check_integer);
         app.footer("Nothing that the command sets is missed. If it fails, that ends the wait; if "
                    "the wait fails or times out, the\ncommand is ended.");
     }
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_line(); !line)
-            return complain(line.error());
-        const auto timeout = timeout_.chosen();
+        if (const auto line = check_arguments(); !line)
+            return report_error(line.error());
+        const auto timeout = timeout_.value();
         if (!timeout)
-            return complain(timeout.error());
-        const auto grace = grace_.chosen();
+            return report_error(timeout.error());
+        const auto grace = grace_.value();
         if (!grace)
-            return complain(grace.error());
-        const WaitOptions options{.gather = is_any_ ? Gather::any : Gather::all,
+            return report_error(grace.error());
+        const WaitOptions options{.require = is_any_ ? Require::any : Require::all,
                                   .timeout = *timeout,
                                   .existing = is_existing_,
                                   .count = count_};
         if (!command().empty())
-            return run_armed(client, options, *grace);
+            return run_registered(client, options, *grace);
         auto fired = ::isatty(STDERR_FILENO) == 1 ? wait_for_person(client, options)
                                                   : client.wait(names(), options);
         if (!fired)
-            return complain(fired.error());
+            return report_error(fired.error());
         print(*std::move(fired));
         return exit_done;
     }
 
 private:
-    using Fired = ArmedWait::Fired;
+    using Fired = RegisteredWait::Fired;
 
     // On a terminal a name may have been mistyped: after a second it is said which do not exist.
-    Try<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
+    Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
     {
-        auto wait = ArmedWait::begin(client, names(), options);
+        auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return std::unexpected(std::move(wait.error()));
         const auto second = make_timerfd(Clock::monotonic);
         if (!second)
             return std::unexpected(Error{ErrorCode::system, second.error().message()});
-        const auto set =
-            evfd::set(*second, {.first = std::chrono::seconds{1}, .from = TimerSetting::From::now});
+        const auto set = evfd::set(
+            *second, {.first = std::chrono::seconds{1}, .base = TimerSetting::Base::relative});
         if (!set)
             return std::unexpected(Error{ErrorCode::system, set.error().message()});
         auto fired = wait->next(std::array{second->get()});
         if (fired && !*fired) {
-            say_what_is_missing(client);
+            report_missing_names(client);
             fired = wait->next({});
         }
         if (!fired)
@@ -90,93 +90,94 @@ private:
         return **std::move(fired);
     }
 
-    void say_what_is_missing(const Client& client) const
+    void report_missing_names(const Client& client) const
     {
         for (const auto& one : names()) {
             const auto shown = client.show(one);
             if (!shown && shown.error().code == ErrorCode::no_such_name)
-                say(fmt::format("evfdctl: waiting for '{}', which does not exist yet (evfdctl list "
+                print_error(
+                    fmt::format("evfdctl: waiting for '{}', which does not exist yet (evfdctl list "
                                 "shows what does)\n",
                                 one));
         }
     }
 
-    Exit run_armed(const Client& client, const WaitOptions& options, nanoseconds grace) const
+    Exit run_registered(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        auto wait = ArmedWait::begin(client, names(), options); // Until then a signal ends us.
+        auto wait = RegisteredWait::begin(client, names(), options); // Until then a signal ends us.
         if (!wait)
-            return complain(wait.error());
-        const auto signals = StopSignals::hold();
+            return report_error(wait.error());
+        const auto signals = TerminationSignals::block();
         if (!signals)
-            return complain(signals.error());
-        auto child = Child::start({.words = command()}, *signals);
+            return report_error(signals.error());
+        auto child = Child::start({.arguments = command()}, *signals);
         if (!child)
-            return complain_of_start(command().front(), child.error());
+            return report_start_failure(command().front(), child.error());
         return wait_for_both(*wait, *child, *signals, grace);
     }
 
     // Whichever fails first is the end of the other.
-    Exit wait_for_both(ArmedWait& wait, Child& child, const StopSignals& signals,
+    Exit wait_for_both(RegisteredWait& wait, Child& child, const TerminationSignals& signals,
                        nanoseconds grace) const
     {
         const std::array others{signals.fd().get(), child.fd().get()};
         while (true) {
             auto fired = wait.next(others);
             if (!fired) {
-                const auto ended = child.end(grace);
-                const auto exit = complain(fired.error());
-                if (ended.stopped_by)
-                    StopSignals::die_of(*ended.stopped_by);
+                const auto ended = child.terminate(grace);
+                const auto exit = report_error(fired.error());
+                if (ended.termination_signal)
+                    TerminationSignals::reraise(*ended.termination_signal);
                 return exit;
             }
             if (*fired) {
-                const auto ended = end_of(child);
+                const auto ended = await_command(child);
                 print(**std::move(fired));
                 return static_cast<Exit>(ended.status);
             }
-            if (!child.has_ended())
-                child.pass_on_signal();
-            if (!child.has_ended() && !child.stopped_by())
+            if (!child.has_exited())
+                child.forward_signal();
+            if (!child.has_exited() && !child.termination_signal())
                 continue;
-            if (child.stopped_by())
-                wait.call_off(); // Else it could take while the command tidies up.
-            const auto ended = end_of(child);
+            if (child.termination_signal())
+                wait.cancel(); // Else it could take while the command tidies up.
+            const auto ended = await_command(child);
             if (ended.status == 0)
-                return wait_on(wait, signals);
-            if (auto over_first = wait.call_off())
+                return finish_wait(wait, signals);
+            if (auto over_first = wait.cancel())
                 print(*std::move(over_first));
             return static_cast<Exit>(ended.status);
         }
     }
 
     // When the command has done its part.
-    Exit wait_on(ArmedWait& wait, const StopSignals& signals) const
+    Exit finish_wait(RegisteredWait& wait, const TerminationSignals& signals) const
     {
         const std::array others{signals.fd().get()};
         while (true) {
             auto fired = wait.next(others);
             if (!fired)
-                return complain(fired.error());
+                return report_error(fired.error());
             if (*fired) {
                 print(**std::move(fired));
                 return exit_done;
             }
-            const auto number = signals.take_end();
+            const auto number = signals.take_fatal();
             if (!number)
                 continue;
-            if (auto over_first = wait.call_off()) {
+            if (auto over_first = wait.cancel()) {
                 print(*std::move(over_first));
                 return exit_done;
             }
-            StopSignals::die_of(*number);
+            TerminationSignals::reraise(*number);
         }
     }
 
-    static Ended end_of(Child& child)
+    static CommandResult await_command(Child& child)
     {
         auto ended = child.wait();
-        if (ended.stopped_by)
-            StopSignals::die_of(*ended.stopped_by);
+        if (ended.termination_signal)
+            TerminationSignals::reraise(*ended.termination_signal);
         return ended;
     }
 
@@ -200,7 +201,7 @@ private:
 
 } // namespace
 
-void add_waiting(Verbs& verbs)
+void add_wait(Verbs& verbs)
 {
     verbs.add<Wait>();
 }

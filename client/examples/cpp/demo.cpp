@@ -1,5 +1,5 @@
-// Two processes that signal each other through named events: `ask` sets one and waits for the other,
-// `answer` waits for the one and sets the other. It tells how long that takes.
+// Two processes that signal each other through named events: `ask` sets one and waits for the
+// other, `answer` waits for the one and sets the other. It tells how long that takes.
 #include "evfd/client.h"
 
 #include <unistd.h>
@@ -16,7 +16,7 @@ namespace {
 constexpr int rounds = 10'000;
 
 template <class T>
-T or_end(evfd::Try<T> tried)
+T value_or_exit(evfd::Expected<T> tried)
 {
     if (!tried) {
         std::fprintf(stderr, "evfd-demo: %s\n", tried.error().message.c_str());
@@ -33,8 +33,8 @@ void ask(const evfd::Event& ping, const evfd::Event& pong)
     std::vector<std::chrono::duration<double, std::micro>> trips;
     for (int i = 0; i < rounds; ++i) {
         const auto begin = std::chrono::steady_clock::now();
-        or_end(ping.set());
-        or_end(pong.wait());
+        value_or_exit(ping.set());
+        value_or_exit(pong.wait());
         trips.push_back(std::chrono::steady_clock::now() - begin);
     }
     std::ranges::sort(trips);
@@ -48,8 +48,8 @@ void answer(const evfd::Event& ping, const evfd::Event& pong)
                 ping.fd());
     std::fflush(stdout);
     for (int i = 0; i < rounds; ++i) {
-        or_end(ping.wait());
-        or_end(pong.set());
+        value_or_exit(ping.wait());
+        value_or_exit(pong.set());
     }
 }
 
@@ -61,9 +61,9 @@ int main(int argc, char** argv)
         std::fprintf(stderr, "usage: evfd-demo ask|answer PING PONG\n");
         return 2;
     }
-    const evfd::Client client{or_end(evfd::Address::usual())};
-    const auto ping = or_end(client.open(argv[2]));
-    const auto pong = or_end(client.open(argv[3]));
+    const evfd::Client client{value_or_exit(evfd::Address::usual())};
+    const auto ping = value_or_exit(client.open(argv[2]));
+    const auto pong = value_or_exit(client.open(argv[3]));
     if (std::string_view{argv[1]} == "ask")
         ask(ping, pong);
     else

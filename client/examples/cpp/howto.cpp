@@ -51,10 +51,10 @@ std::vector<evfd::Timer> arm_timers(const evfd::Client& client)
     for (int i = 1; i <= 3; ++i) {
         const auto name = fmt::format("howto/{}/{}", ::getpid(), i);
         const auto period = std::chrono::milliseconds{250} * i;
-        or_end(client.arm(
+        value_or_exit(client.arm(
             name, {.at = start + period, .interval = period, .clock = evfd::Clock::monotonic},
             {.lifetime = evfd::Lifetime::connection}));
-        timers.push_back(or_end(client.open_timer(name)));
+        timers.push_back(value_or_exit(client.open_timer(name)));
     }
     return timers;
 }
@@ -114,7 +114,7 @@ bool read_timer(const std::vector<evfd::Timer>& timers, int fd)
     for (std::size_t i = 0; i < timers.size(); ++i)
         if (timers[i].fd() == fd) {
             fmt::print("Reading timer {}\n", fd);
-            const auto count = or_end(timers[i].wait(evfd::nanoseconds{0}));
+            const auto count = value_or_exit(timers[i].wait(evfd::nanoseconds{0}));
             fmt::print("Timer {} expired {} times\n", i + 1, count);
             return true;
         }

@@ -18,7 +18,7 @@ constexpr std::chrono::seconds timeout{3}; // Of one turn of the loop.
 
 // The value; or says what is wrong, and ends the program.
 template <class T>
-T or_end(evfd::Try<T> tried)
+T value_or_exit(evfd::Expected<T> tried)
 {
     if (!tried)
         quit(tried.error().message);

@@ -33,7 +33,7 @@ void print(std::span<const epoll_event> events)
 int main(int argc, char** argv)
 {
     howto::Server server{argc, argv};
-    const evfd::Client client{howto::or_end(evfd::Address::usual())};
+    const evfd::Client client{howto::value_or_exit(evfd::Address::usual())};
     const auto timers = howto::arm_timers(client);
 
     const evfd::UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};

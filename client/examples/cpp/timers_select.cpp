@@ -12,7 +12,7 @@
 int main(int argc, char** argv)
 {
     howto::Server server{argc, argv};
-    const evfd::Client client{howto::or_end(evfd::Address::usual())};
+    const evfd::Client client{howto::value_or_exit(evfd::Address::usual())};
     const auto timers = howto::arm_timers(client);
 
     while (server.is_active()) {

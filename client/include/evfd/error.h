@@ -27,6 +27,6 @@ struct Error {
 };
 
 template <class T>
-using Try = std::expected<T, Error>;
+using Expected = std::expected<T, Error>;
 
 } // namespace evfd

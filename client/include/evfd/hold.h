@@ -1,15 +1,15 @@
 // A token of a semaphore, or an auto event as a lock, taken for as long as this lives.
 #pragma once
 
-#include "evfd/error.h"
 #include "common/enums.h"
+#include "evfd/error.h"
 
 #include <memory>
 #include <string>
 
 namespace evfd {
 
-class Daemon;
+class ConnectionPool;
 
 // It outlives a daemon that is killed. Held by this process, it goes back when that has ended,
 // however it ends, whatever becomes of the connection: execve(2) changes nothing, and children do
@@ -25,13 +25,13 @@ public:
     const std::string& id() const { return id_; }
     // Returns when it is back, for all who hold it. An error: it may have come to others before.
     // invalid: it was given back already.
-    Try<void> give_back();
+    Expected<void> release();
 
 private:
     friend class Client;
-    Hold(std::unique_ptr<Daemon> daemon, std::string id, Holder holder);
+    Hold(std::unique_ptr<ConnectionPool> pool, std::string id, Holder holder);
 
-    std::unique_ptr<Daemon> daemon_; // For this alone.
+    std::unique_ptr<ConnectionPool> pool_; // For this alone.
     std::string id_;
     Holder holder_;
 };

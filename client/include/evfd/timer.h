@@ -1,10 +1,10 @@
 // A named timer in this process: a timerfd of one's own on the timer's grid.
 #pragma once
 
+#include "common/clock.h"
 #include "evfd/error.h"
 #include "evfd/schedule.h"
 #include "evfd/waitable.h"
-#include "common/clock.h"
 
 #include <cstdint>
 #include <optional>
@@ -17,28 +17,28 @@ namespace evfd {
 class Timer final : public Waitable {
 public:
     // For everybody who has it open, before it returns.
-    Try<void> arm(const Schedule& schedule) const;
-    Try<void> disarm() const;
+    Expected<void> arm(const Schedule& schedule) const;
+    Expected<void> disarm() const;
 
     // Waits until it expires, and takes the count: how often it expired since the last wait, or
     // since it was opened or armed. 0: the time was over first. Without a timeout it waits for
     // ever; 0 looks once. cancelled: the wall clock was set, and the timer was to be cancelled by
     // that.
-    Try<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
-    Try<std::int64_t> wait_until(MonotonicTime deadline) const;
+    Expected<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
+    Expected<std::int64_t> wait_until(MonotonicTime deadline) const;
 
     // Until it expires next; nothing if it does not.
-    Try<std::optional<nanoseconds>> remaining() const;
+    Expected<std::optional<nanoseconds>> remaining() const;
 
 private:
     friend class Client;
     using Waitable::Waitable;
 
-    Try<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;
+    Expected<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;
 
-    Taking taking() const override { return Taking::own; }
-    Try<std::int64_t> take() const override;
-    Try<void> put_back(std::int64_t) const override { return {}; } // Nothing of it is shared.
+    Consumption consumption() const override { return Consumption::exclusive; }
+    Expected<std::int64_t> consume() const override;
+    Expected<void> restore(std::int64_t) const override { return {}; } // Nothing of it is shared.
 };
 
 } // namespace evfd

@@ -20,13 +20,13 @@ Redis::Redis(const std::string& path) : context_{::redisConnectUnix(path.c_str()
 void Redis::call(const std::vector<std::string>& words) const
 {
     std::vector<const char*> texts;
-    std::vector<std::size_t> sizes;
+    std::vector<std::size_t> context_sizes;
     for (const auto& word : words) {
         texts.push_back(word.c_str());
-        sizes.push_back(word.size());
+        context_sizes.push_back(word.size());
     }
     auto* reply = static_cast<redisReply*>(::redisCommandArgv(
-        context_.get(), static_cast<int>(words.size()), texts.data(), sizes.data()));
+        context_.get(), static_cast<int>(words.size()), texts.data(), context_sizes.data()));
     const bool is_done = reply && reply->type != REDIS_REPLY_ERROR;
     ::freeReplyObject(reply);
     e2e::require(is_done, words.front());

@@ -23,10 +23,10 @@ public:
     void receive() const;
 
 private:
-    struct Free {
+    struct Deleter {
         void operator()(redisContext* context) const { ::redisFree(context); }
     };
-    std::unique_ptr<redisContext, Free> context_;
+    std::unique_ptr<redisContext, Deleter> context_;
 };
 
 // LPUSH, and BLPOP by who waits.

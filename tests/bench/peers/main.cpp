@@ -1,11 +1,11 @@
 // evfdd-bench-peers: evfdd beside what one would pick instead.
-#include "tests/bench/signal_endpoints.h"
 #include "tests/bench/peers/broker.h"
 #include "tests/bench/peers/clients.h"
 #include "tests/bench/peers/fdholder.h"
 #include "tests/bench/peers/servers.h"
 #include "tests/bench/ping_pong.h"
 #include "tests/bench/report.h"
+#include "tests/bench/signal_endpoints.h"
 #include "tests/paths.h"
 
 #include <CLI/CLI.hpp>
@@ -18,9 +18,9 @@ namespace evfd::bench {
 
 namespace {
 
-using e2e::must;
+using e2e::value_or_throw;
 
-constexpr int least_pairs = 9;
+constexpr int min_pairs = 9;
 constexpr int calls = 300; // In a turn.
 
 template <class Ball, class Make>
@@ -32,7 +32,7 @@ auto players(Make make)
         std::vector<Ball> others;
         own.push_back(make(serves ? "pong" : "ping", true));
         others.push_back(make(serves ? "ping" : "pong", false));
-        return Player<Ball>{std::move(own), std::move(others), Clears::nothing};
+        return PingPongPeer<Ball>{std::move(own), std::move(others), ClearAfterWake::nothing};
     };
 }
 
@@ -42,18 +42,18 @@ public:
     explicit Court(Mode mode)
     {
         for (const auto* name : {"ping", "pong"})
-            (void)must(client_.create(name, {.mode = mode}));
+            (void)value_or_throw(client_.create(name, {.mode = mode}));
     }
     auto by_name() const
     {
-        return players<NameBall>(
-            [this](const char* name, bool) { return NameBall{house_.client(), name}; });
+        return players<NameEndpoint>(
+            [this](const char* name, bool) { return NameEndpoint{house_.client(), name}; });
     }
     pid_t pid() const { return house_.pid(); }
     auto by_descriptor() const
     {
-        return players<EventBall>(
-            [this](const char* name, bool) { return EventBall{house_.client(), name}; });
+        return players<EventEndpoint>(
+            [this](const char* name, bool) { return EventEndpoint{house_.client(), name}; });
     }
 
 private:
@@ -65,15 +65,16 @@ Comparison fdholder(int pairs)
 {
     const House house{EVFDD_DAEMON};
     const auto client = house.client();
-    (void)must(client.create("db/ready"));
-    const auto event = must(client.open("db/ready"));
+    (void)value_or_throw(client.create("db/ready"));
+    const auto event = value_or_throw(client.open("db/ready"));
     const auto server = start_fdholder();
     e2e::require(fdholder_connect(server.path().c_str()) == 0 &&
                      fdholder_store(event.fd(), "db/ready") == 0,
                  "s6-fdholder-daemon does not take a descriptor");
-    const OneCore core{house.pid(), server.pid()};
+    const PinnedToOneCore core{house.pid(), server.pid()};
     return compare({.work = "a descriptor by name", .against = "s6-fdholder-daemon", .goal = 1.0},
-                   pairs, turns_a_pair, timed(calls, [&] { (void)must(client.open("db/ready")); }),
+                   pairs, batches_per_pair,
+                   timed(calls, [&] { (void)value_or_throw(client.open("db/ready")); }),
                    timed(calls, [&] {
                        const UniqueFd fd{fdholder_retrieve("db/ready")};
                        e2e::require(static_cast<bool>(fd), "s6_fdholder_retrieve");
@@ -84,10 +85,10 @@ Comparison blpop(int pairs)
 {
     const Court court{Mode::automatic};
     const auto redis = start_redis();
-    const OneCore core{court.pid(), redis.pid()};
-    return play(
+    const PinnedToOneCore core{court.pid(), redis.pid()};
+    return ping_pong(
         {.work = "set by name -> wake by name", .against = "redis LPUSH, BLPOP", .goal = {}}, pairs,
-        Cores::one, court.by_name(),
+        CorePlacement::one, court.by_name(),
         players<RedisBall>([&](const char* key, bool) { return RedisBall{redis.path(), key}; }));
 }
 
@@ -95,11 +96,12 @@ template <class Server>
 Comparison signal(const Server& bus, const char* which, int pairs)
 {
     const Court court{Mode::automatic};
-    const OneCore core{court.pid(), bus.pid()};
-    return play({.work = "set by name -> wake by name", .against = which, .goal = {}}, pairs,
-                Cores::one, court.by_name(), players<BusBall>([&](const char* member, bool is_own) {
-                    return BusBall{bus.path(), member, is_own};
-                }));
+    const PinnedToOneCore core{court.pid(), bus.pid()};
+    return ping_pong({.work = "set by name -> wake by name", .against = which, .goal = {}}, pairs,
+                     CorePlacement::one, court.by_name(),
+                     players<BusBall>([&](const char* member, bool is_own) {
+                         return BusBall{bus.path(), member, is_own};
+                     }));
 }
 
 Comparison dbus_daemon(int pairs)
@@ -118,9 +120,9 @@ Comparison semaphore(int pairs)
     const auto name = [pid = ::getpid()](const char* ball) {
         return fmt::format("/evfdd-bench-{}-{}", pid, ball);
     };
-    auto compared = play(
+    auto compared = ping_pong(
         {.work = "set -> wake, a semaphore", .against = "sem_post, sem_wait", .goal = {}}, pairs,
-        Cores::own, court.by_descriptor(),
+        CorePlacement::own, court.by_descriptor(),
         players<SemaphoreBall>([&](const char* ball, bool) { return SemaphoreBall{name(ball)}; }));
     for (const auto* ball : {"ping", "pong"})
         ::sem_unlink(name(ball).c_str());
@@ -131,9 +133,9 @@ Comparison fifo(int pairs)
 {
     const Court court{Mode::automatic};
     const e2e::TemporaryDirectory directory;
-    return play(
+    return ping_pong(
         {.work = "set -> wake, auto", .against = "a byte through a FIFO", .goal = {}}, pairs,
-        Cores::own, court.by_descriptor(),
+        CorePlacement::own, court.by_descriptor(),
         players<FifoBall>([&](const char* ball, bool) { return FifoBall{directory / ball}; }));
 }
 
@@ -141,17 +143,17 @@ Comparison set_and_get(int pairs)
 {
     const House house{EVFDD_DAEMON};
     const auto client = house.client();
-    (void)must(client.create("db/ready"));
+    (void)value_or_throw(client.create("db/ready"));
     const auto server = start_redis();
     const Redis redis{server.path()};
-    const OneCore core{house.pid(), server.pid()};
+    const PinnedToOneCore core{house.pid(), server.pid()};
     const std::vector<std::string> names{"db/ready"};
     return compare({.work = "set and look by name", .against = "redis SET, GET", .goal = {}}, pairs,
-                   turns_a_pair,
+                   batches_per_pair,
                    timed(calls,
                          [&] {
-                             must(client.set(names));
-                             (void)must(client.show("db/ready"));
+                             value_or_throw(client.set(names));
+                             (void)value_or_throw(client.show("db/ready"));
                          }),
                    timed(calls, [&] {
                        redis.call({"SET", "db/ready", "1"});
@@ -165,25 +167,25 @@ Comparison publish(int pairs)
     constexpr int sets = 50; // In a turn.
     const House house{EVFDD_DAEMON};
     const auto client = house.client();
-    (void)must(client.create("tick", {.mode = Mode::pulse}));
+    (void)value_or_throw(client.create("tick", {.mode = Mode::pulse}));
     const auto server = start_redis();
     const Redis publisher{server.path()};
     std::vector<Event> events;
     std::deque<Redis> subscribers;
     for (int i = 0; i < followers; ++i) {
-        events.push_back(must(client.open("tick")));
+        events.push_back(value_or_throw(client.open("tick")));
         subscribers.emplace_back(server.path()).call({"SUBSCRIBE", "tick"});
     }
     const std::vector<std::string> names{"tick"};
-    const OneCore core{house.pid(), server.pid()};
+    const PinnedToOneCore core{house.pid(), server.pid()};
     return compare(
         {.work = "a set that 100 hear, in one process", .against = "redis PUBLISH", .goal = {}},
-        pairs, turns_a_pair,
+        pairs, batches_per_pair,
         timed(sets,
               [&] {
-                  must(client.set(names));
+                  value_or_throw(client.set(names));
                   for (const auto& event : events)
-                      e2e::require(must(event.wait()) == 1, "a pulse is lost");
+                      e2e::require(value_or_throw(event.wait()) == 1, "a pulse is lost");
               }),
         timed(sets, [&] {
             publisher.call({"PUBLISH", "tick", "1"});
@@ -198,8 +200,8 @@ std::vector<Comparison> shell(int pairs)
     constexpr int runs = 10;
     constexpr int turns = 2;
     const House house{EVFDD_DAEMON};
-    const Installed control{EVFDD_CTL};
-    (void)must(house.client().create("db/ready"));
+    const StrippedProgram control{EVFDD_CTL};
+    (void)value_or_throw(house.client().create("db/ready"));
     const auto redis = start_redis();
     const e2e::TemporaryDirectory directory;
     const auto fifo_directory = directory / "ftrig";
@@ -242,7 +244,7 @@ int main(int argc, char** argv)
     int pairs = 9;
     bool is_json = false;
     app.add_option("--pairs", pairs, "How many of each; at least 9")
-        ->check(CLI::Range(least_pairs, 1000));
+        ->check(CLI::Range(min_pairs, 1000));
     app.add_flag("--json", is_json, "Print JSON");
     CLI11_PARSE(app, argc, argv);
     try {

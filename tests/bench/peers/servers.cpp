@@ -7,7 +7,7 @@ namespace evfd::bench {
 PeerServer::PeerServer(const CommandAt& command)
     : path_{directory_ / "socket"}, process_{e2e::start(command(directory_, path_))}
 {
-    e2e::require(e2e::eventually([&] { return can_connect(path_); }),
+    e2e::require(e2e::poll_until([&] { return can_connect(path_); }),
                  "a peer does not start: " + path_);
 }
 

@@ -7,55 +7,56 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr rlim_t few = 128;
+constexpr rlim_t descriptor_limit = 128;
 // There is always room for clients, and for a daemon that takes over.
-constexpr rlim_t objects_of_few =
-    (few - rlim_t{daemon::own_descriptors + daemon::descriptors_for_clients}) / 2;
+constexpr rlim_t max_objects =
+    (descriptor_limit - rlim_t{daemon::reserved_for_daemon + daemon::reserved_for_clients}) / 2;
 
-Command with_few()
+Command limited_command()
 {
-    return {.words = {}, .descriptors = few};
+    return {.argv = {}, .descriptor_limit = descriptor_limit};
 }
 
 TEST_CASE("with no descriptor left for another event create says so and the others go on and it "
           "recovers",
           "[alone]")
 {
-    const Daemon daemon{{}, with_few()};
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon{{}, limited_command()};
+    WireClient wire{daemon.path()};
     std::vector<std::string> made;
     Json refusal;
-    while (made.size() < few) {
+    while (made.size() < descriptor_limit) {
         const auto name = "e/" + std::to_string(made.size());
-        refusal = wire.ask("CreateEvent", {{"name", name}});
+        refusal = wire.request("CreateEvent", {{"name", name}});
         if (refusal.contains("error"))
             break;
         made.push_back(name);
     }
     CHECK(refusal["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK(refusal["parameters"]["limit"] == few);
-    REQUIRE(made.size() == objects_of_few);
+    CHECK(refusal["parameters"]["limit"] == descriptor_limit);
+    REQUIRE(made.size() == max_objects);
 
     const auto refused = daemon.ctl({"create", "one/more"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("128 descriptors; delete objects"));
-    CHECK_FALSE(wire.ask("Set", {{"names", made}}).contains("error"));
-    CHECK(wire.ask("Show", {{"name", made.back()}})["parameters"]["object"]["isSet"] == true);
+    CHECK_FALSE(wire.request("Set", {{"names", made}}).contains("error"));
+    CHECK(wire.request("Show", {{"name", made.back()}})["parameters"]["object"]["isSet"] == true);
     CHECK(daemon.ctl({"wait", made.front()}).status == 0);
-    CHECK(must(must(daemon.client().open(made.front())).wait(patience)) == 1);
+    CHECK(value_or_throw(
+              value_or_throw(daemon.client().open(made.front())).wait(default_timeout)) == 1);
 
-    daemon.done({"delete", made.front()});
-    daemon.done({"create", "one/more"});
+    daemon.checked_ctl({"delete", made.front()});
+    daemon.checked_ctl({"create", "one/more"});
 }
 
 TEST_CASE("subscriptions are descriptors as well", "[alone]")
 {
-    const Daemon daemon{{}, with_few()};
+    const DaemonProcess daemon{{}, limited_command()};
     const auto client = daemon.client();
     REQUIRE(client.create("p", {.mode = Mode::pulse}));
     std::vector<Event> followers;
     auto next = client.open("p");
-    while (next && followers.size() < few) {
+    while (next && followers.size() < descriptor_limit) {
         followers.push_back(*std::move(next));
         next = client.open("p");
     }
@@ -64,26 +65,26 @@ TEST_CASE("subscriptions are descriptors as well", "[alone]")
     REQUIRE(followers.size() > 2);
     REQUIRE(client.set(std::vector{"p"s}));
     for (const auto& follower : followers)
-        CHECK(must(follower.wait(0ns)) == 1);
+        CHECK(value_or_throw(follower.wait(0ns)) == 1);
     followers.pop_back();
     followers.pop_back();
-    CHECK(eventually([&] { return client.open("p").has_value(); }));
+    CHECK(poll_until([&] { return client.open("p").has_value(); }));
 }
 
 TEST_CASE("with no descriptor left for another client it is told why and the others go on and it "
           "recovers",
           "[alone]")
 {
-    const Daemon daemon{{}, with_few()};
-    Wire first{daemon.path()};
-    REQUIRE_FALSE(first.ask("CreateEvent", {{"name", "e"}}).contains("error"));
-    Wire waiting{daemon.path()};
+    const DaemonProcess daemon{{}, limited_command()};
+    WireClient first{daemon.path()};
+    REQUIRE_FALSE(first.request("CreateEvent", {{"name", "e"}}).contains("error"));
+    WireClient waiting{daemon.path()};
     waiting.call("Wait", {{"names", {"e"}}});
     REQUIRE(daemon.has_waits("e", 1));
 
-    std::vector<Wire> crowd;
+    std::vector<WireClient> crowd;
     std::optional<Json> refusal;
-    while (!refusal && crowd.size() < 2 * few) {
+    while (!refusal && crowd.size() < 2 * descriptor_limit) {
         crowd.emplace_back(daemon.path());
         crowd.back().call("Status");
         if (auto reply = crowd.back().reply(); reply.contains("error"))
@@ -91,7 +92,7 @@ TEST_CASE("with no descriptor left for another client it is told why and the oth
     }
     REQUIRE(refusal);
     CHECK((*refusal)["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK(crowd.back().rest().empty()); // And let go.
+    CHECK(crowd.back().read_to_end().empty()); // And let go.
     const auto refused = daemon.ctl({"status"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("close connections"));
@@ -100,22 +101,23 @@ TEST_CASE("with no descriptor left for another client it is told why and the oth
     CHECK_FALSE(await_readable(waiting.socket().get(), 100ms));
     CHECK(daemon.usage() == before);
 
-    CHECK(first.ask("Set", {{"names", {"e"}}}) == Json{{"parameters", Json::object()}});
+    CHECK(first.request("Set", {{"names", {"e"}}}) == Json{{"parameters", Json::object()}});
     CHECK(waiting.reply()["parameters"]["fired"][0]["name"] == "e");
-    CHECK(first.ask("Status")["parameters"]["objects"] == 1);
+    CHECK(first.request("Status")["parameters"]["objects"] == 1);
 
     crowd.clear();
-    CHECK(eventually([&] { return daemon.ctl({"status"}).status == 0; }));
+    CHECK(poll_until([&] { return daemon.ctl({"status"}).status == 0; }));
 }
 
 TEST_CASE("with no descriptor left, an open that needs one is refused and all else is done",
           "[alone]")
 {
-    const Daemon daemon{{}, with_few()};
-    Wire wire{daemon.path()};
-    REQUIRE_FALSE(wire.ask("CreateEvent", {{"name", "e"}}).contains("error"));
-    REQUIRE_FALSE(wire.ask("CreateEvent", {{"name", "p"}, {"mode", "pulse"}}).contains("error"));
-    std::vector<Wire> crowd;
+    const DaemonProcess daemon{{}, limited_command()};
+    WireClient wire{daemon.path()};
+    REQUIRE_FALSE(wire.request("CreateEvent", {{"name", "e"}}).contains("error"));
+    REQUIRE_FALSE(
+        wire.request("CreateEvent", {{"name", "p"}, {"mode", "pulse"}}).contains("error"));
+    std::vector<WireClient> crowd;
     bool is_full = false;
     while (!is_full) {
         crowd.emplace_back(daemon.path());
@@ -124,13 +126,13 @@ TEST_CASE("with no descriptor left, an open that needs one is refused and all el
     }
     const auto method = GENERATE("CreateEvent"s, "Open"s);
     const auto parameters = method == "Open" ? Json{{"names", {"e", "p"}}} : Json{{"name", "f"}};
-    CHECK(wire.ask(method, parameters)["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK_FALSE(wire.ask("Set", {{"names", {"e", "p"}}}).contains("error"));
-    CHECK(wire.ask("Show", {{"name", "p"}})["parameters"]["object"]["subscriptions"] == 0);
-    CHECK(wire.ask("Show", {{"name", "e"}})["parameters"]["object"]["isSet"] == true);
+    CHECK(wire.request(method, parameters)["error"] == "io.evfdd.OutOfDescriptors");
+    CHECK_FALSE(wire.request("Set", {{"names", {"e", "p"}}}).contains("error"));
+    CHECK(wire.request("Show", {{"name", "p"}})["parameters"]["object"]["subscriptions"] == 0);
+    CHECK(wire.request("Show", {{"name", "e"}})["parameters"]["object"]["isSet"] == true);
 
     crowd.clear();
-    CHECK(eventually([&] { return !wire.ask(method, parameters).contains("error"); }));
+    CHECK(poll_until([&] { return !wire.request(method, parameters).contains("error"); }));
 }
 
 } // namespace

@@ -1,38 +1,38 @@
 // Two users. Which only root can be.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <unistd.h>
 
 namespace evfd::e2e {
 namespace {
 
-const gid_t group = stranger + 1;
+const gid_t group = unprivileged_uid + 1;
 
 // As the stranger, in the stranger's group alone.
-Ran as_stranger(const Daemon& daemon, std::vector<std::string> words)
+RunResult as_unprivileged(const DaemonProcess& daemon, std::vector<std::string> words)
 {
-    auto command = daemon.control(std::move(words));
-    command.user = User{stranger};
+    auto command = daemon.ctl_command(std::move(words));
+    command.user = User{unprivileged_uid};
     return run(command);
 }
 
-void as_stranger(const std::function<void()>& work)
+void as_unprivileged(const std::function<void()>& work)
 {
-    Worker worker{[&](const Line&) {
-        become_stranger();
+    Worker worker{[&](const WorkerSocket&) {
+        become_unprivileged();
         work();
     }};
     CHECK(worker.wait() == 0);
 }
 
-Try<void> only_error(const auto& tried)
+Expected<void> without_value(const auto& tried)
 {
-    return tried ? Try<void>{} : std::unexpected(tried.error());
+    return tried ? Expected<void>{} : std::unexpected(tried.error());
 }
 
 // "ok", or the sentence of the refusal.
-std::string verdict(const Try<void>& tried)
+std::string verdict(const Expected<void>& tried)
 {
     if (tried)
         return "ok";
@@ -42,7 +42,7 @@ std::string verdict(const Try<void>& tried)
 TEST_CASE("rights decide what another user may do by name")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto [rights, waits, sets] = GENERATE(table<std::string, std::string, std::string>({
         {"0666", "ok", "ok"},
@@ -51,58 +51,59 @@ TEST_CASE("rights decide what another user may do by name")
         {"0660", "refused", "refused"},
         {"0006", "ok", "ok"},
     }));
-    REQUIRE(client.create("e", {.initial = 1, .rights = Rights::parse(rights)}));
-    as_stranger([&] {
+    REQUIRE(client.create("e", {.initial = 1, .permissions = Permissions::parse(rights)}));
+    as_unprivileged([&] {
         const std::vector names{"e"s};
         const auto its = daemon.client();
-        require(verdict(only_error(its.wait(names, {.timeout = 0ns}))) == waits, "wait");
+        require(verdict(without_value(its.wait(names, {.timeout = 0ns}))) == waits, "wait");
         require(verdict(its.set(names)) == sets, "set");
         require(verdict(its.clear(names)) == sets, "clear");
-        require(verdict(its.remove(names)) == "refused", "delete");
-        require(verdict(its.set_rights("e", *Rights::parse("0666"))) == "refused", "rights");
+        require(verdict(its.delete_object(names)) == "refused", "delete");
+        require(verdict(its.set_permissions("e", *Permissions::parse("0666"))) == "refused",
+                "rights");
         // Who may set it sees that it is there; its state is for who may wait.
         const bool sees = waits == "ok" || sets == "ok";
         const auto object = its.show("e");
-        require(verdict(only_error(object)) == (sees ? "ok" : "refused"), "show");
+        require(verdict(without_value(object)) == (sees ? "ok" : "refused"), "show");
         if (!sees)
             return;
         require(object->is_set.has_value() == (waits == "ok"), "state");
         require(object->count.has_value() == (waits == "ok"), "count");
     });
-    CHECK(client.remove(std::vector{"e"s}));
+    CHECK(client.delete_object(std::vector{"e"s}));
 }
 
 TEST_CASE("who may only read another's lock looks at it, and cannot take it away")
 {
     skip_unless_root();
     const auto mode = GENERATE("auto"s, "semaphore"s);
-    const Daemon daemon;
-    daemon.done({"create", "lock", "--mode", mode, "--initial", "1", "--rights", "0644"});
-    CHECK(as_stranger(daemon, {"is-set", "lock"}).status == 0);
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "lock", "--mode", mode, "--initial", "1", "--rights", "0644"});
+    CHECK(as_unprivileged(daemon, {"is-set", "lock"}).status == 0);
     for (const auto& words : {std::vector{"wait"s, "lock"s, "--timeout"s, "0"s},
                               std::vector{"wait"s, "--any"s, "lock"s, "other"s, "--timeout"s, "0"s},
                               std::vector{"hold"s, "lock"s, "--timeout"s, "0"s, "--"s, "true"s},
                               std::vector{"on"s, "lock"s, "--once"s, "--"s, "true"s}}) {
-        const auto refused = as_stranger(daemon, words);
+        const auto refused = as_unprivileged(daemon, words);
         INFO(refused.err);
         CHECK(refused.status == 4);
         CHECK(refused.err.contains("ask its owner for the w right"));
     }
     CHECK(daemon.ctl({"hold", "lock", "--timeout", "0", "--", "true"}).status == 0);
-    daemon.done({"rights", "lock", "0666"});
-    CHECK(as_stranger(daemon, {"wait", "lock", "--timeout", "0"}).status == 0);
+    daemon.checked_ctl({"rights", "lock", "0666"});
+    CHECK(as_unprivileged(daemon, {"wait", "lock", "--timeout", "0"}).status == 0);
 }
 
 TEST_CASE("who waits to take is refused when the right for it is taken away")
 {
     skip_unless_root();
-    const Daemon daemon;
-    daemon.done({"create", "lock", "--mode", "auto", "--rights", "0666"});
-    auto waiting = daemon.control({"wait", "lock"});
-    waiting.user = User{stranger};
-    Reading stranger_waits{waiting};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "lock", "--mode", "auto", "--rights", "0666"});
+    auto waiting = daemon.ctl_command({"wait", "lock"});
+    waiting.user = User{unprivileged_uid};
+    OutputReader stranger_waits{waiting};
     REQUIRE(daemon.has_waits("lock", 1));
-    daemon.done({"rights", "lock", "0644"});
+    daemon.checked_ctl({"rights", "lock", "0644"});
     CHECK(stranger_waits.wait() == 4);
     CHECK(stranger_waits.errors().contains("needs r and w"));
 }
@@ -110,18 +111,18 @@ TEST_CASE("who waits to take is refused when the right for it is taken away")
 TEST_CASE("the group's rights are for its members, whether first or supplementary")
 {
     skip_unless_root();
-    const Daemon daemon;
-    auto create = daemon.control({"create", "e", "--rights", "0640"});
+    const DaemonProcess daemon;
+    auto create = daemon.ctl_command({"create", "e", "--rights", "0640"});
     create.in_child = [] { (void)!::setresgid(group, group, group); };
     REQUIRE(run(create).status == 0);
 
     const auto [first, second, may] = GENERATE(table<gid_t, gid_t, bool>({
-        {group, stranger, true},
-        {stranger, group, true},
-        {stranger, stranger, false},
+        {group, unprivileged_uid, true},
+        {unprivileged_uid, group, true},
+        {unprivileged_uid, unprivileged_uid, false},
     }));
-    auto is_set = daemon.control({"is-set", "e"});
-    is_set.user = User{stranger, first, {second}};
+    auto is_set = daemon.ctl_command({"is-set", "e"});
+    is_set.user = User{unprivileged_uid, first, {second}};
     const auto ran = run(is_set);
     CHECK(ran.status == (may ? 1 : 4));
     if (!may)
@@ -131,91 +132,91 @@ TEST_CASE("the group's rights are for its members, whether first or supplementar
 TEST_CASE("evfdctl refuses with status 4 and one line that says whom to ask")
 {
     skip_unless_root();
-    const Daemon daemon;
-    daemon.done({"create", "e", "--rights", "0600"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--rights", "0600"});
     const std::vector<std::string> words =
         GENERATE(std::vector{"set"s, "e"s}, std::vector{"clear"s, "e"s},
                  std::vector{"delete"s, "e"s}, std::vector{"wait"s, "e"s},
                  std::vector{"is-set"s, "e"s}, std::vector{"rights"s, "e"s, "0666"s});
-    const auto ran = as_stranger(daemon, words);
+    const auto ran = as_unprivileged(daemon, words);
     INFO(ran.err);
     CHECK(ran.status == 4);
     CHECK(ran.out.empty());
     CHECK(std::ranges::count(ran.err, '\n') == 1);
     CHECK(ran.err.contains("'e'"));
-    CHECK(must(daemon.client().show("e")).rights == *Rights::parse("0600"));
+    CHECK(value_or_throw(daemon.client().show("e")).rights == *Permissions::parse("0600"));
 }
 
 TEST_CASE("an owner may delete and change the rights whatever they are and root may all")
 {
     skip_unless_root();
-    const Daemon daemon;
-    as_stranger([&] {
+    const DaemonProcess daemon;
+    as_unprivileged([&] {
         const auto its = daemon.client();
-        must(its.create("e", {.rights = Rights::parse("0000")}));
-        must(its.create("f", {.rights = Rights::parse("0000")}));
+        value_or_throw(its.create("e", {.permissions = Permissions::parse("0000")}));
+        value_or_throw(its.create("f", {.permissions = Permissions::parse("0000")}));
         require(verdict(its.set(std::vector{"e"s})) == "refused", "it has no right to set");
-        must(its.set_rights("e", *Rights::parse("0600")));
-        must(its.set(std::vector{"e"s}));
-        must(its.remove(std::vector{"e"s}));
+        value_or_throw(its.set_permissions("e", *Permissions::parse("0600")));
+        value_or_throw(its.set(std::vector{"e"s}));
+        value_or_throw(its.delete_object(std::vector{"e"s}));
     });
     const auto client = daemon.client();
-    const auto object = must(client.show("f"));
-    CHECK(object.owner_uid == stranger);
-    CHECK(object.group_gid == stranger);
+    const auto object = value_or_throw(client.show("f"));
+    CHECK(object.owner_uid == unprivileged_uid);
+    CHECK(object.group_gid == unprivileged_uid);
     CHECK(client.set(std::vector{"f"s}));
-    CHECK(must(must(client.open("f")).wait(0ns)) == 1);
-    CHECK(client.remove(std::vector{"f"s}));
+    CHECK(value_or_throw(value_or_throw(client.open("f")).wait(0ns)) == 1);
+    CHECK(client.delete_object(std::vector{"f"s}));
 }
 
 TEST_CASE("who waits for a name that comes without his right to wait is refused then")
 {
     skip_unless_root();
-    const Daemon daemon;
-    Worker worker{[&](const Line&) {
-        become_stranger();
+    const DaemonProcess daemon;
+    Worker worker{[&](const WorkerSocket&) {
+        become_unprivileged();
         const auto refused = daemon.client().wait(std::vector{"later"s});
         require(!refused && refused.error().code == ErrorCode::refused, "not refused");
     }};
     REQUIRE(daemon.has_waits("later", 1));
-    daemon.done({"create", "later", "--rights", "0660"});
+    daemon.checked_ctl({"create", "later", "--rights", "0660"});
     CHECK(worker.wait() == 0);
 }
 
 TEST_CASE("whoever has a descriptor keeps it when the rights change and who opens then has not")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.create("e", {.rights = Rights::parse("0666")}));
-    Worker worker{[&](const Line& line) {
-        become_stranger();
+    REQUIRE(client.create("e", {.permissions = Permissions::parse("0666")}));
+    Worker worker{[&](const WorkerSocket& line) {
+        become_unprivileged();
         const auto its = daemon.client();
-        const auto event = must(its.open("e"));
-        line.say(0);
-        line.hear();
-        must(event.set());
+        const auto event = value_or_throw(its.open("e"));
+        line.send(0);
+        line.receive();
+        value_or_throw(event.set());
         require(!its.open("e"), "opened without a right");
     }};
-    worker.hear();
-    REQUIRE(client.set_rights("e", *Rights::parse("0600")));
-    worker.say(0);
+    worker.receive();
+    REQUIRE(client.set_permissions("e", *Permissions::parse("0600")));
+    worker.send(0);
     CHECK(worker.wait() == 0);
-    CHECK(must(client.show("e")).is_set == true);
+    CHECK(value_or_throw(client.show("e")).is_set == true);
 }
 
 TEST_CASE("a monitor tells another user only what he may know")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.create("secret", {.rights = Rights::parse("0600")}));
-    REQUIRE(client.create("shown", {.rights = Rights::parse("0644")}));
-    Worker worker{[&](const Line& line) {
-        become_stranger();
+    REQUIRE(client.create("secret", {.permissions = Permissions::parse("0600")}));
+    REQUIRE(client.create("shown", {.permissions = Permissions::parse("0644")}));
+    Worker worker{[&](const WorkerSocket& line) {
+        become_unprivileged();
         (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& news) {
             if (news.change == Change::ready) {
-                line.say(0);
+                line.send(0);
                 return true;
             }
             require(news.name->text() == "shown", "told of a secret");
@@ -223,7 +224,7 @@ TEST_CASE("a monitor tells another user only what he may know")
             return news.change != Change::changed;
         });
     }};
-    worker.hear();
+    worker.receive();
     REQUIRE(client.set(std::vector{"secret"s}));
     REQUIRE(client.set(std::vector{"shown"s}));
     CHECK(worker.wait() == 0);
@@ -232,19 +233,19 @@ TEST_CASE("a monitor tells another user only what he may know")
 TEST_CASE("one user's limit is not another's")
 {
     skip_unless_root();
-    const Daemon daemon;
-    as_stranger([&] {
-        std::vector<Wire> monitors;
+    const DaemonProcess daemon;
+    as_unprivileged([&] {
+        std::vector<WireClient> monitors;
         for (int i = 0; i < 65; ++i) {
             monitors.emplace_back(daemon.path()).call("Monitor", Json::object(), "more");
             const auto reply = monitors.back().reply();
             require(reply.contains("error") == (i == 64), "wrong limit");
         }
-        Wire own{daemon.path()};
+        WireClient own{daemon.path()};
         own.call("Monitor", Json::object(), "more");
         require(own.reply()["error"] == "io.evfdd.QuotaExceeded", "no limit");
     });
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     wire.call("Monitor", Json::object(), "more");
     CHECK(wire.reply()["parameters"]["change"] == "ready");
 }

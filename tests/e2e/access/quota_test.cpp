@@ -6,10 +6,10 @@
 namespace evfd::e2e {
 namespace {
 
-void as_stranger(const std::function<void()>& work)
+void as_unprivileged(const std::function<void()>& work)
 {
-    Worker worker{[&](const Line&) {
-        become_stranger();
+    Worker worker{[&](const WorkerSocket&) {
+        become_unprivileged();
         work();
     }};
     CHECK(worker.wait() == 0);
@@ -18,7 +18,7 @@ void as_stranger(const std::function<void()>& work)
 std::vector<protocol::Quotas::User> quotas_of(const Client& client)
 {
     std::vector<protocol::Quotas::User> users;
-    must(client.quotas([&](protocol::Quotas::User& user) { users.push_back(user); }));
+    value_or_throw(client.quotas([&](protocol::Quotas::User& user) { users.push_back(user); }));
     return users;
 }
 
@@ -29,18 +29,18 @@ protocol::Quotas::Quota quota_of(const protocol::Quotas::User& user, Resource re
 
 TEST_CASE("status --quotas prints what each user has and may have")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"arm", "t", "--every", "100ms", "--sets", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"arm", "t", "--every", "100ms", "--sets", "e"});
     const auto uid = std::to_string(::geteuid());
-    const auto text = daemon.done({"status", "--quotas"});
+    const auto text = daemon.checked_ctl({"status", "--quotas"});
     const auto name = text.substr(0, text.find('\t'));
     CHECK(text.contains(name + "\tobjects\t2\t20000\n"));
     CHECK(text.contains(name + "\tconnections\t1\t8192\n"));
     CHECK(text.contains(name + "\tticksPerSecond\t10\t50000\n"));
     CHECK(text.contains(name + "\tunreadBytes\t0\t16777216\n"));
 
-    const auto json = Json::parse(daemon.done({"status", "--quotas", "--json"}));
+    const auto json = Json::parse(daemon.checked_ctl({"status", "--quotas", "--json"}));
     CHECK(json["uid"].dump() == uid);
     CHECK(json["quotas"][0] == Json{{"quota", "objects"}, {"used", 2}, {"limit", 20'000}});
 }
@@ -48,22 +48,22 @@ TEST_CASE("status --quotas prints what each user has and may have")
 TEST_CASE("root sees what all users have and others see what they have themselves")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    must(client.create("mine"));
-    as_stranger([&] {
+    value_or_throw(client.create("mine"));
+    as_unprivileged([&] {
         const auto its = daemon.client();
-        must(its.create("its/1"));
-        must(its.create("its/2"));
+        value_or_throw(its.create("its/1"));
+        value_or_throw(its.create("its/2"));
         const auto users = quotas_of(its);
-        require(users.size() == 1 && users.front().uid == stranger, "it sees others");
+        require(users.size() == 1 && users.front().uid == unprivileged_uid, "it sees others");
         require(quota_of(users.front(), Resource::objects).used == 2, "not what it has");
     });
     const auto users = quotas_of(client);
     REQUIRE(users.size() == 2);
     CHECK(users[0].uid == uid_t{0});
     CHECK(quota_of(users[0], Resource::objects).used == 1);
-    CHECK(users[1].uid == stranger);
+    CHECK(users[1].uid == unprivileged_uid);
     CHECK(quota_of(users[1], Resource::objects).used == 2);
 }
 
@@ -72,28 +72,28 @@ TEST_CASE("a user has the limits that the configuration gives it and the others 
     skip_unless_root();
     const TemporaryDirectory directory;
     const auto config = directory / "evfdd.json";
-    std::ofstream{config} << R"({"limits": {"objects": 3}, "userLimits": [{"user": )" << stranger
-                          << R"(, "objects": 1}]})";
-    const Daemon daemon{{"--config", config}};
-    as_stranger([&] {
+    std::ofstream{config} << R"({"limits": {"objects": 3}, "userLimits": [{"user": )"
+                          << unprivileged_uid << R"(, "objects": 1}]})";
+    const DaemonProcess daemon{{"--config", config}};
+    as_unprivileged([&] {
         const auto its = daemon.client();
-        must(its.create("its"));
+        value_or_throw(its.create("its"));
         const auto refused = its.create("more");
         require(!refused && refused.error().message.contains("may have 1 objects"), "not refused");
     });
     const auto client = daemon.client();
     for (const auto* name : {"a", "b", "c"})
-        must(client.create(name));
+        value_or_throw(client.create(name));
     CHECK_FALSE(client.create("d"));
     CHECK(daemon.ctl({"create", "d"}).status == 4);
 }
 
 TEST_CASE("metrics prints OpenMetrics text with what happened")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     CHECK(daemon.ctl({"show", "missing"}).status == 3);
-    const auto text = daemon.done({"metrics"});
+    const auto text = daemon.checked_ctl({"metrics"});
     CHECK(text.ends_with("# EOF\n"));
     for (const auto* line : {"evfdd_resources{resource=\"objects\"} 1\n",
                              "evfdd_resources{resource=\"connections\"} 1\n",
@@ -102,16 +102,16 @@ TEST_CASE("metrics prints OpenMetrics text with what happened")
                              "evfdd_refusals_total{reason=\"NoSuchName\"} 1\n",
                              "evfdd_recovered{what=\"objects\"} 0\n"})
         CHECK(text.contains(line));
-    CHECK(Json::parse(daemon.done({"metrics", "--json"}))["text"].is_string());
+    CHECK(Json::parse(daemon.checked_ctl({"metrics", "--json"}))["text"].is_string());
 }
 
 TEST_CASE("metrics tell what was taken over after a kill")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e"});
-    guarded.done({"create", "p", "--mode", "pulse"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e"});
+    guarded.checked_ctl({"create", "p", "--mode", "pulse"});
     guarded.kill_daemon();
-    const auto text = guarded.done({"metrics"});
+    const auto text = guarded.checked_ctl({"metrics"});
     CHECK(text.contains("evfdd_recovered{what=\"objects\"} 2\n"));
     CHECK(text.contains("evfdd_recovery_losses 0\n"));
     CHECK(text.contains("evfdd_recovery_seconds 0."));

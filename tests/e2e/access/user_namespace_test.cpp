@@ -12,7 +12,7 @@ namespace evfd::e2e {
 namespace {
 
 // Whether the whole text was written.
-bool write_into(const char* path, std::string_view text)
+bool write_text(const char* path, std::string_view text)
 {
     const UniqueFd file{::open(path, O_WRONLY | O_CLOEXEC)};
     return file &&
@@ -22,15 +22,15 @@ bool write_into(const char* path, std::string_view text)
 // From here on root alone is mapped, as root.
 bool enter_namespace()
 {
-    return ::unshare(CLONE_NEWUSER) == 0 && write_into("/proc/self/setgroups", "deny") &&
-           write_into("/proc/self/uid_map", "0 0 1") && write_into("/proc/self/gid_map", "0 0 1");
+    return ::unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
+           write_text("/proc/self/uid_map", "0 0 1") && write_text("/proc/self/gid_map", "0 0 1");
 }
 
 void skip_unless_namespaces()
 {
     skip_unless_root();
-    Worker worker{[](const Line& line) { line.say(enter_namespace()); }};
-    const bool can = worker.hear() != 0;
+    Worker worker{[](const WorkerSocket& line) { line.send(enter_namespace()); }};
+    const bool can = worker.receive() != 0;
     worker.wait();
     if (!can)
         skip_in_chroot("this process may not make a user namespace");
@@ -38,15 +38,15 @@ void skip_unless_namespaces()
 
 Command in_namespace()
 {
-    return {.words = {}, .in_child = [] {
+    return {.argv = {}, .in_child = [] {
                 if (!enter_namespace())
                     ::_exit(could_not_execute);
             }};
 }
 
-Ran as(const Daemon& daemon, uid_t uid, std::vector<std::string> words)
+RunResult run_as(const DaemonProcess& daemon, uid_t uid, std::vector<std::string> words)
 {
-    auto command = daemon.control(std::move(words));
+    auto command = daemon.ctl_command(std::move(words));
     command.user = User{uid};
     return run(command);
 }
@@ -54,42 +54,44 @@ Ran as(const Daemon& daemon, uid_t uid, std::vector<std::string> words)
 TEST_CASE("users whom a daemon's namespace does not map own nothing, and have the others' bits")
 {
     skip_unless_namespaces();
-    const Daemon daemon{{}, in_namespace()};
-    for (const auto uid : {stranger, stranger + 1, uid_t{65534}}) {
+    const DaemonProcess daemon{{}, in_namespace()};
+    for (const auto uid : {unprivileged_uid, unprivileged_uid + 1, uid_t{65534}}) {
         for (const auto& words : {std::vector{"create"s, "secret"s, "--rights"s, "0600"s},
                                   std::vector{"create"s, "mine"s, "--connection"s},
                                   std::vector{"arm"s, "tick"s, "--in"s, "1h"s}}) {
-            const auto refused = as(daemon, uid, words);
+            const auto refused = run_as(daemon, uid, words);
             INFO(refused.err);
             CHECK(refused.status == 4);
             CHECK(refused.err.contains("a user namespace that does not map your user"));
         }
-        CHECK(as(daemon, uid, {"create", "user/65534/mine"}).status == 4);
+        CHECK(run_as(daemon, uid, {"create", "user/65534/mine"}).status == 4);
     }
-    daemon.done({"create", "open", "--rights", "0666"});
-    daemon.done({"create", "closed", "--rights", "0660"});
-    CHECK(as(daemon, stranger, {"set", "open"}).status == 0);
-    CHECK(as(daemon, stranger + 1, {"wait", "open", "--timeout", "0"}).status == 0);
-    CHECK(as(daemon, stranger, {"delete", "open"}).status == 4);
-    CHECK(as(daemon, stranger, {"set", "closed"}).status == 4);
-    CHECK(as(daemon, stranger, {"list"}).out.starts_with("open\t"));
-    daemon.done({"arm", "tick", "--in", "1h", "--rights", "0666"});
-    CHECK(as(daemon, stranger, {"arm", "tick", "--in", "2h"}).status == 0);
-    CHECK(as(daemon, stranger, {"arm", "tick", "--in", "2h", "--sets", "open"}).status == 4);
-    daemon.done({"delete", "open", "closed", "tick"});
+    daemon.checked_ctl({"create", "open", "--rights", "0666"});
+    daemon.checked_ctl({"create", "closed", "--rights", "0660"});
+    CHECK(run_as(daemon, unprivileged_uid, {"set", "open"}).status == 0);
+    CHECK(run_as(daemon, unprivileged_uid + 1, {"wait", "open", "--timeout", "0"}).status == 0);
+    CHECK(run_as(daemon, unprivileged_uid, {"delete", "open"}).status == 4);
+    CHECK(run_as(daemon, unprivileged_uid, {"set", "closed"}).status == 4);
+    CHECK(run_as(daemon, unprivileged_uid, {"list"}).out.starts_with("open\t"));
+    daemon.checked_ctl({"arm", "tick", "--in", "1h", "--rights", "0666"});
+    CHECK(run_as(daemon, unprivileged_uid, {"arm", "tick", "--in", "2h"}).status == 0);
+    CHECK(
+        run_as(daemon, unprivileged_uid, {"arm", "tick", "--in", "2h", "--sets", "open"}).status ==
+        4);
+    daemon.checked_ctl({"delete", "open", "closed", "tick"});
 }
 
 TEST_CASE("where every user is mapped, that of the overflow number is a user as any other")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     constexpr uid_t nobody = 65534;
     if (read_file("/proc/self/uid_map").find("4294967295") == std::string::npos)
         skip("this test is in a user namespace itself");
-    CHECK(as(daemon, nobody, {"create", "mine", "--rights", "0600"}).status == 0);
-    CHECK(as(daemon, nobody, {"create", "user/65534/mine"}).status == 0);
-    CHECK(as(daemon, stranger, {"set", "mine"}).status == 4);
-    CHECK(as(daemon, nobody, {"delete", "mine"}).status == 0);
+    CHECK(run_as(daemon, nobody, {"create", "mine", "--rights", "0600"}).status == 0);
+    CHECK(run_as(daemon, nobody, {"create", "user/65534/mine"}).status == 0);
+    CHECK(run_as(daemon, unprivileged_uid, {"set", "mine"}).status == 4);
+    CHECK(run_as(daemon, nobody, {"delete", "mine"}).status == 0);
 }
 
 } // namespace

@@ -14,9 +14,9 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr nanoseconds longest_aftermath = 30s; // What the dead asked for is still done.
+constexpr nanoseconds max_cleanup_time = 30s; // What the dead asked for is still done.
 constexpr nanoseconds pause_between_rounds = 1ms;
-constexpr nanoseconds undisturbed = is_sanitized ? 300ms : 600ms;
+constexpr nanoseconds baseline_time = is_sanitized ? 300ms : 600ms;
 
 // What an allocator may keep of what it was given back. A sanitizer keeps it on purpose.
 constexpr std::int64_t slack_kib = is_sanitized ? 300'000 : 4'096;
@@ -33,46 +33,46 @@ void raise_descriptor_limit()
 
 } // namespace
 
-Worker hostile(const std::function<void(const Line&)>& work)
+Worker start_attacker(const std::function<void(const WorkerSocket&)>& work)
 {
-    return Worker{[&](const Line& line) {
+    return Worker{[&](const WorkerSocket& line) {
         raise_descriptor_limit();
-        become_stranger();
+        become_unprivileged();
         work(line);
     }};
 }
 
-Client talking_to(const Daemon& daemon)
+Client connected_client(const DaemonProcess& daemon)
 {
     auto client = daemon.client();
-    must(client.status());
+    value_or_throw(client.status());
     // Waits have a connection of their own.
     require(!client.wait(std::vector{"never"s}, {.timeout = 0ns}), "a wait ended");
     return client;
 }
 
-std::ostream& operator<<(std::ostream& out, const Belongings& its)
+std::ostream& operator<<(std::ostream& out, const ResourceUsage& its)
 {
     return out << its.objects << " objects, " << its.connections << " connections, " << its.waits
                << " waits, " << its.monitors << " monitors, " << its.subscriptions
                << " subscriptions, " << its.descriptors << " descriptors";
 }
 
-Belongings belongings_of(const Client& client)
+ResourceUsage resource_usage(const Client& client)
 {
-    const auto status = must(client.status());
+    const auto status = value_or_throw(client.status());
     return {status.objects,  status.connections,   status.waits,
             status.monitors, status.subscriptions, status.descriptors};
 }
 
-std::int64_t memory_of(const Daemon& daemon)
+std::int64_t resident_kib(const DaemonProcess& daemon)
 {
     const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
     return std::stoll(status.substr(status.find("VmRSS:") + 6));
 }
 
 // utime and stime, the 12th and 13th field after the name. proc(5)
-nanoseconds cpu_time_of(pid_t process)
+nanoseconds process_cpu_time(pid_t process)
 {
     const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
@@ -103,12 +103,12 @@ nanoseconds Latencies::quantile(double part) const
 
 namespace {
 
-class Rounds {
+class CallRounds {
     template <class Call>
     auto timed(Call call)
     {
         const auto begin = monotonic_now();
-        const auto done = [&] { (*took_)(monotonic_now() - begin); };
+        const auto done = [&] { (*record_)(monotonic_now() - begin); };
         if constexpr (std::is_void_v<decltype(call())>) {
             call();
             done();
@@ -119,64 +119,66 @@ class Rounds {
         }
     }
 
-    protocol::Object shown(const std::string& name)
+    protocol::Object show(const std::string& name)
     {
-        return timed([&] { return must(client_.show(name)); });
+        return timed([&] { return value_or_throw(client_.show(name)); });
     }
 
     void check(const std::string& name, bool is_set, std::int64_t count)
     {
-        const auto object = shown(name);
+        const auto object = show(name);
         require(object.name.text() == name && object.owner_uid == ::geteuid() &&
                     object.waits == 0 && object.is_set == is_set && object.count == count,
                 "an event is shown otherwise than it is");
     }
 
-    void fires(const std::vector<std::string>& names)
+    void check_wait_consumes(const std::vector<std::string>& names)
     {
-        const auto fired = timed([&] { return must(client_.wait(names, {.timeout = 0ns})); });
+        const auto fired =
+            timed([&] { return value_or_throw(client_.wait(names, {.timeout = 0ns})); });
         require(fired.size() == 1 && fired.front().name.text() == names.front(),
                 "a wait after a set did not end by it");
     }
 
 public:
-    explicit Rounds(const Daemon& daemon)
+    explicit CallRounds(const DaemonProcess& daemon)
         : daemon_{daemon}, client_{daemon.client()}, wire_{daemon.path()}
     {
     }
 
-    void next(const std::function<void(nanoseconds)>& took)
+    void run_round(const std::function<void(nanoseconds)>& record)
     {
-        took_ = &took;
+        record_ = &record;
         const auto number = ++rounds_;
         const auto mode = number % 2 == 0 ? Mode::manual : Mode::automatic;
         const std::vector names{"neighbour/" + std::to_string(number)};
         const auto& name = names.front();
 
-        require(timed([&] { return must(client_.create(name, {.mode = mode})); }), "not created");
+        require(timed([&] { return value_or_throw(client_.create(name, {.mode = mode})); }),
+                "not created");
         check(name, false, 0);
-        timed([&] { must(client_.set(names)); });
+        timed([&] { value_or_throw(client_.set(names)); });
         check(name, true, 1);
-        fires(names);
+        check_wait_consumes(names);
         if (mode == Mode::manual) {
             check(name, true, 1);
-            timed([&] { must(client_.clear(names)); });
+            timed([&] { value_or_throw(client_.clear(names)); });
         }
         check(name, false, 0);
         const auto late = timed([&] { return client_.wait(names, {.timeout = 0ns}); });
         require(!late && late.error().code == ErrorCode::timed_out, "a wait without a set ended");
 
-        const auto event = timed([&] { return must(client_.open(name)); });
-        must(event.set());
-        fires(names);
-        must(event.clear());
+        const auto event = timed([&] { return value_or_throw(client_.open(name)); });
+        value_or_throw(event.set());
+        check_wait_consumes(names);
+        value_or_throw(event.clear());
         check(name, false, 0);
 
         // One that sleeps: from the set to its answer.
         wire_.call("Wait", {{"names", names}});
-        require(eventually([&] { return shown(name).waits == 1; }), "a wait is not shown");
+        require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {
-            must(client_.set(names));
+            value_or_throw(client_.set(names));
             const auto reply = wire_.reply();
             require(!reply.contains("error") && reply["parameters"]["fired"].size() == 1 &&
                         reply["parameters"]["fired"][0]["name"] == name,
@@ -186,64 +188,65 @@ public:
 
         if (number % 4 == 0) // A newcomer.
             timed([&] {
-                Wire other{daemon_.path()};
-                require(other.ask("Show", {{"name", name}})["parameters"]["object"]["name"] == name,
+                WireClient other{daemon_.path()};
+                require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
+                            name,
                         "a newcomer is told something else");
             });
-        timed([&] { must(client_.remove(names)); });
+        timed([&] { value_or_throw(client_.delete_object(names)); });
         const auto gone = timed([&] { return client_.show(name); });
         require(!gone && gone.error().code == ErrorCode::no_such_name, "not deleted");
     }
 
 private:
-    const Daemon& daemon_;
+    const DaemonProcess& daemon_;
     Client client_;
-    Wire wire_;
+    WireClient wire_;
     std::int64_t rounds_ = 0;
-    const std::function<void(nanoseconds)>* took_ = nullptr;
+    const std::function<void(nanoseconds)>* record_ = nullptr;
 };
 
 // What the two say to each other.
-constexpr std::uint64_t begin_word = 1;
-constexpr std::uint64_t pause_word = 2;
+constexpr std::uint64_t begin_command = 1;
+constexpr std::uint64_t pause_command = 2;
 
 } // namespace
 
-Neighbour::Neighbour(const Daemon& daemon)
-    : worker_{[&](const Line& line) {
-          become(User{neighbour_uid});
-          Rounds rounds{daemon};
+WellBehavedClient::WellBehavedClient(const DaemonProcess& daemon)
+    : worker_{[&](const WorkerSocket& line) {
+          switch_user(User{other_uid});
+          CallRounds rounds{daemon};
           while (true) {
-              require(line.hear() == begin_word, "not told to begin");
+              require(line.receive() == begin_command, "not told to begin");
               std::vector<nanoseconds> took;
               while (!await_readable(line.fd().get(), pause_between_rounds))
-                  rounds.next([&](nanoseconds one) { took.push_back(one); });
-              require(line.hear() == pause_word, "not told to pause");
-              line.say(took.size());
+                  rounds.run_round([&](nanoseconds one) { took.push_back(one); });
+              require(line.receive() == pause_command, "not told to pause");
+              line.send(took.size());
               for (const auto one : took)
-                  line.say(static_cast<std::uint64_t>(one.count()));
+                  line.send(static_cast<std::uint64_t>(one.count()));
           }
       }}
 {
 }
 
-void Neighbour::begin()
+void WellBehavedClient::begin()
 {
-    worker_.say(begin_word);
+    worker_.send(begin_command);
 }
 
-Latencies Neighbour::pause()
+Latencies WellBehavedClient::pause()
 {
-    worker_.say(pause_word);
+    worker_.send(pause_command);
     Latencies all;
-    for (auto left = worker_.hear(); left > 0; --left)
-        all.add(nanoseconds{worker_.hear()});
+    for (auto left = worker_.receive(); left > 0; --left)
+        all.add(nanoseconds{worker_.receive()});
     return all;
 }
 
 // Attacks.
 
-void tell(const std::string& line)
+void report(const std::string& line)
 {
     std::fprintf(stderr, "%s\n", line.c_str());
 }
@@ -256,53 +259,55 @@ std::string call_text(std::string_view method, const Json& parameters, std::stri
     return call.dump() + '\0';
 }
 
-void withstand(const Daemon& daemon, std::string_view what, const std::function<void()>& attack)
+void check_withstands(const DaemonProcess& daemon, std::string_view title,
+                      const std::function<void()>& attack)
 {
     const auto client = daemon.client();
-    const auto ends = pidfd_of(daemon.pid());
+    const auto pidfd = pidfd_of(daemon.pid());
     // What is made once: this connection, and the daemon's own timerfd.
-    must(client.arm("first", {.interval = 1h}));
-    must(client.remove(std::vector{"first"s}));
-    Neighbour neighbour{daemon};
-    const auto for_a_while = [&](nanoseconds span) {
-        neighbour.begin();
+    value_or_throw(client.arm("first", {.interval = 1h}));
+    value_or_throw(client.delete_object(std::vector{"first"s}));
+    WellBehavedClient well_behaved{daemon};
+    const auto measure_for = [&](nanoseconds span) {
+        well_behaved.begin();
         // Time itself is what is waited for: nothing else happens.
-        await_readable(ends.get(), span);
-        return neighbour.pause();
+        await_readable(pidfd.get(), span);
+        return well_behaved.pause();
     };
-    for_a_while(undisturbed / 4);
-    const auto before = for_a_while(undisturbed);
-    const auto had = belongings_of(client);
+    measure_for(baseline_time / 4);
+    const auto before = measure_for(baseline_time);
+    const auto usage_before = resource_usage(client);
 
     Latencies during;
-    const auto withstand_once = [&] {
-        neighbour.begin();
+    const auto attack_once = [&] {
+        well_behaved.begin();
         attack();
-        during.add(neighbour.pause());
+        during.add(well_behaved.pause());
         // It notices in its own time who has gone.
-        const auto deadline = monotonic_after(longest_aftermath);
-        while (belongings_of(client) != had && monotonic_now() < deadline) {
+        const auto deadline = monotonic_deadline(max_cleanup_time);
+        while (resource_usage(client) != usage_before && monotonic_now() < deadline) {
         }
-        CHECK(belongings_of(client) == had);
+        CHECK(resource_usage(client) == usage_before);
     };
-    withstand_once();
-    const auto memory = memory_of(daemon);
-    const auto cpu_time = cpu_time_of(daemon.pid());
+    attack_once();
+    const auto memory = resident_kib(daemon);
+    const auto cpu_time = process_cpu_time(daemon.pid());
     const auto begin = monotonic_now();
-    withstand_once();
-    const auto load = static_cast<double>((cpu_time_of(daemon.pid()) - cpu_time).count()) /
+    attack_once();
+    const auto load = static_cast<double>((process_cpu_time(daemon.pid()) - cpu_time).count()) /
                       static_cast<double>(nanoseconds{monotonic_now() - begin}.count());
-    CHECK(eventually([&] { return memory_of(daemon) <= memory + slack_kib; })); // After a second.
+    CHECK(
+        poll_until([&] { return resident_kib(daemon) <= memory + slack_kib; })); // After a second.
 
     const auto us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
     const auto ratio = [&](double part) {
         return us(during.quantile(part)) / std::max(us(before.quantile(part)), 1.0);
     };
-    tell(fmt::format("attack: {}: p50 x {:.1f} and p99 x {:.1f} of {:.0f} us and {:.0f} us, at "
-                     "most {:.1f} ms, {} calls; the daemon at {:.0f} % of a core, {:+} KiB",
-                     what, ratio(0.5), ratio(0.99), us(before.quantile(0.5)),
-                     us(before.quantile(0.99)), us(during.worst()) / 1e3, during.size(), load * 100,
-                     memory_of(daemon) - memory));
+    report(fmt::format("attack: {}: p50 x {:.1f} and p99 x {:.1f} of {:.0f} us and {:.0f} us, at "
+                       "most {:.1f} ms, {} calls; the daemon at {:.0f} % of a core, {:+} KiB",
+                       title, ratio(0.5), ratio(0.99), us(before.quantile(0.5)),
+                       us(before.quantile(0.99)), us(during.worst()) / 1e3, during.size(),
+                       load * 100, resident_kib(daemon) - memory));
 }
 
 } // namespace evfd::e2e

@@ -20,35 +20,35 @@ inline constexpr bool is_sanitized = false;
 #endif
 
 // Of rounds, of which there are fewer where everything takes longer.
-constexpr int fewer(int rounds)
+constexpr int scale_rounds(int rounds)
 {
     return is_sanitized ? (rounds + 3) / 4 : rounds;
 }
 
-inline const uid_t neighbour_uid = stranger + 1;
+inline const uid_t other_uid = unprivileged_uid + 1;
 
 // A hostile process, which may open as much as root lets it. It ends with its work, or is killed
 // with this.
-Worker hostile(const std::function<void(const Line&)>& work);
+Worker start_attacker(const std::function<void(const WorkerSocket&)>& work);
 
 // A client with all its connections made, so that it does not make one during an attack.
-Client talking_to(const Daemon& daemon);
+Client connected_client(const DaemonProcess& daemon);
 
 // What the daemon has.
-struct Belongings {
+struct ResourceUsage {
     std::int64_t objects;
     std::int64_t connections;
     std::int64_t waits;
     std::int64_t monitors;
     std::int64_t subscriptions;
     std::int64_t descriptors;
-    friend bool operator==(const Belongings&, const Belongings&) = default;
+    friend bool operator==(const ResourceUsage&, const ResourceUsage&) = default;
 };
-std::ostream& operator<<(std::ostream& out, const Belongings& belongings);
-Belongings belongings_of(const Client& client);
-std::int64_t memory_of(const Daemon& daemon); // Resident, in KiB.
+std::ostream& operator<<(std::ostream& out, const ResourceUsage& belongings);
+ResourceUsage resource_usage(const Client& client);
+std::int64_t resident_kib(const DaemonProcess& daemon); // Resident, in KiB.
 // CPU time it had up to now.
-nanoseconds cpu_time_of(pid_t process);
+nanoseconds process_cpu_time(pid_t process);
 
 // How long answers took.
 class Latencies {
@@ -66,9 +66,9 @@ private:
 // The well-behaved client, in a process of its own, of another user. While it is busy it creates,
 // sets, waits, shows, opens, clears and deletes by name, at a modest pace, and knows what each
 // answer has to be.
-class Neighbour {
+class WellBehavedClient {
 public:
-    explicit Neighbour(const Daemon& daemon);
+    explicit WellBehavedClient(const DaemonProcess& daemon);
     void begin();
     // To the end of what it is about; how long its answers took. Throws if one was wrong.
     Latencies pause();
@@ -81,10 +81,11 @@ private:
 // that his answers all came and were right, and that the daemon has in the end what it had before,
 // memory included. Prints how slow his answers were, against those before. `attack` does not return
 // before what it began has ended.
-void withstand(const Daemon& daemon, std::string_view what, const std::function<void()>& attack);
+void check_withstands(const DaemonProcess& daemon, std::string_view title,
+                      const std::function<void()>& attack);
 
 // One line for those who look on.
-void tell(const std::string& line);
+void report(const std::string& line);
 
 // Varlink text of a call of io.evfdd, with its closing zero byte.
 std::string call_text(std::string_view method, const Json& parameters, std::string_view flag = "");

@@ -15,9 +15,9 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr int crowd = is_sanitized ? 300 : 1'000;
+constexpr int connection_count = is_sanitized ? 300 : 1'000;
 
-std::vector<UniqueFd> connect_many(const Daemon& daemon, int count)
+std::vector<UniqueFd> connect_many(const DaemonProcess& daemon, int count)
 {
     std::vector<UniqueFd> all;
     for (int i = 0; i < count; ++i)
@@ -40,7 +40,7 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
 }
 
 // Lets time pass: until the one who started us wants the end of it, which does not come.
-void wait_for(const Line& line, nanoseconds span)
+void pause_for(const WorkerSocket& line, nanoseconds span)
 {
     await_readable(line.fd().get(), span);
 }
@@ -48,11 +48,11 @@ void wait_for(const Line& line, nanoseconds span)
 TEST_CASE("a thousand connections that say nothing disturb nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
-    withstand(daemon, "a thousand silent connections", [&] {
-        Worker worker = hostile([&](const Line& line) {
-            const auto silent = connect_many(daemon, crowd);
-            wait_for(line, 500ms);
+    const DaemonProcess daemon;
+    check_withstands(daemon, "a thousand silent connections", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
+            const auto silent = connect_many(daemon, connection_count);
+            pause_for(line, 500ms);
         });
         CHECK(worker.wait() == 0);
     });
@@ -61,18 +61,18 @@ TEST_CASE("a thousand connections that say nothing disturb nobody")
 TEST_CASE("a thousand connections that send a byte a second disturb nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     // Each sends the first byte of a call in the first second, and the next one in the next.
-    withstand(daemon, "a thousand connections with a byte a second", [&] {
-        Worker worker = hostile([&](const Line& line) {
-            const auto slow = connect_many(daemon, crowd);
+    check_withstands(daemon, "a thousand connections with a byte a second", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
+            const auto slow = connect_many(daemon, connection_count);
             const auto call = call_text("Status", Json::object());
             constexpr int steps = 50;
             for (const char byte : call.substr(0, 2))
                 for (int step = 0; step < steps; ++step) {
-                    for (int i = step; i < crowd; i += steps)
+                    for (int i = step; i < connection_count; i += steps)
                         require(send_all(slow[static_cast<std::size_t>(i)], {&byte, 1}), "let go");
-                    wait_for(line, nanoseconds{1s} / steps);
+                    pause_for(line, nanoseconds{1s} / steps);
                 }
         });
         CHECK(worker.wait() == 0);
@@ -82,12 +82,12 @@ TEST_CASE("a thousand connections that send a byte a second disturb nobody")
 TEST_CASE("frames of nothing but brackets disturb nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     // Whoever sends one is let go, and comes again.
-    withstand(daemon, "64 KiB frames of nested brackets", [&] {
-        Worker worker = hostile([&](const Line&) {
+    check_withstands(daemon, "64 KiB frames of nested brackets", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket&) {
             const std::string frame = std::string(65'535, '[') + '\0';
-            const auto end = monotonic_after(1s);
+            const auto end = monotonic_deadline(1s);
             while (monotonic_now() < end) {
                 const auto socket = connect_to_path(daemon.path());
                 while (monotonic_now() < end && send_all(socket, frame)) {
@@ -101,15 +101,15 @@ TEST_CASE("frames of nothing but brackets disturb nobody")
 TEST_CASE("a gibibyte of zero bytes disturbs nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     // A zero byte ends a message, and an empty message is no call: who sends one is let go. So this
     // sends on new connections, as fast as they are to be had, until a gibibyte is gone or time is
     // over.
-    withstand(daemon, "a gibibyte of zero bytes", [&] {
-        Worker worker = hostile([&](const Line& line) {
+    check_withstands(daemon, "a gibibyte of zero bytes", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
             const std::string zeros(1 << 18, '\0');
             std::uint64_t connections = 0, kibibytes = 0;
-            const auto end = monotonic_after(1s);
+            const auto end = monotonic_deadline(1s);
             while (kibibytes < (1 << 20) && monotonic_now() < end) {
                 const auto socket = connect_to_path(daemon.path());
                 ++connections;
@@ -121,12 +121,12 @@ TEST_CASE("a gibibyte of zero bytes disturbs nobody")
                     kibibytes += static_cast<std::uint64_t>(sent) >> 10;
                 }
             }
-            line.say(connections);
-            line.say(kibibytes);
+            line.send(connections);
+            line.send(kibibytes);
         });
-        const auto connections = worker.hear();
-        tell(fmt::format("  {} MiB of zero bytes on {} connections", worker.hear() >> 10,
-                         connections));
+        const auto connections = worker.receive();
+        report(fmt::format("  {} MiB of zero bytes on {} connections", worker.receive() >> 10,
+                           connections));
         CHECK(connections > 1);
         CHECK(worker.wait() == 0);
     });
@@ -135,7 +135,8 @@ TEST_CASE("a gibibyte of zero bytes disturbs nobody")
 // Descriptors that come with calls.
 
 // The call with these; false if the kernel does not let them through.
-bool send_with(const UniqueFd& socket, std::string_view bytes, const std::vector<int>& descriptors)
+bool send_with_descriptors(const UniqueFd& socket, std::string_view bytes,
+                           const std::vector<int>& descriptors)
 {
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
     alignas(cmsghdr) std::array<char, CMSG_SPACE(253 * sizeof(int))> control{};
@@ -155,7 +156,7 @@ bool send_with(const UniqueFd& socket, std::string_view bytes, const std::vector
     return sent == static_cast<ssize_t>(bytes.size());
 }
 
-enum class Sent { many, epolls, listener };
+enum class PassedKind { many, epolls, listener };
 
 TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody")
 {
@@ -165,25 +166,26 @@ TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody
     const auto listener = listen_at(path); // The daemon listens there too, and we have it as well.
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
-    const Daemon daemon{options, {.words = {}, .passed = {listener.get()}}};
-    const auto [what, sent] = GENERATE(table<std::string, Sent>({
-        {"253 descriptors with every call", Sent::many},
-        {"epolls that hold the connection itself", Sent::epolls},
-        {"the listening socket itself", Sent::listener},
+    const DaemonProcess daemon{options, {.argv = {}, .inherited_fds = {listener.get()}}};
+    const auto [what, sent] = GENERATE(table<std::string, PassedKind>({
+        {"253 descriptors with every call", PassedKind::many},
+        {"epolls that hold the connection itself", PassedKind::epolls},
+        {"the listening socket itself", PassedKind::listener},
     }));
 
-    withstand(daemon, what, [&] {
-        Worker worker = hostile([&](const Line& line) {
+    check_withstands(daemon, what, [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
             const auto call = call_text("Status", Json::object());
             std::uint64_t refusals = 0, calls = 0;
-            const auto end = monotonic_after(700ms);
+            const auto end = monotonic_deadline(700ms);
             while (monotonic_now() < end) {
-                Wire wire{sent == Sent::listener && calls % 2 == 0 ? path : daemon.path()};
+                WireClient wire{sent == PassedKind::listener && calls % 2 == 0 ? path
+                                                                               : daemon.path()};
                 std::vector<UniqueFd> made;
                 for (int i = 0; i < 253; ++i) {
-                    if (sent == Sent::many) {
+                    if (sent == PassedKind::many) {
                         made.emplace_back(::eventfd(0, EFD_CLOEXEC));
-                    } else if (sent == Sent::epolls) {
+                    } else if (sent == PassedKind::epolls) {
                         made.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
                         epoll_event wanted{};
                         wanted.events = EPOLLIN | EPOLLOUT;
@@ -198,8 +200,8 @@ TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody
                 for (const auto& one : made)
                     numbers.push_back(one.get());
                 for (int i = 0; i < 50; ++i, ++calls) {
-                    if (send_with(wire.socket(), call, numbers)) {
-                        require(wire.rest().empty(), "a call with descriptors is answered");
+                    if (send_with_descriptors(wire.socket(), call, numbers)) {
+                        require(wire.read_to_end().empty(), "a call with descriptors is answered");
                         ++calls;
                         break;
                     }
@@ -210,13 +212,13 @@ TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody
                 }
                 require(wire.descriptors().empty(), "descriptors came back");
             }
-            line.say(calls);
-            line.say(refusals);
+            line.send(calls);
+            line.send(refusals);
         });
-        const auto calls = worker.hear();
-        const auto refusals = worker.hear();
-        tell(fmt::format("  {}: {} calls, the kernel refused the descriptors of {}", what, calls,
-                         refusals));
+        const auto calls = worker.receive();
+        const auto refusals = worker.receive();
+        report(fmt::format("  {}: {} calls, the kernel refused the descriptors of {}", what, calls,
+                           refusals));
         CHECK(calls > 0);
         CHECK((refusals == calls) == are_descriptors_refused(options));
         CHECK(worker.wait() == 0);

@@ -1,32 +1,32 @@
 // A daemon that is not ours, at $EVFDD_SOCKET or behind --host: what it says in words reaches the
 // terminal without what steers that.
-#include "tests/support/scripted_daemon.h"
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/scripted_daemon.h"
 
 #include <fmt/format.h>
 
 namespace evfd::e2e {
 namespace {
 
-const auto hostile = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // As JSON has it.
-constexpr auto clean = "?]0;title??[31mred?2J";
+const auto start_attacker = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // As JSON has it.
+constexpr auto clean_text = "?]0;title??[31mred?2J";
 
 // What evfdctl prints, and how it ends, when it is answered so.
-Ran answered(std::vector<std::string> words, const std::string& reply)
+RunResult run_with_reply(std::vector<std::string> words, const std::string& reply)
 {
-    ByHand daemon;
+    ScriptedDaemon daemon;
     words.insert(words.begin(), {EVFDD_CTL, "--socket", daemon.address().path});
     const auto [output, into] = make_pipe();
     const auto [errors, errors_into] = make_pipe();
-    auto evfdctl = start({.words = std::move(words),
+    auto evfdctl = start({.argv = std::move(words),
                           .standard_output = into.get(),
                           .standard_error = errors_into.get()});
     {
         auto connection = daemon.accept();
-        REQUIRE(connection.hear().contains("Resume")); // To which nothing is answered.
-        connection.hear();
-        connection.say(reply);
+        REQUIRE(connection.receive_call().contains("Resume")); // To which nothing is answered.
+        connection.receive_call();
+        connection.send_reply(reply);
         REQUIRE(await_readable(evfdctl.pidfd().get()));
     }
     const auto text_in = [](const UniqueFd& pipe) {
@@ -49,14 +49,14 @@ bool has_control(std::string_view text)
            });
 }
 
-void check_is_clean(const Ran& ran)
+void check_no_control(const RunResult& ran)
 {
     CAPTURE(ran.out, ran.err);
     CHECK_FALSE(has_control(ran.out));
     CHECK_FALSE(has_control(ran.err));
 }
 
-std::string status_of(const std::string& version)
+std::string status_reply(const std::string& version)
 {
     return R"({"parameters":{"version":")" + version +
            R"(","pid":1,"startedNSec":0,"objects":0,"connections":0,"waits":0,"monitors":0,)"
@@ -66,31 +66,31 @@ std::string status_of(const std::string& version)
 
 TEST_CASE("what a foreign daemon answers is printed without control characters")
 {
-    const auto ran = answered({"status"}, status_of(hostile));
-    check_is_clean(ran);
+    const auto ran = run_with_reply({"status"}, status_reply(start_attacker));
+    check_no_control(ran);
     CHECK(ran.status == 0);
-    CHECK(ran.out.contains(fmt::format("evfdd {} (pid 1)", clean)));
+    CHECK(ran.out.contains(fmt::format("evfdd {} (pid 1)", clean_text)));
 
-    const auto metrics =
-        answered({"metrics"}, R"({"parameters":{"text":"a\tb\n)" + hostile + R"(\n"}})");
-    check_is_clean(metrics);
-    CHECK(metrics.out == fmt::format("a\tb\n{}\n", clean));
+    const auto metrics = run_with_reply({"metrics"}, R"({"parameters":{"text":"a\tb\n)" +
+                                                         start_attacker + R"(\n"}})");
+    check_no_control(metrics);
+    CHECK(metrics.out == fmt::format("a\tb\n{}\n", clean_text));
 
-    const auto shown = answered(
+    const auto shown = run_with_reply(
         {"show", "s"},
         R"({"parameters":{"object":{"name":"s","kind":"event","mode":"semaphore","ownerUid":0,)"
         R"("groupGid":0,"creatorPid":1,"createdNSec":0,"rights":"0644","lifetime":"permanent",)"
         R"("waits":0,"isSet":true,"largeCount":")" +
-            hostile + R"("}}})");
-    check_is_clean(shown);
-    CHECK(shown.out.contains(fmt::format("{} tokens", clean)));
+            start_attacker + R"("}}})");
+    check_no_control(shown);
+    CHECK(shown.out.contains(fmt::format("{} tokens", clean_text)));
 }
 
 TEST_CASE("JSON of what a foreign daemon answers has its control characters escaped")
 {
-    const auto ran = answered({"status", "--json"}, status_of(hostile));
-    check_is_clean(ran);
-    CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + hostile + '"'));
+    const auto ran = run_with_reply({"status", "--json"}, status_reply(start_attacker));
+    check_no_control(ran);
+    CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + start_attacker + '"'));
 }
 
 TEST_CASE("what a foreign daemon refuses is said in one line without control characters")
@@ -101,25 +101,26 @@ TEST_CASE("what a foreign daemon refuses is said in one line without control cha
         R"({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":"?"}})"s,
         R"({"error":"org.x.?","parameters":{}})"s);
     const auto at = reply.find('?');
-    const auto ran = answered({"set", "x"}, reply.substr(0, at) + hostile + reply.substr(at + 1));
-    check_is_clean(ran);
+    const auto ran =
+        run_with_reply({"set", "x"}, reply.substr(0, at) + start_attacker + reply.substr(at + 1));
+    check_no_control(ran);
     CHECK(ran.status != 0);
-    CHECK(ran.err.contains(clean));
+    CHECK(ran.err.contains(clean_text));
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
 TEST_CASE("a library's error has no control characters of a foreign daemon")
 {
-    ByHand daemon;
-    Worker worker{[&](const Line&) {
+    ScriptedDaemon daemon;
+    Worker worker{[&](const WorkerSocket&) {
         const auto refused = Client{daemon.address()}.status();
-        require(!refused && refused.error().message == clean, refused.error().message);
+        require(!refused && refused.error().message == clean_text, refused.error().message);
     }};
     auto connection = daemon.accept();
-    connection.hear();
-    connection.hear();
-    connection.say(R"({"error":"io.evfdd.SystemFailure","parameters":{"message":")" + hostile +
-                   R"("}})");
+    connection.receive_call();
+    connection.receive_call();
+    connection.send_reply(R"({"error":"io.evfdd.SystemFailure","parameters":{"message":")" +
+                          start_attacker + R"("}})");
     CHECK(worker.wait() == 0);
 }
 

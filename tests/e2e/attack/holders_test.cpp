@@ -11,11 +11,11 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::uint64_t full = 0xfffffffffffffffe; // eventfd(2)
+constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // eventfd(2)
 
-UniqueFd open_by_hand(Wire& wire, const std::string& name)
+UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
-    const auto reply = wire.ask("Open", {{"names", {name}}});
+    const auto reply = wire.request("Open", {{"names", {name}}});
     require(!reply.contains("error") && wire.descriptors().size() == 1, "not opened");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
@@ -29,22 +29,22 @@ void make_blocking(const UniqueFd& fd)
         fail("fcntl(2)");
 }
 
-enum class Deed { saturate, drain };
+enum class Misuse { saturate, drain };
 
 // Until it is killed, for its reads and writes block.
-Worker holder(const Daemon& daemon, const std::string& name, Deed deed)
+Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
-    return hostile([&](const Line& line) {
-        Wire wire{daemon.path()};
-        const auto fd = open_by_hand(wire, name);
+    return start_attacker([&](const WorkerSocket& line) {
+        WireClient wire{daemon.path()};
+        const auto fd = open_fd(wire, name);
         make_blocking(fd);
-        std::uint64_t value = full;
-        if (deed == Deed::saturate)
+        std::uint64_t value = max_eventfd_count;
+        if (misuse == Misuse::saturate)
             require(::write(fd.get(), &value, sizeof value) == sizeof value, "not saturated");
-        line.say(0);
+        line.send(0);
         while (true)
-            if (deed == Deed::saturate) {
-                value = full;
+            if (misuse == Misuse::saturate) {
+                value = max_eventfd_count;
                 (void)!::write(fd.get(), &value, sizeof value);
             } else {
                 (void)!::read(fd.get(), &value, sizeof value);
@@ -58,26 +58,27 @@ std::string error_of(const Json& reply)
 }
 
 // Everybody's event is full all the time, unless someone has just cleared it.
-void use_saturated(const Daemon& daemon, const std::string& name, bool is_semaphore, int rounds)
+void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is_semaphore,
+                   int rounds)
 {
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     const Json names{{"names", {name}}};
     const Json at_once{{"names", {name}}, {"timeoutNSec", 0}};
     for (int i = 0; i < rounds; ++i) {
-        REQUIRE(error_of(wire.ask("Set", names)) == "none");
-        REQUIRE(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
-        REQUIRE(error_of(wire.ask("Wait", at_once)) == "none");
+        REQUIRE(error_of(wire.request("Set", names)) == "none");
+        REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+        REQUIRE(error_of(wire.request("Wait", at_once)) == "none");
         // One call cannot take so many tokens, and says so.
-        REQUIRE(error_of(wire.ask("Clear", names)) ==
+        REQUIRE(error_of(wire.request("Clear", names)) ==
                 (is_semaphore ? "io.evfdd.TooManyTokens" : "none"));
     }
 }
 
 // Whatever is set is taken at once from the descriptor.
-void use_drained(const Daemon& daemon, const std::string& name, Mode mode, int rounds)
+void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode, int rounds)
 {
-    Wire wire{daemon.path()};
-    Wire waiting{daemon.path()};
+    WireClient wire{daemon.path()};
+    WireClient waiting{daemon.path()};
     const Json names{{"names", {name}}};
     for (int i = 0; i < rounds; ++i) {
         // Of a manual event that is nobody's right to take: who waits when it is set is released.
@@ -85,58 +86,60 @@ void use_drained(const Daemon& daemon, const std::string& name, Mode mode, int r
             waiting.call("Wait", names);
             REQUIRE(daemon.has_waits(name, 1));
         }
-        REQUIRE(error_of(wire.ask("Set", names)) == "none");
+        REQUIRE(error_of(wire.request("Set", names)) == "none");
         if (mode == Mode::manual)
             REQUIRE(error_of(waiting.reply()) == "none");
-        REQUIRE(error_of(wire.ask("Clear", names)) == "none");
-        REQUIRE(error_of(wire.ask("Show", {{"name", name}})) == "none");
+        REQUIRE(error_of(wire.request("Clear", names)) == "none");
+        REQUIRE(error_of(wire.request("Show", {{"name", name}})) == "none");
     }
 }
 
 TEST_CASE("who makes an event block and keeps it full stops nobody who sets and waits by name")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
     const auto [name, mode] = GENERATE(table<std::string, Mode>({
         {"full/manual", Mode::manual},
         {"full/auto", Mode::automatic},
         {"full/semaphore", Mode::semaphore},
     }));
-    withstand(daemon, "an event kept full: " + name, [&] {
-        must(client.create(name, {.mode = mode, .rights = Rights::parse("0666")}));
-        auto worker = holder(daemon, name, Deed::saturate);
-        worker.hear();
+    check_withstands(daemon, "an event kept full: " + name, [&] {
+        value_or_throw(
+            client.create(name, {.mode = mode, .permissions = Permissions::parse("0666")}));
+        auto worker = start_holder(daemon, name, Misuse::saturate);
+        worker.receive();
         // A clear of a semaphore tries 8,192 tokens.
         use_saturated(daemon, name, mode == Mode::semaphore,
-                      fewer(mode == Mode::semaphore ? 20 : 500));
-        must(client.remove(std::vector{name}));
+                      scale_rounds(mode == Mode::semaphore ? 20 : 500));
+        value_or_throw(client.delete_object(std::vector{name}));
     });
 }
 
 TEST_CASE("who takes from an event as fast as it can stops nobody who sets and waits by name")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
     const auto [name, mode] = GENERATE(table<std::string, Mode>({
         {"drained/manual", Mode::manual},
         {"drained/auto", Mode::automatic},
         {"drained/semaphore", Mode::semaphore},
     }));
-    withstand(daemon, "an event drained: " + name, [&] {
-        must(client.create(name, {.mode = mode, .rights = Rights::parse("0666")}));
-        auto worker = holder(daemon, name, Deed::drain);
-        worker.hear();
-        use_drained(daemon, name, mode, fewer(500));
-        must(client.remove(std::vector{name}));
+    check_withstands(daemon, "an event drained: " + name, [&] {
+        value_or_throw(
+            client.create(name, {.mode = mode, .permissions = Permissions::parse("0666")}));
+        auto worker = start_holder(daemon, name, Misuse::drain);
+        worker.receive();
+        use_drained(daemon, name, mode, scale_rounds(500));
+        value_or_throw(client.delete_object(std::vector{name}));
     });
 }
 
 // In whose wait queue so many are that to add a token takes the kernel about a millisecond.
-class Crowd {
+class ManyWatchers {
 public:
-    explicit Crowd(const UniqueFd& event)
+    explicit ManyWatchers(const UniqueFd& event)
     {
         for (int i = 0; i < 10'000; ++i) {
             auto& copy = copies_.emplace_back(::fcntl(event.get(), F_DUPFD_CLOEXEC, 0));
@@ -152,66 +155,66 @@ private:
     std::vector<UniqueFd> copies_;
 };
 
-void let_timers_set(Wire& wire, const UniqueFd& event)
+void set_by_timers(WireClient& wire, const UniqueFd& event)
 {
     Json timers;
     for (int i = 0; i < 10; ++i) {
         timers.push_back("maker/" + std::to_string(i));
-        require(error_of(wire.ask("Arm", {{"name", timers.back()},
-                                          {"intervalNSec", 1'000'000},
-                                          {"sets", "crowded"}})) == "none",
+        require(error_of(wire.request("Arm", {{"name", timers.back()},
+                                              {"intervalNSec", 1'000'000},
+                                              {"sets", "crowded"}})) == "none",
                 "not armed");
     }
     std::uint64_t token = 0;
-    for (int i = 0; i < fewer(500); ++i)
-        require(await_readable(event.get(), patience) &&
+    for (int i = 0; i < scale_rounds(500); ++i)
+        require(await_readable(event.get(), default_timeout) &&
                     ::read(event.get(), &token, sizeof token) == sizeof token,
                 "the timers do not set it");
-    require(error_of(wire.ask("Delete", {{"names", timers}})) == "none", "not deleted");
+    require(error_of(wire.request("Delete", {{"names", timers}})) == "none", "not deleted");
 }
 
-enum class Way { set, timer, clear };
+enum class SlowCall { set, timer, clear };
 
 TEST_CASE(
     "an event that it takes the kernel long to add to or take from holds up its own user alone")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
-    const auto attack = GENERATE(table<Way, std::string>({
-        {Way::set, "sets of 1,000 tokens"},
-        {Way::timer, "timers of 10,000 tokens a second"},
-        {Way::clear, "clears of 1,000 tokens"},
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
+    const auto attack = GENERATE(table<SlowCall, std::string>({
+        {SlowCall::set, "sets of 1,000 tokens"},
+        {SlowCall::timer, "timers of 10,000 tokens a second"},
+        {SlowCall::clear, "clears of 1,000 tokens"},
     }));
-    const auto way = std::get<Way>(attack);
-    withstand(daemon, "an event that 10,000 watch: " + std::get<std::string>(attack), [&] {
-        auto worker = hostile([&](const Line& line) {
-            Wire wire{daemon.path()};
-            const auto initial = way == Way::clear ? 1'000 : 0;
-            require(error_of(wire.ask("CreateEvent", {{"name", "crowded"},
-                                                      {"mode", "semaphore"},
-                                                      {"initial", initial}})) == "none",
+    const auto way = std::get<SlowCall>(attack);
+    check_withstands(daemon, "an event that 10,000 watch: " + std::get<std::string>(attack), [&] {
+        auto worker = start_attacker([&](const WorkerSocket& line) {
+            WireClient wire{daemon.path()};
+            const auto initial = way == SlowCall::clear ? 1'000 : 0;
+            require(error_of(wire.request("CreateEvent", {{"name", "crowded"},
+                                                          {"mode", "semaphore"},
+                                                          {"initial", initial}})) == "none",
                     "not created");
-            const auto event = open_by_hand(wire, "crowded");
-            const Crowd crowd{event};
+            const auto event = open_fd(wire, "crowded");
+            const ManyWatchers crowd{event};
             const Json names{{"names", {"crowded"}}};
             const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
-            if (way == Way::set)
-                require(error_of(wire.ask("Set", tokens)) == "none", "not set");
-            if (way == Way::clear)
-                require(error_of(wire.ask("Clear", names)) == "none", "not cleared");
-            if (way == Way::timer)
-                let_timers_set(wire, event);
-            require(error_of(wire.ask("Delete", names)) == "none", "not deleted");
-            line.say(0);
+            if (way == SlowCall::set)
+                require(error_of(wire.request("Set", tokens)) == "none", "not set");
+            if (way == SlowCall::clear)
+                require(error_of(wire.request("Clear", names)) == "none", "not cleared");
+            if (way == SlowCall::timer)
+                set_by_timers(wire, event);
+            require(error_of(wire.request("Delete", names)) == "none", "not deleted");
+            line.send(0);
         });
-        worker.hear();
+        worker.receive();
         CHECK(worker.wait() == 0);
     });
 }
 
 // How often the daemon slept and was woken, or was put aside.
-std::uint64_t switches_of(const Daemon& daemon)
+std::uint64_t context_switches(const DaemonProcess& daemon)
 {
     return daemon.usage().switches;
 }
@@ -219,57 +222,59 @@ std::uint64_t switches_of(const Daemon& daemon)
 TEST_CASE("a direct writer at full speed of what is monitored and waited for disturbs nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
     const bool with_reader = GENERATE(false, true);
     constexpr auto span = is_sanitized ? 400ms : 1s;
     const auto what = "a direct writer at full speed"s + (with_reader ? " and a reader" : "");
 
-    withstand(daemon, what, [&] {
+    check_withstands(daemon, what, [&] {
         // The wait goes on, for the other name never comes; so the daemon has to look on.
-        must(client.create("busy", {.rights = Rights::parse("0666")}));
-        Worker follower = hostile([&](const Line& line) {
-            Wire waiting{daemon.path()};
+        value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
+        Worker follower = start_attacker([&](const WorkerSocket& line) {
+            WireClient waiting{daemon.path()};
             waiting.call("Wait", {{"names", {"never", "busy"}}});
-            Wire monitor{daemon.path()};
+            WireClient monitor{daemon.path()};
             monitor.call("Monitor", {{"pattern", "busy"}}, "more");
-            line.say(0);
+            line.send(0);
             while (true)
                 monitor.reply();
         });
-        follower.hear();
+        follower.receive();
         REQUIRE(daemon.has_waits("busy", 1));
         std::vector<Worker> readers;
         if (with_reader)
-            readers.push_back(holder(daemon, "busy", Deed::drain));
-        Worker writer = hostile([&](const Line& line) {
-            Wire wire{daemon.path()};
-            const auto fd = open_by_hand(wire, "busy");
+            readers.push_back(start_holder(daemon, "busy", Misuse::drain));
+        Worker writer = start_attacker([&](const WorkerSocket& line) {
+            WireClient wire{daemon.path()};
+            const auto fd = open_fd(wire, "busy");
             std::uint64_t writes = 0;
             const std::uint64_t one = 1;
-            const auto end = monotonic_after(span);
-            line.say(0);
+            const auto end = monotonic_deadline(span);
+            line.send(0);
             while (monotonic_now() < end)
                 for (int i = 0; i < 100; ++i, ++writes)
                     require(::write(fd.get(), &one, sizeof one) == sizeof one, "not written");
-            line.say(writes);
+            line.send(writes);
         });
         for (auto& reader : readers)
-            reader.hear();
-        writer.hear();
-        const auto switches = switches_of(daemon);
-        const auto cpu_time = cpu_time_of(daemon.pid());
+            reader.receive();
+        writer.receive();
+        const auto switches = context_switches(daemon);
+        const auto cpu_time = process_cpu_time(daemon.pid());
         const auto begin = monotonic_now();
-        const auto writes = static_cast<double>(writer.hear());
+        const auto writes = static_cast<double>(writer.receive());
         const auto seconds =
             static_cast<double>(nanoseconds{monotonic_now() - begin}.count()) / 1e9;
-        tell(fmt::format(
-            "  {}: {:.0f} writes a second; the daemon is switched to {:.0f} times a "
-            "second and has {:.0f} % of a core",
-            what, writes / seconds, static_cast<double>(switches_of(daemon) - switches) / seconds,
-            static_cast<double>((cpu_time_of(daemon.pid()) - cpu_time).count()) / seconds / 1e7));
+        report(
+            fmt::format("  {}: {:.0f} writes a second; the daemon is switched to {:.0f} times a "
+                        "second and has {:.0f} % of a core",
+                        what, writes / seconds,
+                        static_cast<double>(context_switches(daemon) - switches) / seconds,
+                        static_cast<double>((process_cpu_time(daemon.pid()) - cpu_time).count()) /
+                            seconds / 1e7));
         CHECK(writer.wait() == 0);
-        must(client.remove(std::vector{"busy"s}));
+        value_or_throw(client.delete_object(std::vector{"busy"s}));
     });
 }
 

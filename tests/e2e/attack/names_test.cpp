@@ -9,16 +9,16 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::size_t most_held = 500;
+constexpr std::size_t max_held = 500;
 
 std::string error_of(const Json& reply)
 {
     return reply.value("error", "none");
 }
 
-bool is_set(Wire& wire, const std::string& name)
+bool is_set(WireClient& wire, const std::string& name)
 {
-    return wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"].get<bool>();
+    return wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"].get<bool>();
 }
 
 void write_to_all(const std::deque<UniqueFd>& held)
@@ -31,78 +31,82 @@ void write_to_all(const std::deque<UniqueFd>& held)
 TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that has its name later")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [what, mode] = GENERATE(table<std::string, std::string>({
         {"manual", "manual"},
         {"auto", "auto"},
         {"semaphore", "semaphore"},
     }));
-    withstand(daemon, what + " events deleted and made again, with their descriptors held", [&] {
-        Worker worker = hostile([&](const Line& line) {
-            Wire wire{daemon.path()};
-            Wire waiting{daemon.path()};
-            std::deque<UniqueFd> held;
-            std::uint64_t rounds = 0;
-            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
-            for (; monotonic_now() < end; ++rounds) {
-                require(error_of(wire.ask("CreateEvent", {{"name", "reborn"}, {"mode", mode}})) ==
-                            "none",
-                        "not made");
-                waiting.call("Wait", {{"names", {"reborn"}}}); // So it is watched when it goes.
-                wire.ask("Open", {{"names", {"reborn"}}});
-                // What is done to the ones before is done to them alone.
-                if (rounds % 100 == 99)
-                    write_to_all(held);
-                else if (!held.empty())
-                    require(::eventfd_write(held.back().get(), 1) == 0, "not written");
-                require(!is_set(wire, "reborn"), "set by a descriptor of an earlier one");
-                require(!await_readable(waiting.socket().get(), 0ns), "woken by an earlier one");
-                held.push_back(std::move(wire.descriptors().front()));
-                wire.descriptors().pop_front();
-                if (held.size() > most_held)
-                    held.pop_front();
-                // The wait may not have been read yet. Then it waits for the next one.
-                require(error_of(wire.ask("Delete", {{"names", {"reborn"}}})) == "none",
-                        "not deleted");
-                if (wire.ask("Status")["parameters"]["waits"] == 1) {
-                    // It came late, or its answer is not seen yet: a set ends it in any case.
-                    wire.ask("CreateEvent", {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
-                    const auto ended = error_of(waiting.reply());
-                    require(ended == "none" || ended == "io.evfdd.Deleted", "ended by " + ended);
-                    wire.ask("Delete", {{"names", {"reborn"}}});
-                } else {
-                    const auto ended = error_of(waiting.reply());
-                    require(ended == "io.evfdd.Deleted", "ended by " + ended);
+    check_withstands(
+        daemon, what + " events deleted and made again, with their descriptors held", [&] {
+            Worker worker = start_attacker([&](const WorkerSocket& line) {
+                WireClient wire{daemon.path()};
+                WireClient waiting{daemon.path()};
+                std::deque<UniqueFd> held;
+                std::uint64_t rounds = 0;
+                const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
+                for (; monotonic_now() < end; ++rounds) {
+                    require(error_of(wire.request("CreateEvent",
+                                                  {{"name", "reborn"}, {"mode", mode}})) == "none",
+                            "not made");
+                    waiting.call("Wait", {{"names", {"reborn"}}}); // So it is watched when it goes.
+                    wire.request("Open", {{"names", {"reborn"}}});
+                    // What is done to the ones before is done to them alone.
+                    if (rounds % 100 == 99)
+                        write_to_all(held);
+                    else if (!held.empty())
+                        require(::eventfd_write(held.back().get(), 1) == 0, "not written");
+                    require(!is_set(wire, "reborn"), "set by a descriptor of an earlier one");
+                    require(!await_readable(waiting.socket().get(), 0ns),
+                            "woken by an earlier one");
+                    held.push_back(std::move(wire.descriptors().front()));
+                    wire.descriptors().pop_front();
+                    if (held.size() > max_held)
+                        held.pop_front();
+                    // The wait may not have been read yet. Then it waits for the next one.
+                    require(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none",
+                            "not deleted");
+                    if (wire.request("Status")["parameters"]["waits"] == 1) {
+                        // It came late, or its answer is not seen yet: a set ends it in any case.
+                        wire.request("CreateEvent",
+                                     {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
+                        const auto ended = error_of(waiting.reply());
+                        require(ended == "none" || ended == "io.evfdd.Deleted",
+                                "ended by " + ended);
+                        wire.request("Delete", {{"names", {"reborn"}}});
+                    } else {
+                        const auto ended = error_of(waiting.reply());
+                        require(ended == "io.evfdd.Deleted", "ended by " + ended);
+                    }
                 }
-            }
-            // Those that are held ring for nobody in the daemon.
-            line.say(rounds);
-            line.hear();
-            write_to_all(held);
-            line.say(0);
-            line.hear();
+                // Those that are held ring for nobody in the daemon.
+                line.send(rounds);
+                line.receive();
+                write_to_all(held);
+                line.send(0);
+                line.receive();
+            });
+            const auto rounds = worker.receive();
+            report(fmt::format("  {} rounds of making, opening and deleting", rounds));
+            CHECK(rounds > 10);
+            worker.send(0);
+            worker.receive();
+            worker.send(0);
+            CHECK(worker.wait() == 0);
         });
-        const auto rounds = worker.hear();
-        tell(fmt::format("  {} rounds of making, opening and deleting", rounds));
-        CHECK(rounds > 10);
-        worker.say(0);
-        worker.hear();
-        worker.say(0);
-        CHECK(worker.wait() == 0);
-    });
 }
 
 TEST_CASE("a write to what was deleted while it was watched does not wake the daemon")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
-    Wire monitor{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
+    WireClient monitor{daemon.path()};
     monitor.call("Monitor", Json::object(), "more");
     REQUIRE(monitor.reply()["parameters"]["change"] == "ready");
     for (int i = 0; i < 300; ++i) {
-        REQUIRE(error_of(wire.ask("CreateEvent", {{"name", "reborn"}})) == "none");
-        REQUIRE(error_of(wire.ask("Open", {{"names", {"reborn"}}})) == "none");
-        REQUIRE(error_of(wire.ask("Delete", {{"names", {"reborn"}}})) == "none");
+        REQUIRE(error_of(wire.request("CreateEvent", {{"name", "reborn"}})) == "none");
+        REQUIRE(error_of(wire.request("Open", {{"names", {"reborn"}}})) == "none");
+        REQUIRE(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none");
     }
     REQUIRE(wire.descriptors().size() == 300);
     while (await_readable(monitor.socket().get(), 0ns))
@@ -122,46 +126,51 @@ TEST_CASE("a write to what was deleted while it was watched does not wake the da
 TEST_CASE("private descriptors of what was deleted follow nothing that has its name later")
 {
     skip_unless_root();
-    const Daemon daemon;
-    withstand(daemon, "pulses and timers deleted and made again, with their descriptors held", [&] {
-        Worker worker = hostile([&](const Line& line) {
-            Wire wire{daemon.path()};
-            std::deque<UniqueFd> held;
-            std::uint64_t rounds = 0;
-            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
-            for (; monotonic_now() < end; ++rounds) {
-                wire.ask("CreateEvent", {{"name", "pulse"}, {"mode", "pulse"}});
-                wire.ask("Arm", {{"name", "timer"}, {"intervalNSec", 3'600'000'000'000}});
-                require(error_of(wire.ask("Open", {{"names", {"pulse", "timer"}}})) == "none",
-                        "not opened");
-                auto& opened = wire.descriptors();
-                require(opened.size() == 2, "not two descriptors");
-                // Only this one's own followers hear of it.
-                wire.ask("Set", {{"names", {"pulse"}}});
-                wire.ask("Arm", {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});
-                require(await_readable(opened[0].get()) && await_readable(opened[1].get()),
-                        "its followers do not hear of it");
-                for (const auto& old : held)
-                    require(!await_readable(old.get(), 0ns),
-                            "an earlier one's follower hears of it");
-                for (auto& one : opened) {
-                    std::uint64_t count = 0;
-                    require(::read(one.get(), &count, sizeof count) == sizeof count, "not there");
-                    held.push_back(std::move(one));
+    const DaemonProcess daemon;
+    check_withstands(
+        daemon, "pulses and timers deleted and made again, with their descriptors held", [&] {
+            Worker worker = start_attacker([&](const WorkerSocket& line) {
+                WireClient wire{daemon.path()};
+                std::deque<UniqueFd> held;
+                std::uint64_t rounds = 0;
+                const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
+                for (; monotonic_now() < end; ++rounds) {
+                    wire.request("CreateEvent", {{"name", "pulse"}, {"mode", "pulse"}});
+                    wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 3'600'000'000'000}});
+                    require(error_of(wire.request("Open", {{"names", {"pulse", "timer"}}})) ==
+                                "none",
+                            "not opened");
+                    auto& opened = wire.descriptors();
+                    require(opened.size() == 2, "not two descriptors");
+                    // Only this one's own followers hear of it.
+                    wire.request("Set", {{"names", {"pulse"}}});
+                    wire.request("Arm",
+                                 {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});
+                    require(await_readable(opened[0].get()) && await_readable(opened[1].get()),
+                            "its followers do not hear of it");
+                    for (const auto& old : held)
+                        require(!await_readable(old.get(), 0ns),
+                                "an earlier one's follower hears of it");
+                    for (auto& one : opened) {
+                        std::uint64_t count = 0;
+                        require(::read(one.get(), &count, sizeof count) == sizeof count,
+                                "not there");
+                        held.push_back(std::move(one));
+                    }
+                    opened.clear();
+                    while (held.size() > 100)
+                        held.pop_front();
+                    require(error_of(wire.request("Delete", {{"names", {"pulse", "timer"}}})) ==
+                                "none",
+                            "not deleted");
                 }
-                opened.clear();
-                while (held.size() > 100)
-                    held.pop_front();
-                require(error_of(wire.ask("Delete", {{"names", {"pulse", "timer"}}})) == "none",
-                        "not deleted");
-            }
-            line.say(rounds);
+                line.send(rounds);
+            });
+            const auto rounds = worker.receive();
+            report(fmt::format("  {} rounds of making, opening and deleting", rounds));
+            CHECK(rounds > 10);
+            CHECK(worker.wait() == 0);
         });
-        const auto rounds = worker.hear();
-        tell(fmt::format("  {} rounds of making, opening and deleting", rounds));
-        CHECK(rounds > 10);
-        CHECK(worker.wait() == 0);
-    });
 }
 
 } // namespace

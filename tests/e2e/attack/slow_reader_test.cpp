@@ -6,12 +6,12 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr int many = 20'000;
+constexpr int pulse_count = 20'000;
 
-void create_pulses(const Daemon& daemon)
+void create_pulses(const DaemonProcess& daemon)
 {
-    Wire wire{daemon.path()};
-    for (int i = 0; i < many; i += 500) {
+    WireClient wire{daemon.path()};
+    for (int i = 0; i < pulse_count; i += 500) {
         for (int j = i; j < i + 500; ++j)
             wire.call("CreateEvent", {{"name", "n/" + std::to_string(j)}, {"mode", "pulse"}});
         for (int j = i; j < i + 500; ++j)
@@ -20,13 +20,13 @@ void create_pulses(const Daemon& daemon)
 }
 
 // Resident, in KiB.
-std::uint64_t memory_of(const Daemon& daemon)
+std::uint64_t resident_kib(const DaemonProcess& daemon)
 {
     const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
     return std::stoull(status.substr(status.find("VmRSS:") + 6));
 }
 
-std::int64_t objects_in_list(Wire& wire)
+std::int64_t objects_in_list(WireClient& wire)
 {
     std::int64_t objects = 0;
     while (true) {
@@ -38,43 +38,43 @@ std::int64_t objects_in_list(Wire& wire)
 }
 
 #ifdef EVFDD_SANITIZED
-constexpr std::uint64_t growth = 300'000; // What is freed is kept for a while.
+constexpr std::uint64_t max_growth_kib = 300'000; // What is freed is kept for a while.
 #else
-constexpr std::uint64_t growth = 30'000; // In KiB.
+constexpr std::uint64_t max_growth_kib = 30'000; // In KiB.
 #endif
 
 TEST_CASE(
     "clients that ask for long lists and never read cost the daemon little and others nothing")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     create_pulses(daemon);
-    const auto before = memory_of(daemon);
-    std::vector<Wire> deaf;
+    const auto before = resident_kib(daemon);
+    std::vector<WireClient> deaf;
     for (int i = 0; i < 50; ++i) {
         deaf.emplace_back(daemon.path());
         for (int j = 0; j < 20; ++j) // Each of them 5 MB.
             deaf.back().call("List", Json::object(), "more");
     }
-    REQUIRE(daemon.is_idle());                  // It has sent what there was room for, and waits.
-    CHECK(memory_of(daemon) < before + growth); // Of 5 GB.
+    REQUIRE(daemon.is_idle()); // It has sent what there was room for, and waits.
+    CHECK(resident_kib(daemon) < before + max_growth_kib); // Of 5 GB.
 
     CHECK(daemon.ctl({"set", "n/7"}).status == 0);
-    Wire other{daemon.path()};
+    WireClient other{daemon.path()};
     other.call("List", Json::object(), "more");
-    CHECK(objects_in_list(other) == many);
+    CHECK(objects_in_list(other) == pulse_count);
     const auto idle = daemon.usage();
     CHECK(daemon.usage() == idle);
 
     // Who reads at last has all of it, in order.
     for (int j = 0; j < 2; ++j)
-        CHECK(objects_in_list(deaf.front()) == many);
+        CHECK(objects_in_list(deaf.front()) == pulse_count);
     deaf.clear();
-    CHECK(eventually([&] { return must(daemon.client().status()).connections <= 2; }));
+    CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).connections <= 2; }));
 }
 
 TEST_CASE("who never reads its descriptors has no more coming, and gets each when it reads")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     Json names = Json::array();
     for (int i = 0; i < 100; ++i) {
@@ -82,7 +82,7 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
         REQUIRE(client.create(names.back().get<std::string>()));
     }
     constexpr int calls = 300;
-    Wire deaf{daemon.path()};
+    WireClient deaf{daemon.path()};
     // It takes no call while it cannot answer, so they may not all fit at once.
     std::string bytes;
     for (int i = 0; i < calls; ++i)
@@ -93,7 +93,7 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
 
     // Others open as ever, and the daemon's descriptors are no more than it takes for one reply.
     CHECK(client.open("e/7"));
-    const auto status = must(client.status());
+    const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);
 
     for (int i = 0; i < calls; ++i) {
@@ -110,14 +110,14 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
 
 TEST_CASE("who closes in the middle of its replies is forgotten, with all that was for it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     create_pulses(daemon);
     const auto client = daemon.client();
-    REQUIRE(client.remove(std::vector{"n/0"s, "n/2"s}));
+    REQUIRE(client.delete_object(std::vector{"n/0"s, "n/2"s}));
     REQUIRE(client.create("e"));
-    const auto before = must(client.status());
+    const auto before = value_or_throw(client.status());
     for (int round = 0; round < 20; ++round) {
-        Wire wire{daemon.path()};
+        WireClient wire{daemon.path()};
         wire.call("CreateEvent", {{"name", "n/0"}, {"lifetime", "connection"}, {"mode", "pulse"}});
         for (int i = 0; i < 10; ++i)
             wire.call("Open", {{"names", {"e", "n/1"}}});
@@ -129,12 +129,12 @@ TEST_CASE("who closes in the middle of its replies is forgotten, with all that w
         {
             const auto closed = std::move(wire);
         }
-        REQUIRE(eventually([&] {
-            return must(client.status()).connections == before.connections &&
+        REQUIRE(poll_until([&] {
+            return value_or_throw(client.status()).connections == before.connections &&
                    !client.show("n/0").has_value();
         }));
     }
-    const auto after = must(client.status());
+    const auto after = value_or_throw(client.status());
     CHECK(after.descriptors == before.descriptors);
     CHECK(after.subscriptions == 0);
     CHECK(after.waits == 0);
@@ -143,11 +143,11 @@ TEST_CASE("who closes in the middle of its replies is forgotten, with all that w
 
 TEST_CASE("a flood of calls from one client does not keep another from being served")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e"));
-    Worker flood{[&](const Line& line) {
-        Wire wire{daemon.path()};
+    Worker flood{[&](const WorkerSocket& line) {
+        WireClient wire{daemon.path()};
         std::string calls;
         for (int i = 0; i < 500; ++i)
             calls += Json{{"method", "io.evfdd.Set"},
@@ -155,14 +155,14 @@ TEST_CASE("a flood of calls from one client does not keep another from being ser
                           {"oneway", true}}
                          .dump() +
                      '\0';
-        line.say(0);
+        line.send(0);
         while (!await_readable(line.fd().get(), 0ns))
             wire.send(calls);
     }};
-    flood.hear();
+    flood.receive();
     for (int i = 0; i < 200; ++i)
-        REQUIRE(must(client.show("e")).name.text() == "e");
-    flood.say(0);
+        REQUIRE(value_or_throw(client.show("e")).name.text() == "e");
+    flood.send(0);
     CHECK(flood.wait() == 0);
 }
 

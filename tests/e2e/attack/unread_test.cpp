@@ -11,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-Json numbered(const std::string& prefix, int first, int count)
+Json numbered_names(const std::string& prefix, int first, int count)
 {
     Json names = Json::array();
     for (int i = first; i < first + count; ++i)
@@ -19,7 +19,7 @@ Json numbered(const std::string& prefix, int first, int count)
     return names;
 }
 
-void create_all(Wire& wire, const Json& names, const Json& with = Json::object())
+void create_all(WireClient& wire, const Json& names, const Json& with = Json::object())
 {
     for (std::size_t i = 0; i < names.size(); i += 250) {
         const auto end = std::min(i + 250, names.size());
@@ -33,57 +33,57 @@ void create_all(Wire& wire, const Json& names, const Json& with = Json::object()
     }
 }
 
-void remove_all(Wire& wire, const Json& names)
+void delete_all(WireClient& wire, const Json& names)
 {
     for (std::size_t i = 0; i < names.size(); i += 250) {
         Json some = Json::array();
         for (auto j = i; j < std::min(i + 250, names.size()); ++j)
             some.push_back(names[j]);
-        require(!wire.ask("Delete", {{"names", some}}).contains("error"), "not deleted");
+        require(!wire.request("Delete", {{"names", some}}).contains("error"), "not deleted");
     }
 }
 
 // The kernel lets root have any number of descriptors in flight. The daemon must not.
 Command unprivileged()
 {
-    return {.words = {}, .user = User{stranger + 1'000}};
+    return {.argv = {}, .user = User{unprivileged_uid + 1'000}};
 }
 
 TEST_CASE("who opens as fast as it can and never reads takes descriptors from nobody")
 {
     skip_unless_root();
-    const Daemon daemon{{}, unprivileged()};
+    const DaemonProcess daemon{{}, unprivileged()};
     // What one reply holds is in flight, and what the next one holds waits in the daemon.
     constexpr int deaf = 60;
-    const auto names = numbered("e/", 0, 253);
+    const auto names = numbered_names("e/", 0, 253);
     {
-        Wire wire{daemon.path()};
+        WireClient wire{daemon.path()};
         create_all(wire, names, {{"rights", "0666"}});
     }
-    withstand(daemon, "opening without reading", [&] {
-        Worker worker = hostile([&](const Line& line) {
+    check_withstands(daemon, "opening without reading", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
             const auto call = call_text("Open", {{"names", names}});
-            std::vector<Wire> wires;
+            std::vector<WireClient> wires;
             for (int i = 0; i < deaf; ++i)
                 wires.emplace_back(daemon.path());
             std::uint64_t calls = 0;
-            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
+            const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (monotonic_now() < end)
                 for (auto& wire : wires) // A call sent in part is no harm: it is the last one then.
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
-            line.say(calls);
+            line.send(calls);
         });
-        tell(fmt::format("  {} connections sent {} calls for 253 descriptors each", deaf,
-                         worker.hear()));
+        report(fmt::format("  {} connections sent {} calls for 253 descriptors each", deaf,
+                           worker.receive()));
         CHECK(worker.wait() == 0);
     });
 }
 
 // What a monitor knows of the objects by what it was told.
-class Told {
+class MonitorModel {
 public:
     // One more reply; false once it knows of `last` and of all that was there before.
-    bool hear(const Json& reply, const std::string& last)
+    bool apply(const Json& reply, const std::string& last)
     {
         const auto& news = reply["parameters"];
         require(news["sequence"] == ++sequence_, "a reply is missing");
@@ -116,38 +116,39 @@ private:
 TEST_CASE("monitors that never read cost little and hear the truth when they read at last")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     constexpr int monitors = 60;
     constexpr int objects = 2'000;
     constexpr int changes = is_sanitized ? 20'000 : 100'000;
-    const auto names = numbered("changing/", 0, objects);
-    withstand(daemon, "60 monitors that do not read", [&] {
-        Worker deaf = hostile([&](const Line& line) {
-            std::vector<Wire> wires;
+    const auto names = numbered_names("changing/", 0, objects);
+    check_withstands(daemon, "60 monitors that do not read", [&] {
+        Worker deaf = start_attacker([&](const WorkerSocket& line) {
+            std::vector<WireClient> wires;
             for (int i = 0; i < monitors; ++i) {
                 wires.emplace_back(daemon.path());
                 wires.back().call("Monitor", Json::object(), "more");
             }
-            line.say(0);
-            line.hear(); // Now read.
-            Told told;
-            while (told.hear(wires.front().reply(), "zzz")) {
+            line.send(0);
+            line.receive(); // Now read.
+            MonitorModel told;
+            while (told.apply(wires.front().reply(), "zzz")) {
             }
             // What was told before it stopped reading may have changed since, which comes now.
-            Wire marker{daemon.path()};
-            require(!marker.ask("CreateEvent", {{"name", "zzzz"}}).contains("error"), "no marker");
-            while (told.hear(wires.front().reply(), "zzzz")) {
+            WireClient marker{daemon.path()};
+            require(!marker.request("CreateEvent", {{"name", "zzzz"}}).contains("error"),
+                    "no marker");
+            while (told.apply(wires.front().reply(), "zzzz")) {
             }
-            line.say(static_cast<std::uint64_t>(told.resyncs()));
+            line.send(static_cast<std::uint64_t>(told.resyncs()));
             for (const auto& [name, is_set] : told.objects())
                 if (name.starts_with("changing/"))
-                    line.say(std::stoull(name.substr(9)) << 1 | (is_set ? 1 : 0));
-            line.say(~std::uint64_t{0});
-            line.hear();
+                    line.send(std::stoull(name.substr(9)) << 1 | (is_set ? 1 : 0));
+            line.send(~std::uint64_t{0});
+            line.receive();
         });
-        deaf.hear();
-        const auto before = memory_of(daemon);
-        Wire wire{daemon.path()};
+        deaf.receive();
+        const auto before = resident_kib(daemon);
+        WireClient wire{daemon.path()};
         create_all(wire, names);
         const auto begin = monotonic_now();
         for (int i = 0; i < changes; i += 250) {
@@ -155,47 +156,48 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
             for (int j = i; j < i + 250; ++j)
                 some.push_back(names[static_cast<std::size_t>(j % objects)]);
             const bool sets = (i / objects) % 2 == 0;
-            REQUIRE_FALSE(wire.ask(sets ? "Set" : "Clear", {{"names", some}}).contains("error"));
+            REQUIRE_FALSE(
+                wire.request(sets ? "Set" : "Clear", {{"names", some}}).contains("error"));
         }
         const auto seconds =
             static_cast<double>(nanoseconds{monotonic_now() - begin}.count()) / 1e9;
-        REQUIRE_FALSE(wire.ask("Set", {{"names", {names[3], names[1'999]}}}).contains("error"));
-        REQUIRE_FALSE(wire.ask("CreateEvent", {{"name", "zzz"}}).contains("error"));
-        const auto grown = memory_of(daemon) - before;
-        tell(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
-                         changes, seconds, grown, monitors));
+        REQUIRE_FALSE(wire.request("Set", {{"names", {names[3], names[1'999]}}}).contains("error"));
+        REQUIRE_FALSE(wire.request("CreateEvent", {{"name", "zzz"}}).contains("error"));
+        const auto grown = resident_kib(daemon) - before;
+        report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
+                           changes, seconds, grown, monitors));
         // Each has its outbox, its untold changes, and the kernel what is in the socket.
         CHECK(grown < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
-        must(daemon.client().list("changing/*", [&](protocol::Object& object) {
+        value_or_throw(daemon.client().list("changing/*", [&](protocol::Object& object) {
             truth[object.name.text().substr(9)] = *object.is_set;
         }));
-        deaf.say(0);
-        const auto resyncs = deaf.hear();
+        deaf.send(0);
+        const auto resyncs = deaf.receive();
         CHECK(resyncs > 0);
         std::map<std::string, bool> told;
-        for (auto word = deaf.hear(); word != ~std::uint64_t{0}; word = deaf.hear())
+        for (auto word = deaf.receive(); word != ~std::uint64_t{0}; word = deaf.receive())
             told[std::to_string(word >> 1)] = (word & 1) != 0;
         CHECK(told.size() == objects);
         CHECK(told == truth);
-        deaf.say(0);
+        deaf.send(0);
         CHECK(deaf.wait() == 0);
-        remove_all(wire, names);
-        remove_all(wire, {"zzz", "zzzz"});
+        delete_all(wire, names);
+        delete_all(wire, {"zzz", "zzzz"});
     });
 }
 
 TEST_CASE("unread monitors of slow patterns over many objects that come and go hold nobody up")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     constexpr int monitors = 60;
     constexpr int objects = is_sanitized ? 4'000 : 10'000;
     constexpr int coming = 1'000; // And going, of all those.
     const auto prefix = std::string(240, 'a');
-    const auto names = numbered(prefix, 10'000, objects);
-    Wire wire{daemon.path()};
+    const auto names = numbered_names(prefix, 10'000, objects);
+    WireClient wire{daemon.path()};
     create_all(wire, names, {{"rights", "0666"}});
     Json others = Json::array(); // Those of the attacker.
     for (int i = 10'000; i < 10'000 + coming; ++i)
@@ -205,93 +207,93 @@ TEST_CASE("unread monitors of slow patterns over many objects that come and go h
     while (all_match.size() < 250)
         all_match += "*a";
     const auto none_match = '*' + std::string(120, 'a') + "c*";
-    withstand(daemon, "60 monitors of slow patterns over 10,000 objects", [&] {
-        Worker worker = hostile([&](const Line& line) {
+    check_withstands(daemon, "60 monitors of slow patterns over 10,000 objects", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
             std::uint64_t rounds = 0;
-            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
+            const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (rounds == 0 || monotonic_now() < end) {
-                std::vector<Wire> wires;
+                std::vector<WireClient> wires;
                 for (int i = 0; i < monitors; ++i) {
                     wires.emplace_back(daemon.path());
                     wires.back().call("Monitor",
                                       {{"pattern", i % 2 == 0 ? all_match + '*' : none_match}},
                                       "more");
                 }
-                Wire another{daemon.path()};
+                WireClient another{daemon.path()};
                 create_all(another, others);
-                remove_all(another, others);
+                delete_all(another, others);
                 ++rounds;
             }
-            line.say(rounds);
+            line.send(rounds);
         });
-        tell(fmt::format("  {} rounds of {} monitors, {} objects came and went in each",
-                         worker.hear(), monitors, coming));
+        report(fmt::format("  {} rounds of {} monitors, {} objects came and went in each",
+                           worker.receive(), monitors, coming));
         CHECK(worker.wait() == 0);
     });
-    remove_all(wire, names);
+    delete_all(wire, names);
 }
 
 // Stopped in the middle.
 
 // What a client is about when it is stopped. It says so, and does nothing more.
-using Deed = void (*)(const Daemon& daemon, Wire& wire);
-struct Middle {
-    const char* what;
-    Deed deed;
+using BeginCall = void (*)(const DaemonProcess& daemon, WireClient& wire);
+struct Interruption {
+    const char* title;
+    BeginCall begin;
 };
 
-const Middle middles[] = {
+const Interruption interruptions[] = {
     {"half a call sent",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          wire.send(call_text("CreateEvent", {{"name", "never"}}).substr(0, 20));
      }},
-    {"a reply unread", [](const Daemon&, Wire& wire) { wire.call("Status"); }},
+    {"a reply unread", [](const DaemonProcess&, WireClient& wire) { wire.call("Status"); }},
     {"descriptors unread",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 10; ++i)
-             wire.call("Open", {{"names", numbered("there/", 0, 200)}});
+             wire.call("Open", {{"names", numbered_names("there/", 0, 200)}});
      }},
     {"private descriptors unread",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 10; ++i)
              wire.call("Open", {{"names", {"pulse", "timer"}}});
      }},
     {"a wait pending",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          wire.call("Wait", {{"names", {"there/0", "never"}}, {"gather", "all"}});
      }},
     {"a wait that takes, with more behind it",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          wire.call("Wait", {{"names", {"auto"}}});
          for (int i = 0; i < 100; ++i)
              wire.call("Set", {{"names", {"there/1"}}});
      }},
     {"a monitor streaming",
-     [](const Daemon&, Wire& wire) { wire.call("Monitor", Json::object(), "more"); }},
+     [](const DaemonProcess&, WireClient& wire) { wire.call("Monitor", Json::object(), "more"); }},
     {"lists streaming",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 100; ++i)
              wire.call("List", Json::object(), "more");
      }},
     {"a session begun, with answers unread",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          wire.call("Resume", {{"session", fmt::format("{:032x}", ::getpid())}, {"calls", 0}});
          for (int i = 0; i < 200; ++i)
              wire.call("Set", {{"names", {"there/2"}}});
      }},
     {"objects that end with it",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 50; ++i)
              wire.call("CreateEvent", {{"name", fmt::format("its/{}/{}", ::getpid(), i)},
                                        {"lifetime", "connection"}});
      }},
     {"calls that want no answer",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 200; ++i)
              wire.call("Set", {{"names", {"there/3"}}}, "oneway");
      }},
     {"nothing more to send",
-     [](const Daemon&, Wire& wire) {
+     [](const DaemonProcess&, WireClient& wire) {
          wire.call("Wait", {{"names", {"never"}}});
          ::shutdown(wire.socket().get(), SHUT_WR);
      }},
@@ -300,72 +302,72 @@ const Middle middles[] = {
 TEST_CASE("clients that are stopped in the middle of any call and killed then disturb nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
     {
-        Wire wire{daemon.path()};
-        create_all(wire, numbered("there/", 0, 2'000), {{"rights", "0666"}});
+        WireClient wire{daemon.path()};
+        create_all(wire, numbered_names("there/", 0, 2'000), {{"rights", "0666"}});
         create_all(wire, {"auto"}, {{"mode", "auto"}, {"rights", "0666"}});
         create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"rights", "0666"}});
-        wire.ask("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
+        wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
     }
-    withstand(daemon, "clients stopped in the middle of every call", [&] {
+    check_withstands(daemon, "clients stopped in the middle of every call", [&] {
         std::vector<Worker> stopped;
-        for (int round = 0; round < fewer(4); ++round)
-            for (const auto& middle : middles) {
-                stopped.push_back(hostile([&](const Line& line) {
-                    Wire wire{daemon.path()};
-                    middle.deed(daemon, wire);
-                    line.say(0);
-                    line.hear();
+        for (int round = 0; round < scale_rounds(4); ++round)
+            for (const auto& middle : interruptions) {
+                stopped.push_back(start_attacker([&](const WorkerSocket& line) {
+                    WireClient wire{daemon.path()};
+                    middle.begin(daemon, wire);
+                    line.send(0);
+                    line.receive();
                 }));
-                stopped.back().hear();
+                stopped.back().receive();
                 stopped.back().process().signal(SIGSTOP);
             }
         // What they wait for comes, and much that they are to be told of.
-        for (int round = 0; round < fewer(20); ++round) {
+        for (int round = 0; round < scale_rounds(20); ++round) {
             const auto number = std::to_string(round);
             const std::vector names{"auto"s, "pulse"s, "there/" + number, "there/1" + number};
-            must(client.set(names));
-            must(client.clear(names));
+            value_or_throw(client.set(names));
+            value_or_throw(client.clear(names));
         }
-        must(client.set(std::vector{"auto"s}));
+        value_or_throw(client.set(std::vector{"auto"s}));
         for (const auto& one : stopped)
             one.process().signal(SIGKILL);
         stopped.clear();
         // What the dead had been given and never read is there again, or was never taken.
-        must(client.set(std::vector{"auto"s}));
-        REQUIRE(eventually([&] { return must(client.show("auto")).waits == 0; }));
-        must(client.set(std::vector{"auto"s}));
+        value_or_throw(client.set(std::vector{"auto"s}));
+        REQUIRE(poll_until([&] { return value_or_throw(client.show("auto")).waits == 0; }));
+        value_or_throw(client.set(std::vector{"auto"s}));
         CHECK(client.wait(std::vector{"auto"s}, {.timeout = 0ns}).has_value());
-        must(client.clear(std::vector{"auto"s}));
+        value_or_throw(client.clear(std::vector{"auto"s}));
     });
 }
 
 TEST_CASE("clients that are stopped and killed at any moment disturb nobody")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     {
-        Wire wire{daemon.path()};
-        create_all(wire, numbered("there/", 0, 500), {{"rights", "0666"}});
+        WireClient wire{daemon.path()};
+        create_all(wire, numbered_names("there/", 0, 500), {{"rights", "0666"}});
         create_all(wire, {"auto"}, {{"mode", "auto"}, {"rights", "0666"}});
         create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"rights", "0666"}});
-        wire.ask("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
+        wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
     }
-    withstand(daemon, "clients stopped and killed at any moment", [&] {
+    check_withstands(daemon, "clients stopped and killed at any moment", [&] {
         std::vector<Worker> stopped;
-        for (int round = 0; round < fewer(100); ++round) {
-            stopped.push_back(hostile([&](const Line& line) {
-                line.say(0);
+        for (int round = 0; round < scale_rounds(100); ++round) {
+            stopped.push_back(start_attacker([&](const WorkerSocket& line) {
+                line.send(0);
                 while (true)
-                    for (const auto& middle : middles) {
-                        Wire wire{daemon.path()};
-                        middle.deed(daemon, wire);
+                    for (const auto& middle : interruptions) {
+                        WireClient wire{daemon.path()};
+                        middle.begin(daemon, wire);
                         wire.send_some("x"); // So that a call sent in part is no call.
                     }
             }));
-            stopped.back().hear();
+            stopped.back().receive();
             // From now on it is anywhere.
             await_readable(stopped.back().process().pidfd().get(), nanoseconds{1ms} * (round % 7));
             stopped.back().process().signal(SIGSTOP);

@@ -10,7 +10,7 @@ namespace {
 TEST_CASE("many waits for all of many names of which one is busy hold nobody up")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     constexpr int events = 253;
     constexpr int waits = 8'192 / events; // As many as a user may have.
     struct Case {
@@ -28,48 +28,49 @@ TEST_CASE("many waits for all of many names of which one is busy hold nobody up"
         names.push_back("all/" + std::to_string(i));
     const Json last{names.back()};
 
-    withstand(daemon, c.what, [&] {
-        Worker worker = hostile([&](const Line& line) {
-            Wire wire{daemon.path()};
+    check_withstands(daemon, c.what, [&] {
+        Worker worker = start_attacker([&](const WorkerSocket& line) {
+            WireClient wire{daemon.path()};
             for (const auto& name : names)
                 wire.call("CreateEvent", {{"name", name}, {"mode", "auto"}});
             for (int i = 0; i < events; ++i)
                 require(!wire.reply().contains("error"), "not created");
-            require(!wire.ask("Open", {{"names", names}}).contains("error"), "not opened");
+            require(!wire.request("Open", {{"names", names}}).contains("error"), "not opened");
             const auto& opened = wire.descriptors();
             require(opened.size() == names.size(), "not all opened");
 
-            std::vector<Wire> waiting;
+            std::vector<WireClient> waiting;
             for (int i = 0; i < waits; ++i) {
                 waiting.emplace_back(daemon.path());
                 waiting.back().call("Wait", {{"names", names}, {"gather", "all"}});
             }
             const auto how_many = [&] {
-                return wire.ask("Show", {{"name", names.back()}})["parameters"]["object"]["waits"]
+                return wire
+                    .request("Show", {{"name", names.back()}})["parameters"]["object"]["waits"]
                     .get<int>();
             };
-            require(eventually([&] { return how_many() == waits; }), "not all wait");
+            require(poll_until([&] { return how_many() == waits; }), "not all wait");
             for (int i = 0; i < events - 1; ++i)
-                must(add(opened[static_cast<std::size_t>(i)], 1));
+                value_or_throw(add(opened[static_cast<std::size_t>(i)], 1));
             const auto& one = opened.front();
             const auto& other = c.is_last_toggled ? opened.back() : opened.front();
             std::uint64_t rounds = 0;
-            const auto end = monotonic_after(is_sanitized ? 400ms : 1s);
+            const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             for (; monotonic_now() < end; ++rounds) {
-                must(take(one));
-                must(add(other, 1));
+                value_or_throw(take(one));
+                value_or_throw(add(other, 1));
                 how_many(); // So that both are told of, one after the other.
-                must(take(other));
-                must(add(one, 1));
+                value_or_throw(take(other));
+                value_or_throw(add(one, 1));
                 how_many();
             }
             require(how_many() == waits, "a wait ended without all of its names");
-            line.say(rounds);
-            require(!wire.ask("Delete", {{"names", names}}).contains("error"), "not deleted");
+            line.send(rounds);
+            require(!wire.request("Delete", {{"names", names}}).contains("error"), "not deleted");
             for (auto& each : waiting)
                 require(each.reply()["error"] == "io.evfdd.Deleted", "a wait went on");
         });
-        tell(fmt::format("  {} waits, {} times set and cleared", waits, worker.hear()));
+        report(fmt::format("  {} waits, {} times set and cleared", waits, worker.receive()));
         CHECK(worker.wait() == 0);
     });
 }

@@ -20,9 +20,9 @@ std::string error_of(const Json& reply)
     return reply.value("error", "none");
 }
 
-UniqueFd open_one(Wire& wire, const std::string& name)
+UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
-    const auto reply = wire.ask("Open", {{"names", {name}}});
+    const auto reply = wire.request("Open", {{"names", {name}}});
     require(error_of(reply) == "none" && wire.descriptors().size() == 1, "not opened");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
@@ -50,29 +50,29 @@ void use_up_paths(const UniqueFd& event)
 TEST_CASE("an event is waited for and monitored whatever epolls its holders build")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     for (const auto* mode : {"manual", "auto"})
-        daemon.done({"create", mode, "--mode", mode, "--rights", "0666"});
-    Worker holder = hostile([&](const Line& line) {
-        Wire wire{daemon.path()};
-        const auto manual = open_one(wire, "manual");
-        const auto automatic = open_one(wire, "auto");
+        daemon.checked_ctl({"create", mode, "--mode", mode, "--rights", "0666"});
+    Worker holder = start_attacker([&](const WorkerSocket& line) {
+        WireClient wire{daemon.path()};
+        const auto manual = open_fd(wire, "manual");
+        const auto automatic = open_fd(wire, "auto");
         use_up_paths(manual);
         use_up_paths(automatic);
-        line.say(0);
-        line.hear(); // Until it is killed.
+        line.send(0);
+        line.receive(); // Until it is killed.
     });
-    holder.hear();
+    holder.receive();
 
-    Wire monitor{daemon.path()};
+    WireClient monitor{daemon.path()};
     monitor.call("Monitor", {{"pattern", "*"}}, "more");
     while (monitor.reply()["parameters"]["change"] != "ready") {
     }
     for (const auto* name : {"manual", "auto"}) {
-        Wire waiting{daemon.path()};
+        WireClient waiting{daemon.path()};
         waiting.call("Wait", {{"names", {name}}});
         REQUIRE(daemon.has_waits(name, 1));
-        daemon.done({"set", name});
+        daemon.checked_ctl({"set", name});
         CHECK(error_of(waiting.reply()) == "none");
         CHECK(monitor.reply()["parameters"]["name"] == name);
     }
@@ -81,16 +81,16 @@ TEST_CASE("an event is waited for and monitored whatever epolls its holders buil
 // The daemon has no room for one watch, from its start on.
 TEST_CASE("without room in its epoll sets the daemon serves all but waits for what others hold")
 {
-    Worker worker{[](const Line& line) {
-        const bool is_used_up = use_up_epoll_watches();
-        line.say(is_used_up ? 1 : 0);
+    Worker worker{[](const WorkerSocket& line) {
+        const bool is_used_up = exhaust_epoll_watches();
+        line.send(is_used_up ? 1 : 0);
         if (!is_used_up)
             return;
-        Daemon daemon;
-        Wire one{daemon.path()};
-        Wire other{daemon.path()};
+        DaemonProcess daemon;
+        WireClient one{daemon.path()};
+        WireClient other{daemon.path()};
         const auto done = [&](std::string_view method, const Json& parameters) {
-            const auto reply = one.ask(method, parameters);
+            const auto reply = one.request(method, parameters);
             require(error_of(reply) == "none", std::string{method} + ": " + reply.dump());
         };
         const auto wait_and_set = [&](const std::string& name) {
@@ -109,20 +109,21 @@ TEST_CASE("without room in its epoll sets the daemon serves all but waits for wh
             done("Clear", {{"names", {mode}}});
         }
         done("Arm", {{"name", "timer"}, {"afterNSec", 1'000'000}, {"sets", "auto"}});
-        require(error_of(other.ask("Wait", {{"names", {"auto"}}})) == "none", "no timer rings");
+        require(error_of(other.request("Wait", {{"names", {"auto"}}})) == "none", "no timer rings");
         done("Open", {{"names", {"manual"}}});
         one.descriptors().clear();
-        require(is_refused(other.ask("Wait", {{"names", {"manual"}}})), "not refused");
+        require(is_refused(other.request("Wait", {{"names", {"manual"}}})), "not refused");
         wait_and_set("auto");
-        std::vector<Wire> crowd;
+        std::vector<WireClient> crowd;
         for (int i = 0; i < 200; ++i) {
             crowd.emplace_back(daemon.path());
-            require(error_of(crowd.back().ask("Show", {{"name", "auto"}})) == "none", "not shown");
+            require(error_of(crowd.back().request("Show", {{"name", "auto"}})) == "none",
+                    "not shown");
         }
         daemon.process().signal(SIGTERM);
         require(daemon.process().wait() == 0, "it does not hear of its end");
     }};
-    if (worker.hear() == 0)
+    if (worker.receive() == 0)
         skip("seccomp(2) cannot be used");
     CHECK(worker.wait() == 0);
 }
@@ -130,18 +131,18 @@ TEST_CASE("without room in its epoll sets the daemon serves all but waits for wh
 TEST_CASE("who may only wait for an event makes the daemon watch it once")
 {
     skip_unless_root();
-    const Daemon daemon;
-    const auto client = talking_to(daemon);
+    const DaemonProcess daemon;
+    const auto client = connected_client(daemon);
     for (int i = 0; i < 10; ++i)
-        daemon.done({"create", fmt::format("event/{}", i), "--rights", "0644"});
-    withstand(daemon, "an event is opened by who may only wait, again and again", [&] {
-        Worker worker = hostile([&](const Line&) {
-            Wire wire{daemon.path()};
+        daemon.checked_ctl({"create", fmt::format("event/{}", i), "--rights", "0644"});
+    check_withstands(daemon, "an event is opened by who may only wait, again and again", [&] {
+        Worker worker = start_attacker([&](const WorkerSocket&) {
+            WireClient wire{daemon.path()};
             std::vector<std::string> names;
             for (int i = 0; i < 10; ++i)
                 names.push_back(fmt::format("event/{}", i));
-            for (int i = 0; i < fewer(200); ++i) {
-                require(error_of(wire.ask("Open", {{"names", names}})) == "none", "not opened");
+            for (int i = 0; i < scale_rounds(200); ++i) {
+                require(error_of(wire.request("Open", {{"names", names}})) == "none", "not opened");
                 wire.descriptors().clear();
             }
             wire.call("Quotas", Json::object(), "more");
@@ -158,36 +159,36 @@ TEST_CASE("who may only wait for an event makes the daemon watch it once")
 TEST_CASE("what the daemon tells of itself costs no look at what others have")
 {
     skip_unless_strace();
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     const auto calls_for = [&](const auto& method) {
-        const auto calls = traced(daemon, [&] { wire.ask(method); });
+        const auto calls = trace_system_calls(daemon, [&] { wire.request(method); });
         return std::ranges::count_if(calls, [](const auto& line) {
             return line.contains("getdents") || line.contains("open");
         });
     };
     for (int i = 0; i < 100; ++i)
-        wire.ask("CreateEvent", {{"name", std::to_string(i)}});
+        wire.request("CreateEvent", {{"name", std::to_string(i)}});
     for (const auto* method : {"Status", "Metrics"})
         CHECK(calls_for(method) == 0);
     // Its own events, and what it has besides.
-    CHECK(wire.ask("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
+    CHECK(wire.request("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
 }
 
 TEST_CASE("no kind of line fills the log, whoever causes it")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     constexpr int many = 500;
     const auto begin = monotonic_now();
     for (int i = 0; i < many; ++i) {
         const auto name = fmt::format("event/{}", i);
-        wire.ask("CreateEvent", {{"name", name}});
-        const auto fd = open_one(wire, name);
+        wire.request("CreateEvent", {{"name", name}});
+        const auto fd = open_fd(wire, name);
         const std::uint64_t full = 0xfffffffffffffffe;
         REQUIRE(::write(fd.get(), &full, sizeof full) == sizeof full);
-        REQUIRE(wire.ask("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
-        wire.ask("Delete", {{"names", {name}}});
+        REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
+        wire.request("Delete", {{"names", {name}}});
     }
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(monotonic_now() - begin).count();
     int lines = 0;

@@ -1,7 +1,7 @@
 // evfdctl's command line: every word means what was typed, wherever the parser would have it
 // otherwise.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 #include "tests/support/terminal.h"
 
 #include <fcntl.h>
@@ -13,19 +13,19 @@ namespace {
 using Words = std::vector<std::string>;
 
 // What a command has of words that some would take for lists, or for nothing.
-const Words odd{
+const Words unusual_words{
     "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
     "--",      "--any"};
 constexpr auto as_typed = "<[0-9]><[a,b]><[]><[[x]]><{}><><--><--any>";
 
 TEST_CASE("a command has its words as they were typed")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", "auto", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", "auto", "--initial", "1"});
     auto words = GENERATE(Words{"hold", "e", "--"}, Words{"wait", "e", "--"},
                           Words{"exec", "e", "--"}, Words{"wait", "--", "e", "--"});
     CAPTURE(words);
-    words.insert(words.end(), odd.begin(), odd.end());
+    words.insert(words.end(), unusual_words.begin(), unusual_words.end());
     const auto ran = daemon.ctl(words);
     INFO(ran.err);
     CHECK(ran.status == 0);
@@ -34,8 +34,8 @@ TEST_CASE("a command has its words as they were typed")
 
 TEST_CASE("a command of one word may look like a list")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
     const auto ran = daemon.ctl({"wait", "e", "--", "[true]"});
     CHECK(ran.status == 127);
     CHECK(ran.err.contains("[true] cannot be started"));
@@ -44,9 +44,9 @@ TEST_CASE("a command of one word may look like a list")
 
 TEST_CASE("what looks like a list of names is no name")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
-    daemon.done({"create", "b"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
+    daemon.checked_ctl({"create", "b"});
     const auto words = GENERATE(Words{"set", "[a,b]"}, Words{"set", "a", "[b]"},
                                 Words{"set", "--", "[a]"}, Words{"delete", "[a,b]"},
                                 Words{"set", "a", "[]"}, Words{"wait", "[a]", "--", "true"},
@@ -56,22 +56,22 @@ TEST_CASE("what looks like a list of names is no name")
     CHECK(ran.status == 2);
     CHECK(ran.err.contains("]' is no name"));
     CHECK(daemon.ctl({"is-set", "a"}).status == 1);
-    CHECK(daemon.done({"list"}).contains("b\t"));
+    CHECK(daemon.checked_ctl({"list"}).contains("b\t"));
 }
 
 TEST_CASE("a pattern in brackets is one")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
-    daemon.done({"create", "c"});
-    CHECK(daemon.done({"list", "[ab]"}).starts_with("a\t"));
-    CHECK(daemon.done({"list", "--", "[ab]"}).starts_with("a\t"));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
+    daemon.checked_ctl({"create", "c"});
+    CHECK(daemon.checked_ctl({"list", "[ab]"}).starts_with("a\t"));
+    CHECK(daemon.checked_ctl({"list", "--", "[ab]"}).starts_with("a\t"));
 }
 
 TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
     const auto [words, says] = GENERATE(table<Words, std::string>({
         {{"hold"}, "a name is missing: evfdctl hold NAME -- COMMAND; see evfdctl hold --help"},
         {{"hold", "e"}, "the command is missing: evfdctl hold NAME -- COMMAND"},
@@ -98,7 +98,7 @@ TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
 TEST_CASE("the help of a verb that runs a command tells what it must have")
 {
     const auto usage_of = [](const std::string& verb) {
-        const auto help = run({.words = {EVFDD_CTL, verb, "--help"}}).out;
+        const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}}).out;
         return help.substr(0, help.find('\n', help.find("Usage:")));
     };
     CHECK(usage_of("hold").ends_with("hold [OPTIONS] NAME COMMAND..."));
@@ -109,10 +109,10 @@ TEST_CASE("the help of a verb that runs a command tells what it must have")
 
 TEST_CASE("the name of a verb is a name like any other")
 {
-    const Daemon daemon;
-    daemon.done({"create", "list"});
-    daemon.done({"set", "list"});
-    CHECK(daemon.done({"is-set", "list"}).empty());
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "list"});
+    daemon.checked_ctl({"set", "list"});
+    CHECK(daemon.checked_ctl({"is-set", "list"}).empty());
     CHECK(daemon.ctl({"conjure", "list"}).status == 2);
     CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
     CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The command's name too.
@@ -120,7 +120,7 @@ TEST_CASE("the name of a verb is a name like any other")
 
 TEST_CASE("help tells of every verb, whichever is named beside it")
 {
-    const auto help = run({.words = {EVFDD_CTL, "--help"}}).out;
+    const auto help = run({.argv = {EVFDD_CTL, "--help"}}).out;
     const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});
     CAPTURE(words);
     for (const auto* verb :
@@ -128,66 +128,66 @@ TEST_CASE("help tells of every verb, whichever is named beside it")
         CHECK(help.contains(std::string{"\n  "} + verb + " "));
     auto command = words;
     command.insert(command.begin(), EVFDD_CTL);
-    CHECK(run({.words = command}).out == help);
+    CHECK(run({.argv = command}).out == help);
 }
 
 TEST_CASE("help, and help of a verb, are what --help prints")
 {
-    const auto help = run({.words = {EVFDD_CTL, "--help"}});
+    const auto help = run({.argv = {EVFDD_CTL, "--help"}});
     const auto words = GENERATE(Words{"help"}, Words{"--user", "help"});
     CAPTURE(words);
     auto command = words;
     command.insert(command.begin(), EVFDD_CTL);
-    const auto ran = run({.words = command});
+    const auto ran = run({.argv = command});
     CHECK(ran.status == 0);
     CHECK(ran.out == help.out);
     for (const auto* verb : {"wait", "hold", "list", "help"}) {
         CAPTURE(verb);
-        const auto of_verb = run({.words = {EVFDD_CTL, "help", verb}});
+        const auto of_verb = run({.argv = {EVFDD_CTL, "help", verb}});
         CHECK(of_verb.status == 0);
-        CHECK(of_verb.out == run({.words = {EVFDD_CTL, verb, "--help"}}).out);
+        CHECK(of_verb.out == run({.argv = {EVFDD_CTL, verb, "--help"}}).out);
     }
 }
 
 TEST_CASE("a command line without a verb gets the help, and is not done")
 {
     const auto words = GENERATE(Words{EVFDD_CTL}, Words{EVFDD_CTL, "--user"});
-    const auto ran = run({.words = words});
+    const auto ran = run({.argv = words});
     CHECK(ran.status == 2);
     CHECK(ran.out.empty());
-    CHECK(ran.err == run({.words = {EVFDD_CTL, "--help"}}).out);
+    CHECK(ran.err == run({.argv = {EVFDD_CTL, "--help"}}).out);
 }
 
 TEST_CASE("on a terminal a wait says which of its names do not exist, and goes on")
 {
-    const Daemon daemon;
-    daemon.done({"create", "there"});
-    Terminal terminal{daemon.control({"wait", "there", "nope"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "there"});
+    Terminal terminal{daemon.ctl_command({"wait", "there", "nope"})};
     terminal.await("waiting for 'nope', which does not exist yet");
     CHECK_FALSE(terminal.shows("'there'"));
-    daemon.done({"create", "nope", "--initial", "1"});
-    daemon.done({"set", "there"});
+    daemon.checked_ctl({"create", "nope", "--initial", "1"});
+    daemon.checked_ctl({"set", "there"});
     CHECK(terminal.wait() == 0);
 }
 
 TEST_CASE("on a terminal a wait ends as it does elsewhere")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto [words, status, says] = GENERATE(table<Words, Status, std::string>({
         {{"wait", "e", "--timeout", "0"}, 124, "not over in time"},
         {{"wait", "nope", "--existing"}, 3, "no object named 'nope'"},
         {{"wait", "e", "--any", "--count", "0"}, 2, "at least one"},
     }));
     CAPTURE(words);
-    Terminal terminal{daemon.control(words)};
+    Terminal terminal{daemon.ctl_command(words)};
     terminal.await(says);
     CHECK(terminal.wait() == status);
 }
 
 TEST_CASE("an error that cannot be written has its exit status all the same")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
     REQUIRE(full);
     const auto [words, status] = GENERATE(table<Words, Status>({
@@ -201,7 +201,7 @@ TEST_CASE("an error that cannot be written has its exit status all the same")
     }));
     CAPTURE(words);
     daemon.ctl({"create", "e"}); // For list to print.
-    auto command = daemon.control(words);
+    auto command = daemon.ctl_command(words);
     command.standard_output = full.get();
     command.standard_error = full.get();
     CHECK(start(command).wait() == status);
@@ -209,8 +209,8 @@ TEST_CASE("an error that cannot be written has its exit status all the same")
 
 TEST_CASE("evfdctl says nothing to the daemon in place of an output that is closed")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
     const auto [words, closed, status] = GENERATE(table<Words, int, Status>({
         {{"list"}, STDOUT_FILENO, 8},
         {{"--version"}, STDOUT_FILENO, 8},
@@ -218,7 +218,7 @@ TEST_CASE("evfdctl says nothing to the daemon in place of an output that is clos
         {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"}, STDIN_FILENO, 1}, // As it was.
     }));
     CAPTURE(words);
-    auto command = daemon.control(words);
+    auto command = daemon.ctl_command(words);
     command.in_child = [fd = closed] { ::close(fd); };
     CHECK(start(command).wait() == status);
 }

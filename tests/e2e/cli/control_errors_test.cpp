@@ -1,6 +1,6 @@
 // How evfdctl fails: its exit status, and one line on stderr that says what to do.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
 #include <signal.h>
@@ -22,7 +22,7 @@ std::ostream& operator<<(std::ostream& out, const Case& one)
     return out;
 }
 
-void check_failure(const Ran& ran, const Case& wanted)
+void check_failure(const RunResult& ran, const Case& wanted)
 {
     INFO(wanted);
     INFO(ran.err);
@@ -36,9 +36,9 @@ void check_failure(const Ran& ran, const Case& wanted)
 
 TEST_CASE("each failure has its exit status and one line that says what to do")
 {
-    const Daemon daemon;
-    daemon.done({"create", "there"});
-    daemon.done({"create", "tokens", "--mode", "semaphore"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "there"});
+    daemon.checked_ctl({"create", "tokens", "--mode", "semaphore"});
     const std::vector<Case> cases{
         {{"show", "missing"}, 3, "no object named 'missing'; create it first"},
         {{"show", "missing"},
@@ -64,8 +64,8 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
 
 TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", "semaphore"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", "semaphore"});
     const std::string long_name(256, 'n');
     const std::vector<Case> cases{
         {{"conjure"}, 2, "'conjure' is no verb; see evfdctl --help"},
@@ -136,13 +136,13 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
     };
     for (const auto& one : cases)
         check_failure(daemon.ctl(one.words), one);
-    CHECK(must(daemon.client().status()).objects == 1);
-    CHECK(must(daemon.client().show("e")).count == 0);
+    CHECK(value_or_throw(daemon.client().status()).objects == 1);
+    CHECK(value_or_throw(daemon.client().show("e")).count == 0);
 }
 
 TEST_CASE("more names than one call takes are refused as usage")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     std::vector<std::string> words{"set"};
     for (std::size_t i = 0; i <= max_names_per_call; ++i)
         words.push_back("n/" + std::to_string(i));
@@ -157,8 +157,8 @@ TEST_CASE("no daemon is a status of its own, for every verb")
         std::vector{"delete"s, "e"s}, std::vector{"wait"s, "e"s}, std::vector{"is-set"s, "e"s},
         std::vector{"show"s, "e"s}, std::vector{"list"s}, std::vector{"rights"s, "e"s, "0600"s},
         std::vector{"monitor"s}, std::vector{"status"s});
-    Command command{.words = {EVFDD_CTL, "--socket", directory / "nobody"}};
-    command.words.insert(command.words.end(), words.begin(), words.end());
+    Command command{.argv = {EVFDD_CTL, "--socket", directory / "nobody"}};
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
     check_failure(run(command), {words, 5, "no evfdd answers at"});
 }
 
@@ -167,23 +167,23 @@ TEST_CASE("where the machine's daemon is not running, the error says how to star
     if (::access(Address::system().path.c_str(), F_OK) == 0)
         skip("this machine has a daemon");
     check_failure(
-        run({.words = {EVFDD_CTL, "--system", "status"}}),
+        run({.argv = {EVFDD_CTL, "--system", "status"}}),
         {{"status"}, 5, "start it (systemctl start evfdd.socket), or name another socket"});
 }
 
 TEST_CASE("a path that can be no socket's is no daemon either")
 {
-    check_failure(run({.words = {EVFDD_CTL, "--socket", "/" + std::string(200, 'x'), "status"}}),
+    check_failure(run({.argv = {EVFDD_CTL, "--socket", "/" + std::string(200, 'x'), "status"}}),
                   {{"status"}, 5, "no evfdd answers at"});
 }
 
 TEST_CASE("a daemon that goes for good during a wait or a monitor is no daemon")
 {
-    Daemon daemon;
-    daemon.done({"create", "e"});
-    Reading monitor{daemon.control({"monitor"})};
-    REQUIRE(monitor.line());
-    REQUIRE(monitor.line() == "ready");
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    OutputReader monitor{daemon.ctl_command({"monitor"})};
+    REQUIRE(monitor.read_line());
+    REQUIRE(monitor.read_line() == "ready");
     daemon.process().signal(SIGTERM);
     CHECK(daemon.process().wait() == 0);
     CHECK(monitor.wait() == 5);
@@ -192,8 +192,8 @@ TEST_CASE("a daemon that goes for good during a wait or a monitor is no daemon")
 
 TEST_CASE("a limit that was reached is a refusal that names it")
 {
-    const Daemon daemon;
-    std::vector<Wire> monitors;
+    const DaemonProcess daemon;
+    std::vector<WireClient> monitors;
     for (int i = 0; i < 64; ++i) {
         monitors.emplace_back(daemon.path()).call("Monitor", Json::object(), "more");
         REQUIRE(monitors.back().reply()["parameters"]["change"] == "ready");

@@ -1,6 +1,6 @@
 // What evfdctl does, verb by verb.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -11,9 +11,9 @@
 namespace evfd::e2e {
 namespace {
 
-Json shown(const Daemon& daemon, const std::string& name)
+Json shown(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.done({"show", name, "--json"}));
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"}));
 }
 
 // Exactly one line, which is JSON.
@@ -27,7 +27,7 @@ Json json_line(const std::string& text)
 
 TEST_CASE("create makes what its options say")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [options, mode, count, rights] =
         GENERATE(table<std::vector<std::string>, std::string, int, std::string>({
             {{"--rights", "0600"}, "manual", 0, "0600"},
@@ -38,7 +38,7 @@ TEST_CASE("create makes what its options say")
         }));
     auto words = std::vector{"create"s, "e"s};
     words.insert(words.end(), options.begin(), options.end());
-    CHECK(daemon.done(words).empty());
+    CHECK(daemon.checked_ctl(words).empty());
     const auto object = shown(daemon, "e");
     CHECK(object["mode"] == mode);
     CHECK(object["rights"] == rights);
@@ -60,10 +60,10 @@ TEST_CASE("create makes what its options say")
 
 TEST_CASE("without --rights they are 0666 less the umask")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [mask, rights] =
         GENERATE(table<mode_t, std::string>({{022, "0644"}, {077, "0600"}, {0, "0666"}}));
-    auto command = daemon.control({"create", "e"});
+    auto command = daemon.ctl_command({"create", "e"});
     command.in_child = [&] { ::umask(mask); };
     REQUIRE(run(command).status == 0);
     CHECK(shown(daemon, "e")["rights"] == rights);
@@ -71,9 +71,9 @@ TEST_CASE("without --rights they are 0666 less the umask")
 
 TEST_CASE("an object tells who created it and when")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto before = wall_now().time_since_epoch().count();
-    auto creating = start(daemon.control({"create", "e"}));
+    auto creating = start(daemon.ctl_command({"create", "e"}));
     const auto pid = creating.pid();
     REQUIRE(creating.wait() == 0);
     const auto object = shown(daemon, "e");
@@ -84,11 +84,11 @@ TEST_CASE("an object tells who created it and when")
 
 TEST_CASE("an event tells who set it last, and when")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     CHECK_FALSE(shown(daemon, "e").contains("lastSet"));
     const auto before = wall_now().time_since_epoch().count();
-    auto setting = start(daemon.control({"set", "e"}));
+    auto setting = start(daemon.ctl_command({"set", "e"}));
     const auto pid = setting.pid();
     REQUIRE(setting.wait() == 0);
     const auto last = shown(daemon, "e")["lastSet"];
@@ -96,45 +96,45 @@ TEST_CASE("an event tells who set it last, and when")
     CHECK(last["pid"] == pid);
     CHECK(last["atNSec"] >= before);
     CHECK(last["atNSec"] <= wall_now().time_since_epoch().count());
-    CHECK(daemon.done({"show", "e"}).contains(", pid " + std::to_string(pid) + "\n"));
+    CHECK(daemon.checked_ctl({"show", "e"}).contains(", pid " + std::to_string(pid) + "\n"));
 }
 
 TEST_CASE("create --json tells whether it made it")
 {
-    const Daemon daemon;
-    CHECK(json_line(daemon.done({"create", "e", "--json"})) == Json{{"created", true}});
-    CHECK(json_line(daemon.done({"create", "e", "--if-missing", "--json"})) ==
+    const DaemonProcess daemon;
+    CHECK(json_line(daemon.checked_ctl({"create", "e", "--json"})) == Json{{"created", true}});
+    CHECK(json_line(daemon.checked_ctl({"create", "e", "--if-missing", "--json"})) ==
           Json{{"created", false}});
-    CHECK(daemon.done({"create", "e", "--if-missing"}).empty());
+    CHECK(daemon.checked_ctl({"create", "e", "--if-missing"}).empty());
     const auto other = daemon.ctl({"create", "e", "--if-missing", "--mode", "auto"});
     CHECK(other.status == 7);
 }
 
 TEST_CASE("verbs that answer nothing print an empty object as JSON and nothing without")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
-    daemon.done({"create", "b"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
+    daemon.checked_ctl({"create", "b"});
     const std::vector<std::string> words =
         GENERATE(std::vector{"set"s, "a"s, "b"s}, std::vector{"clear"s, "a"s, "b"s},
                  std::vector{"delete"s, "a"s, "b"s}, std::vector{"rights"s, "a"s, "0600"s});
     auto with_json = words;
     with_json.emplace_back("--json");
     const auto is_delete = words.front() == "delete";
-    CHECK(daemon.done(words).empty());
+    CHECK(daemon.checked_ctl(words).empty());
     if (is_delete) {
-        daemon.done({"create", "a"});
-        daemon.done({"create", "b"});
+        daemon.checked_ctl({"create", "a"});
+        daemon.checked_ctl({"create", "b"});
     }
-    CHECK(json_line(daemon.done(with_json)) == Json::object());
+    CHECK(json_line(daemon.checked_ctl(with_json)) == Json::object());
 }
 
 TEST_CASE("set, clear and is-set")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s);
-    daemon.done({"create", "e", "--mode", mode});
-    daemon.done({"create", "f", "--mode", mode});
+    daemon.checked_ctl({"create", "e", "--mode", mode});
+    daemon.checked_ctl({"create", "f", "--mode", mode});
     const auto is_set = [&](const std::string& name) {
         const auto status = daemon.ctl({"is-set", name}).status;
         const auto as_json = daemon.ctl({"is-set", name, "--json"});
@@ -144,41 +144,41 @@ TEST_CASE("set, clear and is-set")
         return status == 0;
     };
     CHECK_FALSE(is_set("e"));
-    daemon.done({"set", "e", "f"});
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e", "f"});
+    daemon.checked_ctl({"set", "e"});
     CHECK(is_set("e"));
     CHECK(is_set("e")); // It takes nothing.
     CHECK(is_set("f"));
-    daemon.done({"clear", "e", "f"});
+    daemon.checked_ctl({"clear", "e", "f"});
     CHECK_FALSE(is_set("e"));
     CHECK_FALSE(is_set("f"));
 }
 
 TEST_CASE("set --count adds tokens, and is once for what knows only set")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "4294967295"});
-    daemon.done({"create", "m"});
-    daemon.done({"set", "s", "m", "--count", "1000"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "4294967295"});
+    daemon.checked_ctl({"create", "m"});
+    daemon.checked_ctl({"set", "s", "m", "--count", "1000"});
     CHECK(shown(daemon, "s")["count"] == 4'294'968'295);
     CHECK(shown(daemon, "m")["count"] == 1);
 }
 
 TEST_CASE("clear leaves no token, however many there were")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "100000"});
-    daemon.done({"clear", "s"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "100000"});
+    daemon.checked_ctl({"clear", "s"});
     CHECK(shown(daemon, "s")["count"] == 0);
 }
 
 TEST_CASE("a set of many names is all or nothing")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
     CHECK(daemon.ctl({"set", "a", "missing"}).status == 3);
     CHECK(daemon.ctl({"is-set", "a"}).status == 1);
-    daemon.done({"set", "a"});
+    daemon.checked_ctl({"set", "a"});
     CHECK(daemon.ctl({"clear", "a", "missing"}).status == 3);
     CHECK(daemon.ctl({"delete", "a", "missing"}).status == 3);
     CHECK(daemon.ctl({"is-set", "a"}).status == 0);
@@ -186,39 +186,40 @@ TEST_CASE("a set of many names is all or nothing")
 
 TEST_CASE("a wait prints nothing, the name with --any, and what fired as JSON")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--initial", "1"});
-    daemon.done({"create", "b", "--mode", "semaphore", "--initial", "9"});
-    CHECK(daemon.done({"wait", "a", "b"}).empty());
-    CHECK(daemon.done({"wait", "--all", "a", "b"}).empty());
-    CHECK(daemon.done({"wait", "--any", "b"}) == "b\n");
-    CHECK(json_line(daemon.done({"wait", "a", "b", "--json"})) ==
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--initial", "1"});
+    daemon.checked_ctl({"create", "b", "--mode", "semaphore", "--initial", "9"});
+    CHECK(daemon.checked_ctl({"wait", "a", "b"}).empty());
+    CHECK(daemon.checked_ctl({"wait", "--all", "a", "b"}).empty());
+    CHECK(daemon.checked_ctl({"wait", "--any", "b"}) == "b\n");
+    CHECK(json_line(daemon.checked_ctl({"wait", "a", "b", "--json"})) ==
           Json::parse(R"({"fired":[{"name":"a","count":1},{"name":"b","count":1}]})"));
-    CHECK(json_line(daemon.done({"wait", "--any", "b", "a", "--json"})) ==
+    CHECK(json_line(daemon.checked_ctl({"wait", "--any", "b", "a", "--json"})) ==
           Json::parse(R"({"fired":[{"name":"b","count":1}]})"));
 }
 
 TEST_CASE("rights takes the right to wait and gives it")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--rights", "0600"});
-    daemon.done({"rights", "e", "0646"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--rights", "0600"});
+    daemon.checked_ctl({"rights", "e", "0646"});
     CHECK(shown(daemon, "e")["rights"] == "0646");
-    daemon.done({"rights", "e", "640"});
+    daemon.checked_ctl({"rights", "e", "640"});
     CHECK(shown(daemon, "e")["rights"] == "0640");
 }
 
 TEST_CASE("show and status in plain text, a line a fact")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", "semaphore", "--initial", "3", "--rights", "0640"});
-    const auto text = daemon.done({"show", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl(
+        {"create", "e", "--mode", "semaphore", "--initial", "3", "--rights", "0640"});
+    const auto text = daemon.checked_ctl({"show", "e"});
     CHECK(text.starts_with("e\n"));
     CHECK(text.contains("semaphore event"));
     CHECK(text.contains("3 tokens"));
     CHECK(text.contains("0640 of "));
     CHECK(text.contains("permanent"));
-    const auto status = daemon.done({"status"});
+    const auto status = daemon.checked_ctl({"status"});
     CHECK(status.contains("(pid " + std::to_string(daemon.pid()) + ")"));
     CHECK(status.contains("objects        1\n"));
     for (const auto& plain : {text, status})
@@ -227,20 +228,20 @@ TEST_CASE("show and status in plain text, a line a fact")
 
 TEST_CASE("status --json counts what there is")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"create", "p", "--mode", "pulse"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
     const auto client = daemon.client();
-    const auto pulse = must(client.open("p"));
-    Wire waiting{daemon.path()};
+    const auto pulse = value_or_throw(client.open("p"));
+    WireClient waiting{daemon.path()};
     waiting.call("Wait", {{"names", {"e"}}});
-    Wire monitor{daemon.path()};
+    WireClient monitor{daemon.path()};
     monitor.call("Monitor", Json::object(), "more");
     monitor.reply();
     REQUIRE(daemon.has_waits("e", 1));
-    REQUIRE(eventually([&] { return must(client.status()).connections == 3; }));
+    REQUIRE(poll_until([&] { return value_or_throw(client.status()).connections == 3; }));
 
-    const auto status = json_line(daemon.done({"status", "--json"}));
+    const auto status = json_line(daemon.checked_ctl({"status", "--json"}));
 
     CHECK(status["pid"] == daemon.pid());
     CHECK(status["objects"] == 2);
@@ -251,17 +252,17 @@ TEST_CASE("status --json counts what there is")
     CHECK(status["descriptors"] > 4);
     CHECK(status["descriptors"] < status["descriptorLimit"]);
     CHECK(status["startedNSec"] <= wall_now().time_since_epoch().count());
-    CHECK(run({.words = {EVFDD_CTL, "--version"}}).out ==
+    CHECK(run({.argv = {EVFDD_CTL, "--version"}}).out ==
           "evfdctl " + status["version"].get<std::string>() + "\n");
-    CHECK(run({.words = {EVFDD_DAEMON, "--version"}}).out ==
+    CHECK(run({.argv = {EVFDD_DAEMON, "--version"}}).out ==
           "evfdd " + status["version"].get<std::string>() + "\n");
 }
 
 TEST_CASE("options may stand before and after the verb")
 {
-    const Daemon daemon;
-    CHECK(run({.words = {EVFDD_CTL, "create", "e", "--socket", daemon.path()}}).status == 0);
-    CHECK(run({.words = {EVFDD_CTL, "show", "--json", "e", "--socket=" + daemon.path()}}).status ==
+    const DaemonProcess daemon;
+    CHECK(run({.argv = {EVFDD_CTL, "create", "e", "--socket", daemon.path()}}).status == 0);
+    CHECK(run({.argv = {EVFDD_CTL, "show", "--json", "e", "--socket=" + daemon.path()}}).status ==
           0);
 }
 
@@ -286,11 +287,11 @@ TEST_CASE("every verb has help that names its options")
         {"monitor", "PATTERN"},
         {"status", "--json"},
     }));
-    const auto help = run({.words = {EVFDD_CTL, verb, "--help"}});
+    const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}});
     CHECK(help.status == 0);
     CHECK(help.err.empty());
     CHECK(help.out.contains(option));
-    const auto all = run({.words = {EVFDD_CTL, "--help"}});
+    const auto all = run({.argv = {EVFDD_CTL, "--help"}});
     CHECK(all.status == 0);
     CHECK(all.out.contains("  " + verb + " "));
     CHECK(all.out.contains("124 timed out"));
@@ -298,12 +299,12 @@ TEST_CASE("every verb has help that names its options")
 
 TEST_CASE("output that cannot be written is a failure")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
     const std::vector<std::string> words = GENERATE(
         std::vector{"list"s}, std::vector{"show"s, "e"s, "--json"s}, std::vector{"status"s});
-    auto command = daemon.control(words);
+    auto command = daemon.ctl_command(words);
     command.standard_output = full.get();
     CHECK(start(command).wait() != 0);
 }

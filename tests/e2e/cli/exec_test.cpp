@@ -1,6 +1,6 @@
 // evfdctl exec: a command that has the descriptors of names.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,7 +14,7 @@ namespace {
 
 // What a program hears by the library that others listen with: a line for each descriptor, its
 // number, its name and what it is; and then a line with all descriptors that it has.
-constexpr auto listener = R"(
+constexpr auto listening_program = R"(
 import ctypes, os
 def target(fd):
     try:
@@ -30,7 +30,8 @@ for i in range(count):
 print(*(fd for fd in sorted(map(int, os.listdir("/proc/self/fd"))) if target(fd)))
 )";
 
-std::vector<std::string> exec(std::vector<std::string> names, std::vector<std::string> command)
+std::vector<std::string> exec_command(std::vector<std::string> names,
+                                      std::vector<std::string> command)
 {
     names.insert(names.begin(), "exec");
     names.emplace_back("--");
@@ -40,28 +41,29 @@ std::vector<std::string> exec(std::vector<std::string> names, std::vector<std::s
 
 std::vector<std::string> exec_script(std::vector<std::string> names, const std::string& script)
 {
-    return exec(std::move(names), {"/bin/sh", "-c", script});
+    return exec_command(std::move(names), {"/bin/sh", "-c", script});
 }
 
-std::int64_t subscriptions(const Daemon& daemon, const std::string& name)
+std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.done({"show", name, "--json"})).value("subscriptions", 0);
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
 }
 
 // For a shell, of a little-endian machine as all are that we build for.
 constexpr auto set_3 = R"(printf '\1\0\0\0\0\0\0\0' >&3; )";
-constexpr auto take_3 = R"(od -An -tu8 -N8 <&3 | tr -d ' '; )";
+constexpr auto read_3 = R"(od -An -tu8 -N8 <&3 | tr -d ' '; )";
 // It polls, for a shell cannot: until descriptor 3 is readable.
 constexpr auto await_3 = R"(python3 -c 'import select; select.select([3], [], [])'; )";
 
 TEST_CASE(
     "exec gives a command the descriptors in the order of the names, and nothing else of ours")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"create", "x:y/z", "--mode", "pulse"});
-    daemon.done({"arm", "t", "--in", "1d"});
-    auto command = daemon.control(exec({"t", "e", "x:y/z"}, {"python3", "-c", listener}));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"create", "x:y/z", "--mode", "pulse"});
+    daemon.checked_ctl({"arm", "t", "--in", "1d"});
+    auto command =
+        daemon.ctl_command(exec_command({"t", "e", "x:y/z"}, {"python3", "-c", listening_program}));
     command.environment = {"LISTEN_FDS=7", "LISTEN_FDNAMES=other", "LISTEN_PID=1"};
     command.in_child = [] { ::close_range(3, ~0U, 0); }; // What our own parent left open.
     const auto ran = run(std::move(command));
@@ -75,19 +77,19 @@ TEST_CASE(
 
 TEST_CASE("exec gives descriptors also where others have their numbers, and leaves the rest")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     std::vector<std::string> names;
     for (int i = 0; i < 40; ++i)
         names.push_back("e" + std::to_string(i));
     for (const auto& name : names)
-        daemon.done({"create", name, "--mode", "semaphore"});
+        daemon.checked_ctl({"create", name, "--mode", "semaphore"});
     const auto text = daemon.directory() / "text";
     write_file(text, "inherited\n");
-    auto command = daemon.control(exec(names, {"python3", "-c",
-                                               "import os\n"
-                                               "os.eventfd_write(3, 7)\n"
-                                               "os.eventfd_write(42, 5)\n"
-                                               "print(open(60).read(), end='')"}));
+    auto command = daemon.ctl_command(exec_command(names, {"python3", "-c",
+                                                           "import os\n"
+                                                           "os.eventfd_write(3, 7)\n"
+                                                           "os.eventfd_write(42, 5)\n"
+                                                           "print(open(60).read(), end='')"}));
     command.in_child = [&] {
         for (const int number : {3, 4, 17, 42, 60})
             ::dup2(::open(text.c_str(), O_RDONLY), number);
@@ -95,24 +97,24 @@ TEST_CASE("exec gives descriptors also where others have their numbers, and leav
     const auto ran = run(std::move(command));
     INFO(ran.err);
     CHECK(ran.out == "inherited\n");
-    CHECK(Json::parse(daemon.done({"show", "e0", "--json"}))["count"] == 7);
-    CHECK(Json::parse(daemon.done({"show", "e39", "--json"}))["count"] == 5);
+    CHECK(Json::parse(daemon.checked_ctl({"show", "e0", "--json"}))["count"] == 7);
+    CHECK(Json::parse(daemon.checked_ctl({"show", "e39", "--json"}))["count"] == 5);
 }
 
 TEST_CASE("a command sets and takes by its descriptor what everybody has by name")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    daemon.done(exec_script({"s"}, set_3 + std::string{set_3}));
-    CHECK(Json::parse(daemon.done({"show", "s", "--json"}))["count"] == 2);
-    CHECK(daemon.done(exec_script({"s"}, take_3)) == "1\n");
-    CHECK(Json::parse(daemon.done({"show", "s", "--json"}))["count"] == 1);
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    daemon.checked_ctl(exec_script({"s"}, set_3 + std::string{set_3}));
+    CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == 2);
+    CHECK(daemon.checked_ctl(exec_script({"s"}, read_3)) == "1\n");
+    CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == 1);
 }
 
 TEST_CASE("a read from the descriptor of an event that is not set does not wait")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto ran = daemon.ctl(exec_script({"e"}, "LC_ALL=C od -An -tu8 -N8 <&3"));
     CHECK(ran.status != 0);
     CHECK(ran.err.contains("temporarily unavailable"));
@@ -121,45 +123,45 @@ TEST_CASE("a read from the descriptor of an event that is not set does not wait"
 TEST_CASE("what a command has of a pulse and a timer follows the name, also after the daemon was "
           "killed")
 {
-    const Guarded daemon;
-    daemon.done({"create", "p", "--mode", "pulse"});
-    daemon.done({"arm", "t", "--in", "1d"});
+    const SupervisedDaemon daemon;
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
+    daemon.checked_ctl({"arm", "t", "--in", "1d"});
     const auto is_pulse = GENERATE(true, false);
     CAPTURE(is_pulse);
     const std::string name = is_pulse ? "p" : "t";
-    Reading command{daemon.control(exec_script({name}, "echo here; "s + await_3 + take_3 +
-                                                           "echo again; " + await_3 + take_3))};
-    CHECK(command.line() == "here");
+    OutputReader command{daemon.ctl_command(exec_script(
+        {name}, "echo here; "s + await_3 + read_3 + "echo again; " + await_3 + read_3))};
+    CHECK(command.read_line() == "here");
     const auto news = is_pulse ? std::vector<std::string>{"set", "p", "--count", "2"}
                                : std::vector<std::string>{"arm", "t", "--in", "1ms"};
-    daemon.done(news);
-    CHECK(command.line() == (is_pulse ? "2" : "1"));
-    CHECK(command.line() == "again");
+    daemon.checked_ctl(news);
+    CHECK(command.read_line() == (is_pulse ? "2" : "1"));
+    CHECK(command.read_line() == "again");
     daemon.kill_daemon();
-    REQUIRE(eventually([&] { return subscriptions(daemon, name) == 1; }));
-    daemon.done(news);
-    CHECK(command.line() == (is_pulse ? "2" : "1"));
+    REQUIRE(poll_until([&] { return subscription_count(daemon, name) == 1; }));
+    daemon.checked_ctl(news);
+    CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.wait() == 0);
-    CHECK(eventually([&] { return subscriptions(daemon, name) == 0; })); // They end with it.
+    CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; })); // They end with it.
 }
 
 TEST_CASE("exec ends with its command's status")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     CHECK(daemon.ctl(exec_script({"e"}, "exit 200")).status == 200);
     CHECK(daemon.ctl(exec_script({"e"}, "kill -9 $$")).status == 128 + 9);
-    const auto missing = daemon.ctl(exec({"e"}, {"no-such-command", "--flag"}));
+    const auto missing = daemon.ctl(exec_command({"e"}, {"no-such-command", "--flag"}));
     CHECK(missing.status == 127);
     CHECK(missing.err == "evfdctl: no-such-command cannot be started: No such file or directory"
                          "; give its path, or see whether it is in $PATH\n");
-    CHECK(daemon.ctl(exec({"e"}, {"/etc/passwd"})).status == 126);
+    CHECK(daemon.ctl(exec_command({"e"}, {"/etc/passwd"})).status == 126);
 }
 
 TEST_CASE("exec runs nothing unless it has all descriptors")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto missing = daemon.ctl(exec_script({"e", "missing"}, "echo run"));
     CHECK(missing.status == 3);
     CHECK(missing.out.empty());
@@ -172,12 +174,12 @@ TEST_CASE("exec runs nothing unless it has all descriptors")
 TEST_CASE("exec gives who may only wait what can be polled, and who may only set nothing")
 {
     skip_unless_root();
-    const Daemon daemon;
-    daemon.done({"create", "r", "--rights", "0604", "--initial", "1"});
-    daemon.done({"create", "w", "--rights", "0602"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "r", "--rights", "0604", "--initial", "1"});
+    daemon.checked_ctl({"create", "w", "--rights", "0602"});
     const auto by_stranger = [&](std::vector<std::string> words) {
-        auto command = daemon.control(std::move(words));
-        command.user = User{stranger};
+        auto command = daemon.ctl_command(std::move(words));
+        command.user = User{unprivileged_uid};
         return run(std::move(command));
     };
     const auto ran =
@@ -192,30 +194,30 @@ TEST_CASE("exec gives who may only wait what can be polled, and who may only set
 
 TEST_CASE("exec passes signals on, and ends as its command does")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2);
     CAPTURE(number);
-    Reading command{daemon.control(
+    OutputReader command{daemon.ctl_command(
         exec_script({"e"}, "trap 'echo heard; exit 5' TERM INT HUP QUIT USR1 USR2; echo here; "
                            "while :; do :; done"))};
-    CHECK(command.line() == "here");
+    CHECK(command.read_line() == "here");
     command.process().signal(number);
-    CHECK(command.line() == "heard");
+    CHECK(command.read_line() == "heard");
     CHECK(command.wait() == 5);
 }
 
 TEST_CASE("a signal that was passed on and killed the command kills evfdctl")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
     const auto words = GENERATE(std::vector{"exec"s, "e"s}, std::vector{"on"s, "e"s, "--once"s});
     const auto number = GENERATE(SIGTERM, SIGINT, SIGUSR1);
     CAPTURE(words, number);
     auto all = words;
     all.insert(all.end(), {"--", "/bin/sh", "-c", "echo here; exec sleep 1h"});
-    Reading command{daemon.control(std::move(all))};
-    CHECK(command.line() == "here");
+    OutputReader command{daemon.ctl_command(std::move(all))};
+    CHECK(command.read_line() == "here");
     command.process().signal(number);
     // By SIGUSR1 people talk to a command: that it killed it is the command's affair.
     CHECK(command.wait() == (number == SIGUSR1 ? 128 + SIGUSR1 : -number));
@@ -223,12 +225,12 @@ TEST_CASE("a signal that was passed on and killed the command kills evfdctl")
 
 TEST_CASE("a bash script and a program signal each other by name")
 {
-    const Daemon daemon;
-    daemon.done({"create", "ping", "--mode", "auto"});
-    daemon.done({"create", "pong", "--mode", "auto"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "ping", "--mode", "auto"});
+    daemon.checked_ctl({"create", "pong", "--mode", "auto"});
     const auto script = EVFDD_SOURCE_DIR "/client/examples/shell/ping_pong.sh"s;
     const auto in_bash = [&](const std::string& side) {
-        auto command = daemon.control(exec({"ping", "pong"}, {script, side, "5"}));
+        auto command = daemon.ctl_command(exec_command({"ping", "pong"}, {script, side, "5"}));
         const auto programs = std::filesystem::path{EVFDD_CTL}.parent_path().string();
         command.environment = {"EVFDD_SOCKET=" + daemon.path(),
                                "PATH=" + programs + ":" + ::getenv("PATH")};
@@ -241,28 +243,28 @@ TEST_CASE("a bash script and a program signal each other by name")
 
     SECTION("the script asks")
     {
-        Reading asking{in_bash("ask")};
+        OutputReader asking{in_bash("ask")};
         for (int round = 1; round <= 5; ++round) {
-            REQUIRE(ping->wait(patience) == 1);
+            REQUIRE(ping->wait(default_timeout) == 1);
             REQUIRE(pong->set());
-            CHECK(asking.line() == "answer " + std::to_string(round) + " came");
+            CHECK(asking.read_line() == "answer " + std::to_string(round) + " came");
         }
-        CHECK_FALSE(asking.line());
+        CHECK_FALSE(asking.read_line());
         CHECK(asking.wait() == 0);
     }
     SECTION("the script answers")
     {
-        Reading answering{in_bash("answer")};
+        OutputReader answering{in_bash("answer")};
         for (int round = 1; round <= 5; ++round) {
             REQUIRE(ping->set());
-            REQUIRE(pong->wait(patience) == 1);
-            CHECK(answering.line() == "question " + std::to_string(round) + " came");
+            REQUIRE(pong->wait(default_timeout) == 1);
+            CHECK(answering.read_line() == "question " + std::to_string(round) + " came");
         }
         CHECK(answering.wait() == 0);
     }
     SECTION("two of them")
     {
-        Reading answering{in_bash("answer")};
+        OutputReader answering{in_bash("answer")};
         CHECK(run(in_bash("ask")).out == "answer 1 came\nanswer 2 came\nanswer 3 came\n"
                                          "answer 4 came\nanswer 5 came\n");
         CHECK(answering.wait() == 0);

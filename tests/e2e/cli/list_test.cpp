@@ -8,7 +8,7 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::size_t many = 20'000;
+constexpr std::size_t object_count = 20'000;
 
 std::vector<std::string> lines_of(const std::string& text)
 {
@@ -20,15 +20,15 @@ std::vector<std::string> lines_of(const std::string& text)
 }
 
 // Pulses, which are no descriptor, in no order.
-std::vector<std::string> create_many(const Daemon& daemon)
+std::vector<std::string> create_many(const DaemonProcess& daemon)
 {
     std::vector<std::string> names;
-    for (std::size_t i = 0; i < many; ++i)
+    for (std::size_t i = 0; i < object_count; ++i)
         names.push_back("of/many/" + std::to_string(i));
     std::ranges::shuffle(names, std::mt19937{2});
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     constexpr std::size_t batch = 500;
-    for (std::size_t i = 0; i < many; i += batch) {
+    for (std::size_t i = 0; i < object_count; i += batch) {
         for (std::size_t j = i; j < i + batch; ++j)
             wire.call("CreateEvent", {{"name", names[j]}, {"mode", "pulse"}});
         for (std::size_t j = i; j < i + batch; ++j)
@@ -41,13 +41,13 @@ std::vector<std::string> create_many(const Daemon& daemon)
 TEST_CASE("a list asks once who a user is")
 {
     skip_unless_strace();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     for (const auto* name : {"a", "b", "c"})
-        daemon.done({"create", name});
-    auto command = daemon.control({"list"});
+        daemon.checked_ctl({"create", name});
+    auto command = daemon.ctl_command({"list"});
     const auto trace = daemon.directory() / "trace";
-    command.words.insert(command.words.begin(),
-                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
+    command.argv.insert(command.argv.begin(),
+                        {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
     command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // It cannot look beside strace.
     REQUIRE(run(std::move(command)).status == 0);
     int asked = 0;
@@ -58,34 +58,34 @@ TEST_CASE("a list asks once who a user is")
 
 TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto names = create_many(daemon);
 
-    const auto lines = lines_of(daemon.done({"list"}));
-    REQUIRE(lines.size() == many);
-    const auto objects = lines_of(daemon.done({"list", "--json"}));
-    REQUIRE(objects.size() == many);
+    const auto lines = lines_of(daemon.checked_ctl({"list"}));
+    REQUIRE(lines.size() == object_count);
+    const auto objects = lines_of(daemon.checked_ctl({"list", "--json"}));
+    REQUIRE(objects.size() == object_count);
 
     std::size_t wrong = 0;
-    for (std::size_t i = 0; i < many; ++i)
+    for (std::size_t i = 0; i < object_count; ++i)
         if (!lines[i].starts_with(names[i] + "\tevent\tpulse\t0 subscribers\t0644\t") ||
             Json::parse(objects[i])["name"] != names[i])
             ++wrong;
     CHECK(wrong == 0);
-    CHECK(lines_of(daemon.done({"list", "of/many/1999?"})).size() == 10);
+    CHECK(lines_of(daemon.checked_ctl({"list", "of/many/1999?"})).size() == 10);
 
     const auto one_more = daemon.ctl({"create", "one/more", "--mode", "pulse"});
     CHECK(one_more.status == 4);
     CHECK(one_more.err.contains("20000 objects"));
-    daemon.done({"delete", names.front()});
-    daemon.done({"create", "one/more", "--mode", "pulse"});
+    daemon.checked_ctl({"delete", names.front()});
+    daemon.checked_ctl({"create", "one/more", "--mode", "pulse"});
 }
 
 TEST_CASE("a pattern lists what a glob matches and a star stays within a segment")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     for (const auto* name : {"db/main/ready", "db/ready", "db/reader", "ready", "web.1", "web.2"})
-        daemon.done({"create", name});
+        daemon.checked_ctl({"create", name});
     const auto [pattern, wanted] = GENERATE(table<std::string, std::vector<std::string>>({
         {"*", {"ready", "web.1", "web.2"}},
         {"db/*", {"db/reader", "db/ready"}},
@@ -96,20 +96,21 @@ TEST_CASE("a pattern lists what a glob matches and a star stays within a segment
         {"nothing", {}},
     }));
     std::vector<std::string> listed;
-    for (const auto& line : lines_of(daemon.done({"list", pattern, "--json"})))
+    for (const auto& line : lines_of(daemon.checked_ctl({"list", pattern, "--json"})))
         listed.push_back(Json::parse(line)["name"]);
     CHECK(listed == wanted);
-    CHECK(lines_of(daemon.done({"list"})).size() == 6);
+    CHECK(lines_of(daemon.checked_ctl({"list"})).size() == 6);
 }
 
 TEST_CASE("a list in a pipe is a line an object, tab-separated, without heading or colour")
 {
-    const Daemon daemon;
-    CHECK(daemon.done({"list"}).empty());
-    daemon.done({"create", "a", "--rights", "0600"});
-    daemon.done({"create", "b", "--mode", "auto", "--initial", "1", "--rights", "0666"});
-    daemon.done({"create", "c", "--mode", "semaphore", "--initial", "1", "--rights", "0644"});
-    const auto lines = lines_of(daemon.done({"list"}));
+    const DaemonProcess daemon;
+    CHECK(daemon.checked_ctl({"list"}).empty());
+    daemon.checked_ctl({"create", "a", "--rights", "0600"});
+    daemon.checked_ctl({"create", "b", "--mode", "auto", "--initial", "1", "--rights", "0666"});
+    daemon.checked_ctl(
+        {"create", "c", "--mode", "semaphore", "--initial", "1", "--rights", "0644"});
+    const auto lines = lines_of(daemon.checked_ctl({"list"}));
     REQUIRE(lines.size() == 3);
     CHECK(lines[0].starts_with("a\tevent\tmanual\tclear\t0600\t"));
     CHECK(lines[1].starts_with("b\tevent\tauto\tset\t0666\t"));
@@ -118,10 +119,10 @@ TEST_CASE("a list in a pipe is a line an object, tab-separated, without heading 
 
 TEST_CASE("a list whose reader goes away ends")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     create_many(daemon);
-    auto listing = std::make_optional<Reading>(daemon.control({"list"}));
-    REQUIRE(listing->line());
+    auto listing = std::make_optional<OutputReader>(daemon.ctl_command({"list"}));
+    REQUIRE(listing->read_line());
     listing->close_output();
     CHECK(listing->wait() != 0);
 }

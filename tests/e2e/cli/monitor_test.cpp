@@ -8,20 +8,20 @@
 namespace evfd::e2e {
 namespace {
 
-Json next(Reading& monitor)
+Json next_event(OutputReader& monitor)
 {
-    const auto line = monitor.line();
+    const auto line = monitor.read_line();
     REQUIRE(line);
     return Json::parse(*line);
 }
 
 // Skips news until one is as wanted; sequence numbers must have no gap.
-Json await_news(
-    Reading& monitor, std::int64_t& sequence, const std::string& change,
+Json await_change(
+    OutputReader& monitor, std::int64_t& sequence, const std::string& change,
     const std::function<bool(const Json&)>& holds = [](const Json&) { return true; })
 {
     while (true) {
-        const auto news = next(monitor);
+        const auto news = next_event(monitor);
         REQUIRE(news["sequence"] == ++sequence);
         if (news["change"] == change && holds(news))
             return news;
@@ -30,48 +30,48 @@ Json await_news(
 
 TEST_CASE("a monitor tells the state, ready, and then changes with their sequence numbers")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--initial", "1"});
-    daemon.done({"create", "b", "--mode", "semaphore", "--initial", "3"});
-    Reading monitor{daemon.control({"monitor", "--json"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--initial", "1"});
+    daemon.checked_ctl({"create", "b", "--mode", "semaphore", "--initial", "3"});
+    OutputReader monitor{daemon.ctl_command({"monitor", "--json"})};
 
-    const auto first = next(monitor);
+    const auto first = next_event(monitor);
     CHECK(first["sequence"] == 1);
     CHECK(first["change"] == "present");
     CHECK(first["name"] == "a");
     CHECK(first["object"]["isSet"] == true);
-    const auto second = next(monitor);
+    const auto second = next_event(monitor);
     CHECK(second["object"]["count"] == 3);
-    CHECK(next(monitor) == Json::parse(R"({"sequence":3,"change":"ready"})"));
+    CHECK(next_event(monitor) == Json::parse(R"({"sequence":3,"change":"ready"})"));
 
-    daemon.done({"create", "c"});
-    const auto created = next(monitor);
+    daemon.checked_ctl({"create", "c"});
+    const auto created = next_event(monitor);
     CHECK(created["sequence"] == 4);
     CHECK(created["change"] == "created");
     CHECK(created["object"]["name"] == "c");
-    daemon.done({"set", "c"});
-    auto news = next(monitor);
+    daemon.checked_ctl({"set", "c"});
+    auto news = next_event(monitor);
     CHECK(news["change"] == "changed");
     CHECK(news["object"]["isSet"] == true);
-    daemon.done({"clear", "c"});
-    news = next(monitor);
+    daemon.checked_ctl({"clear", "c"});
+    news = next_event(monitor);
     CHECK(news["change"] == "changed");
     CHECK(news["object"]["isSet"] == false);
-    daemon.done({"rights", "c", "0600"});
-    news = next(monitor);
+    daemon.checked_ctl({"rights", "c", "0600"});
+    news = next_event(monitor);
     CHECK(news["change"] == "changed");
     CHECK(news["object"]["rights"] == "0600");
-    daemon.done({"delete", "c"});
-    CHECK(next(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
+    daemon.checked_ctl({"delete", "c"});
+    CHECK(next_event(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
 }
 
 TEST_CASE("a monitor ends when its reader is gone, though nothing happens")
 {
     const auto words =
         GENERATE(values<std::vector<std::string>>({{"monitor"}, {"monitor", "--json"}}));
-    const Daemon daemon;
-    Reading monitor{daemon.control(words)};
-    while (!monitor.line().value_or("ready").contains("ready")) {
+    const DaemonProcess daemon;
+    OutputReader monitor{daemon.ctl_command(words)};
+    while (!monitor.read_line().value_or("ready").contains("ready")) {
     }
 
     monitor.close_output();
@@ -81,11 +81,11 @@ TEST_CASE("a monitor ends when its reader is gone, though nothing happens")
 
 TEST_CASE("a monitor whose reader is gone ends by itself where the signal is ignored")
 {
-    const Daemon daemon;
-    auto command = daemon.control({"monitor"});
+    const DaemonProcess daemon;
+    auto command = daemon.ctl_command({"monitor"});
     command.in_child = [] { ::signal(SIGPIPE, SIG_IGN); };
-    Reading monitor{command};
-    while (!monitor.line().value_or("ready").contains("ready")) {
+    OutputReader monitor{command};
+    while (!monitor.read_line().value_or("ready").contains("ready")) {
     }
 
     monitor.close_output();
@@ -95,34 +95,34 @@ TEST_CASE("a monitor whose reader is gone ends by itself where the signal is ign
 
 TEST_CASE("a monitor hears of what is done on a descriptor, without the daemon")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
-    const auto event = must(client.open("e"));
-    Reading monitor{daemon.control({"monitor", "--json"})};
+    const auto event = value_or_throw(client.open("e"));
+    OutputReader monitor{daemon.ctl_command({"monitor", "--json"})};
     std::int64_t sequence = 0;
-    await_news(monitor, sequence, "ready");
+    await_change(monitor, sequence, "ready");
 
     REQUIRE(event.set(2));
-    await_news(monitor, sequence, "changed",
-               [](const Json& news) { return news["object"]["count"] == 2; });
-    REQUIRE(must(event.wait(0ns)) == 1);
-    await_news(monitor, sequence, "changed",
-               [](const Json& news) { return news["object"]["count"] == 1; });
+    await_change(monitor, sequence, "changed",
+                 [](const Json& news) { return news["object"]["count"] == 2; });
+    REQUIRE(value_or_throw(event.wait(0ns)) == 1);
+    await_change(monitor, sequence, "changed",
+                 [](const Json& news) { return news["object"]["count"] == 1; });
 }
 
 TEST_CASE("a monitor of a pattern hears of nothing else")
 {
-    const Daemon daemon;
-    daemon.done({"create", "db/a"});
-    daemon.done({"create", "web/a"});
-    Reading monitor{daemon.control({"monitor", "db/*", "--json"})};
-    CHECK(next(monitor)["name"] == "db/a");
-    CHECK(next(monitor)["change"] == "ready");
-    daemon.done({"set", "web/a"});
-    daemon.done({"create", "web/b"});
-    daemon.done({"set", "db/a"});
-    const auto news = next(monitor);
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "db/a"});
+    daemon.checked_ctl({"create", "web/a"});
+    OutputReader monitor{daemon.ctl_command({"monitor", "db/*", "--json"})};
+    CHECK(next_event(monitor)["name"] == "db/a");
+    CHECK(next_event(monitor)["change"] == "ready");
+    daemon.checked_ctl({"set", "web/a"});
+    daemon.checked_ctl({"create", "web/b"});
+    daemon.checked_ctl({"set", "db/a"});
+    const auto news = next_event(monitor);
     CHECK(news["name"] == "db/a");
     CHECK(news["change"] == "changed");
     CHECK(news["sequence"] == 3);
@@ -130,29 +130,29 @@ TEST_CASE("a monitor of a pattern hears of nothing else")
 
 TEST_CASE("a monitor in a pipe prints a line a change at once, tab-separated")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "2"});
-    Reading monitor{daemon.control({"monitor"})};
-    CHECK(monitor.line() == "present\ts\tsemaphore\t2 tokens");
-    CHECK(monitor.line() == "ready");
-    daemon.done({"create", "p", "--mode", "pulse"});
-    CHECK(monitor.line() == "created\tp\tpulse\t0 subscribers");
-    daemon.done({"delete", "s"});
-    CHECK(monitor.line() == "deleted\ts");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
+    OutputReader monitor{daemon.ctl_command({"monitor"})};
+    CHECK(monitor.read_line() == "present\ts\tsemaphore\t2 tokens");
+    CHECK(monitor.read_line() == "ready");
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
+    CHECK(monitor.read_line() == "created\tp\tpulse\t0 subscribers");
+    daemon.checked_ctl({"delete", "s"});
+    CHECK(monitor.read_line() == "deleted\ts");
     monitor.process().signal(SIGINT);
     CHECK(monitor.wait() == -SIGINT);
-    CHECK(eventually([&] { return must(daemon.client().status()).monitors == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).monitors == 0; }));
 }
 
 TEST_CASE("a monitor prints colours into a pipe only if it is told to, and never into JSON")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto first_line = [&](std::vector<std::string> options) {
         options.insert(options.begin(), "monitor");
-        auto command = daemon.control(std::move(options));
+        auto command = daemon.ctl_command(std::move(options));
         command.environment = {"NO_COLOR=1", "TERM=xterm"};
-        return Reading{std::move(command)}.line().value();
+        return OutputReader{std::move(command)}.read_line().value();
     };
     CHECK(first_line({}) == "present\te\tmanual\tclear");
     CHECK(first_line({"--color", "auto"}) == "present\te\tmanual\tclear");
@@ -163,22 +163,22 @@ TEST_CASE("a monitor prints colours into a pipe only if it is told to, and never
 
 TEST_CASE("a monitor that is not read is told anew what it missed, and never forgotten")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     wire.call("Monitor", Json::object(), "more");
     REQUIRE(wire.reply()["parameters"]["change"] == "ready");
 
     // Far more than fits the socket.
-    Wire busy{daemon.path()};
+    WireClient busy{daemon.path()};
     constexpr int objects = 3'000;
     for (int i = 0; i < objects; ++i)
         REQUIRE_FALSE(
-            busy.ask("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}})
+            busy.request("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}})
                 .contains("error"));
     for (int i = 0; i < objects / 2; ++i)
         REQUIRE_FALSE(
-            busy.ask("Delete", {{"names", {"n/" + std::to_string(i)}}}).contains("error"));
-    busy.ask("CreateEvent", {{"name", "zz/last"}});
+            busy.request("Delete", {{"names", {"n/" + std::to_string(i)}}}).contains("error"));
+    busy.request("CreateEvent", {{"name", "zz/last"}});
 
     std::set<std::string> known;
     std::int64_t sequence = 1;

@@ -1,8 +1,8 @@
 // evfdctl --host: a daemon on another machine, which here is this one: an ssh of ours has a shell
 // run what it is given, as sshd does.
-#include "tests/support/remote_host.h"
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
+#include "tests/support/remote_host.h"
 #include "tests/support/skip.h"
 
 #include <pwd.h>
@@ -17,8 +17,8 @@ namespace {
 
 TEST_CASE("verbs do over --host what they do here")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
     const auto [words, status, out] =
         GENERATE(table<std::vector<std::string>, Status, std::string>({
             {{"create", "e"}, 0, ""},
@@ -38,8 +38,8 @@ TEST_CASE("verbs do over --host what they do here")
             {{"metrics"}, 0, "# "},
         }));
     CAPTURE(words);
-    daemon.done({"create", "m"});
-    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "2"});
+    daemon.checked_ctl({"create", "m"});
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
 
     const auto ran = afar.ctl(words);
     INFO(ran.err);
@@ -51,9 +51,9 @@ TEST_CASE("verbs do over --host what they do here")
 
 TEST_CASE("a host that looks like an option is none")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto* const host = GENERATE("-oProxyCommand=touch x", "-");
-    const auto ran = run({.words = {EVFDD_CTL, "--host="s + host, "--ssh", "/bin/true", "status"}});
+    const auto ran = run({.argv = {EVFDD_CTL, "--host="s + host, "--ssh", "/bin/true", "status"}});
     CHECK(ran.status == 2);
     CHECK(ran.err ==
           "evfdctl: '"s + host + "' is no host; give one as ssh takes it, such as user@host\n");
@@ -61,20 +61,20 @@ TEST_CASE("a host that looks like an option is none")
 
 TEST_CASE("where there is no way to a daemon, ssh's own words are followed by one sentence")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto path = daemon.directory() / "broken";
     const auto [script, said, why] = GENERATE(table<std::string, std::string, std::string>({
         {"echo 'ssh: no route' >&2; exit 255", "ssh: no route\n", "ssh did not get there"},
         {"exit 127", "", "was not found; install it"},
         {"exit 3", "", "the way there ended with status 3"},
         {"echo Welcome to the far side; cat", "", "what answers is something else"},
-        {"EVFDD_SOCKET=/nowhere; export EVFDD_SOCKET; exec sh -c \"" + programs + "/$3\"",
+        {"EVFDD_SOCKET=/nowhere; export EVFDD_SOCKET; exec sh -c \"" + program_directory + "/$3\"",
          "evfdctl: no evfdd answers at /nowhere: No such file or directory; start it, or name "
          "another socket with --socket or EVFDD_SOCKET\n",
          "evfdctl there found no daemon"},
     }));
     write_script(path, script + "\n");
-    const auto ran = run({.words = {EVFDD_CTL, "--host", "far", "--ssh", path, "list"}});
+    const auto ran = run({.argv = {EVFDD_CTL, "--host", "far", "--ssh", path, "list"}});
     CHECK(ran.status == 5);
     CHECK(ran.out.empty());
     CHECK(ran.err.starts_with(said + "evfdctl: no evfdd can be reached at 'far': "));
@@ -84,24 +84,24 @@ TEST_CASE("where there is no way to a daemon, ssh's own words are followed by on
 
 TEST_CASE("EVFDD_SSH names the command where --ssh does not, with options of its own")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
     const auto told = daemon.directory() / "told";
     write_script(daemon.directory() / "with options",
                  "echo \"$1 $2\" >" + told + "; shift 2; exec " + afar.ssh() + " \"$@\"\n");
     const auto command = "'" + (daemon.directory() / "with options") + "' -p 2222";
     const auto ran = run(
-        {.words = {EVFDD_CTL, "list", "--host", "far"}, .environment = {"EVFDD_SSH=" + command}});
+        {.argv = {EVFDD_CTL, "list", "--host", "far"}, .environment = {"EVFDD_SSH=" + command}});
     CHECK(ran.status == 0);
     CHECK(read_file(told) == "-p 2222\n");
 }
 
 TEST_CASE("which daemon of that machine is said there, whatever its path has in it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto odd = daemon.directory() / "it's $HOME here";
     std::filesystem::create_symlink(daemon.path(), odd);
-    const Afar afar{daemon, "EVFDD_SOCKET=/nowhere"};
+    const FakeRemoteHost afar{daemon, "EVFDD_SOCKET=/nowhere"};
     CHECK(afar.ctl({"status"}).status == 5);
     CHECK(afar.ctl({"--socket", odd, "status"}).status == 0);
     CHECK(afar.ctl({"--system", "relay", "--hang-up"}).status == 5); // Not this one.
@@ -109,115 +109,115 @@ TEST_CASE("which daemon of that machine is said there, whatever its path has in 
 
 TEST_CASE("much comes through a relay whole")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    WireClient wire{daemon.path()};
     constexpr int objects = 3'000;
     for (int i = 0; i < objects; ++i)
         REQUIRE_FALSE(
-            wire.ask("CreateEvent", {{"name", "n/" + std::to_string(i)}}).contains("error"));
+            wire.request("CreateEvent", {{"name", "n/" + std::to_string(i)}}).contains("error"));
     const auto far = afar.ctl({"list", "--json"});
     CHECK(far.status == 0);
     CHECK(std::ranges::count(far.out, '\n') == objects);
-    CHECK(far.out == daemon.done({"list", "--json"}));
+    CHECK(far.out == daemon.checked_ctl({"list", "--json"}));
 }
 
 TEST_CASE("a wait over --host that was killed takes nothing more")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Reading waiting{afar.control({"wait", "s"})};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    OutputReader waiting{afar.ctl_command({"wait", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
     waiting.process().signal(SIGKILL);
     CHECK(waiting.wait() == -SIGKILL);
     REQUIRE(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
+    daemon.checked_ctl({"set", "s"});
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
 }
 
 TEST_CASE("a wait whose relay was killed goes on over another one")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Reading waiting{afar.control({"wait", "s"})};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    OutputReader waiting{afar.ctl_command({"wait", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
     for (int i = 0; i < 3; ++i) {
         const auto before = afar.calls();
         ::kill(before.back().relay, SIGKILL);
         // Perhaps more than one: the daemon may not know yet that the last one is dead.
-        REQUIRE(eventually([&] { return afar.calls().size() > before.size(); }));
+        REQUIRE(poll_until([&] { return afar.calls().size() > before.size(); }));
         REQUIRE(daemon.has_waits("s", 1));
     }
-    daemon.done({"set", "s"});
+    daemon.checked_ctl({"set", "s"});
     CHECK(waiting.wait() == 0);
     CHECK(daemon.ctl({"is-set", "s"}).status == 1);
 }
 
 TEST_CASE("a monitor whose relay was killed tells the state anew")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "e"});
-    Reading monitor{afar.control({"monitor"})};
-    CHECK(monitor.line() == "present\te\tmanual\tclear");
-    CHECK(monitor.line() == "ready");
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "e"});
+    OutputReader monitor{afar.ctl_command({"monitor"})};
+    CHECK(monitor.read_line() == "present\te\tmanual\tclear");
+    CHECK(monitor.read_line() == "ready");
     REQUIRE(::kill(afar.calls().back().relay, SIGKILL) == 0);
-    CHECK(monitor.line() == "present\te\tmanual\tclear");
-    CHECK(monitor.line() == "ready");
-    daemon.done({"set", "e"});
-    CHECK(monitor.line() == "changed\te\tmanual\tset");
+    CHECK(monitor.read_line() == "present\te\tmanual\tclear");
+    CHECK(monitor.read_line() == "ready");
+    daemon.checked_ctl({"set", "e"});
+    CHECK(monitor.read_line() == "changed\te\tmanual\tset");
 }
 
 TEST_CASE("a wait over --host goes on with a daemon that was restarted")
 {
-    Daemon daemon;
-    const Afar afar{daemon};
-    Reading waiting{afar.control({"wait", "later"})};
+    DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    OutputReader waiting{afar.ctl_command({"wait", "later"})};
     REQUIRE(daemon.has_waits("later", 1));
     daemon.kill();
     daemon.restart();
     REQUIRE(daemon.has_waits("later", 1));
-    daemon.done({"create", "later", "--initial", "1"});
+    daemon.checked_ctl({"create", "later", "--initial", "1"});
     CHECK(waiting.wait() == 0);
     CHECK(waiting.errors().empty());
 }
 
 TEST_CASE("on runs a command here for each set there")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore");
-    daemon.done({"create", "e", "--mode", mode});
-    Reading following{afar.control({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_NAME"})};
+    daemon.checked_ctl({"create", "e", "--mode", mode});
+    OutputReader following{afar.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_NAME"})};
     for (int i = 0; i < 2; ++i) {
         REQUIRE(daemon.has_waits("e", 1));
-        daemon.done({"set", "e"});
-        CHECK(following.line() == "e");
+        daemon.checked_ctl({"set", "e"});
+        CHECK(following.read_line() == "e");
     }
 }
 
 TEST_CASE("on over --host that is ended by a signal has taken nothing")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Reading following{afar.control({"on", "s", "--", "true"})};
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    OutputReader following{afar.ctl_command({"on", "s", "--", "true"})};
     REQUIRE(daemon.has_waits("s", 1));
     following.process().signal(SIGTERM);
     CHECK(following.wait() == -SIGTERM);
     REQUIRE(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
+    daemon.checked_ctl({"set", "s"});
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
 }
 
 TEST_CASE("on refuses to follow over --host what only a descriptor counts")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "p", "--mode", "pulse"});
-    daemon.done({"arm", "t", "--every", "1h"});
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
+    daemon.checked_ctl({"arm", "t", "--every", "1h"});
     const auto [name, what] =
         GENERATE(table<std::string, std::string>({{"p", "a pulse"}, {"t", "a timer"}}));
     const auto ran = afar.ctl({"on", name, "--", "true"});
@@ -228,10 +228,10 @@ TEST_CASE("on refuses to follow over --host what only a descriptor counts")
 
 TEST_CASE("the library opens nothing on another machine, and says so")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "e"});
-    auto remote = must(Remote::at("far"));
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "e"});
+    auto remote = value_or_throw(Remote::at("far"));
     remote.ssh = afar.ssh();
     const Client client{Address::at(std::move(remote))};
     REQUIRE(client.set(std::vector{"e"s}));
@@ -244,19 +244,19 @@ TEST_CASE("the library opens nothing on another machine, and says so")
 // The relay itself.
 
 // A relay that reads from us.
-class Fed {
+class FedRelay {
 public:
-    explicit Fed(const Daemon& daemon, std::vector<std::string> options = {})
+    explicit FedRelay(const DaemonProcess& daemon, std::vector<std::string> options = {})
         : ends_{make_pipe()}, relay_{[&] {
               options.insert(options.begin(), "relay");
-              auto command = daemon.control(std::move(options));
+              auto command = daemon.ctl_command(std::move(options));
               command.in_child = [this] { ::dup2(ends_.first.get(), STDIN_FILENO); };
               return command;
           }()}
     {
         ends_.first = {};
     }
-    void say(const std::string& call) const
+    void send_call(const std::string& call) const
     {
         const auto frame = call + '\0';
         require(::write(ends_.second.get(), frame.data(), frame.size()) ==
@@ -264,32 +264,33 @@ public:
                 "the relay does not read");
     }
     void end() { ends_.second = {}; }
-    Reading& relay() { return relay_; }
+    OutputReader& relay() { return relay_; }
 
 private:
     std::pair<UniqueFd, UniqueFd> ends_;
-    Reading relay_;
+    OutputReader relay_;
 };
 
 TEST_CASE("what is answered after the end of the input still comes through a relay")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Fed fed{daemon};
-    fed.say(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    FedRelay fed{daemon};
+    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     fed.end();
     REQUIRE(daemon.has_waits("s", 1));
-    daemon.done({"set", "s"});
-    CHECK(fed.relay().rest() == R"({"parameters":{"fired":[{"name":"s","count":1}]}})" + "\0"s);
+    daemon.checked_ctl({"set", "s"});
+    CHECK(fed.relay().read_to_end() ==
+          R"({"parameters":{"fired":[{"name":"s","count":1}]}})" + "\0"s);
     CHECK(fed.relay().wait() == 0);
 }
 
 TEST_CASE("with --hang-up the end of the input ends what is under way")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Fed fed{daemon, {"--hang-up"}};
-    fed.say(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    FedRelay fed{daemon, {"--hang-up"}};
+    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
     fed.end();
     CHECK(fed.relay().wait() == 0);
@@ -298,9 +299,9 @@ TEST_CASE("with --hang-up the end of the input ends what is under way")
 
 TEST_CASE("a relay that nobody reads from ends")
 {
-    const Daemon daemon;
-    Fed fed{daemon};
-    fed.say(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    const DaemonProcess daemon;
+    FedRelay fed{daemon};
+    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
     fed.relay().close_output();
     CHECK(fed.relay().wait() == 0);
@@ -309,9 +310,9 @@ TEST_CASE("a relay that nobody reads from ends")
 
 TEST_CASE("a relay ends with its daemon")
 {
-    Daemon daemon;
-    Fed fed{daemon};
-    fed.say(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    DaemonProcess daemon;
+    FedRelay fed{daemon};
+    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
     daemon.kill();
     CHECK(fed.relay().wait() == 0);
@@ -319,12 +320,12 @@ TEST_CASE("a relay ends with its daemon")
 
 TEST_CASE("a relay asks for no descriptor in vain: it ends and says why")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    Fed fed{daemon};
-    fed.say(R"({"method":"io.evfdd.Open","parameters":{"names":["e"]}})");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    FedRelay fed{daemon};
+    fed.send_call(R"({"method":"io.evfdd.Open","parameters":{"names":["e"]}})");
     CHECK(fed.relay().wait() == 4);
-    CHECK(fed.relay().rest().empty());
+    CHECK(fed.relay().read_to_end().empty());
     CHECK(fed.relay().errors() ==
           "evfdctl: a descriptor came, and those do not travel through a relay; open it on the "
           "daemon's own machine, or wait and set by name\n");
@@ -332,12 +333,12 @@ TEST_CASE("a relay asks for no descriptor in vain: it ends and says why")
 
 TEST_CASE("a relay waits for a daemon that was there a moment ago, if it is told so")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     daemon.kill();
     CHECK(daemon.ctl({"relay"}).status == 5);
-    Fed fed{daemon, {"--again"}};
+    FedRelay fed{daemon, {"--again"}};
     daemon.restart();
-    fed.say(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     CHECK(daemon.has_waits("s", 1));
 }
 
@@ -345,12 +346,12 @@ TEST_CASE("a relay waits for a daemon that was there a moment ago, if it is told
 // is needed.
 class Sshd {
 public:
-    explicit Sshd(const Daemon& daemon) : directory_{daemon.directory()}
+    explicit Sshd(const DaemonProcess& daemon) : directory_{daemon.directory()}
     {
         ::mkdir("/run/sshd", 0755); // Where root's sshd locks itself in; others need none.
         for (const auto* key : {"host", "user"})
-            require(run({.words = {"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
-                                   directory_ / key}})
+            require(run({.argv = {"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+                                  directory_ / key}})
                             .status == 0,
                     "ssh-keygen");
         write_file(directory_ / "sshd_config",
@@ -358,7 +359,7 @@ public:
                        (directory_ / "user.pub") +
                        "\nStrictModes no\nUsePAM no\nPidFile none\n"
                        "SetEnv PATH=" +
-                       programs + ":/usr/bin:/bin EVFDD_SOCKET=" + daemon.path() + "\n");
+                       program_directory + ":/usr/bin:/bin EVFDD_SOCKET=" + daemon.path() + "\n");
         write_file(directory_ / "ssh_config",
                    "ProxyCommand " + std::string{path} + " -i -f " + (directory_ / "sshd_config") +
                        "\nIdentityFile " + (directory_ / "user") +
@@ -370,7 +371,7 @@ public:
     {
         const auto* const user = ::getpwuid(::geteuid());
         words.insert(words.begin(), {EVFDD_CTL, "--host", std::string{user->pw_name} + "@far"});
-        return {.words = std::move(words),
+        return {.argv = std::move(words),
                 .environment = {"EVFDD_SSH=ssh -F " + (directory_ / "ssh_config")}};
     }
 
@@ -383,24 +384,24 @@ TEST_CASE("a real ssh reaches a real sshd's daemon")
 {
     if (!Sshd::is_installed())
         skip("sshd is not installed");
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const Sshd sshd{daemon};
     const auto created = run(sshd.control({"create", "s", "--mode", "semaphore"}));
     INFO(created.err);
     REQUIRE(created.status == 0);
 
-    Reading waiting{sshd.control({"wait", "--any", "s"})};
+    OutputReader waiting{sshd.control({"wait", "--any", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
-    daemon.done({"set", "s"});
-    CHECK(waiting.line() == "s");
+    daemon.checked_ctl({"set", "s"});
+    CHECK(waiting.read_line() == "s");
     CHECK(waiting.wait() == 0);
 
-    Reading killed{sshd.control({"wait", "s"})};
+    OutputReader killed{sshd.control({"wait", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
     killed.process().signal(SIGKILL);
     CHECK(killed.wait() == -SIGKILL);
     CHECK(daemon.has_waits("s", 0));
-    CHECK(run(sshd.control({"show", "s"})).out == daemon.done({"show", "s"}));
+    CHECK(run(sshd.control({"show", "s"})).out == daemon.checked_ctl({"show", "s"}));
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 // evfdctl top, and monitor, as they look on a terminal.
-#include "tests/support/remote_host.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/remote_host.h"
 #include "tests/support/terminal.h"
 
 #include <signal.h>
@@ -23,11 +23,11 @@ using Words = std::vector<std::string>;
 
 TEST_CASE("top shows what each object is, how it is, and who had it set and when")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"create", "s", "--mode", "semaphore", "--initial", "2"});
-    daemon.done({"arm", "t", "--in", "2h"});
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
+    daemon.checked_ctl({"arm", "t", "--in", "2h"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     CHECK(top.line(0).contains("3 objects, by name"));
     CHECK(top.line(1).starts_with("NAME"));
@@ -37,31 +37,31 @@ TEST_CASE("top shows what each object is, how it is, and who had it set and when
     CHECK(top.line_of("t").contains("timer  monotonic  armed     0      0"));
     CHECK(top.line_of("t").ends_with("  1h"));
 
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e"});
     top.await([&] {
         const auto row = top.line_of("e");
         return row.contains("manual     set ") && row.contains("s ago by ");
     });
-    daemon.done({"delete", "s"});
+    daemon.checked_ctl({"delete", "s"});
     top.await([&] { return top.words(2, 3) == Words{"e", "t", ""}; });
-    daemon.done({"create", "b"});
+    daemon.checked_ctl({"create", "b"});
     top.await([&] { return top.words(2, 3) == Words{"b", "e", "t"}; });
 }
 
 TEST_CASE("top shows how many wait for an object, and how many follow it")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"create", "p", "--mode", "pulse"});
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
-    const Reading waiting{daemon.control({"wait", "e"})};
+    const OutputReader waiting{daemon.ctl_command({"wait", "e"})};
     REQUIRE(daemon.has_waits("e", 1));
     top.await([&] { return top.line_of("e").contains("clear  1"); });
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set    0"); });
     {
-        const auto follower = must(daemon.client().open("p"));
+        const auto follower = value_or_throw(daemon.client().open("p"));
         top.await([&] { return top.line_of("p").contains("0      1"); });
     }
     top.await([&] { return top.line_of("p").contains("0      0"); });
@@ -69,10 +69,10 @@ TEST_CASE("top shows how many wait for an object, and how many follow it")
 
 TEST_CASE("what is typed into top is a part of the names that it shows")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     for (const auto* name : {"db/ready", "db/done", "jobs"})
-        daemon.done({"create", name});
-    Terminal top{daemon.control({"top"})};
+        daemon.checked_ctl({"create", name});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     top.type("d");
     top.await("filter: d");
@@ -93,11 +93,11 @@ TEST_CASE("what is typed into top is a part of the names that it shows")
 
 TEST_CASE("top sorts by the column that is chosen, in either direction")
 {
-    const Daemon daemon;
-    daemon.done({"create", "b", "--initial", "1"});
-    daemon.done({"create", "a", "--mode", "auto"});
-    daemon.done({"arm", "c", "--in", "1h"});
-    Terminal top{daemon.control({"top", "--sort", "state"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "b", "--initial", "1"});
+    daemon.checked_ctl({"create", "a", "--mode", "auto"});
+    daemon.checked_ctl({"arm", "c", "--in", "1h"});
+    Terminal top{daemon.ctl_command({"top", "--sort", "state"})};
     top.await(help);
     CHECK(top.line(0).ends_with("by state"));
     CHECK(top.words(2, 3) == Words{"b", "c", "a"});
@@ -118,10 +118,10 @@ TEST_CASE("top sorts by the column that is chosen, in either direction")
 
 TEST_CASE("top scrolls, and fits a terminal that changes its size")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     for (int i = 10; i < 40; ++i)
-        daemon.done({"create", "n" + std::to_string(i)});
-    Terminal top{daemon.control({"top"}), 10, 80};
+        daemon.checked_ctl({"create", "n" + std::to_string(i)});
+    Terminal top{daemon.ctl_command({"top"}), 10, 80};
     top.await(help);
     CHECK(top.words(2, 7) == Words{"n10", "n11", "n12", "n13", "n14", "n15", "n16"});
     top.type(page_down);
@@ -144,14 +144,14 @@ TEST_CASE("top scrolls, and fits a terminal that changes its size")
 
 TEST_CASE("top that pauses shows what there was, and then what there is")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     top.type(" ");
     top.await("paused");
-    daemon.done({"create", "f"});
-    daemon.done({"delete", "e"});
+    daemon.checked_ctl({"create", "f"});
+    daemon.checked_ctl({"delete", "e"});
     top.type("e"); // Drawn after all that.
     top.await("filter: e");
     CHECK(top.words(2, 2) == Words{"e", ""});
@@ -163,11 +163,11 @@ TEST_CASE("top that pauses shows what there was, and then what there is")
 
 TEST_CASE("top shows all that came at once")
 {
-    const Daemon daemon;
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     constexpr int many = 513; // One more than it takes at a time.
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     for (int count = many; count <= 4 * many; count += many) {
         top.process().signal(SIGSTOP);
         // Long enough that it draws at once, and does not look again before it draws.
@@ -183,21 +183,21 @@ TEST_CASE("top shows all that came at once")
 
 TEST_CASE("top says that the daemon is gone, and comes back with it")
 {
-    Guarded daemon;
-    daemon.done({"create", "e"});
-    Terminal top{daemon.control({"top"})};
+    SupervisedDaemon daemon;
+    daemon.checked_ctl({"create", "e"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     daemon.kill_daemon();
     // The guard is fast; what can be relied on is that it is there again.
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
 }
 
 TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhile")
 {
-    Daemon daemon;
-    daemon.done({"create", "e"});
-    Terminal top{daemon.control({"top"})};
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     daemon.kill();
     top.await("gone: no evfdd answers at " + daemon.path());
@@ -206,7 +206,7 @@ TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhi
     if (comes_back) {
         daemon.restart();
         top.await([&] { return !top.shows("gone") && top.shows("0 objects"); });
-        daemon.done({"create", "f"});
+        daemon.checked_ctl({"create", "f"});
         top.await([&] { return top.words(2, 1) == Words{"f"}; });
     }
     top.type(escape);
@@ -216,8 +216,8 @@ TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhi
 
 TEST_CASE("whatever ends top, the terminal is as it was")
 {
-    const Daemon daemon;
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     CHECK_FALSE(top.is_restored());
     const auto number = GENERATE(SIGTERM, SIGHUP, SIGQUIT, SIGINT);
@@ -231,9 +231,9 @@ TEST_CASE("whatever ends top, the terminal is as it was")
 
 TEST_CASE("top in which nothing changes sleeps until something does")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    Terminal top{daemon.control({"top"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     const auto pid = top.process().pid();
     // ppoll(2): its third argument is how long; null is for ever.
@@ -243,23 +243,23 @@ TEST_CASE("top in which nothing changes sleeps until something does")
         call >> number >> descriptors >> count >> timeout;
         return number == std::to_string(SYS_ppoll) && timeout == "0x0";
     };
-    CHECK(eventually(sleeps_for_ever));
-    daemon.done({"set", "e"});
+    CHECK(poll_until(sleeps_for_ever));
+    daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains(" ago by "); });
-    CHECK(eventually([&] { return sleeps_in(pid, pid, SYS_ppoll) && !sleeps_for_ever(); }));
-    daemon.done({"delete", "e"});
-    CHECK(eventually(sleeps_for_ever));
+    CHECK(poll_until([&] { return is_blocked_in(pid, pid, SYS_ppoll) && !sleeps_for_ever(); }));
+    daemon.checked_ctl({"delete", "e"});
+    CHECK(poll_until(sleeps_for_ever));
 }
 
 TEST_CASE("top wants a terminal, and one that can do it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto piped = daemon.ctl({"top"});
     CHECK(piped.status == 2);
     CHECK(piped.err == "evfdctl: top wants a terminal; elsewhere there is evfdctl monitor\n");
     CHECK(daemon.ctl({"top", "--json"}).status == 2);
 
-    auto command = daemon.control({"top"});
+    auto command = daemon.ctl_command({"top"});
     command.environment = {"TERM=dumb"};
     Terminal dumb{std::move(command)};
     CHECK(dumb.wait() == 2);
@@ -270,7 +270,7 @@ TEST_CASE("top wants a terminal, and one that can do it")
 TEST_CASE("top without a daemon says so in one line, on the terminal as it is")
 {
     const TemporaryDirectory directory;
-    Terminal top{{.words = {EVFDD_CTL, "--socket", directory / "nobody", "top"}}};
+    Terminal top{{.argv = {EVFDD_CTL, "--socket", directory / "nobody", "top"}}};
     CHECK(top.wait() == 5);
     CHECK(top.line(0).starts_with("evfdctl: no evfdd answers at"));
     CHECK(top.is_restored());
@@ -278,14 +278,14 @@ TEST_CASE("top without a daemon says so in one line, on the terminal as it is")
 
 TEST_CASE("top over --host comes back over another relay, and shows what ssh says meanwhile")
 {
-    Daemon daemon;
-    const Afar afar{daemon};
-    daemon.done({"create", "e"});
-    Terminal top{afar.control({"top"})};
+    DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    daemon.checked_ctl({"create", "e"});
+    Terminal top{afar.ctl_command({"top"})};
     top.await(help);
     CHECK(top.line(0).starts_with("me@far: 1 object"));
     REQUIRE(::kill(afar.calls().back().relay, SIGKILL) == 0);
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
     CHECK(afar.calls().size() >= 2);
 
@@ -298,9 +298,9 @@ TEST_CASE("top over --host comes back over another relay, and shows what ssh say
 
 TEST_CASE("top over --host says on the terminal why it cannot show anything")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    auto command = afar.control({"top"});
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    auto command = afar.ctl_command({"top"});
     command.environment.push_back("TERM=dumb");
     Terminal dumb{std::move(command)};
     CHECK(dumb.wait() == 2);
@@ -309,8 +309,8 @@ TEST_CASE("top over --host says on the terminal why it cannot show anything")
 
 TEST_CASE("top and monitor are in colour on a terminal, unless nobody wants that")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
     const auto [variable, option, is_coloured] = GENERATE(table<std::string, std::string, bool>({
         {"NO_COLOR=", "auto", true},
         {"NO_COLOR=1", "auto", false},
@@ -319,7 +319,7 @@ TEST_CASE("top and monitor are in colour on a terminal, unless nobody wants that
     }));
     CAPTURE(variable, option);
     const auto* const verb = GENERATE("top", "monitor");
-    auto command = daemon.control({verb, "--color", option});
+    auto command = daemon.ctl_command({verb, "--color", option});
     command.environment = {variable};
     Terminal terminal{std::move(command)};
     terminal.await(verb == "top"s ? help : "ready");

@@ -1,6 +1,6 @@
 // evfdctl hold: a token for the life of a command, and back however anyone of all ends.
-#include "tests/support/remote_host.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/remote_host.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,88 +14,88 @@
 namespace evfd::e2e {
 namespace {
 
-std::int64_t tokens(const Daemon& daemon, const std::string& name = "s")
+std::int64_t token_count(const DaemonProcess& daemon, const std::string& name = "s")
 {
-    return Json::parse(daemon.done({"show", name, "--json"}))["count"];
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"}))["count"];
 }
 
-bool is_back(const Daemon& daemon, const std::string& name = "s")
+bool is_returned(const DaemonProcess& daemon, const std::string& name = "s")
 {
-    return eventually([&] { return tokens(daemon, name) == 1; });
+    return poll_until([&] { return token_count(daemon, name) == 1; });
 }
 
-void create(const Daemon& daemon, const std::string& mode = "semaphore",
-            const std::string& name = "s")
+void create_event(const DaemonProcess& daemon, const std::string& mode = "semaphore",
+                  const std::string& name = "s")
 {
-    daemon.done({"create", name, "--mode", mode, "--initial", "1"});
+    daemon.checked_ctl({"create", name, "--mode", mode, "--initial", "1"});
 }
 
 // A named pipe, whose reader goes on until it is opened.
-std::string make_gate(const Daemon& daemon)
+std::string make_fifo(const DaemonProcess& daemon)
 {
     auto gate = daemon.directory() / "gate";
     require(::mkfifo(gate.c_str(), 0600) == 0, gate);
     return gate;
 }
 
-void open_gate(const std::string& gate)
+void open_fifo(const std::string& gate)
 {
     const auto is_open = [&] {
         return static_cast<bool>(UniqueFd{::open(gate.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)});
     };
-    require(eventually(is_open), gate);
+    require(poll_until(is_open), gate);
 }
 
 // evfdctl hold with a command that goes on until it is let go.
-class Holder {
+class HoldingCommand {
 public:
-    explicit Holder(const Daemon& daemon, Command command = {})
-        : gate_{make_gate(daemon)}, control_{start(daemon, std::move(command))}
+    explicit HoldingCommand(const DaemonProcess& daemon, Command command = {})
+        : fifo_{make_fifo(daemon)}, control_{start(daemon, std::move(command))}
     {
-        const auto line = control_.line();
+        const auto line = control_.read_line();
         require(line.has_value(), "the command was not run: " + control_.errors());
         command_ = static_cast<pid_t>(std::stol(*line));
-        ends_ = pidfd_of(command_);
+        pidfd_ = pidfd_of(command_);
     }
-    ~Holder()
+    ~HoldingCommand()
     {
-        if (ends_ && !await_readable(ends_.get(), 0ns))
+        if (pidfd_ && !await_readable(pidfd_.get(), 0ns))
             ::kill(command_, SIGKILL);
     }
-    Holder(const Holder&) = delete;
-    Holder& operator=(const Holder&) = delete;
+    HoldingCommand(const HoldingCommand&) = delete;
+    HoldingCommand& operator=(const HoldingCommand&) = delete;
 
-    Reading& control() { return control_; }
+    OutputReader& control() { return control_; }
     pid_t command() const { return command_; }
     // By then the command has ended, and in peace.
-    void let_go() const
+    void finish() const
     {
-        open_gate(gate_);
-        require(await_readable(ends_.get()), "the command does not end");
+        open_fifo(fifo_);
+        require(await_readable(pidfd_.get()), "the command does not end");
     }
 
 private:
-    Reading start(const Daemon& daemon, Command command)
+    OutputReader start(const DaemonProcess& daemon, Command command)
     {
         auto words = daemon
-                         .control({"hold", "s", "--", "/bin/sh", "-c",
-                                   "echo $$; exec cat \"" + gate_ + "\""})
-                         .words;
-        command.words = std::move(words);
-        return Reading{std::move(command)};
+                         .ctl_command({"hold", "s", "--", "/bin/sh", "-c",
+                                       "echo $$; exec cat \"" + fifo_ + "\""})
+                         .argv;
+        command.argv = std::move(words);
+        return OutputReader{std::move(command)};
     }
 
-    std::string gate_;
-    Reading control_;
+    std::string fifo_;
+    OutputReader control_;
     pid_t command_ = 0;
-    UniqueFd ends_;
+    UniqueFd pidfd_;
 };
 
 TEST_CASE("hold takes a token for the life of its command, and gives it back by its end")
 {
     const auto mode = GENERATE("semaphore"s, "auto"s);
-    const Daemon daemon;
-    create(daemon, mode);
+    const DaemonProcess daemon;
+    create_event(daemon, mode);
     for (int i = 0; i < 20; ++i) {
         const auto ran = daemon.ctl(
             {"hold", "s", "--timeout", "0", "--", "/bin/sh", "-c", "echo \"$EVFD_NAME\"; exit 7"});
@@ -104,68 +104,68 @@ TEST_CASE("hold takes a token for the life of its command, and gives it back by 
         CHECK(ran.err.empty());
     }
     {
-        Holder holder{daemon};
-        CHECK(tokens(daemon) == 0);
-        holder.let_go();
+        HoldingCommand holder{daemon};
+        CHECK(token_count(daemon) == 0);
+        holder.finish();
         CHECK(holder.control().wait() == 0);
     }
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("who wants to hold what is held waits for it, or for so long as it says")
 {
-    const Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    const DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     const auto late = daemon.ctl({"hold", "s", "--timeout", "1ms", "--", "echo", "too early"});
     CHECK(late.status == 124);
     CHECK(late.out.empty());
 
-    auto next = start(daemon.control({"hold", "s", "--", "true"}));
+    auto next = start(daemon.ctl_command({"hold", "s", "--", "true"}));
     REQUIRE(daemon.has_waits("s", 1));
-    holder.let_go();
+    holder.finish();
     CHECK(next.wait() == 0);
     CHECK(holder.control().wait() == 0);
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("a command that is killed gives back what was held for it")
 {
-    const Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    const DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     REQUIRE(::kill(holder.command(), SIGKILL) == 0);
     CHECK(holder.control().wait() == 128 + SIGKILL);
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("if only evfdctl is killed its command holds on, and gives back when it ends")
 {
-    const Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    const DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     holder.control().process().signal(SIGKILL);
     CHECK(holder.control().wait() == -SIGKILL);
     CHECK(daemon.ctl({"hold", "s", "--timeout", "50ms", "--", "true"}).status == 124);
-    holder.let_go();
-    CHECK(is_back(daemon));
+    holder.finish();
+    CHECK(is_returned(daemon));
 }
 
 TEST_CASE("what a command leaves behind does not go on holding")
 {
-    const Daemon daemon;
-    create(daemon);
-    const auto gate = make_gate(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
+    const auto gate = make_fifo(daemon);
     CHECK(daemon.ctl({"hold", "s", "--", "/bin/sh", "-c", "cat \"$0\" > /dev/null 2>&1 &", gate})
               .status == 0);
-    CHECK(tokens(daemon) == 1);
-    open_gate(gate);
+    CHECK(token_count(daemon) == 1);
+    open_fifo(gate);
 }
 
 TEST_CASE("a command inherits nothing of who holds for it")
 {
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
                                  // Neither a socket nor an anonymous inode, which is of no type.
                                  "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
@@ -177,106 +177,106 @@ TEST_CASE("a command inherits nothing of who holds for it")
 
 TEST_CASE("what a killed command leaves behind does not go on holding")
 {
-    const Daemon daemon;
-    create(daemon);
-    const auto gate = make_gate(daemon);
-    Reading control{
-        daemon.control({"hold", "s", "--", "/bin/sh", "-c",
-                        "cat \"$0\" > /dev/null 2>&1 & echo $$; exec cat \"$0\"", gate})};
-    const auto line = control.line();
+    const DaemonProcess daemon;
+    create_event(daemon);
+    const auto gate = make_fifo(daemon);
+    OutputReader control{
+        daemon.ctl_command({"hold", "s", "--", "/bin/sh", "-c",
+                            "cat \"$0\" > /dev/null 2>&1 & echo $$; exec cat \"$0\"", gate})};
+    const auto line = control.read_line();
     REQUIRE(line);
     control.process().signal(SIGKILL);
     CHECK(control.process().wait() == -SIGKILL);
-    CHECK(tokens(daemon) == 0);
+    CHECK(token_count(daemon) == 0);
     REQUIRE(::kill(static_cast<pid_t>(std::stol(*line)), SIGKILL) == 0);
-    CHECK(is_back(daemon));
-    open_gate(gate);
+    CHECK(is_returned(daemon));
+    open_fifo(gate);
 }
 
 TEST_CASE("an evfdctl that is stopped keeps what it holds until it goes on")
 {
-    const Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    const DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     holder.control().process().signal(SIGSTOP);
-    holder.let_go();
-    CHECK(tokens(daemon) == 0);
+    holder.finish();
+    CHECK(token_count(daemon) == 0);
     CHECK(daemon.ctl({"hold", "s", "--timeout", "1ms", "--", "true"}).status == 124);
     holder.control().process().signal(SIGCONT);
     CHECK(holder.control().wait() == 0);
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("an evfdctl that is killed while it waits takes nothing, and nobody waits on for it")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    auto waiting = start(daemon.control({"hold", "s", "--", "echo", "never"}));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    auto waiting = start(daemon.ctl_command({"hold", "s", "--", "echo", "never"}));
     REQUIRE(daemon.has_waits("s", 1));
     waiting.signal(SIGKILL);
     CHECK(waiting.wait() == -SIGKILL);
     REQUIRE(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
-    CHECK(tokens(daemon) == 1);
+    daemon.checked_ctl({"set", "s"});
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("if both are killed what they held comes back")
 {
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     Command command;
     command.in_child = [] { ::setpgid(0, 0); };
-    Holder holder{daemon, std::move(command)};
+    HoldingCommand holder{daemon, std::move(command)};
     REQUIRE(::kill(-holder.control().process().pid(), SIGKILL) == 0);
     CHECK(holder.control().wait() == -SIGKILL);
-    CHECK(is_back(daemon));
+    CHECK(is_returned(daemon));
 }
 
 TEST_CASE("a signal is passed on to the command, and evfdctl ends as that does")
 {
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
-    const Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    const DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     holder.control().process().signal(number);
     CHECK(holder.control().wait() == -number);
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("a command may take a signal as it likes")
 {
-    const Daemon daemon;
-    create(daemon);
-    const auto gate = make_gate(daemon);
-    Reading control{
-        daemon.control({"hold", "s", "--", "/bin/sh", "-c",
-                        "cat \"$0\" > /dev/null & trap 'exit 9' TERM; echo ready; wait", gate})};
-    REQUIRE(control.line() == "ready");
+    const DaemonProcess daemon;
+    create_event(daemon);
+    const auto gate = make_fifo(daemon);
+    OutputReader control{daemon.ctl_command(
+        {"hold", "s", "--", "/bin/sh", "-c",
+         "cat \"$0\" > /dev/null & trap 'exit 9' TERM; echo ready; wait", gate})};
+    REQUIRE(control.read_line() == "ready");
     control.process().signal(SIGTERM);
     CHECK(control.wait() == 9);
-    CHECK(tokens(daemon) == 1);
-    open_gate(gate);
+    CHECK(token_count(daemon) == 1);
+    open_fifo(gate);
 }
 
 TEST_CASE("a signal while it waits ends it, and it has taken nothing")
 {
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    auto waiting = start(daemon.control({"hold", "s", "--", "echo", "never"}));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    auto waiting = start(daemon.ctl_command({"hold", "s", "--", "echo", "never"}));
     REQUIRE(daemon.has_waits("s", 1));
     waiting.signal(number);
     CHECK(waiting.wait() == -number);
     REQUIRE(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
-    CHECK(tokens(daemon) == 1);
+    daemon.checked_ctl({"set", "s"});
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("hold says what is wrong, and runs nothing")
 {
-    const Daemon daemon;
-    daemon.done({"create", "m", "--initial", "1"});
-    create(daemon);
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "m", "--initial", "1"});
+    create_event(daemon);
     const auto [words, status, said] = GENERATE(table<std::vector<std::string>, int, std::string>({
         {{"m", "--", "echo", "run"}, 7, "not an auto event or a semaphore"},
         {{"a//b", "--", "echo", "run"}, 2, "name"},
@@ -291,86 +291,86 @@ TEST_CASE("hold says what is wrong, and runs nothing")
     CHECK(ran.status == status);
     CHECK(ran.out.empty());
     CHECK(ran.err.contains(said));
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("a program holds as long as what it got lives, or until it gives it back")
 {
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     const auto client = daemon.client();
     {
         const auto hold = client.hold("s");
         REQUIRE(hold);
-        CHECK(tokens(daemon) == 0);
+        CHECK(token_count(daemon) == 0);
         const auto second = client.hold("s", nanoseconds{0});
         REQUIRE_FALSE(second);
         CHECK(second.error().code == ErrorCode::timed_out);
     }
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 1);
     auto hold = client.hold("s", nanoseconds{0});
     REQUIRE(hold);
-    CHECK(hold->give_back());
-    CHECK(tokens(daemon) == 1);
+    CHECK(hold->release());
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("what a program holds it holds whatever becomes of the daemon, by process or by session")
 {
     const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
-    const Guarded guarded;
-    create(guarded);
-    auto hold = must(guarded.client().hold("s", {}, holder));
+    const SupervisedDaemon guarded;
+    create_event(guarded);
+    auto hold = value_or_throw(guarded.client().hold("s", {}, holder));
     for (int i = 0; i < 2; ++i) {
         guarded.kill_daemon();
-        CHECK(tokens(guarded) == 0);
+        CHECK(token_count(guarded) == 0);
     }
-    CHECK(hold.give_back());
-    CHECK(tokens(guarded) == 1);
+    CHECK(hold.release());
+    CHECK(token_count(guarded) == 1);
 }
 
 TEST_CASE("a program that ends without giving back what it holds has given it back")
 {
     const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     const auto client = daemon.client();
-    Worker worker{[&](const Line& line) {
-        const auto hold = must(client.hold("s", {}, holder));
-        line.say(1);
-        line.hear();
+    Worker worker{[&](const WorkerSocket& line) {
+        const auto hold = value_or_throw(client.hold("s", {}, holder));
+        line.send(1);
+        line.receive();
         ::_exit(7);
     }};
-    worker.hear();
-    CHECK(tokens(daemon) == 0);
-    worker.say(1);
+    worker.receive();
+    CHECK(token_count(daemon) == 0);
+    worker.send(1);
     CHECK(worker.wait() == 7);
-    CHECK(is_back(daemon));
+    CHECK(is_returned(daemon));
 }
 
 TEST_CASE("another process joins what one holds, and it is back when both have ended")
 {
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     const auto client = daemon.client();
     const auto told = daemon.directory() / "id";
-    const auto keep = [&](const Line& line, const Hold& hold) {
+    const auto keep = [&](const WorkerSocket& line, const Hold& hold) {
         write_file(told, hold.id());
-        line.say(1);
-        line.hear();
+        line.send(1);
+        line.receive();
         ::_exit(0); // It gives nothing back.
     };
-    Worker first{[&](const Line& line) { keep(line, must(client.hold("s"))); }};
-    first.hear();
+    Worker first{[&](const WorkerSocket& line) { keep(line, value_or_throw(client.hold("s"))); }};
+    first.receive();
     const auto id = read_file(told);
-    Worker second{[&](const Line& line) { keep(line, must(client.join(id))); }};
-    second.hear();
+    Worker second{[&](const WorkerSocket& line) { keep(line, value_or_throw(client.join(id))); }};
+    second.receive();
     CHECK(read_file(told) == id);
-    first.say(1);
+    first.send(1);
     CHECK(first.wait() == 0);
-    CHECK(tokens(daemon) == 0);
-    second.say(1);
+    CHECK(token_count(daemon) == 0);
+    second.send(1);
     CHECK(second.wait() == 0);
-    CHECK(is_back(daemon));
+    CHECK(is_returned(daemon));
     const auto late = client.join(id);
     REQUIRE_FALSE(late);
     CHECK(late.error().message.contains("there is no such hold"));
@@ -378,67 +378,67 @@ TEST_CASE("another process joins what one holds, and it is back when both have e
 
 TEST_CASE("what was given back cannot be given back once more")
 {
-    const Daemon daemon;
-    create(daemon);
-    auto hold = must(daemon.client().hold("s"));
-    CHECK(hold.give_back());
-    const auto again = hold.give_back();
+    const DaemonProcess daemon;
+    create_event(daemon);
+    auto hold = value_or_throw(daemon.client().hold("s"));
+    CHECK(hold.release());
+    const auto again = hold.release();
     REQUIRE_FALSE(again);
     CHECK(again.error().code == ErrorCode::invalid);
 }
 
 TEST_CASE("what a program holds is not its child's to give back")
 {
-    const Daemon daemon;
-    create(daemon);
+    const DaemonProcess daemon;
+    create_event(daemon);
     const auto client = daemon.client();
     auto hold = client.hold("s");
     REQUIRE(hold);
-    Worker child{[&](const Line&) { require(!hold->give_back(), "it was given back"); }};
+    Worker child{[&](const WorkerSocket&) { require(!hold->release(), "it was given back"); }};
     CHECK(child.wait() == 0);
-    CHECK(tokens(daemon) == 0);
-    CHECK(hold->give_back());
-    CHECK(tokens(daemon) == 1);
+    CHECK(token_count(daemon) == 0);
+    CHECK(hold->release());
+    CHECK(token_count(daemon) == 1);
 }
 
 TEST_CASE("on another machine evfdctl's session holds, and its end gives back")
 {
-    const Daemon daemon;
-    const Afar afar{daemon};
-    create(daemon);
+    const DaemonProcess daemon;
+    const FakeRemoteHost afar{daemon};
+    create_event(daemon);
     CHECK(afar.ctl({"hold", "s", "--", "/bin/sh", "-c", "exit 7"}).status == 7);
-    CHECK(tokens(daemon) == 1);
-    const auto gate = make_gate(daemon);
-    Reading control{afar.control(
+    CHECK(token_count(daemon) == 1);
+    const auto gate = make_fifo(daemon);
+    OutputReader control{afar.ctl_command(
         {"hold", "s", "--", "/bin/sh", "-c", "echo ready; exec cat \"" + gate + "\""})};
-    REQUIRE(control.line() == "ready");
-    CHECK(tokens(daemon) == 0);
+    REQUIRE(control.read_line() == "ready");
+    CHECK(token_count(daemon) == 0);
     control.process().signal(SIGKILL);
     CHECK(control.wait() == -SIGKILL);
-    CHECK(is_back(daemon));
-    open_gate(gate);
+    CHECK(is_returned(daemon));
+    open_fifo(gate);
 }
 
 // The daemon is killed.
 
 TEST_CASE("what is held stays so when the daemon is killed, and comes back once")
 {
-    const Guarded guarded;
-    create(guarded);
+    const SupervisedDaemon guarded;
+    create_event(guarded);
     {
-        Holder holder{guarded};
+        HoldingCommand holder{guarded};
         for (int i = 0; i < 3; ++i) {
             guarded.kill_daemon();
-            CHECK(tokens(guarded) == 0);
+            CHECK(token_count(guarded) == 0);
         }
         CHECK(guarded.ctl({"hold", "s", "--timeout", "1ms", "--", "true"}).status == 124);
-        holder.let_go();
+        holder.finish();
         CHECK(holder.control().wait() == 0);
         CHECK(holder.control().errors().empty());
     }
-    CHECK(tokens(guarded) == 1);
+    CHECK(token_count(guarded) == 1);
     guarded.kill_daemon();
-    CHECK(tokens(guarded) == 1);
+    CHECK(token_count(guarded) == 1);
 }
 
 TEST_CASE("what is held comes back if its holder is killed together with the daemon")
@@ -446,9 +446,9 @@ TEST_CASE("what is held comes back if its holder is killed together with the dae
     const TemporaryDirectory place;
     const auto config = place / "evfdd.json";
     write_file(config, R"({"resumeGrace": "100ms"})");
-    const Guarded guarded{{"--config", config}};
-    create(guarded);
-    Holder holder{guarded};
+    const SupervisedDaemon guarded{{"--config", config}};
+    create_event(guarded);
+    HoldingCommand holder{guarded};
     SECTION("all of it")
     {
         REQUIRE(::kill(holder.command(), SIGSTOP) == 0); // Nobody says anything meanwhile.
@@ -463,23 +463,23 @@ TEST_CASE("what is held comes back if its holder is killed together with the dae
         holder.control().process().signal(SIGKILL);
         CHECK(holder.control().wait() == -SIGKILL);
         guarded.kill_daemon();
-        CHECK(tokens(guarded) == 0);
+        CHECK(token_count(guarded) == 0);
         guarded.kill_daemon();
         CHECK(guarded.ctl({"hold", "s", "--timeout", "200ms", "--", "true"}).status == 124);
-        holder.let_go();
+        holder.finish();
     }
-    CHECK(is_back(guarded));
-    CHECK(tokens(guarded) == 1);
+    CHECK(is_returned(guarded));
+    CHECK(token_count(guarded) == 1);
 }
 
 TEST_CASE("who held when a daemon without a memory of it came says so, with its command's status")
 {
-    Daemon daemon;
-    create(daemon);
-    Holder holder{daemon};
+    DaemonProcess daemon;
+    create_event(daemon);
+    HoldingCommand holder{daemon};
     daemon.kill();
     daemon.restart();
-    holder.let_go();
+    holder.finish();
     CHECK(holder.control().wait() == 0);
     CHECK(holder.control().errors().contains("'s' may not have been held to the end"));
 }
@@ -487,17 +487,17 @@ TEST_CASE("who held when a daemon without a memory of it came says so, with its 
 TEST_CASE("twenty holders of a lock are never two at a time, however often the daemon is killed")
 {
     const auto mode = GENERATE("auto"s, "semaphore"s);
-    const Guarded guarded;
-    create(guarded, mode, "lock");
+    const SupervisedDaemon guarded;
+    create_event(guarded, mode, "lock");
     const auto book = guarded.directory() / "book";
     const auto script = "echo begin $$ >> \"$0\"; \"$1\" --socket \"$2\" status > /dev/null; "
                         "echo end $$ >> \"$0\"";
     constexpr int holders = 20;
     std::deque<Process> all;
     for (int i = 0; i < holders; ++i) {
-        auto command = guarded.control({"hold", "lock", "--", "/bin/sh", "-c", script, book});
-        command.words.push_back(command.words.front());
-        command.words.push_back(guarded.path());
+        auto command = guarded.ctl_command({"hold", "lock", "--", "/bin/sh", "-c", script, book});
+        command.argv.push_back(command.argv.front());
+        command.argv.push_back(guarded.path());
         all.push_back(start(command));
     }
     const auto written = [&] {
@@ -505,7 +505,7 @@ TEST_CASE("twenty holders of a lock are never two at a time, however often the d
         return std::ranges::count(text, '\n');
     };
     for (int i = 1; i < 8; ++i) { // In the midst of it.
-        REQUIRE(eventually([&] { return written() >= i * 4; }));
+        REQUIRE(poll_until([&] { return written() >= i * 4; }));
         guarded.kill_daemon();
     }
     for (auto& one : all)
@@ -521,7 +521,7 @@ TEST_CASE("twenty holders of a lock are never two at a time, however often the d
         CHECK(who == same);
     }
     CHECK(pairs == holders);
-    CHECK(tokens(guarded, "lock") == 1);
+    CHECK(token_count(guarded, "lock") == 1);
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // How the daemon starts and how it ends.
+#include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
-#include "tests/paths.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -29,9 +29,9 @@ TEST_CASE(
     "a signal ends the daemon cleanly, with objects and clients there, and removes its socket")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
-    Daemon daemon;
-    daemon.done({"create", "e"});
-    Reading waiting{daemon.control({"wait", "e"})};
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{daemon.ctl_command({"wait", "e"})};
     REQUIRE(daemon.has_waits("e", 1));
     REQUIRE(exists(daemon.path()));
 
@@ -44,7 +44,7 @@ TEST_CASE(
 
 TEST_CASE("a daemon that ends leaves a socket that is not its own")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     REQUIRE(::rename(daemon.path().c_str(), (daemon.directory() / "moved").c_str()) == 0);
     const auto other = listen_at(daemon.path());
 
@@ -57,9 +57,9 @@ TEST_CASE("a daemon that ends leaves a socket that is not its own")
 
 TEST_CASE("a second daemon at a live socket refuses to start and says so and the first goes on")
 {
-    Daemon daemon;
-    daemon.done({"create", "e"});
-    const auto second = run({.words = {EVFDD_DAEMON, "--socket", daemon.path()}});
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    const auto second = run({.argv = {EVFDD_DAEMON, "--socket", daemon.path()}});
     CHECK(second.status == 75);
     CHECK(second.err.contains("another evfdd is running at " + daemon.path()));
     CHECK(lines(second.err) == 1);
@@ -71,7 +71,7 @@ TEST_CASE("a daemon does not take the socket of another program that listens")
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     const auto other = listen_at(path);
-    const auto refused = run({.words = {EVFDD_DAEMON, "--socket", path}});
+    const auto refused = run({.argv = {EVFDD_DAEMON, "--socket", path}});
     CHECK(refused.status == 75);
     CHECK(refused.err.contains("something else is listening at " + path));
     CHECK(connect_to_path(path));
@@ -79,10 +79,10 @@ TEST_CASE("a daemon does not take the socket of another program that listens")
 
 TEST_CASE("a unit that is to listen where a daemon does is told which that is and how to go on")
 {
-    const Guarded guarded;
-    guarded.done({"create", "precious"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "precious"});
     const auto check = [&] {
-        return run({.words = {EVFDD_DAEMON, "--check-socket", guarded.path()}});
+        return run({.argv = {EVFDD_DAEMON, "--check-socket", guarded.path()}});
     };
     const auto refused = check();
     const auto guard = std::to_string(guarded.pid());
@@ -100,12 +100,12 @@ TEST_CASE("a unit that is to listen where a daemon does is told which that is an
 
 TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     daemon.kill();
     REQUIRE(exists(daemon.path()));
-    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
+    CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
     const TemporaryDirectory directory;
-    CHECK(run({.words = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
+    CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
 }
 
 TEST_CASE("a listener whose process cannot be seen is not named to a unit that is to listen there")
@@ -113,7 +113,7 @@ TEST_CASE("a listener whose process cannot be seen is not named to a unit that i
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to it.
-    const auto refused = run({.words = {EVFDD_DAEMON, "--check-socket", path}});
+    const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);
     CHECK(lines(refused.err) == 1);
     CHECK(refused.err.contains("another process may listen at " + path));
@@ -125,7 +125,7 @@ TEST_CASE("a daemon does not replace what is no socket")
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     write_file(path, "precious");
-    const auto refused = run({.words = {EVFDD_DAEMON, "--socket", path}});
+    const auto refused = run({.argv = {EVFDD_DAEMON, "--socket", path}});
     CHECK(refused.status == 1);
     CHECK(refused.err.contains("is no socket"));
     CHECK(read_file(path) == "precious");
@@ -133,7 +133,7 @@ TEST_CASE("a daemon does not replace what is no socket")
 
 TEST_CASE("the socket that a killed daemon left is replaced")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     daemon.kill();
     REQUIRE(exists(daemon.path()));
     CHECK(daemon.ctl({"status"}).status == 5);
@@ -146,15 +146,15 @@ TEST_CASE("the socket that a killed daemon left is replaced")
 
 TEST_CASE("of several daemons that start at once at a stale socket exactly one lives")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     daemon.kill();
     for (int round = 0; round < 5; ++round) {
         std::vector<Process> all;
         for (int i = 0; i < 6; ++i)
-            all.push_back(start({.words = {EVFDD_DAEMON, "--socket", daemon.path()}}));
+            all.push_back(start({.argv = {EVFDD_DAEMON, "--socket", daemon.path()}}));
         std::size_t refused = 0;
         std::vector<Process*> left;
-        REQUIRE(eventually([&] {
+        REQUIRE(poll_until([&] {
             refused = 0;
             left.clear();
             for (auto& one : all)
@@ -164,8 +164,8 @@ TEST_CASE("of several daemons that start at once at a stale socket exactly one l
                     left.push_back(&one);
             return refused == all.size() - 1;
         }));
-        CHECK(eventually([&] { return daemon.ctl({"status"}).status == 0; }));
-        const auto status = Json::parse(daemon.done({"status", "--json"}));
+        CHECK(poll_until([&] { return daemon.ctl({"status"}).status == 0; }));
+        const auto status = Json::parse(daemon.checked_ctl({"status", "--json"}));
         CHECK(status["pid"] == left.front()->pid());
         for (auto& one : all)
             if (&one != left.front())
@@ -181,10 +181,10 @@ TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
     const auto one = listen_at(directory / "one");
     const auto two = listen_at(directory / "two");
     auto daemon =
-        start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {one.get(), two.get()}});
+        start_daemon(directory, {.argv = {EVFDD_DAEMON}, .inherited_fds = {one.get(), two.get()}});
 
-    CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "one", "create", "e"}}).status == 0);
-    CHECK(run({.words = {EVFDD_CTL, "--socket", directory / "two", "show", "e"}}).status == 0);
+    CHECK(run({.argv = {EVFDD_CTL, "--socket", directory / "one", "create", "e"}}).status == 0);
+    CHECK(run({.argv = {EVFDD_CTL, "--socket", directory / "two", "show", "e"}}).status == 0);
     daemon.signal(SIGTERM);
     CHECK(daemon.wait() == 0);
     CHECK(exists(directory / "one"));
@@ -200,8 +200,8 @@ TEST_CASE("a socket that is passed and lets in more than the configuration says 
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     write_file(directory / "c.json", R"({"socketMode": "0600"})");
     const auto daemon =
-        start_daemon(directory, {.words = {EVFDD_DAEMON, "--config", directory / "c.json"},
-                                 .passed = {socket.get()}});
+        start_daemon(directory, {.argv = {EVFDD_DAEMON, "--config", directory / "c.json"},
+                                 .inherited_fds = {socket.get()}});
     CHECK(read_file(directory / "log").contains("lets in more") == warns); // Before it is ready.
 }
 
@@ -209,37 +209,37 @@ TEST_CASE("a client that connected before the daemon was there is served")
 {
     const TemporaryDirectory directory;
     const auto socket = listen_at(directory / "io.evfdd");
-    Wire early{directory / "io.evfdd"};
+    WireClient early{directory / "io.evfdd"};
     early.call("Status");
     const auto daemon =
-        start_daemon(directory, {.words = {EVFDD_DAEMON}, .passed = {socket.get()}});
+        start_daemon(directory, {.argv = {EVFDD_DAEMON}, .inherited_fds = {socket.get()}});
     CHECK(early.reply()["parameters"]["pid"] == daemon.pid());
 }
 
 TEST_CASE("a daemon with nothing to listen on, or with what is no socket, says so")
 {
-    const auto nothing = run({.words = {EVFDD_DAEMON}});
+    const auto nothing = run({.argv = {EVFDD_DAEMON}});
     CHECK(nothing.status == 1);
     CHECK(nothing.err.contains("--socket"));
     const UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
-    const auto no_socket = run({.words = {EVFDD_DAEMON}, .passed = {null.get()}});
+    const auto no_socket = run({.argv = {EVFDD_DAEMON}, .inherited_fds = {null.get()}});
     CHECK(no_socket.status == 1);
     CHECK(no_socket.err.contains("LISTEN_FDS"));
 }
 
 TEST_CASE("a daemon ends when it was idle, not while it has a client or an object")
 {
-    Daemon daemon{{"--idle-exit", "100ms"}};
-    Wire wire{daemon.path()};
-    wire.ask("CreateEvent", {{"name", "e"}});
+    DaemonProcess daemon{{"--idle-exit", "100ms"}};
+    WireClient wire{daemon.path()};
+    wire.request("CreateEvent", {{"name", "e"}});
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // A client.
-    wire = Wire{daemon.path()};
+    wire = WireClient{daemon.path()};
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object, and a client.
     {
         const auto gone = std::move(wire);
     }
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object.
-    daemon.done({"delete", "e"});
+    daemon.checked_ctl({"delete", "e"});
 
     CHECK(daemon.process().wait() == 0);
     CHECK_FALSE(exists(daemon.path()));
@@ -247,7 +247,7 @@ TEST_CASE("a daemon ends when it was idle, not while it has a client or an objec
 
 TEST_CASE("a daemon to which nobody ever comes ends as well")
 {
-    Daemon daemon{{"--idle-exit", "50ms"}};
+    DaemonProcess daemon{{"--idle-exit", "50ms"}};
     CHECK(daemon.process().wait() == 0);
 }
 
@@ -255,8 +255,8 @@ TEST_CASE("the socket file has the mode it was asked to have")
 {
     const auto [option, bits] =
         GENERATE(table<std::string, mode_t>({{"", 0666}, {"0600", 0600}, {"660", 0660}}));
-    const Daemon daemon{option.empty() ? std::vector<std::string>{}
-                                       : std::vector{"--socket-mode"s, option}};
+    const DaemonProcess daemon{option.empty() ? std::vector<std::string>{}
+                                              : std::vector{"--socket-mode"s, option}};
     struct stat there{};
     REQUIRE(::stat(daemon.path().c_str(), &there) == 0);
     CHECK((there.st_mode & 0777) == bits);
@@ -267,8 +267,8 @@ TEST_CASE("what evfdd cannot understand is a matter of usage")
     const std::vector<std::string> words = GENERATE(
         std::vector{"--idle-exit"s, "soon"s}, std::vector{"--socket-mode"s, "rw"s},
         std::vector{"--log-level"s, "all"s}, std::vector{"--no-such-option"s}, std::vector{"x"s});
-    Command command{.words = {EVFDD_DAEMON, "--socket", "/nowhere/socket"}};
-    command.words.insert(command.words.end(), words.begin(), words.end());
+    Command command{.argv = {EVFDD_DAEMON, "--socket", "/nowhere/socket"}};
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
     const auto ran = run(command);
     CHECK(ran.status == 2);
     CHECK_FALSE(ran.err.empty());
@@ -278,7 +278,7 @@ TEST_CASE("a socket that cannot be made is a failure that says why")
 {
     const TemporaryDirectory directory;
     const auto path = GENERATE("missing/io.evfdd"s, std::string(200, 'x'));
-    const auto ran = run({.words = {EVFDD_DAEMON, "--socket", directory / path}});
+    const auto ran = run({.argv = {EVFDD_DAEMON, "--socket", directory / path}});
     CHECK(ran.status == 1);
     CHECK(ran.err.contains(path));
     CHECK(lines(ran.err) == 1);
@@ -289,16 +289,16 @@ TEST_CASE("evfdd in the background returns once clients can connect")
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--background"};
-    REQUIRE(run({.words = words}).status == 0);
+    REQUIRE(run({.argv = words}).status == 0);
 
     const auto status =
-        Json::parse(run({.words = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
-    CHECK(run({.words = words}).status == 75);
+        Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
+    CHECK(run({.argv = words}).status == 75);
 
     const auto pid = status["pid"].get<pid_t>();
     CHECK(::getsid(pid) == pid); // No terminal's hang-up is its.
     REQUIRE(::kill(pid, SIGTERM) == 0);
-    CHECK(eventually([&] { return !exists(path); }));
+    CHECK(poll_until([&] { return !exists(path); }));
 }
 
 } // namespace

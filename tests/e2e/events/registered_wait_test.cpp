@@ -1,7 +1,7 @@
 // evfdctl wait NAME... -- COMMAND: the wait is there before the command begins.
-#include "tests/support/daemon_process.h"
-#include "tests/support/blocking_command.h"
 #include "tests/paths.h"
+#include "tests/support/blocking_command.h"
+#include "tests/support/daemon_process.h"
 
 #include <signal.h>
 
@@ -9,7 +9,7 @@ namespace evfd::e2e {
 namespace {
 
 // For a shell: evfdctl with the same daemon.
-std::string ctl(const Daemon& daemon)
+std::string control_command(const DaemonProcess& daemon)
 {
     return EVFDD_CTL " --socket " + daemon.path();
 }
@@ -21,27 +21,27 @@ std::vector<std::string> wait_and_run(std::vector<std::string> words, const std:
     return words;
 }
 
-std::int64_t count_of(const Daemon& daemon, const std::string& name)
+std::int64_t count_of(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.done({"show", name, "--json"}))["count"].get<std::int64_t>();
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"}))["count"].get<std::int64_t>();
 }
 
 TEST_CASE("a wait is there before its command begins")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    const auto out =
-        daemon.done(wait_and_run({"e"}, ctl(daemon) + " show e --json; " + ctl(daemon) + " set e"));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    const auto out = daemon.checked_ctl(wait_and_run(
+        {"e"}, control_command(daemon) + " show e --json; " + control_command(daemon) + " set e"));
     CHECK(Json::parse(out)["waits"] == 1);
 }
 
 TEST_CASE("a wait misses nothing that its command does at once, not even what does not last")
 {
-    const Daemon daemon;
-    daemon.done({"create", "m"});
-    daemon.done({"create", "p", "--mode", "pulse"});
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    daemon.done({"arm", "t", "--in", "1d"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "m"});
+    daemon.checked_ctl({"create", "p", "--mode", "pulse"});
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    daemon.checked_ctl({"arm", "t", "--in", "1d"});
     const auto [names, script] = GENERATE(table<std::vector<std::string>, std::string>({
         {{"m"}, "$ctl set m; $ctl clear m"},
         {{"p"}, "$ctl set p"},
@@ -53,7 +53,8 @@ TEST_CASE("a wait misses nothing that its command does at once, not even what do
         {{"--any", "m", "p"}, "$ctl set p >/dev/null"},
     }));
     CAPTURE(names);
-    const auto ran = daemon.ctl(wait_and_run(names, "ctl='" + ctl(daemon) + "'; " + script));
+    const auto ran =
+        daemon.ctl(wait_and_run(names, "ctl='" + control_command(daemon) + "'; " + script));
     INFO(ran.err);
     CHECK(ran.status == 0);
     CHECK(ran.out == (names.front() == "--any" ? "p\n" : ""));
@@ -61,22 +62,22 @@ TEST_CASE("a wait misses nothing that its command does at once, not even what do
 
 TEST_CASE("a command that fails ends its wait with its own status, and nothing was taken")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     const auto ran = daemon.ctl(wait_and_run({"s"}, "echo trying; exit 7"));
     CHECK(ran.status == 7);
     CHECK(ran.out == "trying\n");
     CHECK(ran.err.empty());
     CHECK(daemon.ctl(wait_and_run({"s"}, "kill -9 $$")).status == 128 + 9);
     CHECK(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
+    daemon.checked_ctl({"set", "s"});
     CHECK(count_of(daemon, "s") == 1);
 }
 
 TEST_CASE("a wait whose command cannot be started says so")
 {
-    const Daemon daemon;
-    daemon.done({"create", "s", "--mode", "semaphore"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     const auto missing = daemon.ctl({"wait", "s", "--", "/nowhere/at/all", "--flag"});
     CHECK(missing.status == 127);
     CHECK(missing.err == "evfdctl: /nowhere/at/all cannot be started: No such file or directory"
@@ -87,35 +88,35 @@ TEST_CASE("a wait whose command cannot be started says so")
 
 TEST_CASE("a command that goes on when the wait is over is waited for, and its status counts")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--mode", "auto", "--initial", "1"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "auto", "--initial", "1"});
     CHECK(daemon.ctl(wait_and_run({"a"}, "exit 3")).status == 3);
-    daemon.done({"create", "b", "--mode", "auto", "--initial", "1"});
-    Reading waiting{
-        daemon.control(wait_and_run({"--any", "b"}, ctl(daemon) + " wait go; echo gone; exit 4"))};
+    daemon.checked_ctl({"create", "b", "--mode", "auto", "--initial", "1"});
+    OutputReader waiting{daemon.ctl_command(
+        wait_and_run({"--any", "b"}, control_command(daemon) + " wait go; echo gone; exit 4"))};
     REQUIRE(daemon.has_waits("go", 1));
     CHECK(count_of(daemon, "b") == 0); // It is over.
-    daemon.done({"create", "go", "--initial", "1"});
-    CHECK(waiting.line() == "gone");
-    CHECK(waiting.line() == "b");
+    daemon.checked_ctl({"create", "go", "--initial", "1"});
+    CHECK(waiting.read_line() == "gone");
+    CHECK(waiting.read_line() == "b");
     CHECK(waiting.wait() == 4);
 }
 
 TEST_CASE("a wait goes on after its command, until the time is over that began before it")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    Reading waiting{daemon.control(wait_and_run({"e"}, "echo done"))};
-    CHECK(waiting.line() == "done");
-    daemon.done({"set", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{daemon.ctl_command(wait_and_run({"e"}, "echo done"))};
+    CHECK(waiting.read_line() == "done");
+    daemon.checked_ctl({"set", "e"});
     CHECK(waiting.wait() == 0);
     CHECK(daemon.ctl(wait_and_run({"not/there", "--timeout", "100ms"}, "exit 0")).status == 124);
 }
 
 TEST_CASE("when the time is over its command is ended, by SIGKILL if SIGTERM does not help")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     const auto polite = daemon.ctl(wait_and_run(
         {"e", "--timeout", "500ms"}, "trap 'echo tidied up; exit 0' TERM; while :; do :; done"));
     CHECK(polite.status == 124);
@@ -128,11 +129,11 @@ TEST_CASE("when the time is over its command is ended, by SIGKILL if SIGTERM doe
 
 TEST_CASE("a wait that fails ends its command, and says why")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    const auto ran =
-        daemon.ctl(wait_and_run({"e"}, "trap 'echo tidied up; exit 0' TERM; " + ctl(daemon) +
-                                           " delete e; while :; do :; done"));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    const auto ran = daemon.ctl(wait_and_run({"e"}, "trap 'echo tidied up; exit 0' TERM; " +
+                                                        control_command(daemon) +
+                                                        " delete e; while :; do :; done"));
     CHECK(ran.status == 6);
     CHECK(ran.out == "tidied up\n");
     CHECK(ran.err.contains("'e'"));
@@ -142,78 +143,79 @@ TEST_CASE("a wait that fails ends its command, and says why")
 
 TEST_CASE("a signal that comes for a wait goes to its command, and then ends it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const bool is_running = GENERATE(true, false);
     CAPTURE(is_running);
-    daemon.done({"create", "e"});
-    Reading waiting{daemon.control(wait_and_run(
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{daemon.ctl_command(wait_and_run(
         {"e"}, is_running ? "trap 'echo tidied up; exit 0' TERM; echo here; while :; do :; done"
                           : "echo here"))};
-    CHECK(waiting.line() == "here");
+    CHECK(waiting.read_line() == "here");
     waiting.process().signal(SIGTERM);
     if (is_running)
-        CHECK(waiting.line() == "tidied up");
+        CHECK(waiting.read_line() == "tidied up");
     CHECK(waiting.wait() == -SIGTERM);
     CHECK(daemon.has_waits("e", 0));
 }
 
 // What a shell does that tells that it heard SIGTERM, and ends when it is let go.
-constexpr auto slow_to_end = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
+constexpr auto delayed_exit = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
 
 TEST_CASE("a wait that a signal ends takes nothing while its command tidies up")
 {
-    const Daemon daemon;
-    Gate gate{daemon.directory()};
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    Reading waiting{daemon.control(wait_and_run({"s"}, slow_to_end + gate.script()))};
-    gate.heard();
+    const DaemonProcess daemon;
+    BlockingCommand gate{daemon.directory()};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    OutputReader waiting{daemon.ctl_command(wait_and_run({"s"}, delayed_exit + gate.script()))};
+    gate.await_start();
     waiting.process().signal(SIGTERM);
-    CHECK(waiting.line() == "tidying");
+    CHECK(waiting.read_line() == "tidying");
     CHECK(daemon.has_waits("s", 0));
-    daemon.done({"set", "s"});
-    gate.let_go();
+    daemon.checked_ctl({"set", "s"});
+    gate.finish();
     CHECK(waiting.wait() == -SIGTERM);
     CHECK(count_of(daemon, "s") == 1);
 }
 
 TEST_CASE("a signal that comes while the command of a wait that failed is ended ends both")
 {
-    const Daemon daemon;
-    Gate gate{daemon.directory()};
-    daemon.done({"create", "e"});
-    Reading waiting{
-        daemon.control(wait_and_run({"e", "--grace", "1h"}, slow_to_end + gate.script()))};
-    gate.heard();
-    daemon.done({"delete", "e"});
-    CHECK(waiting.line() == "tidying");
+    const DaemonProcess daemon;
+    BlockingCommand gate{daemon.directory()};
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{
+        daemon.ctl_command(wait_and_run({"e", "--grace", "1h"}, delayed_exit + gate.script()))};
+    gate.await_start();
+    daemon.checked_ctl({"delete", "e"});
+    CHECK(waiting.read_line() == "tidying");
     waiting.process().signal(SIGINT);
-    gate.let_go();
+    gate.finish();
     CHECK(waiting.wait() == -SIGINT);
     CHECK(waiting.errors().contains("'e'"));
 }
 
 TEST_CASE("names may come after dashes of their own, for a name could look like an option")
 {
-    const Daemon daemon;
-    daemon.done({"create", "--initial", "1", "--", "-e"});
-    daemon.done({"create", "f", "--initial", "1"});
-    CHECK(daemon.done({"wait", "--timeout", "5s", "--", "-e"}).empty());
-    CHECK(daemon.done({"wait", "--timeout", "5s", "--", "-e", "f"}).empty());
-    CHECK(daemon.done({"wait", "--", "-e", "f", "--", "echo", "--", "-e"}) == "-- -e\n");
-    CHECK(daemon.done({"wait", "f", "--any", "--"}) == "f\n");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "--initial", "1", "--", "-e"});
+    daemon.checked_ctl({"create", "f", "--initial", "1"});
+    CHECK(daemon.checked_ctl({"wait", "--timeout", "5s", "--", "-e"}).empty());
+    CHECK(daemon.checked_ctl({"wait", "--timeout", "5s", "--", "-e", "f"}).empty());
+    CHECK(daemon.checked_ctl({"wait", "--", "-e", "f", "--", "echo", "--", "-e"}) == "-- -e\n");
+    CHECK(daemon.checked_ctl({"wait", "f", "--any", "--"}) == "f\n");
 }
 
 TEST_CASE("a wait with a command goes on with a daemon that was killed")
 {
-    const Guarded daemon;
-    daemon.done({"create", "e"});
-    Reading waiting{daemon.control(wait_and_run({"e"}, "echo here; " + ctl(daemon) + " wait go"))};
-    CHECK(waiting.line() == "here");
+    const SupervisedDaemon daemon;
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{daemon.ctl_command(
+        wait_and_run({"e"}, "echo here; " + control_command(daemon) + " wait go"))};
+    CHECK(waiting.read_line() == "here");
     daemon.kill_daemon();
     CHECK(daemon.has_waits("e", 1));
     daemon.kill_daemon();
-    daemon.done({"set", "e"});
-    daemon.done({"create", "go", "--initial", "1"});
+    daemon.checked_ctl({"set", "e"});
+    daemon.checked_ctl({"create", "go", "--initial", "1"});
     CHECK(waiting.wait() == 0);
 }
 

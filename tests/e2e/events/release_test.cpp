@@ -23,7 +23,7 @@ struct Eventfd {
     {
         require(::write(fd.get(), &number, sizeof number) == sizeof number, "eventfd");
     }
-    std::uint64_t take() const
+    std::uint64_t read() const
     {
         require(await_readable(fd.get()), "not all waiters were released");
         std::uint64_t number = 0;
@@ -35,24 +35,25 @@ struct Eventfd {
 
 // Ten threads, each of which waits for the event once a round and says when it begins and when it
 // is released. Nothing is set in between but by who leads the rounds.
-void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arrivals,
+void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, const Eventfd& arrivals,
                      const Eventfd& releases)
 {
-    become_stranger();
+    become_unprivileged();
     const auto client = daemon.client();
-    const auto event = must(client.open("pass"));
+    const auto event = value_or_throw(client.open("pass"));
     std::vector<std::thread> threads;
     std::vector<std::unique_ptr<Eventfd>> starts;
     std::atomic<int> failures = 0;
     for (int i = 0; i < threads_each; ++i) {
         const auto& go = *starts.emplace_back(std::make_unique<Eventfd>(EFD_SEMAPHORE));
         threads.emplace_back([&] {
-            line.say(static_cast<std::uint64_t>(::gettid()));
+            line.send(static_cast<std::uint64_t>(::gettid()));
             try {
                 for (int round = 0; round < rounds; ++round) {
-                    go.take();
+                    go.read();
                     arrivals.add(1);
-                    require(must(event.wait(2 * patience)) == 1, "a waiter was not released");
+                    require(value_or_throw(event.wait(2 * default_timeout)) == 1,
+                            "a waiter was not released");
                     releases.add(1);
                 }
             } catch (const std::exception& error) {
@@ -62,7 +63,7 @@ void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arri
         });
     }
     for (int round = 0; round < rounds; ++round) {
-        line.hear();
+        line.receive();
         for (const auto& start : starts)
             start->add(1);
     }
@@ -73,13 +74,13 @@ void wait_in_threads(const Daemon& daemon, const Line& line, const Eventfd& arri
 
 // Sleeps that a thread between two waits could be in as well would not do: this one is the wait.
 // Throws if one of them does not wait, or does so by a call that could miss a set.
-void await_all(const std::vector<std::unique_ptr<Worker>>& workers,
-               const std::vector<std::vector<pid_t>>& threads)
+void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
+                       const std::vector<std::vector<pid_t>>& threads)
 {
     for (std::size_t i = 0; i < workers.size(); ++i)
         for (const auto thread : threads[i]) {
             const auto pid = workers[i]->process().pid();
-            if (!eventually([&] { return sleeps_in(pid, thread, SYS_io_getevents); }))
+            if (!poll_until([&] { return is_blocked_in(pid, thread, SYS_io_getevents); }))
                 throw std::runtime_error{"a waiter is in system call " +
                                          system_call_of(pid, thread)};
         }
@@ -88,39 +89,39 @@ void await_all(const std::vector<std::unique_ptr<Worker>>& workers,
 TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processes are all released "
           "each time")
 {
-    REQUIRE(latches_waits());
+    REQUIRE(supports_latched_wait());
     // What everyone else may have of it: the event itself, or what can only be waited on.
     const auto rights = GENERATE("0666"s, "0644"s);
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.create("pass", {.rights = Rights::parse("0666")}));
-    const auto event = must(client.open("pass"));
+    REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
+    const auto event = value_or_throw(client.open("pass"));
     // The owner's own right to wait, where he is the stranger as well.
     if (rights != "0666")
-        REQUIRE(client.set_rights("pass", *Rights::parse("0444")));
+        REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
     const Eventfd releases{EFD_SEMAPHORE};
     std::vector<std::unique_ptr<Worker>> workers;
     std::vector<std::vector<pid_t>> threads;
     for (int i = 0; i < processes; ++i)
         workers.push_back(std::make_unique<Worker>(
-            [&](const Line& line) { wait_in_threads(daemon, line, arrivals, releases); }));
+            [&](const WorkerSocket& line) { wait_in_threads(daemon, line, arrivals, releases); }));
     for (const auto& worker : workers) {
         auto& its = threads.emplace_back();
         for (int i = 0; i < threads_each; ++i)
-            its.push_back(static_cast<pid_t>(worker->hear()));
+            its.push_back(static_cast<pid_t>(worker->receive()));
     }
 
     for (int round = 0; round < rounds; ++round) {
         for (const auto& worker : workers)
-            worker->say(0);
+            worker->send(0);
         for (std::uint64_t i = 0; i < waiters; ++i)
-            arrivals.take();
-        await_all(workers, threads);
-        must(event.set());
-        must(event.clear());
+            arrivals.read();
+        await_all_blocked(workers, threads);
+        value_or_throw(event.set());
+        value_or_throw(event.clear());
         for (std::uint64_t i = 0; i < waiters; ++i)
-            releases.take();
+            releases.read();
     }
 
     for (const auto& worker : workers)
@@ -129,14 +130,14 @@ TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processe
 
 TEST_CASE("set and clear back to back: all who wait through the daemon are released each time")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass"));
-    const auto event = must(client.open("pass"));
-    std::vector<Wire> waiting;
+    const auto event = value_or_throw(client.open("pass"));
+    std::vector<WireClient> waiting;
     for (std::uint64_t i = 0; i < waiters; ++i)
         waiting.emplace_back(daemon.path());
-    Wire caller{daemon.path()};
+    WireClient caller{daemon.path()};
     const bool is_remote = GENERATE(false, true);
 
     for (int round = 0; round < 50; ++round) {
@@ -149,13 +150,13 @@ TEST_CASE("set and clear back to back: all who wait through the daemon are relea
             REQUIRE_FALSE(caller.reply().contains("error"));
             REQUIRE_FALSE(caller.reply().contains("error"));
         } else {
-            must(event.set());
-            must(event.clear());
+            value_or_throw(event.set());
+            value_or_throw(event.clear());
         }
         for (auto& wire : waiting)
             REQUIRE(wire.reply()["parameters"]["fired"][0]["name"] == "pass");
     }
-    CHECK_FALSE(must(event.is_set()));
+    CHECK_FALSE(value_or_throw(event.is_set()));
 }
 
 } // namespace

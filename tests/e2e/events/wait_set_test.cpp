@@ -11,24 +11,24 @@ using All = std::vector<const Waitable*>;
 
 TEST_CASE("wait_any takes from one of events and timers, and leaves the others as they are")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("a", {.mode = Mode::automatic}));
     REQUIRE(client.create("p", {.mode = Mode::pulse}));
     REQUIRE(client.arm("t", {.after = 1h}));
-    const auto event = must(client.open("a"));
-    const auto pulse = must(client.open("p"));
-    const auto timer = must(client.open_timer("t"));
+    const auto event = value_or_throw(client.open("a"));
+    const auto pulse = value_or_throw(client.open("p"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     const All all{&event, &pulse, &timer};
-    CHECK_FALSE(must(wait_any(all, 0ns)));
-    CHECK_FALSE(must(wait_any(all, 20ms)));
+    CHECK_FALSE(value_or_throw(wait_any(all, 0ns)));
+    CHECK_FALSE(value_or_throw(wait_any(all, 20ms)));
 
     REQUIRE(timer.arm({.after = 5ms}));
-    auto woken = must(wait_any(all, patience));
+    auto woken = value_or_throw(wait_any(all, default_timeout));
     REQUIRE(woken);
     CHECK(woken->index == 2);
     CHECK(woken->count == 1);
-    CHECK_FALSE(must(wait_any(all, 0ns)));
+    CHECK_FALSE(value_or_throw(wait_any(all, 0ns)));
 
     REQUIRE(timer.arm({.after = 1ms}));
     REQUIRE(event.set());
@@ -36,71 +36,71 @@ TEST_CASE("wait_any takes from one of events and timers, and leaves the others a
     REQUIRE(await_readable(timer.fd()));
     std::vector<std::int64_t> counts(all.size());
     for (std::size_t left = all.size(); left > 0; --left) {
-        woken = must(wait_any(all, patience));
+        woken = value_or_throw(wait_any(all, default_timeout));
         REQUIRE(woken);
         CHECK(std::exchange(counts[woken->index], woken->count) == 0);
     }
     CHECK(counts == std::vector<std::int64_t>{1, 3, 1});
-    CHECK_FALSE(must(wait_any(all, 0ns)));
+    CHECK_FALSE(value_or_throw(wait_any(all, 0ns)));
 }
 
 TEST_CASE("wait_all waits for events and timers and takes from all or from none")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("a", {.mode = Mode::automatic}));
     REQUIRE(client.create("m"));
     REQUIRE(client.arm("t", {.at = 1s}));
     REQUIRE(client.arm("u", {.after = 1h}));
-    const auto event = must(client.open("a"));
-    const auto manual = must(client.open("m"));
-    const auto expired = must(client.open_timer("t"));
-    const auto other = must(client.open_timer("u"));
+    const auto event = value_or_throw(client.open("a"));
+    const auto manual = value_or_throw(client.open("m"));
+    const auto expired = value_or_throw(client.open_timer("t"));
+    const auto other = value_or_throw(client.open_timer("u"));
     const All all{&event, &expired, &other, &manual};
     REQUIRE(event.set());
     REQUIRE(manual.set());
-    CHECK_FALSE(must(wait_all(all, 0ns)));
-    CHECK_FALSE(must(wait_all(all, 20ms)));
-    CHECK(must(event.is_set()));
+    CHECK_FALSE(value_or_throw(wait_all(all, 0ns)));
+    CHECK_FALSE(value_or_throw(wait_all(all, 20ms)));
+    CHECK(value_or_throw(event.is_set()));
     CHECK(await_readable(expired.fd(), 0ns));
 
     REQUIRE(client.arm("u", {.interval = 5ms}));
 
-    CHECK(must(wait_all(all, patience)));
-    CHECK_FALSE(must(event.is_set()));
-    CHECK(must(manual.is_set()));
-    CHECK(must(expired.wait(0ns)) == 0);
-    CHECK(must(other.wait(patience)) > 0);
+    CHECK(value_or_throw(wait_all(all, default_timeout)));
+    CHECK_FALSE(value_or_throw(event.is_set()));
+    CHECK(value_or_throw(manual.is_set()));
+    CHECK(value_or_throw(expired.wait(0ns)) == 0);
+    CHECK(value_or_throw(other.wait(default_timeout)) > 0);
 }
 
 TEST_CASE("a timer that is cancelled or disarmed ends no wait for several but one armed anew does")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("a", {.mode = Mode::automatic}));
     REQUIRE(client.arm("t", {.after = 1h}));
-    Worker worker{[&](const Line& line) {
+    Worker worker{[&](const WorkerSocket& line) {
         const auto its = daemon.client();
-        const auto event = must(its.open("a"));
-        const auto timer = must(its.open_timer("t"));
+        const auto event = value_or_throw(its.open("a"));
+        const auto timer = value_or_throw(its.open_timer("t"));
         const All all{&event, &timer};
-        line.say(0);
-        const auto woken = must(wait_any(all, patience));
+        line.send(0);
+        const auto woken = value_or_throw(wait_any(all, default_timeout));
         require(woken && woken->index == 1 && woken->count == 1, "not the timer");
-        line.say(0);
+        line.send(0);
     }};
-    worker.hear();
+    worker.receive();
     REQUIRE(client.disarm(std::vector{"t"s}));
     CHECK_FALSE(await_readable(worker.fd().get(), 20ms));
     REQUIRE(client.arm("t", {.after = 1ms}));
-    worker.hear();
+    worker.receive();
     CHECK(worker.wait() == 0);
 }
 
 TEST_CASE("tokens that are given without a pause are each taken once or are left")
 {
     constexpr std::int64_t given = 2'000;
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("shared", {.mode = Mode::semaphore}));
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
@@ -108,26 +108,26 @@ TEST_CASE("tokens that are given without a pause are each taken once or are left
     REQUIRE(client.arm("timer", {.interval = 200us}));
     std::vector<std::unique_ptr<Worker>> takers;
     for (int i = 0; i < 3; ++i) {
-        takers.push_back(std::make_unique<Worker>([&](const Line& line) {
+        takers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
             const auto its = daemon.client();
-            const auto events = must(its.open(std::vector{"shared"s, "pulse"s, "stop"s}));
-            const auto timer = must(its.open_timer("timer"));
+            const auto events = value_or_throw(its.open(std::vector{"shared"s, "pulse"s, "stop"s}));
+            const auto timer = value_or_throw(its.open_timer("timer"));
             const All all{&events[0], &events[1], &timer, &events[2]};
-            line.say(0);
+            line.send(0);
             std::uint64_t tokens = 0;
             while (true) {
-                const auto woken = must(wait_any(all, patience));
+                const auto woken = value_or_throw(wait_any(all, default_timeout));
                 require(woken.has_value(), "nothing comes");
                 if (woken->index == 0)
                     ++tokens;
                 if (woken->index + 1 == all.size())
                     break;
             }
-            line.say(tokens);
+            line.send(tokens);
         }));
-        takers.back()->hear();
+        takers.back()->receive();
     }
-    const auto pulse = must(client.open("pulse"));
+    const auto pulse = value_or_throw(client.open("pulse"));
     for (std::int64_t i = 0; i < given; ++i) {
         REQUIRE(client.set(std::vector{"shared"s}));
         if (i % 7 == 0)
@@ -136,10 +136,10 @@ TEST_CASE("tokens that are given without a pause are each taken once or are left
     REQUIRE(client.set(std::vector{"stop"s}));
     std::int64_t taken = 0;
     for (const auto& taker : takers) {
-        taken += static_cast<std::int64_t>(taker->hear());
+        taken += static_cast<std::int64_t>(taker->receive());
         CHECK(taker->wait() == 0);
     }
-    CHECK(taken + must(client.show("shared")).count.value_or(0) == given);
+    CHECK(taken + value_or_throw(client.show("shared")).count.value_or(0) == given);
 }
 
 } // namespace

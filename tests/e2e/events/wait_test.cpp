@@ -8,35 +8,35 @@
 namespace evfd::e2e {
 namespace {
 
-std::int64_t count_of(const Daemon& daemon, const std::string& name)
+std::int64_t count_of(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.done({"show", name, "--json"}))["count"].get<std::int64_t>();
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"}))["count"].get<std::int64_t>();
 }
 
 TEST_CASE("a wait for all takes from all or from none")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--mode", "auto"});
-    daemon.done({"create", "s", "--mode", "semaphore"});
-    daemon.done({"create", "m"});
-    Reading waiting{daemon.control({"wait", "a", "s", "m", "later", "--json"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "auto"});
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    daemon.checked_ctl({"create", "m"});
+    OutputReader waiting{daemon.ctl_command({"wait", "a", "s", "m", "later", "--json"})};
     REQUIRE(daemon.has_waits("a", 1));
 
-    daemon.done({"set", "a"});
-    daemon.done({"set", "s", "--count", "2"});
-    daemon.done({"set", "m"});
+    daemon.checked_ctl({"set", "a"});
+    daemon.checked_ctl({"set", "s", "--count", "2"});
+    daemon.checked_ctl({"set", "m"});
     CHECK(count_of(daemon, "a") == 1); // Nothing of it is taken before all can be.
     CHECK(count_of(daemon, "s") == 2);
-    daemon.done({"create", "later", "--mode", "auto"});
-    daemon.done({"wait", "a"}); // Someone else may have it meanwhile.
-    daemon.done({"set", "later"});
+    daemon.checked_ctl({"create", "later", "--mode", "auto"});
+    daemon.checked_ctl({"wait", "a"}); // Someone else may have it meanwhile.
+    daemon.checked_ctl({"set", "later"});
     CHECK(count_of(daemon, "s") == 2);
     CHECK(count_of(daemon, "later") == 1);
     CHECK(daemon.has_waits("a", 1));
-    daemon.done({"clear", "m"}); // That it was set is enough.
-    daemon.done({"set", "a"});
+    daemon.checked_ctl({"clear", "m"}); // That it was set is enough.
+    daemon.checked_ctl({"set", "a"});
 
-    CHECK(Json::parse(*waiting.line()) == Json::parse(R"({"fired":[{"name":"a","count":1},
+    CHECK(Json::parse(*waiting.read_line()) == Json::parse(R"({"fired":[{"name":"a","count":1},
         {"name":"s","count":1},{"name":"m","count":1},{"name":"later","count":1}]})"));
     CHECK(waiting.wait() == 0);
     CHECK(count_of(daemon, "a") == 0);
@@ -46,35 +46,35 @@ TEST_CASE("a wait for all takes from all or from none")
 
 TEST_CASE("a wait for any prints the name that fired and takes from that one only")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--mode", "auto"});
-    daemon.done({"create", "b", "--mode", "auto"});
-    Reading waiting{daemon.control({"wait", "--any", "a", "b", "c"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "auto"});
+    daemon.checked_ctl({"create", "b", "--mode", "auto"});
+    OutputReader waiting{daemon.ctl_command({"wait", "--any", "a", "b", "c"})};
     REQUIRE(daemon.has_waits("a", 1));
 
-    daemon.done({"set", "b"});
+    daemon.checked_ctl({"set", "b"});
 
-    CHECK(waiting.line() == "b");
-    CHECK_FALSE(waiting.line());
+    CHECK(waiting.read_line() == "b");
+    CHECK_FALSE(waiting.read_line());
     CHECK(waiting.wait() == 0);
-    daemon.done({"set", "a", "b"});
-    CHECK(daemon.done({"wait", "--any", "b", "a"}) == "b\n");
+    daemon.checked_ctl({"set", "a", "b"});
+    CHECK(daemon.checked_ctl({"wait", "--any", "b", "a"}) == "b\n");
     CHECK(count_of(daemon, "a") == 1);
     CHECK(count_of(daemon, "b") == 0);
 }
 
 TEST_CASE("a wait that is over in no time takes what is there and says nothing")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a", "--mode", "auto", "--initial", "1"});
-    CHECK(daemon.done({"wait", "a", "--timeout", "0"}).empty());
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "auto", "--initial", "1"});
+    CHECK(daemon.checked_ctl({"wait", "a", "--timeout", "0"}).empty());
     CHECK(daemon.ctl({"wait", "a", "--timeout", "0"}).status == 124);
 }
 
 TEST_CASE("a wait times out, not before its time")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
     const auto [name, timeout, at_least] = GENERATE(table<std::string, std::string, nanoseconds>({
         {"a", "250ms", 250ms},
         {"a", "0.05", 50ms},
@@ -91,46 +91,46 @@ TEST_CASE("a wait times out, not before its time")
 
 TEST_CASE("the longest timeout is no problem for anyone")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    Reading waiting{daemon.control({"wait", "e", "--timeout", "9223372036.854775807"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    OutputReader waiting{daemon.ctl_command({"wait", "e", "--timeout", "9223372036.854775807"})};
     REQUIRE(daemon.has_waits("e", 1));
-    daemon.done({"set", "e"});
+    daemon.checked_ctl({"set", "e"});
     CHECK(waiting.wait() == 0);
-    CHECK(must(must(daemon.client().open("e")).wait(nanoseconds::max())) == 1);
+    CHECK(value_or_throw(value_or_throw(daemon.client().open("e")).wait(nanoseconds::max())) == 1);
 }
 
 TEST_CASE("a set in time ends a wait that has a timeout")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
-    Reading waiting{daemon.control({"wait", "a", "--timeout", "1h30m"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
+    OutputReader waiting{daemon.ctl_command({"wait", "a", "--timeout", "1h30m"})};
     REQUIRE(daemon.has_waits("a", 1));
-    daemon.done({"set", "a"});
+    daemon.checked_ctl({"set", "a"});
     CHECK(waiting.wait() == 0);
 }
 
 TEST_CASE("a wait for names that must exist says which does not")
 {
-    const Daemon daemon;
-    daemon.done({"create", "a"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a"});
     const auto ran = daemon.ctl({"wait", "--existing", "a", "b/c"});
     CHECK(ran.status == 3);
     CHECK(ran.err.contains("'b/c'"));
-    daemon.done({"set", "a"});
+    daemon.checked_ctl({"set", "a"});
     CHECK(daemon.ctl({"wait", "--existing", "a"}).status == 0);
 }
 
 TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto gather = GENERATE("--all"s, "--any"s);
-    daemon.done({"create", "a"});
-    daemon.done({"create", "b", "--mode", "semaphore"});
-    Reading waiting{daemon.control({"wait", gather, "a", "b"})};
+    daemon.checked_ctl({"create", "a"});
+    daemon.checked_ctl({"create", "b", "--mode", "semaphore"});
+    OutputReader waiting{daemon.ctl_command({"wait", gather, "a", "b"})};
     REQUIRE(daemon.has_waits("a", 1));
 
-    daemon.done({"delete", "b"});
+    daemon.checked_ctl({"delete", "b"});
 
     CHECK(waiting.wait() == 6);
     CHECK(waiting.errors().contains("'b' was deleted"));
@@ -139,10 +139,10 @@ TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
 
 TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const std::vector<std::string> verb =
         GENERATE(std::vector{"wait"s, "a"s}, std::vector{"wait"s, "a"s, "--timeout"s, "1h"s});
-    Reading waiting{daemon.control(verb)};
+    OutputReader waiting{daemon.ctl_command(verb)};
     REQUIRE(daemon.has_waits("a", 1));
     waiting.process().signal(SIGINT);
     CHECK(waiting.wait() == -SIGINT);
@@ -151,17 +151,17 @@ TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
 
 TEST_CASE("an object of a connection lives as long as whoever holds the connection last")
 {
-    const Daemon daemon;
-    Reading waiting{daemon.control({"wait", "mine"})};
+    const DaemonProcess daemon;
+    OutputReader waiting{daemon.ctl_command({"wait", "mine"})};
     REQUIRE(daemon.has_waits("mine", 1));
-    std::optional<Wire> owner{daemon.path()};
-    REQUIRE_FALSE(owner->ask("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}})
+    std::optional<WireClient> owner{daemon.path()};
+    REQUIRE_FALSE(owner->request("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}})
                       .contains("error"));
-    CHECK(Json::parse(daemon.done({"show", "mine", "--json"}))["lifetime"] == "connection");
+    CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "connection");
 
     // A program that knows nothing of us inherits the connection over exec.
-    auto heir = start({.words = {"/bin/sleep", "1000"}, .passed = {owner->socket().get()}});
-    REQUIRE(eventually(
+    auto heir = start({.argv = {"/bin/sleep", "1000"}, .inherited_fds = {owner->socket().get()}});
+    REQUIRE(poll_until(
         [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
     // The next answer is behind the news of the closed descriptor, had it been the last.
@@ -177,25 +177,26 @@ TEST_CASE("an object of a connection lives as long as whoever holds the connecti
 
 TEST_CASE("an object of a command that ended is gone, and the name is free")
 {
-    const Daemon daemon;
-    daemon.done({"create", "mine", "--connection"});
-    CHECK(eventually([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
-    daemon.done({"create", "mine"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "mine", "--connection"});
+    CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
+    daemon.checked_ctl({"create", "mine"});
 }
 
 TEST_CASE("a library's wait for two names that come one after the other")
 {
-    const Daemon daemon;
-    Worker waiter{[&](const Line& line) {
+    const DaemonProcess daemon;
+    Worker waiter{[&](const WorkerSocket& line) {
         const std::vector names{"x"s, "y"s};
-        const auto fired = must(daemon.client().wait(names, {.timeout = patience}));
-        line.say(fired.size());
+        const auto fired =
+            value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
+        line.send(fired.size());
     }};
     REQUIRE(daemon.has_waits("x", 2)); // Neither is there, so the sum is told.
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("x", {.initial = 1}));
-    CHECK(waiter.hear() == 2);
+    CHECK(waiter.receive() == 2);
     CHECK(waiter.wait() == 0);
     CHECK(count_of(daemon, "y") == 0);
 }
@@ -203,16 +204,16 @@ TEST_CASE("a library's wait for two names that come one after the other")
 // The daemon answers it all the same, once it goes on.
 TEST_CASE("a wait given up for want of a sign of life does not leave its answer to the next one")
 {
-    const Daemon daemon;
-    daemon.done({"create", "one", "--mode", "auto"});
-    daemon.done({"create", "two", "--mode", "auto"});
-    evfd::Daemon client{Address::at(daemon.path()), 200ms, 1ms};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "one", "--mode", "auto"});
+    daemon.checked_ctl({"create", "two", "--mode", "auto"});
+    evfd::ConnectionPool client{Address::at(daemon.path()), 200ms, 1ms};
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const auto given_up = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
     REQUIRE_FALSE(given_up);
     CHECK(given_up.error().code == ErrorCode::no_daemon);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
-    daemon.done({"set", "one"});
+    daemon.checked_ctl({"set", "one"});
     const auto next = client.wait({.names = {{*Name::parse("two")}}}, monotonic_now());
     REQUIRE_FALSE(next);
     CHECK(next.error().code == ErrorCode::timed_out);

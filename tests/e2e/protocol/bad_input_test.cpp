@@ -18,28 +18,28 @@ namespace evfd::e2e {
 namespace {
 
 // One who does what he may, before and after what others do.
-class Bystander {
+class OtherClient {
 public:
-    explicit Bystander(const Daemon& daemon) : daemon_{daemon}, wire_{daemon.path()}
+    explicit OtherClient(const DaemonProcess& daemon) : daemon_{daemon}, wire_{daemon.path()}
     {
-        wire_.ask("CreateEvent", {{"name", "mine"}, {"mode", "semaphore"}, {"initial", 2}});
+        wire_.request("CreateEvent", {{"name", "mine"}, {"mode", "semaphore"}, {"initial", 2}});
         waiting_.emplace(daemon.path()).call("Wait", {{"names", {"later"}}});
         require(daemon.has_waits("later", 1), "no wait");
     }
     // On the connection that it has had all the time.
-    bool is_well()
+    bool is_unaffected()
     {
-        const auto object = wire_.ask("Show", {{"name", "mine"}})["parameters"]["object"];
-        wire_.ask("CreateEvent", {{"name", "later"}, {"initial", 1}});
+        const auto object = wire_.request("Show", {{"name", "mine"}})["parameters"]["object"];
+        wire_.request("CreateEvent", {{"name", "later"}, {"initial", 1}});
         return object["count"] == 2 && object["waits"] == 0 &&
                waiting_->reply()["parameters"]["fired"][0]["name"] == "later" &&
-               must(daemon_.client().status()).pid == daemon_.pid();
+               value_or_throw(daemon_.client().status()).pid == daemon_.pid();
     }
 
 private:
-    const Daemon& daemon_;
-    Wire wire_;
-    std::optional<Wire> waiting_;
+    const DaemonProcess& daemon_;
+    WireClient wire_;
+    std::optional<WireClient> waiting_;
 };
 
 std::string frame(std::string_view text)
@@ -47,14 +47,14 @@ std::string frame(std::string_view text)
     return std::string{text} + '\0';
 }
 
-const std::string good = frame(R"({"method":"io.evfdd.Status"})");
+const std::string valid_call = frame(R"({"method":"io.evfdd.Status"})");
 
-struct Bad {
-    std::string what;
+struct BadFrame {
+    std::string title;
     std::string bytes;
 };
 
-std::vector<Bad> bad_frames()
+std::vector<BadFrame> bad_frames()
 {
     const std::string deep(100'000, '[');
     std::string deep_object;
@@ -91,45 +91,45 @@ std::vector<Bad> bad_frames()
 
 TEST_CASE("bytes that are no call end that connection, after the answers before, and no other")
 {
-    const Daemon daemon;
-    Bystander bystander{daemon};
+    const DaemonProcess daemon;
+    OtherClient bystander{daemon};
     for (const auto& bad : bad_frames()) {
-        INFO(bad.what);
-        Wire wire{daemon.path()};
-        wire.send(good + bad.bytes + good);
+        INFO(bad.title);
+        WireClient wire{daemon.path()};
+        wire.send(valid_call + bad.bytes + valid_call);
         CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-        CHECK(wire.rest().empty()); // Nothing more, whatever came behind.
+        CHECK(wire.read_to_end().empty()); // Nothing more, whatever came behind.
     }
-    CHECK(bystander.is_well());
+    CHECK(bystander.is_unaffected());
 }
 
 TEST_CASE("a call of just the size limit is answered, one more byte is a hang-up")
 {
-    const Daemon daemon;
-    Bystander bystander{daemon};
+    const DaemonProcess daemon;
+    OtherClient bystander{daemon};
     const auto padded = [](std::size_t size) {
         std::string text = R"({"method":"io.evfdd.Status"})";
         text.insert(1, std::string(size - text.size(), ' '));
         return text;
     };
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     wire.send(frame(padded(max_call_bytes)));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    wire.send(good + padded(max_call_bytes + 1)); // Its end need not come.
+    wire.send(valid_call + padded(max_call_bytes + 1)); // Its end need not come.
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    CHECK(wire.rest().empty());
+    CHECK(wire.read_to_end().empty());
 
-    Wire endless{daemon.path()};
+    WireClient endless{daemon.path()};
     for (int i = 0; i < 100; ++i)
         endless.send(std::string(64 * 1024, 'x'));
-    CHECK(endless.rest().empty());
-    CHECK(bystander.is_well());
+    CHECK(endless.read_to_end().empty());
+    CHECK(bystander.is_unaffected());
 }
 
 TEST_CASE("fields that are wrong are named, and the connection goes on")
 {
-    const Daemon daemon;
-    Bystander bystander{daemon};
+    const DaemonProcess daemon;
+    OtherClient bystander{daemon};
     const auto deep = std::string(10'000, '[') + std::string(10'000, ']');
     const auto cases = std::vector<std::array<std::string, 3>>{
         {"CreateEvent", R"({})", "name"},
@@ -166,7 +166,7 @@ TEST_CASE("fields that are wrong are named, and the connection goes on")
         {"SetRights", R"({"name":"mine"})", "rights"},
         {"Unsubscribe", R"({"subscription":"none of mine"})", "subscription"},
     };
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     for (const auto& [method, parameters, field] : cases) {
         INFO(method << parameters);
         wire.send(
@@ -174,14 +174,14 @@ TEST_CASE("fields that are wrong are named, and the connection goes on")
         CHECK(wire.reply() == Json{{"error", "org.varlink.service.InvalidParameter"},
                                    {"parameters", {{"parameter", field}}}});
     }
-    CHECK(wire.ask("Status")["parameters"]["objects"] == 1);
-    CHECK(bystander.is_well());
+    CHECK(wire.request("Status")["parameters"]["objects"] == 1);
+    CHECK(bystander.is_unaffected());
 }
 
 TEST_CASE("a key of the client's vendor beside the method is ignored")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     for (const auto* key : {R"("org.example.trace":{"id":1})", R"("\u0000":1e999)", R"("":[])"}) {
         INFO(key);
         wire.send(frame(std::string{R"({"method":"io.evfdd.Status",)"} + key + "}"));
@@ -191,18 +191,18 @@ TEST_CASE("a key of the client's vendor beside the method is ignored")
 
 TEST_CASE("who asks for another protocol is told that there is none, and goes on in this one")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     wire.send(frame(R"({"method":"io.evfdd.Status","upgrade":true})"));
     CHECK(wire.reply() == Json{{"error", "org.varlink.service.InvalidParameter"},
                                {"parameters", {{"parameter", "upgrade"}}}});
-    CHECK(wire.ask("Status")["parameters"]["pid"] == daemon.pid());
+    CHECK(wire.request("Status")["parameters"]["pid"] == daemon.pid());
 }
 
 TEST_CASE("the longest names, as many as there may be, fit a call however they are spelt")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     std::string names;
     std::string first;
     for (std::size_t i = 0; i < max_names_per_call; ++i) {
@@ -218,13 +218,13 @@ TEST_CASE("the longest names, as many as there may be, fit a call however they a
     }
     wire.send(frame(R"({"method":"io.evfdd.Set","parameters":{"names":[)" + names + "]}}"));
     CHECK(wire.reply() == Json{{"parameters", Json::object()}});
-    CHECK(wire.ask("Show", {{"name", first}})["parameters"]["object"]["isSet"] == true);
+    CHECK(wire.request("Show", {{"name", first}})["parameters"]["object"]["isSet"] == true);
 }
 
 TEST_CASE("what is not spoken is named with its full name, and the connection goes on")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     const auto [method, error, parameters] = GENERATE(table<std::string, std::string, std::string>({
         {"org.example.Do", "InterfaceNotFound", R"({"interface":"org.example"})"},
         {"Do", "InterfaceNotFound", R"({"interface":""})"},
@@ -239,19 +239,19 @@ TEST_CASE("what is not spoken is named with its full name, and the connection go
     wire.send(frame(Json{{"method", method}}.dump()));
     CHECK(wire.reply() ==
           Json{{"error", "org.varlink.service." + error}, {"parameters", Json::parse(parameters)}});
-    CHECK(wire.ask("Status")["parameters"]["pid"] == daemon.pid());
+    CHECK(wire.request("Status")["parameters"]["pid"] == daemon.pid());
 }
 
 TEST_CASE("descriptors sent with a call do not stay with the daemon")
 {
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
-    const Daemon daemon{options};
-    Bystander bystander{daemon};
-    Wire wire{daemon.path()};
-    wire.ask("Status");
+    const DaemonProcess daemon{options};
+    OtherClient bystander{daemon};
+    WireClient wire{daemon.path()};
+    wire.request("Status");
     const auto descriptors = [&] {
-        return wire.ask("Status")["parameters"]["descriptors"].get<int>();
+        return wire.request("Status")["parameters"]["descriptors"].get<int>();
     };
     const auto before = descriptors();
 
@@ -259,38 +259,39 @@ TEST_CASE("descriptors sent with a call do not stay with the daemon")
     for (int i = 0; i < 50; ++i)
         passed.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     for (int i = 0; i < 20; ++i) {
-        Wire careless{daemon.path()};
-        const auto sent = evfd::send(careless.socket(), good, passed);
+        WireClient careless{daemon.path()};
+        const auto sent = evfd::send(careless.socket(), valid_call, passed);
         CHECK((sent ? 0 : sent.error().error) == (are_descriptors_refused(options) ? EPERM : 0));
         if (sent)
-            CHECK(careless.rest().empty());
+            CHECK(careless.read_to_end().empty());
     }
-    CHECK(eventually([&] { return descriptors() == before; }));
-    CHECK(bystander.is_well());
+    CHECK(poll_until([&] { return descriptors() == before; }));
+    CHECK(bystander.is_unaffected());
 }
 
 TEST_CASE("half a message and then silence holds up nobody")
 {
-    const Daemon daemon;
-    Bystander bystander{daemon};
-    std::vector<Wire> silent;
+    const DaemonProcess daemon;
+    OtherClient bystander{daemon};
+    std::vector<WireClient> silent;
     for (int i = 0; i < 100; ++i) {
         silent.emplace_back(daemon.path());
-        silent.back().send(good + good.substr(0, static_cast<std::size_t>(i) % good.size()));
+        silent.back().send(valid_call +
+                           valid_call.substr(0, static_cast<std::size_t>(i) % valid_call.size()));
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
-    CHECK(bystander.is_well());
+    CHECK(bystander.is_unaffected());
     for (std::size_t i = 0; i < silent.size(); i += 10) { // The rest of it is still welcome.
-        silent[i].send(good.substr(i % good.size()));
+        silent[i].send(valid_call.substr(i % valid_call.size()));
         CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
     }
 }
 
 TEST_CASE("a call that comes byte by byte, and many that come at once, are answered in order")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
-    for (const char byte : good)
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
+    for (const char byte : valid_call)
         wire.send({&byte, 1});
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
     constexpr int many = 200; // What answers there is room for unread.
@@ -302,19 +303,19 @@ TEST_CASE("a call that comes byte by byte, and many that come at once, are answe
 
 TEST_CASE("who says all and hears no more has its calls done")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     {
-        Wire wire{daemon.path()};
+        WireClient wire{daemon.path()};
         wire.call("CreateEvent", {{"name", "a"}});
         wire.call("CreateEvent", {{"name", "b"}}, "oneway");
         wire.call("Set", {{"names", {"a"}}}, "oneway");
     }
-    CHECK(eventually([&] { return daemon.ctl({"is-set", "a"}).status == 0; }));
-    Wire half{daemon.path()};
+    CHECK(poll_until([&] { return daemon.ctl({"is-set", "a"}).status == 0; }));
+    WireClient half{daemon.path()};
     half.call("Show", {{"name", "b"}});
     REQUIRE(::shutdown(half.socket().get(), SHUT_WR) == 0);
     CHECK(half.reply()["parameters"]["object"]["name"] == "b");
-    CHECK(half.rest().empty());
+    CHECK(half.read_to_end().empty());
 }
 
 } // namespace

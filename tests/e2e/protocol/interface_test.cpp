@@ -1,7 +1,7 @@
 // The interface as it is served, and what crosses the socket with it.
 #include "common/eventfd.h"
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
 #include <sys/stat.h>
@@ -12,14 +12,15 @@
 namespace evfd::e2e {
 namespace {
 
-Json ask_service(Wire& wire, const std::string& method, const Json& parameters = Json::object())
+Json ask_service(WireClient& wire, const std::string& method,
+                 const Json& parameters = Json::object())
 {
     wire.send(Json{{"method", "org.varlink.service." + method}, {"parameters", parameters}}.dump() +
               '\0');
     return wire.reply();
 }
 
-std::string description(Wire& wire, const std::string& interface)
+std::string description(WireClient& wire, const std::string& interface)
 {
     return ask_service(wire, "GetInterfaceDescription",
                        {{"interface", interface}})["parameters"]["description"];
@@ -27,8 +28,8 @@ std::string description(Wire& wire, const std::string& interface)
 
 TEST_CASE("the daemon tells what it is and what it speaks")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     const auto info = ask_service(wire, "GetInfo")["parameters"];
     CHECK(info["interfaces"] == Json::parse(R"(["io.evfdd","org.varlink.service"])"));
     for (const auto* field : {"vendor", "product", "version", "url"})
@@ -40,9 +41,10 @@ TEST_CASE("the daemon tells what it is and what it speaks")
 
 TEST_CASE("the interface that is served is the one that is published")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
-    CHECK(description(wire, "io.evfdd") == read_file(EVFDD_SOURCE_DIR "/common/protocol/io.evfdd.varlink"));
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
+    CHECK(description(wire, "io.evfdd") ==
+          read_file(EVFDD_SOURCE_DIR "/common/protocol/io.evfdd.varlink"));
 }
 
 TEST_CASE("a parser that others wrote takes both interfaces")
@@ -50,12 +52,12 @@ TEST_CASE("a parser that others wrote takes both interfaces")
     const auto generator = "/usr/bin/varlink-go-interface-generator"s;
     if (::access(generator.c_str(), X_OK) != 0)
         skip("varlink-go-interface-generator is not installed");
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     const auto interface = GENERATE("io.evfdd"s, "org.varlink.service"s);
     const auto path = daemon.directory() / (interface + ".varlink");
     write_file(path, description(wire, interface));
-    const auto ran = run({.words = {generator, path}});
+    const auto ran = run({.argv = {generator, path}});
     INFO(ran.err);
     CHECK(ran.status == 0);
     std::string made = interface;
@@ -67,17 +69,17 @@ TEST_CASE("a parser that others wrote takes both interfaces")
         CHECK(code.contains("GetInterfaceDescription"));
 
     write_file(path, description(wire, interface) + "\nmethod wrong -> ()\n");
-    CHECK(run({.words = {generator, path}}).status != 0); // It does look.
+    CHECK(run({.argv = {generator, path}}).status != 0); // It does look.
 }
 
 TEST_CASE("pipelined opens of 0, 1, 0, 2, 0 descriptors give each reply its own")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("a", {.initial = 1}));
     REQUIRE(client.create("b", {.mode = Mode::semaphore, .initial = 2}));
     REQUIRE(client.create("c", {.mode = Mode::semaphore, .initial = 3}));
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     wire.call("Status");
     wire.call("Open", {{"names", {"c"}}});
     wire.call("Show", {{"name", "a"}});
@@ -105,10 +107,10 @@ TEST_CASE("pipelined opens of 0, 1, 0, 2, 0 descriptors give each reply its own"
 
 TEST_CASE("every method can be called by hand, with its parameters absent where all are optional")
 {
-    const Daemon daemon;
-    Wire wire{daemon.path()};
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
     const auto ok = [&](const std::string& method, const Json& parameters) {
-        const auto reply = wire.ask(method, parameters);
+        const auto reply = wire.request(method, parameters);
         INFO(method << ' ' << reply.dump());
         CHECK_FALSE(reply.contains("error"));
         return reply["parameters"];
@@ -127,10 +129,10 @@ TEST_CASE("every method can be called by hand, with its parameters absent where 
     ok("Clear", {{"names", {"p"}}});
     ok("SetRights", {{"name", "p"}, {"rights", "0600"}});
     CHECK(ok("Show", {{"name", "p"}})["object"]["rights"] == "0600");
-    CHECK(wire.ask("Wait", {{"names", {"p"}},
-                            {"gather", "any"},
-                            {"timeoutNSec", 0},
-                            {"existing", true}})["error"] == "io.evfdd.TimedOut");
+    CHECK(wire.request("Wait", {{"names", {"p"}},
+                                {"gather", "any"},
+                                {"timeoutNSec", 0},
+                                {"existing", true}})["error"] == "io.evfdd.TimedOut");
     for (const auto* parameters : {"", R"(,"parameters":null)", R"(,"parameters":{})"}) {
         wire.send(R"({"method":"io.evfdd.List","more":true)"s + parameters + "}" + '\0');
         const auto listed = wire.reply();

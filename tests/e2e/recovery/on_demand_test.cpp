@@ -1,7 +1,7 @@
 // The user's own daemon, which evfdctl and the library start when it is not there.
+#include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
-#include "tests/paths.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -13,22 +13,22 @@ namespace evfd::e2e {
 namespace {
 
 // It is the first of its session.
-pid_t guard_of(pid_t daemon)
+pid_t supervisor_of(pid_t daemon)
 {
     return ::getsid(daemon);
 }
 
 // What is started on demand is nobody's child: known by the pid it tells, and ended in the end.
-class Home {
+class UserSession {
 public:
-    ~Home()
+    ~UserSession()
     {
         const auto status = ctl({"status", "--json"});
         if (status.status != 0)
             return;
         const auto daemon = Json::parse(status.out)["pid"].get<pid_t>();
-        const bool has_guard = child_of(guard_of(daemon)) == daemon;
-        const auto first = has_guard ? guard_of(daemon) : daemon;
+        const bool has_guard = child_of(supervisor_of(daemon)) == daemon;
+        const auto first = has_guard ? supervisor_of(daemon) : daemon;
         const auto its = pidfd_of(first);
         ::kill(first, SIGTERM);
         await_readable(its.get());
@@ -36,10 +36,10 @@ public:
     Command control(std::vector<std::string> words) const
     {
         words.insert(words.begin(), EVFDD_CTL);
-        return {.words = std::move(words),
+        return {.argv = std::move(words),
                 .environment = {"XDG_RUNTIME_DIR=" + (directory / "run"), "EVFDD_SOCKET="}};
     }
-    Ran ctl(std::vector<std::string> words) const
+    RunResult ctl(std::vector<std::string> words) const
     {
         words.insert(words.begin(), "--user");
         return run(control(std::move(words)));
@@ -51,7 +51,7 @@ public:
 
 TEST_CASE("evfdctl starts the user's own daemon, which stays")
 {
-    const Home home;
+    const UserSession home;
     REQUIRE(home.ctl({"create", "e"}).status == 0);
     CHECK(home.ctl({"set", "e"}).status == 0);
     CHECK(home.ctl({"is-set", "e"}).status == 0);
@@ -61,19 +61,19 @@ TEST_CASE("evfdctl starts the user's own daemon, which stays")
     CHECK((there.st_mode & 07777) == 0700);
     CHECK(there.st_uid == ::geteuid());
     const auto socket = home.directory / "run/evfdd/io.evfdd";
-    CHECK(run({.words = {EVFDD_CTL, "--socket", socket, "is-set", "e"}}).status == 0);
+    CHECK(run({.argv = {EVFDD_CTL, "--socket", socket, "is-set", "e"}}).status == 0);
 }
 
 TEST_CASE("many commands at once start exactly one daemon")
 {
-    const Home home;
-    std::vector<Reading> commands;
+    const UserSession home;
+    std::vector<OutputReader> commands;
     commands.reserve(20);
     for (int i = 0; i < 20; ++i)
         commands.emplace_back(home.control({"--user", "status", "--json"}));
     std::optional<Json> pid;
     for (auto& command : commands) {
-        const auto line = command.line();
+        const auto line = command.read_line();
         CHECK(command.wait() == 0);
         CHECK(command.errors().empty());
         REQUIRE(line);
@@ -86,14 +86,14 @@ TEST_CASE("many commands at once start exactly one daemon")
 
 TEST_CASE("a daemon started on demand is replaced when it was killed")
 {
-    const Home home;
+    const UserSession home;
     const auto pid = [&] {
         return Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
     };
     const auto first = pid();
     REQUIRE(home.ctl({"create", "e"}).status == 0);
     const bool is_guard = GENERATE(false, true);
-    const auto guard = guard_of(first);
+    const auto guard = supervisor_of(first);
     const auto victim = is_guard ? guard : first;
     const auto its = pidfd_of(victim);
     REQUIRE(::kill(victim, SIGKILL) == 0);
@@ -103,12 +103,12 @@ TEST_CASE("a daemon started on demand is replaced when it was killed")
         return;
     }
     CHECK(pid() != first);
-    CHECK(guard_of(pid()) == guard);
+    CHECK(supervisor_of(pid()) == guard);
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
 // As the place of the socket.
-void check_refused(const Home& home, std::string_view why)
+void check_refused(const UserSession& home, std::string_view why)
 {
     const auto ran = home.ctl({"status"});
     CHECK(ran.status == 5);
@@ -118,7 +118,7 @@ void check_refused(const Home& home, std::string_view why)
 
 TEST_CASE("a directory for the socket that is not private is refused")
 {
-    const Home home;
+    const UserSession home;
     const auto place = home.directory / "run/evfdd";
     if (GENERATE(false, true)) {
         REQUIRE(::mkdir(place.c_str(), 0700) == 0);
@@ -133,10 +133,10 @@ TEST_CASE("a directory for the socket that is not private is refused")
 TEST_CASE("a directory for the socket that belongs to another user is refused")
 {
     skip_unless_root("give a directory to another user");
-    const Home home;
+    const UserSession home;
     const auto place = home.directory / "run/evfdd";
     REQUIRE(::mkdir(place.c_str(), 0700) == 0);
-    REQUIRE(::chown(place.c_str(), stranger, stranger) == 0);
+    REQUIRE(::chown(place.c_str(), unprivileged_uid, unprivileged_uid) == 0);
     check_refused(home, "belongs to another user");
 }
 
@@ -144,13 +144,13 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
 {
     // As a user who has nothing there yet, and whose directory we may remove.
     skip_unless_root();
-    const auto place = "/tmp/evfdd-" + std::to_string(stranger);
+    const auto place = "/tmp/evfdd-" + std::to_string(unprivileged_uid);
     const TemporaryDirectory directory;
     const auto ctl = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {EVFDD_CTL, "--user"});
-        return run({.words = std::move(words),
+        return run({.argv = std::move(words),
                     .environment = {"XDG_RUNTIME_DIR=", "EVFDD_SOCKET="},
-                    .user = User{stranger}});
+                    .user = User{unprivileged_uid}});
     };
     const auto status = ctl({"status", "--json"});
     INFO(status.err);
@@ -158,9 +158,9 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
     struct stat there{};
     REQUIRE(::lstat(place.c_str(), &there) == 0);
     CHECK((there.st_mode & 07777) == 0700);
-    CHECK(there.st_uid == stranger);
+    CHECK(there.st_uid == unprivileged_uid);
 
-    const auto guard = guard_of(Json::parse(status.out)["pid"].get<pid_t>());
+    const auto guard = supervisor_of(Json::parse(status.out)["pid"].get<pid_t>());
     const auto its = pidfd_of(guard);
     ::kill(guard, SIGTERM);
     CHECK(await_readable(its.get()));
@@ -170,12 +170,12 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
 
 TEST_CASE("which daemon: what the command line says before EVFDD_SOCKET")
 {
-    const Home home;
-    const Daemon first;
-    const Daemon second;
+    const UserSession home;
+    const DaemonProcess first;
+    const DaemonProcess second;
     const auto pid_of = [&](std::vector<std::string> words, const std::string& variable) {
         auto command = home.control(std::move(words));
-        command.words.insert(command.words.end(), {"status", "--json"});
+        command.argv.insert(command.argv.end(), {"status", "--json"});
         command.environment.back() = "EVFDD_SOCKET=" + variable;
         const auto ran = run(command);
         return ran.status == 0 ? Json::parse(ran.out)["pid"].get<pid_t>() : -ran.status;
@@ -192,12 +192,12 @@ TEST_CASE("which daemon: what the command line says before EVFDD_SOCKET")
 
 TEST_CASE("who finds a user's service silent is told of its journal")
 {
-    const Home home;
+    const UserSession home;
     REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
     const auto silent = listen_at(home.directory / "run/evfdd/io.evfdd");
-    Worker program{[&](const Line&) {
+    Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
-        const Client client{must(Address::user()), 1ms};
+        const Client client{value_or_throw(Address::user()), 1ms};
         require(client.status().error().message ==
                     "the daemon does not answer; see journalctl --user -u evfdd, or restart it",
                 "another sentence");
@@ -207,13 +207,13 @@ TEST_CASE("who finds a user's service silent is told of its journal")
 
 TEST_CASE("whether a daemon was started on demand is seen without starting or making anything")
 {
-    const Home home;
+    const UserSession home;
     const auto is_there = [&] {
-        Worker looking{[&](const Line& line) {
+        Worker looking{[&](const WorkerSocket& line) {
             ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
-            line.say(Address::user_on_demand() ? 1 : 0);
+            line.send(Address::user_on_demand() ? 1 : 0);
         }};
-        return looking.hear() == 1;
+        return looking.receive() == 1;
     };
     CHECK_FALSE(is_there());
     CHECK_FALSE(std::filesystem::exists(home.directory / "run/evfdd"));
@@ -223,14 +223,14 @@ TEST_CASE("whether a daemon was started on demand is seen without starting or ma
 
 TEST_CASE("the lock file of a daemon that has ended does not make a service's socket its own")
 {
-    const Home home;
+    const UserSession home;
     REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
     write_file(home.directory / "run/evfdd/io.evfdd.lock", "");
     const auto service = listen_at(home.directory / "run/evfdd/io.evfdd");
-    Worker program{[&](const Line&) {
+    Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
         require(!Address::user_on_demand(), "it is taken for a daemon that was started on demand");
-        const Client client{must(Address::user()), 1ms};
+        const Client client{value_or_throw(Address::user()), 1ms};
         require(client.status().error().message.contains("journalctl --user -u evfdd"),
                 "its journal is not named");
     }};
@@ -239,13 +239,13 @@ TEST_CASE("the lock file of a daemon that has ended does not make a service's so
 
 TEST_CASE("a daemon that was started by a program that ignores SIGCHLD is started again")
 {
-    const Home home;
-    Worker program{[&](const Line&) {
+    const UserSession home;
+    Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
         ::signal(SIGCHLD, SIG_IGN);
         ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
-        require(must(Client{must(Address::user())}.create("e")), "not created");
+        require(value_or_throw(Client{value_or_throw(Address::user())}.create("e")), "not created");
     }};
     REQUIRE(program.wait() == 0);
     const auto daemon = Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
@@ -257,11 +257,12 @@ TEST_CASE("a daemon that was started by a program that ignores SIGCHLD is starte
 
 TEST_CASE("the library starts the user's own daemon as well")
 {
-    const Home home;
-    Worker program{[&](const Line&) {
+    const UserSession home;
+    Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
-        require(must(Client{must(Address::user())}.create("from/library")), "not created");
+        require(value_or_throw(Client{value_or_throw(Address::user())}.create("from/library")),
+                "not created");
     }};
     CHECK(program.wait() == 0);
     CHECK(home.ctl({"show", "from/library"}).status == 0);

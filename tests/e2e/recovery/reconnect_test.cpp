@@ -13,7 +13,7 @@ namespace {
 
 TEST_CASE("a client connects again after the daemon was restarted")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e"));
     const auto is_killed = GENERATE(true, false);
@@ -25,8 +25,8 @@ TEST_CASE("a client connects again after the daemon was restarted")
     }
     daemon.restart();
 
-    CHECK(must(client.status()).pid == daemon.pid());
-    CHECK(must(client.create("f")));
+    CHECK(value_or_throw(client.status()).pid == daemon.pid());
+    CHECK(value_or_throw(client.create("f")));
     std::size_t listed = 0;
     CHECK(client.list("", [&](protocol::Object&) { ++listed; }));
     CHECK(listed >= 1);
@@ -34,28 +34,28 @@ TEST_CASE("a client connects again after the daemon was restarted")
 
 TEST_CASE("a wait by name goes on with the daemon that comes after")
 {
-    Daemon daemon;
-    Worker waiter{[&](const Line& line) {
+    DaemonProcess daemon;
+    Worker waiter{[&](const WorkerSocket& line) {
         const std::vector names{"e"s};
-        line.say(must(daemon.client().wait(names)).size());
+        line.send(value_or_throw(daemon.client().wait(names)).size());
     }};
-    Reading script{daemon.control({"wait", "e", "--timeout", "1h"})};
+    OutputReader script{daemon.ctl_command({"wait", "e", "--timeout", "1h"})};
     REQUIRE(daemon.has_waits("e", 2));
 
     daemon.kill();
     daemon.restart();
 
     REQUIRE(daemon.has_waits("e", 2));
-    daemon.done({"create", "e", "--initial", "1"});
-    CHECK(waiter.hear() == 1);
+    daemon.checked_ctl({"create", "e", "--initial", "1"});
+    CHECK(waiter.receive() == 1);
     CHECK(script.wait() == 0);
 }
 
 TEST_CASE("a call waits for a daemon that is being restarted")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client();
-    must(client.status());
+    value_or_throw(client.status());
     daemon.kill();
     std::expected<protocol::Status::Reply, Error> status = std::unexpected(Error{});
     std::thread caller{[&] { status = client.status(); }};
@@ -67,9 +67,9 @@ TEST_CASE("a call waits for a daemon that is being restarted")
 
 TEST_CASE("a daemon that is gone for good is an error after the client's patience")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client(1s);
-    must(client.status());
+    value_or_throw(client.status());
     daemon.kill();
     CHECK(client.status().error().code == ErrorCode::no_daemon);
     CHECK(client.create("e").error().code == ErrorCode::no_daemon);
@@ -78,7 +78,7 @@ TEST_CASE("a daemon that is gone for good is an error after the client's patienc
 
 TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes on")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto connects_before = GENERATE(true, false);
     const auto client = daemon.client(1s);
     if (connects_before)
@@ -93,46 +93,46 @@ TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes 
 
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
     const auto again = daemon.client();
-    CHECK(must(again.status()).pid == daemon.pid());
-    CHECK(eventually([&] { return client.status().has_value(); }));
+    CHECK(value_or_throw(again.status()).pid == daemon.pid());
+    CHECK(poll_until([&] { return client.status().has_value(); }));
 }
 
 TEST_CASE("what a descriptor can do needs no daemon that answers")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     CHECK(event.set(2));
-    CHECK(must(event.is_set()));
-    CHECK(must(event.wait(patience)) == 1);
+    CHECK(value_or_throw(event.is_set()));
+    CHECK(value_or_throw(event.wait(default_timeout)) == 1);
     CHECK(event.clear());
-    CHECK(must(event.wait(0ns)) == 0);
+    CHECK(value_or_throw(event.wait(0ns)) == 0);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
 TEST_CASE("a daemon that is killed in the middle of a call gives an error or another try, no hang")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client();
-    must(client.status());
+    value_or_throw(client.status());
     // It has the call, and will never read it.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const bool is_repeatable = GENERATE(true, false);
-    Try<void> answer = std::unexpected(Error{});
+    Expected<void> answer = std::unexpected(Error{});
     std::thread caller{[&] {
         if (is_repeatable) {
             const auto status = client.status();
-            answer = status ? Try<void>{} : std::unexpected(status.error());
+            answer = status ? Expected<void>{} : std::unexpected(status.error());
         } else {
             const auto created = client.create("e");
-            answer = created ? Try<void>{} : std::unexpected(created.error());
+            answer = created ? Expected<void>{} : std::unexpected(created.error());
         }
     }};
-    REQUIRE(eventually([&] {
+    REQUIRE(poll_until([&] {
         for (const auto thread : threads_of(::getpid()))
-            if (thread != ::getpid() && sleeps_in(::getpid(), thread, SYS_ppoll))
+            if (thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_ppoll))
                 return true;
         return false;
     }));
@@ -146,55 +146,57 @@ TEST_CASE("a daemon that is killed in the middle of a call gives an error or ano
     } else { // Whether it was done is not for the library to guess.
         REQUIRE_FALSE(answer);
         CHECK(answer.error().code == ErrorCode::interrupted);
-        CHECK(must(client.status()).objects == 0);
+        CHECK(value_or_throw(client.status()).objects == 0);
     }
 }
 
 TEST_CASE("a monitor ends with an error when the daemon is killed")
 {
-    Daemon daemon;
-    Worker monitor{[&](const Line& line) {
+    DaemonProcess daemon;
+    Worker monitor{[&](const WorkerSocket& line) {
         const auto ended = daemon.client().monitor("", [&](protocol::Monitor::Reply&) {
-            line.say(0);
+            line.send(0);
             return true;
         });
         require(!ended && ended.error().code == ErrorCode::interrupted, "it did not end");
     }};
-    monitor.hear(); // Ready.
+    monitor.receive(); // Ready.
     daemon.kill();
     CHECK(monitor.wait() == 0);
 }
 
 TEST_CASE("a child of fork gets a connection of its own")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.lifetime = Lifetime::connection}));
-    const auto event = must(client.open("e"));
-    REQUIRE(must(client.status()).connections == 1);
-    Worker child{[&](const Line& line) {
-        require(must(client.status()).connections == 2, "it uses its parent's connection");
-        require(must(client.create("from/child")), "not created");
-        must(event.set());
-        line.say(0);
+    const auto event = value_or_throw(client.open("e"));
+    REQUIRE(value_or_throw(client.status()).connections == 1);
+    Worker child{[&](const WorkerSocket& line) {
+        require(value_or_throw(client.status()).connections == 2,
+                "it uses its parent's connection");
+        require(value_or_throw(client.create("from/child")), "not created");
+        value_or_throw(event.set());
+        line.send(0);
         for (int i = 0; i < 500; ++i) // Beside its parent, whose replies are not its.
-            require(must(client.show("from/child")).name.text() == "from/child", "not its reply");
-        line.say(0);
+            require(value_or_throw(client.show("from/child")).name.text() == "from/child",
+                    "not its reply");
+        line.send(0);
     }};
-    child.hear();
+    child.receive();
     for (int i = 0; i < 500; ++i)
-        REQUIRE(must(client.show("e")).name.text() == "e");
-    child.hear();
+        REQUIRE(value_or_throw(client.show("e")).name.text() == "e");
+    child.receive();
     CHECK(child.wait() == 0);
-    CHECK(must(event.wait(0ns)) == 1);
+    CHECK(value_or_throw(event.wait(0ns)) == 1);
     // The end of the child ended nothing of ours.
-    CHECK(must(client.show("e")).lifetime == Lifetime::connection);
-    CHECK(eventually([&] { return must(client.status()).connections == 1; }));
+    CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::connection);
+    CHECK(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
 }
 
 TEST_CASE("many threads share one client")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     std::vector<std::thread> threads;
     std::atomic<int> failures = 0;
@@ -212,7 +214,7 @@ TEST_CASE("many threads share one client")
     for (auto& thread : threads)
         thread.join();
     CHECK(failures == 0);
-    CHECK(must(client.status()).objects == 8);
+    CHECK(value_or_throw(client.status()).objects == 8);
 }
 
 } // namespace

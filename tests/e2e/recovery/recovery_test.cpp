@@ -14,123 +14,123 @@
 namespace evfd::e2e {
 namespace {
 
-Json status_of(const Daemon& daemon)
+Json status_of(const DaemonProcess& daemon)
 {
-    return Json::parse(daemon.done({"status", "--json"}));
+    return Json::parse(daemon.checked_ctl({"status", "--json"}));
 }
 
 // Everyone who was there before the kill is there again; or has lost what was his.
-bool are_all_back(const Daemon& daemon)
+bool are_all_resumed(const DaemonProcess& daemon)
 {
-    return eventually([&] { return status_of(daemon)["waitsForSessions"] == 0; });
+    return poll_until([&] { return status_of(daemon)["waitsForSessions"] == 0; });
 }
 
 // With a short grace for those who do not come back.
-struct Impatient {
+struct ShortGrace {
     static std::string write(const std::string& file)
     {
         write_file(file, R"({"resumeGrace": "1s"})");
         return file;
     }
     TemporaryDirectory directory;
-    Guarded guarded{{"--config", write(directory / "some.json")}};
+    SupervisedDaemon daemon{{"--config", write(directory / "some.json")}};
 };
 
 TEST_CASE("what was opened before a kill goes on following without a call by the client")
 {
-    const Impatient impatient;
-    const auto& guarded = impatient.guarded;
+    const ShortGrace impatient;
+    const auto& guarded = impatient.daemon;
     const auto client = guarded.client();
     REQUIRE(client.create("event", {.mode = Mode::semaphore}));
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     REQUIRE(client.arm("timer", {.after = 1h}));
-    const auto event = must(client.open("event"));
-    const auto pulse = must(client.open("pulse"));
-    const auto timer = must(client.open_timer("timer"));
+    const auto event = value_or_throw(client.open("event"));
+    const auto pulse = value_or_throw(client.open("pulse"));
+    const auto timer = value_or_throw(client.open_timer("timer"));
 
     for (int round = 0; round < 5; ++round) {
         guarded.kill_daemon();
-        REQUIRE(are_all_back(guarded));
-        guarded.done({"set", "event", "--count", "2"});
-        guarded.done({"set", "pulse", "--count", "3"});
-        guarded.done({"arm", "timer", "--in", "1ms"});
+        REQUIRE(are_all_resumed(guarded));
+        guarded.checked_ctl({"set", "event", "--count", "2"});
+        guarded.checked_ctl({"set", "pulse", "--count", "3"});
+        guarded.checked_ctl({"arm", "timer", "--in", "1ms"});
         REQUIRE(await_readable(event.fd()));
         REQUIRE(await_readable(pulse.fd()));
         REQUIRE(await_readable(timer.fd()));
-        CHECK(must(event.wait(0ns)) == 1);
-        CHECK(must(event.wait(0ns)) == 1);
-        CHECK(must(pulse.wait(0ns)) == 3);
-        CHECK(must(timer.wait(0ns)) == 1);
+        CHECK(value_or_throw(event.wait(0ns)) == 1);
+        CHECK(value_or_throw(event.wait(0ns)) == 1);
+        CHECK(value_or_throw(pulse.wait(0ns)) == 3);
+        CHECK(value_or_throw(timer.wait(0ns)) == 1);
     }
 }
 
 TEST_CASE("a pulse and a timer reach their followers while these are not back yet")
 {
-    const Guarded guarded;
-    guarded.done({"create", "pulse", "--mode", "pulse"});
-    guarded.done({"arm", "timer", "--in", "1h"});
-    Worker follower{[&](const Line& line) {
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "pulse", "--mode", "pulse"});
+    guarded.checked_ctl({"arm", "timer", "--in", "1h"});
+    Worker follower{[&](const WorkerSocket& line) {
         const auto client = guarded.client();
-        const auto pulse = must(client.open("pulse"));
-        const auto timer = must(client.open_timer("timer"));
-        line.say(0);
-        line.hear();
-        line.say(static_cast<std::uint64_t>(must(pulse.wait(patience))));
-        line.say(static_cast<std::uint64_t>(must(timer.wait(patience))));
+        const auto pulse = value_or_throw(client.open("pulse"));
+        const auto timer = value_or_throw(client.open_timer("timer"));
+        line.send(0);
+        line.receive();
+        line.send(static_cast<std::uint64_t>(value_or_throw(pulse.wait(default_timeout))));
+        line.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
     }};
-    follower.hear();
+    follower.receive();
     follower.process().signal(SIGSTOP);
     guarded.kill_daemon();
-    guarded.done({"set", "pulse", "--count", "2"});
-    guarded.done({"arm", "timer", "--in", "1ms"});
+    guarded.checked_ctl({"set", "pulse", "--count", "2"});
+    guarded.checked_ctl({"arm", "timer", "--in", "1ms"});
     guarded.kill_daemon();
-    guarded.done({"set", "pulse", "--count", "3"});
+    guarded.checked_ctl({"set", "pulse", "--count", "3"});
     follower.process().signal(SIGCONT);
-    follower.say(0);
-    CHECK(follower.hear() == 5);
-    CHECK(follower.hear() == 1);
+    follower.send(0);
+    CHECK(follower.receive() == 5);
+    CHECK(follower.receive() == 1);
     CHECK(follower.wait() == 0);
 }
 
 TEST_CASE("a reader who may not set goes on hearing of an event after kills")
 {
     skip_unless_root();
-    const Impatient impatient;
-    const auto& guarded = impatient.guarded;
-    guarded.done({"create", "manual", "--rights", "0644"});
-    guarded.done({"create", "auto", "--mode", "auto", "--rights", "0644"});
-    Worker reader{[&](const Line& line) {
-        become_stranger();
+    const ShortGrace impatient;
+    const auto& guarded = impatient.daemon;
+    guarded.checked_ctl({"create", "manual", "--rights", "0644"});
+    guarded.checked_ctl({"create", "auto", "--mode", "auto", "--rights", "0644"});
+    Worker reader{[&](const WorkerSocket& line) {
+        become_unprivileged();
         const auto client = guarded.client();
-        const auto manual = must(client.open("manual"));
-        const auto automatic = must(client.open("auto"));
+        const auto manual = value_or_throw(client.open("manual"));
+        const auto automatic = value_or_throw(client.open("auto"));
         require(!manual.access().set && !automatic.access().set, "it may set");
-        line.say(0);
-        while (line.hear() == 0) {
+        line.send(0);
+        while (line.receive() == 0) {
             require(await_readable(manual.fd()), "nothing is heard of the manual event");
-            require(must(manual.wait(patience)) == 1, "it is not set");
+            require(value_or_throw(manual.wait(default_timeout)) == 1, "it is not set");
             require(await_readable(automatic.fd()), "nothing is heard of the auto event");
-            require(must(automatic.is_set()), "the auto event is not set");
-            line.say(0);
+            require(value_or_throw(automatic.is_set()), "the auto event is not set");
+            line.send(0);
         }
     }};
-    reader.hear();
+    reader.receive();
     for (int round = 0; round < 3; ++round) {
         guarded.kill_daemon();
-        REQUIRE(are_all_back(guarded));
-        reader.say(0);
-        guarded.done({"set", "manual", "auto"});
+        REQUIRE(are_all_resumed(guarded));
+        reader.send(0);
+        guarded.checked_ctl({"set", "manual", "auto"});
         guarded.kill_daemon();
-        reader.hear();
-        guarded.done({"clear", "manual", "auto"});
+        reader.receive();
+        guarded.checked_ctl({"clear", "manual", "auto"});
     }
-    reader.say(1);
+    reader.send(1);
     CHECK(reader.wait() == 0);
 }
 
 TEST_CASE("calls from several threads see no error while the daemon is killed")
 {
-    const Guarded guarded;
+    const SupervisedDaemon guarded;
     const auto client = guarded.client();
     std::atomic<bool> goes_on = true;
     std::atomic<int> calls = 0;
@@ -143,20 +143,22 @@ TEST_CASE("calls from several threads see no error while the daemon is killed")
                 const std::vector names{name};
                 std::int64_t tokens = 0;
                 while (goes_on) {
-                    require(must(client.create(name, {.mode = Mode::semaphore})), "not made");
-                    const auto event = must(client.open(name));
+                    require(value_or_throw(client.create(name, {.mode = Mode::semaphore})),
+                            "not made");
+                    const auto event = value_or_throw(client.open(name));
                     tokens = 0;
                     for (int j = 0; j < 5; ++j) {
-                        must(client.set(names, 2));
-                        must(event.set());
-                        require(must(client.wait(names)).size() == 1, "nothing was taken");
+                        value_or_throw(client.set(names, 2));
+                        value_or_throw(event.set());
+                        require(value_or_throw(client.wait(names)).size() == 1,
+                                "nothing was taken");
                         tokens += 2;
-                        const auto count = must(client.show(name)).count;
+                        const auto count = value_or_throw(client.show(name)).count;
                         require(count == tokens, name + " has " + std::to_string(*count) +
                                                      " tokens instead of " +
                                                      std::to_string(tokens));
                     }
-                    must(client.remove(names));
+                    value_or_throw(client.delete_object(names));
                     ++calls;
                 }
             } catch (const std::exception& error) {
@@ -167,7 +169,7 @@ TEST_CASE("calls from several threads see no error while the daemon is killed")
         const auto before = calls.load();
         guarded.kill_daemon();
         if (kill % 3 == 0) // Else it is killed while it takes over.
-            eventually([&] {
+            poll_until([&] {
                 return calls > before || std::ranges::any_of(errors, [](const auto& error) {
                            return !error.empty();
                        });
@@ -178,23 +180,23 @@ TEST_CASE("calls from several threads see no error while the daemon is killed")
         thread.join();
     for (const auto& error : errors)
         CHECK(error == "");
-    CHECK(must(client.status()).objects == 0);
+    CHECK(value_or_throw(client.status()).objects == 0);
 }
 
 TEST_CASE("what lasts as long as its maker is kept for one who lives and goes with one who died")
 {
-    const Impatient impatient;
-    const auto& guarded = impatient.guarded;
+    const ShortGrace impatient;
+    const auto& guarded = impatient.daemon;
     const auto client = guarded.client();
     REQUIRE(client.create("alive", {.lifetime = Lifetime::connection}));
-    Worker other{[&](const Line& line) {
+    Worker other{[&](const WorkerSocket& line) {
         const auto its = guarded.client();
-        must(its.create("dead", {.lifetime = Lifetime::connection}));
-        must(its.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
-        line.say(0);
-        line.hear();
+        value_or_throw(its.create("dead", {.lifetime = Lifetime::connection}));
+        value_or_throw(its.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
+        line.send(0);
+        line.receive();
     }};
-    other.hear();
+    other.receive();
     guarded.stop_daemon();
     other.process().signal(SIGKILL);
     other.wait();
@@ -202,7 +204,7 @@ TEST_CASE("what lasts as long as its maker is kept for one who lives and goes wi
 
     const auto shown = guarded.ctl({"show", "dead"}); // Not yet.
     CHECK((shown.status == 0 || shown.status == 3));
-    CHECK(eventually([&] { return guarded.ctl({"show", "dead"}).status == 3; }));
+    CHECK(poll_until([&] { return guarded.ctl({"show", "dead"}).status == 3; }));
     CHECK(guarded.ctl({"show", "dead/timer"}).status == 3);
     CHECK(status_of(guarded)["waitsForSessions"] == 0);
     CHECK(guarded.ctl({"show", "alive"}).status == 0);
@@ -213,14 +215,14 @@ TEST_CASE("a daemon that was killed ends idle after the grace of those who died"
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
     write_file(config, R"({"resumeGrace": "1s"})");
-    Guarded guarded{{"--config", config, "--idle-exit", "50ms"}};
-    Worker other{[&](const Line& line) {
+    SupervisedDaemon guarded{{"--config", config, "--idle-exit", "50ms"}};
+    Worker other{[&](const WorkerSocket& line) {
         const auto its = guarded.client();
-        must(its.create("dead", {.lifetime = Lifetime::connection}));
-        line.say(0);
-        line.hear();
+        value_or_throw(its.create("dead", {.lifetime = Lifetime::connection}));
+        line.send(0);
+        line.receive();
     }};
-    other.hear();
+    other.receive();
     guarded.stop_daemon();
     other.process().signal(SIGKILL);
     other.wait();
@@ -230,15 +232,15 @@ TEST_CASE("a daemon that was killed ends idle after the grace of those who died"
 
 TEST_CASE("evfdctl wait goes on over kills")
 {
-    const Guarded guarded;
-    Reading missing{guarded.control({"wait", "later"})};
-    guarded.done({"create", "e", "--mode", "auto"});
-    Reading waiting{guarded.control({"wait", "e"})};
+    const SupervisedDaemon guarded;
+    OutputReader missing{guarded.ctl_command({"wait", "later"})};
+    guarded.checked_ctl({"create", "e", "--mode", "auto"});
+    OutputReader waiting{guarded.ctl_command({"wait", "e"})};
     REQUIRE(guarded.has_waits("e", 1));
     for (int i = 0; i < 5; ++i)
         guarded.kill_daemon();
-    guarded.done({"create", "later", "--initial", "1"});
-    guarded.done({"set", "e"});
+    guarded.checked_ctl({"create", "later", "--initial", "1"});
+    guarded.checked_ctl({"set", "e"});
     CHECK(missing.wait() == 0);
     CHECK(waiting.wait() == 0);
     CHECK(guarded.ctl({"is-set", "e"}).status == 1);
@@ -246,22 +248,24 @@ TEST_CASE("evfdctl wait goes on over kills")
 
 TEST_CASE("evfdctl on runs its command once for each set over kills")
 {
-    const Guarded guarded;
+    const SupervisedDaemon guarded;
     const auto [mode, counts] = GENERATE(
         table<std::string, bool>({{"auto", false}, {"semaphore", false}, {"pulse", true}}));
     CAPTURE(mode);
-    guarded.done({"create", "e", "--mode", mode});
-    Reading following{guarded.control({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_COUNT"})};
+    guarded.checked_ctl({"create", "e", "--mode", mode});
+    OutputReader following{
+        guarded.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_COUNT"})};
     REQUIRE(guarded.has_waits("e", 1));
     if (counts)
-        REQUIRE(eventually(
-            [&] { return must(guarded.client().show("e")).subscriptions == std::int64_t{1}; }));
+        REQUIRE(poll_until([&] {
+            return value_or_throw(guarded.client().show("e")).subscriptions == std::int64_t{1};
+        }));
     for (int round = 0; round < 5; ++round) {
         guarded.kill_daemon();
         if (round % 2 == 0)
             REQUIRE(guarded.has_waits("e", 1));
-        guarded.done({"set", "e"});
-        CHECK(following.line() == "1");
+        guarded.checked_ctl({"set", "e"});
+        CHECK(following.read_line() == "1");
     }
     following.process().signal(SIGTERM);
     CHECK(following.wait() == -SIGTERM);
@@ -270,12 +274,12 @@ TEST_CASE("evfdctl on runs its command once for each set over kills")
 
 TEST_CASE("evfdctl monitor tells the state anew after a kill and goes on")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e"});
-    Reading monitor{guarded.control({"monitor", "--json"})};
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e"});
+    OutputReader monitor{guarded.ctl_command({"monitor", "--json"})};
     const auto await_change = [&](const std::string& change) {
         while (true) {
-            const auto line = monitor.line();
+            const auto line = monitor.read_line();
             INFO(monitor.errors());
             REQUIRE(line);
             if (const auto news = Json::parse(*line); news["change"] == change)
@@ -287,9 +291,9 @@ TEST_CASE("evfdctl monitor tells the state anew after a kill and goes on")
         guarded.kill_daemon();
         CHECK(await_change("present")["name"] == "e");
         await_change("ready");
-        guarded.done({"set", "e"});
+        guarded.checked_ctl({"set", "e"});
         CHECK(await_change("changed")["object"]["isSet"] == true);
-        guarded.done({"clear", "e"});
+        guarded.checked_ctl({"clear", "e"});
         await_change("changed");
     }
     monitor.process().signal(SIGTERM);
@@ -298,9 +302,9 @@ TEST_CASE("evfdctl monitor tells the state anew after a kill and goes on")
 
 TEST_CASE("evfdctl monitor ends with an error when the daemon is gone for good")
 {
-    Daemon daemon;
-    Reading monitor{daemon.control({"monitor"})};
-    REQUIRE(monitor.line()); // Ready.
+    DaemonProcess daemon;
+    OutputReader monitor{daemon.ctl_command({"monitor"})};
+    REQUIRE(monitor.read_line()); // Ready.
     daemon.kill();
     CHECK(monitor.wait() == 5);
     CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
@@ -310,41 +314,41 @@ TEST_CASE("evfdctl monitor ends with an error when the daemon is gone for good")
 
 TEST_CASE("a client that was stopped over a kill and its grace can go on with new objects")
 {
-    const Impatient impatient;
-    const auto& guarded = impatient.guarded;
-    guarded.done({"create", "pulse", "--mode", "pulse"});
-    Worker sleeper{[&](const Line& line) {
+    const ShortGrace impatient;
+    const auto& guarded = impatient.daemon;
+    guarded.checked_ctl({"create", "pulse", "--mode", "pulse"});
+    Worker sleeper{[&](const WorkerSocket& line) {
         const auto client = guarded.client();
-        const auto before = must(client.open("pulse"));
-        must(client.create("gone", {.lifetime = Lifetime::connection}));
-        line.say(0);
-        line.hear();
-        require(must(client.create("after")), "not made");
-        const auto again = must(client.open("pulse"));
-        line.say(0);
-        require(must(again.wait(patience)) == 1, "no pulse");
+        const auto before = value_or_throw(client.open("pulse"));
+        value_or_throw(client.create("gone", {.lifetime = Lifetime::connection}));
+        line.send(0);
+        line.receive();
+        require(value_or_throw(client.create("after")), "not made");
+        const auto again = value_or_throw(client.open("pulse"));
+        line.send(0);
+        require(value_or_throw(again.wait(default_timeout)) == 1, "no pulse");
         require(client.show("gone").error().code == ErrorCode::no_such_name, "it is there");
     }};
-    sleeper.hear();
+    sleeper.receive();
     sleeper.process().signal(SIGSTOP);
     guarded.kill_daemon();
-    REQUIRE(eventually([&] { return guarded.ctl({"show", "gone"}).status == 3; }));
+    REQUIRE(poll_until([&] { return guarded.ctl({"show", "gone"}).status == 3; }));
     sleeper.process().signal(SIGCONT);
-    sleeper.say(0);
-    sleeper.hear();
-    guarded.done({"set", "pulse"});
+    sleeper.send(0);
+    sleeper.receive();
+    guarded.checked_ctl({"set", "pulse"});
     CHECK(sleeper.wait() == 0);
 }
 
 TEST_CASE("while the daemon is away the library's thread does not spin")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client(2s);
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
-    const auto pulse = must(client.open("pulse"));
+    const auto pulse = value_or_throw(client.open("pulse"));
     daemon.kill();
     // As proc(5) has it: in a poll(2) of two, which ends after the long pause, and not at once.
-    CHECK(eventually([&] {
+    CHECK(poll_until([&] {
         for (const auto thread : threads_of(::getpid()))
             if (const auto call = system_call_of(::getpid(), thread);
                 call.starts_with(std::to_string(SYS_poll) + " ") && call.contains(" 0x2 0x3e8 "))
@@ -356,7 +360,7 @@ TEST_CASE("while the daemon is away the library's thread does not spin")
 
 TEST_CASE("the first call to a daemon that begins anew is done whatever it is")
 {
-    Daemon daemon; // Without a guard nothing is kept.
+    DaemonProcess daemon; // Without a guard nothing is kept.
     const auto client = daemon.client();
     REQUIRE(client.create("before"));
     daemon.kill();
@@ -369,9 +373,9 @@ TEST_CASE("the first call to a daemon that begins anew is done whatever it is")
 
 // Many.
 
-void make_many(const Daemon& daemon, int count)
+void create_many(const DaemonProcess& daemon, int count)
 {
-    Wire wire{daemon.path()};
+    WireClient wire{daemon.path()};
     constexpr int at_once = 500;
     for (int i = 0; i < count; i += at_once) {
         for (int j = i; j < i + at_once; ++j)
@@ -387,8 +391,8 @@ void make_many(const Daemon& daemon, int count)
 TEST_CASE("a list over kills gives each name once and in order")
 {
     constexpr int count = 3'000;
-    const Guarded guarded;
-    make_many(guarded, count);
+    const SupervisedDaemon guarded;
+    create_many(guarded, count);
     const auto client = guarded.client();
     for (int round = 0; round < 5; ++round) {
         std::vector<std::string> names;
@@ -408,16 +412,16 @@ TEST_CASE("a list over kills gives each name once and in order")
 TEST_CASE("15000 objects are taken over", "[alone]")
 {
     constexpr int count = 15'000;
-    const Guarded guarded;
-    if (must(guarded.client().status()).descriptor_limit / 4 * 3 < count)
+    const SupervisedDaemon guarded;
+    if (value_or_throw(guarded.client().status()).descriptor_limit / 4 * 3 < count)
         skip("the hard limit of open files (RLIMIT_NOFILE) is below 20000");
-    make_many(guarded, count);
-    guarded.done({"set", "many/0"});
+    create_many(guarded, count);
+    guarded.checked_ctl({"set", "many/0"});
 
     guarded.kill_daemon();
 
-    Wire wire{guarded.path()};
-    const auto status = wire.ask("Status")["parameters"];
+    WireClient wire{guarded.path()};
+    const auto status = wire.request("Status")["parameters"];
     CHECK(status["objects"] == count);
     CHECK(guarded.ctl({"is-set", "many/0"}).status == 0);
     CHECK(guarded.ctl({"is-set", "many/1"}).status == 1);

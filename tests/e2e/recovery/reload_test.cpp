@@ -11,84 +11,84 @@ namespace {
 
 TEST_CASE("what a configuration declares is there from the start with its owner and rights")
 {
-    const Configured configured{R"({
+    const ReloadableDaemon configured{R"({
         "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0604",
                     "owner": 60601, "group": "60602"}],
         "timers": [{"name": "t", "every": "1h", "owner": 60601}]
     })"};
-    const auto event = Json::parse(configured.daemon.done({"show", "a", "--json"}));
+    const auto event = Json::parse(configured.daemon.checked_ctl({"show", "a", "--json"}));
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
     CHECK(event["rights"] == "0604"); // Its state is for everybody to see.
     CHECK(event["lifetime"] == "permanent");
-    const auto timer = Json::parse(configured.daemon.done({"show", "t", "--json"}));
+    const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));
     CHECK(timer["ownerUid"] == 60601);
     CHECK(timer["timer"]["state"] == "armed");
 }
 
 TEST_CASE("SIGHUP adds what is declared anew and changes nothing that is there")
 {
-    Configured configured{R"({"events": [{"name": "a", "mode": "semaphore"}]})"};
+    ReloadableDaemon configured{R"({"events": [{"name": "a", "mode": "semaphore"}]})"};
     const auto& daemon = configured.daemon;
     const auto client = daemon.client();
-    const auto event = must(client.open("a"));
-    must(event.set(2));
-    Reading waiting{daemon.control({"wait", "b"})};
+    const auto event = value_or_throw(client.open("a"));
+    value_or_throw(event.set(2));
+    OutputReader waiting{daemon.ctl_command({"wait", "b"})};
     REQUIRE(daemon.has_waits("b", 1));
-    const auto connections = must(client.status()).connections;
+    const auto connections = value_or_throw(client.status()).connections;
 
     configured.reload(R"({"events": [{"name": "a", "mode": "semaphore", "initial": 7},
                                      {"name": "b", "initial": 1}],
                           "timers": [{"name": "t", "every": "1h"}]})",
-                      taken);
+                      reload_succeeded);
 
     CHECK(waiting.wait() == 0);
-    CHECK(must(client.show("a")).count == std::int64_t{2});
-    CHECK(must(client.show("t")).timer);
-    CHECK(must(client.status()).pid == daemon.pid());
-    CHECK(must(client.status()).connections <= connections);
-    daemon.done({"set", "a"});
-    CHECK(must(client.show("a")).count == std::int64_t{3});
+    CHECK(value_or_throw(client.show("a")).count == std::int64_t{2});
+    CHECK(value_or_throw(client.show("t")).timer);
+    CHECK(value_or_throw(client.status()).pid == daemon.pid());
+    CHECK(value_or_throw(client.status()).connections <= connections);
+    daemon.checked_ctl({"set", "a"});
+    CHECK(value_or_throw(client.show("a")).count == std::int64_t{3});
 
-    configured.reload("{}", taken); // What is no longer declared stays.
+    configured.reload("{}", reload_succeeded); // What is no longer declared stays.
     CHECK(client.show("a"));
     CHECK(client.show("b"));
 }
 
 TEST_CASE("what is declared and there as something else stays as it is, and the log says so")
 {
-    Configured configured{"{}"};
+    ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
-    daemon.done({"create", "a", "--mode", "semaphore", "--initial", "3"});
-    configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", taken);
+    daemon.checked_ctl({"create", "a", "--mode", "semaphore", "--initial", "3"});
+    configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", reload_succeeded);
     CHECK(daemon.log().contains("'a' of the configuration is not made: 'a' is a semaphore event"));
-    CHECK(Json::parse(daemon.done({"show", "a", "--json"}))["count"] == 3);
-    daemon.done({"show", "b"});
+    CHECK(Json::parse(daemon.checked_ctl({"show", "a", "--json"}))["count"] == 3);
+    daemon.checked_ctl({"show", "b"});
 }
 
 TEST_CASE("SIGHUP changes limits for what is asked from then on")
 {
-    Configured configured{"{}"};
+    ReloadableDaemon configured{"{}"};
     const auto client = configured.daemon.client();
     for (int i = 0; i < 5; ++i)
-        must(client.create("e/" + std::to_string(i)));
-    configured.reload(R"({"limits": {"objects": 5}})", taken);
+        value_or_throw(client.create("e/" + std::to_string(i)));
+    configured.reload(R"({"limits": {"objects": 5}})", reload_succeeded);
     CHECK(client.create("one/more").error().code == ErrorCode::refused);
     CHECK(client.show("e/4"));
-    configured.reload(R"({"limits": {"objects": 6}})", taken);
+    configured.reload(R"({"limits": {"objects": 6}})", reload_succeeded);
     CHECK(client.create("one/more"));
-    configured.reload("{}", taken);
+    configured.reload("{}", reload_succeeded);
     CHECK(client.create("and/another"));
 }
 
 TEST_CASE("a new configuration with a fault in it is refused whole")
 {
-    Configured configured{R"({"limits": {"objects": 3}})"};
+    ReloadableDaemon configured{R"({"limits": {"objects": 3}})"};
     const auto client = configured.daemon.client();
     configured.reload("{\"limits\": {\"objects\": 1},\n \"events\": [{\"name\": \"b\"}],\n"
                       " \"timers\": [{\"name\": \"t\", \"every\": \"soon\"}]}",
-                      refused);
+                      reload_failed);
     CHECK(configured.daemon.log().contains(configured.file + ":3: timers[0].every: "));
     CHECK(client.show("b").error().code == ErrorCode::no_such_name);
     for (int i = 0; i < 3; ++i)
@@ -97,23 +97,23 @@ TEST_CASE("a new configuration with a fault in it is refused whole")
 
     REQUIRE(::unlink(configured.file.c_str()) == 0); // One that is named has to be there.
     configured.daemon.process().signal(SIGHUP);
-    CHECK(eventually(
+    CHECK(poll_until(
         [&] { return configured.daemon.log().contains("some.json: it cannot be read"); }));
     CHECK(client.create("e/3").error().code == ErrorCode::refused);
 }
 
 TEST_CASE("SIGHUP changes the log level")
 {
-    Configured configured{R"({"logLevel": "info"})"};
+    ReloadableDaemon configured{R"({"logLevel": "info"})"};
     configured.reload(R"({"logLevel": "error", "events": [{"name": "a"}],
                           "limits": {"objects": 0}})",
-                      refused);
+                      reload_failed);
     write_file(configured.file, R"({"logLevel": "error", "events": [{"name": "quiet"}]})");
     configured.daemon.process().signal(SIGHUP);
     const auto client = configured.daemon.client();
-    REQUIRE(eventually([&] { return client.show("quiet").has_value(); }));
+    REQUIRE(poll_until([&] { return client.show("quiet").has_value(); }));
     CHECK_FALSE(configured.daemon.log().contains("'quiet' is made"));
-    configured.reload(R"({"logLevel": "debug", "events": [{"name": "loud"}]})", taken);
+    configured.reload(R"({"logLevel": "debug", "events": [{"name": "loud"}]})", reload_succeeded);
     CHECK(configured.daemon.log().contains("'loud' is made"));
 }
 
@@ -121,20 +121,20 @@ TEST_CASE("the log level of the command line counts before that of the configura
 {
     const TemporaryDirectory directory;
     write_file(directory / "some.json", R"({"logLevel": "error"})");
-    const Daemon daemon{{"--config", directory / "some.json", "--log-level", "info"}};
-    CHECK(eventually([&] { return daemon.log().contains("ready"); }));
+    const DaemonProcess daemon{{"--config", directory / "some.json", "--log-level", "info"}};
+    CHECK(poll_until([&] { return daemon.log().contains("ready"); }));
 }
 
 TEST_CASE("SIGHUP changes the mode of the socket")
 {
-    Configured configured{R"({"socketMode": "0600"})"};
+    ReloadableDaemon configured{R"({"socketMode": "0600"})"};
     const auto mode = [&] {
         struct stat there{};
         REQUIRE(::stat(configured.daemon.path().c_str(), &there) == 0);
         return there.st_mode & 0777;
     };
     CHECK(mode() == 0600);
-    configured.reload(R"({"socketMode": "0660"})", taken);
+    configured.reload(R"({"socketMode": "0660"})", reload_succeeded);
     CHECK(mode() == 0660);
 }
 
@@ -143,11 +143,11 @@ TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration a
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     write_file(file, "{}");
-    const Guarded guarded{{"--config", file}};
+    const SupervisedDaemon guarded{{"--config", file}};
     write_file(file, R"({"events": [{"name": "first"}]})");
     REQUIRE(::kill(guarded.pid(), SIGHUP) == 0);
     const auto client = guarded.client();
-    CHECK(eventually([&] { return client.show("first").has_value(); }));
+    CHECK(poll_until([&] { return client.show("first").has_value(); }));
     write_file(file, R"({"events": [{"name": "second"}]})");
     guarded.kill_daemon();
     CHECK(client.show("first"));
@@ -159,26 +159,26 @@ TEST_CASE("objects outlive a daemon whose successor cannot read its configuratio
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     write_file(file, "{}");
-    const Guarded guarded{{"--config", file}};
+    const SupervisedDaemon guarded{{"--config", file}};
     const auto client = guarded.client();
-    REQUIRE(client.create("kept", {.initial = 1, .rights = Rights::parse("0666")}));
+    REQUIRE(client.create("kept", {.initial = 1, .permissions = Permissions::parse("0666")}));
     write_file(file, "{\"limits\": 1}");
 
     guarded.kill_daemon();
 
-    CHECK(must(client.show("kept")).is_set == true); // As the user of the daemon.
+    CHECK(value_or_throw(client.show("kept")).is_set == true); // As the user of the daemon.
     CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
     const auto set_as_stranger = [&] {
-        auto command = guarded.control({"set", "kept"});
-        command.words.front() = within_reach(command.words.front());
-        command.in_child = become_stranger;
+        auto command = guarded.ctl_command({"set", "kept"});
+        command.argv.front() = path_for_any_user(command.argv.front());
+        command.in_child = become_unprivileged;
         return run(command).status;
     };
     if (is_root())
         CHECK(set_as_stranger() == 4);
     write_file(file, "{}");
-    REQUIRE(::kill(guarded.daemon(), SIGHUP) == 0);
-    CHECK(eventually([&] { return set_as_stranger() == 0; }));
+    REQUIRE(::kill(guarded.daemon_pid(), SIGHUP) == 0);
+    CHECK(poll_until([&] { return set_as_stranger() == 0; }));
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // However a daemon is started: by a program that ignores or blocks signals, with standard streams
 // that are closed, with a limit for files, where there are no devices.
-#include "tests/support/daemon_process.h"
 #include "tests/paths.h"
+#include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -45,9 +45,9 @@ void hide_devices()
         ::_exit(could_not_execute);
 }
 
-Command prepared(std::function<void()> in_child)
+Command prepared_command(std::function<void()> in_child)
 {
-    return {.words = {}, .in_child = std::move(in_child)};
+    return {.argv = {}, .in_child = std::move(in_child)};
 }
 
 std::string target_of(pid_t process, int fd)
@@ -59,20 +59,20 @@ std::string target_of(pid_t process, int fd)
 TEST_CASE("a guard that was started with all signals ignored or blocked starts its daemon again, "
           "and ends when it is told to")
 {
-    Guarded guarded{{}, prepared(GENERATE(ignore_all_signals, block_all_signals))};
-    guarded.done({"create", "e", "--initial", "1"});
-    const auto first = guarded.daemon();
+    SupervisedDaemon guarded{{}, prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
+    const auto first = guarded.daemon_pid();
 
     guarded.kill_daemon();
 
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(guarded.daemon() != first);
+    CHECK(guarded.daemon_pid() != first);
     guarded.process().signal(SIGTERM);
     CHECK(guarded.process().wait() == 0);
 }
 
 // A set of signals, or an octal number, of /proc/PID/status. proc(5)
-std::uint64_t number_of(pid_t process, std::string_view key, int base)
+std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     const auto status = read_file("/proc/" + std::to_string(process) + "/status");
     const auto at = status.find(key);
@@ -80,7 +80,7 @@ std::uint64_t number_of(pid_t process, std::string_view key, int base)
     return std::stoull(status.substr(at + key.size()), nullptr, base);
 }
 
-std::uint64_t set_of(std::initializer_list<int> signals)
+std::uint64_t signal_set(std::initializer_list<int> signals)
 {
     std::uint64_t set = 0;
     for (const int signal : signals)
@@ -91,30 +91,31 @@ std::uint64_t set_of(std::initializer_list<int> signals)
 TEST_CASE("a guard and its daemon ignore and block what they mean to, and their files are their "
           "own, whatever they were started with")
 {
-    const Guarded guarded{{}, prepared([] {
-                              ignore_all_signals();
-                              block_all_signals();
-                              ::umask(0);
-                          })};
-    const auto daemon = guarded.daemon();
+    const SupervisedDaemon guarded{{}, prepared_command([] {
+                                       ignore_all_signals();
+                                       block_all_signals();
+                                       ::umask(0);
+                                   })};
+    const auto daemon = guarded.daemon_pid();
     for (const auto process : {guarded.pid(), daemon}) {
-        CHECK(number_of(process, "SigIgn:", 16) == set_of({SIGPIPE, SIGXFSZ}));
-        CHECK(number_of(process, "Umask:", 8) == 0077);
+        CHECK(status_field(process, "SigIgn:", 16) == signal_set({SIGPIPE, SIGXFSZ}));
+        CHECK(status_field(process, "Umask:", 8) == 0077);
     }
-    CHECK(number_of(daemon, "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM}));
-    CHECK(number_of(guarded.pid(), "SigBlk:", 16) == set_of({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
+    CHECK(status_field(daemon, "SigBlk:", 16) == signal_set({SIGHUP, SIGINT, SIGTERM}));
+    CHECK(status_field(guarded.pid(), "SigBlk:", 16) ==
+          signal_set({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
 }
 
 TEST_CASE("a daemon that was started with all signals ignored or blocked ends when it is told to")
 {
-    Daemon daemon{{}, prepared(GENERATE(ignore_all_signals, block_all_signals))};
+    DaemonProcess daemon{{}, prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
     daemon.process().signal(SIGTERM);
     CHECK(daemon.process().wait() == 0);
 }
 
 TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     daemon.process().signal(SIGPIPE);
     daemon.process().signal(SIGXFSZ);
     CHECK(daemon.ctl({"status"}).status == 0);
@@ -122,46 +123,46 @@ TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
 
 TEST_CASE("what a daemon logs does not go into its journal where standard streams were closed")
 {
-    const Guarded guarded{{}, prepared([] { ::close_range(0, 2, 0); })};
+    const SupervisedDaemon guarded{{}, prepared_command([] { ::close_range(0, 2, 0); })};
     for (int i = 0; i < 20; ++i)
-        guarded.done({"create", "keep/" + std::to_string(i)});
-    for (const auto process : {guarded.pid(), guarded.daemon()})
+        guarded.checked_ctl({"create", "keep/" + std::to_string(i)});
+    for (const auto process : {guarded.pid(), guarded.daemon_pid()})
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             CHECK(target_of(process, fd) == "/dev/null");
     for (int i = 0; i < 20; ++i) { // Each is a line of the log.
-        REQUIRE(::kill(guarded.daemon(), SIGHUP) == 0);
-        guarded.done({"status"});
+        REQUIRE(::kill(guarded.daemon_pid(), SIGHUP) == 0);
+        guarded.checked_ctl({"status"});
     }
 
     guarded.kill_daemon();
 
-    CHECK(Json::parse(guarded.done({"status", "--json"}))["objects"] == 20);
+    CHECK(Json::parse(guarded.checked_ctl({"status", "--json"}))["objects"] == 20);
 }
 
 TEST_CASE("a soft limit for files does not limit the daemon")
 {
-    const Guarded guarded{{}, prepared([] { limit_files(4096, RLIM_INFINITY); })};
-    guarded.done({"create", "e", "--initial", "1"});
+    const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(4096, RLIM_INFINITY); })};
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
     guarded.kill_daemon();
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
 }
 
 TEST_CASE("at a hard limit for files calls are refused with its name, and the daemon goes on")
 {
-    const Guarded guarded{{}, prepared([] { limit_files(500'000, 500'000); })};
-    const auto daemon = guarded.daemon();
-    guarded.done({"create", "keep", "--initial", "1"});
-    Wire wire{guarded.path()};
+    const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(500'000, 500'000); })};
+    const auto daemon = guarded.daemon_pid();
+    guarded.checked_ctl({"create", "keep", "--initial", "1"});
+    WireClient wire{guarded.path()};
     Json reply;
     for (int i = 0; i < 100'000 && !reply.contains("error"); ++i)
-        reply = wire.ask("CreateEvent", {{"name", "x/" + std::to_string(i)}});
+        reply = wire.request("CreateEvent", {{"name", "x/" + std::to_string(i)}});
     REQUIRE(reply.contains("error"));
 
     INFO(reply.dump());
     CHECK(reply["parameters"]["message"].get<std::string>().contains(
         "raise the limit RLIMIT_FSIZE (ulimit -f)"));
     CHECK(guarded.ctl({"is-set", "keep"}).status == 0);
-    CHECK(guarded.daemon() == daemon);
+    CHECK(guarded.daemon_pid() == daemon);
     CHECK(guarded.log().contains("RLIMIT_FSIZE"));
     CHECK_FALSE(guarded.log().contains("give the machine memory"));
 }
@@ -169,7 +170,7 @@ TEST_CASE("at a hard limit for files calls are refused with its name, and the da
 TEST_CASE("a daemon for whose state a limit for files leaves no room names the limit")
 {
     const TemporaryDirectory directory;
-    const auto ran = run({.words = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
+    const auto ran = run({.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
                           .in_child = [] { limit_files(4096, 4096); }});
     CHECK(ran.status == 1);
     CHECK(ran.err == "evfdd: fallocate(2): File too large; raise the limit RLIMIT_FSIZE (ulimit "
@@ -179,13 +180,13 @@ TEST_CASE("a daemon for whose state a limit for files leaves no room names the l
 TEST_CASE("without any device a daemon starts, is started again, and adds to what clients hold")
 {
     skip_unless_root("hide devices");
-    const Guarded guarded{{}, prepared(hide_devices)};
+    const SupervisedDaemon guarded{{}, prepared_command(hide_devices)};
     const auto client = guarded.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
-    const auto held = must(client.open("e"));
+    const auto held = value_or_throw(client.open("e"));
     for (int round = 1; round <= 2; ++round) {
         REQUIRE(client.set(std::vector{"e"s}));
-        CHECK(must(held.wait(patience)) == 1);
+        CHECK(value_or_throw(held.wait(default_timeout)) == 1);
         guarded.kill_daemon();
     }
     CHECK(guarded.ctl({"show", "e"}).status == 0);
@@ -196,17 +197,18 @@ TEST_CASE("without any device a daemon goes to the background, and keeps no outp
     skip_unless_root("hide devices");
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    Reading starting{
-        {.words = {EVFDD_DAEMON, "--socket", path, "--background", "--idle-exit", "0s"},
+    OutputReader starting{
+        {.argv = {EVFDD_DAEMON, "--socket", path, "--background", "--idle-exit", "0s"},
          .in_child = hide_devices}};
-    CHECK(starting.line() == std::nullopt);
+    CHECK(starting.read_line() == std::nullopt);
     CHECK(starting.wait() == 0);
 }
 
 TEST_CASE("a daemon's descriptors are closed in a program that it would start")
 {
-    const Guarded guarded{{}, prepared([] { ::close_range(3, ~0U, 0); })}; // What we inherited.
-    const auto of = "/proc/" + std::to_string(guarded.daemon());
+    const SupervisedDaemon guarded{
+        {}, prepared_command([] { ::close_range(3, ~0U, 0); })}; // What we inherited.
+    const auto of = "/proc/" + std::to_string(guarded.daemon_pid());
     std::vector<std::string> inherited;
     for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {
         const auto number = entry.path().filename().string();

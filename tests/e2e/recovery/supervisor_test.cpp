@@ -2,8 +2,8 @@
 #include "tests/support/daemon_process.h"
 
 #include "common/socket.h"
-#include "tests/support/kernel_calls.h"
 #include "tests/paths.h"
+#include "tests/support/kernel_calls.h"
 #include "tests/support/send_with_fds.h"
 
 #include <fcntl.h>
@@ -26,36 +26,36 @@ bool exists(const std::string& path)
     return ::lstat(path.c_str(), &there) == 0;
 }
 
-Json status_of(const Daemon& daemon)
+Json status_of(const DaemonProcess& daemon)
 {
-    return Json::parse(daemon.done({"status", "--json"}));
+    return Json::parse(daemon.checked_ctl({"status", "--json"}));
 }
 
 TEST_CASE("a guard starts the daemon again and nothing is lost")
 {
-    const Guarded guarded;
-    guarded.done({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
-    const auto first = guarded.daemon();
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
+    const auto first = guarded.daemon_pid();
     CHECK(status_of(guarded)["guardian"] == "guard");
 
     guarded.kill_daemon();
 
     const auto status = status_of(guarded);
     CHECK(status["pid"] != first);
-    CHECK(status["pid"] == guarded.daemon());
-    CHECK(Json::parse(guarded.done({"show", "tokens", "--json"}))["count"] == 3);
+    CHECK(status["pid"] == guarded.daemon_pid());
+    CHECK(Json::parse(guarded.checked_ctl({"show", "tokens", "--json"}))["count"] == 3);
     CHECK(guarded.log().contains("was killed by signal 9"));
 }
 
 TEST_CASE("a guard's daemon does without the kernel features that the guard was told of")
 {
-    const Guarded guarded{without_pass_rights};
+    const SupervisedDaemon guarded{without_pass_rights};
     guarded.kill_daemon();
-    guarded.done({"status"}); // By the next one.
-    const auto arguments = "/proc/" + std::to_string(guarded.daemon()) + "/cmdline";
+    guarded.checked_ctl({"status"}); // By the next one.
+    const auto arguments = "/proc/" + std::to_string(guarded.daemon_pid()) + "/cmdline";
     CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
 
-    Wire wire{guarded.path()};
+    WireClient wire{guarded.path()};
     const std::array passed{UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}};
     CHECK(send(wire.socket(), "x", passed));
 }
@@ -63,11 +63,11 @@ TEST_CASE("a guard's daemon does without the kernel features that the guard was 
 TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
-    Guarded guarded;
-    guarded.done({"create", "e"});
+    SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e"});
     const auto client = guarded.client();
     REQUIRE(client.open("e"));
-    const auto gone = pidfd_of(guarded.daemon());
+    const auto gone = pidfd_of(guarded.daemon_pid());
 
     guarded.process().signal(signal);
 
@@ -79,9 +79,9 @@ TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
 TEST_CASE("a guard that is told to end while its daemon is just starting ends with success")
 {
     for (int round = 0; round < 20; ++round) {
-        Guarded guarded;
+        SupervisedDaemon guarded;
         guarded.kill_daemon();
-        REQUIRE(eventually([&] { return guarded.daemon() > 0; }));
+        REQUIRE(poll_until([&] { return guarded.daemon_pid() > 0; }));
         guarded.process().signal(SIGTERM);
         CHECK(guarded.process().wait() == 0);
     }
@@ -90,11 +90,11 @@ TEST_CASE("a guard that is told to end while its daemon is just starting ends wi
 TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
 {
     for (int round = 0; round < 10; ++round) {
-        Guarded guarded;
+        SupervisedDaemon guarded;
         const auto client = guarded.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
-        const auto pulse = must(client.open("p")); // It wants to be connected.
-        ::kill(guarded.daemon(), SIGTERM);
+        const auto pulse = value_or_throw(client.open("p")); // It wants to be connected.
+        ::kill(guarded.daemon_pid(), SIGTERM);
         CHECK(guarded.process().wait() == 0);
         CHECK_FALSE(exists(guarded.path()));
     }
@@ -102,60 +102,60 @@ TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
 
 TEST_CASE("a guard ends when its daemon was idle")
 {
-    Guarded guarded{{"--idle-exit", "50ms"}};
+    SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
     CHECK(guarded.process().wait() == 0);
     CHECK_FALSE(exists(guarded.path()));
 }
 
 TEST_CASE("a guard ends when its daemon was idle and had been killed before")
 {
-    Guarded guarded{{"--idle-exit", "50ms"}};
+    SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
     {
         const auto client = guarded.client();
         REQUIRE(client.create("e"));
         guarded.kill_daemon();
-        must(client.remove(std::vector{"e"s}));
+        value_or_throw(client.delete_object(std::vector{"e"s}));
     }
     CHECK(guarded.process().wait() == 0);
 }
 
 TEST_CASE("who comes after an idle daemon has left and before its guard has is served")
 {
-    Guarded guarded{{"--idle-exit", "5ms"}};
-    std::optional<Wire> first{guarded.path()}; // As long as it is there the daemon stays.
-    REQUIRE(first->ask("Status").contains("parameters"));
-    const auto daemon = guarded.daemon();
+    SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
+    std::optional<WireClient> first{guarded.path()}; // As long as it is there the daemon stays.
+    REQUIRE(first->request("Status").contains("parameters"));
+    const auto daemon = guarded.daemon_pid();
     const auto leaves = pidfd_of(daemon);
     guarded.process().stop();
     first.reset();
     REQUIRE(await_readable(leaves.get()));
 
-    Wire second{guarded.path()};
+    WireClient second{guarded.path()};
     guarded.process().signal(SIGCONT);
 
-    const auto status = second.ask("Status");
+    const auto status = second.request("Status");
     REQUIRE(status.contains("parameters"));
     CHECK(status["parameters"]["pid"] != daemon);
 }
 
 TEST_CASE("who comes after an idle daemon and its guard have left finds nobody")
 {
-    Guarded guarded{{"--idle-exit", "5ms"}};
+    SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
     REQUIRE(guarded.process().wait() == 0);
     CHECK_FALSE(exists(guarded.path()));
-    CHECK_THROWS_AS(Wire{guarded.path()}, std::runtime_error);
+    CHECK_THROWS_AS(WireClient{guarded.path()}, std::runtime_error);
 }
 
 TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e"});
     std::vector<std::string> words{EVFDD_DAEMON, "--socket", guarded.path()};
     if (GENERATE(true, false))
         words.emplace_back("--guard");
     if (GENERATE(true, false))
         words.emplace_back("--background");
-    const auto second = run({.words = words});
+    const auto second = run({.argv = words});
     CHECK(second.status == 75);
     CHECK(second.err.contains("another evfdd is running at " + guarded.path()));
     CHECK(guarded.ctl({"show", "e"}).status == 0);
@@ -163,19 +163,19 @@ TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
 
 TEST_CASE("a guard at the socket of a daemon refuses to start")
 {
-    const Daemon daemon;
-    CHECK(run({.words = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
+    const DaemonProcess daemon;
+    CHECK(run({.argv = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
     CHECK(daemon.ctl({"status"}).status == 0);
 }
 
 TEST_CASE("a guard needs a socket to listen at")
 {
-    CHECK(run({.words = {EVFDD_DAEMON, "--guard"}}).status == 2);
+    CHECK(run({.argv = {EVFDD_DAEMON, "--guard"}}).status == 2);
 }
 
 TEST_CASE("a kernel feature that evfdd does not know is named, with those that it knows")
 {
-    const auto ran = run({.words = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
+    const auto ran = run({.argv = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
     CHECK(ran.status == 2);
     CHECK(ran.err.starts_with("--without-kernel-feature: 'levitation' is no kernel feature; "
                               "give one of pass-rights\n"));
@@ -190,7 +190,7 @@ TEST_CASE("a guard of a daemon that cannot start ends with its status")
                                    "--guard",    "--config", config};
     if (GENERATE(true, false))
         words.emplace_back("--background");
-    const auto ran = run({.words = words});
+    const auto ran = run({.argv = words});
     CHECK(ran.status == 78);
     CHECK(ran.err.contains(config + ":2: logLevel: "));
     CHECK_FALSE(exists(directory / "io.evfdd"));
@@ -203,16 +203,16 @@ TEST_CASE("a guard goes on trying when its daemon cannot start again and loses n
     const auto away = directory / "away";
     const auto socket = directory / "io.evfdd";
     std::filesystem::copy_file(EVFDD_DAEMON, program);
-    auto guard = start_daemon(directory, {.words = {program, "--socket", socket, "--guard"}});
+    auto guard = start_daemon(directory, {.argv = {program, "--socket", socket, "--guard"}});
     const auto ctl = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {EVFDD_CTL, "--socket", socket});
-        return run({.words = std::move(words)}).status;
+        return run({.argv = std::move(words)}).status;
     };
     REQUIRE(ctl({"create", "e", "--initial", "1"}) == 0);
 
     std::filesystem::rename(program, away);
     REQUIRE(::kill(child_of(guard.pid()), SIGKILL) == 0);
-    REQUIRE(eventually([&] { return read_file(directory / "log").contains("the daemon failed"); }));
+    REQUIRE(poll_until([&] { return read_file(directory / "log").contains("the daemon failed"); }));
     std::filesystem::rename(away, program);
 
     CHECK(ctl({"is-set", "e"}) == 0);
@@ -226,8 +226,8 @@ TEST_CASE(
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
     write_file(config, "{}");
-    const Guarded guarded{{"--config", config}};
-    guarded.done({"create", "e", "--initial", "1"});
+    const SupervisedDaemon guarded{{"--config", config}};
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
     write_file(config, "{\"limits\": 1}");
     guarded.kill_daemon();
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
@@ -236,15 +236,15 @@ TEST_CASE(
 
 TEST_CASE("after 100 kills all is there and the guard holds no more descriptors than before")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e", "--initial", "1"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
     guarded.kill_daemon();
-    guarded.done({"show", "e"});
+    guarded.checked_ctl({"show", "e"});
     const auto before = descriptors_of(guarded.pid());
     for (int i = 0; i < 100; ++i) {
         guarded.kill_daemon();
         if (i % 10 == 0)
-            guarded.done({"show", "e"});
+            guarded.checked_ctl({"show", "e"});
     }
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
     CHECK(descriptors_of(guarded.pid()) == before);
@@ -252,12 +252,12 @@ TEST_CASE("after 100 kills all is there and the guard holds no more descriptors 
 
 TEST_CASE("a daemon that is killed before it is ready again and again comes in the end")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e", "--initial", "1"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
     pid_t last = 0;
     for (int i = 0; i < 30; ++i) {
-        REQUIRE(eventually([&] {
-            const auto now = guarded.daemon();
+        REQUIRE(poll_until([&] {
+            const auto now = guarded.daemon_pid();
             return now > 0 && now != std::exchange(last, now);
         }));
         ::kill(last, SIGKILL);
@@ -287,26 +287,27 @@ std::vector<std::string> addresses_of(pid_t process)
 
 TEST_CASE("neither a guard nor its daemon has an address but that of clients")
 {
-    const Guarded guarded;
-    guarded.done({"create", "e"});
+    const SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e"});
     CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // Renamed since.
-    CHECK(addresses_of(guarded.daemon()).front() == guarded.path() + ".new");
-    CHECK(std::ranges::none_of(addresses_of(guarded.daemon()),
+    CHECK(addresses_of(guarded.daemon_pid()).front() == guarded.path() + ".new");
+    CHECK(std::ranges::none_of(addresses_of(guarded.daemon_pid()),
                                [](const auto& address) { return address.starts_with('@'); }));
 }
 
 TEST_CASE("a daemon whose guard was killed says that nobody keeps its objects")
 {
-    Guarded guarded;
-    guarded.done({"create", "e", "--initial", "1"});
-    const auto daemon = guarded.daemon();
+    SupervisedDaemon guarded;
+    guarded.checked_ctl({"create", "e", "--initial", "1"});
+    const auto daemon = guarded.daemon_pid();
     const auto ends = pidfd_of(daemon);
 
     guarded.process().signal(SIGKILL);
     REQUIRE(await_readable(guarded.process().pidfd().get()));
 
     CHECK(status_of(guarded)["guardian"] == "none");
-    CHECK(guarded.done({"status"}).contains("nobody: a crash of the daemon loses all objects"));
+    CHECK(guarded.checked_ctl({"status"})
+              .contains("nobody: a crash of the daemon loses all objects"));
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
     CHECK(guarded.log().contains("the guard was killed, so a crash would lose all objects"));
     CHECK(guarded.log().contains("with: kill " + std::to_string(daemon) + "; then"));
@@ -319,12 +320,12 @@ TEST_CASE("a guard in the background returns once clients can connect and keeps 
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--guard", "--background"};
-    Reading starting{{.words = words}};
-    CHECK(starting.line() == std::nullopt); // The end of its output: nobody has it any more.
+    OutputReader starting{{.argv = words}};
+    CHECK(starting.read_line() == std::nullopt); // The end of its output: nobody has it any more.
     CHECK(starting.wait() == 0);
 
     const auto status = [&] {
-        return Json::parse(run({.words = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
+        return Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
     };
     const auto pid = status()["pid"].get<pid_t>();
     const auto guard = ::getsid(pid); // Which is the first of its session.
@@ -336,7 +337,7 @@ TEST_CASE("a guard in the background returns once clients can connect and keeps 
                 std::filesystem::read_symlink("/proc/" + std::to_string(process) + fd);
             CHECK(target == (fd == "/cwd"s ? "/" : "/dev/null"));
         }
-    CHECK(run({.words = words}).status == 75);
+    CHECK(run({.argv = words}).status == 75);
     ::kill(pid, SIGKILL);
     const auto next = status()["pid"].get<pid_t>();
     CHECK(next != pid);

@@ -6,65 +6,65 @@
 namespace evfd::e2e {
 namespace {
 
-class Torn {
+class InterruptedCommit {
 public:
     // Returns when all sessions but so many are back.
     void kill_in_commit(std::int64_t idle) const
     {
-        guarded.stop_daemon();
-        begin_next_commit(guarded.pid());
-        guarded.kill_daemon();
-        REQUIRE(
-            eventually([&] { return must(guarded.client().status()).waits_for_sessions == idle; }));
-        CHECK(guarded.log().contains("are of a commit that did not get through"));
+        daemon.stop_daemon();
+        begin_next_commit(daemon.pid());
+        daemon.kill_daemon();
+        REQUIRE(poll_until(
+            [&] { return value_or_throw(daemon.client().status()).waits_for_sessions == idle; }));
+        CHECK(daemon.log().contains("are of a commit that did not get through"));
     }
 
-    Guarded guarded;
+    SupervisedDaemon daemon;
 };
 
 TEST_CASE("a kill in the midst of a commit costs a client of the C++ library nothing")
 {
-    const Torn torn;
-    const auto client = torn.guarded.client();
+    const InterruptedCommit torn;
+    const auto client = torn.daemon.client();
     REQUIRE(client.create("jobs", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("beat", {.mode = Mode::pulse}));
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
-    const auto hold = must(client.hold("jobs"));
-    const auto beat = must(client.open("beat"));
-    const auto mine = must(client.open("mine")); // The daemon need not know of that.
+    const auto hold = value_or_throw(client.hold("jobs"));
+    const auto beat = value_or_throw(client.open("beat"));
+    const auto mine = value_or_throw(client.open("mine")); // The daemon need not know of that.
 
     torn.kill_in_commit(1); // The hold's, which is the process's and not the session's.
 
-    CHECK(must(client.show("jobs")).count == 0);
+    CHECK(value_or_throw(client.show("jobs")).count == 0);
     CHECK(client.show("mine"));
-    torn.guarded.done({"set", "beat", "--count", "2"});
-    CHECK(must(beat.wait(patience)) == 2);
+    torn.daemon.checked_ctl({"set", "beat", "--count", "2"});
+    CHECK(value_or_throw(beat.wait(default_timeout)) == 2);
 }
 
 TEST_CASE("a kill in the midst of a commit costs a client without a library nothing")
 {
-    const Torn torn;
+    const InterruptedCommit torn;
     const Json session = "00112233445566778899aabbccddeeff";
-    Wire wire{torn.guarded.path()};
-    wire.ask("Resume", {{"session", session}, {"calls", 0}});
-    wire.ask("CreateEvent", {{"name", "jobs"}, {"mode", "semaphore"}, {"initial", 1}});
-    wire.ask("CreateEvent", {{"name", "beat"}, {"mode", "pulse"}});
-    wire.ask("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}});
-    wire.ask("Open", {{"names", {"beat"}}});
-    wire.ask("Wait", {{"names", {"jobs"}}, {"hold", true}});
-    wire.ask("Open", {{"names", {"mine"}}});
+    WireClient wire{torn.daemon.path()};
+    wire.request("Resume", {{"session", session}, {"calls", 0}});
+    wire.request("CreateEvent", {{"name", "jobs"}, {"mode", "semaphore"}, {"initial", 1}});
+    wire.request("CreateEvent", {{"name", "beat"}, {"mode", "pulse"}});
+    wire.request("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}});
+    wire.request("Open", {{"names", {"beat"}}});
+    wire.request("Wait", {{"names", {"jobs"}}, {"hold", true}});
+    wire.request("Open", {{"names", {"mine"}}});
     REQUIRE(wire.descriptors().size() == 2);
 
-    torn.guarded.stop_daemon();
-    begin_next_commit(torn.guarded.pid());
-    torn.guarded.kill_daemon();
-    Wire again{torn.guarded.path()};
-    const auto resumed = again.ask("Resume", {{"session", session}, {"calls", 6}});
+    torn.daemon.stop_daemon();
+    begin_next_commit(torn.daemon.pid());
+    torn.daemon.kill_daemon();
+    WireClient again{torn.daemon.path()};
+    const auto resumed = again.request("Resume", {{"session", session}, {"calls", 6}});
 
     CHECK(resumed["parameters"]["isCertain"] == true);
-    CHECK(again.ask("Show", {{"name", "jobs"}})["parameters"]["object"]["count"] == 0);
-    CHECK(again.ask("Show", {{"name", "mine"}}).contains("parameters"));
-    again.ask("Set", {{"names", {"beat"}}});
+    CHECK(again.request("Show", {{"name", "jobs"}})["parameters"]["object"]["count"] == 0);
+    CHECK(again.request("Show", {{"name", "mine"}}).contains("parameters"));
+    again.request("Set", {{"names", {"beat"}}});
     CHECK(await_readable(wire.descriptors().front().get()));
 }
 

@@ -1,7 +1,7 @@
 // Timers and the wall clock.
+#include "tests/support/skip.h"
 #include "tests/support/timers.h"
 #include "tests/support/wall_clock.h"
-#include "tests/support/skip.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -11,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-nanoseconds far_ahead()
+nanoseconds in_one_hour()
 {
     return now_on(Clock::realtime) + 1h;
 }
@@ -22,20 +22,20 @@ constexpr nanoseconds tolerance = shift / 20;
 // Whether the timer is to expire at that moment on the clock. If it is at another, this takes long.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
-    return eventually([&] {
+    return poll_until([&] {
         const auto before = now_on(clock);
-        const auto left = *must(timer.remaining());
+        const auto left = *value_or_throw(timer.remaining());
         const auto after = now_on(clock);
         return before + left >= moment - tolerance && after + left <= moment + tolerance;
     });
 }
 
 // As show tells of one that is kept on another clock.
-bool shows_next_by(const Client& client, std::string_view name, Clock clock)
+bool shows_next_on(const Client& client, std::string_view name, Clock clock)
 {
-    return eventually([&] {
+    return poll_until([&] {
         const auto before = now_on(clock);
-        const auto timer = *must(client.show(name)).timer;
+        const auto timer = *value_or_throw(client.show(name)).timer;
         const auto now = *timer.next - *timer.left;
         return before <= now && now <= now_on(clock);
     });
@@ -44,9 +44,9 @@ bool shows_next_by(const Client& client, std::string_view name, Clock clock)
 // Whether show tells that it is to expire at that moment on the monotonic clock.
 bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds moment)
 {
-    return eventually([&] {
+    return poll_until([&] {
         const auto before = now_on(Clock::monotonic);
-        const auto left = *must(client.show(name)).timer->left;
+        const auto left = *value_or_throw(client.show(name)).timer->left;
         const auto after = now_on(Clock::monotonic);
         return after - before < 3 * shift / 4 && before + left <= moment + tolerance &&
                after + left >= moment - tolerance;
@@ -57,9 +57,9 @@ bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds mo
 nanoseconds expiry_of(const Timer& timer)
 {
     nanoseconds moment{};
-    REQUIRE(eventually([&] {
+    REQUIRE(poll_until([&] {
         const auto before = now_on(Clock::monotonic);
-        moment = before + *must(timer.remaining());
+        moment = before + *value_or_throw(timer.remaining());
         return now_on(Clock::monotonic) - before < tolerance;
     }));
     return moment;
@@ -67,7 +67,7 @@ nanoseconds expiry_of(const Timer& timer)
 
 TEST_CASE("show says whether setting the wall clock moves a timer")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [options, moves, says] =
         GENERATE(table<std::vector<std::string>, bool, std::string>({
             {{"--in", "1h"}, false, "monotonic; setting the wall clock does not move it"},
@@ -88,266 +88,268 @@ TEST_CASE("show says whether setting the wall clock moves a timer")
         }));
     auto words = std::vector{"arm"s, "t"s};
     words.insert(words.end(), options.begin(), options.end());
-    daemon.done(words);
+    daemon.checked_ctl(words);
     INFO(says);
-    CHECK(daemon.done({"show", "t"}).contains("  clock     " + says + "\n"));
-    const auto timer = shown(daemon, "t")["timer"];
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  clock     " + says + "\n"));
+    const auto timer = show_json(daemon, "t")["timer"];
     CHECK(timer["movesWithWallClock"] == moves);
     CHECK(timer["cancelOnClockChange"] == says.contains("cancels"));
 }
 
 // A moment on the wall clock and a span on it, both armed and open.
-struct MomentAndSpan {
-    MomentAndSpan()
+struct AbsoluteAndRelative {
+    AbsoluteAndRelative()
     {
-        must(client.arm("moment", {.at = moment}));
-        must(client.arm("span", {.after = 1h, .clock = Clock::realtime}));
-        of_moment.emplace(must(client.open_timer("moment")));
-        of_span.emplace(must(client.open_timer("span")));
-        end_of_span = expiry_of(*of_span);
+        value_or_throw(client.arm("moment", {.at = absolute_time}));
+        value_or_throw(client.arm("span", {.after = 1h, .clock = Clock::realtime}));
+        absolute.emplace(value_or_throw(client.open_timer("moment")));
+        relative.emplace(value_or_throw(client.open_timer("span")));
+        relative_expiry = expiry_of(*relative);
     }
-    void check_where_they_are() const
+    void check_expiries() const
     {
-        CHECK(expires_at(*of_moment, Clock::realtime, moment));
-        CHECK(expires_at(*of_span, Clock::monotonic, end_of_span));
-        CHECK(must(client.show("moment")).timer->next == moment); // On its clock.
-        CHECK(shows_next_by(client, "moment", Clock::realtime));
-        CHECK(shows_next_by(client, "span", Clock::realtime));
-        CHECK(shows_expiry_at(client, "span", end_of_span));
-        CHECK(must(client.show("moment")).timer->state == TimerState::armed);
-        CHECK(must(client.show("span")).timer->state == TimerState::armed);
+        CHECK(expires_at(*absolute, Clock::realtime, absolute_time));
+        CHECK(expires_at(*relative, Clock::monotonic, relative_expiry));
+        CHECK(value_or_throw(client.show("moment")).timer->next == absolute_time); // On its clock.
+        CHECK(shows_next_on(client, "moment", Clock::realtime));
+        CHECK(shows_next_on(client, "span", Clock::realtime));
+        CHECK(shows_expiry_at(client, "span", relative_expiry));
+        CHECK(value_or_throw(client.show("moment")).timer->state == TimerState::armed);
+        CHECK(value_or_throw(client.show("span")).timer->state == TimerState::armed);
     }
 
-    WallClock ours;
-    Daemon daemon;
+    WallClockLock wall_clock_lock;
+    DaemonProcess daemon;
     Client client = daemon.client();
-    nanoseconds moment = far_ahead();
-    std::optional<Timer> of_moment;
-    std::optional<Timer> of_span;
-    nanoseconds end_of_span{0};
+    nanoseconds absolute_time = in_one_hour();
+    std::optional<Timer> absolute;
+    std::optional<Timer> relative;
+    nanoseconds relative_expiry{0};
 };
 
 TEST_CASE("a moment on the wall clock is where it says, and so is a span on it")
 {
-    const MomentAndSpan both;
-    both.check_where_they_are();
+    const AbsoluteAndRelative both;
+    both.check_expiries();
 }
 
 TEST_CASE("a moment on the wall clock moves when that is set, and a span on it does not")
 {
     skip_unless_wall_clock_can_be_set();
-    const MomentAndSpan both;
-    const auto before = expiry_of(*both.of_moment);
+    const AbsoluteAndRelative both;
+    const auto before = expiry_of(*both.absolute);
     {
         const Ahead ahead;
-        both.check_where_they_are();
-        CHECK(std::chrono::abs(before - expiry_of(*both.of_moment) - shift) < 3 * tolerance);
+        both.check_expiries();
+        CHECK(std::chrono::abs(before - expiry_of(*both.absolute) - shift) < 3 * tolerance);
     }
-    both.check_where_they_are();
+    both.check_expiries();
 }
 
 TEST_CASE("a span on the wall clock is on one grid for all, however late they open it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 1h, .clock = Clock::realtime}));
-    const auto one = must(client.open_timer("t"));
+    const auto one = value_or_throw(client.open_timer("t"));
     constexpr auto later = 300ms;
-    wait_through(later);
-    const auto other = must(client.open_timer("t"));
+    wait_for_duration(later);
+    const auto other = value_or_throw(client.open_timer("t"));
     CHECK(std::chrono::abs(expiry_of(one) - expiry_of(other)) < later / 2);
 }
 
 TEST_CASE("who waits through the daemon hears that the wall clock was set, if that is to cancel")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    daemon.done({"arm", "t", "--at", "@9000000000", "--cancel-on-clock-change"});
-    daemon.done({"arm", "u", "--at", "@9000000000"});
-    Reading cancelled{daemon.control({"wait", "t"})};
-    Reading among_others{daemon.control({"wait", "--any", "u", "t", "missing"})};
-    Reading other{daemon.control({"wait", "u"})};
-    Reading monitor{daemon.control({"monitor", "t"})};
+    daemon.checked_ctl({"arm", "t", "--at", "@9000000000", "--cancel-on-clock-change"});
+    daemon.checked_ctl({"arm", "u", "--at", "@9000000000"});
+    OutputReader cancelled{daemon.ctl_command({"wait", "t"})};
+    OutputReader among_others{daemon.ctl_command({"wait", "--any", "u", "t", "missing"})};
+    OutputReader other{daemon.ctl_command({"wait", "u"})};
+    OutputReader monitor{daemon.ctl_command({"monitor", "t"})};
     REQUIRE(daemon.has_waits("t", 2));
     REQUIRE(daemon.has_waits("u", 2));
-    REQUIRE(monitor.line()->starts_with("present\tt\trealtime\tin "));
-    REQUIRE(monitor.line() == "ready");
+    REQUIRE(monitor.read_line()->starts_with("present\tt\trealtime\tin "));
+    REQUIRE(monitor.read_line() == "ready");
 
-    set_wall_clock();
+    set_wall_clock_and_back();
 
     CHECK(cancelled.wait() == 9);
     CHECK(cancelled.errors() ==
           "evfdctl: the wall clock was set, which cancels 't'; arm it anew\n");
     CHECK(among_others.wait() == 9);
-    CHECK(monitor.line() == "changed\tt\trealtime\tcancelled");
+    CHECK(monitor.read_line() == "changed\tt\trealtime\tcancelled");
     CHECK(daemon.has_waits("u", 1));
-    const auto text = daemon.done({"show", "t"});
+    const auto text = daemon.checked_ctl({"show", "t"});
     INFO(text);
     CHECK(text.contains("  state     cancelled\n"));
     CHECK_FALSE(text.contains("  next "));
-    CHECK(shown(daemon, "u")["timer"]["state"] == "armed");
+    CHECK(show_json(daemon, "u")["timer"]["state"] == "armed");
 
-    daemon.done({"arm", "t", "--in", "1ms"});
-    daemon.done({"wait", "t"});
+    daemon.checked_ctl({"arm", "t", "--in", "1ms"});
+    daemon.checked_ctl({"wait", "t"});
     CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}));
 }
 
 TEST_CASE("a wait on a descriptor hears once that the timer is cancelled, and then it is quiet")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto interval = GENERATE(0ns, 1h);
     const Schedule schedule{
-        .at = far_ahead(), .interval = interval, .cancel_on_clock_change = true};
+        .at = in_one_hour(), .interval = interval, .cancel_on_clock_change = true};
     REQUIRE(client.arm("t", schedule));
-    const auto timer = must(client.open_timer("t"));
-    Worker waiter{[&](const Line& line) {
-        const auto its = must(daemon.client().open_timer("t"));
-        line.say(0);
-        const auto waited = its.wait(patience);
+    const auto timer = value_or_throw(client.open_timer("t"));
+    Worker waiter{[&](const WorkerSocket& line) {
+        const auto its = value_or_throw(daemon.client().open_timer("t"));
+        line.send(0);
+        const auto waited = its.wait(default_timeout);
         require(!waited && waited.error().code == ErrorCode::cancelled, "not cancelled");
         require(waited.error().message.contains("arm it anew"), waited.error().message);
-        require(must(its.wait(20ms)) == 0, "not quiet");
-        require(eventually([&] { return must(its.remaining()) == std::nullopt; }), "it goes on");
-        line.say(0);
-        line.say(static_cast<std::uint64_t>(must(its.wait(patience))));
+        require(value_or_throw(its.wait(20ms)) == 0, "not quiet");
+        require(poll_until([&] { return value_or_throw(its.remaining()) == std::nullopt; }),
+                "it goes on");
+        line.send(0);
+        line.send(static_cast<std::uint64_t>(value_or_throw(its.wait(default_timeout))));
     }};
-    waiter.hear();
+    waiter.receive();
 
     std::optional<Ahead> ahead{std::in_place};
 
-    waiter.hear();
-    const auto waited = timer.wait(patience);
+    waiter.receive();
+    const auto waited = timer.wait(default_timeout);
     REQUIRE_FALSE(waited);
     CHECK(waited.error().code == ErrorCode::cancelled);
-    CHECK(must(timer.wait(20ms)) == 0);
-    CHECK(eventually([&] { return must(timer.remaining()) == std::nullopt; }));
-    CHECK(eventually([&] {
-        return must(client.show("t")).timer->state == TimerState::cancelled; // Nobody waits.
+    CHECK(value_or_throw(timer.wait(20ms)) == 0);
+    CHECK(poll_until([&] { return value_or_throw(timer.remaining()) == std::nullopt; }));
+    CHECK(poll_until([&] {
+        return value_or_throw(client.show("t")).timer->state ==
+               TimerState::cancelled; // Nobody waits.
     }));
     ahead.reset(); // Set back: who has heard already hears no more.
-    CHECK(must(timer.wait(20ms)) == 0);
-    const auto late = must(client.open_timer("t"));
-    CHECK(must(late.wait(20ms)) == 0);
+    CHECK(value_or_throw(timer.wait(20ms)) == 0);
+    const auto late = value_or_throw(client.open_timer("t"));
+    CHECK(value_or_throw(late.wait(20ms)) == 0);
 
     REQUIRE(timer.arm({.at = 1s, .cancel_on_clock_change = true}));
-    CHECK(waiter.hear() == 1);
-    CHECK(must(timer.wait(patience)) == 1);
-    CHECK(must(late.wait(patience)) == 1);
+    CHECK(waiter.receive() == 1);
+    CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
+    CHECK(value_or_throw(late.wait(default_timeout)) == 1);
     CHECK(waiter.wait() == 0);
-    CHECK(must(client.show("t")).timer->state == TimerState::expired);
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 
-    set_wall_clock(); // It is over; there is nothing to cancel.
-    CHECK(must(client.show("t")).timer->state == TimerState::expired);
+    set_wall_clock_and_back(); // It is over; there is nothing to cancel.
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }
 
 TEST_CASE("a cancelled timer that nobody read of is armed anew as if it had not been")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.arm("t", {.at = far_ahead(), .cancel_on_clock_change = true}));
-    const auto timer = must(client.open_timer("t"));
+    REQUIRE(client.arm("t", {.at = in_one_hour(), .cancel_on_clock_change = true}));
+    const auto timer = value_or_throw(client.open_timer("t"));
     const auto schedule = GENERATE(Schedule{.at = 1s, .cancel_on_clock_change = true},
                                    Schedule{.at = 1s}, Schedule{.after = 1ms});
-    set_wall_clock();
+    set_wall_clock_and_back();
     REQUIRE(client.arm("t", schedule.after ? Schedule{.after = 1ms, .clock = Clock::realtime}
                                            : schedule));
-    CHECK(must(timer.wait(patience)) == 1);
-    CHECK(must(client.show("t")).timer->state == TimerState::expired);
+    CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }
 
 TEST_CASE("a wait for all that ends because a timer is cancelled takes nothing of the others")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     REQUIRE(client.create("e", {.mode = mode, .initial = 1}));
-    REQUIRE(client.arm("t", {.at = far_ahead(), .cancel_on_clock_change = true}));
-    const auto event = must(client.open("e"));
-    const auto timer = must(client.open_timer("t"));
+    REQUIRE(client.arm("t", {.at = in_one_hour(), .cancel_on_clock_change = true}));
+    const auto event = value_or_throw(client.open("e"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     const std::vector<const Waitable*> all{&event, &timer};
-    CHECK_FALSE(must(wait_all(all, 0ns)));
+    CHECK_FALSE(value_or_throw(wait_all(all, 0ns)));
 
-    set_wall_clock();
+    set_wall_clock_and_back();
 
-    const auto waited = wait_all(all, patience);
+    const auto waited = wait_all(all, default_timeout);
     REQUIRE_FALSE(waited);
     CHECK(waited.error().code == ErrorCode::cancelled);
-    CHECK(must(client.show("e")).count == 1);
+    CHECK(value_or_throw(client.show("e")).count == 1);
 }
 
 TEST_CASE("what had passed when it was armed is expired, even if the wall clock is set before it "
           "is counted")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.arm("other", {.at = far_ahead(), .cancel_on_clock_change = true}));
-    Reading waiting{daemon.control({"wait", "t"})};
+    REQUIRE(client.arm("other", {.at = in_one_hour(), .cancel_on_clock_change = true}));
+    OutputReader waiting{daemon.ctl_command({"wait", "t"})};
     REQUIRE(daemon.has_waits("t", 1));
-    Wire wire{daemon.path()};
-    wire.ask("Status");
+    WireClient wire{daemon.path()};
+    wire.request("Status");
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     wire.call(
         "Arm",
         {{"name", "t"}, {"clock", "realtime"}, {"firstNSec", 1}, {"cancelOnClockChange", true}});
-    set_wall_clock();
+    set_wall_clock_and_back();
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 
     CHECK(wire.reply()["parameters"]["created"] == true);
     CHECK(waiting.wait() == 0);
-    CHECK(must(client.show("t")).timer->state == TimerState::expired);
-    CHECK(must(client.show("other")).timer->state == TimerState::cancelled);
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
+    CHECK(value_or_throw(client.show("other")).timer->state == TimerState::cancelled);
 }
 
 TEST_CASE("a timer that is not to be cancelled is not")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClock ours;
-    const Daemon daemon;
+    const WallClockLock ours;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
-    const auto schedule =
-        GENERATE_COPY(Schedule{.at = far_ahead()}, Schedule{.after = 1h, .clock = Clock::realtime},
-                      Schedule{.after = 1h}, Schedule{.at = far_ahead(), .interval = 1h});
+    const auto schedule = GENERATE_COPY(
+        Schedule{.at = in_one_hour()}, Schedule{.after = 1h, .clock = Clock::realtime},
+        Schedule{.after = 1h}, Schedule{.at = in_one_hour(), .interval = 1h});
     REQUIRE(client.arm("t", schedule));
-    const auto timer = must(client.open_timer("t"));
-    set_wall_clock();
-    CHECK(must(timer.wait(0ns)) == 0);
-    CHECK(must(timer.remaining()));
-    CHECK(must(client.show("t")).timer->state == TimerState::armed);
+    const auto timer = value_or_throw(client.open_timer("t"));
+    set_wall_clock_and_back();
+    CHECK(value_or_throw(timer.wait(0ns)) == 0);
+    CHECK(value_or_throw(timer.remaining()));
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::armed);
 }
 
 TEST_CASE("a span and a moment on the wall clock replace each other under an open descriptor")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.after = 1h, .clock = Clock::realtime}));
-    const auto timer = must(client.open_timer("t"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     for (int i = 0; i < 2; ++i) {
         REQUIRE(client.arm("t", {.at = now_on(Clock::realtime) + 2h}));
-        CHECK(must(timer.remaining()) > 1h + 30min);
-        CHECK(must(client.show("t")).timer->moves_with_wall_clock);
+        CHECK(value_or_throw(timer.remaining()) > 1h + 30min);
+        CHECK(value_or_throw(client.show("t")).timer->moves_with_wall_clock);
         REQUIRE(client.arm("t", {.at = 1s}));
-        CHECK(must(timer.wait(patience)) == 1);
+        CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         REQUIRE(client.arm("t", {.after = 1ms}));
-        CHECK(must(client.show("t")).timer->clock == Clock::realtime); // It stays.
-        CHECK(must(timer.wait(patience)) == 1);
-        CHECK_FALSE(must(client.show("t")).timer->moves_with_wall_clock);
+        CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime); // It stays.
+        CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
+        CHECK_FALSE(value_or_throw(client.show("t")).timer->moves_with_wall_clock);
     }
 }
 
 TEST_CASE("a timer changes to another clock only while nobody has it open")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [before, after] =
         GENERATE(table<std::vector<std::string>, std::vector<std::string>>({
             {{"--in", "1h"}, {"--in", "1h", "--clock", "boottime"}},
@@ -361,31 +363,31 @@ TEST_CASE("a timer changes to another clock only while nobody has it open")
         return daemon.ctl(words);
     };
     REQUIRE(arm(before).status == 0);
-    const auto clock = shown(daemon, "t")["timer"]["clock"];
-    std::optional<Timer> timer = must(daemon.client().open_timer("t"));
+    const auto clock = show_json(daemon, "t")["timer"]["clock"];
+    std::optional<Timer> timer = value_or_throw(daemon.client().open_timer("t"));
 
     const auto refused = arm(after);
     INFO(refused.err);
     CHECK(refused.status == 7);
     CHECK(refused.err.contains("for all who have it open"));
     CHECK(std::ranges::count(refused.err, '\n') == 1);
-    CHECK(shown(daemon, "t")["timer"]["clock"] == clock);
-    CHECK(must(timer->remaining()));
+    CHECK(show_json(daemon, "t")["timer"]["clock"] == clock);
+    CHECK(value_or_throw(timer->remaining()));
 
     timer.reset();
-    CHECK(eventually([&] { return arm(after).status == 0; }));
-    CHECK(shown(daemon, "t")["timer"]["clock"] != clock);
+    CHECK(poll_until([&] { return arm(after).status == 0; }));
+    CHECK(show_json(daemon, "t")["timer"]["clock"] != clock);
 }
 
 TEST_CASE("in a time namespace with offsets a moment on the monotonic clock is refused")
 {
     skip_unless_root("make a time namespace");
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto armed_there = [&](std::vector<std::string> words) {
-        auto command = daemon.control(std::move(words));
+        auto command = daemon.ctl_command(std::move(words));
         const std::vector<std::string> unshare{"/usr/bin/unshare", "--time", "--fork",
                                                "--monotonic", "1000"};
-        command.words.insert(command.words.begin(), unshare.begin(), unshare.end());
+        command.argv.insert(command.argv.begin(), unshare.begin(), unshare.end());
         return run(command);
     };
     if (armed_there({"status"}).status != 0)
@@ -403,20 +405,21 @@ TEST_CASE("in a time namespace with offsets a moment on the monotonic clock is r
 TEST_CASE("a program whose children alone are in a time namespace with offsets is not refused")
 {
     skip_unless_root("make a time namespace");
-    const Daemon daemon;
-    Worker worker{[&](const Line& line) {
+    const DaemonProcess daemon;
+    Worker worker{[&](const WorkerSocket& line) {
         const auto client = daemon.client();
         const bool is_made = ::unshare(CLONE_NEWTIME) == 0;
-        line.say(is_made ? 1 : 0);
+        line.send(is_made ? 1 : 0);
         if (!is_made)
             return;
         write_file("/proc/self/timens_offsets", "monotonic 1000 0\n");
-        must(client.arm("t", {.at = now_on(Clock::monotonic) + 1h, .clock = Clock::monotonic}));
+        value_or_throw(
+            client.arm("t", {.at = now_on(Clock::monotonic) + 1h, .clock = Clock::monotonic}));
     }};
-    if (worker.hear() == 0)
+    if (worker.receive() == 0)
         skip("no time namespace can be made here");
     CHECK(worker.wait() == 0);
-    CHECK(shown(daemon, "t")["timer"]["clock"] == "monotonic");
+    CHECK(show_json(daemon, "t")["timer"]["clock"] == "monotonic");
 }
 
 } // namespace

@@ -1,6 +1,6 @@
 // What evfdctl does with timers, verb by verb, and how it fails.
-#include "tests/support/timers.h"
 #include "tests/paths.h"
+#include "tests/support/timers.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,9 +20,9 @@ std::int64_t wall_clock()
 }
 
 // Of show --json.
-Json timer_of(const Daemon& daemon, const std::string& name = "t")
+Json show_timer(const DaemonProcess& daemon, const std::string& name = "t")
 {
-    const auto object = shown(daemon, name);
+    const auto object = show_json(daemon, name);
     CHECK(object["kind"] == "timer");
     CHECK_FALSE(object.contains("mode"));
     return object["timer"];
@@ -38,7 +38,7 @@ Json json_line(const std::string& text)
 
 TEST_CASE("arm says when a timer expires first and how often then")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [options, first, interval] =
         GENERATE(table<std::vector<std::string>, nanoseconds, nanoseconds>({
             {{"--every", "1h"}, 1h, 1h},
@@ -53,11 +53,11 @@ TEST_CASE("arm says when a timer expires first and how often then")
     words.insert(words.end(), options.begin(), options.end());
     const auto clock = std::ranges::count(options, "boottime") ? Clock::boottime : Clock::monotonic;
     const auto before = now_on(clock);
-    CHECK(daemon.done(words).empty());
+    CHECK(daemon.checked_ctl(words).empty());
     const auto after = now_on(clock);
 
-    const auto timer = timer_of(daemon);
-    CHECK(timer["clock"] == word(clock));
+    const auto timer = show_timer(daemon);
+    CHECK(timer["clock"] == to_string(clock));
     CHECK(timer["intervalNSec"] == interval.count());
     CHECK(timer["movesWithWallClock"] == false);
     CHECK(timer["firstWasPast"] == false);
@@ -76,20 +76,20 @@ TEST_CASE("arm says when a timer expires first and how often then")
 
 TEST_CASE("arm --json tells whether the timer was made, and makes it as its options say")
 {
-    const Daemon daemon;
-    CHECK(json_line(daemon.done({"arm", "t", "--in", "1h", "--rights", "0640", "--json"})) ==
+    const DaemonProcess daemon;
+    CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "1h", "--rights", "0640", "--json"})) ==
           Json{{"created", true}});
-    CHECK(shown(daemon, "t")["rights"] == "0640");
-    CHECK(json_line(daemon.done({"arm", "t", "--in", "2h", "--rights", "0600", "--json"})) ==
+    CHECK(show_json(daemon, "t")["rights"] == "0640");
+    CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "2h", "--rights", "0600", "--json"})) ==
           Json{{"created", false}});
-    CHECK(shown(daemon, "t")["rights"] == "0640"); // They are for a new one.
-    CHECK(shown(daemon, "t")["lifetime"] == "permanent");
-    daemon.done({"arm", "gone", "--in", "1h", "--connection"});
-    CHECK(eventually([&] { return daemon.ctl({"show", "gone"}).status == 3; }));
+    CHECK(show_json(daemon, "t")["rights"] == "0640"); // They are for a new one.
+    CHECK(show_json(daemon, "t")["lifetime"] == "permanent");
+    daemon.checked_ctl({"arm", "gone", "--in", "1h", "--connection"});
+    CHECK(poll_until([&] { return daemon.ctl({"show", "gone"}).status == 3; }));
 
-    CHECK(json_line(daemon.done({"disarm", "t", "--json"})) == Json::object());
-    CHECK(daemon.done({"disarm", "t"}).empty());
-    const auto timer = timer_of(daemon);
+    CHECK(json_line(daemon.checked_ctl({"disarm", "t", "--json"})) == Json::object());
+    CHECK(daemon.checked_ctl({"disarm", "t"}).empty());
+    const auto timer = show_timer(daemon);
     CHECK(timer["state"] == "disarmed");
     CHECK_FALSE(timer.contains("nextNSec"));
     CHECK_FALSE(timer.contains("leftNSec"));
@@ -97,19 +97,19 @@ TEST_CASE("arm --json tells whether the timer was made, and makes it as its opti
 
 TEST_CASE("disarm of many names is all or nothing")
 {
-    const Daemon daemon;
-    daemon.done({"arm", "t", "--in", "1h"});
-    daemon.done({"arm", "u", "--in", "1h"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    daemon.checked_ctl({"arm", "u", "--in", "1h"});
     CHECK(daemon.ctl({"disarm", "t", "missing"}).status == 3);
-    CHECK(timer_of(daemon)["state"] == "armed");
-    daemon.done({"disarm", "t", "u"});
-    CHECK(timer_of(daemon)["state"] == "disarmed");
-    CHECK(timer_of(daemon, "u")["state"] == "disarmed");
+    CHECK(show_timer(daemon)["state"] == "armed");
+    daemon.checked_ctl({"disarm", "t", "u"});
+    CHECK(show_timer(daemon)["state"] == "disarmed");
+    CHECK(show_timer(daemon, "u")["state"] == "disarmed");
 }
 
 TEST_CASE("a moment for --at is taken as people write it")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [options, clock, next] =
         GENERATE(table<std::vector<std::string>, std::string, std::int64_t>({
             {{"--at", "2100-01-31T08:30:00Z"}, "realtime", 4'105'067'400 * second},
@@ -129,8 +129,8 @@ TEST_CASE("a moment for --at is taken as people write it")
     auto words = std::vector{"arm"s, "t"s};
     words.insert(words.end(), options.begin(), options.end());
     INFO(options[1]);
-    daemon.done(words);
-    const auto timer = timer_of(daemon);
+    daemon.checked_ctl(words);
+    const auto timer = show_timer(daemon);
     CHECK(timer["clock"] == clock);
     CHECK(timer["movesWithWallClock"] == (clock == "realtime"));
     CHECK(timer["nextNSec"] == next);
@@ -140,7 +140,7 @@ TEST_CASE("a moment for --at is taken as people write it")
 
 TEST_CASE("a time of day for --at is the next one in the local time zone")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [time, zone, since_midnight] =
         GENERATE(table<std::string, std::string, std::int64_t>({
             {"08:30", "UTC0", 8 * 3'600 + 30 * 60},
@@ -150,13 +150,13 @@ TEST_CASE("a time of day for --at is the next one in the local time zone")
             {"00:00", "XST-14", 10 * 3'600},
         }));
     INFO(time << " in " << zone);
-    auto command = daemon.control({"arm", "t", "--at", time});
+    auto command = daemon.ctl_command({"arm", "t", "--at", time});
     command.environment = {"TZ=" + zone};
     const auto before = wall_clock();
     REQUIRE(run(command).status == 0);
     const auto after = wall_clock();
 
-    const auto timer = timer_of(daemon);
+    const auto timer = show_timer(daemon);
     CHECK(timer["clock"] == "realtime");
     const auto next = timer["nextNSec"].get<std::int64_t>();
     CHECK(next % day == since_midnight * second);
@@ -166,48 +166,50 @@ TEST_CASE("a time of day for --at is the next one in the local time zone")
 
 TEST_CASE("a moment that has passed expires at once, and show says so")
 {
-    const Daemon daemon;
-    daemon.done({"arm", "t", "--at", "2001-01-01T00:00:00Z"});
-    const auto once = timer_of(daemon);
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"arm", "t", "--at", "2001-01-01T00:00:00Z"});
+    const auto once = show_timer(daemon);
     CHECK(once["state"] == "expired");
     CHECK(once["firstWasPast"] == true);
     CHECK(once["expirations"] == 1);
-    CHECK(daemon.done({"show", "t"}).contains("1 time, at once: its first expiry had passed\n"));
+    CHECK(daemon.checked_ctl({"show", "t"})
+              .contains("1 time, at once: its first expiry had passed\n"));
     CHECK(daemon.ctl({"is-set", "t"}).status == 0);
-    daemon.done({"wait", "t", "--timeout", "0"});
+    daemon.checked_ctl({"wait", "t", "--timeout", "0"});
 
-    daemon.done({"arm", "t", "--at", "@1", "--every", "1h"});
-    const auto periodic = timer_of(daemon);
+    daemon.checked_ctl({"arm", "t", "--at", "@1", "--every", "1h"});
+    const auto periodic = show_timer(daemon);
     CHECK(periodic["state"] == "armed");
     CHECK(periodic["firstWasPast"] == true);
     CHECK(periodic["expirations"] > 1);
     CHECK(periodic["nextNSec"].get<std::int64_t>() % (3'600 * second) == second);
-    CHECK(daemon.done({"show", "t"}).contains("at once: its first expiry had passed\n"));
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("at once: its first expiry had passed\n"));
 
-    daemon.done({"arm", "t", "--in", "1h"});
-    CHECK(timer_of(daemon)["firstWasPast"] == false);
-    CHECK_FALSE(daemon.done({"show", "t"}).contains("at once"));
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    CHECK(show_timer(daemon)["firstWasPast"] == false);
+    CHECK_FALSE(daemon.checked_ctl({"show", "t"}).contains("at once"));
 }
 
 TEST_CASE("who waits already hears of a moment that has passed")
 {
-    const Daemon daemon;
-    Reading waiting{daemon.control({"wait", "t", "--json"})};
+    const DaemonProcess daemon;
+    OutputReader waiting{daemon.ctl_command({"wait", "t", "--json"})};
     REQUIRE(daemon.has_waits("t", 1));
     const auto words = GENERATE(std::vector{"arm"s, "t"s, "--at"s, "@1"s},
                                 std::vector{"arm"s, "t"s, "--at"s, "@1"s, "--every"s, "1h"s});
-    daemon.done(words);
-    CHECK(json_line(*waiting.line() + '\n')["fired"][0] == Json{{"name", "t"}, {"count", 1}});
+    daemon.checked_ctl(words);
+    CHECK(json_line(*waiting.read_line() + '\n')["fired"][0] == Json{{"name", "t"}, {"count", 1}});
     CHECK(waiting.wait() == 0);
 }
 
 TEST_CASE("show tells of a timer in plain text, a line a fact")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"arm", "t", "--in", "1h", "--every", "1m30s", "--sets", "e", "--rights", "0640"});
-    const auto timer = must(daemon.client().open_timer("t"));
-    const auto armed = daemon.done({"show", "t"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl(
+        {"arm", "t", "--in", "1h", "--every", "1m30s", "--sets", "e", "--rights", "0640"});
+    const auto timer = value_or_throw(daemon.client().open_timer("t"));
+    const auto armed = daemon.checked_ctl({"show", "t"});
     INFO(armed);
     CHECK(armed.starts_with("t\n  kind      timer\n  state     armed\n"));
     CHECK(armed.contains("  clock     monotonic; setting the wall clock does not move it\n"));
@@ -220,13 +222,13 @@ TEST_CASE("show tells of a timer in plain text, a line a fact")
     CHECK(armed.contains("  rights    0640 of "));
     CHECK_FALSE(armed.contains('\x1b'));
 
-    daemon.done({"disarm", "t"});
-    const auto disarmed = daemon.done({"show", "t"});
+    daemon.checked_ctl({"disarm", "t"});
+    const auto disarmed = daemon.checked_ctl({"show", "t"});
     CHECK(disarmed.contains("  state     disarmed\n"));
     CHECK_FALSE(disarmed.contains("  next "));
 
-    daemon.done({"arm", "u", "--at", "2100-01-31T08:30:00.5Z"});
-    const auto absolute = daemon.done({"show", "u"});
+    daemon.checked_ctl({"arm", "u", "--at", "2100-01-31T08:30:00.5Z"});
+    const auto absolute = daemon.checked_ctl({"show", "u"});
     CHECK(absolute.contains("  clock     realtime; setting the wall clock moves it\n"));
     CHECK(absolute.contains("  next      2100-01-31T08:30:00.5Z, in "));
     CHECK(absolute.contains("  interval  none: it expires once\n"));
@@ -234,14 +236,14 @@ TEST_CASE("show tells of a timer in plain text, a line a fact")
 
 TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", "auto"});
-    daemon.done({"arm", "t", "--in", "1h", "--rights", "0600"});
-    daemon.done({"arm", "u", "--at", "@1"});
-    daemon.done({"arm", "v", "--in", "1h", "--clock", "boottime"});
-    daemon.done({"disarm", "v"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", "auto"});
+    daemon.checked_ctl({"arm", "t", "--in", "1h", "--rights", "0600"});
+    daemon.checked_ctl({"arm", "u", "--at", "@1"});
+    daemon.checked_ctl({"arm", "v", "--in", "1h", "--clock", "boottime"});
+    daemon.checked_ctl({"disarm", "v"});
 
-    const auto piped = daemon.done({"list"});
+    const auto piped = daemon.checked_ctl({"list"});
     INFO(piped);
     CHECK(piped.starts_with("e\tevent\tauto\tclear\t"));
     CHECK(piped.contains("\nt\ttimer\tmonotonic\tin 59m"));
@@ -250,7 +252,7 @@ TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
     CHECK(piped.contains("\nv\ttimer\tboottime\tdisarmed\t"));
     CHECK(std::ranges::count(piped, '\n') == 4);
 
-    const auto one = json_line(daemon.done({"list", "t", "--json"}));
+    const auto one = json_line(daemon.checked_ctl({"list", "t", "--json"}));
     CHECK(one["timer"]["state"] == "armed");
     CHECK(one["subscriptions"] == 0);
 
@@ -259,7 +261,7 @@ TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
     REQUIRE(::unlockpt(terminal.get()) == 0);
     const UniqueFd end{::open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY | O_CLOEXEC)};
     REQUIRE(end);
-    auto command = daemon.control({"list"});
+    auto command = daemon.ctl_command({"list"});
     command.standard_output = end.get();
     REQUIRE(start(command).wait() == 0);
     std::array<char, 4096> screen{};
@@ -273,57 +275,59 @@ TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
 
 TEST_CASE("wait waits for the next expiry, for so many, and not for one that was the only one")
 {
-    const Daemon daemon;
-    daemon.done({"arm", "t", "--every", "20ms"});
-    CHECK(daemon.done({"wait", "t"}).empty());
-    CHECK(daemon.done({"wait", "t", "--any"}) == "t\n");
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"arm", "t", "--every", "20ms"});
+    CHECK(daemon.checked_ctl({"wait", "t"}).empty());
+    CHECK(daemon.checked_ctl({"wait", "t", "--any"}) == "t\n");
     const auto grid = grid_of(daemon.client(), "t");
     const auto before = now_on(Clock::monotonic);
-    const auto fired = json_line(daemon.done({"wait", "t", "--count", "3", "--json"}))["fired"];
-    const auto points = grid.points_by(now_on(Clock::monotonic)) - grid.points_by(before);
+    const auto fired =
+        json_line(daemon.checked_ctl({"wait", "t", "--count", "3", "--json"}))["fired"];
+    const auto points = grid.expirations_by(now_on(Clock::monotonic)) - grid.expirations_by(before);
     REQUIRE(fired.size() == 1);
     CHECK(fired[0]["name"] == "t");
     CHECK(fired[0]["count"] >= 3);
     CHECK(fired[0]["count"] <= points);
 
-    daemon.done({"arm", "t", "--in", "1ms"});
-    daemon.done({"wait", "t"});
+    daemon.checked_ctl({"arm", "t", "--in", "1ms"});
+    daemon.checked_ctl({"wait", "t"});
     for (int i = 0; i < 2; ++i) // It is over, and stays so.
-        CHECK(json_line(daemon.done({"wait", "t", "--timeout", "0", "--json"}))["fired"][0] ==
-              Json{{"name", "t"}, {"count", 1}});
+        CHECK(
+            json_line(daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0] ==
+            Json{{"name", "t"}, {"count", 1}});
     CHECK(daemon.ctl({"wait", "t", "--count", "2", "--timeout", "10ms"}).status == 124);
 
-    daemon.done({"disarm", "t"});
+    daemon.checked_ctl({"disarm", "t"});
     CHECK(daemon.ctl({"wait", "t", "--timeout", "10ms"}).status == 124);
-    daemon.done({"arm", "t", "--in", "1h"});
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
     CHECK(daemon.ctl({"wait", "t", "--timeout", "0"}).status == 124);
 }
 
 TEST_CASE("a wait for a timer that is not there yet is over when that expires")
 {
-    const Daemon daemon;
-    Reading one{daemon.control({"wait", "t"})};
-    Reading three{daemon.control({"wait", "t", "--count", "3"})};
+    const DaemonProcess daemon;
+    OutputReader one{daemon.ctl_command({"wait", "t"})};
+    OutputReader three{daemon.ctl_command({"wait", "t", "--count", "3"})};
     REQUIRE(daemon.has_waits("t", 2));
-    daemon.done({"arm", "t", "--in", "30ms"});
+    daemon.checked_ctl({"arm", "t", "--in", "30ms"});
     CHECK(one.wait() == 0);
     REQUIRE(daemon.has_waits("t", 1));
-    daemon.done({"arm", "t", "--every", "5ms"});
+    daemon.checked_ctl({"arm", "t", "--every", "5ms"});
     CHECK(three.wait() == 0);
 }
 
 TEST_CASE(
     "who waits goes on when the timer is armed anew or disarmed, and hears when it is deleted")
 {
-    const Daemon daemon;
-    daemon.done({"arm", "t", "--in", "1h"});
-    Reading one{daemon.control({"wait", "t"})};
-    Reading other{daemon.control({"wait", "t"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    OutputReader one{daemon.ctl_command({"wait", "t"})};
+    OutputReader other{daemon.ctl_command({"wait", "t"})};
     REQUIRE(daemon.has_waits("t", 2));
-    daemon.done({"arm", "t", "--in", "2h"});
-    daemon.done({"disarm", "t"});
+    daemon.checked_ctl({"arm", "t", "--in", "2h"});
+    daemon.checked_ctl({"disarm", "t"});
     CHECK(daemon.has_waits("t", 2));
-    daemon.done({"delete", "t"});
+    daemon.checked_ctl({"delete", "t"});
     CHECK(one.wait() == 6);
     CHECK(other.wait() == 6);
     CHECK(one.errors().contains("'t' was deleted during the wait"));
@@ -332,23 +336,23 @@ TEST_CASE(
 
 TEST_CASE("wait --any and --all take timers and events together")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", "auto"});
-    daemon.done({"arm", "t", "--in", "1h"});
-    Reading any{daemon.control({"wait", "--any", "t", "e"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", "auto"});
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    OutputReader any{daemon.ctl_command({"wait", "--any", "t", "e"})};
     REQUIRE(daemon.has_waits("e", 1));
-    daemon.done({"set", "e"});
-    CHECK(any.line() == "e");
+    daemon.checked_ctl({"set", "e"});
+    CHECK(any.read_line() == "e");
     CHECK(any.wait() == 0);
 
-    Reading all{daemon.control({"wait", "t", "e", "--json"})};
+    OutputReader all{daemon.ctl_command({"wait", "t", "e", "--json"})};
     REQUIRE(daemon.has_waits("e", 1));
-    daemon.done({"arm", "t", "--in", "5ms"});
-    Reading timer{daemon.control({"wait", "--any", "e", "t"})};
-    CHECK(timer.line() == "t");
+    daemon.checked_ctl({"arm", "t", "--in", "5ms"});
+    OutputReader timer{daemon.ctl_command({"wait", "--any", "e", "t"})};
+    CHECK(timer.read_line() == "t");
     CHECK(daemon.has_waits("e", 1)); // That for all.
-    daemon.done({"set", "e"});
-    CHECK(Json::parse(*all.line()) ==
+    daemon.checked_ctl({"set", "e"});
+    CHECK(Json::parse(*all.read_line()) ==
           Json::parse(R"({"fired":[{"name":"t","count":1},{"name":"e","count":1}]})"));
     CHECK(all.wait() == 0);
     CHECK(daemon.ctl({"is-set", "e"}).status == 1);
@@ -356,7 +360,7 @@ TEST_CASE("wait --any and --all take timers and events together")
 
 TEST_CASE("is-set of a timer tells whether it is expired")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [words, is_set] = GENERATE(table<std::vector<std::string>, bool>({
         {{"arm", "t", "--in", "1h"}, false},
         {{"arm", "t", "--at", "@1", "--every", "1h"}, false},
@@ -364,40 +368,40 @@ TEST_CASE("is-set of a timer tells whether it is expired")
         {{"disarm", "t"}, false},
     }));
     if (words.front() == "disarm")
-        daemon.done({"arm", "t", "--at", "@1"});
-    daemon.done(words);
+        daemon.checked_ctl({"arm", "t", "--at", "@1"});
+    daemon.checked_ctl(words);
     CHECK(daemon.ctl({"is-set", "t"}).status == (is_set ? 0 : 1));
     CHECK(json_line(daemon.ctl({"is-set", "t", "--json"}).out) == Json{{"isSet", is_set}});
-    CHECK(shown(daemon, "t")["isSet"] == is_set);
+    CHECK(show_json(daemon, "t")["isSet"] == is_set);
 }
 
 TEST_CASE("monitor tells of a timer's making, expiries, arming, disarming and end")
 {
-    const Daemon daemon;
-    Reading text{daemon.control({"monitor", "t"})};
-    Reading json{daemon.control({"monitor", "t", "--json"})};
-    REQUIRE(text.line() == "ready");
-    REQUIRE(Json::parse(*json.line())["change"] == "ready");
-    const auto next = [&] { return Json::parse(*json.line()); };
+    const DaemonProcess daemon;
+    OutputReader text{daemon.ctl_command({"monitor", "t"})};
+    OutputReader json{daemon.ctl_command({"monitor", "t", "--json"})};
+    REQUIRE(text.read_line() == "ready");
+    REQUIRE(Json::parse(*json.read_line())["change"] == "ready");
+    const auto next = [&] { return Json::parse(*json.read_line()); };
 
-    daemon.done({"arm", "t", "--in", "1h"});
-    CHECK(text.line()->starts_with("created\tt\tmonotonic\tin 59m"));
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    CHECK(text.read_line()->starts_with("created\tt\tmonotonic\tin 59m"));
     const auto created = next();
     CHECK(created["change"] == "created");
     CHECK(created["object"]["timer"]["state"] == "armed");
 
-    daemon.done({"disarm", "t"});
-    CHECK(text.line() == "changed\tt\tmonotonic\tdisarmed");
+    daemon.checked_ctl({"disarm", "t"});
+    CHECK(text.read_line() == "changed\tt\tmonotonic\tdisarmed");
     CHECK(next()["object"]["timer"]["state"] == "disarmed");
 
-    daemon.done({"arm", "t", "--at", "@1"});
+    daemon.checked_ctl({"arm", "t", "--at", "@1"});
     auto news = next();
     while (news["object"]["timer"]["state"] != "expired")
         news = next();
     CHECK(news["change"] == "changed");
     CHECK(news["object"]["isSet"] == true);
 
-    daemon.done({"arm", "t", "--every", "10ms"});
+    daemon.checked_ctl({"arm", "t", "--every", "10ms"});
     for (std::int64_t expirations = 0; expirations < 3;) {
         news = next();
         CHECK(news["change"] == "changed");
@@ -406,13 +410,13 @@ TEST_CASE("monitor tells of a timer's making, expiries, arming, disarming and en
         CHECK(news["object"]["timer"]["expirations"] >= expirations);
         expirations = news["object"]["timer"]["expirations"];
     }
-    daemon.done({"delete", "t"});
+    daemon.checked_ctl({"delete", "t"});
     while (news["change"] != "deleted")
         news = next();
     CHECK(news["name"] == "t");
-    auto line = text.line();
+    auto line = text.read_line();
     while (line && *line != "deleted\tt")
-        line = text.line();
+        line = text.read_line();
     CHECK(line == "deleted\tt");
 }
 
@@ -432,10 +436,10 @@ TEST_CASE("every verb for timers has help that names its options")
         {"wait", "--count"},
     }));
     INFO(verb << ' ' << option);
-    const auto help = run({.words = {EVFDD_CTL, verb, "--help"}});
+    const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}});
     CHECK(help.status == 0);
     CHECK(help.out.contains(option));
-    CHECK(run({.words = {EVFDD_CTL, "--help"}}).out.contains("9 cancelled while waiting"));
+    CHECK(run({.argv = {EVFDD_CTL, "--help"}}).out.contains("9 cancelled while waiting"));
 }
 
 struct Case {
@@ -444,7 +448,7 @@ struct Case {
     std::string says;
 };
 
-void check_failures(const Daemon& daemon, const std::vector<Case>& cases)
+void check_failures(const DaemonProcess& daemon, const std::vector<Case>& cases)
 {
     for (const auto& one : cases) {
         std::string line;
@@ -464,9 +468,10 @@ void check_failures(const Daemon& daemon, const std::vector<Case>& cases)
 
 TEST_CASE("a refusal names a clock by the word that was typed")
 {
-    const Daemon daemon;
-    daemon.done({"arm", "t", "--in", "1h", "--clock", "monotonic"});
-    const auto open = must(daemon.client().open_timer("t")); // Which ties it to its clock.
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"arm", "t", "--in", "1h", "--clock", "monotonic"});
+    const auto open =
+        value_or_throw(daemon.client().open_timer("t")); // Which ties it to its clock.
     const auto ran = daemon.ctl({"arm", "t", "--in", "1h", "--clock", "boottime-alarm"});
     INFO(ran.err);
     CHECK(ran.status != 0);
@@ -476,8 +481,8 @@ TEST_CASE("a refusal names a clock by the word that was typed")
 
 TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is done")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
     check_failures(
         daemon,
         {
@@ -544,16 +549,16 @@ TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is 
             {{"wait", "t", "--count", "-1"}, 2, "at least one expiry"},
             {{"wait", "t", "--count", "many"}, 2, "--count"},
         });
-    CHECK(must(daemon.client().status()).objects == 1);
+    CHECK(value_or_throw(daemon.client().status()).objects == 1);
 }
 
 TEST_CASE("what cannot be done with a timer, or only with one, is refused, and nothing is done")
 {
-    const Daemon daemon;
-    daemon.done({"create", "e"});
-    daemon.done({"arm", "t", "--in", "1h"});
-    const auto before = timer_of(daemon)["nextNSec"];
-    const auto timer = must(daemon.client().open_timer("t"));
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"arm", "t", "--in", "1h"});
+    const auto before = show_timer(daemon)["nextNSec"];
+    const auto timer = value_or_throw(daemon.client().open_timer("t"));
     check_failures(
         daemon,
         {
@@ -575,16 +580,16 @@ TEST_CASE("what cannot be done with a timer, or only with one, is refused, and n
             {{"wait", "t", "--timeout", "1ms"}, 124, "not over in time"},
             {{"wait", "t", "missing", "--timeout", "1ms"}, 124, "not over in time"},
         });
-    CHECK(timer_of(daemon)["nextNSec"] == before);
-    CHECK(timer_of(daemon)["state"] == "armed");
+    CHECK(show_timer(daemon)["nextNSec"] == before);
+    CHECK(show_timer(daemon)["state"] == "armed");
     CHECK(daemon.ctl({"is-set", "e"}).status == 1);
-    CHECK(must(daemon.client().status()).objects == 2);
+    CHECK(value_or_throw(daemon.client().status()).objects == 2);
 }
 
 TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait")
 {
     skip_unless_root();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto [rights, waits, arms] =
         GENERATE(table<std::string, bool, bool>({{"0666", true, true},
                                                  {"0664", true, false},
@@ -592,9 +597,9 @@ TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait
                                                  {"0660", false, false}}));
     INFO(rights);
     const auto client = daemon.client();
-    REQUIRE(client.arm("t", {.at = 1s}, {.rights = Rights::parse(rights)}));
-    Worker worker{[&](const Line&) {
-        become_stranger();
+    REQUIRE(client.arm("t", {.at = 1s}, {.permissions = Permissions::parse(rights)}));
+    Worker worker{[&](const WorkerSocket&) {
+        become_unprivileged();
         const auto its = daemon.client();
         const std::vector names{"t"s};
         const auto must_be = [](const auto& tried, bool may, std::string_view what) {
@@ -617,19 +622,19 @@ TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait
         }
         must_be(its.arm("t", {.after = 1h}), arms, "arm");
         must_be(its.disarm(names), arms, "disarm");
-        must_be(its.remove(names), false, "delete");
+        must_be(its.delete_object(names), false, "delete");
     }};
     CHECK(worker.wait() == 0);
 }
 
 TEST_CASE("the library says what is wrong with a timer by a code")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e"));
     REQUIRE(client.create("p", {.mode = Mode::pulse}));
     REQUIRE(client.arm("t", {.after = 1h}));
-    const auto timer = must(client.open_timer("t"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     const std::vector<std::pair<Schedule, std::string>> invalid{
         {{}, "a first expiry or an interval"},
         {{.after = -1ns}, "cannot be negative"},
@@ -682,9 +687,9 @@ TEST_CASE("the library says what is wrong with a timer by a code")
     REQUIRE_FALSE(as_event);
     CHECK(as_event.error().code == ErrorCode::name_taken);
     CHECK(as_event.error().message.contains("open_timer()"));
-    CHECK(eventually([&] { return must(client.status()).subscriptions == 1; }));
+    CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 1; }));
 
-    const auto object = must(client.show("t"));
+    const auto object = value_or_throw(client.show("t"));
     CHECK(object.timer->state == TimerState::armed); // As it was.
     CHECK(object.timer->interval == 0ns);
     CHECK_FALSE(object.timer->sets);
@@ -695,8 +700,8 @@ TEST_CASE("no daemon is a status of its own for the verbs of timers, too")
     const TemporaryDirectory directory;
     const std::vector<std::string> words =
         GENERATE(std::vector{"arm"s, "t"s, "--in"s, "1s"s}, std::vector{"disarm"s, "t"s});
-    Command command{.words = {EVFDD_CTL, "--socket", directory / "nobody"}};
-    command.words.insert(command.words.end(), words.begin(), words.end());
+    Command command{.argv = {EVFDD_CTL, "--socket", directory / "nobody"}};
+    command.argv.insert(command.argv.end(), words.begin(), words.end());
     const auto ran = run(command);
     CHECK(ran.status == 5);
     CHECK(ran.err.contains("no evfdd answers at"));

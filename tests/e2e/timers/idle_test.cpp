@@ -6,14 +6,14 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr int many = 10'000;
+constexpr int timer_count = 10'000;
 
 // Pipelined; each an hour away at least.
-void arm_many(Wire& wire)
+void arm_many(WireClient& wire)
 {
     constexpr int batch = 500;
     const std::vector<std::string> clocks{"monotonic", "boottime", "realtime"};
-    for (int i = 0; i < many; i += batch) {
+    for (int i = 0; i < timer_count; i += batch) {
         for (int j = i; j < i + batch; ++j)
             wire.call("Arm", {{"name", "t/" + std::to_string(j)},
                               {"clock", clocks[static_cast<std::size_t>(j) % clocks.size()]},
@@ -24,7 +24,7 @@ void arm_many(Wire& wire)
     }
 }
 
-std::ptrdiff_t descriptors_of(pid_t process)
+std::ptrdiff_t count_descriptors(pid_t process)
 {
     const std::filesystem::directory_iterator all{"/proc/" + std::to_string(process) + "/fd"};
     return std::distance(begin(all), end(all));
@@ -33,16 +33,16 @@ std::ptrdiff_t descriptors_of(pid_t process)
 TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither time nor descriptors")
 {
     constexpr auto a_while = 10s;
-    const Daemon daemon;
-    Wire wire{daemon.path()};
-    wire.ask("Status");
-    const auto descriptors_before = descriptors_of(daemon.pid());
+    const DaemonProcess daemon;
+    WireClient wire{daemon.path()};
+    wire.request("Status");
+    const auto descriptors_before = count_descriptors(daemon.pid());
 
     arm_many(wire);
 
     const auto few = 3; // One for each clock.
-    CHECK(descriptors_of(daemon.pid()) <= descriptors_before + few);
-    CHECK(wire.ask("Status")["parameters"]["objects"] == many);
+    CHECK(count_descriptors(daemon.pid()) <= descriptors_before + few);
+    CHECK(wire.request("Status")["parameters"]["objects"] == timer_count);
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();
 
@@ -50,7 +50,7 @@ TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither ti
 
     CHECK(daemon.usage() == before);
     CHECK(daemon.is_idle());
-    wire.ask("Status");
+    wire.request("Status");
     REQUIRE(daemon.is_idle());
     CHECK_FALSE(daemon.usage() == before); // What we look at does tell.
 }
@@ -58,57 +58,57 @@ TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither ti
 TEST_CASE("strace sees no system call for armed timers, also for those that expire unnoticed")
 {
     skip_unless_strace();
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("often", {.interval = 1ms}));
     REQUIRE(client.arm("once", {.after = 10ms}));
     REQUIRE(client.arm("moment", {.at = now_on(Clock::realtime) + 10ms, .interval = 3ms}));
-    const auto timer = must(client.open_timer("often"));
+    const auto timer = value_or_throw(client.open_timer("often"));
     REQUIRE(daemon.is_idle());
-    CHECK(traced(daemon, [&] {
+    CHECK(trace_system_calls(daemon, [&] {
               for (int i = 0; i < 500; ++i)
-                  must(timer.wait(patience));
+                  value_or_throw(timer.wait(default_timeout));
           }) == std::vector<std::string>{});
     REQUIRE(daemon.is_idle());
-    CHECK_FALSE(traced(daemon, [&] {
-                    must(client.status());
+    CHECK_FALSE(trace_system_calls(daemon, [&] {
+                    value_or_throw(client.status());
                     REQUIRE(daemon.is_idle());
                 }).empty());
-    CHECK(must(client.show("once")).timer->state == TimerState::expired);
+    CHECK(value_or_throw(client.show("once")).timer->state == TimerState::expired);
 }
 
 TEST_CASE("50 openers of a fast timer do not wake the daemon, which counts only for who asks it to")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 1ms}));
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
-        timers.push_back(must(client.open_timer("t")));
+        timers.push_back(value_or_throw(client.open_timer("t")));
     REQUIRE(client.wait(std::vector{"t"s}, {.count = 3})); // Counted for this,
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage(); // and no longer.
     for (int i = 0; i < 20; ++i)
         for (const auto& timer : timers)
-            REQUIRE(must(timer.wait(patience)) > 0);
+            REQUIRE(value_or_throw(timer.wait(default_timeout)) > 0);
     CHECK(daemon.usage() == before);
 }
 
 TEST_CASE("once nobody needs a timer to be counted any more the daemon is quiet again")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto need = GENERATE("event"s, "wait"s, "monitor"s, "disarmed"s);
     const auto must_be_quiet = [&] {
         REQUIRE(daemon.is_idle());
         const auto before = daemon.usage();
-        wait_through(100ms);
+        wait_for_duration(100ms);
         CHECK(daemon.usage() == before);
     };
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     REQUIRE(client.arm("t", {.interval = 2ms, .sets = need == "event" ? "e" : ""}));
     {
-        Wire wire{daemon.path()};
+        WireClient wire{daemon.path()};
         if (need == "wait") {
             wire.call("Wait", {{"names", {"t"}}, {"count", 1'000'000}});
             REQUIRE(daemon.has_waits("t", 1));
@@ -117,10 +117,10 @@ TEST_CASE("once nobody needs a timer to be counted any more the daemon is quiet 
             for (int i = 0; i < 10; ++i)
                 wire.reply();
         } else {
-            REQUIRE(must(must(client.open("e")).wait(patience)) == 1);
+            REQUIRE(value_or_throw(value_or_throw(client.open("e")).wait(default_timeout)) == 1);
         }
         const auto before = daemon.usage();
-        CHECK(eventually([&] { return daemon.usage().switches > before.switches + 5; }));
+        CHECK(poll_until([&] { return daemon.usage().switches > before.switches + 5; }));
         if (need == "event")
             REQUIRE(client.arm("t", {.interval = 2ms}));
         if (need == "disarmed") {
@@ -128,7 +128,7 @@ TEST_CASE("once nobody needs a timer to be counted any more the daemon is quiet 
             must_be_quiet();
         }
     }
-    REQUIRE(eventually([&] { return must(client.status()).connections == 1; }));
+    REQUIRE(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
     must_be_quiet();
 }
 

@@ -9,33 +9,34 @@ namespace {
 constexpr std::int64_t missed = 100;
 
 // Keeps the daemon from doing anything while `points` of the timer go by, and no shorter.
-void stop_through(const Daemon& daemon, const Timer& timer, std::int64_t points)
+void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64_t points)
 {
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     for (auto left = points; left > 0;)
-        left -= must(timer.wait(patience));
+        left -= value_or_throw(timer.wait(default_timeout));
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
 // Disarms it: between which two numbers of points that was.
 std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
 {
-    const auto before = grid.points_by(now_on(Clock::monotonic));
-    must(client.disarm(std::vector{"t"s}));
-    return {before, grid.points_by(now_on(Clock::monotonic))};
+    const auto before = grid.expirations_by(now_on(Clock::monotonic));
+    value_or_throw(client.disarm(std::vector{"t"s}));
+    return {before, grid.expirations_by(now_on(Clock::monotonic))};
 }
 
 // Arms "t" every 5 ms to set "e" and stops the daemon meanwhile, until the timer is disarmed at a
 // moment that leaves no doubt: how many points there were then. `begin` is called before each try.
 template <class Begin>
-std::int64_t points_missed(const Daemon& daemon, const Client& client, Begin begin)
+std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Client& client,
+                                        Begin begin)
 {
     while (true) {
         begin();
-        must(client.arm("t", {.interval = 5ms, .sets = "e"}));
+        value_or_throw(client.arm("t", {.interval = 5ms, .sets = "e"}));
         const auto grid = grid_of(client, "t");
-        const auto timer = must(client.open_timer("t"));
-        stop_through(daemon, timer, missed);
+        const auto timer = value_or_throw(client.open_timer("t"));
+        stop_for_points(daemon, timer, missed);
         const auto [least, most] = disarm(client, grid);
         if (least == most)
             return least;
@@ -44,50 +45,50 @@ std::int64_t points_missed(const Daemon& daemon, const Client& client, Begin beg
 
 TEST_CASE("a semaphore has a token for each point, also for those that the daemon slept through")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
 
-    const auto tokens = [&] { return must(client.show("e")).count; };
+    const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
-    const auto points = points_missed(daemon, client, [&] {
+    const auto points = disarm_after_missed_points(daemon, client, [&] {
         do { // What it is still to get of the try before comes in several turns.
-            must(client.clear(std::vector{"e"s}));
-            wait_through(5ms);
+            value_or_throw(client.clear(std::vector{"e"s}));
+            wait_for_duration(5ms);
         } while (tokens() != 0);
     });
 
     CHECK(points >= missed);
-    CHECK(eventually([&] { return tokens() == points; }));
-    wait_through(20ms);
+    CHECK(poll_until([&] { return tokens() == points; }));
+    wait_for_duration(20ms);
     CHECK(tokens() == points);
 }
 
 TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon slept through")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::pulse}));
     std::vector<Event> subscribers;
     for (int i = 0; i < 100; ++i)
-        subscribers.push_back(must(client.open("e")));
+        subscribers.push_back(value_or_throw(client.open("e")));
     std::int64_t pulses_before = 0;
 
-    const auto points = points_missed(daemon, client, [&] {
-        const auto pulses = [&] { return *must(client.show("e")).pulses; };
+    const auto points = disarm_after_missed_points(daemon, client, [&] {
+        const auto pulses = [&] { return *value_or_throw(client.show("e")).pulses; };
         do { // What it is still to get of the try before comes in several turns.
             pulses_before = pulses();
-            wait_through(5ms);
+            wait_for_duration(5ms);
         } while (pulses() != pulses_before);
         for (const auto& subscriber : subscribers)
-            must(subscriber.clear());
+            value_or_throw(subscriber.clear());
     });
 
     CHECK(points >= missed);
     for (const auto& subscriber : subscribers) {
         std::int64_t sum = 0;
         while (sum < points) { // What was missed comes in several turns.
-            const auto came = must(subscriber.wait(patience));
+            const auto came = value_or_throw(subscriber.wait(default_timeout));
             REQUIRE(came > 0);
             sum += came;
         }
@@ -95,26 +96,26 @@ TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon 
     }
     REQUIRE(daemon.is_idle());
     for (const auto& subscriber : subscribers)
-        CHECK(must(subscriber.wait(0ns)) == 0);
-    CHECK(*must(client.show("e")).pulses - pulses_before == points);
+        CHECK(value_or_throw(subscriber.wait(0ns)) == 0);
+    CHECK(*value_or_throw(client.show("e")).pulses - pulses_before == points);
 }
 
 TEST_CASE("what knows only set is set, however many points the daemon slept through")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = mode}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
 
-    points_missed(daemon, client, [] {});
+    disarm_after_missed_points(daemon, client, [] {});
 
-    CHECK(must(event.is_set()));
-    CHECK(must(event.wait(0ns)) == 1);
-    CHECK(must(event.is_set()) == (mode == Mode::manual));
+    CHECK(value_or_throw(event.is_set()));
+    CHECK(value_or_throw(event.wait(0ns)) == 1);
+    CHECK(value_or_throw(event.is_set()) == (mode == Mode::manual));
     REQUIRE(event.clear());
-    wait_through(20ms);
-    CHECK_FALSE(must(event.is_set())); // It is disarmed.
+    wait_for_duration(20ms);
+    CHECK_FALSE(value_or_throw(event.is_set())); // It is disarmed.
 }
 
 TEST_CASE("a timer that expires once sets its event once, in each mode and with nobody waiting")
@@ -127,11 +128,11 @@ TEST_CASE("a timer that expires once sets its event once, in each mode and with 
         {Mode::pulse, "in 5 ms"},
         {Mode::pulse, "in the past"},
     }));
-    INFO(word(mode) << ' ' << when);
-    const Daemon daemon;
+    INFO(to_string(mode) << ' ' << when);
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = mode}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     if (when == "in 5 ms")
         REQUIRE(client.arm("t", {.after = 5ms, .sets = "e"}));
     else
@@ -139,11 +140,11 @@ TEST_CASE("a timer that expires once sets its event once, in each mode and with 
 
     REQUIRE(await_readable(event.fd()));
 
-    CHECK(must(event.wait(0ns)) == 1);
+    CHECK(value_or_throw(event.wait(0ns)) == 1);
     REQUIRE(event.clear());
-    wait_through(20ms);
-    CHECK_FALSE(must(event.is_set()));
-    const auto timer = must(client.show("t")).timer;
+    wait_for_duration(20ms);
+    CHECK_FALSE(value_or_throw(event.is_set()));
+    const auto timer = value_or_throw(client.show("t")).timer;
     CHECK(timer->state == TimerState::expired);
     CHECK(timer->sets->text() == "e");
     CHECK(timer->is_link_broken == false);
@@ -152,96 +153,97 @@ TEST_CASE("a timer that expires once sets its event once, in each mode and with 
 TEST_CASE("who waits for the event by name is woken by the timer that sets it")
 {
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
-    const Daemon daemon;
-    daemon.done({"create", "e", "--mode", mode});
-    Reading waiting{daemon.control({"wait", "e", "--any"})};
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", mode});
+    OutputReader waiting{daemon.ctl_command({"wait", "e", "--any"})};
     REQUIRE(daemon.has_waits("e", 1));
-    daemon.done({"arm", "t", "--in", "10ms", "--sets", "e"});
-    CHECK(waiting.line() == "e");
+    daemon.checked_ctl({"arm", "t", "--in", "10ms", "--sets", "e"});
+    CHECK(waiting.read_line() == "e");
     CHECK(waiting.wait() == 0);
 }
 
 TEST_CASE("a semaphore gets one token for each point while all goes well")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     REQUIRE(client.arm("t", {.interval = 1ms, .sets = "e"}));
     const auto grid = grid_of(client, "t");
     constexpr std::int64_t tokens = 500;
     for (std::int64_t taken = 0; taken < tokens; ++taken) {
-        REQUIRE(must(event.wait(patience)) == 1);
+        REQUIRE(value_or_throw(event.wait(default_timeout)) == 1);
         const auto now = now_on(Clock::monotonic);
-        if (now < grid.point(taken))
+        if (now < grid.expiration(taken))
             FAIL_CHECK("token " << taken << " came early");
     }
     const auto [least, most] = disarm(client, grid);
-    const auto all = [&] { return tokens + must(client.show("e")).count.value_or(-1); };
-    CHECK(eventually([&] { return all() >= least; })); // In several turns, if it is behind.
-    wait_through(5ms);
+    const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
+    CHECK(poll_until([&] { return all() >= least; })); // In several turns, if it is behind.
+    wait_for_duration(5ms);
     CHECK(all() <= most);
 }
 
 TEST_CASE("a timer whose event is deleted says so and goes on for those who have it open")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
-    const auto timer = must(client.open_timer("t"));
-    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == false);
-    CHECK(daemon.done({"show", "t"}).contains("  sets      e\n"));
+    const auto timer = value_or_throw(client.open_timer("t"));
+    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == false);
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets      e\n"));
 
-    daemon.done({"delete", "e"});
+    daemon.checked_ctl({"delete", "e"});
 
-    const auto object = shown(daemon, "t");
+    const auto object = show_json(daemon, "t");
     CHECK(object["timer"]["isLinkBroken"] == true);
     CHECK(object["timer"]["sets"] == "e");
     CHECK(object["timer"]["state"] == "armed");
-    CHECK(daemon.done({"show", "t"}).contains("  sets      e, which was deleted\n"));
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets      e, which was deleted\n"));
     for (int i = 0; i < 5; ++i)
-        CHECK(must(timer.wait(patience)) > 0);
+        CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 
     REQUIRE(client.create("e", {.mode = Mode::semaphore})); // Another one.
     for (int i = 0; i < 5; ++i)
-        CHECK(must(timer.wait(patience)) > 0);
-    CHECK(must(client.show("e")).count == 0);
-    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == true);
+        CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
+    CHECK(value_or_throw(client.show("e")).count == 0);
+    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == true);
 
     REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
-    CHECK(must(must(client.open("e")).wait(patience)) == 1);
-    CHECK(shown(daemon, "t")["timer"]["isLinkBroken"] == false);
+    CHECK(value_or_throw(value_or_throw(client.open("e")).wait(default_timeout)) == 1);
+    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == false);
 }
 
 TEST_CASE("a timer that is armed anew without an event sets none any more")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = Mode::automatic}));
-    const auto event = must(client.open("e"));
+    const auto event = value_or_throw(client.open("e"));
     REQUIRE(client.arm("t", {.interval = 2ms, .sets = "e"}));
-    REQUIRE(must(event.wait(patience)) == 1);
+    REQUIRE(value_or_throw(event.wait(default_timeout)) == 1);
     REQUIRE(client.arm("t", {.interval = 2ms}));
     REQUIRE(event.clear());
-    const auto timer = must(client.open_timer("t"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     for (int i = 0; i < 5; ++i)
-        REQUIRE(must(timer.wait(patience)) > 0);
-    CHECK_FALSE(must(event.is_set()));
-    CHECK_FALSE(shown(daemon, "t")["timer"].contains("sets"));
+        REQUIRE(value_or_throw(timer.wait(default_timeout)) > 0);
+    CHECK_FALSE(value_or_throw(event.is_set()));
+    CHECK_FALSE(show_json(daemon, "t")["timer"].contains("sets"));
 }
 
 TEST_CASE("a timer sets only what its caller may set")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto [rights, may] =
         GENERATE(table<std::string, bool>({{"0666", true}, {"0222", true}, {"0444", false}}));
     INFO(rights);
-    REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
-    REQUIRE(client.set_rights("e", *Rights::parse(rights)));
-    Worker worker{[&](const Line&) {
-        become_stranger();
+    REQUIRE(
+        client.create("e", {.mode = Mode::semaphore, .permissions = Permissions::parse("0666")}));
+    REQUIRE(client.set_permissions("e", *Permissions::parse(rights)));
+    Worker worker{[&](const WorkerSocket&) {
+        become_unprivileged();
         const auto its = daemon.client();
         const auto armed = its.arm("t", {.interval = 2ms, .sets = "e"});
         require(armed.has_value() == may, "wrongly allowed or refused");
@@ -250,50 +252,53 @@ TEST_CASE("a timer sets only what its caller may set")
         require(armed.error().code == ErrorCode::refused, armed.error().message);
         require(armed.error().message.contains("w right"), armed.error().message);
         require(!its.show("t"), "something was made");
-        must(its.arm("t", {.after = 1h}));
+        value_or_throw(its.arm("t", {.after = 1h}));
         const auto again = its.arm("t", {.interval = 2ms, .sets = "e"});
         require(!again && again.error().code == ErrorCode::refused, "not refused");
-        require(must(its.show("t")).timer->interval == 0ns, "armed anew in part");
+        require(value_or_throw(its.show("t")).timer->interval == 0ns, "armed anew in part");
     }};
     CHECK(worker.wait() == 0);
     if (!may)
         return;
     // To wait takes the r right, unless we are root.
-    REQUIRE(client.set_rights("e", *Rights::parse("0666")));
-    CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
+    REQUIRE(client.set_permissions("e", *Permissions::parse("0666")));
+    CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
 
 TEST_CASE("a timer sets its event only while who armed it may, whatever the daemon went through")
 {
     skip_unless_root();
-    Guarded daemon;
+    SupervisedDaemon daemon;
     const auto client = daemon.client();
-    REQUIRE(client.create("e", {.mode = Mode::semaphore, .rights = Rights::parse("0666")}));
-    Worker worker{[&](const Line& line) {
-        become_stranger();
+    REQUIRE(
+        client.create("e", {.mode = Mode::semaphore, .permissions = Permissions::parse("0666")}));
+    Worker worker{[&](const WorkerSocket& line) {
+        become_unprivileged();
         const auto its = daemon.client();
-        must(its.arm("t", {.interval = 2ms, .sets = "e"}, {.rights = Rights::parse("0600")}));
-        line.say(0);
-        line.hear(); // Now the right is gone.
-        require(must(its.show("t")).timer->is_link_denied == true, "it is not told so");
-        line.say(0);
+        value_or_throw(its.arm("t", {.interval = 2ms, .sets = "e"},
+                               {.permissions = Permissions::parse("0600")}));
+        line.send(0);
+        line.receive(); // Now the right is gone.
+        require(value_or_throw(its.show("t")).timer->is_link_denied == true, "it is not told so");
+        line.send(0);
     }};
-    worker.hear();
-    REQUIRE(client.wait(std::vector{"e"s}, {.timeout = patience}));
-    CHECK(must(client.show("e")).last_set->uid == stranger);
+    worker.receive();
+    REQUIRE(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
+    CHECK(value_or_throw(client.show("e")).last_set->uid == unprivileged_uid);
 
-    REQUIRE(client.set_rights("e", *Rights::parse("0600")));
-    const auto timer = must(client.open_timer("t"));
-    const auto count = [&] { return must(client.show("e")).count; };
+    REQUIRE(client.set_permissions("e", *Permissions::parse("0600")));
+    const auto timer = value_or_throw(client.open_timer("t"));
+    const auto count = [&] { return value_or_throw(client.show("e")).count; };
     const auto stays = [&] {
         const auto before = count();
-        REQUIRE(must(client.wait(std::vector{"t"s}, {.timeout = patience, .count = 5})).size() ==
-                1);
+        REQUIRE(
+            value_or_throw(client.wait(std::vector{"t"s}, {.timeout = default_timeout, .count = 5}))
+                .size() == 1);
         CHECK(count() == before);
     };
     stays();
-    worker.say(0);
-    worker.hear();
+    worker.send(0);
+    worker.receive();
     CHECK(worker.wait() == 0);
     CHECK(
         daemon.ctl({"show", "t"}).out.contains("which the user who armed it may not set any more"));
@@ -302,23 +307,24 @@ TEST_CASE("a timer sets its event only while who armed it may, whatever the daem
     stays();
 
     REQUIRE(client.clear(std::vector{"e"s}));
-    REQUIRE(client.set_rights("e", *Rights::parse("0666")));
-    CHECK(client.wait(std::vector{"e"s}, {.timeout = patience}));
+    REQUIRE(client.set_permissions("e", *Permissions::parse("0666")));
+    CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
 
 TEST_CASE("of links that set nothing any more the log tells a few in a second, and how many more")
 {
     constexpr int timers = 400;
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto began = monotonic_now();
     for (int i = 0; i < timers; ++i) {
         const auto event = "e" + std::to_string(i);
         REQUIRE(client.create(event));
         REQUIRE(client.arm("t" + std::to_string(i), {.interval = 20ms, .sets = event}));
-        REQUIRE(client.remove(std::vector{event}));
+        REQUIRE(client.delete_object(std::vector{event}));
     }
-    REQUIRE(client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = patience}));
+    REQUIRE(
+        client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
     const auto seconds = (monotonic_now() - began) / 1s + 1; // Begun.
     const auto log = daemon.log();
     std::int64_t lines = 0;
@@ -331,7 +337,7 @@ TEST_CASE("of links that set nothing any more the log tells a few in a second, a
 
 TEST_CASE("what can be no timer's event is refused, and nothing is done")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e"));
     REQUIRE(client.arm("u", {.after = 1h}));

@@ -11,25 +11,25 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::size_t crowd = 50;
+constexpr std::size_t opener_count = 50;
 
 // What is wrong with a sequence of reads of a descriptor that counts from some point of the grid
 // on: which point that is its reads tell, and all must tell the same.
-class Ledger {
+class TickLedger {
 public:
-    Ledger(Grid grid, std::int64_t first_at_least, std::int64_t first_at_most)
+    TickLedger(Grid grid, std::int64_t first_at_least, std::int64_t first_at_most)
         : grid_{grid}, at_least_{first_at_least}, at_most_{first_at_most}
     {
     }
 
-    void add(const Look& look)
+    void add(const TimerRead& look)
     {
         require(look.count > 0, "readable, and nothing counted");
         sum_ += look.count;
-        at_least_ = std::max(at_least_, grid_.points_by(look.before) - sum_);
-        at_most_ = std::min(at_most_, grid_.points_by(look.after) - sum_);
-        require(at_least_ <= grid_.points_by(look.after) - sum_, "a tick came early");
-        require(at_most_ >= grid_.points_by(look.before) - sum_, "a tick was lost");
+        at_least_ = std::max(at_least_, grid_.expirations_by(look.before) - sum_);
+        at_most_ = std::min(at_most_, grid_.expirations_by(look.after) - sum_);
+        require(at_least_ <= grid_.expirations_by(look.after) - sum_, "a tick came early");
+        require(at_most_ >= grid_.expirations_by(look.before) - sum_, "a tick was lost");
         require(at_least_ <= at_most_, "the ticks are on no grid");
     }
     bool is_exact() const { return at_least_ == at_most_; }
@@ -42,73 +42,73 @@ private:
     std::int64_t sum_ = 0;
 };
 
-void look_until(const Timer& timer, Ledger& ledger, std::int64_t times)
+void read_until_exact(const Timer& timer, TickLedger& ledger, std::int64_t times)
 {
     for (std::int64_t i = 0; i < times || !ledger.is_exact(); ++i)
-        ledger.add(
-            look_at_next(timer.fd(), Clock::monotonic, [&] { return must(timer.wait(0ns)); }));
+        ledger.add(read_next_expiration(timer.fd(), Clock::monotonic,
+                                        [&] { return value_or_throw(timer.wait(0ns)); }));
 }
 
 TEST_CASE("50 processes open one timer, each has every tick, and all follow when it is armed anew")
 {
     constexpr std::int64_t looks = 25;
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 20ms}));
     const auto grid = grid_of(client, "t");
     std::vector<std::unique_ptr<Worker>> openers;
-    for (std::size_t i = 0; i < crowd; ++i)
-        openers.push_back(std::make_unique<Worker>([&](const Line& line) {
+    for (std::size_t i = 0; i < opener_count; ++i)
+        openers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
             const auto before = now_on(Clock::monotonic);
-            const auto timer = must(daemon.client().open_timer("t"));
+            const auto timer = value_or_throw(daemon.client().open_timer("t"));
             const auto after = now_on(Clock::monotonic);
-            Ledger first{grid, grid.points_by(before), grid.points_by(after)};
-            look_until(timer, first, looks);
-            line.say(static_cast<std::uint64_t>(first.sum()));
+            TickLedger first{grid, grid.expirations_by(before), grid.expirations_by(after)};
+            read_until_exact(timer, first, looks);
+            line.send(static_cast<std::uint64_t>(first.sum()));
 
-            const nanoseconds start{line.hear()};
-            Ledger second{{start, 5ms}, 0, 0};
-            look_until(timer, second, looks);
-            line.say(static_cast<std::uint64_t>(second.sum()));
+            const nanoseconds start{line.receive()};
+            TickLedger second{{start, 5ms}, 0, 0};
+            read_until_exact(timer, second, looks);
+            line.send(static_cast<std::uint64_t>(second.sum()));
         }));
     for (const auto& opener : openers)
-        CHECK(opener->hear() >= looks);
-    CHECK(must(client.show("t")).subscriptions == crowd);
+        CHECK(opener->receive() >= looks);
+    CHECK(value_or_throw(client.show("t")).subscriptions == opener_count);
 
-    REQUIRE_FALSE(must(client.arm("t", {.interval = 5ms})));
+    REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})));
 
     const auto anew = grid_of(client, "t");
     CHECK(anew.interval == 5ms);
     for (const auto& opener : openers)
-        opener->say(static_cast<std::uint64_t>(anew.first.count()));
+        opener->send(static_cast<std::uint64_t>(anew.first.count()));
     for (const auto& opener : openers) {
-        CHECK(opener->hear() >= looks);
+        CHECK(opener->receive() >= looks);
         CHECK(opener->wait() == 0);
     }
-    CHECK(eventually([&] { return must(client.show("t")).subscriptions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 0; }));
 }
 
 TEST_CASE(
     "who waits on a descriptor is woken by the schedule that the timer is armed with meanwhile")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.after = 1h}));
     std::vector<std::unique_ptr<Worker>> waiters;
     for (int i = 0; i < 10; ++i) {
-        waiters.push_back(std::make_unique<Worker>([&](const Line& line) {
-            const auto timer = must(daemon.client().open_timer("t"));
-            line.say(0);
-            line.say(static_cast<std::uint64_t>(must(timer.wait(patience))));
+        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+            const auto timer = value_or_throw(daemon.client().open_timer("t"));
+            line.send(0);
+            line.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
         }));
-        waiters.back()->hear();
+        waiters.back()->receive();
     }
-    REQUIRE(must(must(client.open_timer("t")).wait(0ns)) == 0);
+    REQUIRE(value_or_throw(value_or_throw(client.open_timer("t")).wait(0ns)) == 0);
 
     REQUIRE(client.arm("t", {.after = 5ms}));
 
     for (const auto& waiter : waiters) {
-        CHECK(waiter->hear() == 1);
+        CHECK(waiter->receive() == 1);
         CHECK(waiter->wait() == 0);
     }
 }
@@ -120,7 +120,7 @@ bool can_wake_the_machine(Clock clock)
 }
 
 // What was seen of 10,000 expirations.
-struct Course {
+struct ExpiryCounts {
     std::int64_t early = 0;    // Reads that counted a point which was still to come,
     std::int64_t lost = 0;     // or that did not count one which was over.
     std::int64_t counted = 0;  // At a moment that leaves no doubt,
@@ -128,28 +128,29 @@ struct Course {
 };
 
 // Nothing if someone set the wall clock meanwhile.
-std::optional<Course> expire_many_times(const Client& client, const Timer& timer, Clock clock,
-                                        nanoseconds interval)
+std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer& timer, Clock clock,
+                                              nanoseconds interval)
 {
     constexpr std::int64_t expirations = 10'000;
-    const auto witness = must(make_timerfd(Clock::realtime));
-    must(set(witness, {.first = nanoseconds::max() / 2, .cancel_on_clock_change = true}));
+    const auto witness = value_or_throw(make_timerfd(Clock::realtime));
+    value_or_throw(set(witness, {.first = nanoseconds::max() / 2, .cancel_on_clock_change = true}));
     const Grid grid{now_on(clock) + 2ms, interval};
-    must(client.arm("t", {.at = grid.first, .interval = interval, .clock = clock}));
+    value_or_throw(client.arm("t", {.at = grid.first, .interval = interval, .clock = clock}));
 
-    Course course;
+    ExpiryCounts course;
     bool is_exact = false;
     while (course.counted < expirations || !is_exact) {
-        const auto look = look_at_next(timer.fd(), clock, [&] { return must(timer.wait(0ns)); });
+        const auto look = read_next_expiration(timer.fd(), clock,
+                                               [&] { return value_or_throw(timer.wait(0ns)); });
         course.counted += look.count;
-        course.had_come = grid.points_by(look.after);
-        course.early += look.after < grid.point(course.counted - 1) ? 1 : 0;
-        course.lost += grid.point(course.counted) <= look.before ? 1 : 0;
-        is_exact = grid.points_by(look.before) == course.had_come;
+        course.had_come = grid.expirations_by(look.after);
+        course.early += look.after < grid.expiration(course.counted - 1) ? 1 : 0;
+        course.lost += grid.expiration(course.counted) <= look.before ? 1 : 0;
+        is_exact = grid.expirations_by(look.before) == course.had_come;
         if (course.early > 0 || course.lost > 0)
             break;
     }
-    wait_through(10ms); // The kernel tells of it a little after the clock shows it.
+    wait_for_duration(10ms); // The kernel tells of it a little after the clock shows it.
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};
     return course;
@@ -164,8 +165,8 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
         {Clock::realtime_alarm, 150us},
         {Clock::boottime_alarm, 200us},
     }));
-    INFO(word(clock));
-    const Daemon daemon;
+    INFO(to_string(clock));
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     if (!can_wake_the_machine(clock)) {
         const auto refused = client.arm("t", {.interval = interval, .clock = clock});
@@ -175,9 +176,9 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
         return;
     }
     REQUIRE(client.arm("t", {.at = now_on(clock) + 1h, .clock = clock}));
-    const auto timer = must(client.open_timer("t"));
-    const WallClock untouched;
-    std::optional<Course> course;
+    const auto timer = value_or_throw(client.open_timer("t"));
+    const WallClockLock untouched;
+    std::optional<ExpiryCounts> course;
     for (int tries = 0; tries < 100 && !course; ++tries)
         course = expire_many_times(client, timer, clock, interval);
     REQUIRE(course); // Else someone sets the wall clock all the time.
@@ -190,9 +191,10 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
 TEST_CASE("the alarm clocks are refused where the daemon may not wake the machine")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
-    const Daemon daemon{{}, {.words = {}, .in_child = [] {
-                                 ::prctl(PR_CAPBSET_DROP, CAP_WAKE_ALARM); // A user has none.
-                             }}};
+    const DaemonProcess daemon{{}, {.argv = {}, .in_child = [] {
+                                        ::prctl(PR_CAPBSET_DROP,
+                                                CAP_WAKE_ALARM); // A user has none.
+                                    }}};
     const auto client = daemon.client();
     const auto refused = client.arm("t", {.interval = 20ms, .clock = clock});
     REQUIRE_FALSE(refused);
@@ -201,9 +203,9 @@ TEST_CASE("the alarm clocks are refused where the daemon may not wake the machin
     CHECK(client.show("t").error().code == ErrorCode::no_such_name); // Nothing was done.
 
     REQUIRE(client.arm("t", {.after = 1h}));
-    const auto before = must(client.show("t")).timer;
+    const auto before = value_or_throw(client.show("t")).timer;
     CHECK(client.arm("t", {.after = 2h, .clock = clock}).error().code == ErrorCode::refused);
-    const auto after = must(client.show("t")).timer;
+    const auto after = value_or_throw(client.show("t")).timer;
     CHECK(after->clock == Clock::monotonic);
     CHECK(after->next == before->next);
 
@@ -216,41 +218,41 @@ TEST_CASE("the alarm clocks are refused where the daemon may not wake the machin
 
 TEST_CASE("a timer that is opened after its only expiry is readable at once, for each opener")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.after = 1ms}));
-    REQUIRE(client.wait(std::vector{"t"s}, {.timeout = patience}));
+    REQUIRE(client.wait(std::vector{"t"s}, {.timeout = default_timeout}));
     for (int i = 0; i < 3; ++i) {
-        const auto timer = must(client.open_timer("t"));
-        CHECK(must(timer.wait(patience)) == 1);
-        CHECK(must(timer.wait(0ns)) == 0);
-        CHECK(must(timer.remaining()) == std::nullopt);
+        const auto timer = value_or_throw(client.open_timer("t"));
+        CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
+        CHECK(value_or_throw(timer.wait(0ns)) == 0);
+        CHECK(value_or_throw(timer.remaining()) == std::nullopt);
     }
 }
 
 TEST_CASE("a timer that is opened in mid-flight expires first at the next point")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.at = 1s, .interval = 1h, .clock = Clock::monotonic}));
     const auto before = now_on(Clock::monotonic);
-    const auto timer = must(client.open_timer("t"));
-    CHECK(must(timer.wait(0ns)) == 0);
-    const auto left = must(timer.remaining());
+    const auto timer = value_or_throw(client.open_timer("t"));
+    CHECK(value_or_throw(timer.wait(0ns)) == 0);
+    const auto left = value_or_throw(timer.remaining());
     const auto after = now_on(Clock::monotonic);
     REQUIRE(left);
     const Grid grid{1s, 1h};
-    CHECK(*left <= grid.point(grid.points_by(after)) - before);
-    CHECK(*left >= grid.point(grid.points_by(before)) - after);
+    CHECK(*left <= grid.expiration(grid.expirations_by(after)) - before);
+    CHECK(*left >= grid.expiration(grid.expirations_by(before)) - after);
 }
 
 TEST_CASE("a disarmed timer stops for all who have it open, and what was not read is forgotten")
 {
-    const Daemon daemon;
+    const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 1ms}));
-    const auto one = must(client.open_timer("t"));
-    const auto other = must(daemon.client().open_timer("t"));
+    const auto one = value_or_throw(client.open_timer("t"));
+    const auto other = value_or_throw(daemon.client().open_timer("t"));
     REQUIRE(await_readable(one.fd()));
     REQUIRE(await_readable(other.fd()));
 
@@ -258,42 +260,42 @@ TEST_CASE("a disarmed timer stops for all who have it open, and what was not rea
 
     for (const auto* timer : {&one, &other}) {
         CHECK_FALSE(await_readable(timer->fd(), 20ms));
-        CHECK(must(timer->wait(0ns)) == 0);
-        CHECK(must(timer->remaining()) == std::nullopt);
+        CHECK(value_or_throw(timer->wait(0ns)) == 0);
+        CHECK(value_or_throw(timer->remaining()) == std::nullopt);
     }
-    const auto late = must(client.open_timer("t"));
+    const auto late = value_or_throw(client.open_timer("t"));
     CHECK_FALSE(await_readable(late.fd(), 20ms));
-    CHECK(must(client.show("t")).timer->state == TimerState::disarmed);
+    CHECK(value_or_throw(client.show("t")).timer->state == TimerState::disarmed);
     REQUIRE(other.arm({.after = 1ms}));
     for (const auto* timer : {&one, &other, &late})
-        CHECK(must(timer->wait(patience)) == 1);
+        CHECK(value_or_throw(timer->wait(default_timeout)) == 1);
 }
 
 TEST_CASE("a descriptor goes on without the daemon, and no longer follows the name")
 {
-    Daemon daemon;
+    DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 5ms}));
-    const auto timer = must(client.open_timer("t"));
+    const auto timer = value_or_throw(client.open_timer("t"));
     const auto how_it_ends = GENERATE("killed"s, "deleted"s, "unsubscribed"s);
     const UniqueFd kept{::dup(timer.fd())};
     if (how_it_ends == "killed") {
         daemon.kill();
     } else if (how_it_ends == "deleted") {
-        REQUIRE(client.remove(std::vector{"t"s}));
+        REQUIRE(client.delete_object(std::vector{"t"s}));
     } else {
-        std::optional<Timer> gone = must(client.open_timer("t"));
+        std::optional<Timer> gone = value_or_throw(client.open_timer("t"));
         const UniqueFd of_gone{::dup(gone->fd())};
-        CHECK(must(client.show("t")).subscriptions == 2);
+        CHECK(value_or_throw(client.show("t")).subscriptions == 2);
         gone.reset();
-        CHECK(eventually([&] { return must(client.show("t")).subscriptions == 1; }));
+        CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 1; }));
         REQUIRE(client.disarm(std::vector{"t"s}));
-        CHECK(must(timer.remaining()) == std::nullopt);
-        CHECK(must(time_left(of_gone)) > 0ns);
+        CHECK(value_or_throw(timer.remaining()) == std::nullopt);
+        CHECK(value_or_throw(time_left(of_gone)) > 0ns);
         return;
     }
     for (int i = 0; i < 5; ++i)
-        CHECK(must(timer.wait(patience)) > 0);
+        CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 }
 
 } // namespace

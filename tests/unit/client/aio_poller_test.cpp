@@ -1,6 +1,6 @@
-#include "evfd/event.h"
 #include "client/core/aio_poller.h"
 #include "common/eventfd.h"
+#include "evfd/event.h"
 #include "tests/support/catch.h"
 
 #include <sys/wait.h>
@@ -27,55 +27,55 @@ UniqueFd event(unsigned initial = 0)
 
 TEST_CASE("a descriptor that was set and cleared before anyone looked has rung all the same")
 {
-    REQUIRE(latches_waits());
+    REQUIRE(supports_latched_wait());
     const auto one = event();
-    Poller poller{1};
+    AioPoller poller{1};
     REQUIRE(poller.arm(0, one.get()));
     REQUIRE(add(one, 1));
     REQUIRE(take(one).value() == 1);
-    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{0});
+    CHECK(poller.wait(monotonic_deadline(10s)).value() == std::vector<std::size_t>{0});
 }
 
 TEST_CASE("through a wait-only handle it rings as well")
 {
     const auto one = event();
     const auto handle = make_wait_only(one).value();
-    Poller poller{1};
+    AioPoller poller{1};
     REQUIRE(poller.arm(0, handle.get()));
     REQUIRE(add(one, 1));
     REQUIRE(take(one).value() == 1);
-    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{0});
+    CHECK(poller.wait(monotonic_deadline(10s)).value() == std::vector<std::size_t>{0});
 }
 
 TEST_CASE("what is set already rings at once, and only that")
 {
     const auto quiet = event();
     const auto set = event(1);
-    Poller poller{2};
+    AioPoller poller{2};
     REQUIRE(poller.arm(0, quiet.get()));
     REQUIRE(poller.arm(1, set.get()));
-    CHECK(poller.next(monotonic_after(10s)).value() == std::vector<std::size_t>{1});
-    CHECK(poller.next(monotonic_now()).value().empty());
+    CHECK(poller.wait(monotonic_deadline(10s)).value() == std::vector<std::size_t>{1});
+    CHECK(poller.wait(monotonic_now()).value().empty());
 }
 
 TEST_CASE("it rings once, and again when it is armed again")
 {
     const auto one = event(1);
-    Poller poller{1};
+    AioPoller poller{1};
     REQUIRE(poller.arm(0, one.get()));
-    CHECK(poller.next(monotonic_after(10s)).value().size() == 1);
-    CHECK(poller.next(monotonic_now()).value().empty());
+    CHECK(poller.wait(monotonic_deadline(10s)).value().size() == 1);
+    CHECK(poller.wait(monotonic_now()).value().empty());
     REQUIRE(poller.arm(0, one.get()));
-    CHECK(poller.next(monotonic_after(10s)).value().size() == 1);
+    CHECK(poller.wait(monotonic_deadline(10s)).value().size() == 1);
 }
 
 TEST_CASE("nothing rings before its time is over, and then nothing")
 {
     const auto one = event();
-    Poller poller{1};
+    AioPoller poller{1};
     REQUIRE(poller.arm(0, one.get()));
-    const auto deadline = monotonic_after(20ms);
-    CHECK(poller.next(deadline).value().empty());
+    const auto deadline = monotonic_deadline(20ms);
+    CHECK(poller.wait(deadline).value().empty());
     CHECK(monotonic_now() >= deadline);
 }
 
@@ -83,7 +83,7 @@ TEST_CASE("many descriptors, also more than a shared context is for, all ring")
 {
     const auto many = GENERATE(1U, 32U, 33U, 253U);
     std::vector<UniqueFd> events;
-    Poller poller{many};
+    AioPoller poller{many};
     for (std::size_t i = 0; i < many; ++i) {
         events.push_back(event());
         REQUIRE(poller.arm(i, events.back().get()));
@@ -92,7 +92,7 @@ TEST_CASE("many descriptors, also more than a shared context is for, all ring")
         REQUIRE(add(one, 1));
     std::set<std::size_t> rung;
     while (rung.size() < many) {
-        const auto some = poller.next(monotonic_after(10s)).value();
+        const auto some = poller.wait(monotonic_deadline(10s)).value();
         REQUIRE_FALSE(some.empty());
         for (const auto index : some)
             CHECK(rung.insert(index).second);
@@ -104,13 +104,13 @@ TEST_CASE("what one poller left behind does not ring in the next")
     const auto one = event();
     const auto other = event();
     {
-        Poller left{1};
+        AioPoller left{1};
         REQUIRE(left.arm(0, one.get()));
     }
     REQUIRE(add(one, 1));
-    Poller poller{1};
+    AioPoller poller{1};
     REQUIRE(poller.arm(0, other.get()));
-    CHECK(poller.next(monotonic_now()).value().empty());
+    CHECK(poller.wait(monotonic_now()).value().empty());
 }
 
 TEST_CASE("threads wait side by side")
@@ -120,8 +120,9 @@ TEST_CASE("threads wait side by side")
     std::atomic<int> released = 0;
     for (int i = 0; i < 20; ++i)
         threads.emplace_back([&] {
-            Poller poller{1};
-            if (poller.arm(0, one.get()) && poller.next(monotonic_after(30s)).value().size() == 1)
+            AioPoller poller{1};
+            if (poller.arm(0, one.get()) &&
+                poller.wait(monotonic_deadline(30s)).value().size() == 1)
                 ++released;
         });
     REQUIRE(add(one, 1)); // It stays set: who arms later rings at once.
@@ -144,7 +145,7 @@ TEST_CASE("of contexts that many used at once few are kept")
     const auto size = GENERATE(1U, 100U);
     const auto before = contexts_here();
     {
-        std::deque<Poller> all;
+        std::deque<AioPoller> all;
         for (int i = 0; i < 40; ++i)
             all.emplace_back(size);
         CHECK(contexts_here() > before);
@@ -156,11 +157,11 @@ TEST_CASE("of contexts that many used at once few are kept")
 TEST_CASE("the context of a wait for many is used again")
 {
     for (int i = 0; i < 2; ++i) {
-        const Poller poller{100};
+        const AioPoller poller{100};
     }
     const auto before = contexts_here();
     {
-        const Poller poller{200};
+        const AioPoller poller{200};
         CHECK(contexts_here() == before);
     }
     CHECK(contexts_here() == before);
@@ -170,17 +171,17 @@ TEST_CASE("a child of fork can wait too, though its parent's contexts are not it
 {
     {
         const auto warm = event(1);
-        Poller poller{1};
+        AioPoller poller{1};
         REQUIRE(poller.arm(0, warm.get()));
-        REQUIRE(poller.next(monotonic_after(10s)).value().size() == 1);
+        REQUIRE(poller.wait(monotonic_deadline(10s)).value().size() == 1);
     }
     const auto child = ::fork();
     if (child == 0) {
         const auto one = event(1);
-        Poller poller{1};
+        AioPoller poller{1};
         const bool rang =
             poller.arm(0, one.get()) &&
-            poller.next(monotonic_after(10s)).value_or(std::vector<std::size_t>{}).size() == 1;
+            poller.wait(monotonic_deadline(10s)).value_or(std::vector<std::size_t>{}).size() == 1;
         ::_exit(rang ? 0 : 1);
     }
     int status = 0;
@@ -196,7 +197,7 @@ TEST_CASE("children that are forked while threads wait can wait, too")
         threads.emplace_back([&] {
             const auto one = event();
             while (!is_over) {
-                Poller poller{1};
+                AioPoller poller{1};
                 (void)poller.arm(0, one.get());
             }
         });
@@ -205,9 +206,9 @@ TEST_CASE("children that are forked while threads wait can wait, too")
         if (child == 0) {
             ::alarm(30); // Which ends it if it hangs.
             const auto one = event(1);
-            Poller poller{1};
+            AioPoller poller{1};
             const bool is_armed = poller.arm(0, one.get()).has_value();
-            ::_exit(is_armed && poller.next(monotonic_after(10s)).has_value() ? 0 : 1);
+            ::_exit(is_armed && poller.wait(monotonic_deadline(10s)).has_value() ? 0 : 1);
         }
         int status = 0;
         REQUIRE(::waitpid(child, &status, 0) == child);

@@ -1,6 +1,6 @@
 #include "evfd/client.h"
-#include "tests/support/scripted_daemon.h"
 #include "tests/support/catch.h"
+#include "tests/support/scripted_daemon.h"
 
 #include <string>
 #include <thread>
@@ -16,15 +16,15 @@ TEST_CASE("an answer to a wait that has nothing of what was asked for is not und
 {
     const auto* const fired = GENERATE("", R"({"name":"other","count":1})",
                                        R"({"name":"e","count":1},{"name":"other","count":1})");
-    ByHand daemon;
+    ScriptedDaemon daemon;
     const Client client{daemon.address(), 30s};
-    Try<std::vector<protocol::Fired>> answer;
+    Expected<std::vector<protocol::Fired>> answer;
     std::thread waiter{
-        [&] { answer = client.wait(std::vector{"e"s, "f"s}, {.gather = Gather::any}); }};
+        [&] { answer = client.wait(std::vector{"e"s, "f"s}, {.require = Require::any}); }};
     auto connection = daemon.accept();
-    CHECK(connection.hear().contains("io.evfdd.Resume"));
-    CHECK(connection.hear().contains("io.evfdd.Wait"));
-    connection.say(R"({"parameters":{"fired":[)" + std::string{fired} + "]}}");
+    CHECK(connection.receive_call().contains("io.evfdd.Resume"));
+    CHECK(connection.receive_call().contains("io.evfdd.Wait"));
+    connection.send_reply(R"({"parameters":{"fired":[)" + std::string{fired} + "]}}");
     waiter.join();
     REQUIRE_FALSE(answer);
     CHECK(answer.error().code == ErrorCode::system);

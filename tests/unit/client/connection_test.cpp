@@ -5,9 +5,9 @@
 #include "common/eventfd.h"
 #include "common/socket.h"
 #include "tests/support/catch.h"
+#include "tests/support/literals.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/send_with_fds.h"
-#include "tests/support/literals.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -24,51 +24,51 @@ using namespace std::chrono_literals;
 using namespace std::string_literals;
 
 // A channel, and the daemon's end of its socket in the test's hands.
-struct Ends {
-    Ends()
+struct ConnectionPair {
+    ConnectionPair()
     {
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
-        channel.emplace(UniqueFd{ends[0]});
+        connection.emplace(UniqueFd{ends[0]});
         daemon = UniqueFd{ends[1]};
     }
-    void say(std::string_view bytes, const std::vector<UniqueFd>& descriptors = {})
+    void send_bytes(std::string_view bytes, const std::vector<UniqueFd>& descriptors = {})
     {
         REQUIRE(send(daemon, bytes, descriptors).value() == bytes.size());
     }
-    std::string hear()
+    std::string receive_bytes()
     {
         std::array<char, 4096> buffer;
         const auto received = receive(daemon, buffer);
         REQUIRE(received);
         return *received ? std::string{buffer.data(), (*received)->bytes} : "";
     }
-    std::optional<Channel> channel;
+    std::optional<Connection> connection;
     UniqueFd daemon;
 };
 
 Deadline soon()
 {
-    return monotonic_after(10s);
+    return monotonic_deadline(10s);
 }
 
 // What the daemon answers to an Open, with that many eventfds that count from `first`.
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
-    std::vector<Handed> handed;
+    std::vector<PassedFd> handed;
     for (std::size_t i = 0; i < count; ++i)
         reply.objects.push_back({Kind::event,
                                  Mode::semaphore,
                                  true,
                                  true,
-                                 Handed{*make_eventfd(first++, Counter::plain)},
+                                 PassedFd{*make_eventfd(first++, Counter::plain)},
                                  {}});
     if (count == 0)
         reply.objects.push_back({Kind::event, Mode::manual, false, true, {}, {}});
     std::string text;
     begin_reply(text);
-    Outgoing out{text, handed};
+    EncodeContext out{text, handed};
     encode(reply, out);
     end_reply(text, false);
     for (auto& one : handed)
@@ -78,21 +78,21 @@ std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& des
 
 TEST_CASE("pipelined replies with 0, 1, 0, 2 and 0 descriptors each get their own")
 {
-    Ends ends;
+    ConnectionPair ends;
     const std::array<std::size_t, 5> counts{0, 1, 0, 2, 0};
     for ([[maybe_unused]] const auto count : counts)
-        REQUIRE(ends.channel->send(protocol::Open{{{"a"_name}}}, soon()));
+        REQUIRE(ends.connection->send(protocol::Open{{{"a"_name}}}, soon()));
     unsigned first = 1;
     for (const auto count : counts) {
         std::vector<UniqueFd> descriptors;
         const auto text = opened(count, first, descriptors);
-        ends.say(text, descriptors);
+        ends.send_bytes(text, descriptors);
         first += static_cast<unsigned>(count);
     }
 
     std::uint64_t expected = 1;
     for (const auto count : counts) {
-        auto received = ends.channel->receive<protocol::Open>(soon());
+        auto received = ends.connection->receive<protocol::Open>(soon());
         REQUIRE(received);
         std::size_t found = 0;
         for (const auto& object : received->reply.objects)
@@ -106,22 +106,22 @@ TEST_CASE("pipelined replies with 0, 1, 0, 2 and 0 descriptors each get their ow
 
 TEST_CASE("a reply without descriptors that comes in one piece with the next one leaves it its own")
 {
-    Ends ends;
+    ConnectionPair ends;
     std::vector<UniqueFd> none;
-    ends.say(opened(0, 1, none));
+    ends.send_bytes(opened(0, 1, none));
     std::vector<UniqueFd> descriptors;
     const auto second = opened(1, 7, descriptors);
-    ends.say(second, descriptors);
+    ends.send_bytes(second, descriptors);
 
-    REQUIRE(ends.channel->receive<protocol::Open>(soon()));
-    auto received = ends.channel->receive<protocol::Open>(soon());
+    REQUIRE(ends.connection->receive<protocol::Open>(soon()));
+    auto received = ends.connection->receive<protocol::Open>(soon());
     REQUIRE(received);
     CHECK(count(received->reply.objects.at(0).file_descriptor->fd).value() == 7);
 }
 
 TEST_CASE("a descriptor that an unread reply brought is closed with the channel")
 {
-    Ends ends;
+    ConnectionPair ends;
     std::vector<UniqueFd> descriptors;
     const auto text = opened(1, 1, descriptors);
     const auto pipe_ends = [] {
@@ -132,11 +132,11 @@ TEST_CASE("a descriptor that an unread reply brought is closed with the channel"
     auto [near, far] = pipe_ends();
     descriptors.clear();
     descriptors.push_back(std::move(far));
-    ends.say(text, descriptors);
+    ends.send_bytes(text, descriptors);
     descriptors.clear();
 
-    CHECK(ends.channel->has_news_by(*soon()).value());
-    ends.channel.reset();
+    CHECK(ends.connection->wait_readable(*soon()).value());
+    ends.connection.reset();
     ends.daemon = {};
 
     std::array<char, 1> byte;
@@ -145,49 +145,52 @@ TEST_CASE("a descriptor that an unread reply brought is closed with the channel"
 
 TEST_CASE("a reply that names a descriptor that did not come is not understood")
 {
-    Ends ends;
+    ConnectionPair ends;
     std::vector<UniqueFd> descriptors;
-    ends.say(opened(1, 1, descriptors));
-    const auto received = ends.channel->receive<protocol::Open>(soon());
+    ends.send_bytes(opened(1, 1, descriptors));
+    const auto received = ends.connection->receive<protocol::Open>(soon());
     REQUIRE_FALSE(received);
     CHECK(received.error().code == ErrorCode::system);
-    CHECK_FALSE(ends.channel->is_usable());
+    CHECK_FALSE(ends.connection->is_usable());
 }
 
 TEST_CASE("descriptors that there is no room for are empty ones, and the next reply gets its own")
 {
-    Ends ends;
+    ConnectionPair ends;
     for (const auto count : {2U, 0U, 1U}) {
         std::vector<UniqueFd> descriptors;
         const auto text = opened(count, 1, descriptors);
-        ends.say(text, descriptors);
+        ends.send_bytes(text, descriptors);
     }
     const auto room = GENERATE(0U, 1U);
     {
         const auto next = static_cast<rlim_t>(make_eventfd(0, Counter::plain)->get());
         const DescriptorLimit limit{next + room};
-        const auto received = ends.channel->receive<protocol::Open>(soon());
+        const auto received = ends.connection->receive<protocol::Open>(soon());
         REQUIRE(received);
         std::size_t there = 0;
         for (const auto& object : received->reply.objects)
             there += object.file_descriptor->fd ? 1U : 0U;
         CHECK(there == room);
     }
-    REQUIRE(ends.channel->receive<protocol::Open>(soon()));
-    const auto last = ends.channel->receive<protocol::Open>(soon());
+    REQUIRE(ends.connection->receive<protocol::Open>(soon()));
+    const auto last = ends.connection->receive<protocol::Open>(soon());
     REQUIRE(last);
     CHECK(take(last->reply.objects.at(0).file_descriptor->fd).value() == 1);
 }
 
 TEST_CASE("a call is one whole frame, with what is wanted in answer")
 {
-    Ends ends;
-    REQUIRE(ends.channel->send(protocol::Show{"a/b"_name}, soon()));
-    CHECK(ends.hear() == R"({"method":"io.evfdd.Show","parameters":{"name":"a/b"}})"s + '\0');
-    REQUIRE(ends.channel->send(protocol::Monitor{}, soon(), Answers::many));
-    CHECK(ends.hear() == R"({"method":"io.evfdd.Monitor","parameters":{},"more":true})"s + '\0');
-    REQUIRE(ends.channel->send(protocol::Status{}, soon(), Answers::none));
-    CHECK(ends.hear() == R"({"method":"io.evfdd.Status","parameters":{},"oneway":true})"s + '\0');
+    ConnectionPair ends;
+    REQUIRE(ends.connection->send(protocol::Show{"a/b"_name}, soon()));
+    CHECK(ends.receive_bytes() ==
+          R"({"method":"io.evfdd.Show","parameters":{"name":"a/b"}})"s + '\0');
+    REQUIRE(ends.connection->send(protocol::Monitor{}, soon(), ReplyMode::stream));
+    CHECK(ends.receive_bytes() ==
+          R"({"method":"io.evfdd.Monitor","parameters":{},"more":true})"s + '\0');
+    REQUIRE(ends.connection->send(protocol::Status{}, soon(), ReplyMode::none));
+    CHECK(ends.receive_bytes() ==
+          R"({"method":"io.evfdd.Status","parameters":{},"oneway":true})"s + '\0');
 }
 
 TEST_CASE("an error reply becomes an error with its sentence, and the channel goes on")
@@ -209,82 +212,82 @@ TEST_CASE("an error reply becomes an error with its sentence, and the channel go
          "'mode'"},
         {"io.evfdd.FromTheFuture", "{}", ErrorCode::system, "FromTheFuture"},
     }));
-    Ends ends;
+    ConnectionPair ends;
     std::string text;
     append_error(text, error, parameters);
-    ends.say(text);
-    const auto received = ends.channel->receive<protocol::Show>(soon());
+    ends.send_bytes(text);
+    const auto received = ends.connection->receive<protocol::Show>(soon());
     REQUIRE_FALSE(received);
     CHECK(received.error().code == code);
     CHECK(received.error().message.contains(sentence));
-    CHECK(ends.channel->is_usable());
+    CHECK(ends.connection->is_usable());
 }
 
 TEST_CASE("a daemon that answers nonsense is left")
 {
     const auto bytes = GENERATE("{}}"s, "[]"s, R"({"parameters":{},"more":true})"s, "x"s,
                                 R"({"parameters":{"created":1}})"s, R"({"parameters":{}})"s);
-    Ends ends;
-    ends.say(bytes + '\0');
-    const auto received = ends.channel->receive<protocol::CreateEvent>(soon());
+    ConnectionPair ends;
+    ends.send_bytes(bytes + '\0');
+    const auto received = ends.connection->receive<protocol::CreateEvent>(soon());
     REQUIRE_FALSE(received);
     CHECK(received.error().code == ErrorCode::system);
-    CHECK_FALSE(ends.channel->is_usable());
+    CHECK_FALSE(ends.connection->is_usable());
 }
 
 TEST_CASE("fields that a newer daemon adds to its replies are ignored")
 {
-    Ends ends;
-    ends.say(R"({"parameters":{"created":true,"colour":{"of":["the",1]}}})"s + '\0');
-    CHECK(ends.channel->receive<protocol::CreateEvent>(soon()).value().reply.created);
+    ConnectionPair ends;
+    ends.send_bytes(R"({"parameters":{"created":true,"colour":{"of":["the",1]}}})"s + '\0');
+    CHECK(ends.connection->receive<protocol::CreateEvent>(soon()).value().reply.created);
 }
 
 TEST_CASE("a daemon that does not answer in time is given up, and one that closed is told apart")
 {
-    Ends ends;
-    REQUIRE(ends.channel->send(protocol::Status{}, soon()));
+    ConnectionPair ends;
+    REQUIRE(ends.connection->send(protocol::Status{}, soon()));
     SECTION("silent")
     {
-        const auto received = ends.channel->receive<protocol::Status>(monotonic_now());
+        const auto received = ends.connection->receive<protocol::Status>(monotonic_now());
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::no_daemon);
     }
     SECTION("silent in the middle of a reply")
     {
-        ends.say(R"({"parameters")");
-        const auto received = ends.channel->receive<protocol::Status>(monotonic_after(1ms));
+        ends.send_bytes(R"({"parameters")");
+        const auto received = ends.connection->receive<protocol::Status>(monotonic_deadline(1ms));
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::no_daemon);
     }
     SECTION("gone")
     {
         ends.daemon = {};
-        const auto received = ends.channel->receive<protocol::Status>(soon());
+        const auto received = ends.connection->receive<protocol::Status>(soon());
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::interrupted);
     }
-    CHECK_FALSE(ends.channel->is_usable());
+    CHECK_FALSE(ends.connection->is_usable());
 }
 
 TEST_CASE("who finds a daemon silent is told where to see why")
 {
-    CHECK(silence_of(Address::system().path) ==
+    CHECK(no_reply_message(Address::system().path) ==
           "the daemon does not answer; see journalctl -u evfdd, or restart it");
-    CHECK(silence_of("/tmp/elsewhere") ==
+    CHECK(no_reply_message("/tmp/elsewhere") ==
           "the daemon does not answer; see whether it is stuck, or restart it");
 }
 
 TEST_CASE("the last word of a daemon that was gone already is still heard")
 {
-    Ends ends;
+    ConnectionPair ends;
     SECTION("it said why")
     {
         std::string refusal;
         append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
-        ends.say(refusal);
+        ends.send_bytes(refusal);
         ends.daemon = {};
-        REQUIRE(ends.channel->send(protocol::Status{}, soon()));
-        const auto received = ends.channel->receive<protocol::Status>(soon());
+        REQUIRE(ends.connection->send(protocol::Status{}, soon()));
+        const auto received = ends.connection->receive<protocol::Status>(soon());
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::refused);
         CHECK(received.error().message == "Too many.");
@@ -292,8 +295,8 @@ TEST_CASE("the last word of a daemon that was gone already is still heard")
     SECTION("it said nothing")
     {
         ends.daemon = {};
-        REQUIRE(ends.channel->send(protocol::Status{}, soon()));
-        const auto received = ends.channel->receive<protocol::Status>(soon());
+        REQUIRE(ends.connection->send(protocol::Status{}, soon()));
+        const auto received = ends.connection->receive<protocol::Status>(soon());
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::interrupted);
     }
@@ -302,25 +305,25 @@ TEST_CASE("the last word of a daemon that was gone already is still heard")
 TEST_CASE("a reply that is not all there yet is asked for again, and nobody waits for it")
 {
     using protocol::Monitor;
-    Ends ends;
+    ConnectionPair ends;
     const auto reply = R"({"parameters":{"sequence":1,"change":"ready"},"continues":true})" + "\0"s;
-    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
-    ends.say(reply.substr(0, 9));
-    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
-    ends.say(reply.substr(9) + reply + reply.substr(0, 1));
+    CHECK_FALSE(ends.connection->try_receive<Monitor>().value());
+    ends.send_bytes(reply.substr(0, 9));
+    CHECK_FALSE(ends.connection->try_receive<Monitor>().value());
+    ends.send_bytes(reply.substr(9) + reply + reply.substr(0, 1));
     for (int i = 0; i < 2; ++i) {
-        const auto received = ends.channel->receive_if_there<Monitor>().value();
+        const auto received = ends.connection->try_receive<Monitor>().value();
         REQUIRE(received);
         CHECK(received->reply.change == Change::ready);
         CHECK(received->continues);
     }
-    CHECK_FALSE(ends.channel->receive_if_there<Monitor>().value());
+    CHECK_FALSE(ends.connection->try_receive<Monitor>().value());
 
     ends.daemon = {};
-    const auto last = ends.channel->receive_if_there<Monitor>();
+    const auto last = ends.connection->try_receive<Monitor>();
     REQUIRE_FALSE(last);
     CHECK(last.error().code == ErrorCode::interrupted);
-    CHECK_FALSE(ends.channel->is_usable());
+    CHECK_FALSE(ends.connection->is_usable());
 }
 
 } // namespace

@@ -10,15 +10,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto most = nanoseconds::max();
+constexpr auto max_ns = nanoseconds::max();
 
 TEST_CASE("a schedule becomes the call that arms the timer with it")
 {
-    auto request = to_request("t"_name, {.at = 5s,
-                                         .interval = 1ms,
-                                         .clock = Clock::realtime,
-                                         .cancel_on_clock_change = true,
-                                         .sets = "e"});
+    auto request = to_arm_request("t"_name, {.at = 5s,
+                                             .interval = 1ms,
+                                             .clock = Clock::realtime,
+                                             .cancel_on_clock_change = true,
+                                             .sets = "e"});
     REQUIRE(request);
     CHECK(to_text(*request) == R"({"name":"t","clock":"realtime","firstNSec":5000000000,)"
                                R"("intervalNSec":1000000,"cancelOnClockChange":true,"sets":"e"})");
@@ -28,11 +28,12 @@ TEST_CASE("what a schedule can be")
 {
     const Schedule schedule = GENERATE(
         Schedule{.interval = 1ns}, Schedule{.after = 1ns}, Schedule{.after = 0ns, .interval = 1ns},
-        Schedule{.at = 0ns, .interval = 1ns}, Schedule{.at = 1ns}, Schedule{.at = most},
-        Schedule{.at = most, .interval = most}, Schedule{.at = 1s, .cancel_on_clock_change = true},
+        Schedule{.at = 0ns, .interval = 1ns}, Schedule{.at = 1ns}, Schedule{.at = max_ns},
+        Schedule{.at = max_ns, .interval = max_ns},
+        Schedule{.at = 1s, .cancel_on_clock_change = true},
         Schedule{.at = 1s, .clock = Clock::realtime_alarm, .cancel_on_clock_change = true},
         Schedule{.interval = 1ms, .sets = "e"}, Schedule{.after = 1ns, .sets = "e"});
-    CHECK(to_request("t"_name, schedule));
+    CHECK(to_arm_request("t"_name, schedule));
 }
 
 TEST_CASE("what a schedule cannot be is said in a sentence before anything goes out")
@@ -46,8 +47,8 @@ TEST_CASE("what a schedule cannot be is said in a sentence before anything goes 
         {{.after = 1s, .interval = -1ns}, "cannot be negative"},
         {{.at = -1ns}, "cannot be before the clock's zero"},
         {{.after = 1s, .at = 1s}, "not both"},
-        {{.after = most}, "after the year 2262"},
-        {{.interval = most}, "after the year 2262"},
+        {{.after = max_ns}, "after the year 2262"},
+        {{.interval = max_ns}, "after the year 2262"},
         {{.after = 1s, .cancel_on_clock_change = true}, "only a moment on the realtime clock"},
         {{.at = 1s, .clock = Clock::boottime, .cancel_on_clock_change = true},
          "only a moment on the realtime clock"},
@@ -56,7 +57,7 @@ TEST_CASE("what a schedule cannot be is said in a sentence before anything goes 
         {{.interval = 1s, .sets = "no//name"}, "is no name"},
     }));
     INFO(sentence);
-    const auto request = to_request("t"_name, schedule);
+    const auto request = to_arm_request("t"_name, schedule);
     REQUIRE_FALSE(request);
     CHECK(request.error().code == ErrorCode::invalid);
     CHECK(request.error().message.find(sentence) != std::string::npos);

@@ -1,7 +1,7 @@
 #include "client/core/session.h"
-#include "tests/support/scripted_daemon.h"
 #include "tests/support/catch.h"
 #include "tests/support/literals.h"
+#include "tests/support/scripted_daemon.h"
 
 #include <chrono>
 #include <string>
@@ -15,22 +15,22 @@ using namespace std::string_literals;
 
 TEST_CASE("a call that was under way is sent again on the session that is taken up")
 {
-    ByHand daemon;
+    ScriptedDaemon daemon;
     const auto address = daemon.address();
-    Line line{address, 30s};
-    Try<protocol::Set::Reply> answer;
+    Session line{address, 30s};
+    Expected<protocol::Set::Reply> answer;
     std::thread caller{[&] { answer = line.call(protocol::Set{{{"e"_name}}, {}}); }};
     std::string call;
     {
         auto connection = daemon.accept();
-        CHECK(connection.hear().contains(R"("calls":0)"));
-        call = connection.hear();
+        CHECK(connection.receive_call().contains(R"("calls":0)"));
+        call = connection.receive_call();
     }
     auto connection = daemon.accept();
-    CHECK(connection.hear().contains(R"("calls":0)"));
-    connection.say(R"({"parameters":{"isCertain":true}})");
-    CHECK(connection.hear() == call);
-    connection.say(R"({"parameters":{}})");
+    CHECK(connection.receive_call().contains(R"("calls":0)"));
+    connection.send_reply(R"({"parameters":{"isCertain":true}})");
+    CHECK(connection.receive_call() == call);
+    connection.send_reply(R"({"parameters":{}})");
     caller.join();
     CHECK(answer);
 }
@@ -39,16 +39,16 @@ TEST_CASE("a call that was under way is sent again on the session that is taken 
 // and not do that.
 TEST_CASE("the next call is not answered in the place of one that was given up")
 {
-    ByHand daemon;
+    ScriptedDaemon daemon;
     const auto address = daemon.address();
-    Line line{address, 200ms};
-    Try<protocol::Set::Reply> given_up;
+    Session line{address, 200ms};
+    Expected<protocol::Set::Reply> given_up;
     std::thread caller{[&] { given_up = line.call(protocol::Set{{{"e"_name}}, {}}); }};
     std::string began;
     {
         auto connection = daemon.accept();
-        began = connection.hear();
-        connection.hear();
+        began = connection.receive_call();
+        connection.receive_call();
         daemon.close(); // And nobody comes in time.
     }
     caller.join();
@@ -56,16 +56,16 @@ TEST_CASE("the next call is not answered in the place of one that was given up")
     CHECK(given_up.error().code == ErrorCode::no_daemon);
 
     daemon.listen();
-    Try<protocol::Clear::Reply> answer;
+    Expected<protocol::Clear::Reply> answer;
     std::thread next{[&] { answer = line.call(protocol::Clear{{{"f"_name}}}); }};
     auto connection = daemon.accept();
-    const auto begins = connection.hear();
+    const auto begins = connection.receive_call();
     CHECK(begins.contains("io.evfdd.Resume"));
     CHECK(begins != began);
     CHECK(begins.contains(R"("oneway":true)"));
-    const auto call = begins.contains("oneway") ? connection.hear() : ""s;
+    const auto call = begins.contains("oneway") ? connection.receive_call() : ""s;
     CHECK(call.contains("io.evfdd.Clear"));
-    connection.say(R"({"parameters":{}})");
+    connection.send_reply(R"({"parameters":{}})");
     next.join();
     CHECK(answer);
 }

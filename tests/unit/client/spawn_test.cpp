@@ -23,7 +23,7 @@ std::string output_of(std::vector<std::string> words, Signals signals)
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const UniqueFd reading{ends[0]};
     UniqueFd writing{ends[1]};
-    const auto child = start_program(std::move(words), open_null(), writing, signals);
+    const auto child = spawn_program(std::move(words), open_null(), writing, signals);
     REQUIRE(child);
     writing = {};
     std::string text;

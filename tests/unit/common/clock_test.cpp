@@ -9,7 +9,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto most = std::numeric_limits<std::int64_t>::max();
+constexpr auto max_ns = std::numeric_limits<std::int64_t>::max();
 
 TEST_CASE("a duration is read exactly, to the nanosecond")
 {
@@ -36,8 +36,8 @@ TEST_CASE("a duration is read exactly, to the nanosecond")
         {"0.1s", 100ms},
         {"1.100000000000000000s", 1100ms},
         {"0.0000152587890625d", 1'318'359'375ns},
-        {"9223372036.854775807", nanoseconds{most}},
-        {"9223372036854775807ns", nanoseconds{most}},
+        {"9223372036.854775807", nanoseconds{max_ns}},
+        {"9223372036854775807ns", nanoseconds{max_ns}},
         {"106751d", 106'751 * 24h},
     }));
     INFO(text);
@@ -80,7 +80,7 @@ TEST_CASE("a span is written as it is read, in units that fall")
         {1min + 20ms, "1m20ms"},
         {1h, "1h"},
         {24h + 1s, "1d1s"},
-        {nanoseconds{most}, "106751d23h47m16.854775807s"},
+        {nanoseconds{max_ns}, "106751d23h47m16.854775807s"},
     }));
 
     CHECK(to_text(span) == text);
@@ -107,7 +107,7 @@ TEST_CASE("a moment is written in RFC 3339, with as many digits as it needs")
         {951'782'399'999'999'999, "2000-02-28T23:59:59.999999999Z"},
         {951'782'400'000'000'000, "2000-02-29T00:00:00Z"},
         {-1, "1969-12-31T23:59:59.999999999Z"},
-        {most, "2262-04-11T23:47:16.854775807Z"},
+        {max_ns, "2262-04-11T23:47:16.854775807Z"},
     }));
 
     CHECK(to_rfc3339(WallTime{nanoseconds{since_1970}}) == text);
@@ -120,7 +120,7 @@ TEST_CASE("a span becomes seconds and the nanoseconds within them")
         {999'999'999ns, 0, 999'999'999},
         {1s, 1, 0},
         {90'500ms, 90, 500'000'000},
-        {nanoseconds{most}, 9'223'372'036, 854'775'807},
+        {nanoseconds{max_ns}, 9'223'372'036, 854'775'807},
     }));
 
     const auto converted = to_timespec(span);
@@ -133,22 +133,22 @@ TEST_CASE("a moment after now is after now, and stops at the end of the clock")
 {
     const auto before = monotonic_now();
 
-    CHECK(monotonic_after(1h) >= before + 1h);
-    CHECK(monotonic_after(0ns) >= before);
-    CHECK(monotonic_after(nanoseconds::max()) == MonotonicTime::max());
-    CHECK(later(MonotonicTime::max(), 1ns) == MonotonicTime::max());
-    CHECK(later(MonotonicTime::max() - 2ns, 1ns) == MonotonicTime::max() - 1ns);
-    const auto past = monotonic_after(-1h);
+    CHECK(monotonic_deadline(1h) >= before + 1h);
+    CHECK(monotonic_deadline(0ns) >= before);
+    CHECK(monotonic_deadline(nanoseconds::max()) == MonotonicTime::max());
+    CHECK(add_saturating(MonotonicTime::max(), 1ns) == MonotonicTime::max());
+    CHECK(add_saturating(MonotonicTime::max() - 2ns, 1ns) == MonotonicTime::max() - 1ns);
+    const auto past = monotonic_deadline(-1h);
     CHECK(past <= monotonic_now() - 1h);
 }
 
 TEST_CASE("what is left until a moment is never negative")
 {
-    CHECK(left_until(MonotonicTime::min()) == 0ns);
-    CHECK(left_until(monotonic_now()) == 0ns);
-    CHECK(left_until(MonotonicTime::max()) > 0ns);
+    CHECK(time_until(MonotonicTime::min()) == 0ns);
+    CHECK(time_until(monotonic_now()) == 0ns);
+    CHECK(time_until(MonotonicTime::max()) > 0ns);
 
-    const auto left = left_until(monotonic_now() + 1h);
+    const auto left = time_until(monotonic_now() + 1h);
     CHECK(left > 0ns);
     CHECK(left <= 1h);
 }

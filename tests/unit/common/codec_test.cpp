@@ -46,8 +46,8 @@ struct Empty {
 };
 
 struct Two {
-    Handed first;
-    std::optional<Handed> second;
+    PassedFd first;
+    std::optional<PassedFd> second;
     static constexpr auto fields()
     {
         return std::tuple{field("first", &Two::first, "One."),
@@ -68,19 +68,19 @@ TEST_CASE("each kind of value goes to text and back")
     check_round_trip(One<std::int64_t>{-5}, R"({"value":-5})");
     check_round_trip(One<std::int64_t>{std::numeric_limits<std::int64_t>::max()},
                      R"({"value":9223372036854775807})");
-    check_round_trip(One<Whole<1, 3>>{{2}}, R"({"value":2})");
+    check_round_trip(One<BoundedInt<1, 3>>{{2}}, R"({"value":2})");
     check_round_trip(One<nanoseconds>{nanoseconds{7}}, R"({"value":7})");
     check_round_trip(One<WallTime>{WallTime{nanoseconds{9}}}, R"({"value":9})");
     check_round_trip(One<std::string>{"a\"b\n"}, R"({"value":"a\"b\u000a"})");
     check_round_trip(One<Name>{"a/b"_name}, R"({"value":"a/b"})");
-    check_round_trip(One<Rights>{"640"_rights}, R"({"value":"0640"})");
+    check_round_trip(One<Permissions>{"640"_rights}, R"({"value":"0640"})");
     check_round_trip(One<Pattern>{"a*"_pattern}, R"({"value":"a*"})");
     check_round_trip(One<Mode>{Mode::automatic}, R"({"value":"auto"})");
     check_round_trip(One<std::optional<bool>>{false}, R"({"value":false})");
     check_round_trip(One<std::optional<bool>>{}, "{}");
     check_round_trip(One<std::vector<std::int64_t>>{{1, 2, 3}}, R"({"value":[1,2,3]})");
     check_round_trip(One<std::vector<std::int64_t>>{}, R"({"value":[]})");
-    check_round_trip(One<Names>{{{"a"_name, "b"_name}}}, R"({"value":["a","b"]})");
+    check_round_trip(One<NameList>{{{"a"_name, "b"_name}}}, R"({"value":["a","b"]})");
     check_round_trip(Empty{}, "{}");
 }
 
@@ -110,13 +110,13 @@ TEST_CASE("no parameters, null and {} are the same")
     json::Document document;
 
     CHECK(decode<Empty>(std::nullopt));
-    CHECK(decode<Empty>(*document.read("null")));
-    CHECK(decode<Empty>(*document.read("{}")));
+    CHECK(decode<Empty>(*document.parse("null")));
+    CHECK(decode<Empty>(*document.parse("{}")));
     CHECK(decode<One<std::optional<bool>>>(std::nullopt));
 
     CHECK(decode<One<bool>>(std::nullopt).error().name == "value");
-    CHECK(decode<One<bool>>(*document.read("null")).error().name == "value");
-    CHECK(decode<One<bool>>(*document.read("{}")).error().name == "value");
+    CHECK(decode<One<bool>>(*document.parse("null")).error().name == "value");
+    CHECK(decode<One<bool>>(*document.parse("{}")).error().name == "value");
 }
 
 TEST_CASE("the field that is wrong is named, the first if there are several")
@@ -156,14 +156,14 @@ TEST_CASE("what is no value of a field's type is refused")
     CHECK(wrong_field<One<std::string>>(R"({"value":["a"]})") == "value");
     CHECK(wrong_field<One<Name>>(R"({"value":"a//b"})") == "value");
     CHECK(wrong_field<One<Name>>(R"({"value":["a"]})") == "value");
-    CHECK(wrong_field<One<Rights>>(R"({"value":"1755"})") == "value");
-    CHECK(wrong_field<One<Rights>>(R"({"value":420})") == "value");
+    CHECK(wrong_field<One<Permissions>>(R"({"value":"1755"})") == "value");
+    CHECK(wrong_field<One<Permissions>>(R"({"value":420})") == "value");
     CHECK(wrong_field<One<Pattern>>(R"({"value":""})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":"automatic"})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":1})") == "value");
     CHECK(wrong_field<One<Mode>>(R"({"value":"auto\u0000"})") == "value");
     CHECK(wrong_field<One<std::string>>(R"({"value":"a\u0000"})") == "value");
-    CHECK(wrong_field<One<Names>>(R"({"value":"a"})") == "value");
+    CHECK(wrong_field<One<NameList>>(R"({"value":"a"})") == "value");
 }
 
 TEST_CASE("an integer is one of 63 bits and sign, written as such")
@@ -174,14 +174,14 @@ TEST_CASE("an integer is one of 63 bits and sign, written as such")
     const auto text = R"({"value":)" + number + "}";
 
     CHECK(wrong_field<One<std::int64_t>>(text) == "value");
-    CHECK(wrong_field<One<Whole<0, 10>>>(text) == "value");
+    CHECK(wrong_field<One<BoundedInt<0, 10>>>(text) == "value");
     CHECK(wrong_field<One<nanoseconds>>(text) == "value");
     CHECK(wrong_field<One<WallTime>>(text) == "value");
 }
 
 TEST_CASE("a bounded integer stops at both its ends")
 {
-    using Bounded = One<Whole<-2, 3>>;
+    using Bounded = One<BoundedInt<-2, 3>>;
     CHECK(wrong_field<Bounded>(R"({"value":-3})") == "value");
     CHECK(wrong_field<Bounded>(R"({"value":-2})") == "(none)");
     CHECK(wrong_field<Bounded>(R"({"value":3})") == "(none)");
@@ -198,7 +198,7 @@ TEST_CASE("a span and a moment are never negative")
 
 TEST_CASE("names are at least one, at most 253, and none twice")
 {
-    using Some = One<Names>;
+    using Some = One<NameList>;
     CHECK(wrong_field<Some>(R"({"value":[]})") == "value");
     CHECK(wrong_field<Some>(to_text(Some{many_names(1)})) == "(none)");
     CHECK(wrong_field<Some>(to_text(Some{many_names(253)})) == "(none)");
@@ -216,7 +216,7 @@ TEST_CASE("names are at least one, at most 253, and none twice")
 TEST_CASE("an unknown field is ignored where that was asked for, at every depth, and nothing else")
 {
     const auto read = [](std::string_view text) {
-        Incoming incoming{.unknown = Unknown::ignore};
+        DecodeContext incoming{.unknown = UnknownFields::ignore};
         const auto outer = from_text<Outer>(text, incoming);
         return outer ? "(none)" : outer.error().name;
     };
@@ -240,12 +240,12 @@ std::deque<UniqueFd> some_descriptors(unsigned count)
 TEST_CASE("a descriptor is written as its index among the message's own")
 {
     std::string text;
-    std::vector<Handed> descriptors;
-    Outgoing out{text, descriptors};
+    std::vector<PassedFd> descriptors;
+    EncodeContext out{text, descriptors};
     One<std::vector<Two>> message;
     message.value.push_back({{*make_eventfd(1, Counter::plain)}, {}});
     message.value.push_back(
-        {{*make_eventfd(2, Counter::plain)}, Handed{*make_eventfd(3, Counter::plain)}});
+        {{*make_eventfd(2, Counter::plain)}, PassedFd{*make_eventfd(3, Counter::plain)}});
 
     encode(message, out);
 
@@ -258,19 +258,19 @@ TEST_CASE("a descriptor is written as its index among the message's own")
 TEST_CASE("descriptors are taken in order, as many as the message names")
 {
     auto descriptors = some_descriptors(4);
-    Incoming incoming{.descriptors = &descriptors};
+    DecodeContext incoming{.descriptors = &descriptors};
 
     const auto one = from_text<Two>(R"({"first":0})", incoming);
-    Incoming next{.descriptors = &descriptors};
+    DecodeContext next{.descriptors = &descriptors};
     const auto two = from_text<Two>(R"({"first":0,"second":1})", next);
 
     REQUIRE(one);
     REQUIRE(two);
     CHECK(count(one->first.fd) == 1U);
-    CHECK(incoming.declared == 1);
+    CHECK(incoming.fds_named == 1);
     CHECK(count(two->first.fd) == 2U);
     CHECK(count(two->second->fd) == 3U);
-    CHECK(next.declared == 2);
+    CHECK(next.fds_named == 2);
     REQUIRE(descriptors.size() == 1);
     CHECK(count(descriptors.front()) == 4U);
 }
@@ -290,7 +290,7 @@ TEST_CASE("a descriptor that is not where it should be is refused")
     }));
     INFO(text);
     auto descriptors = some_descriptors(4);
-    Incoming incoming{.descriptors = &descriptors};
+    DecodeContext incoming{.descriptors = &descriptors};
 
     const auto message = from_text<Two>(text, incoming);
 
@@ -301,10 +301,10 @@ TEST_CASE("a descriptor that is not where it should be is refused")
 TEST_CASE("a descriptor that did not come is missed")
 {
     auto descriptors = some_descriptors(1);
-    Incoming incoming{.descriptors = &descriptors};
+    DecodeContext incoming{.descriptors = &descriptors};
     CHECK(from_text<Two>(R"({"first":0,"second":1})", incoming).error().name == "second");
 
-    Incoming none{.descriptors = &descriptors};
+    DecodeContext none{.descriptors = &descriptors};
     CHECK(from_text<Two>(R"({"first":0})", none).error().name == "first");
     CHECK(wrong_field<Two>(R"({"first":0})") == "first");
 }
@@ -313,20 +313,20 @@ TEST_CASE("a type is named as the interface text names it")
 {
     CHECK(type_of<bool>() == "bool");
     CHECK(type_of<std::int64_t>() == "int");
-    CHECK(type_of<Whole<0, 9>>() == "int");
+    CHECK(type_of<BoundedInt<0, 9>>() == "int");
     CHECK(type_of<nanoseconds>() == "int");
     CHECK(type_of<WallTime>() == "int");
-    CHECK(type_of<Handed>() == "int");
+    CHECK(type_of<PassedFd>() == "int");
     CHECK(type_of<std::string>() == "string");
     CHECK(type_of<Name>() == "string");
-    CHECK(type_of<Rights>() == "string");
+    CHECK(type_of<Permissions>() == "string");
     CHECK(type_of<Pattern>() == "string");
     CHECK(type_of<Mode>() == "(manual, auto, semaphore, pulse)");
     CHECK(type_of<Kind>() == "(event, timer)");
     CHECK(type_of<std::optional<bool>>() == "?bool");
     CHECK(type_of<std::vector<std::string>>() == "[]string");
     CHECK(type_of<std::optional<std::vector<Inner>>>() == "?[]Inner");
-    CHECK(type_of<Names>() == "[]string");
+    CHECK(type_of<NameList>() == "[]string");
 }
 
 TEST_CASE("a struct's text is on one line up to one field, and names the types it needs")

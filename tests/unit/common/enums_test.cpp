@@ -27,17 +27,17 @@ constexpr std::size_t count_enumerators(std::index_sequence<values...>)
 static_assert(is_enumerator<Mode::pulse>() && !is_enumerator<static_cast<Mode>(63)>());
 
 TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mode, Clock,
-                   TimerState, Lifetime, Gather, Right, Resource, Change, daemon::log::Level)
+                   TimerState, Lifetime, Require, Permission, Resource, Change, daemon::log::Level)
 {
-    const auto list = words(TestType{});
+    const auto list = enum_names(TestType{});
     std::set<TestType> values;
     std::set<std::string_view> spellings;
     for (const auto& [value, spelling] : list) {
         INFO(spelling);
         values.insert(value);
         spellings.insert(spelling);
-        CHECK(word(value) == spelling);
-        CHECK(from_word<TestType>(spelling) == value);
+        CHECK(to_string(value) == spelling);
+        CHECK(parse_enum<TestType>(spelling) == value);
     }
 
     CHECK(list.size() == count_enumerators<TestType>(std::make_index_sequence<64>{}));
@@ -46,40 +46,40 @@ TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mo
 }
 
 TEMPLATE_TEST_CASE("a word that is no value of the enum is nothing", "", Kind, Mode, Clock,
-                   TimerState, Lifetime, Gather, Right, Resource, Change)
+                   TimerState, Lifetime, Require, Permission, Resource, Change)
 {
     const auto text = GENERATE(as<std::string>{}, "", " ", "automatic", "Manual", "EVENT", "any ",
                                "manual\n", "present,ready", "realtime-alarm", "utc", "Armed");
     INFO(text);
 
-    CHECK_FALSE(from_word<TestType>(text));
+    CHECK_FALSE(parse_enum<TestType>(text));
 }
 
 TEST_CASE("the words are those of the interface")
 {
-    CHECK(word(Kind::event) == "event");
-    CHECK(word(Mode::manual) == "manual");
-    CHECK(word(Mode::automatic) == "auto");
-    CHECK(word(Mode::semaphore) == "semaphore");
-    CHECK(word(Mode::pulse) == "pulse");
-    CHECK(word(Kind::timer) == "timer");
-    CHECK(word(Clock::realtime) == "realtime");
-    CHECK(word(Clock::monotonic) == "monotonic");
-    CHECK(word(Clock::boottime) == "boottime");
-    CHECK(word(Clock::realtime_alarm) == "realtime_alarm");
-    CHECK(word(Clock::boottime_alarm) == "boottime_alarm");
-    CHECK(word(TimerState::disarmed) == "disarmed");
-    CHECK(word(TimerState::armed) == "armed");
-    CHECK(word(TimerState::expired) == "expired");
-    CHECK(word(TimerState::cancelled) == "cancelled");
-    CHECK(word(Lifetime::permanent) == "permanent");
-    CHECK(word(Lifetime::connection) == "connection");
-    CHECK(word(Gather::any) == "any");
-    CHECK(word(Gather::all) == "all");
-    CHECK(word(Right::own) == "own");
-    CHECK(word(Right::create) == "create");
-    CHECK(word(Resource::subscriptions) == "subscriptions");
-    CHECK(word(Change::resync) == "resync");
+    CHECK(to_string(Kind::event) == "event");
+    CHECK(to_string(Mode::manual) == "manual");
+    CHECK(to_string(Mode::automatic) == "auto");
+    CHECK(to_string(Mode::semaphore) == "semaphore");
+    CHECK(to_string(Mode::pulse) == "pulse");
+    CHECK(to_string(Kind::timer) == "timer");
+    CHECK(to_string(Clock::realtime) == "realtime");
+    CHECK(to_string(Clock::monotonic) == "monotonic");
+    CHECK(to_string(Clock::boottime) == "boottime");
+    CHECK(to_string(Clock::realtime_alarm) == "realtime_alarm");
+    CHECK(to_string(Clock::boottime_alarm) == "boottime_alarm");
+    CHECK(to_string(TimerState::disarmed) == "disarmed");
+    CHECK(to_string(TimerState::armed) == "armed");
+    CHECK(to_string(TimerState::expired) == "expired");
+    CHECK(to_string(TimerState::cancelled) == "cancelled");
+    CHECK(to_string(Lifetime::permanent) == "permanent");
+    CHECK(to_string(Lifetime::connection) == "connection");
+    CHECK(to_string(Require::any) == "any");
+    CHECK(to_string(Require::all) == "all");
+    CHECK(to_string(Permission::own) == "own");
+    CHECK(to_string(Permission::create) == "create");
+    CHECK(to_string(Resource::subscriptions) == "subscriptions");
+    CHECK(to_string(Change::resync) == "resync");
 }
 
 } // namespace

@@ -236,7 +236,7 @@ std::string_view unframed(const std::string& frame)
 
 TEST_CASE("a call that is written is read as it was meant")
 {
-    const auto answers = GENERATE(Answers::one, Answers::many, Answers::none);
+    const auto answers = GENERATE(ReplyMode::one, ReplyMode::stream, ReplyMode::none);
     std::string frame;
     append_call(frame, "io.evfdd.List", R"({"pattern":"*"})", answers);
 
@@ -249,8 +249,8 @@ TEST_CASE("a call that is written is read as it was meant")
     CHECK(call->parameters->members([](std::string_view key, json::Value value) {
         return key == "pattern" && value.string() == "*";
     }));
-    CHECK(call->more == (answers == Answers::many));
-    CHECK(call->oneway == (answers == Answers::none));
+    CHECK(call->more == (answers == ReplyMode::stream));
+    CHECK(call->oneway == (answers == ReplyMode::none));
 }
 
 TEST_CASE("a reply that is written is read as it was meant")
@@ -293,7 +293,7 @@ TEST_CASE("an error that is written is read as it was meant")
 TEST_CASE("what is written goes behind what is there")
 {
     std::string out = "before";
-    append_call(out, "a.B", "{}", Answers::one);
+    append_call(out, "a.B", "{}", ReplyMode::one);
     append_error(out, "a.C", "{}");
 
     CHECK(out == std::string{R"(before{"method":"a.B","parameters":{}})"} + '\0' +

@@ -14,7 +14,7 @@
 namespace evfd {
 namespace {
 
-constexpr std::uint64_t most = 0xffff'ffff'ffff'fffe; // What write(2) can fill a counter to.
+constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe; // What write(2) can fill a counter to.
 
 UniqueFd event(unsigned initial, Counter counter = Counter::plain)
 {
@@ -106,15 +106,15 @@ TEST_CASE("a take does not block where a holder has cleared O_NONBLOCK")
 TEST_CASE("a counter that is full is set, can be taken, and has no room")
 {
     const auto fd = event(0);
-    REQUIRE(add(fd, most));
+    REQUIRE(add(fd, max_count));
 
     const auto more = add(fd, 1);
 
     REQUIRE_FALSE(more);
     CHECK(more.error().error == EAGAIN);
     CHECK(is_readable(fd));
-    CHECK(count(fd) == most);
-    CHECK(take(fd) == most);
+    CHECK(count(fd) == max_count);
+    CHECK(take(fd) == max_count);
     CHECK_FALSE(is_readable(fd));
     CHECK(add(fd, 1));
 }
@@ -122,10 +122,10 @@ TEST_CASE("a counter that is full is set, can be taken, and has no room")
 TEST_CASE("a semaphore that is full gives one token at a time")
 {
     const auto fd = event(0, Counter::semaphore);
-    REQUIRE(add(fd, most));
+    REQUIRE(add(fd, max_count));
 
     CHECK(take(fd) == 1U);
-    CHECK(count(fd) == most - 1);
+    CHECK(count(fd) == max_count - 1);
     CHECK(add(fd, 1));
     CHECK_FALSE(add(fd, 1));
 }
@@ -133,12 +133,12 @@ TEST_CASE("a semaphore that is full gives one token at a time")
 TEST_CASE("a full counter that a holder made blocking is looked at and taken without blocking")
 {
     const auto fd = event(0);
-    REQUIRE(add(fd, most));
+    REQUIRE(add(fd, max_count));
     clear_nonblock(fd);
 
     CHECK(is_readable(fd));
-    CHECK(count(fd) == most);
-    CHECK(take(fd) == most);
+    CHECK(count(fd) == max_count);
+    CHECK(take(fd) == max_count);
     CHECK(take(fd) == 0U);
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("a counter beyond full is set, and is taken like any other")
     if (!aio)
         skip("no AIO: " + aio.error().message());
     const auto fd = event(0);
-    REQUIRE(add(fd, most));
+    REQUIRE(add(fd, max_count));
     const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     char byte = 0;
     iocb request{};
@@ -162,17 +162,17 @@ TEST_CASE("a counter beyond full is set, and is taken like any other")
     std::array<iocb*, 1> requests{&request};
     REQUIRE(aio->submit(requests) == 1U);
 
-    CHECK(count(fd) == most + 1);
+    CHECK(count(fd) == max_count + 1);
     CHECK(is_readable(fd));
     CHECK(is_readable(wait_only(fd)));
-    CHECK(take(fd) == most + 1);
+    CHECK(take(fd) == max_count + 1);
     CHECK_FALSE(is_readable(fd));
 }
 
 TEST_CASE("more than a counter can hold is refused")
 {
     const auto fd = event(0);
-    const auto added = add(fd, most + 1);
+    const auto added = add(fd, max_count + 1);
 
     REQUIRE_FALSE(added);
     CHECK(added.error().error == EINVAL);
@@ -298,7 +298,7 @@ TEST_CASE("where there is no descriptor left nothing is made or shown, and the r
     CHECK(make_eventfd(0, Counter::plain).error().error == EMFILE);
     CHECK(duplicate(fd).error().error == EMFILE);
     CHECK(make_wait_only(fd).error().error == EMFILE);
-    CHECK(shown(fd).error().error == EMFILE);
+    CHECK(read_fdinfo(fd).error().error == EMFILE);
     CHECK(count(fd).error().error == EMFILE);
     CHECK(is_readable(fd));
     REQUIRE(add(fd, 1));

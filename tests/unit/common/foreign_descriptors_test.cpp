@@ -22,15 +22,15 @@ void make_foreign(const UniqueFd& fd)
 }
 
 // With an event "e", and "odd" of that kind, which is bob's.
-std::unique_ptr<Daemon> with_odd_event(const std::string& rights)
+std::unique_ptr<ServiceFixture> with_odd_event(const std::string& permissions)
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     auto owner = daemon->connect(bob);
-    REQUIRE(daemon->ask(client, "CreateEvent", R"({"name":"e"})").contains("true"));
+    REQUIRE(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("true"));
     REQUIRE(daemon
-                ->ask(owner, "CreateEvent",
-                      R"({"name":"odd","mode":"auto","rights":")" + rights + R"("})")
+                ->request(owner, "CreateEvent",
+                          R"({"name":"odd","mode":"auto","rights":")" + permissions + R"("})")
                 .contains("true"));
     auto& event = *daemon->service.registry().find("odd"_name)->event();
     REQUIRE(event.share()); // So it is not the daemon's alone.
@@ -52,15 +52,15 @@ TEST_CASE("calls on an event whose descriptor is none are refused, and all other
     auto daemon = with_odd_event("0666");
     auto client = daemon->connect();
 
-    const auto reply = daemon->ask(client, method, parameters, more);
+    const auto reply = daemon->request(client, method, parameters, more);
 
     CHECK(reply.contains(R"("error":"io.evfdd.SystemFailure")"));
     CHECK(daemon->service.quota().used_by_all(Resource::waits) == 0);
     CHECK(daemon->service.quota().used_by_all(Resource::monitors) == 0);
-    CHECK(daemon->ask(client, "Set", R"({"names":["e"]})") == R"({"parameters":{}})");
-    CHECK(daemon->ask(client, "Wait", R"({"names":["e"]})").contains("fired"));
+    CHECK(daemon->request(client, "Set", R"({"names":["e"]})") == R"({"parameters":{}})");
+    CHECK(daemon->request(client, "Wait", R"({"names":["e"]})").contains("fired"));
     auto owner = daemon->connect(bob);
-    CHECK(daemon->ask(owner, "Delete", R"({"names":["odd"]})") == R"({"parameters":{}})");
+    CHECK(daemon->request(owner, "Delete", R"({"names":["odd"]})") == R"({"parameters":{}})");
 }
 
 TEST_CASE("a set that failed is answered as it was when its client asks the next daemon")
@@ -71,81 +71,82 @@ TEST_CASE("a set that failed is answered as it was when its client asks the next
     };
     auto daemon = with_odd_event("0666");
     auto client = daemon->connect();
-    daemon->ask(client, "Resume", resume(0));
-    const auto first = daemon->ask(client, "Set", R"({"names":["odd"]})");
+    daemon->request(client, "Resume", resume(0));
+    const auto first = daemon->request(client, "Set", R"({"names":["odd"]})");
     REQUIRE(first.contains("SystemFailure"));
-    daemon = restarted(std::move(daemon));
+    daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
-    REQUIRE_FALSE(daemon->ask(client, "Resume", resume(0)).contains("error"));
-    CHECK(daemon->ask(client, "Set", R"({"names":["odd"]})") == first);
+    REQUIRE_FALSE(daemon->request(client, "Resume", resume(0)).contains("error"));
+    CHECK(daemon->request(client, "Set", R"({"names":["odd"]})") == first);
 }
 
 TEST_CASE("a monitor that may hear of an event that cannot be watched hears that it may")
 {
     auto daemon = with_odd_event("0602"); // To be set by others, so that they see it.
     auto client = daemon->connect();
-    REQUIRE(daemon->ask(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
+    REQUIRE(daemon->request(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
     REQUIRE(client.reply().contains("ready"));
     auto owner = daemon->connect(bob);
 
-    CHECK(daemon->ask(owner, "SetRights", R"({"name":"odd","rights":"0666"})") ==
+    CHECK(daemon->request(owner, "SetRights", R"({"name":"odd","rights":"0666"})") ==
           R"({"parameters":{}})");
 
     CHECK(client.reply().contains(R"("change":"changed")"));
 }
 
 // Opened by its owner; what the daemon has of that is foreign.
-Token follow_oddly(Hall& hall, std::string_view name)
+Token follow_oddly(RegistryFixture& fixture, std::string_view name)
 {
-    const auto opened = hall.registry.open(hall.owner, names({name}));
+    const auto opened = fixture.registry.open(fixture.owner, names({name}));
     REQUIRE(opened);
     const auto token = *Token::parse(*opened->front().subscription);
-    make_foreign(hall.registry.find(*Name::parse(name))->followers()->find(token)->fd);
+    make_foreign(fixture.registry.find(*Name::parse(name))->subscriptions()->find(token)->fd);
     return token;
 }
 
 TEST_CASE("to set a timer that is followed by what is no timer is told of, and done for the others")
 {
-    Hall hall;
-    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h}));
-    follow_oddly(hall, "t");
-    const auto others = hall.registry.open(hall.owner, names({"t"}));
+    RegistryFixture fixture;
+    REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
+    follow_oddly(fixture, "t");
+    const auto others = fixture.registry.open(fixture.owner, names({"t"}));
     REQUIRE(others);
     const auto& other = others->front().file_descriptor->fd;
-    CHECK(verdict(hall.registry.disarm(person(alice), names({"t"}))) == "SystemFailure");
+    CHECK(verdict(fixture.registry.disarm(make_peer(alice), names({"t"}))) == "SystemFailure");
     CHECK(time_left(other) == 0ns);
-    CHECK_FALSE(hall.registry.find("t"_name)->timer()->is_armed());
-    CHECK(verdict(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 2h})) ==
+    CHECK_FALSE(fixture.registry.find("t"_name)->timer()->is_armed());
+    CHECK(verdict(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 2h})) ==
           "SystemFailure");
     CHECK(*time_left(other) > 1h);
-    CHECK(hall.registry.find("t"_name)->timer()->is_armed());
-    CHECK(verdict(hall.registry.remove(person(alice), names({"t"}))) == "ok");
+    CHECK(fixture.registry.find("t"_name)->timer()->is_armed());
+    CHECK(verdict(fixture.registry.delete_objects(make_peer(alice), names({"t"}))) == "ok");
 }
 
 TEST_CASE("that it heard of a cancelled timer can be said by who follows it with what is no timer")
 {
-    Hall hall;
-    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .after = 1h}));
-    const auto token = follow_oddly(hall, "t");
-    hall.registry.find("t"_name)->timer()->cancel();
-    CHECK(hall.registry.acknowledge(hall.owner, token));
+    RegistryFixture fixture;
+    REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
+    const auto token = follow_oddly(fixture, "t");
+    fixture.registry.find("t"_name)->timer()->cancel();
+    CHECK(fixture.registry.acknowledge(fixture.owner, token));
 }
 
 TEST_CASE("a pulse with a descriptor that cannot be added to is refused, and so is its timer's")
 {
     const bool is_kept = GENERATE(false, true);
-    Hall hall;
+    RegistryFixture fixture;
     if (is_kept)
-        hall.count_calls_of_owner();
-    hall.create("p", Mode::pulse);
-    follow_oddly(hall, "p");
+        fixture.make_owner_resumable();
+    fixture.create("p", Mode::pulse);
+    follow_oddly(fixture, "p");
 
-    CHECK(verdict(hall.registry.set(person(alice), names({"p"}), 1)) == "SystemFailure");
+    CHECK(verdict(fixture.registry.set(make_peer(alice), names({"p"}), 1)) == "SystemFailure");
 
-    REQUIRE(hall.registry.arm(hall.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));
-    settle(hall.loop);
-    CHECK(hall.registry.find("t"_name)->timer()->has_expired());
-    CHECK(hall.registry.find("t"_name)->timer()->link()->owed == 0);
+    REQUIRE(
+        fixture.registry.arm(fixture.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));
+    run_until_idle(fixture.loop);
+    CHECK(fixture.registry.find("t"_name)->timer()->has_expired());
+    CHECK(fixture.registry.find("t"_name)->timer()->target()->backlog == 0);
 }
 
 } // namespace

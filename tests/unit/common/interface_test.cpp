@@ -1,7 +1,7 @@
 #include "common/protocol/interface.h"
 #include "common/protocol/protocol.h"
-#include "tests/support/catch.h"
 #include "tests/paths.h"
+#include "tests/support/catch.h"
 #include "tests/support/varlink_grammar.h"
 
 #include <algorithm>
@@ -27,24 +27,24 @@ Interface parsed(const std::string& name)
 }
 
 // Calls `look(name, type)` for the type and all within it, with the name of the field.
-template <class Look>
-void walk(const std::string& name, const Type& type, const Look& look)
+template <class Visitor>
+void walk(const std::string& name, const Type& type, const Visitor& visit)
 {
-    look(name, type);
+    visit(name, type);
     for (const auto& field : type.fields)
-        walk(field.name, field.type, look);
+        walk(field.name, field.type, visit);
     for (const auto& inner : type.inner)
-        walk(name, inner, look);
+        walk(name, inner, visit);
 }
 
-template <class Look>
-void walk(const Interface& interface, const Look& look)
+template <class Visitor>
+void walk(const Interface& interface, const Visitor& visit)
 {
     for (const auto& member : interface.members) {
         INFO(member.name);
-        walk(member.name, member.shape, look);
+        walk(member.name, member.shape, visit);
         if (member.output)
-            walk(member.name, *member.output, look);
+            walk(member.name, *member.output, visit);
     }
 }
 
@@ -58,13 +58,13 @@ std::set<std::string> names_of(const Interface& interface, Member::Kind kind)
 }
 
 template <class... Ms>
-std::set<std::string> method_names(List<Ms...>)
+std::set<std::string> method_names(TypeList<Ms...>)
 {
     return {std::string{Ms::method}...};
 }
 
 template <class... Es>
-std::set<std::string> error_names(List<Es...>)
+std::set<std::string> error_names(TypeList<Es...>)
 {
     return {std::string{Es::error}...};
 }

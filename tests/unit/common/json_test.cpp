@@ -30,7 +30,7 @@ std::string outline(Value value)
             return true;
         });
         return "{" + text + "}";
-    case Kind::deep: return "deep";
+    case Kind::too_deep: return "deep";
     }
     return {};
 }
@@ -53,7 +53,7 @@ TEST_CASE("each kind of value is read as what it is")
     INFO(text);
 
     Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
 
     REQUIRE(value);
     CHECK(outline(*value) == expected);
@@ -84,7 +84,7 @@ TEST_CASE("an integer of 63 bits and sign is one and every other number is only 
     INFO(text);
 
     Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
 
     REQUIRE(value);
     CHECK(outline(*value) == expected);
@@ -104,7 +104,7 @@ TEST_CASE("escapes and UTF-8 are read as the text they stand for")
     INFO(text);
 
     Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
 
     REQUIRE(value);
     REQUIRE(value->kind() == Kind::string);
@@ -114,7 +114,7 @@ TEST_CASE("escapes and UTF-8 are read as the text they stand for")
 TEST_CASE("repeated keys are all seen, in order")
 {
     Document document;
-    const auto value = document.read(R"({"a":1,"b":2,"a":3})");
+    const auto value = document.parse(R"({"a":1,"b":2,"a":3})");
 
     REQUIRE(value);
     CHECK(outline(*value) == "{a=1 b=2 a=3}");
@@ -123,7 +123,7 @@ TEST_CASE("repeated keys are all seen, in order")
 TEST_CASE("a look at members or elements ends where it is told to")
 {
     Document document;
-    const auto value = document.read(R"({"a":[1,2,3],"b":[4]})");
+    const auto value = document.parse(R"({"a":[1,2,3],"b":[4]})");
     REQUIRE(value);
 
     std::string seen;
@@ -152,7 +152,7 @@ TEST_CASE("beside a number beyond a double all else is read as ever")
     INFO(text);
 
     Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
 
     REQUIRE(value);
     CHECK(outline(*value) == expected);
@@ -205,7 +205,7 @@ TEST_CASE("what is not one JSON value is told apart")
     INFO(text);
 
     Document document;
-    const auto value = document.read(text);
+    const auto value = document.parse(text);
 
     REQUIRE_FALSE(value);
     CHECK(value.error() == defect);
@@ -218,9 +218,9 @@ TEST_CASE("invalid UTF-8 is refused")
                                 "\xf4\x90\x80\x80", "\xf0\x80\x80\x80", "\xf8\x88\x80\x80\x80");
     Document document;
 
-    CHECK_FALSE(document.read('"' + bytes + '"'));
-    CHECK_FALSE(document.read("{\"" + bytes + "\":1}"));
-    CHECK_FALSE(document.read(bytes));
+    CHECK_FALSE(document.parse('"' + bytes + '"'));
+    CHECK_FALSE(document.parse("{\"" + bytes + "\":1}"));
+    CHECK_FALSE(document.parse(bytes));
 }
 
 TEST_CASE("half of a surrogate pair is refused")
@@ -229,7 +229,7 @@ TEST_CASE("half of a surrogate pair is refused")
                                R"("\ud800x")", R"("\ud800\u0041")");
     Document document;
 
-    CHECK_FALSE(document.read(text));
+    CHECK_FALSE(document.parse(text));
 }
 
 std::string nested(std::size_t depth, std::string_view open, std::string_view close)
@@ -252,7 +252,7 @@ TEST_CASE("what is nested too deeply is only known to be there, however deep it 
     Document document;
 
     const auto innermost = [&](std::size_t depth) {
-        const auto whole = document.read(nested(depth, open, close));
+        const auto whole = document.parse(nested(depth, open, close));
         REQUIRE(whole);
         auto text = outline(*whole);
         text.erase(0, text.find_last_of("[=") + 1);
@@ -272,8 +272,8 @@ TEST_CASE("values count where they are nested too deeply, too")
     for (int i = 0; i < 100; ++i)
         more += ",1";
     text.insert(text.find('1') + 1, more);
-    CHECK(document.read_few(text, 200));
-    CHECK_FALSE(document.read_few(text, 100));
+    CHECK(document.parse_bounded(text, 200));
+    CHECK_FALSE(document.parse_bounded(text, 100));
 }
 
 TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is read")
@@ -281,13 +281,13 @@ TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is r
     Document document;
     const auto deep = nested(max_json_depth + 3, "[", "]");
 
-    const auto whole = document.read(R"({"a":)" + deep + R"(,"b":2})");
+    const auto whole = document.parse(R"({"a":)" + deep + R"(,"b":2})");
     REQUIRE(whole);
     CHECK(outline(*whole).ends_with(" b=2}"));
 
-    CHECK_FALSE(document.read(std::string(100'000, '[')));
-    CHECK_FALSE(document.read(deep + ']'));
-    CHECK_FALSE(document.read(nested(max_json_depth + 3, "[", "],")));
+    CHECK_FALSE(document.parse(std::string(100'000, '[')));
+    CHECK_FALSE(document.parse(deep + ']'));
+    CHECK_FALSE(document.parse(nested(max_json_depth + 3, "[", "],")));
 }
 
 TEST_CASE("nesting counts what is open, not what was closed")
@@ -297,16 +297,16 @@ TEST_CASE("nesting counts what is open, not what was closed")
         text += "[],{},";
     Document document;
 
-    CHECK(document.read(text + "[]]"));
+    CHECK(document.parse(text + "[]]"));
 }
 
 TEST_CASE("a document that was read before reads the next as if it were the first")
 {
     Document document;
-    REQUIRE(document.read(R"({"a":["long enough to be somewhere else",1,2,3]})"));
-    REQUIRE_FALSE(document.read(R"({"b":[)"));
+    REQUIRE(document.parse(R"({"a":["long enough to be somewhere else",1,2,3]})"));
+    REQUIRE_FALSE(document.parse(R"({"b":[)"));
 
-    const auto value = document.read(R"({"c":["x"]})");
+    const auto value = document.parse(R"({"c":["x"]})");
 
     REQUIRE(value);
     CHECK(outline(*value) == "{c=['x']}");
@@ -321,7 +321,7 @@ TEST_CASE("every text goes out as a string that is read back as it was")
     append_string(written, text);
 
     Document document;
-    const auto value = document.read(written);
+    const auto value = document.parse(written);
 
     REQUIRE(value);
     REQUIRE(value->kind() == Kind::string);

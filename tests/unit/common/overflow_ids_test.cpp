@@ -19,23 +19,23 @@ TEST_CASE("a map has every id only if its ranges together are as many as there a
         {"nonsense", false},
     }));
     CAPTURE(map);
-    CHECK(maps_all(map) == is_whole);
+    CHECK(maps_all_ids(map) == is_whole);
 }
 
 TEST_CASE("a number is of nobody in particular only where it stands for what is not mapped")
 {
     const Peer peer{65534, 65534, 1, {5, 65534, 7}};
-    const auto all_mapped = told_apart(peer, {});
+    const auto all_mapped = mark_unmapped_ids(peer, {});
     CHECK(all_mapped.is_user_mapped);
     CHECK(all_mapped.is_group_mapped);
     CHECK(all_mapped.groups == peer.groups);
 
-    const auto none = told_apart(peer, {.uid = 65534, .gid = 65534});
+    const auto none = mark_unmapped_ids(peer, {.uid = 65534, .gid = 65534});
     CHECK_FALSE(none.is_user_mapped);
     CHECK_FALSE(none.is_group_mapped);
     CHECK(none.groups == std::vector<gid_t>{5, 7});
 
-    const auto other = told_apart({1000, 1000, 1, {5}}, {.uid = 65534, .gid = 65534});
+    const auto other = mark_unmapped_ids({1000, 1000, 1, {5}}, {.uid = 65534, .gid = 65534});
     CHECK(other.is_user_mapped);
     CHECK(other.is_group_mapped);
     CHECK(other.groups == std::vector<gid_t>{5});

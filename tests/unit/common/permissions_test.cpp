@@ -20,12 +20,12 @@ TEST_CASE("rights are read as chmod reads them and written with four digits")
     }));
     INFO(text);
 
-    const auto rights = Rights::parse(text);
+    const auto rights = Permissions::parse(text);
 
     REQUIRE(rights);
     CHECK(rights->bits() == bits);
     CHECK(rights->text() == canonical);
-    CHECK(Rights::parse(rights->text()) == rights);
+    CHECK(Permissions::parse(rights->text()) == rights);
 }
 
 TEST_CASE("what are not rights is refused")
@@ -34,7 +34,7 @@ TEST_CASE("what are not rights is refused")
                                "068", "0x44", "-644", "+644", " 644", "644 ", "64a", "rw-", "6 4");
     INFO(text);
 
-    CHECK_FALSE(Rights::parse(text));
+    CHECK_FALSE(Permissions::parse(text));
 }
 
 TEST_CASE("a umask leaves of 0666 what it does not name")
@@ -48,7 +48,7 @@ TEST_CASE("a umask leaves of 0666 what it does not name")
         {0111, "0666"},
     }));
 
-    CHECK(Rights::under_umask(mask).text() == text);
+    CHECK(Permissions::under_umask(mask).text() == text);
 }
 
 TEST_CASE("what one may do is wait, set, both or nothing")

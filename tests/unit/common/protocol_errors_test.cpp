@@ -6,96 +6,96 @@ namespace evfd::protocol {
 namespace {
 
 template <class T>
-struct Of {};
+struct TypeTag {};
 
 // An error of the interface without a round trip here does not compile.
-void round_trip(Of<NoSuchName>)
+void round_trip(TypeTag<NoSuchName>)
 {
     check_round_trip(NoSuchName{"a/b"_name, "Create it."},
                      R"({"name":"a/b","message":"Create it."})");
 }
 
-void round_trip(Of<NoSuchSession>)
+void round_trip(TypeTag<NoSuchSession>)
 {
     check_round_trip(NoSuchSession{"Begin a new one."}, R"({"message":"Begin a new one."})");
 }
 
-void round_trip(Of<NoSuchHold>)
+void round_trip(TypeTag<NoSuchHold>)
 {
     check_round_trip(NoSuchHold{"Take it again."}, R"({"message":"Take it again."})");
 }
 
-void round_trip(Of<NoSuchProcess>)
+void round_trip(TypeTag<NoSuchProcess>)
 {
     check_round_trip(NoSuchProcess{"It has ended."}, R"({"message":"It has ended."})");
 }
 
-void round_trip(Of<NameTaken>)
+void round_trip(TypeTag<NameTaken>)
 {
     check_round_trip(NameTaken{"a/b"_name, "Take another."},
                      R"({"name":"a/b","message":"Take another."})");
 }
 
-void round_trip(Of<WrongKind>)
+void round_trip(TypeTag<WrongKind>)
 {
     check_round_trip(WrongKind{"a/b"_name, "It is a pulse."},
                      R"({"name":"a/b","message":"It is a pulse."})");
 }
 
-void round_trip(Of<NotPermitted>)
+void round_trip(TypeTag<NotPermitted>)
 {
-    check_round_trip(NotPermitted{"a/b"_name, Right::set, "Ask its owner."},
+    check_round_trip(NotPermitted{"a/b"_name, Permission::set, "Ask its owner."},
                      R"({"name":"a/b","right":"set","message":"Ask its owner."})");
 }
 
-void round_trip(Of<QuotaExceeded>)
+void round_trip(TypeTag<QuotaExceeded>)
 {
     check_round_trip(QuotaExceeded{Resource::waits, 1000, "End some."},
                      R"({"quota":"waits","limit":1000,"message":"End some."})");
 }
 
-void round_trip(Of<OutOfDescriptors>)
+void round_trip(TypeTag<OutOfDescriptors>)
 {
     check_round_trip(OutOfDescriptors{512, "Raise it."}, R"({"limit":512,"message":"Raise it."})");
 }
 
-void round_trip(Of<NoCapability>)
+void round_trip(TypeTag<NoCapability>)
 {
     check_round_trip(NoCapability{"CAP_X", "Give it."},
                      R"({"capability":"CAP_X","message":"Give it."})");
 }
 
-void round_trip(Of<TooManyTokens>)
+void round_trip(TypeTag<TooManyTokens>)
 {
     check_round_trip(TooManyTokens{"a/b"_name, 65'536, "Add fewer."},
                      R"({"name":"a/b","limit":65536,"message":"Add fewer."})");
 }
 
-void round_trip(Of<TimedOut>)
+void round_trip(TypeTag<TimedOut>)
 {
     check_round_trip(TimedOut{"Wait longer."}, R"({"message":"Wait longer."})");
 }
 
-void round_trip(Of<Deleted>)
+void round_trip(TypeTag<Deleted>)
 {
     check_round_trip(Deleted{"a/b"_name, "It went."}, R"({"name":"a/b","message":"It went."})");
 }
 
-void round_trip(Of<Cancelled>)
+void round_trip(TypeTag<Cancelled>)
 {
     check_round_trip(Cancelled{"a/b"_name, "Arm it."}, R"({"name":"a/b","message":"Arm it."})");
 }
 
-void round_trip(Of<SystemFailure>)
+void round_trip(TypeTag<SystemFailure>)
 {
     check_round_trip(SystemFailure{"eventfd(2): no memory"},
                      R"({"message":"eventfd(2): no memory"})");
 }
 
 template <class... Errors>
-void round_trips(List<Errors...>)
+void round_trips(TypeList<Errors...>)
 {
-    (round_trip(Of<Errors>{}), ...);
+    (round_trip(TypeTag<Errors>{}), ...);
 }
 
 TEST_CASE("every error goes to text and back")
@@ -105,7 +105,7 @@ TEST_CASE("every error goes to text and back")
 
 TEST_CASE("an error that a newer daemon says more with is still read")
 {
-    Incoming incoming{.unknown = Unknown::ignore};
+    DecodeContext incoming{.unknown = UnknownFields::ignore};
     const auto error = from_text<NoSuchName>(
         R"({"name":"a","since":{"when":[1]},"message":"Create it."})", incoming);
 

@@ -7,7 +7,7 @@ namespace evfd::protocol {
 namespace {
 
 template <class T>
-struct Of {};
+struct TypeTag {};
 
 Object bare_object()
 {
@@ -119,7 +119,7 @@ std::string in_list(std::string_view key, std::string_view value)
 }
 
 // A method of the interface without a round trip here, request and reply, does not compile.
-void round_trip(Of<CreateEvent>)
+void round_trip(TypeTag<CreateEvent>)
 {
     check_round_trip(CreateEvent{.name = "a/b"_name}, R"({"name":"a/b"})");
     check_round_trip(CreateEvent{.name = "a/b"_name,
@@ -131,13 +131,13 @@ void round_trip(Of<CreateEvent>)
                      R"({"name":"a/b","mode":"semaphore","initial":3,"rights":"0604",)"
                      R"("lifetime":"connection","ifMissing":true})");
 }
-void round_trip(Of<CreateEvent::Reply>)
+void round_trip(TypeTag<CreateEvent::Reply>)
 {
     check_round_trip(CreateEvent::Reply{true}, R"({"created":true})");
     check_round_trip(CreateEvent::Reply{false}, R"({"created":false})");
 }
 
-void round_trip(Of<Arm>)
+void round_trip(TypeTag<Arm>)
 {
     check_round_trip(Arm{.name = "a/b"_name}, R"({"name":"a/b"})");
     check_round_trip(Arm{.name = "a/b"_name,
@@ -153,22 +153,22 @@ void round_trip(Of<Arm>)
                      R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","rights":"0604",)"
                      R"("lifetime":"connection"})");
 }
-void round_trip(Of<Arm::Reply>)
+void round_trip(TypeTag<Arm::Reply>)
 {
     check_round_trip(Arm::Reply{true}, R"({"created":true})");
     check_round_trip(Arm::Reply{false}, R"({"created":false})");
 }
 
-void round_trip(Of<Disarm>)
+void round_trip(TypeTag<Disarm>)
 {
     check_round_trip(Disarm{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
 }
 
-void round_trip(Of<Open>)
+void round_trip(TypeTag<Open>)
 {
     check_round_trip(Open{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
 }
-void round_trip(Of<Open::Reply>)
+void round_trip(TypeTag<Open::Reply>)
 {
     Open::Reply reply;
     reply.objects.push_back({.kind = Kind::event,
@@ -195,32 +195,32 @@ void round_trip(Of<Open::Reply>)
                      R"("subscription":"17"},{"kind":"timer","mayWait":false,"maySet":true}]})");
 }
 
-void round_trip(Of<Unsubscribe>)
+void round_trip(TypeTag<Unsubscribe>)
 {
     check_round_trip(Unsubscribe{"17"}, R"({"subscription":"17"})");
 }
 
-void round_trip(Of<Acknowledge>)
+void round_trip(TypeTag<Acknowledge>)
 {
     check_round_trip(Acknowledge{"17"}, R"({"subscription":"17"})");
 }
 
-void round_trip(Of<Set>)
+void round_trip(TypeTag<Set>)
 {
     check_round_trip(Set{{{"a"_name}}}, R"({"names":["a"]})");
     check_round_trip(Set{{{"a"_name, "b"_name}}, Tokens{4}}, R"({"names":["a","b"],"count":4})");
 }
 
-void round_trip(Of<Clear>)
+void round_trip(TypeTag<Clear>)
 {
     check_round_trip(Clear{{{"b"_name, "a"_name}}}, R"({"names":["b","a"]})");
 }
 
-void round_trip(Of<Show>)
+void round_trip(TypeTag<Show>)
 {
     check_round_trip(Show{"a/b"_name}, R"({"name":"a/b"})");
 }
-void round_trip(Of<Show::Reply>)
+void round_trip(TypeTag<Show::Reply>)
 {
     check_round_trip(Show::Reply{bare_object()},
                      R"({"object":)" + std::string{bare_object_text} + "}");
@@ -228,23 +228,23 @@ void round_trip(Of<Show::Reply>)
     check_round_trip(Show::Reply{timer_object()}, R"({"object":)" + timer_object_text + "}");
 }
 
-void round_trip(Of<ListObjects>)
+void round_trip(TypeTag<ListObjects>)
 {
     check_round_trip(ListObjects{}, "{}");
     check_round_trip(ListObjects{"db/*"_pattern}, R"({"pattern":"db/*"})");
 }
-void round_trip(Of<ListObjects::Reply>)
+void round_trip(TypeTag<ListObjects::Reply>)
 {
     check_round_trip(ListObjects::Reply{}, R"({"objects":[]})");
     check_round_trip(ListObjects::Reply{{bare_object(), full_object()}},
                      in_list("objects", std::string{bare_object_text} + "," + full_object_text));
 }
 
-void round_trip(Of<Wait>)
+void round_trip(TypeTag<Wait>)
 {
     check_round_trip(Wait{.names = {{"a"_name}}}, R"({"names":["a"]})");
     check_round_trip(Wait{.names = {{"a"_name, "b"_name}},
-                          .gather = Gather::any,
+                          .gather = Require::any,
                           .timeout = nanoseconds{1'500'000'000},
                           .existing = false,
                           .count = Count{3},
@@ -253,7 +253,7 @@ void round_trip(Of<Wait>)
                      R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
                      R"("existing":false,"count":3,"hold":true,"holder":"process"})");
 }
-void round_trip(Of<Wait::Reply>)
+void round_trip(TypeTag<Wait::Reply>)
 {
     check_round_trip(Wait::Reply{{{"a"_name, 1}, {"b"_name, 12}}},
                      R"({"fired":[{"name":"a","count":1},{"name":"b","count":12}]})");
@@ -261,32 +261,32 @@ void round_trip(Of<Wait::Reply>)
                      R"({"fired":[{"name":"a","count":1}],"hold":"0123"})");
 }
 
-void round_trip(Of<Join>)
+void round_trip(TypeTag<Join>)
 {
     check_round_trip(Join{"0123"}, R"({"hold":"0123"})");
 }
 
-void round_trip(Of<Release>)
+void round_trip(TypeTag<Release>)
 {
     check_round_trip(Release{"0123"}, R"({"hold":"0123"})");
 }
 
-void round_trip(Of<Delete>)
+void round_trip(TypeTag<Delete>)
 {
     check_round_trip(Delete{{{"a"_name}}}, R"({"names":["a"]})");
 }
 
-void round_trip(Of<SetRights>)
+void round_trip(TypeTag<SetRights>)
 {
     check_round_trip(SetRights{"a"_name, "0600"_rights}, R"({"name":"a","rights":"0600"})");
 }
 
-void round_trip(Of<Monitor>)
+void round_trip(TypeTag<Monitor>)
 {
     check_round_trip(Monitor{}, "{}");
     check_round_trip(Monitor{"[a-c]*"_pattern}, R"({"pattern":"[a-c]*"})");
 }
-void round_trip(Of<Monitor::Reply>)
+void round_trip(TypeTag<Monitor::Reply>)
 {
     check_round_trip(
         Monitor::Reply{.sequence = 3, .change = Change::ready, .name = {}, .object = {}},
@@ -303,21 +303,21 @@ void round_trip(Of<Monitor::Reply>)
                          full_object_text + "}");
 }
 
-void round_trip(Of<Resume>)
+void round_trip(TypeTag<Resume>)
 {
     check_round_trip(Resume{"0123456789abcdef0123456789abcdef", 7},
                      R"({"session":"0123456789abcdef0123456789abcdef","calls":7})");
 }
-void round_trip(Of<Resume::Reply>)
+void round_trip(TypeTag<Resume::Reply>)
 {
     check_round_trip(Resume::Reply{true}, R"({"isCertain":true})");
 }
 
-void round_trip(Of<Status>)
+void round_trip(TypeTag<Status>)
 {
     check_round_trip(Status{}, "{}");
 }
-void round_trip(Of<Status::Reply>)
+void round_trip(TypeTag<Status::Reply>)
 {
     check_round_trip(Status::Reply{.version = "0.1.0",
                                    .pid = 1,
@@ -329,7 +329,7 @@ void round_trip(Of<Status::Reply>)
                                    .subscriptions = 7,
                                    .descriptors = 8,
                                    .descriptor_limit = 9,
-                                   .guardian = Guardian::systemd,
+                                   .guardian = FdStore::systemd,
                                    .waits_for_sessions = 10,
                                    .parked = 11,
                                    .journal_bytes = 12,
@@ -340,11 +340,11 @@ void round_trip(Of<Status::Reply>)
                      R"("parked":11,"journalBytes":12,"canKeep":true})");
 }
 
-void round_trip(Of<Quotas>)
+void round_trip(TypeTag<Quotas>)
 {
     check_round_trip(Quotas{}, "{}");
 }
-void round_trip(Of<Quotas::Reply>)
+void round_trip(TypeTag<Quotas::Reply>)
 {
     check_round_trip(
         Quotas::Reply{{{1000, {{Resource::objects, 1, 2}, {Resource::ticks, 3, 4}}}, {2000, {}}}},
@@ -352,25 +352,25 @@ void round_trip(Of<Quotas::Reply>)
         R"({"quota":"ticksPerSecond","used":3,"limit":4}]},{"uid":2000,"quotas":[]}]})");
 }
 
-void round_trip(Of<Metrics>)
+void round_trip(TypeTag<Metrics>)
 {
     check_round_trip(Metrics{}, "{}");
 }
-void round_trip(Of<Metrics::Reply>)
+void round_trip(TypeTag<Metrics::Reply>)
 {
     check_round_trip(Metrics::Reply{"a 1\n# EOF\n"}, R"({"text":"a 1\u000a# EOF\u000a"})");
 }
 
-void round_trip(Of<Nothing>)
+void round_trip(TypeTag<Nothing>)
 {
     check_round_trip(Nothing{}, "{}");
 }
 
 template <class... Methods>
-void round_trips(List<Methods...>)
+void round_trips(TypeList<Methods...>)
 {
-    (round_trip(Of<Methods>{}), ...);
-    (round_trip(Of<typename Methods::Reply>{}), ...);
+    (round_trip(TypeTag<Methods>{}), ...);
+    (round_trip(TypeTag<typename Methods::Reply>{}), ...);
 }
 
 TEST_CASE("every request and every reply goes to text and back")
@@ -389,12 +389,12 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
              .may_set = true,
              .file_descriptor =
                  number > 0
-                     ? std::optional<Handed>{std::in_place, *make_eventfd(number, Counter::plain)}
+                     ? std::optional<PassedFd>{std::in_place, *make_eventfd(number, Counter::plain)}
                      : std::nullopt,
              .subscription = {}});
     std::string text;
-    std::vector<Handed> sent;
-    Outgoing out{text, sent};
+    std::vector<PassedFd> sent;
+    EncodeContext out{text, sent};
     encode(reply, out);
     REQUIRE(sent.size() == 2);
 
@@ -402,7 +402,7 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
     for (auto& one : sent)
         arrived.push_back(std::move(one.fd));
     arrived.push_back(*make_eventfd(99, Counter::plain)); // The next reply's.
-    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+    DecodeContext incoming{.unknown = UnknownFields::ignore, .descriptors = &arrived};
     const auto read = from_text<Open::Reply>(text, incoming);
 
     REQUIRE(read);
@@ -412,7 +412,7 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
     CHECK_FALSE(read->objects[1].file_descriptor);
     REQUIRE(read->objects[2].file_descriptor);
     CHECK(count(read->objects[2].file_descriptor->fd) == 2U);
-    CHECK(incoming.declared == 2);
+    CHECK(incoming.fds_named == 2);
     REQUIRE(arrived.size() == 1);
     CHECK(count(arrived.front()) == 99U);
 }
@@ -433,7 +433,7 @@ TEST_CASE("an opened object whose descriptor did not come, or is another's, is r
     std::deque<UniqueFd> arrived;
     for (int i = 0; i < 2; ++i)
         arrived.push_back(*make_eventfd(0, Counter::plain));
-    Incoming incoming{.unknown = Unknown::ignore, .descriptors = &arrived};
+    DecodeContext incoming{.unknown = UnknownFields::ignore, .descriptors = &arrived};
 
     const auto read = from_text<Open::Reply>(indexes, incoming);
 

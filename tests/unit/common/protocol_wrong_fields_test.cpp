@@ -248,7 +248,7 @@ TEST_CASE("a reply that lacks something is no reply, one that says more is")
         {R"({"sequence":1,"change":"deleted","name":"a//b"})", "name"},
         {R"({"sequence":1,"change":"changed","object":{}})", "object"},
     });
-    Incoming newer{.unknown = Unknown::ignore};
+    DecodeContext newer{.unknown = UnknownFields::ignore};
     CHECK(from_text<Monitor::Reply>(R"({"sequence":1,"change":"ready","since":2})", newer));
     CHECK(from_text<Nothing>(R"({"done":true})", newer));
     CHECK_FALSE(from_text<Nothing>(R"({"done":true})"));

@@ -26,8 +26,8 @@ using namespace std::string_literals;
 using namespace std::string_view_literals;
 
 // Blocking ends: what must not wait does not, whatever the socket is set to.
-struct Pair {
-    Pair()
+struct SocketPair {
+    SocketPair()
     {
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
@@ -81,13 +81,13 @@ std::array<UniqueFd, 2> make_pipe()
 
 bool is_hung_up(const UniqueFd& fd)
 {
-    pollfd asked{fd.get(), POLLIN, 0};
-    return ::poll(&asked, 1, 0) == 1 && (asked.revents & POLLHUP) != 0;
+    pollfd polled{fd.get(), POLLIN, 0};
+    return ::poll(&polled, 1, 0) == 1 && (polled.revents & POLLHUP) != 0;
 }
 
 TEST_CASE("what is sent is received")
 {
-    const Pair pair;
+    const SocketPair pair;
     CHECK(send(pair.ours, "call\0and"sv, none()) == 8U);
     CHECK(received(pair.theirs) == "call\0and"s);
 
@@ -99,7 +99,7 @@ TEST_CASE("what is sent is received")
 
 TEST_CASE("nothing to read is not now, and the end is no bytes")
 {
-    Pair pair;
+    SocketPair pair;
     std::array<char, 8> room{};
     std::deque<UniqueFd> fds;
 
@@ -118,7 +118,7 @@ TEST_CASE("nothing to read is not now, and the end is no bytes")
 
 TEST_CASE("no room to write is not now, and some room takes some")
 {
-    const Pair pair;
+    const SocketPair pair;
     const std::string much(1 << 20, 'x');
     std::size_t sent = 0;
     while (true) {
@@ -140,7 +140,7 @@ TEST_CASE("no room to write is not now, and some room takes some")
 
 TEST_CASE("descriptors come with the first byte they were sent with")
 {
-    const Pair pair;
+    const SocketPair pair;
     REQUIRE(send(pair.ours, "plain", none()) == 5U);
     REQUIRE(send(pair.ours, "carrier", numbered(2)) == 7U);
     std::deque<UniqueFd> fds;
@@ -155,7 +155,7 @@ TEST_CASE("descriptors come with the first byte they were sent with")
 
 TEST_CASE("253 descriptors pass in one message, in order and closed on exec")
 {
-    const Pair pair;
+    const SocketPair pair;
     std::deque<UniqueFd> fds;
     REQUIRE(send(pair.ours, "x", numbered(max_descriptors_per_message)) == 1U);
 
@@ -172,7 +172,7 @@ TEST_CASE("253 descriptors pass in one message, in order and closed on exec")
 TEST_CASE("more than 253 descriptors are refused, and nothing is sent")
 {
     const auto how_many = GENERATE(254U, 400U);
-    const Pair pair;
+    const SocketPair pair;
 
     const auto sent = send(pair.ours, "x", numbered(how_many));
 
@@ -183,7 +183,7 @@ TEST_CASE("more than 253 descriptors are refused, and nothing is sent")
 
 TEST_CASE("descriptors of several messages are appended in the order in which they were sent")
 {
-    const Pair pair;
+    const SocketPair pair;
     const auto all = numbered(3);
     const std::span sent{all};
     REQUIRE(send(pair.ours, "a", sent.first(1)) == 1U);
@@ -203,7 +203,7 @@ TEST_CASE("descriptors of several messages are appended in the order in which th
 
 TEST_CASE("descriptors are found beside what else the kernel tells of a message")
 {
-    const Pair pair;
+    const SocketPair pair;
     const int yes = 1;
     REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0);
     REQUIRE(send(pair.ours, "x", numbered(3)) == 1U);
@@ -218,7 +218,7 @@ TEST_CASE("descriptors are found beside what else the kernel tells of a message"
 
 TEST_CASE("a descriptor that was sent outlives the sender's own")
 {
-    const Pair pair;
+    const SocketPair pair;
     {
         auto fds = numbered(1);
         REQUIRE(send(pair.ours, "x", fds) == 1U);
@@ -232,7 +232,7 @@ TEST_CASE("a descriptor that was sent outlives the sender's own")
 
 TEST_CASE("descriptors that nobody asked for are closed, and their bytes are read")
 {
-    const Pair pair;
+    const SocketPair pair;
     auto [reader, writer] = make_pipe();
     std::vector<UniqueFd> sent;
     sent.push_back(std::move(writer));
@@ -247,7 +247,7 @@ TEST_CASE("descriptors that nobody asked for are closed, and their bytes are rea
 
 TEST_CASE("descriptors that were received are closed by whoever drops them")
 {
-    const Pair pair;
+    const SocketPair pair;
     auto [reader, writer] = make_pipe();
     std::vector<UniqueFd> sent;
     sent.push_back(std::move(writer));
@@ -264,7 +264,7 @@ TEST_CASE("descriptors that were received are closed by whoever drops them")
 
 TEST_CASE("a peer that has gone is a fault, and no SIGPIPE")
 {
-    Pair pair;
+    SocketPair pair;
     pair.theirs = {};
     const auto before = std::signal(SIGPIPE, SIG_DFL); // It would end us.
 
@@ -293,7 +293,7 @@ TEST_CASE("what is no socket is a fault")
 
 TEST_CASE("a socket is drained when all that was sent has been read")
 {
-    const Pair pair;
+    const SocketPair pair;
     CHECK(is_drained(pair.ours));
 
     REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
@@ -316,7 +316,7 @@ std::vector<gid_t> own_groups()
 
 TEST_CASE("the peer is who the kernel says it is")
 {
-    const Pair pair;
+    const SocketPair pair;
 
     const auto peer = peer_of(pair.ours);
 

@@ -9,7 +9,7 @@
 namespace evfd {
 namespace {
 
-using From = TimerSetting::From;
+using From = TimerSetting::Base;
 
 void check_as_made(Clock clock)
 {
@@ -19,7 +19,7 @@ void check_as_made(Clock clock)
     CHECK(take_expirations(*fd) == 0U);
     CHECK((::fcntl(fd->get(), F_GETFL) & O_NONBLOCK) != 0);
     CHECK((::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC) != 0);
-    CHECK(probe::fdinfo(*fd, "clockid") == std::to_string(id_of(clock)));
+    CHECK(probe::fdinfo(*fd, "clockid") == std::to_string(to_clockid(clock)));
 }
 
 TEST_CASE("a timerfd that is made is disarmed, close-on-exec and does not block")
@@ -30,7 +30,7 @@ TEST_CASE("a timerfd that is made is disarmed, close-on-exec and does not block"
 TEST_CASE("a timerfd on an alarm clock is disarmed, close-on-exec and does not block")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
-    skip_unless_we_have(clock);
+    skip_unless_available(clock);
     check_as_made(clock);
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("an absolute point that has passed comes at once, with all since")
     const auto fd = *make_timerfd(Clock::monotonic);
     const auto now = now_on(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns, .interval = now / 4}));
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(await_events(fd, POLLIN));
     CHECK(take_expirations(fd) == 5U); // At the zero, and at each quarter.
     CHECK(take_expirations(fd) == 0U);
 }
@@ -66,7 +66,7 @@ TEST_CASE("a span counts from now, a point from the zero of the clock")
     const auto fd = *make_timerfd(Clock::monotonic);
     const auto before = now_on(Clock::monotonic);
 
-    REQUIRE(set(fd, {.first = 1h, .from = From::now}));
+    REQUIRE(set(fd, {.first = 1h, .base = From::relative}));
     const auto by_span = expiry_of(fd, Clock::monotonic);
     CHECK(by_span.to >= before + 1h);
     CHECK(by_span.from <= now_on(Clock::monotonic) + 1h);
@@ -79,10 +79,10 @@ TEST_CASE("a span counts from now, a point from the zero of the clock")
 TEST_CASE("setting a timerfd anew or disarming it forgets what was not read")
 {
     const auto setting = GENERATE(values<TimerSetting>(
-        {disarmed, {.first = 1h, .from = From::now}, {.first = end_of_clock}}));
+        {disarmed, {.first = 1h, .base = From::relative}, {.first = end_of_clock}}));
     const auto fd = *make_timerfd(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns}));
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(await_events(fd, POLLIN));
 
     REQUIRE(set(fd, setting));
 
@@ -102,15 +102,15 @@ TEST_CASE("the far end of the clock is a point like any other")
 TEST_CASE("a timerfd that expired once has no time left")
 {
     const auto fd = *make_timerfd(Clock::monotonic);
-    REQUIRE(set(fd, {.first = 1ns, .from = From::now}));
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(set(fd, {.first = 1ns, .base = From::relative}));
+    REQUIRE(await_events(fd, POLLIN));
     CHECK(time_left(fd) == 0ns);
     CHECK(take_expirations(fd) == 1U);
 }
 
 TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto asked = *make_timerfd(Clock::realtime);
     const auto other = *make_timerfd(Clock::realtime);
     const auto far = now_on(Clock::realtime) + 1h;
@@ -119,7 +119,7 @@ TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
     CHECK(take_expirations(asked) == 0U);
     wall_clock.shift(1000ns);
 
-    REQUIRE(comes(asked, POLLIN));
+    REQUIRE(await_events(asked, POLLIN));
     const auto told = take_expirations(asked);
     REQUIRE_FALSE(told);
     CHECK(told.error().error == ECANCELED);
@@ -129,7 +129,7 @@ TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
 
 TEST_CASE("setting the wall clock does not disarm a timerfd that asked to be told")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
     const auto far = now_on(Clock::realtime) + 1h;
     REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
@@ -140,7 +140,7 @@ TEST_CASE("setting the wall clock does not disarm a timerfd that asked to be tol
 
 TEST_CASE("a timerfd is not told that the wall clock was set before it asked to be")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
     const auto far = now_on(Clock::realtime) + 1h;
     REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
@@ -155,7 +155,7 @@ TEST_CASE("a timerfd is not told that the wall clock was set before it asked to 
 
 TEST_CASE("who sets a timerfd anew before the clock change is read is told by that, and it is set")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
     const auto far = now_on(Clock::realtime) + 1h;
     REQUIRE(set(fd, {.first = far, .cancel_on_clock_change = true}));
@@ -175,7 +175,7 @@ TEST_CASE("what is no descriptor is no timer that is disarmed, but a fault")
     CHECK(set(none, disarmed).error().error == EBADF);
     CHECK(take_expirations(none).error().error == EBADF);
     CHECK(time_left(none).error().error == EBADF);
-    CHECK(present_setting(none).error().call == "timerfd_gettime(2)");
+    CHECK(current_setting(none).error().call == "timerfd_gettime(2)");
 }
 
 } // namespace

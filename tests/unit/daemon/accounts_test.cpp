@@ -22,16 +22,16 @@ TEST_CASE("a range of subordinate uids is one account")
         {231'072, 231'072},
         {4'294'967'294, 4'294'967'294},
     }));
-    CHECK(accounts.of(uid) == account);
+    CHECK(accounts.account_of(uid) == account);
 }
 
 TEST_CASE("ranges that overlap are one account, in whatever order they come")
 {
     const Accounts accounts{"b:2000:1000\na:1000:1500\nc:1000:10\nd:2900:200\ne:3100:1"};
-    CHECK(accounts.of(1'000) == 1'000);
-    CHECK(accounts.of(2'000) == 1'000);
-    CHECK(accounts.of(3'099) == 1'000);
-    CHECK(accounts.of(3'100) == 3'100);
+    CHECK(accounts.account_of(1'000) == 1'000);
+    CHECK(accounts.account_of(2'000) == 1'000);
+    CHECK(accounts.account_of(3'099) == 1'000);
+    CHECK(accounts.account_of(3'100) == 3'100);
 }
 
 TEST_CASE("a line that is no range of subordinate uids is left out")
@@ -43,14 +43,14 @@ TEST_CASE("a line that is no range of subordinate uids is left out")
                  "alice:0:65536", "# alice:100:20");
     const Accounts accounts{std::string{line} + "\nbob:5000:2\n"};
     for (const uid_t uid : {0U, 100U, 101U, 110U})
-        CHECK(accounts.of(uid) == uid);
-    CHECK(accounts.of(5'001) == 5'000);
+        CHECK(accounts.account_of(uid) == uid);
+    CHECK(accounts.account_of(5'001) == 5'000);
 }
 
 TEST_CASE("without subordinate uids each user has an account")
 {
-    CHECK(Accounts{}.of(100'001) == 100'001);
-    CHECK(Accounts{""}.of(100'001) == 100'001);
+    CHECK(Accounts{}.account_of(100'001) == 100'001);
+    CHECK(Accounts{""}.account_of(100'001) == 100'001);
 }
 
 } // namespace

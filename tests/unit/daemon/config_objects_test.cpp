@@ -8,19 +8,19 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string event_complaint(std::string_view event)
+std::string event_error(std::string_view event)
 {
-    return complaint_of(fmt::format("{{\"events\": [\n{}]}}", event));
+    return error_text(fmt::format("{{\"events\": [\n{}]}}", event));
 }
 
-std::string timer_complaint(std::string_view timer)
+std::string timer_error(std::string_view timer)
 {
-    return complaint_of(fmt::format("{{\"timers\": [\n{}]}}", timer));
+    return error_text(fmt::format("{{\"timers\": [\n{}]}}", timer));
 }
 
 TEST_CASE("config: a declared event is a request to create it")
 {
-    const auto config = configured(R"({"events": [
+    const auto config = load_valid_config(R"({"events": [
         {"name": "plain"},
         {"name": "all", "mode": "semaphore", "initial": 4294967295, "rights": "0660",
          "owner": "root", "group": 7}]})");
@@ -35,7 +35,7 @@ TEST_CASE("config: a declared event is a request to create it")
     const auto& [all, theirs] = config.events[1];
     CHECK(all.mode == Mode::semaphore);
     CHECK(all.initial == protocol::InitialCount{4294967295});
-    CHECK(all.rights == Rights::parse("0660"));
+    CHECK(all.rights == Permissions::parse("0660"));
     CHECK(theirs == DeclaredOwner{0, 7});
 }
 
@@ -47,16 +47,16 @@ TEST_CASE("config: the same text is the same configuration, and another is anoth
                 "policy": {{"rules": [{{"prefix": "a", "allow": ["{}"]}}]}}}})",
             event, timer, verbs);
     };
-    const auto config = configured(text("e", "1s", "wait"));
-    CHECK(config == configured(text("e", "1s", "wait")));
-    CHECK_FALSE(config == configured(text("f", "1s", "wait")));
-    CHECK_FALSE(config == configured(text("e", "2s", "wait")));
-    CHECK_FALSE(config == configured(text("e", "1s", "set")));
+    const auto config = load_valid_config(text("e", "1s", "wait"));
+    CHECK(config == load_valid_config(text("e", "1s", "wait")));
+    CHECK_FALSE(config == load_valid_config(text("f", "1s", "wait")));
+    CHECK_FALSE(config == load_valid_config(text("e", "2s", "wait")));
+    CHECK_FALSE(config == load_valid_config(text("e", "1s", "set")));
 }
 
 TEST_CASE("config: a declared timer is a request to arm it")
 {
-    const auto config = configured(R"({"timers": [
+    const auto config = load_valid_config(R"({"timers": [
         {"name": "tick", "every": "1s", "in": "500ms", "clock": "boottime", "sets": "later",
          "rights": "640", "owner": "12"},
         {"name": "noon", "cancelOnClockChange": true, "group": 13, "at": "2036-01-31T12:00:00+01:00"},
@@ -67,7 +67,7 @@ TEST_CASE("config: a declared timer is a request to arm it")
     CHECK(tick.after == 500ms);
     CHECK(tick.clock == Clock::boottime);
     CHECK(tick.sets == Name::parse("later"));
-    CHECK(tick.rights == Rights::parse("0640"));
+    CHECK(tick.rights == Permissions::parse("0640"));
     CHECK(tick.lifetime == Lifetime::permanent);
     CHECK(config.timers[0].owner == DeclaredOwner{12, ::getegid()});
 
@@ -106,7 +106,7 @@ TEST_CASE("config: what is wrong with a declared event is said with its key")
          "events[0].group: true is no group; give the name of one that is there, or a number"},
     }));
     CAPTURE(event);
-    CHECK(event_complaint(event) == "evfdd.json:2: " + expected);
+    CHECK(event_error(event) == "evfdd.json:2: " + expected);
 }
 
 TEST_CASE("config: an object of an owner or group who does not exist is a warning and is not made")
@@ -166,19 +166,19 @@ TEST_CASE("config: what is wrong with a declared timer is said with its key")
          "timers[0].cancelOnClockChange: 1 will not do; give true or false"},
     }));
     CAPTURE(timer);
-    CHECK(timer_complaint(timer) == "evfdd.json:2: " + expected);
+    CHECK(timer_error(timer) == "evfdd.json:2: " + expected);
 }
 
 TEST_CASE("config: what is wrong is said of the element and the line that it is in")
 {
-    CHECK(complaint_of("{\n\"events\": [\n{\"name\": \"a\"},\n{\"name\": \"b\"},\n"
-                       "{\"name\": \"c\",\n // the third\n \"mode\": 3}]}") ==
+    CHECK(error_text("{\n\"events\": [\n{\"name\": \"a\"},\n{\"name\": \"b\"},\n"
+                     "{\"name\": \"c\",\n // the third\n \"mode\": 3}]}") ==
           "evfdd.json:7: events[2].mode: 3 will not do; give manual, auto, semaphore or pulse");
 }
 
 TEST_CASE("config: a time that has passed is no error")
 {
-    CHECK(timer_complaint(R"({"name": "t", "at": "1999-12-31T23:59:59Z"})").empty());
+    CHECK(timer_error(R"({"name": "t", "at": "1999-12-31T23:59:59Z"})").empty());
 }
 
 TEST_CASE("config: the same declaration twice is one")
@@ -197,15 +197,15 @@ TEST_CASE("config: two declarations of one name that differ are an error")
                                   "{\"events\": [{\"name\": \"a\", \"mode\": \"auto\", "
                                   "\"owner\": 4242}]}");
     files.write("conf.d/a.json", second);
-    CHECK(complaint_of(files) ==
+    CHECK(error_text(files) ==
           "conf.d/a.json:1: events[0].name: 'a' is declared otherwise at evfdd.json:2; take one "
           "of them out, or give it another name");
 }
 
 TEST_CASE("config: an event and a timer cannot have the same name")
 {
-    CHECK(complaint_of("{\"events\": [{\"name\": \"a\"}],\n"
-                       "\"timers\": [{\"name\": \"a\", \"every\": \"1s\"}]}") ==
+    CHECK(error_text("{\"events\": [{\"name\": \"a\"}],\n"
+                     "\"timers\": [{\"name\": \"a\", \"every\": \"1s\"}]}") ==
           "evfdd.json:2: timers[0].name: 'a' is declared otherwise at evfdd.json:1; take one of "
           "them out, or give it another name");
 }

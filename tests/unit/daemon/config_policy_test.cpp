@@ -5,26 +5,26 @@
 namespace evfd::daemon {
 namespace {
 
-std::string policy_complaint(std::string_view policy)
+std::string policy_error(std::string_view policy)
 {
-    return complaint_of(fmt::format("{{\"policy\":\n{}}}", policy));
+    return error_text(fmt::format("{{\"policy\":\n{}}}", policy));
 }
 
-std::string rule_complaint(std::string_view rule)
+std::string rule_error(std::string_view rule)
 {
-    return policy_complaint(fmt::format("{{\"rules\": [\n{}]}}", rule));
+    return policy_error(fmt::format("{{\"rules\": [\n{}]}}", rule));
 }
 
 // "cw--": create, wait, set, delete.
-std::string shown(const Policy::Verbs& verbs)
+std::string shown(const Policy::PermissionSet& verbs)
 {
-    return {verbs.has(Right::create) ? 'c' : '-', verbs.has(Right::wait) ? 'w' : '-',
-            verbs.has(Right::set) ? 's' : '-', verbs.has(Right::own) ? 'd' : '-'};
+    return {verbs.has(Permission::create) ? 'c' : '-', verbs.has(Permission::wait) ? 'w' : '-',
+            verbs.has(Permission::set) ? 's' : '-', verbs.has(Permission::own) ? 'd' : '-'};
 }
 
 TEST_CASE("config: a policy is a default and rules in their order")
 {
-    const auto policy = configured(R"({"policy": {"default": "deny", "rules": [
+    const auto policy = load_valid_config(R"({"policy": {"default": "deny", "rules": [
         {"prefix": "db/", "user": "root", "allow": ["create", "wait", "set", "delete"]},
         {"prefix": "db/", "group": 7, "allow": ["wait"], "deny": ["create", "set"]},
         {"prefix": "", "user": "12", "deny": ["delete"]},
@@ -53,8 +53,8 @@ TEST_CASE("config: without a word of it the policy lets everyone do all")
 {
     const auto text = GENERATE("{}", R"({"policy": {}})", R"({"policy": {"rules": []}})",
                                R"({"policy": {"default": "allow"}})");
-    CHECK(configured(text).policy == Policy{});
-    CHECK(Policy{}.lets(person(alice), "a"_name, Right::create));
+    CHECK(load_valid_config(text).policy == Policy{});
+    CHECK(Policy{}.allows(make_peer(alice), "a"_name, Permission::create));
 }
 
 TEST_CASE("config: rules of drop-ins come after those of the files before, the default overrides")
@@ -90,7 +90,7 @@ TEST_CASE("config: what is wrong with a policy is said with file and line and ke
          "policy.default: this key is here twice; take one of them out"},
     }));
     CAPTURE(policy);
-    CHECK(policy_complaint(policy) == "evfdd.json:2: " + expected);
+    CHECK(policy_error(policy) == "evfdd.json:2: " + expected);
 }
 
 TEST_CASE("config: what is wrong with a rule is said with file and line and key")
@@ -148,7 +148,7 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
          "[0].allow[0]: \"wait\"" + both},
     }));
     CAPTURE(rule);
-    CHECK(rule_complaint(rule) == "evfdd.json:3: policy.rules" + expected);
+    CHECK(rule_error(rule) == "evfdd.json:3: policy.rules" + expected);
 }
 
 TEST_CASE(
@@ -171,9 +171,9 @@ TEST_CASE(
 
 TEST_CASE("config: what else is wrong with a rule for nobody is still said")
 {
-    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
+    CHECK(rule_error(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
               .contains("\"read\" will not do"));
-    CHECK(rule_complaint(R"({"prefix": "a", "user": "no-such"})")
+    CHECK(rule_error(R"({"prefix": "a", "user": "no-such"})")
               .contains("it neither allows nor denies anything"));
 }
 
@@ -183,14 +183,14 @@ TEST_CASE("config: a prefix may be whatever a name begins with")
     const auto prefix = GENERATE_COPY("a"s, "a/"s, "a/b"s, "."s, ".."s, "a/."s, "a/.."s, "user"s,
                                       "us"s, "users/"s, "@:+-"s, longest);
     CAPTURE(prefix);
-    CHECK(rule_complaint(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix)).empty());
+    CHECK(rule_error(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix)).empty());
 }
 
 TEST_CASE("config: a prefix that no name can begin with is none")
 {
     const auto prefix =
         GENERATE(std::string(max_name_bytes - 1, 'a') + '/', std::string(max_name_bytes + 1, 'a'));
-    CHECK(rule_complaint(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix))
+    CHECK(rule_error(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix))
               .contains("policy.rules[0].prefix: "));
 }
 
@@ -206,9 +206,8 @@ TEST_CASE("config: rules have an end over all files together")
 
     files.write("conf.d/a.json", "{\"policy\": {\"rules\": [\n{\"prefix\": \"b\", \"deny\": "
                                  "[\"set\"]}]}}");
-    CHECK(complaint_of(files) ==
-          "conf.d/a.json:2: policy.rules[0]: there are more than 1024 rules, "
-          "in all files together; take some out");
+    CHECK(error_text(files) == "conf.d/a.json:2: policy.rules[0]: there are more than 1024 rules, "
+                               "in all files together; take some out");
 }
 
 } // namespace

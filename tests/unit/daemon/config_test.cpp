@@ -1,7 +1,7 @@
 #include "daemon/config/config.h"
 
-#include "tests/support/config_fixture.h"
 #include "tests/paths.h"
+#include "tests/support/config_fixture.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -23,20 +23,20 @@ std::string contents_of(const std::string& file)
 }
 
 // Root may read all: so not as root while it lives.
-class NotRoot {
+class NonRootScope {
 public:
-    NotRoot()
+    NonRootScope()
     {
         if (before_ == 0)
             REQUIRE(::seteuid(nobody) == 0);
     }
-    ~NotRoot()
+    ~NonRootScope()
     {
         if (::seteuid(before_) < 0)
             std::abort();
     }
-    NotRoot(const NotRoot&) = delete;
-    NotRoot& operator=(const NotRoot&) = delete;
+    NonRootScope(const NonRootScope&) = delete;
+    NonRootScope& operator=(const NonRootScope&) = delete;
 
 private:
     static constexpr uid_t nobody = 65'534;
@@ -46,12 +46,12 @@ private:
 TEST_CASE("config: what a file does not say is as by default")
 {
     const auto text = GENERATE("{}", "// nothing\n{ /* at all */ }\n", "{\"limits\": {}}");
-    CHECK(configured(text) == Config{});
+    CHECK(load_valid_config(text) == Config{});
 }
 
 TEST_CASE("config: every setting can be given")
 {
-    const auto config = configured(R"({
+    const auto config = load_valid_config(R"({
         "socketMode": "0660", "logLevel": "debug", "resumeGrace": "1m30s",
         "limits": {"objects": 1, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5,
                    "ticksPerSecond": 6, "unreadBytes": 7, "unreadDescriptors": 8,
@@ -64,10 +64,10 @@ TEST_CASE("config: every setting can be given")
     CHECK(config.log_level == log::Level::debug);
     CHECK(config.resume_grace == 90s);
     CHECK(config.limits == Limits{{1, 2, 3, 4, 5, 6, 7, 8, 9}});
-    const auto ceilings = config.ceilings();
-    CHECK(ceilings.of(42) == config.limits);
-    CHECK(ceilings.of(0) == Limits{{4, 2, 3, 4, 5, 6, 7, 8, 9}});
-    CHECK(ceilings.of(1000) == Limits{{1, 2, 3, 3, 2, 6, 7, 8, 9}});
+    const auto limit_table = config.limit_table();
+    CHECK(limit_table.for_user(42) == config.limits);
+    CHECK(limit_table.for_user(0) == Limits{{4, 2, 3, 4, 5, 6, 7, 8, 9}});
+    CHECK(limit_table.for_user(1000) == Limits{{1, 2, 3, 3, 2, 6, 7, 8, 9}});
     CHECK_FALSE(config.policy.allows_by_default);
     CHECK_FALSE(config == Config{});
 }
@@ -131,7 +131,7 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
         {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" will not do; give a list, as [...]"},
     }));
     CAPTURE(text);
-    CHECK(complaint_of(text) == expected);
+    CHECK(error_text(text) == expected);
 } // namespace
 
 TEST_CASE("config: limits of a user who does not exist are a warning and apply to nobody")
@@ -148,9 +148,9 @@ TEST_CASE("config: limits of a user who does not exist are a warning and apply t
 
 TEST_CASE("config: a limit takes its edges")
 {
-    const auto config = configured(R"({"limits": {"objects": 20000, "monitors": 1}})");
-    CHECK(config.limits.of(Resource::objects) == 20'000);
-    CHECK(config.limits.of(Resource::monitors) == 1);
+    const auto config = load_valid_config(R"({"limits": {"objects": 20000, "monitors": 1}})");
+    CHECK(config.limits.get(Resource::objects) == 20'000);
+    CHECK(config.limits.get(Resource::monitors) == 1);
 }
 
 TEST_CASE("config: drop-ins override key by key in the order of their names")
@@ -170,8 +170,8 @@ TEST_CASE("config: drop-ins override key by key in the order of their names")
     REQUIRE(config);
     CHECK(config->socket_mode == 0600);
     CHECK(config->log_level == log::Level::error);
-    CHECK(config->limits.of(Resource::objects) == 30);
-    CHECK(config->limits.of(Resource::waits) == 10);
+    CHECK(config->limits.get(Resource::objects) == 30);
+    CHECK(config->limits.get(Resource::waits) == 10);
     REQUIRE(config->events.size() == 3);
     CHECK(config->events[1].request.name.text() == "b");
     CHECK(config->events[2].request.name.text() == "c");
@@ -184,18 +184,18 @@ TEST_CASE("config: what is wrong in a drop-in names the drop-in")
 {
     const ConfigFiles files{"{}"};
     files.write("conf.d/a.json", "{\n\"logLevel\": 1}");
-    CHECK(complaint_of(files).starts_with("conf.d/a.json:2: logLevel: 1 will not do"));
+    CHECK(error_text(files).starts_with("conf.d/a.json:2: logLevel: 1 will not do"));
 }
 
 TEST_CASE("config: a missing file is an error unless it need not be there")
 {
     const ConfigFiles files;
-    CHECK(complaint_of(files) == "evfdd.json: it cannot be read: No such file or directory; "
-                                 "correct that, or name another");
-    CHECK(load_config(files.main(), IfMissing::go_without) == Config{});
+    CHECK(error_text(files) == "evfdd.json: it cannot be read: No such file or directory; "
+                               "correct that, or name another");
+    CHECK(load_config(files.main(), IfMissing::use_defaults) == Config{});
 
     files.write("conf.d/a.json", R"({"logLevel": "debug"})");
-    const auto config = load_config(files.main(), IfMissing::go_without);
+    const auto config = load_config(files.main(), IfMissing::use_defaults);
     REQUIRE(config);
     CHECK(config->log_level == log::Level::debug);
 }
@@ -211,7 +211,7 @@ TEST_CASE("config: a drop-in that leads nowhere is an error")
 {
     const ConfigFiles files{"{}"};
     std::filesystem::create_symlink("nowhere", files.directory / "conf.d/a.json");
-    CHECK(complaint_of(files).starts_with("conf.d/a.json: it cannot be read"));
+    CHECK(error_text(files).starts_with("conf.d/a.json: it cannot be read"));
 }
 
 TEST_CASE("config: what is no regular file is refused at once")
@@ -229,7 +229,7 @@ TEST_CASE("config: what is no regular file is refused at once")
     {
         std::filesystem::create_symlink("/dev/zero", files.main());
     }
-    CHECK(complaint_of(files) == "evfdd.json: it is no regular file; name one");
+    CHECK(error_text(files) == "evfdd.json: it is no regular file; name one");
 }
 
 TEST_CASE("config: conf.d must be a directory")
@@ -237,7 +237,7 @@ TEST_CASE("config: conf.d must be a directory")
     const ConfigFiles files{"{}"};
     std::filesystem::remove_all(files.directory / "conf.d");
     files.write("conf.d", "");
-    CHECK(complaint_of(files).starts_with("conf.d: it cannot be read: Not a directory"));
+    CHECK(error_text(files).starts_with("conf.d: it cannot be read: Not a directory"));
 }
 
 TEST_CASE("config: a file that may not be read is an error")
@@ -245,15 +245,15 @@ TEST_CASE("config: a file that may not be read is an error")
     const ConfigFiles files{"{}"};
     REQUIRE(::chmod(files.directory.path.c_str(), 0755) == 0);
     REQUIRE(::chmod(files.main().c_str(), 0) == 0);
-    const NotRoot not_root;
-    CHECK(complaint_of(files).starts_with("evfdd.json: it cannot be read: Permission denied"));
+    const NonRootScope not_root;
+    CHECK(error_text(files).starts_with("evfdd.json: it cannot be read: Permission denied"));
 }
 
 TEST_CASE("config: the size of a file has an end")
 {
     const std::string most(max_config_bytes - 2, ' ');
-    CHECK(complaint_of("{}" + most).empty());
-    CHECK(complaint_of("{} " + most) == "evfdd.json: it is too large; 1048576 bytes are the most");
+    CHECK(error_text("{}" + most).empty());
+    CHECK(error_text("{} " + most) == "evfdd.json: it is too large; 1048576 bytes are the most");
 }
 
 TEST_CASE("config: the shipped file holds every key and says what the defaults are")
@@ -268,8 +268,8 @@ TEST_CASE("config: the shipped file holds every key and says what the defaults a
     for (const auto& key : config_keys())
         CHECK(text.contains(fmt::format("\"{}\"", key.substr(key.rfind('.') + 1))));
     CHECK(text.contains("\"0666\""));
-    for (const auto& [resource, name] : words(Resource{}))
-        CHECK(text.contains(fmt::format("\"{}\": {}", name, default_limits.of(resource))));
+    for (const auto& [resource, name] : enum_names(Resource{}))
+        CHECK(text.contains(fmt::format("\"{}\": {}", name, default_limits.get(resource))));
 }
 
 TEST_CASE("config: the manual names every key")

@@ -24,7 +24,7 @@ std::size_t line_of(const ConfigValue& root, const std::vector<std::string>& pat
 }
 
 // "3 events[2].mode: why"
-std::string defect(std::string_view text)
+std::string error_text(std::string_view text)
 {
     const auto read = read_config_text(text);
     if (read)
@@ -85,12 +85,12 @@ TEST_CASE("a configuration that is no tree of values says where and why")
          "2 a[1]: a zero character has no place in a text; take it out"},
     }));
     CAPTURE(text);
-    CHECK(defect(text) == expected);
+    CHECK(error_text(text) == expected);
 }
 
 TEST_CASE("a zero byte does not end a configuration early")
 {
-    CHECK(defect(std::string_view{"{}\n\0{", 5}) ==
+    CHECK(error_text(std::string_view{"{}\n\0{", 5}) ==
           "2 : a zero byte has no place in a text; take it out");
 }
 
@@ -99,9 +99,9 @@ TEST_CASE("the depth of a configuration has an end")
     const auto nested = [](std::size_t depth) {
         return std::string(depth, '[') + std::string(depth, ']');
     };
-    CHECK(defect(nested(max_json_depth)) == "none");
-    CHECK(defect(nested(max_json_depth + 1)).contains("nested too deeply"));
-    CHECK(defect(std::string(1'000'000, '[')).contains("nested too deeply"));
+    CHECK(error_text(nested(max_json_depth)) == "none");
+    CHECK(error_text(nested(max_json_depth + 1)).contains("nested too deeply"));
+    CHECK(error_text(std::string(1'000'000, '[')).contains("nested too deeply"));
 }
 
 TEST_CASE("a value is shown as it stands there and in short")
@@ -121,7 +121,7 @@ TEST_CASE("a value is shown as it stands there and in short")
     }));
     const auto value = read_config_text(text);
     REQUIRE(value);
-    CHECK(value->shown() == shown);
+    CHECK(value->summary() == shown);
 }
 
 } // namespace

@@ -11,7 +11,7 @@ const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 const std::string describe =
     R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.evfdd"}})";
 
-std::size_t replies_there(Client& client)
+std::size_t replies_there(TestClient& client)
 {
     std::size_t count = 0;
     while (!client.reply().empty())
@@ -21,8 +21,8 @@ std::size_t replies_there(Client& client)
 
 TEST_CASE("after so many calls in one turn it is the others' turn")
 {
-    constexpr std::size_t budget = default_limits.of(Resource::calls);
-    Daemon daemon;
+    constexpr std::size_t budget = default_limits.get(Resource::calls);
+    ServiceFixture daemon;
     auto busy = daemon.connect();
     auto other = daemon.connect(bob);
     std::string calls;
@@ -31,31 +31,31 @@ TEST_CASE("after so many calls in one turn it is the others' turn")
     busy.send(calls);
     other.send(framed(get_info));
 
-    settle(daemon.loop, 1);
+    run_until_idle(daemon.loop, 1);
     CHECK(replies_there(other) == 1);
     const auto first = replies_there(busy);
     CHECK(first >= 1);
     CHECK(first < 4 * budget);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(first + replies_there(busy) == 4 * budget);
 }
 
 TEST_CASE("calls behind a wait are held back until it is over, and answered in order")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto","rights":"0666"})");
+    daemon.request(other, "CreateEvent", R"({"name":"e","mode":"auto","rights":"0666"})");
     client.call("Wait", R"({"names":["e"]})");
     client.call("CreateEvent", R"({"name":"held"})");
-    settle(daemon.loop);
-    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+    run_until_idle(daemon.loop);
+    CHECK(daemon.request(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
     client.send(framed(get_info));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().empty());
     CHECK(daemon.loop.run_once(0ns) == 0); // What lies unread wakes nobody.
 
-    daemon.ask(other, "Set", R"({"names":["e"]})");
+    daemon.request(other, "Set", R"({"names":["e"]})");
 
     CHECK(client.reply().contains("fired"));
     CHECK(client.reply() == R"({"parameters":{"created":true}})");
@@ -64,57 +64,57 @@ TEST_CASE("calls behind a wait are held back until it is over, and answered in o
 
 TEST_CASE("a client that goes during its wait takes nothing, and its calls behind it are not done")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"e","mode":"auto"})");
+    daemon.request(other, "CreateEvent", R"({"name":"e","mode":"auto"})");
     {
         auto client = daemon.connect();
         client.call("Wait", R"({"names":["e"]})");
         client.call("CreateEvent", R"({"name":"held"})");
-        settle(daemon.loop);
-        CHECK(daemon.ask(other, "Status").contains("\"waits\":1"));
+        run_until_idle(daemon.loop);
+        CHECK(daemon.request(other, "Status").contains("\"waits\":1"));
     }
-    settle(daemon.loop);
-    CHECK(daemon.ask(other, "Status").contains("\"waits\":0"));
-    daemon.ask(other, "Set", R"({"names":["e"]})");
-    CHECK(daemon.ask(other, "Show", R"({"name":"e"})").contains("\"isSet\":true"));
-    CHECK(daemon.ask(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
+    run_until_idle(daemon.loop);
+    CHECK(daemon.request(other, "Status").contains("\"waits\":0"));
+    daemon.request(other, "Set", R"({"names":["e"]})");
+    CHECK(daemon.request(other, "Show", R"({"name":"e"})").contains("\"isSet\":true"));
+    CHECK(daemon.request(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
 }
 
 TEST_CASE("a wait does not take what its own connection's end sets off")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto other = daemon.connect();
     {
         auto client = daemon.connect();
-        daemon.ask(client, "CreateEvent", R"({"name":"own","lifetime":"connection"})");
+        daemon.request(client, "CreateEvent", R"({"name":"own","lifetime":"connection"})");
         client.call("Wait", R"({"names":["own"]})");
-        settle(daemon.loop);
+        run_until_idle(daemon.loop);
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.connections() == 1);
-    CHECK(daemon.ask(other, "Show", R"({"name":"own"})").contains("NoSuchName"));
+    CHECK(daemon.request(other, "Show", R"({"name":"own"})").contains("NoSuchName"));
 }
 
 TEST_CASE("from a client that does not read no more calls are taken, and then it gets every answer")
 {
-    Daemon daemon;
-    auto lazy = daemon.connect();
+    ServiceFixture daemon;
+    auto idle_reader = daemon.connect();
     auto other = daemon.connect();
     constexpr std::size_t calls = 200;
     for (std::size_t i = 0; i < calls; ++i)
-        lazy.send(framed(describe));
-    lazy.call("CreateEvent", R"({"name":"last"})");
-    settle(daemon.loop, 300);
+        idle_reader.send(framed(describe));
+    idle_reader.call("CreateEvent", R"({"name":"last"})");
+    run_until_idle(daemon.loop, 300);
 
     CHECK(daemon.loop.run_once(0ns) == 0); // It sleeps,
     CHECK_FALSE(daemon.service.registry().find("last"_name));
-    CHECK(daemon.ask(other, "Status").contains("version")); // and serves who reads.
+    CHECK(daemon.request(other, "Status").contains("version")); // and serves who reads.
 
     std::size_t got = 0;
     for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
-        got += replies_there(lazy);
-        settle(daemon.loop, 3);
+        got += replies_there(idle_reader);
+        run_until_idle(daemon.loop, 3);
     }
     CHECK(got == calls + 1);
     CHECK(daemon.service.registry().find("last"_name));
@@ -122,31 +122,31 @@ TEST_CASE("from a client that does not read no more calls are taken, and then it
 
 TEST_CASE("a client that goes without having read is let go")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     {
-        auto lazy = daemon.connect();
+        auto idle_reader = daemon.connect();
         for (int i = 0; i < 200; ++i)
-            lazy.send(framed(describe));
-        settle(daemon.loop, 100);
+            idle_reader.send(framed(describe));
+        run_until_idle(daemon.loop, 100);
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.connections() == 0);
 }
 
 TEST_CASE("each pipelined reply brings its own descriptors")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     for (const auto* name : {"a", "b", "c"})
-        daemon.ask(client, "CreateEvent",
-                   R"({"name":")"s + name + R"(","initial":)" + std::to_string(*name - 'a' + 1) +
-                       "}");
+        daemon.request(client, "CreateEvent",
+                       R"({"name":")"s + name + R"(","initial":)" +
+                           std::to_string(*name - 'a' + 1) + "}");
     client.send(framed(get_info));
     client.call("Open", R"({"names":["a"]})");
     client.send(framed(get_info));
     client.call("Open", R"({"names":["b","c"]})");
     client.send(framed(get_info));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     CHECK(client.reply().contains("product"));
     CHECK(client.reply().contains(R"("fileDescriptor":0)"));
@@ -160,27 +160,27 @@ TEST_CASE("each pipelined reply brings its own descriptors")
 
 TEST_CASE("a client that leaves descriptors unread keeps the daemon neither busy nor from others")
 {
-    Daemon daemon;
-    auto lazy = daemon.connect();
+    ServiceFixture daemon;
+    auto idle_reader = daemon.connect();
     auto other = daemon.connect();
-    daemon.ask(lazy, "CreateEvent", R"({"name":"e"})");
+    daemon.request(idle_reader, "CreateEvent", R"({"name":"e"})");
     for (int i = 0; i < 3; ++i)
-        lazy.call("Open", R"({"names":["e"]})");
-    settle(daemon.loop);
+        idle_reader.call("Open", R"({"names":["e"]})");
+    run_until_idle(daemon.loop);
     CHECK(daemon.loop.run_once(0ns) == 0);
-    daemon.ask(other, "Open", R"({"names":["e"]})");
+    daemon.request(other, "Open", R"({"names":["e"]})");
     CHECK(other.descriptors.size() == 1);
 }
 
 TEST_CASE("for a client that does not read no more descriptors are kept than one reply has")
 {
-    Daemon daemon;
-    auto lazy = daemon.connect();
+    ServiceFixture daemon;
+    auto idle_reader = daemon.connect();
     std::string list;
     for (int i = 0; i < 100; ++i) {
         const auto name = "\"n/" + std::to_string(i) + "\"";
-        daemon.ask(lazy, "CreateEvent",
-                   R"({"rights":"0444","name":)" + name + "}"); // None is lent.
+        daemon.request(idle_reader, "CreateEvent",
+                       R"({"rights":"0444","name":)" + name + "}"); // None is lent.
         list += (i > 0 ? "," : "") + name;
     }
     const auto held = [] {
@@ -189,29 +189,29 @@ TEST_CASE("for a client that does not read no more descriptors are kept than one
     };
     const auto before = held();
     for (int i = 0; i < 5; ++i)
-        lazy.call("Open", R"({"names":[)" + list + "]}");
-    settle(daemon.loop);
+        idle_reader.call("Open", R"({"names":[)" + list + "]}");
+    run_until_idle(daemon.loop);
     CHECK(held() - before == 100); // As many are in flight.
 
     for (int i = 0; i < 5; ++i) {
-        CHECK(lazy.reply().contains("fileDescriptor"));
-        settle(daemon.loop);
+        CHECK(idle_reader.reply().contains("fileDescriptor"));
+        run_until_idle(daemon.loop);
     }
-    CHECK(lazy.descriptors.size() == 500);
+    CHECK(idle_reader.descriptors.size() == 500);
 }
 
 TEST_CASE("a list comes in parts, in the order of the names, and ends")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     for (int i = 100; i < 300; ++i) {
         client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
         while (client.reply().empty())
-            settle(daemon.loop, 1);
+            run_until_idle(daemon.loop, 1);
     }
     client.call("List", R"({"pattern":"n/*"})", true);
     client.send(framed(get_info));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     std::string all;
     bool goes_on = true;
@@ -219,7 +219,7 @@ TEST_CASE("a list comes in parts, in the order of the names, and ends")
         const auto reply = client.reply();
         all += reply;
         goes_on = reply.ends_with(R"("continues":true})");
-        settle(daemon.loop, 1);
+        run_until_idle(daemon.loop, 1);
     }
     std::size_t at = 0;
     for (int i = 100; i < 300; ++i) {
@@ -234,10 +234,10 @@ TEST_CASE("who looks through many objects for a name that none has leaves the ot
     // To look at all of these takes much longer than a turn.
     const auto name = std::string(240, 'a');
     const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect(alice);
     auto other = daemon.connect(bob);
-    Session session{1, person(alice), {}, {}, {}};
+    Session session{1, make_peer(alice), {}, {}, {}};
     for (int i = 10'000; i < 25'000; ++i)
         REQUIRE(daemon.service.registry().create(
             session, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
@@ -246,38 +246,38 @@ TEST_CASE("who looks through many objects for a name that none has leaves the ot
     client.call(method, pattern, true);
     other.send(framed(get_info));
 
-    settle(daemon.loop, 1);
+    run_until_idle(daemon.loop, 1);
 
     CHECK(replies_there(other) == 1);
     CHECK(client.reply().empty());
     std::string reply; // In as many turns as it takes: where others are busy too, one costs many.
-    REQUIRE(turn_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
+    REQUIRE(run_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
     CHECK(reply.contains(end));
 }
 
 TEST_CASE("a monitor that does not read hears merged news when it does, and holds nobody up")
 {
-    Daemon daemon;
-    auto lazy = daemon.connect();
+    ServiceFixture daemon;
+    auto idle_reader = daemon.connect();
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"e"})");
-    lazy.call("Monitor", "{}", true);
-    settle(daemon.loop);
-    CHECK(lazy.reply().contains(R"("sequence":1,"change":"present","name":"e")"));
-    CHECK(lazy.reply().contains(R"("sequence":2,"change":"ready")"));
+    daemon.request(other, "CreateEvent", R"({"name":"e"})");
+    idle_reader.call("Monitor", "{}", true);
+    run_until_idle(daemon.loop);
+    CHECK(idle_reader.reply().contains(R"("sequence":1,"change":"present","name":"e")"));
+    CHECK(idle_reader.reply().contains(R"("sequence":2,"change":"ready")"));
 
     constexpr int sets = 5'000;
     for (int i = 0; i < sets; ++i) {
-        REQUIRE_FALSE(daemon.ask(other, "Set", R"({"names":["e"]})").contains("error"));
+        REQUIRE_FALSE(daemon.request(other, "Set", R"({"names":["e"]})").contains("error"));
     }
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     int heard = 0;
     int last = 2;
     for (int i = 0; i < sets; ++i) {
-        const auto reply = lazy.reply();
+        const auto reply = idle_reader.reply();
         if (reply.empty()) {
-            settle(daemon.loop, 3);
+            run_until_idle(daemon.loop, 3);
             continue;
         }
         ++heard;
@@ -285,8 +285,8 @@ TEST_CASE("a monitor that does not read hears merged news when it does, and hold
     }
     CHECK(heard > 0);
     CHECK(heard < sets);
-    daemon.ask(other, "Delete", R"({"names":["e"]})");
-    CHECK(lazy.reply().contains(R"("change":"deleted","name":"e")"));
+    daemon.request(other, "Delete", R"({"names":["e"]})");
+    CHECK(idle_reader.reply().contains(R"("change":"deleted","name":"e")"));
 }
 
 Limits with(Resource resource, std::int64_t most)
@@ -297,76 +297,76 @@ Limits with(Resource resource, std::int64_t most)
 }
 
 // Until more answers are there than the kernel takes.
-void leave_unread(Daemon& daemon, Client& client)
+void leave_unread(ServiceFixture& daemon, TestClient& client)
 {
     for (int i = 0; i < 200; ++i)
         client.send(framed(describe));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 }
 
 TEST_CASE("a user whose clients leave too much unread is told so and nobody else")
 {
-    Daemon daemon{with(Resource::unread_bytes, 1'000)};
-    auto lazy = daemon.connect();
+    ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
+    auto idle_reader = daemon.connect();
     auto other = daemon.connect();
     auto bobs = daemon.connect(bob);
-    leave_unread(daemon, lazy);
+    leave_unread(daemon, idle_reader);
 
-    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    const auto refused = daemon.request(other, "CreateEvent", R"({"name":"e"})");
     CHECK(refused.contains("io.evfdd.QuotaExceeded"));
     CHECK(refused.contains(R"("quota":"unreadBytes","limit":1000)"));
-    CHECK(daemon.ask(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
+    CHECK(daemon.request(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
 
     std::size_t answers = 0;
-    while (const auto there = replies_there(lazy)) {
+    while (const auto there = replies_there(idle_reader)) {
         answers += there;
-        settle(daemon.loop);
+        run_until_idle(daemon.loop);
     }
     CHECK(answers == 200);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
-    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+    CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("true"));
 }
 
 TEST_CASE("calls that are begun and not ended count as what is on the way, if they are long")
 {
-    Daemon daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
+    ServiceFixture daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
     auto usual = daemon.connect();
     auto first = daemon.connect();
     auto second = daemon.connect();
     const std::string half(max_uncounted_call_bytes + 1, ' ');
 
     usual.send({half.data(), max_uncounted_call_bytes});
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
     first.send(half);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) ==
           static_cast<std::int64_t>(max_call_bytes));
     second.send(half);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
-    CHECK_FALSE(usual.is_let_go());
-    CHECK_FALSE(first.is_let_go());
-    CHECK(second.is_let_go());
+    CHECK_FALSE(usual.is_disconnected());
+    CHECK_FALSE(first.is_disconnected());
+    CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(first.reply().contains("QuotaExceeded")); // The connection goes on.
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
 }
 
 TEST_CASE("a stream goes on once its user's clients have read enough")
 {
-    Daemon daemon{with(Resource::unread_bytes, 1'000)};
-    auto lazy = daemon.connect();
+    ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
+    auto idle_reader = daemon.connect();
     auto monitor = daemon.connect();
     auto bobs = daemon.connect(bob);
-    CHECK(daemon.ask(monitor, "Monitor", "{}", true).contains("ready"));
-    leave_unread(daemon, lazy);
-    daemon.ask(bobs, "CreateEvent", R"({"name":"e"})");
+    CHECK(daemon.request(monitor, "Monitor", "{}", true).contains("ready"));
+    leave_unread(daemon, idle_reader);
+    daemon.request(bobs, "CreateEvent", R"({"name":"e"})");
     CHECK(monitor.reply().empty());
 
-    while (replies_there(lazy) > 0)
-        settle(daemon.loop);
+    while (replies_there(idle_reader) > 0)
+        run_until_idle(daemon.loop);
 
     std::string news;
     for (int i = 0; i < 100 && news.empty(); ++i, news = monitor.reply())
@@ -376,28 +376,28 @@ TEST_CASE("a stream goes on once its user's clients have read enough")
 
 TEST_CASE("a call that there is no room to answer counts in its session all the same")
 {
-    Daemon daemon{with(Resource::unread_bytes, 1'000)};
-    auto lazy = daemon.connect();
+    ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
+    auto idle_reader = daemon.connect();
     auto other = daemon.connect();
     const auto resume = [](int calls) {
         return R"({"session":")" + std::string(32, 'a') + R"(","calls":)" + std::to_string(calls) +
                "}";
     };
-    daemon.ask(other, "Resume", resume(0));
-    leave_unread(daemon, lazy);
-    const auto refused = daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    daemon.request(other, "Resume", resume(0));
+    leave_unread(daemon, idle_reader);
+    const auto refused = daemon.request(other, "CreateEvent", R"({"name":"e"})");
     REQUIRE(refused.contains("QuotaExceeded"));
-    while (replies_there(lazy) > 0)
-        settle(daemon.loop);
-    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("true"));
-    CHECK(daemon.ask(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
+    while (replies_there(idle_reader) > 0)
+        run_until_idle(daemon.loop);
+    CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("true"));
+    CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
 }
 
 TEST_CASE("a user with many connections has no more calls in a turn than with one")
 {
     constexpr std::size_t most = 5;
-    Daemon daemon{with(Resource::calls, most)};
-    std::vector<Client> busy;
+    ServiceFixture daemon{with(Resource::calls, most)};
+    std::vector<TestClient> busy;
     for (int i = 0; i < 4; ++i) {
         busy.push_back(daemon.connect());
         std::string calls;
@@ -408,14 +408,14 @@ TEST_CASE("a user with many connections has no more calls in a turn than with on
     auto bobs = daemon.connect(bob);
     bobs.send(framed(get_info));
 
-    settle(daemon.loop, 1);
+    run_until_idle(daemon.loop, 1);
     std::size_t answered = 0;
     for (auto& client : busy)
         answered += replies_there(client);
     CHECK(answered >= 1);
     CHECK(answered <= most);
     CHECK(replies_there(bobs) == 1);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     for (auto& client : busy)
         answered += replies_there(client);
     CHECK(answered == 40);

@@ -1,8 +1,8 @@
 // What one connection makes of bytes: calls, in order, or a hang-up.
 #include "daemon/ipc/connection.h"
 
-#include "tests/support/service_fixture.h"
 #include "tests/support/send_with_fds.h"
+#include "tests/support/service_fixture.h"
 
 #include <fcntl.h>
 
@@ -19,13 +19,13 @@ std::string show(std::string_view name)
 
 TEST_CASE("pipelined calls are answered in their order")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     std::string calls;
     for (int i = 0; i < 200; ++i)
         calls += show("n/" + std::to_string(i));
     client.send(calls);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     for (int i = 0; i < 200; ++i)
         CHECK(client.reply().contains("\"name\":\"n/" + std::to_string(i) + "\""));
     CHECK(client.reply().empty());
@@ -33,91 +33,91 @@ TEST_CASE("pipelined calls are answered in their order")
 
 TEST_CASE("a call that comes byte by byte is one call")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     const auto call = framed(get_info);
     for (const char byte : call) {
         CHECK(client.reply().empty());
         client.send({&byte, 1});
-        settle(daemon.loop, 1);
+        run_until_idle(daemon.loop, 1);
     }
     CHECK(client.reply().contains("\"product\":\"evfdd\""));
 }
 
 TEST_CASE("half a call and then silence keeps nobody from being served, nor the daemon busy")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto silent = daemon.connect();
     auto other = daemon.connect();
     silent.send(framed(get_info) + get_info.substr(0, 10));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     CHECK(daemon.loop.run_once(0ns) == 0);
-    CHECK(daemon.ask(other, "Status").contains("version"));
+    CHECK(daemon.request(other, "Status").contains("version"));
     CHECK(silent.reply().contains("evfdd"));
     CHECK(silent.reply().empty());
-    CHECK_FALSE(silent.is_let_go());
+    CHECK_FALSE(silent.is_disconnected());
 }
 
 TEST_CASE("who ends in the middle of a call is let go with the answers to those before")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     client.send(framed(get_info) + get_info.substr(0, 10));
     REQUIRE(::shutdown(client.socket.get(), SHUT_WR) == 0);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
-    CHECK(client.is_let_go());
+    CHECK(client.is_disconnected());
     CHECK(daemon.connections() == 0);
 }
 
 TEST_CASE("who sends no more still gets all its answers, also one that must be waited for")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"e"})");
+    daemon.request(other, "CreateEvent", R"({"name":"e"})");
     client.send(framed(get_info));
     client.call("Wait", R"({"names":["e"]})");
     client.send(framed(get_info));
     REQUIRE(::shutdown(client.socket.get(), SHUT_WR) == 0);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
-    CHECK_FALSE(client.is_let_go());
+    CHECK_FALSE(client.is_disconnected());
     CHECK(daemon.loop.run_once(0ns) == 0); // Nothing to do, although there is an end to be read.
 
-    daemon.ask(other, "Set", R"({"names":["e"]})");
+    daemon.request(other, "Set", R"({"names":["e"]})");
 
     CHECK(client.reply() == R"({"parameters":{"fired":[{"name":"e","count":1}]}})");
     CHECK(client.reply().contains("evfdd"));
-    CHECK(client.is_let_go());
+    CHECK(client.is_disconnected());
 }
 
 TEST_CASE("calls of a client that is gone are still done, and its own objects go")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto other = daemon.connect();
     {
         auto client = daemon.connect();
         client.call("CreateEvent", R"({"name":"stays"})");
         client.call("CreateEvent", R"({"name":"goes","lifetime":"connection"})");
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.connections() == 1);
-    CHECK(daemon.ask(other, "Show", R"({"name":"stays"})").contains("parameters\":{\"object"));
-    CHECK(daemon.ask(other, "Show", R"({"name":"goes"})").contains("NoSuchName"));
+    CHECK(daemon.request(other, "Show", R"({"name":"stays"})").contains("parameters\":{\"object"));
+    CHECK(daemon.request(other, "Show", R"({"name":"goes"})").contains("NoSuchName"));
 }
 
 TEST_CASE("calls of a client that does not listen are still done")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
     for (int i = 0; i < 100; ++i)
         client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.service.registry().objects().size() == 100);
 }
 
@@ -138,29 +138,29 @@ TEST_CASE("what is no call ends the connection, after the answers to those befor
         R"({"method":"org.varlink.service.GetInfo"}{"method":"org.varlink.service.GetInfo"})",
         "{\"method\":\"\xff\xfe\"}", "{\"method\":\"org.varlink.service.GetInfo\"", "\n");
     INFO(text);
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto other = daemon.connect();
     client.send(framed(get_info) + framed(text) + framed(get_info));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
-    CHECK(client.is_let_go());
+    CHECK(client.is_disconnected());
     CHECK(daemon.connections() == 1);
-    CHECK(daemon.ask(other, "Status").contains("version"));
+    CHECK(daemon.request(other, "Status").contains("version"));
 }
 
 TEST_CASE("nesting to a depth of 100,000 ends the connection, and only that")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto other = daemon.connect();
     const std::string deep(100'000, '[');
     static_cast<void>(evfd::send(client.socket, deep + '\0'));
-    settle(daemon.loop);
-    CHECK(client.is_let_go());
-    CHECK(daemon.ask(other, "Status").contains("version"));
+    run_until_idle(daemon.loop);
+    CHECK(client.is_disconnected());
+    CHECK(daemon.request(other, "Status").contains("version"));
 }
 
 TEST_CASE("the longest call is taken, and one byte more ends the connection")
@@ -170,7 +170,7 @@ TEST_CASE("the longest call is taken, and one byte more ends the connection")
     const bool is_ended = GENERATE(true, false); // Too long is too long before its end, too.
     if (is_taken && !is_ended)
         return;
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto call = get_info;
     call.append(max_call_bytes + extra - call.size(), ' ');
@@ -179,16 +179,16 @@ TEST_CASE("the longest call is taken, and one byte more ends the connection")
     for (std::size_t at = 0; at < bytes.size(); at += at_a_time) {
         // Which fails once it is let go.
         static_cast<void>(evfd::send(client.socket, std::string_view{bytes}.substr(at, at_a_time)));
-        settle(daemon.loop, 2);
+        run_until_idle(daemon.loop, 2);
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd") == is_taken);
-    CHECK(client.is_let_go() == !is_taken);
+    CHECK(client.is_disconnected() == !is_taken);
 }
 
 TEST_CASE("a oneway call is done and never answered, whatever comes of it")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     for (const auto* call : {
              R"({"method":"io.evfdd.CreateEvent","parameters":{"name":"e"},"oneway":true})",
@@ -203,12 +203,12 @@ TEST_CASE("a oneway call is done and never answered, whatever comes of it")
          })
         client.send(framed(call));
     client.send(framed(get_info));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("\"product\""));
     CHECK(client.reply().empty());
     CHECK(client.descriptors.empty());
     CHECK(daemon.service.registry().find("e"_name));
-    CHECK(daemon.ask(client, "Status").contains(R"("waits":0,"monitors":0)"));
+    CHECK(daemon.request(client, "Status").contains(R"("waits":0,"monitors":0)"));
 }
 
 TEST_CASE("descriptors that come with a call are dropped, and the call is answered")
@@ -216,14 +216,14 @@ TEST_CASE("descriptors that come with a call are dropped, and the call is answer
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const UniqueFd reading{ends[0]};
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         REQUIRE(evfd::send(client.socket, framed(get_info), sent));
     }
     CHECK_FALSE(is_ready(reading, POLLHUP)); // In flight.
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
     CHECK(is_ready(reading, POLLHUP)); // Nobody holds the other end.
 }

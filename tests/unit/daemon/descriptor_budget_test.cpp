@@ -20,8 +20,8 @@ TEST_CASE("whatever the limit of open files is, all objects can be taken over")
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)
-            REQUIRE(objects + unwanted + own_descriptors + descriptors_for_clients <= limit);
-        REQUIRE(objects + connections + std::min(own_descriptors, limit) <= limit);
+            REQUIRE(objects + unwanted + reserved_for_daemon + reserved_for_clients <= limit);
+        REQUIRE(objects + connections + std::min(reserved_for_daemon, limit) <= limit);
     }
 }
 

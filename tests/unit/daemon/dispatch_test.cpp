@@ -5,10 +5,10 @@
 namespace evfd::daemon {
 namespace {
 
-std::string ask(Daemon& daemon, Client& client, std::string_view call)
+std::string request(ServiceFixture& daemon, TestClient& client, std::string_view call)
 {
     client.send(framed(call));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     return client.reply();
 }
 
@@ -35,10 +35,10 @@ TEST_CASE("a call that is none of ours gets the standard error, with what was no
         {"org.varlink.service.Set",
          R"({"error":"org.varlink.service.MethodNotFound","parameters":{"method":"org.varlink.service.Set"}})"},
     }));
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    CHECK(ask(daemon, client, R"({"method":")" + method + R"("})") == reply);
-    CHECK_FALSE(client.is_let_go());
+    CHECK(request(daemon, client, R"({"method":")" + method + R"("})") == reply);
+    CHECK_FALSE(client.is_disconnected());
 }
 
 TEST_CASE("a streaming method wants to be called with more, whatever else is wrong")
@@ -47,18 +47,18 @@ TEST_CASE("a streaming method wants to be called with more, whatever else is wro
         GENERATE(as<std::string>{}, R"({"method":"io.evfdd.List"})",
                  R"({"method":"io.evfdd.Monitor"})", R"({"method":"io.evfdd.List","more":false})",
                  R"({"method":"io.evfdd.List","parameters":{"bad":1}})");
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    CHECK(ask(daemon, client, call) ==
+    CHECK(request(daemon, client, call) ==
           R"({"error":"org.varlink.service.ExpectedMore","parameters":{}})");
 }
 
 TEST_CASE("a method that does not stream has one reply also with more")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     const auto reply =
-        ask(daemon, client, R"({"method":"org.varlink.service.GetInfo","more":true})");
+        request(daemon, client, R"({"method":"org.varlink.service.GetInfo","more":true})");
     CHECK(reply.contains("product"));
     CHECK_FALSE(reply.contains("continues"));
 }
@@ -92,9 +92,9 @@ TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
         {"Status", R"({"x":1})", "x"},
     }));
     INFO(method << " " << parameters);
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    CHECK(daemon.ask(client, method, parameters) ==
+    CHECK(daemon.request(client, method, parameters) ==
           R"({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":")" + field +
               R"("}})");
     CHECK(daemon.service.registry().objects().empty());
@@ -104,17 +104,17 @@ TEST_CASE("no parameters, null and an empty object are the same")
 {
     const auto parameters =
         GENERATE(as<std::string>{}, "", R"(,"parameters":null)", R"(,"parameters":{})");
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    CHECK(ask(daemon, client, R"({"method":"io.evfdd.Status")" + parameters + "}")
+    CHECK(request(daemon, client, R"({"method":"io.evfdd.Status")" + parameters + "}")
               .contains("version"));
 }
 
 TEST_CASE("a refusal goes out as its error with all of its fields")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    const auto reply = daemon.ask(client, "Set", R"({"names":["x"]})");
+    const auto reply = daemon.request(client, "Set", R"({"names":["x"]})");
     CHECK(reply.starts_with(
         R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"x","message":"there is no)"));
 }

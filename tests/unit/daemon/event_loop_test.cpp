@@ -1,8 +1,8 @@
 #include "daemon/base/event_loop.h"
 
-#include "tests/support/service_fixture.h"
 #include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
+#include "tests/support/service_fixture.h"
 
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -19,14 +19,14 @@ UniqueFd event(unsigned initial = 0)
 struct Watched {
     explicit Watched(EventLoop& loop, unsigned initial = 1)
         : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
-              ++rings;
-              if (const auto last = also) // A copy: it may destroy us.
+              ++calls;
+              if (const auto last = then) // A copy: it may destroy us.
                   last();
           })}
     {
     }
-    int rings = 0;
-    std::function<void()> also;
+    int calls = 0;
+    std::function<void()> then;
     UniqueFd fd;
     EventLoop::Watch watch; // After fd: it must go first.
 };
@@ -56,12 +56,12 @@ TEST_CASE("a change of the events takes hold at once")
     Watched watched{loop};
 
     REQUIRE(watched.watch.change(0));
-    settle(loop);
-    CHECK(watched.rings == 0);
+    run_until_idle(loop);
+    CHECK(watched.calls == 0);
 
     REQUIRE(watched.watch.change(EPOLLIN));
-    settle(loop, 1);
-    CHECK(watched.rings == 1);
+    run_until_idle(loop, 1);
+    CHECK(watched.calls == 1);
 }
 
 TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as it was")
@@ -72,8 +72,8 @@ TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as i
     CHECK(refused.error().error == EBADF);
 
     Watched watched{loop};
-    settle(loop, 1);
-    CHECK(watched.rings == 1);
+    run_until_idle(loop, 1);
+    CHECK(watched.calls == 1);
 }
 
 TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of its descriptor")
@@ -92,17 +92,17 @@ TEST_CASE("an event that was fetched before its watch went away finds nobody")
 {
     EventLoop loop;
     std::array<std::unique_ptr<Watched>, 2> both;
-    int rings = 0;
+    int calls = 0;
     for (std::size_t i = 0; i < 2; ++i) {
         both[i] = std::make_unique<Watched>(loop);
-        both[i]->also = [&, i] {
-            ++rings;
+        both[i]->then = [&, i] {
+            ++calls;
             both[1 - i].reset();
         };
     }
 
     CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
-    CHECK(rings == 1);               // and the one that was first ended the other.
+    CHECK(calls == 1);               // and the one that was first ended the other.
 }
 
 TEST_CASE("a stale event does not reach a later watch in the same place")
@@ -112,7 +112,7 @@ TEST_CASE("a stale event does not reach a later watch in the same place")
     std::unique_ptr<Watched> later;
     for (std::size_t i = 0; i < 2; ++i) {
         both[i] = std::make_unique<Watched>(loop);
-        both[i]->also = [&, i] {
+        both[i]->then = [&, i] {
             both[1 - i].reset();
             later = std::make_unique<Watched>(loop, 0);
         };
@@ -120,7 +120,7 @@ TEST_CASE("a stale event does not reach a later watch in the same place")
 
     REQUIRE(loop.run_once(0ns) == 2U);
     REQUIRE(later);
-    CHECK(later->rings == 0);
+    CHECK(later->calls == 0);
 }
 
 TEST_CASE("a callback may destroy its own watch and go on")
@@ -129,7 +129,7 @@ TEST_CASE("a callback may destroy its own watch and go on")
     auto watched = std::make_unique<Watched>(loop);
     const std::string long_enough_to_be_on_the_heap(100, 'x');
     std::string after;
-    watched->also = [&, kept = long_enough_to_be_on_the_heap] {
+    watched->then = [&, kept = long_enough_to_be_on_the_heap] {
         watched.reset();
         after = long_enough_to_be_on_the_heap;
     };
@@ -167,7 +167,7 @@ TEST_CASE("more descriptors than one turn looks at all get their turn")
     CHECK(loop.run_once(0ns) == EventLoop::batch);
     CHECK(loop.run_once(0ns) == EventLoop::batch);
     for (const auto& watched : all)
-        CHECK(watched.rings > 0);
+        CHECK(watched.calls > 0);
 }
 
 TEST_CASE("a watch that was moved rings once and ends once")
@@ -181,64 +181,64 @@ TEST_CASE("a watch that was moved rings once and ends once")
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
         second = std::move(first); // What it was ends with the moved-from, at the latest.
-        settle(loop, 1);
+        run_until_idle(loop, 1);
         CHECK(ones == 1);
     }
-    settle(loop, 1);
+    run_until_idle(loop, 1);
     CHECK(ones == 1);
 }
 
 TEST_CASE("alarms ring in the order of their times, each once, and not before")
 {
     EventLoop loop;
-    std::string rung;
+    std::string fired;
     const auto now = monotonic_now();
-    const auto second = loop.alarm(now - 1ms, [&] { rung += '2'; });
-    const auto first = loop.alarm(now - 2ms, [&] { rung += '1'; });
-    const auto never = loop.alarm(now + 1h, [&] { rung += '3'; });
+    const auto second = loop.add_timeout(now - 1ms, [&] { fired += '2'; });
+    const auto first = loop.add_timeout(now - 2ms, [&] { fired += '1'; });
+    const auto never = loop.add_timeout(now + 1h, [&] { fired += '3'; });
 
-    settle(loop, 3);
-    CHECK(rung == "12");
+    run_until_idle(loop, 3);
+    CHECK(fired == "12");
 }
 
 TEST_CASE("the loop wakes for an alarm although no descriptor has news")
 {
     EventLoop loop;
     const auto due = monotonic_now() + 2ms;
-    MonotonicTime rung{};
-    const auto alarm = loop.alarm(due, [&] { rung = monotonic_now(); });
+    MonotonicTime fired{};
+    const auto alarm = loop.add_timeout(due, [&] { fired = monotonic_now(); });
 
-    while (rung == MonotonicTime{})
+    while (fired == MonotonicTime{})
         REQUIRE(loop.run_once(20s));
-    CHECK(rung >= due);
+    CHECK(fired >= due);
 }
 
 TEST_CASE("an alarm that is gone does not ring")
 {
     EventLoop loop;
-    int rings = 0;
+    int calls = 0;
     {
-        const auto alarm = loop.alarm(monotonic_now() - 1ms, [&] { ++rings; });
+        const auto alarm = loop.add_timeout(monotonic_now() - 1ms, [&] { ++calls; });
     }
-    settle(loop, 2);
-    CHECK(rings == 0);
+    run_until_idle(loop, 2);
+    CHECK(calls == 0);
 }
 
 TEST_CASE("an alarm may end itself and another one that is due")
 {
     EventLoop loop;
-    std::string rung;
-    std::optional<EventLoop::Alarm> one;
-    std::optional<EventLoop::Alarm> other;
-    one.emplace(loop.alarm(monotonic_now() - 2ms, [&, kept = std::make_shared<int>(1)] {
+    std::string fired;
+    std::optional<EventLoop::Timeout> one;
+    std::optional<EventLoop::Timeout> other;
+    one.emplace(loop.add_timeout(monotonic_now() - 2ms, [&, kept = std::make_shared<int>(1)] {
         one.reset();
         other.reset();
-        rung += std::to_string(*kept);
+        fired += std::to_string(*kept);
     }));
-    other.emplace(loop.alarm(monotonic_now() - 1ms, [&] { rung += 'x'; }));
+    other.emplace(loop.add_timeout(monotonic_now() - 1ms, [&] { fired += 'x'; }));
 
-    settle(loop, 2);
-    CHECK(rung == "1");
+    run_until_idle(loop, 2);
+    CHECK(fired == "1");
 }
 
 TEST_CASE(
@@ -247,7 +247,7 @@ TEST_CASE(
     EventLoop loop;
     std::string ran;
     Watched watched{loop};
-    watched.also = [&] {
+    watched.then = [&] {
         loop.defer([&] {
             ran += "b";
             loop.defer([&] { ran += "c"; });
@@ -256,7 +256,7 @@ TEST_CASE(
         REQUIRE(watched.watch.change(0));
     };
 
-    settle(loop, 1);
+    run_until_idle(loop, 1);
     CHECK(ran == "ab");
     REQUIRE(loop.run_once(20s)); // Does not wait.
     CHECK(ran == "abc");
@@ -269,11 +269,11 @@ TEST_CASE("a loop can be watched by another")
     Watched watched{inner, 0};
     const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.run_once(0ns)); });
 
-    settle(outer);
-    CHECK(watched.rings == 0);
+    run_until_idle(outer);
+    CHECK(watched.calls == 0);
     REQUIRE(add(watched.fd, 1));
-    settle(outer, 1);
-    CHECK(watched.rings == 1);
+    run_until_idle(outer, 1);
+    CHECK(watched.calls == 1);
 }
 
 TEST_CASE("an inner loop may be turned from a callback of the outer one that ends its own watch")
@@ -282,31 +282,31 @@ TEST_CASE("an inner loop may be turned from a callback of the outer one that end
     EventLoop inner;
     Watched in{inner};
     auto out = std::make_unique<Watched>(outer);
-    out->also = [&] {
+    out->then = [&] {
         out.reset();
-        settle(inner, 1);
+        run_until_idle(inner, 1);
     };
 
-    settle(outer, 2);
-    CHECK(in.rings == 1);
+    run_until_idle(outer, 2);
+    CHECK(in.calls == 1);
 }
 
 TEST_CASE("a loop sleeps beside another that watches nothing and wakes for one that does")
 {
     EventLoop outer;
     EventLoop inner;
-    int rings = 0;
+    int calls = 0;
     const auto watch = outer.watch(inner, [&](std::uint32_t) {
-        ++rings;
-        REQUIRE(inner.look());
+        ++calls;
+        REQUIRE(inner.poll());
     });
     CHECK(outer.run_once(1ms) == 0U);
 
     Watched watched{inner};
     CHECK(outer.run_once(20s) == 1U);
 
-    CHECK(rings == 1);
-    CHECK(watched.rings == 1);
+    CHECK(calls == 1);
+    CHECK(watched.calls == 1);
 }
 
 TEST_CASE("what 500 epolls of others lead to is watched by a loop that another one watches")
@@ -326,12 +326,12 @@ TEST_CASE("what 500 epolls of others lead to is watched by a loop that another o
 
     EventLoop outer;
     EventLoop inner;
-    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.look()); });
-    int rings = 0;
-    const auto watched = inner.watch(fd, EPOLLIN | EPOLLET, [&](std::uint32_t) { ++rings; });
+    const auto watch = outer.watch(inner, [&](std::uint32_t) { REQUIRE(inner.poll()); });
+    int calls = 0;
+    const auto watched = inner.watch(fd, EPOLLIN | EPOLLET, [&](std::uint32_t) { ++calls; });
     REQUIRE(watched);
-    settle(outer, 1);
-    CHECK(rings == 1);
+    run_until_idle(outer, 1);
+    CHECK(calls == 1);
 }
 
 // In a child process, as what it does cannot be undone: 0, or the line where it went wrong.
@@ -339,7 +339,7 @@ template <class Scene>
 int without_room_in_epoll_sets(Scene scene)
 {
     constexpr int cannot = 255;
-    const int outcome = probe::in_child([&] { return use_up_epoll_watches() ? scene() : cannot; });
+    const int outcome = probe::in_child([&] { return exhaust_epoll_watches() ? scene() : cannot; });
     if (outcome == cannot)
         skip("seccomp(2) cannot be used");
     return outcome;
@@ -351,11 +351,11 @@ TEST_CASE("without room in the epoll set a watch is polled")
               EventLoop loop;
               Watched one{loop, 0};
               Watched other{loop, 1};
-              if (loop.run_once(20s) != 1U || one.rings != 0 || other.rings != 1)
+              if (loop.run_once(20s) != 1U || one.calls != 0 || other.calls != 1)
                   return __LINE__;
               if (!take(other.fd) || !add(one.fd, 1))
                   return __LINE__;
-              if (loop.run_once(20s) != 1U || one.rings != 1 || other.rings != 1)
+              if (loop.run_once(20s) != 1U || one.calls != 1 || other.calls != 1)
                   return __LINE__;
               if (!one.watch.change(0) || loop.run_once(0ns) != 0U)
                   return __LINE__;
@@ -370,9 +370,9 @@ TEST_CASE("what is polled for its edges is told of again only after a rest")
               Watched watched{loop, 1};
               if (!watched.watch.change(EPOLLIN | EPOLLET))
                   return __LINE__;
-              if (loop.run_once(20s) != 1U || loop.run_once(0ns) != 0U || watched.rings != 1)
+              if (loop.run_once(20s) != 1U || loop.run_once(0ns) != 0U || watched.calls != 1)
                   return __LINE__;
-              while (watched.rings < 2)
+              while (watched.calls < 2)
                   if (!loop.run_once(20s))
                       return __LINE__;
               return 0;
@@ -399,7 +399,7 @@ TEST_CASE("a polled watch that is gone is silent, and its place serves another")
               if (loop.run_once(0ns) != 0U || !add(stays.fd, 1))
                   return __LINE__;
               const Watched next{loop, 1};
-              if (loop.run_once(0ns) != 2U || stays.rings != 1 || next.rings != 1)
+              if (loop.run_once(0ns) != 2U || stays.calls != 1 || next.calls != 1)
                   return __LINE__;
               return 0;
           }) == 0);
@@ -412,21 +412,21 @@ TEST_CASE("a change to what cannot be watched is a fault and leaves the watch as
     const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE); // Only of a new watch.
     REQUIRE_FALSE(changed);
     CHECK(changed.error().error == EINVAL);
-    settle(loop, 1);
-    CHECK(watched.rings == 1);
+    run_until_idle(loop, 1);
+    CHECK(watched.calls == 1);
 }
 
 TEST_CASE("run turns until it is told to stop")
 {
     EventLoop loop;
     Watched watched{loop};
-    watched.also = [&] {
-        if (watched.rings == 3)
+    watched.then = [&] {
+        if (watched.calls == 3)
             loop.stop();
     };
 
     REQUIRE(loop.run());
-    CHECK(watched.rings == 3);
+    CHECK(watched.calls == 3);
 }
 
 } // namespace

@@ -38,11 +38,11 @@ TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
     const auto [mode, counted] = GENERATE(table<Mode, std::uint64_t>(
         {{Mode::manual, 1}, {Mode::automatic, 1}, {Mode::semaphore, 5}}));
     const bool is_shared = GENERATE(false, true);
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     auto event = make(mode);
     const auto holder = is_shared ? *duplicate(*event.share()) : UniqueFd{};
 
-    REQUIRE(event.set(5, adder));
+    REQUIRE(event.set(5, incrementer));
 
     CHECK(event.count() == counted);
 }
@@ -71,24 +71,24 @@ TEST_CASE("a take of nothing says so at once, even where a holder made it blocki
 
 TEST_CASE("a set of a full event that a holder made blocking returns at once")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     auto event = make(Mode::semaphore);
     const auto holder = *duplicate(*event.share());
     REQUIRE(add(holder, full));
     make_blocking(holder);
 
-    REQUIRE(event.set(2, adder));
+    REQUIRE(event.set(2, incrementer));
 
     CHECK(event.is_set());
 }
 
 TEST_CASE("a semaphore that nobody else holds is filled up when there is no room for all")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     auto event = make(Mode::semaphore);
     REQUIRE(add(event.fd(), full - 1));
 
-    REQUIRE(event.set(5, adder));
+    REQUIRE(event.set(5, incrementer));
 
     CHECK(*event.count() >= full);
 }

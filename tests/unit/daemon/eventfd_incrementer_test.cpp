@@ -25,13 +25,13 @@ void make_blocking(const UniqueFd& fd)
 TEST_CASE("the adder adds one to each of many")
 {
     const auto how_many = GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around its batch.
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     std::vector<UniqueFd> events;
     std::vector<int> fds;
     for (unsigned i = 0; i < how_many; ++i)
         fds.push_back(events.emplace_back(event()).get());
 
-    REQUIRE(adder.add(fds));
+    REQUIRE(incrementer.add(fds));
 
     for (const auto& fd : events)
         CHECK(count(fd) == 1U);
@@ -39,8 +39,8 @@ TEST_CASE("the adder adds one to each of many")
 
 TEST_CASE("a copy of an adder goes on when the other is gone")
 {
-    std::optional<Adder> first{make_adder()};
-    const Adder copy{*first};
+    std::optional<EventfdIncrementer> first{make_incrementer()};
+    const EventfdIncrementer copy{*first};
     first.reset();
     const auto one = event();
 
@@ -51,11 +51,11 @@ TEST_CASE("a copy of an adder goes on when the other is gone")
 
 TEST_CASE("one that stands there several times gets as many")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     const auto one = event();
     const auto other = event();
 
-    REQUIRE(adder.add(std::array{one.get(), other.get(), one.get()}));
+    REQUIRE(incrementer.add(std::array{one.get(), other.get(), one.get()}));
 
     CHECK(count(one) == 2U);
     CHECK(count(other) == 1U);
@@ -64,23 +64,23 @@ TEST_CASE("one that stands there several times gets as many")
 TEST_CASE("the adder adds many to one")
 {
     const auto times = GENERATE(std::int64_t{0}, 1, 128, 129, 1'000);
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     const auto semaphore = event(Counter::semaphore);
 
-    REQUIRE(adder.add(semaphore, times));
+    REQUIRE(incrementer.add(semaphore, times));
 
     CHECK(count(semaphore) == static_cast<std::uint64_t>(times));
 }
 
 TEST_CASE("a full counter stays set and stops nobody, even where a holder made it blocking")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     const auto saturated = event();
     const auto next = event();
     REQUIRE(add(saturated, full));
     make_blocking(saturated);
 
-    REQUIRE(adder.add(std::array{saturated.get(), saturated.get(), next.get()}));
+    REQUIRE(incrementer.add(std::array{saturated.get(), saturated.get(), next.get()}));
 
     CHECK(is_readable(saturated));
     CHECK(count(next) == 1U);
@@ -88,22 +88,22 @@ TEST_CASE("a full counter stays set and stops nobody, even where a holder made i
 
 TEST_CASE("what cannot be added to is a fault, and those after it go on being served")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     const auto good = event();
 
-    CHECK_FALSE(adder.add(std::array{-1}));
-    CHECK_FALSE(adder.add(UniqueFd{}, 3));
+    CHECK_FALSE(incrementer.add(std::array{-1}));
+    CHECK_FALSE(incrementer.add(UniqueFd{}, 3));
 
-    REQUIRE(adder.add(good, 3));
+    REQUIRE(incrementer.add(good, 3));
     CHECK(count(good) == 3U);
 }
 
 TEST_CASE("the adder does not wear out")
 {
-    const auto adder = make_adder();
+    const auto incrementer = make_incrementer();
     const auto fd = event();
     for (int i = 0; i < 2'000; ++i)
-        REQUIRE(adder.add(fd, 1));
+        REQUIRE(incrementer.add(fd, 1));
     CHECK(count(fd) == 2'000U);
 }
 

@@ -1,6 +1,6 @@
 // What a wait holds: lent to a connection or a session, and back when that ends, once.
-#include "tests/support/service_fixture.h"
 #include "tests/support/policy_fixture.h"
+#include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
 
@@ -9,35 +9,35 @@ namespace {
 
 constexpr auto token = "00112233445566778899aabbccddeeff";
 
-std::string resume(Daemon& daemon, Client& client, std::int64_t calls = 0)
+std::string resume(ServiceFixture& daemon, TestClient& client, std::int64_t calls = 0)
 {
-    return daemon.ask(client, "Resume",
-                      fmt::format(R"({{"session":"{}","calls":{}}})", token, calls));
+    return daemon.request(client, "Resume",
+                          fmt::format(R"({{"session":"{}","calls":{}}})", token, calls));
 }
 
-void create(Daemon& daemon, std::string_view name, std::string_view mode, int initial,
-            std::string_view rights = "0666")
+void create(ServiceFixture& daemon, std::string_view name, std::string_view mode, int initial,
+            std::string_view permissions = "0666")
 {
     auto owner = daemon.connect();
     const auto reply =
-        daemon.ask(owner, "CreateEvent",
-                   fmt::format(R"({{"name":"{}","mode":"{}","initial":{},"rights":"{}"}})", name,
-                               mode, initial, rights));
+        daemon.request(owner, "CreateEvent",
+                       fmt::format(R"({{"name":"{}","mode":"{}","initial":{},"rights":"{}"}})",
+                                   name, mode, initial, permissions));
     REQUIRE(reply.contains("true"));
 }
 
-std::unique_ptr<Daemon> with_semaphore(int initial)
+std::unique_ptr<ServiceFixture> with_semaphore(int initial)
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     create(*daemon, "s", "semaphore", initial);
     return daemon;
 }
 
-std::string hold(Daemon& daemon, Client& client, std::string_view name = "s",
+std::string hold(ServiceFixture& daemon, TestClient& client, std::string_view name = "s",
                  std::string_view more = "")
 {
-    return daemon.ask(client, "Wait",
-                      fmt::format(R"({{"names":["{}"],"hold":true{}}})", name, more));
+    return daemon.request(client, "Wait",
+                          fmt::format(R"({{"names":["{}"],"hold":true{}}})", name, more));
 }
 
 // Held or not.
@@ -47,39 +47,39 @@ bool has_fired(const std::string& reply, std::string_view name = "s")
         fmt::format(R"({{"parameters":{{"fired":[{{"name":"{}","count":1}}])", name));
 }
 
-std::uint64_t tokens(Daemon& daemon, std::string_view name = "s")
+std::uint64_t tokens(ServiceFixture& daemon, std::string_view name = "s")
 {
     auto* object = daemon.service.registry().find(*Name::parse(name));
     REQUIRE(object);
     return *object->event()->count();
 }
 
-std::int64_t waits(Daemon& daemon, uid_t uid = alice)
+std::int64_t waits(ServiceFixture& daemon, uid_t uid = alice)
 {
     return daemon.service.quota().used(uid, Resource::waits);
 }
 
-void leave(Daemon& daemon, Client& client)
+void disconnect(ServiceFixture& daemon, TestClient& client)
 {
     client.socket = {};
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 }
 
 TEST_CASE("what a wait holds goes back when its connection closes, to the one who waits next")
 {
     const auto [mode, initial] = GENERATE(table<std::string, int>({{"auto", 1}, {"semaphore", 1}}));
-    Daemon daemon;
+    ServiceFixture daemon;
     create(daemon, "e", mode, initial);
-    std::deque<Client> clients;
+    std::deque<TestClient> clients;
     for (int i = 0; i < 3; ++i) {
         clients.push_back(daemon.connect());
         clients.back().call("Wait", R"({"names":["e"],"hold":true})");
-        settle(daemon.loop);
+        run_until_idle(daemon.loop);
     }
     for (auto& client : clients) {
         CHECK(has_fired(client.reply(), "e"));
         CHECK(tokens(daemon, "e") == 0);
-        leave(daemon, client);
+        disconnect(daemon, client);
     }
     CHECK(tokens(daemon, "e") == 1);
     CHECK(waits(daemon) == 0);
@@ -87,35 +87,35 @@ TEST_CASE("what a wait holds goes back when its connection closes, to the one wh
 
 TEST_CASE("an auto event that is set while it is held is set, and stays so when it is given back")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     create(daemon, "a", "auto", 1);
     auto client = daemon.connect();
     auto other = daemon.connect();
     REQUIRE(has_fired(hold(daemon, client, "a"), "a"));
-    daemon.ask(other, "Set", R"({"names":["a"]})");
-    leave(daemon, client);
-    CHECK(has_fired(daemon.ask(other, "Wait", R"({"names":["a"]})"), "a"));
-    CHECK(daemon.ask(other, "Wait", R"({"names":["a"],"timeoutNSec":0})").contains("TimedOut"));
+    daemon.request(other, "Set", R"({"names":["a"]})");
+    disconnect(daemon, client);
+    CHECK(has_fired(daemon.request(other, "Wait", R"({"names":["a"]})"), "a"));
+    CHECK(daemon.request(other, "Wait", R"({"names":["a"],"timeoutNSec":0})").contains("TimedOut"));
 }
 
 TEST_CASE("what was taken without holding does not come back")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
-    REQUIRE(has_fired(daemon->ask(client, "Wait", R"({"names":["s"]})")));
-    REQUIRE(has_fired(daemon->ask(client, "Wait", R"({"names":["s"],"hold":false})")));
+    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"names":["s"]})")));
+    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"names":["s"],"hold":false})")));
     CHECK(waits(*daemon) == 0);
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 1);
 }
 
 TEST_CASE("only auto events and semaphores can be held, and the refusal says so")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     create(daemon, "m", "manual", 1);
     create(daemon, "p", "pulse", 0);
-    daemon.ask(client, "Arm", R"({"name":"t","afterNSec":1})");
+    daemon.request(client, "Arm", R"({"name":"t","afterNSec":1})");
     const auto what = GENERATE(as<std::string>{}, "m", "p", "t");
     const auto reply = hold(daemon, client, what);
     CHECK(reply.contains("io.evfdd.WrongKind"));
@@ -125,7 +125,7 @@ TEST_CASE("only auto events and semaphores can be held, and the refusal says so"
 
 TEST_CASE("who waits to hold what is made later hears of it if that cannot be held")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     const auto [mode, rights, expected] = GENERATE(table<std::string, std::string, std::string>({
         {"manual", "0666", "WrongKind"},
         {"pulse", "0666", "WrongKind"},
@@ -136,21 +136,21 @@ TEST_CASE("who waits to hold what is made later hears of it if that cannot be he
     auto client = daemon.connect(bob);
     REQUIRE(hold(daemon, client, "later").empty());
     create(daemon, "later", mode, 0, rights);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains(expected));
     CHECK(waits(daemon, bob) == (expected.empty() ? 1 : 0));
 }
 
 TEST_CASE("to hold takes the right to set, by the object's rights and by the policy")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     create(daemon, "db/s", "semaphore", 1, "0644");
     create(daemon, "s", "semaphore", 1);
     auto other = daemon.connect(bob);
     CHECK(hold(daemon, other, "db/s").contains(R"("right":"set")"));
     REQUIRE(hold(daemon, other, "x").empty());
-    daemon.service.set_policy(policy_of("\"\" bob -s"));
-    settle(daemon.loop);
+    daemon.service.set_policy(make_policy("\"\" bob -s"));
+    run_until_idle(daemon.loop);
     CHECK(other.reply().contains(R"("right":"set")")); // Who waits for it no longer does.
     const auto by_policy = "the policy of this machine does not let you take from"s;
     CHECK(hold(daemon, other, "s").contains(by_policy));
@@ -165,27 +165,27 @@ TEST_CASE("who lost the right to set gives back all the same")
     auto client = daemon->connect(bob);
     auto owner = daemon->connect();
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon->ask(owner, "SetRights", R"({"name":"s","rights":"0600"})");
-    leave(*daemon, client);
+    daemon->request(owner, "SetRights", R"({"name":"s","rights":"0600"})");
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 1);
 }
 
 TEST_CASE("of several names all are held or, for any, the one that was taken")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     create(daemon, "a", "auto", 1);
     create(daemon, "s", "semaphore", 2);
     auto client = daemon.connect();
     SECTION("all")
     {
-        daemon.ask(client, "Wait", R"({"names":["s","a"],"hold":true})");
+        daemon.request(client, "Wait", R"({"names":["s","a"],"hold":true})");
         CHECK(tokens(daemon, "a") == 0);
         CHECK(tokens(daemon, "s") == 1);
         CHECK(waits(daemon) == 2);
     }
     SECTION("any")
     {
-        daemon.ask(client, "Wait", R"({"names":["s","a"],"gather":"any","hold":true})");
+        daemon.request(client, "Wait", R"({"names":["s","a"],"gather":"any","hold":true})");
         CHECK(tokens(daemon, "a") == 1);
         CHECK(tokens(daemon, "s") == 1);
         CHECK(waits(daemon) == 1);
@@ -198,7 +198,7 @@ TEST_CASE("of several names all are held or, for any, the one that was taken")
         CHECK(tokens(daemon, "s") == 0);
         CHECK(waits(daemon) == 3);
     }
-    leave(daemon, client);
+    disconnect(daemon, client);
     CHECK(tokens(daemon, "a") == 1);
     CHECK(tokens(daemon, "s") == 2);
     CHECK(waits(daemon) == 0);
@@ -212,8 +212,8 @@ TEST_CASE("who is gone before it has the answer holds nothing")
         auto client = daemon->connect();
         REQUIRE(hold(*daemon, client).empty());
     }
-    settle(daemon->loop);
-    daemon->ask(setter, "Set", R"({"names":["s"]})");
+    run_until_idle(daemon->loop);
+    daemon->request(setter, "Set", R"({"names":["s"]})");
     CHECK(tokens(*daemon) == 1);
     CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("fired"));
     CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("TimedOut"));
@@ -226,10 +226,10 @@ TEST_CASE("what is taken for a oneway call is held as well")
     auto client = daemon->connect();
     client.send(framed(
         R"({"method":"io.evfdd.Wait","parameters":{"names":["s"],"hold":true},"oneway":true})"));
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon) == 0);
     CHECK(waits(*daemon) == 1);
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 1);
     CHECK(waits(*daemon) == 0);
 }
@@ -238,11 +238,11 @@ TEST_CASE("a call with more says that it has begun, and holds")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
-    CHECK(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})", true) ==
+    CHECK(daemon->request(client, "Wait", R"({"names":["s"],"hold":true})", true) ==
           R"({"parameters":{"fired":[]},"continues":true})");
     CHECK(has_fired(client.reply()));
     CHECK(has_fired(hold(*daemon, client)));
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 2);
 }
 
@@ -252,21 +252,21 @@ TEST_CASE("what was deleted gets nothing back, nor does what has its name then")
     auto client = daemon->connect();
     auto owner = daemon->connect();
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon->ask(owner, "Delete", R"({"names":["s"]})");
+    daemon->request(owner, "Delete", R"({"names":["s"]})");
     create(*daemon, "s", "semaphore", 5);
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 5);
     CHECK(waits(*daemon) == 0);
 }
 
 TEST_CASE("an event that ends with the connection that holds it ends")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.ask(client, "CreateEvent",
-               R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"connection"})");
+    daemon.request(client, "CreateEvent",
+                   R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"connection"})");
     REQUIRE(has_fired(hold(daemon, client)));
-    leave(daemon, client);
+    disconnect(daemon, client);
     CHECK_FALSE(daemon.service.registry().find("s"_name));
     CHECK(waits(daemon) == 0);
 }
@@ -275,16 +275,16 @@ TEST_CASE("what is held counts among its user's waits, and over the limit is ref
 {
     auto limits = default_limits;
     limits.set(Resource::waits, 2);
-    Daemon daemon{limits};
+    ServiceFixture daemon{limits};
     create(daemon, "s", "semaphore", 9);
     auto client = daemon.connect();
     auto second = daemon.connect();
     REQUIRE(has_fired(hold(daemon, client)));
     REQUIRE(has_fired(hold(daemon, second)));
     CHECK(hold(daemon, second).contains(R"("quota":"waits","limit":2)"));
-    CHECK(daemon.ask(second, "Wait", R"({"names":["s"]})").contains("QuotaExceeded"));
-    leave(daemon, client);
-    CHECK(daemon.ask(second, "Wait", R"({"names":["s","x"],"hold":true,"timeoutNSec":0})")
+    CHECK(daemon.request(second, "Wait", R"({"names":["s"]})").contains("QuotaExceeded"));
+    disconnect(daemon, client);
+    CHECK(daemon.request(second, "Wait", R"({"names":["s","x"],"hold":true,"timeoutNSec":0})")
               .contains("QuotaExceeded")); // For each name one.
     CHECK(has_fired(hold(daemon, second)));
 }
@@ -295,7 +295,7 @@ TEST_CASE("calls that are sent together hold no more than those that are sent on
     auto client = daemon->connect();
     for (std::int64_t i = 0; i < max_tokens_held + 20; ++i)
         client.call("Wait", R"({"names":["s"],"hold":true})");
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     std::int64_t held = 0;
     for (auto reply = client.reply(); !reply.empty(); reply = client.reply())
         held += has_fired(reply) ? 1 : 0;
@@ -313,10 +313,10 @@ TEST_CASE("one connection holds as many tokens as there can be names in a call, 
     const auto refused = hold(*daemon, client);
     CHECK(refused.contains(R"("error":"io.evfdd.TooManyTokens")"));
     CHECK(refused.contains(R"("limit":253)"));
-    CHECK(has_fired(daemon->ask(client, "Wait", R"({"names":["s"]})")));
+    CHECK(has_fired(daemon->request(client, "Wait", R"({"names":["s"]})")));
     auto second = daemon->connect();
     CHECK(has_fired(hold(*daemon, second)));
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 998);
 }
 
@@ -331,28 +331,28 @@ TEST_CASE("what a session holds it holds when the daemon was killed, and gives b
     std::int64_t calls = 1;
     SECTION("with further calls in between")
     {
-        daemon->ask(client, "Set", R"({"names":["s"]})");
-        daemon->ask(client, "Set", R"({"names":["s"]})");
-        daemon->ask(client, "Wait", R"({"names":["s"]})");
-        daemon->ask(client, "Wait", R"({"names":["s"]})");
+        daemon->request(client, "Set", R"({"names":["s"]})");
+        daemon->request(client, "Set", R"({"names":["s"]})");
+        daemon->request(client, "Wait", R"({"names":["s"]})");
+        daemon->request(client, "Wait", R"({"names":["s"]})");
         calls += 4;
     }
     SECTION("at once") {}
     for (int i = 0; i < 3; ++i) {
-        daemon = restarted(std::move(daemon));
+        daemon = crash_and_restart(std::move(daemon));
         CHECK(tokens(*daemon) == 2);
         CHECK(waits(*daemon) == 1);
         client = daemon->connect();
         REQUIRE(resume(*daemon, client, calls).contains("true"));
-        settle(daemon->loop);
+        run_until_idle(daemon->loop);
         CHECK(tokens(*daemon) == 2);
         CHECK(waits(*daemon) == 1);
     }
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     for (int i = 0; i < 3; ++i) {
         CHECK(tokens(*daemon) == 3);
         CHECK(waits(*daemon) == 0);
-        daemon = restarted(std::move(daemon));
+        daemon = crash_and_restart(std::move(daemon));
     }
 }
 
@@ -363,12 +363,12 @@ TEST_CASE("what a session holds that nobody takes up goes back once, with its ch
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client)));
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
-    settle(daemon->loop);
+    daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
+    run_until_idle(daemon->loop);
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*daemon) == 3);
         CHECK(waits(*daemon) == 0);
-        daemon = restarted(std::move(daemon));
+        daemon = crash_and_restart(std::move(daemon));
     }
 }
 
@@ -379,7 +379,7 @@ TEST_CASE("what a connection without a session holds goes back when the daemon s
     REQUIRE(has_fired(hold(*daemon, client)));
     REQUIRE(tokens(*daemon) == 2);
     for (int i = 0; i < 2; ++i) {
-        daemon = restarted(std::move(daemon));
+        daemon = crash_and_restart(std::move(daemon));
         CHECK(tokens(*daemon) == 3);
         CHECK(waits(*daemon) == 0);
     }
@@ -391,7 +391,7 @@ TEST_CASE("who did not hear that it holds hears it again and holds once, or give
     auto client = daemon->connect();
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon = restarted(std::move(daemon));
+    daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
     REQUIRE(resume(*daemon, client, 0).contains("true"));
     SECTION("it listens")
@@ -403,14 +403,14 @@ TEST_CASE("who did not hear that it holds hears it again and holds once, or give
     {
         client.call("Wait", R"({"names":["s"],"hold":true})");
         REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
-        settle(daemon->loop);
+        run_until_idle(daemon->loop);
     }
     SECTION("it leaves") {}
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*daemon) == 3);
         CHECK(waits(*daemon) == 0);
-        daemon = restarted(std::move(daemon));
+        daemon = crash_and_restart(std::move(daemon));
     }
 }
 
@@ -421,15 +421,15 @@ TEST_CASE("what a session holds of what was deleted meanwhile is forgotten with 
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client)));
     auto owner = daemon->connect();
-    daemon->ask(owner, "Delete", R"({"names":["s"]})");
-    daemon = restarted(std::move(daemon));
+    daemon->request(owner, "Delete", R"({"names":["s"]})");
+    daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
     REQUIRE(resume(*daemon, client, 1).contains("true"));
     create(*daemon, "s", "semaphore", 7);
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 7);
     CHECK(waits(*daemon) == 0);
-    daemon = restarted(std::move(daemon));
+    daemon = crash_and_restart(std::move(daemon));
     CHECK(tokens(*daemon) == 7);
 }
 
@@ -444,15 +444,15 @@ TEST_CASE("a connection that holds something cannot begin a session any more")
 
 TEST_CASE("an auto event that was set while a killed daemon's client held it is set in the end")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     create(*daemon, "a", "auto", 1);
     auto client = daemon->connect();
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client, "a"), "a"));
     auto other = daemon->connect();
-    daemon->ask(other, "Set", R"({"names":["a"]})");
-    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
-    settle(daemon->loop);
+    daemon->request(other, "Set", R"({"names":["a"]})");
+    daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "a") > 0);
     other = daemon->connect();
     CHECK(has_fired(hold(*daemon, other, "a"), "a"));

@@ -1,8 +1,8 @@
 #include "daemon/store/journal.h"
 
-#include "tests/support/service_fixture.h"
 #include "tests/support/journal_frame.h"
 #include "tests/support/resource_limits.h"
+#include "tests/support/service_fixture.h"
 #include "tests/support/torn_journal.h"
 
 #include <signal.h>
@@ -19,28 +19,28 @@ constexpr std::size_t page = 4096; // Before the first frame.
 
 using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
-struct Deed {
+struct Operation {
     Journal::Key key;
     std::optional<std::string> text; // None: it is dropped.
 };
-using Deeds = std::vector<Deed>; // Of one commit.
+using Operations = std::vector<Operation>; // Of one commit.
 
-void apply(const Deeds& deeds, State& state)
+void apply(const Operations& operations, State& state)
 {
-    for (const auto& [key, text] : deeds)
+    for (const auto& [key, text] : operations)
         if (text)
             state[{key.id, key.kind}] = *text;
         else
             state.erase({key.id, key.kind});
 }
 
-void stage(const Deeds& deeds, Journal& journal)
+void stage(const Operations& operations, Journal& journal)
 {
-    for (const auto& [key, text] : deeds)
-        text ? journal.put(key, *text) : journal.drop(key);
+    for (const auto& [key, text] : operations)
+        text ? journal.put(key, *text) : journal.erase(key);
 }
 
-State state_of(const Journal::Found& found)
+State state_of(const Journal::Contents& found)
 {
     State state;
     for (const auto& [key, text] : found.records)
@@ -62,20 +62,20 @@ UniqueFd copy_of(const UniqueFd& fd)
     return *std::move(copy);
 }
 
-struct Opened {
-    explicit Opened(UniqueFd memfd) : result{Journal::open(std::move(memfd), found)}
+struct ReopenedJournal {
+    explicit ReopenedJournal(UniqueFd memfd) : result{Journal::open(std::move(memfd), found)}
     {
         REQUIRE(result);
     }
     State state() const { return state_of(found); }
 
-    Journal::Found found;
+    Journal::Contents found;
     Result<Journal> result;
 };
 
 State reopened(const Journal& journal)
 {
-    return Opened{copy_of(journal.memfd())}.state();
+    return ReopenedJournal{copy_of(journal.memfd())}.state();
 }
 
 // All that is in it up to the end of the last frame; nothing was given back yet.
@@ -87,12 +87,12 @@ std::string bytes_in(const Journal& journal)
     return bytes;
 }
 
-class Dice {
+class RandomSource {
 public:
-    explicit Dice(unsigned seed) : source_{seed} {}
+    explicit RandomSource(unsigned seed) : generator_{seed} {}
     std::size_t below(std::size_t end)
     {
-        return std::uniform_int_distribution<std::size_t>{0, end - 1}(source_);
+        return std::uniform_int_distribution<std::size_t>{0, end - 1}(generator_);
     }
     bool one_in(std::size_t n) { return below(n) == 0; }
     std::string text(std::size_t max_size)
@@ -102,28 +102,28 @@ public:
             byte = static_cast<char>(below(256));
         return text;
     }
-    Deeds deeds(std::size_t most, std::size_t keys, std::size_t max_size)
+    Operations operations(std::size_t most, std::size_t keys, std::size_t max_size)
     {
-        Deeds deeds;
+        Operations operations;
         for (auto left = 1 + below(most); left > 0; --left) {
             const Journal::Key key{1 + below(keys), static_cast<std::uint32_t>(1 + below(3))};
-            deeds.push_back({key, one_in(4) ? std::nullopt : std::optional{text(max_size)}});
+            operations.push_back({key, one_in(4) ? std::nullopt : std::optional{text(max_size)}});
         }
-        return deeds;
+        return operations;
     }
 
 private:
-    std::mt19937 source_;
+    std::mt19937 generator_;
 };
 
 // A journal with what was done to it, commit by commit.
 struct History {
     History(unsigned seed, std::size_t commits, std::size_t max_size)
     {
-        Dice dice{seed};
+        RandomSource rng{seed};
         ends.push_back(page);
         for (std::size_t i = 0; i < commits; ++i) {
-            done.push_back(dice.deeds(3, 5, max_size));
+            done.push_back(rng.operations(3, 5, max_size));
             stage(done.back(), journal);
             REQUIRE(journal.commit());
             ends.push_back(page + journal.bytes());
@@ -146,7 +146,7 @@ struct History {
     }
 
     Journal journal = created();
-    std::vector<Deeds> done;
+    std::vector<Operations> done;
     std::vector<std::size_t> ends;
 };
 
@@ -171,12 +171,12 @@ TEST_CASE("what was dropped is not there and can be put again")
     journal.put({1, 1}, "a");
     journal.put({2, 1}, "b");
     REQUIRE(journal.commit());
-    journal.drop({1, 1});
-    journal.drop({3, 1}); // That never was.
+    journal.erase({1, 1});
+    journal.erase({3, 1}); // That never was.
     REQUIRE(journal.commit());
     CHECK(reopened(journal) == State{{{2, 1}, "b"}});
 
-    journal.drop({2, 1});
+    journal.erase({2, 1});
     journal.put({2, 1}, "");
     REQUIRE(journal.commit());
     CHECK(reopened(journal) == State{{{2, 1}, ""}});
@@ -203,12 +203,12 @@ TEST_CASE("a journal that is opened again goes on where it was")
     journal.put({1, 1}, "a");
     REQUIRE(journal.commit());
 
-    Opened again{copy_of(journal.memfd())};
+    ReopenedJournal again{copy_of(journal.memfd())};
     CHECK(again.found.is_journal);
     CHECK(again.found.version == Journal::version);
     CHECK(again.found.last == 1);
     CHECK(again.found.damaged_bytes == 0);
-    CHECK(again.found.cut_bytes == 0);
+    CHECK(again.found.truncated_bytes == 0);
     CHECK(again.result->next() == journal.next());
     CHECK(again.result->bytes() == journal.bytes());
     again.result->put({2, 1}, "b");
@@ -225,14 +225,14 @@ TEST_CASE("a journal that ends at any byte is as it was after one of its commits
         if (size > 32 && size < page - 32)
             continue; // Nothing is there.
         CAPTURE(size);
-        Opened cut{memfd_of(std::string_view{bytes}.substr(0, size))};
+        ReopenedJournal cut{memfd_of(std::string_view{bytes}.substr(0, size))};
         const auto commits = history.commits_by(size);
         auto state = history.state(commits);
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
         if (size > page) // Else what says how many there were may be cut as well.
-            REQUIRE(cut.found.lacks_end == (commits < 14));
+            REQUIRE(cut.found.is_missing_tail == (commits < 14));
 
         cut.result->put({77, 7}, "later");
         REQUIRE(cut.result->commit());
@@ -248,23 +248,23 @@ TEST_CASE("of a commit that was torn at any byte nothing is there, and nothing e
     const auto size = whole.size() - history.ends[5];
     for (std::size_t at = 0; at <= size; ++at) {
         CAPTURE(at);
-        auto hole = cut_in_last_commit(whole, size);
+        auto hole = truncate_last_commit(whole, size);
         hole[history.ends[5] + std::min(at, size - 1)] = '\0';
         for (const auto& torn :
-             {cut_in_last_commit(whole, at), end_of_last_commit(whole, at), hole}) {
+             {truncate_last_commit(whole, at), tail_of_last_commit(whole, at), hole}) {
             const bool got_through = torn.substr(page) == whole.substr(page);
             auto state = history.state(got_through ? 6 : 5);
-            Opened opened{memfd_of(torn)};
+            ReopenedJournal opened{memfd_of(torn)};
             REQUIRE(opened.state() == state);
             REQUIRE(opened.found.damaged_bytes == 0);
-            REQUIRE_FALSE(opened.found.lacks_end);
+            REQUIRE_FALSE(opened.found.is_missing_tail);
 
             opened.result->put({77, 7}, "later");
             REQUIRE(opened.result->commit());
             state[{77, 7}] = "later";
-            const Opened after{copy_of(opened.result->memfd())};
+            const ReopenedJournal after{copy_of(opened.result->memfd())};
             REQUIRE(after.state() == state);
-            REQUIRE_FALSE(after.found.lacks_end);
+            REQUIRE_FALSE(after.found.is_missing_tail);
         }
     }
 }
@@ -274,24 +274,24 @@ TEST_CASE("that the end of a journal is missing is told once")
     const History history{13, 4, 40};
     auto bytes = bytes_in(history.journal);
     bytes[history.ends[3]] ^= 1;
-    Opened damaged{memfd_of(bytes)};
-    CHECK(damaged.found.lacks_end);
+    ReopenedJournal damaged{memfd_of(bytes)};
+    CHECK(damaged.found.is_missing_tail);
     CHECK(damaged.state() == history.state(3));
-    CHECK_FALSE(Opened{copy_of(damaged.result->memfd())}.found.lacks_end);
+    CHECK_FALSE(ReopenedJournal{copy_of(damaged.result->memfd())}.found.is_missing_tail);
 }
 
 TEST_CASE("one damaged bit costs no more than the commit that it is in and is told")
 {
     const History history{2, 40, 80};
     const auto whole = bytes_in(history.journal);
-    Dice dice{3};
+    RandomSource rng{3};
     for (auto at = page; at < whole.size(); ++at) {
         CAPTURE(at, history.ends);
         auto bytes = whole;
-        bytes[at] = static_cast<char>(bytes[at] ^ (1 << dice.below(8)));
-        const Opened damaged{memfd_of(bytes)};
+        bytes[at] = static_cast<char>(bytes[at] ^ (1 << rng.below(8)));
+        const ReopenedJournal damaged{memfd_of(bytes)};
         REQUIRE(damaged.state() == history.state(history.done.size(), history.commits_by(at)));
-        REQUIRE((damaged.found.damaged_bytes > 0 || damaged.found.lacks_end));
+        REQUIRE((damaged.found.damaged_bytes > 0 || damaged.found.is_missing_tail));
     }
 }
 
@@ -303,11 +303,11 @@ TEST_CASE("a first page that is damaged costs nothing")
         CAPTURE(at);
         auto bytes = whole;
         bytes[at] = static_cast<char>(bytes[at] ^ 0x40);
-        const Opened damaged{memfd_of(bytes)};
+        const ReopenedJournal damaged{memfd_of(bytes)};
         CHECK(damaged.state() == history.state(5));
         CHECK(damaged.found.is_journal == (at >= 8));
         CHECK((damaged.found.version != Journal::version) == (at >= 8));
-        CHECK(Opened{copy_of(damaged.result->memfd())}.found.is_journal);
+        CHECK(ReopenedJournal{copy_of(damaged.result->memfd())}.found.is_journal);
     }
 }
 
@@ -315,20 +315,20 @@ TEST_CASE("several damaged bits cost no more than the commits that they are in")
 {
     const History history{5, 60, 100};
     const auto whole = bytes_in(history.journal);
-    Dice dice{6};
+    RandomSource rng{6};
     for (int round = 0; round < 300; ++round) {
         auto bytes = whole;
         std::vector<bool> is_damaged(history.done.size());
-        for (auto left = 1 + dice.below(6); left > 0; --left) {
-            const auto at = page + dice.below(bytes.size() - page);
-            bytes[at] = static_cast<char>(bytes[at] + 1 + static_cast<char>(dice.below(200)));
+        for (auto left = 1 + rng.below(6); left > 0; --left) {
+            const auto at = page + rng.below(bytes.size() - page);
+            bytes[at] = static_cast<char>(bytes[at] + 1 + static_cast<char>(rng.below(200)));
             is_damaged[history.commits_by(at)] = true;
         }
         State expected;
         for (std::size_t i = 0; i < history.done.size(); ++i)
             if (!is_damaged[i])
                 apply(history.done[i], expected);
-        Opened damaged{memfd_of(bytes)};
+        ReopenedJournal damaged{memfd_of(bytes)};
         REQUIRE(damaged.state() == expected);
 
         damaged.result->put({99, 9}, "later");
@@ -340,32 +340,32 @@ TEST_CASE("several damaged bits cost no more than the commits that they are in")
 
 TEST_CASE("what is behind the last commit is never overwritten into something wrong")
 {
-    Dice dice{7};
+    RandomSource rng{7};
     for (std::size_t length = 1; length < 200; ++length) {
         CAPTURE(length);
         const History history{8, 3, 40};
-        auto garbage = dice.text(0);
+        auto garbage = rng.text(0);
         for (std::size_t i = 0; i < length; ++i)
-            garbage += static_cast<char>(1 + dice.below(255));
-        if (dice.one_in(2)) // The beginning of a frame.
+            garbage += static_cast<char>(1 + rng.below(255));
+        if (rng.one_in(2)) // The beginning of a frame.
             garbage.replace(0, std::min<std::size_t>(length, 4), "fram",
                             std::min<std::size_t>(length, 4));
         const auto end = static_cast<off_t>(history.ends.back());
         REQUIRE(::pwrite(history.journal.memfd().get(), garbage.data(), length, end) > 0);
 
-        Opened first{copy_of(history.journal.memfd())};
+        ReopenedJournal first{copy_of(history.journal.memfd())};
         auto state = history.state(3);
         REQUIRE(first.state() == state);
-        REQUIRE(first.found.cut_bytes > 0);
+        REQUIRE(first.found.truncated_bytes > 0);
         REQUIRE(first.found.last == 3);
         for (std::uint64_t id = 50; id < 53; ++id) {
             first.result->put({id, 5}, "later");
             REQUIRE(first.result->commit());
             state[{id, 5}] = "later";
         }
-        const Opened second{copy_of(history.journal.memfd())};
+        const ReopenedJournal second{copy_of(history.journal.memfd())};
         REQUIRE(second.state() == state);
-        REQUIRE(second.found.cut_bytes == 0);
+        REQUIRE(second.found.truncated_bytes == 0);
         // It was told once; nothing that was committed is missing.
         REQUIRE(second.found.damaged_bytes == 0);
     }
@@ -374,27 +374,27 @@ TEST_CASE("what is behind the last commit is never overwritten into something wr
 TEST_CASE("a journal of which only the newest commits are good stays small and loses nothing")
 {
     auto journal = created();
-    Dice dice{9};
+    RandomSource rng{9};
     State model;
     std::size_t written = 0;
     journal.put({7, 4711}, "of a kind that nobody here knows");
     model[{7, 4711}] = "of a kind that nobody here knows";
     for (int i = 0; i < 8'000; ++i) {
-        const auto deeds = dice.deeds(4, 20, 900);
-        apply(deeds, model);
-        stage(deeds, journal);
-        for (const auto& deed : deeds)
-            written += deed.text.value_or("").size();
+        const auto operations = rng.operations(4, 20, 900);
+        apply(operations, model);
+        stage(operations, journal);
+        for (const auto& operation : operations)
+            written += operation.text.value_or("").size();
         REQUIRE(journal.commit());
         std::size_t good = 0;
         for (const auto& [key, text] : model)
             good += text.size() + 24;
         REQUIRE(journal.bytes() <= 2 * good + 320 * 1024);
-        if (dice.one_in(200)) {
-            Opened again{copy_of(journal.memfd())};
+        if (rng.one_in(200)) {
+            ReopenedJournal again{copy_of(journal.memfd())};
             REQUIRE(again.state() == model);
             REQUIRE(again.found.damaged_bytes == 0);
-            REQUIRE(again.found.cut_bytes == 0);
+            REQUIRE(again.found.truncated_bytes == 0);
             journal = *std::move(again.result);
         }
     }
@@ -428,15 +428,15 @@ TEST_CASE("many keys that are seldom said anew are taken along")
 TEST_CASE("a commit for which there is no room is tried again and nothing is lost")
 {
     auto journal = created();
-    Dice dice{10};
+    RandomSource rng{10};
     State model;
-    const auto deed = [&] {
-        const auto deeds = dice.deeds(4, 30, 900);
-        apply(deeds, model);
-        stage(deeds, journal);
+    const auto operation = [&] {
+        const auto operations = rng.operations(4, 30, 900);
+        apply(operations, model);
+        stage(operations, journal);
     };
     for (int i = 0; i < 200; ++i) {
-        deed();
+        operation();
         REQUIRE(journal.commit());
     }
     const auto committed = model;
@@ -447,18 +447,18 @@ TEST_CASE("a commit for which there is no room is tried again and nothing is los
         journal.put({500, 1}, big);
         model[{500, 1}] = big;
         for (int i = 0; i < 30; ++i) {
-            deed();
+            operation();
             REQUIRE_FALSE(journal.commit());
             CHECK(journal.next() == number);
         }
         CHECK(reopened(journal) == committed);
     }
-    deed();
+    operation();
     REQUIRE(journal.commit());
     CHECK(journal.next() == number + 1);
     CHECK(reopened(journal) == model);
     for (int i = 0; i < 3'000; ++i) {
-        deed();
+        operation();
         REQUIRE(journal.commit());
     }
     CHECK(reopened(journal) == model);
@@ -479,12 +479,12 @@ TEST_CASE(
         for (std::uint64_t i = 0; i < 20'000; ++i) {
             journal.put({3, 1}, text + std::to_string(i));
             journal.put({1'000 + i, 1}, text);
-            journal.drop({1'000 + i, 1});
+            journal.erase({1'000 + i, 1});
             REQUIRE_FALSE(journal.commit());
         }
         CHECK(journal.staged_bytes() < 3 * staged);
     }
-    journal.drop({2, 1});
+    journal.erase({2, 1});
     REQUIRE(journal.commit());
     CHECK(reopened(journal) == State{{{1, 1}, "first"}, {{3, 1}, text + "19999"}});
 }
@@ -500,11 +500,11 @@ TEST_CASE("behind the highest number commits are counted anew and none is lost")
     const auto memfd = renumbered(journal, first);
     State state{{{1, 1}, "a"}};
     for (std::uint64_t i = 0; i < 6; ++i) {
-        Opened opened{copy_of(memfd)};
+        ReopenedJournal opened{copy_of(memfd)};
         CHECK(opened.state() == state);
         CHECK(opened.found.last != 0);
         CHECK(opened.found.damaged_bytes == 0);
-        CHECK(opened.found.cut_bytes == 0);
+        CHECK(opened.found.truncated_bytes == 0);
         for (const auto* text : {"b", "c"}) {
             const auto number = opened.result->next();
             opened.result->put({1, 2 + static_cast<std::uint32_t>(i)}, text);
@@ -513,7 +513,7 @@ TEST_CASE("behind the highest number commits are counted anew and none is lost")
         }
         state[{1, 2 + static_cast<std::uint32_t>(i)}] = "c";
     }
-    CHECK(Opened{copy_of(memfd)}.state() == state);
+    CHECK(ReopenedJournal{copy_of(memfd)}.state() == state);
 }
 
 // As what only reads it has it.
@@ -528,7 +528,7 @@ TEST_CASE("a journal that cannot be written to is not opened")
     auto journal = created();
     journal.put({1, 1}, "a");
     REQUIRE(journal.commit());
-    Journal::Found found;
+    Journal::Contents found;
     const bool is_to_be_mended = GENERATE(false, true);
     if (is_to_be_mended) // Its head.
         REQUIRE(::pwrite(journal.memfd().get(), "x", 1, 0) == 1);
@@ -550,18 +550,18 @@ TEST_CASE("a journal for which there is no memory is not made")
 
 TEST_CASE("what is no journal at all is opened as an empty one")
 {
-    Dice dice{11};
+    RandomSource rng{11};
     std::string bytes(3 * page, '\0');
     for (auto& byte : bytes)
-        byte = static_cast<char>(dice.below(256));
-    Opened opened{memfd_of(bytes)};
+        byte = static_cast<char>(rng.below(256));
+    ReopenedJournal opened{memfd_of(bytes)};
     CHECK_FALSE(opened.found.is_journal);
     CHECK(opened.state().empty());
     opened.result->put({1, 1}, "a");
     REQUIRE(opened.result->commit());
     CHECK(reopened(*opened.result) == State{{{1, 1}, "a"}});
 
-    Journal::Found found;
+    Journal::Contents found;
     CHECK_FALSE(Journal::open(memfd_of(""), found));
 }
 

@@ -17,20 +17,20 @@ namespace evfd::daemon {
 namespace {
 
 // A journal of our own, and the daemon's log going there while it lives.
-class Journal {
+class FakeJournald {
 public:
-    Journal()
+    FakeJournald()
     {
         open();
-        auto sink = JournalSink::create(path_, "evfdd");
+        auto sink = JournaldSink::create(path_, "evfdd");
         REQUIRE(sink);
         auto logger = std::make_shared<spdlog::logger>("evfdd", *std::move(sink));
         logger->set_level(spdlog::level::info);
         spdlog::set_default_logger(std::move(logger));
     }
-    ~Journal() { spdlog::set_default_logger(before_); }
-    Journal(const Journal&) = delete;
-    Journal& operator=(const Journal&) = delete;
+    ~FakeJournald() { spdlog::set_default_logger(before_); }
+    FakeJournald(const FakeJournald&) = delete;
+    FakeJournald& operator=(const FakeJournald&) = delete;
 
     void open()
     {
@@ -57,28 +57,28 @@ public:
     }
 
 private:
-    Directory directory_;
+    TemporaryDirectory directory_;
     std::string path_ = directory_ / "journal";
     UniqueFd socket_;
     std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
 };
 
 // What goes to standard error while it lives.
-class StandardError {
+class CapturedStderr {
 public:
-    StandardError()
+    CapturedStderr()
     {
         REQUIRE(::pipe2(ends_.data(), O_CLOEXEC | O_NONBLOCK) == 0);
         REQUIRE(::dup2(ends_[1], STDERR_FILENO) >= 0);
     }
-    ~StandardError()
+    ~CapturedStderr()
     {
         ::dup2(before_.get(), STDERR_FILENO);
         ::close(ends_[0]);
         ::close(ends_[1]);
     }
-    StandardError(const StandardError&) = delete;
-    StandardError& operator=(const StandardError&) = delete;
+    CapturedStderr(const CapturedStderr&) = delete;
+    CapturedStderr& operator=(const CapturedStderr&) = delete;
 
     std::string text() const
     {
@@ -94,25 +94,25 @@ private:
 
 TEST_CASE("a line about an object and a user goes to the journal with fields")
 {
-    const Journal journal;
+    const FakeJournald journald;
     log::warn({.name = "db/ready", .uid = 1000, .pid = 42}, "'{}' is {}", "db/ready", 7);
-    CHECK(journal.next() == "MESSAGE='db/ready' is 7\nPRIORITY=4\nSYSLOG_IDENTIFIER=evfdd\n"
-                            "EVFDD_NAME=db/ready\nEVFDD_UID=1000\nEVFDD_PID=42\n");
+    CHECK(journald.next() == "MESSAGE='db/ready' is 7\nPRIORITY=4\nSYSLOG_IDENTIFIER=evfdd\n"
+                             "EVFDD_NAME=db/ready\nEVFDD_UID=1000\nEVFDD_PID=42\n");
 }
 
 TEST_CASE("a line about nothing in particular has no field of an earlier one")
 {
-    const Journal journal;
+    const FakeJournald journald;
     log::info({.uid = 0, .pid = 0}, "about root");
     spdlog::info("ready");
-    CHECK(journal.next() ==
+    CHECK(journald.next() ==
           "MESSAGE=about root\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\nEVFDD_UID=0\n");
-    CHECK(journal.next() == "MESSAGE=ready\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
+    CHECK(journald.next() == "MESSAGE=ready\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
 }
 
 TEST_CASE("levels are the journal's priorities")
 {
-    const Journal journal;
+    const FakeJournald journald;
     const auto [level, priority] =
         GENERATE(table<spdlog::level::level_enum, int>({{spdlog::level::debug, 7},
                                                         {spdlog::level::info, 6},
@@ -121,84 +121,84 @@ TEST_CASE("levels are the journal's priorities")
                                                         {spdlog::level::critical, 2}}));
     log::set_level(log::Level::debug);
     spdlog::log(level, "x");
-    CHECK(journal.next().contains(fmt::format("\nPRIORITY={}\n", priority)));
+    CHECK(journald.next().contains(fmt::format("\nPRIORITY={}\n", priority)));
 }
 
 TEST_CASE("a message of several lines is one entry and cannot add fields")
 {
-    const Journal journal;
+    const FakeJournald journald;
     spdlog::info("a\nEVFDD_UID=0");
     using namespace std::string_literals;
-    CHECK(journal.next() == "MESSAGE\n\x0d\0\0\0\0\0\0\0"s + "a\nEVFDD_UID=0\n" +
-                                "PRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
+    CHECK(journald.next() == "MESSAGE\n\x0d\0\0\0\0\0\0\0"s + "a\nEVFDD_UID=0\n" +
+                                 "PRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
 }
 
 TEST_CASE("a level that is not logged costs no formatting")
 {
-    const Journal journal;
+    const FakeJournald journald;
     log::debug({}, "{}", "x");
-    CHECK(journal.next().empty());
+    CHECK(journald.next().empty());
     log::set_level(log::Level::debug);
     log::debug({}, "{}", "x");
-    CHECK(journal.next().contains("PRIORITY=7"));
+    CHECK(journald.next().contains("PRIORITY=7"));
 }
 
 TEST_CASE("a journal that does not read holds nobody up, and hears how much it missed")
 {
-    const Journal journal;
-    const StandardError standard_error;
+    const FakeJournald journald;
+    const CapturedStderr standard_error;
     constexpr int many = 10'000; // More than any queue of datagrams.
     for (int i = 0; i < many; ++i)
         spdlog::info("line {}", i);
     int read = 0;
-    while (!journal.next().empty())
+    while (!journald.next().empty())
         ++read;
     REQUIRE(read < many);
     CHECK(standard_error.text().empty());
 
     spdlog::info("again");
 
-    CHECK(journal.next() ==
+    CHECK(journald.next() ==
           fmt::format("MESSAGE={} lines of this log are lost: the journal took none\nPRIORITY=4\n"
                       "SYSLOG_IDENTIFIER=evfdd\n",
                       many - read));
-    CHECK(journal.next().starts_with("MESSAGE=again\n"));
+    CHECK(journald.next().starts_with("MESSAGE=again\n"));
     spdlog::info("and on");
-    CHECK(journal.next().starts_with("MESSAGE=and on\n"));
+    CHECK(journald.next().starts_with("MESSAGE=and on\n"));
 }
 
 TEST_CASE("lines that find no journal go to standard error, and back when it is there again")
 {
-    Journal journal;
+    FakeJournald journald;
     {
-        const StandardError standard_error;
-        journal.close();
+        const CapturedStderr standard_error;
+        journald.close();
         log::info({.name = "a"}, "about '{}'", "a");
         CHECK(standard_error.text() == "evfdd: about 'a'\n");
     }
-    journal.open();
+    journald.open();
     spdlog::info("found");
-    CHECK(journal.next().starts_with("MESSAGE=found\n"));
+    CHECK(journald.next().starts_with("MESSAGE=found\n"));
 }
 
 TEST_CASE("standard error is the journal's if it is the very file that JOURNAL_STREAM names")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "file";
     const UniqueFd fd{::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600)};
     struct stat status{};
     REQUIRE(::fstat(fd.get(), &status) == 0);
     const auto stream = fmt::format("{}:{}", status.st_dev, status.st_ino);
-    CHECK(is_journal_stream(fd.get(), stream));
-    CHECK_FALSE(is_journal_stream(STDIN_FILENO, stream));
-    CHECK_FALSE(is_journal_stream(-1, stream));
+    CHECK(is_journald_stream(fd.get(), stream));
+    CHECK_FALSE(is_journald_stream(STDIN_FILENO, stream));
+    CHECK_FALSE(is_journald_stream(-1, stream));
     const auto* other = GENERATE("", ":", "1", "0:0", "x:y");
-    CHECK_FALSE(is_journal_stream(fd.get(), other));
+    CHECK_FALSE(is_journald_stream(fd.get(), other));
 }
 
 TEST_CASE("a path that is too long for a socket is a fault")
 {
-    CHECK_FALSE(JournalSink::create(std::string(200, 'x'), "evfdd"));
+    CHECK_FALSE(JournaldSink::create(std::string(200, 'x'), "evfdd"));
 }
 
 } // namespace

@@ -38,7 +38,7 @@ bool can_connect(const std::string& path)
 }
 
 // What it says when it cannot listen there; empty if it can.
-std::string complaint(const std::string& path)
+std::string error_text(const std::string& path)
 {
     try {
         const ListeningSocket socket{path, 0600, KernelFeatures{}};
@@ -48,7 +48,7 @@ std::string complaint(const std::string& path)
     }
 }
 
-bool is_there(const std::string& path)
+bool exists(const std::string& path)
 {
     struct stat file{};
     return ::lstat(path.c_str(), &file) == 0;
@@ -57,7 +57,7 @@ bool is_there(const std::string& path)
 TEST_CASE("a listening socket is at its path with its mode, and gone when it goes")
 {
     const auto mode = GENERATE(mode_t{0600}, mode_t{0666});
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     {
         const ListeningSocket socket{path, mode, KernelFeatures{}};
@@ -67,12 +67,12 @@ TEST_CASE("a listening socket is at its path with its mode, and gone when it goe
         CHECK((file.st_mode & 07777) == mode);
         CHECK(can_connect(path));
     }
-    CHECK_FALSE(is_there(path));
+    CHECK_FALSE(exists(path));
 }
 
 TEST_CASE("the file stays ours when the socket is handed on")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     {
         ListeningSocket socket{path, 0600, KernelFeatures{}};
@@ -80,32 +80,32 @@ TEST_CASE("the file stays ours when the socket is handed on")
         CHECK(can_connect(path));
         CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
     }
-    CHECK_FALSE(is_there(path));
+    CHECK_FALSE(exists(path));
 }
 
 TEST_CASE("a stale socket is replaced")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     bound(path, SOCK_STREAM); // And closed.
-    REQUIRE(is_there(path));
+    REQUIRE(exists(path));
     const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
 }
 
 TEST_CASE("what was left half done by one that died is replaced as well")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     bound(path + ".new", SOCK_STREAM);
     const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
-    CHECK_FALSE(is_there(path + ".new"));
+    CHECK_FALSE(exists(path + ".new"));
 }
 
 TEST_CASE("a second daemon at the same path is refused, and the first goes on")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     const ListeningSocket first{path, 0600, KernelFeatures{}};
     CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
@@ -115,7 +115,7 @@ TEST_CASE("a second daemon at the same path is refused, and the first goes on")
 TEST_CASE("a live socket of someone else is refused and kept, whatever its type")
 {
     const auto type = GENERATE(SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM);
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     const auto foreign = bound(path, type);
     if (type != SOCK_DGRAM)
@@ -132,7 +132,7 @@ TEST_CASE("a live socket of someone else is refused and kept, whatever its type"
 
 TEST_CASE("a live socket whose queue is full is not stale")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     const auto foreign = bound(path, SOCK_STREAM);
     REQUIRE(::listen(foreign.get(), 0) == 0);
@@ -151,10 +151,10 @@ TEST_CASE("a live socket whose queue is full is not stale")
 
 TEST_CASE("a file that is no socket is kept, and the error says so")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "file";
     std::ofstream{path} << "precious";
-    CHECK(complaint(path).contains("is no socket"));
+    CHECK(error_text(path).contains("is no socket"));
     std::string text;
     std::ifstream{path} >> text;
     CHECK(text == "precious");
@@ -162,38 +162,38 @@ TEST_CASE("a file that is no socket is kept, and the error says so")
 
 TEST_CASE("a file that is someone else's by now is not removed")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     {
         const ListeningSocket socket{path, 0600, KernelFeatures{}};
         std::filesystem::rename(path, path + ".moved"); // Or its number could be given again.
         std::ofstream{path} << "foreign";
     }
-    CHECK(is_there(path));
+    CHECK(exists(path));
 }
 
 TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
 {
-    const Directory directory;
-    CHECK_FALSE(complaint(directory / "missing/socket").empty());
+    const TemporaryDirectory directory;
+    CHECK_FALSE(error_text(directory / "missing/socket").empty());
     const auto too_long = directory / std::string(120, 'x');
-    CHECK(complaint(too_long).contains("path"));
-    CHECK_FALSE(is_there(too_long));
+    CHECK(error_text(too_long).contains("path"));
+    CHECK_FALSE(exists(too_long));
 }
 
 TEST_CASE("what is in the way beside the socket is named, and stays")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     std::filesystem::create_directory(path + ".new");
-    CHECK(complaint(path).contains(path + ".new"));
-    CHECK(is_there(path + ".new"));
-    CHECK_FALSE(is_there(path));
+    CHECK(error_text(path).contains(path + ".new"));
+    CHECK(exists(path + ".new"));
+    CHECK_FALSE(exists(path));
 }
 
 TEST_CASE("who was refused does not stand in the way of the next")
 {
-    const Directory directory;
+    const TemporaryDirectory directory;
     const auto path = directory / "socket";
     {
         const ListeningSocket first{path, 0600, KernelFeatures{}};

@@ -10,13 +10,13 @@ using namespace std::chrono_literals;
 TEST_CASE("so many lines are written in a second and the rest is counted")
 {
     const MonotonicTime begin{100s};
-    LineRate lines;
-    for (std::int64_t i = 0; i < LineRate::most; ++i)
-        CHECK(lines.may_write(begin + i * 1ms) == 0);
+    LogRateLimit lines;
+    for (std::int64_t i = 0; i < LogRateLimit::burst; ++i)
+        CHECK(lines.try_acquire(begin + i * 1ms) == 0);
     for (int i = 0; i < 5; ++i)
-        CHECK_FALSE(lines.may_write(begin + 999ms));
-    CHECK(lines.may_write(begin + 1s) == 5);
-    CHECK(lines.may_write(begin + 1s) == 0);
+        CHECK_FALSE(lines.try_acquire(begin + 999ms));
+    CHECK(lines.try_acquire(begin + 1s) == 5);
+    CHECK(lines.try_acquire(begin + 1s) == 0);
 }
 
 } // namespace

@@ -18,7 +18,7 @@ std::vector<std::string> lines_of(const std::string& text)
     return lines;
 }
 
-struct Told {
+struct MetricsInput {
     Counters counters;
     protocol::Status::Reply status = [] {
         protocol::Status::Reply reply{};
@@ -27,16 +27,16 @@ struct Told {
         return reply;
     }();
     Quota quota{default_limits};
-    Histogram turns;
+    Histogram iterations;
 
-    std::string text() const { return open_metrics(counters, status, quota, turns); }
+    std::string text() const { return open_metrics(counters, status, quota, iterations); }
 };
 
 TEST_CASE("the text keeps to the grammar of OpenMetrics")
 {
-    Told told;
-    told.turns.add(1ms);
-    const auto text = told.text();
+    MetricsInput input;
+    input.iterations.add(1ms);
+    const auto text = input.text();
     REQUIRE(text.ends_with("\n# EOF\n"));
 
     // Each family is there once, with its metadata before its samples.
@@ -78,16 +78,16 @@ TEST_CASE("the text keeps to the grammar of OpenMetrics")
 
 TEST_CASE("what was counted is told under its name")
 {
-    Told told;
-    told.counters.count_call<protocol::Set>();
-    told.counters.count_call<protocol::Set>();
-    told.counters.count_call<protocol::GetInfo>();
-    told.counters.count(refuse::timed_out());
-    told.counters.hang_ups = 4;
-    told.counters.recovery.objects = 5;
-    told.counters.recovery.time = 1'500'000ns;
-    const auto held = told.quota.take(alice, Resource::ticks, 3);
-    const auto text = told.text();
+    MetricsInput input;
+    input.counters.count_call<protocol::Set>();
+    input.counters.count_call<protocol::Set>();
+    input.counters.count_call<protocol::GetInfo>();
+    input.counters.count(refuse::timed_out());
+    input.counters.disconnects = 4;
+    input.counters.recovery.objects = 5;
+    input.counters.recovery.time = 1'500'000ns;
+    const auto held = input.quota.charge(alice, Resource::ticks, 3);
+    const auto text = input.text();
     for (const auto* line : {
              "evfdd_build_info{version=\"1.2.3\"} 1\n",
              "evfdd_calls_total{method=\"io.evfdd.Set\"} 2\n",
@@ -106,10 +106,10 @@ TEST_CASE("what was counted is told under its name")
 
 TEST_CASE("a histogram's buckets are cumulative and its last one has all")
 {
-    Told told;
+    MetricsInput input;
     for (const auto span : {1000ns, 10'000ns, 10'001ns, 5'000'000'000ns, 20'000'000'000ns})
-        told.turns.add(span);
-    const auto text = told.text();
+        input.iterations.add(span);
+    const auto text = input.text();
     const auto bucket = [](std::string_view le, int count) {
         return "evfdd_loop_turn_seconds_bucket{le=\"" + std::string{le} + "\"} " +
                std::to_string(count) + "\n";

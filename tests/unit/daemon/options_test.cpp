@@ -38,10 +38,10 @@ TEST_CASE("what the command line says is there")
 
 TEST_CASE("a kernel feature that the daemon is to do without is known by its name")
 {
-    CHECK(parsed({}).without.empty());
+    CHECK(parsed({}).disabled_features.empty());
     const auto options = parsed({"--without-kernel-feature", "pass-rights"});
-    REQUIRE(options.without.size() == 1);
-    CHECK(options.without[0].is_there == &KernelFeatures::pass_rights);
+    REQUIRE(options.disabled_features.size() == 1);
+    CHECK(options.disabled_features[0].flag == &KernelFeatures::pass_rights);
 }
 
 TEST_CASE("a configuration can be checked without naming it")

@@ -9,49 +9,49 @@
 namespace evfd::daemon {
 namespace {
 
-using Flushed = Outbox::Flushed;
+using Flushed = OutputQueue::Flushed;
 
-struct Pair {
-    Pair()
+struct SocketPair {
+    SocketPair()
     {
         std::array<int, 2> ends{};
         REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0);
-        ours = UniqueFd{ends[0]};
-        client = Client{UniqueFd{ends[1]}};
+        daemon_end = UniqueFd{ends[0]};
+        client = TestClient{UniqueFd{ends[1]}};
     }
-    UniqueFd ours;
-    Client client{UniqueFd{}};
+    UniqueFd daemon_end;
+    TestClient client{UniqueFd{}};
 };
 
 // A reply that says `text`; descriptors ride along, eventfds that count from `first`.
-void put(Outbox& outbox, const std::string& text, unsigned descriptors = 0, unsigned first = 1)
+void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, unsigned first = 1)
 {
     if (descriptors == 0) {
         protocol::GetInterfaceDescription::Reply reply{text};
-        outbox.reply(reply, false);
+        queue.reply(reply, false);
         return;
     }
     protocol::Open::Reply reply;
     for (unsigned i = 0; i < descriptors; ++i)
         reply.objects.push_back({Kind::event, Mode::manual, true, true,
-                                 Handed{*make_eventfd(first + i, Counter::plain)}, text});
-    outbox.reply(reply, false);
+                                 PassedFd{*make_eventfd(first + i, Counter::plain)}, text});
+    queue.reply(reply, false);
 }
 
 TEST_CASE("replies and errors go out in order, each a frame")
 {
-    Pair pair;
-    Outbox outbox;
-    CHECK(outbox.is_empty());
-    put(outbox, "one");
-    outbox.error(protocol::ExpectedMore{});
+    SocketPair pair;
+    OutputQueue queue;
+    CHECK(queue.is_empty());
+    put(queue, "one");
+    queue.error(protocol::ExpectedMore{});
     protocol::CreateEvent::Reply last{true};
-    outbox.reply(last, true);
-    CHECK_FALSE(outbox.is_empty());
+    queue.reply(last, true);
+    CHECK_FALSE(queue.is_empty());
 
-    CHECK(outbox.flush(pair.ours) == Flushed::all);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
 
-    CHECK(outbox.is_empty());
+    CHECK(queue.is_empty());
     CHECK(pair.client.reply() == R"({"parameters":{"description":"one"}})");
     CHECK(pair.client.reply() == R"({"error":"org.varlink.service.ExpectedMore","parameters":{}})");
     CHECK(pair.client.reply() == R"({"parameters":{"created":true},"continues":true})");
@@ -60,12 +60,12 @@ TEST_CASE("replies and errors go out in order, each a frame")
 
 TEST_CASE("descriptors ride with the first byte of their reply, and with no other")
 {
-    Pair pair;
-    Outbox outbox;
-    put(outbox, "none");
-    put(outbox, "two", 2, 10);
-    put(outbox, "none again");
-    REQUIRE(outbox.flush(pair.ours) == Flushed::all);
+    SocketPair pair;
+    OutputQueue queue;
+    put(queue, "none");
+    put(queue, "two", 2, 10);
+    put(queue, "none again");
+    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
 
     const auto first = R"({"parameters":{"description":"none"}})"s.size() + 1;
     CHECK(pair.client.receive_some(first) == first);
@@ -81,56 +81,56 @@ TEST_CASE("descriptors ride with the first byte of their reply, and with no othe
 
 TEST_CASE("some descriptors go out whether those before were read or not, more of them do not")
 {
-    Pair pair;
-    Outbox outbox;
-    for (unsigned i = 0; i < Outbox::unasked; ++i) {
-        put(outbox, "x", 1, i);
-        REQUIRE(outbox.flush(pair.ours) == Flushed::all);
-        CHECK(outbox.unread_descriptors() == i + 1);
+    SocketPair pair;
+    OutputQueue queue;
+    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i) {
+        put(queue, "x", 1, i);
+        REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+        CHECK(queue.unread_descriptors() == i + 1);
     }
-    put(outbox, "x", 1, 99);
-    CHECK(outbox.flush(pair.ours) == Flushed::undrained);
+    put(queue, "x", 1, 99);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
 
-    for (unsigned i = 0; i < Outbox::unasked; ++i)
+    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i)
         CHECK_FALSE(pair.client.reply().empty());
-    CHECK(outbox.flush(pair.ours) == Flushed::all);
-    CHECK(outbox.unread_descriptors() == 1);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
+    CHECK(queue.unread_descriptors() == 1);
     CHECK_FALSE(pair.client.reply().empty());
     CHECK(count(pair.client.descriptors.back()) == 99U);
 }
 
 TEST_CASE("the next descriptors go out only after the peer has read all that came before")
 {
-    Pair pair;
-    Outbox outbox;
-    put(outbox, "first", Outbox::unasked, 1);
-    put(outbox, "plain");
-    put(outbox, "second", 1, 2);
-    put(outbox, "last");
+    SocketPair pair;
+    OutputQueue queue;
+    put(queue, "first", OutputQueue::max_unconfirmed_fds, 1);
+    put(queue, "plain");
+    put(queue, "second", 1, 2);
+    put(queue, "last");
 
-    CHECK(outbox.flush(pair.ours) == Flushed::undrained);
-    CHECK(outbox.flush(pair.ours) == Flushed::undrained);
-    CHECK_FALSE(outbox.is_empty());
+    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK_FALSE(queue.is_empty());
     CHECK(pair.client.receive_some(10) == 10); // Not all of it.
-    CHECK(outbox.flush(pair.ours) == Flushed::undrained);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK(pair.client.reply().contains("first"));
     CHECK(pair.client.reply().contains("plain"));
     CHECK(pair.client.reply().empty());
 
-    CHECK(outbox.flush(pair.ours) == Flushed::all);
+    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
     CHECK(pair.client.reply().contains("second"));
     CHECK(pair.client.reply().contains("last"));
-    REQUIRE(pair.client.descriptors.size() == Outbox::unasked + 1);
+    REQUIRE(pair.client.descriptors.size() == OutputQueue::max_unconfirmed_fds + 1);
     CHECK(count(pair.client.descriptors.back()) == 2U);
 }
 
 TEST_CASE("as many descriptors as one message holds go out with one reply")
 {
-    Pair pair;
-    Outbox outbox;
+    SocketPair pair;
+    OutputQueue queue;
     constexpr auto most = static_cast<unsigned>(max_descriptors_per_message);
-    put(outbox, "x", most);
-    REQUIRE(outbox.flush(pair.ours) == Flushed::all);
+    put(queue, "x", most);
+    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
     CHECK_FALSE(pair.client.reply().empty());
     REQUIRE(pair.client.descriptors.size() == most);
     CHECK(count(pair.client.descriptors.back()) == most);
@@ -138,43 +138,43 @@ TEST_CASE("as many descriptors as one message holds go out with one reply")
 
 TEST_CASE("a full socket is not waited for, and what it left goes out later, in order")
 {
-    Pair pair;
-    Outbox outbox;
+    SocketPair pair;
+    OutputQueue queue;
     const std::string large(200'000, 'x');
-    put(outbox, large);
-    put(outbox, "riding", 1);
-    put(outbox, large);
-    REQUIRE(outbox.flush(pair.ours) == Flushed::full);
-    CHECK(outbox.is_high());
+    put(queue, large);
+    put(queue, "riding", 1);
+    put(queue, large);
+    REQUIRE(queue.flush(pair.daemon_end) == Flushed::socket_full);
+    CHECK(queue.above_high_water());
 
     std::vector<std::string> replies;
     for (int round = 0; round < 1'000 && replies.size() < 3; ++round) {
         if (auto reply = pair.client.reply(); !reply.empty())
             replies.push_back(std::move(reply));
-        REQUIRE(outbox.flush(pair.ours));
+        REQUIRE(queue.flush(pair.daemon_end));
     }
     REQUIRE(replies.size() == 3);
     CHECK(replies[0].size() > large.size());
     CHECK(replies[1].contains("riding"));
     CHECK(replies[2].size() > large.size());
     CHECK(pair.client.descriptors.size() == 1);
-    CHECK(outbox.is_empty());
+    CHECK(queue.is_empty());
 }
 
 TEST_CASE("a reply outlives the object it speaks of")
 {
-    Pair pair;
-    Outbox outbox;
+    SocketPair pair;
+    OutputQueue queue;
     {
-        Hall hall;
-        hall.create("e", Mode::manual, 7);
-        auto opened = hall.registry.open(hall.owner, names({"e"}));
+        RegistryFixture fixture;
+        fixture.create("e", Mode::manual, 7);
+        auto opened = fixture.registry.open(fixture.owner, names({"e"}));
         REQUIRE(opened);
         protocol::Open::Reply reply{*std::move(opened)};
-        outbox.reply(reply, false);
-        REQUIRE(hall.registry.remove(hall.owner.peer, names({"e"})));
+        queue.reply(reply, false);
+        REQUIRE(fixture.registry.delete_objects(fixture.owner.peer, names({"e"})));
     }
-    REQUIRE(outbox.flush(pair.ours) == Flushed::all);
+    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
     CHECK_FALSE(pair.client.reply().empty());
     REQUIRE(pair.client.descriptors.size() == 1);
     CHECK(count(pair.client.descriptors[0]) == 7U);
@@ -186,11 +186,11 @@ TEST_CASE("descriptors that never went out are closed with the outbox")
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const UniqueFd reading{ends[0]};
     {
-        Outbox outbox;
+        OutputQueue queue;
         protocol::Open::Reply reply;
         reply.objects.push_back(
-            {Kind::event, Mode::manual, true, true, Handed{UniqueFd{ends[1]}}, {}});
-        outbox.reply(reply, false);
+            {Kind::event, Mode::manual, true, true, PassedFd{UniqueFd{ends[1]}}, {}});
+        queue.reply(reply, false);
         CHECK_FALSE(is_ready(reading, POLLHUP));
     }
     CHECK(is_ready(reading, POLLHUP));
@@ -198,50 +198,51 @@ TEST_CASE("descriptors that never went out are closed with the outbox")
 
 TEST_CASE("the outbox is high above its mark and not at it")
 {
-    Outbox outbox;
-    Outbox empty_reply;
+    OutputQueue queue;
+    OutputQueue empty_reply;
     put(empty_reply, "");
     const auto around = R"({"parameters":{"description":""}})"s.size() + 1;
-    put(outbox, std::string(outbox_high_water_bytes - around, 'x'));
-    CHECK_FALSE(outbox.is_high());
-    put(outbox, "");
-    CHECK(outbox.is_high());
+    put(queue, std::string(output_high_water_bytes - around, 'x'));
+    CHECK_FALSE(queue.above_high_water());
+    put(queue, "");
+    CHECK(queue.above_high_water());
 }
 
 TEST_CASE("an outbox that is never quite empty does not grow")
 {
-    Pair pair;
-    Outbox outbox;
+    SocketPair pair;
+    OutputQueue queue;
     const std::string text(1'000, 'x'); // For each descriptor.
-    put(outbox, text, Outbox::unasked);
+    put(queue, text, OutputQueue::max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {
-        put(outbox, text, Outbox::unasked);
-        REQUIRE(outbox.flush(pair.ours) == Flushed::undrained);
-        most = std::max(most, outbox.held_bytes());
+        put(queue, text, OutputQueue::max_unconfirmed_fds);
+        REQUIRE(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+        most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
-        CHECK(pair.client.descriptors.size() == Outbox::unasked); // And in step with their replies.
+        CHECK(pair.client.descriptors.size() ==
+              OutputQueue::max_unconfirmed_fds); // And in step with their replies.
         pair.client.descriptors.clear();
     }
-    CHECK(most < 10 * Outbox::unasked * text.size());
+    CHECK(most < 10 * OutputQueue::max_unconfirmed_fds * text.size());
 }
 
 TEST_CASE("an outbox that is empty keeps no memory")
 {
-    Pair pair;
-    Outbox outbox;
-    put(outbox, std::string(10'000, 'x'));
-    REQUIRE(outbox.flush(pair.ours) == Flushed::all);
-    CHECK(outbox.held_bytes() < 100);
+    SocketPair pair;
+    OutputQueue queue;
+    put(queue, std::string(10'000, 'x'));
+    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+    CHECK(queue.capacity_bytes() < 100);
 }
 
 TEST_CASE("a peer that is gone is a fault, not a signal")
 {
-    Pair pair;
-    Outbox outbox;
-    put(outbox, "x");
+    SocketPair pair;
+    OutputQueue queue;
+    put(queue, "x");
     pair.client.socket = {};
-    const auto flushed = outbox.flush(pair.ours);
+    const auto flushed = queue.flush(pair.daemon_end);
     REQUIRE_FALSE(flushed);
     CHECK(flushed.error().error == EPIPE);
 }

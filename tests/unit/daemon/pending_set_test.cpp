@@ -1,7 +1,7 @@
 #include "daemon/service/pending_set.h"
 
-#include "daemon/service/pending_clear.h"
 #include "daemon/objects/cooldowns.h"
+#include "daemon/service/pending_clear.h"
 #include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
@@ -14,9 +14,9 @@ constexpr auto token = "00112233445566778899aabbccddeeff";
 constexpr std::int64_t many = 5'000; // More than there is time for in one turn.
 
 // Makes each addition to an event wake many.
-class Crowd {
+class EpollWaiters {
 public:
-    explicit Crowd(const UniqueFd& event)
+    explicit EpollWaiters(const UniqueFd& event)
     {
         for (int i = 0; i < 100; ++i) {
             auto& copy = copies_.emplace_back(*duplicate(event));
@@ -30,29 +30,29 @@ private:
     std::vector<UniqueFd> copies_;
 };
 
-Event& event(Daemon& daemon, std::string_view name)
+Event& event(ServiceFixture& daemon, std::string_view name)
 {
     return *daemon.service.registry().find(*Name::parse(name))->event();
 }
 
-std::int64_t tokens(Daemon& daemon, std::string_view name)
+std::int64_t tokens(ServiceFixture& daemon, std::string_view name)
 {
     return static_cast<std::int64_t>(*event(daemon, name).count());
 }
 
 // An event that it takes a while to add to.
-struct Crowded {
-    explicit Crowded(Daemon& daemon, std::int64_t initial = 0)
+struct SlowEvent {
+    explicit SlowEvent(ServiceFixture& daemon, std::int64_t initial = 0)
     {
         auto client = daemon.connect();
-        daemon.ask(client, "CreateEvent",
-                   fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", initial));
+        daemon.request(client, "CreateEvent",
+                       fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", initial));
         fd = *duplicate(*event(daemon, "s").share());
-        crowd.emplace(fd);
+        waiters.emplace(fd);
     }
 
     UniqueFd fd;
-    std::optional<Crowd> crowd;
+    std::optional<EpollWaiters> waiters;
 };
 
 std::string set_of(std::string_view names, std::int64_t count)
@@ -61,24 +61,24 @@ std::string set_of(std::string_view names, std::int64_t count)
 }
 
 // Until it is in the midst of a Set; how many are given.
-std::int64_t turn_into_midst(Daemon& daemon, std::string_view name)
+std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
 {
     for (int i = 0; i < 100 && tokens(daemon, name) == 0; ++i)
-        settle(daemon.loop, 1);
-    const auto given = tokens(daemon, name);
-    REQUIRE(given > 0);
-    REQUIRE(given < many);
-    return given;
+        run_until_idle(daemon.loop, 1);
+    const auto applied = tokens(daemon, name);
+    REQUIRE(applied > 0);
+    REQUIRE(applied < many);
+    return applied;
 }
 
 // Within few turns of the loop.
-std::string answer_to(Daemon& daemon, Client& client, std::string_view method,
-                      std::string_view parameters)
+std::string reply_within_few_iterations(ServiceFixture& daemon, TestClient& client,
+                                        std::string_view method, std::string_view parameters)
 {
     client.call(method, parameters);
     std::string reply;
     for (int i = 0; i < 5 && reply.empty(); ++i) {
-        settle(daemon.loop, 1);
+        run_until_idle(daemon.loop, 1);
         reply = client.reply();
     }
     return reply;
@@ -86,72 +86,72 @@ std::string answer_to(Daemon& daemon, Client& client, std::string_view method,
 
 TEST_CASE("a set of many tokens leaves others their turn, and is answered when all are there")
 {
-    Daemon daemon;
-    const Crowded crowded{daemon};
-    auto giver = daemon.connect();
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
     auto other = daemon.connect(bob);
-    giver.call("Set", set_of(R"("s")", many));
-    turn_into_midst(daemon, "s");
+    setter.call("Set", set_of(R"("s")", many));
+    run_into_set(daemon, "s");
 
-    CHECK(answer_to(daemon, other, "Show", R"({"name":"s"})").contains("count"));
+    CHECK(reply_within_few_iterations(daemon, other, "Show", R"({"name":"s"})").contains("count"));
 
-    CHECK(giver.reply().empty());
+    CHECK(setter.reply().empty());
     CHECK(tokens(daemon, "s") < many);
-    settle(daemon.loop);
-    CHECK(giver.reply() == R"({"parameters":{}})");
+    run_until_idle(daemon.loop);
+    CHECK(setter.reply() == R"({"parameters":{}})");
     CHECK(tokens(daemon, "s") == many);
 }
 
 TEST_CASE("a clear of many tokens leaves others their turn, and is answered when all are taken")
 {
-    Daemon daemon;
-    const Crowded crowded{daemon, many};
-    auto taker = daemon.connect();
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon, many};
+    auto waiter = daemon.connect();
     auto other = daemon.connect(bob);
-    taker.call("Clear", R"({"names":["s"]})");
+    waiter.call("Clear", R"({"names":["s"]})");
     for (int i = 0; i < 100 && tokens(daemon, "s") == many; ++i)
-        settle(daemon.loop, 1);
+        run_until_idle(daemon.loop, 1);
 
-    CHECK(answer_to(daemon, other, "Show", R"({"name":"s"})").contains("count"));
+    CHECK(reply_within_few_iterations(daemon, other, "Show", R"({"name":"s"})").contains("count"));
 
-    CHECK(taker.reply().empty());
+    CHECK(waiter.reply().empty());
     CHECK(tokens(daemon, "s") > 0);
-    settle(daemon.loop);
-    CHECK(taker.reply() == R"({"parameters":{}})");
+    run_until_idle(daemon.loop);
+    CHECK(waiter.reply() == R"({"parameters":{}})");
     CHECK(tokens(daemon, "s") == 0);
 }
 
 TEST_CASE("a clear takes what there was in one call, however many slices of time that is")
 {
     constexpr std::int64_t backlog = 1'000'000;
-    Daemon daemon;
-    auto taker = daemon.connect();
-    daemon.ask(taker, "CreateEvent",
-               fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", backlog));
-    daemon.ask(taker, "CreateEvent", R"({"name":"t","mode":"semaphore","initial":3})");
-    taker.call("Clear", R"({"names":["s","t"]})");
-    const auto give_up = monotonic_after(30s);
+    ServiceFixture daemon;
+    auto waiter = daemon.connect();
+    daemon.request(waiter, "CreateEvent",
+                   fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", backlog));
+    daemon.request(waiter, "CreateEvent", R"({"name":"t","mode":"semaphore","initial":3})");
+    waiter.call("Clear", R"({"names":["s","t"]})");
+    const auto give_up = monotonic_deadline(30s);
     while (tokens(daemon, "t") > 0 && monotonic_now() < give_up)
-        settle(daemon.loop, 100);
+        run_until_idle(daemon.loop, 100);
 
-    CHECK(taker.reply() == R"({"parameters":{}})");
+    CHECK(waiter.reply() == R"({"parameters":{}})");
     CHECK(tokens(daemon, "s") == 0);
     CHECK(tokens(daemon, "t") == 0);
 }
 
 TEST_CASE("a clear that takes for ever is over with its client")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":4294967295})");
+    daemon.request(other, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":4294967295})");
     {
-        auto taker = daemon.connect();
-        taker.call("Clear", R"({"names":["s"]})");
-        settle(daemon.loop, 1);
+        auto waiter = daemon.connect();
+        waiter.call("Clear", R"({"names":["s"]})");
+        run_until_idle(daemon.loop, 1);
     }
-    const auto give_up = monotonic_after(30s);
+    const auto give_up = monotonic_deadline(30s);
     while (daemon.connections() > 1 && monotonic_now() < give_up)
-        settle(daemon.loop, 100);
+        run_until_idle(daemon.loop, 100);
 
     CHECK(daemon.connections() == 1);
     CHECK(tokens(daemon, "s") > 0);
@@ -160,18 +160,18 @@ TEST_CASE("a clear that takes for ever is over with its client")
 TEST_CASE("what a client asked for before it went is done to its end, and what it asked for next")
 {
     const bool is_oneway = GENERATE(false, true);
-    Daemon daemon;
-    const Crowded crowded{daemon};
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
     {
-        auto giver = daemon.connect();
+        auto setter = daemon.connect();
         const auto call = fmt::format(R"({{"method":"io.evfdd.Set","parameters":{}{}}})",
                                       set_of(R"("s")", many), is_oneway ? R"(,"oneway":true)" : "");
-        giver.send(framed(call));
-        giver.send(framed(call));
-        turn_into_midst(daemon, "s");
+        setter.send(framed(call));
+        setter.send(framed(call));
+        run_into_set(daemon, "s");
     }
 
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     CHECK(tokens(daemon, "s") == 2 * many);
     CHECK(daemon.connections() == 0);
@@ -179,19 +179,19 @@ TEST_CASE("what a client asked for before it went is done to its end, and what i
 
 TEST_CASE("one set of many tokens is one for those that do not count")
 {
-    Daemon daemon;
-    const Crowded crowded{daemon};
-    auto giver = daemon.connect();
-    daemon.ask(giver, "CreateEvent", R"({"name":"m"})");
-    daemon.ask(giver, "CreateEvent", R"({"name":"a","mode":"auto"})");
-    giver.call("Set", set_of(R"("m","a","s")", many));
-    turn_into_midst(daemon, "s");
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
+    daemon.request(setter, "CreateEvent", R"({"name":"m"})");
+    daemon.request(setter, "CreateEvent", R"({"name":"a","mode":"auto"})");
+    setter.call("Set", set_of(R"("m","a","s")", many));
+    run_into_set(daemon, "s");
     CHECK(tokens(daemon, "m") == 1);
     REQUIRE(take(event(daemon, "a").fd()) == 1U);
 
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
-    CHECK(giver.reply() == R"({"parameters":{}})");
+    CHECK(setter.reply() == R"({"parameters":{}})");
     CHECK(tokens(daemon, "m") == 1);
     CHECK(tokens(daemon, "a") == 0);
     CHECK(tokens(daemon, "s") == many);
@@ -199,87 +199,87 @@ TEST_CASE("one set of many tokens is one for those that do not count")
 
 TEST_CASE("who waits for a pulse hears of all that one call gives at once")
 {
-    Daemon daemon;
-    auto giver = daemon.connect();
+    ServiceFixture daemon;
+    auto setter = daemon.connect();
     auto waiting = daemon.connect();
-    daemon.ask(giver, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    daemon.ask(giver, "Open", R"({"names":["p"]})");
+    daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon.request(setter, "Open", R"({"names":["p"]})");
     waiting.call("Wait", R"({"names":["p"]})");
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
-    CHECK(daemon.ask(giver, "Set", set_of(R"("p")", many)) == R"({"parameters":{}})");
+    CHECK(daemon.request(setter, "Set", set_of(R"("p")", many)) == R"({"parameters":{}})");
 
     CHECK(waiting.reply().contains(fmt::format(R"("count":{})", many)));
-    CHECK(count(giver.descriptors.front()) == static_cast<std::uint64_t>(many));
+    CHECK(count(setter.descriptors.front()) == static_cast<std::uint64_t>(many));
 }
 
 TEST_CASE("an event that is deleted while it is set gets no more, nor does another of its name")
 {
     const bool has_other = GENERATE(false, true);
-    Daemon daemon;
-    const Crowded crowded{daemon};
-    auto giver = daemon.connect();
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
     auto other = daemon.connect();
-    giver.call("Set", set_of(R"("s")", many));
-    turn_into_midst(daemon, "s");
+    setter.call("Set", set_of(R"("s")", many));
+    run_into_set(daemon, "s");
     other.call("Delete", R"({"names":["s"]})");
     if (has_other)
         other.call("CreateEvent", R"({"name":"s","mode":"semaphore"})");
 
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
-    CHECK(giver.reply() == R"({"parameters":{}})");
-    CHECK(*count(crowded.fd) < static_cast<std::uint64_t>(many));
+    CHECK(setter.reply() == R"({"parameters":{}})");
+    CHECK(*count(slow_event.fd) < static_cast<std::uint64_t>(many));
     if (has_other)
         CHECK(tokens(daemon, "s") == 0);
 }
 
 TEST_CASE("a set that the daemon is killed in is done once and whole when its client asks again")
 {
-    auto daemon = std::make_unique<Daemon>();
-    const Crowded crowded{*daemon};
+    auto daemon = std::make_unique<ServiceFixture>();
+    const SlowEvent slow_event{*daemon};
     const auto resume = fmt::format(R"({{"session":"{}","calls":0}})", token);
     const auto set = set_of(R"("s")", many);
-    std::int64_t given = 0;
+    std::int64_t applied = 0;
     for (int kills = 0; kills < 3; ++kills) {
-        auto giver = daemon->connect();
-        REQUIRE_FALSE(daemon->ask(giver, "Resume", resume).contains("error"));
-        giver.call("Set", set);
-        while (tokens(*daemon, "s") <= given)
-            settle(daemon->loop, 1);
-        given = tokens(*daemon, "s");
-        REQUIRE(given < many);
-        daemon = restarted(std::move(daemon));
-        CHECK(tokens(*daemon, "s") == given);
+        auto setter = daemon->connect();
+        REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+        setter.call("Set", set);
+        while (tokens(*daemon, "s") <= applied)
+            run_until_idle(daemon->loop, 1);
+        applied = tokens(*daemon, "s");
+        REQUIRE(applied < many);
+        daemon = crash_and_restart(std::move(daemon));
+        CHECK(tokens(*daemon, "s") == applied);
     }
 
-    auto giver = daemon->connect();
-    REQUIRE_FALSE(daemon->ask(giver, "Resume", resume).contains("error"));
-    CHECK(daemon->ask(giver, "Set", set) == R"({"parameters":{}})");
+    auto setter = daemon->connect();
+    REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+    CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
     // And the next one is a whole one.
-    CHECK(daemon->ask(giver, "Set", set) == R"({"parameters":{}})");
+    CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
 
 TEST_CASE("those who come to follow while a call gives do not make its slices longer")
 {
-    Daemon daemon;
-    auto giver = daemon.connect();
-    daemon.ask(giver, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const Crowded crowded{daemon}; // So that it takes more than one slice.
-    giver.call("Set", set_of(R"("s","p")", many));
-    turn_into_midst(daemon, "s");
-    std::vector<Client> all;
+    ServiceFixture daemon;
+    auto setter = daemon.connect();
+    daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    const SlowEvent slow_event{daemon}; // So that it takes more than one slice.
+    setter.call("Set", set_of(R"("s","p")", many));
+    run_into_set(daemon, "s");
+    std::vector<TestClient> all;
     for (int i = 0; i < 40; ++i) {
         all.push_back(daemon.connect(bob));
         all.back().call("Open", R"({"names":["p"]})");
     }
-    const auto& followers = daemon.service.registry().find("p"_name)->pulse()->followers();
+    const auto& subscriptions = daemon.service.registry().find("p"_name)->pulse()->subscriptions();
     const auto most_told = [&] {
         std::int64_t most = 0;
-        for (const auto& [its, follower] : followers.all())
+        for (const auto& [its, follower] : subscriptions.all())
             most = std::max(most, static_cast<std::int64_t>(count(follower.fd).value_or(0)));
         return most;
     };
@@ -287,41 +287,41 @@ TEST_CASE("those who come to follow while a call gives do not make its slices lo
     for (int turns = 0; tokens(daemon, "s") < many; ++turns) {
         REQUIRE(turns < 100'000);
         // What a token takes at least in this turn; more may come to follow before its slice.
-        const auto additions = 1 + static_cast<std::int64_t>(followers.size());
-        have_all_come = have_all_come || followers.size() == all.size();
+        const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
+        have_all_come = have_all_come || subscriptions.size() == all.size();
         const auto before = most_told();
-        settle(daemon.loop, 1);
+        run_until_idle(daemon.loop, 1);
         REQUIRE((most_told() - before) * additions <= max_tokens_per_set);
     }
     CHECK(have_all_come);
-    settle(daemon.loop);
-    CHECK(giver.reply() == R"({"parameters":{}})");
+    run_until_idle(daemon.loop);
+    CHECK(setter.reply() == R"({"parameters":{}})");
 }
 
 TEST_CASE("how many at a time follows from what the last ones took")
 {
-    Pace pace;
-    CHECK(pace.next(100) == 1);
-    pace.took(1, slice / 50);
-    CHECK(pace.next(100) == 50);
-    CHECK(pace.next(20) == 20);
-    pace.took(50, 1s); // Now a crowd is there.
-    CHECK(pace.next(100) == 1);
-    pace.took(1, 0ns);
-    CHECK(pace.next(1'000'000) == nanoseconds{slice}.count());
+    BatchSizer pace;
+    CHECK(pace.next_batch(100) == 1);
+    pace.record(1, time_slice / 50);
+    CHECK(pace.next_batch(100) == 50);
+    CHECK(pace.next_batch(20) == 20);
+    pace.record(50, 1s); // Now a crowd is there.
+    CHECK(pace.next_batch(100) == 1);
+    pace.record(1, 0ns);
+    CHECK(pace.next_batch(1'000'000) == nanoseconds{time_slice}.count());
 }
 
 TEST_CASE("who took more than a slice of everybody's time rests for as long, and nobody else")
 {
-    Rests rests;
-    rests.took(alice, slice);
-    CHECK(rests.left(alice) == 0ns);
+    Cooldowns rests;
+    rests.charge(alice, time_slice);
+    CHECK(rests.remaining(alice) == 0ns);
 
     const auto begin = monotonic_now();
-    rests.took(alice, 20ms);
-    CHECK(rests.left(alice) <= 20ms);
-    CHECK(rests.left(bob) == 0ns);
-    while (rests.left(alice) > 0ns)
+    rests.charge(alice, 20ms);
+    CHECK(rests.remaining(alice) <= 20ms);
+    CHECK(rests.remaining(bob) == 0ns);
+    while (rests.remaining(alice) > 0ns)
         ;
     CHECK(monotonic_now() >= begin + 20ms);
 }

@@ -42,7 +42,7 @@ TEST_CASE("who may what goes by the first of owner and group and others that fit
         {root, "0600", both},
     }));
     INFO("uid " << peer.uid << " gid " << peer.gid << " rights " << rights);
-    CHECK(access_of(peer, {alice, team, *Rights::parse(rights)}) == access);
+    CHECK(access_of(peer, {alice, team, *Permissions::parse(rights)}) == access);
 }
 
 TEST_CASE("an object is seen by root, by its owner and by those who may wait for it or set it")
@@ -63,13 +63,14 @@ TEST_CASE("an object is seen by root, by its owner and by those who may wait for
             {other, "0662", "", true},
         }));
     CAPTURE(peer.uid, peer.gid, rights, rules);
-    CHECK(sees(policy_of(rules), peer, "a"_name, {alice, team, *Rights::parse(rights)}) == is_seen);
+    CHECK(sees(make_policy(rules), peer, "a"_name, {alice, team, *Permissions::parse(rights)}) ==
+          is_seen);
 }
 
 TEST_CASE("what is below user is seen by its user and root alone")
 {
     const auto name = *Name::parse("user/" + std::to_string(bob) + "/x");
-    const Ownership object{alice, team, *Rights::parse("0666")};
+    const Ownership object{alice, team, *Permissions::parse("0666")};
     CHECK(sees({}, other, name, object));
     CHECK(sees({}, root, name, object));
     CHECK_FALSE(sees({}, owner, name, object));
@@ -86,7 +87,7 @@ TEST_CASE("only the owner and root own, whatever the rights are")
         {other, false},
         {root, true},
     }));
-    CHECK(owns(peer, {alice, team, *Rights::parse(rights)}) == is_owner);
+    CHECK(owns(peer, {alice, team, *Permissions::parse(rights)}) == is_owner);
 }
 
 TEST_CASE("root and the daemon's own user may have the machine woken, and nobody else")
@@ -101,9 +102,10 @@ std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
     std::string text;
-    for (const auto& [right, letter] : {std::pair{Right::create, 'c'}, std::pair{Right::wait, 'w'},
-                                        std::pair{Right::set, 's'}, std::pair{Right::own, 'd'}})
-        text += policy.lets(peer, parsed, right) ? letter : '-';
+    for (const auto& [right, letter] :
+         {std::pair{Permission::create, 'c'}, std::pair{Permission::wait, 'w'},
+          std::pair{Permission::set, 's'}, std::pair{Permission::own, 'd'}})
+        text += policy.allows(peer, parsed, right) ? letter : '-';
     return text;
 }
 
@@ -168,7 +170,7 @@ TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides,
         {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "web", "-w-- -w-- -w-- -w-- cwsd"},
     }));
     INFO(rules << " of " << name);
-    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+    CHECK(leave_of_all(make_policy(rules), name) == leaves);
 }
 
 TEST_CASE("policy: what is below user is each one user's, whatever the rules are")
@@ -210,7 +212,7 @@ TEST_CASE("policy: what is below user is each one user's, whatever the rules are
         {"user/" + std::string(250, '9'), roots},
     }));
     INFO(rules << " of " << name);
-    CHECK(leave_of_all(policy_of(rules), name) == leaves);
+    CHECK(leave_of_all(make_policy(rules), name) == leaves);
 }
 
 TEST_CASE("policy: a name that only looks like it is below user is as any other")
@@ -218,58 +220,58 @@ TEST_CASE("policy: a name that only looks like it is below user is as any other"
     const auto* name = GENERATE("user", "users/2001", "user.2001", "my/user/2001", "User/2001");
     INFO(name);
     CHECK(leave_of_all({}, name) == "cwsd cwsd cwsd cwsd cwsd");
-    CHECK(leave_of_all(policy_of("default deny"), name) == "---- ---- ---- ---- cwsd");
+    CHECK(leave_of_all(make_policy("default deny"), name) == "---- ---- ---- ---- cwsd");
 }
 
 TEST_CASE("policy: it only takes away, and what it leaves the rights of an object decide")
 {
     const Ownership object{alice, team, "0640"_rights};
     const auto [rules, peer, right, expected] =
-        GENERATE(table<std::string, Peer, Right, std::optional<Denial>>({
-            {"", owner, Right::wait, {}},
-            {"", owner, Right::set, {}},
-            {"", owner, Right::own, {}},
-            {"", member, Right::wait, {}},
-            {"", member, Right::set, Denial::rights},
-            {"", member, Right::own, Denial::rights},
-            {"", other, Right::wait, Denial::rights},
-            {"\"\" * +cwsd", other, Right::wait, Denial::rights},
-            {"\"\" * +cwsd", other, Right::own, Denial::rights},
-            {"\"\" * -cwsd", other, Right::wait, Denial::policy},
-            {"\"\" * -cwsd", owner, Right::wait, Denial::policy},
-            {"\"\" * -cwsd", owner, Right::set, Denial::policy},
-            {"\"\" * -cwsd", owner, Right::own, Denial::policy},
-            {"\"\" * -s", owner, Right::wait, {}},
-            {"\"\" * -s", owner, Right::own, {}},
-            {"\"\" * -cwsd", root, Right::own, {}},
-            {"\"\" * -cwsd", root, Right::wait, {}},
+        GENERATE(table<std::string, Peer, Permission, std::optional<DeniedBy>>({
+            {"", owner, Permission::wait, {}},
+            {"", owner, Permission::set, {}},
+            {"", owner, Permission::own, {}},
+            {"", member, Permission::wait, {}},
+            {"", member, Permission::set, DeniedBy::permissions},
+            {"", member, Permission::own, DeniedBy::permissions},
+            {"", other, Permission::wait, DeniedBy::permissions},
+            {"\"\" * +cwsd", other, Permission::wait, DeniedBy::permissions},
+            {"\"\" * +cwsd", other, Permission::own, DeniedBy::permissions},
+            {"\"\" * -cwsd", other, Permission::wait, DeniedBy::policy},
+            {"\"\" * -cwsd", owner, Permission::wait, DeniedBy::policy},
+            {"\"\" * -cwsd", owner, Permission::set, DeniedBy::policy},
+            {"\"\" * -cwsd", owner, Permission::own, DeniedBy::policy},
+            {"\"\" * -s", owner, Permission::wait, {}},
+            {"\"\" * -s", owner, Permission::own, {}},
+            {"\"\" * -cwsd", root, Permission::own, {}},
+            {"\"\" * -cwsd", root, Permission::wait, {}},
         }));
-    INFO(rules << " for uid " << peer.uid << " gid " << peer.gid << ": " << word(right));
-    const auto policy = policy_of(rules);
-    CHECK(denial(&policy, peer, "e"_name, &object, right) == expected);
-    if (expected != Denial::policy)
-        CHECK(denial(nullptr, peer, "e"_name, &object, right) == expected);
+    INFO(rules << " for uid " << peer.uid << " gid " << peer.gid << ": " << to_string(right));
+    const auto policy = make_policy(rules);
+    CHECK(check_access(&policy, peer, "e"_name, &object, right) == expected);
+    if (expected != DeniedBy::policy)
+        CHECK(check_access(nullptr, peer, "e"_name, &object, right) == expected);
 }
 
 TEST_CASE("policy: of a name that is not there yet only the policy speaks")
 {
-    const auto policy = policy_of("db/ * -cw");
-    for (const auto right : {Right::create, Right::wait}) {
-        CHECK(denial(&policy, owner, "db/x"_name, nullptr, right) == Denial::policy);
-        CHECK_FALSE(denial(&policy, owner, "x"_name, nullptr, right));
-        CHECK_FALSE(denial(&policy, root, "db/x"_name, nullptr, right));
+    const auto policy = make_policy("db/ * -cw");
+    for (const auto right : {Permission::create, Permission::wait}) {
+        CHECK(check_access(&policy, owner, "db/x"_name, nullptr, right) == DeniedBy::policy);
+        CHECK_FALSE(check_access(&policy, owner, "x"_name, nullptr, right));
+        CHECK_FALSE(check_access(&policy, root, "db/x"_name, nullptr, right));
     }
 }
 
 TEST_CASE("policy: whose a name below user is can be told")
 {
-    CHECK(user_of("user/2001"_name) == alice);
-    CHECK(user_of("user/2001/x"_name) == alice);
-    CHECK(user_of("user/0/x"_name) == uid_t{0});
+    CHECK(namespace_owner("user/2001"_name) == alice);
+    CHECK(namespace_owner("user/2001/x"_name) == alice);
+    CHECK(namespace_owner("user/0/x"_name) == uid_t{0});
     for (const auto* name : {"user", "a", "user/x", "user/01", "user/4294967296"})
-        CHECK_FALSE(user_of(*Name::parse(name)));
-    CHECK(is_of_users("user/"));
-    CHECK_FALSE(is_of_users("user"));
+        CHECK_FALSE(namespace_owner(*Name::parse(name)));
+    CHECK(is_in_user_namespace("user/"));
+    CHECK_FALSE(is_in_user_namespace("user"));
 }
 
 // A uid and a gid that stand for all users and groups that a user namespace does not map.
@@ -285,12 +287,14 @@ TEST_CASE("who is not mapped is no owner and no member, and has the others' bits
 {
     const auto rights = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
     CAPTURE(rights);
-    const auto others = *Rights::parse(rights);
+    const auto others = *Permissions::parse(rights);
     const Ownership object{alice, alice, others};
-    CHECK(access_of(unmapped(alice), object) == access_of(person(bob), object));
+    CHECK(access_of(unmapped(alice), object) == access_of(make_peer(bob), object));
     CHECK_FALSE(owns(unmapped(alice), object));
-    CHECK(denial(nullptr, unmapped(alice), "e"_name, &object, Right::own) == Denial::rights);
-    CHECK(sees({}, unmapped(alice), "e"_name, object) == sees({}, person(bob), "e"_name, object));
+    CHECK(check_access(nullptr, unmapped(alice), "e"_name, &object, Permission::own) ==
+          DeniedBy::permissions);
+    CHECK(sees({}, unmapped(alice), "e"_name, object) ==
+          sees({}, make_peer(bob), "e"_name, object));
     // A group of it that is mapped is its own.
     CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_rights}) == both);
 }
@@ -298,18 +302,20 @@ TEST_CASE("who is not mapped is no owner and no member, and has the others' bits
 TEST_CASE("who is not mapped can make nothing, for it would be nobody's")
 {
     const Policy policy;
-    CHECK(denial(&policy, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
-    CHECK(denial(nullptr, unmapped(alice), "e"_name, nullptr, Right::create) == Denial::unmapped);
-    CHECK(denial(&policy, unmapped(alice), "user/2001/e"_name, nullptr, Right::wait) ==
-          Denial::policy);
+    CHECK(check_access(&policy, unmapped(alice), "e"_name, nullptr, Permission::create) ==
+          DeniedBy::unmapped);
+    CHECK(check_access(nullptr, unmapped(alice), "e"_name, nullptr, Permission::create) ==
+          DeniedBy::unmapped);
+    CHECK(check_access(&policy, unmapped(alice), "user/2001/e"_name, nullptr, Permission::wait) ==
+          DeniedBy::policy);
     const Ownership object{alice, alice, "0666"_rights};
     CHECK_FALSE(sees(policy, unmapped(alice), "user/2001/e"_name, object));
 }
 
 TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon has")
 {
-    CHECK(runs_daemon(person(::geteuid())));
-    CHECK(runs_daemon(unmapped(::geteuid())) == false);
+    CHECK(is_daemon_user(make_peer(::geteuid())));
+    CHECK(is_daemon_user(unmapped(::geteuid())) == false);
     CHECK_FALSE(may_wake_machine(unmapped(::geteuid())));
     CHECK_FALSE(sees_all_quotas(unmapped(::geteuid())));
 }
@@ -317,9 +323,9 @@ TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon h
 TEST_CASE("policy: a rule for one user allows nothing to who is not mapped, but denies it")
 {
     const auto lets = [](std::string_view rules, const Peer& peer) {
-        return policy_of(rules).lets(peer, "e"_name, Right::wait);
+        return make_policy(rules).allows(peer, "e"_name, Permission::wait);
     };
-    CHECK(lets("default deny; e alice +w", person(alice)));
+    CHECK(lets("default deny; e alice +w", make_peer(alice)));
     CHECK_FALSE(lets("default deny; e alice +w", unmapped(alice)));
     CHECK_FALSE(lets("e alice -w", unmapped(alice)));
     CHECK(lets("default deny; e * +w", unmapped(alice)));

@@ -1,6 +1,6 @@
 // What processes hold, and objects that end with one, whatever becomes of connections.
-#include "tests/support/service_fixture.h"
 #include "tests/support/other_process.h"
+#include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
 
@@ -9,30 +9,30 @@ namespace {
 
 constexpr auto token = "00112233445566778899aabbccddeeff";
 
-Client connect(Daemon& daemon, const OtherProcess& process, uid_t uid = alice)
+TestClient connect(ServiceFixture& daemon, const OtherProcess& process, uid_t uid = alice)
 {
     auto [near, far] = process.connection();
     REQUIRE(daemon.accept({uid, uid, process.pid(), {}}, std::move(near)));
-    return Client{std::move(far)};
+    return TestClient{std::move(far)};
 }
 
-std::unique_ptr<Daemon> with_semaphore(int initial)
+std::unique_ptr<ServiceFixture> with_semaphore(int initial)
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto owner = daemon->connect();
     REQUIRE(daemon
-                ->ask(owner, "CreateEvent",
-                      fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},)"
-                                  R"("rights":"0666"}})",
-                                  initial))
+                ->request(owner, "CreateEvent",
+                          fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},)"
+                                      R"("rights":"0666"}})",
+                                      initial))
                 .contains("true"));
     return daemon;
 }
 
-std::string ask_to_hold(Daemon& daemon, Client& client, std::string_view more = "")
+std::string request_hold(ServiceFixture& daemon, TestClient& client, std::string_view more = "")
 {
-    return daemon.ask(client, "Wait",
-                      fmt::format(R"({{"names":["s"],"hold":true,"holder":"process"{}}})", more));
+    return daemon.request(
+        client, "Wait", fmt::format(R"({{"names":["s"],"hold":true,"holder":"process"{}}})", more));
 }
 
 std::string id_in(const std::string& reply)
@@ -45,9 +45,9 @@ std::string id_in(const std::string& reply)
 }
 
 // By what the hold is called.
-std::string hold(Daemon& daemon, Client& client)
+std::string hold(ServiceFixture& daemon, TestClient& client)
 {
-    return id_in(ask_to_hold(daemon, client));
+    return id_in(request_hold(daemon, client));
 }
 
 std::string with_hold(std::string_view id)
@@ -55,47 +55,47 @@ std::string with_hold(std::string_view id)
     return fmt::format(R"({{"hold":"{}"}})", id);
 }
 
-std::string join(Daemon& daemon, Client& client, std::string_view id)
+std::string join(ServiceFixture& daemon, TestClient& client, std::string_view id)
 {
-    return daemon.ask(client, "Join", with_hold(id));
+    return daemon.request(client, "Join", with_hold(id));
 }
 
-std::string release(Daemon& daemon, Client& client, std::string_view id)
+std::string release(ServiceFixture& daemon, TestClient& client, std::string_view id)
 {
-    return daemon.ask(client, "Release", with_hold(id));
+    return daemon.request(client, "Release", with_hold(id));
 }
 
 constexpr auto done = R"({"parameters":{}})";
 
-std::uint64_t tokens(Daemon& daemon)
+std::uint64_t tokens(ServiceFixture& daemon)
 {
     auto* object = daemon.service.registry().find("s"_name);
     REQUIRE(object);
     return *object->event()->count();
 }
 
-std::int64_t waits(Daemon& daemon)
+std::int64_t waits(ServiceFixture& daemon)
 {
     return daemon.service.quota().used(alice, Resource::waits);
 }
 
-void leave(Daemon& daemon, Client& client)
+void disconnect(ServiceFixture& daemon, TestClient& client)
 {
     client.socket = {};
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 }
 
-void end(Daemon& daemon, OtherProcess& process)
+void end(ServiceFixture& daemon, OtherProcess& process)
 {
     process.kill();
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 }
 
-std::unique_ptr<Daemon> killed_and_started(std::unique_ptr<Daemon> daemon)
+std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
 {
-    auto next = restarted(std::move(daemon));
-    settle(next->loop);
-    return next;
+    auto successor = crash_and_restart(std::move(daemon));
+    run_until_idle(successor->loop);
+    return successor;
 }
 
 TEST_CASE("what a process holds goes back when it has ended, whatever becomes of its connection")
@@ -106,25 +106,25 @@ TEST_CASE("what a process holds goes back when it has ended, whatever becomes of
     hold(*daemon, client);
     SECTION("the connection closes before")
     {
-        leave(*daemon, client);
+        disconnect(*daemon, client);
     }
     SECTION("the daemon lets it go before")
     {
         client.send(framed("junk"));
-        settle(daemon->loop);
-        REQUIRE(client.is_let_go());
+        run_until_idle(daemon->loop);
+        REQUIRE(client.is_disconnected());
     }
     SECTION("somebody else has it still") {}
     SECTION("it executes another program")
     {
         holder.execute();
-        settle(daemon->loop);
+        run_until_idle(daemon->loop);
     }
     CHECK(tokens(*daemon) == 0);
     CHECK(waits(*daemon) == 1);
     auto next = daemon->connect();
     next.call("Wait", R"({"names":["s"]})");
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(next.reply().empty());
     end(*daemon, holder);
     CHECK(next.reply().contains("fired"));
@@ -159,12 +159,12 @@ TEST_CASE("what a session holds a process may hold, too, and the other way round
     OtherProcess process;
     auto client = connect(*daemon, process);
     const auto id =
-        id_in(daemon->ask(owner, "Wait", R"({"names":["s"],"hold":true,"holder":"session"})"));
+        id_in(daemon->request(owner, "Wait", R"({"names":["s"],"hold":true,"holder":"session"})"));
     REQUIRE(join(*daemon, client, id) == done);
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     SECTION("the session ends first")
     {
-        leave(*daemon, owner);
+        disconnect(*daemon, owner);
         CHECK(tokens(*daemon) == 0);
         end(*daemon, process);
     }
@@ -172,14 +172,14 @@ TEST_CASE("what a session holds a process may hold, too, and the other way round
     {
         end(*daemon, process);
         CHECK(tokens(*daemon) == 0);
-        leave(*daemon, owner);
+        disconnect(*daemon, owner);
     }
     SECTION("the process gives it back")
     {
         client = connect(*daemon, process);
         CHECK(release(*daemon, client, id) == done);
         CHECK(tokens(*daemon) == 1);
-        leave(*daemon, owner);
+        disconnect(*daemon, owner);
     }
     CHECK(tokens(*daemon) == 1);
     CHECK(waits(*daemon) == 0);
@@ -236,29 +236,30 @@ TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothin
     {
         auto client = connect(*daemon, process);
         process.kill();
-        CHECK(ask_to_hold(*daemon, client).contains("io.evfdd.NoSuchProcess"));
+        CHECK(request_hold(*daemon, client).contains("io.evfdd.NoSuchProcess"));
     }
     SECTION("it ends while it waits")
     {
         auto setter = daemon->connect();
-        REQUIRE(daemon->ask(setter, "Wait", R"({"names":["s"]})").contains("fired"));
+        REQUIRE(daemon->request(setter, "Wait", R"({"names":["s"]})").contains("fired"));
         auto client = connect(*daemon, process);
-        REQUIRE(ask_to_hold(*daemon, client).empty());
+        REQUIRE(request_hold(*daemon, client).empty());
         end(*daemon, process);
-        daemon->ask(setter, "Set", R"({"names":["s"]})");
-        settle(daemon->loop);
-        leave(*daemon, client);
+        daemon->request(setter, "Set", R"({"names":["s"]})");
+        run_until_idle(daemon->loop);
+        disconnect(*daemon, client);
     }
     SECTION("it is outside our pid namespace")
     {
         auto [near, far] = process.connection();
         REQUIRE(daemon->accept({alice, alice, 0, {}}, std::move(near)));
-        Client client{std::move(far)};
-        const auto reply = ask_to_hold(*daemon, client);
+        TestClient client{std::move(far)};
+        const auto reply = request_hold(*daemon, client);
         CHECK(reply.contains("io.evfdd.NoSuchProcess"));
         CHECK(reply.contains("let it end with the connection instead"));
-        CHECK(id_in(daemon->ask(client, "Wait", R"({"names":["s"],"hold":true})")).size() == 32);
-        leave(*daemon, client);
+        CHECK(id_in(daemon->request(client, "Wait", R"({"names":["s"],"hold":true})")).size() ==
+              32);
+        disconnect(*daemon, client);
     }
     CHECK(tokens(*daemon) == 1);
     CHECK(waits(*daemon) == 0);
@@ -267,17 +268,17 @@ TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothin
 TEST_CASE("of a wait to hold that is given up nothing is left")
 {
     auto daemon = with_semaphore(0);
-    const auto before = daemon->vault.parked();
+    const auto before = daemon->state_store.stored_fds();
     OtherProcess process;
     {
         auto client = connect(*daemon, process);
-        REQUIRE(ask_to_hold(*daemon, client).empty());
-        CHECK(daemon->vault.parked() == before + 1);
-        leave(*daemon, client);
+        REQUIRE(request_hold(*daemon, client).empty());
+        CHECK(daemon->state_store.stored_fds() == before + 1);
+        disconnect(*daemon, client);
     }
     auto client = connect(*daemon, process);
-    CHECK(ask_to_hold(*daemon, client, R"(,"timeoutNSec":0)").contains("TimedOut"));
-    CHECK(daemon->vault.parked() == before);
+    CHECK(request_hold(*daemon, client, R"(,"timeoutNSec":0)").contains("TimedOut"));
+    CHECK(daemon->state_store.stored_fds() == before);
     CHECK(waits(*daemon) == 0);
 }
 
@@ -292,7 +293,7 @@ TEST_CASE("a process that holds thousands gives all of them back, and each once"
     for (int called = 0; called < many; called += at_a_time) {
         for (int i = 0; i < at_a_time; ++i)
             client.call("Wait", R"({"names":["s"],"hold":true,"holder":"process"})");
-        settle(daemon->loop);
+        run_until_idle(daemon->loop);
         while (!client.reply().empty())
             ++held;
     }
@@ -301,7 +302,7 @@ TEST_CASE("a process that holds thousands gives all of them back, and each once"
     end(*daemon, process);
     CHECK(tokens(*daemon) == many);
     CHECK(waits(*daemon) == 0);
-    daemon = killed_and_started(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     CHECK(tokens(*daemon) == many);
 }
 
@@ -310,10 +311,10 @@ TEST_CASE(
 {
     auto limits = default_limits;
     limits.set(Resource::waits, 2);
-    Daemon daemon{limits};
+    ServiceFixture daemon{limits};
     auto owner = daemon.connect();
-    daemon.ask(owner, "CreateEvent",
-               R"({"name":"s","mode":"semaphore","initial":9,"rights":"0666"})");
+    daemon.request(owner, "CreateEvent",
+                   R"({"name":"s","mode":"semaphore","initial":9,"rights":"0666"})");
     OtherProcess first;
     OtherProcess second;
     OtherProcess third;
@@ -330,20 +331,20 @@ TEST_CASE(
 TEST_CASE("each process that holds is one of the daemon's descriptors, and the last are for others")
 {
     constexpr std::int64_t budget = 64; // The least of which a user may have one of the last.
-    Daemon daemon{default_limits, budget};
+    ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);
-    daemon.ask(owner, "CreateEvent",
-               R"({"name":"s","mode":"semaphore","initial":99,"rights":"0666"})");
+    daemon.request(owner, "CreateEvent",
+                   R"({"name":"s","mode":"semaphore","initial":99,"rights":"0666"})");
     std::deque<OtherProcess> processes;
     std::string refused;
     for (std::int64_t i = 0; i <= budget && refused.empty(); ++i) {
         auto client = connect(daemon, processes.emplace_back());
-        if (const auto reply = ask_to_hold(daemon, client); reply.contains("error"))
+        if (const auto reply = request_hold(daemon, client); reply.contains("error"))
             refused = reply;
     }
     CHECK(refused.contains(R"("quota":"waits")"));
     CHECK(static_cast<std::int64_t>(processes.size()) < budget);
-    CHECK(daemon.ask(owner, "CreateEvent", R"({"name":"another"})").contains("true"));
+    CHECK(daemon.request(owner, "CreateEvent", R"({"name":"another"})").contains("true"));
     end(daemon, processes.front());
     end(daemon, processes[1]);
     auto again = connect(daemon, processes.back());
@@ -360,31 +361,31 @@ TEST_CASE("what a process holds it holds when the daemon was killed, and it goes
     auto client = connect(*daemon, first);
     const bool has_session = GENERATE(true, false);
     if (has_session)
-        daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+        daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
     const auto id = hold(*daemon, client);
     auto other = connect(*daemon, second);
     REQUIRE(join(*daemon, other, id) == done);
     const auto charged = waits(*daemon);
     for (int i = 0; i < 3; ++i) {
-        daemon = killed_and_started(std::move(daemon));
+        daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon) == 2);
         CHECK(waits(*daemon) == charged);
     }
     SECTION("they end while it runs")
     {
         end(*daemon, first);
-        daemon = killed_and_started(std::move(daemon));
+        daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon) == 2);
         end(*daemon, second);
     }
     SECTION("they end while it does not")
     {
-        auto kept = killed(std::move(daemon));
+        auto stored = crash(std::move(daemon));
         first.kill();
         second.kill();
         second.reap();
-        daemon = std::make_unique<Daemon>(std::move(kept));
-        settle(daemon->loop);
+        daemon = std::make_unique<ServiceFixture>(std::move(stored));
+        run_until_idle(daemon->loop);
     }
     SECTION("one gives it back, on a new connection")
     {
@@ -395,9 +396,9 @@ TEST_CASE("what a process holds it holds when the daemon was killed, and it goes
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*daemon) == 3);
         CHECK(waits(*daemon) == 0);
-        daemon = killed_and_started(std::move(daemon));
+        daemon = crash_and_recover(std::move(daemon));
     }
-    CHECK(daemon->vault.parked() == 1); // The semaphore.
+    CHECK(daemon->state_store.stored_fds() == 1); // The semaphore.
 }
 
 TEST_CASE("who did not hear that its process holds hears it again, by the same id")
@@ -406,17 +407,17 @@ TEST_CASE("who did not hear that its process holds hears it again, by the same i
     OtherProcess process;
     auto client = connect(*daemon, process);
     const auto resume = fmt::format(R"({{"session":"{}","calls":0}})", token);
-    daemon->ask(client, "Resume", resume);
+    daemon->request(client, "Resume", resume);
     const auto id = hold(*daemon, client);
-    daemon = restarted(std::move(daemon));
+    daemon = crash_and_restart(std::move(daemon));
     client = connect(*daemon, process);
-    REQUIRE(daemon->ask(client, "Resume", resume).contains("true"));
+    REQUIRE(daemon->request(client, "Resume", resume).contains("true"));
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    daemon = restarted(std::move(daemon)); // It did not hear that either.
+    daemon = crash_and_restart(std::move(daemon)); // It did not hear that either.
     client = connect(*daemon, process);
-    REQUIRE(daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":1}})", token))
+    REQUIRE(daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":1}})", token))
                 .contains("true"));
     CHECK(release(*daemon, client, id) == done);
     CHECK(tokens(*daemon) == 3);
@@ -427,10 +428,10 @@ TEST_CASE("a session that nobody takes up takes nothing from a process that hold
     auto daemon = with_semaphore(3);
     OtherProcess process;
     auto client = connect(*daemon, process);
-    daemon->ask(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+    daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
     hold(*daemon, client);
-    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
-    settle(daemon->loop);
+    daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon) == 2);
     end(*daemon, process);
     CHECK(tokens(*daemon) == 3);
@@ -440,57 +441,58 @@ TEST_CASE("a session that nobody takes up takes nothing from a process that hold
 
 TEST_CASE("an object of a process is there until that has ended, whatever becomes of connections")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     OtherProcess process;
     auto client = connect(*daemon, process);
     const bool is_timer = GENERATE(true, false);
     const auto made =
-        is_timer ? daemon->ask(client, "Arm", R"({"name":"o","afterNSec":1,"lifetime":"process"})")
-                 : daemon->ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
+        is_timer
+            ? daemon->request(client, "Arm", R"({"name":"o","afterNSec":1,"lifetime":"process"})")
+            : daemon->request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
     REQUIRE(made.contains("true"));
-    leave(*daemon, client);
+    disconnect(*daemon, client);
     process.execute();
     const bool is_restarted = GENERATE(true, false);
     if (is_restarted)
         for (int i = 0; i < 2; ++i)
-            daemon = killed_and_started(std::move(daemon));
+            daemon = crash_and_recover(std::move(daemon));
     auto other = daemon->connect();
-    CHECK(daemon->ask(other, "Show", R"({"name":"o"})").contains(R"("lifetime":"process")"));
+    CHECK(daemon->request(other, "Show", R"({"name":"o"})").contains(R"("lifetime":"process")"));
     other.call("Wait", R"({"names":["o","x"]})");
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(other.reply().empty());
     end(*daemon, process);
     CHECK(other.reply().contains("io.evfdd.Deleted"));
     CHECK_FALSE(daemon->service.registry().find("o"_name));
-    daemon = killed_and_started(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     CHECK_FALSE(daemon->service.registry().find("o"_name));
-    CHECK(daemon->vault.parked() == 0);
+    CHECK(daemon->state_store.stored_fds() == 0);
 }
 
 TEST_CASE("what was deleted before its process ended, and made anew, is another's")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     OtherProcess process;
     auto client = connect(daemon, process);
-    daemon.ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
-    daemon.ask(client, "Delete", R"({"names":["o"]})");
-    CHECK(daemon.vault.parked() == 0); // Nothing ends with it any more.
+    daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
+    daemon.request(client, "Delete", R"({"names":["o"]})");
+    CHECK(daemon.state_store.stored_fds() == 0); // Nothing ends with it any more.
     auto other = daemon.connect();
-    daemon.ask(other, "CreateEvent", R"({"name":"o"})");
+    daemon.request(other, "CreateEvent", R"({"name":"o"})");
     end(daemon, process);
     CHECK(daemon.service.registry().find("o"_name));
 }
 
 TEST_CASE("the objects of a process that had many end in several turns, and all of them")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     OtherProcess process;
     auto client = connect(daemon, process);
     constexpr int many = 1'000;
     for (int i = 0; i < many; ++i)
         REQUIRE(daemon
-                    .ask(client, "CreateEvent",
-                         fmt::format(R"({{"name":"o/{}","lifetime":"process"}})", i))
+                    .request(client, "CreateEvent",
+                             fmt::format(R"({{"name":"o/{}","lifetime":"process"}})", i))
                     .contains("true"));
     const auto objects = [&] { return daemon.service.quota().used_by_all(Resource::objects); };
     process.kill();
@@ -501,16 +503,16 @@ TEST_CASE("the objects of a process that had many end in several turns, and all 
     }
     CHECK(after_turn.size() >= 3);
     CHECK(daemon.service.registry().descriptors() == 0); // Nor is the process known any more.
-    CHECK(daemon.vault.parked() == 0);
+    CHECK(daemon.state_store.stored_fds() == 0);
 }
 
 TEST_CASE("an object cannot be of a process that has ended")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     OtherProcess process;
     auto client = connect(daemon, process);
     process.kill();
-    CHECK(daemon.ask(client, "CreateEvent", R"({"name":"o","lifetime":"process"})")
+    CHECK(daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})")
               .contains("io.evfdd.NoSuchProcess"));
     CHECK_FALSE(daemon.service.registry().find("o"_name));
 }

@@ -29,35 +29,35 @@ TEST_CASE("the peer of a connection is the process that made it, until that has 
 {
     OtherProcess other;
     const auto [near, far] = other.connection();
-    const auto peer = peer_process(near, other.pid(), now());
+    const auto peer = open_peer_pidfd(near, other.pid(), now());
     REQUIRE(peer);
-    CHECK_FALSE(has_ended(*peer));
+    CHECK_FALSE(has_exited(*peer));
     other.kill();
-    CHECK(has_ended(*peer));
-    CHECK(error_of(peer_process(near, other.pid(), now())) == ESRCH);
+    CHECK(has_exited(*peer));
+    CHECK(error_of(open_peer_pidfd(near, other.pid(), now())) == ESRCH);
     const auto pid = other.pid();
     other.reap();
-    CHECK(error_of(peer_process(near, pid, now())) == ESRCH);
+    CHECK(error_of(open_peer_pidfd(near, pid, now())) == ESRCH);
 }
 
 TEST_CASE("a process is found by its number if it was there by then")
 {
     OtherProcess other;
     const auto later = now();
-    CHECK(process_of(other.pid(), later));
-    CHECK(error_of(process_of(other.pid(), nanoseconds{0})) == ESRCH); // It began after the boot.
+    CHECK(open_pidfd(other.pid(), later));
+    CHECK(error_of(open_pidfd(other.pid(), nanoseconds{0})) == ESRCH); // It began after the boot.
     const auto pid = other.pid();
     other.kill();
-    CHECK(error_of(process_of(pid, later)) == ESRCH);
+    CHECK(error_of(open_pidfd(pid, later)) == ESRCH);
     other.reap();
-    CHECK(error_of(process_of(pid, later)) == ESRCH);
+    CHECK(error_of(open_pidfd(pid, later)) == ESRCH);
 }
 
 TEST_CASE("a process does not end by executing another program")
 {
     const OtherProcess other;
     other.execute();
-    CHECK_FALSE(has_ended(other.pidfd()));
+    CHECK_FALSE(has_exited(other.pidfd()));
 }
 
 TEST_CASE("a pidfd is told from what else there may be, its process there or not")
@@ -68,7 +68,7 @@ TEST_CASE("a pidfd is told from what else there may be, its process there or not
     CHECK(is_pidfd(other.pidfd()));
     other.reap();
     CHECK(is_pidfd(other.pidfd()));
-    const auto self = process_of(::getpid(), now());
+    const auto self = open_pidfd(::getpid(), now());
     REQUIRE(self);
     CHECK(is_pidfd(*self));
     CHECK_FALSE(is_pidfd(UniqueFd{::eventfd(0, EFD_CLOEXEC)}));

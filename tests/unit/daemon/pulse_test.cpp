@@ -9,73 +9,74 @@
 namespace evfd::daemon {
 namespace {
 
-struct Followed {
-    Token follow()
+struct SubscribedPulse {
+    Token subscribe()
     {
         const auto token = *Token::make();
-        fds.push_back(daemon::follow(pulse.followers(), token, Pulse::make_descriptor(), quota));
+        fds.push_back(
+            daemon::subscribe(pulse.subscriptions(), token, Pulse::make_descriptor(), quota));
         return token;
     }
     Quota quota{default_limits};
-    Adder adder = make_adder();
+    EventfdIncrementer incrementer = make_incrementer();
     Pulse pulse;
     std::vector<UniqueFd> fds;
 };
 
 TEST_CASE("a pulse reaches everyone who follows, and is counted for each apart")
 {
-    Followed followed;
-    followed.follow();
-    followed.follow();
+    SubscribedPulse fixture;
+    fixture.subscribe();
+    fixture.subscribe();
 
-    REQUIRE(followed.pulse.set(1, followed.adder));
-    CHECK(take(followed.fds[0]) == 1U);
-    REQUIRE(followed.pulse.set(2, followed.adder));
+    REQUIRE(fixture.pulse.set(1, fixture.incrementer));
+    CHECK(take(fixture.fds[0]) == 1U);
+    REQUIRE(fixture.pulse.set(2, fixture.incrementer));
 
-    CHECK(take(followed.fds[0]) == 2U);
-    CHECK(take(followed.fds[1]) == 3U);
-    CHECK(followed.pulse.pulses() == 3);
+    CHECK(take(fixture.fds[0]) == 2U);
+    CHECK(take(fixture.fds[1]) == 3U);
+    CHECK(fixture.pulse.pulses() == 3);
 }
 
 TEST_CASE("who follows later hears nothing of before")
 {
-    Followed followed;
-    REQUIRE(followed.pulse.set(5, followed.adder)); // Nobody follows.
-    followed.follow();
-    CHECK(take(followed.fds[0]) == 0U);
-    CHECK(followed.pulse.pulses() == 5);
+    SubscribedPulse fixture;
+    REQUIRE(fixture.pulse.set(5, fixture.incrementer)); // Nobody follows.
+    fixture.subscribe();
+    CHECK(take(fixture.fds[0]) == 0U);
+    CHECK(fixture.pulse.pulses() == 5);
 }
 
 TEST_CASE("who unsubscribed hears no more and gives its charge back")
 {
-    Followed followed;
-    const auto token = followed.follow();
-    CHECK(followed.pulse.followers().has(token));
-    CHECK(followed.pulse.followers().size() == 1);
+    SubscribedPulse fixture;
+    const auto token = fixture.subscribe();
+    CHECK(fixture.pulse.subscriptions().has(token));
+    CHECK(fixture.pulse.subscriptions().size() == 1);
 
-    CHECK(followed.pulse.followers().remove(token));
+    CHECK(fixture.pulse.subscriptions().remove(token));
 
-    REQUIRE(followed.pulse.set(1, followed.adder));
-    CHECK(take(followed.fds[0]) == 0U);
-    CHECK_FALSE(followed.pulse.followers().has(token));
-    CHECK(followed.quota.used(alice, Resource::subscriptions) == 0);
-    CHECK_FALSE(followed.pulse.followers().remove(token));
+    REQUIRE(fixture.pulse.set(1, fixture.incrementer));
+    CHECK(take(fixture.fds[0]) == 0U);
+    CHECK_FALSE(fixture.pulse.subscriptions().has(token));
+    CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
+    CHECK_FALSE(fixture.pulse.subscriptions().remove(token));
 }
 
 TEST_CASE("a follower whose counter is full and blocking keeps nobody from hearing")
 {
-    Followed followed;
-    followed.follow();
-    followed.follow();
-    for (const auto& fd : followed.fds)
+    SubscribedPulse fixture;
+    fixture.subscribe();
+    fixture.subscribe();
+    for (const auto& fd : fixture.fds)
         REQUIRE(::fcntl(fd.get(), F_SETFL, 0) == 0);
     const auto full = std::numeric_limits<std::uint64_t>::max() - 1;
-    REQUIRE(add(followed.fds[0], full));
+    REQUIRE(add(fixture.fds[0], full));
 
-    REQUIRE(followed.pulse.set(3, followed.adder));
+    REQUIRE(fixture.pulse.set(3, fixture.incrementer));
 
-    CHECK(is_readable(followed.fds[0]));
-    CHECK(take(followed.fds[1]) == 3U);
+    CHECK(is_readable(fixture.fds[0]));
+    CHECK(take(fixture.fds[1]) == 3U);
 }
 
 TEST_CASE("a pulse that is gone gives all charges back")
@@ -83,7 +84,7 @@ TEST_CASE("a pulse that is gone gives all charges back")
     Quota quota{default_limits};
     {
         Pulse pulse;
-        follow(pulse.followers(), *Token::make(), Pulse::make_descriptor(), quota);
+        subscribe(pulse.subscriptions(), *Token::make(), Pulse::make_descriptor(), quota);
         CHECK(quota.used(alice, Resource::subscriptions) == 1);
     }
     CHECK(quota.used(alice, Resource::subscriptions) == 0);

@@ -23,12 +23,12 @@ TEST_CASE("a user gets as many as the limit says and no more")
     Quota quota{few};
     std::deque<Quota::Charge> charges;
     for (std::int64_t i = 0; i < limit; ++i) {
-        auto charge = quota.take(alice, resource);
+        auto charge = quota.charge(alice, resource);
         REQUIRE(charge);
         charges.push_back(*std::move(charge));
     }
 
-    const auto refused = quota.take(alice, resource);
+    const auto refused = quota.charge(alice, resource);
 
     REQUIRE_FALSE(refused);
     CHECK(refused.error().uid == alice);
@@ -41,7 +41,7 @@ TEST_CASE("a charge gives itself back, once")
 {
     Quota quota{few};
     {
-        auto charge = quota.take(alice, Resource::objects);
+        auto charge = quota.charge(alice, Resource::objects);
         REQUIRE(charge);
         const auto moved = *std::move(charge);
         CHECK(quota.used(alice, Resource::objects) == 1);
@@ -54,12 +54,12 @@ TEST_CASE("a charge gives itself back, once")
 TEST_CASE("what one user holds leaves another's limit and another resource alone")
 {
     Quota quota{few};
-    const auto one = quota.take(alice, Resource::objects);
-    const auto two = quota.take(alice, Resource::objects);
-    REQUIRE_FALSE(quota.take(alice, Resource::objects));
+    const auto one = quota.charge(alice, Resource::objects);
+    const auto two = quota.charge(alice, Resource::objects);
+    REQUIRE_FALSE(quota.charge(alice, Resource::objects));
 
-    const auto bobs = quota.take(bob, Resource::objects);
-    const auto other = quota.take(alice, Resource::waits);
+    const auto bobs = quota.charge(bob, Resource::objects);
+    const auto other = quota.charge(alice, Resource::waits);
 
     CHECK(bobs);
     CHECK(other);
@@ -69,7 +69,7 @@ TEST_CASE("what one user holds leaves another's limit and another resource alone
 TEST_CASE("a refused charge is not counted")
 {
     Quota quota{Limits{}};
-    CHECK_FALSE(quota.take(alice, Resource::waits));
+    CHECK_FALSE(quota.charge(alice, Resource::waits));
     CHECK(quota.used(alice, Resource::waits) == 0);
     CHECK(quota.used_by_all(Resource::waits) == 0);
 }
@@ -77,25 +77,25 @@ TEST_CASE("a refused charge is not counted")
 TEST_CASE("a charge is for as much as it says and gives that back")
 {
     Quota quota{few};
-    auto charge = quota.take(alice, Resource::ticks, 5);
+    auto charge = quota.charge(alice, Resource::ticks, 5);
     REQUIRE(charge);
     CHECK(charge->amount() == 5);
     CHECK(quota.used(alice, Resource::ticks) == 5);
 
-    CHECK_FALSE(quota.take(alice, Resource::ticks, 3));
+    CHECK_FALSE(quota.charge(alice, Resource::ticks, 3));
     CHECK(quota.used(alice, Resource::ticks) == 5);
-    CHECK(quota.take(alice, Resource::ticks, 2)); // And gives it back at once.
+    CHECK(quota.charge(alice, Resource::ticks, 2)); // And gives it back at once.
 
     charge->resize(1);
     CHECK(quota.used(alice, Resource::ticks) == 1);
     CHECK(quota.used_by_all(Resource::ticks) == 1);
-    CHECK(quota.take(alice, Resource::ticks, 6));
+    CHECK(quota.charge(alice, Resource::ticks, 6));
 }
 
 TEST_CASE("a charge grows beyond the limit, and then there is no room until it is less")
 {
     Quota quota{few};
-    auto charge = quota.take_again(alice, Resource::unread_bytes, 0);
+    auto charge = quota.charge_unchecked(alice, Resource::unread_bytes, 0);
     CHECK(quota.users().empty());
 
     charge.resize(7);
@@ -119,36 +119,37 @@ TEST_CASE("what has come back unseen is asked for before a refusal and only then
 {
     Quota quota{few};
     std::vector<uid_t> asked;
-    std::optional<Quota::Charge> old{quota.take_again(alice, Resource::unread_descriptors, 9)};
-    quota.when_short_of(Resource::unread_descriptors, [&](uid_t uid) {
+    std::optional<Quota::Charge> old{
+        quota.charge_unchecked(alice, Resource::unread_descriptors, 9)};
+    quota.set_reclaim(Resource::unread_descriptors, [&](uid_t uid) {
         asked.push_back(uid);
         old.reset();
     });
 
-    CHECK(quota.take(bob, Resource::unread_descriptors, 9));
+    CHECK(quota.charge(bob, Resource::unread_descriptors, 9));
     CHECK(asked.empty());
-    CHECK(quota.take(alice, Resource::unread_descriptors));
+    CHECK(quota.charge(alice, Resource::unread_descriptors));
     CHECK(asked == std::vector<uid_t>{alice});
-    CHECK_FALSE(quota.take(alice, Resource::unread_descriptors, 10)); // Never so much.
+    CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10)); // Never so much.
 }
 
 TEST_CASE("a user with limits of its own has those and the others have everybody's")
 {
     auto own = few;
     own.set(Resource::objects, 1);
-    Quota quota{Ceilings{few, {{bob, own}}}};
-    const auto hers = quota.take(alice, Resource::objects);
-    const auto his = quota.take(bob, Resource::objects);
+    Quota quota{LimitTable{few, {{bob, own}}}};
+    const auto hers = quota.charge(alice, Resource::objects);
+    const auto his = quota.charge(bob, Resource::objects);
 
-    CHECK(quota.take(alice, Resource::objects));
-    const auto refused = quota.take(bob, Resource::objects);
+    CHECK(quota.charge(alice, Resource::objects));
+    const auto refused = quota.charge(bob, Resource::objects);
     REQUIRE_FALSE(refused);
     CHECK(refused.error().limit == 1);
     CHECK(quota.users() == std::vector<uid_t>{alice, bob});
 
-    quota.set_ceilings(Ceilings{own, {{bob, few}}});
-    CHECK_FALSE(quota.take(alice, Resource::objects)); // Who has more keeps it.
-    CHECK(quota.take(bob, Resource::objects));
+    quota.set_limits(LimitTable{own, {{bob, few}}});
+    CHECK_FALSE(quota.charge(alice, Resource::objects)); // Who has more keeps it.
+    CHECK(quota.charge(bob, Resource::objects));
 }
 
 TEST_CASE("the last part of what all share is for those who have little")
@@ -167,7 +168,7 @@ TEST_CASE("the last part of what all share is for those who have little")
         {::geteuid(), 600, 1, true},
     }));
     CAPTURE(uid, used, free);
-    CHECK(may_have_more(uid, used, free, all) == may);
+    CHECK(may_use_shared_pool(uid, used, free, all) == may);
 }
 
 TEST_CASE("users of one account have one limit together")
@@ -175,12 +176,12 @@ TEST_CASE("users of one account have one limit together")
     constexpr uid_t first = 100'000;
     Quota quota{few};
     quota.set_accounts(Accounts{"alice:100000:65536\n"});
-    const auto one = quota.take(first + 1, Resource::objects);
-    const auto other = quota.take(first + 2, Resource::objects);
+    const auto one = quota.charge(first + 1, Resource::objects);
+    const auto other = quota.charge(first + 2, Resource::objects);
     REQUIRE(one);
     REQUIRE(other);
-    CHECK_FALSE(quota.take(first + 3, Resource::objects));
-    CHECK(quota.take(alice, Resource::objects)); // Its own, whoever has lent it the range.
+    CHECK_FALSE(quota.charge(first + 3, Resource::objects));
+    CHECK(quota.charge(alice, Resource::objects)); // Its own, whoever has lent it the range.
     CHECK(quota.used(first + 3, Resource::objects) == 2);
     CHECK(quota.users() == std::vector<uid_t>{first});
 }
@@ -189,13 +190,13 @@ TEST_CASE("what was charged is given back to the account that had it")
 {
     constexpr uid_t uid = 100'001;
     Quota quota{few};
-    auto before = quota.take(uid, Resource::objects, 2);
+    auto before = quota.charge(uid, Resource::objects, 2);
     REQUIRE(before);
     quota.set_accounts(Accounts{"alice:100000:65536\n"});
     CHECK(quota.users() == std::vector<uid_t>{uid});
     before->resize(0);
     CHECK(quota.users().empty());
-    CHECK(quota.take(uid, Resource::objects, 2));
+    CHECK(quota.charge(uid, Resource::objects, 2));
 }
 
 } // namespace

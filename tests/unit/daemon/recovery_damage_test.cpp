@@ -15,9 +15,9 @@ using namespace std::string_view_literals;
 TEST_CASE("numbers that no daemon writes are not reckoned with")
 {
     const auto [what, spoil] =
-        GENERATE(table<std::string, void (*)(record::Object&, record::Progress&)>({
-            {"owed too much", [](auto&, auto& p) { p.owed = INT64_MAX; }},
-            {"owed less than nothing", [](auto&, auto& p) { p.owed = INT64_MIN; }},
+        GENERATE(table<std::string, void (*)(record::Object&, record::Counters&)>({
+            {"owed too much", [](auto&, auto& p) { p.backlog = INT64_MAX; }},
+            {"owed less than nothing", [](auto&, auto& p) { p.backlog = INT64_MIN; }},
             {"counted too much", [](auto&, auto& p) { p.counted = INT64_MAX; }},
             {"counted less than nothing", [](auto&, auto& p) { p.counted = INT64_MIN; }},
             {"pulsed too often", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
@@ -30,108 +30,112 @@ TEST_CASE("numbers that no daemon writes are not reckoned with")
             {"of no time", [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
         }));
     CAPTURE(what);
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    const auto id = hall->registry.new_id();
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    const auto id = fixture->registry.new_id();
     auto object = timer_record("t", every_millisecond(Clock::realtime));
-    object.timer->link = record::Link{
-        "p"_name, static_cast<record::Id>(evfd::daemon::object(*hall, "p").serial), false};
-    record::Progress progress{.counted = 0, .owed = 0, .pulses = 0};
+    object.timer->target = record::Target{
+        "p"_name, static_cast<record::Id>(evfd::daemon::object(*fixture, "p").serial), false};
+    record::Counters progress{.expirations = 0, .backlog = 0, .pulses = 0};
     spoil(object, progress);
-    hall->vault.put(id, object);
-    hall->vault.put(id, progress);
+    fixture->state_store.put(id, object);
+    fixture->state_store.put(id, progress);
 
-    hall = killed_and_restarted(std::move(hall));
-    settle(hall->loop);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    run_until_idle(fixture->loop);
 
-    CHECK(hall->complaints == std::vector<std::string>{"1 records cannot be understood: what they "
-                                                       "were of is lost"});
+    CHECK(fixture->warnings == std::vector<std::string>{"1 records cannot be understood: what they "
+                                                        "were of is lost"});
 }
 
 TEST_CASE("a timer that is said to set itself, or another timer, sets nothing")
 {
     const auto* sets = GENERATE("t", "u");
-    auto hall = new_hall();
-    arm(*hall, {.name = "u"_name, .after = 1h});
-    const auto id = hall->registry.new_id();
+    auto fixture = new_fixture();
+    arm(*fixture, {.name = "u"_name, .after = 1h});
+    const auto id = fixture->registry.new_id();
     auto record = timer_record("t", every_millisecond());
-    const auto serial = sets == "t"sv ? id : object(*hall, "u").serial;
-    record.timer->link = record::Link{*Name::parse(sets), static_cast<record::Id>(serial), false};
-    hall->vault.put(id, record);
-    hall->vault.put(id, record::Progress{.counted = 0, .owed = 5, .pulses = 0});
+    const auto serial = sets == "t"sv ? id : object(*fixture, "u").serial;
+    record.timer->target =
+        record::Target{*Name::parse(sets), static_cast<record::Id>(serial), false};
+    fixture->state_store.put(id, record);
+    fixture->state_store.put(id, record::Counters{.expirations = 0, .backlog = 5, .pulses = 0});
 
-    hall = killed_and_restarted(std::move(hall));
-    settle(hall->loop);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    run_until_idle(fixture->loop);
 
-    CHECK(object(*hall, "t").timer()->link()->is_lost);
+    CHECK(object(*fixture, "t").timer()->target()->is_gone);
 }
 
 TEST_CASE("of two subscriptions with one token one is there")
 {
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    const auto follower = follow(*hall, "p");
-    hall->registry.count_call(hall->owner, {});
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    const auto follower = subscribe(*fixture, "p");
+    fixture->registry.commit_reply(fixture->owner, {});
     const auto other = *make_eventfd(0, Counter::plain);
-    const auto id = hall->registry.new_id();
-    REQUIRE(hall->vault.park(id, other));
-    hall->vault.put(id, record::Subscription{follower.token.text(),
-                                             static_cast<record::Id>(object(*hall, "p").serial),
-                                             static_cast<record::Id>(hall->owner.id)});
+    const auto id = fixture->registry.new_id();
+    REQUIRE(fixture->state_store.store_fd(id, other));
+    fixture->state_store.put(
+        id, record::Subscription{follower.token.text(),
+                                 static_cast<record::Id>(object(*fixture, "p").serial),
+                                 static_cast<record::Id>(fixture->owner.id)});
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(object(*hall, "p").followers()->size() == 1);
-    CHECK(hall->vault.parked() == 1);
-    set(*hall, "p");
+    CHECK(object(*fixture, "p").subscriptions()->size() == 1);
+    CHECK(fixture->state_store.stored_fds() == 1);
+    set(*fixture, "p");
     CHECK(count(follower.fd) == 1U);
 }
 
 TEST_CASE("of two sessions with one token the earlier one is there and the other is told of")
 {
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    follow(*hall, "p");
-    hall->registry.count_call(hall->owner, "the answer");
-    const auto id = hall->registry.new_id();
-    hall->vault.put(id, record::Session{hall->owner.count->token.text(), bob, 7, {}, {}, {}});
-    hall->vault.put(hall->registry.new_id(), record::Takings{static_cast<record::Id>(id), 7, {}});
-    const auto first = hall->owner.id;
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    subscribe(*fixture, "p");
+    fixture->registry.commit_reply(fixture->owner, "the answer");
+    const auto id = fixture->registry.new_id();
+    fixture->state_store.put(
+        id, record::Session{fixture->owner.reply_cache->token.text(), bob, 7, {}, {}, {}});
+    fixture->state_store.put(fixture->registry.new_id(),
+                             record::TakenTokens{static_cast<record::Id>(id), 7, {}});
+    const auto first = fixture->owner.id;
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    REQUIRE(hall->sessions.size() == 1);
-    CHECK(hall->sessions[0].id == first);
-    CHECK(hall->sessions[0].count->calls == 1);
-    CHECK(hall->sessions[0].followings.size() == 1);
-    CHECK(hall->left.complaints ==
+    REQUIRE(fixture->sessions.size() == 1);
+    CHECK(fixture->sessions[0].id == first);
+    CHECK(fixture->sessions[0].reply_cache->sequence == 1);
+    CHECK(fixture->sessions[0].subscriptions.size() == 1);
+    CHECK(fixture->recovered.warnings ==
           std::vector{"a session (" + std::to_string(id) + ") is lost: its token is another's"});
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->sessions.size() == 1);
-    CHECK(hall->left.complaints.empty());
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->sessions.size() == 1);
+    CHECK(fixture->recovered.warnings.empty());
 }
 
 TEST_CASE("new objects do not get the ids of those behind an id that no daemon gets to")
 {
-    auto hall = new_hall();
-    hall->create("first", Mode::pulse);
-    const auto first = object(*hall, "first").serial;
+    auto fixture = new_fixture();
+    fixture->create("first", Mode::pulse);
+    const auto first = object(*fixture, "first").serial;
     const auto eventfd = *make_eventfd(5, Counter::semaphore);
-    REQUIRE(hall->vault.park(UINT64_MAX, eventfd));
-    hall->vault.put(UINT64_MAX, event_record("last", Mode::semaphore));
+    REQUIRE(fixture->state_store.store_fd(UINT64_MAX, eventfd));
+    fixture->state_store.put(UINT64_MAX, event_record("last", Mode::semaphore));
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(tokens(*hall, "last") == 5);
-    CHECK(hall->complaints.size() == 1);
+    CHECK(tokens(*fixture, "last") == 5);
+    CHECK(fixture->warnings.size() == 1);
     for (const auto* name : {"a", "b", "c"}) {
-        hall->create(name, Mode::semaphore, 1);
-        CHECK(object(*hall, name).serial > first);
+        fixture->create(name, Mode::semaphore, 1);
+        CHECK(object(*fixture, name).serial > first);
     }
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->registry.objects().size() == 5);
-    CHECK(tokens(*hall, "last") == 5);
-    CHECK(tokens(*hall, "c") == 1);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->registry.objects().size() == 5);
+    CHECK(tokens(*fixture, "last") == 5);
+    CHECK(tokens(*fixture, "c") == 1);
 }
 
 UniqueFd made(std::string_view what)
@@ -149,24 +153,24 @@ TEST_CASE("an event whose descriptor is something else is lost and told of")
 {
     const auto* what = GENERATE("a timerfd", "an epoll", "a device");
     CAPTURE(what);
-    auto hall = new_hall();
-    hall->create("kept", Mode::semaphore, 3);
-    const auto id = hall->registry.new_id();
-    REQUIRE(hall->vault.park(id, made(what)));
-    hall->vault.put(id, event_record("e", Mode::manual));
+    auto fixture = new_fixture();
+    fixture->create("kept", Mode::semaphore, 3);
+    const auto id = fixture->registry.new_id();
+    REQUIRE(fixture->state_store.store_fd(id, made(what)));
+    fixture->state_store.put(id, event_record("e", Mode::manual));
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(hall->registry.find("e"_name));
-    CHECK(tokens(*hall, "kept") == 3);
-    CHECK(hall->quota.used(alice, Resource::objects) == 1);
-    CHECK(hall->vault.parked() == 1);
-    CHECK(hall->left.complaints ==
+    CHECK_FALSE(fixture->registry.find("e"_name));
+    CHECK(tokens(*fixture, "kept") == 3);
+    CHECK(fixture->quota.used(alice, Resource::objects) == 1);
+    CHECK(fixture->state_store.stored_fds() == 1);
+    CHECK(fixture->recovered.warnings ==
           std::vector{"event 'e' of uid 2001 is lost: what is in the vault as its descriptor is of "
                       "another kind"s});
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->left.complaints.empty());
-    CHECK(hall->registry.objects().size() == 1);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->recovered.warnings.empty());
+    CHECK(fixture->registry.objects().size() == 1);
 }
 
 TEST_CASE("a subscription whose descriptor is something else is lost and told of")
@@ -178,27 +182,28 @@ TEST_CASE("a subscription whose descriptor is something else is lost and told of
         {"t", "an epoll"},
     }));
     CAPTURE(follows, what);
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    arm(*hall, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
-    follow(*hall, "p");
-    hall->registry.count_call(hall->owner, {});
-    const auto id = hall->registry.new_id();
-    REQUIRE(hall->vault.park(id, made(what)));
-    hall->vault.put(id, record::Subscription{Token::make()->text(),
-                                             static_cast<record::Id>(object(*hall, follows).serial),
-                                             static_cast<record::Id>(hall->owner.id)});
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
+    subscribe(*fixture, "p");
+    fixture->registry.commit_reply(fixture->owner, {});
+    const auto id = fixture->registry.new_id();
+    REQUIRE(fixture->state_store.store_fd(id, made(what)));
+    fixture->state_store.put(
+        id, record::Subscription{Token::make()->text(),
+                                 static_cast<record::Id>(object(*fixture, follows).serial),
+                                 static_cast<record::Id>(fixture->owner.id)});
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(object(*hall, "p").followers()->size() == 1);
-    CHECK(object(*hall, "t").followers()->size() == 0);
-    CHECK(hall->vault.parked() == 1);
-    CHECK(hall->left.complaints ==
+    CHECK(object(*fixture, "p").subscriptions()->size() == 1);
+    CHECK(object(*fixture, "t").subscriptions()->size() == 0);
+    CHECK(fixture->state_store.stored_fds() == 1);
+    CHECK(fixture->recovered.warnings ==
           std::vector{"a subscription (" + std::to_string(id) +
                       ") is lost: what is in the vault as its descriptor is of another kind"});
-    set(*hall, "p");
-    settle(hall->loop);
+    set(*fixture, "p");
+    run_until_idle(fixture->loop);
 }
 
 } // namespace

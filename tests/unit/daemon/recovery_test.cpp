@@ -12,274 +12,276 @@ namespace {
 
 TEST_CASE("events of every mode are there again as the same kernel objects")
 {
-    auto hall = new_hall();
-    hall->create("m", Mode::manual, 1, "0604"_rights);
-    hall->create("a", Mode::automatic);
-    hall->create("s", Mode::semaphore, 7);
-    hall->create("p", Mode::pulse);
-    set(*hall, "p", 3);
-    const auto m = hall->open("m");
-    const auto a = hall->open("a");
-    const auto s = hall->open("s");
-    const auto created = object(*hall, "m").created;
-    const auto serial = object(*hall, "s").serial;
+    auto fixture = new_fixture();
+    fixture->create("m", Mode::manual, 1, "0604"_rights);
+    fixture->create("a", Mode::automatic);
+    fixture->create("s", Mode::semaphore, 7);
+    fixture->create("p", Mode::pulse);
+    set(*fixture, "p", 3);
+    const auto m = fixture->open("m");
+    const auto a = fixture->open("a");
+    const auto s = fixture->open("s");
+    const auto created = object(*fixture, "m").created;
+    const auto serial = object(*fixture, "s").serial;
 
-    hall = killed_and_restarted(std::move(hall));
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(hall->complaints.empty());
-    REQUIRE(hall->registry.objects().size() == 4);
-    CHECK(object(*hall, "m").mode() == Mode::manual);
-    CHECK(object(*hall, "a").mode() == Mode::automatic);
-    CHECK(object(*hall, "s").mode() == Mode::semaphore);
-    CHECK(object(*hall, "p").mode() == Mode::pulse);
-    CHECK(object(*hall, "m").ownership.rights == "0604"_rights);
-    CHECK(object(*hall, "m").ownership.owner == alice);
-    CHECK(object(*hall, "m").creator == 4711);
-    CHECK(object(*hall, "m").created == created);
-    CHECK(object(*hall, "s").serial == serial);
-    CHECK(object(*hall, "p").pulse()->pulses() == 3);
-    CHECK(tokens(*hall, "m") == 1);
-    CHECK(tokens(*hall, "s") == 7);
+    CHECK(fixture->warnings.empty());
+    REQUIRE(fixture->registry.objects().size() == 4);
+    CHECK(object(*fixture, "m").mode() == Mode::manual);
+    CHECK(object(*fixture, "a").mode() == Mode::automatic);
+    CHECK(object(*fixture, "s").mode() == Mode::semaphore);
+    CHECK(object(*fixture, "p").mode() == Mode::pulse);
+    CHECK(object(*fixture, "m").ownership.permissions == "0604"_rights);
+    CHECK(object(*fixture, "m").ownership.owner == alice);
+    CHECK(object(*fixture, "m").creator == 4711);
+    CHECK(object(*fixture, "m").created == created);
+    CHECK(object(*fixture, "s").serial == serial);
+    CHECK(object(*fixture, "p").pulse()->pulses() == 3);
+    CHECK(tokens(*fixture, "m") == 1);
+    CHECK(tokens(*fixture, "s") == 7);
     REQUIRE(add(a, 1));
-    CHECK(hall->event("a").is_set());
+    CHECK(fixture->event("a").is_set());
     REQUIRE(add(s, 2));
-    CHECK(tokens(*hall, "s") == 9);
-    REQUIRE(hall->registry.clear(hall->owner.peer, names({"m"})));
+    CHECK(tokens(*fixture, "s") == 9);
+    REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"m"})));
     CHECK_FALSE(is_readable(m));
-    CHECK(hall->quota.used(alice, Resource::objects) == 4);
+    CHECK(fixture->quota.used(alice, Resource::objects) == 4);
 }
 
 TEST_CASE("restoring twice changes nothing")
 {
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore, 7);
-    set(*hall, "s", 20);
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 7);
+    set(*fixture, "s", 20);
     for (int i = 0; i < 4; ++i) {
-        hall = killed_and_restarted(std::move(hall));
-        CHECK(tokens(*hall, "s") == 27);
+        fixture = commit_crash_and_restart(std::move(fixture));
+        CHECK(tokens(*fixture, "s") == 27);
     }
 }
 
 TEST_CASE("what was deleted, changed or made after a restart is so after the next")
 {
-    auto hall = new_hall();
-    hall->create("gone");
-    hall->create("stays");
-    hall = killed_and_restarted(std::move(hall));
-    REQUIRE(hall->registry.remove(hall->owner.peer, names({"gone"})));
-    REQUIRE(hall->registry.set_rights(hall->owner.peer, "stays"_name, "0600"_rights));
-    hall->create("new", Mode::semaphore, 2);
-    const auto serial = object(*hall, "new").serial;
-    CHECK(serial > object(*hall, "stays").serial);
-    hall = killed_and_restarted(std::move(hall));
+    auto fixture = new_fixture();
+    fixture->create("gone");
+    fixture->create("stays");
+    fixture = commit_crash_and_restart(std::move(fixture));
+    REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"gone"})));
+    REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "stays"_name, "0600"_rights));
+    fixture->create("new", Mode::semaphore, 2);
+    const auto serial = object(*fixture, "new").serial;
+    CHECK(serial > object(*fixture, "stays").serial);
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(hall->registry.find("gone"_name));
-    CHECK(object(*hall, "stays").ownership.rights == "0600"_rights);
-    CHECK(tokens(*hall, "new") == 2);
-    CHECK(hall->quota.used(alice, Resource::objects) == 2);
+    CHECK_FALSE(fixture->registry.find("gone"_name));
+    CHECK(object(*fixture, "stays").ownership.permissions == "0600"_rights);
+    CHECK(tokens(*fixture, "new") == 2);
+    CHECK(fixture->quota.used(alice, Resource::objects) == 2);
 }
 
 TEST_CASE("a name that was deleted and made again is the later object")
 {
-    auto hall = new_hall();
-    hall->create("e", Mode::semaphore, 1);
-    REQUIRE(hall->registry.remove(hall->owner.peer, names({"e"})));
-    hall->create("e", Mode::semaphore, 2);
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(tokens(*hall, "e") == 2);
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::semaphore, 1);
+    REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"e"})));
+    fixture->create("e", Mode::semaphore, 2);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "e") == 2);
 }
 
 TEST_CASE("an id that a timer speaks of is never given to another object")
 {
-    auto hall = new_hall();
-    arm(*hall, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
-    hall->create("before", Mode::pulse);
-    hall->create("between", Mode::pulse);
-    hall->create("p", Mode::pulse);
-    const auto serial = object(*hall, "p").serial;
-    arm(*hall, {.name = "t"_name, .after = 1h, .sets = "p"_name});
-    REQUIRE(hall->registry.remove(hall->owner.peer, names({"before", "between", "p"})));
-    hall = killed_and_restarted(std::move(hall));
+    auto fixture = new_fixture();
+    arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
+    fixture->create("before", Mode::pulse);
+    fixture->create("between", Mode::pulse);
+    fixture->create("p", Mode::pulse);
+    const auto serial = object(*fixture, "p").serial;
+    arm(*fixture, {.name = "t"_name, .after = 1h, .sets = "p"_name});
+    REQUIRE(
+        fixture->registry.delete_objects(fixture->owner.peer, names({"before", "between", "p"})));
+    fixture = commit_crash_and_restart(std::move(fixture));
     for (int i = 0; i < 5; ++i) {
-        hall->create("p" + std::to_string(i), Mode::pulse);
-        CHECK(object(*hall, "p" + std::to_string(i)).serial != serial);
+        fixture->create("p" + std::to_string(i), Mode::pulse);
+        CHECK(object(*fixture, "p" + std::to_string(i)).serial != serial);
     }
 }
 
 TEST_CASE("a record without its descriptor is lost, and what has its name later is not harmed")
 {
-    auto hall = new_hall();
-    hall->create("lost");
-    hall->create("kept");
-    hall->vault.unpark(object(*hall, "lost").serial);
+    auto fixture = new_fixture();
+    fixture->create("lost");
+    fixture->create("kept");
+    fixture->state_store.remove_fd(object(*fixture, "lost").serial);
     for (int i = 0; i < 1'000; ++i) { // Until it is dropped.
-        hall->create("e");
-        hall->vault.commit();
-        REQUIRE(hall->registry.remove(hall->owner.peer, names({"e"})));
-        hall->vault.commit();
+        fixture->create("e");
+        fixture->state_store.commit();
+        REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"e"})));
+        fixture->state_store.commit();
     }
-    hall = killed_and_restarted(std::move(hall));
-    CHECK_FALSE(hall->registry.find("lost"_name));
-    CHECK(hall->registry.find("kept"_name));
-    hall->create("lost", Mode::semaphore, 4);
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(tokens(*hall, "lost") == 4);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK_FALSE(fixture->registry.find("lost"_name));
+    CHECK(fixture->registry.find("kept"_name));
+    fixture->create("lost", Mode::semaphore, 4);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "lost") == 4);
 }
 
 TEST_CASE("a descriptor without a record is parked no longer")
 {
-    auto hall = new_hall();
+    auto fixture = new_fixture();
     const auto stray = *make_eventfd(0, Counter::plain);
-    REQUIRE(hall->vault.park(4'000, stray));
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->vault.parked() == 0);
-    hall->create("e");
-    CHECK(object(*hall, "e").serial > 4'000);
+    REQUIRE(fixture->state_store.store_fd(4'000, stray));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->state_store.stored_fds() == 0);
+    fixture->create("e");
+    CHECK(object(*fixture, "e").serial > 4'000);
 }
 
 TEST_CASE("of two objects of one name the later one counts")
 {
-    auto hall = new_hall();
-    hall->create("e", Mode::semaphore, 1);
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::semaphore, 1);
     const auto other = *make_eventfd(5, Counter::semaphore);
-    const auto id = hall->registry.new_id();
-    REQUIRE(hall->vault.park(id, other));
-    hall->vault.put(id, event_record("e", Mode::semaphore, bob));
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(tokens(*hall, "e") == 5);
-    CHECK(hall->quota.used(alice, Resource::objects) == 0);
-    CHECK(hall->quota.used(bob, Resource::objects) == 1);
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(tokens(*hall, "e") == 5);
-    CHECK(hall->vault.parked() == 1);
+    const auto id = fixture->registry.new_id();
+    REQUIRE(fixture->state_store.store_fd(id, other));
+    fixture->state_store.put(id, event_record("e", Mode::semaphore, bob));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "e") == 5);
+    CHECK(fixture->quota.used(alice, Resource::objects) == 0);
+    CHECK(fixture->quota.used(bob, Resource::objects) == 1);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "e") == 5);
+    CHECK(fixture->state_store.stored_fds() == 1);
 }
 
 // Two objects of one name count as one descriptor.
 TEST_CASE("who lost an object to a later one of its name still has as many descriptors to come")
 {
-    Vault::Descriptors kept;
+    StateStore::Descriptors stored;
     {
-        auto hall = new_hall();
+        auto fixture = new_fixture();
         for (int i = 0; i < 5; ++i) {
-            const auto id = hall->registry.new_id();
-            REQUIRE(hall->vault.park(id, *make_eventfd(0, Counter::plain)));
-            hall->vault.put(id, event_record("e", Mode::manual));
+            const auto id = fixture->registry.new_id();
+            REQUIRE(fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain)));
+            fixture->state_store.put(id, event_record("e", Mode::manual));
         }
-        hall->vault.commit();
-        kept = killed(std::move(hall));
+        fixture->state_store.commit();
+        stored = crash(std::move(fixture));
     }
-    struct Nobody final : Audience {
-        void created(const Name&, Object&) override {}
-        void rang(const Name&, Object&) override {}
-        bool heard() override { return false; }
-        void pulsed(const Name&, Object&, std::int64_t) override {}
-        void expired(const Name&, Object&, std::int64_t) override {}
-        void rearmed(const Name&, Object&) override {}
-        void cancelled(const Name&, Object&) override {}
-        void altered(const Name&, Object&, const Ownership&) override {}
-        void deleted(const Name&, const Ownership&) override {}
-        void attended(const Name&) override {}
-        bool cares_for(const Name&) const override { return false; }
+    struct NullObserver final : RegistryObserver {
+        void on_created(const Name&, Object&) override {}
+        void on_edge(const Name&, Object&) override {}
+        bool on_edges_delivered() override { return false; }
+        void on_pulsed(const Name&, Object&, std::int64_t) override {}
+        void on_expired(const Name&, Object&, std::int64_t) override {}
+        void on_rearmed(const Name&, Object&) override {}
+        void on_cancelled(const Name&, Object&) override {}
+        void on_permissions_changed(const Name&, Object&, const Ownership&) override {}
+        void on_deleted(const Name&, const Ownership&) override {}
+        void on_interest_changed(const Name&) override {}
+        bool is_observed(const Name&) const override { return false; }
     } nobody;
     EventLoop loop;
     Quota quota{default_limits};
-    Left left;
-    Vault vault{loop, std::move(kept), left};
-    Registry registry{loop, quota, nobody, vault, make_adder(), 2}; // One more.
+    RecoveredState left;
+    StateStore state_store{loop, std::move(stored), left};
+    Registry registry{loop, quota, nobody, state_store, make_incrementer(), 2}; // One more.
     registry.restore(left);
-    Session session{registry.new_id(), person(alice), {}, {}};
+    Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }
 
 TEST_CASE("a connection object of a session is there again with it and goes with it")
 {
-    auto hall = new_hall();
-    REQUIRE(hall->registry.create(hall->owner,
-                                  {.name = "mine"_name, .lifetime = Lifetime::connection}));
-    Session nobodys{hall->registry.new_id(), person(bob), {}, {}};
-    REQUIRE(hall->registry.create(nobodys,
-                                  {.name = "uncounted"_name, .lifetime = Lifetime::connection}));
-    hall->registry.count_call(hall->owner, "the answer");
-    const auto token = hall->owner.count->token;
+    auto fixture = new_fixture();
+    REQUIRE(fixture->registry.create(fixture->owner,
+                                     {.name = "mine"_name, .lifetime = Lifetime::connection}));
+    Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    REQUIRE(fixture->registry.create(orphaned,
+                                     {.name = "uncounted"_name, .lifetime = Lifetime::connection}));
+    fixture->registry.commit_reply(fixture->owner, "the answer");
+    const auto token = fixture->owner.reply_cache->token;
 
-    hall = killed_and_restarted(std::move(hall));
-    REQUIRE(hall->sessions.size() == 1);
-    auto& session = hall->sessions.front();
-    CHECK(session.count->token == token);
-    CHECK(session.count->calls == 1);
-    CHECK(session.count->reply == "the answer");
+    fixture = commit_crash_and_restart(std::move(fixture));
+    REQUIRE(fixture->sessions.size() == 1);
+    auto& session = fixture->sessions.front();
+    CHECK(session.reply_cache->token == token);
+    CHECK(session.reply_cache->sequence == 1);
+    CHECK(session.reply_cache->cached_reply == "the answer");
     CHECK(session.peer.uid == alice);
-    CHECK(hall->registry.find("mine"_name));
-    CHECK_FALSE(hall->registry.find("uncounted"_name));
+    CHECK(fixture->registry.find("mine"_name));
+    CHECK_FALSE(fixture->registry.find("uncounted"_name));
 
-    hall->registry.end(session);
-    CHECK_FALSE(hall->registry.find("mine"_name));
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->sessions.empty());
-    CHECK(hall->registry.objects().empty());
-    CHECK(hall->vault.parked() == 0);
-    CHECK(hall->quota.used_by_all(Resource::objects) == 0);
+    fixture->registry.end(session);
+    CHECK_FALSE(fixture->registry.find("mine"_name));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->sessions.empty());
+    CHECK(fixture->registry.objects().empty());
+    CHECK(fixture->state_store.stored_fds() == 0);
+    CHECK(fixture->quota.used_by_all(Resource::objects) == 0);
 }
 
 TEST_CASE("a connection object whose session is not known is lost")
 {
-    auto hall = new_hall();
-    REQUIRE(hall->registry.create(hall->owner,
-                                  {.name = "mine"_name, .lifetime = Lifetime::connection}));
-    hall = killed_and_restarted(std::move(hall)); // No call was counted.
-    CHECK(hall->registry.objects().empty());
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->vault.parked() == 0);
+    auto fixture = new_fixture();
+    REQUIRE(fixture->registry.create(fixture->owner,
+                                     {.name = "mine"_name, .lifetime = Lifetime::connection}));
+    fixture = commit_crash_and_restart(std::move(fixture)); // No call was counted.
+    CHECK(fixture->registry.objects().empty());
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->state_store.stored_fds() == 0);
 }
 
 TEST_CASE("a session whose token cannot be read is lost, and the next daemon has forgotten it")
 {
-    auto hall = new_hall();
-    hall->create("e");
-    hall->vault.put(hall->registry.new_id(), record::Session{.token = "no token",
-                                                             .uid = alice,
-                                                             .calls = 1,
-                                                             .reply = "{}",
-                                                             .opened = {},
-                                                             .given = {}});
-    hall = killed_and_restarted(std::move(hall));
-    REQUIRE(hall->left.complaints.size() == 1);
-    CHECK(hall->left.complaints[0].contains("its token cannot be read"));
-    CHECK(hall->sessions.empty());
-    CHECK(hall->registry.find("e"_name));
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->left.complaints.empty());
+    auto fixture = new_fixture();
+    fixture->create("e");
+    fixture->state_store.put(fixture->registry.new_id(), record::Session{.token = "no token",
+                                                                         .uid = alice,
+                                                                         .sequence = 1,
+                                                                         .cached_reply = "{}",
+                                                                         .new_subscriptions = {},
+                                                                         .tokens_applied = {}});
+    fixture = commit_crash_and_restart(std::move(fixture));
+    REQUIRE(fixture->recovered.warnings.size() == 1);
+    CHECK(fixture->recovered.warnings[0].contains("its token cannot be read"));
+    CHECK(fixture->sessions.empty());
+    CHECK(fixture->registry.find("e"_name));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->recovered.warnings.empty());
 }
 
 // 0, or the number of the expectation that failed.
-int restore_with_few_descriptors()
+int recover_with_few_descriptors()
 {
     ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
     constexpr std::size_t all = 300;
-    auto hall = new_hall();
+    auto fixture = new_fixture();
     for (std::size_t i = 0; i < all; ++i)
-        hall->create("e/" + std::to_string(i), Mode::semaphore, 1);
-    hall->vault.commit();
-    auto kept = killed(std::move(hall));
+        fixture->create("e/" + std::to_string(i), Mode::semaphore, 1);
+    fixture->state_store.commit();
+    auto stored = crash(std::move(fixture));
     {
-        const auto next = *duplicate(kept[0]);
+        const auto next = *duplicate(stored[0]);
         const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + 150};
-        hall = std::make_unique<Hall>(std::move(kept));
-        const auto there = hall->registry.objects().size();
+        fixture = std::make_unique<RegistryFixture>(std::move(stored));
+        const auto there = fixture->registry.objects().size();
         if (there == 0 || there >= all)
             return 1;
-        const auto& told = hall->left.complaints; // One of what is unread, and one of each event.
+        const auto& told =
+            fixture->recovered.warnings; // One of what is unread, and one of each event.
         if (told.size() != 1 + all - there)
             return 2;
         if (!told[0].contains("parked descriptors cannot be taken over") ||
             !told[0].contains("RLIMIT_NOFILE"))
             return 3;
-        kept = killed(std::move(hall));
+        stored = crash(std::move(fixture));
     }
-    hall = std::make_unique<Hall>(std::move(kept));
-    if (!hall->left.complaints.empty() || hall->registry.objects().size() != all)
+    fixture = std::make_unique<RegistryFixture>(std::move(stored));
+    if (!fixture->recovered.warnings.empty() || fixture->registry.objects().size() != all)
         return 4;
-    for (const auto& [name, object] : hall->registry.objects())
+    for (const auto& [name, object] : fixture->registry.objects())
         if (std::get<Event>(object.body).count() != 1U)
             return 5;
     return 0;
@@ -290,7 +292,7 @@ TEST_CASE("what a daemon with too few descriptors could not take over is there f
 {
     CHECK(probe::in_child([] {
               try {
-                  return restore_with_few_descriptors();
+                  return recover_with_few_descriptors();
               } catch (...) {
                   return 99;
               }
@@ -301,65 +303,66 @@ TEST_CASE("what a daemon with too few descriptors could not take over is there f
 
 TEST_CASE("a subscription that is no one's does not take an object's descriptor with it")
 {
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore, 2);
-    const auto id = object(*hall, "s").serial;
-    hall->vault.put(id, record::Subscription{Token::make()->text(), static_cast<record::Id>(id),
-                                             static_cast<record::Id>(hall->owner.id)});
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(hall->vault.parked() == 1);
-    CHECK(tokens(*hall, "s") == 2);
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 2);
+    const auto id = object(*fixture, "s").serial;
+    fixture->state_store.put(id, record::Subscription{Token::make()->text(),
+                                                      static_cast<record::Id>(id),
+                                                      static_cast<record::Id>(fixture->owner.id)});
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->state_store.stored_fds() == 1);
+    CHECK(tokens(*fixture, "s") == 2);
 }
 
 TEST_CASE("a pulse reaches descriptors that an earlier daemon handed out")
 {
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    const auto client = follow(*hall, "p");
-    const auto other = follow(*hall, "p");
-    set(*hall, "p", 2);
-    hall->registry.count_call(hall->owner, {});
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    const auto client = subscribe(*fixture, "p");
+    const auto other = subscribe(*fixture, "p");
+    set(*fixture, "p", 2);
+    fixture->registry.commit_reply(fixture->owner, {});
 
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(object(*hall, "p").followers()->size() == 2);
-    CHECK(hall->quota.used(alice, Resource::subscriptions) == 2);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(object(*fixture, "p").subscriptions()->size() == 2);
+    CHECK(fixture->quota.used(alice, Resource::subscriptions) == 2);
     CHECK(count(client.fd) == 2U);
-    set(*hall, "p", 3);
+    set(*fixture, "p", 3);
     CHECK(count(client.fd) == 5U);
     CHECK(count(other.fd) == 5U);
 
-    auto& session = hall->sessions.front();
-    CHECK(session.followings.size() == 2);
-    CHECK(hall->registry.unsubscribe(session, client.token));
-    set(*hall, "p");
+    auto& session = fixture->sessions.front();
+    CHECK(session.subscriptions.size() == 2);
+    CHECK(fixture->registry.unsubscribe(session, client.token));
+    set(*fixture, "p");
     CHECK(count(client.fd) == 5U);
     CHECK(count(other.fd) == 6U);
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(object(*hall, "p").followers()->size() == 1);
-    CHECK(hall->vault.parked() == 1);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(object(*fixture, "p").subscriptions()->size() == 1);
+    CHECK(fixture->state_store.stored_fds() == 1);
 }
 
 TEST_CASE("a subscription of a session that was not counted is not there again")
 {
-    auto hall = new_hall();
-    hall->create("p", Mode::pulse);
-    Session nobodys{hall->registry.new_id(), person(bob), {}, {}};
-    const auto lost = follow(*hall, nobodys, "p");
-    hall = killed_and_restarted(std::move(hall));
-    CHECK(object(*hall, "p").followers()->size() == 0);
-    CHECK(hall->quota.used(bob, Resource::subscriptions) == 0);
+    auto fixture = new_fixture();
+    fixture->create("p", Mode::pulse);
+    Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    const auto lost = subscribe(*fixture, orphaned, "p");
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(object(*fixture, "p").subscriptions()->size() == 0);
+    CHECK(fixture->quota.used(bob, Resource::subscriptions) == 0);
 }
 
 TEST_CASE("a timer that is armed anew reaches descriptors that an earlier daemon handed out")
 {
-    auto hall = new_hall();
-    arm(*hall, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
-    const auto client = follow(*hall, "t");
-    hall->registry.count_call(hall->owner, {});
-    hall = killed_and_restarted(std::move(hall));
+    auto fixture = new_fixture();
+    arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
+    const auto client = subscribe(*fixture, "t");
+    fixture->registry.commit_reply(fixture->owner, {});
+    fixture = commit_crash_and_restart(std::move(fixture));
 
-    REQUIRE(hall->registry.disarm(hall->owner.peer, names({"t"})));
-    const auto setting = present_setting(client.fd);
+    REQUIRE(fixture->registry.disarm(fixture->owner.peer, names({"t"})));
+    const auto setting = current_setting(client.fd);
     REQUIRE(setting);
     CHECK(setting->first == 0ns);
 }

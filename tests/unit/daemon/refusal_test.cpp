@@ -36,44 +36,44 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
          "WrongKind",
          {"'db/ready' is an auto event, not a pulse event", "another name",
           "use it as an auto event"}},
-        {refuse::not_permitted(name, Right::wait, rights, 42),
+        {refuse::not_permitted(name, Permission::wait, rights, 42),
          "NotPermitted",
          {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r right"}},
-        {refuse::not_permitted(name, Right::set, rights, 42),
+        {refuse::not_permitted(name, Permission::set, rights, 42),
          "NotPermitted",
          {"'db/ready'", "set, clear or arm", "uid 42", "0640", "owner", "w right"}},
-        {refuse::not_permitted(name, Right::own, rights, 42),
+        {refuse::not_permitted(name, Permission::own, rights, 42),
          "NotPermitted",
          {"'db/ready'", "delete or change the rights", "uid 42", "0640",
           "only its owner and root"}},
-        {refuse::not_permitted_by_policy(name, Right::create, 42),
+        {refuse::not_permitted_by_policy(name, Permission::create, 42),
          "NotPermitted",
          {"'db/ready'", "the policy", "create", "another name", "administrator"}},
-        {refuse::not_permitted_by_policy(name, Right::wait, 42),
+        {refuse::not_permitted_by_policy(name, Permission::wait, 42),
          "NotPermitted",
          {"'db/ready'", "the policy", "wait for", "rights", "administrator"}},
-        {refuse::not_permitted_by_policy(name, Right::set, 42),
+        {refuse::not_permitted_by_policy(name, Permission::set, 42),
          "NotPermitted",
          {"'db/ready'", "the policy", "set, clear or arm", "rights", "administrator"}},
-        {refuse::not_permitted_by_policy(name, Right::own, 42),
+        {refuse::not_permitted_by_policy(name, Permission::own, 42),
          "NotPermitted",
          {"'db/ready'", "the policy", "delete or change the rights", "administrator"}},
-        {refuse::not_permitted_by_policy("user/7/a"_name, Right::create, 42),
+        {refuse::not_permitted_by_policy("user/7/a"_name, Permission::create, 42),
          "NotPermitted",
          {"'user/7/a'", "create", "for uid 7 and root alone", "'user/42/' are yours"}},
-        {refuse::not_permitted_by_policy("user/me"_name, Right::wait, 42),
+        {refuse::not_permitted_by_policy("user/me"_name, Permission::wait, 42),
          "NotPermitted",
          {"'user/me'", "wait for", "for root alone", "'user/42/' are yours"}},
-        {refuse::may_not_consume(name, rights, 42),
+        {refuse::consume_not_permitted(name, rights, 42),
          "NotPermitted",
          {"'db/ready'", "take from", "uid 42", "0640", "needs r and w", "owner", "w right"}},
-        {refuse::may_not_consume_by_policy(name),
+        {refuse::consume_not_permitted_by_policy(name),
          "NotPermitted",
          {"'db/ready'", "the policy", "take from", "'wait' and 'set'", "administrator"}},
         {refuse::too_many_groups(name),
          "NotPermitted",
          {"'db/ready'", "more than 128 supplementary groups", "fewer groups"}},
-        {refuse::unmapped_user(name, Right::create),
+        {refuse::unmapped_user(name, Permission::create),
          "NotPermitted",
          {"'db/ready'", "create", "user namespace", "map it there"}},
         {refuse::quota_exceeded({42, Resource::monitors, 64}),
@@ -89,16 +89,16 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
         {refuse::clock_in_use(name, Clock::monotonic, Clock::boottime),
          "WrongKind",
          {"'db/ready'", "the clock monotonic", "change to the clock boottime", "delete it first"}},
-        {refuse::not_yours_to_wake(Clock::realtime_alarm),
+        {refuse::wake_not_permitted(Clock::realtime_alarm),
          "NoCapability",
          {"realtime_alarm", "CAP_WAKE_ALARM", "root", "another clock"}},
-        {refuse::no_clock(Clock::boottime_alarm, {"timerfd_create(2)", EPERM}),
+        {refuse::clock_unavailable(Clock::boottime_alarm, {"timerfd_create(2)", EPERM}),
          "NoCapability",
          {"boottime_alarm", "CAP_WAKE_ALARM", "another clock"}},
-        {refuse::no_clock(Clock::boottime_alarm, {"timerfd_create(2)", ENOMEM}),
+        {refuse::clock_unavailable(Clock::boottime_alarm, {"timerfd_create(2)", ENOMEM}),
          "SystemFailure",
          {"timerfd_create(2)", "Cannot allocate memory", "try again"}},
-        {refuse::no_clock(Clock::monotonic, {"timerfd_create(2)", EMFILE}),
+        {refuse::clock_unavailable(Clock::monotonic, {"timerfd_create(2)", EMFILE}),
          "OutOfDescriptors",
          {"descriptors"}},
         {refuse::system_failure({"epoll_ctl(2)", ENOSPC}),
@@ -124,11 +124,11 @@ TEST_CASE("a refusal carries what a program needs of it")
     const auto quota = refuse::quota_exceeded({42, Resource::waits, 7});
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).quota == Resource::waits);
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).limit == 7);
-    const auto right = refuse::not_permitted(name, Right::own, "0600"_rights, 1);
-    CHECK(std::get<protocol::NotPermitted>(right.reason()).right == Right::own);
+    const auto right = refuse::not_permitted(name, Permission::own, "0600"_rights, 1);
+    CHECK(std::get<protocol::NotPermitted>(right.reason()).right == Permission::own);
     CHECK(std::get<protocol::NotPermitted>(right.reason()).name == name);
-    const auto creation = refuse::not_permitted_by_policy(name, Right::create, 1);
-    CHECK(std::get<protocol::NotPermitted>(creation.reason()).right == Right::create);
+    const auto creation = refuse::not_permitted_by_policy(name, Permission::create, 1);
+    CHECK(std::get<protocol::NotPermitted>(creation.reason()).right == Permission::create);
     CHECK(std::get<protocol::NotPermitted>(creation.reason()).name == name);
     const auto cancelled = refuse::cancelled(name);
     CHECK(std::get<protocol::Cancelled>(cancelled.reason()).name == name);
@@ -140,7 +140,7 @@ TEST_CASE("a refusal carries what a program needs of it")
 
 TEST_CASE("whatever there is too much of, it is said how much may be and what to do")
 {
-    for (const auto& [resource, word] : words(Resource{})) {
+    for (const auto& [resource, word] : enum_names(Resource{})) {
         const auto text = sentence(refuse::quota_exceeded({42, resource, 4711}));
         INFO(word << ": " << text);
         CHECK(text.contains("uid 42"));

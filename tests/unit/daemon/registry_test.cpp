@@ -1,40 +1,40 @@
 #include "daemon/objects/registry.h"
 
-#include "tests/support/service_fixture.h"
 #include "tests/support/policy_fixture.h"
 #include "tests/support/resource_limits.h"
+#include "tests/support/service_fixture.h"
 
 namespace evfd::daemon {
 namespace {
 
 // Who is told what, as text.
-struct Recorder final : Audience {
-    void created(const Name& name, Object&) override { say("created " + name.text()); }
-    void rang(const Name& name, Object&) override { say("rang " + name.text()); }
-    bool heard() override { return false; }
-    void pulsed(const Name& name, Object&, std::int64_t times) override
+struct RecordingObserver final : RegistryObserver {
+    void on_created(const Name& name, Object&) override { record("created " + name.text()); }
+    void on_edge(const Name& name, Object&) override { record("rang " + name.text()); }
+    bool on_edges_delivered() override { return false; }
+    void on_pulsed(const Name& name, Object&, std::int64_t times) override
     {
-        say("pulsed " + name.text() + " " + std::to_string(times));
+        record("pulsed " + name.text() + " " + std::to_string(times));
     }
-    void expired(const Name& name, Object&, std::int64_t times) override
+    void on_expired(const Name& name, Object&, std::int64_t times) override
     {
-        say("expired " + name.text() + " " + std::to_string(times));
+        record("expired " + name.text() + " " + std::to_string(times));
     }
-    void rearmed(const Name& name, Object&) override { say("rearmed " + name.text()); }
-    void cancelled(const Name& name, Object&) override { say("cancelled " + name.text()); }
-    void altered(const Name& name, Object&, const Ownership&) override
+    void on_rearmed(const Name& name, Object&) override { record("rearmed " + name.text()); }
+    void on_cancelled(const Name& name, Object&) override { record("cancelled " + name.text()); }
+    void on_permissions_changed(const Name& name, Object&, const Ownership&) override
     {
-        say("altered " + name.text());
+        record("altered " + name.text());
     }
-    void deleted(const Name& name, const Ownership&) override
+    void on_deleted(const Name& name, const Ownership&) override
     {
-        say("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
+        record("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
     }
-    void attended(const Name& name) override { say("attended " + name.text()); }
-    bool cares_for(const Name&) const override { return cares; }
+    void on_interest_changed(const Name& name) override { record("attended " + name.text()); }
+    bool is_observed(const Name&) const override { return has_observer; }
 
-    void say(const std::string& what) { (told += told.empty() ? "" : "; ") += what; }
-    std::string take_told() { return std::exchange(told, {}); }
+    void record(const std::string& entry) { (recorded += recorded.empty() ? "" : "; ") += entry; }
+    std::string take_recorded() { return std::exchange(recorded, {}); }
 
     Outcome<bool> create(Session& creator, const protocol::CreateEvent& request)
     {
@@ -42,74 +42,76 @@ struct Recorder final : Audience {
     }
     Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
 
-    explicit Recorder(Limits limits = default_limits, std::int64_t budget = plenty)
-        : quota{limits}, registry{loop, quota, *this, vault, make_adder(), budget}
+    explicit RecordingObserver(Limits limits = default_limits, std::int64_t budget = ample_budget)
+        : quota{limits}, registry{loop, quota, *this, state_store, make_incrementer(), budget}
     {
     }
 
-    bool cares = true;
-    std::string told;
+    bool has_observer = true;
+    std::string recorded;
     EventLoop loop;
     Quota quota;
-    Vault vault{loop};
+    StateStore state_store{loop};
     Registry registry;
-    Session session{1, person(alice), {}, {}};
-    Session other{2, person(bob), {}, {}};
+    Session session{1, make_peer(alice), {}, {}};
+    Session other{2, make_peer(bob), {}, {}};
 };
 
 TEST_CASE("an event is made as it was asked for, and belongs to the caller")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name,
-                                       .mode = Mode::semaphore,
-                                       .initial = protocol::InitialCount{3},
-                                       .rights = "0640"_rights}) == true);
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
+                                             .mode = Mode::semaphore,
+                                             .initial = protocol::InitialCount{3},
+                                             .rights = "0640"_rights}) == true);
 
-    const auto& object = room.object("e");
+    const auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::semaphore);
     CHECK(std::get<Event>(object.body).count() == 3U);
     CHECK(object.ownership.owner == alice);
-    CHECK(object.ownership.rights == "0640"_rights);
+    CHECK(object.ownership.permissions == "0640"_rights);
     CHECK(object.creator == 4711);
-    CHECK(object.session == 0);
-    CHECK(room.take_told() == "created e");
+    CHECK(object.lifetime_owner == 0);
+    CHECK(fixture.take_recorded() == "created e");
 }
 
 TEST_CASE("an event is manual, clear, permanent and open to all to wait for, if nothing is said")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name}));
-    auto& object = room.object("e");
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
+    auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::manual);
     CHECK_FALSE(object.event()->is_set());
-    CHECK(object.ownership.rights == "0644"_rights);
-    CHECK(object.session == 0);
+    CHECK(object.ownership.permissions == "0644"_rights);
+    CHECK(object.lifetime_owner == 0);
 }
 
 TEST_CASE("a name that is there is taken, unless an event of its mode is as good")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
-    room.take_told();
+    RecordingObserver fixture;
+    REQUIRE(
+        fixture.create(fixture.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
+    fixture.take_recorded();
 
-    CHECK(verdict(room.create(room.other, {.name = "e"_name})) == "NameTaken");
-    CHECK(room.create(room.other, {.name = "e"_name, .if_missing = true}) == false);
-    CHECK(verdict(room.create(room.other,
-                              {.name = "e"_name, .mode = Mode::automatic, .if_missing = true})) ==
+    CHECK(verdict(fixture.create(fixture.other, {.name = "e"_name})) == "NameTaken");
+    CHECK(fixture.create(fixture.other, {.name = "e"_name, .if_missing = true}) == false);
+    CHECK(verdict(fixture.create(
+              fixture.other, {.name = "e"_name, .mode = Mode::automatic, .if_missing = true})) ==
           "WrongKind");
-    CHECK(verdict(room.create(room.other, {.name = "e"_name, .mode = Mode::pulse})) == "WrongKind");
+    CHECK(verdict(fixture.create(fixture.other, {.name = "e"_name, .mode = Mode::pulse})) ==
+          "WrongKind");
 
-    CHECK(room.object("e").event()->is_set());
-    CHECK(room.quota.used(bob, Resource::objects) == 0);
-    CHECK(room.take_told().empty());
+    CHECK(fixture.object("e").event()->is_set());
+    CHECK(fixture.quota.used(bob, Resource::objects) == 0);
+    CHECK(fixture.take_recorded().empty());
 }
 
 TEST_CASE("a pulse starts with nothing")
 {
-    Recorder room;
+    RecordingObserver fixture;
     const auto make = [&](std::int64_t initial) {
-        return verdict(room.create(
-            room.session,
+        return verdict(fixture.create(
+            fixture.session,
             {.name = "p"_name, .mode = Mode::pulse, .initial = protocol::InitialCount{initial}}));
     };
     CHECK(make(1) == "InvalidParameter");
@@ -120,53 +122,53 @@ TEST_CASE("a user's last allowed object is made and the next refused, until one 
 {
     auto limits = default_limits;
     limits.set(Resource::objects, 2);
-    Recorder room{limits};
-    REQUIRE(room.create(room.session, {.name = "a"_name}));
-    REQUIRE(room.create(room.session, {.name = "b"_name, .mode = Mode::pulse}));
+    RecordingObserver fixture{limits};
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
+    REQUIRE(fixture.create(fixture.session, {.name = "b"_name, .mode = Mode::pulse}));
 
-    CHECK(verdict(room.create(room.session, {.name = "c"_name})) == "QuotaExceeded");
-    CHECK_FALSE(room.registry.find("c"_name));
-    CHECK(verdict(room.create(room.other, {.name = "c"_name})) == "ok");
-    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
-    CHECK(verdict(room.create(room.session, {.name = "d"_name})) == "ok");
+    CHECK(verdict(fixture.create(fixture.session, {.name = "c"_name})) == "QuotaExceeded");
+    CHECK_FALSE(fixture.registry.find("c"_name));
+    CHECK(verdict(fixture.create(fixture.other, {.name = "c"_name})) == "ok");
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
+    CHECK(verdict(fixture.create(fixture.session, {.name = "d"_name})) == "ok");
 }
 
 TEST_CASE("events and subscriptions together stay within the descriptor budget")
 {
-    Recorder room{default_limits, 3};
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse})); // Has none.
-    REQUIRE(room.create(room.session, {.name = "a"_name}));
-    REQUIRE(room.registry.open(room.session, names({"p"})));
-    REQUIRE(room.create(room.session, {.name = "b"_name}));
+    RecordingObserver fixture{default_limits, 3};
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse})); // Has none.
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
+    REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
+    REQUIRE(fixture.create(fixture.session, {.name = "b"_name}));
 
-    CHECK(verdict(room.create(room.session, {.name = "c"_name})) == "OutOfDescriptors");
-    CHECK(verdict(room.registry.open(room.session, names({"p"}))) == "OutOfDescriptors");
-    CHECK(room.quota.used(alice, Resource::objects) == 3);
-    CHECK(room.quota.used(alice, Resource::subscriptions) == 1);
+    CHECK(verdict(fixture.create(fixture.session, {.name = "c"_name})) == "OutOfDescriptors");
+    CHECK(verdict(fixture.registry.open(fixture.session, names({"p"}))) == "OutOfDescriptors");
+    CHECK(fixture.quota.used(alice, Resource::objects) == 3);
+    CHECK(fixture.quota.used(alice, Resource::subscriptions) == 1);
 
-    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
-    CHECK(verdict(room.registry.open(room.session, names({"p"}))) == "ok");
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
+    CHECK(verdict(fixture.registry.open(fixture.session, names({"p"}))) == "ok");
 }
 
 TEST_CASE(
     "nobody can follow a pulse so often that nobody could set it, nor take all there is to others")
 {
-    need_descriptors(20'000);
+    require_descriptors(20'000);
     auto limits = default_limits;
     limits.set(Resource::subscriptions, max_tokens_per_set);
-    Recorder room{limits};
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
+    RecordingObserver fixture{limits};
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     std::int64_t its = 0;
     std::string refusal = "ok";
     for (; refusal == "ok"; ++its) {
-        const auto opened = room.registry.open(room.session, names({"p"}));
+        const auto opened = fixture.registry.open(fixture.session, names({"p"}));
         refusal = verdict(opened);
     }
     CHECK(refusal == "QuotaExceeded");
     CHECK(its > max_tokens_per_set / 2);
     CHECK(its < max_tokens_per_set);
-    CHECK(verdict(room.registry.open(room.other, names({"p"}))) == "ok");
-    CHECK(verdict(room.registry.set(room.session.peer, names({"p"}), 1)) == "ok");
+    CHECK(verdict(fixture.registry.open(fixture.other, names({"p"}))) == "ok");
+    CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"p"}), 1)) == "ok");
 }
 
 TEST_CASE("what open hands over depends on what the caller may")
@@ -182,11 +184,11 @@ TEST_CASE("what open hands over depends on what the caller may")
             {Mode::pulse, "0004", true, false, true, true}, // Its own: nobody else sees it.
             {Mode::pulse, "0002", false, true, false, false},
         }));
-    Recorder room;
-    REQUIRE(room.create(room.session,
-                        {.name = "e"_name, .mode = mode, .rights = Rights::parse(rights)}));
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session,
+                           {.name = "e"_name, .mode = mode, .rights = Permissions::parse(rights)}));
 
-    auto opened = room.registry.open(room.other, names({"e"}));
+    auto opened = fixture.registry.open(fixture.other, names({"e"}));
 
     REQUIRE(opened);
     const auto& one = opened->front();
@@ -197,372 +199,378 @@ TEST_CASE("what open hands over depends on what the caller may")
     REQUIRE(one.file_descriptor.has_value() == has_fd);
     CHECK(one.subscription.has_value() == (has_fd && mode == Mode::pulse));
     if (has_fd)
-        CHECK(add(as_received(*one.file_descriptor), 1).has_value() == writable);
+        CHECK(add(received_copy(*one.file_descriptor), 1).has_value() == writable);
 }
 
 TEST_CASE("open is all or nothing, and leaves no subscription behind")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(room.create(room.session, {.name = "mine"_name, .rights = "0600"_rights}));
-    REQUIRE(room.registry.open(room.other, names({"p"}))); // This one stays.
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_rights}));
+    REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This one stays.
 
-    CHECK(verdict(room.registry.open(room.other, names({"p", "missing"}))) == "NoSuchName");
-    CHECK(verdict(room.registry.open(room.other, names({"p", "mine"}))) == "NotPermitted");
+    CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
+    CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "mine"}))) == "NotPermitted");
 
-    CHECK(room.quota.used(bob, Resource::subscriptions) == 1);
-    CHECK(room.other.followings.size() == 1);
-    CHECK(std::get<Pulse>(room.object("p").body).followers().size() == 1);
+    CHECK(fixture.quota.used(bob, Resource::subscriptions) == 1);
+    CHECK(fixture.other.subscriptions.size() == 1);
+    CHECK(std::get<Pulse>(fixture.object("p").body).subscriptions().size() == 1);
 }
 
 TEST_CASE("set, clear and delete do nothing at all where one of the names is refused")
 {
     const auto [bad, error] = GENERATE(
         table<std::string, std::string>({{"missing", "NoSuchName"}, {"mine", "NotPermitted"}}));
-    Recorder room;
-    REQUIRE(room.create(room.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
-    REQUIRE(room.create(room.other, {.name = "clear"_name}));
-    REQUIRE(room.create(room.session, {.name = "mine"_name, .rights = "0644"_rights}));
-    const auto& peer = room.other.peer;
+    RecordingObserver fixture;
+    REQUIRE(
+        fixture.create(fixture.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
+    REQUIRE(fixture.create(fixture.other, {.name = "clear"_name}));
+    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0644"_rights}));
+    const auto& peer = fixture.other.peer;
 
-    CHECK(verdict(room.registry.set(peer, names({"clear", bad}), 1)) == error);
-    CHECK(verdict(room.registry.clear(peer, names({"set", bad}))) == error);
-    CHECK(verdict(room.registry.remove(peer, names({"set", bad}))) == error);
+    CHECK(verdict(fixture.registry.set(peer, names({"clear", bad}), 1)) == error);
+    CHECK(verdict(fixture.registry.clear(peer, names({"set", bad}))) == error);
+    CHECK(verdict(fixture.registry.delete_objects(peer, names({"set", bad}))) == error);
 
-    CHECK(room.object("set").event()->is_set());
-    CHECK_FALSE(room.object("clear").event()->is_set());
+    CHECK(fixture.object("set").event()->is_set());
+    CHECK_FALSE(fixture.object("clear").event()->is_set());
 }
 
 TEST_CASE("one call sets no more tokens than the limit, over all names and subscriptions")
 {
-    Recorder room;
-    const auto& peer = room.session.peer;
+    RecordingObserver fixture;
+    const auto& peer = fixture.session.peer;
     for (const auto* name : {"s", "t"})
-        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .mode = Mode::semaphore}));
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(room.create(room.session, {.name = "m"_name}));
+        REQUIRE(
+            fixture.create(fixture.session, {.name = *Name::parse(name), .mode = Mode::semaphore}));
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(fixture.create(fixture.session, {.name = "m"_name}));
     for (int i = 0; i < 2; ++i)
-        REQUIRE(room.registry.open(room.session, names({"p"})));
+        REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
 
-    CHECK(verdict(room.registry.set(peer, names({"s"}), max_tokens_per_set)) == "ok");
-    CHECK(verdict(room.registry.set(peer, names({"s", "m"}), max_tokens_per_set)) ==
+    CHECK(verdict(fixture.registry.set(peer, names({"s"}), max_tokens_per_set)) == "ok");
+    CHECK(verdict(fixture.registry.set(peer, names({"s", "m"}), max_tokens_per_set)) ==
           "TooManyTokens");
-    CHECK(verdict(room.registry.set(peer, names({"s", "t"}), max_tokens_per_set / 2 + 1)) ==
+    CHECK(verdict(fixture.registry.set(peer, names({"s", "t"}), max_tokens_per_set / 2 + 1)) ==
           "TooManyTokens");
-    CHECK(verdict(room.registry.set(peer, names({"p"}), max_tokens_per_set / 2 + 1)) ==
+    CHECK(verdict(fixture.registry.set(peer, names({"p"}), max_tokens_per_set / 2 + 1)) ==
           "TooManyTokens");
 
-    CHECK(room.object("s").event()->count() == static_cast<std::uint64_t>(max_tokens_per_set));
-    CHECK_FALSE(room.object("m").event()->is_set());
-    CHECK_FALSE(room.object("t").event()->is_set());
+    CHECK(fixture.object("s").event()->count() == static_cast<std::uint64_t>(max_tokens_per_set));
+    CHECK_FALSE(fixture.object("m").event()->is_set());
+    CHECK_FALSE(fixture.object("t").event()->is_set());
 }
 
 TEST_CASE("one call takes all tokens that there were, over all names")
 {
-    Recorder room;
+    RecordingObserver fixture;
     for (const auto* name : {"s", "t"})
-        REQUIRE(room.create(room.session, {.name = *Name::parse(name),
-                                           .mode = Mode::semaphore,
-                                           .initial = protocol::InitialCount{20'000}}));
+        REQUIRE(fixture.create(fixture.session, {.name = *Name::parse(name),
+                                                 .mode = Mode::semaphore,
+                                                 .initial = protocol::InitialCount{20'000}}));
 
-    CHECK(verdict(room.registry.clear(room.session.peer, names({"s", "t"}))) == "ok");
-    CHECK_FALSE(room.object("s").event()->is_set());
-    CHECK_FALSE(room.object("t").event()->is_set());
+    CHECK(verdict(fixture.registry.clear(fixture.session.peer, names({"s", "t"}))) == "ok");
+    CHECK_FALSE(fixture.object("s").event()->is_set());
+    CHECK_FALSE(fixture.object("t").event()->is_set());
 }
 
 TEST_CASE("only the owner and root change rights and delete")
 {
     const auto [uid, verdict_of_both] =
         GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .rights = "0666"_rights}));
-    const auto peer = person(uid);
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .rights = "0666"_rights}));
+    const auto peer = make_peer(uid);
 
-    CHECK(verdict(room.registry.set_rights(peer, "e"_name, "0600"_rights)) == verdict_of_both);
-    CHECK(verdict(room.registry.remove(peer, names({"e"}))) == verdict_of_both);
-    CHECK((room.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
+    CHECK(verdict(fixture.registry.set_permissions(peer, "e"_name, "0600"_rights)) ==
+          verdict_of_both);
+    CHECK(verdict(fixture.registry.delete_objects(peer, names({"e"}))) == verdict_of_both);
+    CHECK((fixture.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
 }
 
 TEST_CASE("what is done to an object is told, a deletion when it is done")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 3));
-    REQUIRE(room.registry.set_rights(room.session.peer, "p"_name, "0600"_rights));
-    REQUIRE(room.registry.remove(room.session.peer, names({"p"})));
-    CHECK(room.take_told() == "created p; pulsed p 3; altered p; deleted p");
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 3));
+    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, "p"_name, "0600"_rights));
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"p"})));
+    CHECK(fixture.take_recorded() == "created p; pulsed p 3; altered p; deleted p");
 }
 
 TEST_CASE("a watched event rings for every write and read, whoever does it, and not to begin with")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
-    const auto client = *duplicate(*room.object("e").event()->share());
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
-    room.take_told();
+    RecordingObserver fixture;
+    REQUIRE(
+        fixture.create(fixture.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
+    const auto client = *duplicate(*fixture.object("e").event()->share());
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    fixture.take_recorded();
 
-    settle(room.loop);
-    CHECK(room.take_told().empty());
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded().empty());
     REQUIRE(take(client));
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
     REQUIRE(add(client, 1));
     REQUIRE(take(client)); // At once: one ring for both, but a ring.
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
-    REQUIRE(room.registry.set(room.session.peer, names({"e"}), 1));
-    CHECK(room.take_told() == "rang e"); // Told before the next request can undo it.
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
+    REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
+    CHECK(fixture.take_recorded() == "rang e"); // Told before the next request can undo it.
 }
 
 TEST_CASE("an event that nobody cares for any more is not watched")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name}));
-    const auto client = *duplicate(*room.object("e").event()->share());
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
-    room.registry.reconsider("e"_name);
-    CHECK(room.object("e").watch); // Someone does.
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
+    const auto client = *duplicate(*fixture.object("e").event()->share());
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    fixture.registry.unwatch_if_unobserved("e"_name);
+    CHECK(fixture.object("e").watch); // Someone does.
 
-    room.cares = false;
-    room.registry.reconsider("e"_name);
-    room.take_told();
+    fixture.has_observer = false;
+    fixture.registry.unwatch_if_unobserved("e"_name);
+    fixture.take_recorded();
 
     REQUIRE(add(client, 1));
-    settle(room.loop);
-    CHECK(room.take_told().empty());
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded().empty());
 }
 
 TEST_CASE("of sets alone it rings for every set, also if it is set to begin with, and for no read")
 {
-    Recorder room;
-    REQUIRE(room.create(
-        room.session,
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(
+        fixture.session,
         {.name = "e"_name, .mode = Mode::automatic, .initial = protocol::InitialCount{1}}));
-    const auto client = *duplicate(*room.object("e").event()->share());
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
-    room.take_told();
+    const auto client = *duplicate(*fixture.object("e").event()->share());
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    fixture.take_recorded();
 
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
     REQUIRE(take(client));
-    settle(room.loop);
-    CHECK(room.take_told().empty());
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded().empty());
     REQUIRE(add(client, 1));
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
 
     // Who hears of everything from now on does not take away the ring that was under way.
     REQUIRE(add(client, 1));
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
-    CHECK(room.take_told() == "rang e");
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    CHECK(fixture.take_recorded() == "rang e");
     REQUIRE(take(client));
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
 }
 
 TEST_CASE("of an event that nobody cares for any more one more set is heard, and not told")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::semaphore}));
-    const auto client = *duplicate(*room.object("e").event()->share());
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
-    room.cares = false;
-    room.registry.reconsider("e"_name);
-    CHECK_FALSE(Registry::is_watched(room.object("e")));
-    CHECK(room.object("e").watch); // If it is cared for once more, it is there.
-    room.take_told();
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
+    const auto client = *duplicate(*fixture.object("e").event()->share());
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    fixture.has_observer = false;
+    fixture.registry.unwatch_if_unobserved("e"_name);
+    CHECK_FALSE(Registry::is_watched(fixture.object("e")));
+    CHECK(fixture.object("e").watch); // If it is cared for once more, it is there.
+    fixture.take_recorded();
 
     SECTION("until it comes")
     {
         REQUIRE(add(client, 1));
-        settle(room.loop);
-        CHECK(room.take_told().empty());
-        CHECK_FALSE(room.object("e").watch);
+        run_until_idle(fixture.loop);
+        CHECK(fixture.take_recorded().empty());
+        CHECK_FALSE(fixture.object("e").watch);
     }
     SECTION("unless it is cared for before")
     {
-        room.cares = true;
-        REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
+        fixture.has_observer = true;
+        REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
         REQUIRE(add(client, 1));
-        settle(room.loop);
-        CHECK(room.take_told() == "rang e");
+        run_until_idle(fixture.loop);
+        CHECK(fixture.take_recorded() == "rang e");
     }
 }
 
 TEST_CASE("an event that nobody has opened is told of without a watch, until somebody opens it")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::automatic}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
-    CHECK(Registry::is_watched(room.object("e")));
-    CHECK_FALSE(room.object("e").watch);
-    room.take_told();
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    CHECK(Registry::is_watched(fixture.object("e")));
+    CHECK_FALSE(fixture.object("e").watch);
+    fixture.take_recorded();
 
-    REQUIRE(room.registry.set(room.session.peer, names({"e"}), 1));
-    CHECK(room.take_told() == "rang e");
+    REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
+    CHECK(fixture.take_recorded() == "rang e");
 
-    const auto opened = room.registry.open(room.session, names({"e"}));
+    const auto opened = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(opened);
-    REQUIRE(room.object("e").watch);
-    settle(room.loop);
-    room.take_told(); // That it is set.
-    REQUIRE(add(as_received(*opened->front().file_descriptor), 1));
-    settle(room.loop);
-    CHECK(room.take_told() == "rang e");
+    REQUIRE(fixture.object("e").watch);
+    run_until_idle(fixture.loop);
+    fixture.take_recorded(); // That it is set.
+    REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded() == "rang e");
 }
 
 TEST_CASE("a manual event that was told of misses no set once somebody has opened it")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0666"_rights}));
-    REQUIRE(room.registry.watch("a"_name, room.object("a"), Heed::sets));
-    const auto opened = room.registry.open(room.other, names({"a"}));
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_rights}));
+    REQUIRE(fixture.registry.watch("a"_name, fixture.object("a"), EdgeMask::readable));
+    const auto opened = fixture.registry.open(fixture.other, names({"a"}));
     REQUIRE(opened);
-    const auto fd = as_received(*opened->front().file_descriptor);
-    room.registry.hear();
-    CHECK(room.take_told() == "created a"); // That it was opened is no news.
+    const auto fd = received_copy(*opened->front().file_descriptor);
+    fixture.registry.deliver_edges();
+    CHECK(fixture.take_recorded() == "created a"); // That it was opened is no news.
 
     REQUIRE(add(fd, 1));
     REQUIRE(take(fd));
-    room.registry.hear();
+    fixture.registry.deliver_edges();
 
-    CHECK(room.take_told() == "rang a");
+    CHECK(fixture.take_recorded() == "rang a");
 }
 
 TEST_CASE("what was put back to an event that nobody has opened is told before its deletion, once")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::automatic}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::sets));
-    room.take_told();
-    const Takings takings{.taken = {{"e"_name, room.object("e").serial}}};
-    room.registry.put_back(std::span{&takings, 1}); // It is heard at the end of the turn.
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    fixture.take_recorded();
+    const TakenTokens takings{.tokens = {{"e"_name, fixture.object("e").serial}}};
+    fixture.registry.return_tokens(std::span{&takings, 1}); // It is heard at the end of the turn.
 
-    REQUIRE(room.registry.remove(room.session.peer, names({"e"})));
-    CHECK(room.take_told() == "rang e; deleted e");
-    settle(room.loop);
-    CHECK(room.take_told().empty());
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
+    CHECK(fixture.take_recorded() == "rang e; deleted e");
+    run_until_idle(fixture.loop);
+    CHECK(fixture.take_recorded().empty());
 }
 
 TEST_CASE("what was done to an event before its deletion is told before it")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
-    const auto client = *duplicate(*room.object("e").event()->share());
-    room.take_told();
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    const auto client = *duplicate(*fixture.object("e").event()->share());
+    fixture.take_recorded();
     REQUIRE(add(client, 1));
 
     SECTION("by its owner")
     {
-        REQUIRE(room.registry.remove(room.session.peer, names({"e"})));
+        REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
     }
     SECTION("by the end of its session")
     {
-        room.registry.end(room.session);
+        fixture.registry.end(fixture.session);
     }
-    CHECK(room.take_told() == "rang e; deleted e");
+    CHECK(fixture.take_recorded() == "rang e; deleted e");
 }
 
 TEST_CASE("the end of a session takes what is its own, and nothing else")
 {
-    Recorder room;
+    RecordingObserver fixture;
     const auto lifetime = Lifetime::connection;
-    REQUIRE(room.create(room.session, {.name = "mine"_name, .lifetime = lifetime}));
-    REQUIRE(room.create(room.session, {.name = "stays"_name}));
-    REQUIRE(room.create(room.other, {.name = "others"_name, .lifetime = lifetime}));
-    REQUIRE(room.create(room.session, {.name = "again"_name, .lifetime = lifetime}));
-    REQUIRE(room.registry.remove(room.session.peer, names({"again"})));
-    REQUIRE(room.create(room.other, {.name = "again"_name, .lifetime = lifetime}));
-    REQUIRE(room.create(room.other, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(room.registry.open(room.session, names({"p"})));
+    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .lifetime = lifetime}));
+    REQUIRE(fixture.create(fixture.session, {.name = "stays"_name}));
+    REQUIRE(fixture.create(fixture.other, {.name = "others"_name, .lifetime = lifetime}));
+    REQUIRE(fixture.create(fixture.session, {.name = "again"_name, .lifetime = lifetime}));
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"again"})));
+    REQUIRE(fixture.create(fixture.other, {.name = "again"_name, .lifetime = lifetime}));
+    REQUIRE(fixture.create(fixture.other, {.name = "p"_name, .mode = Mode::pulse}));
+    REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
 
-    room.registry.end(room.session);
+    fixture.registry.end(fixture.session);
 
     std::string left;
-    for (const auto& [name, object] : room.registry.objects())
+    for (const auto& [name, object] : fixture.registry.objects())
         left += name.text() + " ";
     CHECK(left == "again others p stays ");
-    CHECK(room.quota.used(alice, Resource::objects) == 1);
-    CHECK(room.quota.used(alice, Resource::subscriptions) == 0);
+    CHECK(fixture.quota.used(alice, Resource::objects) == 1);
+    CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
 TEST_CASE("a subscription is ended by who has it, and by nobody else")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "p"_name, .mode = Mode::pulse}));
-    const auto opened = room.registry.open(room.session, names({"p"}));
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
+    const auto opened = fixture.registry.open(fixture.session, names({"p"}));
     REQUIRE(opened);
     const auto token = *Token::parse(*opened->front().subscription);
 
-    CHECK_FALSE(room.registry.unsubscribe(room.other, token));
-    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 1));
+    CHECK_FALSE(fixture.registry.unsubscribe(fixture.other, token));
+    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 1));
     CHECK(take(opened->front().file_descriptor->fd) == 1U);
 
-    CHECK(room.registry.unsubscribe(room.session, token));
-    REQUIRE(room.registry.set(room.session.peer, names({"p"}), 1));
+    CHECK(fixture.registry.unsubscribe(fixture.session, token));
+    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 1));
     CHECK(take(opened->front().file_descriptor->fd) == 0U);
-    CHECK_FALSE(room.registry.unsubscribe(room.session, token));
+    CHECK_FALSE(fixture.registry.unsubscribe(fixture.session, token));
 }
 
 TEST_CASE("a session that creates and deletes without end does not grow")
 {
-    Recorder room;
+    RecordingObserver fixture;
     for (int i = 0; i < 2'000; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(room.create(room.session,
-                            {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
-        REQUIRE(room.registry.open(room.session, {{name}}));
-        REQUIRE(room.registry.remove(room.session.peer, {{name}}));
+        REQUIRE(
+            fixture.create(fixture.session,
+                           {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
+        REQUIRE(fixture.registry.open(fixture.session, {{name}}));
+        REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{name}}));
     }
-    CHECK(room.session.owned.size() < 10);
-    CHECK(room.session.followings.size() < 10);
+    CHECK(fixture.session.owned.size() < 10);
+    CHECK(fixture.session.subscriptions.size() < 10);
 }
 
 TEST_CASE("what a session still has is not forgotten while it grows")
 {
-    Recorder room;
+    RecordingObserver fixture;
     for (int i = 0; i < 300; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(room.create(room.session,
-                            {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
-        REQUIRE(room.registry.open(room.session, {{name}}));
+        REQUIRE(
+            fixture.create(fixture.session,
+                           {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
+        REQUIRE(fixture.registry.open(fixture.session, {{name}}));
         if (i % 3 == 0)
-            REQUIRE(room.registry.remove(room.session.peer, {{name}}));
+            REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{name}}));
     }
-    CHECK(room.quota.used(alice, Resource::subscriptions) == 200);
+    CHECK(fixture.quota.used(alice, Resource::subscriptions) == 200);
 
-    room.registry.end(room.session);
+    fixture.registry.end(fixture.session);
 
-    CHECK(room.registry.objects().empty());
-    CHECK(room.quota.used(alice, Resource::subscriptions) == 0);
+    CHECK(fixture.registry.objects().empty());
+    CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
 TEST_CASE("what its holders did to an event is reported once and it works on")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name}));
-    auto& object = room.object("e");
-    const auto held = room.registry.open(room.session, names({"e"}));
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
+    auto& object = fixture.object("e");
+    const auto held = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(held);
     const int fd = held->front().file_descriptor->number();
     REQUIRE(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
-    REQUIRE(object.event()->shown()->is_blocking);
-    CHECK(object.has_reported == std::array{false, false});
+    REQUIRE(object.event()->read_fdinfo()->is_blocking);
+    CHECK(object.has_warned == std::array{false, false});
 
-    const auto again = room.registry.open(room.session, names({"e"}));
+    const auto again = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(again);
-    CHECK(object.has_reported.at(static_cast<std::size_t>(Abuse::blocking)));
+    CHECK(object.has_warned.at(static_cast<std::size_t>(Misuse::blocking)));
     CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
-    CHECK_FALSE(object.event()->shown()->is_blocking);
+    CHECK_FALSE(object.event()->read_fdinfo()->is_blocking);
 
-    REQUIRE(room.registry.watch("e"_name, object, Heed::everything));
-    settle(room.loop);
+    REQUIRE(fixture.registry.watch("e"_name, object, EdgeMask::any));
+    run_until_idle(fixture.loop);
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
-    settle(room.loop);
-    CHECK(object.has_reported == std::array{true, true});
-    CHECK(room.registry.set(person(alice), names({"e"}), 1)); // More than full.
-    CHECK(room.registry.clear(person(alice), names({"e"})));
+    run_until_idle(fixture.loop);
+    CHECK(object.has_warned == std::array{true, true});
+    CHECK(fixture.registry.set(make_peer(alice), names({"e"}), 1)); // More than full.
+    CHECK(fixture.registry.clear(make_peer(alice), names({"e"})));
     CHECK_FALSE(object.event()->is_set());
 }
 
@@ -570,13 +578,14 @@ TEST_CASE("who may only wait for an event has one handle of it however often it 
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
-    Recorder room{limits};
+    RecordingObserver fixture{limits};
     for (const auto* name : {"a", "b", "c"})
-        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+        REQUIRE(
+            fixture.create(fixture.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
     const auto open = [&](std::string_view name) {
-        return room.registry.open(room.other, names({name}));
+        return fixture.registry.open(fixture.other, names({name}));
     };
-    const auto used = [&] { return room.quota.used(bob, Resource::subscriptions); };
+    const auto used = [&] { return fixture.quota.used(bob, Resource::subscriptions); };
 
     const auto first = open("a");
     const auto second = open("a");
@@ -587,14 +596,14 @@ TEST_CASE("who may only wait for an event has one handle of it however often it 
     REQUIRE(open("b"));
     CHECK(open("a"));
     CHECK(used() == 2);
-    Session again{3, person(bob), {}, {}};
-    CHECK(verdict(room.registry.open(again, names({"c"}))) == "QuotaExceeded");
+    Session again{3, make_peer(bob), {}, {}};
+    CHECK(verdict(fixture.registry.open(again, names({"c"}))) == "QuotaExceeded");
     CHECK(used() == 2);
 
-    REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+    REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
     CHECK(used() == 1);
     CHECK(open("c"));
-    room.other.handles = {};
+    fixture.other.handles = {};
     CHECK(used() == 0);
 }
 
@@ -602,66 +611,67 @@ TEST_CASE("a session may open more events one after the other than it may have h
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
-    Recorder room{limits};
+    RecordingObserver fixture{limits};
     for (const auto* name : {"a", "b", "c", "d", "e"}) {
-        REQUIRE(room.create(room.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
-        REQUIRE(room.registry.open(room.other, names({name})));
-        CHECK(room.quota.used(bob, Resource::subscriptions) <= 2);
+        REQUIRE(
+            fixture.create(fixture.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+        REQUIRE(fixture.registry.open(fixture.other, names({name})));
+        CHECK(fixture.quota.used(bob, Resource::subscriptions) <= 2);
     }
 }
 
 TEST_CASE("two users have no handle in common, and two sessions of one user have")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0664"_rights}));
-    Session again{3, person(bob), {}, {}};
-    Session third{4, person(bob + 1), {}, {}};
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_rights}));
+    Session again{3, make_peer(bob), {}, {}};
+    Session third{4, make_peer(bob + 1), {}, {}};
     const auto handle = [&](Session& session) {
-        const auto opened = room.registry.open(session, names({"a"}));
+        const auto opened = fixture.registry.open(session, names({"a"}));
         REQUIRE(opened);
         return opened->front().file_descriptor->shared;
     };
-    const auto first = handle(room.other);
+    const auto first = handle(fixture.other);
     CHECK(handle(again) == first);
     CHECK(handle(third) != first);
 
-    room.other.handles = {};
+    fixture.other.handles = {};
     CHECK(handle(again) == first);
-    CHECK(room.quota.used(bob, Resource::subscriptions) == 1);
+    CHECK(fixture.quota.used(bob, Resource::subscriptions) == 1);
 }
 
 TEST_CASE("a session does not grow by the handles of events that are gone")
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 1);
-    Recorder room{limits};
+    RecordingObserver fixture{limits};
     for (int i = 0; i < 1'000; ++i) {
-        REQUIRE(room.create(room.session, {.name = "a"_name, .rights = "0664"_rights}));
-        REQUIRE(room.registry.open(room.other, names({"a"})));
-        REQUIRE(room.registry.remove(room.session.peer, names({"a"})));
+        REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_rights}));
+        REQUIRE(fixture.registry.open(fixture.other, names({"a"})));
+        REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
     }
-    CHECK(room.other.handles.size() < 1'000 / 5);
+    CHECK(fixture.other.handles.size() < 1'000 / 5);
 }
 
 TEST_CASE("the last descriptors are for users who have few")
 {
     constexpr std::int64_t budget = 128;
-    Recorder room{default_limits, budget};
+    RecordingObserver fixture{default_limits, budget};
     std::int64_t made = 0;
     const auto make = [&](Session& session) {
         const auto name = *Name::parse("n/" + std::to_string(made));
-        const auto how = verdict(room.create(session, {.name = name}));
+        const auto how = verdict(fixture.create(session, {.name = name}));
         made += how == "ok" ? 1 : 0;
         return how;
     };
     while (made < budget - budget / 8)
-        REQUIRE(make(room.session) == "ok");
+        REQUIRE(make(fixture.session) == "ok");
 
-    CHECK(make(room.session) == "QuotaExceeded");
-    CHECK(make(room.other) == "ok");
-    CHECK(make(room.other) == "ok");
-    CHECK(make(room.other) == "QuotaExceeded");
-    Session root{3, person(0), {}, {}};
+    CHECK(make(fixture.session) == "QuotaExceeded");
+    CHECK(make(fixture.other) == "ok");
+    CHECK(make(fixture.other) == "ok");
+    CHECK(make(fixture.other) == "QuotaExceeded");
+    Session root{3, make_peer(0), {}, {}};
     while (made < budget)
         REQUIRE(make(root) == "ok");
     CHECK(make(root) == "OutOfDescriptors");
@@ -670,33 +680,33 @@ TEST_CASE("the last descriptors are for users who have few")
 TEST_CASE(
     "an event that is written without end wakes us at a bounded rate and its last ring counts")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name, .mode = Mode::semaphore}));
-    REQUIRE(room.registry.watch("e"_name, room.object("e"), Heed::everything));
-    const auto written = room.object("e").event()->share();
-    settle(room.loop);
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
+    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    const auto written = fixture.object("e").event()->share();
+    run_until_idle(fixture.loop);
     const auto begin = monotonic_now();
     std::uint64_t writes = 0;
-    int wakes = 0;
+    int wakeups = 0;
     while (monotonic_now() - begin < 50ms) {
         REQUIRE(add(*written, 1));
         ++writes;
-        room.take_told();
-        REQUIRE(room.loop.run_once(0ns));
-        wakes += room.take_told() == "rang e" ? 1 : 0;
+        fixture.take_recorded();
+        REQUIRE(fixture.loop.run_once(0ns));
+        wakeups += fixture.take_recorded() == "rang e" ? 1 : 0;
     }
-    const auto most = (monotonic_now() - begin) / nanoseconds{min_ring_interval} + 2;
+    const auto most = (monotonic_now() - begin) / nanoseconds{min_edge_interval} + 2;
     INFO(writes << " writes");
-    CHECK(wakes > 1);
-    CHECK(wakes <= most);
+    CHECK(wakeups > 1);
+    CHECK(wakeups <= most);
 
     // What was done last is told all the same.
-    settle(room.loop);
-    room.take_told();
+    run_until_idle(fixture.loop);
+    fixture.take_recorded();
     REQUIRE(add(*written, 1));
     std::string told;
-    for (int i = 0; i < 100 && told.empty(); ++i, told = room.take_told())
-        REQUIRE(room.loop.run_once(10ms));
+    for (int i = 0; i < 100 && told.empty(); ++i, told = fixture.take_recorded())
+        REQUIRE(fixture.loop.run_once(10ms));
     CHECK(told == "rang e");
 }
 
@@ -711,7 +721,8 @@ std::string missing(const Outcome<T>& outcome)
     const auto* refused = std::get_if<protocol::NotPermitted>(&outcome.error().reason());
     if (!refused)
         return error_name(outcome.error());
-    return refused->message.contains("the policy") ? std::string{word(refused->right)} : "rights";
+    return refused->message.contains("the policy") ? std::string{to_string(refused->right)}
+                                                   : "rights";
 }
 
 TEST_CASE("what the policy does not let one do is refused, whatever the rights of the object are")
@@ -728,31 +739,32 @@ TEST_CASE("what the policy does not let one do is refused, whatever the rights o
             {"default deny; db/ bob +cwsd", "ok", "ok", "ok", "ok"},
         }));
     INFO(rules);
-    Recorder room;
+    RecordingObserver fixture;
     for (const auto* name : {"db/e", "db/f"})
-        REQUIRE(room.create(room.other, {.name = *Name::parse(name), .rights = "0666"_rights}));
-    room.registry.set_policy(policy_of(rules));
-    auto& registry = room.registry;
-    const auto& peer = room.other.peer; // bob, whose they are.
+        REQUIRE(
+            fixture.create(fixture.other, {.name = *Name::parse(name), .rights = "0666"_rights}));
+    fixture.registry.set_policy(make_policy(rules));
+    auto& registry = fixture.registry;
+    const auto& peer = fixture.other.peer; // bob, whose they are.
 
-    CHECK(missing(room.create(room.other, {.name = "db/new"_name})) == create);
+    CHECK(missing(fixture.create(fixture.other, {.name = "db/new"_name})) == create);
     CHECK((registry.find("db/new"_name) != nullptr) == (create == "ok"));
-    CHECK(missing(registry.open(room.other, names({"db/e"}))) == open);
+    CHECK(missing(registry.open(fixture.other, names({"db/e"}))) == open);
     CHECK(missing(registry.set(peer, names({"db/e"}), 1)) == set);
-    CHECK(room.object("db/e").event()->is_set() == (set == "ok"));
+    CHECK(fixture.object("db/e").event()->is_set() == (set == "ok"));
     CHECK(missing(registry.clear(peer, names({"db/e"}))) == set);
-    CHECK(missing(registry.set_rights(peer, "db/f"_name, "0600"_rights)) == remove);
-    CHECK((room.object("db/f").ownership.rights == "0600"_rights) == (remove == "ok"));
-    CHECK(missing(registry.remove(peer, names({"db/e"}))) == remove);
+    CHECK(missing(registry.set_permissions(peer, "db/f"_name, "0600"_rights)) == remove);
+    CHECK((fixture.object("db/f").ownership.permissions == "0600"_rights) == (remove == "ok"));
+    CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
     // Who is refused nothing by a policy, and who has no right to it in spite of that.
-    const auto by_root = registry.set(person(0), names({"db/f"}), 1);
+    const auto by_root = registry.set(make_peer(0), names({"db/f"}), 1);
     CHECK(by_root);
     registry.set_policy({});
-    REQUIRE(registry.set_rights(person(0), "db/f"_name, "0600"_rights));
-    registry.set_policy(policy_of("db/ * +cwsd"));
-    CHECK(missing(registry.set(person(alice), names({"db/f"}), 1)) == "rights");
-    CHECK(missing(registry.remove(person(alice), names({"db/f"}))) == "rights");
+    REQUIRE(registry.set_permissions(make_peer(0), "db/f"_name, "0600"_rights));
+    registry.set_policy(make_policy("db/ * +cwsd"));
+    CHECK(missing(registry.set(make_peer(alice), names({"db/f"}), 1)) == "rights");
+    CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "rights");
 }
 
 TEST_CASE("what open hands over follows from the policy and the rights together")
@@ -771,73 +783,77 @@ TEST_CASE("what open hands over follows from the policy and the rights together"
                                             {"e bob +ws", "0664", true, false}}));
     const auto mode = GENERATE(Mode::manual, Mode::pulse);
     INFO(one.rules << " with rights " << one.rights);
-    Recorder room;
-    REQUIRE(room.create(room.session,
-                        {.name = "e"_name, .mode = mode, .rights = *Rights::parse(one.rights)}));
-    room.registry.set_policy(policy_of(one.rules));
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(
+        fixture.session,
+        {.name = "e"_name, .mode = mode, .rights = *Permissions::parse(one.rights)}));
+    fixture.registry.set_policy(make_policy(one.rules));
 
-    const auto opened = room.registry.open(room.other, names({"e"}));
+    const auto opened = fixture.registry.open(fixture.other, names({"e"}));
 
     REQUIRE(opened);
     CHECK(opened->front().may_wait == one.may_wait);
     CHECK(opened->front().may_set == one.may_set);
     REQUIRE(opened->front().file_descriptor.has_value() == one.may_wait);
     if (one.may_wait && mode == Mode::manual)
-        CHECK(add(as_received(*opened->front().file_descriptor), 1).has_value() == one.may_set);
+        CHECK(add(received_copy(*opened->front().file_descriptor), 1).has_value() == one.may_set);
 }
 
 TEST_CASE("between a right that the rights lack and one that the policy does nobody opens anything")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "r"_name, .rights = "0664"_rights}));
-    REQUIRE(room.create(room.session, {.name = "w"_name, .rights = "0662"_rights}));
-    room.registry.set_policy(policy_of("r bob -w; w bob -s"));
-    CHECK(missing(room.registry.open(room.other, names({"r"}))) == "wait");
-    CHECK(missing(room.registry.open(room.other, names({"w"}))) == "rights");
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .rights = "0662"_rights}));
+    fixture.registry.set_policy(make_policy("r bob -w; w bob -s"));
+    CHECK(missing(fixture.registry.open(fixture.other, names({"r"}))) == "wait");
+    CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "rights");
 }
 
 TEST_CASE("an event that is there already is created by nobody, so the policy is not asked")
 {
-    Recorder room;
-    REQUIRE(room.create(room.session, {.name = "e"_name}));
-    room.registry.set_policy(policy_of("default deny"));
-    CHECK(room.create(room.session, {.name = "e"_name, .if_missing = true}) == false);
-    CHECK(missing(room.create(room.session, {.name = "e"_name})) == "NameTaken");
+    RecordingObserver fixture;
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
+    fixture.registry.set_policy(make_policy("default deny"));
+    CHECK(fixture.create(fixture.session, {.name = "e"_name, .if_missing = true}) == false);
+    CHECK(missing(fixture.create(fixture.session, {.name = "e"_name})) == "NameTaken");
 }
 
 TEST_CASE("what the administrator declares is made whatever the policy says")
 {
-    Recorder room;
-    room.registry.set_policy(policy_of("default deny"));
-    constexpr auto given = Registry::Leave::given;
+    RecordingObserver fixture;
+    fixture.registry.set_policy(make_policy("default deny"));
+    constexpr auto given = Registry::PolicyCheck::skip;
     for (const auto* name : {"e", "user/2002/e", "user/x"})
-        CHECK(room.registry.create(room.session, {.name = *Name::parse(name)}, given) == true);
-    CHECK(room.registry.arm(room.session, {.name = "t"_name, .after = 1h, .sets = "e"_name},
-                            given) == true);
-    REQUIRE(room.registry.create(room.other, {.name = "bobs"_name}, given));
-    CHECK(missing(room.registry.arm(room.session,
-                                    {.name = "u"_name, .after = 1h, .sets = "bobs"_name}, given)) ==
-          "rights");
+        CHECK(fixture.registry.create(fixture.session, {.name = *Name::parse(name)}, given) ==
+              true);
+    CHECK(fixture.registry.arm(fixture.session, {.name = "t"_name, .after = 1h, .sets = "e"_name},
+                               given) == true);
+    REQUIRE(fixture.registry.create(fixture.other, {.name = "bobs"_name}, given));
+    CHECK(missing(fixture.registry.arm(fixture.session,
+                                       {.name = "u"_name, .after = 1h, .sets = "bobs"_name},
+                                       given)) == "rights");
 }
 
 TEST_CASE("below user everyone makes and uses what is his own")
 {
-    Recorder room;
-    room.registry.set_policy(policy_of("default deny"));
+    RecordingObserver fixture;
+    fixture.registry.set_policy(make_policy("default deny"));
     const auto make = [&](Session& session, const char* name) {
-        const auto made = room.create(
+        const auto made = fixture.create(
             session, {.name = *Name::parse(name), .rights = "0666"_rights, .if_missing = true});
         return made ? "ok"s : std::get<protocol::NotPermitted>(made.error().reason()).message;
     };
-    CHECK(make(room.session, "user/2001/a") == "ok");
-    CHECK(make(room.session, "user/2001") == "ok");
-    CHECK(make(room.other, "user/2001/b").contains("for uid 2001 and root alone"));
-    CHECK(make(room.session, "user/x").contains("for root alone; names under 'user/2001/'"));
-    CHECK(verdict(room.registry.set(room.session.peer, names({"user/2001/a"}), 1)) == "ok");
-    CHECK(verdict(room.registry.set(room.other.peer, names({"user/2001/a"}), 1)) == "NotPermitted");
-    CHECK(verdict(room.registry.open(room.other, names({"user/2001/a"}))) == "NotPermitted");
-    CHECK(verdict(room.registry.set(person(0), names({"user/2001/a"}), 1)) == "ok");
-    CHECK(verdict(room.registry.remove(room.session.peer, names({"user/2001/a"}))) == "ok");
+    CHECK(make(fixture.session, "user/2001/a") == "ok");
+    CHECK(make(fixture.session, "user/2001") == "ok");
+    CHECK(make(fixture.other, "user/2001/b").contains("for uid 2001 and root alone"));
+    CHECK(make(fixture.session, "user/x").contains("for root alone; names under 'user/2001/'"));
+    CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"user/2001/a"}), 1)) == "ok");
+    CHECK(verdict(fixture.registry.set(fixture.other.peer, names({"user/2001/a"}), 1)) ==
+          "NotPermitted");
+    CHECK(verdict(fixture.registry.open(fixture.other, names({"user/2001/a"}))) == "NotPermitted");
+    CHECK(verdict(fixture.registry.set(make_peer(0), names({"user/2001/a"}), 1)) == "ok");
+    CHECK(verdict(fixture.registry.delete_objects(fixture.session.peer, names({"user/2001/a"}))) ==
+          "ok");
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // A daemon that runs out of descriptors in the middle of whatever it does.
-#include "tests/support/service_fixture.h"
 #include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
+#include "tests/support/service_fixture.h"
 
 #include <unistd.h>
 
@@ -9,11 +9,11 @@ namespace evfd::daemon {
 namespace {
 
 // All that is charged to anyone, and all that is there.
-std::vector<std::int64_t> belongings(Daemon& daemon)
+std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
 {
     std::vector<std::int64_t> all{
         static_cast<std::int64_t>(daemon.service.registry().objects().size())};
-    for (const auto& [resource, name] : words(Resource{}))
+    for (const auto& [resource, name] : enum_names(Resource{}))
         if (resource != Resource::unread_bytes) // Among them is the last answer, for the session.
             all.push_back(daemon.service.quota().used_by_all(resource));
     return all;
@@ -26,21 +26,24 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
     constexpr rlim_t enough = 16;
     int refused = 0;
     for (rlim_t free = 0; free <= enough; ++free) {
-        Daemon daemon;
+        ServiceFixture daemon;
         auto client = daemon.connect();
-        daemon.ask(client, "Resume", R"({"session":"0123456789abcdef0123456789abcdef","calls":0})");
+        daemon.request(client, "Resume",
+                       R"({"session":"0123456789abcdef0123456789abcdef","calls":0})");
         for (const auto* made : {R"({"name":"e"})", R"({"name":"p","mode":"pulse"})"})
-            if (!daemon.ask(client, "CreateEvent", made).contains("created\":true"))
+            if (!daemon.request(client, "CreateEvent", made).contains("created\":true"))
                 return 1;
-        if (!daemon.ask(client, "Arm", R"({"name":"t","clock":"boottime","afterNSec":1000000000})")
+        if (!daemon
+                 .request(client, "Arm",
+                          R"({"name":"t","clock":"boottime","afterNSec":1000000000})")
                  .contains("created\":true"))
             return 2;
-        const auto before = belongings(daemon);
+        const auto before = resources_in_use(daemon);
         client.call(method, parameters);
         {
             const auto next = *duplicate(client.socket);
             const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + free};
-            settle(daemon.loop);
+            run_until_idle(daemon.loop);
         }
         const auto reply = client.reply();
         if (!reply.contains("error"))
@@ -49,10 +52,10 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
         if (!reply.contains("io.evfdd.OutOfDescriptors"))
             return 4;
         client.descriptors.clear();
-        settle(daemon.loop);
-        if (belongings(daemon) != before)
+        run_until_idle(daemon.loop);
+        if (resources_in_use(daemon) != before)
             return 5;
-        if (daemon.ask(client, method, parameters).contains("error"))
+        if (daemon.request(client, method, parameters).contains("error"))
             return 6;
     }
     return 7;

@@ -36,7 +36,7 @@ TEST_CASE("points of a schedule are counted from the very nanosecond of each")
             {1ns, end - 1ns, end, 2},
         }));
     INFO(first.count() << " every " << interval.count() << " at " << now.count());
-    CHECK(schedule(first, interval).points_by(now) == points);
+    CHECK(schedule(first, interval).expirations_by(now) == points);
 }
 
 TEST_CASE("a point has its place on the grid, and none is beyond the last or the end of the clock")
@@ -57,7 +57,7 @@ TEST_CASE("a point has its place on the grid, and none is beyond the last or the
             {1ns, 1h, end.count(), std::nullopt},
         }));
     INFO(first.count() << " every " << interval.count() << ", index " << index);
-    CHECK(schedule(first, interval).point(index) == point);
+    CHECK(schedule(first, interval).expiration(index) == point);
 }
 
 TEST_CASE("the next point is after now, never now itself")
@@ -79,10 +79,10 @@ TEST_CASE("as many points are counted by each point as its index says")
     const auto grid = schedule(12'345ns, interval);
     for (const std::int64_t index : {0L, 1L, 2L, 999L, 2'000'000L}) {
         INFO(index);
-        const auto point = grid.point(index);
+        const auto point = grid.expiration(index);
         REQUIRE(point);
-        CHECK(grid.points_by(*point) == index + 1);
-        CHECK(grid.points_by(*point - 1ns) == index);
+        CHECK(grid.expirations_by(*point) == index + 1);
+        CHECK(grid.expirations_by(*point - 1ns) == index);
     }
 }
 

@@ -1,11 +1,11 @@
 #include "daemon/ipc/server.h"
 
 #include "daemon/process/listening_socket.h"
-#include "tests/support/service_fixture.h"
-#include "tests/support/probe.h"
 #include "tests/support/lingering.h"
+#include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/send_with_fds.h"
+#include "tests/support/service_fixture.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -19,19 +19,20 @@ namespace {
 
 const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 
-struct House {
-    explicit House(Limits limits = default_limits, KernelFeatures kernel = probe_kernel())
+struct ServerFixture {
+    explicit ServerFixture(Limits limits = default_limits,
+                           KernelFeatures kernel = probe_kernel_features())
         : socket{path, 0600, kernel},
-          service{loop, {limits}, vault, make_adder(), {plenty, plenty}},
+          service{loop, {limits}, state_store, make_incrementer(), {ample_budget, ample_budget}},
           server{loop, service, kernel}
     {
         server.listen(socket.release());
     }
 
     // Connected; whether it is let in, the server decides in its next turn.
-    Client knock() const
+    TestClient connect() const
     {
-        Client client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
+        TestClient client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
         sockaddr_un address{};
         address.sun_family = AF_UNIX;
         std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -39,28 +40,29 @@ struct House {
                           sizeof address) == 0);
         return client;
     }
-    std::string ask(Client& client, std::string_view method, std::string_view parameters = "{}")
+    std::string request(TestClient& client, std::string_view method,
+                        std::string_view parameters = "{}")
     {
         client.call(method, parameters);
-        settle(loop);
+        run_until_idle(loop);
         return client.reply();
     }
 
-    Directory directory;
+    TemporaryDirectory directory;
     std::string path = directory / "socket";
     ListeningSocket socket;
     EventLoop loop;
-    Vault vault{loop};
+    StateStore state_store{loop};
     Service service;
     Server server;
 };
 
 TEST_CASE("whoever connects is served as the user that it is")
 {
-    House house;
-    auto client = house.knock();
-    house.ask(client, "CreateEvent", R"({"name":"e"})");
-    const auto told = house.ask(client, "Show", R"({"name":"e"})");
+    ServerFixture fixture;
+    auto client = fixture.connect();
+    fixture.request(client, "CreateEvent", R"({"name":"e"})");
+    const auto told = fixture.request(client, "Show", R"({"name":"e"})");
     CHECK(told.contains("\"ownerUid\":" + std::to_string(::getuid()) + ","));
     CHECK(told.contains("\"groupGid\":" + std::to_string(::getgid()) + ","));
     CHECK(told.contains("\"creatorPid\":" + std::to_string(::getpid()) + ","));
@@ -68,220 +70,220 @@ TEST_CASE("whoever connects is served as the user that it is")
 
 TEST_CASE("a call that was sent before the connection was accepted is answered")
 {
-    House house;
-    auto client = house.knock();
+    ServerFixture fixture;
+    auto client = fixture.connect();
     client.send(framed(get_info));
-    settle(house.loop);
+    run_until_idle(fixture.loop);
     CHECK(client.reply().contains("evfdd"));
 }
 
 TEST_CASE("a crowd is let in, and who is in is served meanwhile")
 {
-    House house;
-    auto first = house.knock();
-    settle(house.loop);
-    std::deque<Client> crowd;
+    ServerFixture fixture;
+    auto first = fixture.connect();
+    run_until_idle(fixture.loop);
+    std::deque<TestClient> crowd;
     for (int i = 0; i < 100; ++i)
-        crowd.push_back(house.knock());
+        crowd.push_back(fixture.connect());
     first.send(framed(get_info));
-    settle(house.loop, 2);
+    run_until_idle(fixture.loop, 2);
     CHECK(first.reply().contains("evfdd"));
-    settle(house.loop);
+    run_until_idle(fixture.loop);
     for (auto& client : crowd)
         client.send(framed(get_info));
-    settle(house.loop);
+    run_until_idle(fixture.loop);
     for (auto& client : crowd)
         CHECK(client.reply().contains("evfdd"));
 }
 
 TEST_CASE("a server listens on several sockets")
 {
-    House house;
-    ListeningSocket other{house.directory / "other", 0600, probe_kernel()};
-    house.server.listen(other.release());
-    auto one = house.knock();
-    house.path = house.directory / "other";
-    auto two = house.knock();
-    CHECK(house.ask(one, "Status").contains("\"connections\":2"));
-    CHECK(house.ask(two, "Status").contains("\"connections\":2"));
+    ServerFixture fixture;
+    ListeningSocket other{fixture.directory / "other", 0600, probe_kernel_features()};
+    fixture.server.listen(other.release());
+    auto one = fixture.connect();
+    fixture.path = fixture.directory / "other";
+    auto two = fixture.connect();
+    CHECK(fixture.request(one, "Status").contains("\"connections\":2"));
+    CHECK(fixture.request(two, "Status").contains("\"connections\":2"));
 }
 
 TEST_CASE("a user's last allowed connection is let in and the next is told why not")
 {
     auto limits = default_limits;
     limits.set(Resource::connections, 2);
-    House house{limits};
-    auto one = house.knock();
-    auto two = house.knock();
-    auto three = house.knock();
-    settle(house.loop);
+    ServerFixture fixture{limits};
+    auto one = fixture.connect();
+    auto two = fixture.connect();
+    auto three = fixture.connect();
+    run_until_idle(fixture.loop);
 
     CHECK(three.reply().starts_with(
         R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"connections","limit":2,)"));
-    CHECK(three.is_let_go());
-    CHECK(house.ask(one, "Status").contains("\"connections\":2"));
-    CHECK(house.ask(two, "Status").contains("\"connections\":2"));
+    CHECK(three.is_disconnected());
+    CHECK(fixture.request(one, "Status").contains("\"connections\":2"));
+    CHECK(fixture.request(two, "Status").contains("\"connections\":2"));
 
     one.socket = {};
-    settle(house.loop);
-    auto four = house.knock();
-    CHECK(house.ask(four, "Status").contains("\"connections\":2"));
+    run_until_idle(fixture.loop);
+    auto four = fixture.connect();
+    CHECK(fixture.request(four, "Status").contains("\"connections\":2"));
 }
 
 TEST_CASE("descriptors sent with a call reach nobody")
 {
-    const auto kernel = GENERATE(probe_kernel(), KernelFeatures{});
+    const auto kernel = GENERATE(probe_kernel_features(), KernelFeatures{});
     CAPTURE(kernel.pass_rights);
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
     const UniqueFd reading{ends[0]};
-    House house{default_limits, kernel};
-    auto client = house.knock();
+    ServerFixture fixture{default_limits, kernel};
+    auto client = fixture.connect();
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         const auto done = evfd::send(client.socket, framed(get_info), sent);
         // Either the kernel refuses them, or the daemon lets the client go.
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
-    settle(house.loop);
-    CHECK(probe::comes(reading, POLLHUP)); // Nobody has the other end.
+    run_until_idle(fixture.loop);
+    CHECK(probe::await_events(reading, POLLHUP)); // Nobody has the other end.
     if (!kernel.pass_rights) {
-        CHECK(client.is_let_go());
+        CHECK(client.is_disconnected());
         return;
     }
     client.send(framed(get_info));
-    settle(house.loop);
+    run_until_idle(fixture.loop);
     CHECK(client.reply().contains("evfdd"));
 }
 
 TEST_CASE(
     "a client at a socket that passes credentials is served, also where it may pass descriptors")
 {
-    House house{default_limits, KernelFeatures{}};
-    ListeningSocket other{house.directory / "other", 0600, KernelFeatures{}};
+    ServerFixture fixture{default_limits, KernelFeatures{}};
+    ListeningSocket other{fixture.directory / "other", 0600, KernelFeatures{}};
     auto listening = other.release();
     const int yes = 1;
     for (const int option : {SO_PASSCRED, SO_PASSSEC})
         REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &yes, sizeof yes) == 0);
-    house.server.listen(std::move(listening));
-    house.path = house.directory / "other";
-    auto client = house.knock();
-    CHECK(house.ask(client, "Status").contains("\"connections\":1"));
+    fixture.server.listen(std::move(listening));
+    fixture.path = fixture.directory / "other";
+    auto client = fixture.connect();
+    CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }
 
 TEST_CASE("a connection with a descriptor in it is charged until it is closed")
 {
-    House house{default_limits, KernelFeatures{}};
-    std::deque<Client> clients;
-    std::deque<Lingering> lingering;
+    ServerFixture fixture{default_limits, KernelFeatures{}};
+    std::deque<TestClient> clients;
+    std::deque<LingeringSocket> lingering;
     for (int i = 0; i < 3; ++i) { // What the first child does not close, the second does.
-        const auto& client = clients.emplace_back(house.knock());
+        const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};
         REQUIRE(evfd::send(client.socket, framed(get_info), std::span<const int>{sent}));
-        lingering.back().leave();
+        lingering.back().close_sender();
     }
-    settle(house.loop, 1);
-    CHECK(house.service.quota().used_by_all(Resource::connections) > 0);
-    while (house.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(house.loop.run_once(20s));
+    run_until_idle(fixture.loop, 1);
+    CHECK(fixture.service.quota().used_by_all(Resource::connections) > 0);
+    while (fixture.service.quota().used_by_all(Resource::connections) > 0)
+        REQUIRE(fixture.loop.run_once(20s));
     for (const auto& client : clients)
-        CHECK(client.is_let_go());
+        CHECK(client.is_disconnected());
 }
 
 TEST_CASE("a server that may stop when idle goes on as long as someone is there")
 {
-    House house;
-    auto client = house.knock();
+    ServerFixture fixture;
+    auto client = fixture.connect();
     client.send(framed(get_info));
-    house.server.stop_when_idle(1ns, {});
+    fixture.server.stop_when_idle(1ns, {});
     std::string reply;
     while (reply.empty()) { // It is let in before the loop would stop.
-        REQUIRE(house.loop.run_once(20s));
+        REQUIRE(fixture.loop.run_once(20s));
         reply = client.reply();
     }
     client.socket = {};
-    CHECK(house.loop.run());
-    CHECK(house.service.is_idle());
+    CHECK(fixture.loop.run());
+    CHECK(fixture.service.is_idle());
 }
 
 TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
 {
-    House house;
-    auto client = house.knock();
-    house.ask(client, "CreateEvent", R"({"name":"e"})");
+    ServerFixture fixture;
+    auto client = fixture.connect();
+    fixture.request(client, "CreateEvent", R"({"name":"e"})");
     client.socket = {};
-    house.server.stop_when_idle(1ns, {});
-    settle(house.loop);
+    fixture.server.stop_when_idle(1ns, {});
+    run_until_idle(fixture.loop);
     bool is_deleted = false;
-    house.loop.defer([&] {
-        auto last = house.knock();
+    fixture.loop.defer([&] {
+        auto last = fixture.connect();
         last.call("Delete", R"({"names":["e"]})");
         is_deleted = true;
     });
-    CHECK(house.loop.run());
+    CHECK(fixture.loop.run());
     CHECK(is_deleted);
-    CHECK(house.service.is_idle());
+    CHECK(fixture.service.is_idle());
 }
 
 // Without descriptors.
 
 // In a child process, whose limit is its own. 0, or the number of the expectation that failed.
-int visit_a_full_house()
+int connect_without_spare_descriptors()
 {
     ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
-    House house;
-    auto inside = house.knock();
-    if (!house.ask(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
+    ServerFixture fixture;
+    auto inside = fixture.connect();
+    if (!fixture.request(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
         return 1;
-    house.ask(inside, "Open", R"({"names":["e"]})");
-    std::deque<Client> crowd;
+    fixture.request(inside, "Open", R"({"names":["e"]})");
+    std::deque<TestClient> crowd;
     for (int i = 0; i < 10; ++i)
-        crowd.push_back(house.knock());
+        crowd.push_back(fixture.connect());
     const UniqueFd next = *duplicate(inside.socket);
-    constexpr int room = 4;
-    const rlimit limit{static_cast<rlim_t>(next.get()) + room + 1,
-                       static_cast<rlim_t>(next.get()) + room + 1};
+    constexpr int spare_descriptors = 4;
+    const rlimit limit{static_cast<rlim_t>(next.get()) + spare_descriptors + 1,
+                       static_cast<rlim_t>(next.get()) + spare_descriptors + 1};
     if (::setrlimit(RLIMIT_NOFILE, &limit) != 0)
         return 2;
 
-    settle(house.loop);
-    int told = 0;
-    int let_in = 0;
+    run_until_idle(fixture.loop);
+    int rejected = 0;
+    int accepted = 0;
     for (auto& client : crowd) {
         const auto reply = client.reply();
         const bool is_told =
             reply.starts_with(R"({"error":"io.evfdd.OutOfDescriptors","parameters":{"limit":)" +
                               std::to_string(limit.rlim_cur) + ",");
-        if (is_told != client.is_let_go())
+        if (is_told != client.is_disconnected())
             return 3;
-        told += is_told ? 1 : 0;
-        let_in += client.is_let_go() ? 0 : 1;
+        rejected += is_told ? 1 : 0;
+        accepted += client.is_disconnected() ? 0 : 1;
     }
-    if (let_in != room || told != 10 - room)
+    if (accepted != spare_descriptors || rejected != 10 - spare_descriptors)
         return 4;
-    if (*house.loop.run_once(0ns) != 0) // Nothing rings on and on.
+    if (*fixture.loop.run_once(0ns) != 0) // Nothing rings on and on.
         return 5;
 
     // Those inside go on; what would need a descriptor is refused, and nothing is half done.
-    if (house.ask(inside, "Set", R"({"names":["e"]})") != R"({"parameters":{}})")
+    if (fixture.request(inside, "Set", R"({"names":["e"]})") != R"({"parameters":{}})")
         return 6;
-    if (house.ask(crowd.front(), "Wait", R"({"names":["e"]})").contains("error"))
+    if (fixture.request(crowd.front(), "Wait", R"({"names":["e"]})").contains("error"))
         return 7;
-    if (!house.ask(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
+    if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
         return 8;
-    if (!house.ask(inside, "Open", R"({"names":["e"]})").contains("fileDescriptor"))
+    if (!fixture.request(inside, "Open", R"({"names":["e"]})").contains("fileDescriptor"))
         return 9; // It is lent.
-    if (house.service.registry().objects().size() != 1)
+    if (fixture.service.registry().objects().size() != 1)
         return 10;
-    if (!house.ask(inside, "Status").contains("\"connections\":5"))
+    if (!fixture.request(inside, "Status").contains("\"connections\":5"))
         return 11;
 
     // It recovers.
-    for (int i = 0; i < room; ++i)
+    for (int i = 0; i < spare_descriptors; ++i)
         crowd.pop_front();
-    settle(house.loop);
-    auto later = house.knock();
-    if (!house.ask(later, "CreateEvent", R"({"name":"f"})").contains("created\":true"))
+    run_until_idle(fixture.loop);
+    auto later = fixture.connect();
+    if (!fixture.request(later, "CreateEvent", R"({"name":"f"})").contains("created\":true"))
         return 12;
     return 0;
 }
@@ -291,7 +293,7 @@ TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and i
 {
     CHECK(probe::in_child([] {
               try {
-                  return visit_a_full_house();
+                  return connect_without_spare_descriptors();
               } catch (...) {
                   return 99;
               }
@@ -300,20 +302,20 @@ TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and i
 
 TEST_CASE("a server that can neither let anyone in nor say why rests, and goes on when it can")
 {
-    House house;
-    auto client = house.knock();
+    ServerFixture fixture;
+    auto client = fixture.connect();
     client.call("Status");
     {
         const DescriptorLimit none{3}; // Not even the one that it has in reserve.
         std::size_t rings = 0;
         for (int i = 0; i < 1'000; ++i)
-            rings += *house.loop.run_once(0ns);
+            rings += *fixture.loop.run_once(0ns);
         CHECK(rings < 1'000); // Nobody rings without end.
-        CHECK_FALSE(client.is_let_go());
+        CHECK_FALSE(client.is_disconnected());
     }
-    const auto deadline = monotonic_after(20s);
+    const auto deadline = monotonic_deadline(20s);
     while (!is_ready(client.socket) && monotonic_now() < deadline)
-        REQUIRE(house.loop.run_once(100ms));
+        REQUIRE(fixture.loop.run_once(100ms));
     CHECK(client.reply().contains("\"connections\":1"));
 }
 
@@ -321,63 +323,63 @@ TEST_CASE("a newcomer that is gone before it can be told why it is turned away i
 {
     auto limits = default_limits;
     limits.set(Resource::connections, 1);
-    House house{limits};
-    auto inside = house.knock();
-    settle(house.loop);
+    ServerFixture fixture{limits};
+    auto inside = fixture.connect();
+    run_until_idle(fixture.loop);
     {
-        const auto gone = house.knock();
+        const auto gone = fixture.connect();
     }
-    settle(house.loop);
-    CHECK(house.service.counters().turned_away == 1);
-    CHECK(house.ask(inside, "Status").contains("\"connections\":1"));
+    run_until_idle(fixture.loop);
+    CHECK(fixture.service.counters().rejected == 1);
+    CHECK(fixture.request(inside, "Status").contains("\"connections\":1"));
 }
 
 TEST_CASE("who cannot be told apart is not let in")
 {
-    House house;
-    house.server.admit(*make_eventfd(0, Counter::plain)); // No socket, so it has no peer.
-    while (house.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(house.loop.run_once(20s)); // Until it is closed.
-    auto client = house.knock();
-    CHECK(house.ask(client, "Status").contains("\"connections\":1"));
+    ServerFixture fixture;
+    fixture.server.admit(*make_eventfd(0, Counter::plain)); // No socket, so it has no peer.
+    while (fixture.service.quota().used_by_all(Resource::connections) > 0)
+        REQUIRE(fixture.loop.run_once(20s)); // Until it is closed.
+    auto client = fixture.connect();
+    CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }
 
 TEST_CASE("a user whose clients leave descriptors unread is handed no more until they read them")
 {
     auto limits = default_limits;
     limits.set(Resource::unread_descriptors, 3);
-    House house{limits};
-    auto lazy = house.knock();
-    auto other = house.knock();
+    ServerFixture fixture{limits};
+    auto idle_reader = fixture.connect();
+    auto other = fixture.connect();
     for (const auto* name : {"a", "b"})
-        house.ask(lazy, "CreateEvent", R"({"name":")"s + name + R"("})");
-    lazy.call("Open", R"({"names":["a","b"]})");
-    settle(house.loop);
+        fixture.request(idle_reader, "CreateEvent", R"({"name":")"s + name + R"("})");
+    idle_reader.call("Open", R"({"names":["a","b"]})");
+    run_until_idle(fixture.loop);
 
-    CHECK(house.ask(other, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+    CHECK(fixture.request(other, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
     other.call("Open", R"({"names":["a","b"]})"); // Of the four only the two of `lazy` are unread.
-    settle(house.loop);
+    run_until_idle(fixture.loop);
     CHECK(other.reply().starts_with(
         R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"unreadDescriptors","limit":3,)"));
 
-    CHECK(lazy.reply().contains("fileDescriptor"));
-    CHECK(house.ask(other, "Open", R"({"names":["a","b"]})").contains("fileDescriptor"));
+    CHECK(idle_reader.reply().contains("fileDescriptor"));
+    CHECK(fixture.request(other, "Open", R"({"names":["a","b"]})").contains("fileDescriptor"));
 }
 
 TEST_CASE("descriptors that were read in the meantime do not count")
 {
     auto limits = default_limits;
     limits.set(Resource::unread_descriptors, 1);
-    House house{limits};
-    std::vector<Client> clients;
+    ServerFixture fixture{limits};
+    std::vector<TestClient> clients;
     for (int i = 0; i < 5; ++i)
-        clients.push_back(house.knock());
-    house.ask(clients.front(), "CreateEvent", R"({"name":"a"})");
+        clients.push_back(fixture.connect());
+    fixture.request(clients.front(), "CreateEvent", R"({"name":"a"})");
     for (auto& client : clients)
-        CHECK(house.ask(client, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+        CHECK(fixture.request(client, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
     clients.clear();
-    settle(house.loop);
-    CHECK(house.service.quota().used_by_all(Resource::unread_descriptors) == 0);
+    run_until_idle(fixture.loop);
+    CHECK(fixture.service.quota().used_by_all(Resource::unread_descriptors) == 0);
 }
 
 } // namespace

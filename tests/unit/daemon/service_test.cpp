@@ -2,8 +2,8 @@
 #include "daemon/service/service.h"
 
 #include "common/protocol/interface.h"
-#include "tests/support/service_fixture.h"
 #include "tests/support/policy_fixture.h"
+#include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -13,10 +13,10 @@ namespace {
 
 TEST_CASE("GetInfo tells who we are and what we speak, sorted")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     client.send(framed(R"({"method":"org.varlink.service.GetInfo"})"));
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(client.reply() == R"({"parameters":{"vendor":"The evfdd authors","product":"evfdd",)"
                             R"("version":")" EVFDD_VERSION R"(","url":")" EVFDD_URL R"(",)"
                             R"("interfaces":["io.evfdd","org.varlink.service"]}})");
@@ -24,7 +24,7 @@ TEST_CASE("GetInfo tells who we are and what we speak, sorted")
 
 TEST_CASE("every interface that GetInfo tells of has its description, and no other")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     const auto describe = [&](std::string_view interface) {
         std::string text;
@@ -32,7 +32,7 @@ TEST_CASE("every interface that GetInfo tells of has its description, and no oth
         client.send(framed(R"({"method":"org.varlink.service.GetInterfaceDescription",)"
                            R"("parameters":{"interface":)" +
                            text + "}}"));
-        settle(daemon.loop);
+        run_until_idle(daemon.loop);
         return client.reply();
     };
     for (const auto& interface : protocol::interface_names()) {
@@ -49,10 +49,10 @@ TEST_CASE("every interface that GetInfo tells of has its description, and no oth
 TEST_CASE("whoever has many connections leaves the last ones to those who have few")
 {
     constexpr std::int64_t all = 640;
-    ConnectedService house{{default_limits}, make_adder(), {plenty, all}};
-    std::vector<Dues> kept;
+    ConnectedService daemon{{default_limits}, make_incrementer(), {ample_budget, all}};
+    std::vector<ConnectionCharges> kept;
     const auto admitted = [&](uid_t uid) {
-        auto dues = house.service.admit(person(uid));
+        auto dues = daemon.service.admit(make_peer(uid));
         if (!dues) {
             CHECK(error_name(dues.error()) == "QuotaExceeded");
             return false;
@@ -75,15 +75,15 @@ TEST_CASE("whoever has many connections leaves the last ones to those who have f
 
 TEST_CASE("Show tells what an object is, and its state to those who may wait")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
     const auto before = wall_now();
-    daemon.ask(
+    daemon.request(
         owner, "CreateEvent",
         R"({"name":"s","mode":"semaphore","initial":3,"rights":"0602","lifetime":"connection"})");
 
-    const auto told = daemon.ask(owner, "Show", R"({"name":"s"})");
+    const auto told = daemon.request(owner, "Show", R"({"name":"s"})");
 
     CHECK(told.starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
                            R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
@@ -95,52 +95,53 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
     CHECK(created >= before.time_since_epoch().count());
     CHECK(created <= wall_now().time_since_epoch().count());
 
-    CHECK(daemon.ask(other, "Show", R"({"name":"s"})")
+    CHECK(daemon.request(other, "Show", R"({"name":"s"})")
               .ends_with(R"("rights":"0602","lifetime":"connection","waits":0}}})"));
 }
 
 TEST_CASE("an object that one may neither wait for nor set is not listed, and Show is refused")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
-    daemon.ask(owner, "CreateEvent", R"({"name":"s","rights":"0600"})");
-    daemon.ask(owner, "CreateEvent",
-               fmt::format(R"({{"name":"user/{}/s","rights":"0666"}})", alice));
-    daemon.ask(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
-    daemon.service.set_policy(policy_of("db/ bob -ws"));
+    daemon.request(owner, "CreateEvent", R"({"name":"s","rights":"0600"})");
+    daemon.request(owner, "CreateEvent",
+                   fmt::format(R"({{"name":"user/{}/s","rights":"0666"}})", alice));
+    daemon.request(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.service.set_policy(make_policy("db/ bob -ws"));
 
-    CHECK(daemon.ask(other, "List", "{}", true) == R"({"parameters":{"objects":[]}})");
+    CHECK(daemon.request(other, "List", "{}", true) == R"({"parameters":{"objects":[]}})");
     for (const auto& name : {"s"s, fmt::format("user/{}/s", alice), "db/e"s}) {
         const auto show = R"({"name":")" + name + R"("})";
-        CHECK(daemon.ask(other, "Show", show).contains("io.evfdd.NotPermitted"));
-        CHECK(daemon.ask(owner, "Show", show).contains(R"("isSet":false)"));
-        CHECK(daemon.ask(owner, "List", "{}", true).contains('"' + name + '"'));
+        CHECK(daemon.request(other, "Show", show).contains("io.evfdd.NotPermitted"));
+        CHECK(daemon.request(owner, "Show", show).contains(R"("isSet":false)"));
+        CHECK(daemon.request(owner, "List", "{}", true).contains('"' + name + '"'));
     }
-    CHECK(daemon.ask(other, "Show", R"({"name":"none"})").contains("io.evfdd.NoSuchName"));
+    CHECK(daemon.request(other, "Show", R"({"name":"none"})").contains("io.evfdd.NoSuchName"));
 }
 
 // What Show has under "lastSet"; empty if that is not there.
-std::string last_set(Daemon& daemon, Client& client, const std::string& name)
+std::string last_set(ServiceFixture& daemon, TestClient& client, const std::string& name)
 {
-    const auto told = daemon.ask(client, "Show", R"({"name":")" + name + R"("})");
+    const auto told = daemon.request(client, "Show", R"({"name":")" + name + R"("})");
     const auto begin = told.find(R"("lastSet":)");
     return begin == told.npos ? "" : told.substr(begin, told.find('}', begin) + 1 - begin);
 }
 
 TEST_CASE("Show tells who set an event last through the daemon and when, to those who may wait")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto owner = daemon.connect(alice);
     auto setter = daemon.connect(bob);
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
-    daemon.ask(owner, "CreateEvent", R"({"name":"e","rights":"0622","mode":")" + mode + R"("})");
+    daemon.request(owner, "CreateEvent",
+                   R"({"name":"e","rights":"0622","mode":")" + mode + R"("})");
     CHECK(last_set(daemon, owner, "e").empty());
     const auto before = wall_now().time_since_epoch().count();
 
     const auto count = GENERATE(1, 20);
-    daemon.ask(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
-    daemon.ask(owner, "Clear", R"({"names":["e"]})"); // No set.
+    daemon.request(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
+    daemon.request(owner, "Clear", R"({"names":["e"]})"); // No set.
 
     const auto told = last_set(daemon, owner, "e");
     CHECK(told.ends_with(R"(,"uid":2002,"pid":4711})"));
@@ -154,48 +155,48 @@ TEST_CASE("Show tells who set an event last through the daemon and when, to thos
 
 TEST_CASE("a set that a timer did is its owner's and of no process, one on a descriptor nobody's")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect(alice);
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
-    daemon.ask(client, "Open", R"({"names":["e"]})");
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
+    daemon.request(client, "Open", R"({"names":["e"]})");
     REQUIRE(client.descriptors.size() == 1);
     REQUIRE(add(client.descriptors[0], 1));
     CHECK(last_set(daemon, client, "e").empty());
 
-    daemon.ask(client, "Arm", R"({"name":"t","afterNSec":1,"sets":"e"})");
-    settle(daemon.loop);
+    daemon.request(client, "Arm", R"({"name":"t","afterNSec":1,"sets":"e"})");
+    run_until_idle(daemon.loop);
     CHECK(last_set(daemon, client, "e").ends_with(R"(,"uid":2001})"));
     CHECK(last_set(daemon, client, "t").empty());
 }
 
 TEST_CASE("who set an event last is forgotten with the daemon that did it")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect(alice);
-    daemon->ask(client, "CreateEvent", R"({"name":"e"})");
-    daemon->ask(client, "Set", R"({"names":["e"]})");
+    daemon->request(client, "CreateEvent", R"({"name":"e"})");
+    daemon->request(client, "Set", R"({"names":["e"]})");
     CHECK_FALSE(last_set(*daemon, client, "e").empty());
-    daemon = restarted(std::move(daemon));
+    daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect(alice);
     CHECK(last_set(*daemon, client, "e").empty());
-    CHECK(daemon->ask(client, "Show", R"({"name":"e"})").contains(R"("isSet":true)"));
+    CHECK(daemon->request(client, "Show", R"({"name":"e"})").contains(R"("isSet":true)"));
 }
 
 TEST_CASE("Show of a pulse tells how often it was set and who follows, and that it is never set")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.ask(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const auto opened = daemon.ask(client, "Open", R"({"names":["p"]})");
-    daemon.ask(client, "Set", R"({"names":["p"],"count":4})");
-    CHECK(daemon.ask(client, "Show", R"({"name":"p"})")
+    daemon.request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    const auto opened = daemon.request(client, "Open", R"({"names":["p"]})");
+    daemon.request(client, "Set", R"({"names":["p"],"count":4})");
+    CHECK(daemon.request(client, "Show", R"({"name":"p"})")
               .ends_with(R"("waits":0,"isSet":false,"pulses":4,"subscriptions":1}}})"));
 
     const auto key = R"("subscription":")"s;
     const auto token = opened.substr(opened.find(key) + key.size(), 32);
-    CHECK(daemon.ask(client, "Unsubscribe", R"({"subscription":")" + token + R"("})") ==
+    CHECK(daemon.request(client, "Unsubscribe", R"({"subscription":")" + token + R"("})") ==
           R"({"parameters":{}})");
-    CHECK(daemon.ask(client, "Show", R"({"name":"p"})").contains(R"("subscriptions":0)"));
+    CHECK(daemon.request(client, "Show", R"({"name":"p"})").contains(R"("subscriptions":0)"));
 }
 
 TEST_CASE("a count beyond 63 bits is told as a string, one within them as a number")
@@ -206,71 +207,71 @@ TEST_CASE("a count beyond 63 bits is told as a string, one within them as a numb
         {9223372036854775808U, R"("isSet":true,"largeCount":"9223372036854775808"})"},
         {18446744073709551614U, R"("isSet":true,"largeCount":"18446744073709551614"})"},
     }));
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
-    daemon.ask(client, "Open", R"({"names":["e"]})");
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
+    daemon.request(client, "Open", R"({"names":["e"]})");
     REQUIRE(client.descriptors.size() == 1);
     REQUIRE(add(client.descriptors[0], count));
 
-    CHECK(daemon.ask(client, "Show", R"({"name":"e"})").ends_with(told + "}}"));
+    CHECK(daemon.request(client, "Show", R"({"name":"e"})").ends_with(told + "}}"));
 }
 
 TEST_CASE("Show tells how many wait")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    std::deque<Client> waiters;
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    std::deque<TestClient> waiters;
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
     for (int i = 0; i < 3; ++i)
         waiters.push_back(daemon.connect());
     for (auto& waiter : waiters)
-        daemon.ask(waiter, "Wait", R"({"names":["e"]})");
-    CHECK(daemon.ask(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
+        daemon.request(waiter, "Wait", R"({"names":["e"]})");
+    CHECK(daemon.request(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
 }
 
 TEST_CASE("a wait that is called with more says first that it has begun")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto waiter = daemon.connect();
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
     waiter.call("Wait", R"({"names":["e","later"]})", true);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(waiter.reply() == R"({"parameters":{"fired":[]},"continues":true})");
     CHECK(waiter.reply().empty());
 
-    daemon.ask(client, "Set", R"({"names":["e"]})");
-    daemon.ask(client, "Clear", R"({"names":["e"]})");
-    daemon.ask(client, "CreateEvent", R"({"name":"later","initial":1})");
-    settle(daemon.loop);
+    daemon.request(client, "Set", R"({"names":["e"]})");
+    daemon.request(client, "Clear", R"({"names":["e"]})");
+    daemon.request(client, "CreateEvent", R"({"name":"later","initial":1})");
+    run_until_idle(daemon.loop);
     const auto fired =
         R"({"parameters":{"fired":[{"name":"e","count":1},{"name":"later","count":1}]}})";
     CHECK(waiter.reply() == fired);
 
     // Also one that is over when it begins, and one that never begins.
     waiter.call("Wait", R"({"names":["later"],"timeoutNSec":0})", true);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains(R"("continues":true)"));
     CHECK(waiter.reply() == R"({"parameters":{"fired":[{"name":"later","count":1}]}})");
     waiter.call("Wait", R"({"names":["nowhere"],"existing":true})", true);
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains("NoSuchName"));
 }
 
 TEST_CASE("List tells of all that the pattern matches, and of none with an empty list")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     for (const auto* name : {"db/b", "db/a", "db/x/y", "web"})
-        daemon.ask(client, "CreateEvent", R"({"name":")"s + name + R"("})");
+        daemon.request(client, "CreateEvent", R"({"name":")"s + name + R"("})");
 
     const auto [pattern, listed, unlisted] = GENERATE(table<std::string, std::string, std::string>({
         {"{}", "db/a db/b db/x/y web", ""},
         {R"({"pattern":"db/*"})", "db/a db/b", "db/x/y web"},
         {R"({"pattern":"nothing"})", "", "db/a db/b db/x/y web"},
     }));
-    const auto reply = daemon.ask(client, "List", pattern, true);
+    const auto reply = daemon.request(client, "List", pattern, true);
     const auto has = [&](std::string_view name) {
         return reply.contains(R"("name":")" + std::string{name} + "\"");
     };
@@ -286,17 +287,17 @@ TEST_CASE("List tells of all that the pattern matches, and of none with an empty
 
 TEST_CASE("Status counts what there is")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     auto waiter = daemon.connect();
     auto watcher = daemon.connect(bob);
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})");
-    daemon.ask(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    daemon.ask(client, "Open", R"({"names":["p"]})");
-    daemon.ask(waiter, "Wait", R"({"names":["e"]})");
-    daemon.ask(watcher, "Monitor", "{}", true);
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
+    daemon.request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon.request(client, "Open", R"({"names":["p"]})");
+    daemon.request(waiter, "Wait", R"({"names":["e"]})");
+    daemon.request(watcher, "Monitor", "{}", true);
 
-    const auto status = daemon.ask(client, "Status");
+    const auto status = daemon.request(client, "Status");
 
     CHECK(status.starts_with(R"({"parameters":{"version":")" EVFDD_VERSION R"(","pid":)" +
                              std::to_string(::getpid()) + R"(,"startedNSec":)"));
@@ -307,10 +308,10 @@ TEST_CASE("Status counts what there is")
 
 TEST_CASE("Status counts every open descriptor, and none of its own looking")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     const auto descriptors = [&] {
-        const auto status = daemon.ask(client, "Status");
+        const auto status = daemon.request(client, "Status");
         const auto key = R"("descriptors":)"s;
         return std::stoll(status.substr(status.find(key) + key.size()));
     };
@@ -325,52 +326,53 @@ TEST_CASE("a refused wait or monitor gives its charge back, and over the limit i
     auto limits = default_limits;
     limits.set(Resource::waits, 1);
     limits.set(Resource::monitors, 1);
-    Daemon daemon{limits};
+    ServiceFixture daemon{limits};
     auto client = daemon.connect();
     for (int i = 0; i < 3; ++i)
-        CHECK(daemon.ask(client, "Wait", R"({"names":["x"],"existing":true})")
+        CHECK(daemon.request(client, "Wait", R"({"names":["x"],"existing":true})")
                   .contains("NoSuchName"));
-    daemon.ask(client, "Wait", R"({"names":["x"]})");
+    daemon.request(client, "Wait", R"({"names":["x"]})");
     auto second = daemon.connect();
-    CHECK(daemon.ask(second, "Wait", R"({"names":["x"]})")
+    CHECK(daemon.request(second, "Wait", R"({"names":["x"]})")
               .starts_with(
                   R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"waits","limit":1,)"));
-    CHECK(daemon.ask(second, "Monitor", "{}", true).contains("ready"));
+    CHECK(daemon.request(second, "Monitor", "{}", true).contains("ready"));
     auto third = daemon.connect();
-    CHECK(daemon.ask(third, "Monitor", "{}", true).contains(R"("quota":"monitors","limit":1,)"));
+    CHECK(
+        daemon.request(third, "Monitor", "{}", true).contains(R"("quota":"monitors","limit":1,)"));
 }
 
 TEST_CASE("the service is idle while there is neither object nor connection")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     CHECK(daemon.service.is_idle());
     {
         auto client = daemon.connect();
         CHECK_FALSE(daemon.service.is_idle());
-        daemon.ask(client, "CreateEvent", R"({"name":"e"})");
+        daemon.request(client, "CreateEvent", R"({"name":"e"})");
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK_FALSE(daemon.service.is_idle());
     {
         auto client = daemon.connect();
-        daemon.ask(client, "Delete", R"({"names":["e"]})");
+        daemon.request(client, "Delete", R"({"names":["e"]})");
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     CHECK(daemon.service.is_idle());
 }
 
 TEST_CASE("what the policy does not let one wait for is listed without its state")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
     auto root = daemon.connect(0);
-    daemon.ask(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
-    daemon.ask(owner, "CreateEvent", R"({"name":"e","rights":"0666"})");
-    daemon.service.set_policy(policy_of("db/ * -w; db/ alice +w"));
-    const auto states = [&](Client& client) {
-        const auto list = daemon.ask(client, "List", "{}", true);
-        const auto show = daemon.ask(client, "Show", R"({"name":"db/e"})");
+    daemon.request(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.request(owner, "CreateEvent", R"({"name":"e","rights":"0666"})");
+    daemon.service.set_policy(make_policy("db/ * -w; db/ alice +w"));
+    const auto states = [&](TestClient& client) {
+        const auto list = daemon.request(client, "List", "{}", true);
+        const auto show = daemon.request(client, "Show", R"({"name":"db/e"})");
         std::size_t listed = 0;
         for (auto at = list.find("isSet"); at != list.npos; at = list.find("isSet", at + 1))
             ++listed;
@@ -383,10 +385,10 @@ TEST_CASE("what the policy does not let one wait for is listed without its state
 
 TEST_CASE("a client is told of the policy by an error with the right that is missing")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.ask(client, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
-    daemon.service.set_policy(policy_of("db/ * -cwsd"));
+    daemon.request(client, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.service.set_policy(make_policy("db/ * -cwsd"));
     const auto [method, parameters, right] = GENERATE(table<std::string, std::string, std::string>({
         {"CreateEvent", R"({"name":"db/x"})", "create"},
         {"Arm", R"({"name":"db/x","afterNSec":1})", "create"},
@@ -398,7 +400,7 @@ TEST_CASE("a client is told of the policy by an error with the right that is mis
         {"Delete", R"({"names":["db/e"]})", "own"},
         {"SetRights", R"({"name":"db/e","rights":"0600"})", "own"},
     }));
-    const auto told = daemon.ask(client, method, parameters);
+    const auto told = daemon.request(client, method, parameters);
     INFO(told);
     CHECK(told.starts_with(R"({"error":"io.evfdd.NotPermitted","parameters":{"name":"db/)"));
     CHECK(told.contains(R"("right":")" + right + '"'));
@@ -408,20 +410,21 @@ TEST_CASE("a client is told of the policy by an error with the right that is mis
 
 TEST_CASE("a new policy ends the waits that it does not allow, with an answer")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
     client.call("Wait", R"({"names":["db/later"]})");
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
     REQUIRE(client.reply().empty());
-    daemon.service.set_policy(policy_of("web/ * -w"));
-    settle(daemon.loop);
+    daemon.service.set_policy(make_policy("web/ * -w"));
+    run_until_idle(daemon.loop);
     CHECK(client.reply().empty());
 
-    daemon.service.set_policy(policy_of("db/ * -w"));
-    settle(daemon.loop);
+    daemon.service.set_policy(make_policy("db/ * -w"));
+    run_until_idle(daemon.loop);
     CHECK(client.reply().contains("io.evfdd.NotPermitted"));
-    daemon.ask(client, "CreateEvent", R"({"name":"e"})"); // The connection goes on.
-    CHECK(daemon.ask(client, "Wait", R"({"names":["e"],"timeoutNSec":0})").contains("TimedOut"));
+    daemon.request(client, "CreateEvent", R"({"name":"e"})"); // The connection goes on.
+    CHECK(
+        daemon.request(client, "Wait", R"({"names":["e"],"timeoutNSec":0})").contains("TimedOut"));
 }
 
 } // namespace

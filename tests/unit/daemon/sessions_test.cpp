@@ -1,7 +1,7 @@
 #include "daemon/service/sessions.h"
 
-#include "tests/support/service_fixture.h"
 #include "tests/support/recovery_fixture.h"
+#include "tests/support/service_fixture.h"
 #include "tests/support/torn_journal.h"
 
 #include <fmt/format.h>
@@ -12,11 +12,11 @@ namespace {
 constexpr auto token = "00112233445566778899aabbccddeeff";
 constexpr auto other_token = "ffeeddccbbaa99887766554433221100";
 
-std::string resume(Daemon& daemon, Client& client, std::int64_t calls = 0,
+std::string resume(ServiceFixture& daemon, TestClient& client, std::int64_t calls = 0,
                    std::string_view session = token)
 {
-    return daemon.ask(client, "Resume",
-                      fmt::format(R"({{"session":"{}","calls":{}}})", session, calls));
+    return daemon.request(client, "Resume",
+                          fmt::format(R"({{"session":"{}","calls":{}}})", session, calls));
 }
 
 bool is_error(const std::string& reply, std::string_view error)
@@ -33,44 +33,44 @@ constexpr auto certain = R"({"parameters":{"isCertain":true}})";
 constexpr auto uncertain = R"({"parameters":{"isCertain":false}})";
 
 // The daemon dies after all that was asked was answered; its clients go to the next one.
-std::unique_ptr<Daemon> next(std::unique_ptr<Daemon> daemon)
+std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
 {
-    return restarted(std::move(daemon));
+    return crash_and_restart(std::move(daemon));
 }
 
-std::uint64_t tokens(Daemon& daemon, std::string_view name)
+std::uint64_t tokens(ServiceFixture& daemon, std::string_view name)
 {
     const auto* object = daemon.service.registry().find(*Name::parse(name));
     REQUIRE(object);
     return *std::get<Event>(object->body).count();
 }
 
-std::size_t followers(Daemon& daemon, std::string_view name)
+std::size_t subscriptions(ServiceFixture& daemon, std::string_view name)
 {
-    return daemon.service.registry().find(*Name::parse(name))->followers()->size();
+    return daemon.service.registry().find(*Name::parse(name))->subscriptions()->size();
 }
 
-std::unique_ptr<Daemon> with_semaphore(std::int64_t initial)
+std::unique_ptr<ServiceFixture> with_semaphore(std::int64_t initial)
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
-    REQUIRE(
-        daemon
-            ->ask(client, "CreateEvent",
-                  fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},"rights":"0666"}})",
-                              initial))
-            .find("error") == std::string::npos);
-    REQUIRE(daemon->ask(client, "CreateEvent", R"({"name":"p","mode":"pulse","rights":"0666"})")
+    REQUIRE(daemon
+                ->request(
+                    client, "CreateEvent",
+                    fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},"rights":"0666"}})",
+                                initial))
+                .find("error") == std::string::npos);
+    REQUIRE(daemon->request(client, "CreateEvent", R"({"name":"p","mode":"pulse","rights":"0666"})")
                 .find("error") == std::string::npos);
     return daemon;
 }
 
 TEST_CASE("a new daemon knows nothing of what was done before, one that took over knows all")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     CHECK(resume(*daemon, client) == uncertain);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     auto other = daemon->connect();
     CHECK(resume(*daemon, other) == certain);
 }
@@ -99,16 +99,16 @@ TEST_CASE("a call that is repeated to the next daemon is answered as it was and 
     auto daemon = with_semaphore(7);
     auto client = daemon->connect();
     REQUIRE(resume(*daemon, client) == uncertain);
-    const auto reply = daemon->ask(client, method, parameters);
+    const auto reply = daemon->request(client, method, parameters);
     REQUIRE_FALSE(reply.empty());
     const auto after = tokens(*daemon, "s");
 
     for (int i = 0; i < 3; ++i) { // However often it dies.
-        daemon = next(std::move(daemon));
+        daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == after);
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again) == certain);
-        CHECK(daemon->ask(again, method, parameters) == reply);
+        CHECK(daemon->request(again, method, parameters) == reply);
         CHECK(tokens(*daemon, "s") == after);
     }
 }
@@ -118,11 +118,11 @@ TEST_CASE("a call that was answered is not answered by what the next one gets")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    const auto first = daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon = next(std::move(daemon));
+    const auto first = daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 1) == certain);
-    CHECK(daemon->ask(again, "Set", R"({"names":["s"]})") == first);
+    CHECK(daemon->request(again, "Set", R"({"names":["s"]})") == first);
     CHECK(tokens(*daemon, "s") == 2);
 }
 
@@ -131,15 +131,15 @@ TEST_CASE("a repeated call is repeated once")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon = next(std::move(daemon));
+    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 0) == certain);
-    daemon->ask(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"names":["s"]})");
     CHECK(tokens(*daemon, "s") == 1);
-    daemon->ask(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"names":["s"]})");
     CHECK(tokens(*daemon, "s") == 2);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
     REQUIRE(resume(*daemon, third, 2) == certain);
 }
@@ -151,12 +151,12 @@ TEST_CASE("what a wait took is its client's if that comes back, and is put back 
     resume(*daemon, client);
     SECTION("it heard of it")
     {
-        daemon->ask(client, "Wait", R"({"names":["s"]})");
-        daemon = next(std::move(daemon));
+        daemon->request(client, "Wait", R"({"names":["s"]})");
+        daemon = crash_and_recover(std::move(daemon));
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 1) == certain);
-        settle(daemon->loop);
-        daemon = next(std::move(daemon));
+        run_until_idle(daemon->loop);
+        daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == 1);
     }
     SECTION("nobody comes")
@@ -164,9 +164,9 @@ TEST_CASE("what a wait took is its client's if that comes back, and is put back 
         client.call("Wait", R"({"names":["s"]})");
         REQUIRE(daemon->loop.run_once(0ns)); // It is answered; the client does not read.
         REQUIRE(tokens(*daemon, "s") == 1);
-        auto kept = killed(std::move(daemon));
-        Daemon last{std::move(kept), 0ns};
-        settle(last.loop);
+        auto stored = crash(std::move(daemon));
+        ServiceFixture last{std::move(stored), 0ns};
+        run_until_idle(last.loop);
         const auto there = tokens(last, "s");
         CHECK((there == 2 || there == 1)); // 1: that it arrived was committed already.
     }
@@ -177,30 +177,30 @@ TEST_CASE("an answer to Open that was lost is undone and the call done anew")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Open", R"({"names":["p"]})");
-    REQUIRE(followers(*daemon, "p") == 1);
+    daemon->request(client, "Open", R"({"names":["p"]})");
+    REQUIRE(subscriptions(*daemon, "p") == 1);
     for (int i = 0; i < 3; ++i) {
-        daemon = next(std::move(daemon));
-        CHECK(followers(*daemon, "p") == 1);
+        daemon = crash_and_recover(std::move(daemon));
+        CHECK(subscriptions(*daemon, "p") == 1);
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 0) == certain);
-        CHECK(followers(*daemon, "p") == 0);
-        const auto reply = daemon->ask(again, "Open", R"({"names":["p"]})");
+        CHECK(subscriptions(*daemon, "p") == 0);
+        const auto reply = daemon->request(again, "Open", R"({"names":["p"]})");
         CHECK(reply.find("subscription") != std::string::npos);
         CHECK(again.descriptors.size() == 1);
-        CHECK(followers(*daemon, "p") == 1);
+        CHECK(subscriptions(*daemon, "p") == 1);
     }
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     auto last = daemon->connect();
     REQUIRE(resume(*daemon, last, 1) == certain); // This one arrived.
-    CHECK(followers(*daemon, "p") == 1);
-    CHECK(daemon->vault.parked() == 2); // And the semaphore.
+    CHECK(subscriptions(*daemon, "p") == 1);
+    CHECK(daemon->state_store.stored_fds() == 2); // And the semaphore.
 }
 
 // A client that holds a token, has an event of its own and follows a pulse; and how far the journal
 // was when it was answered. Its last call opened what the daemon need not know of.
-struct Life {
-    Life()
+struct DaemonLife {
+    DaemonLife()
     {
         REQUIRE(resume(*daemon, client) == uncertain);
         ask("CreateEvent", R"({"name":"mine","lifetime":"connection"})");
@@ -208,30 +208,30 @@ struct Life {
         ask("Wait", R"({"names":["s"],"hold":true})");
         ask("Open", R"({"names":["mine"]})");
     }
-    std::string journal() const { return bytes_of(kept_of(daemon->vault)[2]); }
+    std::string journal() const { return bytes_of(stored_fds_of(daemon->state_store)[2]); }
     // One that finds that in the journal.
-    std::unique_ptr<Daemon> next(std::string_view journal) const
+    std::unique_ptr<ServiceFixture> recover(std::string_view journal) const
     {
-        auto kept = kept_of(daemon->vault);
-        kept[2] = memfd_of(journal);
-        return std::make_unique<Daemon>(std::move(kept));
+        auto stored = stored_fds_of(daemon->state_store);
+        stored[2] = memfd_of(journal);
+        return std::make_unique<ServiceFixture>(std::move(stored));
     }
 
-    std::unique_ptr<Daemon> daemon = with_semaphore(1);
-    Client client = daemon->connect();
+    std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
+    TestClient client = daemon->connect();
     std::vector<std::size_t> answered; // With the first byte behind the journal's end.
 
 private:
     void ask(std::string_view method, std::string_view parameters)
     {
-        REQUIRE_FALSE(daemon->ask(client, method, parameters).contains("error"));
+        REQUIRE_FALSE(daemon->request(client, method, parameters).contains("error"));
         answered.push_back(Frames{journal()}.end());
     }
 };
 
 TEST_CASE("a client goes on at whatever byte the journal ends, if all it was answered is in there")
 {
-    const Life life;
+    const DaemonLife life;
     const auto whole = life.journal();
     const Frames frames{whole};
     for (auto end = Frames::page; end <= frames.end(); end += 11) {
@@ -242,8 +242,8 @@ TEST_CASE("a client goes on at whatever byte the journal ends, if all it was ans
         for (const auto& frame : frames.all)
             if (frame.end <= end)
                 last = frame.number;
-        say_whole(journal, last);
-        const auto daemon = life.next(journal);
+        mark_complete(journal, last);
+        const auto daemon = life.recover(journal);
         CHECK(daemon->service.counters().recovery.losses == 0);
         auto again = daemon->connect();
         const auto calls = std::ranges::count_if(life.answered, [&](auto at) { return at <= end; });
@@ -253,27 +253,27 @@ TEST_CASE("a client goes on at whatever byte the journal ends, if all it was ans
 
 TEST_CASE("a commit that was torn at any byte costs a client nothing, though it opened last")
 {
-    const auto tear = GENERATE(&cut_in_last_commit, &end_of_last_commit);
+    const auto tear = GENERATE(&truncate_last_commit, &tail_of_last_commit);
     std::size_t size = 1;
     for (std::size_t at = 0; at < size; at += 9) {
         CAPTURE(at);
-        Life life;
-        life.daemon->ask(life.client, "CreateEvent", R"({"name":"late"})"); // And dies.
+        DaemonLife life;
+        life.daemon->request(life.client, "CreateEvent", R"({"name":"late"})"); // And dies.
         const auto whole = life.journal();
         const auto last = Frames{whole}.all.back();
         size = last.end - last.begin;
 
-        const auto daemon = life.next(tear(whole, at == 0 ? 1 : at));
+        const auto daemon = life.recover(tear(whole, at == 0 ? 1 : at));
 
         CHECK(daemon->service.counters().recovery.losses == 0);
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 4) == certain);
         CHECK(tokens(*daemon, "s") == 0);
-        CHECK(followers(*daemon, "p") == 1);
+        CHECK(subscriptions(*daemon, "p") == 1);
         CHECK(daemon->service.registry().find("mine"_name));
         CHECK_FALSE(daemon->service.registry().find("late"_name));
-        CHECK(
-            daemon->ask(again, "CreateEvent", R"({"name":"late"})").contains(R"("created":true)"));
+        CHECK(daemon->request(again, "CreateEvent", R"({"name":"late"})")
+                  .contains(R"("created":true)"));
     }
 }
 
@@ -282,34 +282,34 @@ TEST_CASE("of several answers to Open only the one that was lost is undone")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Open", R"({"names":["p"]})");
-    daemon->ask(client, "Open", R"({"names":["p"]})");
-    REQUIRE(followers(*daemon, "p") == 2);
-    daemon = next(std::move(daemon));
+    daemon->request(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "Open", R"({"names":["p"]})");
+    REQUIRE(subscriptions(*daemon, "p") == 2);
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 1) == certain); // It heard of the first.
-    CHECK(followers(*daemon, "p") == 1);
+    CHECK(subscriptions(*daemon, "p") == 1);
 }
 
 // A daemon that comes after one that was killed when the answer to a Wait, its client's first call,
 // was certain and had not gone out.
-std::unique_ptr<Daemon> after_answer_in_doubt()
+std::unique_ptr<ServiceFixture> after_answer_in_doubt()
 {
     auto daemon = with_semaphore(2);
     const auto serial = daemon->service.registry().find("s"_name)->serial;
     const auto id = daemon->service.new_session_id();
-    daemon->vault.put(id, record::Session{.token = token,
-                                          .uid = alice,
-                                          .calls = 1,
-                                          .reply = R"({"parameters":{"fired":[]}})",
-                                          .opened = {},
-                                          .given = {}});
-    daemon->vault.put(daemon->service.registry().new_id(),
-                      record::Takings{.session = static_cast<record::Id>(id),
-                                      .call = 1,
-                                      .from = {static_cast<record::Id>(serial)}});
-    daemon->vault.commit();
-    daemon = next(std::move(daemon));
+    daemon->state_store.put(id, record::Session{.token = token,
+                                                .uid = alice,
+                                                .sequence = 1,
+                                                .cached_reply = R"({"parameters":{"fired":[]}})",
+                                                .new_subscriptions = {},
+                                                .tokens_applied = {}});
+    daemon->state_store.put(daemon->service.registry().new_id(),
+                            record::TakenTokens{.session = static_cast<record::Id>(id),
+                                                .sequence = 1,
+                                                .objects = {static_cast<record::Id>(serial)}});
+    daemon->state_store.commit();
+    daemon = crash_and_recover(std::move(daemon));
     REQUIRE(tokens(*daemon, "s") == 2);
     return daemon;
 }
@@ -326,7 +326,7 @@ TEST_CASE("a token in doubt is its client's once that has the answer, and else i
     SECTION("it asks again, and reads the answer")
     {
         REQUIRE(resume(*daemon, client, 0) == certain);
-        CHECK(daemon->ask(client, "Wait", R"({"names":["s"]})").contains("fired"));
+        CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").contains("fired"));
     }
     SECTION("it asks again, and does not listen")
     {
@@ -335,10 +335,10 @@ TEST_CASE("a token in doubt is its client's once that has the answer, and else i
         REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
         left = 3;
     }
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == left);
-    daemon = std::make_unique<Daemon>(killed(std::move(daemon)), 0ns);
-    settle(daemon->loop);
+    daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == left);
 }
 
@@ -347,16 +347,16 @@ TEST_CASE("an Open that is undone stays so if the daemon dies before it is calle
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "Open", R"({"names":["p"]})");
     for (int i = 0; i < 3; ++i) {
-        daemon = next(std::move(daemon));
+        daemon = crash_and_recover(std::move(daemon));
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 0) == certain);
-        settle(daemon->loop);
-        CHECK(followers(*daemon, "p") == 0);
+        run_until_idle(daemon->loop);
+        CHECK(subscriptions(*daemon, "p") == 0);
     }
-    daemon = next(std::move(daemon));
-    CHECK(followers(*daemon, "p") == 0);
+    daemon = crash_and_recover(std::move(daemon));
+    CHECK(subscriptions(*daemon, "p") == 0);
 }
 
 TEST_CASE("subscriptions and connection objects go on with who takes them up and end with him")
@@ -364,21 +364,21 @@ TEST_CASE("subscriptions and connection objects go on with who takes them up and
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Open", R"({"names":["p"]})");
-    daemon->ask(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+    daemon->request(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
     REQUIRE(client.descriptors.size() == 1);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     CHECK(daemon->service.registry().find("mine"_name));
     {
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 2) == certain);
-        daemon->ask(again, "Set", R"({"names":["p"]})");
+        daemon->request(again, "Set", R"({"names":["p"]})");
         CHECK(count(client.descriptors.front()) == 1U);
     }
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK_FALSE(daemon->service.registry().find("mine"_name));
-    CHECK(followers(*daemon, "p") == 0);
-    daemon = next(std::move(daemon));
+    CHECK(subscriptions(*daemon, "p") == 0);
+    daemon = crash_and_recover(std::move(daemon));
     CHECK_FALSE(daemon->service.registry().find("mine"_name));
     auto late = daemon->connect();
     CHECK(is_refused(resume(*daemon, late, 3)));
@@ -389,9 +389,9 @@ TEST_CASE("who comes too late finds nothing and is not told that nothing was don
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
-    Daemon last{killed(std::move(daemon)), 0ns};
-    settle(last.loop);
+    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+    ServiceFixture last{crash(std::move(daemon)), 0ns};
+    run_until_idle(last.loop);
     CHECK_FALSE(last.service.registry().find("mine"_name));
     auto late = last.connect();
     CHECK(is_refused(resume(last, late, 1)));
@@ -404,8 +404,8 @@ TEST_CASE("Resume is refused where it would be wrong")
     auto client = daemon->connect();
     resume(*daemon, client);
     for (int i = 0; i < 3; ++i)
-        daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon = next(std::move(daemon));
+        daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon = crash_and_recover(std::move(daemon));
 
     SECTION("another user's")
     {
@@ -418,7 +418,7 @@ TEST_CASE("Resume is refused where it would be wrong")
         auto again = daemon->connect();
         for (const std::int64_t calls : {0, 1})
             CHECK(is_refused(resume(*daemon, again, calls)));
-        for (const std::int64_t calls : {std::int64_t{-1}, max_counted_calls + 1})
+        for (const std::int64_t calls : {std::int64_t{-1}, max_sequence + 1})
             CHECK(resume(*daemon, again, calls).find("calls") != std::string::npos);
     }
     SECTION("a token that is none")
@@ -450,7 +450,7 @@ TEST_CASE("a connection that owns or follows something cannot take up a session"
         GENERATE(std::pair{"CreateEvent", R"({"name":"mine","lifetime":"connection"})"},
                  std::pair{"Open", R"({"names":["p"]})"});
     auto client = daemon->connect();
-    daemon->ask(client, parameters.first, parameters.second);
+    daemon->request(client, parameters.first, parameters.second);
     CHECK(resume(*daemon, client).find("session") != std::string::npos);
 }
 
@@ -459,31 +459,31 @@ TEST_CASE("an Open that follows nothing is counted, and the next daemon need not
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    const auto open = [&](Daemon& at, Client& by) {
-        return at.ask(by, "Open", R"({"names":["s"]})").contains("fileDescriptor");
+    const auto open = [&](ServiceFixture& at, TestClient& by) {
+        return at.request(by, "Open", R"({"names":["s"]})").contains("fileDescriptor");
     };
     REQUIRE(open(*daemon, client)); // The first counted call is kept, whatever it is.
-    const auto reply = daemon->ask(client, "Set", R"({"names":["s"],"count":3})");
+    const auto reply = daemon->request(client, "Set", R"({"names":["s"],"count":3})");
     for (int i = 0; i < 3; ++i)
         REQUIRE(open(*daemon, client));
 
-    auto calls = GENERATE(as<std::int64_t>{}, 1, 2, 3, 5, max_counted_calls);
+    auto calls = GENERATE(as<std::int64_t>{}, 1, 2, 3, 5, max_sequence);
     CAPTURE(calls);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
     if (calls == 1) { // The Set was not heard of, so nothing came after it.
-        CHECK(daemon->ask(again, "Set", R"({"names":["s"],"count":3})") == reply);
+        CHECK(daemon->request(again, "Set", R"({"names":["s"],"count":3})") == reply);
         ++calls;
     }
     CHECK(tokens(*daemon, "s") == 3);
-    if (calls == max_counted_calls)
+    if (calls == max_sequence)
         return;
 
     CHECK(open(*daemon, again));
-    daemon->ask(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"names":["s"]})");
     calls += 2;
-    daemon = next(std::move(daemon)); // What was kept then has all that were before.
+    daemon = crash_and_recover(std::move(daemon)); // What was kept then has all that were before.
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));
     CHECK(resume(*daemon, third, calls) == certain);
@@ -497,16 +497,16 @@ TEST_CASE("a session is kept from its beginning, and with it what oneway calls l
     resume(*daemon, client);
     std::string oneway;
     append_call(oneway, "io.evfdd.CreateEvent", R"({"name":"mine","lifetime":"connection"})",
-                Answers::none);
-    append_call(oneway, "io.evfdd.Wait", R"({"names":["s"],"hold":true})", Answers::none);
+                ReplyMode::none);
+    append_call(oneway, "io.evfdd.Wait", R"({"names":["s"],"hold":true})", ReplyMode::none);
     client.send(oneway);
-    REQUIRE(daemon->ask(client, "Show", R"({"name":"mine"})").contains("connection"));
+    REQUIRE(daemon->request(client, "Show", R"({"name":"mine"})").contains("connection"));
     REQUIRE(tokens(*daemon, "s") == 1);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again) == certain);
     CHECK(tokens(*daemon, "s") == 1);
-    CHECK(daemon->ask(again, "Show", R"({"name":"mine"})").contains("connection"));
+    CHECK(daemon->request(again, "Show", R"({"name":"mine"})").contains("connection"));
 }
 
 TEST_CASE("a daemon that lost something does not believe that calls left nothing")
@@ -514,12 +514,12 @@ TEST_CASE("a daemon that lost something does not believe that calls left nothing
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"names":["s"]})");
     auto senseless = event_record("nobodys", Mode::automatic);
     senseless.owner = -1;
-    daemon->vault.put(daemon->service.registry().new_id(), senseless);
-    daemon->vault.commit();
-    daemon = next(std::move(daemon));
+    daemon->state_store.put(daemon->service.registry().new_id(), senseless);
+    daemon->state_store.commit();
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     CHECK(is_refused(resume(*daemon, again, 2)));
     CHECK(resume(*daemon, again, 1) == certain);
@@ -530,21 +530,22 @@ TEST_CASE("calls that are not counted and oneway calls are done each time")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon->ask(client, "Show", R"({"name":"s"})");
-    daemon->ask(client, "Status");
+    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Show", R"({"name":"s"})");
+    daemon->request(client, "Status");
     client.send(framed(R"({"method":"io.evfdd.Set","parameters":{"names":["s"]},"oneway":true})"));
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 2);
-    daemon = next(std::move(daemon));
+    daemon = crash_and_recover(std::move(daemon));
 
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 0) == certain);
-    CHECK(daemon->ask(again, "Show", R"({"name":"s"})").find(R"("name":"s")") != std::string::npos);
+    CHECK(daemon->request(again, "Show", R"({"name":"s"})").find(R"("name":"s")") !=
+          std::string::npos);
     again.send(framed(R"({"method":"io.evfdd.Set","parameters":{"names":["s"]},"oneway":true})"));
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 3);
-    daemon->ask(again, "Set", R"({"names":["s"]})"); // The one that was done.
+    daemon->request(again, "Set", R"({"names":["s"]})"); // The one that was done.
     CHECK(tokens(*daemon, "s") == 3);
 }
 
@@ -555,8 +556,8 @@ TEST_CASE("a oneway Resume begins a session like any other")
     client.send(framed(fmt::format(
         R"({{"method":"io.evfdd.Resume","parameters":{{"session":"{}","calls":0}},"oneway":true}})",
         token)));
-    daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon = next(std::move(daemon));
+    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     CHECK(resume(*daemon, again, 1) == certain);
 }
@@ -567,12 +568,12 @@ TEST_CASE("a oneway Wait takes for good")
     auto client = daemon->connect();
     resume(*daemon, client);
     client.send(framed(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]},"oneway":true})"));
-    daemon->ask(client, "Set", R"({"names":["p"]})");
-    settle(daemon->loop);
+    daemon->request(client, "Set", R"({"names":["p"]})");
+    run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 1);
-    auto kept = killed(std::move(daemon));
-    Daemon last{std::move(kept), 0ns};
-    settle(last.loop);
+    auto stored = crash(std::move(daemon));
+    ServiceFixture last{std::move(stored), 0ns};
+    run_until_idle(last.loop);
     CHECK(tokens(last, "s") == 1);
 }
 
@@ -580,10 +581,10 @@ TEST_CASE("who called before he has a session may take one up if nothing is his"
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
-    daemon->ask(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"names":["s"]})");
     CHECK(resume(*daemon, client) == uncertain);
-    daemon->ask(client, "Set", R"({"names":["s"]})");
-    daemon = next(std::move(daemon));
+    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     CHECK(resume(*daemon, again, 1) == certain);
 }
@@ -593,14 +594,14 @@ TEST_CASE("a wait that was going on when the daemon died is begun anew")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    CHECK(daemon->ask(client, "Wait", R"({"names":["s"]})").empty());
-    daemon = next(std::move(daemon));
+    CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").empty());
+    daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 0) == certain);
-    CHECK(daemon->ask(again, "Wait", R"({"names":["s"]})").empty());
+    CHECK(daemon->request(again, "Wait", R"({"names":["s"]})").empty());
     auto setter = daemon->connect(bob);
-    daemon->ask(setter, "Set", R"({"names":["s"],"count":2})");
-    settle(daemon->loop);
+    daemon->request(setter, "Set", R"({"names":["s"],"count":2})");
+    run_until_idle(daemon->loop);
     CHECK_FALSE(again.reply().empty());
     CHECK(daemon->service.registry().find("s"_name));
     CHECK(tokens(*daemon, "s") == 1);

@@ -9,46 +9,46 @@ namespace evfd::daemon {
 namespace {
 
 // No memory can be had while this lives. There is room for what is under way, not for more.
-class Shortage {
+class MemoryShortage {
 public:
-    Shortage(Vault& vault, std::uint64_t id) : vault_{vault}, id_{id}
+    MemoryShortage(StateStore& state_store, std::uint64_t id) : state_store_{state_store}, id_{id}
     {
-        while (vault_.prepare()) {
-            vault_.put(id_, record::Progress{{}, 0, 0});
-            REQUIRE(vault_.commit());
+        while (state_store_.prepare()) {
+            state_store_.put(id_, record::Counters{{}, 0, 0});
+            REQUIRE(state_store_.commit());
         }
     }
-    ~Shortage()
+    ~MemoryShortage()
     {
-        vault_.drop(id_, record::Kind::progress);
-        vault_.drop(id_, record::Kind::session);
+        state_store_.erase(id_, record::Kind::counters);
+        state_store_.erase(id_, record::Kind::session);
     }
-    Shortage(const Shortage&) = delete;
-    Shortage& operator=(const Shortage&) = delete;
+    MemoryShortage(const MemoryShortage&) = delete;
+    MemoryShortage& operator=(const MemoryShortage&) = delete;
 
     // Not even little can be committed from now on.
-    void leave_no_room()
+    void fill_completely()
     {
-        vault_.put(id_, record::Session{.token = {},
-                                        .uid = alice,
-                                        .calls = 0,
-                                        .reply = std::string(1 << 20, 'x'),
-                                        .opened = {},
-                                        .given = {}});
-        REQUIRE_FALSE(vault_.commit());
+        state_store_.put(id_, record::Session{.token = {},
+                                              .uid = alice,
+                                              .sequence = 0,
+                                              .cached_reply = std::string(1 << 20, 'x'),
+                                              .new_subscriptions = {},
+                                              .tokens_applied = {}});
+        REQUIRE_FALSE(state_store_.commit());
     }
 
 private:
     FileLimit limit_{0};
-    Vault& vault_;
+    StateStore& state_store_;
     std::uint64_t id_;
 };
 
 // The loop turns until then; whether it came to it.
 template <class Condition>
-bool turns_until(EventLoop& loop, Condition condition)
+bool runs_until(EventLoop& loop, Condition condition)
 {
-    const auto end = monotonic_after(20s);
+    const auto end = monotonic_deadline(20s);
     while (monotonic_now() < end) {
         if (condition())
             return true;
@@ -77,63 +77,65 @@ TEST_CASE("a call that changes what cannot be kept is refused and changes nothin
         {"Open", R"({"names":["p"]})"},
     }));
     CAPTURE(method, parameters, is_resumed);
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     if (is_resumed)
-        daemon->ask(client, "Resume",
-                    R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
-    daemon->ask(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":2})");
-    daemon->ask(client, "CreateEvent", R"({"name":"m","initial":1})");
-    daemon->ask(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    daemon->ask(client, "Arm", R"({"name":"t","afterNSec":3600000000000})");
+        daemon->request(client, "Resume",
+                        R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+    daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":2})");
+    daemon->request(client, "CreateEvent", R"({"name":"m","initial":1})");
+    daemon->request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon->request(client, "Arm", R"({"name":"t","afterNSec":3600000000000})");
     const auto shown = [&] {
-        return daemon->ask(client, "Show", R"({"name":"s"})") +
-               daemon->ask(client, "Show", R"({"name":"p"})") +
-               daemon->ask(client, "ListObjects", R"({"pattern":"new"})", true);
+        return daemon->request(client, "Show", R"({"name":"s"})") +
+               daemon->request(client, "Show", R"({"name":"p"})") +
+               daemon->request(client, "ListObjects", R"({"pattern":"new"})", true);
     };
     const auto before = shown();
     {
-        const Shortage shortage{daemon->vault, daemon->service.new_session_id()};
-        const auto reply = daemon->ask(client, method, parameters);
+        const MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        const auto reply = daemon->request(client, method, parameters);
         CHECK(reply.contains("io.evfdd.SystemFailure"));
         CHECK(reply.contains("fallocate(2)"));
         CHECK(shown() == before);
-        CHECK(daemon->ask(client, "Status").contains(R"("canKeep":false)"));
+        CHECK(daemon->request(client, "Status").contains(R"("canKeep":false)"));
     }
     CHECK(shown() == before);
-    CHECK_FALSE(daemon->ask(client, method, parameters).contains("error"));
-    CHECK(daemon->ask(client, "Status").contains(R"("canKeep":true)"));
+    CHECK_FALSE(daemon->request(client, method, parameters).contains("error"));
+    CHECK(daemon->request(client, "Status").contains(R"("canKeep":true)"));
 }
 
 TEST_CASE("however often something is refused, that takes no room in the journal")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
-    daemon->ask(client, "Resume", R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
-    daemon->ask(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":1})");
+    daemon->request(client, "Resume",
+                    R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+    daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":1})");
     {
-        const Shortage shortage{daemon->vault, daemon->service.new_session_id()};
-        const auto bytes = daemon->vault.journal_bytes();
+        const MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        const auto bytes = daemon->state_store.journal_bytes();
         for (int i = 0; i < 20; ++i) {
-            CHECK(daemon->ask(client, "Set", R"({"names":["s"]})").contains("SystemFailure"));
-            CHECK(daemon->ask(client, "Wait", R"({"names":["s"]})").contains("SystemFailure"));
+            CHECK(daemon->request(client, "Set", R"({"names":["s"]})").contains("SystemFailure"));
+            CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").contains("SystemFailure"));
         }
-        CHECK(daemon->vault.journal_bytes() == bytes);
+        CHECK(daemon->state_store.journal_bytes() == bytes);
     }
-    CHECK_FALSE(daemon->ask(client, "Set", R"({"names":["s"]})").contains("error"));
-    daemon = restarted(std::move(daemon));
+    CHECK_FALSE(daemon->request(client, "Set", R"({"names":["s"]})").contains("error"));
+    daemon = crash_and_restart(std::move(daemon));
     auto again = daemon->connect();
-    CHECK(
-        daemon->ask(again, "Resume", R"({"session":"00112233445566778899aabbccddeeff","calls":42})")
-            .contains(R"("isCertain":true)"));
+    CHECK(daemon
+              ->request(again, "Resume",
+                        R"({"session":"00112233445566778899aabbccddeeff","calls":42})")
+              .contains(R"("isCertain":true)"));
 }
 
 TEST_CASE("a set of many tokens that has begun goes on once the rest can be kept")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
-    daemon->ask(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
-    daemon->ask(client, "Open", R"({"names":["s"]})"); // So they are added one by one.
+    daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
+    daemon->request(client, "Open", R"({"names":["s"]})"); // So they are added one by one.
     const auto& event = *daemon->service.registry().find("s"_name)->event();
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
@@ -141,94 +143,96 @@ TEST_CASE("a set of many tokens that has begun goes on once the rest can be kept
     // A machine may be so fast that all are added in one turn; not each time.
     bool is_halfway = false;
     for (int i = 0; !is_halfway && i < 100; ++i) {
-        daemon->ask(client, "Clear", R"({"names":["s"]})");
+        daemon->request(client, "Clear", R"({"names":["s"]})");
         client.call("Set", fmt::format(R"({{"names":["s"],"count":{}}})", max_tokens_per_set));
-        REQUIRE(turns_until(daemon->loop, [&] { return event.is_set(); }));
+        REQUIRE(runs_until(daemon->loop, [&] { return event.is_set(); }));
         is_halfway = !are_all_added();
         if (!is_halfway)
-            REQUIRE(turns_until(daemon->loop, [&] { return !client.reply().empty(); }));
+            REQUIRE(runs_until(daemon->loop, [&] { return !client.reply().empty(); }));
     }
     REQUIRE(is_halfway);
     {
-        Shortage shortage{daemon->vault, daemon->service.new_session_id()};
-        shortage.leave_no_room();
-        settle(daemon->loop);
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        memory_shortage.fill_completely();
+        run_until_idle(daemon->loop);
         CHECK(client.reply().empty());
         CHECK_FALSE(are_all_added());
     }
-    CHECK(turns_until(daemon->loop, are_all_added));
+    CHECK(runs_until(daemon->loop, are_all_added));
 }
 
 TEST_CASE("a wait that takes nothing goes on while nothing can be kept")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.ask(client, "CreateEvent", R"({"name":"m","initial":1})");
-    const Shortage shortage{daemon.vault, daemon.service.new_session_id()};
-    CHECK(daemon.ask(client, "Wait", R"({"names":["m"]})").contains("fired"));
+    daemon.request(client, "CreateEvent", R"({"name":"m","initial":1})");
+    const MemoryShortage memory_shortage{daemon.state_store, daemon.service.new_session_id()};
+    CHECK(daemon.request(client, "Wait", R"({"names":["m"]})").contains("fired"));
 }
 
 TEST_CASE("an answer waits until what it tells of is certain, and others are answered meanwhile")
 {
-    auto daemon = std::make_unique<Daemon>();
+    auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     auto other = daemon->connect();
-    daemon->ask(client, "Resume", R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
-    daemon->ask(client, "CreateEvent", R"({"name":"m"})");
-    daemon->ask(client, "Open", R"({"names":["m"]})");
+    daemon->request(client, "Resume",
+                    R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+    daemon->request(client, "CreateEvent", R"({"name":"m"})");
+    daemon->request(client, "Open", R"({"names":["m"]})");
     client.call("Wait", R"({"names":["m"]})");
-    settle(daemon->loop);
+    run_until_idle(daemon->loop);
     REQUIRE(client.descriptors.size() == 1);
     {
-        Shortage shortage{daemon->vault, daemon->service.new_session_id()};
-        shortage.leave_no_room();
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        memory_shortage.fill_completely();
         REQUIRE(add(client.descriptors.front(), 1));
-        settle(daemon->loop);
+        run_until_idle(daemon->loop);
         CHECK(client.reply().empty()); // That the call is done is not certain.
-        CHECK(daemon->ask(other, "Status").contains(R"("canKeep":false)"));
+        CHECK(daemon->request(other, "Status").contains(R"("canKeep":false)"));
         CHECK(client.reply().empty());
     }
     std::string reply;
-    CHECK(turns_until(daemon->loop, [&] { return !(reply = client.reply()).empty(); }));
+    CHECK(runs_until(daemon->loop, [&] { return !(reply = client.reply()).empty(); }));
     CHECK(reply.contains("fired"));
 }
 
 TEST_CASE("tokens that a call does not add, because that is not certain, are never added")
 {
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore);
-    hall->create("p", Mode::pulse);
-    const auto follower = follow(*hall, "p");
-    hall->registry.count_call(hall->owner, {});
-    hall->vault.commit();
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore);
+    fixture->create("p", Mode::pulse);
+    const auto follower = subscribe(*fixture, "p");
+    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->state_store.commit();
     {
-        Shortage shortage{hall->vault, hall->registry.new_id()};
-        shortage.leave_no_room();
-        const auto done = hall->registry.set(hall->owner.peer, names({"s", "p"}), 5);
+        MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        memory_shortage.fill_completely();
+        const auto done = fixture->registry.set(fixture->owner.peer, names({"s", "p"}), 5);
         CHECK(verdict(done) == "SystemFailure");
     }
-    CHECK(object(*hall, "p").pulse()->pulses() == 0);
-    REQUIRE(hall->vault.commit()); // With the plan.
+    CHECK(object(*fixture, "p").pulse()->pulses() == 0);
+    REQUIRE(fixture->state_store.commit()); // With the plan.
     for (int i = 0; i < 2; ++i) {
-        CHECK(tokens(*hall, "s") == 0);
+        CHECK(tokens(*fixture, "s") == 0);
         CHECK(count(follower.fd) == 0U);
-        hall = restarted(std::move(hall));
+        fixture = crash_and_restart(std::move(fixture));
     }
 }
 
 TEST_CASE("what is to go back while nothing can be kept goes back once, later or after a restart")
 {
     const auto is_killed = GENERATE(false, true);
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore, 3);
-    auto wait = hall->waits.start(hall->owner.peer, *hall->quota.take(alice, Resource::waits),
-                                  {.names = names({"s"})}, [] {});
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3);
+    auto wait =
+        fixture->waits.start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
+                             {.names = names({"s"})}, [] {});
     REQUIRE(wait);
-    hall->vault.commit();
+    fixture->state_store.commit();
     {
-        const Shortage shortage{hall->vault, hall->registry.new_id()};
-        (*wait)->undo();
-        CHECK(tokens(*hall, "s") == 2);
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        (*wait)->return_tokens();
+        CHECK(tokens(*fixture, "s") == 2);
         if (is_killed) { // It dies with all else.
             static const Wait* dead = nullptr;
             dead = wait->release();
@@ -236,43 +240,43 @@ TEST_CASE("what is to go back while nothing can be kept goes back once, later or
         }
     }
     if (is_killed)
-        hall = restarted(std::move(hall));
-    CHECK(turns_until(hall->loop, [&] { return tokens(*hall, "s") == 3; }));
-    settle(hall->loop);
-    hall = restarted(std::move(hall));
-    CHECK(tokens(*hall, "s") == 3);
+        fixture = crash_and_restart(std::move(fixture));
+    CHECK(runs_until(fixture->loop, [&] { return tokens(*fixture, "s") == 3; }));
+    run_until_idle(fixture->loop);
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 3);
 }
 
 TEST_CASE("what is to go back is not forgotten with what is committed before")
 {
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore, 1);
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 1);
     {
-        const Shortage shortage{hall->vault, hall->registry.new_id()};
-        const auto serial = object(*hall, "s").serial;
-        REQUIRE(hall->event("s").take(hall->vault.taking(serial)) == true);
-        const Takings takings{.taken = {{"s"_name, serial}}};
-        hall->registry.put_back(std::span{&takings, 1});
-        hall->vault.put(serial, record::Progress{{}, 0, 0});
-        REQUIRE(hall->vault.commit()); // For so little there is room.
-        CHECK(tokens(*hall, "s") == 0);
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        const auto serial = object(*fixture, "s").serial;
+        REQUIRE(fixture->event("s").take(fixture->state_store.take_slot(serial)) == true);
+        const TakenTokens takings{.tokens = {{"s"_name, serial}}};
+        fixture->registry.return_tokens(std::span{&takings, 1});
+        fixture->state_store.put(serial, record::Counters{{}, 0, 0});
+        REQUIRE(fixture->state_store.commit()); // For so little there is room.
+        CHECK(tokens(*fixture, "s") == 0);
     }
-    hall = restarted(std::move(hall));
-    CHECK(tokens(*hall, "s") == 1);
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 1);
 }
 
 TEST_CASE("what a timer sets while nothing can be kept is set later")
 {
-    auto hall = new_hall();
-    hall->create("s", Mode::semaphore);
-    arm(*hall, {.name = "t"_name, .after = 1ms, .sets = "s"_name});
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore);
+    arm(*fixture, {.name = "t"_name, .after = 1ms, .sets = "s"_name});
     {
-        const Shortage shortage{hall->vault, hall->registry.new_id()};
-        auto& timer = *object(*hall, "t").timer();
-        REQUIRE(turns_until(hall->loop, [&] { return timer.link()->owed == 1; }));
-        CHECK(tokens(*hall, "s") == 0);
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        auto& timer = *object(*fixture, "t").timer();
+        REQUIRE(runs_until(fixture->loop, [&] { return timer.target()->backlog == 1; }));
+        CHECK(tokens(*fixture, "s") == 0);
     }
-    CHECK(turns_until(hall->loop, [&] { return tokens(*hall, "s") == 1; }));
+    CHECK(runs_until(fixture->loop, [&] { return tokens(*fixture, "s") == 1; }));
 }
 
 } // namespace

@@ -1,21 +1,21 @@
 #include "daemon/objects/timer_spec.h"
 
 #include "common/limits.h"
-#include "tests/support/timer_fixture.h"
 #include "tests/support/literals.h"
+#include "tests/support/timer_fixture.h"
 
 namespace evfd::daemon {
 namespace {
 
 std::string wrong_field_of(const protocol::Arm& request, std::optional<Clock> present = {})
 {
-    const auto arming = plan(request, present);
-    return arming ? "(none)" : arming.error().name;
+    const auto spec = resolve_spec(request, present);
+    return spec ? "(none)" : spec.error().name;
 }
 
 TEST_CASE("what cannot be armed is refused by the name of the field that is wrong")
 {
-    const auto linked = nanoseconds{min_linked_interval};
+    const auto linked = nanoseconds{min_target_interval};
     const auto t = "t"_name;
     const std::vector<std::pair<protocol::Arm, std::string>> cases{
         {{.name = t}, "intervalNSec"},
@@ -104,13 +104,13 @@ TEST_CASE("the clock is the one that is asked for, else the present one, else th
     protocol::Arm request{.name = "t"_name, .clock = c.asked};
     (c.is_relative ? request.after : request.first) = 1h;
 
-    const auto arming = plan(request, c.present);
+    const auto spec = resolve_spec(request, c.present);
 
-    REQUIRE(arming);
-    CHECK(arming->clock == c.clock);
-    CHECK(arming->is_relative == c.is_relative);
-    CHECK(arming->schedule.clock == c.grid);
-    CHECK(arming->descriptor_clock() == c.descriptor);
+    REQUIRE(spec);
+    CHECK(spec->clock == c.clock);
+    CHECK(spec->is_relative == c.is_relative);
+    CHECK(spec->schedule.clock == c.grid);
+    CHECK(spec->descriptor_clock() == c.descriptor);
 }
 
 TEST_CASE("a span begins at the moment of arming, on the clock that nobody sets")
@@ -119,43 +119,44 @@ TEST_CASE("a span begins at the moment of arming, on the clock that nobody sets"
     const auto grid = clock == Clock::realtime ? Clock::monotonic : clock;
 
     const auto before = now_on(grid);
-    const auto arming = plan({.name = "t"_name, .clock = clock, .after = 1h, .interval = 7s}, {});
+    const auto spec =
+        resolve_spec({.name = "t"_name, .clock = clock, .after = 1h, .interval = 7s}, {});
     const auto after = now_on(grid);
 
-    REQUIRE(arming);
-    CHECK(arming->schedule.first >= before + 1h);
-    CHECK(arming->schedule.first <= after + 1h);
-    CHECK(arming->schedule.interval == 7s);
-    CHECK_FALSE(arming->was_past);
+    REQUIRE(spec);
+    CHECK(spec->schedule.first >= before + 1h);
+    CHECK(spec->schedule.first <= after + 1h);
+    CHECK(spec->schedule.interval == 7s);
+    CHECK_FALSE(spec->was_past);
 }
 
 TEST_CASE("where no first point is given it is one interval from now")
 {
     const auto before = now_on(Clock::monotonic);
-    const auto arming = plan({.name = "t"_name, .interval = 2h}, {});
-    REQUIRE(arming);
-    CHECK(arming->schedule.first >= before + 2h);
-    CHECK(arming->schedule.first <= now_on(Clock::monotonic) + 2h);
+    const auto spec = resolve_spec({.name = "t"_name, .interval = 2h}, {});
+    REQUIRE(spec);
+    CHECK(spec->schedule.first >= before + 2h);
+    CHECK(spec->schedule.first <= now_on(Clock::monotonic) + 2h);
 }
 
 TEST_CASE("a span of nothing with an interval begins now")
 {
     const auto before = now_on(Clock::monotonic);
-    const auto arming = plan({.name = "t"_name, .after = 0ns, .interval = 2h}, {});
-    REQUIRE(arming);
-    CHECK(arming->schedule.first >= before);
-    CHECK(arming->schedule.first <= now_on(Clock::monotonic));
-    CHECK(arming->schedule.points_by(now_on(Clock::monotonic)) == 1);
+    const auto spec = resolve_spec({.name = "t"_name, .after = 0ns, .interval = 2h}, {});
+    REQUIRE(spec);
+    CHECK(spec->schedule.first >= before);
+    CHECK(spec->schedule.first <= now_on(Clock::monotonic));
+    CHECK(spec->schedule.expirations_by(now_on(Clock::monotonic)) == 1);
 }
 
 TEST_CASE("an absolute first point is taken as it is, and the clock's zero is one interval later")
 {
-    const auto arming = plan({.name = "t"_name, .first = end_of_clock, .interval = 3s}, {});
-    REQUIRE(arming);
-    CHECK(arming->schedule == Schedule{Clock::realtime, end_of_clock, 3s});
-    CHECK_FALSE(arming->was_past);
+    const auto spec = resolve_spec({.name = "t"_name, .first = end_of_clock, .interval = 3s}, {});
+    REQUIRE(spec);
+    CHECK(spec->schedule == Schedule{Clock::realtime, end_of_clock, 3s});
+    CHECK_FALSE(spec->was_past);
 
-    const auto from_zero = plan({.name = "t"_name, .first = 0ns, .interval = 3s}, {});
+    const auto from_zero = resolve_spec({.name = "t"_name, .first = 0ns, .interval = 3s}, {});
     REQUIRE(from_zero);
     CHECK(from_zero->schedule == Schedule{Clock::realtime, 3s, 3s});
     CHECK(from_zero->was_past);
@@ -164,14 +165,14 @@ TEST_CASE("an absolute first point is taken as it is, and the clock's zero is on
 TEST_CASE("a first point is past if the clock shows it or more, and a span never is")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto first_of = [&](nanoseconds first) {
-        return plan({.name = "t"_name, .clock = clock, .first = first}, {})->was_past;
+        return resolve_spec({.name = "t"_name, .clock = clock, .first = first}, {})->was_past;
     };
     CHECK(first_of(1ns));
     CHECK(first_of(now_on(clock)));
     CHECK_FALSE(first_of(now_on(clock) + 1h));
-    CHECK_FALSE(plan({.name = "t"_name, .clock = clock, .after = 1ns}, {})->was_past);
+    CHECK_FALSE(resolve_spec({.name = "t"_name, .clock = clock, .after = 1ns}, {})->was_past);
 }
 
 TEST_CASE("a span that ends with the clock is taken, one that ends after it is not")

@@ -11,28 +11,28 @@
 namespace evfd::daemon {
 namespace {
 
-Arming armed_with(protocol::Arm request, std::optional<Clock> present = {})
+TimerSpec spec_of(protocol::Arm request, std::optional<Clock> present = {})
 {
-    const auto arming = plan(request, present);
-    REQUIRE(arming);
-    return *arming;
+    const auto spec = resolve_spec(request, present);
+    REQUIRE(spec);
+    return *spec;
 }
 
-struct Clockwork {
-    explicit Clockwork(const protocol::Arm& request, std::optional<Timer::Link> link = {})
-        : timer{armed_with(request), std::move(link)}
+struct TimerFixture {
+    explicit TimerFixture(const protocol::Arm& request, std::optional<Timer::Target> target = {})
+        : timer{spec_of(request), std::move(target)}
     {
     }
     UniqueFd open()
     {
-        return follow(timer.followers(), *Token::make(), timer.make_descriptor(), quota);
+        return subscribe(timer.subscriptions(), *Token::make(), timer.make_descriptor(), quota);
     }
-    void rearm(const protocol::Arm& request, std::optional<Timer::Link> link = {})
+    void arm(const protocol::Arm& request, std::optional<Timer::Target> target = {})
     {
-        REQUIRE(timer.arm(armed_with(request, timer.clock()), std::move(link)));
+        REQUIRE(timer.arm(spec_of(request, timer.clock()), std::move(target)));
     }
-    nanoseconds now() const { return now_on(timer.arming().schedule.clock); }
-    const Schedule& schedule() const { return timer.arming().schedule; }
+    nanoseconds now() const { return now_on(timer.spec().schedule.clock); }
+    const Schedule& schedule() const { return timer.spec().schedule; }
     TimerState state() const { return timer.state_at(now()); }
 
     Quota quota{default_limits};
@@ -49,15 +49,15 @@ protocol::Arm hourly(Clock clock = Clock::realtime)
 
 TEST_CASE("each opener has a count of its own")
 {
-    WallClock wall_clock;
-    Clockwork clockwork{{.name = "t"_name, .clock = Clock::realtime, .after = 1h}};
-    const auto one = clockwork.open();
-    const auto other = clockwork.open();
+    WallClockLock wall_clock;
+    TimerFixture fixture{{.name = "t"_name, .clock = Clock::realtime, .after = 1h}};
+    const auto one = fixture.open();
+    const auto other = fixture.open();
 
-    clockwork.rearm(hourly());
+    fixture.arm(hourly());
 
-    REQUIRE(comes(one, POLLIN));
-    REQUIRE(comes(other, POLLIN));
+    REQUIRE(await_events(one, POLLIN));
+    REQUIRE(await_events(other, POLLIN));
     CHECK(take_expirations(one) == 11U);
     CHECK(take_expirations(one) == 0U);
     CHECK(take_expirations(other) == 11U);
@@ -65,11 +65,11 @@ TEST_CASE("each opener has a count of its own")
 
 TEST_CASE("who opens it in mid-flight gets the next point of the same grid, and none before")
 {
-    WallClock wall_clock;
-    Clockwork clockwork{hourly()};
-    const auto next = *clockwork.schedule().next_after(clockwork.now());
+    WallClockLock wall_clock;
+    TimerFixture fixture{hourly()};
+    const auto next = *fixture.schedule().next_after(fixture.now());
 
-    const auto fd = clockwork.open();
+    const auto fd = fixture.open();
 
     CHECK(take_expirations(fd) == 0U);
     CHECK(expiry_of(fd, Clock::realtime).overlaps({next, next}));
@@ -78,11 +78,11 @@ TEST_CASE("who opens it in mid-flight gets the next point of the same grid, and 
 TEST_CASE("all openers are on one grid, whenever they came")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime);
-    Clockwork clockwork{{.name = "t"_name, .clock = clock, .interval = 1h}};
-    const auto first = clockwork.schedule().first;
+    TimerFixture fixture{{.name = "t"_name, .clock = clock, .interval = 1h}};
+    const auto first = fixture.schedule().first;
     std::deque<UniqueFd> fds;
     for (int i = 0; i < 20; ++i)
-        fds.push_back(clockwork.open());
+        fds.push_back(fixture.open());
     for (const auto& fd : fds)
         CHECK(expiry_of(fd, clock).overlaps({first, first}));
 }
@@ -90,13 +90,13 @@ TEST_CASE("all openers are on one grid, whenever they came")
 TEST_CASE("who opens a timer that has expired for good finds its descriptor readable")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
-    WallClock wall_clock;
-    Clockwork clockwork{{.name = "t"_name, .clock = clock, .after = 1ns}};
-    REQUIRE(clockwork.state() == TimerState::expired);
+    WallClockLock wall_clock;
+    TimerFixture fixture{{.name = "t"_name, .clock = clock, .after = 1ns}};
+    REQUIRE(fixture.state() == TimerState::expired);
 
-    const auto fd = clockwork.open();
+    const auto fd = fixture.open();
 
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(await_events(fd, POLLIN));
     CHECK(take_expirations(fd) == 1U);
     CHECK(time_left(fd) == 0ns);
 }
@@ -104,32 +104,32 @@ TEST_CASE("who opens a timer that has expired for good finds its descriptor read
 TEST_CASE("who opens a timer that is not armed finds it disarmed")
 {
     const bool is_cancelled = GENERATE(false, true);
-    WallClock wall_clock;
-    Clockwork clockwork{hourly()};
+    WallClockLock wall_clock;
+    TimerFixture fixture{hourly()};
     if (is_cancelled)
-        clockwork.timer.cancel();
+        fixture.timer.cancel();
     else
-        REQUIRE(clockwork.timer.disarm());
+        REQUIRE(fixture.timer.disarm());
 
-    const auto fd = clockwork.open();
+    const auto fd = fixture.open();
 
     CHECK(time_left(fd) == 0ns);
     CHECK(take_expirations(fd) == 0U);
-    CHECK(clockwork.state() == (is_cancelled ? TimerState::cancelled : TimerState::disarmed));
+    CHECK(fixture.state() == (is_cancelled ? TimerState::cancelled : TimerState::disarmed));
 }
 
 TEST_CASE("arming anew reaches every opener, and what was not read is forgotten")
 {
-    Clockwork clockwork{{.name = "t"_name, .after = 1ns}};
+    TimerFixture fixture{{.name = "t"_name, .after = 1ns}};
     std::deque<UniqueFd> fds;
     for (int i = 0; i < 3; ++i)
-        fds.push_back(clockwork.open());
+        fds.push_back(fixture.open());
     for (const auto& fd : fds)
-        REQUIRE(comes(fd, POLLIN));
+        REQUIRE(await_events(fd, POLLIN));
 
-    clockwork.rearm({.name = "t"_name, .after = 1h, .interval = 7s});
+    fixture.arm({.name = "t"_name, .after = 1h, .interval = 7s});
 
-    const auto first = clockwork.schedule().first;
+    const auto first = fixture.schedule().first;
     for (const auto& fd : fds) {
         CHECK(take_expirations(fd) == 0U);
         CHECK(expiry_of(fd, Clock::monotonic).overlaps({first, first}));
@@ -140,37 +140,37 @@ TEST_CASE("arming anew reaches every opener, and what was not read is forgotten"
 TEST_CASE("disarming reaches every opener, and what was not read is forgotten")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime);
-    WallClock wall_clock;
-    Clockwork clockwork{{.name = "t"_name, .clock = clock, .after = 1ns, .interval = 1ms}};
+    WallClockLock wall_clock;
+    TimerFixture fixture{{.name = "t"_name, .clock = clock, .after = 1ns, .interval = 1ms}};
     std::deque<UniqueFd> fds;
     for (int i = 0; i < 3; ++i)
-        fds.push_back(clockwork.open());
+        fds.push_back(fixture.open());
     for (const auto& fd : fds)
-        REQUIRE(comes(fd, POLLIN));
+        REQUIRE(await_events(fd, POLLIN));
 
-    REQUIRE(clockwork.timer.disarm());
+    REQUIRE(fixture.timer.disarm());
 
     for (const auto& fd : fds) {
         CHECK(time_left(fd) == 0ns);
         CHECK(take_expirations(fd) == 0U);
     }
-    CHECK(clockwork.state() == TimerState::disarmed);
-    CHECK(clockwork.timer.count_new() == 0);
+    CHECK(fixture.state() == TimerState::disarmed);
+    CHECK(fixture.timer.take_new_expirations() == 0);
 }
 
 TEST_CASE("an opener who sets its own descriptor moves nobody else, and follows the next arming")
 {
-    Clockwork clockwork{{.name = "t"_name, .after = 1h}};
-    const auto one = clockwork.open();
-    const auto other = clockwork.open();
-    const auto first = clockwork.schedule().first;
+    TimerFixture fixture{{.name = "t"_name, .after = 1h}};
+    const auto one = fixture.open();
+    const auto other = fixture.open();
+    const auto first = fixture.schedule().first;
     REQUIRE(set(one, disarmed));
     REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // And makes it blocking.
     CHECK(expiry_of(other, Clock::monotonic).overlaps({first, first}));
 
-    clockwork.rearm({.name = "t"_name, .after = 2h});
+    fixture.arm({.name = "t"_name, .after = 2h});
 
-    const auto second = clockwork.schedule().first;
+    const auto second = fixture.schedule().first;
     CHECK(expiry_of(one, Clock::monotonic).overlaps({second, second}));
     CHECK(expiry_of(other, Clock::monotonic).overlaps({second, second}));
 }
@@ -178,11 +178,11 @@ TEST_CASE("an opener who sets its own descriptor moves nobody else, and follows 
 TEST_CASE("setting the wall clock moves an absolute time on it and not a span")
 {
     constexpr auto by = 900us;
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto t = "t"_name;
-    Clockwork absolute{
+    TimerFixture absolute{
         {.name = t, .clock = Clock::realtime, .first = now_on(Clock::realtime) + 1h}};
-    Clockwork relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
+    TimerFixture relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
     const auto fixed = absolute.open();
     const auto span = relative.open();
     // Both as the clock sees them that nobody sets.
@@ -197,42 +197,42 @@ TEST_CASE("setting the wall clock moves an absolute time on it and not a span")
     CHECK(fixed_after.overlaps(fixed_before.plus(-by)));
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
-    REQUIRE(relative.timer.can_be_armed_with(absolute.timer.arming()));
-    REQUIRE(relative.timer.arm(absolute.timer.arming(), {})); // And now it is absolute.
+    REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
+    REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // And now it is absolute.
     const auto point = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({point, point}));
 }
 
 TEST_CASE("a span on realtime is followed by every opener, and never early")
 {
-    Clockwork clockwork{{.name = "t"_name, .clock = Clock::realtime, .after = 1h, .interval = 1h}};
-    const auto fd = clockwork.open();
-    const auto later = clockwork.open();
+    TimerFixture fixture{{.name = "t"_name, .clock = Clock::realtime, .after = 1h, .interval = 1h}};
+    const auto fd = fixture.open();
+    const auto later = fixture.open();
     for (const auto* one : {&fd, &later})
-        CHECK(expiry_of(*one, Clock::monotonic).to >= clockwork.schedule().first);
+        CHECK(expiry_of(*one, Clock::monotonic).to >= fixture.schedule().first);
     CHECK(probe::fdinfo(fd, "it_interval") == "(3600, 0)");
 }
 
 void check_that_none_counts_early(Clock clock, bool is_relative)
 {
-    INFO(word(clock) << (is_relative ? " relative" : " absolute"));
-    WallClock wall_clock;
+    INFO(to_string(clock) << (is_relative ? " relative" : " absolute"));
+    WallClockLock wall_clock;
     protocol::Arm request{.name = "t"_name, .clock = clock, .interval = 130us};
     if (!is_relative)
         request.first = now_on(clock) + 200us;
-    Clockwork clockwork{request};
-    const auto fd = clockwork.open();
-    const auto passed_before = clockwork.schedule().points_by(clockwork.now());
+    TimerFixture fixture{request};
+    const auto fd = fixture.open();
+    const auto passed_before = fixture.schedule().expirations_by(fixture.now());
 
     std::int64_t counted = 0;
     for (int rings = 0; rings < 300; ++rings) {
-        REQUIRE(comes(fd, POLLIN));
+        REQUIRE(await_events(fd, POLLIN));
         counted += static_cast<std::int64_t>(*take_expirations(fd));
-        REQUIRE(clockwork.schedule().points_by(clockwork.now()) >= counted);
+        REQUIRE(fixture.schedule().expirations_by(fixture.now()) >= counted);
     }
     CHECK(counted >= 300);
-    wait_until(clockwork.schedule().clock, clockwork.now() + 5ms);
-    const auto passed = clockwork.schedule().points_by(clockwork.now() - 5ms);
+    wait_until(fixture.schedule().clock, fixture.now() + 5ms);
+    const auto passed = fixture.schedule().expirations_by(fixture.now() - 5ms);
     counted += static_cast<std::int64_t>(*take_expirations(fd));
     CHECK(counted >= passed - passed_before); // And none is lost.
 }
@@ -246,11 +246,11 @@ TEST_CASE("a descriptor counts no expiry before its point")
 TEST_CASE("a descriptor on an alarm clock counts no expiry before its point")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
-    skip_unless_we_have(clock);
+    skip_unless_available(clock);
     check_that_none_counts_early(clock, GENERATE(true, false));
 }
 
-struct Follows {
+struct ClockCase {
     Clock clock;
     bool is_relative;
     Clock other_clock;
@@ -258,24 +258,24 @@ struct Follows {
     bool can;
 };
 
-void check_whether_it_follows(const Follows& c)
+void check_clock_change(const ClockCase& c)
 {
     const auto request = [](Clock clock, bool is_relative) {
         protocol::Arm arm{.name = "t"_name, .clock = clock};
         (is_relative ? arm.after : arm.first) = now_on(clock) / 2 + 1h;
         return arm;
     };
-    const auto other = armed_with(request(c.other_clock, c.other_is_relative));
-    Clockwork clockwork{request(c.clock, c.is_relative)};
-    CHECK(clockwork.timer.can_be_armed_with(other)); // Nobody has it open.
-    const auto fd = clockwork.open();
-    CHECK(clockwork.timer.can_be_armed_with(other) == c.can);
+    const auto other = spec_of(request(c.other_clock, c.other_is_relative));
+    TimerFixture fixture{request(c.clock, c.is_relative)};
+    CHECK(fixture.timer.can_be_armed_with(other)); // Nobody has it open.
+    const auto fd = fixture.open();
+    CHECK(fixture.timer.can_be_armed_with(other) == c.can);
 }
 
 TEST_CASE("a descriptor can follow another schedule unless that takes another clock")
 {
     using enum Clock;
-    check_whether_it_follows(GENERATE(values<Follows>({
+    check_clock_change(GENERATE(values<ClockCase>({
         {monotonic, true, monotonic, false, true},
         {monotonic, true, boottime, true, false},
         {monotonic, true, realtime, true, false},
@@ -289,45 +289,45 @@ TEST_CASE("a descriptor can follow another schedule unless that takes another cl
 TEST_CASE("a descriptor on an alarm clock can follow another schedule on the same clock")
 {
     using enum Clock;
-    const auto c = GENERATE(values<Follows>({
+    const auto c = GENERATE(values<ClockCase>({
         {realtime_alarm, false, realtime_alarm, true, false},
         {boottime_alarm, true, realtime_alarm, true, true},
     }));
-    skip_unless_we_have(c.clock);
-    check_whether_it_follows(c);
+    skip_unless_available(c.clock);
+    check_clock_change(c);
 }
 
 TEST_CASE("the wall clock being set is told to openers of a timer that is cancelled by it")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     auto request = hourly();
     request.cancel_on_clock_change = true;
-    Clockwork clockwork{request};
-    const auto fd = clockwork.open();
+    TimerFixture fixture{request};
+    const auto fd = fixture.open();
     CHECK(take_expirations(fd) == 0U);
     wall_clock.shift(1000ns);
-    REQUIRE(comes(fd, POLLIN));
+    REQUIRE(await_events(fd, POLLIN));
     const auto told = take_expirations(fd);
     REQUIRE_FALSE(told);
     CHECK(told.error().error == ECANCELED);
 
     request.first = now_on(Clock::realtime) + 1h;
-    clockwork.rearm(request);
+    fixture.arm(request);
     CHECK(take_expirations(fd) == 0U); // That was of before.
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
 }
 
 TEST_CASE("arming anew after the wall clock was set, and before that was read, works at once")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     auto request = hourly();
     request.cancel_on_clock_change = true;
-    Clockwork clockwork{request};
-    const auto fd = clockwork.open();
+    TimerFixture fixture{request};
+    const auto fd = fixture.open();
     wall_clock.shift(1000ns);
 
     request.first = now_on(Clock::realtime) + 1h;
-    clockwork.rearm(request);
+    fixture.arm(request);
 
     CHECK(take_expirations(fd) == 0U);
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
@@ -338,32 +338,34 @@ TEST_CASE("arming anew after the wall clock was set, and before that was read, w
 TEST_CASE("looking at a descriptor that goes by the schedule, even while it is due, takes nothing")
 {
     const auto start = now_on(Clock::monotonic);
-    Clockwork clockwork{{.name = "t"_name, .clock = Clock::monotonic, .interval = 200us}};
-    const auto fd = clockwork.open();
-    const auto opened = clockwork.now();
+    TimerFixture fixture{{.name = "t"_name, .clock = Clock::monotonic, .interval = 200us}};
+    const auto fd = fixture.open();
+    const auto opened = fixture.now();
 
-    while (clockwork.now() < opened + 500ms)
-        REQUIRE(clockwork.timer.check(fd));
+    while (fixture.now() < opened + 500ms)
+        REQUIRE(fixture.timer.resync(fd));
 
-    const auto before = clockwork.now();
+    const auto before = fixture.now();
     const auto ticks = static_cast<std::int64_t>(take_expirations(fd).value());
-    CHECK(ticks >= clockwork.schedule().points_by(before) - clockwork.schedule().points_by(opened));
-    CHECK(ticks <=
-          clockwork.schedule().points_by(clockwork.now()) - clockwork.schedule().points_by(start));
+    CHECK(ticks >=
+          fixture.schedule().expirations_by(before) - fixture.schedule().expirations_by(opened));
+    CHECK(ticks <= fixture.schedule().expirations_by(fixture.now()) -
+                       fixture.schedule().expirations_by(start));
 }
 
 TEST_CASE(
     "a descriptor that looks due for ever, as its holder made it, is looked at in bounded time")
 {
-    Clockwork clockwork{{.name = "t"_name, .clock = Clock::monotonic, .interval = 1h}};
-    const auto fd = clockwork.open();
+    TimerFixture fixture{{.name = "t"_name, .clock = Clock::monotonic, .interval = 1h}};
+    const auto fd = fixture.open();
     const itimerspec disarmed_with_interval{.it_interval = to_timespec(1h), .it_value = {}};
     REQUIRE(::timerfd_settime(fd.get(), 0, &disarmed_with_interval, nullptr) == 0);
-    CHECK(time_left(fd) == due);
+    CHECK(time_left(fd) == expiry_in_progress);
 
-    CHECK(clockwork.timer.check(fd));
-    CHECK(time_left(fd) == due); // To set it would lose the point that may be under way.
-    clockwork.rearm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
+    CHECK(fixture.timer.resync(fd));
+    CHECK(time_left(fd) ==
+          expiry_in_progress); // To set it would lose the point that may be under way.
+    fixture.arm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
     CHECK(*time_left(fd) > 1h);
 }
 
@@ -371,66 +373,66 @@ TEST_CASE(
 
 TEST_CASE("a one-shot timer is armed until its point, then expired, and counted once")
 {
-    Clockwork clockwork{{.name = "t"_name, .after = 1ms}};
-    const auto first = clockwork.schedule().first;
-    CHECK(clockwork.timer.state_at(first - 1ns) == TimerState::armed);
-    CHECK(clockwork.timer.state_at(first) == TimerState::expired);
-    CHECK(clockwork.timer.next_look() == first);
-    CHECK_FALSE(clockwork.timer.has_expired());
+    TimerFixture fixture{{.name = "t"_name, .after = 1ms}};
+    const auto first = fixture.schedule().first;
+    CHECK(fixture.timer.state_at(first - 1ns) == TimerState::armed);
+    CHECK(fixture.timer.state_at(first) == TimerState::expired);
+    CHECK(fixture.timer.next_poll() == first);
+    CHECK_FALSE(fixture.timer.has_expired());
 
     wait_until(Clock::monotonic, first);
 
-    CHECK_FALSE(clockwork.timer.has_expired()); // It is still to be counted.
-    CHECK(clockwork.timer.count_new() == 1);
-    CHECK(clockwork.timer.count_new() == 0);
-    CHECK(clockwork.timer.has_expired());
-    CHECK_FALSE(clockwork.timer.next_look());
+    CHECK_FALSE(fixture.timer.has_expired()); // It is still to be counted.
+    CHECK(fixture.timer.take_new_expirations() == 1);
+    CHECK(fixture.timer.take_new_expirations() == 0);
+    CHECK(fixture.timer.has_expired());
+    CHECK_FALSE(fixture.timer.next_poll());
 }
 
 TEST_CASE("a one-shot timer that nobody counts has expired as soon as its point has passed")
 {
-    Clockwork clockwork{{.name = "t"_name, .after = 1ns}};
-    clockwork.timer.stop_counting();
-    CHECK(clockwork.timer.has_expired());
-    clockwork.timer.start_counting();
-    CHECK(clockwork.timer.has_expired());
-    CHECK(clockwork.timer.count_new() == 0); // That was before.
-    REQUIRE(clockwork.timer.disarm());
-    CHECK_FALSE(clockwork.timer.has_expired());
+    TimerFixture fixture{{.name = "t"_name, .after = 1ns}};
+    fixture.timer.stop_counting();
+    CHECK(fixture.timer.has_expired());
+    fixture.timer.start_counting();
+    CHECK(fixture.timer.has_expired());
+    CHECK(fixture.timer.take_new_expirations() == 0); // That was before.
+    REQUIRE(fixture.timer.disarm());
+    CHECK_FALSE(fixture.timer.has_expired());
 }
 
 TEST_CASE("counting begins with what comes, and again at every arming")
 {
-    Clockwork clockwork{{.name = "t"_name, .interval = 1ms}};
-    clockwork.timer.stop_counting();
-    CHECK_FALSE(clockwork.timer.next_look());
-    wait_until(Clock::monotonic, clockwork.schedule().first + 5ms);
-    const auto before = clockwork.schedule().points_by(clockwork.now());
-    clockwork.timer.start_counting();
-    const auto after = clockwork.schedule().points_by(clockwork.now());
-    wait_until(Clock::monotonic, clockwork.now() + 5ms);
+    TimerFixture fixture{{.name = "t"_name, .interval = 1ms}};
+    fixture.timer.stop_counting();
+    CHECK_FALSE(fixture.timer.next_poll());
+    wait_until(Clock::monotonic, fixture.schedule().first + 5ms);
+    const auto before = fixture.schedule().expirations_by(fixture.now());
+    fixture.timer.start_counting();
+    const auto after = fixture.schedule().expirations_by(fixture.now());
+    wait_until(Clock::monotonic, fixture.now() + 5ms);
 
-    const auto counted = clockwork.timer.count_new();
+    const auto counted = fixture.timer.take_new_expirations();
 
     CHECK(counted >= 4);
-    CHECK(counted <= clockwork.schedule().points_by(clockwork.now()) - before);
-    CHECK(clockwork.timer.next_look() > clockwork.schedule().point(after));
+    CHECK(counted <= fixture.schedule().expirations_by(fixture.now()) - before);
+    CHECK(fixture.timer.next_poll() > fixture.schedule().expiration(after));
 
-    clockwork.timer.stop_counting();
-    clockwork.rearm({.name = "t"_name, .after = 1h});
-    CHECK(clockwork.timer.is_counting());
-    CHECK(clockwork.timer.next_look() == clockwork.schedule().first);
+    fixture.timer.stop_counting();
+    fixture.arm({.name = "t"_name, .after = 1h});
+    CHECK(fixture.timer.is_counting());
+    CHECK(fixture.timer.next_poll() == fixture.schedule().first);
 }
 
 TEST_CASE("of the points that had passed when it was armed one is counted")
 {
     const auto interval = GENERATE(0ns, 1ns, 1h);
-    Clockwork clockwork{
+    TimerFixture fixture{
         {.name = "t"_name, .clock = Clock::monotonic, .first = 1ns, .interval = interval}};
-    const auto next = clockwork.timer.next_look();
+    const auto next = fixture.timer.next_poll();
     REQUIRE(next);
-    CHECK(*next <= clockwork.now());
-    const auto counted = clockwork.timer.count_new();
+    CHECK(*next <= fixture.now());
+    const auto counted = fixture.timer.take_new_expirations();
     if (interval == 1ns)
         CHECK(counted >= 1); // And those since.
     else
@@ -439,117 +441,117 @@ TEST_CASE("of the points that had passed when it was armed one is counted")
 
 TEST_CASE("a timer that expires more often than it is looked at is counted in lumps")
 {
-    Clockwork clockwork{{.name = "t"_name, .interval = 1ns}};
+    TimerFixture fixture{{.name = "t"_name, .interval = 1ns}};
     std::int64_t counted = 0;
     for (int i = 0; i < 5; ++i) {
-        const auto look = *clockwork.timer.next_look();
-        wait_until(Clock::monotonic, look);
-        const auto before = clockwork.now();
-        counted += clockwork.timer.count_new();
-        CHECK(*clockwork.timer.next_look() >= before + min_look_interval);
-        CHECK(counted <= clockwork.schedule().points_by(clockwork.now()));
-        CHECK(counted >= clockwork.schedule().points_by(before));
+        const auto next_poll = *fixture.timer.next_poll();
+        wait_until(Clock::monotonic, next_poll);
+        const auto before = fixture.now();
+        counted += fixture.timer.take_new_expirations();
+        CHECK(*fixture.timer.next_poll() >= before + min_poll_interval);
+        CHECK(counted <= fixture.schedule().expirations_by(fixture.now()));
+        CHECK(counted >= fixture.schedule().expirations_by(before));
     }
 }
 
 TEST_CASE("at the end of the clock nothing is to come")
 {
-    Clockwork clockwork{{.name = "t"_name, .first = end_of_clock, .interval = 1ns}};
-    CHECK(clockwork.timer.next_look() == end_of_clock);
-    CHECK(clockwork.timer.count_new() == 0);
-    const auto fd = clockwork.open();
+    TimerFixture fixture{{.name = "t"_name, .first = end_of_clock, .interval = 1ns}};
+    CHECK(fixture.timer.next_poll() == end_of_clock);
+    CHECK(fixture.timer.take_new_expirations() == 0);
+    const auto fd = fixture.open();
     CHECK(*time_left(fd) > 24h);
 
-    clockwork.rearm({.name = "t"_name, .first = 1ns, .interval = end_of_clock});
-    CHECK(clockwork.timer.count_new() == 1);
-    CHECK_FALSE(clockwork.timer.next_look());
-    CHECK(clockwork.state() == TimerState::armed);
-    CHECK(take_expirations(clockwork.open()) == 0U);
+    fixture.arm({.name = "t"_name, .first = 1ns, .interval = end_of_clock});
+    CHECK(fixture.timer.take_new_expirations() == 1);
+    CHECK_FALSE(fixture.timer.next_poll());
+    CHECK(fixture.state() == TimerState::armed);
+    CHECK(take_expirations(fixture.open()) == 0U);
 }
 
-Timer::Link link_to_e(std::uint64_t serial, std::int64_t owed = 0)
+Timer::Target target_e(std::uint64_t serial, std::int64_t backlog = 0)
 {
-    return {.event = "e"_name, .serial = serial, .armer = {2001, 2001, 1, {}}, .owed = owed};
+    return {.event = "e"_name, .serial = serial, .armer = {2001, 2001, 1, {}}, .backlog = backlog};
 }
 
 TEST_CASE("it is the daemon that counts where something hangs on it, and only then")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto far = now_on(Clock::realtime) + 1h;
-    const auto link = link_to_e(1);
-    CHECK_FALSE(Clockwork{{.name = "t"_name, .after = 1h}}.timer.is_needed());
-    CHECK(Clockwork({.name = "t"_name, .after = 1h}, link).timer.is_needed());
-    CHECK(Clockwork{{.name = "t"_name, .first = far, .cancel_on_clock_change = true}}
-              .timer.is_needed());
+    const auto target = target_e(1);
+    CHECK_FALSE(TimerFixture{{.name = "t"_name, .after = 1h}}.timer.must_count());
+    CHECK(TimerFixture({.name = "t"_name, .after = 1h}, target).timer.must_count());
+    CHECK(TimerFixture{{.name = "t"_name, .first = far, .cancel_on_clock_change = true}}
+              .timer.must_count());
 
-    Clockwork lost({.name = "t"_name, .after = 1h}, link);
-    lost.timer.link()->is_lost = true;
-    CHECK_FALSE(lost.timer.is_needed());
+    TimerFixture lost({.name = "t"_name, .after = 1h}, target);
+    lost.timer.target()->is_gone = true;
+    CHECK_FALSE(lost.timer.must_count());
 
-    Clockwork owing({.name = "t"_name, .after = 1h}, link);
-    owing.timer.link()->owed = 3;
-    REQUIRE(owing.timer.disarm());
-    CHECK(owing.timer.is_needed());
-    const auto look = owing.timer.next_look();
-    REQUIRE(look);
-    CHECK(*look <= owing.now() + 1ns);
-    owing.timer.link()->owed = 0;
-    CHECK_FALSE(owing.timer.is_needed());
-    CHECK_FALSE(owing.timer.next_look());
+    TimerFixture with_backlog({.name = "t"_name, .after = 1h}, target);
+    with_backlog.timer.target()->backlog = 3;
+    REQUIRE(with_backlog.timer.disarm());
+    CHECK(with_backlog.timer.must_count());
+    const auto next_poll = with_backlog.timer.next_poll();
+    REQUIRE(next_poll);
+    CHECK(*next_poll <= with_backlog.now() + 1ns);
+    with_backlog.timer.target()->backlog = 0;
+    CHECK_FALSE(with_backlog.timer.must_count());
+    CHECK_FALSE(with_backlog.timer.next_poll());
 }
 
 TEST_CASE("a timer on an alarm clock is needed, as the daemon's own look is what wakes the machine")
 {
-    skip_unless_we_have(Clock::boottime_alarm);
-    CHECK(Clockwork{{.name = "t"_name, .clock = Clock::boottime_alarm, .after = 1h}}
-              .timer.is_needed());
+    skip_unless_available(Clock::boottime_alarm);
+    CHECK(TimerFixture{{.name = "t"_name, .clock = Clock::boottime_alarm, .after = 1h}}
+              .timer.must_count());
 }
 
 TEST_CASE("what an event still has to get it gets after arming anew, and no other event does")
 {
-    Clockwork clockwork({.name = "t"_name, .after = 1h}, link_to_e(1, 5));
-    clockwork.rearm({.name = "t"_name, .after = 2h}, link_to_e(1));
-    CHECK(clockwork.timer.link()->owed == 5);
-    clockwork.rearm({.name = "t"_name, .after = 2h}, link_to_e(2));
-    CHECK(clockwork.timer.link()->owed == 0);
-    clockwork.rearm({.name = "t"_name, .after = 2h});
-    CHECK_FALSE(clockwork.timer.link());
+    TimerFixture fixture({.name = "t"_name, .after = 1h}, target_e(1, 5));
+    fixture.arm({.name = "t"_name, .after = 2h}, target_e(1));
+    CHECK(fixture.timer.target()->backlog == 5);
+    fixture.arm({.name = "t"_name, .after = 2h}, target_e(2));
+    CHECK(fixture.timer.target()->backlog == 0);
+    fixture.arm({.name = "t"_name, .after = 2h});
+    CHECK_FALSE(fixture.timer.target());
 }
 
 TEST_CASE("a clock change cancels what asked for that, is armed and is not over")
 {
-    WallClock wall_clock;
+    WallClockLock wall_clock;
     const auto t = "t"_name;
     const auto far = now_on(Clock::realtime) + 1h;
-    CHECK_FALSE(Clockwork{{.name = t, .first = far}}.timer.is_cancelled_by_clock_change());
-    Clockwork once{{.name = t, .first = far, .cancel_on_clock_change = true}};
+    CHECK_FALSE(TimerFixture{{.name = t, .first = far}}.timer.is_cancelled_by_clock_change());
+    TimerFixture once{{.name = t, .first = far, .cancel_on_clock_change = true}};
     CHECK(once.timer.is_cancelled_by_clock_change());
     once.timer.cancel();
     CHECK(once.state() == TimerState::cancelled);
     CHECK_FALSE(once.timer.is_cancelled_by_clock_change());
 
-    Clockwork over{{.name = t, .first = 1ns, .cancel_on_clock_change = true}};
-    CHECK(over.timer.count_new() == 1);
+    TimerFixture over{{.name = t, .first = 1ns, .cancel_on_clock_change = true}};
+    CHECK(over.timer.take_new_expirations() == 1);
     CHECK_FALSE(over.timer.is_cancelled_by_clock_change());
 
-    Clockwork off{{.name = t, .first = far, .cancel_on_clock_change = true}};
+    TimerFixture off{{.name = t, .first = far, .cancel_on_clock_change = true}};
     REQUIRE(off.timer.disarm());
     CHECK_FALSE(off.timer.is_cancelled_by_clock_change());
 }
 
 TEST_CASE("what is counted stays counted when the wall clock is set back before it")
 {
-    WallClock wall_clock;
-    const auto deadline = monotonic_after(20s);
-    while (left_until(deadline) > 0ns) { // Whether it is in time is luck.
-        Clockwork clockwork{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
-        wait_until(Clock::realtime, clockwork.schedule().first);
-        CHECK(clockwork.timer.count_new() == 1);
+    WallClockLock wall_clock;
+    const auto deadline = monotonic_deadline(20s);
+    while (time_until(deadline) > 0ns) { // Whether it is in time is luck.
+        TimerFixture fixture{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
+        wait_until(Clock::realtime, fixture.schedule().first);
+        CHECK(fixture.timer.take_new_expirations() == 1);
         wall_clock.shift(-900us);
-        const bool has_expired = clockwork.timer.has_expired();
-        const auto counted = clockwork.timer.count_new();
-        const bool was_in_time = clockwork.now() < clockwork.schedule().first;
-        wall_clock.set_back();
+        const bool has_expired = fixture.timer.has_expired();
+        const auto counted = fixture.timer.take_new_expirations();
+        const bool was_in_time = fixture.now() < fixture.schedule().first;
+        wall_clock.restore();
 
         CHECK(has_expired); // None is to come.
         CHECK(counted == 0);

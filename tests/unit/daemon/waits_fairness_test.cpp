@@ -13,11 +13,12 @@
 namespace evfd::daemon {
 namespace {
 
-std::unique_ptr<Wait> start(Hall& hall, std::initializer_list<std::string_view> list,
-                            Gather gather = Gather::all)
+std::unique_ptr<Wait> start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,
+                            Require require = Require::all)
 {
-    auto wait = hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
-                                 {.names = names(list), .gather = gather}, [] {});
+    auto wait =
+        fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
+                            {.names = names(list), .gather = require}, [] {});
     REQUIRE(wait);
     return *std::move(wait);
 }
@@ -36,37 +37,37 @@ TEST_CASE("those who wait to take are served in the order in which they came")
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     const bool is_direct = GENERATE(false, true);
-    Hall hall;
-    hall.create("e", mode);
-    const auto client = hall.open("e");
+    RegistryFixture fixture;
+    fixture.create("e", mode);
+    const auto client = fixture.open("e");
     std::deque<std::unique_ptr<Wait>> waits;
     for (int i = 0; i < 5; ++i)
-        waits.push_back(start(hall, {"e"}, i % 2 ? Gather::any : Gather::all));
+        waits.push_back(start(fixture, {"e"}, i % 2 ? Require::any : Require::all));
 
     for (std::size_t served = 1; served <= waits.size(); ++served) {
         if (is_direct)
             REQUIRE(add(client, 1));
         else
-            REQUIRE(hall.registry.set(hall.owner.peer, names({"e"}), 1));
-        settle(hall.loop);
+            REQUIRE(fixture.registry.set(fixture.owner.peer, names({"e"}), 1));
+        run_until_idle(fixture.loop);
         CHECK(how_many_over(waits) == served);
         CHECK(is_over(waits[served - 1]));
     }
-    CHECK_FALSE(hall.event("e").is_set());
+    CHECK_FALSE(fixture.event("e").is_set());
 }
 
 TEST_CASE("n tokens release exactly the first n, and one auto set exactly one")
 {
     const auto [mode, released] =
         GENERATE(table<Mode, std::size_t>({{Mode::automatic, 1}, {Mode::semaphore, 7}}));
-    Hall hall;
-    hall.create("e", mode);
+    RegistryFixture fixture;
+    fixture.create("e", mode);
     std::deque<std::unique_ptr<Wait>> waits;
     for (int i = 0; i < 100; ++i)
-        waits.push_back(start(hall, {"e"}));
+        waits.push_back(start(fixture, {"e"}));
 
-    REQUIRE(add(hall.open("e"), 7));
-    settle(hall.loop);
+    REQUIRE(add(fixture.open("e"), 7));
+    run_until_idle(fixture.loop);
 
     CHECK(how_many_over(waits) == released);
     for (std::size_t i = 0; i < released; ++i)
@@ -75,12 +76,12 @@ TEST_CASE("n tokens release exactly the first n, and one auto set exactly one")
 
 TEST_CASE("who comes after a set that was not told of yet does not overtake")
 {
-    Hall hall;
-    hall.create("e", Mode::automatic);
-    const auto first = start(hall, {"e"});
-    REQUIRE(add(hall.open("e"), 1));
+    RegistryFixture fixture;
+    fixture.create("e", Mode::automatic);
+    const auto first = start(fixture, {"e"});
+    REQUIRE(add(fixture.open("e"), 1));
 
-    const auto second = start(hall, {"e"}); // Before the loop turns.
+    const auto second = start(fixture, {"e"}); // Before the loop turns.
 
     CHECK(is_over(first));
     CHECK_FALSE(is_over(second));
@@ -88,44 +89,45 @@ TEST_CASE("who comes after a set that was not told of yet does not overtake")
 
 TEST_CASE("a pulse does not let its waiter overtake those who wait for what else it wants")
 {
-    const auto gather = GENERATE(Gather::any, Gather::all);
-    Hall hall;
-    hall.create("e", Mode::automatic);
-    hall.create("p", Mode::pulse);
-    const auto first = start(hall, {"e"});
-    const auto second = start(hall, {"e", "p"}, gather);
-    REQUIRE(add(hall.open("e"), 1));
+    const auto require = GENERATE(Require::any, Require::all);
+    RegistryFixture fixture;
+    fixture.create("e", Mode::automatic);
+    fixture.create("p", Mode::pulse);
+    const auto first = start(fixture, {"e"});
+    const auto second = start(fixture, {"e", "p"}, require);
+    REQUIRE(add(fixture.open("e"), 1));
 
-    REQUIRE(hall.registry.set(hall.owner.peer, names({"p"}), 1)); // Before the loop turns.
+    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"p"}), 1)); // Before the loop turns.
 
     CHECK(is_over(first));
-    CHECK(is_over(second) == (gather == Gather::any));
+    CHECK(is_over(second) == (require == Require::any));
 }
 
 TEST_CASE("who gave up keeps nobody behind it from being served")
 {
-    Hall hall;
-    hall.create("e", Mode::automatic);
-    auto first = start(hall, {"e"});
-    const auto second = start(hall, {"e"});
+    RegistryFixture fixture;
+    fixture.create("e", Mode::automatic);
+    auto first = start(fixture, {"e"});
+    const auto second = start(fixture, {"e"});
     first.reset();
-    REQUIRE(add(hall.open("e"), 1));
-    settle(hall.loop);
+    REQUIRE(add(fixture.open("e"), 1));
+    run_until_idle(fixture.loop);
     CHECK(is_over(second));
 }
 
 TEST_CASE("a wake-up may end the next one's wait, and who is behind it is still served")
 {
-    Hall hall;
-    hall.create("m");
+    RegistryFixture fixture;
+    fixture.create("m");
     std::unique_ptr<Wait> second;
-    const auto first = hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
-                                        {.names = names({"m"})}, [&] { second.reset(); });
+    const auto first =
+        fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
+                            {.names = names({"m"})}, [&] { second.reset(); });
     REQUIRE(first);
-    second = start(hall, {"m"});
-    const auto third = start(hall, {"m"});
+    second = start(fixture, {"m"});
+    const auto third = start(fixture, {"m"});
 
-    REQUIRE(hall.registry.set(hall.owner.peer, names({"m"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"m"}), 1));
 
     CHECK(is_over(*first));
     CHECK_FALSE(second);
@@ -134,11 +136,11 @@ TEST_CASE("a wake-up may end the next one's wait, and who is behind it is still 
 
 TEST_CASE("a wait for all that loses one of them to a direct reader has put the others back")
 {
-    Hall hall;
-    hall.create("kept", Mode::semaphore);
-    hall.create("raced", Mode::semaphore);
-    const auto kept = hall.open("kept");
-    const auto raced = hall.open("raced");
+    RegistryFixture fixture;
+    fixture.create("kept", Mode::semaphore);
+    fixture.create("raced", Mode::semaphore);
+    const auto kept = fixture.open("kept");
+    const auto raced = fixture.open("raced");
     constexpr std::uint64_t rounds = 3'000;
     REQUIRE(add(kept, rounds));
     std::atomic<bool> is_done = false;
@@ -149,13 +151,13 @@ TEST_CASE("a wait for all that loses one of them to a direct reader has put the 
     }};
 
     std::uint64_t completed = 0;
-    auto wait = start(hall, {"kept", "raced"});
+    auto wait = start(fixture, {"kept", "raced"});
     for (std::uint64_t round = 0; round < rounds; ++round) {
         static_cast<void>(add(raced, 1));
-        static_cast<void>(hall.loop.run_once(0ns));
+        static_cast<void>(fixture.loop.run_once(0ns));
         if (is_over(wait)) {
             ++completed;
-            wait = start(hall, {"kept", "raced"});
+            wait = start(fixture, {"kept", "raced"});
         }
     }
     is_done = true;
@@ -170,46 +172,46 @@ TEST_CASE("a wait for all that loses one of them to a direct reader has put the 
 
 TEST_CASE("who came first is served first, whatever of what they wait for was set first")
 {
-    Hall hall;
-    hall.create("a", Mode::automatic);
-    hall.create("b", Mode::automatic);
-    const auto a = hall.open("a");
-    const auto b = hall.open("b");
-    const auto first = start(hall, {"a"});
-    const auto second = start(hall, {"a", "b"});
+    RegistryFixture fixture;
+    fixture.create("a", Mode::automatic);
+    fixture.create("b", Mode::automatic);
+    const auto a = fixture.open("a");
+    const auto b = fixture.open("b");
+    const auto first = start(fixture, {"a"});
+    const auto second = start(fixture, {"a", "b"});
 
     REQUIRE(add(b, 1));
     REQUIRE(add(a, 1));
-    settle(hall.loop);
+    run_until_idle(fixture.loop);
 
     CHECK(is_over(first));
     CHECK_FALSE(is_over(second));
-    CHECK(hall.event("b").is_set()); // All or nothing.
+    CHECK(fixture.event("b").is_set()); // All or nothing.
 }
 
 TEST_CASE("of those who miss another one each time the first is released once all are there")
 {
-    Hall hall;
+    RegistryFixture fixture;
     const std::vector<std::string> names{"a", "b", "c", "d"};
     std::map<std::string, UniqueFd> fds;
     for (const auto& name : names) {
-        hall.create(name, Mode::automatic);
-        fds.emplace(name, hall.open(name));
+        fixture.create(name, Mode::automatic);
+        fds.emplace(name, fixture.open(name));
     }
     std::deque<std::unique_ptr<Wait>> waits;
     for (int i = 0; i < 3; ++i)
-        waits.push_back(start(hall, {"a", "b", "c", "d"}));
+        waits.push_back(start(fixture, {"a", "b", "c", "d"}));
 
     for (const auto& missing : {"c", "a", "d", "a", "b", "c"}) {
         for (const auto& [name, fd] : fds)
             REQUIRE((name == missing ? take(fd).has_value() : add(fd, 1).has_value()));
-        settle(hall.loop);
+        run_until_idle(fixture.loop);
         CHECK(how_many_over(waits) == 0);
     }
     for (std::size_t served = 1; served <= waits.size(); ++served) {
         for (const auto& [name, fd] : fds)
             REQUIRE(add(fd, 1));
-        settle(hall.loop);
+        run_until_idle(fixture.loop);
         CHECK(how_many_over(waits) == served);
         CHECK(is_over(waits[served - 1]));
     }
@@ -219,30 +221,30 @@ TEST_CASE("of those who miss another one each time the first is released once al
 struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
-        Gather gather;
+        Require require;
         std::set<std::string> misses; // Of what is told once, or needs to be seen once.
         std::set<std::string> takes;  // Of what is there or not.
     };
 
-    void begin(const std::vector<std::string>& wanted, Gather gather)
+    void begin(const std::vector<std::string>& wanted, Require require)
     {
-        Waiter waiter{{}, gather, {}, {}};
-        protocol::Wait request{.names = {}, .gather = gather};
+        Waiter waiter{{}, require, {}, {}};
+        protocol::Wait request{.names = {}, .gather = require};
         for (const auto& name : wanted) {
             request.names.list.push_back(*Name::parse(name));
             if (name[0] == 'a' || name[0] == 's') // It is taken.
                 waiter.takes.insert(name);
-            else if (name[0] != 'm' || !hall.event(name).is_set())
+            else if (name[0] != 'm' || !fixture.event(name).is_set())
                 waiter.misses.insert(name);
         }
-        waiter.wait = *hall.waits.start(hall.owner.peer, *hall.quota.take(alice, Resource::waits),
-                                        request, [] {});
+        waiter.wait = *fixture.waits.start(
+            fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits), request, [] {});
         waiters.push_back(std::move(waiter));
     }
     void happens(const std::string& name)
     {
         for (auto& waiter : waiters)
-            if (waiter.misses.erase(name) > 0 && waiter.gather == Gather::any)
+            if (waiter.misses.erase(name) > 0 && waiter.require == Require::any)
                 waiter.misses.clear(), waiter.takes.clear();
     }
     void give_up(std::size_t at)
@@ -254,11 +256,11 @@ struct WaitModel {
     // returns how many they were.
     std::size_t check()
     {
-        const auto is_there = [&](const std::string& text) { return hall.event(text).is_set(); };
+        const auto is_there = [&](const std::string& text) { return fixture.event(text).is_set(); };
         for (const auto& waiter : waiters) {
             if (is_over(waiter.wait))
                 continue;
-            if (waiter.gather == Gather::any)
+            if (waiter.require == Require::any)
                 REQUIRE(std::ranges::none_of(waiter.takes, is_there));
             else
                 REQUIRE_FALSE(
@@ -267,19 +269,20 @@ struct WaitModel {
         return std::erase_if(waiters, [](const auto& waiter) { return is_over(waiter.wait); });
     }
 
-    Hall& hall;
+    RegistryFixture& fixture;
     std::deque<Waiter> waiters = {};
 };
 
 // By the first letter of its name: an event of that mode, or a timer that does not expire.
-void make(Hall& hall, const std::string& name)
+void make(RegistryFixture& fixture, const std::string& name)
 {
     switch (name[0]) {
-    case 'a': hall.create(name, Mode::automatic); break;
-    case 's': hall.create(name, Mode::semaphore); break;
-    case 'm': hall.create(name, Mode::manual); break;
-    case 'p': hall.create(name, Mode::pulse); break;
-    default: REQUIRE(hall.registry.arm(hall.owner, {.name = *Name::parse(name), .after = 1h}));
+    case 'a': fixture.create(name, Mode::automatic); break;
+    case 's': fixture.create(name, Mode::semaphore); break;
+    case 'm': fixture.create(name, Mode::manual); break;
+    case 'p': fixture.create(name, Mode::pulse); break;
+    default:
+        REQUIRE(fixture.registry.arm(fixture.owner, {.name = *Name::parse(name), .after = 1h}));
     }
 }
 
@@ -287,23 +290,23 @@ TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by
 {
     std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
     const auto one_of = [&](std::size_t count) { return random() % count; };
-    Hall hall;
+    RegistryFixture fixture;
     const std::vector<std::string> events{"a0", "a1", "a2", "s0", "s1", "m0", "m1"};
     auto all = events;
     all.insert(all.end(), {"p0", "t0"});
     for (const auto& name : all)
-        make(hall, name);
+        make(fixture, name);
     std::vector<UniqueFd> fds;
     for (const auto& name : events)
-        fds.push_back(hall.open(name));
-    WaitModel model{hall};
+        fds.push_back(fixture.open(name));
+    WaitModel model{fixture};
     std::size_t released = 0;
     for (int step = 0; step < 1'500; ++step) {
         const auto at = one_of(events.size());
         const auto& name = events[at];
-        const auto deed = one_of(10);
-        if (deed < 3 && model.waiters.size() < 30) {
-            const auto gather = one_of(3) == 0 ? Gather::any : Gather::all;
+        const auto operation = one_of(10);
+        if (operation < 3 && model.waiters.size() < 30) {
+            const auto require = one_of(3) == 0 ? Require::any : Require::all;
             std::vector<std::string> wanted;
             for (const auto& each : all)
                 if (one_of(3) == 0)
@@ -311,25 +314,25 @@ TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by
             if (wanted.empty())
                 continue;
             std::ranges::shuffle(wanted, random);
-            model.begin(wanted, gather);
-        } else if (deed < 6) {
+            model.begin(wanted, require);
+        } else if (operation < 6) {
             REQUIRE(add(fds[at], 1));
             model.happens(name);
-        } else if (deed == 6) {
+        } else if (operation == 6) {
             REQUIRE(take(fds[at]));
-        } else if (deed == 7) {
-            REQUIRE(hall.registry.set(hall.owner.peer, names({name, "p0"}), 1));
+        } else if (operation == 7) {
+            REQUIRE(fixture.registry.set(fixture.owner.peer, names({name, "p0"}), 1));
             model.happens(name);
             model.happens("p0");
-        } else if (deed == 8) {
-            REQUIRE(hall.registry.clear(hall.owner.peer, names({name})));
+        } else if (operation == 8) {
+            REQUIRE(fixture.registry.clear(fixture.owner.peer, names({name})));
         } else if (!model.waiters.empty() && one_of(4) == 0) {
             model.give_up(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
             continue; // More than one deed is heard of at a time.
         INFO("step " << step);
-        hall.registry.hear();
+        fixture.registry.deliver_edges();
         released += model.check();
     }
     CHECK(released > 100);
@@ -338,49 +341,49 @@ TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by
 TEST_CASE("what was taken for one who does not hear of it is put back and serves the next")
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
-    Hall hall;
-    hall.create("e", mode);
-    auto first = start(hall, {"e"});
-    const auto second = start(hall, {"e"});
-    REQUIRE(add(hall.open("e"), 1));
-    settle(hall.loop);
+    RegistryFixture fixture;
+    fixture.create("e", mode);
+    auto first = start(fixture, {"e"});
+    const auto second = start(fixture, {"e"});
+    REQUIRE(add(fixture.open("e"), 1));
+    run_until_idle(fixture.loop);
     REQUIRE(is_over(first));
     REQUIRE_FALSE(is_over(second));
 
-    first->undo();
-    first->undo(); // Once is enough.
+    first->return_tokens();
+    first->return_tokens(); // Once is enough.
     first.reset();
-    settle(hall.loop);
+    run_until_idle(fixture.loop);
 
     CHECK(is_over(second));
-    CHECK_FALSE(hall.event("e").is_set());
+    CHECK_FALSE(fixture.event("e").is_set());
 }
 
 TEST_CASE("what was taken from an object that is gone is not put into a later one of its name")
 {
-    Hall hall;
-    hall.create("e", Mode::semaphore, 1);
-    const auto wait = start(hall, {"e"});
+    RegistryFixture fixture;
+    fixture.create("e", Mode::semaphore, 1);
+    const auto wait = start(fixture, {"e"});
     REQUIRE(is_over(wait));
-    REQUIRE(hall.registry.remove(hall.owner.peer, names({"e"})));
-    hall.create("e", Mode::semaphore);
+    REQUIRE(fixture.registry.delete_objects(fixture.owner.peer, names({"e"})));
+    fixture.create("e", Mode::semaphore);
 
-    wait->undo();
+    wait->return_tokens();
 
-    CHECK_FALSE(hall.event("e").is_set());
+    CHECK_FALSE(fixture.event("e").is_set());
 }
 
 TEST_CASE("a token that was given to a client that died is the next one's")
 {
-    Daemon daemon;
+    ServiceFixture daemon;
     auto owner = daemon.connect();
-    daemon.ask(owner, "CreateEvent", R"({"name":"e","mode":"auto"})");
-    daemon.ask(owner, "Open", R"({"names":["e"]})");
+    daemon.request(owner, "CreateEvent", R"({"name":"e","mode":"auto"})");
+    daemon.request(owner, "Open", R"({"names":["e"]})");
     std::optional first{daemon.connect()};
     auto second = daemon.connect();
     for (auto* client : {&*first, &second}) {
         client->call("Wait", R"({"names":["e"]})");
-        settle(daemon.loop);
+        run_until_idle(daemon.loop);
     }
 
     SECTION("before the daemon turned")
@@ -393,7 +396,7 @@ TEST_CASE("a token that was given to a client that died is the next one's")
         owner.call("Set", R"({"names":["e"]})");
         first.reset();
     }
-    settle(daemon.loop);
+    run_until_idle(daemon.loop);
 
     CHECK(second.reply() == R"({"parameters":{"fired":[{"name":"e","count":1}]}})");
 }

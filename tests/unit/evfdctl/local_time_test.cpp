@@ -13,16 +13,16 @@ namespace {
 using namespace std::chrono_literals;
 
 // A time zone while it lives.
-class Zone {
+class TimeZoneScope {
 public:
-    explicit Zone(const char* name)
+    explicit TimeZoneScope(const char* name)
     {
         if (const char* was = ::getenv("TZ"))
             before_ = was;
         ::setenv("TZ", name, 1);
         ::tzset();
     }
-    ~Zone()
+    ~TimeZoneScope()
     {
         if (before_)
             ::setenv("TZ", before_->c_str(), 1);
@@ -30,8 +30,8 @@ public:
             ::unsetenv("TZ");
         ::tzset();
     }
-    Zone(const Zone&) = delete;
-    Zone& operator=(const Zone&) = delete;
+    TimeZoneScope(const TimeZoneScope&) = delete;
+    TimeZoneScope& operator=(const TimeZoneScope&) = delete;
 
 private:
     std::optional<std::string> before_;
@@ -39,14 +39,14 @@ private:
 
 WallTime at(std::string_view rfc3339)
 {
-    const auto moment = parse_moment(rfc3339, WallTime{});
+    const auto moment = parse_timestamp(rfc3339, WallTime{});
     REQUIRE(moment);
     return WallTime{moment->since_zero};
 }
 
 std::string read(std::string_view text, WallTime now = WallTime{})
 {
-    const auto moment = parse_moment(text, now);
+    const auto moment = parse_timestamp(text, now);
     return moment ? to_rfc3339(WallTime{moment->since_zero}) : "none";
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("a moment in RFC 3339 is read exactly")
     }));
     INFO(text);
     CHECK(read(text) == moment);
-    CHECK(parse_moment(text, WallTime{})->is_of_any_clock == text.starts_with('@'));
+    CHECK(parse_timestamp(text, WallTime{})->is_clock_neutral == text.starts_with('@'));
 }
 
 TEST_CASE("what is no moment is refused")
@@ -93,7 +93,7 @@ TEST_CASE("what is no moment is refused")
 
 TEST_CASE("a time of day is the next one in the local time zone")
 {
-    const Zone zone{"CET-1CEST,M3.5.0,M10.5.0/3"};
+    const TimeZoneScope zone{"CET-1CEST,M3.5.0,M10.5.0/3"};
     const auto [now, text, moment] = GENERATE(table<std::string, std::string, std::string>({
         {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},

@@ -1,7 +1,7 @@
 #include "client/evfdctl/top/model.h"
 #include "tests/support/catch.h"
-#include "tests/support/sample_objects.h"
 #include "tests/support/literals.h"
+#include "tests/support/sample_objects.h"
 
 #include <string>
 #include <vector>
@@ -32,11 +32,11 @@ using Names = std::vector<std::string>;
 TEST_CASE("what a monitor tells first is in the table once all of it was told")
 {
     Table table;
-    table.hear(news(Change::present, event("b"_name)), now);
-    table.hear(news(Change::present, event("a"_name)), now);
+    table.apply(monitor_reply(Change::present, event("b"_name)), now);
+    table.apply(monitor_reply(Change::present, event("a"_name)), now);
     CHECK_FALSE(table.is_complete());
     CHECK(table.size() == 0);
-    table.hear({3, Change::ready, {}, {}}, now);
+    table.apply({3, Change::ready, {}, {}}, now);
     CHECK(table.is_complete());
     CHECK(names(table) == Names{"a", "b"});
 }
@@ -44,11 +44,11 @@ TEST_CASE("what a monitor tells first is in the table once all of it was told")
 TEST_CASE("the table follows what is created, changed and deleted")
 {
     auto table = table_of({event("a"_name), event("b"_name)});
-    table.hear(news(Change::created, event("c"_name)), now);
+    table.apply(monitor_reply(Change::created, event("c"_name)), now);
     auto changed = event("a"_name);
     changed.is_set = true;
-    table.hear(news(Change::changed, changed), now);
-    table.hear({6, Change::deleted, "b"_name, {}}, now);
+    table.apply(monitor_reply(Change::changed, changed), now);
+    table.apply({6, Change::deleted, "b"_name, {}}, now);
     CHECK(names(table) == Names{"a", "c"});
     CHECK(table.rows("a", {}).front()->cell(Column::state, now) == "set");
 }
@@ -58,12 +58,12 @@ TEST_CASE("a monitor that begins anew replaces the table only once all was told"
     auto table = table_of({event("a"_name), event("b"_name)});
     const bool is_resync = GENERATE(true, false);
     if (is_resync)
-        table.hear({4, Change::resync, {}, {}}, now);
+        table.apply({4, Change::resync, {}, {}}, now);
     else
-        table.begin();
-    table.hear(news(Change::present, event("c"_name)), now);
+        table.restart();
+    table.apply(monitor_reply(Change::present, event("c"_name)), now);
     CHECK(names(table) == Names{"a", "b"});
-    table.hear({6, Change::ready, {}, {}}, now);
+    table.apply({6, Change::ready, {}, {}}, now);
     CHECK(names(table) == Names{"c"});
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("a span reads as exactly as one looks at it, and until when is known")
         {-5s, "0s", 1s}, // Another machine's clock is ahead.
     }));
     CHECK(row->cell(Column::last_set, after(passed)) == reads + " ago by 4000000000 42");
-    CHECK(row->changes_by_itself(after(passed)) == after(passed).monotonic + then);
+    CHECK(row->next_change(after(passed)) == after(passed).monotonic + then);
 }
 
 TEST_CASE("how long until an expiry is counted down here, and stays when it has come")
@@ -133,11 +133,11 @@ TEST_CASE("how long until an expiry is counted down here, and stays when it has 
     const auto table = table_of({timer("t"_name, 90s)});
     const auto* const row = table.rows("", {}).front();
     CHECK(row->cell(Column::next, now) == "1m");
-    CHECK(row->changes_by_itself(now) == now.monotonic + 30s + 1ns);
+    CHECK(row->next_change(now) == now.monotonic + 30s + 1ns);
     CHECK(row->cell(Column::next, after(30s + 1ns)) == "59s");
     CHECK(row->cell(Column::next, after(89s)) == "1s");
     CHECK(row->cell(Column::next, after(89s + 1ns)) == "<1s");
-    CHECK_FALSE(row->changes_by_itself(after(89s + 1ns)));
+    CHECK_FALSE(row->next_change(after(89s + 1ns)));
     CHECK(row->cell(Column::next, after(2h)) == "<1s");
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("a timer of somebody who had an event set is told, and what is not kno
     CHECK(rows[1]->cell(Column::last_set, now) == "-");
     CHECK(rows[1]->cell(Column::subscribers, now) == "-");
     CHECK(rows[1]->cell(Column::next, now) == "-");
-    CHECK_FALSE(rows[1]->changes_by_itself(now));
+    CHECK_FALSE(rows[1]->next_change(now));
     CHECK(rows[2]->cell(Column::mode, now) == "monotonic");
     CHECK(rows[2]->cell(Column::state, now) == "expired");
     CHECK(rows[2]->cell(Column::next, now) == "-");

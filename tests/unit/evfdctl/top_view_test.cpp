@@ -1,7 +1,7 @@
 #include "client/evfdctl/top/view.h"
 #include "tests/support/catch.h"
-#include "tests/support/sample_objects.h"
 #include "tests/support/literals.h"
+#include "tests/support/sample_objects.h"
 
 #include <fmt/format.h>
 
@@ -21,7 +21,7 @@ const Now now{MonotonicTime{1000s}, WallTime{nanoseconds{5000s}}};
 std::vector<std::string> texts(const View& view, const Now& at = now)
 {
     std::vector<std::string> all;
-    for (const auto& line : view.picture(at)) {
+    for (const auto& line : view.render(at)) {
         auto& text = all.emplace_back();
         for (const auto& piece : line)
             text += piece.text;
@@ -39,8 +39,8 @@ std::string first_word(const std::string& line)
 View view_of(std::initializer_list<protocol::Object> objects, Size size = {8, 100})
 {
     View view{"/here", {}};
-    tell(view.table(), objects);
-    view.set_trouble({});
+    fill_table(view.table(), objects);
+    view.set_error({});
     view.resize(size);
     return view;
 }
@@ -49,10 +49,10 @@ View view_of_many(int count, Size size)
 {
     View view{"/here", {}};
     for (int i = 0; i < count; ++i)
-        view.table().hear(news(Change::present, event(*Name::parse(fmt::format("n{:02}", i)))),
-                          now);
-    view.table().hear({1, Change::ready, {}, {}}, now);
-    view.set_trouble({});
+        view.table().apply(
+            monitor_reply(Change::present, event(*Name::parse(fmt::format("n{:02}", i)))), now);
+    view.table().apply({1, Change::ready, {}, {}}, now);
+    view.set_error({});
     view.resize(size);
     return view;
 }
@@ -60,7 +60,7 @@ View view_of_many(int count, Size size)
 void type(View& view, std::string_view text)
 {
     for (const char c : text)
-        CHECK(view.press(c, now) == Next::keep);
+        CHECK(view.press(c, now) == Next::stay);
 }
 
 TEST_CASE("the picture is a title, a heading, the rows and what the keys do")
@@ -80,7 +80,7 @@ TEST_CASE("the picture is a title, a heading, the rows and what the keys do")
               "",
               "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave",
           });
-    const auto picture = view.picture(now);
+    const auto picture = view.render(now);
     CHECK(picture[1][0].style == Style::chosen_heading);
     CHECK(picture[1][2].style == Style::heading);
     CHECK(picture[2][0].style == Style::bold);
@@ -118,24 +118,24 @@ TEST_CASE("what is typed is the filter, until it is erased or cleared and escape
     CHECK(texts(view)[0] == "/here: 3 objects, 1 shown, by name");
     CHECK(texts(view)[2].starts_with("a2 "));
     CHECK(texts(view)[7] == "filter: a2  Esc clears it");
-    CHECK(view.press(Key::erase, now) == Next::keep);
+    CHECK(view.press(Key::erase, now) == Next::stay);
     CHECK(texts(view)[0].contains("2 shown"));
-    CHECK(view.press(Key::clear, now) == Next::keep);
+    CHECK(view.press(Key::clear, now) == Next::stay);
     CHECK(texts(view)[0] == "/here: 3 objects, by name");
-    CHECK(view.press(Key::erase, now) == Next::keep);
-    CHECK(view.press(Key::clear, now) == Next::leave);
+    CHECK(view.press(Key::erase, now) == Next::stay);
+    CHECK(view.press(Key::clear, now) == Next::quit);
 }
 
 TEST_CASE("the columns are gone through in both directions, each in its own order at first")
 {
     auto view = view_of({event("a"_name), timer("t"_name, 1min)});
-    CHECK(view.press(Key::previous_column, now) == Next::keep);
+    CHECK(view.press(Key::previous_column, now) == Next::stay);
     CHECK(texts(view)[0].ends_with("by next"));
     CHECK(first_word(texts(view)[2]) == "t");
-    CHECK(view.press(Key::reverse, now) == Next::keep);
+    CHECK(view.press(Key::reverse, now) == Next::stay);
     CHECK(texts(view)[0].ends_with("by next, reversed"));
     CHECK(first_word(texts(view)[2]) == "a");
-    CHECK(view.press(Key::next_column, now) == Next::keep);
+    CHECK(view.press(Key::next_column, now) == Next::stay);
     CHECK(texts(view)[0].ends_with("by name"));
 }
 
@@ -143,7 +143,7 @@ TEST_CASE("the place stays within the rows, however many are left of them")
 {
     auto view = view_of_many(20, {8, 100}); // Five at a time.
     const auto press = [&](Key key) {
-        CHECK(view.press(key, now) == Next::keep);
+        CHECK(view.press(key, now) == Next::stay);
         return first_word(texts(view)[2]);
     };
     CHECK(press(Key::up) == "n00");
@@ -154,7 +154,7 @@ TEST_CASE("the place stays within the rows, however many are left of them")
     CHECK(press(Key::up) == "n14");
     CHECK(press(Key::page_up) == "n09");
     for (int i = 3; i < 20; ++i)
-        view.table().hear({1, Change::deleted, Name::parse(fmt::format("n{:02}", i)), {}}, now);
+        view.table().apply({1, Change::deleted, Name::parse(fmt::format("n{:02}", i)), {}}, now);
     CHECK(first_word(texts(view)[2]) == "n00");
     CHECK(press(Key::up) == "n00");
     CHECK(press(Key::home) == "n00");
@@ -165,32 +165,32 @@ TEST_CASE("a view that pauses shows the moment at which it began to, and can be 
     auto set = event("e"_name);
     set.last_set = protocol::LastSet{now.wall - 3s, 4'000'000'000, 42};
     auto view = view_of({set, event("f"_name)});
-    CHECK(view.changes_by_itself(now));
-    CHECK(view.press(Key::pause, now) == Next::keep);
-    CHECK_FALSE(view.changes_by_itself(now));
-    view.table().hear({1, Change::deleted, "e"_name, {}}, now);
+    CHECK(view.next_change(now));
+    CHECK(view.press(Key::pause, now) == Next::stay);
+    CHECK_FALSE(view.next_change(now));
+    view.table().apply({1, Change::deleted, "e"_name, {}}, now);
 
     const Now later{now.monotonic + 1h, now.wall + 1h};
     CHECK(texts(view, later)[0] == "paused /here: 2 objects, by name");
     CHECK(texts(view, later)[2].contains("3s ago"));
     type(view, "f");
     CHECK(first_word(texts(view, later)[2]) == "f");
-    CHECK(view.press(Key::clear, now) == Next::keep);
-    CHECK(view.press(Key::pause, later) == Next::keep);
+    CHECK(view.press(Key::clear, now) == Next::stay);
+    CHECK(view.press(Key::pause, later) == Next::stay);
     CHECK(texts(view, later)[0] == "/here: 1 object, by name");
 }
 
 TEST_CASE("trouble is in the title, with what is said of it, until it is over")
 {
     auto view = view_of({event("e"_name)});
-    view.set_trouble("gone: it went away");
+    view.set_error("gone: it went away");
     CHECK(texts(view)[0].starts_with("gone: it went away  /here"));
-    CHECK(view.picture(now)[0][0].style == Style::bad);
-    view.set_said("ssh: no\troute");
+    CHECK(view.render(now)[0][0].style == Style::bad);
+    view.set_remote_message("ssh: no\troute");
     CHECK(texts(view)[0].starts_with("gone: it went away (ssh: no?route)  /here"));
-    view.set_trouble({});
+    view.set_error({});
     CHECK(texts(view)[0].starts_with("/here"));
-    view.set_trouble("gone: again");
+    view.set_error("gone: again");
     CHECK(texts(view)[0].starts_with("gone: again  /here"));
 }
 
@@ -199,10 +199,10 @@ TEST_CASE("only what is to be seen makes the picture change by itself")
     auto view = view_of_many(5, {4, 100}); // One at a time.
     auto set = event("n04"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
-    view.table().hear(news(Change::changed, set), now);
-    CHECK_FALSE(view.changes_by_itself(now));
-    CHECK(view.press(Key::end, now) == Next::keep);
-    CHECK(view.changes_by_itself(now) == now.monotonic + 1s);
+    view.table().apply(monitor_reply(Change::changed, set), now);
+    CHECK_FALSE(view.next_change(now));
+    CHECK(view.press(Key::end, now) == Next::stay);
+    CHECK(view.next_change(now) == now.monotonic + 1s);
 }
 
 } // namespace
