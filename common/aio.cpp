@@ -13,10 +13,10 @@ namespace evfd {
 
 namespace {
 
-// How the completions begin in memory.
+// Header of the completion ring.
 struct Ring {
     unsigned id = 0;
-    unsigned size = 0; // In completions.
+    unsigned size = 0; // Capacity in completions.
     unsigned head = 0;
     unsigned tail = 0;
     unsigned magic = 0xa10a10a1;
@@ -62,9 +62,9 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t min_events,
     return static_cast<std::size_t>(reaped);
 }
 
-// The completions are in memory that is ours as much as the kernel's, at the address of the
-// context: to take note of them is to move the head of their ring, which is what io_getevents(2)
-// does. The kernel looks at it where it makes room. fs/aio.c
+// The completion ring is in memory that the kernel shares with this process, at the address of the
+// context. Moving the ring's head consumes completions; io_getevents(2) does the same. The kernel
+// reads the head where it makes room. fs/aio.c
 Result<void> Aio::discard_completions() const
 {
     auto& ring = *reinterpret_cast<Ring*>(context_);

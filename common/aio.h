@@ -1,6 +1,21 @@
-// A context of kernel AIO, io_setup(2). We need it for two things nothing else can do: adding to an
-// eventfd without ever blocking (Adder), and a wait that a set followed at once by a clear cannot
-// miss (the client's latched wait).
+// Aio: a context of Linux kernel AIO, io_setup(2).
+//
+// Two things can be done with kernel AIO only:
+//
+// - Adding to an eventfd without ever blocking. O_NONBLOCK belongs to the open file, so another
+//   holder can switch it off for the daemon; an AIO write then completes later instead
+//   (EventfdIncrementer).
+// - A wait that a set followed immediately by a clear cannot miss. An IOCB_CMD_POLL completes when
+//   the eventfd becomes readable, and stays completed (the client's latched wait).
+//
+// The caller fills iocbs, submits them, and reaps their completions, or discards the completions if
+// it knows the results from elsewhere. The kernel copies the iocbs at submit(); the memory that
+// they point to must stay until the completion.
+//
+// What must hold:
+//
+// - At most as many operations are under way as the context was created for.
+// - Contexts are scarce: all of the machine share fs.aio-max-nr operations.
 #pragma once
 
 #include "common/result.h"
@@ -17,8 +32,8 @@ namespace evfd {
 
 class Aio {
 public:
-    // For as many operations at a time; they count against fs.aio-max-nr of the whole machine.
-    // EAGAIN: there are none left. A fault is one of this call.
+    // Creates a context for `operations` operations at a time, which count against the machine's
+    // fs.aio-max-nr. EAGAIN: none are left; the fault then names set_up_call.
     static constexpr std::string_view set_up_call = "io_setup(2)";
     static Result<Aio> create(unsigned operations);
     Aio(Aio&& other) noexcept : context_{std::exchange(other.context_, 0)} {}
@@ -29,14 +44,16 @@ public:
     }
     ~Aio();
 
-    // How many of them were begun; fewer than asked if one was refused. Each iocb is copied.
+    // Submits operations and returns how many were accepted: fewer than given if one was refused.
+    // The kernel copies each iocb.
     Result<std::size_t> submit(std::span<iocb*> operations) const;
-    // At least `least` completions, fewer if time runs out. No timeout: for ever.
+    // Waits for at least `min_events` completions; returns fewer after `timeout`. Without a timeout
+    // it waits indefinitely.
     Result<std::size_t> reap(std::span<io_event> into, std::size_t min_events,
                              std::optional<std::chrono::nanoseconds> timeout) const;
-    // Room for the next, where what completed is of no interest.
+    // Discards all completions, to make room for further operations.
     Result<void> discard_completions() const;
-    // Its completion still comes, by reap().
+    // Cancels an operation; reap() still returns its completion.
     void cancel(iocb& operation) const;
 
 private:

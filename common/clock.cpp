@@ -10,13 +10,13 @@ namespace evfd {
 
 namespace {
 
-// Room for any product below before it is held against the limit.
+// Holds every product below before it is compared with the limit.
 __extension__ using Wide = unsigned __int128;
 
-// The powers of ten up to here fit 63 bits.
+// Powers of ten up to this one fit 63 bits.
 constexpr std::size_t max_places = 18;
 
-// Reads digits off the front; nothing if there are none or they are beyond 63 bits.
+// Reads the digits at the front; returns nothing if there are none or they exceed 63 bits.
 std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits = nullptr)
 {
     Wide value = 0;
@@ -34,7 +34,7 @@ std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits =
     return value;
 }
 
-// Longer spellings first.
+// Longer names first.
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
     {{"ns", 1},
      {"us", 1'000},
@@ -44,7 +44,7 @@ constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
      {"h", 3'600'000'000'000},
      {"d", 86'400'000'000'000}}};
 
-// Nanoseconds of the unit at the front, eaten.
+// Reads the unit at the front and returns its nanoseconds.
 std::optional<std::int64_t> consume_unit(std::string_view& text)
 {
     for (const auto& [name, size] : units)
@@ -64,8 +64,8 @@ WallTime wall_now()
 
 nanoseconds now_on(Clock clock)
 {
-    // An alarm clock shows what its plain one shows, and cannot be read where the machine has no
-    // real-time clock device.
+    // An alarm clock shows the same time as its plain clock, and cannot be read on a machine
+    // without a real-time clock device.
     const auto plain = is_wall_clock(clock) ? CLOCK_REALTIME
                        : is_alarm(clock)    ? CLOCK_BOOTTIME
                                             : to_clockid(clock);
@@ -82,13 +82,14 @@ MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span)
 nanoseconds time_until(MonotonicTime moment)
 {
     const auto now = monotonic_now();
-    return moment > now ? moment - now : nanoseconds{0}; // A far past would not fit.
+    // The difference to a distant past would overflow.
+    return moment > now ? moment - now : nanoseconds{0};
 }
 
 std::optional<nanoseconds> parse_duration(std::string_view text)
 {
     Wide total = 0;
-    std::int64_t previous = INT64_MAX; // Units fall: "1m30s", never "30s1m" or "1s1s".
+    std::int64_t previous = INT64_MAX; // Units descend: "1m30s", never "30s1m" or "1s1s".
     do {
         const auto whole = consume_digits(text);
         if (!whole)
@@ -100,11 +101,11 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
-            if (places > max_places) // Finer than a nanosecond in any unit, or needlessly long.
+            if (places > max_places) // Finer than a nanosecond in every unit, or needlessly long.
                 return {};
             fraction = *digits;
         }
-        const bool plain = text.empty() && previous == INT64_MAX; // A lone number is seconds.
+        const bool plain = text.empty() && previous == INT64_MAX; // A number alone means seconds.
         const auto unit = plain ? std::optional<std::int64_t>{1'000'000'000} : consume_unit(text);
         if (!unit || *unit >= previous)
             return {};

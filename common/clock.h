@@ -1,4 +1,4 @@
-// Moments that know their clock, and the spans between them.
+// Points in time of each clock, durations, and their text.
 #pragma once
 
 #include "common/enums.h"
@@ -21,7 +21,7 @@ inline MonotonicTime monotonic_now()
 }
 WallTime wall_now();
 
-// `span` after a moment, or from now; the far end of the clock where that would be beyond it.
+// Adds `span` to a point in time, and returns the maximum instead of overflowing.
 MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span);
 constexpr nanoseconds add_saturating(nanoseconds moment, nanoseconds span)
 {
@@ -31,10 +31,10 @@ inline MonotonicTime monotonic_deadline(nanoseconds span)
 {
     return add_saturating(monotonic_now(), span);
 }
-// From now until then; zero if it has passed.
+// Returns the time from now until `moment`; zero if it has passed.
 nanoseconds time_until(MonotonicTime moment);
 
-// As the kernel numbers them.
+// Returns the kernel's number of a clock.
 constexpr clockid_t to_clockid(Clock clock)
 {
     switch (clock) {
@@ -46,17 +46,17 @@ constexpr clockid_t to_clockid(Clock clock)
     }
     return CLOCK_MONOTONIC;
 }
-// Wakes the machine from suspend, which takes CAP_WAKE_ALARM.
+// Returns whether the clock wakes the machine from suspend, which requires CAP_WAKE_ALARM.
 constexpr bool is_alarm(Clock clock)
 {
     return clock == Clock::realtime_alarm || clock == Clock::boottime_alarm;
 }
-// Shows the time of day, and is moved when that is set.
+// Returns whether the clock shows the time of day, which an administrator can set.
 constexpr bool is_wall_clock(Clock clock)
 {
     return clock == Clock::realtime || clock == Clock::realtime_alarm;
 }
-// What the clock shows: nanoseconds since its zero, which is 1970 for the wall clock.
+// Returns the clock's time since its zero, which is 1970 for the wall clock.
 nanoseconds now_on(Clock clock);
 
 constexpr std::timespec to_timespec(nanoseconds span)
@@ -65,12 +65,13 @@ constexpr std::timespec to_timespec(nanoseconds span)
     return {static_cast<std::time_t>(seconds.count()), (span - seconds).count()};
 }
 
-// A span as people write it: "250us", "1.5s", "2m", "1m30s", or plain seconds; units ns us ms s m h
-// d. Exact to the nanosecond. Nothing if it is malformed, negative, or beyond 63 bits.
+// Parses a duration such as "250us", "1.5s", "2m" or "1m30s", or plain seconds; the units are ns us
+// ms s m h d. The result is exact. Returns nothing if the text is malformed, negative or beyond 63
+// bits.
 std::optional<nanoseconds> parse_duration(std::string_view text);
-// The same, as parse_duration() reads it: "1m30s", "20ms", "0s".
+// Formats a duration as parse_duration() reads it: "1m30s", "20ms", "0s".
 std::string to_text(nanoseconds span);
-// RFC 3339 in UTC with as many of the nine fractional digits as are needed:
+// Formats a time as RFC 3339 in UTC, with as many of nine fractional digits as needed:
 // "2026-01-31T08:30:00.5Z".
 std::string to_rfc3339(WallTime moment);
 

@@ -1,7 +1,31 @@
-// From a struct with one list of fields to its decoder, its encoder and what is said of it in
-// the interface. A struct takes part by a static fields() in the order of its members:
+// Codec: derives the decoder, the encoder and the description of a message from one list of its
+// fields.
 //
-//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "What it is.")}; }
+// A struct takes part by a static fields(), in the order of its members:
+//
+//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "Its meaning.")};
+//     }
+//
+// decode<T>() turns a JSON value into the struct, encode() turns the struct into JSON text, and
+// describe_fields<T>() lists the fields for the interface text. They work through Codec<T>, which
+// is specialised for each kind of value and has three functions:
+//
+//     read(value, context)   -> std::optional<T>; nothing if the value is not valid
+//     write(value, context)  appends JSON text
+//     type(named)            -> the name of the type in the Varlink interface
+//
+// A validated type (Name, Pattern, BoundedInt, NameList, an enum) has a codec that checks its
+// value. A decoded message is thus valid in each field, and handlers check only what depends on
+// state.
+//
+// A file descriptor in a message is the index of a descriptor that came with it (PassedFd).
+//
+// What must hold:
+//
+// - fields() lists every member, in the order of declaration: a struct is built from them in order.
+// - The decoder names the first field that is wrong, missing, repeated or unknown. The daemon
+//   refuses unknown fields and a client ignores them (UnknownFields), so either may be newer than
+//   the other.
 #pragma once
 
 #include "common/clock.h"
@@ -27,7 +51,7 @@
 
 namespace evfd {
 
-// One field of a message: its name on the wire, its member, and its line in the interface text.
+// A field of a message: its name on the wire, its member, and its line in the interface text.
 template <class Owner, class T>
 struct Field {
     std::string_view name;
@@ -41,67 +65,68 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
-// An integer that the wire refuses outside of [least, most].
+// An integer that is valid in [least, most] only.
 template <std::int64_t least, std::int64_t most>
 struct BoundedInt {
     std::int64_t value;
     friend bool operator==(BoundedInt, BoundedInt) = default;
 };
 
-// 1 to max_names_per_call names, none of them twice.
+// 1 to max_names_per_call different names.
 struct NameList {
     std::vector<Name> list;
     friend bool operator==(const NameList&, const NameList&) = default;
 };
 
-// A descriptor that rides with the message. On the wire it is its index among the message's own.
+// A descriptor that is sent with the message. On the wire it is an index among the message's
+// descriptors.
 struct PassedFd {
     UniqueFd fd;
-    std::shared_ptr<const UniqueFd> shared = {}; // Or what its sender keeps as well.
+    std::shared_ptr<const UniqueFd> shared = {}; // Or a descriptor that the sender keeps as well.
 
     int number() const { return shared ? shared->get() : fd.get(); }
 };
 
-// Where a message is written: its text, and the descriptors that ride with it.
+// Output of an encoder: the text, and the descriptors to send with it.
 struct EncodeContext {
     std::string& text;
     std::vector<PassedFd>& descriptors;
 };
 
-// What to do with a field we do not know: a client may be newer than the daemon, and must hear of
-// it; a daemon may be newer than the client, and then says more than was asked.
+// How a decoder treats unknown fields. A client may be newer than the daemon, and must then get an
+// error. A daemon may be newer than the client, and then sends more than the client asked for.
 enum class UnknownFields { refuse, ignore };
 
-// What comes with a message that is read.
+// Input of a decoder besides the text.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
-    // The message's own are at the front. An empty one stands for those of a message that found no
-    // room: all that it names from there on are empty.
+    // Received descriptors; those of the message are at the front. An empty UniqueFd means that the
+    // rest of this message's descriptors could not be received.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t fds_named = 0;   // How many of them the message has named.
-    bool is_missing_fds = false; // It has named one that found no room.
+    std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
+    bool is_missing_fds = false; // The message has named one that could not be received.
 };
 
-// What is said of a field, and of a type that has a name.
+// Descriptions of a field and of a named type in the interface text.
 struct DescribedField {
     std::string name;
-    std::string type; // As Varlink writes it.
+    std::string type; // In Varlink's notation.
     std::string comment;
 };
 struct DescribedType {
     std::string comment;
-    std::vector<DescribedField> fields; // Of a struct.
-    std::vector<std::string> values;    // Of an enum.
+    std::vector<DescribedField> fields; // Fields of a struct.
+    std::vector<std::string> values;    // Values of an enum.
 };
 
 // The named types that an interface needs.
 using NamedTypes = std::map<std::string, DescribedType, std::less<>>;
 
-// Several types, as one.
+// A list of types.
 template <class... Ts>
 struct TypeList {};
 
-// Codec<T>::read(value, incoming) -> std::optional<T>; ::write(value, outgoing); ::type(named).
+// Specialised below for each kind of value.
 template <class T>
 struct Codec;
 
@@ -170,8 +195,8 @@ std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Deco
         values);
 }
 
-// The message that `parameters` states, or the name of the first field that is wrong, missing,
-// repeated or unknown. No parameters, null and {} are the same.
+// Returns the message in `parameters`, or the name of the first field that is wrong, missing,
+// repeated or unknown. No parameters, null and {} mean the same.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {
@@ -188,7 +213,7 @@ std::expected<T, BadField> decode(std::optional<json::Value> parameters)
     return decode<T>(parameters, context);
 }
 
-// Absent optionals are left out.
+// Omits empty optionals.
 template <Message T>
 void encode(T& message, EncodeContext& out)
 {
@@ -220,7 +245,7 @@ std::vector<DescribedField> describe_fields(NamedTypes& named)
     return described;
 }
 
-// A struct inside another stands in the interface text as a type of its own: T::type_name.
+// A nested struct is a named type of the interface text: T::type_name.
 template <Message T>
 struct Codec<T> {
     static std::optional<T> read(json::Value value, DecodeContext& context)
@@ -312,7 +337,7 @@ struct Codec<WallTime> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-// Of a string that we take: a zero byte is in none.
+// Returns the text of a string; nothing for another kind, or for a string with a zero byte.
 inline std::optional<std::string_view> text_of(json::Value value)
 {
     if (value.kind() != json::Kind::string || value.string().contains('\0'))
@@ -334,7 +359,7 @@ struct Codec<std::string> {
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-// What is spelt as a string and has parse() and text(): Name, Pattern, Rights.
+// A type with parse() and text(), which is a string on the wire: Name, Pattern, Permissions.
 template <class T>
 concept TextType = requires(const T& value, std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
@@ -368,7 +393,7 @@ struct Codec<E> {
     }
     static std::string type(NamedTypes& named)
     {
-        if (enum_names(E{}).size() == 1) // Not every parser reads an enum of one value.
+        if (enum_names(E{}).size() == 1) // Some parsers reject an enum with one value.
             return "string";
         std::vector<std::string> spellings;
         for (const auto& [value, spelling] : enum_names(E{}))
@@ -391,7 +416,7 @@ template <>
 struct Codec<PassedFd> {
     static std::optional<PassedFd> read(json::Value value, DecodeContext& context)
     {
-        // In order, each its own: what any sender that appends as it writes gives.
+        // The indices must ascend from 0, each used once, as every sender writes them that appends.
         if (value.kind() != json::Kind::integer || !context.descriptors ||
             value.integer() != static_cast<std::int64_t>(context.fds_named) ||
             context.descriptors->empty())

@@ -1,4 +1,4 @@
-// The words of the model, and how each is spelt on the wire, on the command line and in print.
+// The enums of the model, and their names on the wire, on the command line and in print.
 #pragma once
 
 #include <array>
@@ -8,35 +8,37 @@
 
 namespace evfd {
 
-enum class Kind { event, timer };                        // What an object is.
-enum class Mode { manual, automatic, semaphore, pulse }; // What a wait does to an event.
-// What a timer goes by. clock_getres(2), timerfd_create(2)
+enum class Kind { event, timer };                        // Kind of an object.
+enum class Mode { manual, automatic, semaphore, pulse }; // How a wait changes an event.
+// Clock of a timer. clock_getres(2), timerfd_create(2)
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
-enum class TimerState { disarmed, armed, expired, cancelled }; // Where a timer stands.
-enum class Lifetime { permanent, connection, process };        // How long an object stays.
-enum class Require { any, all };                               // How many of the names end a wait.
-enum class Holder { session, process };                        // Who holds what a wait took.
-enum class Permission { wait, set, own, create };              // What a refusal was about.
-// What one user may have so much of.
+enum class TimerState { disarmed, armed, expired, cancelled }; // State of a timer.
+enum class Lifetime { permanent, connection, process };        // Lifetime of an object.
+enum class Require { any, all };                  // How many of the names a wait requires.
+enum class Holder { session, process };           // Holder of the tokens that a wait consumed.
+enum class Permission { wait, set, own, create }; // An operation that may be denied.
+// Resources that are limited for each user.
 enum class Resource {
     objects,
     connections,
     subscriptions,
     waits,
     monitors,
-    ticks,              // Expirations of timers that set events, a second.
-    unread_bytes,       // Of answers that the user's clients did not take yet.
-    unread_descriptors, // Handed out by them.
-    calls,              // Answered in one turn of the daemon's loop.
+    ticks,              // Expirations per second of timers that set events.
+    unread_bytes,       // Bytes of replies that the user's clients have not read yet.
+    unread_descriptors, // Descriptors in such replies.
+    calls,              // Calls answered in one iteration of the daemon's loop.
 };
-enum class FdStore { none, supervisor, systemd }; // Who keeps what is to outlive the daemon.
-enum class Change { present, ready, created, changed, deleted, resync }; // What a monitor tells.
+// Process that holds the state store's descriptors.
+enum class FdStore { none, supervisor, systemd };
+// Kinds of a monitor's events.
+enum class Change { present, ready, created, changed, deleted, resync };
 
 template <class E, std::size_t n>
 using EnumNames = std::array<std::pair<E, std::string_view>, n>;
 
-// Found by the type of the argument; its value does not matter. Tests hold each list to be
-// complete.
+// Returns the enumerators with their names. The argument selects the enum by its type; its value
+// does not matter. Tests check that each list is complete.
 constexpr auto enum_names(Kind)
 {
     return EnumNames<Kind, 2>{{{Kind::event, "event"}, {Kind::timer, "timer"}}};
@@ -48,7 +50,7 @@ constexpr auto enum_names(Mode)
                                {Mode::semaphore, "semaphore"},
                                {Mode::pulse, "pulse"}}};
 }
-constexpr auto enum_names(Clock) // No dash: a word of an interface has none.
+constexpr auto enum_names(Clock) // Varlink names contain no dash.
 {
     return EnumNames<Clock, 5>{{{Clock::realtime, "realtime"},
                                 {Clock::monotonic, "monotonic"},
@@ -96,11 +98,12 @@ constexpr auto enum_names(Resource)
                                    {Resource::unread_descriptors, "unreadDescriptors"},
                                    {Resource::calls, "callsPerTurn"}}};
 }
-// An enum with many words is a type of its own in the interface text: its name, and what it is.
+// An enum with many values is a named type of the interface text: its name and its comment.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
-    return {"Resource", "What each user may have so much of; callsPerTurn: calls that are answered "
-                        "in one turn of the daemon's loop, the rest comes in the next."};
+    return {"Resource",
+            "A resource that is limited for each user. callsPerTurn: calls answered in one "
+            "iteration of the daemon's loop; further calls are answered in the next one."};
 }
 constexpr auto enum_names(FdStore)
 {

@@ -6,7 +6,7 @@ namespace evfd {
 
 namespace {
 
-// Fills one key of an envelope; a second one of the same name is a defect.
+// Reads one field of an envelope. A repeated field is an error.
 class EnvelopeField {
 public:
     explicit EnvelopeField(json::Value value) : value_{value} {}
@@ -63,7 +63,7 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
             return keys.flag(oneway);
         if (key == "upgrade")
             return keys.flag(upgrade);
-        return true; // Of the vendor of the client.
+        return true; // Unknown fields may be extensions of the client.
     });
     if (!sound)
         return std::unexpected("a repeated or malformed key in the call");

@@ -1,4 +1,5 @@
-// What a Varlink message is wrapped in: who is called and how, or what is answered. UAPI.20
+// The envelope of Varlink messages: method, parameters and flags of a call; error, parameters and
+// flags of a reply. UAPI.20
 #pragma once
 
 #include "common/json.h"
@@ -10,36 +11,36 @@
 
 namespace evfd {
 
-// A call as it came. Its views are good as long as the document it was read from.
+// A received call. Its views are valid as long as the document that it was read from.
 struct Call {
-    std::string_view method; // Full: "io.evfdd.Open".
+    std::string_view method; // Full name: "io.evfdd.Open".
     std::optional<json::Value> parameters;
     bool more = false;
     bool oneway = false;
-    bool upgrade = false; // To another protocol, once it is answered.
+    bool upgrade = false; // The connection is to change to another protocol after the reply.
 };
 
-// A reply as it came, likewise.
+// A received reply. Its views are valid as long as the document that it was read from.
 struct Reply {
-    std::optional<std::string_view> error; // Full: "io.evfdd.NoSuchName".
+    std::optional<std::string_view> error; // Full name: "io.evfdd.NoSuchName".
     std::optional<json::Value> parameters;
     bool continues = false;
 };
 
-// Nothing else is a call, or a reply: what is wrong is said in a few words, and the peer that sent
-// it is let go, for what follows cannot be trusted either.
+// Parse a call or a reply. On failure they return a short reason, and the caller disconnects the
+// peer, because nothing that follows can be trusted.
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text);
 std::expected<Reply, std::string_view> read_reply(json::Document& document, std::string_view text);
 
-// What the caller wants to hear: one reply, any number of them (`more`), or nothing (`oneway`).
+// Replies that a caller wants: one, any number (`more`), or none (`oneway`).
 enum class ReplyMode { one, stream, none };
 
-// Each appends one whole frame, its zero byte included, to `out`. `parameters` is an object's text.
+// Append one whole frame with its zero byte to `out`. `parameters` is the text of an object.
 void append_call(std::string& out, std::string_view method, std::string_view parameters,
                  ReplyMode mode);
 void append_error(std::string& out, std::string_view error, std::string_view parameters);
 
-// A reply is written around its parameters: begin, then the parameters' text, then end.
+// Write the parts of a reply before and after the text of its parameters.
 void begin_reply(std::string& out);
 void end_reply(std::string& out, bool continues);
 

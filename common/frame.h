@@ -1,4 +1,4 @@
-// Bytes cut into messages: each ends with a zero byte.
+// Splits a stream of bytes into messages, each of which ends with a zero byte.
 #pragma once
 
 #include <cstddef>
@@ -16,18 +16,19 @@ public:
     explicit FrameReader(std::size_t max_bytes) : max_bytes_{max_bytes} {}
 
     void append(std::string_view bytes);
-    // The next whole message without its zero byte, good until the next call; nothing if it is not
-    // all there yet. TooLong, for ever, once a message is beyond the limit.
+    // Returns the next complete message without its zero byte, valid until the next call of next()
+    // or append(); nothing if none is complete. Returns TooLong, from then on always, once a
+    // message exceeds the limit.
     std::expected<std::optional<std::string_view>, TooLong> next();
-    // Whether bytes wait for the rest of their message, and how many.
+    // The part of an incomplete message that has been received.
     bool mid_message() const { return begin_ < bytes_.size(); }
     std::size_t unread_bytes() const { return bytes_.size() - begin_; }
 
 private:
     std::size_t max_bytes_;
     std::string bytes_;
-    std::size_t begin_ = 0;  // Of the first message not yet given.
-    std::size_t search_ = 0; // No zero byte from begin_ up to here.
+    std::size_t begin_ = 0;  // Start of the first message not yet returned.
+    std::size_t search_ = 0; // No zero byte lies between begin_ and this offset.
 };
 
 } // namespace evfd

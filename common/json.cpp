@@ -12,7 +12,7 @@
 
 namespace evfd::json {
 
-// What nlohmann's parser calls; a false ends the reading.
+// Receives the SAX events of nlohmann's parser. Returning false stops the parser.
 class SaxBuilder {
 public:
     SaxBuilder(Document& document, std::size_t max_values)
@@ -49,7 +49,8 @@ public:
     bool end_object() { return close(); }
     bool start_array(std::size_t) { return open(Kind::array); }
     bool end_array() { return close(); }
-    bool binary(nlohmann::json::binary_t&) { return fail("not JSON"); } // No text has one.
+    // JSON text has no binary values.
+    bool binary(nlohmann::json::binary_t&) { return fail("not JSON"); }
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
     {
         constexpr int number_overflow = 406;
@@ -58,11 +59,11 @@ public:
     }
 
     std::string_view defect() const { return defect_; }
-    // The text may be JSON: a double cannot hold one of its numbers, where the parser gives up.
+    // A number exceeds a double, for which the parser stops. The text may be valid JSON.
     bool has_large_number() const { return has_large_number_; }
 
 private:
-    // What is in there is JSON or not, and nothing more is kept of it.
+    // The contents are only checked, not stored.
     bool is_too_deep() const { return depth_ > open_.size(); }
     bool count() { return ++values_ <= max_values_ || fail("too many values"); }
     bool add(Node node)
@@ -100,8 +101,8 @@ private:
 
     Document& document_;
     std::size_t max_values_;
-    std::size_t values_ = 0;                       // Also of those of which nothing is kept.
-    std::array<std::size_t, max_json_depth> open_; // The containers we are in.
+    std::size_t values_ = 0;                       // Includes values that are not stored.
+    std::array<std::size_t, max_json_depth> open_; // First nodes of the open containers.
     std::size_t depth_ = 0;
     std::string_view defect_;
     bool has_large_number_ = false;
@@ -109,7 +110,8 @@ private:
 
 namespace {
 
-constexpr std::size_t max_reused_bytes = 64 * 1024; // Of strings, for the next text.
+// Capacity for strings that is kept for the next text.
+constexpr std::size_t max_reused_bytes = 64 * 1024;
 
 bool is_digit(char c)
 {
@@ -123,7 +125,7 @@ std::size_t digits_from(std::string_view text, std::size_t at)
     return at;
 }
 
-// The end of the number that begins there, by RFC 8259; where it begins, if it is none.
+// Returns the end of the number that starts at `begin`, RFC 8259; `begin` if there is none.
 std::size_t end_of_number(std::string_view text, const std::size_t begin)
 {
     const auto is = [&](std::size_t at, std::string_view any) {
@@ -144,7 +146,8 @@ std::size_t end_of_number(std::string_view text, const std::size_t begin)
     return at;
 }
 
-// Where the string ends that begins there: behind its quote, or the text.
+// Returns the end of the string that starts at `at`: behind its closing quote, or the end of the
+// text.
 std::size_t end_of_string(std::string_view text, std::size_t at)
 {
     for (++at; at < text.size() && text[at] != '"'; ++at)
@@ -153,18 +156,18 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
     return std::min(at + 1, text.size());
 }
 
-// Beyond a double, perhaps; no integer that we take.
+// The number may exceed a double; it is not a valid integer of the protocol in any case.
 bool may_be_large(std::string_view number)
 {
-    constexpr std::size_t max_digits = 308; // Of those that a double can hold.
+    constexpr std::size_t max_digits = 308; // Digits of the largest double.
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
-// The same text with another number in the place of each that may be beyond a double. It is JSON if
-// the one that was given is.
+// Replaces each number that may exceed a double by a small one. The result is JSON if and only if
+// `text` is.
 std::string without_large_numbers(std::string_view text)
 {
-    constexpr std::string_view replacement = "0.5"; // No longer than 1e0.
+    constexpr std::string_view replacement = "0.5"; // Not longer than 1e0.
     std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {
         if (text[at] == '"') {
@@ -191,7 +194,7 @@ std::expected<Value, std::string_view> Document::parse(std::string_view text)
 std::expected<Value, std::string_view> Document::parse_bounded(std::string_view text,
                                                                std::size_t max_values)
 {
-    if (text.contains('\0')) // Would end the text for the parser, whatever follows.
+    if (text.contains('\0')) // The parser would take it for the end of the text.
         return std::unexpected("not JSON");
     SaxBuilder builder{*this, max_values};
     if (build(builder, text))

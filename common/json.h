@@ -1,5 +1,5 @@
-// JSON text, read in one pass into a flat list of nodes whose memory the next text uses again. What
-// a tree would lose is kept: repeated keys are seen. Reading is nlohmann's; this is what it fills.
+// Parses JSON text in one pass to a flat list of nodes, whose memory the next text uses again.
+// Unlike a map, the list preserves repeated keys. nlohmann's parser reads the text.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +10,22 @@
 
 namespace evfd::json {
 
-// `number` is any that is no integer of 63 bits and sign: a fraction, an exponent, or too large.
-// `deep` is an array or an object beyond max_json_depth: that it is one is all that is known of it.
+// `number`: not an integer of 63 bits and sign, but a fraction, an exponent, or too large.
+// `too_deep`: an array or object nested deeper than max_json_depth, whose contents are not stored.
 enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, too_deep };
 
 struct Node {
     Kind kind;
-    std::uint32_t end;           // The index behind this value and all within it.
-    std::int64_t integer = 0;    // Also a boolean's 0 or 1.
-    std::uint32_t text = 0;      // A string's place in the document's text,
-    std::uint32_t text_size = 0; // and its length.
+    std::uint32_t end;           // Index of the node behind this value and its contents.
+    std::int64_t integer = 0;    // Also 0 or 1 for a boolean.
+    std::uint32_t text = 0;      // Offset of a string in the document's text.
+    std::uint32_t text_size = 0; // Length of the string.
 };
 
 class Document;
 class SaxBuilder;
 
-// A view of one value: good until its document reads again.
+// A view of one value, valid until its document parses again.
 class Value {
 public:
     Value(const Document& document, std::uint32_t index) : document_{&document}, index_{index} {}
@@ -33,10 +33,10 @@ public:
     Kind kind() const { return node().kind; }
     bool boolean() const { return node().integer != 0; }
     std::int64_t integer() const { return node().integer; }
-    std::string_view string() const; // May have zero bytes in it.
+    std::string_view string() const; // May contain zero bytes.
 
-    // Calls `each(value)` for an array's elements, `each(key, value)` for an object's members, in
-    // order, until one returns false. Returns whether none did.
+    // Calls `each(value)` for the elements of an array, `each(key, value)` for the members of an
+    // object, in order, until a call returns false. Returns whether no call did.
     template <class Each>
     bool elements(Each each) const
     {
@@ -62,10 +62,10 @@ private:
 
 class Document {
 public:
-    // The text's one value, or in a few words what is wrong with it: not JSON, invalid UTF-8, text
-    // after the value, too many values.
+    // Returns the text's single value, or a short reason: not JSON, invalid UTF-8, text after the
+    // value, too many values.
     std::expected<Value, std::string_view> parse(std::string_view text);
-    // The same, of a text that has no more keys and values than that.
+    // The same, for a text with at most `max_values` keys and values.
     std::expected<Value, std::string_view> parse_bounded(std::string_view text,
                                                          std::size_t max_values);
 
@@ -87,7 +87,7 @@ inline std::string_view Value::string() const
     return std::string_view{document_->text_}.substr(node().text, node().text_size);
 }
 
-// Appends `text` in quotes, escaped as RFC 8259 asks. It must be UTF-8.
+// Appends `text` in quotes, with the escapes of RFC 8259. The text must be UTF-8.
 void append_string(std::string& out, std::string_view text);
 void append_integer(std::string& out, std::int64_t value);
 

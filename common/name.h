@@ -1,4 +1,4 @@
-// What objects are called.
+// Names of objects.
 #pragma once
 
 #include <compare>
@@ -8,9 +8,8 @@
 
 namespace evfd {
 
-// What a client may call an event or a timer: 1 to max_name_bytes bytes, segments of
-// [A-Za-z0-9._@:+-] joined by single slashes, none of them "." or "..". A Name that exists is
-// valid.
+// The name of an event or a timer: 1 to max_name_bytes bytes, segments of [A-Za-z0-9._@:+-] joined
+// by single slashes, none of them "." or "..". Every Name is valid.
 class Name {
 public:
     static std::optional<Name> parse(std::string_view text);

@@ -1,12 +1,13 @@
-// What a standard stream is where there is none.
+// A replacement for a missing standard stream.
 #pragma once
 
 #include "common/unique_fd.h"
 
 namespace evfd {
 
-// /dev/null, to read and write. Where that file is missing, as in a small chroot, a descriptor on
-// which every read and every write fails. Invalid only without a descriptor left; see errno.
+// Opens /dev/null for reading and writing. Where that file is missing, as in a small chroot,
+// returns a descriptor on which every read and write fails. Invalid only if no descriptor is free;
+// see errno.
 UniqueFd open_null();
 
 } // namespace evfd

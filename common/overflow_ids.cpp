@@ -10,7 +10,7 @@ namespace evfd {
 
 namespace {
 
-constexpr std::uint64_t all_ids = 0xffff'ffff;  // The last number, -1, is no id.
+constexpr std::uint64_t all_ids = 0xffff'ffff;  // The last number, -1, is not an id.
 constexpr std::uint32_t usual_overflow = 65534; // user_namespaces(7)
 
 std::string text_of(const char* path)
@@ -37,7 +37,7 @@ bool maps_all_ids(std::string_view map)
     std::uint64_t inside = 0;
     std::uint64_t outside = 0;
     std::uint64_t length = 0;
-    while (ranges >> inside >> outside >> length) // No two overlap.
+    while (ranges >> inside >> outside >> length) // Ranges never overlap.
         mapped += length;
     return mapped == all_ids;
 }

@@ -1,5 +1,5 @@
-// The uid and the gid by which the kernel tells us of all users and groups that our user namespace
-// does not map. user_namespaces(7)
+// The uid and gid that the kernel reports for all users and groups that our user namespace does not
+// map. user_namespaces(7)
 #pragma once
 
 #include "common/socket.h"
@@ -11,19 +11,20 @@
 
 namespace evfd {
 
-// Nothing: all are mapped, and each number is one user or group.
+// Empty if all ids are mapped: then each number is one user or group.
 struct OverflowIds {
     std::optional<uid_t> uid;
     std::optional<gid_t> gid;
 };
 
-// Of this process, as it is at the first call. What cannot be read is taken to map not all.
+// Returns the ids of this process, read at the first call. An unreadable map counts as incomplete.
 const OverflowIds& overflow_ids();
 
-// Whether the text of /proc/PID/uid_map or gid_map has a number for every id of the machine.
+// Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.
 bool maps_all_ids(std::string_view map);
 
-// Which of its numbers are of nobody in particular is noted; such groups are left out.
+// Marks the peer's user and group as unmapped where they are an overflow id, and removes such
+// groups.
 Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow);
 
 } // namespace evfd

@@ -13,13 +13,13 @@ namespace evfd {
 namespace {
 
 constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789._@:+-/"; // Of names.
-constexpr std::size_t star = alphabet.size();              // Its row.
+                                      "0123456789._@:+-/"; // Characters of names.
+constexpr std::size_t star = alphabet.size();              // Row of `*`.
 
 constexpr std::size_t word_bits = 64;
 constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;
 
-// Where a byte stands in the alphabet.
+// Index of each byte in the alphabet.
 constexpr auto indices = [] {
     std::array<std::uint8_t, 256> all{};
     for (std::size_t i = 0; i < alphabet.size(); ++i)
@@ -27,7 +27,7 @@ constexpr auto indices = [] {
     return all;
 }();
 
-using Characters = std::bitset<256>; // By byte. What is not in the alphabet does no harm.
+using Characters = std::bitset<256>; // A set of bytes. Bytes outside of the alphabet do no harm.
 
 void add_range(Characters& set, unsigned char first, unsigned char last)
 {
@@ -40,12 +40,12 @@ Characters single_character(char c)
     return Characters{}.set(static_cast<unsigned char>(c));
 }
 
-// As in the C locale, since names are ASCII; nothing if there is no such class.
+// Returns a character class of the C locale, since names are ASCII; nothing for an unknown class.
 std::optional<Characters> character_class(std::string_view name)
 {
     struct Class {
         std::string_view name;
-        std::string_view ranges; // Pairs of the first and the last.
+        std::string_view ranges; // Pairs of first and last character.
     };
     static constexpr Class classes[] = {
         {"alnum", "azAZ09"},   {"alpha", "azAZ"},   {"blank", "  \t\t"}, {"cntrl", "\x01\x1f"},
@@ -62,7 +62,7 @@ std::optional<Characters> character_class(std::string_view name)
     return set;
 }
 
-// What is in a pattern's text, from its beginning to its end.
+// Reads a pattern's text from left to right.
 class Reader {
 public:
     explicit Reader(std::string_view text) : rest_{text} {}
@@ -75,7 +75,7 @@ public:
             rest_.remove_prefix(what.size());
         return is_there;
     }
-    // The characters that are wanted next. None if the pattern is such that nothing matches it.
+    // Returns the set of characters that match next; an empty set if nothing can match.
     Characters next()
     {
         const char c = take();
@@ -100,7 +100,8 @@ private:
         return c;
     }
 
-    // Behind its `[`. One that is not closed is an ordinary `[`, which no name has in it.
+    // Reads a bracket expression behind its `[`. An unclosed `[` is an ordinary character, which no
+    // name contains.
     Characters bracket()
     {
         const bool is_negated = skip("!") || skip("^");
@@ -114,7 +115,7 @@ private:
         return without_slash(is_negated ? ~set : set);
     }
 
-    // One character, a range, or a class.
+    // Reads one character, a range, or a class.
     std::optional<Characters> element()
     {
         if (const auto name = class_name()) {
@@ -135,7 +136,7 @@ private:
         return set;
     }
 
-    // Of `[:name:]`. What only begins so is ordinary characters.
+    // Returns the name of `[:name:]`; a text that only begins like this is ordinary characters.
     std::optional<std::string_view> class_name() const
     {
         if (!rest_.starts_with("[:"))
@@ -147,7 +148,7 @@ private:
         return name;
     }
 
-    // Of a bracket: itself, behind a backslash, or as `[.c.]` or `[=c=]`.
+    // Reads a character of a bracket expression: plain, escaped, or written `[.c.]` or `[=c=]`.
     std::optional<char> character()
     {
         for (const std::string_view around : {"..", "=="})
@@ -176,7 +177,7 @@ std::optional<Pattern> Pattern::parse(std::string_view text)
 Pattern::Pattern(std::string_view text) : text_{text}
 {
     std::vector<Characters> wanted;
-    std::vector<std::size_t> stars; // The places where they are.
+    std::vector<std::size_t> stars; // Positions of the stars.
     for (Reader reader{text}; !reader.is_at_end();)
         if (reader.skip("*"))
             stars.push_back(wanted.size());
@@ -223,7 +224,7 @@ bool Pattern::matches(const Name& name) const
 {
     static_assert(max_words == 4);
     switch (rows_.size() / (alphabet.size() + 1)) {
-    case 0: return true; // The empty one.
+    case 0: return true; // The empty pattern.
     case 1: return matches_from_start<1>(name.text());
     case 2: return matches_from_start<2>(name.text());
     case 3: return matches_from_start<3>(name.text());

@@ -1,5 +1,5 @@
-// The glob patterns that select among names. Whatever the pattern, to look at a name takes no
-// memory and time in proportion to the name's length.
+// Glob patterns that select names. Matching takes no memory, and time in proportion to the length
+// of the name, whatever the pattern.
 #pragma once
 
 #include "common/name.h"
@@ -13,12 +13,12 @@
 
 namespace evfd {
 
-// A glob as in the shell, glob(7): `*` and `?` stay within a segment. The empty Pattern matches
-// all.
+// A shell glob, glob(7). `*` and `?` match within a segment only. The empty Pattern matches every
+// name.
 class Pattern {
 public:
     Pattern() = default;
-    // Nothing if it is empty, longer than max_pattern_bytes, or holds a zero byte.
+    // Returns nothing if the text is empty, longer than max_pattern_bytes, or contains a zero byte.
     static std::optional<Pattern> parse(std::string_view text);
     bool matches(const Name& name) const;
     const std::string& text() const noexcept { return text_; }
@@ -30,15 +30,16 @@ public:
 
 private:
     explicit Pattern(std::string_view text);
-    template <std::size_t words> // Of a row.
+    template <std::size_t words> // Words of a row.
     bool matches_from_start(std::string_view text) const;
 
     std::string text_;
-    // A name is read once, with the set of places in the pattern at which one can be after what was
-    // read: place i is behind the first i characters that the pattern wants. For each character of
-    // names, and then for `*`, the places from which it leads on, as a row of bits.
+    // A name is read once, with the set of positions in the pattern that are reachable after the
+    // characters read so far: position i is behind the first i characters that the pattern
+    // requires. There is a row of bits for each character of names, and one for `*`: the positions
+    // from which it advances.
     std::vector<std::uint64_t> rows_;
-    std::size_t end_ = 0; // The last place: all of the pattern is read.
+    std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };
 
 } // namespace evfd

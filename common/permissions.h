@@ -1,5 +1,5 @@
-// Who may wait for an object, who may set it and, with both, who may consume from it: a mode like a
-// file's, of `r` and `w` alone.
+// Permissions of an object, in the style of a file mode with `r` and `w` alone: who may wait for
+// it, who may set it and, with both, who may consume from it.
 #pragma once
 
 #include <sys/types.h>
@@ -10,18 +10,18 @@
 
 namespace evfd {
 
-// Octal as in chmod(1), from 0000 to 0666: `r` = may look, poll, and wait where a wait consumes
-// nothing; `w` = may set, clear and arm; to consume takes both, as sem_open(3) has it. For the
-// owner, the owner's group, and everyone else.
+// Octal as in chmod(1), from 0000 to 0666, for the owner, the owner's group, and everyone else. `r`
+// allows reading the state, polling, and waits that consume nothing. `w` allows setting, clearing
+// and arming. A wait that consumes requires both, as in sem_open(3).
 class Permissions {
 public:
-    // "644" and "0644"; `x` is ignored, as there is nothing to execute. Nothing if it is not octal
-    // or has any other bit.
+    // Parses "644" or "0644". Ignores `x`, since nothing is executable. Returns nothing if the text
+    // is not octal or has any other bit.
     static std::optional<Permissions> parse(std::string_view text);
-    // What is left of 0666 under a umask(2).
+    // Returns 0666 without the bits of a umask(2).
     static constexpr Permissions under_umask(mode_t mask) { return Permissions{all_bits & ~mask}; }
 
-    std::string text() const; // Four digits, "0644".
+    std::string text() const; // Returns four digits, "0644".
     constexpr mode_t bits() const { return bits_; }
     friend bool operator==(Permissions, Permissions) = default;
 
@@ -32,7 +32,7 @@ private:
     mode_t bits_;
 };
 
-// What one caller may do with one object.
+// The access that one caller has to one object.
 struct Access {
     bool wait = false; // `r`
     bool set = false;  // `w`

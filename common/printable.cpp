@@ -13,10 +13,10 @@ namespace {
 
 struct Character {
     std::size_t bytes;
-    std::optional<std::uint32_t> code; // Nothing: it is no UTF-8.
+    std::optional<std::uint32_t> code; // Empty if the bytes are not UTF-8.
 };
 
-// How many bytes a character has that begins so; 0: none begins so. utf-8(7)
+// Returns the length of a character that begins with `first`; 0 if none does. utf-8(7)
 std::size_t sequence_length(unsigned char first)
 {
     if (first < 0x80)
@@ -28,7 +28,7 @@ std::size_t sequence_length(unsigned char first)
     return first >= 0xf0 && first < 0xf5 ? 4 : 0;
 }
 
-// The first one of a text that is not empty.
+// Decodes the first character of a text that is not empty.
 Character decode_first(std::string_view text)
 {
     constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
@@ -43,7 +43,7 @@ Character decode_first(std::string_view text)
             return {1, {}};
         code = (code << 6) | (next & 0x3fU);
     }
-    if (code < least[length]) // Spelt longer than it need be.
+    if (code < least[length]) // An overlong encoding.
         return {1, {}};
     return {length, code};
 }

@@ -1,4 +1,4 @@
-// Text of another program, which may be hostile, made fit for a terminal and a log.
+// Makes text of other programs, which may be hostile, safe for a terminal and a log.
 #pragma once
 
 #include <string>
@@ -6,12 +6,11 @@
 
 namespace evfd {
 
-// In place of each control character (C0, DEL, C1) and of each byte that is no UTF-8 there is a
-// '?'.
+// Replaces each control character (C0, DEL, C1) and each byte that is not UTF-8 by '?'.
 std::string printable(std::string_view text);
-// The same, but for the ends of lines and tabs.
+// The same, except for line ends and tabs.
 std::string printable_lines(std::string_view text);
-// JSON text with DEL and C1 escaped as the rest of the control characters is already.
+// Escapes DEL and C1 in JSON text, where the other control characters are escaped already.
 std::string printable_json(std::string_view json);
 
 } // namespace evfd

@@ -21,8 +21,8 @@ namespace {
 
 constexpr auto id_by_pidfd = static_cast<idtype_t>(3); // P_PIDFD of newer headers.
 
-// When it began, on the boottime clock, rounded down to the kernel's ticks: the 22nd field, of
-// which the second is a name in parentheses that may have any character. proc_pid_stat(5)
+// Returns the start time on the boottime clock, rounded down to the kernel's ticks. It is the 22nd
+// field; the second is a name in parentheses that may contain any character. proc_pid_stat(5)
 std::optional<nanoseconds> start_time(pid_t pid)
 {
     constexpr int fields_from_name = 20;
@@ -40,7 +40,7 @@ std::optional<nanoseconds> start_time(pid_t pid)
     return ticks * (nanoseconds{std::chrono::seconds{1}} / ::sysconf(_SC_CLK_TCK));
 }
 
-// As a kernel says it that finds no process: it has ended.
+// Errors of kernels that find no process.
 bool means_exited(int error)
 {
     return error == ESRCH || error == EINVAL;
@@ -59,7 +59,7 @@ bool is_pidfd(const UniqueFd& fd)
     siginfo_t info{};
     return ::waitid(id_by_pidfd, static_cast<id_t>(fd.get()), &info,
                     WEXITED | WNOHANG | WNOWAIT) == 0 ||
-           errno == ECHILD; // It is nobody's child of ours.
+           errno == ECHILD; // A pidfd of a process that is not our child.
 }
 
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted)
@@ -84,7 +84,7 @@ Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds moment)
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
-    // As long as that one has not ended, it is the one whose number this is.
+    // A process that has not exited still has this number.
     const auto start = start_time(pid);
     if (has_exited(pidfd) || (start && *start > moment))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});

@@ -1,5 +1,5 @@
-// A process as the kernel knows it, by a pidfd: another one that gets its number later is not
-// meant. pidfd_open(2)
+// Processes identified by a pidfd, which never refers to a later process with the same number.
+// pidfd_open(2)
 #pragma once
 
 #include "common/clock.h"
@@ -10,16 +10,16 @@
 
 namespace evfd {
 
-// Whether it has ended, reaped or not. execve(2) does not end it.
+// Returns whether the process has exited, reaped or not. execve(2) does not end a process.
 bool has_exited(const UniqueFd& pidfd);
 bool is_pidfd(const UniqueFd& fd);
 
-// The process that made the connection whose other end `socket` is, and that is `pid` there.
-// `accepted`: when the connection was accepted, on the boottime clock; asked only of kernels before
-// 6.5. ESRCH: it has ended.
+// Opens the process that created the connection at whose other end `socket` is, and whose number is
+// `pid`. `accepted`: when the connection was accepted, on the boottime clock; used on kernels
+// before 6.5 only. ESRCH: the process has exited.
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted);
-// The process of this number, if it was there by that moment on the boottime clock. ESRCH: there is
-// none, or it began later, so that it has the number of one that has ended.
+// Opens the process with number `pid`, if it existed at `moment` on the boottime clock. ESRCH: no
+// such process exists, or it started later and so has the number of one that has exited.
 Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds moment);
 
 } // namespace evfd

@@ -1,4 +1,4 @@
-// How a call that can fail says so: a value, or the system call that failed and why.
+// The result of an operation that can fail: a value, or the failed system call and its errno.
 #pragma once
 
 #include <expected>
@@ -7,17 +7,17 @@
 
 namespace evfd {
 
-// The system failed us: which call, and its errno.
+// A failed system call and its errno.
 struct Fault {
     std::string_view call; // A literal, e.g. "timerfd_create(2)".
     int error = 0;         // An errno value.
 
-    // Of the call that failed just now; reads errno.
+    // Returns the fault of the call that has just failed; reads errno.
     static Fault last(std::string_view call);
     std::string message() const;
 };
 
-// What a user can do about an errno value, to end a sentence with; empty if nothing is known.
+// Returns advice about an errno value, to append to a sentence; empty if there is none.
 std::string_view errno_hint(int error);
 
 template <class T, class E = Fault>

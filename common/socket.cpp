@@ -72,7 +72,7 @@ Result<Peer> peer_of(const UniqueFd& socket)
         const int result =
             ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
         const int error = errno;
-        groups.resize(size / sizeof(gid_t)); // Also what it needs, when it was too small.
+        groups.resize(size / sizeof(gid_t)); // On ERANGE, the size that is needed.
         if (result == 0)
             return mark_unmapped_ids(
                 {credentials.uid, credentials.gid, credentials.pid, std::move(groups)},
@@ -128,7 +128,7 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 {
     if (descriptors.empty())
         return send(socket, bytes);
-    if (descriptors.size() > max_descriptors_per_message) // As the kernel has it.
+    if (descriptors.size() > max_descriptors_per_message) // The kernel's own error.
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
 
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -198,7 +198,7 @@ void prepare_to_peek(const UniqueFd& socket)
         ::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof value);
     };
     set(SO_OOBINLINE, 1);
-    set(SO_PASSCRED, 0); // Which a listening socket hands on.
+    set(SO_PASSCRED, 0); // Accepted sockets inherit it.
     set(SO_PASSSEC, 0);
 }
 

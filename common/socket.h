@@ -1,4 +1,4 @@
-// Bytes and descriptors over a connected Unix stream socket. Nothing here ever blocks. unix(7)
+// Transfers bytes and descriptors over a connected Unix stream socket. Nothing here blocks. unix(7)
 #pragma once
 
 #include "common/result.h"
@@ -14,52 +14,54 @@
 
 namespace evfd {
 
-// Who is at the other end, as the kernel says: whoever called connect(2), at that moment.
+// Identity of the peer, as the kernel recorded it at the peer's connect(2).
 struct Peer {
     uid_t uid;
     gid_t gid;
-    pid_t pid;                 // 0 where it cannot be seen from our namespace.
-    std::vector<gid_t> groups; // Supplementary, those that are mapped.
-    // Else our user namespace has no number for the user, or the group, and the one above stands
-    // for all that it does not map. user_namespaces(7)
+    pid_t pid;                 // 0 if not visible in our pid namespace.
+    std::vector<gid_t> groups; // Supplementary groups that are mapped.
+    // False: our user namespace has no number for the user, or the group. The number above then
+    // stands for every unmapped id. user_namespaces(7)
     bool is_user_mapped = true;
     bool is_group_mapped = true;
 };
 Result<Peer> peer_of(const UniqueFd& socket);
 
 struct Received {
-    std::size_t bytes = 0;     // 0: the peer will send no more.
-    bool is_truncated = false; // Descriptors came along that there is no room for.
+    std::size_t bytes = 0;     // 0: the peer sends no more.
+    bool is_truncated = false; // MSG_CTRUNC: there were descriptors that could not be received.
 };
 
-// An empty optional means "not now": nothing to read, or no room to write.
-// Descriptors that came along are dropped: the kernel closes what there is no room for.
+// An empty optional means that the call would block: nothing to read, or no room to write.
+//
+// Reads bytes. The kernel closes descriptors that came with them.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into);
-// The same; descriptors that came along are appended, in order, close-on-exec.
+// Reads bytes, and appends the descriptors that came with them, in order, close-on-exec.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
                                         std::deque<UniqueFd>& descriptors);
-// The same; what came stays where it is, and so do the descriptors: is_truncated says that there
-// are any.
+// Reads bytes without removing them or their descriptors. is_truncated says that descriptors came
+// with them.
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
-// How many bytes went out. The descriptors ride with the first of them: all or none, at most
-// max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.
+// Sends bytes and returns how many were sent. The descriptors go with the first byte: all or none,
+// at most max_descriptors_per_message. Never raises SIGPIPE. ETOOMANYREFS: too many are in flight.
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
 
-// From now on the kernel tells EPERM to a peer that sends descriptors to this socket, or to one
-// that is accepted from it. SO_PASSRIGHTS; ENOPROTOOPT: before Linux 6.16.
+// Makes the kernel refuse descriptors with EPERM to peers of this socket and of the sockets
+// accepted from it. SO_PASSRIGHTS; ENOPROTOOPT: before Linux 6.16.
 Result<void> refuse_descriptors(const UniqueFd& socket);
-// Whether the kernel has done so for all that came to this socket.
+// Returns whether the kernel has refused descriptors for everything that this socket received.
 bool refuses_descriptors(const UniqueFd& socket);
 
-// No more input comes from now on. Whether there is some that is unread.
+// Shuts the input down. Returns whether unread input is left.
 bool end_input(const UniqueFd& socket);
-// So that peek() tells of all descriptors, and of nothing else: what is sent with MSG_OOB is read
-// in its place, or it would be dropped with its descriptors; no credentials come along.
+// Prepares a socket so that peek() reports all descriptors and nothing else. Data sent with MSG_OOB
+// is read in line; otherwise it would be dropped together with its descriptors. Credentials are not
+// received.
 void prepare_to_peek(const UniqueFd& socket);
 
-// Whether all that was sent has been read. SIOCOUTQ
+// Returns whether the peer has read everything sent to it. SIOCOUTQ
 bool is_drained(const UniqueFd& socket);
 
 } // namespace evfd

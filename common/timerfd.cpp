@@ -55,7 +55,7 @@ Result<TimerSetting> current_setting(const UniqueFd& timerfd)
         return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
     };
     const auto interval = span(spec.it_interval);
-    const bool is_due = interval > nanoseconds{0}; // One that is disarmed has none.
+    const bool is_due = interval > nanoseconds{0}; // A disarmed timer has no interval.
     return TimerSetting{
         .first = std::max(span(spec.it_value), is_due ? expiry_in_progress : nanoseconds{0}),
         .interval = interval,

@@ -8,7 +8,7 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-// Eats exactly so many digits; -1 if they are not there.
+// Reads exactly `digits` digits; returns -1 if there are fewer.
 int consume_number(std::string_view& text, std::size_t digits)
 {
     if (text.size() < digits)
@@ -31,7 +31,7 @@ bool consume(std::string_view& text, char expected)
     return true;
 }
 
-// ".5": up to nine digits; none at all is a fraction of 0.
+// Reads a fraction such as ".5", of up to nine digits. A missing fraction is 0.
 std::optional<nanoseconds> consume_fraction(std::string_view& text)
 {
     if (!consume(text, '.'))
@@ -51,7 +51,7 @@ std::optional<nanoseconds> consume_fraction(std::string_view& text)
     return nanoseconds{value};
 }
 
-// "08:30", and with seconds if they are there or must be.
+// Reads "08:30", with seconds if they are present or required.
 std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_seconds)
 {
     const int hour = consume_number(text, 2);
@@ -64,14 +64,15 @@ std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_se
             return {};
         second = consume_number(text, 2);
     }
-    // A leap second is the first second of the next minute: the kernel's clock knows none.
+    // A leap second counts as the first second of the next minute, because the kernel's clock has
+    // none.
     const int last_second = needs_seconds ? 60 : 59;
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > last_second)
         return {};
     return hours{hour} + minutes{minute} + seconds{second};
 }
 
-// "Z", "+01:00": how far local time is ahead.
+// Reads "Z" or "+01:00": how far local time is ahead of UTC.
 std::optional<seconds> consume_offset(std::string_view& text)
 {
     if (consume(text, 'Z') || consume(text, 'z'))
@@ -120,7 +121,7 @@ std::optional<nanoseconds> parse_rfc3339(std::string_view text)
 
 std::optional<nanoseconds> parse_seconds(std::string_view text)
 {
-    // Plain seconds are a span since the zero, too.
+    // Plain seconds count from the zero of the clock.
     for (const char c : text)
         if ((c < '0' || c > '9') && c != '.')
             return {};

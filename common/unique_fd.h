@@ -1,4 +1,4 @@
-// A file descriptor that is closed when its owner goes.
+// A file descriptor that is closed with its owner.
 #pragma once
 
 #include <unistd.h>
@@ -26,7 +26,7 @@ public:
 
     explicit operator bool() const noexcept { return fd_ >= 0; }
     int get() const noexcept { return fd_; }
-    // The caller closes it from now on.
+    // Releases ownership: the caller must close the descriptor.
     [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
 private:

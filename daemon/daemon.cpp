@@ -43,7 +43,8 @@ Config with_options(Config config, const Options& options)
     return config;
 }
 
-// Where the real one cannot be read: what that would refuse is not known, so all is.
+// Replaces a configuration that cannot be read. What that would deny is unknown, so this denies
+// all.
 Config fallback_config(const Options& options)
 {
     Config config;
@@ -100,8 +101,8 @@ Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>&
       config_fault_{error_text(config)}
 {
     if (!config)
-        log::critical("until the configuration can be read and is reloaded, other users than root "
-                      "and that of this daemon may use only names below user/UID: {}",
+        log::critical("until the configuration can be read and is reloaded, users other than root "
+                      "and this daemon's may use only their names below user/UID: {}",
                       config_fault_);
     begin(config.value_or(fallback_config(options)));
 }
@@ -137,7 +138,7 @@ void Daemon::begin(const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
-// The guard ends after its daemon, unless it was killed.
+// A supervisor exits after its daemon, so its end means that it was killed.
 void Daemon::watch_supervisor()
 {
     if (!notifier_.supervisor())
@@ -153,13 +154,13 @@ void Daemon::on_supervisor_exit()
     supervisor_watch_.reset();
     fd_store_ = FdStore::none;
     service_.set_fd_store(fd_store_);
-    log::error("the guard was killed, so a crash would lose all objects from now on; to have a "
-               "guard again, end this daemon, and its objects, with: kill {}; then start evfdd "
-               "--guard again",
+    log::error("the supervisor was killed, so a crash would lose all objects from now on; to have "
+               "a supervisor again, stop this daemon, which deletes its objects, with: kill {}; "
+               "then start evfdd --supervise again",
                ::getpid());
 }
 
-// What systemctl status shows. Nothing in it changes while it is shown.
+// STATUS= is the line that systemctl status shows.
 void Daemon::notify_ready() const
 {
     const auto state = config_fault_.empty()
@@ -177,7 +178,7 @@ void Daemon::run()
         throw std::runtime_error{ran.error().message()};
     notifier_.notify(stop_requested_ ? fmt::format("STOPPING=1\n{}", stop_requested)
                                      : "STOPPING=1");
-    log::info("ending");
+    log::info("stopping");
 }
 
 void Daemon::request_stop()
@@ -204,16 +205,16 @@ void Daemon::declare(const Config& config)
         service_.declare(timer.owner.uid, timer.owner.gid, timer.request);
 }
 
-// Who made them says who may connect; that it is more than the configuration says must not go
-// unnoticed.
+// The mode of an inherited socket file is decided by its creator, such as systemd. Warns if it lets
+// in more users than the configuration says.
 void Daemon::warn_if_socket_mode_is_wider(mode_t mode) const
 {
     constexpr mode_t to_connect = 0222; // unix(7)
     for (const auto& path : inherited_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
-            log::warn("{} lets in more than socketMode says; it is not ours: set SocketMode= in "
-                      "evfdd.socket",
+            log::warn("{} admits more users than socketMode says, and belongs to systemd; set "
+                      "SocketMode= in evfdd.socket",
                       path);
     }
 }
@@ -230,7 +231,7 @@ void Daemon::apply(const Config& config)
     declare(config);
 }
 
-// sd_notify(3) on RELOADING=1
+// sd_notify(3) describes RELOADING=1.
 void Daemon::reload()
 {
     const auto now =
@@ -239,9 +240,9 @@ void Daemon::reload()
     const auto config = configuration_from(options_);
     if (config) {
         apply(*config);
-        log::info("the configuration was read again");
+        log::info("the configuration was reloaded");
     } else {
-        log::error("the configuration stays as it was: {}", config.error().message());
+        log::error("the configuration was not reloaded: {}", config.error().message());
     }
     config_fault_ = error_text(config);
     notify_ready();

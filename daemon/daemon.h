@@ -1,4 +1,24 @@
-// All of a running evfdd: what it was handed and told, from its first answer to its end.
+// Daemon: all parts of a running evfdd, from its start to its exit.
+//
+// main() makes one Daemon, calls run(), and then exit_without_teardown(). The constructor does
+// everything that can fail:
+//
+// 1. It raises the descriptor limit, and takes the inherited descriptors.
+// 2. It opens the state store, or creates one, and gives its descriptors to the fd store.
+// 3. It recovers objects, sessions and subscriptions from the state store (Service::restore()).
+// 4. It listens, declares the objects of the configuration, and admits inherited clients.
+//
+// The members are declared in the order in which they depend on each other; destruction runs
+// backwards. Server goes before Service, Service before StateStore, all of them before the
+// EventLoop.
+//
+// run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
+// reload the configuration. An invalid configuration at a reload changes nothing; an invalid one at
+// the start of a daemon that recovers objects is replaced by one that denies (fallback_config()),
+// since those objects would be lost otherwise.
+//
+// What must hold: a normal exit leaves the same state as a kill. Nothing is taken apart at the end,
+// so there is one way to start again, and every restart takes it.
 #pragma once
 
 #include "daemon/base/event_loop.h"
@@ -19,28 +39,28 @@
 
 namespace evfd::daemon {
 
-// What the options name, or what is at its usual place.
+// Reads the configuration that the options name, or the default file.
 std::expected<Config, ConfigError> configuration_from(const Options& options);
 
-// What the kernel has, but for what the options leave out.
+// Probes the kernel, and disables the features that the options exclude.
 KernelFeatures usable_kernel_features(const Options& options);
 
 class Daemon {
 public:
-    // Takes over what an earlier daemon left. Without a configuration other users than
-    // root and its own may use only their names below user/UID. Throws AlreadyRunning or
+    // Recovers the state of an earlier daemon. Without a valid configuration, users other than root
+    // and the daemon's own may use only their names below user/UID. Throws AlreadyRunning or
     // std::exception.
     Daemon(const Options& options, const std::expected<Config, ConfigError>& config,
            InheritedFds handed);
 
-    // Clients can connect. Returns when it is to end.
+    // Serves clients until the daemon is told to stop or is idle.
     void run();
-    // At the end. To end is to be killed: nothing is taken apart, so that the next one finds all as
-    // it is. What clients sent is closed by the kernel, which does not linger for us then: Closer.
+    // Exits with the same state as after a kill: commits, and removes the socket file. The kernel
+    // then closes what clients have sent, and a slow close delays nobody (FdCloser).
     [[noreturn]] void exit_without_teardown();
 
 private:
-    // Says from within the loop, twice in the time that systemd gives us, that it turns.
+    // Sends WATCHDOG=1 from within the loop, twice in each of systemd's watchdog intervals.
     class Watchdog {
     public:
         Watchdog(EventLoop& loop, const Notifier& notifier) : loop_{loop}, notifier_{notifier} {}
@@ -72,16 +92,18 @@ private:
     DescriptorBudget descriptor_budget_;
     InheritedFds inherited_;
     Notifier notifier_;
-    std::optional<EventLoop::Watch> supervisor_watch_; // After notifier_: it must go first.
+    std::optional<EventLoop::Watch> supervisor_watch_; // Destroyed before notifier_.
     RecoveredState recovered_;
     StateStore state_store_;
     FdStore fd_store_;
     Service service_;
     std::optional<ListeningSocket> socket_;
-    std::vector<std::string> inherited_paths_; // Of sockets that are not ours to change.
+    // Paths of sockets whose files the daemon does not change.
+    std::vector<std::string> inherited_paths_;
     Server server_;
     Watchdog watchdog_;
-    std::string config_fault_; // Why it could not be read last time; empty if it could.
+    // Error of the last attempt to read the configuration; empty after a success.
+    std::string config_fault_;
     bool stop_requested_ = false;
 };
 

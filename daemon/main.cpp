@@ -1,4 +1,4 @@
-// evfdd: from the command line to a running daemon, or to its guard.
+// evfdd: starts a daemon or a supervisor as the command line says.
 #include "common/protocol/protocol.h"
 #include "common/socket.h"
 #include "daemon/base/log.h"
@@ -39,7 +39,7 @@ struct BadConfig : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Reads a configuration and does nothing else with it. Without a path, what a daemon would read.
+// Checks a configuration and does nothing else. Without a path, it checks the default file.
 int check_config(const Options& options)
 {
     const bool is_named = !options.check_config->empty();
@@ -53,12 +53,12 @@ int check_config(const Options& options)
         fmt::print(stderr, "warning: {}\n", warning);
     for (const auto& file : config_files(path).value_or(std::vector{path}))
         if (std::filesystem::exists(file))
-            fmt::print("{} is sound\n", file);
+            fmt::print("{} is valid\n", file);
     return EXIT_SUCCESS;
 }
 
-// A new socket file at the path of a running daemon takes its place: the daemon goes on, but
-// clients do not find it.
+// A new socket file at the path of a running daemon would replace that daemon's: it would run on,
+// but no client could find it.
 int check_socket(const std::string& path)
 {
     const auto listener = find_listener(path);
@@ -67,7 +67,7 @@ int check_socket(const std::string& path)
     if (*listener > 0)
         fmt::print(stderr,
                    "a daemon (process {0}) listens at {1}, and clients would no longer find its "
-                   "objects; end it, and them, with: kill {0}; then start this again\n",
+                   "objects; stop it, which deletes them, with: kill {0}; then start this again\n",
                    *listener, path);
     else
         fmt::print(stderr,
@@ -77,8 +77,8 @@ int check_socket(const std::string& path)
     return exit_already_running;
 }
 
-// If clients stayed in the queue, systemd would start the daemon again at once. Clients that come
-// meanwhile do that.
+// Rejects the clients in the queues. If they stayed there, systemd would start the daemon again
+// immediately. New clients still start it.
 void reject_clients(const InheritedFds& inherited)
 {
     const protocol::SystemFailure error{
@@ -93,14 +93,15 @@ void reject_clients(const InheritedFds& inherited)
             OutputQueue outbox;
             outbox.error(error);
             (void)outbox.flush(client);
-            if (end_input(client)) // Descriptors, perhaps: our end closes them. See Closer.
+            // Unread input may hold descriptors; the kernel closes them when we exit (FdCloser).
+            if (end_input(client))
                 (void)client.release();
         }
 }
 
-// A daemon that takes over objects starts in any case, as they would be lost otherwise. Until it
-// can read its configuration, other users than root and its own may use only their names below
-// user/UID.
+// A daemon that recovers objects starts with any configuration, since they would be lost otherwise.
+// Until it can read its configuration, users other than root and its own may use only their names
+// below user/UID.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {
@@ -111,7 +112,7 @@ std::expected<Config, ConfigError> configuration_or_reject(const Options& option
     throw BadConfig{config.error().message()};
 }
 
-// What runs beneath a guard: this program, as the path that it was started from will have it then.
+// Returns the command that a supervisor runs: this program, by the path that it was started from.
 std::vector<std::string> daemon_command(const Options& options)
 {
     std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string()};
@@ -133,7 +134,7 @@ bool is_supervised_in_background()
     return guard && std::string_view{guard} == supervisor_in_background;
 }
 
-// Starts the daemon, again and again.
+// Runs the supervisor.
 int run_supervisor(const Options& options, Daemonizer* daemonizer)
 {
     const auto config = configuration_from(options);
@@ -187,7 +188,8 @@ int start(const Options& options)
             daemonizer = std::make_unique<Daemonizer>();
         return options.supervise ? run_supervisor(options, daemonizer.get())
                                  : run(options, daemonizer.get());
-    } catch (const AlreadyRunning& error) { // No error where it was started on demand: it is there.
+        // Not an error for a daemon started on demand: one is running.
+    } catch (const AlreadyRunning& error) {
         return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {
         return give_up(error, log::Severity::critical, exit_config);

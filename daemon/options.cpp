@@ -20,9 +20,9 @@ KernelFeature parse_feature(const std::string& name)
 {
     const auto feature = kernel_feature(name);
     if (!feature)
-        throw CLI::ValidationError{
-            without_kernel_feature,
-            fmt::format("'{}' is no kernel feature; give one of {}", name, kernel_feature_names())};
+        throw CLI::ValidationError{without_kernel_feature,
+                                   fmt::format("'{}' is not a kernel feature; give one of {}", name,
+                                               kernel_feature_names())};
     return *feature;
 }
 
@@ -31,14 +31,14 @@ KernelFeature parse_feature(const std::string& name)
 Options parse_options(int argc, char** argv)
 {
     Options options;
-    CLI::App app{"evfdd holds named events and hands them out as file descriptors."};
+    CLI::App app{"Serve named events and timers, and pass them to clients as file descriptors."};
     app.set_version_flag("--version", std::string{"evfdd "} + EVFDD_VERSION);
     app.add_option("--socket", options.socket,
-                   "Listen here; without it, on the sockets passed by LISTEN_FDS")
+                   "Listen on PATH; without it, on the sockets passed by LISTEN_FDS")
         ->type_name("PATH");
     std::string mode;
     app.add_option("--socket-mode", mode,
-                   "Who may connect, as for chmod; as configured if not given")
+                   "Set the mode of the socket file, as for chmod; default: as configured")
         ->type_name("MODE")
         ->check([&](const std::string& text) {
             options.socket_mode = parse_socket_mode(text);
@@ -46,21 +46,24 @@ Options parse_options(int argc, char** argv)
                                        : std::string{"a mode is octal, such as 0660"};
         });
     std::string idle;
-    app.add_option("--idle-exit", idle, "End after so long with no client and no object, as 30s")
+    app.add_option("--idle-exit", idle,
+                   "Exit after DURATION without clients and objects, such as 30s")
         ->type_name("DURATION")
         ->check([&](const std::string& text) {
             options.idle_exit = parse_duration(text);
-            return options.idle_exit ? std::string{}
-                                     : std::string{"a duration is such as 250us, 1.5s, 1m30s or 2"};
+            return options.idle_exit
+                       ? std::string{}
+                       : std::string{"a duration is written like 250us, 1.5s, 1m30s or 2"};
         });
     app.add_flag("--background", options.background,
-                 "Return as soon as clients can connect, and go on in the background");
+                 "Return as soon as clients can connect, and continue in the background");
     app.add_flag("--guard", options.supervise,
-                 "Run the daemon as a child, keep what it must not lose, and start it again "
-                 "whenever it dies; needs --socket");
+                 "Run the daemon as a child, hold its state, and restart it whenever it fails; "
+                 "requires --socket");
     std::string level;
-    app.add_option("--log-level", level,
-                   "What to log: debug, info, warn or error; as configured if not given")
+    app.add_option(
+           "--log-level", level,
+           "Log messages of LEVEL and above: debug, info, warn or error; default: as configured")
         ->type_name("LEVEL")
         ->check([&](const std::string& text) {
             options.log_level = parse_enum<log::Level>(text);
@@ -68,34 +71,34 @@ Options parse_options(int argc, char** argv)
                                      : std::string{"a level is debug, info, warn or error"};
         });
     app.add_option("--config", options.config,
-                   std::string{"Read this instead of "} + default_config_path)
+                   std::string{"Read FILE instead of "} + default_config_path)
         ->type_name("FILE");
     app.add_option_function<std::string>(
            "--check-config", [&](const std::string& file) { options.check_config = file; },
-           std::string{"Only see whether this can be read as a configuration, and say what is "
-                       "wrong; without FILE, "} +
+           std::string{"Check whether FILE is a valid configuration, report what is wrong, and "
+                       "exit; default: "} +
                default_config_path)
         ->type_name("FILE")
         ->expected(0, 1);
     app.add_option("--check-socket", options.check_socket,
-                   "Only see whether nobody listens here, or say who does: for a unit that is to "
-                   "listen there itself")
+                   "Check that no process listens on PATH, report the one that does, and exit; for "
+                   "a unit that will listen there itself")
         ->type_name("PATH");
     std::vector<std::string> features;
-    app.add_option(without_kernel_feature, features)->group(""); // For tests: not in the help.
+    app.add_option(without_kernel_feature, features)->group(""); // For tests; not in the help.
     try {
         app.parse(argc, argv);
         for (const auto& name : features)
             options.disabled_features.push_back(parse_feature(name));
         if (options.supervise && options.socket.empty())
             throw CLI::RequiredError{
-                "--guard needs --socket PATH; without it systemd is the guard"};
+                "--guard needs --socket PATH; without it systemd keeps its state"};
     } catch (const CLI::ParseError& error) {
         const int code = app.exit(error);
         std::exit(code == 0 ? 0 : exit_usage);
     }
     for (auto* path : {&options.socket, &options.config})
-        if (!path->empty()) // We leave the working directory.
+        if (!path->empty()) // The daemon changes its working directory.
             *path = std::filesystem::absolute(*path);
     return options;
 }

@@ -14,21 +14,21 @@
 namespace evfd::daemon {
 
 struct Options {
-    std::string socket; // Empty: on the sockets that came with us.
-    // Of the socket file: who may connect. Without it, as configured.
+    std::string socket; // Path to listen on; empty: on the inherited sockets.
+    // Mode of the socket file, which decides who may connect. Without it, the configured mode.
     std::optional<mode_t> socket_mode;
-    std::optional<nanoseconds> idle_exit; // End after so long without client and object.
-    bool background = false;              // Go there once clients can connect.
-    bool supervise = false;                   // Be the daemon's parent.
-    std::optional<log::Level> log_level;  // Without it, as configured.
-    std::string config;                   // Empty: at its usual place, if it is there.
-    // Only see whether this one is sound; empty: the one that a daemon would read.
+    std::optional<nanoseconds> idle_exit; // Exit after this time without clients and objects.
+    bool background = false;              // Continue in the background once clients can connect.
+    bool supervise = false;               // Run as the daemon's supervisor.
+    std::optional<log::Level> log_level;  // Without it, the configured level.
+    std::string config; // Path of the configuration; empty: the default file, if it exists.
+    // Only check this configuration; empty: the one that a daemon would read.
     std::optional<std::string> check_config;
-    std::string check_socket; // Not empty: only see whether nobody listens there.
-    std::vector<KernelFeature> disabled_features; // For tests: as if the kernel did not have these.
+    std::string check_socket; // If not empty: only check that nobody listens there.
+    std::vector<KernelFeature> disabled_features; // For tests: features to treat as missing.
 };
 
-// Ends the process for --help, --version and what cannot be understood.
+// Exits the process for --help, --version and invalid command lines.
 Options parse_options(int argc, char** argv);
 
 } // namespace evfd::daemon

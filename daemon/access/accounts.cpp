@@ -16,7 +16,7 @@ namespace {
 
 constexpr auto subuid_path = "/etc/subuid";
 
-// What comes before the next separator, which are both taken off the text.
+// Removes the text up to and including the next separator, and returns it without the separator.
 std::string_view consume_until(std::string_view& text, char separator)
 {
     const auto end = text.find(separator);
@@ -35,12 +35,12 @@ std::optional<std::uint64_t> parse_number(std::string_view text)
     return value;
 }
 
-// Its first and last uid, of a line like "alice:100000:65536".
+// Parses a line like "alice:100000:65536" into the first and the last uid of its range.
 std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
 {
     if (line.starts_with('#'))
         return {};
-    consume_until(line, ':'); // The user, who may have several ranges.
+    consume_until(line, ':'); // The name of the user, who may have several ranges.
     const auto first = parse_number(consume_until(line, ':'));
     const auto count = parse_number(line);
     constexpr std::uint64_t most = std::numeric_limits<uid_t>::max();

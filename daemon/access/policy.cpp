@@ -20,14 +20,14 @@ bool is_member(const Peer& peer, gid_t group)
            std::ranges::find(peer.groups, group) != peer.groups.end();
 }
 
-// A number that stands for many users is allowed nothing by a rule for the one; but denied it is.
+// A uid that stands for many unmapped users gets nothing from an allow rule, but deny rules apply.
 bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission right)
 {
     const bool is_user = rule.user == peer.uid && (peer.is_user_mapped || rule.denied.has(right));
     return (!rule.user || is_user) && (!rule.group || is_member(peer, *rule.group));
 }
 
-// Whether the name is below what is its own.
+// Returns whether the name is the peer's own, below user/UID.
 bool is_own_name(const Peer& peer, const Name& name)
 {
     return peer.is_user_mapped && namespace_owner(name) == peer.uid;
@@ -39,7 +39,7 @@ bool has_permission(const Peer& peer, const Ownership& object, Permission right)
     case Permission::wait: return access_of(peer, object).wait;
     case Permission::set: return access_of(peer, object).set;
     case Permission::own: return owns(peer, object);
-    case Permission::create: return true; // No object has a say in that.
+    case Permission::create: return true; // There is no object yet.
     }
     std::abort();
 }
@@ -85,7 +85,7 @@ bool is_in_user_namespace(std::string_view name_or_prefix)
     return name_or_prefix.starts_with(user_prefix);
 }
 
-// One spelling for each user, or what is one's own could be had under another name.
+// Each user has one spelling. Otherwise a user's names could be reached under other names.
 std::optional<uid_t> namespace_owner(const Name& name)
 {
     if (!is_in_user_namespace(name.text()))
@@ -106,9 +106,9 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission right) const
         return true;
     if (is_in_user_namespace(name.text()))
         return is_own_name(peer, name);
-    if (is_daemon_user(peer)) // Whose daemon it is could take another one.
+    if (is_daemon_user(peer)) // The daemon's user could start another daemon.
         return true;
-    // What is asked of a rule goes from cheap to dear: a peer can have thousands of groups.
+    // The tests go from cheap to expensive: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
         if ((rule.allowed.has(right) || rule.denied.has(right)) &&
             name.text().starts_with(rule.prefix) && applies_to(rule, peer, right))
@@ -116,7 +116,7 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission right) const
     return allows_by_default;
 }
 
-// A list asks of each object: what a rule costs is not spent on those whose rights say no.
+// A list asks this for every object, so the permissions are tested first: the rules cost more.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object)
 {
     if (peer.uid == root)

@@ -1,4 +1,25 @@
-// Who may do what: the one place that decides.
+// Access control: decides whether a peer may do something to an object.
+//
+// A decision has two parts, and both must agree:
+//
+// 1. The administrator's Policy, from the configuration: rules by name prefix, for a user, a group
+//    or everyone. The last rule that matches peer, name and permission decides.
+// 2. The object's own permissions, in the style of a file mode: owner, group, others (access_of()).
+//
+// The names below `user/` are outside of the rules: user/UID and all names below belong to that one
+// user and to root, and every other name there to root alone.
+//
+// The identity of a peer is what the kernel says about the other end of its socket (Peer). Root may
+// do everything. The rules do not bind the user that the daemon runs as, who could replace the
+// daemon anyway; object permissions and other users' names below `user/` do.
+//
+// What must hold:
+//
+// - A uid that stands for unmapped users (user_namespaces(7)) owns nothing and gets nothing from an
+//   allow rule, but a deny rule for it applies.
+// - The caller decides whether the policy is consulted at all: objects that the configuration
+//   declares are above it.
+// - No other code looks at permissions, so this is the place to read and to change.
 #pragma once
 
 #include "common/enums.h"
@@ -14,35 +35,36 @@
 
 namespace evfd::daemon {
 
-// Whose an object is, and what it allows whom.
+// Owner and permissions of an object.
 struct Ownership {
     uid_t owner;
     gid_t group;
     Permissions permissions;
 };
 
-// As for a file: the owner's bits for the owner, else the group's for its members, else the
-// others'. Root may all. A user or group that is not mapped is no owner and no member.
-// path_resolution(7)
+// Returns the peer's access, as for a file: the owner's bits for the owner, else the group's bits
+// for members, else the bits for others. Root has full access. An unmapped user or group is neither
+// owner nor member. path_resolution(7)
 Access access_of(const Peer& peer, const Ownership& object);
-// May delete it and change its rights.
+// Returns whether the peer may delete the object and change its permissions.
 bool owns(const Peer& peer, const Ownership& object);
 
-// Root, or the user as whom the daemon runs: of a daemon of one's own, oneself.
+// Returns whether this is root or the user that the daemon runs as.
 bool is_daemon_user(uid_t uid);
 bool is_daemon_user(const Peer& peer);
 
-// May know what others have of the daemon.
+// Returns whether the peer may see the resource usage of other users.
 bool sees_all_quotas(const Peer& peer);
 
-// May have the machine woken from suspend, which the daemon's own capability does for whoever asks.
+// Returns whether the peer may use the alarm clocks, which wake the machine from suspend with the
+// daemon's own capability.
 bool may_wake_machine(const Peer& peer);
 
-// Each is compared with a name at each request.
+// Every request compares a name with each rule.
 inline constexpr std::size_t max_policy_rules = 1'024;
 
-// What the administrator lets whom do under which names. It only takes away: with its leave, the
-// rights of an object still decide.
+// The administrator's rules about names. A policy only restricts: where it allows something, the
+// object's permissions still decide.
 struct Policy {
     class PermissionSet {
     public:
@@ -55,39 +77,42 @@ struct Policy {
         std::bitset<enum_names(Permission{}).size()> bits_;
     };
 
-    // Of names that begin so. With neither user nor group it is for everyone.
+    // Applies to names that begin with `prefix`. Without a user and a group it applies to everyone.
     struct Rule {
         std::string prefix;
         std::optional<uid_t> user = {};
         std::optional<gid_t> group = {};
-        PermissionSet allowed = {}; // No verb is both allowed and denied.
+        PermissionSet allowed = {}; // No permission is both allowed and denied.
         PermissionSet denied = {};
         friend bool operator==(const Rule&, const Rule&) = default;
     };
 
-    // Permission::own is to delete and to change rights. Root may all, and whose daemon it is all
-    // but what is below user/ for others.
+    // Returns whether the policy lets the peer do this. Permission::own covers deleting an object
+    // and changing its permissions. The policy allows root everything, and the daemon's user
+    // everything but other users' names below user/.
     bool allows(const Peer& peer, const Name& name, Permission right) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 
-    bool allows_by_default = true; // Where no rule speaks.
-    std::vector<Rule> rules = {};  // The last one that speaks of peer, name and verb decides.
+    bool allows_by_default = true; // Decides where no rule matches.
+    std::vector<Rule> rules = {};  // The last matching rule decides.
 };
 
-// Below `user/` no rule counts: user/UID and what is below that is for this one user and root, and
-// the rest for root alone.
+// Returns whether the name is below `user/`, where no rule applies: user/UID and the names below it
+// are for this user and root, the rest for root alone.
 bool is_in_user_namespace(std::string_view name_or_prefix);
 std::optional<uid_t>
-namespace_owner(const Name& name); // Which one; nothing if it is root's or nobody's.
+// The user that owns the name; nothing if it is root's or not below user/.
+namespace_owner(const Name& name);
 
-// Whether a peer learns that the object exists: root, the owner, and users who may wait for it or
-// set it. Below user/UID that is this user and root alone.
+// Returns whether the peer may know that the object exists. That is root, the owner, and every user
+// who may wait for it or set it; below user/UID, that user and root alone.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object);
 
-// Who says no: the policy, the object's rights; or nobody can own what a user makes who is not
-// mapped.
+// Reason why access is denied. `unmapped`: a user without a mapping cannot own the object it
+// creates.
 enum class DeniedBy { policy, permissions, unmapped };
-// Nothing if nobody does. No policy: it is not asked; no object: the name is not there yet.
+// Returns why access is denied; nothing if it is allowed. A null `policy` is not consulted. A null
+// `object` does not exist yet.
 std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
                                      const Ownership* object, Permission right);
 

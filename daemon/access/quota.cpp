@@ -8,7 +8,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// Of what is shared: this part is for those who have less than that part.
+// Divisors of a shared pool: its last 1/8 is for users who have less than 1/64 of the pool.
 constexpr std::int64_t reserve_fraction = 8;
 constexpr std::int64_t small_share = 64;
 

@@ -1,4 +1,21 @@
-// How much of the daemon one user may hold. A Charge is so much of it that gives itself back.
+// Quota: limits how much of each resource one account may use.
+//
+// Every resource has a limit for each user (LimitTable: general limits, and exceptions for single
+// users). Users are counted by account (Accounts), so a user gets nothing from having many uids.
+//
+// charge() checks the limit and returns a Charge, an object that represents the used amount and
+// releases it on destruction. The Charge is a member of what it pays for, so an object and its
+// charge end together. What must be counted although it may exceed the limit, because it exists
+// already, goes through charge_unchecked() and Charge::resize().
+//
+// Some resources become free without a notice to the quota. For these set_reclaim() registers a
+// function that looks for such amounts before a charge is refused.
+//
+// What must hold:
+//
+// - The amount of a resource that an account uses is the sum of its Charges.
+// - A Charge goes before its Quota.
+// - A lower limit takes nothing away: users keep what they have.
 #pragma once
 
 #include "common/enums.h"
@@ -20,7 +37,7 @@ namespace evfd::daemon {
 
 inline constexpr std::size_t resource_count = enum_names(Resource{}).size();
 
-// How much of each one user may have.
+// The limits of one user.
 struct Limits {
     std::array<std::int64_t, resource_count> per_user;
 
@@ -46,7 +63,7 @@ inline constexpr Limits default_limits{{
     64,                              // calls
 }};
 
-// Everybody's, and of those who have their own, these.
+// General limits, and the limits of users with limits of their own.
 struct LimitTable {
     Limits general = default_limits;
     std::map<uid_t, Limits> users = {};
@@ -83,7 +100,7 @@ public:
 
         uid_t account() const { return account_; }
         std::int64_t amount() const { return amount_; }
-        // Over the limit if need be: it has happened already.
+        // Does not check the limit: the change has happened already.
         void resize(std::int64_t amount);
 
     private:
@@ -98,20 +115,20 @@ public:
         std::int64_t amount_;
     };
 
-    // Who has more keeps it.
+    // Replaces the limits. Users above a new limit keep what they have.
     void set_limits(LimitTable ceilings) { limits_ = std::move(ceilings); }
-    // Of what is charged from now on.
+    // Applies to later charges.
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
-    // Users of one account are one user here.
+    // All users of an account share its quotas.
     uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
-    // Called before a refusal: what has come back by now, and nobody told us, is to be given back.
+    // Called before a refusal; releases charges for resources that became free without a notice.
     using Reclaim = std::function<void(uid_t account)>;
     void set_reclaim(Resource resource, Reclaim reclaim);
 
     std::expected<Charge, Exceeded> charge(uid_t uid, Resource resource, std::int64_t amount = 1);
-    // What is had already, over the limit if need be.
+    // Charges without a check, for resources that are in use already.
     Charge charge_unchecked(uid_t uid, Resource resource, std::int64_t amount = 1);
-    // Whether so much more can be had.
+    // Returns whether charge() would succeed.
     std::expected<void, Exceeded> check(uid_t uid, Resource resource, std::int64_t amount = 1);
 
     std::int64_t limit(uid_t uid, Resource resource) const
@@ -120,7 +137,7 @@ public:
     }
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
-    std::vector<uid_t> users() const; // Accounts that hold anything, in order.
+    std::vector<uid_t> users() const; // Accounts that use any resource, in ascending order.
 
 private:
     using Counts = std::array<std::int64_t, resource_count>;
@@ -130,12 +147,13 @@ private:
     LimitTable limits_;
     Accounts accounts_;
     Counts totals_{};
-    std::unordered_map<uid_t, Counts> counts_; // Of accounts that hold anything.
+    std::unordered_map<uid_t, Counts> counts_; // Only accounts that use any resource.
     std::array<Reclaim, resource_count> reclaims_{};
 };
 
-// Of what all users share, the last part is for those who have little of it, so that nobody can use
-// it up for the others. Root and the daemon's own user may, and are not kept from asking for more.
+// Decides whether a user may take more from a pool that all users share. The last part of the pool
+// is reserved for users who have little of it, so that nobody can exhaust it for the others. Root
+// and the daemon's user are not restricted.
 bool may_use_shared_pool(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
 
 } // namespace evfd::daemon

@@ -42,7 +42,7 @@ std::string_view verb_phrase(Permission right)
     switch (right) {
     case Permission::wait: return "wait for";
     case Permission::set: return "set, clear or arm";
-    case Permission::own: return "delete or change the rights of";
+    case Permission::own: return "delete or change the permissions of";
     case Permission::create: return "create";
     }
     std::abort();
@@ -51,15 +51,15 @@ std::string_view verb_phrase(Permission right)
 std::string_view hint_for(Permission right)
 {
     switch (right) {
-    case Permission::wait: return "ask its owner for the r right";
-    case Permission::set: return "ask its owner for the w right";
+    case Permission::wait: return "ask its owner for the r permission";
+    case Permission::set: return "ask its owner for the w permission";
     case Permission::own: return "only its owner and root may";
-    case Permission::create: return "take another name";
+    case Permission::create: return "choose another name";
     }
     std::abort();
 }
 
-// What a user may have so much of, and how to have less.
+// The name of a limited resource in a sentence, and how to use less of it.
 struct ResourcePhrase {
     std::string_view noun;
     std::string_view hint;
@@ -75,12 +75,12 @@ ResourcePhrase resource_phrase(Resource resource)
     case Resource::waits: return {"names waited for and tokens held", "end some waits first"};
     case Resource::monitors: return {"monitors", "end some first"};
     case Resource::ticks:
-        return {"expirations a second of timers that set events",
-                "take longer intervals, or disarm some first"};
-    case Resource::unread_bytes: return {"bytes of answers unread", "read them first"};
+        return {"expirations per second of timers that set events",
+                "use longer intervals, or disarm some first"};
+    case Resource::unread_bytes: return {"bytes of unread replies", "read them first"};
     case Resource::unread_descriptors:
-        return {"descriptors in answers unread", "read them first, or open fewer at a time"};
-    case Resource::calls: return {"calls answered in one turn", "wait"};
+        return {"descriptors in unread replies", "read them first, or open fewer at a time"};
+    case Resource::calls: return {"calls answered in one iteration", "wait"};
     }
     std::abort();
 }
@@ -114,7 +114,7 @@ Refusal not_permitted(const Name& name, Permission right, Permissions rights, ui
 {
     return protocol::NotPermitted{
         name, right,
-        fmt::format("you may not {} '{}', which belongs to uid {} and has rights {}; {}",
+        fmt::format("you may not {} '{}', which belongs to uid {} and has permissions {}; {}",
                     verb_phrase(right), name.text(), owner, rights.text(), hint_for(right))};
 }
 
@@ -133,17 +133,18 @@ Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller
         name, right,
         fmt::format("the policy of this machine does not let you {} '{}'{}ask the administrator",
                     verb_phrase(right), name.text(),
-                    right == Permission::create ? "; take another name or "
-                                                : ", whatever its rights are; ")};
+                    right == Permission::create ? "; choose another name or "
+                                                : ", whatever its permissions are; ")};
 }
 
 Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner)
 {
     return protocol::NotPermitted{
         name, Permission::set,
-        fmt::format("you may not take from '{}', which belongs to uid {} and has rights {}: a wait "
-                    "that consumes needs r and w; ask its owner for the w right",
-                    name.text(), owner, rights.text())};
+        fmt::format(
+            "you may not take from '{}', which belongs to uid {} and has permissions {}: a wait "
+            "that consumes needs r and w; ask its owner for the w permission",
+            name.text(), owner, rights.text())};
 }
 
 Refusal consume_not_permitted_by_policy(const Name& name)
@@ -151,7 +152,7 @@ Refusal consume_not_permitted_by_policy(const Name& name)
     return protocol::NotPermitted{
         name, Permission::set,
         fmt::format("the policy of this machine does not let you take from '{}', whatever its "
-                    "rights are: a wait that consumes needs 'wait' and 'set'; ask the "
+                    "permissions are: a wait that consumes needs 'wait' and 'set'; ask the "
                     "administrator",
                     name.text())};
 }
@@ -161,7 +162,7 @@ Refusal too_many_groups(const Name& event)
     return protocol::NotPermitted{
         event, Permission::set,
         fmt::format("a process with more than {} supplementary groups cannot arm a timer that sets "
-                    "'{}': they are looked at at each expiry; arm it with fewer groups",
+                    "'{}': they are checked at each expiration; arm it with fewer groups",
                     max_arming_groups, event.text())};
 }
 
@@ -170,7 +171,7 @@ Refusal unmapped_user(const Name& name, Permission right)
     return protocol::NotPermitted{
         name, right,
         fmt::format("you may not {} '{}': the daemon is in a user namespace that does not map your "
-                    "user, and cannot tell you from others whom it does not map; map it there, or "
+                    "user, and cannot distinguish you from other unmapped users; map it there, or "
                     "use a daemon outside",
                     right == Permission::create ? "create" : "have a timer set", name.text())};
 }
@@ -218,22 +219,22 @@ Refusal too_many_tokens_to_hold(const Name& name)
         name, max_tokens_held,
         fmt::format(
             "one connection can hold no more than {} tokens, and with '{}' it would; hold it "
-            "on another connection, or close this one to give back what it holds",
+            "on another connection, or close this one to return what it holds",
             max_tokens_held, name.text())};
 }
 
 Refusal no_such_session()
 {
     return protocol::NoSuchSession{
-        "there is no such session to be taken up again: it ended, or it is another user's, or in "
-        "use, or not where the caller left it; begin a new one"};
+        "there is no such session to resume: it has ended, belongs to another user, is in use, or "
+        "has another sequence number; begin a new one"};
 }
 
 Refusal no_such_hold()
 {
     return protocol::NoSuchHold{
-        "there is no such hold in which you have a part: it ended, or its id is wrong, or it is "
-        "another user's; take it again if you still need it"};
+        "there is no such hold that you share: it has ended, its id is wrong, or it belongs to "
+        "another user; wait again if you still need it"};
 }
 
 Refusal no_such_process()
@@ -247,7 +248,7 @@ Refusal no_such_process()
 Refusal timed_out()
 {
     return protocol::TimedOut{
-        "the wait was not over in time; wait longer, or look at what should have set the event"};
+        "the wait timed out; wait longer, or check what should have set the event"};
 }
 
 Refusal deleted(const Name& name)
@@ -260,22 +261,22 @@ Refusal deleted(const Name& name)
 Refusal cancelled(const Name& name)
 {
     return protocol::Cancelled{
-        name, fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name.text())};
+        name, fmt::format("the wall clock was set, which cancels '{}'; arm it again", name.text())};
 }
 
 Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
 {
     return protocol::WrongKind{
-        name, fmt::format("'{}' goes by the clock {} for all who have it open, and a descriptor "
-                          "cannot change to the clock {}; keep its clock, or delete it first",
+        name, fmt::format("'{}' uses the clock {} for all its subscribers, and a descriptor cannot "
+                          "change to the clock {}; keep its clock, or delete it first",
                           name.text(), to_string(present), to_string(wanted))};
 }
 
 Refusal wake_not_permitted(Clock clock)
 {
     return protocol::NoCapability{
-        wake_alarm, fmt::format("the clock {} wakes the machine from suspend, which takes the "
-                                "capability {}; have root arm it, or take another clock",
+        wake_alarm, fmt::format("the clock {} wakes the machine from suspend, which requires the "
+                                "capability {}; have root arm it, or use another clock",
                                 to_string(clock), wake_alarm)};
 }
 
@@ -286,7 +287,7 @@ Refusal clock_unavailable(Clock clock, const Fault& fault)
     return protocol::NoCapability{
         wake_alarm,
         fmt::format("the clock {} wakes the machine from suspend, for which the daemon lacks the "
-                    "capability {}; give it that, or take another clock",
+                    "capability {}; give it that, or use another clock",
                     to_string(clock), wake_alarm)};
 }
 
@@ -302,17 +303,16 @@ Refusal system_failure(const Fault& fault)
     if (fault.error == ETOOMANYREFS) {
         const auto limit = descriptor_limit();
         return protocol::OutOfDescriptors{
-            limit,
-            fmt::format("the daemon's user has as many descriptors on their way through sockets as "
-                        "its limit of {} allows; delete objects, or raise that limit",
-                        limit)};
+            limit, fmt::format("the daemon's user has as many descriptors in flight in sockets as "
+                               "its limit of {} allows; delete objects, or raise that limit",
+                               limit)};
     }
     if (fault.error == ENOSPC && fault.call == "epoll_ctl(2)")
         return protocol::SystemFailure{
             "the daemon's user watches as many descriptors by epoll as fs.epoll.max_user_watches "
             "allows; close wait-only descriptors of events and what watches by them, or raise it"};
     return protocol::SystemFailure{
-        fmt::format("{}; try again, and see the daemon's log if it stays", fault.message())};
+        fmt::format("{}; try again, and see the daemon's log if it fails again", fault.message())};
 }
 
 } // namespace evfd::daemon::refuse

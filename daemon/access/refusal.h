@@ -1,5 +1,5 @@
-// Why a request is not done. Every kind is an error of the protocol, with its sentence for people:
-// what is the matter, and what to do.
+// Refusals: the errors of the protocol with which the daemon answers a request that it does not
+// carry out. Each has one sentence for people that says what is wrong and what to do.
 #pragma once
 
 #include "common/name.h"
@@ -15,7 +15,7 @@
 
 namespace evfd::daemon {
 
-// The protocol's errors.
+// Every error of the protocol.
 using Reason =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
@@ -25,8 +25,9 @@ using Reason =
                  protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
                  protocol::ExpectedMore>;
 
-// One of them. Nearly every function can return a Refusal and few look into it: a variant of 19
-// types would be compiled into each file, so its copies and its destructor are in refusal.cpp.
+// One error of the protocol. Nearly every function can return a Refusal and few look into it. A
+// variant of 19 types would be compiled into each file, so its copies and its destructor are in
+// refusal.cpp.
 class Refusal {
 public:
     template <class Error>
@@ -40,7 +41,7 @@ public:
     Refusal& operator=(Refusal&& other) noexcept;
     ~Refusal();
 
-    // Not of one that was moved from.
+    // Not valid after a move.
     Reason& reason() { return *reason_; }
     const Reason& reason() const { return *reason_; }
 
@@ -57,17 +58,18 @@ Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
 Refusal not_permitted(const Name& name, Permission right, Permissions rights, uid_t owner);
-// The object's rights may be as they like, or it is not there yet.
+// The policy denies it, whatever the object's permissions are or will be.
 Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller);
-// The caller has the right to wait, but to consume takes the right to set as well.
+// The caller may wait, but a wait that consumes also requires permission to set.
 Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner);
 Refusal consume_not_permitted_by_policy(const Name& name);
-// The groups of who arms a timer that sets the event are kept, and these are too many.
+// The daemon stores the groups of the peer that arms a timer with a target; this peer has too many.
 Refusal too_many_groups(const Name& event);
-// Nothing can belong to a user for whom our user namespace has no number of its own.
+// A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission right);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
-// What is left is for those who have less; `exceeded.limit` is what the user has.
+// The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
+// use.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
@@ -78,13 +80,13 @@ Refusal no_such_process();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);
-// Descriptors that follow it go by the one clock, and it was to go by the other.
+// Subscribed descriptors use the clock `present`, and the timer was to use `wanted`.
 Refusal clock_in_use(const Name& name, Clock present, Clock wanted);
-// It wakes the machine, and the caller may not have that done.
+// The clock wakes the machine, which the caller is not permitted to do.
 Refusal wake_not_permitted(Clock clock);
-// The clock is not to be had: EPERM for an alarm clock means CAP_WAKE_ALARM.
+// The clock cannot be used. EPERM for an alarm clock means that CAP_WAKE_ALARM is missing.
 Refusal clock_unavailable(Clock clock, const Fault& fault);
-// OutOfDescriptors where that is what happened.
+// OutOfDescriptors if the daemon ran out of descriptors.
 Refusal system_failure(const Fault& fault);
 
 } // namespace refuse

@@ -11,10 +11,11 @@ namespace evfd::daemon {
 
 namespace {
 
-// What is polled is told again and again, so where only the change is news it rests in between.
+// ppoll(2) reports a ready descriptor again and again. A polled watch that is edge-triggered is
+// therefore left out for this long after each event.
 constexpr std::chrono::milliseconds edge_quiet_time{20};
 
-// While the kernel has no room in the epoll set it is asked no more often than this.
+// Interval at which the loop tries to move polled watches to the epoll set.
 constexpr std::chrono::milliseconds epoll_retry_interval{100};
 
 std::uint64_t token(std::uint32_t slot, std::uint32_t generation)
@@ -50,7 +51,7 @@ EventLoop::Watch EventLoop::watch(const EventLoop& other, Callback callback)
     return fill_slot(index, other.epoll_.get(), std::move(callback));
 }
 
-// A free one; it stays free until it is filled.
+// Returns a free slot, which stays free until fill_slot().
 std::uint32_t EventLoop::next_slot()
 {
     if (free_slots_.empty()) {
@@ -140,7 +141,7 @@ std::optional<nanoseconds> EventLoop::time_to_next_timeout(std::optional<nanosec
     return timeout ? std::min(*timeout, next) : next;
 }
 
-// How many of those in the set have news now.
+// Returns how many descriptors of the epoll set are ready.
 Result<std::size_t> EventLoop::wait_for_events(Events& events,
                                                std::optional<nanoseconds> wait_for) const
 {
@@ -170,7 +171,7 @@ void EventLoop::move_to_epoll(MonotonicTime now)
     });
 }
 
-// Waits for the set as well.
+// Waits for the polled watches and for the epoll set.
 Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds> wait_for)
 {
     const auto now = monotonic_now();
@@ -180,7 +181,7 @@ Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds
         const bool is_quiet = polled.quiet_until > now;
         if (is_quiet)
             wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
-        const int fd = is_quiet ? -1 : slots_[polled.slot].fd; // The former is passed over.
+        const int fd = is_quiet ? -1 : slots_[polled.slot].fd; // ppoll(2) ignores -1.
         wanted.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
@@ -265,7 +266,7 @@ void EventLoop::run_timeouts()
         auto& entry = *timeouts_.begin()->second;
         timeouts_.erase(timeouts_.begin());
         entry.position.reset();
-        const auto task = std::move(entry.task); // Which may well end the alarm.
+        const auto task = std::move(entry.task); // The task may destroy its timeout.
         task();
     }
 }

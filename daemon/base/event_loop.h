@@ -1,4 +1,30 @@
-// The one place that waits: descriptors, alarms, and what was put off to the end of the turn.
+// EventLoop: the only place where the daemon waits. It dispatches ready descriptors, timeouts and
+// deferred tasks to callbacks, all in one thread.
+//
+// One iteration (run_once()) does this:
+//
+// 1. Waits in epoll for ready descriptors, at most until the next timeout; not at all if tasks are
+//    deferred.
+// 2. Calls the callback of each ready descriptor, at most `batch` of them.
+// 3. Runs the timeouts that have expired, earliest first.
+// 4. Runs the tasks that were deferred before or during this iteration. Tasks that these defer run
+//    in the next one.
+//
+// A Watch keeps a descriptor in the epoll set while it lives. epoll_data carries a slot number and
+// its generation, not a pointer, so an event that was fetched before its watch was destroyed finds
+// no callback. A callback may destroy any watch, also its own: the functions of destroyed watches
+// are kept until the end of the iteration.
+//
+// The kernel limits the number of watches of a user (fs.epoll.max_user_watches), and other
+// processes of the same user can use it up. A watch that does not fit is polled with ppoll(2)
+// beside the epoll set, and moved there when there is room again.
+//
+// What must hold:
+//
+// - A Watch is destroyed before its descriptor is closed. A duplicate that another process holds
+//   would keep the closed descriptor in the epoll set.
+// - An object with a Watch is neither copied nor moved, and declares it after what it watches.
+// - No callback blocks: every client waits for it.
 #pragma once
 
 #include "common/clock.h"
@@ -22,17 +48,18 @@ namespace evfd::daemon {
 
 class EventLoop {
 public:
-    using Callback = std::function<void(std::uint32_t events)>; // EPOLLIN and so on. epoll_ctl(2)
+    // `events`: EPOLLIN etc., epoll_ctl(2).
+    using Callback = std::function<void(std::uint32_t events)>;
     using Task = std::function<void()>;
 
-    static constexpr std::size_t batch = 256; // How many descriptors a turn looks at, at most.
+    static constexpr std::size_t batch = 256; // Most descriptors dispatched in one iteration.
 
     EventLoop(); // Throws std::system_error.
     EventLoop(const EventLoop&) = delete;
     EventLoop& operator=(const EventLoop&) = delete;
 
-    // In the epoll set while it lives. It must go before the descriptor it watches is closed: a
-    // duplicate that someone else holds would keep the closed one in the set.
+    // Keeps a descriptor in the epoll set while it lives. It must be destroyed before the
+    // descriptor is closed.
     class Watch {
     public:
         Watch(Watch&& other) noexcept
@@ -54,15 +81,15 @@ public:
         EventLoop* loop_;
         std::uint32_t slot_;
     };
-    // What the kernel has no room for in the epoll set any more is polled instead, but for watches
-    // that are edge-triggered: ENOSPC.
+    // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead.
+    // An edge-triggered watch cannot be polled from the start: ENOSPC.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
-    // Called with EPOLLIN while look() of the other loop would find news. It is polled beside the
-    // epoll set: what a nested epoll watches is refused once the epolls of others have made 500
-    // paths to it. epoll_ctl(2), EINVAL.
+    // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
+    // The other loop is polled beside the epoll set: the kernel refuses a descriptor for a nested
+    // epoll once other processes' epolls have made 500 paths to it. epoll_ctl(2), EINVAL.
     Watch watch(const EventLoop& other, Callback callback);
 
-    // Set while it lives; rings once.
+    // Runs a task once at a given time, unless it is destroyed before.
     class Timeout {
     public:
         ~Timeout();
@@ -75,48 +102,49 @@ public:
             EventLoop& loop;
             Task task;
             std::optional<std::multimap<MonotonicTime, Entry*>::iterator>
-                position; // Until it rang.
+                position; // Empty once the timeout has expired.
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;
     };
     Timeout add_timeout(MonotonicTime when, Task task);
 
-    // Runs the task at the end of this turn, or at once in the next one.
+    // Runs the task at the end of this iteration, or without waiting in the next one.
     void defer(Task task) { deferred_.push_back(std::move(task)); }
-    bool has_deferred() const { return !deferred_.empty(); } // For the next turn.
+    bool has_deferred() const { return !deferred_.empty(); } // For the next iteration.
 
-    // One turn: waits until something happens, at most for `timeout` (for ever without), and calls
-    // whoever it concerns. How many descriptors had news.
+    // Runs one iteration: waits for events, at most for `timeout` (indefinitely without one), and
+    // calls their callbacks. Returns the number of ready descriptors.
     Result<std::size_t> run_once(std::optional<nanoseconds> timeout = {});
     bool watches_any() const { return slots_.size() > free_slots_.size(); }
-    // The same of what has news now, and of descriptors alone: no alarm rings, nothing that was put
-    // off is done, and it counts as no turn.
+    // Dispatches the descriptors that are ready now, without waiting. Runs no timeouts and no
+    // deferred tasks, and does not count as an iteration.
     Result<std::size_t> poll();
-    // Turns until stop().
+    // Runs iterations until stop().
     Result<void> run();
     void stop() { running_ = false; }
 
-    // Which turn this is, from 1.
+    // Number of the current iteration, from 1.
     std::uint64_t iteration() const { return iteration_; }
-    // Of the turns that are over: how long they took, but for the waiting.
+    // Durations of the completed iterations, without the waiting.
     const Histogram& iteration_latency() const { return iteration_latency_; }
 
 private:
-    // What epoll_data carries is not a pointer but a slot and its generation: an event that was
-    // fetched before its watch went away finds nobody.
+    // epoll_data carries a slot and its generation, so an event that was fetched before its watch
+    // was destroyed finds no callback.
     struct Slot {
         int fd = -1;
         std::uint32_t generation = 0;
         std::unique_ptr<Callback> callback;
     };
 
-    // A watch that is not in the epoll set.
+    // A watch outside of the epoll set.
     struct Polled {
         std::uint32_t slot;
         std::uint32_t events;
-        const EventLoop* other = nullptr; // Without a watch it is left out.
-        MonotonicTime quiet_until{};      // An edge-triggered one that was told of.
+        const EventLoop* other = nullptr; // A loop without watches is not polled.
+        // Until then an edge-triggered watch that was dispatched is not polled.
+        MonotonicTime quiet_until{};
     };
 
     using Events = std::array<epoll_event, batch>;
@@ -124,12 +152,12 @@ private:
     Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
     struct PollResult {
         bool epoll_is_ready;
-        std::vector<epoll_event> events; // Of what is not in the set.
+        std::vector<epoll_event> events; // Events of the watches outside of the epoll set.
     };
     Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;
     void move_to_epoll(MonotonicTime now);
-    bool add_to_set(std::uint32_t slot, std::uint32_t events) const; // Else see errno.
+    bool add_to_set(std::uint32_t slot, std::uint32_t events) const; // On failure, see errno.
     epoll_event make_epoll_event(std::uint32_t slot, std::uint32_t events) const;
     std::uint32_t next_slot();
     Watch fill_slot(std::uint32_t index, int fd, Callback callback);
@@ -146,7 +174,7 @@ private:
     std::vector<Polled> polled_;
     MonotonicTime next_epoll_retry_{};
     std::vector<std::unique_ptr<Callback>>
-        destroyed_callbacks_; // Of this turn: one of them may be running.
+        destroyed_callbacks_; // Kept until the end of the iteration; one of them may be running.
     std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;
     bool running_ = true;

@@ -1,4 +1,4 @@
-// How often something took how long.
+// Counts durations in buckets.
 #pragma once
 
 #include "common/clock.h"
@@ -12,7 +12,7 @@ namespace evfd::daemon {
 
 class Histogram {
 public:
-    // Of each bucket but the last, which has all that took longer.
+    // Upper bounds of the buckets. One more bucket counts longer durations.
     static constexpr std::array<nanoseconds, 10> bounds{
         std::chrono::microseconds{10},  std::chrono::microseconds{30},
         std::chrono::microseconds{100}, std::chrono::microseconds{300},
@@ -27,7 +27,7 @@ public:
         ++counts_[static_cast<std::size_t>(bucket)];
         sum_ += span;
     }
-    // One for each bound, and one for the rest.
+    // One count for each bound, and one for longer durations.
     const std::array<std::uint64_t, bounds.size() + 1>& counts() const { return counts_; }
     nanoseconds sum() const { return sum_; }
 

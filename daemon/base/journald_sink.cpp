@@ -32,8 +32,8 @@ int priority_of(spdlog::level::level_enum level)
     return LOG_INFO;
 }
 
-// "NAME=value", or where that has more than one line: the name, its length in 64 bits, little
-// endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
+// Appends "NAME=value". A value with several lines is written as the name, the value's length in 64
+// bits, little endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
 void add_field(std::string& entry, std::string_view name, std::string_view value)
 {
     entry += name;
@@ -47,7 +47,7 @@ void add_field(std::string& entry, std::string_view name, std::string_view value
     (entry += value) += '\n';
 }
 
-// Where standard error is a socket, as under systemd, its other end may have stopped reading.
+// Standard error may be a socket, as under systemd, whose other end has stopped reading.
 void write_to_stderr(std::string_view line)
 {
     if (::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
@@ -92,7 +92,7 @@ void JournaldSink::sink_it_(const spdlog::details::log_msg& line)
         write_to_stderr(fmt::format("{}: {}\n", identifier_, message));
 }
 
-// To a path, not to a connection: a journal that was started again is found at once.
+// The datagram goes to a path, not over a connection, so a restarted journald is found at once.
 int JournaldSink::send(std::string_view entry) const
 {
     sockaddr_un address{};
@@ -107,7 +107,7 @@ int JournaldSink::send(std::string_view entry) const
 void JournaldSink::report_dropped()
 {
     const log::ScopedFields nobody{log::Fields{}};
-    if (send(entry(LOG_WARNING, fmt::format("{} lines of this log are lost: the journal took none",
+    if (send(entry(LOG_WARNING, fmt::format("{} log lines were dropped: journald's queue was full",
                                             dropped_))) == 0)
         dropped_ = 0;
 }
@@ -123,7 +123,7 @@ std::string JournaldSink::entry(int priority, std::string_view message) const
         add_field(entry, "EVFDD_NAME", fields.name);
     if (fields.uid)
         add_field(entry, "EVFDD_UID", fmt::to_string(*fields.uid));
-    if (fields.pid.value_or(0) != 0) // 0: it cannot be seen from our namespace.
+    if (fields.pid.value_or(0) != 0) // 0: not visible in our pid namespace.
         add_field(entry, "EVFDD_PID", fmt::to_string(*fields.pid));
     return entry;
 }

@@ -1,6 +1,6 @@
-// Where spdlog's lines go under systemd: to the journal, with fields, so that `journalctl
-// EVFDD_NAME=a` finds them. We speak the journal's native protocol, one datagram a line, ourselves:
-// sd_journal_sendv(3) waits while the journal's queue is full, and knows one socket only.
+// Sends spdlog's lines to journald with structured fields, so `journalctl EVFDD_NAME=a` finds them.
+// The sink speaks journald's native protocol itself, one datagram a line: sd_journal_sendv(3) waits
+// while journald's queue is full, and knows one socket only.
 #pragma once
 
 #include "common/result.h"
@@ -18,12 +18,14 @@ namespace evfd::daemon {
 
 inline constexpr const char* journald_socket_path = "/run/systemd/journal/socket";
 
-// Whether `fd` is what $JOURNAL_STREAM says, "DEVICE:INODE". systemd.exec(5) $INVOCATION_ID says
-// less: it is also there in a shell of a session, and when standard error was sent elsewhere.
+// Returns whether `fd` is the stream that $JOURNAL_STREAM names as "DEVICE:INODE", systemd.exec(5).
+// $INVOCATION_ID is not enough: it is also set in a shell of a session, and when standard error is
+// redirected.
 bool is_journald_stream(int fd, std::string_view journal_stream);
 
-// Never waits. A line that finds the journal's queue full is lost, and counted in the next one that
-// gets through; one that finds no journal goes to standard error, unless that would have to wait.
+// Never waits. A line is dropped while journald's queue is full; the next line that gets through is
+// preceded by the number of dropped lines. Without journald a line goes to standard error, unless
+// that would wait.
 class JournaldSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 public:
     static Result<std::shared_ptr<JournaldSink>> create(const std::string& path,
@@ -35,7 +37,7 @@ private:
     void sink_it_(const spdlog::details::log_msg& line) override;
     void flush_() override {}
 
-    // Or an errno value.
+    // Returns 0 or an errno value.
     int send(std::string_view entry) const;
     void report_dropped();
     std::string entry(int priority, std::string_view message) const;

@@ -1,5 +1,5 @@
-// What evfdd uses of kernels newer than Linux 6.1, the oldest that it is tested on. It runs without
-// each of these: their users have another way, and tests take both.
+// Features of kernels newer than Linux 6.1, the oldest kernel that evfdd is tested on. evfdd runs
+// without each of them: their users have another way, and tests cover both ways.
 #pragma once
 
 #include <array>
@@ -11,14 +11,15 @@ namespace evfd::daemon {
 
 struct KernelFeatures {
     // SO_PASSRIGHTS, Linux 6.16: the kernel refuses descriptors that a client sends (EPERM).
-    // Without it they arrive: each read is preceded by a look, and who sends some is let go.
+    // Without it they arrive: the daemon peeks before each read, and disconnects a client that
+    // sends some.
     bool pass_rights = false;
 };
 
-// By trying, not by the version: a distribution's kernel has what others have later.
+// Probes by trying, not by version: distributions backport features to older kernels.
 KernelFeatures probe_kernel_features();
 
-// A feature as the command line names it.
+// A feature and its name on the command line.
 struct KernelFeature {
     std::string_view name;
     bool KernelFeatures::* flag;
@@ -27,6 +28,6 @@ inline constexpr std::array all_kernel_features{
     KernelFeature{"pass-rights", &KernelFeatures::pass_rights},
 };
 std::optional<KernelFeature> kernel_feature(std::string_view name);
-std::string kernel_feature_names(); // For a sentence.
+std::string kernel_feature_names(); // Separated by commas.
 
 } // namespace evfd::daemon

@@ -21,8 +21,8 @@ constexpr const char* program = "evfdd";
 
 Fields fields_in_scope;
 
-// What of a line is the same each time tells which kind it is: whoever causes them, one kind does
-// not keep another from being said.
+// The format identifies the kind of a line. Each kind has its own limit, so one kind cannot
+// suppress another.
 LogRateLimit& rate_limit_for(fmt::string_view format)
 {
     static std::map<std::string_view, LogRateLimit> rates;
@@ -107,7 +107,7 @@ try {
     if (*suppressed > 0)
         fmt::format_to(std::back_inserter(line), " ({} more before)", *suppressed);
     logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
-} catch (const std::exception&) { // There is no memory to say so either.
+} catch (const std::exception&) { // Nor is there memory to report it.
 }
 
 void shut_down()

@@ -1,6 +1,6 @@
-// The daemon's log. spdlog writes it; only log.cpp and the journal's sink include spdlog's headers,
-// which take seconds to compile. The journal gets what a line is about as fields, see
-// daemon/journal_sink.h.
+// The daemon's log. spdlog writes it. Only log.cpp and the journald sink include spdlog's headers,
+// which take seconds to compile. journald gets the object, user and process of a line as fields,
+// see daemon/base/journald_sink.h.
 #pragma once
 
 #include <fmt/core.h>
@@ -13,7 +13,7 @@
 
 namespace evfd::daemon::log {
 
-// From which severity on lines are logged. Critical lines always are.
+// The least severity that is logged. Critical lines always are.
 enum class Level { debug, info, warn, error };
 
 constexpr auto enum_names(Level)
@@ -26,22 +26,22 @@ constexpr auto enum_names(Level)
 
 enum class Severity { debug, info, warn, error, critical };
 
-// To the journal if standard error goes there, else to standard error.
+// Logs to journald if standard error is connected to it, else to standard error.
 void set_up(Level level);
-// From now on.
+// Applies to later lines.
 void set_level(Level level);
 
-// What a line is about: an object, a user, that user's process. What is left out is not said.
+// The object, the user and the user's process that a line is about. Empty fields are not logged.
 struct Fields {
     std::string_view name = {};
     std::optional<uid_t> uid = {};
     std::optional<pid_t> pid = {};
 };
 
-// What the line that is being written is about. The daemon has one thread.
+// Returns the fields of the line that is being written. The daemon has one thread.
 const Fields& current_fields();
 
-// Says it while it lives.
+// Sets current_fields() while it lives.
 class ScopedFields {
 public:
     explicit ScopedFields(const Fields& fields);
@@ -53,17 +53,17 @@ private:
     Fields previous_;
 };
 
-// How many lines of one format are written: as many as LogRateLimit says, or each. The former
-// unless nobody but the administrator can cause them.
+// Limits the lines of one format: `limited` as LogRateLimit says; `unlimited` for lines that only
+// the administrator can cause.
 enum class Rate { limited, unlimited };
 
-// A line of the log: `arguments` in `format`, unless lines of this severity are not logged. A line
-// that cannot be formatted for want of memory is left out.
+// Logs `arguments` in `format`, if lines of this severity are logged. A line that cannot be
+// formatted for lack of memory is dropped.
 void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
-// log::warn(about, format, arguments...), or without `about` where a line is about nothing in
-// particular; log::warn.each(...) likewise.
+// log::warn(fields, format, arguments...), or without `fields` where the line is about nothing in
+// particular; log::warn.unlimited(...) likewise.
 template <Severity severity>
 struct Logger {
     template <class... Args>
@@ -94,7 +94,7 @@ inline constexpr Logger<Severity::warn> warn{};
 inline constexpr Logger<Severity::error> error{};
 inline constexpr Logger<Severity::critical> critical{};
 
-// Writes out what spdlog still holds back, and ends it.
+// Flushes spdlog's buffers and shuts it down.
 void shut_down();
 
 } // namespace evfd::daemon::log

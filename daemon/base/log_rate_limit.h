@@ -1,5 +1,5 @@
-// How many lines of one kind the log gets: so many a second, and then how many there were besides.
-// Else one user could fill it.
+// Limits how many lines of one kind are logged in each interval, and counts the suppressed ones. A
+// user could fill the log otherwise.
 #pragma once
 
 #include "common/clock.h"
@@ -13,10 +13,11 @@ namespace evfd::daemon {
 
 class LogRateLimit {
 public:
-    static constexpr std::int64_t burst = 20; // In each span.
+    static constexpr std::int64_t burst = 20; // Lines in each interval.
     static constexpr std::chrono::seconds interval{1};
 
-    // Whether it may be written; then how many were not since the last that was.
+    // Returns nothing if the line must be suppressed; else the number of lines suppressed since the
+    // last one that was logged.
     std::optional<std::int64_t> try_acquire(MonotonicTime now)
     {
         if (now - begin_ >= interval) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr auto directory = "/proc/self/fd";
 
-// The size of the directory, which the kernel gets by counting bits. proc(5)
+// The kernel gives the number of open descriptors as the size of the directory. proc(5)
 std::optional<std::int64_t> count_from_stat()
 {
     struct stat told{};
@@ -26,7 +26,8 @@ std::int64_t count_by_listing()
 {
     std::error_code failed;
     const std::filesystem::directory_iterator open{directory, failed};
-    return failed ? 0 : std::distance(begin(open), end(open)) - 1; // Not the one that looks.
+    // Without the iterator's own descriptor.
+    return failed ? 0 : std::distance(begin(open), end(open)) - 1;
 }
 
 } // namespace

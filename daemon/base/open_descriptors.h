@@ -1,4 +1,4 @@
-// How many descriptors this process has open, without looking at each of them.
+// Counts the open descriptors of this process without looking at each of them.
 #pragma once
 
 #include <cstdint>
@@ -7,11 +7,11 @@ namespace evfd::daemon {
 
 class OpenDescriptors {
 public:
-    // `known`: of those that are open now, how many count() will be told of.
+    // `known`: how many of the descriptors that are open now count() will get as its argument.
     void begin(std::int64_t known);
 
-    // As the kernel says; before Linux 6.2 it does not, and then `known` and as many as were open
-    // beside those at first.
+    // Returns the kernel's count. Linux before 6.2 has none: then `known` plus the other
+    // descriptors that were open at begin().
     std::int64_t count(std::int64_t known) const;
 
 private:

@@ -35,10 +35,10 @@ std::unexpected<ConfigError> cannot_read(const std::string& file, int error)
                                          std::generic_category().message(error)));
 }
 
-// Nothing if there is none.
+// Returns nothing if the file does not exist.
 std::expected<std::optional<std::string>, ConfigError> read_contents(const std::string& file)
 {
-    // A fifo without a writer would hold up a blocking open. fifo(7)
+    // A blocking open would wait for the writer of a FIFO. fifo(7)
     const UniqueFd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (!fd && errno == ENOENT)
         return std::nullopt;
@@ -46,7 +46,7 @@ std::expected<std::optional<std::string>, ConfigError> read_contents(const std::
     if (!fd || ::fstat(fd.get(), &status) < 0)
         return cannot_read(file, errno);
     if (!S_ISREG(status.st_mode))
-        return cannot_read(file, "it is no regular file; name one");
+        return cannot_read(file, "it is not a regular file; name one");
 
     std::string text;
     for (;;) {
@@ -58,7 +58,7 @@ std::expected<std::optional<std::string>, ConfigError> read_contents(const std::
         text.resize(before + static_cast<std::size_t>(bytes));
         if (text.size() > max_config_bytes)
             return cannot_read(
-                file, fmt::format("it is too large; {} bytes are the most", max_config_bytes));
+                file, fmt::format("it is too large; the limit is {} bytes", max_config_bytes));
         if (bytes == 0)
             return text;
     }
@@ -106,7 +106,7 @@ std::string resource_names()
     return names;
 }
 
-// What we are built and tested for is the default as well.
+// The defaults are also the highest values, because evfdd is tested up to them.
 constexpr std::int64_t max_limit(Resource resource)
 {
     return default_limits.get(resource);
@@ -204,7 +204,7 @@ ReadResult read_file(const std::string& file, IfMissing if_missing, ConfigDraft&
     return read_keys(ConfigNode{file, {}, *root}, keys, draft);
 }
 
-// Equality of messages, field by field.
+// Compares messages field by field.
 template <Message T>
 bool equal_fields(const T& a, const T& b)
 {
@@ -241,7 +241,8 @@ std::string ConfigError::message() const
     if (line > 0)
         fmt::format_to(std::back_inserter(text), ":{}", line);
     if (!key.empty()) {
-        std::string quoted; // A key that is none of ours can hold anything; this is one line.
+        // An unknown key can contain any character; the message must stay on one line.
+        std::string quoted;
         json::append_string(quoted, key);
         (text += ": ").append(quoted, 1, quoted.size() - 2);
     }

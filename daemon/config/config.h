@@ -1,5 +1,5 @@
-// What the daemon is told by its configuration file and by the files in conf.d beside it. A reload
-// reads a new Config, and takes the whole of it or nothing.
+// The daemon's configuration, from its configuration file and the files in conf.d beside it. A
+// reload reads a new Config and applies it as a whole or not at all.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -20,20 +20,20 @@
 
 namespace evfd::daemon {
 
-// Where it stands if none is named; it need not be there.
+// Path of the default file, which may be missing.
 inline constexpr const char* default_config_path = "/etc/evfdd/evfdd.json";
-inline constexpr std::size_t max_config_bytes = 1024 * 1024; // Of each file.
+inline constexpr std::size_t max_config_bytes = 1024 * 1024; // Limit for each file.
 
-// Whose a declared object is.
+// Owner and group of a declared object.
 struct DeclaredOwner {
     uid_t uid;
     gid_t gid;
     friend bool operator==(const DeclaredOwner&, const DeclaredOwner&) = default;
 };
 
-// Objects that are there from the start, as if someone had asked for them.
+// Objects that the daemon creates at its start, as if a client had requested them.
 struct DeclaredEvent {
-    protocol::CreateEvent request; // Permanent, and one that is there already is as good.
+    protocol::CreateEvent request; // Permanent; an existing event is accepted.
     DeclaredOwner owner;
     friend bool operator==(const DeclaredEvent& a, const DeclaredEvent& b);
 };
@@ -44,17 +44,17 @@ struct DeclaredTimer {
 };
 
 struct Config {
-    mode_t socket_mode = 0666; // Of the socket file: who may connect.
+    mode_t socket_mode = 0666; // Mode of the socket file, which decides who may connect.
     log::Level log_level = log::Level::info;
-    // How long what belonged to a client's connection waits for that client after a restart.
+    // How long the daemon keeps a session for its client after a restart.
     nanoseconds resume_grace = std::chrono::seconds{30};
     Limits limits = default_limits;
-    // What these users have instead; of the rest they have what all have.
+    // Limits of single users, which replace those in `limits`.
     std::map<uid_t, std::map<Resource, std::int64_t>> user_limits;
-    Policy policy;                     // The rules of all files, in their order.
-    std::vector<DeclaredEvent> events; // No name is twice among these two.
+    Policy policy;                     // The rules of all files, in order.
+    std::vector<DeclaredEvent> events; // No name occurs twice in these two lists.
     std::vector<DeclaredTimer> timers;
-    // A sentence each: what was left out, as it names a user or a group who does not exist.
+    // One sentence for each part that was ignored because it names an unknown user or group.
     std::vector<std::string> warnings;
 
     LimitTable limit_table() const;
@@ -63,26 +63,26 @@ struct Config {
 
 struct ConfigError {
     std::string file;
-    std::size_t line; // 0: the file as a whole.
-    std::string key;  // "events[2].mode"; empty where none is to blame.
-    std::string what; // And what to do.
+    std::size_t line; // 0: the whole file.
+    std::string key;  // For example "events[2].mode"; empty if no key is at fault.
+    std::string what; // Includes what to do.
 
-    std::string message() const; // One sentence: "/etc/evfdd/evfdd.json:12: limits.objects: ..."
+    std::string message() const; // For example "/etc/evfdd/evfdd.json:12: limits.objects: ..."
 };
 
 enum class IfMissing { refuse, use_defaults };
 
-// The file at `path`, and then each *.json in conf.d beside it in the order of their names: later
-// keys override, declared objects are added.
+// Reads the file at `path`, then each *.json in conf.d beside it, in the order of their names.
+// Later keys override earlier ones; declared objects are added.
 std::expected<Config, ConfigError> load_config(const std::string& path,
                                                IfMissing if_missing = IfMissing::refuse);
-// Those files, in that order.
+// Returns the paths of those files, in the same order.
 std::expected<std::vector<std::string>, ConfigError> config_files(const std::string& path);
 
-// Every key there is: "limits.objects", "events[].name".
+// Returns every valid key, such as "limits.objects" and "events[].name".
 std::vector<std::string> config_keys();
 
-// "0660", as in chmod(1).
+// Parses an octal mode such as "0660", chmod(1).
 std::optional<mode_t> parse_socket_mode(std::string_view text);
 
 } // namespace evfd::daemon

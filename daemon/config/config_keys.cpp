@@ -13,13 +13,14 @@ namespace {
 
 // Users and groups.
 
-// Nothing if it does not exist. A lookup that failed is a fault, for the user may exist.
+// The id; nothing if the name does not exist. A failed lookup is a fault, because the name may
+// exist.
 template <class Id>
 using Lookup = Result<std::optional<Id>>;
 template <class Id>
 using FindId = Lookup<Id> (*)(const std::string& name);
 
-// By what getpwnam(3) and getgrnam(3) leave in errno where they find nothing.
+// Tells from errno whether getpwnam(3) or getgrnam(3) found no entry or failed.
 template <class Id>
 Lookup<Id> not_found(const char* call)
 {
@@ -42,7 +43,7 @@ Lookup<gid_t> find_group(const std::string& name)
     return group ? std::optional{group->gr_gid} : not_found<gid_t>("getgrnam(3)");
 }
 
-// A number as such, or in quotes. The last one means "none" to the kernel. chown(2)
+// Accepts a number with or without quotes. The highest id means "unchanged" to the kernel. chown(2)
 template <class Id>
 std::optional<Id> to_id(const ConfigValue& value)
 {
@@ -79,9 +80,9 @@ ReadResult read_id(const ConfigNode& place, std::string_view what, FindId<Id> fi
         unknown =
             error_at(place, fmt::format("there is no {} {}", what, place.value.summary())).error();
     else
-        return error_at(place, fmt::format("{} is no {}; give the name of one that is there, or a "
-                                           "number",
-                                           place.value.summary(), what));
+        return error_at(place,
+                        fmt::format("{} is not a {}; give the name of an existing one, or a number",
+                                    place.value.summary(), what));
     return {};
 }
 
@@ -94,7 +95,7 @@ std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what)
 
 std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted)
 {
-    return error_at(place, fmt::format("{} will not do; give {}", place.value.summary(), wanted));
+    return error_at(place, fmt::format("{} is not valid; give {}", place.value.summary(), wanted));
 }
 
 std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known)

@@ -1,4 +1,4 @@
-// How the keys of a configuration file are read: each is a name and a function, in a table.
+// Reads the keys of a configuration file. A table maps each key to a function.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -17,7 +17,7 @@
 
 namespace evfd::daemon {
 
-// A value, and where it stands.
+// A value with its file and its path of keys.
 struct ConfigNode {
     ConfigNode member(const ConfigValue& child) const
     {
@@ -29,11 +29,11 @@ struct ConfigNode {
     }
 
     const std::string& file;
-    std::string key; // With all around it.
+    std::string key; // Full path, such as "events[2].mode".
     const ConfigValue& value;
 };
 
-// What is read so far.
+// The configuration while it is being read.
 struct ConfigDraft {
     struct Declaration {
         std::string where;
@@ -47,7 +47,7 @@ struct ConfigDraft {
 using ReadResult = std::expected<void, ConfigError>;
 
 std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what);
-// "5 will not do; give ..."
+// Returns an error like "5 is not valid; give ..."
 std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted);
 std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known);
 
@@ -82,7 +82,7 @@ ReadResult read_keys(const ConfigNode& object, const std::array<Key<T>, n>& keys
     return {};
 }
 
-// Calls `read(place)` for each element of a list.
+// Calls `read(node)` for each element of a list.
 template <class Each>
 ReadResult read_list(const ConfigNode& list, Each read)
 {
@@ -94,7 +94,7 @@ ReadResult read_list(const ConfigNode& list, Each read)
     return {};
 }
 
-// The text at `place`, parsed; nothing if it is no text or none of that sort.
+// Parses the string at `node`; nothing if it is not a string or is malformed.
 template <class Parse>
 auto parse_text(const ConfigNode& place, Parse parse) -> decltype(parse(std::string_view{}))
 {
@@ -103,7 +103,7 @@ auto parse_text(const ConfigNode& place, Parse parse) -> decltype(parse(std::str
     return parse(std::string_view{place.value.text});
 }
 
-// "a, b or c": the words of an enum.
+// Returns the names of an enum: "a, b or c".
 template <NamedEnum E>
 std::string choices()
 {
@@ -114,21 +114,21 @@ std::string choices()
     return text;
 }
 
-// A name that no user, or no group, of this machine has. That is no error: an account may be
-// removed while a file still names it. What names it is left out.
+// The error for a name that no user or group of this machine has. It is only a warning, since an
+// account may be removed while a file still names it. The part that names it is ignored.
 using UnknownName = std::optional<ConfigError>;
 
-// Whom the machine knows by this name, or a number, in quotes or not.
+// Resolves a user or group name, or a number with or without quotes, to an id.
 ReadResult read_user(const ConfigNode& place, uid_t& into, UnknownName& unknown);
 ReadResult read_group(const ConfigNode& place, gid_t& into, UnknownName& unknown);
-// Adds the warning. `consequence`: what is left out, and what to do.
+// Adds a warning. `consequence` says what is ignored and what to do.
 void add_warning(UnknownName unknown, std::string_view consequence, Config& config);
 
-// Who may do what: daemon/config_policy.cpp.
+// The policy: config_policy.cpp.
 ReadResult read_policy(const ConfigNode& place, ConfigDraft& draft);
 void add_policy_keys(std::vector<std::string>& keys);
 
-// The lists of declared objects: daemon/config_objects.cpp.
+// The declared objects: config_objects.cpp.
 ReadResult read_events(const ConfigNode& place, ConfigDraft& draft);
 ReadResult read_timers(const ConfigNode& place, ConfigDraft& draft);
 void add_object_keys(std::vector<std::string>& keys);

@@ -1,4 +1,4 @@
-// Events and timers that a configuration file declares.
+// Reads the events and timers that a configuration file declares.
 #include "common/limits.h"
 #include "common/timestamp.h"
 #include "daemon/config/config_keys.h"
@@ -14,10 +14,10 @@ namespace {
 
 struct EventDraft {
     DeclaredEvent event;
-    UnknownName unknown = {}; // Its owner or group.
+    UnknownName unknown = {}; // The owner or group.
 };
 
-// Of an absolute time it takes another key, the clock, to say whether it is right.
+// Whether an absolute time is valid depends on another key, the clock.
 struct TimerDraft {
     DeclaredTimer timer;
     bool is_clock_neutral = true;
@@ -31,7 +31,7 @@ constexpr std::string_view expected_name =
 constexpr std::string_view expected_duration =
     "a duration in quotes, such as \"1.5s\" or \"1m30s\"";
 
-// The value as `parse` reads it.
+// Reads a string with `parse`.
 template <class T, class Parse>
 ReadResult read_parsed(const ConfigNode& place, Parse parse, std::string_view wanted,
                        std::optional<T>& into)
@@ -48,7 +48,7 @@ ReadResult read_rights(const ConfigNode& place, std::optional<Permissions>& into
                        "octal rights in quotes of r and w alone, such as \"0664\"", into);
 }
 
-// It was read before all else: nothing is declared without.
+// The name was read first, because every object needs one.
 template <class T>
 ReadResult skip_name(const ConfigNode&, T&)
 {
@@ -159,9 +159,9 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
           return read_group(place, draft.timer.owner.gid, draft.unknown);
       }}}};
 
-// What the keys are together.
+// Combinations of keys.
 
-// At the key of an object, or at the object where it has none such.
+// Returns the node of an object's key, or the object if it has no such key.
 ConfigNode at_key(const ConfigNode& object, std::string_view key)
 {
     const auto* child = object.value.find(key);
@@ -177,7 +177,7 @@ ReadResult check(const ConfigNode& object, const EventDraft& draft)
     return {};
 }
 
-// What plan() found wrong, in terms of our keys.
+// Explains an error of resolve_spec() in terms of the configuration's keys.
 ReadResult explain(const ConfigNode& object, const protocol::Arm& request, std::string_view field)
 {
     if (field == "sets")
@@ -188,7 +188,7 @@ ReadResult explain(const ConfigNode& object, const protocol::Arm& request, std::
     if (request.sets && field == "intervalNSec" &&
         *request.interval < nanoseconds{min_target_interval})
         return error_at(at_key(object, "every"),
-                        fmt::format("a timer can set an event every {} at most; give more",
+                        fmt::format("a timer can set an event at most every {}; give more",
                                     to_text(nanoseconds{min_target_interval})));
     const auto key = request.first ? "at" : request.after ? "in" : "every";
     const auto given = request.first.value_or(request.after.value_or(nanoseconds{0}));
@@ -202,7 +202,7 @@ ReadResult check(const ConfigNode& object, const TimerDraft& draft)
     const auto& request = draft.timer.request;
     if (request.first && request.after)
         return error_at(at_key(object, "in"),
-                        "a timer begins at a time or in a span; take one out");
+                        "a timer begins at a time or after a duration, not both; take one out");
     if (!request.first && !request.after && !request.interval)
         return error_at(object, "it does not say when; give every, in or at");
     if (request.clock && !is_wall_clock(*request.clock) && !draft.is_clock_neutral)
@@ -216,24 +216,25 @@ ReadResult check(const ConfigNode& object, const TimerDraft& draft)
     return {};
 }
 
-// Adding what was read.
+// Adding objects.
 
 DeclaredOwner daemon_owner()
 {
     return {::geteuid(), ::getegid()};
 }
 
-// The same once more is no news; a different one of that name is an error. An object whose owner or
-// group does not exist is not made, so no other user gets it.
+// Adds a declared object. Ignores an equal second declaration; rejects a different one of the same
+// name. An object with an unknown owner or group is not created, so that no other user gets it.
 template <class T>
 ReadResult add(const ConfigNode& object, T declared, UnknownName unknown, std::vector<T>& list,
                ConfigDraft& draft)
 {
     if (unknown) {
-        add_warning(std::move(unknown),
-                    fmt::format("'{}' is not made; create the account and reload, or name another",
-                                declared.request.name.text()),
-                    draft.config);
+        add_warning(
+            std::move(unknown),
+            fmt::format("'{}' is not created; create the account and reload, or name another",
+                        declared.request.name.text()),
+            draft.config);
         return {};
     }
     constexpr bool is_event = std::same_as<T, DeclaredEvent>;
@@ -246,9 +247,9 @@ ReadResult add(const ConfigNode& object, T declared, UnknownName unknown, std::v
     else if (first.is_event != is_event || list[first.index] != declared)
         return error_at(
             at_key(object, "name"),
-            fmt::format("'{}' is declared otherwise at {}; take one of them out, or give "
-                        "it another name",
-                        declared.request.name.text(), first.where));
+            fmt::format(
+                "'{}' is declared differently at {}; take one of them out, or give it another name",
+                declared.request.name.text(), first.where));
     return {};
 }
 

@@ -1,4 +1,4 @@
-// What the administrator lets whom do under which names, in a configuration file.
+// Reads the access policy in a configuration file.
 #include "common/limits.h"
 #include "daemon/config/config_keys.h"
 
@@ -10,10 +10,10 @@ using Rule = Policy::Rule;
 
 struct RuleDraft {
     Rule rule = {};
-    UnknownName unknown = {}; // Whom the rule is for.
+    UnknownName unknown = {}; // The user or group of the rule.
 };
 
-// As an administrator says it: own is to be able to delete.
+// The configuration's words: "delete" means Permission::own.
 constexpr std::array<std::pair<std::string_view, Permission>, 4> verbs{
     {{"create", Permission::create},
      {"wait", Permission::wait},
@@ -34,7 +34,7 @@ std::optional<bool> parse_default(std::string_view text)
     return text == "allow";
 }
 
-// What a name, or more of it, can follow.
+// Accepts every prefix of a valid name.
 std::optional<std::string> parse_prefix(std::string_view text)
 {
     const std::string prefix{text};
@@ -53,8 +53,9 @@ ReadResult read_prefix(const ConfigNode& place, RuleDraft& draft)
                                     "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
                                     "by single slashes");
     if (is_in_user_namespace(*prefix))
-        return error_at(place, "what is below user/ is each user's own, and no rule changes that; "
-                               "take it out");
+        return error_at(
+            place,
+            "the names below user/ belong to each user, and no rule applies to them; take it out");
     draft.rule.prefix = *prefix;
     return {};
 }
@@ -64,7 +65,7 @@ ReadResult read_subject(const ConfigNode& place, RuleDraft& draft)
     auto& rule = draft.rule;
     if (rule.user || rule.group)
         return error_at(place,
-                        "a rule is for one user or for one group; give it twice, once for each");
+                        "a rule is for one user or for one group; write two rules, one for each");
     if (place.value.key == "user")
         return read_user(place, rule.user.emplace(), draft.unknown);
     return read_group(place, rule.group.emplace(), draft.unknown);

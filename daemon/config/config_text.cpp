@@ -16,8 +16,8 @@ namespace {
 
 constexpr std::size_t max_summary_bytes = 60;
 
-// What the parser reads through. It says of no value where that stands, so we look where it is: at
-// the end of that value, or one character further behind a number.
+// Input iterator for the parser. The parser does not report positions, so the iterator records
+// where it is: at the end of a value, or one character further behind a number.
 class Cursor {
 public:
     using iterator_category = std::input_iterator_tag;
@@ -26,7 +26,7 @@ public:
     using pointer = const char*;
     using reference = const char&;
 
-    // `last` is told the last character that was passed.
+    // `last` receives the address of the last character read.
     Cursor(const char* at, const char** last) : at_{at}, last_{last} {}
 
     reference operator*() const { return *at_; }
@@ -48,7 +48,7 @@ private:
     const char** last_;
 };
 
-// What the parser calls; a false ends the reading.
+// Receives the parser's SAX events. Returning false stops the parser.
 class TreeBuilder {
 public:
     explicit TreeBuilder(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
@@ -72,7 +72,7 @@ public:
     bool string(std::string& value)
     {
         if (value.contains('\0'))
-            return fail("a zero character has no place in a text; take it out");
+            return fail("a string cannot contain a zero character; take it out");
         return add({.kind = json::Kind::string, .text = std::move(value)});
     }
     bool key(std::string& value)
@@ -81,18 +81,18 @@ public:
         object.key_line = line();
         object.key = std::move(value);
         if (!object.keys.insert(object.key).second)
-            return fail("this key is here twice; take one of them out");
+            return fail("this key is repeated; take one of them out");
         return true;
     }
     bool start_object(std::size_t) { return open(json::Kind::object); }
     bool end_object() { return close(); }
     bool start_array(std::size_t) { return open(json::Kind::array); }
     bool end_array() { return close(); }
-    bool binary(nlohmann::json::binary_t&) { return false; } // No text has one.
+    bool binary(nlohmann::json::binary_t&) { return false; } // JSON text has no binary values.
     bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception& error)
     {
         defect_ = {
-            line(), {}, fmt::format("this is no JSON; correct it: {}", reason(error.what()))};
+            line(), {}, fmt::format("this is not JSON; correct it: {}", reason(error.what()))};
         return false;
     }
 
@@ -102,13 +102,13 @@ public:
 
 private:
     struct Open {
-        ConfigValue* value; // Stays where it is: its siblings come when it is closed.
+        ConfigValue* value; // Stable: siblings are added only after it is closed.
         std::set<std::string, std::less<>> keys = {};
-        std::string key = {}; // The last one.
+        std::string key = {}; // The last key.
         std::size_t key_line = 0;
     };
 
-    // Of the last character passed.
+    // Returns the line of the last character read.
     std::size_t line()
     {
         line_ += static_cast<std::size_t>(std::count(counted_, last_, '\n'));
@@ -144,7 +144,7 @@ private:
         open_.pop_back();
         return true;
     }
-    // Where we are.
+    // Returns the path of the value being read.
     std::string path() const
     {
         std::string path;
@@ -153,7 +153,7 @@ private:
                 (path += path.empty() ? "" : ".") += open.key;
                 continue;
             }
-            // The element that we are in is there, a new one not yet.
+            // A container under construction counts as an element already, a scalar does not.
             const bool is_new = &open == &open_.back();
             fmt::format_to(std::back_inserter(path), "[{}]",
                            open.value->children.size() - (is_new ? 0 : 1));
@@ -165,8 +165,8 @@ private:
         defect_ = {line(), path(), std::move(what)};
         return false;
     }
-    // "[json.exception...] parse error at ...: syntax error ... - invalid literal; last read: 'x'":
-    // the middle of it is for people.
+    // Returns the part for people of a message like "[json.exception...] parse error at ...: syntax
+    // error ... - invalid literal; last read: 'x'".
     static std::string_view reason(std::string_view what)
     {
         if (const auto at = what.find("; last read: "); at != what.npos)
@@ -180,13 +180,13 @@ private:
 
     const char* counted_;
     const char* last_;
-    std::size_t line_ = 1; // Of counted_.
+    std::size_t line_ = 1; // Line of counted_.
     ConfigValue root_;
-    std::vector<Open> open_; // The containers we are in.
+    std::vector<Open> open_; // Open containers, outermost first.
     ConfigDefect defect_{};
 };
 
-// A text that is cut is cut between characters.
+// Shortens a text without splitting a character.
 std::string_view shortened(std::string_view text)
 {
     if (text.size() <= max_summary_bytes)
@@ -227,12 +227,11 @@ std::string ConfigValue::summary() const
 std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text)
 {
     if (const auto zero = text.find('\0');
-        zero != text.npos) { // Would end the text for the parser.
+        zero != text.npos) { // The parser would take it for the end.
         const auto before = std::ranges::count(text.substr(0, zero), '\n');
         return std::unexpected(ConfigDefect{static_cast<std::size_t>(before) + 1,
                                             {},
-                                            "a zero byte has no place in a "
-                                            "text; take it out"});
+                                            "a file cannot contain a zero byte; take it out"});
     }
     if (text.find_first_not_of(" \t\r\n") == text.npos)
         return std::unexpected(

@@ -1,5 +1,5 @@
-// The text of a configuration file as a tree whose values know their lines. It is JSON with
-// comments, // and /* */; reading is nlohmann's.
+// Parses the text of a configuration file to a tree whose values know their lines. The format is
+// JSON with comments, // and /* */. nlohmann's parser reads it.
 #pragma once
 
 #include "common/json.h"
@@ -14,27 +14,28 @@
 namespace evfd::daemon {
 
 struct ConfigValue {
-    const ConfigValue* find(std::string_view name) const; // An object's member, or null.
-    std::string summary() const; // As it stands there, in short; a container by its kind.
+    // Returns a member of an object; null if there is none.
+    const ConfigValue* find(std::string_view name) const;
+    std::string summary() const; // The value in short, for a message; the kind of a container.
 
     json::Kind kind = json::Kind::null;
-    std::size_t line = 0;     // Where it ends; a container, where it begins.
-    std::string key = {};     // In an object.
-    std::size_t key_line = 0; // Where that stands.
-    std::int64_t integer = 0; // Also a boolean's 0 or 1.
-    std::string text = {};    // A string, or a number that is no integer of 63 bits.
+    std::size_t line = 0;     // Line where the value ends, or where a container begins.
+    std::string key = {};     // Key of a member of an object.
+    std::size_t key_line = 0; // Line of the key.
+    std::int64_t integer = 0; // Also 0 or 1 for a boolean.
+    std::string text = {};    // A string, or a number that is not an integer of 63 bits.
     std::vector<ConfigValue> children = {};
 };
 
-// Why a text is none.
+// Reason why a text is invalid.
 struct ConfigDefect {
     std::size_t line;
-    std::string key; // With all around it: "events[2].mode". Empty where none is to blame.
+    std::string key; // Full path, such as "events[2].mode"; empty if no key is at fault.
     std::string what;
 };
 
-// Among the defects are: no JSON, invalid UTF-8 outside of comments, a repeated key, deeper than
-// max_json_depth, a zero character.
+// Rejects malformed JSON, invalid UTF-8 outside of comments, repeated keys, nesting deeper than
+// max_json_depth, and zero characters.
 std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text);
 
 } // namespace evfd::daemon

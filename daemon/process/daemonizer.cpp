@@ -36,7 +36,7 @@ void Daemonizer::report_status(int code)
 {
     const auto byte = static_cast<char>(code);
     if (::write(ready_.get(), &byte, 1) < 0)
-        log::debug("nobody waited for us");
+        log::debug("the parent process has exited already");
     ready_ = {};
 }
 
@@ -47,7 +47,7 @@ void Daemonizer::detach_from_terminal()
         return;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(null.get(), fd);
-    if (::chdir("/") < 0) // Or we would keep a file system busy.
+    if (::chdir("/") < 0) // Otherwise the file system could not be unmounted.
         log::debug("cannot leave the working directory");
 }
 

@@ -1,5 +1,5 @@
-// Going to the background: the parent waits in a pipe for the child's first word, which is that
-// clients can connect, or the end of it.
+// Moves the program to the background. The parent process waits on a pipe until the child reports
+// that clients can connect, or ends.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -8,12 +8,12 @@ namespace evfd::daemon {
 
 class Daemonizer {
 public:
-    // Returns in the child only; the parent ends with the code that it is told. Throws
-    // std::system_error.
+    // Forks. Returns in the child only; the parent exits with the status that the child reports.
+    // Throws std::system_error.
     Daemonizer();
 
     void report_status(int code);
-    // Keeps no terminal and no file system busy from now on.
+    // Releases the terminal and the working directory, so that neither is kept busy.
     static void detach_from_terminal();
 
 private:

@@ -20,9 +20,10 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::chrono::seconds reply_timeout{5}; // Until it has what it was given.
+// How long the fd store may take to accept descriptors.
+constexpr std::chrono::seconds reply_timeout{5};
 
-// The vault's descriptors, where a Notifier tells of them.
+// Adds and removes descriptors of the fd store.
 class FdStoreProtocol {
 public:
     explicit FdStoreProtocol(const Notifier& notifier) : notifier_{notifier} {}
@@ -33,9 +34,9 @@ public:
     }
     void store(int fd, std::string_view name) const
     {
-        // It is not to drop what it takes for closed at the other end. sd_notify(3)
+        // FDPOLL=0: otherwise systemd drops a descriptor whose other end is closed. sd_notify(3)
         if (!notifier_.notify(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
-            log::warn("'{}' cannot be given to who is to keep it", name);
+            log::warn("'{}' cannot be sent to the fd store", name);
     }
     std::size_t probe_capacity(std::size_t wanted) const;
 
@@ -43,8 +44,8 @@ private:
     const Notifier& notifier_;
 };
 
-// Of so many descriptors, how many it keeps: it does not say, but the pipe of one that it does not
-// keep is at its end.
+// Returns how many of `wanted` descriptors the fd store accepts. It does not say so itself, but the
+// read end of a pipe is at its end if the fd store has closed the write end.
 std::size_t FdStoreProtocol::probe_capacity(std::size_t wanted) const
 {
     constexpr std::string_view name = "evfdd-probe";
@@ -97,8 +98,8 @@ InheritedFds take_inherited_fds()
             inherited.clients.push_back(std::move(fd));
         } else {
             inherited.warnings.push_back(
-                fmt::format("'{}' of LISTEN_FDS is no listening Unix stream socket, and no part of "
-                            "the vault: it is closed",
+                fmt::format("'{}' of LISTEN_FDS is neither a Unix stream socket nor a part of the "
+                            "state store: it was closed",
                             name));
         }
     }
@@ -117,23 +118,23 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        if (which[i]) // What it has of that name cannot be taken over.
+        if (which[i]) // The stored descriptor of that name could not be used.
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
-        log::warn("{} keeps {} of the {} descriptors that are to outlive evfdd, so a crash would "
-                  "lose all objects; set FileDescriptorStoreMax={} or more for the service",
+        log::warn("{} accepts {} of the {} descriptors of the state store, so a crash would lose "
+                  "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // A part of them is of no use.
+            protocol.remove(name); // A part of them is useless.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
             protocol.store(descriptors[i], StateStore::fd_names[i]);
-    // It must have them before the first answer goes out.
+    // The fd store must have them before the first reply is sent.
     if (!notifier.await_read(reply_timeout))
-        log::warn("who is to keep the vault does not answer: a crash may lose all");
+        log::warn("the fd store does not respond: a crash may lose all objects");
     return fd_store;
 }
 

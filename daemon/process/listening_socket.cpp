@@ -30,7 +30,7 @@ sockaddr_un address_of(const std::string& path)
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
-        fail(fmt::format("the socket's path may have {} bytes: {}", sizeof address.sun_path - 1,
+        fail(fmt::format("the socket's path exceeds {} bytes: {}", sizeof address.sun_path - 1,
                          path));
     }
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -45,8 +45,8 @@ UniqueFd make_socket(int flags)
     return socket;
 }
 
-// One daemon a path, from its first look until its end: two that start at once do not both find the
-// file of a third one stale.
+// The lock is held from the first look at the path until the end of the process. Without it, two
+// daemons that start at once could both find the file of a third one stale.
 UniqueFd lock(const std::string& path)
 {
     const auto file = path + ".lock";
@@ -64,13 +64,13 @@ UniqueFd lock(const std::string& path)
 
 } // namespace
 
-// Nobody only if the kernel says so. Whatever else is the matter, someone may: it is busy, it is
-// not for us, it is a socket of another type.
+// Only ECONNREFUSED and ENOENT mean that nobody listens. With any other error a process may listen:
+// it is busy, or does not let us connect, or has a socket of another type.
 std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
-    (void)refuse_descriptors(socket); // Whose it is we do not know yet.
+    (void)refuse_descriptors(socket); // The listener is not known yet.
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
     const auto peer = peer_of(socket);
@@ -84,7 +84,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
     const bool is_there = ::lstat(path_.c_str(), &there) == 0;
     if (is_there && !S_ISSOCK(there.st_mode)) {
         errno = EEXIST;
-        fail(fmt::format("{} is there and is no socket; remove it or choose another", path_));
+        fail(fmt::format("{} exists and is not a socket; remove it or choose another path", path_));
     }
     if (is_there && find_listener(path_))
         throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
@@ -95,7 +95,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
     socket_ = open();
 }
 
-// Bound beside it and moved there, so that whoever finds it can connect.
+// Binds beside the path and renames, so every client that finds the file can connect.
 UniqueFd ListeningSocket::open()
 {
     const auto beside = path_ + ".new";
@@ -104,7 +104,7 @@ UniqueFd ListeningSocket::open()
     auto socket = make_socket(SOCK_NONBLOCK);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(beside);
-    // Before anybody can connect: a connection has from its beginning what the listening one has.
+    // Set before anybody can connect: an accepted socket inherits it from the listening one.
     if (kernel_.pass_rights && !refuse_descriptors(socket))
         fail("setsockopt(SO_PASSRIGHTS)");
     if (::chmod(beside.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
@@ -133,14 +133,14 @@ std::string socket_path(const UniqueFd& socket)
         return {};
     const auto length = size - offsetof(sockaddr_un, sun_path);
     return {address.sun_path,
-            ::strnlen(address.sun_path, length)}; // An abstract one begins with 0.
+            ::strnlen(address.sun_path, length)}; // An abstract address begins with a zero byte.
 }
 
 void ListeningSocket::set_mode(mode_t mode)
 {
     mode_ = mode;
     if (is_ours() && ::chmod(path_.c_str(), mode) < 0)
-        log::error("{} keeps its mode: {}", path_, std::strerror(errno));
+        log::error("cannot change the mode of {}: {}", path_, std::strerror(errno));
 }
 
 ListeningSocket::~ListeningSocket()

@@ -1,4 +1,4 @@
-// The socket file at which clients find us: ours alone, and gone when we go.
+// The listening socket and its file: created for this daemon alone, and removed with it.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -13,33 +13,34 @@
 
 namespace evfd::daemon {
 
-// Another daemon is there and alive.
+// Another process listens at the socket's path.
 struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// The process that listens at `path`; 0 if one may, but which cannot be seen; nothing if none does.
+// Returns the process that listens at `path`; 0 if one may listen that cannot be identified;
+// nothing if none does.
 std::optional<pid_t> find_listener(const std::string& path);
 
-// The path at which a socket listens; empty if it has none. getsockname(2)
+// Returns the path that a socket is bound to; empty if it has none. getsockname(2)
 std::string socket_path(const UniqueFd& socket);
 
 class ListeningSocket {
 public:
-    // Binds `path` and listens. A socket file that nobody listens on any more is replaced; the one
-    // at `path` answers from the moment it is there. A lock file beside it, `path`.lock, is held.
-    // Throws AlreadyRunning or std::system_error.
-    // The kernel refuses descriptors that clients send, if it can.
+    // Binds `path` and listens. Replaces a socket file on which nobody listens any more. The new
+    // file accepts connections from the moment it appears. A lock file, `path`.lock, is held
+    // meanwhile. The kernel refuses descriptors that clients send, if it can. Throws AlreadyRunning
+    // or std::system_error.
     ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
-    ~ListeningSocket(); // Removes the file if it is still this one.
+    ~ListeningSocket(); // Removes the file if it is still ours.
     ListeningSocket(const ListeningSocket&) = delete;
     ListeningSocket& operator=(const ListeningSocket&) = delete;
 
-    // Whose ownership goes to the caller; the file stays ours.
+    // Releases the socket to the caller; this object still owns the file.
     UniqueFd release() { return std::move(socket_); }
-    // Who may connect from now on, if the file is still this one.
+    // Changes the file's mode, which decides who may connect, if the file is still ours.
     void set_mode(mode_t mode);
-    // Another one, at the same path from now on. Throws std::system_error.
+    // Returns a new socket that replaces the old one at the same path. Throws std::system_error.
     UniqueFd open();
 
 private:

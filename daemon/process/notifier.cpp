@@ -31,7 +31,8 @@ bool Notifier::notify(const std::string& state, int fd) const
                                     static_cast<unsigned>(given.size())) >= 0;
 }
 
-// As sd_notify_barrier(3): the other end of this pipe is closed by the process that reads.
+// Works like sd_notify_barrier(3): the receiver closes the other end of this pipe when it reads the
+// message.
 bool Notifier::await_read(std::chrono::milliseconds timeout) const
 {
     std::array<int, 2> ends{};

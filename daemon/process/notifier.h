@@ -1,5 +1,5 @@
-// What the daemon says to the process that keeps its state: in the words of sd_notify(3), to its
-// guard over a socketpair that no other process has, else to systemd.
+// Sends the daemon's notifications, in the format of sd_notify(3): to its supervisor, over a
+// socketpair that no other process has, else to systemd.
 #pragma once
 
 #include "common/enums.h"
@@ -12,17 +12,17 @@ namespace evfd::daemon {
 
 class Notifier {
 public:
-    // `guard`: the end of the socketpair, if we have a guard.
+    // `supervisor`: our end of the socketpair; invalid without a supervisor.
     explicit Notifier(UniqueFd supervisor) : supervisor_{std::move(supervisor)} {}
 
-    // The process that listens; none if nobody keeps what it is given.
+    // Returns the fd store at the other end; none if nobody stores descriptors.
     FdStore fd_store() const;
-    // At its end (EPOLLHUP) once the guard has ended; invalid without a guard.
+    // Reports EPOLLHUP once the supervisor has ended. Invalid without a supervisor.
     const UniqueFd& supervisor() const { return supervisor_; }
 
-    // Whether it went out; with a descriptor, if one is given. Nothing waits.
+    // Sends `state`, with `fd` if it is not negative. Returns whether it was sent. Never waits.
     bool notify(const std::string& state, int fd = -1) const;
-    // Waits until all that was told before has been read. False if it was not within `patience`.
+    // Waits until the other end has read every earlier notification. Returns false after `timeout`.
     bool await_read(std::chrono::milliseconds timeout) const;
 
 private:

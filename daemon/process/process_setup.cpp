@@ -12,8 +12,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Of these execve(2) keeps what was ignored: an ignored SIGCHLD is never queued, and then a guard
-// does not hear that its daemon died.
+// execve(2) preserves ignored signals. With SIGCHLD ignored, no SIGCHLD is queued, and a supervisor
+// would not notice that its daemon died.
 void reset_ignored_signals()
 {
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {
@@ -21,11 +21,11 @@ void reset_ignored_signals()
         if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
             ::signal(signal, SIG_DFL);
     }
-    ::signal(SIGPIPE, SIG_IGN); // Of a log that nobody reads any more.
-    ::signal(SIGXFSZ, SIG_IGN); // The call that wants to write says EFBIG instead. setrlimit(2)
+    ::signal(SIGPIPE, SIG_IGN); // Standard error may be a pipe without a reader.
+    ::signal(SIGXFSZ, SIG_IGN); // The writing call fails with EFBIG instead. setrlimit(2)
 }
 
-// A guard blocks those that end its daemon until the daemon looks for them itself.
+// A supervisor blocks the signals that end its daemon until the daemon has a signalfd for them.
 Result<void> unblock_signals()
 {
     sigset_t blocked;
@@ -41,14 +41,14 @@ Result<void> unblock_signals()
     return {};
 }
 
-// Else the next file that is opened, such as the journal, has their number, and what is meant for
-// standard error is written into it.
+// Otherwise the next open file, such as the journal, gets the number of a standard stream, and
+// output for standard error is written into it.
 Result<void> open_standard_streams()
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
         if (::fcntl(fd, F_GETFD) >= 0)
             continue;
-        auto null = open_null(); // Has the lowest number that is free, which is this one.
+        auto null = open_null(); // open(2) returns the lowest free number, which is `fd`.
         if (!null)
             return std::unexpected(Fault::last("open(/dev/null)"));
         ::fcntl(null.release(), F_SETFD, 0);
@@ -56,7 +56,7 @@ Result<void> open_standard_streams()
     return {};
 }
 
-// Memory that is a file counts as well: the journal.
+// The limit also counts for memfds, such as the journal.
 Result<void> raise_file_limit()
 {
     rlimit limit{};

@@ -1,5 +1,5 @@
-// SIGTERM and SIGINT end the daemon, SIGHUP has it read its configuration again: as events of the
-// loop. signalfd(2)
+// Turns signals into events of the loop: SIGTERM and SIGINT stop the daemon, SIGHUP reloads its
+// configuration. signalfd(2)
 #pragma once
 
 #include "common/unique_fd.h"
@@ -23,7 +23,8 @@ private:
     Task on_stop_;
     Task on_reload_;
     UniqueFd fd_;
-    std::optional<EventLoop::Watch> watch_; // After fd_: it must go first.
+    // Declared after fd_, because it must be destroyed first.
+    std::optional<EventLoop::Watch> watch_;
 };
 
 } // namespace evfd::daemon

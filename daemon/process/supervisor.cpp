@@ -30,14 +30,15 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t max_stored_fds = 64;
 constexpr std::size_t max_message_bytes = 4096;
-constexpr nanoseconds max_restart_delay = 1s; // Before a daemon that keeps dying is started again.
+// Longest delay before a daemon that keeps failing is restarted.
+constexpr nanoseconds max_restart_delay = 1s;
 
 [[noreturn]] void fail(const char* what)
 {
     throw std::system_error{errno, std::generic_category(), what};
 }
 
-// Whole messages, and that the other end was closed is seen on each.
+// SOCK_SEQPACKET preserves message boundaries and reports the end of the other side.
 std::pair<UniqueFd, UniqueFd> make_notify_sockets()
 {
     std::array<int, 2> ends{};
@@ -85,7 +86,7 @@ struct NotifyMessage {
     }
 };
 
-// Nothing: there is none now. An empty one: there will be none any more.
+// Returns nothing if no message is queued, and an empty message once the other end is closed.
 std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 {
     NotifyMessage message{.text = std::string(max_message_bytes, '\0'), .fds = {}};
@@ -115,7 +116,7 @@ int Supervisor::run()
         if (::ppoll(wanted.data(), wanted.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
             fail("ppoll(2)");
-        on_notify(); // First: a daemon that died may have said something before.
+        on_notify(); // Notifications first: a daemon that died may have sent some before.
         on_signals();
         if (restart_at_ && monotonic_now() >= *restart_at_ && !exit_status_)
             start();
@@ -135,7 +136,7 @@ void Supervisor::start()
         log::error("the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
             return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
-        exit_status_ = EXIT_FAILURE; // There are no more descriptors later.
+        exit_status_ = EXIT_FAILURE; // There will be no more descriptors later.
         return;
     }
     if (child == 0)
@@ -147,7 +148,7 @@ void Supervisor::start()
 
 void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
 {
-    // To numbers that none of them has yet, then to those where they are looked for.
+    // Duplicates all to numbers above the final range first, then to their final numbers.
     const auto count = static_cast<int>(2 + fd_store_.size() + accepted_clients_.size());
     std::vector<int> fds;
     std::string names;
@@ -167,10 +168,10 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    // Those are for the guard, which does not run a loop to watch.
+    // These are meant for the supervisor.
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("WATCHDOG_USEC");
-    // Signals stay blocked: one that comes early waits until the daemon looks for it.
+    // Signals stay blocked: an early one is pending until the daemon has its signalfd.
     std::vector<char*> arguments;
     for (const auto& word : command_)
         arguments.push_back(const_cast<char*>(word.c_str()));
@@ -180,7 +181,7 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::_exit(EXIT_FAILURE);
 }
 
-// What the daemon says.
+// Notifications of the daemon.
 
 void Supervisor::on_notify()
 {
@@ -205,7 +206,7 @@ void Supervisor::on_notify()
             if (!std::exchange(was_ready_, true))
                 on_ready_();
         }
-        // A barrier is a descriptor that is closed, which it is now. sd_notify_barrier(3)
+        // A barrier's descriptor is closed with the message. sd_notify_barrier(3)
     }
 }
 
@@ -213,14 +214,14 @@ void Supervisor::add_fds(const std::string& name, std::deque<UniqueFd> fds)
 {
     for (auto& fd : fds) {
         if (fd_store_.size() >= max_stored_fds) {
-            log::error("'{}' is not kept: {} descriptors are the most", name, max_stored_fds);
+            log::error("'{}' is not stored: the limit is {} descriptors", name, max_stored_fds);
             return;
         }
         fd_store_.push_back({name, std::move(fd)});
     }
 }
 
-// Ending.
+// Stopping.
 
 void Supervisor::on_signals()
 {
@@ -243,16 +244,16 @@ void Supervisor::reap()
 {
     int status = 0;
     while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
-        on_notify(); // What it said before it died.
+        on_notify(); // Notifications from before its end.
         notify_socket_ = {};
         daemon_ = 0;
-        // One that had been killed when we were told to end is as good as ended.
+        // A daemon that was killed while it stopped counts as stopped.
         const int code = WIFEXITED(status) ? WEXITSTATUS(status)
                          : is_stopping_    ? EXIT_SUCCESS
                                            : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
         if (is_stopping_ || (WIFEXITED(status) && !was_ready_)) {
-            exit_status_ = code; // As it was told to, or it cannot even begin.
+            exit_status_ = code; // It was told to stop, or it cannot start at all.
         } else if (is_done) {
             on_idle_exit();
         } else {
@@ -261,8 +262,8 @@ void Supervisor::reap()
     }
 }
 
-// The daemon left because nobody was there. First the door is shut, so that nobody comes in unseen;
-// who came in before is handed to another daemon.
+// The daemon exited because it was idle. The supervisor first stops accepting, so that no client
+// connects unnoticed. Clients that had connected before are passed to another daemon.
 void Supervisor::on_idle_exit()
 {
     ::shutdown(listening_.get(), SHUT_RD);
@@ -281,13 +282,13 @@ void Supervisor::on_idle_exit()
     start();
 }
 
-// At once, but for one that dies again and again before it is ready.
+// Restarts immediately, except for a daemon that fails repeatedly before it is ready.
 void Supervisor::schedule_restart(int status)
 {
     if (WIFSIGNALED(status))
-        log::warn("the daemon was killed by signal {}: starting it again", WTERMSIG(status));
+        log::warn("the daemon was killed by signal {}: restarting it", WTERMSIG(status));
     else
-        log::warn("the daemon failed: starting it again");
+        log::warn("the daemon failed: restarting it");
     if (!is_ready_)
         ++failed_starts_;
     const auto pause = failed_starts_ < 4

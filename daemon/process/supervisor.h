@@ -1,6 +1,27 @@
-// `evfdd --guard`: the parent that starts the daemon again whenever it dies, and keeps what it must
-// not lose: the listening socket and the vault's descriptors, which it hands to the next one, as
-// systemd does for a service. It does nothing else, so that nothing can go wrong with it.
+// Supervisor: the process of `evfdd --supervise`. It runs the daemon as a child, restarts it when
+// it crashes, and is its fd store, as systemd is for a service.
+//
+// The supervisor holds everything that a crash of the daemon must not lose: the listening socket
+// and the state store's descriptors. It passes them to each new daemon as LISTEN_FDS. It does
+// nothing else, so little can go wrong with it. It waits in ppoll(2) for two descriptors:
+//
+// - the socketpair to the daemon, which carries notifications in the format of sd_notify(3):
+//   FDSTORE=1, FDSTOREREMOVE=1, READY=1, BARRIER=1, and stop_requested;
+// - a signalfd. SIGCHLD reaps the daemon; the supervisor passes SIGTERM, SIGINT and SIGHUP on to
+//   it.
+//
+// The supervisor decides by the way the daemon ended:
+//
+// - It exits with the daemon's status if the daemon was told to stop, or exited before any daemon
+//   was ready.
+// - The daemon exited with success on its own: it was idle. The supervisor stops accepting, accepts
+//   the clients that had connected meanwhile, and starts another daemon for them; without any, it
+//   exits.
+// - Every other end is a failure: the supervisor restarts the daemon, at first immediately, later
+//   with growing delays if the daemon keeps failing before it is ready.
+//
+// What must hold: only the daemon has the other end of the socketpair, so no other process can send
+// notifications. Signals stay blocked in the daemon until it has its own signalfd, so none is lost.
 #pragma once
 
 #include "common/clock.h"
@@ -18,25 +39,26 @@
 
 namespace evfd::daemon {
 
-// The daemon's end of the socketpair through which it talks with its guard, in LISTEN_FDNAMES. No
-// other process has it, so there is no address to which a stranger could send.
-inline constexpr std::string_view supervisor_fd_name = "evfdd-guard";
-// In the environment of a daemon that has a guard.
-inline constexpr const char* supervisor_variable = "EVFDD_GUARD";
-inline constexpr const char* supervisor_in_background = "background"; // Or anything else.
-// What a daemon says that ends because it was told to, not because nobody was there: then the guard
-// ends as well, whoever stands at the door.
-inline constexpr const char* stop_requested = "X_EVFDD_TOLD_TO_END=1";
+// Name in LISTEN_FDNAMES of the daemon's end of the socketpair. The socketpair has no address, so
+// no other process can send to it.
+inline constexpr std::string_view supervisor_fd_name = "evfdd-supervisor";
+// Environment variable of a supervised daemon.
+inline constexpr const char* supervisor_variable = "EVFDD_SUPERVISOR";
+// Any other value means foreground.
+inline constexpr const char* supervisor_in_background = "background";
+// Notification of a daemon that stops on request rather than because it is idle. The supervisor
+// then exits as well, even if clients are waiting to be accepted.
+inline constexpr const char* stop_requested = "X_EVFDD_STOP_REQUESTED=1";
 
 class Supervisor {
 public:
-    // `kernel`: what the socket makes use of. `command`: the daemon's, its program first.
-    // `on_ready`: clients can connect, for the first time. Throws AlreadyRunning or
+    // `kernel`: the features that the socket may use. `command`: the daemon's argv. `on_ready`:
+    // called when clients can connect for the first time. Throws AlreadyRunning or
     // std::system_error.
     Supervisor(std::string socket, mode_t socket_mode, KernelFeatures kernel,
                std::vector<std::string> command, std::function<void()> on_ready);
 
-    // Until the daemon ends by itself or because we are told to end; its exit status.
+    // Runs until the daemon stops for good. Returns the exit status.
     int run();
 
 private:
@@ -59,14 +81,15 @@ private:
     std::vector<std::string> command_;
     std::function<void()> on_ready_;
     UniqueFd signals_;
-    UniqueFd notify_socket_; // Of the daemon that there is; invalid once it has closed its end.
+    // Socketpair to the present daemon; invalid once the daemon has closed its end.
+    UniqueFd notify_socket_;
     std::vector<StoredFd> fd_store_;
-    std::vector<UniqueFd> accepted_clients_; // Clients for the next one.
-    pid_t daemon_ = 0;                       // 0: none at the moment.
+    std::vector<UniqueFd> accepted_clients_; // Clients for the next daemon.
+    pid_t daemon_ = 0;                       // 0: none at present.
     bool was_ready_ = false;
-    bool is_ready_ = false; // This one.
+    bool is_ready_ = false; // The present daemon.
     bool is_stopping_ = false;
-    int failed_starts_ = 0; // In a row, before they were ready.
+    int failed_starts_ = 0; // Consecutive ends before READY=1.
     std::optional<MonotonicTime> restart_at_;
     std::optional<int> exit_status_;
 };

@@ -10,13 +10,13 @@
 
 namespace evfd::daemon {
 
-// Objects and subscriptions get three in four, so that there is always room to let clients in and
-// to tell them that there is none for more. Of the rest connections get three in four, for replies
-// have duplicates until they go out.
+// Objects and subscriptions get three quarters of the limit, so the daemon can always accept
+// clients and tell them that there is no room for more objects. Connections get three quarters of
+// the rest, because a reply holds duplicates of descriptors until it is sent.
 //
-// Whoever takes over has each parked message's descriptors open at once, also those that nobody
-// wants any more: beside all objects there is room for one such message. It has no more than there
-// were objects.
+// A daemon that recovers has all descriptors of one stashed message open at once, including removed
+// ones. The share of objects therefore leaves room for one such message. That message has no more
+// descriptors than there were objects.
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;

@@ -1,5 +1,6 @@
-// Of the descriptors that the daemon may have open, how many are for what: so that all that it said
-// it keeps can be taken over by the next one, which has no more than it.
+// Divides the daemon's descriptor limit between objects, connections and the daemon itself. The
+// next daemon has the same limit, so the share of objects leaves enough room to take all of them
+// over.
 #pragma once
 
 #include <cstdint>
@@ -7,19 +8,22 @@
 namespace evfd::daemon {
 
 struct DescriptorBudget {
-    std::int64_t objects; // And subscriptions.
+    std::int64_t objects; // Events, timers and subscriptions.
     std::int64_t connections;
 };
 
-// The daemon's own, whatever it does: 0 to 2, the vault's, its sockets, loops, signals and clocks.
+// Descriptors that the daemon itself needs: 0 to 2, the state store, listening sockets, event
+// loops, signals and clocks.
 inline constexpr std::int64_t reserved_for_daemon = 24;
-// At least, for clients and their answers. While a daemon takes over what is parked it leaves so
-// many free.
+// The least number of descriptors left for clients and their replies. A daemon that recovers keeps
+// this many free while it reads the stash.
 inline constexpr std::int64_t reserved_for_clients = 32;
 
-// `limit`: RLIMIT_NOFILE. If it is too small for all, there is no room for objects.
+// Divides `limit`, the value of RLIMIT_NOFILE. A limit that is too small leaves no room for
+// objects.
 DescriptorBudget descriptor_budget(std::int64_t limit);
-// That of as many as the hard limit allows; from now on they can be had. Throws std::system_error.
+// Raises the soft limit of RLIMIT_NOFILE to the hard limit and returns its division. Throws
+// std::system_error.
 DescriptorBudget raise_descriptor_limit();
 
 } // namespace evfd::daemon

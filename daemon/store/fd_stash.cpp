@@ -15,20 +15,22 @@ namespace {
 
 constexpr std::size_t batch = max_descriptors_per_message;
 
-// With each message: what this is, and the ids of its descriptors, in order.
+// Precedes the ids of the descriptors in each message.
 struct Label {
     char magic[4] = {'e', 'v', 'f', 'd'};
     std::uint32_t version = 1;
 };
 
-// As much as we may have: a message takes hundreds of bytes beyond its own. socket(7)
+// Asks for the largest permitted buffer: a message takes hundreds of bytes beyond its own.
+// socket(7)
 void enlarge_buffer(const UniqueFd& end)
 {
     const int bytes = 1 << 20;
     ::setsockopt(end.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-// Where the next look without taking begins; less than 0: a look is always at the first. socket(7)
+// Sets the message at which the next MSG_PEEK begins. With a negative offset every MSG_PEEK returns
+// the first message. socket(7)
 bool set_peek_offset(const UniqueFd& end, int offset)
 {
     return ::setsockopt(end.get(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) == 0;
@@ -37,13 +39,13 @@ bool set_peek_offset(const UniqueFd& end, int offset)
 struct PeekedMessage {
     std::vector<FdStash::Id> ids;
     std::vector<UniqueFd> fds;
-    bool is_truncated = false; // There was no room for all descriptors.
+    bool is_truncated = false; // MSG_CTRUNC: the kernel could not pass all descriptors.
 };
 
-// The next message, which stays. False at the end.
+// Peeks at the next message, which stays in flight. Returns false at the end of the queue.
 bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
 {
-    peeked = {}; // The one before gives its descriptors back first.
+    peeked = {}; // Closes the previous message's descriptors first.
     alignas(FdStash::Id) std::array<char, sizeof(Label) + batch * sizeof(FdStash::Id)> bytes;
     alignas(cmsghdr) std::array<char, CMSG_SPACE(batch * sizeof(int))> control;
     iovec data{bytes.data(), bytes.size()};
@@ -75,13 +77,13 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
         return true;
     peeked.ids.resize((size - sizeof label) / sizeof(FdStash::Id));
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
-                reinterpret_cast<char*>(peeked.ids.data())); // There may be none.
+                reinterpret_cast<char*>(peeked.ids.data())); // The list of ids may be empty.
     return true;
 }
 
 } // namespace
 
-// Beginning.
+// Creating and opening.
 
 Result<FdStash> FdStash::create()
 {
@@ -120,18 +122,18 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 continue;
             }
             if (!live_.emplace(id, Location{message.fds[i].get(), number}).second)
-                continue; // Its other one is the same open file.
+                continue; // A second copy refers to the same open file.
             contents.fds.emplace_back(id, std::move(message.fds[i]));
         }
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());
         in_flight_ += count;
-        message.ids.resize(count); // What has no id counts for no one.
+        message.ids.resize(count); // Descriptors without an id belong to nobody.
         generation.messages.push_back({number, std::move(message.ids), message.is_truncated});
     }
 }
 
-// Parking.
+// Storing and removing.
 
 Result<void> FdStash::store(Id id, const UniqueFd& fd)
 {
@@ -180,7 +182,7 @@ Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
     return {};
 }
 
-// Tidying.
+// Compacting.
 
 bool FdStash::has_room_for(std::size_t count) const
 {
@@ -197,8 +199,8 @@ void FdStash::compact(std::size_t count)
         rewrite(old_);
 }
 
-// What is good of the oldest messages goes into one behind all others; then they are dropped.
-// Whether any were.
+// Sends the live descriptors of the oldest messages again as one message, then receives the old
+// messages. Returns whether it removed any.
 bool FdStash::rewrite(Generation& generation)
 {
     std::vector<Id> ids;
@@ -219,7 +221,7 @@ bool FdStash::rewrite(Generation& generation)
     }
     if (!ids.empty())
         if (const auto sent = send(old_, ids, fds); !sent) {
-            log::debug("descriptors cannot be parked together now: {}", sent.error().message());
+            log::debug("the descriptor stash cannot be compacted now: {}", sent.error().message());
             return false;
         }
     const bool removed_any = messages > 0;
@@ -230,10 +232,12 @@ bool FdStash::rewrite(Generation& generation)
 
 void FdStash::discard_first(Generation& generation)
 {
-    char byte = 0; // Received without room for descriptors, they are closed. unix(7)
+    // The kernel closes descriptors that are received without room for them. unix(7)
+    char byte = 0;
     while (::recv(ends_[1 - generation.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {
-            log::error("cannot drop what is parked: {}", Fault::last("recv(2)").message());
+            log::error("a stashed message cannot be discarded: {}",
+                       Fault::last("recv(2)").message());
             return;
         }
     in_flight_ -= generation.messages.front().ids.size();

@@ -1,11 +1,26 @@
-// Descriptors by id that outlive the daemon: they are messages in flight in a socketpair, both ends
-// of which a guardian holds as well. unix(7), SCM_RIGHTS
+// FdStash: keeps descriptors, each under an id, open beyond the life of the daemon.
 //
-// What is in flight cannot be taken out one by one. Each descriptor is first sent alone (the young,
-// from one end); when those are many they go together into one message (the old, from the other
-// end). What is no longer wanted stays until the old messages before it were sent anew without what
-// nobody wants of them. A message is dropped only after what is good of it was sent again, so a
-// crash at any instant leaves each descriptor in flight, some twice.
+// The kernel keeps a descriptor open while it is in flight in a Unix socket, even if no process has
+// it: unix(7), SCM_RIGHTS. The stash is a SOCK_SEQPACKET socketpair full of such messages. The
+// daemon holds both ends, and so does the fd store. The next daemon reads the messages with
+// MSG_PEEK, which duplicates the descriptors and leaves the messages in flight.
+//
+// A message cannot be removed from the middle of the kernel's queue. The stash is therefore a log
+// of two generations, one for each direction of the socketpair:
+//
+// - store() sends each descriptor in a message of its own, from end 0: the young generation.
+// - compact() collects the live descriptors of many messages in one message, which it sends from
+//   end 1: the old generation. Then it receives the messages that it has replaced.
+// - remove() forgets the id. The descriptor stays in flight as a leftover until compact() rewrites
+//   its message.
+//
+// What must hold:
+//
+// - A message is received only after its live descriptors have been sent again. A crash at any
+//   instant leaves every stored descriptor in flight, some of them twice.
+// - The caller keeps a stored descriptor open until remove(), because the stash knows only its
+//   number and sends it again when it rewrites a message.
+// - Every message carries a label and the ids of its descriptors, in the same order.
 #pragma once
 
 #include "common/limits.h"
@@ -26,53 +41,57 @@ class FdStash {
 public:
     using Id = std::uint64_t;
     struct Contents {
-        std::vector<std::pair<Id, UniqueFd>> fds; // No id twice. Duplicates of what is parked.
+        // Duplicates of the stored descriptors; no id occurs twice.
+        std::vector<std::pair<Id, UniqueFd>> fds;
         std::vector<Id> unwanted_ids;
-        std::size_t unreadable = 0; // Descriptors for which there was no room, or that were no
-                                    // sound message's.
+        // Number of descriptors that could not be received, or whose message has no valid label.
+        std::size_t unreadable = 0;
     };
 
     static Result<FdStash> create();
-    // The ends as an older daemon left them; `found` gets what is parked there, which stays. What
-    // is not wanted is as if it were unparked: of one message at a time such descriptors are
-    // opened.
+    // Reopens the stash of an earlier daemon from its two ends, and fills `contents` with
+    // duplicates of the stored descriptors. A descriptor whose id is not wanted counts as removed;
+    // the function opens such descriptors of one message at a time.
     using IsWanted = std::function<bool(Id)>;
     static Result<FdStash> open(
         std::array<UniqueFd, 2> ends, Contents& contents,
         const IsWanted& is_wanted = [](Id) { return true; });
 
-    // `fd` stays the caller's, who keeps it open until unpark(). ETOOMANYREFS, EAGAIN: there is no
-    // room for more descriptors in flight.
+    // Stores `fd`, which the caller keeps open until remove(). ETOOMANYREFS, EAGAIN: the kernel
+    // allows no more descriptors in flight.
     Result<void> store(Id id, const UniqueFd& fd);
-    void remove(Id id); // Nothing if it is not there.
-    // Whether so many more can be parked, one by one, before tidy() is called.
+    void remove(Id id); // Does nothing for an unknown id.
+    // Returns whether `count` more descriptors can be stored, one by one, before compact() is
+    // called.
     bool has_room_for(std::size_t count) const;
-    // A bounded share of what is to be done now and then: call it after each commit. Afterwards
-    // there is room for so many.
+    // Does a bounded part of the rewriting that is due, and makes room for `count` more
+    // descriptors. The caller calls it after each commit.
     void compact(std::size_t count = 0);
 
     const std::array<UniqueFd, 2>& ends() const { return ends_; }
     std::size_t size() const { return live_.size(); }
-    std::size_t in_flight() const { return in_flight_; } // Also what is no longer wanted.
+    std::size_t in_flight() const { return in_flight_; } // Live descriptors and leftovers.
 
 private:
     struct Message {
-        std::uint64_t number; // Never given twice.
+        std::uint64_t number; // Unique over the life of this object.
         std::vector<Id> ids;
-        bool has_unreadable = false; // Descriptors that only another daemon can take over.
+        // The message has descriptors that this process could not receive.
+        bool has_unreadable = false;
     };
     struct Location {
-        int fd;                // Its owner's.
-        std::uint64_t message; // In which it counts; in others it is a leftover.
+        int fd;                // Owned by the caller of store().
+        std::uint64_t message; // The message in which it is live; elsewhere it is a leftover.
     };
-    // Which end sends, and what is in flight from there, the oldest first.
+    // The messages in flight in one direction, oldest first.
     struct Generation {
         std::size_t sender;
         std::deque<Message> messages = {};
     };
 
     explicit FdStash(std::array<UniqueFd, 2> ends) : ends_{std::move(ends)} {}
-    // The least send buffer has room for 278 messages: for those that one call parks, and few more.
+    // The smallest send buffer has room for 278 messages. This bound leaves room for the
+    // descriptors that one call stores, and for a few more.
     static constexpr std::size_t young_capacity = max_descriptors_per_message + 7;
     static constexpr std::size_t max_young = 128;
 

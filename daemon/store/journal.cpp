@@ -22,33 +22,34 @@ namespace evfd::daemon {
 namespace {
 
 constexpr std::size_t page = 4096;
-// Memory is asked for in such steps, so that a commit within one cannot fail.
+// Memory is allocated in steps of this size, so a commit within one step cannot fail.
 constexpr std::size_t reserve_step = 256 * 1024;
-// Beyond twice what is good the log may have that much.
+// The log may exceed twice the size of its live entries by this much before it is cleaned.
 constexpr std::size_t slack = 256 * 1024;
 
 struct FileHead {
     char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
     std::uint32_t version = Journal::version;
     std::uint32_t unused = 0;
-    // The commit that was written whole last. It is noted before anything is answered by that one,
-    // and never later than the next one. 0, or far behind: by a daemon that does not note it.
+    // Number of the last complete commit. It is stored before any reply that depends on that
+    // commit, and no later than the next commit. A daemon that does not store it leaves 0 or an old
+    // number.
     std::uint64_t last = 0;
 };
 
-// The shape of frames and entries is the same in every version, so that each can read what it
-// knows of any other's.
+// The shape of frames and entries never changes, so each version can read what it knows of any
+// other.
 struct FrameHead {
     std::uint32_t magic = 0x6d617266; // "fram"
-    std::uint32_t size = 0;           // Of the entries.
+    std::uint32_t size = 0;           // Bytes of the entries.
     std::uint64_t number = 0;
-    std::uint64_t checksum = 0; // Of the number and the entries.
+    std::uint64_t checksum = 0; // Covers the number and the entries.
 };
 
 struct EntryHead {
     std::uint64_t id;
     std::uint32_t kind;
-    std::uint32_t size; // Of the text, which is filled up to a multiple of 8 bytes; or `dropped`.
+    std::uint32_t size; // Bytes of the text, which is padded to a multiple of 8; or `tombstone`.
 };
 constexpr std::uint32_t tombstone = UINT32_MAX;
 
@@ -79,11 +80,11 @@ std::uint64_t checksum_of(std::uint64_t number, std::string_view entries)
 struct Entry {
     Journal::Key key;
     std::string_view text;
-    std::string_view bytes; // Of all of it.
+    std::string_view bytes; // The whole entry with its head.
     bool is_tombstone;
 };
 
-// Takes the first entry off; nothing if there is no whole one.
+// Removes the first entry from `entries` and returns it; nothing if the rest holds no whole entry.
 std::optional<Entry> next_entry(std::string_view& entries)
 {
     if (entries.size() < sizeof(EntryHead))
@@ -106,7 +107,7 @@ struct Frame {
     std::size_t size() const { return sizeof(FrameHead) + entries.size(); }
 };
 
-// The frame with which `bytes` begin, if it is sound.
+// Returns the frame at the start of `bytes`, if it is valid.
 std::optional<Frame> read_frame(std::string_view bytes)
 {
     if (bytes.size() < sizeof(FrameHead))
@@ -120,7 +121,7 @@ std::optional<Frame> read_frame(std::string_view bytes)
     return Frame{head.number, entries};
 }
 
-// Of what lies behind the last sound frame, some may be older ones.
+// Tells a newer frame from an older one that lies behind the last valid frame.
 bool is_later(std::uint64_t number, std::uint64_t last)
 {
     return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
@@ -173,7 +174,7 @@ Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
     return bytes;
 }
 
-// Where the first page behind the file's head is that was not given back.
+// Returns the offset of the first page behind the header page that is not a hole.
 std::uint64_t first_data_offset(const UniqueFd& memfd)
 {
     const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
@@ -193,14 +194,14 @@ Result<void> write_file_head(const UniqueFd& memfd)
 
 } // namespace
 
-// Beginning.
+// Creating and opening.
 
 Result<Journal> Journal::create()
 {
     UniqueFd memfd{::memfd_create("evfdd-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!memfd)
         return std::unexpected(Fault::last("memfd_create(2)"));
-    // Nobody can cut it short, which would be a fault in whoever reads.
+    // No holder can shrink the file, which would raise SIGBUS in every reader.
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
     Journal journal{std::move(memfd)};
     journal.head_ = journal.tail_ = journal.trimmed_ = page;
@@ -223,7 +224,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    if (!contents.is_journal) // Its frames may be sound all the same.
+    if (!contents.is_journal) // Its frames may be valid nevertheless.
         if (const auto written = write_file_head(journal.memfd_); !written)
             return std::unexpected(written.error());
     if (const auto mapped = journal.map_first_page(); !mapped)
@@ -239,13 +240,13 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
     if (const auto mapped = journal.map(journal.capacity_); !mapped)
         return std::unexpected(mapped.error());
 
-    // Or with what is left of a frame given back.
+    // Otherwise the file begins with the rest of a frame in front of which a hole was punched.
     const bool begins_with_first =
         from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
 
     std::unordered_map<Key, std::string_view, Hash> texts;
-    std::size_t end_of_last = 0;   // The last sound frame.
-    std::size_t last_not_zero = 0; // One past it.
+    std::size_t end_of_last = 0;   // End of the last valid frame.
+    std::size_t last_not_zero = 0; // End of the last bytes that are not zero.
     for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes->size();) {
         const auto rest = std::string_view{*bytes}.substr(at);
         const auto frame = read_frame(rest);
@@ -255,7 +256,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
             at += sizeof(std::uint64_t);
             continue;
         }
-        // If no number is missing, what lies between is of a commit that did not get through.
+        // If no number is missing, the bytes between belong to a commit that was never completed.
         if (frame->number != journal.next() && (journal.last_ > 0 || begins_with_first))
             contents.damaged_bytes += at - end_of_last;
         journal.last_ = frame->number;
@@ -273,7 +274,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         end_of_last = at;
         journal.tail_ = from + at;
     }
-    if (last_not_zero > end_of_last) { // It would look like damage once something follows it.
+    // Left there, these bytes would look like damage once a frame follows them.
+    if (last_not_zero > end_of_last) {
         contents.truncated_bytes = last_not_zero - end_of_last;
         if (const auto blank =
                 write_zeros(journal.memfd_, from + end_of_last, contents.truncated_bytes);
@@ -283,7 +285,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
     contents.last = journal.last_;
     auto& committed = head_in(journal.first_page_).last;
     contents.is_missing_tail = is_later(committed, journal.last_);
-    committed = journal.last_; // It is told once.
+    committed = journal.last_; // The loss is reported once.
     for (const auto& [key, text] : texts)
         contents.records.push_back({key, std::string{text}});
     return journal;
@@ -339,7 +341,7 @@ Result<void> Journal::commit()
     head.size = static_cast<std::uint32_t>(staged_.size());
     head.number = next();
     head.checksum = checksum_of(head.number, staged_);
-    // Who is killed on the way leaves what the checksum gives away.
+    // The checksum reveals a frame that was cut short because the daemon was killed here.
     auto* frame = window_.bytes().data() + (tail_ - window_offset_);
     std::memcpy(frame, &head, sizeof head);
     std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
@@ -352,7 +354,7 @@ Result<void> Journal::commit()
             drop_location(key);
             continue;
         }
-        auto& location = locations_[key]; // At first of nothing.
+        auto& location = locations_[key]; // A new key has an empty location.
         live_bytes_ += size - location.size;
         location = {tail_, size};
     }
@@ -366,12 +368,12 @@ Result<void> Journal::commit()
     return {};
 }
 
-// What cannot be written stays, each key's last word of it: it takes as much memory as there is to
-// tell, however long it lasts.
+// Drops staged changes that a later change of the same key replaces. While commits fail, the staged
+// changes then take no more memory than one change of each key.
 void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
-        return; // It would cost more than it gives.
+        return; // Not worth the time yet.
     std::unordered_set<Key, Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {
@@ -404,7 +406,7 @@ Result<void> Journal::reserve(std::size_t bytes)
     return {};
 }
 
-// What is needed up to there.
+// Maps the log from head_ to the offset `end`.
 Result<void> Journal::map(std::uint64_t end)
 {
     const auto begin = head_ / page * page;
@@ -432,10 +434,11 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
-// Taking along.
+// Cleaning.
 
-// About as much as is written anew, so the work of a commit is bounded by what it commits; if there
-// is room for it. Else another commit does it.
+// Copies the live entries of the oldest frames to the staged changes, if there is memory for them;
+// else a later commit does so. It cleans about twice as many bytes as are staged, which bounds the
+// work of a commit by its own size.
 void Journal::clean()
 {
     next_head_ = head_;
@@ -450,7 +453,7 @@ void Journal::clean()
         next_head_ = head_;
         return;
     }
-    // Before what was staged, which counts more.
+    // In front of the staged changes, which replace them.
     staged_.insert(0, live);
     staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }
@@ -459,7 +462,8 @@ void Journal::clean_frame(std::string& live, std::vector<Staged>& keys)
 {
     const auto frame = read_frame(mapped(next_head_, tail_));
     if (!frame) {
-        next_head_ += sizeof(std::uint64_t); // Damage; what follows it is found again.
+        // Damaged bytes; the next valid frame is found by its magic.
+        next_head_ += sizeof(std::uint64_t);
         return;
     }
     auto rest = frame->entries;

@@ -1,12 +1,32 @@
-// Records by key in a memfd that a guardian holds: of each key the last one counts. What was
-// committed is there after a crash at any instant, all of a commit or nothing of it.
+// Journal: a crash-safe map from keys to records, kept in a memfd that the fd store holds as well.
 //
-// Commits are written by storing them, without a system call. The file is a log of frames behind a
-// page that says what it is, and which commit was the last that was written whole: what follows
-// that one is of a commit by which nothing was answered. A frame is one commit: a number that
-// counts up, a checksum, and entries. Where most of the log is out of date, each commit takes along
-// what is still good of the oldest frames and gives their pages back to the system: there is no
-// moment at which all is written anew.
+// The caller stages changes with put() and erase(), and commit() writes them all at once. After a
+// crash at any instant a commit is there as a whole or not at all. A commit costs no system call:
+// the file is mapped, and the frame is written with plain stores.
+//
+// The file is a log of frames behind a header page:
+//
+//     header page   magic, version, number of the last complete commit
+//     frame         magic, size, number, checksum; then the entries of one commit
+//     entry         id, kind, size; then the record's text, aligned to 8 bytes; or a tombstone
+//     ...
+//
+// The last entry of a key is its record. A reader finds frames by their magic and checksum, so
+// damage in one place loses the damaged frames only. The header page says which commit was written
+// last as a whole. Bytes behind that commit belong to one that no reply depended on.
+//
+// The log is cleaned a little with each commit. Where most of the log is out of date, a commit also
+// copies the live entries of the oldest frames to its own frame, and punches a hole where those
+// frames were. Thus no commit ever rewrites everything.
+//
+// What must hold:
+//
+// - Frame numbers increase. A frame with a lower number than its predecessor is left from earlier.
+// - Memory is allocated before the frame is written (prepare(), reserve()): a store to a mapped
+//   page without memory behind it would be SIGBUS.
+// - The header's commit number is stored after the frame, and before any reply is sent.
+// - The shape of frames and entries never changes, so every version can read what it knows of any
+//   other version's journal.
 #pragma once
 
 #include "common/result.h"
@@ -23,7 +43,7 @@ namespace evfd::daemon {
 
 class Journal {
 public:
-    // What a record is of: its owner gives the kinds their meaning.
+    // Identifies a record. The owner of the journal defines the kinds.
     struct Key {
         std::uint64_t id;
         std::uint32_t kind;
@@ -33,54 +53,56 @@ public:
         Key key;
         std::string text;
     };
-    // What an older daemon left, and what is wrong with it.
+    // Contents of an existing journal, and the defects found in it.
     struct Contents {
-        std::vector<Record> records;     // Of each key the last one, in no order.
-        std::uint64_t last = 0;          // The number of the last frame that is sound.
-        std::uint32_t version = 0;       // Of who wrote it.
-        std::size_t damaged_bytes = 0;   // Where frames are missing before a sound one.
-        std::size_t truncated_bytes = 0; // Behind the last sound one.
-        bool is_missing_tail = false;    // Behind the last sound one there was a commit, written
-                                         // whole. Else what was cut did not get through.
-        bool is_journal = true;          // Or the first page is not that of one.
+        std::vector<Record> records;     // The last record of each key, in no order.
+        std::uint64_t last = 0;          // Number of the last valid frame; 0 if there is none.
+        std::uint32_t version = 0;       // Version of the writer.
+        std::size_t damaged_bytes = 0;   // Bytes of damaged frames in front of a valid one.
+        std::size_t truncated_bytes = 0; // Bytes behind the last valid frame.
+        // A complete commit followed the last valid frame and is lost. If false, the truncated
+        // bytes belong to a commit that was never completed.
+        bool is_missing_tail = false;
+        bool is_journal = true; // False: the header page is damaged.
     };
 
     static constexpr std::uint32_t version = 1;
 
     static Result<Journal> create();
-    // The same memfd as it was left; `found` gets what is in it. What is damaged stays behind.
+    // Opens the journal that an earlier daemon left in `memfd`, and reads it to `contents`. Damaged
+    // frames are passed over.
     static Result<Journal> open(UniqueFd memfd, Contents& contents);
 
-    // For the next commit. A key's later word replaces its earlier one.
+    // Stage changes for the next commit. A later change of a key replaces an earlier one.
     void put(Key key, std::string_view text);
     void erase(Key key);
 
-    // So much more can be committed, with what is staged, whatever becomes of the system's memory.
-    // ENOSPC, ENOMEM, EFBIG: it cannot.
+    // Allocates memory for `bytes` more bytes of entries in addition to the staged ones, so that
+    // the next commit cannot fail. ENOSPC, ENOMEM, EFBIG: no memory.
     Result<void> prepare(std::size_t bytes);
-    // Writes what was put and dropped since the last one, if anything was; its number is next().
-    // ENOSPC, ENOMEM: it is not written, and is tried again with the next.
+    // Writes the staged changes, if there are any, as the commit next(). ENOSPC, ENOMEM: nothing is
+    // written; the changes stay staged for the next commit.
     Result<void> commit();
-    // Numbers begin anew behind the highest; none is 0.
+    // Commit numbers wrap around from the highest to 1; 0 is never used.
     std::uint64_t next() const { return last_ == UINT64_MAX ? 1 : last_ + 1; }
-    std::uint64_t last() const { return last_; } // 0: there was none.
+    std::uint64_t last() const { return last_; } // 0: no commit yet.
     bool has_staged() const { return !staged_.empty(); }
     std::size_t staged_bytes() const { return staged_.size(); }
 
     const UniqueFd& memfd() const { return memfd_; }
-    std::size_t bytes() const { return tail_ - head_; } // From the first good frame to the end.
+    std::size_t bytes() const { return tail_ - head_; } // Length of the log that may be needed.
 
 private:
     struct Location {
-        std::uint64_t frame = 0; // Where in the file.
-        std::size_t size = 0;    // Of the entry.
+        std::uint64_t frame = 0; // Offset in the file.
+        std::size_t size = 0;    // Bytes of the entry.
     };
     struct Hash {
         std::size_t operator()(const Key& key) const { return (key.id << 3) ^ key.kind; }
     };
     struct Staged {
         Key key;
-        std::size_t size; // Of the entry.
+        std::size_t size; // Bytes of the entry.
         bool is_tombstone;
     };
 
@@ -94,23 +116,25 @@ private:
     Result<void> map(std::uint64_t end);
     Result<void> map_first_page();
     void punch_hole();
-    std::string_view mapped(std::uint64_t from, std::uint64_t to) const; // Offsets in the file.
+    // `from`, `to`: offsets in the file.
+    std::string_view mapped(std::uint64_t from, std::uint64_t to) const;
 
     UniqueFd memfd_;
     MemoryMap first_page_;
-    MemoryMap window_;                // From the oldest frame to where the next ones go.
-    std::uint64_t window_offset_ = 0; // Where in the file that begins.
-    std::uint64_t last_ = 0;          // The last frame's number.
-    std::uint64_t head_ = 0;          // Where the oldest frame that may be needed begins,
-    std::uint64_t tail_ = 0;          // where the next one goes,
-    std::uint64_t capacity_ = 0;      // and how far the window has room.
-    std::uint64_t trimmed_ = 0;       // Up to where it was given back.
-    std::uint64_t next_head_ = 0;     // head_ after the commit under way.
-    std::size_t live_bytes_ = 0;      // Of entries that count.
+    MemoryMap window_;                // Maps the log from the oldest frame on.
+    std::uint64_t window_offset_ = 0; // Offset of window_ in the file.
+    std::uint64_t last_ = 0;          // Number of the last frame.
+    std::uint64_t head_ = 0;          // Offset of the oldest frame that may be needed.
+    std::uint64_t tail_ = 0;          // Offset of the next frame.
+    std::uint64_t capacity_ = 0;      // Offset up to which memory is allocated and mapped.
+    std::uint64_t trimmed_ = 0;       // Offset up to which holes were punched.
+    std::uint64_t next_head_ = 0;     // Value of head_ after the current commit.
+    std::size_t live_bytes_ = 0;      // Total size of the live entries.
     std::unordered_map<Key, Location, Hash> locations_;
-    std::string staged_; // Entries.
+    std::string staged_; // Encoded entries of the next commit.
     std::vector<Staged> staged_entries_;
-    std::size_t compacted_bytes_ = 0; // Of staged_, after a commit that failed.
+    // Size of staged_ after compact_staged(); 0 if the last commit succeeded.
+    std::size_t compacted_bytes_ = 0;
 };
 
 } // namespace evfd::daemon

@@ -1,5 +1,5 @@
-// A part of a file in memory, shared with all who have the file open: what is stored there is in
-// the file at once, and stays there if this process is killed.
+// A shared mapping of a part of a file, mmap(2) with MAP_SHARED. A store to it changes the file at
+// once, and the change stays if this process is killed.
 #pragma once
 
 #include "common/result.h"
@@ -15,7 +15,8 @@ namespace evfd::daemon {
 class MemoryMap {
 public:
     MemoryMap() = default;
-    // `offset`: a multiple of the page size. The file must have memory for all of it: fallocate(2).
+    // Maps `size` bytes from `offset`, a multiple of the page size. The caller has allocated memory
+    // for all of them with fallocate(2).
     static Result<MemoryMap> create(const UniqueFd& file, std::uint64_t offset, std::size_t size);
     MemoryMap(MemoryMap&& other) noexcept : bytes_{std::exchange(other.bytes_, {})} {}
     MemoryMap& operator=(MemoryMap&& other) noexcept
@@ -33,8 +34,8 @@ private:
     std::span<char> bytes_;
 };
 
-// Between two stores, where we may be killed at any of them: those before then count, in the order
-// of the program. No other processor looks meanwhile.
+// Keeps the compiler from moving stores across it, so that a process killed at any instant leaves
+// the earlier stores and not the later ones. No other processor reads the memory meanwhile.
 inline void compiler_barrier()
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -14,9 +14,9 @@ struct ProgressPage::Page {
     char magic[8];
     std::uint64_t version;
     std::uint64_t intent_commit;
-    std::uint64_t tokens; // Of the plan.
+    std::uint64_t tokens; // Number of tokens of the intent.
     char pending_increments[max_tokens_per_set];
-    std::uint64_t since_commit; // The commit since which the takings are.
+    std::uint64_t since_commit; // The commit that the takes follow.
     std::uint64_t take_count;
     TakeSlot takes[max_takes];
 };
@@ -33,8 +33,8 @@ Result<ProgressPage> ProgressPage::map(UniqueFd memfd)
     auto mapping = MemoryMap::create(memfd, 0, sizeof(Page));
     if (!mapping)
         return std::unexpected(mapping.error());
-    // The kernel writes here where it must not be kept waiting. Without the right to lock so much
-    // that is nearly always so all the same. mlock(2)
+    // The kernel writes here in calls that must not wait for a page. Without the privilege to lock
+    // so much memory, the page is nearly always present nevertheless. mlock(2)
     (void)::mlock(mapping->bytes().data(), sizeof(Page));
     return ProgressPage{std::move(memfd), *std::move(mapping)};
 }
@@ -47,7 +47,7 @@ ProgressPage::ProgressPage(UniqueFd memfd, MemoryMap mapping)
 
 Result<ProgressPage> ProgressPage::create()
 {
-    UniqueFd memfd{::memfd_create("evfdd-slip", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    UniqueFd memfd{::memfd_create("evfdd-progress", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!memfd)
         return std::unexpected(Fault::last("memfd_create(2)"));
     if (::fallocate(memfd.get(), 0, 0, sizeof(Page)) < 0)
@@ -67,11 +67,11 @@ Result<ProgressPage> ProgressPage::open(UniqueFd memfd)
     if (::fstat(memfd.get(), &status) < 0)
         return std::unexpected(Fault::last("fstat(2)"));
     if (status.st_size < static_cast<off_t>(sizeof(Page)))
-        return std::unexpected(Fault{"the notes of what was done", EBADMSG});
+        return std::unexpected(Fault{"progress page", EBADMSG});
     auto progress_page = map(std::move(memfd));
     if (progress_page && (std::memcmp(progress_page->page_->magic, magic, sizeof magic) != 0 ||
                           progress_page->page_->version != version))
-        return std::unexpected(Fault{"the notes of what was done", EBADMSG});
+        return std::unexpected(Fault{"progress page", EBADMSG});
     return progress_page;
 }
 
@@ -125,7 +125,7 @@ std::uint64_t* ProgressPage::begin_take(std::uint64_t last, std::uint64_t id)
 void ProgressPage::cancel_take()
 {
     if (page_->take_count == 0 || page_->takes[page_->take_count - 1].tokens != 0)
-        return; // It was not noted here.
+        return; // The take did not use a slot of the page.
     compiler_barrier();
     --page_->take_count;
     compiler_barrier();

@@ -1,6 +1,7 @@
-// What the journal holds, each record stated once: reader and writer come from these lists, as with
-// the messages of the wire. A field that a later version adds is optional; one that is not known is
-// passed over. is_valid(): it may have been written by a daemon, and can be reckoned with.
+// The records of the journal. Each is declared once, as a struct with a list of fields, from which
+// the reader and the writer come, as for the messages of the wire. A later version may add optional
+// fields; a reader passes over unknown fields. is_valid() returns whether a daemon can have written
+// the record, so that its numbers are safe to compute with.
 #pragma once
 
 #include "common/codec.h"
@@ -19,7 +20,7 @@ namespace evfd::daemon::record {
 
 using Id = std::int64_t;
 
-// Beyond this no counter gets, and the sum of two is still a number.
+// Upper bound of every counter. The sum of two such counters still fits an int64_t.
 inline constexpr auto max_count = std::numeric_limits<std::int64_t>::max() / 2;
 constexpr bool is_count(std::int64_t number)
 {
@@ -30,7 +31,7 @@ constexpr bool is_user(std::int64_t number)
     return number >= 0 && number <= std::numeric_limits<uid_t>::max();
 }
 
-// Numbers of the journal's keys: never given another meaning.
+// The kinds of the journal's keys. A number never gets another meaning.
 enum class Kind : std::uint32_t {
     object = 1,
     counters = 2,
@@ -60,13 +61,14 @@ struct Target {
     static constexpr std::string_view comment = "The event that a timer sets.";
     static constexpr auto fields()
     {
-        return std::tuple{field("event", &Target::event, "Its name."),
-                          field("id", &Target::id, "Its id: another of that name is not meant."),
-                          field("isLost", &Target::is_deleted, "It was not there at an expiry."),
-                          field("uid", &Target::uid, "Of who armed it; absent: the timer's owner."),
-                          field("gid", &Target::gid, "Its group; absent: not known."),
-                          field("groups", &Target::groups, "Its other groups."),
-                          field("isDeclared", &Target::is_declared, "By the configuration.")};
+        return std::tuple{
+            field("event", &Target::event, "Its name."),
+            field("id", &Target::id, "Id of the event."),
+            field("isLost", &Target::is_deleted, "The event had been deleted at an expiration."),
+            field("uid", &Target::uid, "User who armed the timer; absent: its owner."),
+            field("gid", &Target::gid, "That user's group; absent: unknown."),
+            field("groups", &Target::groups, "That user's other groups."),
+            field("isDeclared", &Target::is_declared, "The configuration declares it.")};
     }
 };
 
@@ -90,21 +92,24 @@ struct Timer {
     }
 
     static constexpr std::string_view type_name = "Timer";
-    static constexpr std::string_view comment = "What a timer is armed with.";
+    static constexpr std::string_view comment = "The setting of a timer.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("clock", &Timer::clock, "As asked for."),
-            field("isRelative", &Timer::is_relative, "A span from the moment of arming."),
-            field("cancel", &Timer::cancel_on_clock_change, "By setting the wall clock."),
-            field("wasPast", &Timer::was_in_past, "The first point, when it was armed."),
-            field("grid", &Timer::grid, "The clock of its points."),
-            field("first", &Timer::first, "The first point."),
-            field("interval", &Timer::interval, "From one to the next."),
-            field("phase", &Timer::state, "Armed, disarmed or cancelled."),
+            field("clock", &Timer::clock, "As requested."),
+            field("isRelative", &Timer::is_relative,
+                  "The first expiration is relative to the arming."),
+            field("cancel", &Timer::cancel_on_clock_change,
+                  "Setting the wall clock cancels the timer."),
+            field("wasPast", &Timer::was_in_past,
+                  "The first expiration was past when it was armed."),
+            field("grid", &Timer::grid, "Clock of the expirations."),
+            field("first", &Timer::first, "First expiration."),
+            field("interval", &Timer::interval, "Interval; 0: one expiration only."),
+            field("phase", &Timer::state, "State of the timer."),
             field("wallOffset", &Timer::wall_offset,
-                  "Of the wall clock to the one since boot, if setting it cancels the timer."),
-            field("link", &Timer::target, "What it sets."),
+                  "Offset of the wall clock to boottime, if setting it cancels the timer."),
+            field("link", &Timer::target, "The event to set."),
         };
     }
 };
@@ -130,20 +135,20 @@ struct Object {
     {
         return std::tuple{
             field("name", &Object::name, ""),
-            field("mode", &Object::mode, "Of an event."),
+            field("mode", &Object::mode, "Mode of an event."),
             field("owner", &Object::owner, "uid"),
             field("group", &Object::group, "gid"),
             field("rights", &Object::permissions, ""),
             field("creator", &Object::creator, "pid"),
             field("created", &Object::created, ""),
-            field("session", &Object::session, "With which it ends; absent: it is permanent."),
-            field("timer", &Object::timer, "Of a timer."),
-            field("process", &Object::process, "With which it ends."),
+            field("session", &Object::session, "The object ends with this session."),
+            field("timer", &Object::timer, "Setting of a timer."),
+            field("process", &Object::process, "The object ends with this process."),
         };
     }
 };
 
-// What changes often; the id is the object's.
+// The part of an object that changes often. The record's id is that of the object.
 struct Counters {
     static constexpr auto kind = Kind::counters;
     std::optional<std::int64_t> expirations;
@@ -157,9 +162,10 @@ struct Counters {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("counted", &Counters::expirations, "Points of a timer, up to the last look."),
-            field("owed", &Counters::backlog, "Tokens that a timer's event still has to get."),
-            field("pulses", &Counters::pulses, "How often a pulse was set."),
+            field("counted", &Counters::expirations,
+                  "Expirations of a timer, up to the last poll."),
+            field("owed", &Counters::backlog, "Tokens that a timer's event must still get."),
+            field("pulses", &Counters::pulses, "Number of times a pulse was set."),
         };
     }
 };
@@ -174,8 +180,8 @@ struct Subscription {
     {
         return std::tuple{
             field("token", &Subscription::token, ""),
-            field("object", &Subscription::object, "What it follows."),
-            field("session", &Subscription::session, "Whose it is."),
+            field("object", &Subscription::object, "Object of the subscription."),
+            field("session", &Subscription::session, "The owning session."),
         };
     }
 };
@@ -196,21 +202,20 @@ struct Session {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("token", &Session::token, "By which its client takes it up again."),
-            field("uid", &Session::uid, "Whose it is."),
-            field("calls", &Session::sequence, "How many of its calls were done."),
+            field("token", &Session::token, "Identifies the session to its client."),
+            field("uid", &Session::uid, "The owning session."),
+            field("calls", &Session::sequence, "Sequence number of its last call."),
             field("reply", &Session::cached_reply,
-                  "To the last of them; empty: it cannot be given twice."),
+                  "Reply to that call; empty: it cannot be repeated."),
             field("opened", &Session::new_subscriptions,
-                  "Subscriptions that the last of them began."),
-            field("given", &Session::tokens_applied,
-                  "Tokens by the next call, a Set that was begun."),
+                  "Subscriptions that the last call created."),
+            field("given", &Session::tokens_applied, "Tokens of the next call, a Set under way."),
         };
     }
 };
 
-// What a Wait took, until its client has the answer; or as long as anyone holds it: of these some
-// may have ended since.
+// Tokens that a Wait consumed. The record exists until the client has the reply, or as long as the
+// tokens are held. Some of the holders may have ended since.
 struct TakenTokens {
     static constexpr auto kind = Kind::taken_tokens;
     Id session;
@@ -225,17 +230,17 @@ struct TakenTokens {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("session", &TakenTokens::session, "Whose it is."),
-            field("call", &TakenTokens::sequence, "Which of the calls that it counts; or 0."),
+            field("session", &TakenTokens::session, "The owning session."),
+            field("call", &TakenTokens::sequence, "Sequence number of the Wait; 0: none."),
             field("from", &TakenTokens::objects, "One token from each."),
-            field("held", &TakenTokens::is_held_by_session, "Whether the session holds it."),
-            field("hold", &TakenTokens::hold, "What the hold is called."),
-            field("uid", &TakenTokens::uid, "Of those who may join the hold."),
-            field("processes", &TakenTokens::processes, "Which hold it.")};
+            field("held", &TakenTokens::is_held_by_session, "The session is a holder."),
+            field("hold", &TakenTokens::hold, "Id of the hold."),
+            field("uid", &TakenTokens::uid, "User whose processes may join the hold."),
+            field("processes", &TakenTokens::processes, "Processes that are holders.")};
     }
 };
 
-// One with which something ends; its pidfd is parked.
+// A process whose end ends a hold or an object. Its pidfd is in the stash.
 struct Process {
     static constexpr auto kind = Kind::process;
     std::int64_t pid;
@@ -247,8 +252,9 @@ struct Process {
     }
     static constexpr auto fields()
     {
-        return std::tuple{field("pid", &Process::pid, ""),
-                          field("uid", &Process::uid, "Whose it was when it was first needed.")};
+        return std::tuple{
+            field("pid", &Process::pid, ""),
+            field("uid", &Process::uid, "User of the process when it was first needed.")};
     }
 };
 
@@ -258,19 +264,20 @@ struct Increment {
     std::optional<std::int64_t> count_before;
 
     static constexpr std::string_view type_name = "Addition";
-    static constexpr std::string_view comment = "To one object.";
+    static constexpr std::string_view comment = "Tokens for one object.";
     static constexpr auto fields()
     {
         return std::tuple{
             field("object", &Increment::object, ""),
-            field("tokens", &Increment::tokens, "Each follower of a pulse gets as many."),
+            field("tokens", &Increment::tokens, "Each subscriber of a pulse gets this many."),
             field("before", &Increment::count_before,
-                  "What the counter was; then it is done by one write(2), not noted in the slip."),
+                  "Counter before the increment. If present, the increment is a single write(2) "
+                  "and is not tracked in the progress page."),
         };
     }
 };
 
-// What was being added to events.
+// Tokens that are to be added to events.
 struct Intent {
     static constexpr auto kind = Kind::intent;
     std::int64_t commit;
@@ -279,8 +286,8 @@ struct Intent {
     static constexpr auto fields()
     {
         return std::tuple{
-            field("commit", &Intent::commit, "The number of the commit that this came with."),
-            field("additions", &Intent::increments, "In the order in which the slip notes them."),
+            field("commit", &Intent::commit, "Number of the commit with this record."),
+            field("additions", &Intent::increments, "In the order of the progress page."),
         };
     }
 };

@@ -17,8 +17,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// What one call changes, and all that follows from it, fits in, but for the widest: the answer to
-// such a one waits until it is kept.
+// Bytes of records for one call and its consequences. Very large calls exceed it; their replies
+// wait until everything is committed.
 constexpr std::size_t max_bytes_per_call = 192 * 1024;
 
 template <class T>
@@ -30,18 +30,18 @@ T value_or_throw(Result<T> result)
     return *std::move(result);
 }
 
-// What is opened of an older daemon's, or a new one and a complaint.
+// Returns the opened part, or creates a new one and adds a warning.
 template <class T>
 T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recovered)
 {
     if (opened)
         return *std::move(opened);
     recovered.warnings.push_back(
-        fmt::format("{} cannot be read ({}): a new one is begun", what, opened.error().message()));
+        fmt::format("{} cannot be read ({}): it was recreated", what, opened.error().message()));
     return value_or_throw(T::create());
 }
 
-// Reading the records.
+// Reading records.
 
 template <class Record>
 bool is_valid(const Record& record)
@@ -76,11 +76,11 @@ public:
     {
         if (unknown_ > 0)
             recovered_.warnings.push_back(fmt::format(
-                "{} records are of kinds that only a newer evfdd knows: they are kept for it",
+                "{} records have kinds that only a newer evfdd knows: they are preserved",
                 unknown_));
         if (unreadable_ > 0)
-            recovered_.warnings.push_back(fmt::format(
-                "{} records cannot be understood: what they were of is lost", unreadable_));
+            recovered_.warnings.push_back(
+                fmt::format("{} records cannot be decoded: their contents are lost", unreadable_));
     }
 
 private:
@@ -110,8 +110,8 @@ private:
     int unreadable_ = 0;
 };
 
-// Behind which one nobody has the next ids for the longest time. That is the last one, unless it is
-// one that no daemon gets to by counting.
+// Returns the id that is followed by the largest gap of unused ids. That is the highest id, unless
+// a damaged record has one that no daemon reaches by counting.
 RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
     ids.push_back(0);
@@ -126,13 +126,13 @@ RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
     return last;
 }
 
-// `ids`: of what else has one.
+// Sets last_id from the ids of all records, and from `ids`.
 void find_last_id(const std::vector<Journal::Record>& records, std::vector<RecoveredState::Id> ids,
                   RecoveredState& recovered)
 {
     for (const auto& record : records)
         ids.push_back(record.key.id);
-    // Another object of that name is not meant, and must not seem to be.
+    // A timer's target has the id of an object that may be deleted. No new object may get that id.
     for (const auto& [id, object] : recovered.objects)
         if (object.timer && object.timer->target)
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
@@ -141,35 +141,35 @@ void find_last_id(const std::vector<Journal::Record>& records, std::vector<Recov
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);
         highest != ids.end() && *highest > recovered.last_id)
-        recovered.warnings.push_back(fmt::format("no daemon gets to the id {}: new ones follow {}",
-                                                 *highest, recovered.last_id));
+        recovered.warnings.push_back(
+            fmt::format("the id {} is damaged, since no daemon assigns it: new ids follow {}",
+                        *highest, recovered.last_id));
 }
 
 void report_defects(const Journal::Contents& contents, RecoveredState& recovered)
 {
     if (!contents.is_journal)
-        recovered.warnings.emplace_back("the journal's first page is damaged");
+        recovered.warnings.emplace_back("the journal's header page is damaged");
     else if (contents.version > Journal::version)
         recovered.warnings.push_back(
-            fmt::format("the journal is that of a newer evfdd (version {}, this one knows {})",
+            fmt::format("the journal was written by a newer evfdd (version {}, this one knows {})",
                         contents.version, Journal::version));
     if (contents.damaged_bytes > 0)
         recovered.warnings.push_back(
-            fmt::format("{} bytes within the journal are damaged: what they told is lost",
+            fmt::format("{} bytes within the journal are damaged: their records are lost",
                         contents.damaged_bytes));
     if (contents.is_missing_tail)
         recovered.warnings.emplace_back(
-            "the end of the journal is damaged: what its last commits told "
-            "is lost");
+            "the end of the journal is damaged: its last commits are lost");
     else if (contents.truncated_bytes >
-             0) // Nobody was answered by it: all that anyone knows of is there.
-        log::info("the journal's last {} bytes are of a commit that did not get through",
+             0) // No reply depended on that commit, so nothing that a client knows of is lost.
+        log::info("the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
 }
 
 } // namespace
 
-// Beginning.
+// Creating and opening.
 
 StateStore::Parts StateStore::create_parts()
 {
@@ -179,7 +179,7 @@ StateStore::Parts StateStore::create_parts()
 
 StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState& recovered)
 {
-    const Fault missing{"it was not handed over", ENOENT};
+    const Fault missing{"it was not inherited", ENOENT};
     auto& [end, other_end, memfd, notes] = descriptors;
 
     Journal::Contents contents;
@@ -190,7 +190,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
     FdStash::Contents stashed;
     const bool has_ends = end && other_end;
-    std::vector<UniqueFd> reserved; // Until all is read, or what is parked would take them all.
+    // Occupies descriptors while the stash is read, which could use all of them otherwise.
+    std::vector<UniqueFd> reserved;
     for (int i = 0; has_ends && i < reserved_for_clients; ++i)
         reserved.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
     auto stash = has_ends
@@ -203,17 +204,15 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
         const auto taken = progress_page->takes_since(contents.last);
         recovered.takes.assign(taken.begin(), taken.end());
     }
-    Parts parts{
-        open_or_create(std::move(journal), "the journal", recovered),
-        open_or_create(std::move(stash), "the parking of descriptors", recovered),
-        open_or_create(std::move(progress_page), "the slip of what was being done", recovered)};
+    Parts parts{open_or_create(std::move(journal), "the journal", recovered),
+                open_or_create(std::move(stash), "the descriptor stash", recovered),
+                open_or_create(std::move(progress_page), "the progress page", recovered)};
     report_defects(contents, recovered);
     recovered.has_unreadable_fds = stashed.unreadable > 0;
     if (recovered.has_unreadable_fds)
-        recovered.warnings.push_back(
-            fmt::format("{} parked descriptors cannot be taken over: there is no room for them, "
-                        "or they have no label; see RLIMIT_NOFILE",
-                        stashed.unreadable));
+        recovered.warnings.push_back(fmt::format("{} stashed descriptors cannot be received: "
+                                                 "RLIMIT_NOFILE is too low, or they have no label",
+                                                 stashed.unreadable));
     RecordReader reader{recovered};
     for (const auto& record : contents.records)
         reader.read(record);
@@ -223,8 +222,10 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     find_last_id(contents.records, stashed.unwanted_ids, recovered);
     if (recovered.intent &&
         static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())
-        recovered.intent
-            .reset(); // It was done; the slip is about a later one, which was not committed.
+        recovered
+            .intent
+            // The intent is complete: the page belongs to a later one, which was not committed.
+            .reset();
     return parts;
 }
 
@@ -247,7 +248,7 @@ std::array<int, StateStore::fd_names.size()> StateStore::descriptors() const
             progress_page_.memfd().get()};
 }
 
-// Keeping.
+// Changing.
 
 void StateStore::erase(Id id, record::Kind kind)
 {
@@ -282,7 +283,7 @@ bool StateStore::commit()
         return false;
     }
     if (fault_)
-        (void)prepare(); // Perhaps all is well again.
+        (void)prepare(); // Clears fault_ if there is memory again.
     stash_.compact();
     return true;
 }
@@ -296,11 +297,11 @@ void StateStore::reserve_fd_slots(std::size_t count)
 void StateStore::update_fault(const Result<void>& result)
 {
     if (!result && !fault_)
-        log::critical("nothing more can be kept, so changes are refused from now on: {}{}",
+        log::critical("the state store cannot be written, so changes are refused from now on: {}{}",
                       result.error().message(),
-                      result.error().error == EFBIG ? "" : "; give the machine memory");
+                      result.error().error == EFBIG ? "" : "; free some memory");
     if (result && fault_)
-        log::warn("all is kept again");
+        log::warn("the state store can be written again");
     fault_ = result ? std::nullopt : std::optional{result.error()};
 }
 
@@ -313,7 +314,8 @@ Result<std::span<char>> StateStore::begin_intent(std::vector<record::Increment> 
     const auto pending = progress_page_.begin_intent(commit_number, tokens);
     if (commit())
         return pending;
-    progress_page_.end_intent(); // It may be committed yet, but is not to be done.
+    // A later commit may still contain the intent, which must then add nothing.
+    progress_page_.end_intent();
     return std::unexpected(*fault_);
 }
 
@@ -327,7 +329,7 @@ std::uint64_t& StateStore::take_slot(Id id)
 {
     if (auto* slot = progress_page_.begin_take(journal_.last(), id))
         return *slot;
-    commit(); // What was taken until now is told of by then, and the slip is empty again.
+    commit(); // The commit contains the earlier takes and frees their slots.
     auto* slot = progress_page_.begin_take(journal_.last(), id);
     return slot ? *slot : overflow_slot_;
 }

@@ -1,8 +1,34 @@
-// What outlives the daemon: the journal says what there is, the parking holds the descriptors, the
-// slip notes what was being done. A guardian holds the four descriptors behind these; whoever is
-// handed them is the daemon that was.
+// StateStore: everything that survives the daemon, whether it exits, crashes or is killed.
 //
-// What a request changes is staged here and committed before its answer, or anyone's, goes out.
+// journal        a memfd with the records: objects, sessions, subscriptions, consumed tokens
+// stash          a socketpair with the descriptors in flight: eventfds, timerfds, pidfds
+// progress page  a memfd where the kernel records which tokens it has added or taken
+//
+// An fd store (systemd, or `evfdd --supervise`) holds duplicates of the four descriptors behind
+// these. A process that inherits the four continues as the same daemon. They are handed to the fd
+// store once, at the first start.
+//
+// A request that changes something goes through these steps:
+//
+// 1. prepare() allocates memory for the changes; without memory the request is refused.
+// 2. The request makes its descriptors, stores them with store_fd(), and stages its records with
+//    put() and erase().
+// 3. commit() writes everything that is staged, before any reply is sent, to whichever client.
+//
+// Tokens need more, because adding and taking them cannot be undone:
+//
+// - To add: begin_intent() commits what is to be added where. The tokens are added, each recorded
+//   in the progress page. end_intent() marks the intent as complete.
+// - To take: take_slot() returns the address to which read(2) takes the token. The next commit says
+//   what the token is for; without such a commit, recovery returns it.
+//
+// What must hold:
+//
+// - No reply is sent before the changes that it depends on are committed.
+// - A stored descriptor stays open until remove_fd().
+// - No commit may come between the takes of one wait, since it would contain only a part of them:
+//   reserve_take_slots() first.
+// - Recovery never refuses to start. It recreates what it cannot read and reports it.
 #pragma once
 
 #include "common/result.h"
@@ -27,52 +53,52 @@
 
 namespace evfd::daemon {
 
-// What an earlier daemon left, read but not judged.
+// State that an earlier daemon left, read but not yet checked for consistency.
 struct RecoveredState {
     using Id = std::uint64_t;
 
-    std::map<Id, record::Object> objects; // In the order in which they were made.
+    std::map<Id, record::Object> objects; // In order of creation.
     std::unordered_map<Id, record::Counters> counters;
     std::map<Id, record::Subscription> subscriptions;
     std::map<Id, record::Session> sessions;
     std::unordered_map<Id, record::TakenTokens> taken_tokens;
     std::unordered_map<Id, record::Process> processes;
-    std::optional<record::Intent> intent; // Only if it may not be done.
-    std::vector<TakeSlot> takes;          // After the last commit.
-    std::unordered_map<Id, UniqueFd> fds; // Descriptors.
-    std::vector<std::string> warnings;    // What could not be read, a sentence each.
-    // Of StateStore::names: what could not be taken over.
+    std::optional<record::Intent> intent; // Present only if some of its tokens may be missing.
+    std::vector<TakeSlot> takes;          // Takes after the last commit.
+    std::unordered_map<Id, UniqueFd> fds; // The stashed descriptors.
+    std::vector<std::string> warnings;    // One sentence for each defect found.
+    // Which descriptors of StateStore::fd_names could not be read and were created again.
     std::array<bool, 4> recreated{true, true, true, true};
-    bool has_unreadable_fds = false; // Descriptors are parked for which there is no room.
-    Id last_id = 0;                  // New ones follow it.
+    bool has_unreadable_fds = false; // The stash has descriptors that this process cannot receive.
+    Id last_id = 0;                  // New ids follow this one.
 
     bool is_complete() const { return recreated == std::array<bool, 4>{}; }
 };
 
-// What could not be kept is tried again so much later.
+// Interval after which a failed commit is tried again.
 inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 
 class StateStore {
 public:
     using Id = std::uint64_t;
 
-    // The names under which a guardian keeps the descriptors.
-    static constexpr std::array<std::string_view, 4> fd_names{"evfdd-parking-0", "evfdd-parking-1",
-                                                              "evfdd-journal", "evfdd-slip"};
+    // Names of the four descriptors in the fd store.
+    static constexpr std::array<std::string_view, 4> fd_names{"evfdd-stash-0", "evfdd-stash-1",
+                                                              "evfdd-journal", "evfdd-progress"};
     using Descriptors = std::array<UniqueFd, fd_names.size()>;
 
-    // A new one. Throws std::system_error.
+    // Creates an empty store. Throws std::system_error.
     explicit StateStore(EventLoop& loop);
-    // The one whose descriptors these are; some may be missing. What cannot be used is made anew.
-    // Throws std::system_error.
+    // Opens the store behind `descriptors`, of which some may be missing, and reads it to
+    // `recovered`. Creates each part again that cannot be read. Throws std::system_error.
     StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered);
-    StateStore(const StateStore&) = delete; // Pinned: what it deferred has its address.
+    StateStore(const StateStore&) = delete; // Not movable: deferred tasks have its address.
     StateStore& operator=(const StateStore&) = delete;
 
-    // In the order of names; they stay the vault's.
+    // Borrowed, in the order of fd_names.
     std::array<int, fd_names.size()> descriptors() const;
 
-    // For the next commit.
+    // Stage a record, or its removal, for the next commit.
     template <class Record>
     void put(Id id, Record record)
     {
@@ -83,36 +109,39 @@ public:
         schedule_commit();
     }
     void erase(Id id, record::Kind kind);
-    // `fd` stays the caller's, who keeps it open until unpark().
+    // The caller keeps `fd` open until remove_fd().
     Result<void> store_fd(Id id, const UniqueFd& fd) { return stash_.store(id, fd); }
     void remove_fd(Id id) { stash_.remove(id); }
-    // So many can be parked from now on; it may commit for that, so nothing may be half done.
+    // Makes room to store `count` descriptors. It may commit for that, so the caller must not be in
+    // the middle of a change.
     void reserve_fd_slots(std::size_t count);
 
-    // Before anything is done that is to be kept: there is room for it, and for what follows from
-    // it. If not, it is to be refused.
+    // Allocates memory for the records of one call and its consequences. On failure the caller
+    // refuses the call.
     Result<void> prepare();
-    // Whether all that was staged is certain. Nothing that tells of it may go out before. It is
-    // called all the same at the end of the loop's turn.
+    // Commits everything that is staged. Returns whether it is written. No reply that depends on it
+    // may be sent before. The store also calls this itself at the end of the loop's iteration.
     bool commit();
-    // Why nothing more can be kept.
+    // Reason why commits fail at present.
     const std::optional<Fault>& fault() const { return fault_; }
 
-    // Commits, with all that is staged, that so many tokens are to be added where `additions` says,
-    // at most max_tokens_per_set; the bytes are for the Adder. A fault: they must not be added.
+    // Commits, with everything that is staged, the intent to add `tokens` tokens as `increments`
+    // says, at most max_tokens_per_set. Returns one byte for each token, for the
+    // EventfdIncrementer. On failure the caller must not add any.
     Result<std::span<char>> begin_intent(std::vector<record::Increment> increments,
                                          std::size_t tokens);
-    // All of it was done: what comes to be as it was before is not to be taken for undone.
+    // Marks the intent as complete. Without it, a counter that later returns to its earlier value
+    // would look as if the tokens had not been added.
     void end_intent() { progress_page_.end_intent(); }
     std::span<char> pending_increments() const
     {
         return progress_page_.pending_increments();
-    } // The plan of what was left.
-    // So many can be taken without a commit between them, which would tell of a part of them only.
+    } // The intent of the recovered state.
+    // Makes room for `count` takes without a commit between them, which would contain only a part.
     void reserve_take_slots(std::size_t count);
-    // Where to read(2) a token to that is taken from `id`.
+    // Returns the address to which the caller reads a token that it takes from object `id`.
     std::uint64_t& take_slot(Id id);
-    void cancel_take() { progress_page_.cancel_take(); } // It was not there.
+    void cancel_take() { progress_page_.cancel_take(); } // No token was taken.
 
     std::size_t stored_fds() const { return stash_.size(); }
     std::size_t in_flight() const { return stash_.in_flight(); }
@@ -139,7 +168,8 @@ private:
     std::vector<PassedFd> no_descriptors_;
     std::optional<Fault> fault_;
     bool is_commit_scheduled_ = false;
-    std::uint64_t overflow_slot_ = 0; // Where to take to when the slip cannot be.
+    // Take slot outside of the progress page, for when the page is full and cannot be committed.
+    std::uint64_t overflow_slot_ = 0;
 };
 
 } // namespace evfd::daemon
