@@ -1,4 +1,4 @@
-// The client library against the real daemon: each mode with each combination of rights.
+// The client library against the real daemon: each mode with each combination of permissions.
 #include "tests/support/configured_daemon.h"
 #include "tests/support/daemon_process.h"
 
@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// An event of ours that the caller of `may` may wait for (r) and set (w), as he is given it. Root
-// may everything, so that there a stranger does the work.
+// Runs `work` with an event of another user that grants these permissions. Root may do everything,
+// so the work is done by an unprivileged user then.
 void with_event(Mode mode, const std::string& rights, const std::function<void(const Event&)>& work)
 {
     const DaemonProcess daemon;
@@ -38,7 +38,7 @@ void require_refused(const Expected<T>& tried, std::string_view remedy)
     require_refused(tried ? Expected<void>{} : std::unexpected(tried.error()), remedy);
 }
 
-TEST_CASE("who may wait and set has the eventfd and does all on it")
+TEST_CASE("a user that may wait and set has the eventfd and uses it for everything")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     with_event(mode, "0666", [&](const Event& event) {
@@ -62,7 +62,7 @@ TEST_CASE("who may wait and set has the eventfd and does all on it")
     });
 }
 
-TEST_CASE("who may wait only has a descriptor through which nothing can be set")
+TEST_CASE("a user that may only wait has a descriptor that cannot set the event")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     const DaemonProcess daemon;
@@ -84,7 +84,8 @@ TEST_CASE("who may wait only has a descriptor through which nothing can be set")
         const auto check_wait = [&](std::int64_t expected) {
             if (mode == Mode::manual)
                 return require(value_or_throw(event.wait(0ns)) == expected, "wrong wait");
-            require_refused(event.wait(0ns), "w right"); // At once: to wait would be to consume.
+            require_refused(event.wait(0ns), "w right"); // The wait is refused at once, because it
+                                                         // would consume.
             require_refused(event.wait(), "w right");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
         };
@@ -101,7 +102,7 @@ TEST_CASE("who may wait only has a descriptor through which nothing can be set")
     CHECK(value_or_throw(owned.is_set()));
 }
 
-TEST_CASE("who may set only has no descriptor and sets through the daemon")
+TEST_CASE("a user that may only set has no descriptor and sets through the daemon")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     const DaemonProcess daemon;
@@ -132,7 +133,7 @@ TEST_CASE("who may set only has no descriptor and sets through the daemon")
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("a pulse with each combination of rights")
+TEST_CASE("a pulse grants what its permissions say, for each combination")
 {
     const auto [rights, access] = GENERATE(table<std::string, Access>({
         {"0666", {true, true}},
@@ -150,14 +151,14 @@ TEST_CASE("a pulse with each combination of rights")
             require(value_or_throw(event.wait(0ns)) == (access.set ? 2 : 0), "wrong count");
         else
             require_refused(event.wait(0ns), "r right");
-        if (access.wait) // Which forgets what came, and concerns nobody else.
+        if (access.wait) // A clear discards the pulses of this subscriber alone.
             value_or_throw(event.clear());
         else
             require_refused(event.clear(), "r right");
     });
 }
 
-TEST_CASE("nobody opens what he may neither wait for nor set")
+TEST_CASE("an open is refused if the user may neither wait nor set")
 {
     const auto mode = GENERATE(Mode::manual, Mode::pulse);
     const DaemonProcess daemon;
@@ -170,7 +171,7 @@ TEST_CASE("nobody opens what he may neither wait for nor set")
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("a wait in one thread is ended by a set in another, by another process and by name")
+TEST_CASE("a wait ends by a set in another thread, by another process, or by name")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore, Mode::pulse);
     const DaemonProcess daemon;
@@ -196,7 +197,7 @@ TEST_CASE("a wait in one thread is ended by a set in another, by another process
     }
 }
 
-TEST_CASE("wait_any takes from one of a mixture, and wait_all from all or none")
+TEST_CASE("wait_any consumes from one object of a mixture, and wait_all from all or none")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -223,7 +224,7 @@ TEST_CASE("wait_any takes from one of a mixture, and wait_all from all or none")
     REQUIRE(events[2].set(2));
     REQUIRE(events[3].set());
     CHECK_FALSE(value_or_throw(wait_all(all, 20ms)));
-    CHECK(value_or_throw(events[1].is_set())); // Nothing was taken.
+    CHECK(value_or_throw(events[1].is_set())); // Nothing was consumed.
     CHECK(value_or_throw(client.show("s")).count == 2);
     CHECK(value_or_throw(events[3].is_set()));
     REQUIRE(events[0].set());
@@ -234,7 +235,7 @@ TEST_CASE("wait_any takes from one of a mixture, and wait_all from all or none")
     CHECK_FALSE(value_or_throw(events[3].is_set()));
 }
 
-TEST_CASE("a wait for several of which one may not be consumed is refused, and takes nothing")
+TEST_CASE("a wait for several objects is refused and consumes nothing if one may not be consumed")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -264,7 +265,7 @@ TEST_CASE("a wait for several of which one may not be consumed is refused, and t
     CHECK(value_or_throw(owned[2].is_set()));
 }
 
-TEST_CASE("253 events are opened in one call, each with its own descriptor")
+TEST_CASE("an open of 253 events returns a descriptor for each")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -290,7 +291,7 @@ TEST_CASE("253 events are opened in one call, each with its own descriptor")
     CHECK(client.open(names).error().code == ErrorCode::invalid);
 }
 
-TEST_CASE("what is opened without knowing what it is, is an event or a timer")
+TEST_CASE("open_either returns an event or a timer, whichever has the name")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -306,7 +307,7 @@ TEST_CASE("what is opened without knowing what it is, is an event or a timer")
     CHECK(client.open_either("a//b").error().code == ErrorCode::invalid);
 }
 
-TEST_CASE("a timer is set while it has expired and nobody waited for that")
+TEST_CASE("a timer is set after it expired and until a wait consumes the expiration")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -318,7 +319,7 @@ TEST_CASE("a timer is set while it has expired and nobody waited for that")
     CHECK_FALSE(value_or_throw(tick.is_set()));
 }
 
-TEST_CASE("a descriptor that is released stays open, and the daemon feeds it no more")
+TEST_CASE("a released descriptor stays open, and its subscription ends")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -334,7 +335,7 @@ TEST_CASE("a descriptor that is released stays open, and the daemon feeds it no 
     CHECK(poll_until([&] { return value_or_throw(client.show("e")).subscriptions == 0; }));
 }
 
-TEST_CASE("what is of several clients is not waited for together")
+TEST_CASE("objects of different clients cannot be waited for together")
 {
     const DaemonProcess daemon;
     const auto one = daemon.client();
@@ -347,7 +348,7 @@ TEST_CASE("what is of several clients is not waited for together")
     CHECK(wait_all(both, 0ns).error().code == ErrorCode::invalid);
 }
 
-TEST_CASE("a refusal says whether it is for a limit")
+TEST_CASE("a refusal reports whether a limit caused it")
 {
     const ReloadableDaemon configured{R"({"limits": {"objects": 1}})"};
     const auto client = configured.daemon.client();
@@ -372,7 +373,7 @@ TEST_CASE("a refusal says whether it is for a limit")
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("the library says what is wrong by a code")
+TEST_CASE("the library reports each failure by its error code")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

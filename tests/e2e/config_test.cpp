@@ -1,4 +1,4 @@
-// evfdd --check-config, as the administrator sees it.
+// evfdd --check-config, as the administrator uses it.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -15,7 +15,7 @@ RunResult check(const std::string& file)
     return run({.argv = {EVFDD_DAEMON, "--check-config", file}});
 }
 
-TEST_CASE("a sound configuration is said to be, with its drop-ins")
+TEST_CASE("--check-config reports that a file and its drop-ins are valid")
 {
     const TemporaryDirectory directory;
     const auto main = directory / "some.json";
@@ -31,7 +31,7 @@ TEST_CASE("a sound configuration is said to be, with its drop-ins")
     CHECK(ran.err.empty());
 }
 
-TEST_CASE("what is wrong with a configuration is said in one line")
+TEST_CASE("--check-config reports an error in one line with file, line and key")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -44,7 +44,7 @@ TEST_CASE("what is wrong with a configuration is said in one line")
     CHECK(ran.err == file + ":2: limits.objects: 0 is too small; give 1 to 20000\n");
 }
 
-TEST_CASE("an account that a configuration names and that does not exist is a warning")
+TEST_CASE("--check-config warns of an account that does not exist")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -61,7 +61,7 @@ TEST_CASE("an account that a configuration names and that does not exist is a wa
     CHECK(daemon.log().contains("there is no user \"no-such\""));
 }
 
-TEST_CASE("a daemon or a guard that cannot read its configuration ends with a status of its own")
+TEST_CASE("a daemon or supervisor with an invalid configuration exits with status 78")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -80,14 +80,15 @@ TEST_CASE("a daemon or a guard that cannot read its configuration ends with a st
     CHECK_FALSE(std::filesystem::exists(directory / "s"));
 }
 
-TEST_CASE("a daemon that cannot read its configuration tells the clients who wait at its socket")
+TEST_CASE(
+    "a daemon with an invalid configuration reports it to the clients that wait at its socket")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     std::ofstream{file} << "{\"limits\": 1}";
     const auto path = directory / "s";
     const auto listener = listen_at(path);
-    std::deque<WireClient> clients; // Nobody lets them in yet.
+    std::deque<WireClient> clients; // The connections are not accepted yet.
     for (int i = 0; i < 2; ++i)
         clients.emplace_back(path).call("Status");
 
@@ -102,7 +103,7 @@ TEST_CASE("a daemon that cannot read its configuration tells the clients who wai
     }
 }
 
-TEST_CASE("a configuration that is named and missing is not sound")
+TEST_CASE("--check-config fails if the named file does not exist")
 {
     const TemporaryDirectory directory;
     const auto ran = check(directory / "some.json");

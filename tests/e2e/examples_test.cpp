@@ -32,7 +32,7 @@ void send_command(const UniqueFd& socket, std::string_view command)
             static_cast<ssize_t>(command.size()));
 }
 
-// The text after that beginning; nothing if the line does not begin so.
+// Returns the rest of the line after this beginning, or nothing if it begins otherwise.
 std::optional<std::string> text_after(std::string_view beginning, const std::string& line)
 {
     if (!line.starts_with(beginning))
@@ -47,7 +47,7 @@ int number(std::string_view text)
     return value;
 }
 
-// Reads on until a line begins so; the rest of that line.
+// Reads lines until one has this beginning. Returns the rest of that line.
 std::string await_line(OutputReader& program, std::string_view beginning)
 {
     while (const auto line = program.read_line())
@@ -56,7 +56,7 @@ std::string await_line(OutputReader& program, std::string_view beginning)
     fail("the program ended before it printed " + std::string{beginning});
 }
 
-TEST_CASE("three timers and a socket in one loop print what the HOWTO's programs print")
+TEST_CASE("the examples with three timers and a socket print what the programs of the HOWTO print")
 {
     const auto* const loop = GENERATE(EVFDD_TIMERS_EPOLL, EVFDD_TIMERS_SELECT);
     const bool is_epoll = std::string_view{loop} == EVFDD_TIMERS_EPOLL;
@@ -64,8 +64,8 @@ TEST_CASE("three timers and a socket in one loop print what the HOWTO's programs
     OutputReader program{{.argv = {loop, "0"}, .environment = {"EVFDD_SOCKET=" + daemon.path()}}};
     const auto port = number(await_line(program, "Listening on port "));
 
-    // Up to the twelfth quarter of a second: timer 1 is due 12 times, timer 2 6 times, timer 3 4
-    // times. A turn that comes late reads several at once, and counts them.
+    // Three seconds: timer 1 expires 12 times, timer 2 6 times, timer 3 4 times. A late iteration
+    // reads several expirations at once and counts them.
     std::map<int, int> counts;
     std::map<int, std::string> descriptors;
     while (counts[1] < 12 || counts[2] < 6 || counts[3] < 4) {
@@ -110,7 +110,7 @@ TEST_CASE("three timers and a socket in one loop print what the HOWTO's programs
     CHECK(poll_until([&] { return daemon.checked_ctl({"list"}).empty(); }));
 }
 
-TEST_CASE("the example in bash says how it is run where it lacks a side or descriptors")
+TEST_CASE("the bash example prints its usage without a side or descriptors")
 {
     const auto words = GENERATE(std::vector<std::string>{}, std::vector{"ask"s});
     CAPTURE(words);

@@ -1,4 +1,4 @@
-// What a child of fork(2) has of its parent's client, and what it has not.
+// A child of fork(2) and the client of its parent.
 #include "tests/support/daemon_process.h"
 #include "tests/support/orphan_process.h"
 
@@ -13,7 +13,7 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("a child of fork has its own line and its parent's goes on over kills")
+TEST_CASE("a child of fork has a session of its own, and its parent's session survives kills")
 {
     const SupervisedDaemon guarded;
     const auto client = guarded.client();
@@ -42,15 +42,15 @@ TEST_CASE("a child of fork has its own line and its parent's goes on over kills"
     CHECK(guarded.ctl({"show", "mine"}).status == 0);
 }
 
-// The thread of the library holds what it needs for that just then.
-TEST_CASE("a child that is forked while the library connects anew is not held up")
+// The library's thread holds its locks at this moment.
+TEST_CASE("a child forked while the library reconnects does not block")
 {
     const SupervisedDaemon guarded;
     const auto client = guarded.client();
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     const auto first = threads_of(::getpid());
-    // The guard holds the socket, but starts nobody: who connects waits for an answer.
+    // The stopped supervisor holds the socket and starts no daemon, so a connecting client waits.
     REQUIRE(::kill(guarded.pid(), SIGSTOP) == 0);
     const auto daemon = guarded.daemon_pid();
     const auto gone = pidfd_of(daemon);
@@ -74,13 +74,13 @@ TEST_CASE("a child that is forked while the library connects anew is not held up
     CHECK(client.status());
 }
 
-TEST_CASE("what lasts as long as its maker goes with it though a child of it lives")
+TEST_CASE("a temporary object is deleted with its creator although a child of it lives")
 {
     const DaemonProcess daemon;
     Worker maker{[&](const WorkerSocket& line) {
         const auto client = daemon.client();
         value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
-        require(poll_until([] { // The library's thread, which looks after the line by now.
+        require(poll_until([] { // The library's thread, which watches the session by now.
                     return std::ranges::any_of(threads_of(::getpid()), [](pid_t thread) {
                         return thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_poll);
                     });
@@ -88,7 +88,7 @@ TEST_CASE("what lasts as long as its maker goes with it though a child of it liv
                 "nobody looks after it");
         const auto child = ::fork();
         require(child >= 0, "fork(2)");
-        if (child == 0) { // It outlives its parent, and ends with our end of the line.
+        if (child == 0) { // The child outlives its parent and exits when the test closes its end.
             value_or_throw(client.status());
             line.send(0);
             await_readable(line.fd().get());
@@ -105,7 +105,7 @@ TEST_CASE("what lasts as long as its maker goes with it though a child of it liv
     CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
 
-TEST_CASE("what lasts as long as its maker goes with it though a child lives that never calls us")
+TEST_CASE("a temporary object is deleted although a child that never uses the library lives")
 {
     const DaemonProcess daemon;
     std::optional<Client> client;
@@ -116,7 +116,7 @@ TEST_CASE("what lasts as long as its maker goes with it though a child lives tha
     CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
 
-TEST_CASE("nothing is taken for a dead thread's wait though a child of its process lives")
+TEST_CASE("nothing is consumed for a wait of a dead process although a child of it lives")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -132,19 +132,19 @@ TEST_CASE("nothing is taken for a dead thread's wait though a child of its proce
     CHECK(value_or_throw(daemon.client().show("s")).count == 1);
 }
 
-TEST_CASE("a client that its parent left behind can be destroyed while others are at work")
+TEST_CASE("a child can destroy its parent's client while the child has threads")
 {
     const DaemonProcess daemon;
     std::optional<Client> client{daemon.client()};
     value_or_throw(
-        client->create("mine", {.lifetime = Lifetime::connection})); // Now it has a thread.
+        client->create("mine", {.lifetime = Lifetime::connection})); // The client has a thread now.
     Worker child{[&](const WorkerSocket&) {
-        // The first thread here may well be known by what was the number of that one.
+        // The first thread of the child may get the identifier of the client's thread.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();
         require(::write(writes.get(), "", 1) == 1, "write(2)");
-        own.join(); // Throws if it is nobody's any more.
+        own.join(); // join() throws if the destructor has joined the thread already.
     }};
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(client->show("mine")).name.text() == "mine");

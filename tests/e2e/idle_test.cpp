@@ -1,5 +1,5 @@
-// The daemon is not on the path, and does nothing when there is nothing to do: as /proc and
-// strace(1) see it.
+// The daemon takes no part in sets and waits on descriptors, and an idle daemon makes no system
+// call. Both are observed through /proc and strace(1).
 #include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
@@ -20,7 +20,8 @@ void set_and_consume(const Event& event, int times)
     }
 }
 
-TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time and no system call")
+TEST_CASE(
+    "100,000 pairs of set and wait on a descriptor cost the daemon no CPU time and no system call")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -38,10 +39,11 @@ TEST_CASE("after open, 100,000 set and wait pairs cost the daemon no CPU time an
         REQUIRE(daemon.is_idle());
         return daemon.usage();
     };
-    CHECK_FALSE(after_one_call() == before); // What we look at does tell.
+    CHECK_FALSE(after_one_call() == before); // The observed figures do change after a call.
 }
 
-TEST_CASE("strace sees no system call of the daemon during set and wait pairs, and one of a call")
+TEST_CASE(
+    "strace sees no system call of the daemon during sets and waits, and sees one during a call")
 {
     skip_unless_strace();
     const DaemonProcess daemon;
@@ -58,7 +60,7 @@ TEST_CASE("strace sees no system call of the daemon during set and wait pairs, a
                 }).empty());
 }
 
-TEST_CASE("two processes that signal each other directly do not wake the daemon")
+TEST_CASE("two processes that signal each other by descriptors do not wake the daemon")
 {
     constexpr int turns = 10'000;
     const DaemonProcess daemon;
@@ -92,7 +94,7 @@ TEST_CASE("two processes that signal each other directly do not wake the daemon"
     CHECK(other.wait() == 0);
 }
 
-// A daemon that is idle though it has objects, clients that wait, and a monitor.
+// An idle daemon with objects, waiting clients and a monitor.
 struct IdleDaemon {
     IdleDaemon()
     {
@@ -111,7 +113,7 @@ struct IdleDaemon {
         }
         REQUIRE(daemon.is_idle());
     }
-    // False if something came within that time.
+    // Returns false if an event arrived within that time.
     bool is_quiet(nanoseconds span) const { return !await_readable(monitor.socket().get(), span); }
 
     DaemonProcess daemon{{"--idle-exit", "1h"}};
@@ -138,7 +140,7 @@ TEST_CASE("strace sees no system call of an idle daemon with objects, clients an
           std::vector<std::string>{});
 }
 
-// A daemon with 10,000 objects, of which three are open.
+// A daemon with 10,000 objects, three of which are open.
 struct LargeDaemon {
     LargeDaemon()
     {
@@ -160,7 +162,7 @@ struct LargeDaemon {
         timer.emplace(value_or_throw(client.open_timer("n/4")));
         REQUIRE(daemon.is_idle());
     }
-    // For that time, in which the timer expires each millisecond.
+    // Waits while the open timer expires each millisecond.
     void wait_for_time(nanoseconds span) const
     {
         value_or_throw(timer->wait(0ns));
@@ -191,7 +193,7 @@ TEST_CASE("strace sees no system call of a daemon with 10,000 objects", "[alone]
           std::vector<std::string>{});
 }
 
-TEST_CASE("who no longer waits leaves the daemon with nothing to watch")
+TEST_CASE("the daemon watches nothing after the last wait and monitor ended")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

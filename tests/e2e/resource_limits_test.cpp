@@ -1,4 +1,4 @@
-// evfdd where there is too little of what it needs: of descriptors, of processes, of itself.
+// evfdd with too few descriptors or processes, or without its own program file.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
@@ -29,7 +29,7 @@ std::string last_line(const std::string& text)
     return text.substr(text.rfind('\n', text.size() - 2) + 1);
 }
 
-TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no socket", "[alone]")
+TEST_CASE("evfdd with too few descriptors to start reports it and leaves no socket", "[alone]")
 {
     const std::vector<std::string> how =
         GENERATE(std::vector<std::string>{}, std::vector{"--guard"s}, std::vector{"--background"s});
@@ -37,8 +37,8 @@ TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no 
     if (!how.empty())
         skip("a sanitizer opens descriptors of its own");
 #endif
-    constexpr rlim_t least = 8;   // What loads a program needs some as well.
-    constexpr rlim_t enough = 64; // For that, not for much more.
+    constexpr rlim_t least = 8;   // The dynamic linker needs some descriptors too.
+    constexpr rlim_t enough = 64; // Enough to start, but not for many objects.
     bool has_failed = false;
     bool has_started = false;
     for (rlim_t descriptors = least; descriptors <= enough; ++descriptors) {
@@ -56,7 +56,7 @@ TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no 
             continue;
         }
         has_failed = true;
-        CHECK_FALSE(has_started); // More than enough is enough.
+        CHECK_FALSE(has_started); // Every higher limit suffices as well.
         CHECK(ran.status == 1);
         CHECK(last_line(ran.err).contains("Too many open files"));
         CHECK_FALSE(exists(path));
@@ -65,7 +65,7 @@ TEST_CASE("an evfdd that has too few descriptors to start says so and leaves no 
     CHECK(has_started);
 }
 
-TEST_CASE("a daemon that is watched says again and again that its loop turns")
+TEST_CASE("a daemon with a watchdog reports regularly that its loop runs")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "notify";
@@ -85,7 +85,7 @@ TEST_CASE("a daemon that is watched says again and again that its loop turns")
     }
 }
 
-// A guard, and what it starts, of a program that can be taken away.
+// A supervisor and its daemon, run from a program file that a test can move away.
 struct MovableProgram {
     RunResult ctl(std::vector<std::string> words) const
     {
@@ -108,7 +108,8 @@ struct MovableProgram {
     }();
 };
 
-TEST_CASE("a guard whose program is gone goes on trying and loses nothing until it is back")
+TEST_CASE(
+    "a supervisor without its program file retries until the file is back, and nothing is lost")
 {
     const MovableProgram borrowed;
     REQUIRE(borrowed.ctl({"create", "e", "--initial", "1"}).status == 0);
@@ -126,8 +127,9 @@ TEST_CASE("a guard whose program is gone goes on trying and loses nothing until 
     CHECK(borrowed.ctl({"is-set", "e"}).status == 0);
 }
 
-TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it starts all the same",
-          "[alone]")
+TEST_CASE(
+    "a daemon restarted with fewer descriptors than are stored for it starts with some objects",
+    "[alone]")
 {
     constexpr int objects = 300;
     constexpr rlim_t fewer{150};
@@ -153,8 +155,7 @@ TEST_CASE("a daemon that comes back to fewer descriptors than are kept for it st
     CHECK(told == there);
 }
 
-TEST_CASE("whatever the limit of open files is, what was acknowledged is there after a kill",
-          "[alone]")
+TEST_CASE("acknowledged objects survive a kill under any limit of open files", "[alone]")
 {
     const auto limit = GENERATE(values<rlim_t>({40, 64, 80, 96, 128, 160, 176, 300, 600}));
     CAPTURE(limit);
@@ -195,13 +196,13 @@ TEST_CASE("whatever the limit of open files is, what was acknowledged is there a
     CHECK_FALSE(guarded.log().contains("see RLIMIT_NOFILE"));
 }
 
-// As a user who may have no process besides those that it has.
+// Returns evfdd as a user that may create no process.
 Command no_more_processes(const TemporaryDirectory& directory, std::string_view how)
 {
     if (::chown((directory / "").c_str(), unprivileged_uid, unprivileged_uid) < 0)
         fail("chown(2)");
     return {.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
-            // A sanitizer that looks for leaks at the end takes a process for that.
+            // The leak check of a sanitizer needs a process.
             .environment = {"ASAN_OPTIONS=detect_leaks=0"},
             .user = User{unprivileged_uid},
             .in_child = [] {
@@ -212,7 +213,7 @@ Command no_more_processes(const TemporaryDirectory& directory, std::string_view 
             }};
 }
 
-TEST_CASE("an evfdd that cannot go into the background for want of a process says so")
+TEST_CASE("evfdd reports that it cannot fork into the background")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -222,7 +223,7 @@ TEST_CASE("an evfdd that cannot go into the background for want of a process say
     CHECK_FALSE(exists(directory / "io.evfdd"));
 }
 
-TEST_CASE("a guard that cannot have another process goes on trying until it can")
+TEST_CASE("a supervisor that cannot fork retries until it can")
 {
     skip_unless_root();
     const TemporaryDirectory directory;

@@ -1,5 +1,4 @@
-// A system call of a client that fails though it should not: nothing is done twice, and nothing is
-// lost without a word.
+// A client's system call that fails unexpectedly: no call is repeated, and no loss is silent.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -12,7 +11,7 @@ Command with_fault(Command command, const std::string& fault)
     command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
     command.environment.emplace_back("LD_PRELOAD=");
     command.environment.emplace_back(
-        "LSAN_OPTIONS=detect_leaks=0"); // It cannot look beside strace.
+        "LSAN_OPTIONS=detect_leaks=0"); // The leak check cannot run under strace.
     return command;
 }
 
@@ -23,7 +22,7 @@ void skip_unless_fault_injection()
         skip("strace may not trace here");
 }
 
-TEST_CASE("an answer that is not received at once is there still, and is not asked for again")
+TEST_CASE("a reply whose receipt fails once is received later, and the call is not repeated")
 {
     skip_unless_fault_injection();
     const DaemonProcess daemon;
@@ -39,7 +38,7 @@ TEST_CASE("an answer that is not received at once is there still, and is not ask
     }
 }
 
-TEST_CASE("an answer that cannot be received is an error, and not asked for again")
+TEST_CASE("a reply that cannot be received is an error, and the call is not repeated")
 {
     skip_unless_fault_injection();
     const DaemonProcess daemon;

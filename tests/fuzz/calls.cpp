@@ -1,4 +1,5 @@
-// An input is a play, as text: what six clients do, and when the daemon is killed.
+// Fuzzes a daemon with the calls of six clients and with kills. An input is a scenario as text; see
+// scenario.h.
 #include "tests/fuzz/scenario.h"
 
 #include <cstddef>
@@ -10,7 +11,7 @@ std::uint64_t random_state = 0;
 
 } // namespace
 
-// The same input, the same run.
+// Makes runs reproducible: the same input gets the same random bytes.
 extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 {
     auto* bytes = static_cast<unsigned char*>(into);
@@ -24,7 +25,7 @@ extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
     evfd::daemon::Warnings::start_counting();
-    (void)evfd::daemon::shared_incrementer(); // What stays open.
+    (void)evfd::daemon::shared_incrementer(); // They stay open between runs.
     (void)evfd::daemon::empty_state_store();
     return 0;
 }

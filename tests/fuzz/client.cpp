@@ -35,7 +35,7 @@ void TestClient::flush(DaemonInstance& instance)
 {
     if (!socket_)
         socket_ = instance.connect(peer_);
-    if (!socket_) { // It is not let in.
+    if (!socket_) { // The daemon rejected the connection.
         outgoing_.clear();
         pending_calls_.clear();
         return;
@@ -65,7 +65,8 @@ void TestClient::shut_down_sending()
 
 void TestClient::read_replies()
 {
-    static std::array<char, 16 * 1024> buffer; // Once, since whoever looks after memory marks it.
+    static std::array<char, 16 * 1024> buffer; // Static, because a memory checker marks a local one
+                                               // on each call.
     while (socket_) {
         const auto received = receive(socket_, buffer, descriptors_);
         if (received && !*received)

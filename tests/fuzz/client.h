@@ -1,4 +1,5 @@
-// The far end of a connection: what it says, what it hears, and the descriptors that it got.
+// A client of the fuzzed daemon: its connection, its unsent bytes, its replies and the descriptors
+// that it received.
 #pragma once
 
 #include "common/envelope.h"
@@ -20,16 +21,17 @@ class TestClient {
 public:
     explicit TestClient(Peer peer) : peer_{std::move(peer)} {}
 
-    // It connects first, if it has to; who is not let in says nothing.
+    // Sends bytes, and connects first if necessary. Does nothing if the connection is rejected.
     void send_bytes(DaemonInstance& instance, std::string_view bytes);
     void call(DaemonInstance& instance, std::string_view method, std::string_view parameters);
-    // Of the next call.
+    // Applies to the next call.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // The calls that its session counts are told to `answered` from now on.
+    // From now on the calls that the session counts are added to `answered_calls` when they are
+    // answered.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
-    // What was sent to it.
+    // Reads all replies that have arrived.
     void read_replies();
     void disconnect();
     void shut_down_sending();
@@ -38,7 +40,7 @@ public:
     const std::vector<std::string>& subscriptions() const { return subscriptions_; }
     std::deque<UniqueFd>& descriptors() { return descriptors_; }
 
-    bool is_not_reading = false; // It does not read what it is told.
+    bool is_not_reading = false; // The client does not read its replies.
 
 private:
     void flush(DaemonInstance& instance);
@@ -51,7 +53,7 @@ private:
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
     std::vector<bool>
-        pending_calls_; // Calls not answered yet, and whether their session counts them.
+        pending_calls_; // One entry for each unanswered call: whether the session counts it.
     std::int64_t* answered_calls_ = nullptr;
     ReplyMode reply_mode_ = ReplyMode::one;
 };

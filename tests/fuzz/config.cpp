@@ -1,4 +1,5 @@
-// Any text is read as a configuration, or refused in one sentence that says where and what.
+// Any text is accepted as a configuration, or rejected with one sentence that names the line and
+// the error.
 #include "daemon/config/config.h"
 #include "tests/fuzz/input.h"
 

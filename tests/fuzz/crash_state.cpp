@@ -16,7 +16,8 @@ void replace_fd(int fd, const UniqueFd& replacement)
     expect(::dup3(replacement.get(), fd, O_CLOEXEC) == fd, "a descriptor takes another's place");
 }
 
-// Of the slip, most of which is never used, what is.
+// Calls transfer(offset, size) for each range of the progress page that is in use. Most of it never
+// is.
 template <class Do>
 void for_each_data_range(const UniqueFd& memfd, const Do& transfer)
 {
@@ -66,7 +67,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd.get(), event);
     }
     instance.reset();
-    write_contents(inherited[3], progress); // The slip is mapped: what the end noted is there.
+    write_contents(inherited[3], progress); // The progress page is mapped, so the orderly
+                                            // destruction has changed it.
     return inherited;
 }
 

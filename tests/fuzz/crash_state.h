@@ -1,4 +1,4 @@
-// What is left of a daemon that is killed.
+// The state that survives a kill of the daemon.
 #pragma once
 
 #include "common/enums.h"
@@ -14,7 +14,7 @@
 
 namespace evfd::daemon {
 
-// What a kill must leave of an object.
+// Properties of an object that must survive a kill.
 struct PersistedObject {
     std::optional<Mode> mode;
     uid_t owner;
@@ -24,11 +24,17 @@ struct PersistedObject {
     std::size_t subscriptions;
     friend bool operator==(const PersistedObject&, const PersistedObject&) = default;
 };
-std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance); // By serial.
-std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);    // Likewise.
+std::map<std::uint64_t, PersistedObject>
+persisted_objects(DaemonInstance& instance); // The key is the
+                                             // serial number of the
+                                             // object.
+std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance); // The key is the
+                                                                                   // serial number
+                                                                                   // of the event.
 
-// What its guardian has, to which nothing is done that its end would do. It ends in order all the
-// same, with other descriptors in the places of its own.
+// Destroys the instance as a kill would. Returns the descriptors in its fd store, without the
+// effects of an orderly destruction: before that, the instance's own descriptors are replaced by
+// others.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

@@ -1,5 +1,5 @@
-// What the fuzzers of the daemon share: a world that costs little to make, since what holds no
-// state is made once.
+// Shared by the fuzzers of the daemon. Objects without state are created once, because a run must
+// be cheap.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -16,10 +16,10 @@
 namespace evfd::daemon {
 
 using fuzz::expect;
-using DaemonInstance = ConnectedService; // One life of a daemon.
+using DaemonInstance = ConnectedService; // One life of a daemon, between two kills.
 
 const EventfdIncrementer& shared_incrementer();
-// Nothing is ever parked there, or noted, and its loop is never turned.
+// Nothing is ever stored in it, and its loop never runs.
 struct EmptyStateStore {
     EventLoop loop;
     StateStore state_store{loop};
@@ -28,10 +28,11 @@ EmptyStateStore& empty_state_store();
 
 UniqueFd duplicate_fd(int fd);
 std::pair<UniqueFd, UniqueFd> socket_pair(int type);
-// Until nothing is left to do, but not for ever: a timer may ring again and again.
+// Runs the loop until it has nothing to do, with a limit, because a timer may expire again and
+// again.
 void run_until_idle(EventLoop& loop);
 
-// What the daemon has to complain of: its log tells warnings to nobody else.
+// Counts the warnings in the daemon's log. The daemon reports recovery errors only there.
 struct Warnings {
     static void start_counting();
     static inline int count = 0;

@@ -1,8 +1,8 @@
-// Messages come out of the frame reader as they went in, wherever the bytes were cut.
+// The frame reader returns the messages that were written, wherever the bytes were cut.
 //
-// An input is: a digit, how many pieces are described; for each, a byte that is its length; a byte
-// for the limit; whether the messages are taken after each piece, or only one at a time; then the
-// bytes themselves, over which the pieces go again and again.
+// An input is: a digit, the number of piece lengths; for each, a byte, the length; a byte, the size
+// limit; a digit, whether at most one message is read after each piece; then the bytes, which are
+// cut into pieces of these lengths in turn.
 #include "common/frame.h"
 #include "tests/fuzz/input.h"
 
@@ -21,7 +21,7 @@ struct ParseResult {
     friend bool operator==(const ParseResult&, const ParseResult&) = default;
 };
 
-// Takes what is there by now, at most so many.
+// Reads the messages that are complete by now, at most `max_count`.
 void read_frames(FrameReader& reader, ParseResult& result, std::size_t max_count)
 {
     for (std::size_t i = 0; i < max_count; ++i) {
@@ -37,7 +37,7 @@ void read_frames(FrameReader& reader, ParseResult& result, std::size_t max_count
     }
 }
 
-// What is to come out, straight from the rule.
+// Returns the expected result, computed directly from the definition of a frame.
 ParseResult reference_result(std::string_view bytes, std::size_t limit)
 {
     ParseResult result;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: fuzz.sh BIN_DIR WORK_DIR [NAME...]
 #
-# Runs fuzz_NAME from BIN_DIR, each for FUZZ_SECONDS (60), two at a time, beginning with the inputs
-# of corpus/. What they learn stays in WORK_DIR/NAME/corpus for the next time, what they find
-# in WORK_DIR/NAME/findings. Fails if there is any finding, and says where.
+# Runs fuzz_NAME from BIN_DIR for FUZZ_SECONDS (60) each, two at a time, beginning with the inputs
+# in corpus/. New inputs stay in WORK_DIR/NAME/corpus for the next time, findings in
+# WORK_DIR/NAME/findings. Fails if there is a finding, and prints how to reproduce it.
 set -euo pipefail
 tests=$(cd "$(dirname "$0")" && pwd)
 bin=$1 work=$2
@@ -12,15 +12,15 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(calls config frame journal reply)
 seconds=${FUZZ_SECONDS:-60}
 
-# How often a fuzzer runs counts for more than these: long backtraces of allocations, and memory that
-# is kept from use for long, which the kernel has to clear again and again.
+# The number of runs matters more than long backtraces of allocations, and more than a long
+# quarantine of freed memory, which the kernel would have to clear again and again.
 export ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8:detect_stack_use_after_return=0:${ASAN_OPTIONS-}
 
 fuzz() {
-    # To weigh inputs by how rare is what they reach takes a quarter of the time; as many runs find as
-    # much without.
+    # The entropic schedule takes a quarter of the time and finds no more in the same number of
+    # runs.
     local name=$1 dir=$work/$1 options=(-entropic=0 -max_len=4096)
-    # A play is over after so many deeds; what follows them would be changed in vain.
+    # A scenario ends after 64 operations, so mutations of later bytes would have no effect.
     [ "$name" != calls ] || options+=(-max_len=512)
     rm -rf "$dir/findings"
     mkdir -p "$dir/corpus" "$dir/findings"
@@ -30,13 +30,13 @@ fuzz() {
         "$dir/corpus" "$tests/corpus/$name" >"$dir/log" 2>&1
 }
 
-tell() {
+report() {
     local name=$1 dir=$work/$1 last
     last=$(grep -E '^#[0-9]+' "$dir/log" | tail -n 1 || true)
-    echo "fuzz_$name: ${last:-it did not begin}"
+    echo "fuzz_$name: ${last:-it did not start}"
     if [ "$2" -ne 0 ]; then
         grep -vE '^(#[0-9]+|INFO)|NEW_FUNC' "$dir/log" | tail -n 40
-        echo "fuzz_$name found something. To see it again:"
+        echo "fuzz_$name has findings. To reproduce them:"
         find "$dir/findings" -type f -printf "  $bin/fuzz_$name %p\n"
     fi
 }
@@ -52,7 +52,7 @@ for ((i = 0; i < ${#names[@]}; i += 2)); do
     for j in "${!pair[@]}"; do
         status=0
         wait "${pids[j]}" || status=$?
-        tell "${pair[j]}" "$status"
+        report "${pair[j]}" "$status"
         [ "$status" -eq 0 ] || failed=1
     done
 done

@@ -1,4 +1,4 @@
-// What the fuzz programs share: an input taken apart, and what must hold.
+// Shared by the fuzz programs: decoding of an input, and checks.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -17,7 +17,7 @@
 
 namespace evfd::fuzz {
 
-// A finding: the input at hand is kept by libFuzzer.
+// Aborts if the condition does not hold. libFuzzer stores the input.
 inline void expect(bool holds, std::string_view what)
 {
     if (holds)
@@ -26,7 +26,7 @@ inline void expect(bool holds, std::string_view what)
     std::abort();
 }
 
-// An input, from its beginning; what is missing at its end is zero.
+// Decodes an input from its beginning. Bytes after its end are zero.
 class Input {
 public:
     Input(const std::uint8_t* data, std::size_t size)
@@ -44,7 +44,8 @@ public:
         rest_.remove_prefix(1);
         return byte;
     }
-    // One of 0 to `end` - 1, so that the digits '0', '1', ... give just these: seeds are text.
+    // Returns a number from 0 to `end` - 1. The digits '0', '1', ... give these numbers, so that
+    // seeds are text.
     std::size_t below(std::size_t end) { return static_cast<std::uint8_t>(byte() - '0') % end; }
     template <class Range>
     const auto& pick(const Range& range)
@@ -52,7 +53,7 @@ public:
         return range[below(std::size(range))];
     }
     bool flag() { return below(2) == 1; }
-    // Up to `end`, which is taken too.
+    // Returns the text up to `end`, and consumes `end` too.
     std::string_view until(char end)
     {
         const auto at = std::min(rest_.find(end), rest_.size());
@@ -66,7 +67,7 @@ private:
     std::string_view rest_;
 };
 
-// Which of the lowest descriptors are open; a look costs one system call.
+// The set of open descriptors among the lowest numbers. It costs one system call.
 class OpenDescriptors {
 public:
     OpenDescriptors()

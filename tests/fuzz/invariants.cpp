@@ -41,7 +41,7 @@ bool matches(const record::Timer& record, const Timer& timer)
            record.state == current.state;
 }
 
-// The journal itself: who reads a sound one does not write to it.
+// Returns the journal itself. Reading a valid journal does not write to it.
 UniqueFd committed_journal(DaemonInstance& instance)
 {
     instance.state_store.commit();

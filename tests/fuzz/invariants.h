@@ -1,15 +1,24 @@
-// What must hold between any two messages to a daemon: its books are in order.
+// The invariants of a daemon between any two messages.
+//
+// What must hold:
+//
+// - Charges: every user is charged for exactly the objects, subscriptions and connections that
+//   exist.
+// - Watches: exactly the objects that a wait, a monitor or a timer needs are watched.
+// - Stash: exactly the descriptors of persistent objects and subscriptions are stored.
+// - Journal: another daemon that reads it finds the objects, subscriptions and held tokens of the
+//   registry.
 #pragma once
 
 #include "tests/fuzz/environment.h"
 
 namespace evfd::daemon {
 
-// What is paid for is there, what is watched is cared for. Cheap.
+// Checks charges, watches and the stash. Cheap.
 void check_invariants(DaemonInstance& instance);
-// The journal says what the registry knows: it is read as another daemon would.
+// Reads the journal as another daemon would, and compares it with the registry.
 void check_journal_matches(DaemonInstance& instance);
-// It says that there is nothing.
+// Checks that the journal is valid and has no records.
 void check_journal_is_empty(DaemonInstance& instance);
 
 } // namespace evfd::daemon

@@ -1,16 +1,16 @@
-// A journal can hold anything: it is read, what is wrong is told, and what is written after that
-// reads back. What its records say is restored or refused, whatever is parked beside it.
+// A journal may contain anything. It is read, errors are reported, and later writes read back. The
+// state in its records is recovered or rejected, whatever descriptors are stored beside it.
 //
-// An input that begins with "raw" is the file from then on. Any other is a text of lines:
-//     1 5 {"name":"a",...}    a record of kind 1 and id 5, for the next commit
-//     -1 5                    it is dropped
-//     .                       a commit
-//     P5e                     with the id 5 an eventfd is parked; s: a semaphore, m: a monotonic
-//                             timerfd, r: a realtime timerfd, x: something else
-//     ~40x                    in the end, byte 40 behind the head is turned into an x
+// An input that begins with "raw" is followed by the bytes of the file. Any other input is text:
+//     1 5 {"name":"a",...}    put a record of kind 1 and id 5 into the next commit
+//     -1 5                    erase that record
+//     .                       commit
+//     P5e                     store a descriptor with the id 5: e: an eventfd, s: a semaphore,
+//                             m: a monotonic timerfd, r: a realtime timerfd, x: something else
+//     ~40x                    at the end, replace byte 40 after the head by an x
 //     T5                      a token was taken from 5 after the last commit
-//     N3                      the slip is about a plan of 3 tokens, in the last commit; its first
-//                             is not added yet
+//     N3                      the progress page is about a plan of 3 tokens in the last commit,
+//                             the first of which has not been added yet
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
 #include "tests/fuzz/environment.h"
@@ -28,7 +28,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t head_bytes = 4096; // The journal's first page.
+constexpr std::size_t head_bytes = 4096; // The first page of a journal.
 
 // Reading and writing.
 
@@ -42,12 +42,12 @@ State state_of(const Journal::Contents& contents)
     return state;
 }
 
-// The journal as it is left, and what is to be in it then.
+// Opens the journal and writes to it. Returns the records that it must contain afterwards.
 State check_journal(const UniqueFd& memfd)
 {
     Journal::Contents contents;
     auto journal = Journal::open(duplicate_fd(memfd.get()), contents);
-    if (!journal) // Too short to be one: it is begun anew.
+    if (!journal) // The file is too short, so a new journal would be started.
         return {};
     auto state = state_of(contents);
     const auto put = [&](Journal::Key key, const std::string& text) {
@@ -75,7 +75,7 @@ State check_journal(const UniqueFd& memfd)
     return state;
 }
 
-// Restoring.
+// Recovery.
 
 class JournalScript {
 public:
@@ -89,12 +89,12 @@ public:
         write_progress();
     }
 
-    // The file alone, as it is with its damage.
+    // Returns the journal file, with the damage applied.
     UniqueFd file() const
     {
         std::string bytes(head_bytes + journal_.bytes(), '\0');
         expect(::pread(journal_.memfd().get(), bytes.data(), bytes.size(), 0) > 0,
-               "the journal can be read"); // It ends early if nothing is in it.
+               "the journal can be read"); // An empty journal ends early.
         for (const auto& [at, byte] : damage_)
             if (head_bytes + at < bytes.size())
                 bytes[head_bytes + at] = byte;
@@ -226,10 +226,10 @@ void check_recovery(const JournalScript& script)
     constexpr DescriptorBudget budget{10'000, 10'000};
     DaemonInstance instance{{}, shared_incrementer(), budget, script.descriptors(), 0ns};
     check_accounting(instance);
-    run_until_idle(instance.loop); // The grace of the sessions is over; timers are looked at.
+    run_until_idle(instance.loop); // The grace time of the sessions is over, and timers are polled.
     check_accounting(instance);
 
-    // Who comes next finds the same, and what was made meanwhile.
+    // The next daemon recovers the same objects, and those created meanwhile.
     Session session{instance.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
         (void)instance.service.registry().create(session, {.name = *Name::parse(name)});

@@ -1,4 +1,4 @@
-// A call's parameters, each chosen by the next of an input.
+// The parameters of a call. The next bytes of the input choose each value.
 #pragma once
 
 #include "common/enums.h"
@@ -30,8 +30,8 @@ public:
                 list += (list.empty() ? "" : ",") + quoted(names_[i]);
         return add("names", '[' + list + ']');
     }
-    // Tokens that are set, or waited for. The most that can be set, 16,384, is left out: adding
-    // them one by one would be all a run does.
+    // Tokens to set or to wait for. The maximum of a Set, 16,384, is left out: adding them one by
+    // one would take the whole run.
     Parameters& count()
     {
         constexpr std::array<std::int64_t, 10> counts{omitted, 1,   2,     3,      16,
@@ -70,7 +70,7 @@ public:
         constexpr std::array<std::string_view, 6> all{"*", "a", "d/*", "?", "*/*", "["};
         return add("pattern", quoted(pick(all)));
     }
-    // One of those, or none of them.
+    // Chooses one of the tokens, or a token that no subscription has.
     Parameters& subscription(const std::vector<std::string>& all)
     {
         const auto index = input_.below(4);

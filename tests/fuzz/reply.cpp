@@ -1,8 +1,8 @@
-// Whatever a daemon sends, the client has a reply or an error, and no descriptor is left behind.
+// Whatever a daemon sends, the client library gets a reply or an error and leaks no descriptor.
 //
-// An input is: which method was called; how many descriptors come and of what kind; after which
-// part of the bytes the daemon pauses, and whether it hangs up in the end; then the bytes, with a
-// line's end for the zero byte of each reply, so that seeds are text ("\0" is one as well).
+// An input is: the method that was called; the number and kind of the descriptors; the part of the
+// bytes after which the daemon pauses, and whether it disconnects at the end; then the bytes. A
+// newline stands for the zero byte that ends a reply, so that seeds are text ("\0" works too).
 #include "client/core/connection.h"
 #include "common/socket.h"
 #include "tests/fuzz/input.h"
@@ -27,7 +27,7 @@ using namespace std::string_literals;
 template <class T>
 constexpr bool carries_descriptors = std::is_same_v<T, protocol::Open::Reply>;
 
-// What was understood can be said again, and is understood as the same.
+// A decoded reply can be encoded, and decodes to the same again.
 template <Message Reply>
 void check_round_trip(Reply& reply)
 {
@@ -83,7 +83,7 @@ std::vector<UniqueFd> descriptors(fuzz::Input& input)
     std::vector<UniqueFd> fds(input.below(5));
     for (auto& fd : fds)
         fd = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
-    if (!fds.empty() && input.flag()) // As many as the kernel takes.
+    if (!fds.empty() && input.flag()) // The most that the kernel accepts in one message.
         while (fds.size() < max_descriptors_per_message)
             fds.push_back(UniqueFd{::dup(fds.front().get())});
     return fds;

@@ -18,7 +18,8 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// Their process is not to be seen: it would be ours, with which nothing ends here.
+// The peers have no pidfd. It would be that of this process, so a lifetime of a process would never
+// end.
 std::vector<Peer> peers()
 {
     return {{2001, 2001, 0, {}}, {2001, 2001, 0, {}}, {2002, 2002, 0, {2001}},
@@ -55,7 +56,7 @@ void Scenario::run()
 void Scenario::run_operation(char code)
 {
     switch (code) {
-    case '&': loop_is_paused_ ^= true; return; // Nobody turns the loop until it comes again.
+    case '&': loop_is_paused_ ^= true; return; // The loop does not run until the next '&'.
     case '.': return run_loop_once();
     case '!': return check_journal_matches(*instance_);
     case 'K': return crash_and_recover();
@@ -85,11 +86,11 @@ void Scenario::run_operation(char code)
     case 'p': return call(client, "SetRights", next_parameters().name().permissions());
     case 'i': return call(client, "Status", next_parameters());
     case 'z': return resume(client);
-    case 'O': return client.set_reply_mode(ReplyMode::none); // Of the next call.
+    case 'O': return client.set_reply_mode(ReplyMode::none); // Applies to the next call.
     case 'M': return client.set_reply_mode(ReplyMode::stream);
     case 'J':
         return client.send_bytes(*instance_,
-                                 std::string{input_.until('\n')} + '\0'); // Maybe a call.
+                                 std::string{input_.until('\n')} + '\0'); // May be a valid call.
     case 'B': return client.send_bytes(*instance_, input_.until('\n'));
     case 'f': return use_descriptor(client);
     case 'y': client.is_not_reading ^= true; return;
@@ -99,7 +100,7 @@ void Scenario::run_operation(char code)
     }
 }
 
-// Calling.
+// Calls.
 
 void Scenario::call(TestClient& client, std::string_view method, const Parameters& parameters)
 {
@@ -169,7 +170,7 @@ void Scenario::resume(TestClient& client)
 {
     const auto session = input_.below(sessions.size());
     auto calls = answered_calls_[session];
-    if (input_.flag()) // It is mistaken, or lies.
+    if (input_.flag()) // The client is mistaken about the number of its calls, or lies.
         calls += static_cast<std::int64_t>(input_.below(3)) - 1;
     client.resume(answered_calls_[session]);
     call(client, "Resume",
@@ -178,7 +179,7 @@ void Scenario::resume(TestClient& client)
              .add("calls", std::to_string(calls)));
 }
 
-// Descriptors, which are each client's to do with what it likes.
+// Descriptors, which a client may use in any way.
 void Scenario::use_descriptor(TestClient& client)
 {
     auto& descriptors = client.descriptors();
@@ -194,7 +195,7 @@ void Scenario::use_descriptor(TestClient& client)
         return;
     case 1: (void)take(fd); return;
     case 2:
-        if ((flags & O_NONBLOCK) != 0) // Full.
+        if ((flags & O_NONBLOCK) != 0) // Fills the counter.
             (void)add(fd, max_count);
         return;
     case 3: ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK); return;
@@ -203,7 +204,7 @@ void Scenario::use_descriptor(TestClient& client)
     }
 }
 
-// Going on.
+// Control of the daemon.
 
 void Scenario::run_loop_once()
 {
@@ -218,7 +219,8 @@ void Scenario::process_all()
     read_replies();
 }
 
-// Only those for whom there is something: to ask all of them would cost more than all else.
+// Polls all clients at once, and reads only those with replies. Reading all of them would take most
+// of the time.
 void Scenario::read_replies()
 {
     std::array<pollfd, 6> polled{};
@@ -247,13 +249,13 @@ void Scenario::crash_and_recover()
 {
     const auto grace = input_.flag() ? 0ns : nanoseconds{1h};
     daemon::run_until_idle(instance_->loop);
-    instance_->state_store.commit(); // What is not was not answered.
+    instance_->state_store.commit(); // Changes that are not committed have not been acknowledged.
     const auto objects_before = persisted_objects(*instance_);
     const auto tokens_before = persisted_tokens(*instance_);
     auto inherited = crash(std::move(instance_));
     for (auto& client : clients_) {
         client.is_not_reading = false;
-        client.read_replies(); // What it was sent before.
+        client.read_replies(); // Replies sent before the kill.
         client.disconnect();
     }
     Warnings::count = 0;
@@ -280,7 +282,7 @@ void Scenario::finish()
     for (int i = 0; i < 1'000 && instance_->connections() > 0; ++i)
         daemon::run_until_idle(instance_->loop);
     expect(instance_->connections() == 0, "who went is let go");
-    if (has_orphaned_sessions_) { // Those that nobody takes up end.
+    if (has_orphaned_sessions_) { // Sessions that no client resumes end.
         instance_ = std::make_unique<DaemonInstance>(
             LimitTable{limits_}, shared_incrementer(),
             DescriptorBudget{descriptor_budget_, descriptor_budget_}, crash(std::move(instance_)),

@@ -1,9 +1,11 @@
-// Six clients of four users do as they please, deed by deed, and the daemon is killed. After each
-// deed its books are in order, and in the end nothing is left.
+// A scenario: six clients of four users send arbitrary calls, one operation after the other, and
+// the daemon is killed and recovered. The invariants must hold after each operation, and in the end
+// nothing remains.
 //
-// A deed is a letter, a digit that says which client, and digits for what remains to be chosen;
-// what each letter means stands in Scenario::deed(). So "c0010000o01" is: client 0 creates the
-// manual event "a", and opens it. Before the first deed a digit chooses the daemon's limits.
+// An operation is a letter, a digit that selects the client, and digits for the remaining choices.
+// Scenario::run_operation() has the meaning of each letter. "c0010000o01", for example: client 0
+// creates the manual event "a" and opens it. A digit before the first operation selects the
+// daemon's limits.
 #pragma once
 
 #include "tests/fuzz/client.h"
@@ -48,12 +50,12 @@ private:
 
     fuzz::Input input_;
     Limits limits_ = default_limits;
-    std::int64_t descriptor_budget_ = 10'000; // Of descriptors.
+    std::int64_t descriptor_budget_ = 10'000; // Number of descriptors.
     std::unique_ptr<DaemonInstance> instance_;
     std::vector<TestClient> clients_;
-    std::array<std::int64_t, sessions.size()> answered_calls_{}; // Counted calls.
+    std::array<std::int64_t, sessions.size()> answered_calls_{}; // Counted calls of each session.
     bool loop_is_paused_ = false;
-    bool has_orphaned_sessions_ = false; // For an hour.
+    bool has_orphaned_sessions_ = false; // Their grace time is an hour.
 };
 
 } // namespace evfd::daemon

@@ -1,4 +1,5 @@
-// What evfdd relies on about io_submit(2): a set that cannot hang, and a wait that cannot miss.
+// Facts about io_submit(2) that evfdd relies on: a set that cannot block, and a wait that cannot
+// miss a set.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -22,19 +23,19 @@ using probe::next_event;
 using probe::poll_now;
 using probe::read_counter;
 
-// 0 or -1, as io_setup(2).
+// Returns 0 or -1, as io_setup(2).
 long set_up(unsigned completions, aio_context_t& id)
 {
     return ::syscall(SYS_io_setup, completions, &id);
 }
 
-// How many of them the kernel took, or -1 with errno.
+// Returns the number of requests that the kernel accepted, or -1 with errno.
 long submit(aio_context_t id, std::span<iocb*> requests)
 {
     return ::syscall(SYS_io_submit, id, static_cast<long>(requests.size()), requests.data());
 }
 
-// The completions that are there at this moment.
+// Returns the completions that are available now.
 std::vector<io_event> completed(aio_context_t id, std::size_t at_most)
 {
     std::vector<io_event> events(at_most);
@@ -57,7 +58,8 @@ public:
             ::syscall(SYS_io_destroy, id_);
     }
 
-    // Where AIO cannot be had evfdd does without, and says so.
+    // Creates a context. Skips the test where AIO is not available; evfdd works without it and
+    // reports that.
     static Context make(unsigned completions)
     {
         aio_context_t id = 0;
@@ -79,7 +81,7 @@ std::uint32_t number(const UniqueFd& fd)
     return static_cast<std::uint32_t>(fd.get());
 }
 
-// Reading one byte of /dev/null is done at once, and its completion adds 1 to the event.
+// A read of one byte of /dev/null. It completes at once, and its completion adds 1 to the event.
 class IncrementRequest {
 public:
     explicit IncrementRequest(const UniqueFd& event)
@@ -123,13 +125,13 @@ TEST_CASE("io_submit with IOCB_FLAG_RESFD makes the kernel add 1 to an event")
 
     REQUIRE(submit(context.id(), requests) == 1);
 
-    // All of it has happened before io_submit returns.
+    // All of this has happened when io_submit returns.
     CHECK(next_event(epoll, 0));
     CHECK(read_counter(event) == 1);
     CHECK(completed(context.id(), 1).size() == 1);
 }
 
-TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and shows POLLERR")
+TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and poll shows POLLERR")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
@@ -138,7 +140,7 @@ TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and 
     IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
-    // The second one finds even the kernel's own last place taken.
+    // The second increment finds the last value, which is the kernel's own, in use.
     for (int round = 0; round < 2; ++round) {
         REQUIRE(submit(context.id(), requests) == 1);
         REQUIRE(completed(context.id(), 1).size() == 1);
@@ -149,7 +151,7 @@ TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and 
     CHECK(poll_now(event, POLLIN | POLLOUT) == POLLOUT);
 }
 
-TEST_CASE("each request of one io_submit adds 1, also the same one repeated")
+TEST_CASE("each request of one io_submit adds 1, even if the same request is repeated")
 {
     const auto context = Context::make(8);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
@@ -165,14 +167,14 @@ TEST_CASE("each request of one io_submit adds 1, also the same one repeated")
     CHECK(completed(context.id(), 8).size() == 4);
 }
 
-TEST_CASE("io_submit is refused while completions fill the context, until someone collects them")
+TEST_CASE("io_submit fails with EAGAIN while completions fill the context")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
     IncrementRequest adder{event};
     std::vector requests{adder.request()};
 
-    // The kernel rounds the size of a context up, by an amount of its own.
+    // The kernel rounds the size of a context up by an unknown amount.
     std::uint64_t added = 0;
     int error = 0;
     while (added < 100'000 && (error = error_of(submit(context.id(), requests))) == 0)
@@ -185,7 +187,7 @@ TEST_CASE("io_submit is refused while completions fill the context, until someon
     CHECK(read_counter(event) == 1);
 }
 
-TEST_CASE("an AIO poll is released by a set that was cleared at once")
+TEST_CASE("an AIO poll completes after a set that was cleared at once")
 {
     constexpr std::size_t waiters = 50;
     const auto context = Context::make(waiters);
@@ -209,7 +211,7 @@ TEST_CASE("an AIO poll is released by a set that was cleared at once")
     }
 }
 
-TEST_CASE("an AIO poll of an event that is set is done at once")
+TEST_CASE("an AIO poll of a set event completes at once")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};
@@ -222,11 +224,11 @@ TEST_CASE("an AIO poll of an event that is set is done at once")
     CHECK(read_counter(event) == 1);
 }
 
-TEST_CASE("AIO contexts are bounded by aio-max-nr")
+TEST_CASE("AIO contexts are limited by aio-max-nr")
 {
     unsigned long bound = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> bound;
-    // Above 4 million the kernel refuses the size itself, whatever the bound is.
+    // Above 4 million the kernel rejects the size itself, whatever the limit is.
     if (bound == 0 || bound > 4'000'000)
         skip("fs.aio-max-nr is " + std::to_string(bound));
 

@@ -1,4 +1,4 @@
-// What evfdd relies on about epoll(7) and poll(2).
+// Facts about epoll(7) and poll(2) that evfdd relies on.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -23,7 +23,7 @@ using probe::read_counter;
 
 constexpr std::uint32_t any_change = EPOLLIN | EPOLLOUT | EPOLLET;
 
-// An unset event in an epoll that hears of each change; the first ring is still pending.
+// An unset event in an epoll set that reports every change. The initial edge is still pending.
 struct WatchedEvent {
     explicit WatchedEvent(int flags = 0) : event{::eventfd(0, flags | EFD_NONBLOCK | EFD_CLOEXEC)}
     {
@@ -34,7 +34,7 @@ struct WatchedEvent {
     UniqueFd event;
 };
 
-TEST_CASE("closing a watched descriptor leaves it in the epoll set while a duplicate lives")
+TEST_CASE("closing a watched descriptor leaves it in the epoll set while a duplicate exists")
 {
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     UniqueFd ours{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
@@ -49,7 +49,7 @@ TEST_CASE("closing a watched descriptor leaves it in the epoll set while a dupli
     CHECK(rung->token == 42);
 }
 
-TEST_CASE("a descriptor taken out of the epoll set before it is closed is silent")
+TEST_CASE("a descriptor removed from the epoll set before its close reports nothing")
 {
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     UniqueFd ours{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
@@ -63,7 +63,7 @@ TEST_CASE("a descriptor taken out of the epoll set before it is closed is silent
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-TEST_CASE("an event watched for each change rings once to begin with, then is silent")
+TEST_CASE("an event watched for any change reports one initial edge and then nothing")
 {
     const WatchedEvent watched;
 
@@ -74,7 +74,7 @@ TEST_CASE("an event watched for each change rings once to begin with, then is si
     CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
-TEST_CASE("an event watched for each change rings at each write and at each read by anyone")
+TEST_CASE("an event watched for any change reports every write and read of every holder")
 {
     const WatchedEvent watched;
     const UniqueFd client = duplicate(watched.event);
@@ -95,7 +95,7 @@ TEST_CASE("an event watched for each change rings at each write and at each read
     }
 }
 
-TEST_CASE("an unset event watched for each change rings when it was set, also if cleared since")
+TEST_CASE("an event watched for any change reports a set that was cleared before epoll_wait")
 {
     const auto flags = GENERATE(0, EFD_SEMAPHORE);
     const WatchedEvent watched{flags};
@@ -105,7 +105,8 @@ TEST_CASE("an unset event watched for each change rings when it was set, also if
         REQUIRE(::eventfd_write(watched.event.get(), 1) == 0);
         REQUIRE(read_counter(watched.event) == 1);
 
-        // Both changes are one ring. It looks again, so it tells of the room and not of the set.
+        // Both changes give one edge. The kernel polls again, so it reports the room and not the
+        // set.
         const auto rung = next_event(watched.epoll, 0);
         REQUIRE(rung);
         CHECK(rung->events == EPOLLOUT);
@@ -113,7 +114,7 @@ TEST_CASE("an unset event watched for each change rings when it was set, also if
     }
 }
 
-TEST_CASE("a read that finds nothing does not ring")
+TEST_CASE("a read that finds nothing causes no edge")
 {
     const WatchedEvent watched;
     REQUIRE(next_event(watched.epoll, 0));
@@ -125,7 +126,7 @@ TEST_CASE("a read that finds nothing does not ring")
     CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
-TEST_CASE("a write that finds no room does not ring")
+TEST_CASE("a write that finds no room causes no edge")
 {
     const WatchedEvent watched;
     REQUIRE(::eventfd_write(watched.event.get(), UINT64_MAX - 1) == 0);
@@ -136,7 +137,7 @@ TEST_CASE("a write that finds no room does not ring")
     CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
-TEST_CASE("a write of zero rings although it sets nothing")
+TEST_CASE("a write of zero causes an edge although it sets nothing")
 {
     const WatchedEvent watched;
     REQUIRE(next_event(watched.epoll, 0));
@@ -149,7 +150,7 @@ TEST_CASE("a write of zero rings although it sets nothing")
     CHECK_FALSE(read_counter(watched.event));
 }
 
-TEST_CASE("asking an epoll for the same again with EPOLL_CTL_MOD rings once, as adding did")
+TEST_CASE("EPOLL_CTL_MOD with the same events causes one edge, as EPOLL_CTL_ADD does")
 {
     const WatchedEvent watched;
     REQUIRE(next_event(watched.epoll, 0));
@@ -161,7 +162,7 @@ TEST_CASE("asking an epoll for the same again with EPOLL_CTL_MOD rings once, as 
     CHECK_FALSE(next_event(watched.epoll, 0));
 }
 
-TEST_CASE("an epoll that wants only EPOLLIN looks again and misses a set that was cleared at once")
+TEST_CASE("an epoll set for EPOLLIN alone misses a set that was cleared at once")
 {
     const auto trigger = GENERATE(std::uint32_t{0}, std::uint32_t{EPOLLET});
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -174,7 +175,7 @@ TEST_CASE("an epoll that wants only EPOLLIN looks again and misses a set that wa
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-TEST_CASE("an epoll in an epoll is readable while a ring in it is pending")
+TEST_CASE("a nested epoll set is readable while an edge in it is pending")
 {
     const WatchedEvent inner;
     const UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
@@ -185,14 +186,14 @@ TEST_CASE("an epoll in an epoll is readable while a ring in it is pending")
 
     REQUIRE(::eventfd_write(inner.event.get(), 1) == 0);
 
-    // Level: until someone takes the inner ring.
+    // Level-triggered: until the inner edge is consumed.
     CHECK(next_event(outer, 0));
     CHECK(next_event(outer, 0));
     CHECK(next_event(inner.epoll, 0));
     CHECK_FALSE(next_event(outer, 0));
 }
 
-TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or written through it")
+TEST_CASE("an epoll set with an event can be polled, and cannot be read or written")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     const UniqueFd wait_only{::epoll_create1(EPOLL_CLOEXEC)};
@@ -208,7 +209,7 @@ TEST_CASE("an epoll that holds an event is pollable, and nothing can be read or 
     CHECK(poll_now(wait_only, POLLIN) == 0);
 }
 
-TEST_CASE("thousands of epolls can hold one event, and one write wakes them all")
+TEST_CASE("thousands of epoll sets can watch one event, and one write wakes them all")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     constexpr std::size_t many = 5'000;
@@ -225,7 +226,7 @@ TEST_CASE("thousands of epolls can hold one event, and one write wakes them all"
     CHECK(std::ranges::all_of(handles, [](const auto& fd) { return now(fd, POLLIN) == POLLIN; }));
 }
 
-TEST_CASE("of the epolls that hold one event, the 501st cannot be put into another epoll")
+TEST_CASE("the 501st epoll set that watches one event cannot be nested in another one")
 {
     constexpr std::size_t path_limit = 500;
     require_descriptors(path_limit + 100);
@@ -246,8 +247,7 @@ TEST_CASE("of the epolls that hold one event, the 501st cannot be put into anoth
     CHECK(error_of(nest()) == EINVAL);
 }
 
-TEST_CASE(
-    "an epoll that is in no other one takes an event to which there are 500 paths, and is pollable")
+TEST_CASE("an epoll set that is not nested accepts an event with 500 paths, and can be polled")
 {
     require_descriptors(1'100);
     const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};

@@ -1,4 +1,4 @@
-// What evfdd relies on about eventfd(2). When one of these fails, the design rests on sand.
+// Facts about eventfd(2) that evfdd relies on. The design depends on each of them.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -21,14 +21,15 @@ using probe::read_counter;
 
 constexpr std::uint64_t max_count = UINT64_MAX - 1;
 
-// What kcmp(2) says: 0 for the same open file, 1 to 3 for different ones, -1 with errno.
+// Returns the result of kcmp(2): 0 for the same open file, 1 to 3 for different ones, -1 with
+// errno.
 long compare(const UniqueFd& left, const UniqueFd& right)
 {
     const pid_t self = ::getpid();
     return ::syscall(SYS_kcmp, self, self, KCMP_FILE, left.get(), right.get());
 }
 
-TEST_CASE("whoever clears O_NONBLOCK on a duplicate of an eventfd clears it for all")
+TEST_CASE("clearing O_NONBLOCK on a duplicate of an eventfd clears it for all duplicates")
 {
     const UniqueFd ours{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     const UniqueFd client = duplicate(ours);
@@ -50,7 +51,7 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking eventfd")
     CHECK(error == EAGAIN);
 }
 
-TEST_CASE("preadv2 takes all of a plain eventfd and one of a semaphore")
+TEST_CASE("preadv2 consumes all of a plain eventfd and one of a semaphore")
 {
     const auto [flags, taken, left] = GENERATE(table<int, std::uint64_t, std::string>({
         {0, 3, "0"},
@@ -63,7 +64,7 @@ TEST_CASE("preadv2 takes all of a plain eventfd and one of a semaphore")
     CHECK(fdinfo(event, "eventfd-count") == left);
 }
 
-TEST_CASE("an eventfd has no pwritev2 that would not wait")
+TEST_CASE("pwritev2 with RWF_NOWAIT is not supported by an eventfd")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     std::uint64_t one = 1;
@@ -74,7 +75,7 @@ TEST_CASE("an eventfd has no pwritev2 that would not wait")
     CHECK_FALSE(read_counter(event));
 }
 
-TEST_CASE("one write brings an eventfd to 2^64-2, where it is readable and not writable")
+TEST_CASE("one write can raise an eventfd to 2^64-2, where it is readable and not writable")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     CHECK(poll_now(event, POLLIN | POLLOUT) == POLLOUT);
@@ -86,7 +87,7 @@ TEST_CASE("one write brings an eventfd to 2^64-2, where it is readable and not w
     CHECK(read_counter(event) == max_count);
 }
 
-TEST_CASE("an eventfd takes a write of zero and stays unset, and refuses 2^64-1")
+TEST_CASE("an eventfd accepts a write of zero and stays unset, and rejects 2^64-1")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
 
@@ -97,7 +98,7 @@ TEST_CASE("an eventfd takes a write of zero and stays unset, and refuses 2^64-1"
     CHECK(poll_now(event, POLLIN) == 0);
 }
 
-TEST_CASE("fdinfo shows the count of an eventfd in hex and takes none of it")
+TEST_CASE("fdinfo shows the count of an eventfd in hex and consumes nothing")
 {
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
     REQUIRE(::eventfd_write(event.get(), 0x1234abcd) == 0);
@@ -107,7 +108,7 @@ TEST_CASE("fdinfo shows the count of an eventfd in hex and takes none of it")
     CHECK(read_counter(event) == 0x1234abcd);
 }
 
-TEST_CASE("all eventfds share one inode, and eventfd-id tells them apart")
+TEST_CASE("all eventfds share one inode, and eventfd-id distinguishes them")
 {
     const UniqueFd one{::eventfd(0, EFD_CLOEXEC)};
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
@@ -126,7 +127,7 @@ TEST_CASE("all eventfds share one inode, and eventfd-id tells them apart")
     CHECK(id != fdinfo(other, "eventfd-id"));
 }
 
-TEST_CASE("kcmp tells eventfds apart and knows a duplicate")
+TEST_CASE("kcmp distinguishes eventfds and recognizes a duplicate")
 {
     const UniqueFd one{::eventfd(0, EFD_CLOEXEC)};
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
@@ -135,7 +136,7 @@ TEST_CASE("kcmp tells eventfds apart and knows a duplicate")
     const auto same = compare(one, one_again);
     const int error = error_of(same);
     if (error != 0) {
-        // A kernel without kcmp, or a sandbox that forbids it: eventfd-id is what is left.
+        // The kernel has no kcmp, or a sandbox forbids it. eventfd-id remains.
         CHECK((error == ENOSYS || error == EPERM));
         skip("kcmp(2) fails here with errno " + std::to_string(error));
     }

@@ -1,5 +1,5 @@
-// What the vault relies on: descriptors in flight can be looked at and live on; the kernel notes
-// what it adds and takes in shared memory.
+// Facts that the state store relies on: descriptors in flight can be peeked at and stay alive, and
+// the kernel records in shared memory what it adds and consumes.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -64,7 +64,7 @@ void send(const UniqueFd& end, std::string_view text, const UniqueFd& fd)
 }
 
 struct Received {
-    std::string text; // Empty: there was nothing.
+    std::string text; // Empty if there was no message.
     UniqueFd fd;
 };
 
@@ -98,7 +98,7 @@ UniqueFd make_event(unsigned initial = 0, int flags = EFD_NONBLOCK)
     return fd;
 }
 
-// Of a memfd, as another process would have it.
+// The first word of a memfd, as written through a mapping and as read by other processes.
 class SharedWord {
 public:
     SharedWord() : memfd_{::memfd_create("test", MFD_CLOEXEC)}
@@ -125,7 +125,7 @@ private:
     void* memory_ = nullptr;
 };
 
-TEST_CASE("with SO_PEEK_OFF a look walks over messages in flight and takes none of them")
+TEST_CASE("with SO_PEEK_OFF, MSG_PEEK walks over messages in flight and consumes none")
 {
     const Pair pair;
     const auto first = make_event();
@@ -148,7 +148,7 @@ TEST_CASE("with SO_PEEK_OFF a look walks over messages in flight and takes none 
     CHECK(receive(pair.out, 0).text.empty());
 }
 
-TEST_CASE("each look gives a duplicate of the same open file")
+TEST_CASE("each MSG_PEEK returns a duplicate of the same open file")
 {
     const Pair pair;
     send(pair.in, "x", make_event());
@@ -159,7 +159,7 @@ TEST_CASE("each look gives a duplicate of the same open file")
     CHECK(one.fd.get() != other.fd.get());
 }
 
-TEST_CASE("a message taken without room for its descriptors closes them")
+TEST_CASE("receiving a message without room for its descriptors closes them")
 {
     const Pair pair;
     std::array<int, 2> pipe{};
@@ -174,10 +174,10 @@ TEST_CASE("a message taken without room for its descriptors closes them")
     REQUIRE(::recv(pair.out.get(), &byte, 1, 0) == 1);
 
     CHECK((poll_now(reader, POLLIN) & POLLHUP) != 0);
-    CHECK(receive(pair.out, 0).text.empty()); // The rest of the message is gone as well.
+    CHECK(receive(pair.out, 0).text.empty()); // The rest of the message is lost as well.
 }
 
-TEST_CASE("both ends of one pair can have descriptors in flight at once")
+TEST_CASE("both ends of a socket pair can have descriptors in flight at once")
 {
     const Pair pair;
     send(pair.in, "there", make_event(1));
@@ -222,7 +222,7 @@ TEST_CASE("a timerfd that is only in flight still ticks")
     CHECK(probe::read_expirations(receive(pair.out, 0).fd) == 1U);
 }
 
-TEST_CASE("asking a timerfd for its setting keeps its ticks")
+TEST_CASE("timerfd_gettime does not consume the ticks of a timerfd")
 {
     const UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const itimerspec setting{.it_interval = {}, .it_value = probe::to_timespec(1ns)};
@@ -235,12 +235,12 @@ TEST_CASE("asking a timerfd for its setting keeps its ticks")
     CHECK(probe::read_expirations(timer) == 1U);
 }
 
-TEST_CASE("one AIO read of /dev/zero notes in shared memory that it added to an eventfd")
+TEST_CASE("one AIO read of /dev/zero records in shared memory that it added to an eventfd")
 {
     const auto [before, blocking, after] = GENERATE(table<std::uint64_t, bool, std::uint64_t>({
         {0, false, 1},
         {7, true, 8},
-        {max_eventfd_count, false, max_eventfd_count + 1}, // And there it stays.
+        {max_eventfd_count, false, max_eventfd_count + 1}, // The counter stays at this value.
         {max_eventfd_count, true, max_eventfd_count + 1},
     }));
     aio_context_t context = 0;
@@ -263,12 +263,12 @@ TEST_CASE("one AIO read of /dev/zero notes in shared memory that it added to an 
 
     CHECK(::syscall(SYS_io_submit, context, 1L, &operations) == 1);
 
-    CHECK(note.read_through_file() == 0x0100); // At once: it was complete when the call returned.
+    CHECK(note.read_through_file() == 0x0100); // The operation was complete when the call returned.
     CHECK(probe::read_counter(fd) == after);
     ::syscall(SYS_io_destroy, context);
 }
 
-TEST_CASE("what preadv2 takes is in shared memory")
+TEST_CASE("preadv2 stores the consumed count in shared memory")
 {
     const auto fd = make_event(3);
     const SharedWord note;
@@ -278,10 +278,10 @@ TEST_CASE("what preadv2 takes is in shared memory")
 
     CHECK(::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) < 0);
     CHECK(errno == EAGAIN);
-    CHECK(note.read_through_file() == 3); // As it was.
+    CHECK(note.read_through_file() == 3); // Unchanged.
 }
 
-TEST_CASE("both notes are there for who opens the memory after the process was killed")
+TEST_CASE("both records survive the kill of the process that caused them")
 {
     const SharedWord note;
     const auto fd = make_event(9);

@@ -1,4 +1,4 @@
-// What the kernel says of pidfds, on which it rests that something ends with a process.
+// Facts about pidfds that evfdd relies on for objects and holds that end with a process.
 #include "common/socket.h"
 #include "tests/support/catch.h"
 #include "tests/support/other_process.h"
@@ -13,18 +13,18 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a pidfd is quiet while its process executes another program, and readable at its end")
+TEST_CASE("a pidfd is not readable across execve and becomes readable at the exit of its process")
 {
     OtherProcess other;
     other.execute();
     CHECK(probe::poll_now(other.pidfd(), POLLIN) == 0);
-    other.kill(); // Nobody has reaped it.
+    other.kill(); // Nobody has reaped the process.
     CHECK(probe::poll_now(other.pidfd(), POLLIN) == POLLIN);
     other.reap();
     CHECK((probe::poll_now(other.pidfd(), POLLIN) & POLLIN) == POLLIN);
 }
 
-TEST_CASE("a pidfd that was in flight when its process ended is readable where it arrives")
+TEST_CASE("a pidfd in flight at the exit of its process is readable after its receipt")
 {
     OtherProcess other;
     std::array<int, 2> numbers{};
@@ -42,7 +42,7 @@ TEST_CASE("a pidfd that was in flight when its process ended is readable where i
     CHECK((probe::poll_now(arrived.front(), POLLIN) & POLLIN) == POLLIN);
 }
 
-TEST_CASE("SO_PEERPIDFD is the process that connected, whoever has its end now")
+TEST_CASE("SO_PEERPIDFD is the process that connected, even if another process has the socket")
 {
     OtherProcess other;
     const auto [near, far] = other.connection();

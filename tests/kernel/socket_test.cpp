@@ -1,4 +1,4 @@
-// What evfdd relies on about Unix sockets and descriptors in flight.
+// Facts about Unix sockets and descriptors in flight that evfdd relies on.
 #include "common/unique_fd.h"
 #include "daemon/base/kernel_features.h"
 #include "tests/support/catch.h"
@@ -43,7 +43,7 @@ constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * (max_fds_per_mess
 #ifdef SO_PASSRIGHTS
 constexpr int pass_rights = SO_PASSRIGHTS;
 #else
-constexpr int pass_rights = 83; // Linux 6.16; the headers may be older than the kernel.
+constexpr int pass_rights = 83; // Linux 6.16. The headers may be older than the kernel.
 #endif
 
 struct SocketPair {
@@ -64,7 +64,7 @@ struct Message {
     std::vector<UniqueFd> fds;
 };
 
-// 0, or errno. May be called in a child process.
+// Returns 0 or errno. May be called in a child process.
 int send(const UniqueFd& socket, std::string_view bytes, std::span<const int> fds = {},
          int flags = 0)
 {
@@ -91,7 +91,7 @@ int send(const UniqueFd& socket, std::string_view bytes, const UniqueFd& fd)
     return send(socket, bytes, std::array{fd.get()});
 }
 
-// What one recvmsg returns.
+// Returns the result of one recvmsg(2).
 Message receive(const UniqueFd& socket)
 {
     alignas(cmsghdr) std::array<char, control_bytes> control{};
@@ -122,7 +122,8 @@ UniqueFd make_event(unsigned count = 0)
     return UniqueFd{::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC)};
 }
 
-// Bytes that were sent through this end and that the other has not read, as the kernel counts them.
+// Returns the number of bytes sent through this end and not read by the other, as the kernel counts
+// them.
 int unread_bytes(const UniqueFd& socket)
 {
     int bytes = -1;
@@ -143,7 +144,7 @@ TEST_CASE("a message carries 253 descriptors, and 254 are refused")
     CHECK(receive(pair.theirs).fds.size() == max_fds_per_message);
 }
 
-TEST_CASE("one recvmsg returns an earlier message's bytes with a later one's descriptors")
+TEST_CASE("one recvmsg returns the bytes of an earlier message with the descriptors of a later one")
 {
     const SocketPair pair;
     const auto event = make_event();
@@ -155,13 +156,13 @@ TEST_CASE("one recvmsg returns an earlier message's bytes with a later one's des
     CHECK(first.bytes == "without with ");
     CHECK(first.fds.size() == 1);
 
-    // What comes after the descriptors is not joined to them.
+    // Bytes after the descriptors are not joined to them.
     const auto second = receive(pair.theirs);
     CHECK(second.bytes == "after");
     CHECK(second.fds.empty());
 }
 
-TEST_CASE("descriptors of two messages never come in one recvmsg")
+TEST_CASE("the descriptors of two messages never arrive in one recvmsg")
 {
     const SocketPair pair;
     const auto event = make_event();
@@ -172,7 +173,7 @@ TEST_CASE("descriptors of two messages never come in one recvmsg")
     CHECK(receive(pair.theirs).bytes == "two");
 }
 
-TEST_CASE("a descriptor in flight is the same open file, also after its sender closed it")
+TEST_CASE("a descriptor in flight is the same open file, even after its sender closed it")
 {
     const SocketPair pair;
     auto event = make_event();
@@ -189,7 +190,7 @@ TEST_CASE("a descriptor in flight is the same open file, also after its sender c
     CHECK(read_counter(received.fds[0]) == 7);
 }
 
-TEST_CASE("recv without a control buffer gets the bytes and closes the descriptors")
+TEST_CASE("recv without a control buffer returns the bytes and closes the descriptors")
 {
     const SocketPair pair;
     std::array<int, 2> ends{};
@@ -237,7 +238,7 @@ TEST_CASE("a queued reply can be read after its sender closed")
     CHECK(::recv(pair.theirs.get(), &byte, 1, 0) == 0);
 }
 
-TEST_CASE("a peer that closes raises EPOLLHUP even where nothing was asked for")
+TEST_CASE("a peer that closes raises EPOLLHUP even if no event was requested")
 {
     SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -285,7 +286,7 @@ TEST_CASE("SIOCOUTQ is zero only once the peer has read everything")
     CHECK(unread_bytes(pair.ours) == 0);
 }
 
-TEST_CASE("a socket watched edge-triggered for EPOLLOUT rings when the peer has read a message")
+TEST_CASE("edge-triggered EPOLLOUT reports that the peer has read a message")
 {
     const SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -300,7 +301,7 @@ TEST_CASE("a socket watched edge-triggered for EPOLLOUT rings when the peer has 
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-// Whether descriptors come with the next bytes, as a look without room for them says.
+// Returns whether descriptors come with the next bytes. Peeks without room for them.
 bool has_descriptors(const UniqueFd& socket)
 {
     std::array<char, 16> bytes{};
@@ -312,7 +313,7 @@ bool has_descriptors(const UniqueFd& socket)
     return (message.msg_flags & MSG_CTRUNC) != 0;
 }
 
-TEST_CASE("a look without room for descriptors says that some came, and leaves them")
+TEST_CASE("a peek without room for descriptors reports them with MSG_CTRUNC and leaves them queued")
 {
     const SocketPair pair;
     REQUIRE(send(pair.ours, "without") == 0);
@@ -323,7 +324,7 @@ TEST_CASE("a look without room for descriptors says that some came, and leaves t
     CHECK(receive(pair.theirs).fds.size() == 1);
 }
 
-TEST_CASE("descriptors that come out of band are seen by a look where that is read in line")
+TEST_CASE("a peek with SO_OOBINLINE reports descriptors that were sent out of band")
 {
     const SocketPair pair;
     const auto event = make_event();
@@ -334,7 +335,7 @@ TEST_CASE("descriptors that come out of band are seen by a look where that is re
     CHECK(receive(pair.theirs).fds.size() == 1);
 }
 
-TEST_CASE("once a socket is shut for reading nothing more comes, and what came is there")
+TEST_CASE("a socket shut down for reading receives nothing new, and queued messages stay readable")
 {
     const SocketPair pair;
     REQUIRE(send(pair.ours, "before", make_event()) == 0);
@@ -345,14 +346,15 @@ TEST_CASE("once a socket is shut for reading nothing more comes, and what came i
     CHECK(receive(pair.theirs).bytes.empty());
 }
 
-TEST_CASE("what a process that is killed has last does not linger, also within a message")
+TEST_CASE(
+    "the exit of a killed process is not delayed by a lingering descriptor that it closes last")
 {
     LingeringSocket lingering;
     std::optional<SocketPair> pair{std::in_place};
     const auto test = ::getpid();
-    const auto child = ::fork(); // It has all of it too.
+    const auto child = ::fork(); // The child inherits all descriptors.
     if (child == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL); // Also where a check fails meanwhile.
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL); // The child ends even if a check fails meanwhile.
         if (::getppid() != test)
             ::_exit(1);
         while (true)
@@ -367,7 +369,7 @@ TEST_CASE("what a process that is killed has last does not linger, also within a
     CHECK(::waitpid(child, nullptr, WNOHANG) == child);
 }
 
-TEST_CASE("a listener that can pass no rights (Linux 6.16) refuses descriptors to their sender")
+TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to their sender")
 {
     const UniqueFd listener{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
     const int off = 0;
@@ -375,7 +377,7 @@ TEST_CASE("a listener that can pass no rights (Linux 6.16) refuses descriptors t
         error_of(::setsockopt(listener.get(), SOL_SOCKET, pass_rights, &off, sizeof off));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    // An address of the kernel's choice, so that tests can run side by side.
+    // The kernel chooses the address, so that tests can run side by side.
     socklen_t length = sizeof address.sun_family;
     auto* const name = reinterpret_cast<sockaddr*>(&address);
     REQUIRE(::bind(listener.get(), name, length) == 0);
@@ -400,15 +402,16 @@ TEST_CASE("a listener that can pass no rights (Linux 6.16) refuses descriptors t
     REQUIRE(served);
     CHECK(send(client, "accepted", event) == EPERM);
 
-    // Bytes alone go through, and the other way descriptors do.
+    // Bytes alone pass, and so do descriptors in the other direction.
     CHECK(send(client, "bytes") == 0);
     CHECK(receive(served).bytes == "bytes");
     CHECK(send(served, "reply", event) == 0);
     CHECK(receive(client).fds.size() == 1);
 }
 
-// A uid that is nobody else's, so that nobody else's descriptors in flight are counted to it. From
-// 60578 to 61183 is given out neither to people nor by systemd; tests that run side by side differ.
+// Returns a uid that no other process uses, so that no descriptors of others are counted for it.
+// Neither useradd nor systemd assigns 60578 to 61183. Tests that run side by side get different
+// ones.
 uid_t spare_uid()
 {
     return 60578 + static_cast<uid_t>(::getpid()) % 606;
@@ -417,8 +420,8 @@ uid_t spare_uid()
 constexpr rlim_t fd_limit = 16;
 constexpr int cannot_test = 255;
 
-// Makes this (child) process one that the bound on descriptors in flight applies to: root's
-// capabilities lift it.
+// Makes this child process subject to the limit on descriptors in flight, which root's capabilities
+// lift.
 bool become_bounded(uid_t uid)
 {
     const rlimit limit{.rlim_cur = fd_limit, .rlim_max = fd_limit};
@@ -447,7 +450,7 @@ TEST_CASE("descriptors in flight are counted for the uid of the sender, over all
         skip("this user cannot become one that the bound applies to");
     REQUIRE(hoarder == ETOOMANYREFS);
 
-    // The hoarder is gone; what it sent is still in flight and still counted.
+    // The first process has exited. Its descriptors are still in flight and still counted.
     const auto other = [&] {
         return become_bounded(uid) ? send(pair.ours, "x", event) : cannot_test;
     };
@@ -455,7 +458,7 @@ TEST_CASE("descriptors in flight are counted for the uid of the sender, over all
     CHECK(send(pair.ours, "x", event) == 0);
 }
 
-TEST_CASE("descriptors in flight are counted no more once their socket is gone")
+TEST_CASE("descriptors in flight are no longer counted after their socket was closed")
 {
     if (::geteuid() != 0)
         skip("only root can be a user who has nothing else in flight");
@@ -482,11 +485,11 @@ TEST_CASE("descriptors in flight are counted no more once their socket is gone")
     CHECK(probe::in_child(other) == 0);
 }
 
-TEST_CASE("thousands of events parked in one socketpair come back intact and in order", "[alone]")
+TEST_CASE("thousands of events in flight in one socket pair arrive intact and in order", "[alone]")
 {
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;
-    require_descriptors(2 * batch * batches); // This uid may have others in flight.
+    require_descriptors(2 * batch * batches); // This uid may have other descriptors in flight.
     const SocketPair vault{SOCK_SEQPACKET};
 
     for (std::size_t number = 0; number < batches; ++number) {
@@ -523,13 +526,13 @@ TEST_CASE("messages of one byte and one descriptor fill a socket buffer long bef
     for (; sent < buffer_bytes && error == 0; ++sent)
         error = send(vault.ours, "x", event);
 
-    // Each costs what the kernel needs to keep it: some hundreds of bytes, not one.
+    // Each message is charged for its kernel memory: some hundreds of bytes, not one.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
     CHECK(unread_bytes(vault.ours) >= sent * 256);
 }
 
-TEST_CASE("a wait-only handle wakes while the event that it holds is parked")
+TEST_CASE("a wait-only handle wakes while its event is in flight")
 {
     const SocketPair vault{SOCK_SEQPACKET};
     auto event = make_event();
@@ -545,7 +548,7 @@ TEST_CASE("a wait-only handle wakes while the event that it holds is parked")
     CHECK(poll_now(wait_only, POLLIN) == POLLIN);
 }
 
-TEST_CASE("a timer ticks while it is parked and nobody has it open")
+TEST_CASE("a timer ticks while it is in flight and not open anywhere")
 {
     const SocketPair vault{SOCK_SEQPACKET};
     UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};

@@ -1,4 +1,4 @@
-// What evfdd relies on about timerfd_create(2).
+// Facts about timerfd_create(2) that evfdd relies on.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -25,7 +25,7 @@ UniqueFd timer(clockid_t clock)
     return UniqueFd{::timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC)};
 }
 
-// 0 or -1, as timerfd_settime(2).
+// Returns 0 or -1, as timerfd_settime(2).
 int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
         std::chrono::nanoseconds interval = 0ns)
 {
@@ -34,8 +34,8 @@ int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
     return ::timerfd_settime(fd.get(), flags, &schedule, nullptr);
 }
 
-// An hourly timer whose first expiry was ten and a half hours ago: eleven ticks at once, and no
-// other for half an hour.
+// Returns an hourly timer whose first expiration was ten and a half hours ago. It has eleven ticks
+// at once and the next one in half an hour.
 UniqueFd make_timer_with_eleven_ticks()
 {
     auto fd = timer(CLOCK_REALTIME);
@@ -44,7 +44,7 @@ UniqueFd make_timer_with_eleven_ticks()
     return fd;
 }
 
-// Returns once this much of CLOCK_MONOTONIC has gone by.
+// Returns once this much time of CLOCK_MONOTONIC has passed.
 void wait_for_time(std::chrono::nanoseconds span)
 {
     const auto timerfd = timer(CLOCK_MONOTONIC);
@@ -60,11 +60,12 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
     const int error = errno;
 
     CHECK_FALSE(taken);
-    // Before Linux 6.10 it cannot read a timerfd at all, so evfdd reads those that are its own.
+    // Before Linux 6.10 preadv2 with RWF_NOWAIT cannot read a timerfd at all, so evfdd reads its
+    // own ones with read(2).
     CHECK((error == EAGAIN || error == EOPNOTSUPP));
 }
 
-TEST_CASE("of a shared timer one reader takes all ticks and the other sees none")
+TEST_CASE("one reader of a shared timerfd consumes all ticks, and the other gets none")
 {
     const auto one = make_timer_with_eleven_ticks();
     const auto other = duplicate(one);
@@ -77,7 +78,7 @@ TEST_CASE("of a shared timer one reader takes all ticks and the other sees none"
     CHECK(error_of(::read(other.get(), &ticks, sizeof ticks)) == EAGAIN);
 }
 
-TEST_CASE("timers of their own on one grid have ticks of their own")
+TEST_CASE("two timerfds on one grid count their ticks separately")
 {
     const auto one = make_timer_with_eleven_ticks();
     const auto other = make_timer_with_eleven_ticks();
@@ -89,7 +90,7 @@ TEST_CASE("timers of their own on one grid have ticks of their own")
     CHECK(ticks == 11);
 }
 
-TEST_CASE("timerfd_gettime takes no ticks")
+TEST_CASE("timerfd_gettime consumes no ticks")
 {
     const auto fd = make_timer_with_eleven_ticks();
     itimerspec left{};
@@ -103,9 +104,9 @@ TEST_CASE("timerfd_gettime takes no ticks")
     CHECK(ticks == 11);
 }
 
-// From the point on, until the interrupt for it is served, the kernel has no time left to tell, as
-// of one that is disarmed; the point is still to be counted.
-TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its interval")
+// From the expiration on, until its interrupt is served, the kernel reports no time left, as of a
+// disarmed timer. The expiration is still to be counted.
+TEST_CASE("timerfd_gettime of a timer that is due reports its interval and no time left")
 {
     constexpr auto interval = 200us;
     const auto fd = timer(CLOCK_MONOTONIC);
@@ -125,13 +126,13 @@ TEST_CASE("timerfd_gettime of a timer that is due tells no time left, but its in
         skip("the interrupts of this machine are never late enough to be seen");
 }
 
-TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none")
+TEST_CASE("fdinfo shows the ticks, time left and interval of a timer and consumes none")
 {
     const auto fd = make_timer_with_eleven_ticks();
     itimerspec left{};
     std::uint64_t ticks = 0;
 
-    // It counts what has rung; the ticks since are added when someone reads or looks.
+    // The kernel counts the first tick only. Later ticks are added by a read or by timerfd_gettime.
     CHECK(fdinfo(fd, "ticks") == "1");
     REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
     CHECK(fdinfo(fd, "ticks") == "11");
@@ -143,7 +144,7 @@ TEST_CASE("fdinfo shows a timer's ticks, time left and interval, and takes none"
     CHECK(ticks == 11);
 }
 
-TEST_CASE("a periodic timer watched edge-triggered rings once if nobody reads it")
+TEST_CASE("a periodic timer watched edge-triggered causes one edge if nobody reads it")
 {
     const auto fd = timer(CLOCK_MONOTONIC);
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -156,7 +157,7 @@ TEST_CASE("a periodic timer watched edge-triggered rings once if nobody reads it
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-TEST_CASE("a periodic timer looked at after each ring rings each time and keeps all its ticks")
+TEST_CASE("a periodic timer causes an edge after each timerfd_gettime and keeps all its ticks")
 {
     const auto fd = timer(CLOCK_MONOTONIC);
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
@@ -175,7 +176,7 @@ TEST_CASE("a periodic timer looked at after each ring rings each time and keeps 
     CHECK(ticks >= rings);
 }
 
-TEST_CASE("a timer that is never looked at still counts each of its periods")
+TEST_CASE("a timer that is never read or polled counts each of its periods")
 {
     const auto fd = timer(CLOCK_MONOTONIC);
     REQUIRE(arm(fd, 0, 1ms, 1ms) == 0);

@@ -1,4 +1,4 @@
-// A process that becomes another user and goes on using its client.
+// A process that changes its credentials and continues to use its client.
 #include "client/core/connection_pool.h"
 #include "tests/support/daemon_process.h"
 
@@ -23,7 +23,7 @@ std::vector<std::string> single_name(const char* name)
     return {name};
 }
 
-TEST_CASE("a call is one of who the process is now")
+TEST_CASE("a call is made with the user of the process at the time of the call")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -32,8 +32,9 @@ TEST_CASE("a call is one of who the process is now")
         value_or_throw(client.create(
             "roots",
             {.mode = Mode::semaphore, .initial = 2, .permissions = Permissions::parse("0600")}));
-        value_or_throw(client.wait(
-            single_name("roots"))); // On a line of its own, which is kept for the next one.
+        value_or_throw(
+            client.wait(single_name("roots"))); // This call uses a second connection, which the
+                                                // client keeps for the next wait.
         become_unprivileged();
         require_refused(client.delete_object(single_name("roots")));
         require_refused(client.set(single_name("roots")));
@@ -47,7 +48,7 @@ TEST_CASE("a call is one of who the process is now")
     CHECK(value_or_throw(daemon.client().show("its")).owner_uid == unprivileged_uid);
 }
 
-TEST_CASE("a call is one of the groups that the process has now")
+TEST_CASE("a call is made with the groups of the process at the time of the call")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -67,7 +68,7 @@ TEST_CASE("a call is one of the groups that the process has now")
     CHECK(child.wait() == 0);
 }
 
-TEST_CASE("each of two users that a process is in turn has a connection, as long as it needs one")
+TEST_CASE("a client has one connection for each user of its process, for as long as one is needed")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -100,7 +101,7 @@ TEST_CASE("each of two users that a process is in turn has a connection, as long
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 0; }));
 }
 
-// A process that is root, and in turn each of many users.
+// A process that is root and, in turn, each of many users.
 constexpr uid_t first_user = 1'500'000'000;
 
 void act_as(uid_t user, const auto& work)
@@ -110,7 +111,7 @@ void act_as(uid_t user, const auto& work)
     set_effective_uid(0);
 }
 
-TEST_CASE("what a process opened and made as another user leaves no connection once it is gone")
+TEST_CASE("objects opened and created as another user leave no connection once they are closed")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -144,7 +145,7 @@ TEST_CASE("what a process opened and made as another user leaves no connection o
     CHECK(child.wait() == 0);
 }
 
-TEST_CASE("a client keeps what was opened as so many former users, and no more")
+TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -166,7 +167,7 @@ TEST_CASE("a client keeps what was opened as so many former users, and no more")
         };
         require(is_refused(status) && is_refused(waited), "not refused");
         act_as(first_user,
-               [&] { value_or_throw(client.status()); }); // One of them it is, as before.
+               [&] { value_or_throw(client.status()); }); // This user has a session already.
         opened.pop_back();
         const auto all = before + static_cast<std::int64_t>(max_former_sessions);
         require(poll_until([&] { return value_or_throw(client.status()).connections == all; }),
@@ -178,7 +179,7 @@ TEST_CASE("a client keeps what was opened as so many former users, and no more")
     CHECK(child.wait() == 0);
 }
 
-TEST_CASE("what is held and followed goes on for who became another user")
+TEST_CASE("a hold and a subscription survive a change of the process's user")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -201,7 +202,8 @@ TEST_CASE("what is held and followed goes on for who became another user")
     CHECK(child.wait() == 0);
 }
 
-TEST_CASE("what is temporary outlives a kill of the daemon for who takes the credentials back")
+TEST_CASE(
+    "a temporary object survives a kill of the daemon when its owner restores its credentials")
 {
     skip_unless_root();
     const SupervisedDaemon guarded;

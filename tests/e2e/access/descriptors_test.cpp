@@ -1,4 +1,5 @@
-// A daemon that runs out of descriptors: who asks for one more is told, all others go on.
+// A daemon that runs out of descriptors. It refuses what needs another one and serves everything
+// else.
 #include "daemon/store/descriptor_budget.h"
 #include "tests/support/daemon_process.h"
 
@@ -8,7 +9,7 @@ namespace evfd::e2e {
 namespace {
 
 constexpr rlim_t descriptor_limit = 128;
-// There is always room for clients, and for a daemon that takes over.
+// The daemon reserves descriptors for clients and for its own successor.
 constexpr rlim_t max_objects =
     (descriptor_limit - rlim_t{daemon::reserved_for_daemon + daemon::reserved_for_clients}) / 2;
 
@@ -17,8 +18,7 @@ Command limited_command()
     return {.argv = {}, .descriptor_limit = descriptor_limit};
 }
 
-TEST_CASE("with no descriptor left for another event create says so and the others go on and it "
-          "recovers",
+TEST_CASE("create reports that no descriptor is left for an event, and works again after a delete",
           "[alone]")
 {
     const DaemonProcess daemon{{}, limited_command()};
@@ -49,7 +49,8 @@ TEST_CASE("with no descriptor left for another event create says so and the othe
     daemon.checked_ctl({"create", "one/more"});
 }
 
-TEST_CASE("subscriptions are descriptors as well", "[alone]")
+TEST_CASE("an open of a pulse is refused when no descriptor is left for the subscription",
+          "[alone]")
 {
     const DaemonProcess daemon{{}, limited_command()};
     const auto client = daemon.client();
@@ -71,8 +72,7 @@ TEST_CASE("subscriptions are descriptors as well", "[alone]")
     CHECK(poll_until([&] { return client.open("p").has_value(); }));
 }
 
-TEST_CASE("with no descriptor left for another client it is told why and the others go on and it "
-          "recovers",
+TEST_CASE("a client for which no descriptor is left gets the reason, and others are still served",
           "[alone]")
 {
     const DaemonProcess daemon{{}, limited_command()};
@@ -92,11 +92,11 @@ TEST_CASE("with no descriptor left for another client it is told why and the oth
     }
     REQUIRE(refusal);
     CHECK((*refusal)["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK(crowd.back().read_to_end().empty()); // And let go.
+    CHECK(crowd.back().read_to_end().empty()); // The daemon has closed the connection.
     const auto refused = daemon.ctl({"status"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("close connections"));
-    CHECK(daemon.is_idle()); // It is no use to try again and again.
+    CHECK(daemon.is_idle()); // The daemon does not retry in a loop.
     const auto before = daemon.usage();
     CHECK_FALSE(await_readable(waiting.socket().get(), 100ms));
     CHECK(daemon.usage() == before);
@@ -109,7 +109,7 @@ TEST_CASE("with no descriptor left for another client it is told why and the oth
     CHECK(poll_until([&] { return daemon.ctl({"status"}).status == 0; }));
 }
 
-TEST_CASE("with no descriptor left, an open that needs one is refused and all else is done",
+TEST_CASE("an open that needs a descriptor is refused when none is left, and other calls succeed",
           "[alone]")
 {
     const DaemonProcess daemon{{}, limited_command()};

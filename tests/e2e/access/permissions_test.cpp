@@ -1,4 +1,4 @@
-// Two users. Which only root can be.
+// Permissions of two users. Only root can run as both of them.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -9,7 +9,7 @@ namespace {
 
 const gid_t group = unprivileged_uid + 1;
 
-// As the stranger, in the stranger's group alone.
+// Runs evfdctl as an unprivileged user whose only group is its own.
 RunResult as_unprivileged(const DaemonProcess& daemon, std::vector<std::string> words)
 {
     auto command = daemon.ctl_command(std::move(words));
@@ -31,7 +31,7 @@ Expected<void> without_value(const auto& tried)
     return tried ? Expected<void>{} : std::unexpected(tried.error());
 }
 
-// "ok", or the sentence of the refusal.
+// Returns "ok", "refused", or the message of another error.
 std::string verdict(const Expected<void>& tried)
 {
     if (tried)
@@ -39,7 +39,7 @@ std::string verdict(const Expected<void>& tried)
     return tried.error().code == ErrorCode::refused ? "refused" : tried.error().message;
 }
 
-TEST_CASE("rights decide what another user may do by name")
+TEST_CASE("permissions decide which calls another user may make by name")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -61,7 +61,8 @@ TEST_CASE("rights decide what another user may do by name")
         require(verdict(its.delete_object(names)) == "refused", "delete");
         require(verdict(its.set_permissions("e", *Permissions::parse("0666"))) == "refused",
                 "rights");
-        // Who may set it sees that it is there; its state is for who may wait.
+        // A caller that may set the event sees that it exists. The state is shown only to callers
+        // that may wait.
         const bool sees = waits == "ok" || sets == "ok";
         const auto object = its.show("e");
         require(verdict(without_value(object)) == (sees ? "ok" : "refused"), "show");
@@ -73,7 +74,7 @@ TEST_CASE("rights decide what another user may do by name")
     CHECK(client.delete_object(std::vector{"e"s}));
 }
 
-TEST_CASE("who may only read another's lock looks at it, and cannot take it away")
+TEST_CASE("a user with read permission alone sees the state of a lock and cannot consume it")
 {
     skip_unless_root();
     const auto mode = GENERATE("auto"s, "semaphore"s);
@@ -94,7 +95,7 @@ TEST_CASE("who may only read another's lock looks at it, and cannot take it away
     CHECK(as_unprivileged(daemon, {"wait", "lock", "--timeout", "0"}).status == 0);
 }
 
-TEST_CASE("who waits to take is refused when the right for it is taken away")
+TEST_CASE("a consuming wait ends with a refusal when the permission to consume is revoked")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -108,7 +109,7 @@ TEST_CASE("who waits to take is refused when the right for it is taken away")
     CHECK(stranger_waits.errors().contains("needs r and w"));
 }
 
-TEST_CASE("the group's rights are for its members, whether first or supplementary")
+TEST_CASE("group permissions apply to members, whether the group is primary or supplementary")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -129,7 +130,7 @@ TEST_CASE("the group's rights are for its members, whether first or supplementar
         CHECK(ran.err.contains("ask its owner for the r right"));
 }
 
-TEST_CASE("evfdctl refuses with status 4 and one line that says whom to ask")
+TEST_CASE("evfdctl reports a refusal with status 4 and one line that names the owner to ask")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -147,7 +148,8 @@ TEST_CASE("evfdctl refuses with status 4 and one line that says whom to ask")
     CHECK(value_or_throw(daemon.client().show("e")).rights == *Permissions::parse("0600"));
 }
 
-TEST_CASE("an owner may delete and change the rights whatever they are and root may all")
+TEST_CASE(
+    "an owner may delete and change permissions regardless of them, and root may do everything")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -169,7 +171,7 @@ TEST_CASE("an owner may delete and change the rights whatever they are and root 
     CHECK(client.delete_object(std::vector{"f"s}));
 }
 
-TEST_CASE("who waits for a name that comes without his right to wait is refused then")
+TEST_CASE("a wait for a future name is refused when the name appears without permission to wait")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -183,7 +185,7 @@ TEST_CASE("who waits for a name that comes without his right to wait is refused 
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("whoever has a descriptor keeps it when the rights change and who opens then has not")
+TEST_CASE("a descriptor stays usable when permissions are revoked, and a new open is refused")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -205,7 +207,7 @@ TEST_CASE("whoever has a descriptor keeps it when the rights change and who open
     CHECK(value_or_throw(client.show("e")).is_set == true);
 }
 
-TEST_CASE("a monitor tells another user only what he may know")
+TEST_CASE("a monitor reports to another user only the objects that this user may see")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -230,7 +232,7 @@ TEST_CASE("a monitor tells another user only what he may know")
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("one user's limit is not another's")
+TEST_CASE("the quota of one user does not limit another user")
 {
     skip_unless_root();
     const DaemonProcess daemon;

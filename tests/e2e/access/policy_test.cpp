@@ -1,4 +1,4 @@
-// A policy for names, as the programs of several users meet it. Which only root can be.
+// A policy for names, as the programs of several users meet it. Only root can run as all of them.
 #include "tests/paths.h"
 #include "tests/support/configured_daemon.h"
 
@@ -10,13 +10,13 @@
 namespace evfd::e2e {
 namespace {
 
-const uid_t other_uid = unprivileged_uid + 1; // Of whom no rule speaks.
+const uid_t other_uid = unprivileged_uid + 1; // No rule names this user.
 
 const User denied_user{unprivileged_uid};
 const User other_user{other_uid};
 const User root{0};
 
-// What evfdctl does for the user: "0", or its status and what it said.
+// Runs evfdctl as the user. Returns "0", or the exit status and the error message.
 std::string ctl_as(const DaemonProcess& daemon, const User& user, std::vector<std::string> words)
 {
     auto command = daemon.ctl_command(std::move(words));
@@ -32,7 +32,7 @@ bool is_policy_refusal(std::string_view output)
            output.contains("ask the administrator");
 }
 
-// Of those who are not the stranger nobody is spoken of.
+// Returns a policy that denies verbs to the unprivileged user and says nothing about other users.
 std::string deny_rule(std::string_view prefix, std::string_view verbs)
 {
     return fmt::format(
@@ -42,7 +42,7 @@ std::string deny_rule(std::string_view prefix, std::string_view verbs)
 
 constexpr auto every_verb = R"("create", "wait", "set", "delete")";
 
-TEST_CASE("each verb is refused with status 4 to whom the policy denies it, and to nobody else")
+TEST_CASE("a verb that the policy denies to one user is refused with status 4 to that user alone")
 {
     skip_unless_root();
     const auto [verb, words] = GENERATE(table<std::string, std::vector<std::string>>({
@@ -59,7 +59,7 @@ TEST_CASE("each verb is refused with status 4 to whom the policy denies it, and 
         {"delete", {"rights", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
-    std::string others; // All but the verb.
+    std::string others; // All verbs except this one.
     for (const auto* one : {"create", "wait", "set", "delete"})
         if (one != verb)
             others += fmt::format("{}\"{}\"", others.empty() ? "" : ", ", one);
@@ -70,7 +70,7 @@ TEST_CASE("each verb is refused with status 4 to whom the policy denies it, and 
     daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--rights", "0666"});
     for (const auto& user : {denied_user, other_user})
         REQUIRE(ctl_as(daemon, user, {"create", fmt::format("db/{}", user.uid)}) == "0");
-    // Each has a "db/own" of one's own.
+    // Each user has a "db/own" with the user's own name.
     const auto its = [&](const User& user) {
         auto own = words;
         for (auto& word : own)
@@ -92,7 +92,7 @@ TEST_CASE("each verb is refused with status 4 to whom the policy denies it, and 
     CHECK(ctl_as(daemon, other_user, its(other_user)) == "0");
 }
 
-TEST_CASE("what is refused by the policy is not done")
+TEST_CASE("a call that the policy refuses changes nothing")
 {
     skip_unless_root();
     ReloadableDaemon configured{deny_rule("db/", every_verb)};
@@ -121,7 +121,8 @@ TEST_CASE("what is refused by the policy is not done")
     CHECK(value_or_throw(client.show("db/t")).timer->next == before);
 }
 
-TEST_CASE("who may not wait by the policy sees no state, and is refused before the name is there")
+TEST_CASE(
+    "a user without the policy's wait permission sees no state and may not wait for a future name")
 {
     skip_unless_root();
     ReloadableDaemon configured{deny_rule("db/", "\"wait\"")};
@@ -153,7 +154,7 @@ TEST_CASE("who may not wait by the policy sees no state, and is refused before t
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("a rule for a group is for its members, whether first or supplementary")
+TEST_CASE("a policy rule for a group applies to members, whether primary or supplementary")
 {
     skip_unless_root();
     const gid_t group = unprivileged_uid + 7;
@@ -164,7 +165,7 @@ TEST_CASE("a rule for a group is for its members, whether first or supplementary
         {{unprivileged_uid, group}, true},
         {{unprivileged_uid, unprivileged_uid, {4, group, 5}}, true},
         {{unprivileged_uid, unprivileged_uid, {4, 5}}, false},
-        {{group, unprivileged_uid}, false}, // A user of that number is no member.
+        {{group, unprivileged_uid}, false}, // The number is that of a user here, not of a group.
         {{0, 0}, true},
     }));
     const auto told = ctl_as(configured.daemon, user, {"create", "db/e"});
@@ -172,7 +173,8 @@ TEST_CASE("a rule for a group is for its members, whether first or supplementary
     CHECK((may ? told == "0" : is_policy_refusal(told)));
 }
 
-TEST_CASE("what is below user is for its user and root alone, whatever the rules and rights are")
+TEST_CASE(
+    "names below user/UID are reserved for that user and root, whatever rules and permissions say")
 {
     skip_unless_root();
     const auto* const rules = GENERATE(
@@ -210,7 +212,7 @@ TEST_CASE("what is below user is for its user and root alone, whatever the rules
     CHECK(ctl_as(daemon, root, {"create", "user/abc"}) == "0");
 }
 
-TEST_CASE("a reload ends the waits that the new policy does not allow, and leaves the others")
+TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
 {
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
@@ -225,7 +227,8 @@ TEST_CASE("a reload ends the waits that the new policy does not allow, and leave
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    REQUIRE(daemon.has_waits("never", 8)); // It is not there, so the sum is told.
+    REQUIRE(daemon.has_waits("never", 8)); // The name does not exist, so the sum over all names is
+                                           // reported.
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
 
@@ -239,8 +242,7 @@ TEST_CASE("a reload ends the waits that the new policy does not allow, and leave
     CHECK(elsewhere.wait() == 0);
 }
 
-TEST_CASE(
-    "a reload ends what a timer may not set any more, but for what the configuration declares")
+TEST_CASE("a reload of the policy disables forbidden timer links, except those of declared timers")
 {
     skip_unless_root();
     const auto declared = R"("events": [{"name": "db/declared", "mode": "semaphore", "owner": )" +
@@ -268,7 +270,7 @@ TEST_CASE(
     CHECK(value_or_throw(client.show("t/declared")).timer->is_link_denied == false);
 }
 
-TEST_CASE("a policy that lets one wait only lets one look at a lock, and not take it")
+TEST_CASE("a policy that grants only wait lets a user see a lock and not consume it")
 {
     skip_unless_root();
     ReloadableDaemon configured{R"({"policy": {"default": "deny", "rules": [
@@ -285,7 +287,7 @@ TEST_CASE("a policy that lets one wait only lets one look at a lock, and not tak
     CHECK(ctl_as(daemon, denied_user, {"wait", "db/both", "--timeout", "0"}) == "0");
 }
 
-TEST_CASE("a reload holds for what is asked from then on, and whoever has a descriptor keeps it")
+TEST_CASE("a reload of the policy applies to later calls, and open descriptors stay usable")
 {
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
@@ -312,7 +314,7 @@ TEST_CASE("a reload holds for what is asked from then on, and whoever has a desc
     worker.receive();
     CHECK(value_or_throw(daemon.client().show("db/e")).is_set == true);
     configured.reload(R"({"policy": {"default": "denied"}})",
-                      reload_failed); // So the old one holds.
+                      reload_failed); // The previous policy stays in force.
     CHECK(configured.daemon.log().contains(configured.file + ":1: policy.default: "));
     CHECK(is_policy_refusal(ctl_as(daemon, denied_user, {"create", "db/y"})));
     configured.reload("{}", reload_succeeded);
@@ -320,7 +322,7 @@ TEST_CASE("a reload holds for what is asked from then on, and whoever has a desc
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("a monitor is told when a reload hides an object's state or shows it")
+TEST_CASE("a monitor reports when a reload of the policy hides or shows an object's state")
 {
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
@@ -344,13 +346,13 @@ TEST_CASE("a monitor is told when a reload hides an object's state or shows it")
     worker.receive();
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
     worker.receive();
-    daemon.checked_ctl({"set", "db/e"}); // Of which it hears nothing.
+    daemon.checked_ctl({"set", "db/e"}); // The monitor does not report this change.
     configured.reload("{}", reload_succeeded);
     worker.receive();
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("what a configuration declares is there whatever its policy says")
+TEST_CASE("a declared object is created whatever the policy says")
 {
     skip_unless_root();
     const ReloadableDaemon configured{R"({
@@ -364,7 +366,8 @@ TEST_CASE("what a configuration declares is there whatever its policy says")
     CHECK(value_or_throw(client.show("db/t")).timer->sets->text() == "db/e");
 }
 
-TEST_CASE("a daemon of one's own is not bound by the policy of the machine, but lets in no others")
+TEST_CASE(
+    "a user's own daemon does not apply the machine's policy to its owner, and refuses other users")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -380,7 +383,7 @@ TEST_CASE("a daemon of one's own is not bound by the policy of the machine, but 
     CHECK(is_policy_refusal(ctl_as(daemon, other_user, {"set", "e"})));
 }
 
-TEST_CASE("the policy holds again after the daemon was killed")
+TEST_CASE("the policy is in force again after the daemon was killed")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -395,7 +398,7 @@ TEST_CASE("the policy holds again after the daemon was killed")
     CHECK(value_or_throw(guarded.client().show("db/e")).is_set == false);
 }
 
-TEST_CASE("what is wrong with a policy is said with file and line and key")
+TEST_CASE("an invalid policy is reported with file, line and key")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";

@@ -1,4 +1,4 @@
-// What each user may have, as people see and set it, and what the daemon tells of itself.
+// Quotas and metrics, as users see them and as the administrator sets them.
 #include "tests/support/daemon_process.h"
 
 #include <fstream>
@@ -27,7 +27,7 @@ protocol::Quotas::Quota quota_of(const protocol::Quotas::User& user, Resource re
     return *std::ranges::find(user.quotas, resource, &protocol::Quotas::Quota::quota);
 }
 
-TEST_CASE("status --quotas prints what each user has and may have")
+TEST_CASE("status --quotas prints each user's usage and limits")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -45,7 +45,7 @@ TEST_CASE("status --quotas prints what each user has and may have")
     CHECK(json["quotas"][0] == Json{{"quota", "objects"}, {"used", 2}, {"limit", 20'000}});
 }
 
-TEST_CASE("root sees what all users have and others see what they have themselves")
+TEST_CASE("root sees the usage of all users, and another user sees only its own")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -67,7 +67,7 @@ TEST_CASE("root sees what all users have and others see what they have themselve
     CHECK(quota_of(users[1], Resource::objects).used == 2);
 }
 
-TEST_CASE("a user has the limits that the configuration gives it and the others the general ones")
+TEST_CASE("userLimits apply to their user and the general limits to all others")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -88,7 +88,7 @@ TEST_CASE("a user has the limits that the configuration gives it and the others 
     CHECK(daemon.ctl({"create", "d"}).status == 4);
 }
 
-TEST_CASE("metrics prints OpenMetrics text with what happened")
+TEST_CASE("metrics prints OpenMetrics text with the counters of earlier calls")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -105,7 +105,7 @@ TEST_CASE("metrics prints OpenMetrics text with what happened")
     CHECK(Json::parse(daemon.checked_ctl({"metrics", "--json"}))["text"].is_string());
 }
 
-TEST_CASE("metrics tell what was taken over after a kill")
+TEST_CASE("metrics report what was recovered after a kill")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e"});

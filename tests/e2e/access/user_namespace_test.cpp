@@ -1,4 +1,5 @@
-// A daemon in a user namespace, to which the kernel shows all users that it does not map as one.
+// A daemon in a user namespace. The kernel shows all users that the namespace does not map as one
+// uid.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -11,7 +12,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Whether the whole text was written.
+// Returns whether the whole text was written.
 bool write_text(const char* path, std::string_view text)
 {
     const UniqueFd file{::open(path, O_WRONLY | O_CLOEXEC)};
@@ -19,7 +20,7 @@ bool write_text(const char* path, std::string_view text)
            ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// From here on root alone is mapped, as root.
+// Enters a user namespace in which only root is mapped, as root.
 bool enter_namespace()
 {
     return ::unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&
@@ -51,7 +52,8 @@ RunResult run_as(const DaemonProcess& daemon, uid_t uid, std::vector<std::string
     return run(command);
 }
 
-TEST_CASE("users whom a daemon's namespace does not map own nothing, and have the others' bits")
+TEST_CASE(
+    "users that the daemon's namespace does not map own nothing and have the others' permissions")
 {
     skip_unless_namespaces();
     const DaemonProcess daemon{{}, in_namespace()};
@@ -81,7 +83,7 @@ TEST_CASE("users whom a daemon's namespace does not map own nothing, and have th
     daemon.checked_ctl({"delete", "open", "closed", "tick"});
 }
 
-TEST_CASE("where every user is mapped, that of the overflow number is a user as any other")
+TEST_CASE("the overflow uid is an ordinary user when all users are mapped")
 {
     skip_unless_root();
     const DaemonProcess daemon;

@@ -14,11 +14,12 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr nanoseconds max_cleanup_time = 30s; // What the dead asked for is still done.
+constexpr nanoseconds max_cleanup_time = 30s; // Calls of clients that have exited are still
+                                              // executed.
 constexpr nanoseconds pause_between_rounds = 1ms;
 constexpr nanoseconds baseline_time = is_sanitized ? 300ms : 600ms;
 
-// What an allocator may keep of what it was given back. A sanitizer keeps it on purpose.
+// Memory that an allocator may keep after a free. A sanitizer keeps it on purpose.
 constexpr std::int64_t slack_kib = is_sanitized ? 300'000 : 4'096;
 
 void raise_descriptor_limit()
@@ -71,7 +72,7 @@ std::int64_t resident_kib(const DaemonProcess& daemon)
     return std::stoll(status.substr(status.find("VmRSS:") + 6));
 }
 
-// utime and stime, the 12th and 13th field after the name. proc(5)
+// Fields 12 and 13 after the name are utime and stime. proc(5)
 nanoseconds process_cpu_time(pid_t process)
 {
     const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
@@ -83,8 +84,6 @@ nanoseconds process_cpu_time(pid_t process)
     fields >> user >> system;
     return (user + system) * nanoseconds{1s} / ::sysconf(_SC_CLK_TCK);
 }
-
-// Latencies.
 
 void Latencies::add(const Latencies& others)
 {
@@ -98,8 +97,6 @@ nanoseconds Latencies::quantile(double part) const
     std::ranges::sort(all_);
     return all_[static_cast<std::size_t>(part * static_cast<double>(all_.size() - 1))];
 }
-
-// The neighbour.
 
 namespace {
 
@@ -174,7 +171,7 @@ public:
         value_or_throw(event.clear());
         check(name, false, 0);
 
-        // One that sleeps: from the set to its answer.
+        // A blocked wait is measured from the set to its reply.
         wire_.call("Wait", {{"names", names}});
         require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {
@@ -186,7 +183,7 @@ public:
         });
         check(name, mode == Mode::manual, mode == Mode::manual ? 1 : 0);
 
-        if (number % 4 == 0) // A newcomer.
+        if (number % 4 == 0) // A new connection.
             timed([&] {
                 WireClient other{daemon_.path()};
                 require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
@@ -206,7 +203,7 @@ private:
     const std::function<void(nanoseconds)>* record_ = nullptr;
 };
 
-// What the two say to each other.
+// Commands from the test to the worker.
 constexpr std::uint64_t begin_command = 1;
 constexpr std::uint64_t pause_command = 2;
 
@@ -244,8 +241,6 @@ Latencies WellBehavedClient::pause()
     return all;
 }
 
-// Attacks.
-
 void report(const std::string& line)
 {
     std::fprintf(stderr, "%s\n", line.c_str());
@@ -264,13 +259,13 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
 {
     const auto client = daemon.client();
     const auto pidfd = pidfd_of(daemon.pid());
-    // What is made once: this connection, and the daemon's own timerfd.
+    // These are allocated once: this connection, and the daemon's own timerfd.
     value_or_throw(client.arm("first", {.interval = 1h}));
     value_or_throw(client.delete_object(std::vector{"first"s}));
     WellBehavedClient well_behaved{daemon};
     const auto measure_for = [&](nanoseconds span) {
         well_behaved.begin();
-        // Time itself is what is waited for: nothing else happens.
+        // Lets time pass. Nothing else happens meanwhile.
         await_readable(pidfd.get(), span);
         return well_behaved.pause();
     };
@@ -283,7 +278,7 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
         well_behaved.begin();
         attack();
         during.add(well_behaved.pause());
-        // It notices in its own time who has gone.
+        // The daemon notices closed connections after a while.
         const auto deadline = monotonic_deadline(max_cleanup_time);
         while (resource_usage(client) != usage_before && monotonic_now() < deadline) {
         }
@@ -296,8 +291,9 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
     attack_once();
     const auto load = static_cast<double>((process_cpu_time(daemon.pid()) - cpu_time).count()) /
                       static_cast<double>(nanoseconds{monotonic_now() - begin}.count());
-    CHECK(
-        poll_until([&] { return resident_kib(daemon) <= memory + slack_kib; })); // After a second.
+    CHECK(poll_until(
+        [&] { return resident_kib(daemon) <= memory + slack_kib; })); // The daemon trims its
+                                                                      // heap after a second.
 
     const auto us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
     const auto ratio = [&](double part) {

@@ -1,5 +1,15 @@
-// What the attack tests have in common: a hostile user, a well-behaved client on the side who must
-// not notice, and what the daemon has before an attack and after it.
+// The harness of the attack tests.
+//
+// An attack runs as a hostile process of an unprivileged user. Meanwhile a well-behaved client of
+// another user makes calls by name and checks every reply. check_withstands() runs the attack twice
+// and compares the daemon before and after it. What must hold:
+//
+// - Every call of the well-behaved client succeeds with the right reply. Its latencies are printed
+// and
+//   not asserted.
+// - After the attack the daemon has the objects, connections, waits, monitors, subscriptions and
+//   descriptors that it had before.
+// - The second attack does not increase the daemon's memory, except for the slack of the allocator.
 #pragma once
 
 #include "tests/support/daemon_process.h"
@@ -19,7 +29,7 @@ inline constexpr bool is_sanitized = true;
 inline constexpr bool is_sanitized = false;
 #endif
 
-// Of rounds, of which there are fewer where everything takes longer.
+// Returns a smaller number of rounds for builds with sanitizers, which are slower.
 constexpr int scale_rounds(int rounds)
 {
     return is_sanitized ? (rounds + 3) / 4 : rounds;
@@ -27,14 +37,14 @@ constexpr int scale_rounds(int rounds)
 
 inline const uid_t other_uid = unprivileged_uid + 1;
 
-// A hostile process, which may open as much as root lets it. It ends with its work, or is killed
-// with this.
+// Starts a hostile process with the highest descriptor limit that root allows. The process exits
+// after its work, or is killed when the Worker is destroyed.
 Worker start_attacker(const std::function<void(const WorkerSocket&)>& work);
 
-// A client with all its connections made, so that it does not make one during an attack.
+// Returns a client that has made all its connections, so that it makes none during an attack.
 Client connected_client(const DaemonProcess& daemon);
 
-// What the daemon has.
+// Resources that the daemon has in use.
 struct ResourceUsage {
     std::int64_t objects;
     std::int64_t connections;
@@ -46,11 +56,11 @@ struct ResourceUsage {
 };
 std::ostream& operator<<(std::ostream& out, const ResourceUsage& belongings);
 ResourceUsage resource_usage(const Client& client);
-std::int64_t resident_kib(const DaemonProcess& daemon); // Resident, in KiB.
-// CPU time it had up to now.
+std::int64_t resident_kib(const DaemonProcess& daemon); // Resident memory in KiB.
+// CPU time that the process has used so far.
 nanoseconds process_cpu_time(pid_t process);
 
-// How long answers took.
+// Durations of calls.
 class Latencies {
 public:
     void add(nanoseconds one) { all_.push_back(one); }
@@ -63,31 +73,31 @@ private:
     mutable std::vector<nanoseconds> all_;
 };
 
-// The well-behaved client, in a process of its own, of another user. While it is busy it creates,
-// sets, waits, shows, opens, clears and deletes by name, at a modest pace, and knows what each
-// answer has to be.
+// The well-behaved client, in a process of its own, of another user. After begin() it creates,
+// sets, waits, shows, opens, clears and deletes by name, at a modest rate, and checks each reply.
 class WellBehavedClient {
 public:
     explicit WellBehavedClient(const DaemonProcess& daemon);
     void begin();
-    // To the end of what it is about; how long its answers took. Throws if one was wrong.
+    // Finishes the current round. Returns the durations of the calls since begin(). Throws if a
+    // reply was wrong.
     Latencies pause();
 
 private:
     Worker worker_;
 };
 
-// Does `attack` twice, the first time for whatever grows once, with a neighbour on the side. Checks
-// that his answers all came and were right, and that the daemon has in the end what it had before,
-// memory included. Prints how slow his answers were, against those before. `attack` does not return
-// before what it began has ended.
+// Runs `attack` twice while a well-behaved client makes calls. The first run allocates what grows
+// once. Checks that all replies were right and that the daemon's resources, memory included, are
+// afterwards as they were before the second run. Prints the latencies relative to those without an
+// attack. `attack` returns only after what it started has ended.
 void check_withstands(const DaemonProcess& daemon, std::string_view title,
                       const std::function<void()>& attack);
 
-// One line for those who look on.
+// Prints one line for a human reader.
 void report(const std::string& line);
 
-// Varlink text of a call of io.evfdd, with its closing zero byte.
+// Returns the Varlink text of a call of io.evfdd, with its terminating zero byte.
 std::string call_text(std::string_view method, const Json& parameters, std::string_view flag = "");
 
 } // namespace evfd::e2e

@@ -1,4 +1,4 @@
-// Attacks by many connections, by bytes that are no calls, and by descriptors that nobody wants.
+// Attacks by many connections, by bytes that are not calls, and by unwanted descriptors.
 #include "tests/e2e/attack/attack.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/listener.h"
@@ -25,7 +25,7 @@ std::vector<UniqueFd> connect_many(const DaemonProcess& daemon, int count)
     return all;
 }
 
-// False once the other end is gone.
+// Returns false once the peer has closed the connection.
 bool send_all(const UniqueFd& socket, std::string_view bytes)
 {
     while (!bytes.empty()) {
@@ -39,13 +39,13 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
     return true;
 }
 
-// Lets time pass: until the one who started us wants the end of it, which does not come.
+// Lets time pass. The other end stays silent meanwhile.
 void pause_for(const WorkerSocket& line, nanoseconds span)
 {
     await_readable(line.fd().get(), span);
 }
 
-TEST_CASE("a thousand connections that say nothing disturb nobody")
+TEST_CASE("a thousand silent connections do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -58,11 +58,12 @@ TEST_CASE("a thousand connections that say nothing disturb nobody")
     });
 }
 
-TEST_CASE("a thousand connections that send a byte a second disturb nobody")
+TEST_CASE("a thousand connections that send one byte a second do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // Each sends the first byte of a call in the first second, and the next one in the next.
+    // Each connection sends the first byte of a call in the first second and the next byte in the
+    // next.
     check_withstands(daemon, "a thousand connections with a byte a second", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& line) {
             const auto slow = connect_many(daemon, connection_count);
@@ -79,11 +80,11 @@ TEST_CASE("a thousand connections that send a byte a second disturb nobody")
     });
 }
 
-TEST_CASE("frames of nothing but brackets disturb nobody")
+TEST_CASE("frames of nothing but brackets do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // Whoever sends one is let go, and comes again.
+    // The daemon disconnects the sender, which connects again.
     check_withstands(daemon, "64 KiB frames of nested brackets", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             const std::string frame = std::string(65'535, '[') + '\0';
@@ -98,13 +99,13 @@ TEST_CASE("frames of nothing but brackets disturb nobody")
     });
 }
 
-TEST_CASE("a gibibyte of zero bytes disturbs nobody")
+TEST_CASE("a gibibyte of zero bytes does not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // A zero byte ends a message, and an empty message is no call: who sends one is let go. So this
-    // sends on new connections, as fast as they are to be had, until a gibibyte is gone or time is
-    // over.
+    // A zero byte ends a message, and an empty message is not a call, so the daemon disconnects its
+    // sender. The attacker sends on new connections as fast as it can, until it has sent a gibibyte
+    // or the time is over.
     check_withstands(daemon, "a gibibyte of zero bytes", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& line) {
             const std::string zeros(1 << 18, '\0');
@@ -132,9 +133,9 @@ TEST_CASE("a gibibyte of zero bytes disturbs nobody")
     });
 }
 
-// Descriptors that come with calls.
+// Descriptors sent with calls.
 
-// The call with these; false if the kernel does not let them through.
+// Sends the call with the descriptors. Returns false if the kernel refuses the descriptors.
 bool send_with_descriptors(const UniqueFd& socket, std::string_view bytes,
                            const std::vector<int>& descriptors)
 {
@@ -158,12 +159,13 @@ bool send_with_descriptors(const UniqueFd& socket, std::string_view bytes,
 
 enum class PassedKind { many, epolls, listener };
 
-TEST_CASE("descriptors of any kind that are sent along with calls disturb nobody")
+TEST_CASE("descriptors of any kind sent with calls do not disturb another client")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
-    const auto listener = listen_at(path); // The daemon listens there too, and we have it as well.
+    const auto listener = listen_at(path); // The daemon listens at this socket as well, and the
+                                           // attacker has it too.
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
     const DaemonProcess daemon{options, {.argv = {}, .inherited_fds = {listener.get()}}};

@@ -1,5 +1,5 @@
-// A daemon that is not ours, at $EVFDD_SOCKET or behind --host: what it says in words reaches the
-// terminal without what steers that.
+// A hostile daemon at $EVFDD_SOCKET or behind --host. Text that it sends reaches the terminal
+// without control characters.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/scripted_daemon.h"
@@ -9,10 +9,10 @@
 namespace evfd::e2e {
 namespace {
 
-const auto start_attacker = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // As JSON has it.
+const auto start_attacker = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // Escaped as in JSON.
 constexpr auto clean_text = "?]0;title??[31mred?2J";
 
-// What evfdctl prints, and how it ends, when it is answered so.
+// Runs evfdctl against a daemon that gives this reply. Returns its output and exit status.
 RunResult run_with_reply(std::vector<std::string> words, const std::string& reply)
 {
     ScriptedDaemon daemon;
@@ -24,14 +24,14 @@ RunResult run_with_reply(std::vector<std::string> words, const std::string& repl
                           .standard_error = errors_into.get()});
     {
         auto connection = daemon.accept();
-        REQUIRE(connection.receive_call().contains("Resume")); // To which nothing is answered.
+        REQUIRE(connection.receive_call().contains("Resume")); // This call gets no reply.
         connection.receive_call();
         connection.send_reply(reply);
         REQUIRE(await_readable(evfdctl.pidfd().get()));
     }
     const auto text_in = [](const UniqueFd& pipe) {
         std::string text(1 << 16, '\0');
-        const auto length = await_readable(pipe.get(), 0ns) // Nothing, if nothing was said.
+        const auto length = await_readable(pipe.get(), 0ns) // Empty if nothing was printed.
                                 ? ::read(pipe.get(), text.data(), text.size())
                                 : 0;
         text.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
@@ -64,7 +64,7 @@ std::string status_reply(const std::string& version)
            R"("waitsForSessions":0,"parked":0,"journalBytes":0,"canKeep":true}})";
 }
 
-TEST_CASE("what a foreign daemon answers is printed without control characters")
+TEST_CASE("evfdctl prints a hostile daemon's reply without control characters")
 {
     const auto ran = run_with_reply({"status"}, status_reply(start_attacker));
     check_no_control(ran);
@@ -86,14 +86,14 @@ TEST_CASE("what a foreign daemon answers is printed without control characters")
     CHECK(shown.out.contains(fmt::format("{} tokens", clean_text)));
 }
 
-TEST_CASE("JSON of what a foreign daemon answers has its control characters escaped")
+TEST_CASE("evfdctl --json escapes control characters of a hostile daemon's reply")
 {
     const auto ran = run_with_reply({"status", "--json"}, status_reply(start_attacker));
     check_no_control(ran);
     CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + start_attacker + '"'));
 }
 
-TEST_CASE("what a foreign daemon refuses is said in one line without control characters")
+TEST_CASE("evfdctl prints a hostile daemon's error as one line without control characters")
 {
     const auto reply = GENERATE(
         R"({"error":"io.evfdd.SystemFailure","parameters":{"message":"?"}})"s,
@@ -109,7 +109,7 @@ TEST_CASE("what a foreign daemon refuses is said in one line without control cha
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("a library's error has no control characters of a foreign daemon")
+TEST_CASE("the library's error message contains no control characters of a hostile daemon")
 {
     ScriptedDaemon daemon;
     Worker worker{[&](const WorkerSocket&) {

@@ -1,4 +1,4 @@
-// Attacks by who holds the descriptor of an event that others use by name.
+// Attacks by holders of an event's descriptor, while others use the event by name.
 #include "tests/e2e/attack/attack.h"
 
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // eventfd(2)
+constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // The highest count. eventfd(2)
 
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
@@ -22,7 +22,8 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// O_NONBLOCK is the open file's: from here on a plain read or write of the daemon's would block.
+// O_NONBLOCK belongs to the open file: from here on a plain read or write by the daemon would
+// block.
 void make_blocking(const UniqueFd& fd)
 {
     if (::fcntl(fd.get(), F_SETFL, 0) < 0)
@@ -31,7 +32,7 @@ void make_blocking(const UniqueFd& fd)
 
 enum class Misuse { saturate, drain };
 
-// Until it is killed, for its reads and writes block.
+// Starts a holder that runs until it is killed, because its reads and writes block.
 Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
     return start_attacker([&](const WorkerSocket& line) {
@@ -57,7 +58,7 @@ std::string error_of(const Json& reply)
     return reply.value("error", "none");
 }
 
-// Everybody's event is full all the time, unless someone has just cleared it.
+// Uses an event whose counter is full, except just after a clear.
 void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is_semaphore,
                    int rounds)
 {
@@ -68,20 +69,20 @@ void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is
         REQUIRE(error_of(wire.request("Set", names)) == "none");
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
         REQUIRE(error_of(wire.request("Wait", at_once)) == "none");
-        // One call cannot take so many tokens, and says so.
+        // One call cannot clear that many tokens, and reports it.
         REQUIRE(error_of(wire.request("Clear", names)) ==
                 (is_semaphore ? "io.evfdd.TooManyTokens" : "none"));
     }
 }
 
-// Whatever is set is taken at once from the descriptor.
+// Uses an event that a holder drains as soon as it is set.
 void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode, int rounds)
 {
     WireClient wire{daemon.path()};
     WireClient waiting{daemon.path()};
     const Json names{{"names", {name}}};
     for (int i = 0; i < rounds; ++i) {
-        // Of a manual event that is nobody's right to take: who waits when it is set is released.
+        // Nobody may consume a manual event, so a set releases its waiters.
         if (mode == Mode::manual) {
             waiting.call("Wait", names);
             REQUIRE(daemon.has_waits(name, 1));
@@ -94,7 +95,7 @@ void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode
     }
 }
 
-TEST_CASE("who makes an event block and keeps it full stops nobody who sets and waits by name")
+TEST_CASE("a holder that keeps a blocking event full does not stop callers by name")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -109,14 +110,14 @@ TEST_CASE("who makes an event block and keeps it full stops nobody who sets and 
             client.create(name, {.mode = mode, .permissions = Permissions::parse("0666")}));
         auto worker = start_holder(daemon, name, Misuse::saturate);
         worker.receive();
-        // A clear of a semaphore tries 8,192 tokens.
+        // A clear of a semaphore removes up to 8,192 tokens.
         use_saturated(daemon, name, mode == Mode::semaphore,
                       scale_rounds(mode == Mode::semaphore ? 20 : 500));
         value_or_throw(client.delete_object(std::vector{name}));
     });
 }
 
-TEST_CASE("who takes from an event as fast as it can stops nobody who sets and waits by name")
+TEST_CASE("a holder that drains an event at full speed does not stop callers by name")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -136,7 +137,7 @@ TEST_CASE("who takes from an event as fast as it can stops nobody who sets and w
     });
 }
 
-// In whose wait queue so many are that to add a token takes the kernel about a millisecond.
+// Adds so many entries to the event's wait queue that adding one token takes about a millisecond.
 class ManyWatchers {
 public:
     explicit ManyWatchers(const UniqueFd& event)
@@ -175,8 +176,7 @@ void set_by_timers(WireClient& wire, const UniqueFd& event)
 
 enum class SlowCall { set, timer, clear };
 
-TEST_CASE(
-    "an event that it takes the kernel long to add to or take from holds up its own user alone")
+TEST_CASE("an event with a slow wait queue delays only the calls of its own user")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -213,13 +213,13 @@ TEST_CASE(
     });
 }
 
-// How often the daemon slept and was woken, or was put aside.
+// Returns the number of the daemon's context switches.
 std::uint64_t context_switches(const DaemonProcess& daemon)
 {
     return daemon.usage().switches;
 }
 
-TEST_CASE("a direct writer at full speed of what is monitored and waited for disturbs nobody")
+TEST_CASE("a holder that writes at full speed to a watched event does not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -229,7 +229,8 @@ TEST_CASE("a direct writer at full speed of what is monitored and waited for dis
     const auto what = "a direct writer at full speed"s + (with_reader ? " and a reader" : "");
 
     check_withstands(daemon, what, [&] {
-        // The wait goes on, for the other name never comes; so the daemon has to look on.
+        // The wait stays pending, because the other name is never created. The daemon has to keep
+        // watching.
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
         Worker follower = start_attacker([&](const WorkerSocket& line) {
             WireClient waiting{daemon.path()};

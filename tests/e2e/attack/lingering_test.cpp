@@ -1,4 +1,4 @@
-// Descriptors that a client sends, and whose close sleeps as long as the client likes.
+// Descriptors whose close(2) sleeps for as long as the client that sent them likes.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/kernel_calls.h"
@@ -15,8 +15,8 @@ namespace {
 
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
-// Along with the bytes, which nobody may receive before this returns. Its close sleeps while what
-// is returned lives.
+// Sends the descriptor with the bytes, which the receiver must not receive before this returns. The
+// close sleeps while the returned object lives.
 [[nodiscard]] LingeringSocket send_lingering(const UniqueFd& socket, std::string_view bytes,
                                              int flags = 0)
 {
@@ -40,7 +40,8 @@ const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
     return lingering;
 }
 
-// Of a daemon at its start and after an attack; what is closed apart is closed a moment later.
+// Waits until the daemon has this many connections and descriptors, as before an attack.
+// Descriptors that a child closes are closed a little later.
 bool returns_to(WireClient& wire, std::int64_t connections, std::int64_t descriptors)
 {
     return poll_until([&] {
@@ -49,7 +50,7 @@ bool returns_to(WireClient& wire, std::int64_t connections, std::int64_t descrip
     });
 }
 
-TEST_CASE("a client whose descriptor lingers when it is closed is let go, and keeps nobody waiting")
+TEST_CASE("a client that sends a lingering descriptor is disconnected and delays nobody")
 {
     DaemonProcess daemon{without_pass_rights};
     WireClient neighbour{daemon.path()};
@@ -83,7 +84,7 @@ TEST_CASE("a client whose descriptor lingers when it is closed is let go, and ke
     CHECK_FALSE(neighbour.request("CreateEvent", {{"name", "e"}}).contains("error"));
 }
 
-TEST_CASE("a client that is turned away keeps nobody waiting with what it sent before")
+TEST_CASE("a rejected client delays nobody with the descriptors that it sent before")
 {
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
@@ -109,7 +110,7 @@ TEST_CASE("a client that is turned away keeps nobody waiting with what it sent b
     CHECK(returns_to(neighbour, 1, before["descriptors"].get<std::int64_t>()));
 }
 
-TEST_CASE("a daemon that is told to end is not kept by what clients have sent")
+TEST_CASE("a daemon that is asked to exit is not delayed by unread descriptors")
 {
     DaemonProcess daemon{without_pass_rights};
     WireClient waiting{daemon.path()};
@@ -124,7 +125,7 @@ TEST_CASE("a daemon that is told to end is not kept by what clients have sent")
     CHECK(daemon.process().wait() == 0);
 }
 
-TEST_CASE("what was sent before the daemon was started by it keeps nobody waiting")
+TEST_CASE("a daemon started by a connection is not delayed by descriptors sent before its start")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -143,7 +144,8 @@ TEST_CASE("what was sent before the daemon was started by it keeps nobody waitin
     CHECK(read_file(directory / "log").contains("it sends descriptors"));
 }
 
-TEST_CASE("a daemon that cannot read its configuration is not kept by what was sent before")
+TEST_CASE(
+    "a daemon with an invalid configuration exits without delay despite descriptors sent before")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -163,7 +165,7 @@ TEST_CASE("a daemon that cannot read its configuration is not kept by what was s
         CHECK(client.read_to_end().contains("cannot read its configuration"));
 }
 
-TEST_CASE("a daemon looks for descriptors before a read only where there may be any")
+TEST_CASE("a daemon peeks for descriptors before a read only when it cannot refuse them")
 {
     skip_unless_strace();
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));

@@ -1,4 +1,4 @@
-// Names that come and go, while someone holds the descriptors of all that had them.
+// Names that are created and deleted again and again, while an attacker holds the old descriptors.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ void write_to_all(const std::deque<UniqueFd>& held)
             fail("eventfd_write(3)");
 }
 
-TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that has its name later")
+TEST_CASE("old descriptors of a deleted event do not reach a new event with the same name")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -49,9 +49,10 @@ TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that ha
                     require(error_of(wire.request("CreateEvent",
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
                             "not made");
-                    waiting.call("Wait", {{"names", {"reborn"}}}); // So it is watched when it goes.
+                    waiting.call("Wait", {{"names", {"reborn"}}}); // The event is watched when it
+                                                                   // is deleted.
                     wire.request("Open", {{"names", {"reborn"}}});
-                    // What is done to the ones before is done to them alone.
+                    // Writes to the old descriptors affect only the deleted events.
                     if (rounds % 100 == 99)
                         write_to_all(held);
                     else if (!held.empty())
@@ -63,11 +64,13 @@ TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that ha
                     wire.descriptors().pop_front();
                     if (held.size() > max_held)
                         held.pop_front();
-                    // The wait may not have been read yet. Then it waits for the next one.
+                    // The daemon may not have read the wait yet. In that case it waits for the next
+                    // event.
                     require(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none",
                             "not deleted");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
-                        // It came late, or its answer is not seen yet: a set ends it in any case.
+                        // The wait arrived late, or its reply has not been read: a set ends it in
+                        // either case.
                         wire.request("CreateEvent",
                                      {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
                         const auto ended = error_of(waiting.reply());
@@ -79,7 +82,7 @@ TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that ha
                         require(ended == "io.evfdd.Deleted", "ended by " + ended);
                     }
                 }
-                // Those that are held ring for nobody in the daemon.
+                // Writes to the held descriptors notify nobody in the daemon.
                 line.send(rounds);
                 line.receive();
                 write_to_all(held);
@@ -96,7 +99,7 @@ TEST_CASE("whoever keeps descriptors of what was deleted reaches nothing that ha
         });
 }
 
-TEST_CASE("a write to what was deleted while it was watched does not wake the daemon")
+TEST_CASE("a write to a deleted event that was watched does not wake the daemon")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -123,7 +126,8 @@ TEST_CASE("a write to what was deleted while it was watched does not wake the da
     CHECK(daemon.usage() == before);
 }
 
-TEST_CASE("private descriptors of what was deleted follow nothing that has its name later")
+TEST_CASE(
+    "old private descriptors of a deleted object are not subscribed to a new one with its name")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -142,7 +146,7 @@ TEST_CASE("private descriptors of what was deleted follow nothing that has its n
                             "not opened");
                     auto& opened = wire.descriptors();
                     require(opened.size() == 2, "not two descriptors");
-                    // Only this one's own followers hear of it.
+                    // Only the subscribers of this object are notified.
                     wire.request("Set", {{"names", {"pulse"}}});
                     wire.request("Arm",
                                  {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});

@@ -1,4 +1,5 @@
-// Whatever anyone tries with another's objects, by name: the whole table.
+// Every call on objects of another user, by every kind of caller, with all permissions: the whole
+// table.
 #include "tests/e2e/attack/attack.h"
 
 #include <filesystem>
@@ -7,7 +8,7 @@
 namespace evfd::e2e {
 namespace {
 
-// The owner, and whoever is something to him.
+// The owner of all objects. The actors are related to it in different ways.
 const uid_t owner = unprivileged_uid;
 const gid_t group = unprivileged_uid;
 
@@ -16,7 +17,8 @@ struct Actor {
     uid_t uid;
     gid_t gid;
     std::vector<gid_t> others;
-    int digit; // Of the rights, which one is his: 1 for the owner to 3; 0: he may all.
+    int digit; // Index of the permission digit that applies: 1 (owner) to 3 (others). 0 means that
+               // everything is allowed.
     bool owns;
 };
 
@@ -33,7 +35,7 @@ std::vector<Actor> all_actors()
 
 const std::vector<std::string> kinds{"manual", "auto", "semaphore", "pulse", "timer"};
 
-// Each digit through all that it can be, while the others forbid or allow everything.
+// Sets each digit to all its values, while the other digits allow nothing or everything.
 std::vector<std::string> all_permissions()
 {
     std::set<std::string> all;
@@ -49,7 +51,8 @@ std::vector<std::string> all_permissions()
     return {all.begin(), all.end()};
 }
 
-// The rule, as a file has it: the one digit that is his says it all, even if another says more.
+// The rule is that of files: only the digit of the caller's class counts, even if another grants
+// more.
 struct Allowed {
     bool wait;
     bool set;
@@ -64,7 +67,7 @@ Allowed allowed_actions(const Actor& who, const std::string& rights)
     return {digit == 4 || digit == 6, digit == 2 || digit == 6, who.owns};
 }
 
-// How an attempt ends, in a word or two.
+// Returns the result of an attempt in one or two words.
 std::string verdict(const Json& reply)
 {
     if (!reply.contains("error"))
@@ -82,7 +85,11 @@ struct Target {
     std::string permissions;
 
     bool is_timer() const { return kind == "timer"; }
-    bool is_consumed() const { return kind == "auto" || kind == "semaphore"; } // By a wait.
+    bool is_consumed() const
+    {
+        return kind == "auto" || kind == "semaphore";
+    } // A wait consumes
+      // tokens.
 };
 
 std::string visibility(const Json& object, const Target& target)
@@ -95,7 +102,7 @@ std::string visibility(const Json& object, const Target& target)
     return has_state ? "seen" : "known";
 }
 
-// What kind of descriptor one is, to the kernel.
+// Returns the kind of a descriptor as the kernel names it.
 std::string descriptor_kind(const UniqueFd& fd)
 {
     return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get())).string();
@@ -124,7 +131,7 @@ Json names_of(const Target& target)
     return {{"names", {target.name}}};
 }
 
-// The last one ends the object.
+// The last verb deletes the object.
 const std::vector<Verb> verbs{
     {"Show",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
@@ -261,7 +268,7 @@ const std::vector<Verb> verbs{
      [](const Allowed& may, const Target&) { return may.own ? "done"s : "no right to own"s; }},
 };
 
-// One for each who tries, so that nobody finds what another did.
+// Each actor has objects of its own, so that no actor finds changes of another.
 std::vector<Target> targets_of(const Actor& who)
 {
     std::vector<Target> all;
@@ -288,7 +295,7 @@ void create_all(const DaemonProcess& daemon, const Actor& who)
     }
 }
 
-// How many attempts there were. Throws at the first that ended otherwise than the rule has it.
+// Returns the number of attempts. Throws at the first result that differs from the rule.
 std::uint64_t try_all(const DaemonProcess& daemon, const Actor& who)
 {
     WireClient wire{daemon.path()};
@@ -304,7 +311,7 @@ std::uint64_t try_all(const DaemonProcess& daemon, const Actor& who)
     return attempts;
 }
 
-TEST_CASE("whatever anyone tries by name ends as the rights say")
+TEST_CASE("every call on another user's object ends as its permissions say")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -334,13 +341,14 @@ TEST_CASE("whatever anyone tries by name ends as the rights say")
                 left.push_back(object.name.text());
         }));
         CHECK(left.size() ==
-              3 * kinds.size() * all_permissions().size()); // Of those who do not own.
+              3 * kinds.size() * all_permissions().size()); // The objects of the actors that are
+                                                            // not owners.
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));
     });
 }
 
-TEST_CASE("a session or a subscription is nothing to another user who knows its token")
+TEST_CASE("the token of a session or subscription gives another user no access to it")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -362,7 +370,7 @@ TEST_CASE("a session or a subscription is nothing to another user who knows its 
             line.send(std::stoull(token.substr(0, 16), nullptr, 16));
             line.send(std::stoull(token.substr(16), nullptr, 16));
             line.receive();
-            // It still has both.
+            // The owner still has both.
             require(verdict(wire.request("Set", {{"names", {"pulse"}}})) == "done", "not set");
             require(await_readable(wire.descriptors().front().get()), "follows no more");
         }};

@@ -1,4 +1,4 @@
-// A user who takes as much as he is let, of everything there is a limit for.
+// A user that acquires as much as possible of every limited resource.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
               ticks = 3'000, unread_descriptors = 6, cached_replies = 7;
-// What a session keeps of a Set, to answer it once more.
+// The reply of a Set that a session caches for a replay.
 constexpr std::string_view cached_reply = R"({"parameters":{}})";
 constexpr int unread_bytes = cached_replies * static_cast<int>(cached_reply.size());
 
@@ -22,13 +22,13 @@ std::string write_low_limits(const TemporaryDirectory& directory)
                       {"monitors", monitors},
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
-    // What the neighbour has not read is no matter here.
+    // Replies that the well-behaved client has not read do not count here.
     const Json of_one = Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
     write_file(directory / "evfdd.json", Json{{"limits", limits}, {"userLimits", of_one}}.dump());
     return directory / "evfdd.json";
 }
 
-// The hostile user, and what he has.
+// A hostile user and the resources that it has acquired.
 struct GreedyUser {
     explicit GreedyUser(const DaemonProcess& its_daemon) : daemon{its_daemon}, wire{daemon.path()}
     {
@@ -36,7 +36,7 @@ struct GreedyUser {
 
     const DaemonProcess& daemon;
     WireClient wire;
-    std::vector<WireClient> others; // One for each thing that takes a connection of its own.
+    std::vector<WireClient> others; // One connection for each resource that needs a connection.
     std::vector<std::string> names;
     int number = 0;
 
@@ -45,7 +45,7 @@ struct GreedyUser {
 
 const Json no_error{{"parameters", Json::object()}};
 
-// One more, or the refusal.
+// Acquires one more of a resource. Returns the reply, which may be a refusal.
 using Acquire = Json (*)(GreedyUser&);
 using Release = void (*)(GreedyUser&);
 
@@ -114,7 +114,7 @@ std::int64_t wait_count(GreedyUser& hoard)
     return shown["parameters"]["object"]["waits"].get<std::int64_t>();
 }
 
-// It has no answer for as long as it waits.
+// A pending wait has no reply.
 Json acquire_wait(GreedyUser& hoard)
 {
     const auto before = wait_count(hoard);
@@ -145,13 +145,13 @@ Json acquire_monitor(GreedyUser& hoard)
     return reply;
 }
 
-// A timer that sets an event a thousand times a second.
+// Arms a timer that sets an event a thousand times a second.
 Json acquire_ticks(GreedyUser& hoard)
 {
     return acquire_object(hoard, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
 }
 
-// Looks at the answer, but leaves it and its descriptor where they are.
+// Peeks at the reply and leaves it and its descriptor in the socket.
 Json acquire_unread_descriptor(GreedyUser& hoard)
 {
     WireClient one{hoard.daemon.path()};
@@ -166,7 +166,7 @@ Json acquire_unread_descriptor(GreedyUser& hoard)
     return reply;
 }
 
-// A session has its last answer once more, for the case that its client did not hear it.
+// A session caches its last reply, in case the client did not receive it.
 Json acquire_cached_reply(GreedyUser& hoard)
 {
     WireClient one{hoard.daemon.path()};
@@ -186,10 +186,11 @@ struct ResourceCase {
     const char* title;
     const char* quota;
     int limit;
-    int unit;   // How much of it one is.
-    int in_use; // By the hoard itself, before it takes any.
+    int unit;   // Amount of the resource that one acquisition uses.
+    int in_use; // Amount in use by the greedy user before it acquires anything.
     Acquire acquire;
-    Release release; // Null: it closes a connection, which the daemon notices in its own time.
+    Release release; // Null if a release closes a connection, which the daemon notices after a
+                     // while.
 };
 
 const ResourceCase resources[] = {
@@ -227,8 +228,7 @@ void release_and_acquire(GreedyUser& hoard, const ResourceCase& resource)
     }
 }
 
-TEST_CASE(
-    "of everything with a limit a user has the last one and not one more while others have theirs")
+TEST_CASE("a user gets exactly as much as its limit allows, and other users are unaffected")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -239,7 +239,7 @@ TEST_CASE(
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
-    // A row for each resource: how one more of it is taken, and given back.
+    // Each row says how one more of a resource is acquired and released.
     const auto& resource = GENERATE(from_range(std::begin(resources), std::end(resources)));
 
     check_withstands(daemon, "as many "s + resource.title + " as there are", [&] {
@@ -250,7 +250,7 @@ TEST_CASE(
                         "one is refused within the limit");
             for (int i = 0; i < scale_rounds(200); ++i)
                 require_refusal(resource.acquire(hoard), resource);
-            // The limit is the user's, however many connections or processes he has.
+            // The limit applies to the user, over all connections and processes.
             Worker second{[&](const WorkerSocket&) {
                 GreedyUser another{daemon};
                 require_refusal(resource.acquire(another), resource);
@@ -267,7 +267,7 @@ TEST_CASE(
     });
 }
 
-TEST_CASE("who has no more than one call in a turn has all his calls answered, one by one")
+TEST_CASE("all calls of a user with callsPerTurn 1 are answered in order")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
@@ -293,7 +293,7 @@ TEST_CASE("who has no more than one call in a turn has all his calls answered, o
     });
 }
 
-TEST_CASE("a user with all that he may have of everything at once takes nothing from others")
+TEST_CASE("a user at all its limits takes nothing from other users")
 {
     skip_unless_root();
     const TemporaryDirectory directory;

@@ -1,4 +1,4 @@
-// Clients that do not read what they are sent, and those who go in the middle of it.
+// Clients that do not read their replies, and clients that disconnect in the middle of them.
 #include "tests/support/daemon_process.h"
 
 #include <sys/socket.h>
@@ -19,7 +19,7 @@ void create_pulses(const DaemonProcess& daemon)
     }
 }
 
-// Resident, in KiB.
+// Returns the daemon's resident memory in KiB.
 std::uint64_t resident_kib(const DaemonProcess& daemon)
 {
     const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
@@ -38,13 +38,12 @@ std::int64_t objects_in_list(WireClient& wire)
 }
 
 #ifdef EVFDD_SANITIZED
-constexpr std::uint64_t max_growth_kib = 300'000; // What is freed is kept for a while.
+constexpr std::uint64_t max_growth_kib = 300'000; // A sanitizer keeps freed memory for a while.
 #else
-constexpr std::uint64_t max_growth_kib = 30'000; // In KiB.
+constexpr std::uint64_t max_growth_kib = 30'000;
 #endif
 
-TEST_CASE(
-    "clients that ask for long lists and never read cost the daemon little and others nothing")
+TEST_CASE("clients that never read their long lists use little memory and delay nobody")
 {
     const DaemonProcess daemon;
     create_pulses(daemon);
@@ -52,11 +51,11 @@ TEST_CASE(
     std::vector<WireClient> deaf;
     for (int i = 0; i < 50; ++i) {
         deaf.emplace_back(daemon.path());
-        for (int j = 0; j < 20; ++j) // Each of them 5 MB.
+        for (int j = 0; j < 20; ++j) // Each list has 5 MB.
             deaf.back().call("List", Json::object(), "more");
     }
-    REQUIRE(daemon.is_idle()); // It has sent what there was room for, and waits.
-    CHECK(resident_kib(daemon) < before + max_growth_kib); // Of 5 GB.
+    REQUIRE(daemon.is_idle()); // The daemon has filled the sockets and blocks.
+    CHECK(resident_kib(daemon) < before + max_growth_kib); // All lists together have 5 GB.
 
     CHECK(daemon.ctl({"set", "n/7"}).status == 0);
     WireClient other{daemon.path()};
@@ -65,14 +64,14 @@ TEST_CASE(
     const auto idle = daemon.usage();
     CHECK(daemon.usage() == idle);
 
-    // Who reads at last has all of it, in order.
+    // A client that reads late gets everything in order.
     for (int j = 0; j < 2; ++j)
         CHECK(objects_in_list(deaf.front()) == pulse_count);
     deaf.clear();
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).connections <= 2; }));
 }
 
-TEST_CASE("who never reads its descriptors has no more coming, and gets each when it reads")
+TEST_CASE("a client that does not read its descriptors gets the next ones only after it reads")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -83,7 +82,7 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
     }
     constexpr int calls = 300;
     WireClient deaf{daemon.path()};
-    // It takes no call while it cannot answer, so they may not all fit at once.
+    // The daemon reads no call while it cannot reply, so the calls may not all fit at once.
     std::string bytes;
     for (int i = 0; i < calls; ++i)
         bytes +=
@@ -91,7 +90,7 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
     auto gone = deaf.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
-    // Others open as ever, and the daemon's descriptors are no more than it takes for one reply.
+    // Other clients can open. The daemon has no more descriptors than one reply needs.
     CHECK(client.open("e/7"));
     const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);
@@ -108,7 +107,7 @@ TEST_CASE("who never reads its descriptors has no more coming, and gets each whe
     CHECK(deaf.descriptors().empty());
 }
 
-TEST_CASE("who closes in the middle of its replies is forgotten, with all that was for it")
+TEST_CASE("the daemon drops everything of a client that disconnects before it has read its replies")
 {
     const DaemonProcess daemon;
     create_pulses(daemon);
@@ -141,7 +140,7 @@ TEST_CASE("who closes in the middle of its replies is forgotten, with all that w
     CHECK(after.objects == before.objects);
 }
 
-TEST_CASE("a flood of calls from one client does not keep another from being served")
+TEST_CASE("a flood of calls from one client does not starve another client")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

@@ -1,4 +1,5 @@
-// Attacks by those who do not read what they asked for, or are stopped in the middle of it.
+// Attacks by clients that do not read their replies, and by clients that are stopped in the middle
+// of a call.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -43,17 +44,18 @@ void delete_all(WireClient& wire, const Json& names)
     }
 }
 
-// The kernel lets root have any number of descriptors in flight. The daemon must not.
+// The kernel lets root have any number of descriptors in flight, so the daemon runs as another
+// user.
 Command unprivileged()
 {
     return {.argv = {}, .user = User{unprivileged_uid + 1'000}};
 }
 
-TEST_CASE("who opens as fast as it can and never reads takes descriptors from nobody")
+TEST_CASE("a client that opens at full speed and never reads does not exhaust descriptors")
 {
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
-    // What one reply holds is in flight, and what the next one holds waits in the daemon.
+    // The descriptors of one reply are in flight. Those of the next reply wait in the daemon.
     constexpr int deaf = 60;
     const auto names = numbered_names("e/", 0, 253);
     {
@@ -69,7 +71,7 @@ TEST_CASE("who opens as fast as it can and never reads takes descriptors from no
             std::uint64_t calls = 0;
             const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (monotonic_now() < end)
-                for (auto& wire : wires) // A call sent in part is no harm: it is the last one then.
+                for (auto& wire : wires) // A partial call does no harm, because it is the last one.
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
             line.send(calls);
         });
@@ -79,10 +81,10 @@ TEST_CASE("who opens as fast as it can and never reads takes descriptors from no
     });
 }
 
-// What a monitor knows of the objects by what it was told.
+// The state of the objects as one monitor reported it.
 class MonitorModel {
 public:
-    // One more reply; false once it knows of `last` and of all that was there before.
+    // Applies one reply. Returns false once `last` and all earlier objects are known.
     bool apply(const Json& reply, const std::string& last)
     {
         const auto& news = reply["parameters"];
@@ -113,7 +115,7 @@ private:
     std::map<std::string, bool> objects_;
 };
 
-TEST_CASE("monitors that never read cost little and hear the truth when they read at last")
+TEST_CASE("monitors that never read use little memory and report the current state when they read")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -129,11 +131,12 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
                 wires.back().call("Monitor", Json::object(), "more");
             }
             line.send(0);
-            line.receive(); // Now read.
+            line.receive(); // Start reading.
             MonitorModel told;
             while (told.apply(wires.front().reply(), "zzz")) {
             }
-            // What was told before it stopped reading may have changed since, which comes now.
+            // Events reported before the monitor stopped reading may have changed. Their changes
+            // come now.
             WireClient marker{daemon.path()};
             require(!marker.request("CreateEvent", {{"name", "zzzz"}}).contains("error"),
                     "no marker");
@@ -166,7 +169,8 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
         const auto grown = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
                            changes, seconds, grown, monitors));
-        // Each has its outbox, its untold changes, and the kernel what is in the socket.
+        // Each monitor has its output queue and its unreported changes, and the kernel has the
+        // socket buffer.
         CHECK(grown < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
@@ -188,21 +192,22 @@ TEST_CASE("monitors that never read cost little and hear the truth when they rea
     });
 }
 
-TEST_CASE("unread monitors of slow patterns over many objects that come and go hold nobody up")
+TEST_CASE("unread monitors of slow patterns over many changing objects delay nobody")
 {
     skip_unless_root();
     const DaemonProcess daemon;
     constexpr int monitors = 60;
     constexpr int objects = is_sanitized ? 4'000 : 10'000;
-    constexpr int coming = 1'000; // And going, of all those.
+    constexpr int coming = 1'000; // The attacker creates and deletes this many objects.
     const auto prefix = std::string(240, 'a');
     const auto names = numbered_names(prefix, 10'000, objects);
     WireClient wire{daemon.path()};
     create_all(wire, names, {{"rights", "0666"}});
-    Json others = Json::array(); // Those of the attacker.
+    Json others = Json::array(); // The attacker's objects.
     for (int i = 10'000; i < 10'000 + coming; ++i)
         others.push_back(prefix + 'b' + std::to_string(i));
-    // Of names like these a matcher that goes back knows only at their end, after it has tried all.
+    // A backtracking matcher decides about such names only at their end, after it has tried
+    // everything.
     std::string all_match;
     while (all_match.size() < 250)
         all_match += "*a";
@@ -233,9 +238,9 @@ TEST_CASE("unread monitors of slow patterns over many objects that come and go h
     delete_all(wire, names);
 }
 
-// Stopped in the middle.
+// Clients stopped in the middle of a call.
 
-// What a client is about when it is stopped. It says so, and does nothing more.
+// Begins the call in which a client is stopped. It leaves the call unfinished.
 using BeginCall = void (*)(const DaemonProcess& daemon, WireClient& wire);
 struct Interruption {
     const char* title;
@@ -299,7 +304,7 @@ const Interruption interruptions[] = {
      }},
 };
 
-TEST_CASE("clients that are stopped in the middle of any call and killed then disturb nobody")
+TEST_CASE("clients stopped in the middle of any call and then killed do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -324,7 +329,7 @@ TEST_CASE("clients that are stopped in the middle of any call and killed then di
                 stopped.back().receive();
                 stopped.back().process().signal(SIGSTOP);
             }
-        // What they wait for comes, and much that they are to be told of.
+        // The waits of the stopped clients complete, and many events are reported to them.
         for (int round = 0; round < scale_rounds(20); ++round) {
             const auto number = std::to_string(round);
             const std::vector names{"auto"s, "pulse"s, "there/" + number, "there/1" + number};
@@ -335,7 +340,7 @@ TEST_CASE("clients that are stopped in the middle of any call and killed then di
         for (const auto& one : stopped)
             one.process().signal(SIGKILL);
         stopped.clear();
-        // What the dead had been given and never read is there again, or was never taken.
+        // Tokens that killed clients consumed and never read are returned, or were never consumed.
         value_or_throw(client.set(std::vector{"auto"s}));
         REQUIRE(poll_until([&] { return value_or_throw(client.show("auto")).waits == 0; }));
         value_or_throw(client.set(std::vector{"auto"s}));
@@ -344,7 +349,7 @@ TEST_CASE("clients that are stopped in the middle of any call and killed then di
     });
 }
 
-TEST_CASE("clients that are stopped and killed at any moment disturb nobody")
+TEST_CASE("clients stopped and killed at any instant do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -364,11 +369,11 @@ TEST_CASE("clients that are stopped and killed at any moment disturb nobody")
                     for (const auto& middle : interruptions) {
                         WireClient wire{daemon.path()};
                         middle.begin(daemon, wire);
-                        wire.send_some("x"); // So that a call sent in part is no call.
+                        wire.send_some("x"); // Completes a partial call to an invalid one.
                     }
             }));
             stopped.back().receive();
-            // From now on it is anywhere.
+            // From here on the worker may be in any call.
             await_readable(stopped.back().process().pidfd().get(), nanoseconds{1ms} * (round % 7));
             stopped.back().process().signal(SIGSTOP);
             if (round % 5 == 4)

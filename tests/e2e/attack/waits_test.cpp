@@ -1,4 +1,4 @@
-// Attacks by those who wait for much.
+// Attacks by clients with many pending waits.
 #include "common/eventfd.h"
 #include "tests/e2e/attack/attack.h"
 
@@ -7,16 +7,16 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("many waits for all of many names of which one is busy hold nobody up")
+TEST_CASE("many waits for all of many names delay nobody when one name is busy")
 {
     skip_unless_root();
     const DaemonProcess daemon;
     constexpr int events = 253;
-    constexpr int waits = 8'192 / events; // As many as a user may have.
+    constexpr int waits = 8'192 / events; // The quota of one user.
     struct Case {
         std::string what;
-        int toggled; // So many of them are set and cleared in turn; all others are set but the
-                     // last.
+        int toggled; // Number of events that are set and cleared in turn. All others except the
+                     // last are set.
         bool is_last_toggled;
     };
     const auto c = GENERATE(values<Case>({
@@ -59,7 +59,7 @@ TEST_CASE("many waits for all of many names of which one is busy hold nobody up"
             for (; monotonic_now() < end; ++rounds) {
                 value_or_throw(take(one));
                 value_or_throw(add(other, 1));
-                how_many(); // So that both are told of, one after the other.
+                how_many(); // This call makes the daemon deliver both edges, one after the other.
                 value_or_throw(take(other));
                 value_or_throw(add(one, 1));
                 how_many();

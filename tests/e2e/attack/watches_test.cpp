@@ -1,5 +1,6 @@
-// Attacks on what the kernel lets the daemon watch: the paths from an event to epolls, and the room
-// in epoll sets, fs.epoll.max_user_watches; and calls that cost more the more others have.
+// Attacks on what the kernel lets the daemon watch: the paths from an event to epoll sets, and the
+// room in epoll sets (fs.epoll.max_user_watches). Also calls whose cost could grow with the objects
+// of others.
 #include "tests/e2e/attack/attack.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/skip.h"
@@ -29,7 +30,7 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// As many epolls as there can be, one in the other, so that the kernel allows no path more.
+// Nests as many epoll sets as the kernel allows, so that it refuses another path to the event.
 void use_up_paths(const UniqueFd& event)
 {
     UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
@@ -43,11 +44,11 @@ void use_up_paths(const UniqueFd& event)
     } while (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, inner.back().get(), &wanted) == 0);
     require(errno == EINVAL, "an epoll does not take another");
     for (auto& one : inner)
-        (void)one.release(); // Until the process ends.
+        (void)one.release(); // They stay open until the process exits.
     (void)outer.release();
 }
 
-TEST_CASE("an event is waited for and monitored whatever epolls its holders build")
+TEST_CASE("an event is watched whatever epoll sets its holders build")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -60,7 +61,7 @@ TEST_CASE("an event is waited for and monitored whatever epolls its holders buil
         use_up_paths(manual);
         use_up_paths(automatic);
         line.send(0);
-        line.receive(); // Until it is killed.
+        line.receive(); // Blocks until the process is killed.
     });
     holder.receive();
 
@@ -78,8 +79,8 @@ TEST_CASE("an event is waited for and monitored whatever epolls its holders buil
     }
 }
 
-// The daemon has no room for one watch, from its start on.
-TEST_CASE("without room in its epoll sets the daemon serves all but waits for what others hold")
+// From its start on, the daemon has no room for a watch.
+TEST_CASE("a daemon without room in its epoll sets refuses only waits for events that others hold")
 {
     Worker worker{[](const WorkerSocket& line) {
         const bool is_used_up = exhaust_epoll_watches();
@@ -128,7 +129,7 @@ TEST_CASE("without room in its epoll sets the daemon serves all but waits for wh
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("who may only wait for an event makes the daemon watch it once")
+TEST_CASE("repeated opens by a user that may only wait create one watch for each event")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -156,7 +157,7 @@ TEST_CASE("who may only wait for an event makes the daemon watch it once")
     });
 }
 
-TEST_CASE("what the daemon tells of itself costs no look at what others have")
+TEST_CASE("Status and Metrics open nothing, however many objects exist")
 {
     skip_unless_strace();
     const DaemonProcess daemon;
@@ -171,11 +172,11 @@ TEST_CASE("what the daemon tells of itself costs no look at what others have")
         wire.request("CreateEvent", {{"name", std::to_string(i)}});
     for (const auto* method : {"Status", "Metrics"})
         CHECK(calls_for(method) == 0);
-    // Its own events, and what it has besides.
+    // The descriptors of its events and its own.
     CHECK(wire.request("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
 }
 
-TEST_CASE("no kind of line fills the log, whoever causes it")
+TEST_CASE("the log is rate limited for lines that a client can cause")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};

@@ -1,4 +1,4 @@
-// evfdctl's command line: every word means what was typed, wherever the parser would have it
+// The command line of evfdctl. Each word means what was typed, even where the parser would read it
 // otherwise.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
@@ -12,13 +12,13 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// What a command has of words that some would take for lists, or for nothing.
+// Words of a command that a parser could take for lists or for nothing.
 const Words unusual_words{
     "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
     "--",      "--any"};
 constexpr auto as_typed = "<[0-9]><[a,b]><[]><[[x]]><{}><><--><--any>";
 
-TEST_CASE("a command has its words as they were typed")
+TEST_CASE("a command receives its words exactly as typed")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--mode", "auto", "--initial", "1"});
@@ -32,7 +32,7 @@ TEST_CASE("a command has its words as they were typed")
     CHECK(ran.out == as_typed);
 }
 
-TEST_CASE("a command of one word may look like a list")
+TEST_CASE("a command of one word in brackets is not a list")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});
@@ -42,7 +42,7 @@ TEST_CASE("a command of one word may look like a list")
     CHECK(daemon.ctl({"on", "e", "--once", "--", "[true]"}).status == 127);
 }
 
-TEST_CASE("what looks like a list of names is no name")
+TEST_CASE("a word in brackets is not a list of names")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -59,7 +59,7 @@ TEST_CASE("what looks like a list of names is no name")
     CHECK(daemon.checked_ctl({"list"}).contains("b\t"));
 }
 
-TEST_CASE("a pattern in brackets is one")
+TEST_CASE("a pattern in brackets is a pattern")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -68,7 +68,7 @@ TEST_CASE("a pattern in brackets is one")
     CHECK(daemon.checked_ctl({"list", "--", "[ab]"}).starts_with("a\t"));
 }
 
-TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
+TEST_CASE("a verb that runs a command names what is missing and runs nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});
@@ -95,7 +95,7 @@ TEST_CASE("a verb that runs a command says what is missing, and runs nothing")
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("the help of a verb that runs a command tells what it must have")
+TEST_CASE("the help of a verb that runs a command shows which words are required")
 {
     const auto usage_of = [](const std::string& verb) {
         const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}}).out;
@@ -107,7 +107,7 @@ TEST_CASE("the help of a verb that runs a command tells what it must have")
     CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
 }
 
-TEST_CASE("the name of a verb is a name like any other")
+TEST_CASE("the name of a verb is a valid name of an object")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "list"});
@@ -115,10 +115,11 @@ TEST_CASE("the name of a verb is a name like any other")
     CHECK(daemon.checked_ctl({"is-set", "list"}).empty());
     CHECK(daemon.ctl({"conjure", "list"}).status == 2);
     CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
-    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The command's name too.
+    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The same holds for the
+                                                                     // command's name.
 }
 
-TEST_CASE("help tells of every verb, whichever is named beside it")
+TEST_CASE("--help lists every verb, whichever verb is given with it")
 {
     const auto help = run({.argv = {EVFDD_CTL, "--help"}}).out;
     const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});
@@ -131,7 +132,7 @@ TEST_CASE("help tells of every verb, whichever is named beside it")
     CHECK(run({.argv = command}).out == help);
 }
 
-TEST_CASE("help, and help of a verb, are what --help prints")
+TEST_CASE("help and help VERB print the same as --help")
 {
     const auto help = run({.argv = {EVFDD_CTL, "--help"}});
     const auto words = GENERATE(Words{"help"}, Words{"--user", "help"});
@@ -149,7 +150,7 @@ TEST_CASE("help, and help of a verb, are what --help prints")
     }
 }
 
-TEST_CASE("a command line without a verb gets the help, and is not done")
+TEST_CASE("a command line without a verb prints the help to stderr and fails")
 {
     const auto words = GENERATE(Words{EVFDD_CTL}, Words{EVFDD_CTL, "--user"});
     const auto ran = run({.argv = words});
@@ -158,7 +159,7 @@ TEST_CASE("a command line without a verb gets the help, and is not done")
     CHECK(ran.err == run({.argv = {EVFDD_CTL, "--help"}}).out);
 }
 
-TEST_CASE("on a terminal a wait says which of its names do not exist, and goes on")
+TEST_CASE("a wait on a terminal prints which of its names do not exist and continues")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "there"});
@@ -170,7 +171,7 @@ TEST_CASE("on a terminal a wait says which of its names do not exist, and goes o
     CHECK(terminal.wait() == 0);
 }
 
-TEST_CASE("on a terminal a wait ends as it does elsewhere")
+TEST_CASE("a wait on a terminal ends with the same status as elsewhere")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -185,7 +186,7 @@ TEST_CASE("on a terminal a wait ends as it does elsewhere")
     CHECK(terminal.wait() == status);
 }
 
-TEST_CASE("an error that cannot be written has its exit status all the same")
+TEST_CASE("evfdctl ends with the right status when its error cannot be written")
 {
     const DaemonProcess daemon;
     const UniqueFd full{::open("/dev/full", O_WRONLY | O_CLOEXEC)};
@@ -200,14 +201,14 @@ TEST_CASE("an error that cannot be written has its exit status all the same")
         {{"--version"}, 8},
     }));
     CAPTURE(words);
-    daemon.ctl({"create", "e"}); // For list to print.
+    daemon.ctl({"create", "e"}); // An event for list to print.
     auto command = daemon.ctl_command(words);
     command.standard_output = full.get();
     command.standard_error = full.get();
     CHECK(start(command).wait() == status);
 }
 
-TEST_CASE("evfdctl says nothing to the daemon in place of an output that is closed")
+TEST_CASE("evfdctl writes nothing to the daemon's socket when an output is closed")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});
@@ -215,7 +216,11 @@ TEST_CASE("evfdctl says nothing to the daemon in place of an output that is clos
         {{"list"}, STDOUT_FILENO, 8},
         {{"--version"}, STDOUT_FILENO, 8},
         {{"set", "e"}, STDIN_FILENO, 0},
-        {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"}, STDIN_FILENO, 1}, // As it was.
+        {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"},
+         STDIN_FILENO,
+         1}, // The command inherits
+             // the closed
+             // descriptor.
     }));
     CAPTURE(words);
     auto command = daemon.ctl_command(words);

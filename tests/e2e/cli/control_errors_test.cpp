@@ -1,4 +1,4 @@
-// How evfdctl fails: its exit status, and one line on stderr that says what to do.
+// Failures of evfdctl: the exit status, and one line on stderr that says what to do.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
@@ -62,7 +62,7 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
         check_failure(daemon.ctl(one.words), one);
 }
 
-TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
+TEST_CASE("an invalid command line ends with status 2 and changes nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--mode", "semaphore"});
@@ -140,7 +140,7 @@ TEST_CASE("what makes no sense is a matter of usage, and nothing is done")
     CHECK(value_or_throw(daemon.client().show("e")).count == 0);
 }
 
-TEST_CASE("more names than one call takes are refused as usage")
+TEST_CASE("more names than one call takes are a usage error")
 {
     const DaemonProcess daemon;
     std::vector<std::string> words{"set"};
@@ -149,7 +149,7 @@ TEST_CASE("more names than one call takes are refused as usage")
     check_failure(daemon.ctl(words), {{"set", "..."}, 2, "1 to 253"});
 }
 
-TEST_CASE("no daemon is a status of its own, for every verb")
+TEST_CASE("every verb ends with status 5 when no daemon answers")
 {
     const TemporaryDirectory directory;
     const std::vector<std::string> words = GENERATE(
@@ -162,7 +162,7 @@ TEST_CASE("no daemon is a status of its own, for every verb")
     check_failure(run(command), {words, 5, "no evfdd answers at"});
 }
 
-TEST_CASE("where the machine's daemon is not running, the error says how to start it")
+TEST_CASE("the error for the missing system daemon says how to start it")
 {
     if (::access(Address::system().path.c_str(), F_OK) == 0)
         skip("this machine has a daemon");
@@ -171,13 +171,13 @@ TEST_CASE("where the machine's daemon is not running, the error says how to star
         {{"status"}, 5, "start it (systemctl start evfdd.socket), or name another socket"});
 }
 
-TEST_CASE("a path that can be no socket's is no daemon either")
+TEST_CASE("a path that is too long for a socket ends with status 5")
 {
     check_failure(run({.argv = {EVFDD_CTL, "--socket", "/" + std::string(200, 'x'), "status"}}),
                   {{"status"}, 5, "no evfdd answers at"});
 }
 
-TEST_CASE("a daemon that goes for good during a wait or a monitor is no daemon")
+TEST_CASE("a monitor ends with status 5 when the daemon exits for good")
 {
     DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -190,7 +190,7 @@ TEST_CASE("a daemon that goes for good during a wait or a monitor is no daemon")
     CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
 }
 
-TEST_CASE("a limit that was reached is a refusal that names it")
+TEST_CASE("a reached limit ends with status 4 and is named")
 {
     const DaemonProcess daemon;
     std::vector<WireClient> monitors;

@@ -1,4 +1,4 @@
-// What evfdctl does, verb by verb.
+// The verbs of evfdctl, one by one.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -16,7 +16,7 @@ Json shown(const DaemonProcess& daemon, const std::string& name)
     return Json::parse(daemon.checked_ctl({"show", name, "--json"}));
 }
 
-// Exactly one line, which is JSON.
+// Parses the text, which must be exactly one line of JSON.
 Json json_line(const std::string& text)
 {
     INFO(text);
@@ -25,7 +25,7 @@ Json json_line(const std::string& text)
     return Json::parse(text);
 }
 
-TEST_CASE("create makes what its options say")
+TEST_CASE("create makes an event with the given options")
 {
     const DaemonProcess daemon;
     const auto [options, mode, count, rights] =
@@ -45,7 +45,7 @@ TEST_CASE("create makes what its options say")
     if (is_root() || rights != "0000") {
         CHECK(object["count"] == count);
         CHECK(object["isSet"] == (count > 0));
-    } else { // Its state is hidden from its owner, too.
+    } else { // The state is hidden from the owner as well.
         CHECK_FALSE(object.contains("count"));
         CHECK_FALSE(object.contains("isSet"));
     }
@@ -58,7 +58,7 @@ TEST_CASE("create makes what its options say")
     CHECK_FALSE(object.contains("pulses"));
 }
 
-TEST_CASE("without --rights they are 0666 less the umask")
+TEST_CASE("create without permissions uses 0666 without the bits of the umask")
 {
     const DaemonProcess daemon;
     const auto [mask, rights] =
@@ -69,7 +69,7 @@ TEST_CASE("without --rights they are 0666 less the umask")
     CHECK(shown(daemon, "e")["rights"] == rights);
 }
 
-TEST_CASE("an object tells who created it and when")
+TEST_CASE("show reports the creator of an object and the time of creation")
 {
     const DaemonProcess daemon;
     const auto before = wall_now().time_since_epoch().count();
@@ -82,7 +82,7 @@ TEST_CASE("an object tells who created it and when")
     CHECK(object["createdNSec"] <= wall_now().time_since_epoch().count());
 }
 
-TEST_CASE("an event tells who set it last, and when")
+TEST_CASE("show reports who set an event last, and when")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -99,7 +99,7 @@ TEST_CASE("an event tells who set it last, and when")
     CHECK(daemon.checked_ctl({"show", "e"}).contains(", pid " + std::to_string(pid) + "\n"));
 }
 
-TEST_CASE("create --json tells whether it made it")
+TEST_CASE("create --json reports whether the event was created")
 {
     const DaemonProcess daemon;
     CHECK(json_line(daemon.checked_ctl({"create", "e", "--json"})) == Json{{"created", true}});
@@ -110,7 +110,7 @@ TEST_CASE("create --json tells whether it made it")
     CHECK(other.status == 7);
 }
 
-TEST_CASE("verbs that answer nothing print an empty object as JSON and nothing without")
+TEST_CASE("verbs without a reply print {} as JSON and nothing otherwise")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -129,7 +129,7 @@ TEST_CASE("verbs that answer nothing print an empty object as JSON and nothing w
     CHECK(json_line(daemon.checked_ctl(with_json)) == Json::object());
 }
 
-TEST_CASE("set, clear and is-set")
+TEST_CASE("set, clear and is-set change and report the state of an event")
 {
     const DaemonProcess daemon;
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s);
@@ -147,14 +147,14 @@ TEST_CASE("set, clear and is-set")
     daemon.checked_ctl({"set", "e", "f"});
     daemon.checked_ctl({"set", "e"});
     CHECK(is_set("e"));
-    CHECK(is_set("e")); // It takes nothing.
+    CHECK(is_set("e")); // is-set consumes nothing.
     CHECK(is_set("f"));
     daemon.checked_ctl({"clear", "e", "f"});
     CHECK_FALSE(is_set("e"));
     CHECK_FALSE(is_set("f"));
 }
 
-TEST_CASE("set --count adds tokens, and is once for what knows only set")
+TEST_CASE("set --count adds tokens to a semaphore and sets a manual event once")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "4294967295"});
@@ -164,7 +164,7 @@ TEST_CASE("set --count adds tokens, and is once for what knows only set")
     CHECK(shown(daemon, "m")["count"] == 1);
 }
 
-TEST_CASE("clear leaves no token, however many there were")
+TEST_CASE("clear removes all tokens of a semaphore")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "100000"});
@@ -172,7 +172,7 @@ TEST_CASE("clear leaves no token, however many there were")
     CHECK(shown(daemon, "s")["count"] == 0);
 }
 
-TEST_CASE("a set of many names is all or nothing")
+TEST_CASE("set, clear and delete of several names change all or none")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -184,7 +184,7 @@ TEST_CASE("a set of many names is all or nothing")
     CHECK(daemon.ctl({"is-set", "a"}).status == 0);
 }
 
-TEST_CASE("a wait prints nothing, the name with --any, and what fired as JSON")
+TEST_CASE("wait prints nothing, the name with --any, and the fired names as JSON")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--initial", "1"});
@@ -198,7 +198,7 @@ TEST_CASE("a wait prints nothing, the name with --any, and what fired as JSON")
           Json::parse(R"({"fired":[{"name":"b","count":1}]})"));
 }
 
-TEST_CASE("rights takes the right to wait and gives it")
+TEST_CASE("chmod changes the permissions of an event")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--rights", "0600"});
@@ -208,7 +208,7 @@ TEST_CASE("rights takes the right to wait and gives it")
     CHECK(shown(daemon, "e")["rights"] == "0640");
 }
 
-TEST_CASE("show and status in plain text, a line a fact")
+TEST_CASE("show and status print one fact in each line")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl(
@@ -226,7 +226,7 @@ TEST_CASE("show and status in plain text, a line a fact")
         CHECK_FALSE(plain.contains('\x1b'));
 }
 
-TEST_CASE("status --json counts what there is")
+TEST_CASE("status --json reports the number of resources of each kind")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -245,7 +245,7 @@ TEST_CASE("status --json counts what there is")
 
     CHECK(status["pid"] == daemon.pid());
     CHECK(status["objects"] == 2);
-    CHECK(status["connections"] == 4); // Its own as well.
+    CHECK(status["connections"] == 4); // The connection of this command is counted too.
     CHECK(status["waits"] == 1);
     CHECK(status["monitors"] == 1);
     CHECK(status["subscriptions"] == 1);
@@ -266,7 +266,7 @@ TEST_CASE("options may stand before and after the verb")
           0);
 }
 
-TEST_CASE("every verb has help that names its options")
+TEST_CASE("the help of every verb names its options")
 {
     const auto [verb, option] = GENERATE(table<std::string, std::string>({
         {"create", "--if-missing"},
@@ -297,7 +297,7 @@ TEST_CASE("every verb has help that names its options")
     CHECK(all.out.contains("124 timed out"));
 }
 
-TEST_CASE("output that cannot be written is a failure")
+TEST_CASE("a command fails when its output cannot be written")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});

@@ -1,4 +1,4 @@
-// evfdctl exec: a command that has the descriptors of names.
+// evfdctl exec: runs a command with the descriptors of names.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// What a program hears by the library that others listen with: a line for each descriptor, its
-// number, its name and what it is; and then a line with all descriptors that it has.
+// Lists the descriptors as sd_listen_fds(3) reports them: a line with number, name and type for
+// each, and then a line with all open descriptors.
 constexpr auto listening_program = R"(
 import ctypes, os
 def target(fd):
@@ -49,14 +49,13 @@ std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& 
     return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
 }
 
-// For a shell, of a little-endian machine as all are that we build for.
+// Shell code for little-endian machines, which are all that evfdd is built for.
 constexpr auto set_3 = R"(printf '\1\0\0\0\0\0\0\0' >&3; )";
 constexpr auto read_3 = R"(od -An -tu8 -N8 <&3 | tr -d ' '; )";
-// It polls, for a shell cannot: until descriptor 3 is readable.
+// Polls descriptor 3 until it is readable, which a shell cannot do.
 constexpr auto await_3 = R"(python3 -c 'import select; select.select([3], [], [])'; )";
 
-TEST_CASE(
-    "exec gives a command the descriptors in the order of the names, and nothing else of ours")
+TEST_CASE("exec passes the descriptors in the order of the names, and no other descriptor")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -65,7 +64,8 @@ TEST_CASE(
     auto command =
         daemon.ctl_command(exec_command({"t", "e", "x:y/z"}, {"python3", "-c", listening_program}));
     command.environment = {"LISTEN_FDS=7", "LISTEN_FDNAMES=other", "LISTEN_PID=1"};
-    command.in_child = [] { ::close_range(3, ~0U, 0); }; // What our own parent left open.
+    command.in_child = [] { ::close_range(3, ~0U, 0); }; // Descriptors that the test's own parent
+                                                         // left open.
     const auto ran = run(std::move(command));
     INFO(ran.err);
     CHECK(ran.status == 0);
@@ -75,7 +75,7 @@ TEST_CASE(
                      "0 1 2 3 4 5\n");
 }
 
-TEST_CASE("exec gives descriptors also where others have their numbers, and leaves the rest")
+TEST_CASE("exec passes descriptors to numbers that are in use, and keeps other descriptors")
 {
     const DaemonProcess daemon;
     std::vector<std::string> names;
@@ -101,7 +101,7 @@ TEST_CASE("exec gives descriptors also where others have their numbers, and leav
     CHECK(Json::parse(daemon.checked_ctl({"show", "e39", "--json"}))["count"] == 5);
 }
 
-TEST_CASE("a command sets and takes by its descriptor what everybody has by name")
+TEST_CASE("a command sets and consumes through its descriptor what others see by name")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -111,7 +111,7 @@ TEST_CASE("a command sets and takes by its descriptor what everybody has by name
     CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == 1);
 }
 
-TEST_CASE("a read from the descriptor of an event that is not set does not wait")
+TEST_CASE("a read from an event that is not set fails at once")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -120,8 +120,8 @@ TEST_CASE("a read from the descriptor of an event that is not set does not wait"
     CHECK(ran.err.contains("temporarily unavailable"));
 }
 
-TEST_CASE("what a command has of a pulse and a timer follows the name, also after the daemon was "
-          "killed")
+TEST_CASE(
+    "a command's descriptors of a pulse and a timer stay subscribed after a kill of the daemon")
 {
     const SupervisedDaemon daemon;
     daemon.checked_ctl({"create", "p", "--mode", "pulse"});
@@ -142,10 +142,12 @@ TEST_CASE("what a command has of a pulse and a timer follows the name, also afte
     daemon.checked_ctl(news);
     CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.wait() == 0);
-    CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; })); // They end with it.
+    CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; })); // The subscriptions
+                                                                              // end with the
+                                                                              // command.
 }
 
-TEST_CASE("exec ends with its command's status")
+TEST_CASE("exec ends with the status of its command")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -158,7 +160,7 @@ TEST_CASE("exec ends with its command's status")
     CHECK(daemon.ctl(exec_command({"e"}, {"/etc/passwd"})).status == 126);
 }
 
-TEST_CASE("exec runs nothing unless it has all descriptors")
+TEST_CASE("exec runs nothing if it cannot open all names")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -171,7 +173,8 @@ TEST_CASE("exec runs nothing unless it has all descriptors")
     CHECK(daemon.ctl({"exec", "e", "--"}).status == 2);
 }
 
-TEST_CASE("exec gives who may only wait what can be polled, and who may only set nothing")
+TEST_CASE("exec passes a pollable descriptor if the caller may only wait, and refuses one that may "
+          "only set")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -192,7 +195,7 @@ TEST_CASE("exec gives who may only wait what can be polled, and who may only set
     CHECK(refused.err.contains("r right"));
 }
 
-TEST_CASE("exec passes signals on, and ends as its command does")
+TEST_CASE("exec forwards signals to its command and ends with its status")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -207,7 +210,7 @@ TEST_CASE("exec passes signals on, and ends as its command does")
     CHECK(command.wait() == 5);
 }
 
-TEST_CASE("a signal that was passed on and killed the command kills evfdctl")
+TEST_CASE("evfdctl dies of a forwarded signal that killed its command")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});
@@ -219,7 +222,7 @@ TEST_CASE("a signal that was passed on and killed the command kills evfdctl")
     OutputReader command{daemon.ctl_command(std::move(all))};
     CHECK(command.read_line() == "here");
     command.process().signal(number);
-    // By SIGUSR1 people talk to a command: that it killed it is the command's affair.
+    // SIGUSR1 is for the command to interpret, so evfdctl reports the death as a status.
     CHECK(command.wait() == (number == SIGUSR1 ? 128 + SIGUSR1 : -number));
 }
 

@@ -1,4 +1,4 @@
-// Many names.
+// Lists of many names.
 #include "tests/support/daemon_process.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ std::vector<std::string> lines_of(const std::string& text)
     return lines;
 }
 
-// Pulses, which are no descriptor, in no order.
+// Creates pulses, which have no descriptor, in random order.
 std::vector<std::string> create_many(const DaemonProcess& daemon)
 {
     std::vector<std::string> names;
@@ -38,7 +38,7 @@ std::vector<std::string> create_many(const DaemonProcess& daemon)
     return names;
 }
 
-TEST_CASE("a list asks once who a user is")
+TEST_CASE("list looks up each user once")
 {
     skip_unless_strace();
     const DaemonProcess daemon;
@@ -48,7 +48,8 @@ TEST_CASE("a list asks once who a user is")
     const auto trace = daemon.directory() / "trace";
     command.argv.insert(command.argv.begin(),
                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
-    command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // It cannot look beside strace.
+    command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // The leak check cannot run under
+                                                                  // strace.
     REQUIRE(run(std::move(command)).status == 0);
     int asked = 0;
     for (const auto& line : lines_of(read_file(trace)))
@@ -81,7 +82,7 @@ TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")
     daemon.checked_ctl({"create", "one/more", "--mode", "pulse"});
 }
 
-TEST_CASE("a pattern lists what a glob matches and a star stays within a segment")
+TEST_CASE("a list pattern is a glob in which a star does not match a slash")
 {
     const DaemonProcess daemon;
     for (const auto* name : {"db/main/ready", "db/ready", "db/reader", "ready", "web.1", "web.2"})
@@ -102,7 +103,7 @@ TEST_CASE("a pattern lists what a glob matches and a star stays within a segment
     CHECK(lines_of(daemon.checked_ctl({"list"})).size() == 6);
 }
 
-TEST_CASE("a list in a pipe is a line an object, tab-separated, without heading or colour")
+TEST_CASE("a list in a pipe has one tab-separated line for each object, without heading and colour")
 {
     const DaemonProcess daemon;
     CHECK(daemon.checked_ctl({"list"}).empty());
@@ -117,7 +118,7 @@ TEST_CASE("a list in a pipe is a line an object, tab-separated, without heading 
     CHECK(lines[2].starts_with("c\tevent\tsemaphore\t1 token\t0644\t"));
 }
 
-TEST_CASE("a list whose reader goes away ends")
+TEST_CASE("list ends when its reader closes the pipe")
 {
     const DaemonProcess daemon;
     create_many(daemon);

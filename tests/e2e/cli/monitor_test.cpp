@@ -1,4 +1,4 @@
-// evfdctl monitor: the state first, then each change, whoever made it.
+// evfdctl monitor: prints the current state first and then each change.
 #include "tests/support/daemon_process.h"
 
 #include <signal.h>
@@ -15,7 +15,7 @@ Json next_event(OutputReader& monitor)
     return Json::parse(*line);
 }
 
-// Skips news until one is as wanted; sequence numbers must have no gap.
+// Skips events until one has the kind and holds. The sequence numbers must have no gap.
 Json await_change(
     OutputReader& monitor, std::int64_t& sequence, const std::string& change,
     const std::function<bool(const Json&)>& holds = [](const Json&) { return true; })
@@ -28,7 +28,7 @@ Json await_change(
     }
 }
 
-TEST_CASE("a monitor tells the state, ready, and then changes with their sequence numbers")
+TEST_CASE("monitor prints the state, ready, and then the changes with their sequence numbers")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--initial", "1"});
@@ -65,7 +65,7 @@ TEST_CASE("a monitor tells the state, ready, and then changes with their sequenc
     CHECK(next_event(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
 }
 
-TEST_CASE("a monitor ends when its reader is gone, though nothing happens")
+TEST_CASE("monitor ends when its reader closes the pipe, although nothing changes")
 {
     const auto words =
         GENERATE(values<std::vector<std::string>>({{"monitor"}, {"monitor", "--json"}}));
@@ -76,10 +76,10 @@ TEST_CASE("a monitor ends when its reader is gone, though nothing happens")
 
     monitor.close_output();
 
-    CHECK(monitor.wait() == -SIGPIPE); // As head(1) ends whoever writes to it.
+    CHECK(monitor.wait() == -SIGPIPE); // SIGPIPE ends the writer, as with head(1).
 }
 
-TEST_CASE("a monitor whose reader is gone ends by itself where the signal is ignored")
+TEST_CASE("monitor exits when its reader closes the pipe and SIGPIPE is ignored")
 {
     const DaemonProcess daemon;
     auto command = daemon.ctl_command({"monitor"});
@@ -93,7 +93,7 @@ TEST_CASE("a monitor whose reader is gone ends by itself where the signal is ign
     CHECK(monitor.wait() == 0);
 }
 
-TEST_CASE("a monitor hears of what is done on a descriptor, without the daemon")
+TEST_CASE("monitor reports changes made through a descriptor, without a call")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -111,7 +111,7 @@ TEST_CASE("a monitor hears of what is done on a descriptor, without the daemon")
                  [](const Json& news) { return news["object"]["count"] == 1; });
 }
 
-TEST_CASE("a monitor of a pattern hears of nothing else")
+TEST_CASE("monitor with a pattern reports only matching objects")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "db/a"});
@@ -128,7 +128,7 @@ TEST_CASE("a monitor of a pattern hears of nothing else")
     CHECK(news["sequence"] == 3);
 }
 
-TEST_CASE("a monitor in a pipe prints a line a change at once, tab-separated")
+TEST_CASE("monitor in a pipe prints one tab-separated line for each change at once")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
@@ -144,7 +144,7 @@ TEST_CASE("a monitor in a pipe prints a line a change at once, tab-separated")
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).monitors == 0; }));
 }
 
-TEST_CASE("a monitor prints colours into a pipe only if it is told to, and never into JSON")
+TEST_CASE("monitor prints colours to a pipe only if asked to, and never in JSON")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -161,14 +161,14 @@ TEST_CASE("a monitor prints colours into a pipe only if it is told to, and never
     CHECK(daemon.ctl({"monitor", "--color", "sometimes"}).status == 2);
 }
 
-TEST_CASE("a monitor that is not read is told anew what it missed, and never forgotten")
+TEST_CASE("a monitor that was not read reports a resync and then the whole current state")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
     wire.call("Monitor", Json::object(), "more");
     REQUIRE(wire.reply()["parameters"]["change"] == "ready");
 
-    // Far more than fits the socket.
+    // The changes are far more than the socket buffer holds.
     WireClient busy{daemon.path()};
     constexpr int objects = 3'000;
     for (int i = 0; i < objects; ++i)

@@ -1,4 +1,4 @@
-// evfdctl on: what the command is told, and what becomes of sets that come while it runs.
+// Options of evfdctl on: what the command is given, and what happens to sets during its run.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -25,7 +25,7 @@ std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& 
     return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
 }
 
-TEST_CASE("on puts the name for each pair of braces")
+TEST_CASE("on replaces each pair of braces in the command by the name")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "db/ready", "--initial", "1"});
@@ -33,7 +33,7 @@ TEST_CASE("on puts the name for each pair of braces")
                               "{ }", "x"}) == "db/ready <db/readydb/ready> { } { } x\n");
 }
 
-TEST_CASE("on with --merge takes the tokens that are there together")
+TEST_CASE("on --merge consumes all available tokens for one run")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -51,7 +51,7 @@ TEST_CASE("on with --merge takes the tokens that are there together")
     CHECK(count_of(daemon, "s") == 0);
 }
 
-TEST_CASE("on with --merge puts all back when a signal comes while it takes them")
+TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes them")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -60,14 +60,15 @@ TEST_CASE("on with --merge puts all back when a signal comes while it takes them
     OutputReader following{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
-    REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; })); // The first was by wait.
+    REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; })); // The wait consumed the
+                                                                          // first token.
     following.process().signal(SIGTERM);
     CHECK(following.wait() == -SIGTERM);
     CHECK_FALSE(following.read_line());
     CHECK(left() == max_tokens_per_set);
 }
 
-TEST_CASE("on with --merge runs once for what is merged anyway, and counts what is counted")
+TEST_CASE("on --merge runs once for merged sets and passes the count of pulses")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -88,7 +89,7 @@ TEST_CASE("on with --merge runs once for what is merged anyway, and counts what 
     CHECK(gate.await_start() == second);
 }
 
-TEST_CASE("on with --restart ends a command that runs, and the new one is told of both sets")
+TEST_CASE("on --restart ends a running command, and the next run gets both sets")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -101,15 +102,15 @@ TEST_CASE("on with --restart ends a command that runs, and the new one is told o
     CHECK(gate.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
     CHECK(gate.await_start() == "e 2");
-    gate.finish(); // The one that is left.
+    gate.finish(); // Lets the remaining command exit.
     REQUIRE(poll_until([&] { return child_of(following.process().pid()) == 0; }));
     CHECK(gate.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1"); // What was done before is done.
+    CHECK(gate.await_start() == "e 1"); // Completed sets are not counted again.
     CHECK(following.errors().empty());
 }
 
-TEST_CASE("on with --restart runs anew when a timer is armed to expire during the command")
+TEST_CASE("on --restart runs again when a timer is armed and expires during the command")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -120,7 +121,7 @@ TEST_CASE("on with --restart runs anew when a timer is armed to expire during th
     CHECK(gate.await_start() == "t 2");
 }
 
-TEST_CASE("on with --restart loses no token, however fast they come")
+TEST_CASE("on --restart loses no token, however fast they are added")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -133,7 +134,7 @@ TEST_CASE("on with --restart loses no token, however fast they come")
         if (i % 50 == 0)
             gate.await_start();
     }
-    // No command came to its end, so the last one is told of all.
+    // No command completed, so the last one gets all tokens.
     std::string heard;
     do {
         heard = gate.await_start();
@@ -141,12 +142,13 @@ TEST_CASE("on with --restart loses no token, however fast they come")
     CHECK(count_of(daemon, "s") == 0);
 }
 
-TEST_CASE("on with --restart ends what a shell started as well")
+TEST_CASE("on --restart ends the children of a shell as well")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    // Its child alone waits for us, and hears of a signal only if that goes to all.
+    // Only the shell's child blocks. It gets the signal only if that goes to the whole process
+    // group.
     OutputReader following{
         daemon.ctl_command(on_command({"s", "--restart", "--grace", "1h"}, gate,
                                       "trap : TERM; /bin/sh -c '" + gate.script() + "'; exit; "))};
@@ -156,7 +158,7 @@ TEST_CASE("on with --restart ends what a shell started as well")
     CHECK(gate.await_start() == "s 2");
 }
 
-TEST_CASE("on with --restart leaves nothing behind of what it ended")
+TEST_CASE("on --restart leaves no process of the ended command behind")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -173,7 +175,7 @@ TEST_CASE("on with --restart leaves nothing behind of what it ended")
     CHECK(await_readable(left.get()));
 }
 
-TEST_CASE("on with --restart kills a command that does not end in time")
+TEST_CASE("on --restart kills a command that does not exit within the grace time")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -186,7 +188,7 @@ TEST_CASE("on with --restart kills a command that does not end in time")
     CHECK(gate.await_start() == "s 2");
 }
 
-TEST_CASE("on with --restart puts back what it took for a command that is not run any more")
+TEST_CASE("on --restart returns the tokens that it consumed for a run that a signal prevents")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -198,14 +200,14 @@ TEST_CASE("on with --restart puts back what it took for a command that is not ru
     daemon.checked_ctl({"set", "e"});
     CHECK(gate.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
-    REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; })); // It has it.
+    REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; })); // evfdctl has consumed it.
     following.process().signal(SIGTERM);
     gate.finish();
     CHECK(following.wait() == -SIGTERM);
-    CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1)); // Neither run is done.
+    CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1)); // Neither run was completed.
 }
 
-TEST_CASE("on with --restart is for who may put back what it takes")
+TEST_CASE("on --restart is refused if the caller may not return the tokens")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -228,7 +230,7 @@ TEST_CASE("on with --restart is for who may put back what it takes")
     CHECK(following.errors().contains(mode == "pulse" ? "was deleted" : "w right"));
 }
 
-TEST_CASE("on with --restart and --once ends with the command that came to its end")
+TEST_CASE("on --restart --once ends with the command that completed")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -243,7 +245,7 @@ TEST_CASE("on with --restart and --once ends with the command that came to its e
     CHECK(count_of(daemon, "s") == 1);
 }
 
-TEST_CASE("on with --restart ends with status 6 when the name is deleted, after the command")
+TEST_CASE("on --restart ends with status 6 after the command when the name is deleted")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -260,7 +262,7 @@ TEST_CASE("on with --restart ends with status 6 when the name is deleted, after 
     CHECK(following.errors().contains("'e' was deleted"));
 }
 
-TEST_CASE("on takes a time to end only for a command that it may end")
+TEST_CASE("on accepts --grace only with --restart")
 {
     const DaemonProcess daemon;
     const auto ran = daemon.ctl({"on", "e", "--grace", "1s", "--", "true"});

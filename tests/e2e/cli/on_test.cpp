@@ -1,4 +1,4 @@
-// evfdctl on: a command run for each set, none of which is missed while it runs.
+// evfdctl on: runs a command for each set, and misses no set that is made during a run.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -18,7 +18,7 @@ std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& 
     return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
 }
 
-TEST_CASE("on runs the command for each token, one after the other")
+TEST_CASE("on runs the command once for each token, one after the other")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -26,7 +26,7 @@ TEST_CASE("on runs the command for each token, one after the other")
     OutputReader following{daemon.ctl_command(on_command("jobs/s", gate))};
 
     CHECK(gate.await_start() == "jobs/s 1");
-    daemon.checked_ctl({"set", "jobs/s"}); // While it runs.
+    daemon.checked_ctl({"set", "jobs/s"}); // The command is running.
     CHECK(gate.has_not_started());
     for (int i = 0; i < 2; ++i) {
         gate.finish();
@@ -37,7 +37,7 @@ TEST_CASE("on runs the command for each token, one after the other")
     CHECK(gate.has_not_started());
 }
 
-TEST_CASE("on clears a manual event before the command runs, so that a set during it counts")
+TEST_CASE("on clears a manual event before the command runs, so a set during the run counts")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -56,7 +56,7 @@ TEST_CASE("on clears a manual event before the command runs, so that a set durin
     CHECK(gate.has_not_started());
 }
 
-TEST_CASE("on takes the set of an auto event that came while the command ran")
+TEST_CASE("on consumes the set of an auto event that was made during the run")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -66,7 +66,7 @@ TEST_CASE("on takes the set of an auto event that came while the command ran")
     daemon.checked_ctl({"set", "a"});
     CHECK(gate.await_start() == "a 1");
     daemon.checked_ctl({"set", "a"});
-    daemon.checked_ctl({"set", "a"}); // Sets before one takes it are one.
+    daemon.checked_ctl({"set", "a"}); // An auto event merges sets until one is consumed.
     gate.finish();
     CHECK(gate.await_start() == "a 1");
     gate.finish();
@@ -74,7 +74,7 @@ TEST_CASE("on takes the set of an auto event that came while the command ran")
     CHECK(gate.has_not_started());
 }
 
-TEST_CASE("on follows a pulse from the start, and tells how many came while the command ran")
+TEST_CASE("on is subscribed to a pulse from its start and counts the pulses during a run")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -94,7 +94,7 @@ TEST_CASE("on follows a pulse from the start, and tells how many came while the 
     CHECK(gate.await_start() == "p 2");
 }
 
-TEST_CASE("on counts the expirations of a timer that passed while the command ran")
+TEST_CASE("on counts the expirations of a timer during a run")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -115,7 +115,7 @@ TEST_CASE("on counts the expirations of a timer that passed while the command ra
     CHECK(count(gate.await_start()) >= 10);
 }
 
-TEST_CASE("on runs nothing for a timer that expired once, until it is armed anew")
+TEST_CASE("on runs nothing for an expired one-shot timer until it is armed again")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -130,7 +130,7 @@ TEST_CASE("on runs nothing for a timer that expired once, until it is armed anew
     CHECK(gate.await_start() == "t 1");
 }
 
-TEST_CASE("on waits for a name that is not there yet")
+TEST_CASE("on waits for a name that does not exist yet")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -147,7 +147,7 @@ TEST_CASE("on waits for a name that is not there yet")
     CHECK(gate.await_start() == "later 1");
 }
 
-TEST_CASE("on reports a command that fails and goes on")
+TEST_CASE("on reports a failed command and continues")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -159,7 +159,7 @@ TEST_CASE("on reports a command that fails and goes on")
     CHECK(following.errors() == "evfdctl: /bin/sh for 's' ended with status 3\n");
 }
 
-TEST_CASE("on with --once ends with the command's exit status")
+TEST_CASE("on --once ends with the exit status of the command")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "9"});
@@ -176,11 +176,11 @@ TEST_CASE("on with --once ends with the command's exit status")
           "evfdctl: /nowhere/at/all for 's' cannot be started: No such file or directory"
           "; give its path, or see whether it is in $PATH\n");
     CHECK(once({"/etc/passwd"}).status == 126);
-    // Words that look like ours are the command's own.
+    // Words after "--" belong to the command, even if they look like options of evfdctl.
     CHECK(once({"echo", "set", "--once", "--json", "--"}).out == "set --once --json --\n");
 }
 
-TEST_CASE("on knows how the command ended, also if it was started by one who ignores that")
+TEST_CASE("on reports its command's status although its parent ignored SIGCHLD")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "1"});
@@ -189,7 +189,7 @@ TEST_CASE("on knows how the command ended, also if it was started by one who ign
     CHECK(run(std::move(command)).status == 3);
 }
 
-TEST_CASE("on ends with status 6 when the name is deleted, also while the command runs")
+TEST_CASE("on ends with status 6 when the name is deleted, even during a run")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -210,7 +210,7 @@ TEST_CASE("on ends with status 6 when the name is deleted, also while the comman
     CHECK(following.errors().contains("'e' was deleted"));
 }
 
-TEST_CASE("on ends when its name is another event's after the command")
+TEST_CASE("on ends after the command when another event has the name")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -234,7 +234,7 @@ TEST_CASE("on ends when its name is another event's after the command")
     CHECK(following.errors().contains("'e' was deleted"));
 }
 
-TEST_CASE("on with --once ends as a command does that takes a signal as it likes")
+TEST_CASE("on --once ends with the status of a command that handles the signal")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -246,7 +246,7 @@ TEST_CASE("on with --once ends as a command does that takes a signal as it likes
     CHECK(following.wait() == 9);
 }
 
-TEST_CASE("on that waits is ended by a signal, and has taken nothing")
+TEST_CASE("a signal ends on during its wait, and no token is consumed")
 {
     const DaemonProcess daemon;
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
@@ -260,7 +260,7 @@ TEST_CASE("on that waits is ended by a signal, and has taken nothing")
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
 }
 
-TEST_CASE("on passes SIGTERM to the command, and ends by it when the command did")
+TEST_CASE("on forwards SIGTERM to its command and dies of it after the command exited")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
@@ -272,10 +272,11 @@ TEST_CASE("on passes SIGTERM to the command, and ends by it when the command did
     CHECK(following.read_line() == "tidied up");
     CHECK_FALSE(following.read_line());
     CHECK(following.wait() == -SIGTERM);
-    CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == 1); // The other one.
+    CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] ==
+          1); // The second token.
 }
 
-TEST_CASE("on needs the w right of a manual event, which it is to clear")
+TEST_CASE("on needs write permission for a manual event, because it clears it")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -287,7 +288,7 @@ TEST_CASE("on needs the w right of a manual event, which it is to clear")
     CHECK(ran.err.contains("ask its owner for the w right"));
 }
 
-TEST_CASE("on goes on with a daemon that was restarted")
+TEST_CASE("on continues after a restart of the daemon")
 {
     DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -299,14 +300,14 @@ TEST_CASE("on goes on with a daemon that was restarted")
     CHECK(gate.await_start() == "later 1");
 }
 
-TEST_CASE("on goes on when a signal comes that it was started to ignore")
+TEST_CASE("on ignores signals that its parent ignored")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
     const auto number = GENERATE(SIGHUP, SIGINT);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     auto command = daemon.ctl_command(on_command("s", gate));
-    command.in_child = [number] { ::signal(number, SIG_IGN); }; // As nohup(1) does.
+    command.in_child = [number] { ::signal(number, SIG_IGN); }; // The same as nohup(1).
     OutputReader following{std::move(command)};
     REQUIRE(daemon.has_waits("s", 1));
     following.process().signal(number);
@@ -318,7 +319,7 @@ TEST_CASE("on goes on when a signal comes that it was started to ignore")
     CHECK(gate.await_start() == "s 1");
 }
 
-TEST_CASE("a signal by which people talk to a command ends nobody where none runs")
+TEST_CASE("SIGUSR1 does not end evfdctl while no command runs")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -339,7 +340,7 @@ TEST_CASE("a signal by which people talk to a command ends nobody where none run
     CHECK(waiting.wait() == 0);
 }
 
-TEST_CASE("a verb that runs a command is ended by a signal while the daemon does not answer")
+TEST_CASE("a signal ends a verb that runs a command while the daemon does not reply")
 {
     const DaemonProcess daemon;
     const auto verb = GENERATE(as<std::string>{}, "exec", "on", "wait", "hold");
@@ -353,7 +354,7 @@ TEST_CASE("a verb that runs a command is ended by a signal while the daemon does
     CHECK(reaching.wait() == -SIGTERM);
 }
 
-TEST_CASE("on passes on a signal by which people talk to the command, and goes on")
+TEST_CASE("on forwards SIGUSR1 to its command and continues")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});

@@ -1,5 +1,5 @@
-// evfdctl --host: a daemon on another machine, which here is this one: an ssh of ours has a shell
-// run what it is given, as sshd does.
+// evfdctl --host: a daemon on another machine. Here that is the same machine: a replacement for ssh
+// runs the remote command with a shell, as sshd does.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
@@ -15,7 +15,7 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("verbs do over --host what they do here")
+TEST_CASE("a verb gives the same result over --host as locally")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -49,7 +49,7 @@ TEST_CASE("verbs do over --host what they do here")
     CHECK(afar.calls().front().host == "me@far");
 }
 
-TEST_CASE("a host that looks like an option is none")
+TEST_CASE("a host that looks like an option is refused")
 {
     const DaemonProcess daemon;
     const auto* const host = GENERATE("-oProxyCommand=touch x", "-");
@@ -59,7 +59,7 @@ TEST_CASE("a host that looks like an option is none")
           "evfdctl: '"s + host + "' is no host; give one as ssh takes it, such as user@host\n");
 }
 
-TEST_CASE("where there is no way to a daemon, ssh's own words are followed by one sentence")
+TEST_CASE("a failed connection is reported by ssh's message and one sentence of evfdctl")
 {
     const DaemonProcess daemon;
     const auto path = daemon.directory() / "broken";
@@ -82,7 +82,7 @@ TEST_CASE("where there is no way to a daemon, ssh's own words are followed by on
     CHECK(std::ranges::count(ran.err, '\n') == (said.empty() ? 1 : 2));
 }
 
-TEST_CASE("EVFDD_SSH names the command where --ssh does not, with options of its own")
+TEST_CASE("EVFDD_SSH gives the ssh command with its options if --ssh is absent")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -96,7 +96,7 @@ TEST_CASE("EVFDD_SSH names the command where --ssh does not, with options of its
     CHECK(read_file(told) == "-p 2222\n");
 }
 
-TEST_CASE("which daemon of that machine is said there, whatever its path has in it")
+TEST_CASE("--socket selects a remote daemon, whatever characters its path has")
 {
     const DaemonProcess daemon;
     const auto odd = daemon.directory() / "it's $HOME here";
@@ -104,10 +104,11 @@ TEST_CASE("which daemon of that machine is said there, whatever its path has in 
     const FakeRemoteHost afar{daemon, "EVFDD_SOCKET=/nowhere"};
     CHECK(afar.ctl({"status"}).status == 5);
     CHECK(afar.ctl({"--socket", odd, "status"}).status == 0);
-    CHECK(afar.ctl({"--system", "relay", "--hang-up"}).status == 5); // Not this one.
+    CHECK(afar.ctl({"--system", "relay", "--hang-up"}).status == 5); // This command does not reach
+                                                                     // the local daemon.
 }
 
-TEST_CASE("much comes through a relay whole")
+TEST_CASE("a relay transfers a long reply completely")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -122,7 +123,7 @@ TEST_CASE("much comes through a relay whole")
     CHECK(far.out == daemon.checked_ctl({"list", "--json"}));
 }
 
-TEST_CASE("a wait over --host that was killed takes nothing more")
+TEST_CASE("a wait over --host consumes nothing after it was killed")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -136,7 +137,7 @@ TEST_CASE("a wait over --host that was killed takes nothing more")
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
 }
 
-TEST_CASE("a wait whose relay was killed goes on over another one")
+TEST_CASE("a wait continues over another relay after its relay was killed")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -146,7 +147,8 @@ TEST_CASE("a wait whose relay was killed goes on over another one")
     for (int i = 0; i < 3; ++i) {
         const auto before = afar.calls();
         ::kill(before.back().relay, SIGKILL);
-        // Perhaps more than one: the daemon may not know yet that the last one is dead.
+        // More than one relay may have been started, because the daemon may not know yet that the
+        // last one is dead.
         REQUIRE(poll_until([&] { return afar.calls().size() > before.size(); }));
         REQUIRE(daemon.has_waits("s", 1));
     }
@@ -155,7 +157,7 @@ TEST_CASE("a wait whose relay was killed goes on over another one")
     CHECK(daemon.ctl({"is-set", "s"}).status == 1);
 }
 
-TEST_CASE("a monitor whose relay was killed tells the state anew")
+TEST_CASE("a monitor prints the whole state again after its relay was killed")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -170,7 +172,7 @@ TEST_CASE("a monitor whose relay was killed tells the state anew")
     CHECK(monitor.read_line() == "changed\te\tmanual\tset");
 }
 
-TEST_CASE("a wait over --host goes on with a daemon that was restarted")
+TEST_CASE("a wait over --host continues after a restart of the daemon")
 {
     DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -184,7 +186,7 @@ TEST_CASE("a wait over --host goes on with a daemon that was restarted")
     CHECK(waiting.errors().empty());
 }
 
-TEST_CASE("on runs a command here for each set there")
+TEST_CASE("on over --host runs a local command for each remote set")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -198,7 +200,7 @@ TEST_CASE("on runs a command here for each set there")
     }
 }
 
-TEST_CASE("on over --host that is ended by a signal has taken nothing")
+TEST_CASE("a signal ends on over --host, and no token is consumed")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -212,7 +214,7 @@ TEST_CASE("on over --host that is ended by a signal has taken nothing")
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
 }
 
-TEST_CASE("on refuses to follow over --host what only a descriptor counts")
+TEST_CASE("on over --host refuses a pulse and a timer, which need a descriptor")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -226,7 +228,7 @@ TEST_CASE("on refuses to follow over --host what only a descriptor counts")
                          ", which can be followed only on its own machine; run this on 'me@far'\n");
 }
 
-TEST_CASE("the library opens nothing on another machine, and says so")
+TEST_CASE("the library refuses to open an object on another machine")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -243,7 +245,7 @@ TEST_CASE("the library opens nothing on another machine, and says so")
 
 // The relay itself.
 
-// A relay that reads from us.
+// A relay whose input is written by the test.
 class FedRelay {
 public:
     explicit FedRelay(const DaemonProcess& daemon, std::vector<std::string> options = {})
@@ -271,7 +273,7 @@ private:
     OutputReader relay_;
 };
 
-TEST_CASE("what is answered after the end of the input still comes through a relay")
+TEST_CASE("a relay transfers replies that arrive after the end of its input")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -285,7 +287,7 @@ TEST_CASE("what is answered after the end of the input still comes through a rel
     CHECK(fed.relay().wait() == 0);
 }
 
-TEST_CASE("with --hang-up the end of the input ends what is under way")
+TEST_CASE("relay --hang-up cancels pending calls at the end of its input")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -297,7 +299,7 @@ TEST_CASE("with --hang-up the end of the input ends what is under way")
     CHECK(daemon.has_waits("s", 0));
 }
 
-TEST_CASE("a relay that nobody reads from ends")
+TEST_CASE("a relay exits when nobody reads its output")
 {
     const DaemonProcess daemon;
     FedRelay fed{daemon};
@@ -308,7 +310,7 @@ TEST_CASE("a relay that nobody reads from ends")
     CHECK(daemon.has_waits("s", 0));
 }
 
-TEST_CASE("a relay ends with its daemon")
+TEST_CASE("a relay exits when its daemon does")
 {
     DaemonProcess daemon;
     FedRelay fed{daemon};
@@ -318,7 +320,7 @@ TEST_CASE("a relay ends with its daemon")
     CHECK(fed.relay().wait() == 0);
 }
 
-TEST_CASE("a relay asks for no descriptor in vain: it ends and says why")
+TEST_CASE("a relay exits with an error when it receives a descriptor")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -331,7 +333,7 @@ TEST_CASE("a relay asks for no descriptor in vain: it ends and says why")
           "daemon's own machine, or wait and set by name\n");
 }
 
-TEST_CASE("a relay waits for a daemon that was there a moment ago, if it is told so")
+TEST_CASE("relay --again waits for a daemon that is being restarted")
 {
     DaemonProcess daemon;
     daemon.kill();
@@ -342,13 +344,13 @@ TEST_CASE("a relay waits for a daemon that was there a moment ago, if it is told
     CHECK(daemon.has_waits("s", 1));
 }
 
-// The real ones: a server for one connection, which is the client's ProxyCommand, so that no port
-// is needed.
+// A real ssh and sshd. sshd serves one connection as the client's ProxyCommand, so no port is
+// needed.
 class Sshd {
 public:
     explicit Sshd(const DaemonProcess& daemon) : directory_{daemon.directory()}
     {
-        ::mkdir("/run/sshd", 0755); // Where root's sshd locks itself in; others need none.
+        ::mkdir("/run/sshd", 0755); // Only root's sshd needs this directory, for its chroot.
         for (const auto* key : {"host", "user"})
             require(run({.argv = {"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
                                   directory_ / key}})
@@ -380,7 +382,7 @@ private:
     const TemporaryDirectory& directory_;
 };
 
-TEST_CASE("a real ssh reaches a real sshd's daemon")
+TEST_CASE("evfdctl reaches a daemon through a real ssh and sshd")
 {
     if (!Sshd::is_installed())
         skip("sshd is not installed");

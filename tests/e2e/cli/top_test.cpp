@@ -1,4 +1,4 @@
-// evfdctl top, and monitor, as they look on a terminal.
+// evfdctl top and monitor on a terminal.
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
 #include "tests/support/terminal.h"
@@ -17,11 +17,12 @@ constexpr auto escape = "\x1b";
 constexpr auto page_down = "\x1b[6~";
 constexpr auto arrow_up = "\x1bOA";
 constexpr auto erase = "\x7f";
-constexpr auto help = "Esc leave"; // It stands in the last line, so the picture is whole.
+constexpr auto help = "Esc leave"; // This text is in the last line, so the whole screen has been
+                                   // drawn.
 
 using Words = std::vector<std::string>;
 
-TEST_CASE("top shows what each object is, how it is, and who had it set and when")
+TEST_CASE("top shows kind, state, and the user and time of the last set of each object")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -48,7 +49,7 @@ TEST_CASE("top shows what each object is, how it is, and who had it set and when
     top.await([&] { return top.words(2, 3) == Words{"b", "e", "t"}; });
 }
 
-TEST_CASE("top shows how many wait for an object, and how many follow it")
+TEST_CASE("top shows the number of waiters and subscribers of each object")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -67,7 +68,7 @@ TEST_CASE("top shows how many wait for an object, and how many follow it")
     top.await([&] { return top.line_of("p").contains("0      0"); });
 }
 
-TEST_CASE("what is typed into top is a part of the names that it shows")
+TEST_CASE("top filters the names by the typed text")
 {
     const DaemonProcess daemon;
     for (const auto* name : {"db/ready", "db/done", "jobs"})
@@ -91,7 +92,7 @@ TEST_CASE("what is typed into top is a part of the names that it shows")
     CHECK(top.is_restored());
 }
 
-TEST_CASE("top sorts by the column that is chosen, in either direction")
+TEST_CASE("top sorts by the chosen column in either direction")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "b", "--initial", "1"});
@@ -116,7 +117,7 @@ TEST_CASE("top sorts by the column that is chosen, in either direction")
     CHECK(daemon.ctl({"top", "--sort", "colour"}).status == 2);
 }
 
-TEST_CASE("top scrolls, and fits a terminal that changes its size")
+TEST_CASE("top scrolls and adapts to the size of the terminal")
 {
     const DaemonProcess daemon;
     for (int i = 10; i < 40; ++i)
@@ -142,7 +143,7 @@ TEST_CASE("top scrolls, and fits a terminal that changes its size")
     top.await([&] { return top.line(23).contains(help); });
 }
 
-TEST_CASE("top that pauses shows what there was, and then what there is")
+TEST_CASE("top keeps its contents during a pause and shows the current state afterwards")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -152,7 +153,7 @@ TEST_CASE("top that pauses shows what there was, and then what there is")
     top.await("paused");
     daemon.checked_ctl({"create", "f"});
     daemon.checked_ctl({"delete", "e"});
-    top.type("e"); // Drawn after all that.
+    top.type("e"); // The filter is drawn after those changes.
     top.await("filter: e");
     CHECK(top.words(2, 2) == Words{"e", ""});
     top.type(erase);
@@ -161,18 +162,19 @@ TEST_CASE("top that pauses shows what there was, and then what there is")
     CHECK_FALSE(top.shows("paused"));
 }
 
-TEST_CASE("top shows all that came at once")
+TEST_CASE("top shows all objects that were created at once")
 {
     const DaemonProcess daemon;
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
-    constexpr int many = 513; // One more than it takes at a time.
+    constexpr int many = 513; // One more than top reads at once.
     WireClient wire{daemon.path()};
     for (int count = many; count <= 4 * many; count += many) {
         top.process().signal(SIGSTOP);
-        // Long enough that it draws at once, and does not look again before it draws.
+        // After this pause top draws at once and does not read again before it draws.
         REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
-        for (int i = count - many; i < count; ++i) // All at once, so that they are told together.
+        for (int i = count - many; i < count; ++i) // The calls are written together, so their
+                                                   // changes are reported together.
             wire.call("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}});
         for (int i = 0; i < many; ++i)
             REQUIRE(wire.reply()["parameters"]["created"] == true);
@@ -181,19 +183,19 @@ TEST_CASE("top shows all that came at once")
     }
 }
 
-TEST_CASE("top says that the daemon is gone, and comes back with it")
+TEST_CASE("top continues after a kill of the daemon")
 {
     SupervisedDaemon daemon;
     daemon.checked_ctl({"create", "e"});
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     daemon.kill_daemon();
-    // The guard is fast; what can be relied on is that it is there again.
+    // The supervisor may be faster than the display, so only the return of the daemon is checked.
     daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
 }
 
-TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhile")
+TEST_CASE("top waits for a daemon that stays away and can be left meanwhile")
 {
     DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -201,7 +203,7 @@ TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhi
     top.await(help);
     daemon.kill();
     top.await("gone: no evfdd answers at " + daemon.path());
-    CHECK(top.words(2, 1) == Words{"e"}); // As it was last known.
+    CHECK(top.words(2, 1) == Words{"e"}); // The last known state.
     const bool comes_back = GENERATE(true, false);
     if (comes_back) {
         daemon.restart();
@@ -214,7 +216,7 @@ TEST_CASE("top waits for a daemon that is gone for long, and can be left meanwhi
     CHECK(top.is_restored());
 }
 
-TEST_CASE("whatever ends top, the terminal is as it was")
+TEST_CASE("top restores the terminal, whatever ends it")
 {
     const DaemonProcess daemon;
     Terminal top{daemon.ctl_command({"top"})};
@@ -229,14 +231,14 @@ TEST_CASE("whatever ends top, the terminal is as it was")
     CHECK(top.is_restored());
 }
 
-TEST_CASE("top in which nothing changes sleeps until something does")
+TEST_CASE("top sleeps without a timeout while nothing changes")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     const auto pid = top.process().pid();
-    // ppoll(2): its third argument is how long; null is for ever.
+    // The third argument of ppoll(2) is the timeout. Null means indefinitely.
     const auto sleeps_for_ever = [&] {
         std::istringstream call{system_call_of(pid, pid)};
         std::string number, descriptors, count, timeout;
@@ -251,7 +253,7 @@ TEST_CASE("top in which nothing changes sleeps until something does")
     CHECK(poll_until(sleeps_for_ever));
 }
 
-TEST_CASE("top wants a terminal, and one that can do it")
+TEST_CASE("top refuses to run without a terminal with a movable cursor")
 {
     const DaemonProcess daemon;
     const auto piped = daemon.ctl({"top"});
@@ -267,7 +269,7 @@ TEST_CASE("top wants a terminal, and one that can do it")
     CHECK(dumb.is_restored());
 }
 
-TEST_CASE("top without a daemon says so in one line, on the terminal as it is")
+TEST_CASE("top without a daemon prints one line on the unchanged terminal")
 {
     const TemporaryDirectory directory;
     Terminal top{{.argv = {EVFDD_CTL, "--socket", directory / "nobody", "top"}}};
@@ -276,7 +278,7 @@ TEST_CASE("top without a daemon says so in one line, on the terminal as it is")
     CHECK(top.is_restored());
 }
 
-TEST_CASE("top over --host comes back over another relay, and shows what ssh says meanwhile")
+TEST_CASE("top over --host continues over another relay and shows the messages of ssh")
 {
     DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -296,7 +298,7 @@ TEST_CASE("top over --host comes back over another relay, and shows what ssh say
     CHECK(top.is_restored());
 }
 
-TEST_CASE("top over --host says on the terminal why it cannot show anything")
+TEST_CASE("top over --host reports on the terminal that it cannot draw")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -307,7 +309,7 @@ TEST_CASE("top over --host says on the terminal why it cannot show anything")
     CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
 }
 
-TEST_CASE("top and monitor are in colour on a terminal, unless nobody wants that")
+TEST_CASE("top and monitor use colours on a terminal unless they are turned off")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});

@@ -1,4 +1,5 @@
-// evfdctl hold: a token for the life of a command, and back however anyone of all ends.
+// evfdctl hold: consumes a token for the life of a command. The token is returned however the
+// processes end.
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
 
@@ -30,7 +31,7 @@ void create_event(const DaemonProcess& daemon, const std::string& mode = "semaph
     daemon.checked_ctl({"create", name, "--mode", mode, "--initial", "1"});
 }
 
-// A named pipe, whose reader goes on until it is opened.
+// Creates a named pipe. Its reader blocks until the pipe is opened for writing.
 std::string make_fifo(const DaemonProcess& daemon)
 {
     auto gate = daemon.directory() / "gate";
@@ -46,7 +47,7 @@ void open_fifo(const std::string& gate)
     require(poll_until(is_open), gate);
 }
 
-// evfdctl hold with a command that goes on until it is let go.
+// evfdctl hold with a command that runs until finish().
 class HoldingCommand {
 public:
     explicit HoldingCommand(const DaemonProcess& daemon, Command command = {})
@@ -67,7 +68,7 @@ public:
 
     OutputReader& control() { return control_; }
     pid_t command() const { return command_; }
-    // By then the command has ended, and in peace.
+    // Lets the command exit and returns once it has.
     void finish() const
     {
         open_fifo(fifo_);
@@ -91,7 +92,7 @@ private:
     UniqueFd pidfd_;
 };
 
-TEST_CASE("hold takes a token for the life of its command, and gives it back by its end")
+TEST_CASE("hold consumes a token for the life of its command and returns it at the end")
 {
     const auto mode = GENERATE("semaphore"s, "auto"s);
     const DaemonProcess daemon;
@@ -112,7 +113,7 @@ TEST_CASE("hold takes a token for the life of its command, and gives it back by 
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("who wants to hold what is held waits for it, or for so long as it says")
+TEST_CASE("hold waits for a held token, at most for its timeout")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -129,7 +130,7 @@ TEST_CASE("who wants to hold what is held waits for it, or for so long as it say
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("a command that is killed gives back what was held for it")
+TEST_CASE("the token is returned when the command is killed")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -139,7 +140,7 @@ TEST_CASE("a command that is killed gives back what was held for it")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("if only evfdctl is killed its command holds on, and gives back when it ends")
+TEST_CASE("the command keeps the token when evfdctl is killed, and returns it at its end")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -151,7 +152,7 @@ TEST_CASE("if only evfdctl is killed its command holds on, and gives back when i
     CHECK(is_returned(daemon));
 }
 
-TEST_CASE("what a command leaves behind does not go on holding")
+TEST_CASE("a background process of the command does not keep the token")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -162,12 +163,13 @@ TEST_CASE("what a command leaves behind does not go on holding")
     open_fifo(gate);
 }
 
-TEST_CASE("a command inherits nothing of who holds for it")
+TEST_CASE("a command inherits no socket and no anonymous descriptor of evfdctl")
 {
     const DaemonProcess daemon;
     create_event(daemon);
     const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
-                                 // Neither a socket nor an anonymous inode, which is of no type.
+                                 // An anonymous inode, which has no file type, and a socket fail
+                                 // all these tests.
                                  "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
                                  "$fd || test -f $fd || test -d $fd || "
                                  "test -c $fd || test -p $fd || echo $fd; done; echo ran"});
@@ -175,7 +177,7 @@ TEST_CASE("a command inherits nothing of who holds for it")
     CHECK(ran.out == "ran\n");
 }
 
-TEST_CASE("what a killed command leaves behind does not go on holding")
+TEST_CASE("a background process of a killed command does not keep the token")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -193,7 +195,7 @@ TEST_CASE("what a killed command leaves behind does not go on holding")
     open_fifo(gate);
 }
 
-TEST_CASE("an evfdctl that is stopped keeps what it holds until it goes on")
+TEST_CASE("a stopped evfdctl keeps the token until it continues")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -207,7 +209,7 @@ TEST_CASE("an evfdctl that is stopped keeps what it holds until it goes on")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("an evfdctl that is killed while it waits takes nothing, and nobody waits on for it")
+TEST_CASE("an evfdctl killed during its wait consumes nothing and leaves no wait behind")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -220,7 +222,7 @@ TEST_CASE("an evfdctl that is killed while it waits takes nothing, and nobody wa
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("if both are killed what they held comes back")
+TEST_CASE("the token is returned when evfdctl and its command are killed")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -232,7 +234,7 @@ TEST_CASE("if both are killed what they held comes back")
     CHECK(is_returned(daemon));
 }
 
-TEST_CASE("a signal is passed on to the command, and evfdctl ends as that does")
+TEST_CASE("hold forwards a signal to its command and ends as the command does")
 {
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
     const DaemonProcess daemon;
@@ -243,7 +245,7 @@ TEST_CASE("a signal is passed on to the command, and evfdctl ends as that does")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("a command may take a signal as it likes")
+TEST_CASE("hold ends with the status of a command that handles the signal")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -258,7 +260,7 @@ TEST_CASE("a command may take a signal as it likes")
     open_fifo(gate);
 }
 
-TEST_CASE("a signal while it waits ends it, and it has taken nothing")
+TEST_CASE("a signal ends hold during its wait, and no token is consumed")
 {
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
     const DaemonProcess daemon;
@@ -272,7 +274,7 @@ TEST_CASE("a signal while it waits ends it, and it has taken nothing")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("hold says what is wrong, and runs nothing")
+TEST_CASE("hold reports invalid arguments and runs nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "m", "--initial", "1"});
@@ -294,7 +296,7 @@ TEST_CASE("hold says what is wrong, and runs nothing")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("a program holds as long as what it got lives, or until it gives it back")
+TEST_CASE("a program holds a token until its Hold is destroyed or released")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -314,7 +316,7 @@ TEST_CASE("a program holds as long as what it got lives, or until it gives it ba
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("what a program holds it holds whatever becomes of the daemon, by process or by session")
+TEST_CASE("a hold of a process or a session survives kills of the daemon")
 {
     const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
     const SupervisedDaemon guarded;
@@ -328,7 +330,7 @@ TEST_CASE("what a program holds it holds whatever becomes of the daemon, by proc
     CHECK(token_count(guarded) == 1);
 }
 
-TEST_CASE("a program that ends without giving back what it holds has given it back")
+TEST_CASE("a token is returned when the program that holds it exits")
 {
     const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
     const DaemonProcess daemon;
@@ -347,7 +349,7 @@ TEST_CASE("a program that ends without giving back what it holds has given it ba
     CHECK(is_returned(daemon));
 }
 
-TEST_CASE("another process joins what one holds, and it is back when both have ended")
+TEST_CASE("a joined hold is returned when both holders have exited")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -357,7 +359,7 @@ TEST_CASE("another process joins what one holds, and it is back when both have e
         write_file(told, hold.id());
         line.send(1);
         line.receive();
-        ::_exit(0); // It gives nothing back.
+        ::_exit(0); // The process exits without a release.
     };
     Worker first{[&](const WorkerSocket& line) { keep(line, value_or_throw(client.hold("s"))); }};
     first.receive();
@@ -376,7 +378,7 @@ TEST_CASE("another process joins what one holds, and it is back when both have e
     CHECK(late.error().message.contains("there is no such hold"));
 }
 
-TEST_CASE("what was given back cannot be given back once more")
+TEST_CASE("a hold cannot be released twice")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -387,7 +389,7 @@ TEST_CASE("what was given back cannot be given back once more")
     CHECK(again.error().code == ErrorCode::invalid);
 }
 
-TEST_CASE("what a program holds is not its child's to give back")
+TEST_CASE("a child process cannot release its parent's hold")
 {
     const DaemonProcess daemon;
     create_event(daemon);
@@ -401,7 +403,7 @@ TEST_CASE("what a program holds is not its child's to give back")
     CHECK(token_count(daemon) == 1);
 }
 
-TEST_CASE("on another machine evfdctl's session holds, and its end gives back")
+TEST_CASE("a hold over --host belongs to evfdctl's session and ends with it")
 {
     const DaemonProcess daemon;
     const FakeRemoteHost afar{daemon};
@@ -421,7 +423,7 @@ TEST_CASE("on another machine evfdctl's session holds, and its end gives back")
 
 // The daemon is killed.
 
-TEST_CASE("what is held stays so when the daemon is killed, and comes back once")
+TEST_CASE("a held token stays held over kills of the daemon and is returned once")
 {
     const SupervisedDaemon guarded;
     create_event(guarded);
@@ -441,7 +443,7 @@ TEST_CASE("what is held stays so when the daemon is killed, and comes back once"
     CHECK(token_count(guarded) == 1);
 }
 
-TEST_CASE("what is held comes back if its holder is killed together with the daemon")
+TEST_CASE("a held token is returned when its holder is killed together with the daemon")
 {
     const TemporaryDirectory place;
     const auto config = place / "evfdd.json";
@@ -451,7 +453,7 @@ TEST_CASE("what is held comes back if its holder is killed together with the dae
     HoldingCommand holder{guarded};
     SECTION("all of it")
     {
-        REQUIRE(::kill(holder.command(), SIGSTOP) == 0); // Nobody says anything meanwhile.
+        REQUIRE(::kill(holder.command(), SIGSTOP) == 0); // The holders send nothing meanwhile.
         holder.control().process().signal(SIGSTOP);
         guarded.kill_daemon();
         REQUIRE(::kill(holder.command(), SIGKILL) == 0);
@@ -472,7 +474,8 @@ TEST_CASE("what is held comes back if its holder is killed together with the dae
     CHECK(token_count(guarded) == 1);
 }
 
-TEST_CASE("who held when a daemon without a memory of it came says so, with its command's status")
+TEST_CASE("hold warns that the token was not held to the end when a daemon without state replaced "
+          "its own")
 {
     DaemonProcess daemon;
     create_event(daemon);
@@ -484,7 +487,7 @@ TEST_CASE("who held when a daemon without a memory of it came says so, with its 
     CHECK(holder.control().errors().contains("'s' may not have been held to the end"));
 }
 
-TEST_CASE("twenty holders of a lock are never two at a time, however often the daemon is killed")
+TEST_CASE("twenty holders of a lock never overlap while the daemon is killed repeatedly")
 {
     const auto mode = GENERATE("auto"s, "semaphore"s);
     const SupervisedDaemon guarded;
@@ -504,7 +507,7 @@ TEST_CASE("twenty holders of a lock are never two at a time, however often the d
         const auto text = read_file(book);
         return std::ranges::count(text, '\n');
     };
-    for (int i = 1; i < 8; ++i) { // In the midst of it.
+    for (int i = 1; i < 8; ++i) { // The kills are spread over the run.
         REQUIRE(poll_until([&] { return written() >= i * 4; }));
         guarded.kill_daemon();
     }

@@ -1,4 +1,4 @@
-// How the daemon starts and how it ends.
+// Start and end of the daemon.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -25,8 +25,7 @@ std::size_t lines(const std::string& text)
     return static_cast<std::size_t>(std::ranges::count(text, '\n'));
 }
 
-TEST_CASE(
-    "a signal ends the daemon cleanly, with objects and clients there, and removes its socket")
+TEST_CASE("a signal ends a daemon with objects and clients, and its socket is removed")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
     DaemonProcess daemon;
@@ -42,7 +41,7 @@ TEST_CASE(
     CHECK(daemon.log().contains("ending"));
 }
 
-TEST_CASE("a daemon that ends leaves a socket that is not its own")
+TEST_CASE("a daemon that exits does not remove a socket that is not its own")
 {
     DaemonProcess daemon;
     REQUIRE(::rename(daemon.path().c_str(), (daemon.directory() / "moved").c_str()) == 0);
@@ -55,7 +54,7 @@ TEST_CASE("a daemon that ends leaves a socket that is not its own")
     CHECK(connect_to_path(daemon.path()));
 }
 
-TEST_CASE("a second daemon at a live socket refuses to start and says so and the first goes on")
+TEST_CASE("a second daemon at a live socket refuses to start, and the first continues")
 {
     DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -66,7 +65,7 @@ TEST_CASE("a second daemon at a live socket refuses to start and says so and the
     CHECK(daemon.ctl({"show", "e"}).status == 0);
 }
 
-TEST_CASE("a daemon does not take the socket of another program that listens")
+TEST_CASE("a daemon does not replace the socket of another listening program")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -77,7 +76,7 @@ TEST_CASE("a daemon does not take the socket of another program that listens")
     CHECK(connect_to_path(path));
 }
 
-TEST_CASE("a unit that is to listen where a daemon does is told which that is and how to go on")
+TEST_CASE("--check-socket names the daemon that listens there and the way to end it")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "precious"});
@@ -91,14 +90,14 @@ TEST_CASE("a unit that is to listen where a daemon does is told which that is an
     CHECK(refused.err.contains("a daemon (process " + guard + ") listens at " + guarded.path()));
     CHECK(refused.err.contains("kill " + guard));
 
-    REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // As it says.
+    REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // Follows the advice of the message.
     REQUIRE(await_readable(pidfd_of(guarded.pid()).get()));
     const auto free = check();
     CHECK(free.status == 0);
     CHECK(free.err.empty());
 }
 
-TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
+TEST_CASE("--check-socket accepts a stale socket and a missing one")
 {
     DaemonProcess daemon;
     daemon.kill();
@@ -108,11 +107,12 @@ TEST_CASE("a socket that nobody listens at is free for a unit, and so is none")
     CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
 }
 
-TEST_CASE("a listener whose process cannot be seen is not named to a unit that is to listen there")
+TEST_CASE("--check-socket does not name a listener whose process it cannot see")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to it.
+    const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to a socket of this
+                                                        // type.
     const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);
     CHECK(lines(refused.err) == 1);
@@ -120,7 +120,7 @@ TEST_CASE("a listener whose process cannot be seen is not named to a unit that i
     CHECK_FALSE(refused.err.contains("kill"));
 }
 
-TEST_CASE("a daemon does not replace what is no socket")
+TEST_CASE("a daemon does not replace a file that is not a socket")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -131,7 +131,7 @@ TEST_CASE("a daemon does not replace what is no socket")
     CHECK(read_file(path) == "precious");
 }
 
-TEST_CASE("the socket that a killed daemon left is replaced")
+TEST_CASE("a daemon replaces the stale socket of a killed daemon")
 {
     DaemonProcess daemon;
     daemon.kill();
@@ -144,7 +144,7 @@ TEST_CASE("the socket that a killed daemon left is replaced")
     CHECK(daemon.log().contains("is stale"));
 }
 
-TEST_CASE("of several daemons that start at once at a stale socket exactly one lives")
+TEST_CASE("exactly one of several daemons that start at a stale socket at once survives")
 {
     DaemonProcess daemon;
     daemon.kill();
@@ -175,7 +175,7 @@ TEST_CASE("of several daemons that start at once at a stale socket exactly one l
     }
 }
 
-TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
+TEST_CASE("a daemon listens at passed sockets and does not remove their files")
 {
     const TemporaryDirectory directory;
     const auto one = listen_at(directory / "one");
@@ -191,7 +191,7 @@ TEST_CASE("a daemon takes the sockets it is passed, and leaves their files")
     CHECK(exists(directory / "two"));
 }
 
-TEST_CASE("a socket that is passed and lets in more than the configuration says is warned of")
+TEST_CASE("a daemon warns of a passed socket with wider permissions than configured")
 {
     const auto [mode, warns] = GENERATE(table<mode_t, bool>({{0600, false}, {0660, true}}));
     const TemporaryDirectory directory;
@@ -202,10 +202,12 @@ TEST_CASE("a socket that is passed and lets in more than the configuration says 
     const auto daemon =
         start_daemon(directory, {.argv = {EVFDD_DAEMON, "--config", directory / "c.json"},
                                  .inherited_fds = {socket.get()}});
-    CHECK(read_file(directory / "log").contains("lets in more") == warns); // Before it is ready.
+    CHECK(read_file(directory / "log").contains("lets in more") == warns); // The warning is written
+                                                                           // before the daemon is
+                                                                           // ready.
 }
 
-TEST_CASE("a client that connected before the daemon was there is served")
+TEST_CASE("a client that connected before the start of the daemon is served")
 {
     const TemporaryDirectory directory;
     const auto socket = listen_at(directory / "io.evfdd");
@@ -216,7 +218,7 @@ TEST_CASE("a client that connected before the daemon was there is served")
     CHECK(early.reply()["parameters"]["pid"] == daemon.pid());
 }
 
-TEST_CASE("a daemon with nothing to listen on, or with what is no socket, says so")
+TEST_CASE("a daemon without a socket, or with a descriptor that is not a socket, reports it")
 {
     const auto nothing = run({.argv = {EVFDD_DAEMON}});
     CHECK(nothing.status == 1);
@@ -227,31 +229,32 @@ TEST_CASE("a daemon with nothing to listen on, or with what is no socket, says s
     CHECK(no_socket.err.contains("LISTEN_FDS"));
 }
 
-TEST_CASE("a daemon ends when it was idle, not while it has a client or an object")
+TEST_CASE("an idle daemon exits only without clients and objects")
 {
     DaemonProcess daemon{{"--idle-exit", "100ms"}};
     WireClient wire{daemon.path()};
     wire.request("CreateEvent", {{"name", "e"}});
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // A client.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has a client.
     wire = WireClient{daemon.path()};
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object, and a client.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object and a
+                                                                        // client.
     {
         const auto gone = std::move(wire);
     }
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // An object.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object.
     daemon.checked_ctl({"delete", "e"});
 
     CHECK(daemon.process().wait() == 0);
     CHECK_FALSE(exists(daemon.path()));
 }
 
-TEST_CASE("a daemon to which nobody ever comes ends as well")
+TEST_CASE("an idle daemon exits although no client ever connected")
 {
     DaemonProcess daemon{{"--idle-exit", "50ms"}};
     CHECK(daemon.process().wait() == 0);
 }
 
-TEST_CASE("the socket file has the mode it was asked to have")
+TEST_CASE("the socket file has the mode of --socket-mode")
 {
     const auto [option, bits] =
         GENERATE(table<std::string, mode_t>({{"", 0666}, {"0600", 0600}, {"660", 0660}}));
@@ -262,7 +265,7 @@ TEST_CASE("the socket file has the mode it was asked to have")
     CHECK((there.st_mode & 0777) == bits);
 }
 
-TEST_CASE("what evfdd cannot understand is a matter of usage")
+TEST_CASE("evfdd ends with status 2 for an invalid command line")
 {
     const std::vector<std::string> words = GENERATE(
         std::vector{"--idle-exit"s, "soon"s}, std::vector{"--socket-mode"s, "rw"s},
@@ -274,7 +277,7 @@ TEST_CASE("what evfdd cannot understand is a matter of usage")
     CHECK_FALSE(ran.err.empty());
 }
 
-TEST_CASE("a socket that cannot be made is a failure that says why")
+TEST_CASE("a daemon reports why its socket cannot be created")
 {
     const TemporaryDirectory directory;
     const auto path = GENERATE("missing/io.evfdd"s, std::string(200, 'x'));
@@ -284,7 +287,7 @@ TEST_CASE("a socket that cannot be made is a failure that says why")
     CHECK(lines(ran.err) == 1);
 }
 
-TEST_CASE("evfdd in the background returns once clients can connect")
+TEST_CASE("evfdd --background returns once clients can connect")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -296,7 +299,7 @@ TEST_CASE("evfdd in the background returns once clients can connect")
     CHECK(run({.argv = words}).status == 75);
 
     const auto pid = status["pid"].get<pid_t>();
-    CHECK(::getsid(pid) == pid); // No terminal's hang-up is its.
+    CHECK(::getsid(pid) == pid); // The daemon leads a session, so no terminal's hangup reaches it.
     REQUIRE(::kill(pid, SIGTERM) == 0);
     CHECK(poll_until([&] { return !exists(path); }));
 }

@@ -1,4 +1,4 @@
-// Objects that end with the process that made them, as the library makes them.
+// Objects with the lifetime of a process, created with the library.
 #include "tests/support/daemon_process.h"
 
 #include <fmt/format.h>
@@ -13,8 +13,7 @@ bool is_deleted(const DaemonProcess& daemon, const std::string& name)
     return poll_until([&] { return daemon.ctl({"show", name}).status == 3; });
 }
 
-TEST_CASE(
-    "an object of a process outlives connections, daemons and execve, and ends with the process")
+TEST_CASE("an object of a process survives its connections, kills of the daemon and execve")
 {
     const SupervisedDaemon guarded;
     const auto client = guarded.client();
@@ -45,7 +44,7 @@ TEST_CASE(
     CHECK(is_deleted(guarded, "t"));
 }
 
-TEST_CASE("an object of a process that ends while there is no daemon is gone when there is one")
+TEST_CASE("an object of a process that exits without a daemon is deleted by the next daemon")
 {
     const SupervisedDaemon guarded;
     Worker worker{[&](const WorkerSocket& line) {
@@ -60,7 +59,7 @@ TEST_CASE("an object of a process that ends while there is no daemon is gone whe
     CHECK(is_deleted(guarded, "e"));
 }
 
-TEST_CASE("a child of fork(2) does not keep what ends with its parent")
+TEST_CASE("a child of fork(2) does not keep the objects of its parent alive")
 {
     const DaemonProcess daemon;
     Worker worker{[&](const WorkerSocket& line) {

@@ -1,4 +1,4 @@
-// Events of the moment.
+// Events of mode pulse.
 #include "tests/support/daemon_process.h"
 
 #include <memory>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::size_t subscriber_count = 100;
 
-TEST_CASE("a pulse reaches all 100 subscribers of that moment and no later one")
+TEST_CASE("a pulse reaches the 100 current subscribers and no later one")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});
@@ -44,7 +44,7 @@ TEST_CASE("a pulse reaches all 100 subscribers of that moment and no later one")
     CHECK(shown["isSet"] == false);
 }
 
-TEST_CASE("a pulse latches in each subscriber's own descriptor")
+TEST_CASE("each subscriber of a pulse counts in its own descriptor")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -55,19 +55,19 @@ TEST_CASE("a pulse latches in each subscriber's own descriptor")
     REQUIRE(other.set());
 
     CHECK(value_or_throw(one.wait(default_timeout)) == 4);
-    CHECK(value_or_throw(one.wait(0ns)) == 0); // All taken,
-    CHECK(value_or_throw(other.is_set()));     // of its own.
+    CHECK(value_or_throw(one.wait(0ns)) == 0); // All pulses are consumed,
+    CHECK(value_or_throw(other.is_set()));     // for this subscriber alone.
     REQUIRE(other.clear());
     CHECK_FALSE(value_or_throw(other.is_set()));
     REQUIRE(one.set());
     CHECK(value_or_throw(other.wait(default_timeout)) == 1);
 }
 
-TEST_CASE("who waits for a pulse through the daemon hears of those since the wait began")
+TEST_CASE("a wait for a pulse through the daemon counts the pulses since its begin")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});
-    daemon.checked_ctl({"set", "tick"}); // Too early.
+    daemon.checked_ctl({"set", "tick"}); // This pulse precedes the wait.
     CHECK(daemon.ctl({"wait", "tick", "--timeout", "0"}).status == 124);
     OutputReader waiting{daemon.ctl_command({"wait", "tick", "--json"})};
     REQUIRE(daemon.has_waits("tick", 1));
@@ -78,7 +78,7 @@ TEST_CASE("who waits for a pulse through the daemon hears of those since the wai
     CHECK(waiting.wait() == 0);
 }
 
-TEST_CASE("a subscription ends with its event object and with its client")
+TEST_CASE("a subscription ends with its Event object and with its client")
 {
     const DaemonProcess daemon;
     const auto subscriptions = [&] {
@@ -105,7 +105,7 @@ TEST_CASE("a subscription ends with its event object and with its client")
     CHECK(poll_until([&] { return subscriptions() == 1; }));
 }
 
-TEST_CASE("a pulse counts how many it was asked for, and not beyond what one call may add")
+TEST_CASE("a pulse adds the given count, up to the tokens that one call may add")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -114,7 +114,8 @@ TEST_CASE("a pulse counts how many it was asked for, and not beyond what one cal
     const auto other = value_or_throw(client.open("tick"));
     CHECK(one.set(max_tokens_per_set / 2));
     CHECK(value_or_throw(other.wait(0ns)) == max_tokens_per_set / 2);
-    const auto too_many = one.set(max_tokens_per_set / 2 + 1); // For two of them.
+    const auto too_many = one.set(max_tokens_per_set / 2 + 1); // The limit applies to the sum of
+                                                               // both subscribers.
     REQUIRE_FALSE(too_many);
     CHECK(too_many.error().code == ErrorCode::refused);
     CHECK(value_or_throw(other.wait(0ns)) == 0);

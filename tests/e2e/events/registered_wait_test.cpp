@@ -1,4 +1,4 @@
-// evfdctl wait NAME... -- COMMAND: the wait is there before the command begins.
+// evfdctl wait NAME... -- COMMAND: the daemon has the wait before the command starts.
 #include "tests/paths.h"
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
@@ -8,7 +8,7 @@
 namespace evfd::e2e {
 namespace {
 
-// For a shell: evfdctl with the same daemon.
+// Returns shell words that run evfdctl with the same daemon.
 std::string control_command(const DaemonProcess& daemon)
 {
     return EVFDD_CTL " --socket " + daemon.path();
@@ -26,7 +26,7 @@ std::int64_t count_of(const DaemonProcess& daemon, const std::string& name)
     return Json::parse(daemon.checked_ctl({"show", name, "--json"}))["count"].get<std::int64_t>();
 }
 
-TEST_CASE("a wait is there before its command begins")
+TEST_CASE("a wait is registered before its command starts")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -35,7 +35,7 @@ TEST_CASE("a wait is there before its command begins")
     CHECK(Json::parse(out)["waits"] == 1);
 }
 
-TEST_CASE("a wait misses nothing that its command does at once, not even what does not last")
+TEST_CASE("a wait misses no set by its command, even one that is undone at once")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "m"});
@@ -60,7 +60,7 @@ TEST_CASE("a wait misses nothing that its command does at once, not even what do
     CHECK(ran.out == (names.front() == "--any" ? "p\n" : ""));
 }
 
-TEST_CASE("a command that fails ends its wait with its own status, and nothing was taken")
+TEST_CASE("a failed command ends its wait with the command's status, and nothing is consumed")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -74,7 +74,7 @@ TEST_CASE("a command that fails ends its wait with its own status, and nothing w
     CHECK(count_of(daemon, "s") == 1);
 }
 
-TEST_CASE("a wait whose command cannot be started says so")
+TEST_CASE("a wait reports that its command cannot be started")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
@@ -86,7 +86,7 @@ TEST_CASE("a wait whose command cannot be started says so")
     CHECK(daemon.has_waits("s", 0));
 }
 
-TEST_CASE("a command that goes on when the wait is over is waited for, and its status counts")
+TEST_CASE("a finished wait waits for its command and ends with the command's status")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--mode", "auto", "--initial", "1"});
@@ -95,14 +95,14 @@ TEST_CASE("a command that goes on when the wait is over is waited for, and its s
     OutputReader waiting{daemon.ctl_command(
         wait_and_run({"--any", "b"}, control_command(daemon) + " wait go; echo gone; exit 4"))};
     REQUIRE(daemon.has_waits("go", 1));
-    CHECK(count_of(daemon, "b") == 0); // It is over.
+    CHECK(count_of(daemon, "b") == 0); // The wait is finished.
     daemon.checked_ctl({"create", "go", "--initial", "1"});
     CHECK(waiting.read_line() == "gone");
     CHECK(waiting.read_line() == "b");
     CHECK(waiting.wait() == 4);
 }
 
-TEST_CASE("a wait goes on after its command, until the time is over that began before it")
+TEST_CASE("a wait continues after its command until the timeout since its start")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -113,7 +113,7 @@ TEST_CASE("a wait goes on after its command, until the time is over that began b
     CHECK(daemon.ctl(wait_and_run({"not/there", "--timeout", "100ms"}, "exit 0")).status == 124);
 }
 
-TEST_CASE("when the time is over its command is ended, by SIGKILL if SIGTERM does not help")
+TEST_CASE("a timeout ends the command by SIGTERM, and by SIGKILL after the grace time")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -127,7 +127,7 @@ TEST_CASE("when the time is over its command is ended, by SIGKILL if SIGTERM doe
     CHECK(stubborn.status == 124);
 }
 
-TEST_CASE("a wait that fails ends its command, and says why")
+TEST_CASE("a failed wait ends its command and reports the reason")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -141,7 +141,7 @@ TEST_CASE("a wait that fails ends its command, and says why")
     CHECK(daemon.ctl(wait_and_run({"missing", "--existing"}, "echo run")).out.empty());
 }
 
-TEST_CASE("a signal that comes for a wait goes to its command, and then ends it")
+TEST_CASE("a wait forwards a signal to its command and then dies of it")
 {
     const DaemonProcess daemon;
     const bool is_running = GENERATE(true, false);
@@ -158,10 +158,10 @@ TEST_CASE("a signal that comes for a wait goes to its command, and then ends it"
     CHECK(daemon.has_waits("e", 0));
 }
 
-// What a shell does that tells that it heard SIGTERM, and ends when it is let go.
+// A shell prelude that reports SIGTERM and exits when the test lets it.
 constexpr auto delayed_exit = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
 
-TEST_CASE("a wait that a signal ends takes nothing while its command tidies up")
+TEST_CASE("a wait ended by a signal consumes nothing while its command exits")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -177,7 +177,7 @@ TEST_CASE("a wait that a signal ends takes nothing while its command tidies up")
     CHECK(count_of(daemon, "s") == 1);
 }
 
-TEST_CASE("a signal that comes while the command of a wait that failed is ended ends both")
+TEST_CASE("a signal ends a failed wait and its command")
 {
     const DaemonProcess daemon;
     BlockingCommand gate{daemon.directory()};
@@ -193,7 +193,7 @@ TEST_CASE("a signal that comes while the command of a wait that failed is ended 
     CHECK(waiting.errors().contains("'e'"));
 }
 
-TEST_CASE("names may come after dashes of their own, for a name could look like an option")
+TEST_CASE("names may follow a separate \"--\", because a name may look like an option")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "--initial", "1", "--", "-e"});
@@ -204,7 +204,7 @@ TEST_CASE("names may come after dashes of their own, for a name could look like 
     CHECK(daemon.checked_ctl({"wait", "f", "--any", "--"}) == "f\n");
 }
 
-TEST_CASE("a wait with a command goes on with a daemon that was killed")
+TEST_CASE("a wait with a command continues after a kill of the daemon")
 {
     const SupervisedDaemon daemon;
     daemon.checked_ctl({"create", "e"});

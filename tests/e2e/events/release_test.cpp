@@ -1,4 +1,4 @@
-// A set of a manual event releases all who wait at that moment, even if it is cleared at once.
+// A set of a manual event releases all current waiters, even if the event is cleared at once.
 #include "tests/support/daemon_process.h"
 
 #include <sys/eventfd.h>
@@ -33,8 +33,8 @@ struct Eventfd {
     UniqueFd fd;
 };
 
-// Ten threads, each of which waits for the event once a round and says when it begins and when it
-// is released. Nothing is set in between but by who leads the rounds.
+// Runs ten threads. Each waits for the event once a round and reports the begin of its wait and its
+// release. Only the leader of the rounds sets the event.
 void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, const Eventfd& arrivals,
                      const Eventfd& releases)
 {
@@ -72,8 +72,8 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, cons
     require(failures == 0, "waiters were not released");
 }
 
-// Sleeps that a thread between two waits could be in as well would not do: this one is the wait.
-// Throws if one of them does not wait, or does so by a call that could miss a set.
+// Waits until all threads block in the system call of a wait. Another sleep could be one between
+// two waits. Throws if a thread does not wait, or waits by a call that could miss a set.
 void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
                        const std::vector<std::vector<pid_t>>& threads)
 {
@@ -86,17 +86,16 @@ void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
         }
 }
 
-TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processes are all released "
-          "each time")
+TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,000 times")
 {
     REQUIRE(supports_latched_wait());
-    // What everyone else may have of it: the event itself, or what can only be waited on.
+    // With 0666 the waiters have the eventfd itself, with 0644 a wait-only descriptor.
     const auto rights = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
-    // The owner's own right to wait, where he is the stranger as well.
+    // Revokes the owner's own write permission, because the owner may be the unprivileged user.
     if (rights != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
@@ -128,7 +127,7 @@ TEST_CASE("set and clear back to back, 1,000 rounds: 50 waiters in five processe
         CHECK(worker->wait() == 0);
 }
 
-TEST_CASE("set and clear back to back: all who wait through the daemon are released each time")
+TEST_CASE("set and clear back to back release all waiters through the daemon each time")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -144,7 +143,7 @@ TEST_CASE("set and clear back to back: all who wait through the daemon are relea
         for (const auto& wire : waiting)
             wire.call("Wait", {{"names", {"pass"}}});
         REQUIRE(daemon.has_waits("pass", waiters));
-        if (is_remote) { // Both in one go.
+        if (is_remote) { // Both calls are sent before a reply is read.
             caller.call("Set", {{"names", {"pass"}}});
             caller.call("Clear", {{"names", {"pass"}}});
             REQUIRE_FALSE(caller.reply().contains("error"));

@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t waiter_count = 100;
 
-// Says 0 when it has what it needs, and waits by the library when it is told to go; then it says
-// what the wait gave.
+// Starts processes that open the event, send 0, wait with the library and send the result of the
+// wait.
 std::vector<std::unique_ptr<Worker>> start_waiters(const DaemonProcess& daemon, std::string name,
                                                    std::size_t count)
 {
@@ -21,14 +21,14 @@ std::vector<std::unique_ptr<Worker>> start_waiters(const DaemonProcess& daemon, 
             const auto event = value_or_throw(daemon.client().open(name));
             line.send(0);
             line.send(static_cast<std::uint64_t>(value_or_throw(event.wait(default_timeout))));
-            line.receive(); // Keeps its descriptor until it is told to end.
+            line.receive(); // Keeps the descriptor until the test ends it.
         }));
     for (const auto& waiter : waiters)
         waiter->receive();
     return waiters;
 }
 
-// The same, through the daemon.
+// Starts processes that wait through the daemon.
 std::vector<std::unique_ptr<Worker>> start_remote_waiters(const DaemonProcess& daemon,
                                                           std::string name, std::size_t count)
 {
@@ -44,7 +44,7 @@ std::vector<std::unique_ptr<Worker>> start_remote_waiters(const DaemonProcess& d
     return waiters;
 }
 
-// Hears `count` of them; which these were is not said.
+// Receives the results of `count` waiters, in any order. Returns the number of released waiters.
 std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, std::size_t count)
 {
     std::vector<pollfd> wanted;
@@ -61,18 +61,18 @@ std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, 
                 ++heard;
             }
     }
-    // Nobody else by now.
+    // No other waiter is released at this moment.
     return heard + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
 }
 
-TEST_CASE("a script waits for a name before it is created and before it is set")
+TEST_CASE("a wait begins before its name is created and before it is set")
 {
     const DaemonProcess daemon;
     OutputReader waiting{daemon.ctl_command({"wait", "db/ready", "--json"})};
     REQUIRE(daemon.has_waits("db/ready", 1));
 
     CHECK(daemon.checked_ctl({"create", "db/ready"}).empty());
-    REQUIRE(daemon.has_waits("db/ready", 1)); // Which is no end of the wait.
+    REQUIRE(daemon.has_waits("db/ready", 1)); // The wait continues.
     CHECK(Json::parse(daemon.checked_ctl({"show", "db/ready", "--json"}))["waits"] == 1);
     daemon.checked_ctl({"set", "db/ready"});
 
@@ -82,7 +82,7 @@ TEST_CASE("a script waits for a name before it is created and before it is set")
     CHECK(waiting.errors().empty());
 }
 
-TEST_CASE("a program that holds the descriptor and a script signal each other")
+TEST_CASE("a program with a descriptor and a script signal each other")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "to/program"});
@@ -144,7 +144,7 @@ TEST_CASE("one set of an auto event releases exactly one of 100 waiters")
     if (is_remote)
         CHECK(daemon.has_waits("turn", 99));
     const auto shown = Json::parse(daemon.checked_ctl({"show", "turn", "--json"}));
-    CHECK(shown["count"] == 0); // It was taken, so there is nothing that could release another.
+    CHECK(shown["count"] == 0); // The token was consumed, so it can release nobody else.
     CHECK(count_released(waiters, 0) == 0);
 }
 
@@ -165,7 +165,7 @@ TEST_CASE("n tokens of a semaphore release exactly n of 100 waiters")
     CHECK(count_released(waiters, 0) == 0);
 }
 
-TEST_CASE("tokens that nobody waited for stay for those who come")
+TEST_CASE("tokens without a waiter stay for later waits")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "slots", "--mode", "semaphore", "--initial", "2"});
@@ -177,7 +177,7 @@ TEST_CASE("tokens that nobody waited for stay for those who come")
     CHECK(daemon.ctl({"wait", "slots", "--timeout", "0"}).status == 124);
 }
 
-TEST_CASE("those who wait through the daemon to take are served in the order of arrival")
+TEST_CASE("consuming waits through the daemon are served in order of arrival")
 {
     const DaemonProcess daemon;
     const auto mode = GENERATE("auto"s, "semaphore"s);
@@ -189,7 +189,7 @@ TEST_CASE("those who wait through the daemon to take are served in the order of 
         REQUIRE(daemon.has_waits("queue", i + 1));
     }
 
-    // The last set comes from one who holds the descriptor: that is no other queue.
+    // Half of the sets come from a holder of the descriptor, which uses the same queue.
     const auto holder = value_or_throw(daemon.client().open("queue"));
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         if (i % 2 == 0)
@@ -203,7 +203,7 @@ TEST_CASE("those who wait through the daemon to take are served in the order of 
     }
 }
 
-TEST_CASE("who leaves the queue takes nothing with him")
+TEST_CASE("a cancelled wait consumes no token")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "queue", "--mode", "auto"});

@@ -1,4 +1,4 @@
-// Waits for any and all of events and timers together.
+// Waits of the library for any or all of several events and timers.
 #include "tests/support/timers.h"
 
 #include <memory>
@@ -9,7 +9,7 @@ namespace {
 
 using All = std::vector<const Waitable*>;
 
-TEST_CASE("wait_any takes from one of events and timers, and leaves the others as they are")
+TEST_CASE("wait_any consumes from one of several events and timers and leaves the others unchanged")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -44,7 +44,7 @@ TEST_CASE("wait_any takes from one of events and timers, and leaves the others a
     CHECK_FALSE(value_or_throw(wait_any(all, 0ns)));
 }
 
-TEST_CASE("wait_all waits for events and timers and takes from all or from none")
+TEST_CASE("wait_all consumes from all of several events and timers or from none")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -73,7 +73,7 @@ TEST_CASE("wait_all waits for events and timers and takes from all or from none"
     CHECK(value_or_throw(other.wait(default_timeout)) > 0);
 }
 
-TEST_CASE("a timer that is cancelled or disarmed ends no wait for several but one armed anew does")
+TEST_CASE("a cancelled or disarmed timer ends no wait for several objects, and a rearmed one does")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -97,7 +97,7 @@ TEST_CASE("a timer that is cancelled or disarmed ends no wait for several but on
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("tokens that are given without a pause are each taken once or are left")
+TEST_CASE("each token is consumed once or remains while several processes wait for any")
 {
     constexpr std::int64_t given = 2'000;
     const DaemonProcess daemon;

@@ -1,4 +1,4 @@
-// Waits through the daemon: for any, for all, until a time, for what is deleted meanwhile.
+// Waits through the daemon: for any or all names, with a timeout, and for names that are deleted.
 #include "client/core/connection_pool.h"
 #include "tests/support/daemon_process.h"
 
@@ -13,7 +13,7 @@ std::int64_t count_of(const DaemonProcess& daemon, const std::string& name)
     return Json::parse(daemon.checked_ctl({"show", name, "--json"}))["count"].get<std::int64_t>();
 }
 
-TEST_CASE("a wait for all takes from all or from none")
+TEST_CASE("a wait for all consumes from all or from none")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--mode", "auto"});
@@ -25,15 +25,15 @@ TEST_CASE("a wait for all takes from all or from none")
     daemon.checked_ctl({"set", "a"});
     daemon.checked_ctl({"set", "s", "--count", "2"});
     daemon.checked_ctl({"set", "m"});
-    CHECK(count_of(daemon, "a") == 1); // Nothing of it is taken before all can be.
+    CHECK(count_of(daemon, "a") == 1); // Nothing is consumed until all can be.
     CHECK(count_of(daemon, "s") == 2);
     daemon.checked_ctl({"create", "later", "--mode", "auto"});
-    daemon.checked_ctl({"wait", "a"}); // Someone else may have it meanwhile.
+    daemon.checked_ctl({"wait", "a"}); // Another waiter may consume it meanwhile.
     daemon.checked_ctl({"set", "later"});
     CHECK(count_of(daemon, "s") == 2);
     CHECK(count_of(daemon, "later") == 1);
     CHECK(daemon.has_waits("a", 1));
-    daemon.checked_ctl({"clear", "m"}); // That it was set is enough.
+    daemon.checked_ctl({"clear", "m"}); // A manual event counts once it was set.
     daemon.checked_ctl({"set", "a"});
 
     CHECK(Json::parse(*waiting.read_line()) == Json::parse(R"({"fired":[{"name":"a","count":1},
@@ -44,7 +44,7 @@ TEST_CASE("a wait for all takes from all or from none")
     CHECK(count_of(daemon, "later") == 0);
 }
 
-TEST_CASE("a wait for any prints the name that fired and takes from that one only")
+TEST_CASE("a wait for any prints the name that fired and consumes only from it")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--mode", "auto"});
@@ -63,7 +63,7 @@ TEST_CASE("a wait for any prints the name that fired and takes from that one onl
     CHECK(count_of(daemon, "b") == 0);
 }
 
-TEST_CASE("a wait that is over in no time takes what is there and says nothing")
+TEST_CASE("a wait with timeout 0 consumes what is available")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a", "--mode", "auto", "--initial", "1"});
@@ -71,7 +71,7 @@ TEST_CASE("a wait that is over in no time takes what is there and says nothing")
     CHECK(daemon.ctl({"wait", "a", "--timeout", "0"}).status == 124);
 }
 
-TEST_CASE("a wait times out, not before its time")
+TEST_CASE("a wait does not time out before its timeout")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -89,7 +89,7 @@ TEST_CASE("a wait times out, not before its time")
     CHECK(daemon.has_waits(name, 0));
 }
 
-TEST_CASE("the longest timeout is no problem for anyone")
+TEST_CASE("a wait accepts the longest timeout")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -100,7 +100,7 @@ TEST_CASE("the longest timeout is no problem for anyone")
     CHECK(value_or_throw(value_or_throw(daemon.client().open("e")).wait(nanoseconds::max())) == 1);
 }
 
-TEST_CASE("a set in time ends a wait that has a timeout")
+TEST_CASE("a set ends a wait that has a timeout")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -110,7 +110,7 @@ TEST_CASE("a set in time ends a wait that has a timeout")
     CHECK(waiting.wait() == 0);
 }
 
-TEST_CASE("a wait for names that must exist says which does not")
+TEST_CASE("a wait for existing names reports the name that does not exist")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "a"});
@@ -121,7 +121,7 @@ TEST_CASE("a wait for names that must exist says which does not")
     CHECK(daemon.ctl({"wait", "--existing", "a"}).status == 0);
 }
 
-TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
+TEST_CASE("a delete ends a wait for any or all with status 6")
 {
     const DaemonProcess daemon;
     const auto gather = GENERATE("--all"s, "--any"s);
@@ -137,7 +137,7 @@ TEST_CASE("a deletion ends the wait, for all or any, with a word of its own")
     CHECK(daemon.has_waits("a", 0));
 }
 
-TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
+TEST_CASE("SIGINT ends a wait at once, and the daemon removes it")
 {
     const DaemonProcess daemon;
     const std::vector<std::string> verb =
@@ -149,7 +149,7 @@ TEST_CASE("SIGINT ends a wait at once, and the daemon forgets it")
     CHECK(daemon.has_waits("a", 0));
 }
 
-TEST_CASE("an object of a connection lives as long as whoever holds the connection last")
+TEST_CASE("a temporary object lives until the last descriptor of its connection is closed")
 {
     const DaemonProcess daemon;
     OutputReader waiting{daemon.ctl_command({"wait", "mine"})};
@@ -159,12 +159,12 @@ TEST_CASE("an object of a connection lives as long as whoever holds the connecti
                       .contains("error"));
     CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "connection");
 
-    // A program that knows nothing of us inherits the connection over exec.
+    // This program knows nothing of evfdd and inherits the connection through execve.
     auto heir = start({.argv = {"/bin/sleep", "1000"}, .inherited_fds = {owner->socket().get()}});
     REQUIRE(poll_until(
         [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
-    // The next answer is behind the news of the closed descriptor, had it been the last.
+    // If this close were the last, the daemon would have read it before it sent this reply.
     CHECK(daemon.ctl({"show", "mine"}).status == 0);
     CHECK(daemon.has_waits("mine", 1));
     heir.signal(SIGKILL);
@@ -175,7 +175,7 @@ TEST_CASE("an object of a connection lives as long as whoever holds the connecti
     CHECK(daemon.has_waits("mine", 0));
 }
 
-TEST_CASE("an object of a command that ended is gone, and the name is free")
+TEST_CASE("a temporary object of a command is deleted after the command, and its name is free")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "mine", "--connection"});
@@ -183,7 +183,7 @@ TEST_CASE("an object of a command that ended is gone, and the name is free")
     daemon.checked_ctl({"create", "mine"});
 }
 
-TEST_CASE("a library's wait for two names that come one after the other")
+TEST_CASE("a wait of the library ends when both of its names were created and set")
 {
     const DaemonProcess daemon;
     Worker waiter{[&](const WorkerSocket& line) {
@@ -192,7 +192,8 @@ TEST_CASE("a library's wait for two names that come one after the other")
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         line.send(fired.size());
     }};
-    REQUIRE(daemon.has_waits("x", 2)); // Neither is there, so the sum is told.
+    REQUIRE(daemon.has_waits("x", 2)); // Neither name exists, so the sum over all names is
+                                       // reported.
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("x", {.initial = 1}));
@@ -201,8 +202,8 @@ TEST_CASE("a library's wait for two names that come one after the other")
     CHECK(count_of(daemon, "y") == 0);
 }
 
-// The daemon answers it all the same, once it goes on.
-TEST_CASE("a wait given up for want of a sign of life does not leave its answer to the next one")
+// The daemon replies to the abandoned wait when it continues.
+TEST_CASE("the late reply to an abandoned wait does not reach the next wait")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "one", "--mode", "auto"});

@@ -1,4 +1,4 @@
-// Bytes that no client should send, to the real daemon, beside a client that must not notice.
+// Invalid bytes from one client, while another client of the same daemon must not notice.
 #include "tests/support/daemon_process.h"
 
 #include "common/limits.h"
@@ -17,7 +17,7 @@
 namespace evfd::e2e {
 namespace {
 
-// One who does what he may, before and after what others do.
+// A client that behaves well before, during and after the invalid input.
 class OtherClient {
 public:
     explicit OtherClient(const DaemonProcess& daemon) : daemon_{daemon}, wire_{daemon.path()}
@@ -26,7 +26,7 @@ public:
         waiting_.emplace(daemon.path()).call("Wait", {{"names", {"later"}}});
         require(daemon.has_waits("later", 1), "no wait");
     }
-    // On the connection that it has had all the time.
+    // Checks that its first connection still works and that its pending wait can complete.
     bool is_unaffected()
     {
         const auto object = wire_.request("Show", {{"name", "mine"}})["parameters"]["object"];
@@ -89,7 +89,8 @@ std::vector<BadFrame> bad_frames()
     };
 }
 
-TEST_CASE("bytes that are no call end that connection, after the answers before, and no other")
+TEST_CASE(
+    "an invalid message ends its connection after the earlier replies, and no other connection")
 {
     const DaemonProcess daemon;
     OtherClient bystander{daemon};
@@ -98,12 +99,12 @@ TEST_CASE("bytes that are no call end that connection, after the answers before,
         WireClient wire{daemon.path()};
         wire.send(valid_call + bad.bytes + valid_call);
         CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-        CHECK(wire.read_to_end().empty()); // Nothing more, whatever came behind.
+        CHECK(wire.read_to_end().empty()); // Nothing follows, whatever was sent after it.
     }
     CHECK(bystander.is_unaffected());
 }
 
-TEST_CASE("a call of just the size limit is answered, one more byte is a hang-up")
+TEST_CASE("a call of exactly the size limit is answered, and one more byte ends the connection")
 {
     const DaemonProcess daemon;
     OtherClient bystander{daemon};
@@ -115,7 +116,7 @@ TEST_CASE("a call of just the size limit is answered, one more byte is a hang-up
     WireClient wire{daemon.path()};
     wire.send(frame(padded(max_call_bytes)));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    wire.send(valid_call + padded(max_call_bytes + 1)); // Its end need not come.
+    wire.send(valid_call + padded(max_call_bytes + 1)); // The end of the call need not arrive.
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
     CHECK(wire.read_to_end().empty());
 
@@ -126,7 +127,7 @@ TEST_CASE("a call of just the size limit is answered, one more byte is a hang-up
     CHECK(bystander.is_unaffected());
 }
 
-TEST_CASE("fields that are wrong are named, and the connection goes on")
+TEST_CASE("an invalid field is named in the error, and the connection continues")
 {
     const DaemonProcess daemon;
     OtherClient bystander{daemon};
@@ -178,7 +179,7 @@ TEST_CASE("fields that are wrong are named, and the connection goes on")
     CHECK(bystander.is_unaffected());
 }
 
-TEST_CASE("a key of the client's vendor beside the method is ignored")
+TEST_CASE("an unknown key beside the method is ignored")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -189,7 +190,7 @@ TEST_CASE("a key of the client's vendor beside the method is ignored")
     }
 }
 
-TEST_CASE("who asks for another protocol is told that there is none, and goes on in this one")
+TEST_CASE("an upgrade to another protocol is refused, and the connection continues")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -199,7 +200,7 @@ TEST_CASE("who asks for another protocol is told that there is none, and goes on
     CHECK(wire.request("Status")["parameters"]["pid"] == daemon.pid());
 }
 
-TEST_CASE("the longest names, as many as there may be, fit a call however they are spelt")
+TEST_CASE("the most and longest names fit in one call, even with every character escaped")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -221,7 +222,7 @@ TEST_CASE("the longest names, as many as there may be, fit a call however they a
     CHECK(wire.request("Show", {{"name", first}})["parameters"]["object"]["isSet"] == true);
 }
 
-TEST_CASE("what is not spoken is named with its full name, and the connection goes on")
+TEST_CASE("an unknown method or interface is named in the error, and the connection continues")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -242,7 +243,7 @@ TEST_CASE("what is not spoken is named with its full name, and the connection go
     CHECK(wire.request("Status")["parameters"]["pid"] == daemon.pid());
 }
 
-TEST_CASE("descriptors sent with a call do not stay with the daemon")
+TEST_CASE("the daemon does not keep descriptors that are sent with a call")
 {
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
@@ -269,7 +270,7 @@ TEST_CASE("descriptors sent with a call do not stay with the daemon")
     CHECK(bystander.is_unaffected());
 }
 
-TEST_CASE("half a message and then silence holds up nobody")
+TEST_CASE("clients that stop in the middle of a message delay nobody")
 {
     const DaemonProcess daemon;
     OtherClient bystander{daemon};
@@ -281,27 +282,28 @@ TEST_CASE("half a message and then silence holds up nobody")
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
     CHECK(bystander.is_unaffected());
-    for (std::size_t i = 0; i < silent.size(); i += 10) { // The rest of it is still welcome.
+    for (std::size_t i = 0; i < silent.size(); i += 10) { // The daemon still accepts the rest of
+                                                          // the message.
         silent[i].send(valid_call.substr(i % valid_call.size()));
         CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
     }
 }
 
-TEST_CASE("a call that comes byte by byte, and many that come at once, are answered in order")
+TEST_CASE("calls sent byte by byte and many calls sent at once are answered in order")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
     for (const char byte : valid_call)
         wire.send({&byte, 1});
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    constexpr int many = 200; // What answers there is room for unread.
+    constexpr int many = 200; // The daemon has room for this number of unread replies.
     for (int i = 0; i < many; ++i)
         wire.call("Show", {{"name", "n/" + std::to_string(i)}});
     for (int i = 0; i < many; ++i)
         CHECK(wire.reply()["parameters"]["name"] == "n/" + std::to_string(i));
 }
 
-TEST_CASE("who says all and hears no more has its calls done")
+TEST_CASE("the calls of a client that disconnects without reading are executed")
 {
     const DaemonProcess daemon;
     {

@@ -1,4 +1,4 @@
-// The interface as it is served, and what crosses the socket with it.
+// The interface that the daemon serves, and calls written as plain JSON.
 #include "common/eventfd.h"
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
@@ -26,7 +26,7 @@ std::string description(WireClient& wire, const std::string& interface)
                        {{"interface", interface}})["parameters"]["description"];
 }
 
-TEST_CASE("the daemon tells what it is and what it speaks")
+TEST_CASE("GetInfo and GetInterfaceDescription describe the daemon and its interfaces")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -39,7 +39,7 @@ TEST_CASE("the daemon tells what it is and what it speaks")
                {"parameters", {{"interface", "io.example"}}}});
 }
 
-TEST_CASE("the interface that is served is the one that is published")
+TEST_CASE("the served interface is the published one")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
@@ -47,7 +47,7 @@ TEST_CASE("the interface that is served is the one that is published")
           read_file(EVFDD_SOURCE_DIR "/common/protocol/io.evfdd.varlink"));
 }
 
-TEST_CASE("a parser that others wrote takes both interfaces")
+TEST_CASE("an independent parser accepts both interfaces")
 {
     const auto generator = "/usr/bin/varlink-go-interface-generator"s;
     if (::access(generator.c_str(), X_OK) != 0)
@@ -69,10 +69,11 @@ TEST_CASE("a parser that others wrote takes both interfaces")
         CHECK(code.contains("GetInterfaceDescription"));
 
     write_file(path, description(wire, interface) + "\nmethod wrong -> ()\n");
-    CHECK(run({.argv = {generator, path}}).status != 0); // It does look.
+    CHECK(run({.argv = {generator, path}}).status != 0); // The generator rejects an invalid
+                                                         // interface.
 }
 
-TEST_CASE("pipelined opens of 0, 1, 0, 2, 0 descriptors give each reply its own")
+TEST_CASE("pipelined opens of 0, 1, 0, 2 and 0 descriptors give each reply its own descriptors")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -105,7 +106,7 @@ TEST_CASE("pipelined opens of 0, 1, 0, 2, 0 descriptors give each reply its own"
     CHECK(count(2) == 1);
 }
 
-TEST_CASE("every method can be called by hand, with its parameters absent where all are optional")
+TEST_CASE("every method can be called in plain JSON, with absent parameters if all are optional")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};

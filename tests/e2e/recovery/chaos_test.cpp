@@ -1,6 +1,15 @@
-// Promise 3, by force: twenty client processes at full speed while the daemon is killed three
-// hundred times, at instants that nobody chose. Each keeps a ledger of what it was told is done;
-// afterwards the ledgers and the daemon must agree, to the last token and tick.
+// Twenty client processes work at full speed while the daemon is killed 300 times at random
+// instants.
+//
+// Each worker records in a ledger every change that was acknowledged to it: tokens added and
+// consumed, objects created and deleted, ticks and pulses counted. After the last kill the ledgers
+// are compared with the state of the daemon. What must hold:
+//
+// - No call of a worker fails, and no acknowledged change is lost or done twice, to the last token
+//   and tick.
+// - Descriptors that were opened before the first kill still belong to their names.
+// - After the workers have exited, the daemon and its supervisor have no more connections,
+//   subscriptions and descriptors than before.
 #include "common/eventfd.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/timers.h"
@@ -17,7 +26,7 @@ namespace evfd::e2e {
 namespace {
 
 constexpr int kills = 300;
-constexpr nanoseconds max_daemon_life = 40ms; // Of a daemon, on the average half of that.
+constexpr nanoseconds max_daemon_life = 40ms; // The average life of a daemon is half of this.
 
 constexpr int signallers = 8;
 constexpr int owners = 6;
@@ -28,7 +37,7 @@ constexpr int pulsers = 1;
 static_assert(signallers + owners + tick_subscribers + pulse_subscribers + rearmers + pulsers ==
               20);
 
-// Until it is told to stop, which is heard by this.
+// Returns false once the test has told this worker to stop.
 bool should_continue(const WorkerSocket& line)
 {
     if (!is_readable(line.fd()))
@@ -37,7 +46,7 @@ bool should_continue(const WorkerSocket& line)
     return false;
 }
 
-// It has what it is to hold from before; from here on all begin.
+// Reports that the worker has opened its objects, and waits for the start of all workers.
 void await_start(const WorkerSocket& line)
 {
     line.send(0);
@@ -51,10 +60,10 @@ public:
     bool chance_of_one_in(int n) { return up_to(n) == 1; }
 
 private:
-    std::mt19937_64 engine_; // With a seed: what differs between runs is when the daemon dies.
+    std::mt19937_64 engine_; // The seed is fixed, so runs differ only in the instants of the kills.
 };
 
-// Tokens given and taken, by name and by a descriptor from before the first kill.
+// Adds and consumes tokens, by name and through a descriptor that was opened before the first kill.
 void signal_tokens(const Client& client, const WorkerSocket& line, int seed)
 {
     Random dice{seed};
@@ -87,7 +96,7 @@ void signal_tokens(const Client& client, const WorkerSocket& line, int seed)
     line.send(taken);
 }
 
-// Objects of its own: what it was told is there must be there.
+// A worker's own object. It must exist with these properties.
 struct Owned {
     bool is_timer;
     std::uint64_t mode;
@@ -147,7 +156,7 @@ void own_objects(const Client& client, const WorkerSocket& line, int number)
     }
 }
 
-// Every tick of a timer that was opened before the first kill.
+// Counts every tick of a timer that was opened before the first kill.
 void count_ticks(const Client& client, const WorkerSocket& line)
 {
     const auto clock = Clock::monotonic;
@@ -166,14 +175,14 @@ void count_ticks(const Client& client, const WorkerSocket& line)
         require(count > 0, "no tick came");
         ticks += count;
     }
-    // The last read found all points up to some moment of its own.
+    // The last read counted all points up to an instant between `before` and `after`.
     require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick is lost");
     require(ticks <= grid.expirations_by(after) - grid.expirations_by(opening),
             "a tick came twice");
     line.send(static_cast<std::uint64_t>(ticks));
 }
 
-// A timer of its own, armed again and again: the descriptor follows, and expires once each time.
+// Arms a timer of its own again and again. The descriptor must expire once each time.
 void rearm(const Client& client, const WorkerSocket& line)
 {
     const std::string name = "rearmed";
@@ -202,7 +211,7 @@ void set_pulses(const Client& client, const WorkerSocket& line, int seed)
     line.send(pulses);
 }
 
-// All it does is wait on its descriptor; that the daemon dies it never sees.
+// Only reads its descriptor, so the kills must not be visible to it.
 void count_pulses(const Client& client, const WorkerSocket& line)
 {
     const auto event = value_or_throw(client.open("pulse"));
@@ -214,13 +223,14 @@ void count_pulses(const Client& client, const WorkerSocket& line)
     while (should_continue(line))
         take();
     line.send(0);
-    line.receive(); // That nobody sets it any more.
+    line.receive(); // Nobody sets the pulse any more.
     take();
     line.send(pulses);
 }
 
-// The guard's child dies, whatever it is doing: one of two at some instant of its start or soon
-// after, the other at one after its first answer, however slow the machine makes that.
+// Kills the supervisor's child again and again. Half of the kills come at a random instant of the
+// daemon's start or soon after it, the others at a random instant after its first reply, however
+// slow the machine is.
 void kill_repeatedly(const Client& client, const SupervisedDaemon& guarded)
 {
     std::random_device chance;
@@ -239,7 +249,7 @@ void kill_repeatedly(const Client& client, const SupervisedDaemon& guarded)
     }
 }
 
-// What is there before the first kill.
+// The objects that exist before the first kill.
 struct ChaosFixture {
     ChaosFixture()
     {
@@ -255,9 +265,10 @@ struct ChaosFixture {
         value_or_throw(client.create("manual"));
         manual.emplace(value_or_throw(client.open("manual")));
         tokens.emplace(value_or_throw(client.open("tokens")));
-        REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0); // So that all is taken over once.
-        value_or_throw(
-            client.list("", [](protocol::Object&) {})); // So that all connections are there.
+        REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0); // The first recovery happens before the
+                                                            // figures are taken.
+        value_or_throw(client.list("", [](protocol::Object&) {})); // Connects everything before the
+                                                                   // figures are taken.
         supervisor_descriptors = descriptors_of(daemon.pid());
         status_before = value_or_throw(client.status());
     }
@@ -273,7 +284,8 @@ struct ChaosFixture {
     protocol::Status::Reply status_before{};
 };
 
-// All twenty, in the order in which their ledgers are taken. They have begun.
+// Starts the twenty workers, in the order in which their ledgers are read. All have begun when this
+// returns.
 std::vector<Worker> start_workers(const ChaosFixture& scene)
 {
     std::vector<Worker> workers;
@@ -299,7 +311,7 @@ std::vector<Worker> start_workers(const ChaosFixture& scene)
     return workers;
 }
 
-// What the workers were told is done, all together.
+// The acknowledged changes of all workers.
 struct Ledger {
     std::uint64_t added = ChaosFixture::initial_tokens;
     std::uint64_t consumed = 0;
@@ -320,7 +332,7 @@ std::pair<std::string, Owned> receive_owned(const Worker& worker, int number)
     return {std::move(name), one};
 }
 
-// Stops the workers. Those who followed the pulses all counted the same.
+// Stops the workers and reads their ledgers. All subscribers of the pulse must have the same count.
 Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
 {
     for (const auto& each : workers)
@@ -345,7 +357,7 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
         CHECK(worker->receive() == ledger.pulses);
     }
     for (auto& each : workers)
-        CHECK(each.wait() == 0); // Nobody saw an error.
+        CHECK(each.wait() == 0); // No worker failed.
     return ledger;
 }
 
@@ -364,7 +376,7 @@ void audit_owned(const Client& client, const std::string& name, const Owned& one
         CHECK(shown.count == static_cast<std::int64_t>(one.tokens));
 }
 
-// The daemon has what the ledger says, and nothing else.
+// Checks that the daemon's state is exactly that of the ledger.
 void audit(const ChaosFixture& scene, const Ledger& ledger)
 {
     const auto& client = scene.client;
@@ -377,19 +389,19 @@ void audit(const ChaosFixture& scene, const Ledger& ledger)
     value_or_throw(
         client.list("", [&](protocol::Object& object) { there.insert(object.name.text()); }));
     CHECK(there == names);
-    // What is in the semaphore is what was given and not taken.
+    // The semaphore has the tokens that were added and not consumed.
     CHECK(value_or_throw(client.show("tokens")).count ==
           static_cast<std::int64_t>(ledger.added - ledger.consumed));
     CHECK(value_or_throw(client.show("pulse")).pulses == static_cast<std::int64_t>(ledger.pulses));
 
-    // A timer's event got one token for each of its points.
+    // The linked event got one token for each expiration of its timer.
     CHECK(poll_until([&] {
         const auto before = scene.maker_grid.expirations_by(now_on(Clock::monotonic));
         const auto made = value_or_throw(client.show("made")).count;
         return made == before &&
                before == scene.maker_grid.expirations_by(now_on(Clock::monotonic));
     }));
-    // Descriptors from before the first kill are those of the names.
+    // Descriptors opened before the first kill still belong to their names.
     CHECK(scene.manual->set());
     CHECK(value_or_throw(client.show("manual")).is_set == true);
     CHECK(client.clear(std::vector{"manual"s}));
@@ -398,7 +410,7 @@ void audit(const ChaosFixture& scene, const Ledger& ledger)
     CHECK(value_or_throw(scene.manual->is_set()) == true);
     CHECK(value_or_throw(scene.tokens->is_set()) == (ledger.added > ledger.consumed));
 
-    // Nothing is left of those who are gone.
+    // Nothing of the workers remains.
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 0; }));
     CHECK(poll_until([&] { return value_or_throw(client.status()).waits_for_sessions == 0; }));
     CHECK(poll_until([&] {
@@ -411,7 +423,7 @@ void audit(const ChaosFixture& scene, const Ledger& ledger)
     CHECK(descriptors_of(scene.daemon.pid()) == scene.supervisor_descriptors);
 }
 
-TEST_CASE("nothing that was acknowledged is lost while the daemon is killed three hundred times")
+TEST_CASE("no acknowledged change is lost while the daemon is killed 300 times")
 {
     const ChaosFixture scene;
     auto workers = start_workers(scene);
@@ -419,7 +431,7 @@ TEST_CASE("nothing that was acknowledged is lost while the daemon is killed thre
     const auto ledger = take_ledger(scene.client, workers);
     audit(scene, ledger);
 
-    // That it was no idle time.
+    // The workers were busy.
     INFO(ledger.added << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "
                       << ledger.pulses << " pulses");
     CHECK(std::min({ledger.added, ledger.ticks, ledger.rounds, ledger.pulses}) >=

@@ -1,4 +1,4 @@
-// The user's own daemon, which evfdctl and the library start when it is not there.
+// The user's own daemon, which evfdctl and the library start on demand.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -12,13 +12,14 @@
 namespace evfd::e2e {
 namespace {
 
-// It is the first of its session.
+// The supervisor leads its session, of which the daemon is a member.
 pid_t supervisor_of(pid_t daemon)
 {
     return ::getsid(daemon);
 }
 
-// What is started on demand is nobody's child: known by the pid it tells, and ended in the end.
+// The runtime directory of a user. A daemon started there on demand is not a child of the test, so
+// its pid is asked for, and it is ended with this object.
 class UserSession {
 public:
     ~UserSession()
@@ -49,7 +50,7 @@ public:
     bool is_made = ::mkdir((directory / "run").c_str(), 0700) == 0;
 };
 
-TEST_CASE("evfdctl starts the user's own daemon, which stays")
+TEST_CASE("evfdctl starts the user's own daemon, which keeps running")
 {
     const UserSession home;
     REQUIRE(home.ctl({"create", "e"}).status == 0);
@@ -84,7 +85,7 @@ TEST_CASE("many commands at once start exactly one daemon")
     }
 }
 
-TEST_CASE("a daemon started on demand is replaced when it was killed")
+TEST_CASE("a killed daemon that was started on demand is replaced")
 {
     const UserSession home;
     const auto pid = [&] {
@@ -98,7 +99,7 @@ TEST_CASE("a daemon started on demand is replaced when it was killed")
     const auto its = pidfd_of(victim);
     REQUIRE(::kill(victim, SIGKILL) == 0);
     REQUIRE(await_readable(its.get()));
-    if (is_guard) { // The daemon goes on without; then nobody is there to start another one.
+    if (is_guard) { // The daemon continues without a supervisor. Nothing would restart it now.
         CHECK(pid() == first);
         return;
     }
@@ -107,7 +108,7 @@ TEST_CASE("a daemon started on demand is replaced when it was killed")
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
-// As the place of the socket.
+// Checks that evfdctl refuses the socket's directory for this reason.
 void check_refused(const UserSession& home, std::string_view why)
 {
     const auto ran = home.ctl({"status"});
@@ -116,7 +117,7 @@ void check_refused(const UserSession& home, std::string_view why)
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("a directory for the socket that is not private is refused")
+TEST_CASE("a socket directory that is open to others is refused")
 {
     const UserSession home;
     const auto place = home.directory / "run/evfdd";
@@ -130,7 +131,7 @@ TEST_CASE("a directory for the socket that is not private is refused")
     }
 }
 
-TEST_CASE("a directory for the socket that belongs to another user is refused")
+TEST_CASE("a socket directory that belongs to another user is refused")
 {
     skip_unless_root("give a directory to another user");
     const UserSession home;
@@ -140,9 +141,9 @@ TEST_CASE("a directory for the socket that belongs to another user is refused")
     check_refused(home, "belongs to another user");
 }
 
-TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp")
+TEST_CASE("the user's own daemon has its socket in /tmp without XDG_RUNTIME_DIR")
 {
-    // As a user who has nothing there yet, and whose directory we may remove.
+    // Runs as a user that has no directory there yet, so the directory can be removed afterwards.
     skip_unless_root();
     const auto place = "/tmp/evfdd-" + std::to_string(unprivileged_uid);
     const TemporaryDirectory directory;
@@ -168,7 +169,7 @@ TEST_CASE("without a runtime directory the user's own daemon is at home in /tmp"
     CHECK(::rmdir(place.c_str()) == 0);
 }
 
-TEST_CASE("which daemon: what the command line says before EVFDD_SOCKET")
+TEST_CASE("the command line takes precedence over EVFDD_SOCKET")
 {
     const UserSession home;
     const DaemonProcess first;
@@ -190,7 +191,7 @@ TEST_CASE("which daemon: what the command line says before EVFDD_SOCKET")
     CHECK(pid_of({"--user", "--system"}, "") == -2);
 }
 
-TEST_CASE("who finds a user's service silent is told of its journal")
+TEST_CASE("the error for a silent user service names its journal")
 {
     const UserSession home;
     REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
@@ -205,7 +206,7 @@ TEST_CASE("who finds a user's service silent is told of its journal")
     CHECK(program.wait() == 0);
 }
 
-TEST_CASE("whether a daemon was started on demand is seen without starting or making anything")
+TEST_CASE("Address::user_on_demand starts and creates nothing")
 {
     const UserSession home;
     const auto is_there = [&] {
@@ -221,7 +222,8 @@ TEST_CASE("whether a daemon was started on demand is seen without starting or ma
     CHECK(is_there());
 }
 
-TEST_CASE("the lock file of a daemon that has ended does not make a service's socket its own")
+TEST_CASE(
+    "the lock file of an exited daemon does not make a service's socket look started on demand")
 {
     const UserSession home;
     REQUIRE(::mkdir((home.directory / "run/evfdd").c_str(), 0700) == 0);
@@ -237,7 +239,7 @@ TEST_CASE("the lock file of a daemon that has ended does not make a service's so
     CHECK(program.wait() == 0);
 }
 
-TEST_CASE("a daemon that was started by a program that ignores SIGCHLD is started again")
+TEST_CASE("a daemon started by a program that ignores SIGCHLD is restarted after a kill")
 {
     const UserSession home;
     Worker program{[&](const WorkerSocket&) {
@@ -255,7 +257,7 @@ TEST_CASE("a daemon that was started by a program that ignores SIGCHLD is starte
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
-TEST_CASE("the library starts the user's own daemon as well")
+TEST_CASE("the library starts the user's own daemon")
 {
     const UserSession home;
     Worker program{[&](const WorkerSocket&) {

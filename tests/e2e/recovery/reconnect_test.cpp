@@ -1,4 +1,4 @@
-// The client library when the daemon goes, comes again, or does not answer.
+// The client library while the daemon is away, comes back or does not reply.
 #include "tests/support/daemon_process.h"
 
 #include <signal.h>
@@ -11,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("a client connects again after the daemon was restarted")
+TEST_CASE("a client reconnects after a restart of the daemon")
 {
     DaemonProcess daemon;
     const auto client = daemon.client();
@@ -32,7 +32,7 @@ TEST_CASE("a client connects again after the daemon was restarted")
     CHECK(listed >= 1);
 }
 
-TEST_CASE("a wait by name goes on with the daemon that comes after")
+TEST_CASE("a wait by name continues with the next daemon")
 {
     DaemonProcess daemon;
     Worker waiter{[&](const WorkerSocket& line) {
@@ -65,7 +65,7 @@ TEST_CASE("a call waits for a daemon that is being restarted")
     CHECK(status->pid == daemon.pid());
 }
 
-TEST_CASE("a daemon that is gone for good is an error after the client's patience")
+TEST_CASE("a call fails after the client's timeout when the daemon has exited for good")
 {
     DaemonProcess daemon;
     const auto client = daemon.client(1s);
@@ -76,7 +76,7 @@ TEST_CASE("a daemon that is gone for good is an error after the client's patienc
     CHECK(client.wait(std::vector{"e"s}).error().code == ErrorCode::no_daemon);
 }
 
-TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes on")
+TEST_CASE("no call hangs while the daemon is stopped, and calls succeed when it continues")
 {
     const DaemonProcess daemon;
     const auto connects_before = GENERATE(true, false);
@@ -97,7 +97,7 @@ TEST_CASE("no call hangs on a daemon that is stopped, and all work when it goes 
     CHECK(poll_until([&] { return client.status().has_value(); }));
 }
 
-TEST_CASE("what a descriptor can do needs no daemon that answers")
+TEST_CASE("operations on a descriptor succeed while the daemon is stopped")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -112,12 +112,12 @@ TEST_CASE("what a descriptor can do needs no daemon that answers")
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
-TEST_CASE("a daemon that is killed in the middle of a call gives an error or another try, no hang")
+TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and does not hang")
 {
     DaemonProcess daemon;
     const auto client = daemon.client();
     value_or_throw(client.status());
-    // It has the call, and will never read it.
+    // The daemon gets the call and never reads it.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const bool is_repeatable = GENERATE(true, false);
     Expected<void> answer = std::unexpected(Error{});
@@ -143,14 +143,14 @@ TEST_CASE("a daemon that is killed in the middle of a call gives an error or ano
     if (is_repeatable) {
         INFO((answer ? "" : answer.error().message));
         CHECK(answer);
-    } else { // Whether it was done is not for the library to guess.
+    } else { // The library does not guess whether the call was executed.
         REQUIRE_FALSE(answer);
         CHECK(answer.error().code == ErrorCode::interrupted);
         CHECK(value_or_throw(client.status()).objects == 0);
     }
 }
 
-TEST_CASE("a monitor ends with an error when the daemon is killed")
+TEST_CASE("a monitor fails when the daemon is killed")
 {
     DaemonProcess daemon;
     Worker monitor{[&](const WorkerSocket& line) {
@@ -160,12 +160,12 @@ TEST_CASE("a monitor ends with an error when the daemon is killed")
         });
         require(!ended && ended.error().code == ErrorCode::interrupted, "it did not end");
     }};
-    monitor.receive(); // Ready.
+    monitor.receive(); // The monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 0);
 }
 
-TEST_CASE("a child of fork gets a connection of its own")
+TEST_CASE("a child of fork uses a connection of its own")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -178,7 +178,8 @@ TEST_CASE("a child of fork gets a connection of its own")
         require(value_or_throw(client.create("from/child")), "not created");
         value_or_throw(event.set());
         line.send(0);
-        for (int i = 0; i < 500; ++i) // Beside its parent, whose replies are not its.
+        for (int i = 0; i < 500; ++i) // The calls overlap with those of the parent, whose replies
+                                      // must not mix with these.
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
                     "not its reply");
         line.send(0);
@@ -189,12 +190,12 @@ TEST_CASE("a child of fork gets a connection of its own")
     child.receive();
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(event.wait(0ns)) == 1);
-    // The end of the child ended nothing of ours.
+    // The exit of the child ended nothing of the parent's.
     CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::connection);
     CHECK(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
 }
 
-TEST_CASE("many threads share one client")
+TEST_CASE("many threads can use one client")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

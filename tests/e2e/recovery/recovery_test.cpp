@@ -1,4 +1,4 @@
-// What clients see of a daemon that is killed and started again by its guard: as little as can be.
+// A daemon that is killed and restarted by its supervisor, as its clients see it.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -19,13 +19,13 @@ Json status_of(const DaemonProcess& daemon)
     return Json::parse(daemon.checked_ctl({"status", "--json"}));
 }
 
-// Everyone who was there before the kill is there again; or has lost what was his.
+// Waits until every session has been resumed or has ended.
 bool are_all_resumed(const DaemonProcess& daemon)
 {
     return poll_until([&] { return status_of(daemon)["waitsForSessions"] == 0; });
 }
 
-// With a short grace for those who do not come back.
+// A supervised daemon that waits only one second for sessions to be resumed.
 struct ShortGrace {
     static std::string write(const std::string& file)
     {
@@ -36,7 +36,7 @@ struct ShortGrace {
     SupervisedDaemon daemon{{"--config", write(directory / "some.json")}};
 };
 
-TEST_CASE("what was opened before a kill goes on following without a call by the client")
+TEST_CASE("open descriptors stay subscribed after a kill without a call by the client")
 {
     const ShortGrace impatient;
     const auto& guarded = impatient.daemon;
@@ -64,7 +64,7 @@ TEST_CASE("what was opened before a kill goes on following without a call by the
     }
 }
 
-TEST_CASE("a pulse and a timer reach their followers while these are not back yet")
+TEST_CASE("a pulse and a timer reach subscribers that have not resumed their sessions yet")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "pulse", "--mode", "pulse"});
@@ -92,7 +92,7 @@ TEST_CASE("a pulse and a timer reach their followers while these are not back ye
     CHECK(follower.wait() == 0);
 }
 
-TEST_CASE("a reader who may not set goes on hearing of an event after kills")
+TEST_CASE("a wait-only descriptor reports sets after kills of the daemon")
 {
     skip_unless_root();
     const ShortGrace impatient;
@@ -128,7 +128,7 @@ TEST_CASE("a reader who may not set goes on hearing of an event after kills")
     CHECK(reader.wait() == 0);
 }
 
-TEST_CASE("calls from several threads see no error while the daemon is killed")
+TEST_CASE("calls from several threads succeed while the daemon is killed")
 {
     const SupervisedDaemon guarded;
     const auto client = guarded.client();
@@ -168,7 +168,7 @@ TEST_CASE("calls from several threads see no error while the daemon is killed")
     for (int kill = 0; kill < 60; ++kill) {
         const auto before = calls.load();
         guarded.kill_daemon();
-        if (kill % 3 == 0) // Else it is killed while it takes over.
+        if (kill % 3 == 0) // In the other rounds the daemon is killed during its recovery.
             poll_until([&] {
                 return calls > before || std::ranges::any_of(errors, [](const auto& error) {
                            return !error.empty();
@@ -183,7 +183,7 @@ TEST_CASE("calls from several threads see no error while the daemon is killed")
     CHECK(value_or_throw(client.status()).objects == 0);
 }
 
-TEST_CASE("what lasts as long as its maker is kept for one who lives and goes with one who died")
+TEST_CASE("temporary objects survive a kill if their creator lives and are deleted if it exited")
 {
     const ShortGrace impatient;
     const auto& guarded = impatient.daemon;
@@ -202,7 +202,7 @@ TEST_CASE("what lasts as long as its maker is kept for one who lives and goes wi
     other.wait();
     guarded.kill_daemon();
 
-    const auto shown = guarded.ctl({"show", "dead"}); // Not yet.
+    const auto shown = guarded.ctl({"show", "dead"}); // The grace time may not be over yet.
     CHECK((shown.status == 0 || shown.status == 3));
     CHECK(poll_until([&] { return guarded.ctl({"show", "dead"}).status == 3; }));
     CHECK(guarded.ctl({"show", "dead/timer"}).status == 3);
@@ -210,7 +210,7 @@ TEST_CASE("what lasts as long as its maker is kept for one who lives and goes wi
     CHECK(guarded.ctl({"show", "alive"}).status == 0);
 }
 
-TEST_CASE("a daemon that was killed ends idle after the grace of those who died")
+TEST_CASE("a recovered daemon exits when idle after the grace time of sessions that nobody resumes")
 {
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
@@ -230,7 +230,7 @@ TEST_CASE("a daemon that was killed ends idle after the grace of those who died"
     CHECK(guarded.process().wait() == 0);
 }
 
-TEST_CASE("evfdctl wait goes on over kills")
+TEST_CASE("evfdctl wait continues over kills")
 {
     const SupervisedDaemon guarded;
     OutputReader missing{guarded.ctl_command({"wait", "later"})};
@@ -272,7 +272,7 @@ TEST_CASE("evfdctl on runs its command once for each set over kills")
     CHECK(following.errors() == "");
 }
 
-TEST_CASE("evfdctl monitor tells the state anew after a kill and goes on")
+TEST_CASE("evfdctl monitor prints the whole state again after a kill and continues")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e"});
@@ -300,19 +300,19 @@ TEST_CASE("evfdctl monitor tells the state anew after a kill and goes on")
     CHECK(monitor.wait() == -SIGTERM);
 }
 
-TEST_CASE("evfdctl monitor ends with an error when the daemon is gone for good")
+TEST_CASE("evfdctl monitor fails when the daemon exits for good")
 {
     DaemonProcess daemon;
     OutputReader monitor{daemon.ctl_command({"monitor"})};
-    REQUIRE(monitor.read_line()); // Ready.
+    REQUIRE(monitor.read_line()); // The monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 5);
     CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
 }
 
-// Clients that sleep.
+// Clients that are stopped meanwhile.
 
-TEST_CASE("a client that was stopped over a kill and its grace can go on with new objects")
+TEST_CASE("a client stopped for longer than the grace time can create and open new objects")
 {
     const ShortGrace impatient;
     const auto& guarded = impatient.daemon;
@@ -340,14 +340,14 @@ TEST_CASE("a client that was stopped over a kill and its grace can go on with ne
     CHECK(sleeper.wait() == 0);
 }
 
-TEST_CASE("while the daemon is away the library's thread does not spin")
+TEST_CASE("the library's thread does not spin while the daemon is away")
 {
     DaemonProcess daemon;
     const auto client = daemon.client(2s);
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     daemon.kill();
-    // As proc(5) has it: in a poll(2) of two, which ends after the long pause, and not at once.
+    // The thread is in a poll(2) of two descriptors with a timeout of one second. proc(5)
     CHECK(poll_until([&] {
         for (const auto thread : threads_of(::getpid()))
             if (const auto call = system_call_of(::getpid(), thread);
@@ -358,9 +358,9 @@ TEST_CASE("while the daemon is away the library's thread does not spin")
     daemon.restart();
 }
 
-TEST_CASE("the first call to a daemon that begins anew is done whatever it is")
+TEST_CASE("the first call to a daemon without state is executed")
 {
-    DaemonProcess daemon; // Without a guard nothing is kept.
+    DaemonProcess daemon; // Nothing survives without a supervisor.
     const auto client = daemon.client();
     REQUIRE(client.create("before"));
     daemon.kill();
@@ -371,7 +371,7 @@ TEST_CASE("the first call to a daemon that begins anew is done whatever it is")
     CHECK(client.show("before").error().code == ErrorCode::no_such_name);
 }
 
-// Many.
+// Many objects.
 
 void create_many(const DaemonProcess& daemon, int count)
 {
@@ -388,7 +388,7 @@ void create_many(const DaemonProcess& daemon, int count)
     }
 }
 
-TEST_CASE("a list over kills gives each name once and in order")
+TEST_CASE("a list over kills returns each name once and in order")
 {
     constexpr int count = 3'000;
     const SupervisedDaemon guarded;
@@ -409,7 +409,7 @@ TEST_CASE("a list over kills gives each name once and in order")
     }
 }
 
-TEST_CASE("15000 objects are taken over", "[alone]")
+TEST_CASE("15,000 objects are recovered after a kill", "[alone]")
 {
     constexpr int count = 15'000;
     const SupervisedDaemon guarded;

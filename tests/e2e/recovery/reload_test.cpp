@@ -1,5 +1,5 @@
-// evfdd --config, and SIGHUP: what is declared is there, and a new file is taken whole or not at
-// all.
+// evfdd --config and SIGHUP: declared objects are created, and a new file is applied completely or
+// not at all.
 #include "tests/support/configured_daemon.h"
 
 #include <signal.h>
@@ -9,7 +9,7 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("what a configuration declares is there from the start with its owner and rights")
+TEST_CASE("declared objects exist from the start, with their owner and permissions")
 {
     const ReloadableDaemon configured{R"({
         "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0604",
@@ -20,14 +20,14 @@ TEST_CASE("what a configuration declares is there from the start with its owner 
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    CHECK(event["rights"] == "0604"); // Its state is for everybody to see.
+    CHECK(event["rights"] == "0604"); // Everybody may see the state.
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));
     CHECK(timer["ownerUid"] == 60601);
     CHECK(timer["timer"]["state"] == "armed");
 }
 
-TEST_CASE("SIGHUP adds what is declared anew and changes nothing that is there")
+TEST_CASE("SIGHUP creates newly declared objects and changes no existing one")
 {
     ReloadableDaemon configured{R"({"events": [{"name": "a", "mode": "semaphore"}]})"};
     const auto& daemon = configured.daemon;
@@ -51,12 +51,12 @@ TEST_CASE("SIGHUP adds what is declared anew and changes nothing that is there")
     daemon.checked_ctl({"set", "a"});
     CHECK(value_or_throw(client.show("a")).count == std::int64_t{3});
 
-    configured.reload("{}", reload_succeeded); // What is no longer declared stays.
+    configured.reload("{}", reload_succeeded); // An object that is no longer declared remains.
     CHECK(client.show("a"));
     CHECK(client.show("b"));
 }
 
-TEST_CASE("what is declared and there as something else stays as it is, and the log says so")
+TEST_CASE("a declared object that exists with another type is unchanged, and the log reports it")
 {
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
@@ -67,7 +67,7 @@ TEST_CASE("what is declared and there as something else stays as it is, and the 
     daemon.checked_ctl({"show", "b"});
 }
 
-TEST_CASE("SIGHUP changes limits for what is asked from then on")
+TEST_CASE("SIGHUP changes the limits for later calls")
 {
     ReloadableDaemon configured{"{}"};
     const auto client = configured.daemon.client();
@@ -82,7 +82,7 @@ TEST_CASE("SIGHUP changes limits for what is asked from then on")
     CHECK(client.create("and/another"));
 }
 
-TEST_CASE("a new configuration with a fault in it is refused whole")
+TEST_CASE("a new configuration with an error is rejected completely")
 {
     ReloadableDaemon configured{R"({"limits": {"objects": 3}})"};
     const auto client = configured.daemon.client();
@@ -95,7 +95,8 @@ TEST_CASE("a new configuration with a fault in it is refused whole")
         CHECK(client.create("e/" + std::to_string(i)));
     CHECK(client.create("e/3").error().code == ErrorCode::refused);
 
-    REQUIRE(::unlink(configured.file.c_str()) == 0); // One that is named has to be there.
+    REQUIRE(::unlink(configured.file.c_str()) == 0); // A file that is named on the command line
+                                                     // must exist.
     configured.daemon.process().signal(SIGHUP);
     CHECK(poll_until(
         [&] { return configured.daemon.log().contains("some.json: it cannot be read"); }));
@@ -117,7 +118,7 @@ TEST_CASE("SIGHUP changes the log level")
     CHECK(configured.daemon.log().contains("'loud' is made"));
 }
 
-TEST_CASE("the log level of the command line counts before that of the configuration")
+TEST_CASE("the log level of the command line takes precedence over the configuration")
 {
     const TemporaryDirectory directory;
     write_file(directory / "some.json", R"({"logLevel": "error"})");
@@ -138,7 +139,7 @@ TEST_CASE("SIGHUP changes the mode of the socket")
     CHECK(mode() == 0660);
 }
 
-TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration as well")
+TEST_CASE("a supervisor forwards SIGHUP, and its next daemon reads the new configuration")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -154,7 +155,7 @@ TEST_CASE("a guard hands SIGHUP on and its next daemon reads the configuration a
     CHECK(client.show("second"));
 }
 
-TEST_CASE("objects outlive a daemon whose successor cannot read its configuration")
+TEST_CASE("objects survive a kill when the next daemon cannot read its configuration")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -166,7 +167,8 @@ TEST_CASE("objects outlive a daemon whose successor cannot read its configuratio
 
     guarded.kill_daemon();
 
-    CHECK(value_or_throw(client.show("kept")).is_set == true); // As the user of the daemon.
+    CHECK(value_or_throw(client.show("kept")).is_set == true); // The caller is the user of the
+                                                               // daemon.
     CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
     const auto set_as_stranger = [&] {
         auto command = guarded.ctl_command({"set", "kept"});

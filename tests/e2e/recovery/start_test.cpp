@@ -1,5 +1,5 @@
-// However a daemon is started: by a program that ignores or blocks signals, with standard streams
-// that are closed, with a limit for files, where there are no devices.
+// Unusual environments in which a daemon may be started: signals ignored or blocked, standard
+// streams closed, a file size limit, no devices.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -36,7 +36,7 @@ void limit_files(rlim_t soft, rlim_t hard)
         ::_exit(could_not_execute);
 }
 
-// Of an own mount namespace, without any device.
+// Enters a mount namespace without devices.
 void hide_devices()
 {
     if (::unshare(CLONE_NEWNS) < 0 ||
@@ -56,8 +56,8 @@ std::string target_of(pid_t process, int fd)
                                          std::to_string(fd));
 }
 
-TEST_CASE("a guard that was started with all signals ignored or blocked starts its daemon again, "
-          "and ends when it is told to")
+TEST_CASE("a supervisor started with all signals ignored or blocked restarts its daemon and obeys "
+          "SIGTERM")
 {
     SupervisedDaemon guarded{{}, prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
     guarded.checked_ctl({"create", "e", "--initial", "1"});
@@ -71,7 +71,7 @@ TEST_CASE("a guard that was started with all signals ignored or blocked starts i
     CHECK(guarded.process().wait() == 0);
 }
 
-// A set of signals, or an octal number, of /proc/PID/status. proc(5)
+// Returns a field of /proc/PID/status: a set of signals in hex, or an octal number. proc(5)
 std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     const auto status = read_file("/proc/" + std::to_string(process) + "/status");
@@ -88,8 +88,7 @@ std::uint64_t signal_set(std::initializer_list<int> signals)
     return set;
 }
 
-TEST_CASE("a guard and its daemon ignore and block what they mean to, and their files are their "
-          "own, whatever they were started with")
+TEST_CASE("a supervisor and its daemon set their own signal masks and umask, whatever they inherit")
 {
     const SupervisedDaemon guarded{{}, prepared_command([] {
                                        ignore_all_signals();
@@ -106,14 +105,14 @@ TEST_CASE("a guard and its daemon ignore and block what they mean to, and their 
           signal_set({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
 }
 
-TEST_CASE("a daemon that was started with all signals ignored or blocked ends when it is told to")
+TEST_CASE("a daemon started with all signals ignored or blocked obeys SIGTERM")
 {
     DaemonProcess daemon{{}, prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
     daemon.process().signal(SIGTERM);
     CHECK(daemon.process().wait() == 0);
 }
 
-TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
+TEST_CASE("SIGPIPE and SIGXFSZ do not end a daemon")
 {
     DaemonProcess daemon;
     daemon.process().signal(SIGPIPE);
@@ -121,7 +120,7 @@ TEST_CASE("neither SIGPIPE nor SIGXFSZ ends a daemon")
     CHECK(daemon.ctl({"status"}).status == 0);
 }
 
-TEST_CASE("what a daemon logs does not go into its journal where standard streams were closed")
+TEST_CASE("the log is not written into the journal if the standard streams were closed")
 {
     const SupervisedDaemon guarded{{}, prepared_command([] { ::close_range(0, 2, 0); })};
     for (int i = 0; i < 20; ++i)
@@ -129,7 +128,7 @@ TEST_CASE("what a daemon logs does not go into its journal where standard stream
     for (const auto process : {guarded.pid(), guarded.daemon_pid()})
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             CHECK(target_of(process, fd) == "/dev/null");
-    for (int i = 0; i < 20; ++i) { // Each is a line of the log.
+    for (int i = 0; i < 20; ++i) { // Each reload writes a line to the log.
         REQUIRE(::kill(guarded.daemon_pid(), SIGHUP) == 0);
         guarded.checked_ctl({"status"});
     }
@@ -139,7 +138,7 @@ TEST_CASE("what a daemon logs does not go into its journal where standard stream
     CHECK(Json::parse(guarded.checked_ctl({"status", "--json"}))["objects"] == 20);
 }
 
-TEST_CASE("a soft limit for files does not limit the daemon")
+TEST_CASE("a soft limit for the file size does not limit the daemon")
 {
     const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(4096, RLIM_INFINITY); })};
     guarded.checked_ctl({"create", "e", "--initial", "1"});
@@ -147,7 +146,7 @@ TEST_CASE("a soft limit for files does not limit the daemon")
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
 }
 
-TEST_CASE("at a hard limit for files calls are refused with its name, and the daemon goes on")
+TEST_CASE("calls that reach a hard limit for the file size are refused with its name")
 {
     const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(500'000, 500'000); })};
     const auto daemon = guarded.daemon_pid();
@@ -167,7 +166,7 @@ TEST_CASE("at a hard limit for files calls are refused with its name, and the da
     CHECK_FALSE(guarded.log().contains("give the machine memory"));
 }
 
-TEST_CASE("a daemon for whose state a limit for files leaves no room names the limit")
+TEST_CASE("a daemon that cannot allocate its state under a file size limit names the limit")
 {
     const TemporaryDirectory directory;
     const auto ran = run({.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
@@ -177,7 +176,7 @@ TEST_CASE("a daemon for whose state a limit for files leaves no room names the l
                      "-f)\n");
 }
 
-TEST_CASE("without any device a daemon starts, is started again, and adds to what clients hold")
+TEST_CASE("a daemon without devices starts, restarts, and adds tokens to open events")
 {
     skip_unless_root("hide devices");
     const SupervisedDaemon guarded{{}, prepared_command(hide_devices)};
@@ -192,7 +191,7 @@ TEST_CASE("without any device a daemon starts, is started again, and adds to wha
     CHECK(guarded.ctl({"show", "e"}).status == 0);
 }
 
-TEST_CASE("without any device a daemon goes to the background, and keeps no output open")
+TEST_CASE("a daemon without devices goes to the background and keeps no output open")
 {
     skip_unless_root("hide devices");
     const TemporaryDirectory directory;
@@ -204,10 +203,10 @@ TEST_CASE("without any device a daemon goes to the background, and keeps no outp
     CHECK(starting.wait() == 0);
 }
 
-TEST_CASE("a daemon's descriptors are closed in a program that it would start")
+TEST_CASE("a program executed by the daemon would inherit only the standard streams")
 {
     const SupervisedDaemon guarded{
-        {}, prepared_command([] { ::close_range(3, ~0U, 0); })}; // What we inherited.
+        {}, prepared_command([] { ::close_range(3, ~0U, 0); })}; // Closes what the test inherited.
     const auto of = "/proc/" + std::to_string(guarded.daemon_pid());
     std::vector<std::string> inherited;
     for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {

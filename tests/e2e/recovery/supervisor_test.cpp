@@ -1,4 +1,4 @@
-// evfdd --guard: the parent that starts the daemon again, and ends only with it.
+// evfdd --supervise: the parent that restarts the daemon and exits only with it.
 #include "tests/support/daemon_process.h"
 
 #include "common/socket.h"
@@ -31,7 +31,7 @@ Json status_of(const DaemonProcess& daemon)
     return Json::parse(daemon.checked_ctl({"status", "--json"}));
 }
 
-TEST_CASE("a guard starts the daemon again and nothing is lost")
+TEST_CASE("a supervisor restarts the daemon, and nothing is lost")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
@@ -47,11 +47,12 @@ TEST_CASE("a guard starts the daemon again and nothing is lost")
     CHECK(guarded.log().contains("was killed by signal 9"));
 }
 
-TEST_CASE("a guard's daemon does without the kernel features that the guard was told of")
+TEST_CASE(
+    "a supervised daemon does without the kernel features that the supervisor was told to ignore")
 {
     const SupervisedDaemon guarded{without_pass_rights};
     guarded.kill_daemon();
-    guarded.checked_ctl({"status"}); // By the next one.
+    guarded.checked_ctl({"status"}); // Served by the next daemon.
     const auto arguments = "/proc/" + std::to_string(guarded.daemon_pid()) + "/cmdline";
     CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
 
@@ -60,7 +61,7 @@ TEST_CASE("a guard's daemon does without the kernel features that the guard was 
     CHECK(send(wire.socket(), "x", passed));
 }
 
-TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
+TEST_CASE("a signal to the supervisor ends it and its daemon and removes the socket")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
     SupervisedDaemon guarded;
@@ -76,7 +77,7 @@ TEST_CASE("a signal to the guard ends it and its daemon and removes the socket")
     CHECK_FALSE(exists(guarded.path()));
 }
 
-TEST_CASE("a guard that is told to end while its daemon is just starting ends with success")
+TEST_CASE("a supervisor that is asked to exit during the start of its daemon exits with status 0")
 {
     for (int round = 0; round < 20; ++round) {
         SupervisedDaemon guarded;
@@ -87,27 +88,28 @@ TEST_CASE("a guard that is told to end while its daemon is just starting ends wi
     }
 }
 
-TEST_CASE("a daemon that is told to end takes its guard along whoever is there")
+TEST_CASE("a supervisor exits with its daemon when the daemon is asked to exit")
 {
     for (int round = 0; round < 10; ++round) {
         SupervisedDaemon guarded;
         const auto client = guarded.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
-        const auto pulse = value_or_throw(client.open("p")); // It wants to be connected.
+        const auto pulse = value_or_throw(client.open("p")); // This subscription makes the client
+                                                             // reconnect.
         ::kill(guarded.daemon_pid(), SIGTERM);
         CHECK(guarded.process().wait() == 0);
         CHECK_FALSE(exists(guarded.path()));
     }
 }
 
-TEST_CASE("a guard ends when its daemon was idle")
+TEST_CASE("a supervisor exits when its daemon was idle")
 {
     SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
     CHECK(guarded.process().wait() == 0);
     CHECK_FALSE(exists(guarded.path()));
 }
 
-TEST_CASE("a guard ends when its daemon was idle and had been killed before")
+TEST_CASE("a supervisor exits when its daemon was idle after an earlier kill")
 {
     SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
     {
@@ -119,10 +121,11 @@ TEST_CASE("a guard ends when its daemon was idle and had been killed before")
     CHECK(guarded.process().wait() == 0);
 }
 
-TEST_CASE("who comes after an idle daemon has left and before its guard has is served")
+TEST_CASE("a client that connects between the exits of an idle daemon and its supervisor is served")
 {
     SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
-    std::optional<WireClient> first{guarded.path()}; // As long as it is there the daemon stays.
+    std::optional<WireClient> first{guarded.path()}; // The daemon stays while this client is
+                                                     // connected.
     REQUIRE(first->request("Status").contains("parameters"));
     const auto daemon = guarded.daemon_pid();
     const auto leaves = pidfd_of(daemon);
@@ -138,7 +141,7 @@ TEST_CASE("who comes after an idle daemon has left and before its guard has is s
     CHECK(status["parameters"]["pid"] != daemon);
 }
 
-TEST_CASE("who comes after an idle daemon and its guard have left finds nobody")
+TEST_CASE("a client that connects after the exit of an idle daemon and its supervisor is refused")
 {
     SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
     REQUIRE(guarded.process().wait() == 0);
@@ -146,7 +149,7 @@ TEST_CASE("who comes after an idle daemon and its guard have left finds nobody")
     CHECK_THROWS_AS(WireClient{guarded.path()}, std::runtime_error);
 }
 
-TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
+TEST_CASE("a second supervisor or daemon at the socket of a supervisor refuses to start")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e"});
@@ -161,19 +164,19 @@ TEST_CASE("a second guard or daemon at the socket of a guard refuses to start")
     CHECK(guarded.ctl({"show", "e"}).status == 0);
 }
 
-TEST_CASE("a guard at the socket of a daemon refuses to start")
+TEST_CASE("a supervisor at the socket of a daemon refuses to start")
 {
     const DaemonProcess daemon;
     CHECK(run({.argv = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
     CHECK(daemon.ctl({"status"}).status == 0);
 }
 
-TEST_CASE("a guard needs a socket to listen at")
+TEST_CASE("a supervisor requires a socket path")
 {
     CHECK(run({.argv = {EVFDD_DAEMON, "--guard"}}).status == 2);
 }
 
-TEST_CASE("a kernel feature that evfdd does not know is named, with those that it knows")
+TEST_CASE("an unknown kernel feature is reported with the list of known ones")
 {
     const auto ran = run({.argv = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
     CHECK(ran.status == 2);
@@ -181,7 +184,7 @@ TEST_CASE("a kernel feature that evfdd does not know is named, with those that i
                               "give one of pass-rights\n"));
 }
 
-TEST_CASE("a guard of a daemon that cannot start ends with its status")
+TEST_CASE("a supervisor whose first daemon cannot start exits with the daemon's status")
 {
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
@@ -196,7 +199,7 @@ TEST_CASE("a guard of a daemon that cannot start ends with its status")
     CHECK_FALSE(exists(directory / "io.evfdd"));
 }
 
-TEST_CASE("a guard goes on trying when its daemon cannot start again and loses nothing")
+TEST_CASE("a supervisor retries when its daemon cannot be restarted, and nothing is lost")
 {
     const TemporaryDirectory directory;
     const auto program = directory / "evfdd";
@@ -220,8 +223,7 @@ TEST_CASE("a guard goes on trying when its daemon cannot start again and loses n
     CHECK(guard.wait() == 0);
 }
 
-TEST_CASE(
-    "a guarded daemon starts again with a configuration that cannot be read, and loses nothing")
+TEST_CASE("a supervised daemon restarts with an unreadable configuration, and nothing is lost")
 {
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
@@ -234,7 +236,7 @@ TEST_CASE(
     CHECK(guarded.log().contains("until the configuration can be read"));
 }
 
-TEST_CASE("after 100 kills all is there and the guard holds no more descriptors than before")
+TEST_CASE("100 kills lose nothing and leave no descriptor open in the supervisor")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e", "--initial", "1"});
@@ -250,7 +252,7 @@ TEST_CASE("after 100 kills all is there and the guard holds no more descriptors 
     CHECK(descriptors_of(guarded.pid()) == before);
 }
 
-TEST_CASE("a daemon that is killed before it is ready again and again comes in the end")
+TEST_CASE("a daemon that is repeatedly killed before it is ready recovers in the end")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e", "--initial", "1"});
@@ -265,7 +267,7 @@ TEST_CASE("a daemon that is killed before it is ready again and again comes in t
     CHECK(guarded.ctl({"is-set", "e"}).status == 0);
 }
 
-// Where sockets of the process can be sent to. proc(5), /proc/net/unix
+// Returns the addresses of the process's sockets. proc(5), /proc/net/unix
 std::vector<std::string> addresses_of(pid_t process)
 {
     std::vector<std::string> inodes;
@@ -285,17 +287,19 @@ std::vector<std::string> addresses_of(pid_t process)
     return addresses;
 }
 
-TEST_CASE("neither a guard nor its daemon has an address but that of clients")
+TEST_CASE("a supervisor and its daemon have no socket address except that of clients")
 {
     const SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e"});
-    CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // Renamed since.
+    CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // The socket was
+                                                                                // bound at this
+                                                                                // path and renamed.
     CHECK(addresses_of(guarded.daemon_pid()).front() == guarded.path() + ".new");
     CHECK(std::ranges::none_of(addresses_of(guarded.daemon_pid()),
                                [](const auto& address) { return address.starts_with('@'); }));
 }
 
-TEST_CASE("a daemon whose guard was killed says that nobody keeps its objects")
+TEST_CASE("a daemon whose supervisor was killed reports that nothing keeps its state")
 {
     SupervisedDaemon guarded;
     guarded.checked_ctl({"create", "e", "--initial", "1"});
@@ -315,20 +319,21 @@ TEST_CASE("a daemon whose guard was killed says that nobody keeps its objects")
     CHECK(await_readable(ends.get()));
 }
 
-TEST_CASE("a guard in the background returns once clients can connect and keeps no output open")
+TEST_CASE(
+    "a supervisor in the background returns once clients can connect and keeps no output open")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--guard", "--background"};
     OutputReader starting{{.argv = words}};
-    CHECK(starting.read_line() == std::nullopt); // The end of its output: nobody has it any more.
+    CHECK(starting.read_line() == std::nullopt); // End of file: no process has the output open.
     CHECK(starting.wait() == 0);
 
     const auto status = [&] {
         return Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
     };
     const auto pid = status()["pid"].get<pid_t>();
-    const auto guard = ::getsid(pid); // Which is the first of its session.
+    const auto guard = ::getsid(pid); // The supervisor leads its session.
     const auto guard_gone = pidfd_of(guard);
     CHECK(child_of(guard) == pid);
     for (const auto process : {guard, pid})

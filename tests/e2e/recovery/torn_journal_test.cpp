@@ -1,5 +1,5 @@
-// A daemon that is killed in the midst of a commit: nobody was answered by that, so it costs nobody
-// anything, whatever a client did last. c_life_test and the Python tests have the same.
+// A daemon killed in the middle of a commit. No reply depended on that commit, so no client loses
+// anything. The tests of the C library and of the Python package check the same.
 #include "tests/support/daemon_process.h"
 #include "tests/support/torn_journal.h"
 
@@ -8,7 +8,7 @@ namespace {
 
 class InterruptedCommit {
 public:
-    // Returns when all sessions but so many are back.
+    // Returns when all sessions except `idle` have been resumed.
     void kill_in_commit(std::int64_t idle) const
     {
         daemon.stop_daemon();
@@ -22,7 +22,7 @@ public:
     SupervisedDaemon daemon;
 };
 
-TEST_CASE("a kill in the midst of a commit costs a client of the C++ library nothing")
+TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++ library")
 {
     const InterruptedCommit torn;
     const auto client = torn.daemon.client();
@@ -31,9 +31,11 @@ TEST_CASE("a kill in the midst of a commit costs a client of the C++ library not
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
     const auto hold = value_or_throw(client.hold("jobs"));
     const auto beat = value_or_throw(client.open("beat"));
-    const auto mine = value_or_throw(client.open("mine")); // The daemon need not know of that.
+    const auto mine = value_or_throw(client.open("mine")); // An open that creates no subscription
+                                                           // is not journaled.
 
-    torn.kill_in_commit(1); // The hold's, which is the process's and not the session's.
+    torn.kill_in_commit(1); // The session that made the hold is not resumed, because the hold
+                            // belongs to the process.
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);
     CHECK(client.show("mine"));
@@ -41,7 +43,7 @@ TEST_CASE("a kill in the midst of a commit costs a client of the C++ library not
     CHECK(value_or_throw(beat.wait(default_timeout)) == 2);
 }
 
-TEST_CASE("a kill in the midst of a commit costs a client without a library nothing")
+TEST_CASE("a kill in the middle of a commit loses nothing of a client without a library")
 {
     const InterruptedCommit torn;
     const Json session = "00112233445566778899aabbccddeeff";

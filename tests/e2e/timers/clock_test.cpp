@@ -1,4 +1,4 @@
-// Timers and the wall clock.
+// Timers and settings of the wall clock.
 #include "tests/support/skip.h"
 #include "tests/support/timers.h"
 #include "tests/support/wall_clock.h"
@@ -16,10 +16,11 @@ nanoseconds in_one_hour()
     return now_on(Clock::realtime) + 1h;
 }
 
-// So exactly two readings of clocks can be compared here.
+// The accuracy with which readings of clocks are compared here.
 constexpr nanoseconds tolerance = shift / 20;
 
-// Whether the timer is to expire at that moment on the clock. If it is at another, this takes long.
+// Returns whether the timer's next expiration is at this time of the clock. A timer at another time
+// delays the test until the deadline.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
     return poll_until([&] {
@@ -30,7 +31,7 @@ bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
     });
 }
 
-// As show tells of one that is kept on another clock.
+// Returns whether show reports the next expiration on this clock.
 bool shows_next_on(const Client& client, std::string_view name, Clock clock)
 {
     return poll_until([&] {
@@ -41,7 +42,7 @@ bool shows_next_on(const Client& client, std::string_view name, Clock clock)
     });
 }
 
-// Whether show tells that it is to expire at that moment on the monotonic clock.
+// Returns whether show reports an expiration at this time of the monotonic clock.
 bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds moment)
 {
     return poll_until([&] {
@@ -53,7 +54,7 @@ bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds mo
     });
 }
 
-// When it is to expire on the monotonic clock.
+// Returns the next expiration as a time of the monotonic clock.
 nanoseconds expiry_of(const Timer& timer)
 {
     nanoseconds moment{};
@@ -65,7 +66,7 @@ nanoseconds expiry_of(const Timer& timer)
     return moment;
 }
 
-TEST_CASE("show says whether setting the wall clock moves a timer")
+TEST_CASE("show reports whether setting the wall clock moves a timer")
 {
     const DaemonProcess daemon;
     const auto [options, moves, says] =
@@ -96,7 +97,7 @@ TEST_CASE("show says whether setting the wall clock moves a timer")
     CHECK(timer["cancelOnClockChange"] == says.contains("cancels"));
 }
 
-// A moment on the wall clock and a span on it, both armed and open.
+// An absolute and a relative timer on the wall clock, both armed and open.
 struct AbsoluteAndRelative {
     AbsoluteAndRelative()
     {
@@ -110,7 +111,9 @@ struct AbsoluteAndRelative {
     {
         CHECK(expires_at(*absolute, Clock::realtime, absolute_time));
         CHECK(expires_at(*relative, Clock::monotonic, relative_expiry));
-        CHECK(value_or_throw(client.show("moment")).timer->next == absolute_time); // On its clock.
+        CHECK(value_or_throw(client.show("moment")).timer->next ==
+              absolute_time); // The time is on the
+                              // timer's own clock.
         CHECK(shows_next_on(client, "moment", Clock::realtime));
         CHECK(shows_next_on(client, "span", Clock::realtime));
         CHECK(shows_expiry_at(client, "span", relative_expiry));
@@ -127,13 +130,13 @@ struct AbsoluteAndRelative {
     nanoseconds relative_expiry{0};
 };
 
-TEST_CASE("a moment on the wall clock is where it says, and so is a span on it")
+TEST_CASE("absolute and relative timers on the wall clock expire when they were armed to")
 {
     const AbsoluteAndRelative both;
     both.check_expiries();
 }
 
-TEST_CASE("a moment on the wall clock moves when that is set, and a span on it does not")
+TEST_CASE("setting the wall clock moves an absolute timer and not a relative one")
 {
     skip_unless_wall_clock_can_be_set();
     const AbsoluteAndRelative both;
@@ -146,7 +149,7 @@ TEST_CASE("a moment on the wall clock moves when that is set, and a span on it d
     both.check_expiries();
 }
 
-TEST_CASE("a span on the wall clock is on one grid for all, however late they open it")
+TEST_CASE("a relative timer on the wall clock has one grid for all its openers")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -158,7 +161,8 @@ TEST_CASE("a span on the wall clock is on one grid for all, however late they op
     CHECK(std::chrono::abs(expiry_of(one) - expiry_of(other)) < later / 2);
 }
 
-TEST_CASE("who waits through the daemon hears that the wall clock was set, if that is to cancel")
+TEST_CASE(
+    "a wait through the daemon ends when the wall clock is set, if the timer is to be cancelled")
 {
     skip_unless_wall_clock_can_be_set();
     const WallClockLock ours;
@@ -194,7 +198,7 @@ TEST_CASE("who waits through the daemon hears that the wall clock was set, if th
     CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}));
 }
 
-TEST_CASE("a wait on a descriptor hears once that the timer is cancelled, and then it is quiet")
+TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
 {
     skip_unless_wall_clock_can_be_set();
     const WallClockLock ours;
@@ -231,7 +235,7 @@ TEST_CASE("a wait on a descriptor hears once that the timer is cancelled, and th
         return value_or_throw(client.show("t")).timer->state ==
                TimerState::cancelled; // Nobody waits.
     }));
-    ahead.reset(); // Set back: who has heard already hears no more.
+    ahead.reset(); // Setting the clock back does not report the cancellation again.
     CHECK(value_or_throw(timer.wait(20ms)) == 0);
     const auto late = value_or_throw(client.open_timer("t"));
     CHECK(value_or_throw(late.wait(20ms)) == 0);
@@ -243,11 +247,11 @@ TEST_CASE("a wait on a descriptor hears once that the timer is cancelled, and th
     CHECK(waiter.wait() == 0);
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 
-    set_wall_clock_and_back(); // It is over; there is nothing to cancel.
+    set_wall_clock_and_back(); // An expired timer is not cancelled.
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }
 
-TEST_CASE("a cancelled timer that nobody read of is armed anew as if it had not been")
+TEST_CASE("a cancelled timer that nobody has read can be armed again")
 {
     skip_unless_wall_clock_can_be_set();
     const WallClockLock ours;
@@ -264,7 +268,7 @@ TEST_CASE("a cancelled timer that nobody read of is armed anew as if it had not 
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }
 
-TEST_CASE("a wait for all that ends because a timer is cancelled takes nothing of the others")
+TEST_CASE("a wait for all that a cancelled timer ends consumes nothing from the others")
 {
     skip_unless_wall_clock_can_be_set();
     const WallClockLock ours;
@@ -286,7 +290,7 @@ TEST_CASE("a wait for all that ends because a timer is cancelled takes nothing o
     CHECK(value_or_throw(client.show("e")).count == 1);
 }
 
-TEST_CASE("what had passed when it was armed is expired, even if the wall clock is set before it "
+TEST_CASE("an expiration that had passed at arming counts even if the wall clock is set before it "
           "is counted")
 {
     skip_unless_wall_clock_can_be_set();
@@ -311,7 +315,7 @@ TEST_CASE("what had passed when it was armed is expired, even if the wall clock 
     CHECK(value_or_throw(client.show("other")).timer->state == TimerState::cancelled);
 }
 
-TEST_CASE("a timer that is not to be cancelled is not")
+TEST_CASE("a timer without cancelOnClockChange is not cancelled")
 {
     skip_unless_wall_clock_can_be_set();
     const WallClockLock ours;
@@ -328,7 +332,7 @@ TEST_CASE("a timer that is not to be cancelled is not")
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::armed);
 }
 
-TEST_CASE("a span and a moment on the wall clock replace each other under an open descriptor")
+TEST_CASE("relative and absolute times replace each other under an open descriptor")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -341,13 +345,14 @@ TEST_CASE("a span and a moment on the wall clock replace each other under an ope
         REQUIRE(client.arm("t", {.at = 1s}));
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         REQUIRE(client.arm("t", {.after = 1ms}));
-        CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime); // It stays.
+        CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime); // The clock does
+                                                                                 // not change.
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         CHECK_FALSE(value_or_throw(client.show("t")).timer->moves_with_wall_clock);
     }
 }
 
-TEST_CASE("a timer changes to another clock only while nobody has it open")
+TEST_CASE("a timer can change its clock only while nobody has it open")
 {
     const DaemonProcess daemon;
     const auto [before, after] =
@@ -379,7 +384,7 @@ TEST_CASE("a timer changes to another clock only while nobody has it open")
     CHECK(show_json(daemon, "t")["timer"]["clock"] != clock);
 }
 
-TEST_CASE("in a time namespace with offsets a moment on the monotonic clock is refused")
+TEST_CASE("an absolute time on the monotonic clock is refused in a time namespace with offsets")
 {
     skip_unless_root("make a time namespace");
     const DaemonProcess daemon;
@@ -402,7 +407,8 @@ TEST_CASE("in a time namespace with offsets a moment on the monotonic clock is r
     CHECK(armed_there({"arm", "v", "--at", "@4000000000"}).status == 0);
 }
 
-TEST_CASE("a program whose children alone are in a time namespace with offsets is not refused")
+TEST_CASE(
+    "a program whose children alone are in a time namespace with offsets may use absolute times")
 {
     skip_unless_root("make a time namespace");
     const DaemonProcess daemon;

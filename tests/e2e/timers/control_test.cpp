@@ -1,4 +1,4 @@
-// What evfdctl does with timers, verb by verb, and how it fails.
+// The verbs of evfdctl for timers, one by one, and their failures.
 #include "tests/paths.h"
 #include "tests/support/timers.h"
 
@@ -19,7 +19,7 @@ std::int64_t wall_clock()
     return now_on(Clock::realtime).count();
 }
 
-// Of show --json.
+// Returns the timer's state as show --json prints it.
 Json show_timer(const DaemonProcess& daemon, const std::string& name = "t")
 {
     const auto object = show_json(daemon, name);
@@ -36,7 +36,7 @@ Json json_line(const std::string& text)
     return Json::parse(text);
 }
 
-TEST_CASE("arm says when a timer expires first and how often then")
+TEST_CASE("arm sets the first expiration and the interval")
 {
     const DaemonProcess daemon;
     const auto [options, first, interval] =
@@ -64,7 +64,7 @@ TEST_CASE("arm says when a timer expires first and how often then")
     CHECK(timer["cancelOnClockChange"] == false);
     CHECK_FALSE(timer.contains("sets"));
     if (interval == nanoseconds::max())
-        return; // Where its grid goes beyond the end of the clock.
+        return; // The grid extends beyond the end of the clock.
     CHECK(timer["state"] == "armed");
     const auto point = timer["nextNSec"].get<std::int64_t>() -
                        timer["expirations"].get<std::int64_t>() * interval.count();
@@ -74,7 +74,7 @@ TEST_CASE("arm says when a timer expires first and how often then")
         CHECK(timer["expirations"] >= 1);
 }
 
-TEST_CASE("arm --json tells whether the timer was made, and makes it as its options say")
+TEST_CASE("arm --json reports whether the timer was created, and applies the options to a new one")
 {
     const DaemonProcess daemon;
     CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "1h", "--rights", "0640", "--json"})) ==
@@ -82,7 +82,7 @@ TEST_CASE("arm --json tells whether the timer was made, and makes it as its opti
     CHECK(show_json(daemon, "t")["rights"] == "0640");
     CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "2h", "--rights", "0600", "--json"})) ==
           Json{{"created", false}});
-    CHECK(show_json(daemon, "t")["rights"] == "0640"); // They are for a new one.
+    CHECK(show_json(daemon, "t")["rights"] == "0640"); // Permissions apply only to a new timer.
     CHECK(show_json(daemon, "t")["lifetime"] == "permanent");
     daemon.checked_ctl({"arm", "gone", "--in", "1h", "--connection"});
     CHECK(poll_until([&] { return daemon.ctl({"show", "gone"}).status == 3; }));
@@ -95,7 +95,7 @@ TEST_CASE("arm --json tells whether the timer was made, and makes it as its opti
     CHECK_FALSE(timer.contains("leftNSec"));
 }
 
-TEST_CASE("disarm of many names is all or nothing")
+TEST_CASE("disarm of several names disarms all or none")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--in", "1h"});
@@ -107,7 +107,7 @@ TEST_CASE("disarm of many names is all or nothing")
     CHECK(show_timer(daemon, "u")["state"] == "disarmed");
 }
 
-TEST_CASE("a moment for --at is taken as people write it")
+TEST_CASE("--at accepts times in the usual notations")
 {
     const DaemonProcess daemon;
     const auto [options, clock, next] =
@@ -138,7 +138,7 @@ TEST_CASE("a moment for --at is taken as people write it")
     CHECK(timer["expirations"] == 0);
 }
 
-TEST_CASE("a time of day for --at is the next one in the local time zone")
+TEST_CASE("--at with a time of day means the next one in the local time zone")
 {
     const DaemonProcess daemon;
     const auto [time, zone, since_midnight] =
@@ -164,7 +164,7 @@ TEST_CASE("a time of day for --at is the next one in the local time zone")
     CHECK(next <= after + day);
 }
 
-TEST_CASE("a moment that has passed expires at once, and show says so")
+TEST_CASE("a time that has passed expires at once, and show reports it")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--at", "2001-01-01T00:00:00Z"});
@@ -190,7 +190,7 @@ TEST_CASE("a moment that has passed expires at once, and show says so")
     CHECK_FALSE(daemon.checked_ctl({"show", "t"}).contains("at once"));
 }
 
-TEST_CASE("who waits already hears of a moment that has passed")
+TEST_CASE("a waiter is released by a time that has passed")
 {
     const DaemonProcess daemon;
     OutputReader waiting{daemon.ctl_command({"wait", "t", "--json"})};
@@ -202,7 +202,7 @@ TEST_CASE("who waits already hears of a moment that has passed")
     CHECK(waiting.wait() == 0);
 }
 
-TEST_CASE("show tells of a timer in plain text, a line a fact")
+TEST_CASE("show prints one fact of a timer in each line")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -234,7 +234,7 @@ TEST_CASE("show tells of a timer in plain text, a line a fact")
     CHECK(absolute.contains("  interval  none: it expires once\n"));
 }
 
-TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
+TEST_CASE("list prints timers and events in a pipe, as JSON and on a terminal")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--mode", "auto"});
@@ -273,7 +273,7 @@ TEST_CASE("list tells of timers and events, piped, as JSON and on a terminal")
     CHECK(table.contains("\nu     timer  realtime   expired"));
 }
 
-TEST_CASE("wait waits for the next expiry, for so many, and not for one that was the only one")
+TEST_CASE("wait waits for the next expirations, and a one-shot timer that expired stays set")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--every", "20ms"});
@@ -291,7 +291,7 @@ TEST_CASE("wait waits for the next expiry, for so many, and not for one that was
 
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
     daemon.checked_ctl({"wait", "t"});
-    for (int i = 0; i < 2; ++i) // It is over, and stays so.
+    for (int i = 0; i < 2; ++i) // The timer stays expired.
         CHECK(
             json_line(daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0] ==
             Json{{"name", "t"}, {"count", 1}});
@@ -303,7 +303,7 @@ TEST_CASE("wait waits for the next expiry, for so many, and not for one that was
     CHECK(daemon.ctl({"wait", "t", "--timeout", "0"}).status == 124);
 }
 
-TEST_CASE("a wait for a timer that is not there yet is over when that expires")
+TEST_CASE("a wait for a future timer ends when the timer expires")
 {
     const DaemonProcess daemon;
     OutputReader one{daemon.ctl_command({"wait", "t"})};
@@ -316,8 +316,7 @@ TEST_CASE("a wait for a timer that is not there yet is over when that expires")
     CHECK(three.wait() == 0);
 }
 
-TEST_CASE(
-    "who waits goes on when the timer is armed anew or disarmed, and hears when it is deleted")
+TEST_CASE("a wait continues when its timer is armed again or disarmed, and ends when it is deleted")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--in", "1h"});
@@ -334,7 +333,7 @@ TEST_CASE(
     CHECK(daemon.ctl({"show", "t"}).status == 3);
 }
 
-TEST_CASE("wait --any and --all take timers and events together")
+TEST_CASE("wait --any and --all accept timers and events together")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--mode", "auto"});
@@ -350,7 +349,7 @@ TEST_CASE("wait --any and --all take timers and events together")
     daemon.checked_ctl({"arm", "t", "--in", "5ms"});
     OutputReader timer{daemon.ctl_command({"wait", "--any", "e", "t"})};
     CHECK(timer.read_line() == "t");
-    CHECK(daemon.has_waits("e", 1)); // That for all.
+    CHECK(daemon.has_waits("e", 1)); // The wait for all is still pending.
     daemon.checked_ctl({"set", "e"});
     CHECK(Json::parse(*all.read_line()) ==
           Json::parse(R"({"fired":[{"name":"t","count":1},{"name":"e","count":1}]})"));
@@ -358,7 +357,7 @@ TEST_CASE("wait --any and --all take timers and events together")
     CHECK(daemon.ctl({"is-set", "e"}).status == 1);
 }
 
-TEST_CASE("is-set of a timer tells whether it is expired")
+TEST_CASE("is-set reports whether a timer has expired")
 {
     const DaemonProcess daemon;
     const auto [words, is_set] = GENERATE(table<std::vector<std::string>, bool>({
@@ -375,7 +374,7 @@ TEST_CASE("is-set of a timer tells whether it is expired")
     CHECK(show_json(daemon, "t")["isSet"] == is_set);
 }
 
-TEST_CASE("monitor tells of a timer's making, expiries, arming, disarming and end")
+TEST_CASE("monitor reports the creation, expirations, arming, disarming and deletion of a timer")
 {
     const DaemonProcess daemon;
     OutputReader text{daemon.ctl_command({"monitor", "t"})};
@@ -420,7 +419,7 @@ TEST_CASE("monitor tells of a timer's making, expiries, arming, disarming and en
     CHECK(line == "deleted\tt");
 }
 
-TEST_CASE("every verb for timers has help that names its options")
+TEST_CASE("the help of every timer verb names its options")
 {
     const auto [verb, option] = GENERATE(table<std::string, std::string>({
         {"arm", "--in"},
@@ -466,12 +465,12 @@ void check_failures(const DaemonProcess& daemon, const std::vector<Case>& cases)
     }
 }
 
-TEST_CASE("a refusal names a clock by the word that was typed")
+TEST_CASE("a refusal names a clock as it was typed")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--in", "1h", "--clock", "monotonic"});
     const auto open =
-        value_or_throw(daemon.client().open_timer("t")); // Which ties it to its clock.
+        value_or_throw(daemon.client().open_timer("t")); // An open timer cannot change its clock.
     const auto ran = daemon.ctl({"arm", "t", "--in", "1h", "--clock", "boottime-alarm"});
     INFO(ran.err);
     CHECK(ran.status != 0);
@@ -479,7 +478,7 @@ TEST_CASE("a refusal names a clock by the word that was typed")
     CHECK_FALSE(ran.err.contains("boottime_alarm"));
 }
 
-TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is done")
+TEST_CASE("an invalid timer specification is a usage error and changes nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -552,7 +551,7 @@ TEST_CASE("what no timer can be armed with is a matter of usage, and nothing is 
     CHECK(value_or_throw(daemon.client().status()).objects == 1);
 }
 
-TEST_CASE("what cannot be done with a timer, or only with one, is refused, and nothing is done")
+TEST_CASE("a call for the wrong kind of object is refused and changes nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
@@ -586,7 +585,7 @@ TEST_CASE("what cannot be done with a timer, or only with one, is refused, and n
     CHECK(value_or_throw(daemon.client().status()).objects == 2);
 }
 
-TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait")
+TEST_CASE("arm and disarm need write permission, and wait and show need read permission")
 {
     skip_unless_root();
     const DaemonProcess daemon;
@@ -627,7 +626,7 @@ TEST_CASE("arm and disarm take the right to arm, wait and show the right to wait
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("the library says what is wrong with a timer by a code")
+TEST_CASE("the library reports each failure of a timer by its error code")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -677,7 +676,7 @@ TEST_CASE("the library says what is wrong with a timer by a code")
     CHECK(client.wait(std::vector{"e"s}, {.count = 2}).error().code == ErrorCode::name_taken);
     CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}).error().code == ErrorCode::timed_out);
 
-    for (const auto* kind : {"e", "p"}) { // Nothing of what is of the wrong kind stays open.
+    for (const auto* kind : {"e", "p"}) { // The objects of the wrong kind do not stay open.
         const auto opened = client.open_timer(kind);
         REQUIRE_FALSE(opened);
         CHECK(opened.error().code == ErrorCode::name_taken);
@@ -690,12 +689,12 @@ TEST_CASE("the library says what is wrong with a timer by a code")
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 1; }));
 
     const auto object = value_or_throw(client.show("t"));
-    CHECK(object.timer->state == TimerState::armed); // As it was.
+    CHECK(object.timer->state == TimerState::armed); // The timer is unchanged.
     CHECK(object.timer->interval == 0ns);
     CHECK_FALSE(object.timer->sets);
 }
 
-TEST_CASE("no daemon is a status of its own for the verbs of timers, too")
+TEST_CASE("the verbs for timers end with status 5 when no daemon answers")
 {
     const TemporaryDirectory directory;
     const std::vector<std::string> words =

@@ -8,7 +8,7 @@ namespace {
 
 constexpr int timer_count = 10'000;
 
-// Pipelined; each an hour away at least.
+// Arms the timers with pipelined calls. Each is at least an hour away.
 void arm_many(WireClient& wire)
 {
     constexpr int batch = 500;
@@ -30,7 +30,7 @@ std::ptrdiff_t count_descriptors(pid_t process)
     return std::distance(begin(all), end(all));
 }
 
-TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither time nor descriptors")
+TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no descriptors")
 {
     constexpr auto a_while = 10s;
     const DaemonProcess daemon;
@@ -40,7 +40,7 @@ TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither ti
 
     arm_many(wire);
 
-    const auto few = 3; // One for each clock.
+    const auto few = 3; // One descriptor for each clock.
     CHECK(count_descriptors(daemon.pid()) <= descriptors_before + few);
     CHECK(wire.request("Status")["parameters"]["objects"] == timer_count);
     REQUIRE(daemon.is_idle());
@@ -52,10 +52,10 @@ TEST_CASE("10,000 armed timers for which nobody waits cost the daemon neither ti
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    CHECK_FALSE(daemon.usage() == before); // What we look at does tell.
+    CHECK_FALSE(daemon.usage() == before); // The observed figures do change after a call.
 }
 
-TEST_CASE("strace sees no system call for armed timers, also for those that expire unnoticed")
+TEST_CASE("strace sees no system call for armed timers, even those that expire unnoticed")
 {
     skip_unless_strace();
     const DaemonProcess daemon;
@@ -77,7 +77,7 @@ TEST_CASE("strace sees no system call for armed timers, also for those that expi
     CHECK(value_or_throw(client.show("once")).timer->state == TimerState::expired);
 }
 
-TEST_CASE("50 openers of a fast timer do not wake the daemon, which counts only for who asks it to")
+TEST_CASE("50 openers of a fast timer do not wake the daemon, which counts only for its own waits")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -85,16 +85,16 @@ TEST_CASE("50 openers of a fast timer do not wake the daemon, which counts only 
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
         timers.push_back(value_or_throw(client.open_timer("t")));
-    REQUIRE(client.wait(std::vector{"t"s}, {.count = 3})); // Counted for this,
+    REQUIRE(client.wait(std::vector{"t"s}, {.count = 3})); // The daemon counts during this wait,
     REQUIRE(daemon.is_idle());
-    const auto before = daemon.usage(); // and no longer.
+    const auto before = daemon.usage(); // and stops after it.
     for (int i = 0; i < 20; ++i)
         for (const auto& timer : timers)
             REQUIRE(value_or_throw(timer.wait(default_timeout)) > 0);
     CHECK(daemon.usage() == before);
 }
 
-TEST_CASE("once nobody needs a timer to be counted any more the daemon is quiet again")
+TEST_CASE("the daemon is quiet again when nobody needs a timer to be counted")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

@@ -1,4 +1,4 @@
-// Events that a timer sets.
+// Timers that set an event.
 #include "tests/support/timers.h"
 
 #include <signal.h>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t missed = 100;
 
-// Keeps the daemon from doing anything while `points` of the timer go by, and no shorter.
+// Stops the daemon until at least `points` expirations of the timer have passed.
 void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64_t points)
 {
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
@@ -17,7 +17,7 @@ void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
-// Disarms it: between which two numbers of points that was.
+// Disarms the timer. Returns bounds for the number of its expirations.
 std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
 {
     const auto before = grid.expirations_by(now_on(Clock::monotonic));
@@ -25,8 +25,9 @@ std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& g
     return {before, grid.expirations_by(now_on(Clock::monotonic))};
 }
 
-// Arms "t" every 5 ms to set "e" and stops the daemon meanwhile, until the timer is disarmed at a
-// moment that leaves no doubt: how many points there were then. `begin` is called before each try.
+// Arms "t" every 5 ms to set "e" and stops the daemon for a while. Repeats this until the bounds of
+// the number of expirations at the disarming are equal, and returns it. Calls `begin` before each
+// try.
 template <class Begin>
 std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Client& client,
                                         Begin begin)
@@ -43,7 +44,8 @@ std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Clien
     }
 }
 
-TEST_CASE("a semaphore has a token for each point, also for those that the daemon slept through")
+TEST_CASE(
+    "a semaphore gets a token for each expiration, including those during a stop of the daemon")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -52,7 +54,7 @@ TEST_CASE("a semaphore has a token for each point, also for those that the daemo
     const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
-        do { // What it is still to get of the try before comes in several turns.
+        do { // Tokens of the previous try may still arrive in several iterations.
             value_or_throw(client.clear(std::vector{"e"s}));
             wait_for_duration(5ms);
         } while (tokens() != 0);
@@ -64,7 +66,7 @@ TEST_CASE("a semaphore has a token for each point, also for those that the daemo
     CHECK(tokens() == points);
 }
 
-TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon slept through")
+TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a stop of the daemon")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -76,7 +78,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon 
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
         const auto pulses = [&] { return *value_or_throw(client.show("e")).pulses; };
-        do { // What it is still to get of the try before comes in several turns.
+        do { // Pulses of the previous try may still arrive in several iterations.
             pulses_before = pulses();
             wait_for_duration(5ms);
         } while (pulses() != pulses_before);
@@ -87,7 +89,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon 
     CHECK(points >= missed);
     for (const auto& subscriber : subscribers) {
         std::int64_t sum = 0;
-        while (sum < points) { // What was missed comes in several turns.
+        while (sum < points) { // Missed pulses arrive in several iterations.
             const auto came = value_or_throw(subscriber.wait(default_timeout));
             REQUIRE(came > 0);
             sum += came;
@@ -100,7 +102,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts each point that the daemon 
     CHECK(*value_or_throw(client.show("e")).pulses - pulses_before == points);
 }
 
-TEST_CASE("what knows only set is set, however many points the daemon slept through")
+TEST_CASE("a manual or auto event is set once for the expirations during a stop of the daemon")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
     const DaemonProcess daemon;
@@ -115,10 +117,10 @@ TEST_CASE("what knows only set is set, however many points the daemon slept thro
     CHECK(value_or_throw(event.is_set()) == (mode == Mode::manual));
     REQUIRE(event.clear());
     wait_for_duration(20ms);
-    CHECK_FALSE(value_or_throw(event.is_set())); // It is disarmed.
+    CHECK_FALSE(value_or_throw(event.is_set())); // The timer is disarmed.
 }
 
-TEST_CASE("a timer that expires once sets its event once, in each mode and with nobody waiting")
+TEST_CASE("a one-shot timer sets its event once, in each mode and without a waiter")
 {
     const auto [mode, when] = GENERATE(table<Mode, std::string>({
         {Mode::manual, "in 5 ms"},
@@ -150,7 +152,7 @@ TEST_CASE("a timer that expires once sets its event once, in each mode and with 
     CHECK(timer->is_link_broken == false);
 }
 
-TEST_CASE("who waits for the event by name is woken by the timer that sets it")
+TEST_CASE("a waiter for an event by name is released by the timer that sets it")
 {
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
     const DaemonProcess daemon;
@@ -162,7 +164,7 @@ TEST_CASE("who waits for the event by name is woken by the timer that sets it")
     CHECK(waiting.wait() == 0);
 }
 
-TEST_CASE("a semaphore gets one token for each point while all goes well")
+TEST_CASE("a semaphore gets exactly one token for each expiration")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -179,12 +181,13 @@ TEST_CASE("a semaphore gets one token for each point while all goes well")
     }
     const auto [least, most] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    CHECK(poll_until([&] { return all() >= least; })); // In several turns, if it is behind.
+    CHECK(poll_until([&] { return all() >= least; })); // A late daemon adds them in several
+                                                       // iterations.
     wait_for_duration(5ms);
     CHECK(all() <= most);
 }
 
-TEST_CASE("a timer whose event is deleted says so and goes on for those who have it open")
+TEST_CASE("a timer whose event was deleted reports it and continues for its openers")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -204,7 +207,7 @@ TEST_CASE("a timer whose event is deleted says so and goes on for those who have
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 
-    REQUIRE(client.create("e", {.mode = Mode::semaphore})); // Another one.
+    REQUIRE(client.create("e", {.mode = Mode::semaphore})); // A different event with the same name.
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
     CHECK(value_or_throw(client.show("e")).count == 0);
@@ -215,7 +218,7 @@ TEST_CASE("a timer whose event is deleted says so and goes on for those who have
     CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == false);
 }
 
-TEST_CASE("a timer that is armed anew without an event sets none any more")
+TEST_CASE("a timer armed again without an event sets none")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -232,7 +235,7 @@ TEST_CASE("a timer that is armed anew without an event sets none any more")
     CHECK_FALSE(show_json(daemon, "t")["timer"].contains("sets"));
 }
 
-TEST_CASE("a timer sets only what its caller may set")
+TEST_CASE("a timer may set only an event that its caller may set")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -260,12 +263,13 @@ TEST_CASE("a timer sets only what its caller may set")
     CHECK(worker.wait() == 0);
     if (!may)
         return;
-    // To wait takes the r right, unless we are root.
+    // A wait needs read permission, except by root.
     REQUIRE(client.set_permissions("e", *Permissions::parse("0666")));
     CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
 
-TEST_CASE("a timer sets its event only while who armed it may, whatever the daemon went through")
+TEST_CASE(
+    "a timer sets its event only while the user that armed it may, also after a kill of the daemon")
 {
     skip_unless_root();
     SupervisedDaemon daemon;
@@ -278,7 +282,7 @@ TEST_CASE("a timer sets its event only while who armed it may, whatever the daem
         value_or_throw(its.arm("t", {.interval = 2ms, .sets = "e"},
                                {.permissions = Permissions::parse("0600")}));
         line.send(0);
-        line.receive(); // Now the right is gone.
+        line.receive(); // The permission is revoked by now.
         require(value_or_throw(its.show("t")).timer->is_link_denied == true, "it is not told so");
         line.send(0);
     }};
@@ -311,7 +315,7 @@ TEST_CASE("a timer sets its event only while who armed it may, whatever the daem
     CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
 
-TEST_CASE("of links that set nothing any more the log tells a few in a second, and how many more")
+TEST_CASE("the log reports a few broken links per second and the number of the others")
 {
     constexpr int timers = 400;
     const DaemonProcess daemon;
@@ -325,7 +329,7 @@ TEST_CASE("of links that set nothing any more the log tells a few in a second, a
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    const auto seconds = (monotonic_now() - began) / 1s + 1; // Begun.
+    const auto seconds = (monotonic_now() - began) / 1s + 1; // The current second counts as well.
     const auto log = daemon.log();
     std::int64_t lines = 0;
     for (auto at = log.find("no more: it was deleted"); at != log.npos;
@@ -335,7 +339,7 @@ TEST_CASE("of links that set nothing any more the log tells a few in a second, a
     CHECK(lines <= 20 * (seconds + 1));
 }
 
-TEST_CASE("what can be no timer's event is refused, and nothing is done")
+TEST_CASE("an invalid event for a timer is refused and changes nothing")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

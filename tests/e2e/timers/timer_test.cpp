@@ -1,4 +1,5 @@
-// Timers on descriptors: each opener has every tick, none is early and none drifts.
+// Timers on descriptors: each opener gets every tick, no tick is early, and the timer does not
+// drift.
 #include "tests/support/timers.h"
 
 #include <linux/capability.h>
@@ -13,8 +14,8 @@ namespace {
 
 constexpr std::size_t opener_count = 50;
 
-// What is wrong with a sequence of reads of a descriptor that counts from some point of the grid
-// on: which point that is its reads tell, and all must tell the same.
+// Checks the reads of a descriptor that counts from an unknown point of the grid on. The reads
+// narrow down which point that is, and all must agree.
 class TickLedger {
 public:
     TickLedger(Grid grid, std::int64_t first_at_least, std::int64_t first_at_most)
@@ -37,7 +38,7 @@ public:
 
 private:
     Grid grid_;
-    std::int64_t at_least_; // Index of its first point.
+    std::int64_t at_least_; // Bounds for the index of the first point.
     std::int64_t at_most_;
     std::int64_t sum_ = 0;
 };
@@ -49,7 +50,7 @@ void read_until_exact(const Timer& timer, TickLedger& ledger, std::int64_t times
                                         [&] { return value_or_throw(timer.wait(0ns)); }));
 }
 
-TEST_CASE("50 processes open one timer, each has every tick, and all follow when it is armed anew")
+TEST_CASE("50 processes that open one timer each get every tick, also after it is armed again")
 {
     constexpr std::int64_t looks = 25;
     const DaemonProcess daemon;
@@ -88,8 +89,7 @@ TEST_CASE("50 processes open one timer, each has every tick, and all follow when
     CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 0; }));
 }
 
-TEST_CASE(
-    "who waits on a descriptor is woken by the schedule that the timer is armed with meanwhile")
+TEST_CASE("a waiter on a descriptor is released by the schedule that replaces the first one")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -119,15 +119,15 @@ bool can_wake_the_machine(Clock clock)
     return timerfd || timerfd.error().error != EPERM;
 }
 
-// What was seen of 10,000 expirations.
+// Result of 10,000 expirations.
 struct ExpiryCounts {
-    std::int64_t early = 0;    // Reads that counted a point which was still to come,
-    std::int64_t lost = 0;     // or that did not count one which was over.
-    std::int64_t counted = 0;  // At a moment that leaves no doubt,
-    std::int64_t had_come = 0; // and what the clock says of it.
+    std::int64_t early = 0;    // Reads that counted a future point,
+    std::int64_t lost = 0;     // and reads that did not count a past one.
+    std::int64_t counted = 0;  // Ticks counted by an unambiguous instant,
+    std::int64_t had_come = 0; // and the points of the grid by then.
 };
 
-// Nothing if someone set the wall clock meanwhile.
+// Returns nothing if the wall clock was set meanwhile.
 std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer& timer, Clock clock,
                                               nanoseconds interval)
 {
@@ -150,7 +150,8 @@ std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer&
         if (course.early > 0 || course.lost > 0)
             break;
     }
-    wait_for_duration(10ms); // The kernel tells of it a little after the clock shows it.
+    wait_for_duration(10ms); // The kernel reports a change of the clock a little after the clock
+                             // shows it.
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};
     return course;
@@ -181,26 +182,27 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
     std::optional<ExpiryCounts> course;
     for (int tries = 0; tries < 100 && !course; ++tries)
         course = expire_many_times(client, timer, clock, interval);
-    REQUIRE(course); // Else someone sets the wall clock all the time.
+    REQUIRE(course); // Something keeps setting the wall clock otherwise.
     CHECK(course->early == 0);
     CHECK(course->lost == 0);
     CHECK(course->counted == course->had_come);
     CHECK(course->counted >= 10'000);
 }
 
-TEST_CASE("the alarm clocks are refused where the daemon may not wake the machine")
+TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     const DaemonProcess daemon{{}, {.argv = {}, .in_child = [] {
                                         ::prctl(PR_CAPBSET_DROP,
-                                                CAP_WAKE_ALARM); // A user has none.
+                                                CAP_WAKE_ALARM); // An unprivileged user does not
+                                                                 // have this capability either.
                                     }}};
     const auto client = daemon.client();
     const auto refused = client.arm("t", {.interval = 20ms, .clock = clock});
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::refused);
     CHECK(refused.error().message.contains("CAP_WAKE_ALARM"));
-    CHECK(client.show("t").error().code == ErrorCode::no_such_name); // Nothing was done.
+    CHECK(client.show("t").error().code == ErrorCode::no_such_name); // Nothing was created.
 
     REQUIRE(client.arm("t", {.after = 1h}));
     const auto before = value_or_throw(client.show("t")).timer;
@@ -216,7 +218,7 @@ TEST_CASE("the alarm clocks are refused where the daemon may not wake the machin
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("a timer that is opened after its only expiry is readable at once, for each opener")
+TEST_CASE("a timer opened after its only expiration is readable at once for each opener")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -230,7 +232,7 @@ TEST_CASE("a timer that is opened after its only expiry is readable at once, for
     }
 }
 
-TEST_CASE("a timer that is opened in mid-flight expires first at the next point")
+TEST_CASE("a timer opened between two expirations expires first at the next one")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -246,7 +248,7 @@ TEST_CASE("a timer that is opened in mid-flight expires first at the next point"
     CHECK(*left >= grid.expiration(grid.expirations_by(before)) - after);
 }
 
-TEST_CASE("a disarmed timer stops for all who have it open, and what was not read is forgotten")
+TEST_CASE("a disarm stops the timer for all openers and discards unread expirations")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -271,7 +273,7 @@ TEST_CASE("a disarmed timer stops for all who have it open, and what was not rea
         CHECK(value_or_throw(timer->wait(default_timeout)) == 1);
 }
 
-TEST_CASE("a descriptor goes on without the daemon, and no longer follows the name")
+TEST_CASE("a descriptor keeps ticking without the daemon or its name, and is no longer subscribed")
 {
     DaemonProcess daemon;
     const auto client = daemon.client();
