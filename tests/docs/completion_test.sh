@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # usage: completion_test.sh DIRECTORY_OF_PROGRAMS DIRECTORY_OF_COMPLETIONS
 #
-# What bash, zsh and fish offer on a command line of evfdctl, beside what evfdctl itself says.
+# Checks what bash, zsh and fish offer on a command line of evfdctl, and compares it with evfdctl
+# --help. Checks also that evfdctl(1) describes every verb and option.
 set -euo pipefail
 export PATH=$1:$PATH
 completions=$2
 
 place=$(mktemp -d)
 export EVFDD_SOCKET=$place/io.evfdd
-pid_of_daemon() { evfdctl "$@" status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p'; }
+daemon_pid() { evfdctl "$@" status | sed -nE 's/.*\(pid ([0-9]+)\).*/\1/p'; }
 daemon=''
 trap '[[ -z $daemon ]] || kill "$daemon"; rm -rf "$place"' EXIT
 evfdd --socket "$EVFDD_SOCKET" --background
-daemon=$(pid_of_daemon)
+daemon=$(daemon_pid)
 evfdctl create db/ready
 evfdctl create db/done
 evfdctl create jobs
@@ -22,12 +23,12 @@ touch "$place/bin/evfd-worker"
 chmod +x "$place/bin/evfd-worker"
 export PATH=$place/bin:$PATH
 
-# shellcheck disable=SC2016,SC2317  # They are called by name, and have scripts for others in them.
+# shellcheck disable=SC2016,SC2317  # The functions are called by name and contain scripts for other shells.
 in_bash() {
     bash -c '
         source "$1/evfdctl.bash"; shift
         COMP_LINE=$* COMP_POINT=${#COMP_LINE} COMP_WORDS=()
-        for word; do # As bash parts them.
+        for word; do # Bash splits words at these characters.
             while [[ $word =~ ^([^:@]+)([:@].*)$ || $word =~ ^([:@])(.+)$ ]]; do
                 COMP_WORDS+=("${BASH_REMATCH[1]}")
                 word=${BASH_REMATCH[2]}
@@ -60,20 +61,20 @@ in_zsh() {
 in_order() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
 
 failures=0
-# That a shell offers just these words, in whatever order, where the last word of a line is.
+# Checks that each shell offers exactly these words, in any order, for the last word of a line.
 offers() {
     local expected=$1 shell got
     shift
     for shell in bash zsh fish; do
         got=$("in_$shell" "$@" | in_order)
         if [[ $got != "$(in_order <<<"$expected")" ]]; then
-            echo "$shell, for '$*': $got, not: $expected"
+            echo "$shell offers for '$*': $got, expected: $expected"
             failures=$((failures + 1))
         fi
     done
 }
 
-# What evfdctl says of itself, read in another way than the completions do.
+# Verbs and options of evfdctl --help, parsed in another way than the completions do.
 verbs=$(evfdctl --help | awk '/^Subcommands:/ { on = 1; next } !NF { on = 0 } on && /^  [a-z]/ { print $1 }')
 options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'; }
 
@@ -104,26 +105,26 @@ offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
 offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
 
-# Nobody's daemon is started for it.
+# A completion does not start the user's daemon.
 export XDG_RUNTIME_DIR=$place/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 offers '' evfdctl --user set ''
 if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
-    echo 'a daemon was started to complete a name'
+    echo 'a completion started a daemon'
     failures=$((failures + 1))
-    pid_of_daemon --user | xargs -r kill
+    daemon_pid --user | xargs -r kill
 fi
 
 page=$(dirname "$0")/../../client/evfdctl/evfdctl.1.scd
-tells() { # of what, by which pattern
+describes() { # subject, pattern
     grep -qE -- "$2" "$page" && return
-    echo "the manual says nothing of $1"
+    echo "evfdctl(1) does not describe $1"
     failures=$((failures + 1))
 }
 for verb in $verbs; do
-    tells "$verb" "^\\*$verb\\*( |$)"
+    describes "$verb" "^\\*$verb\\*( |$)"
     for option in $(options_of "$verb"); do
-        tells "$verb $option" "$option\\b"
+        describes "$verb $option" "$option\\b"
     done
 done
 exit $((failures > 0))

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: cxx_standard_test.sh COMPILER SOURCES
 #
-# That a program of an older C++ standard than the library's gets one error of the library's, which
-# says what to do, and that one of the right standard gets none.
+# Checks that a program with a C++ standard older than the library's gets one error that says what
+# to do, and that a program with the right standard compiles.
 set -euo pipefail
 compiler=$1
 sources=$2
@@ -13,7 +13,7 @@ compile() { "$compiler" "-std=$1" -fsyntax-only -I "$sources" -I "$sources/clien
 
 for standard in c++17 c++20; do
     if errors=$(compile $standard); then
-        echo "$standard is taken"
+        echo "$standard is accepted"
         exit 1
     fi
     if (($(grep -c 'error:' <<<"$errors") != 1)) ||

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """usage: layers_test.py SOURCES
 
-Checks the direction of the includes: a file includes files of its own folder and of the folders that
-LAYERS lists for it, and nothing else. Checks also that the test itself can fail.
+Checks the direction of the includes: a file may include files of its own folder and of the folders
+that LAYERS lists for it, and no others. Checks also that this test can fail.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# For each folder, the folders that its files may include. A folder that is not here may not have sources.
+# The folders that the files of each folder may include. A folder that is not listed may have no
+# sources.
 LAYERS = {
     "common": "",
     "common/protocol": "common",
@@ -35,8 +36,8 @@ LAYERS = {
     "client/examples": "client/include",
 }
 
-# For each library, or header of the system, the folders that may include it: what daemon/ARCHITECTURE.md
-# and the READMEs promise.
+# For each library, or header of the system, the folders that may include it: what
+# daemon/ARCHITECTURE.md and the READMEs promise.
 LIBRARIES = {
     "CLI/": "daemon client/evfdctl",
     "fmt/": "common common/protocol daemon daemon/access daemon/base daemon/config daemon/objects daemon/process "
@@ -55,13 +56,14 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 
 
 def folder_of(path: str) -> str:
-    """Returns the entry of LAYERS that a path below the sources belongs to, or its directory."""
+    """Returns the entry of LAYERS for a path below the sources, or the directory of the path."""
     best = ""
     for folder in LAYERS:
         if path.startswith(folder + "/") and len(folder) > len(best):
             best = folder
     directory = path.rpartition("/")[0]
-    # The daemon's top folder has no unnamed subfolders; the clients' folders have.
+    # Each folder of daemon/ and common/ must be listed. Those of client/ may have unlisted
+    # subfolders.
     if best in ("daemon", "common") and directory != best:
         return directory
     return best or directory
@@ -73,7 +75,7 @@ def may_include_library(folder: str, included: str) -> bool:
 
 
 def errors(sources: Path) -> list[str]:
-    """Returns one line for each include that goes against the order."""
+    """Returns one line for each include that the order forbids."""
     found = []
     for top in ("common", "daemon", "client"):
         for file in sorted((sources / top).rglob("*")):
@@ -96,8 +98,8 @@ def errors(sources: Path) -> list[str]:
     return found
 
 
-def check_that_it_can_fail() -> None:
-    """An include that goes up must be found, and so must one that is allowed nowhere."""
+def check_that_errors_are_found() -> None:
+    """Exits if an include of a higher layer, or of a forbidden foreign header, is not found."""
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name)
         (tree / "daemon/store").mkdir(parents=True)
@@ -113,10 +115,10 @@ def check_that_it_can_fail() -> None:
 
 
 def main() -> None:
-    check_that_it_can_fail()
+    check_that_errors_are_found()
     sources = Path(sys.argv[1])
     if not (sources / "daemon").is_dir():
-        sys.exit(f"{sources} is not the directory of the sources")
+        sys.exit(f"{sources} is not the source directory")
     found = errors(sources)
     for line in found:
         print(line)
