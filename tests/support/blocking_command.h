@@ -1,4 +1,4 @@
-// A command that tells when it is run, and then waits for our go.
+// A command that reports its start and blocks until the test lets it finish.
 #pragma once
 
 #include "tests/support/process.h"
@@ -12,7 +12,8 @@
 
 namespace evfd::e2e {
 
-// A named pipe by which a command tells us that it runs, and one on which it then waits for our go.
+// Two FIFOs: the command writes to the first when it starts, and reads its exit status from the
+// second.
 class BlockingCommand {
 public:
     explicit BlockingCommand(const TemporaryDirectory& directory)
@@ -20,11 +21,12 @@ public:
     {
         for (const auto& path : {started_path_, finish_path_})
             require(::mkfifo(path.c_str(), 0600) == 0, path);
-        // Both ends are ours as well, so nobody waits for the other one to come.
+        // The test holds both ends of each FIFO, so no open(2) blocks.
         started_fifo_ = UniqueFd{::open(started_path_.c_str(), O_RDWR | O_CLOEXEC)};
         finish_fifo_ = UniqueFd{::open(finish_path_.c_str(), O_RDWR | O_CLOEXEC)};
     }
-    // What a shell does that tells its name and count and waits for a line, or for us to be gone.
+    // A shell script that reports its name and count, then exits with the status that finish()
+    // sends, or at end of file.
     std::string script() const
     {
         return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +

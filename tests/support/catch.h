@@ -1,4 +1,4 @@
-// Catch2, whichever of its two generations is installed.
+// Includes Catch2 2 or Catch2 3, whichever is installed.
 #pragma once
 
 #ifdef EVFDD_CATCH2_V3

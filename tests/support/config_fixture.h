@@ -1,4 +1,4 @@
-// Configuration files for a test, in a directory of their own.
+// Configuration files in a temporary directory.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -25,7 +25,7 @@ struct ConfigFiles {
     TemporaryDirectory directory;
 };
 
-// What is read of this text, which must be sound.
+// Returns the configuration of `text`, which must be valid.
 inline Config load_valid_config(std::string_view text)
 {
     const ConfigFiles files{text};
@@ -35,7 +35,7 @@ inline Config load_valid_config(std::string_view text)
     return *std::move(config);
 }
 
-// The error, without the directory: "evfdd.json:3: limits.objects: ..."; empty if there is none.
+// Returns the error without its directory, "evfdd.json:3: limits.objects: ...", or an empty string.
 inline std::string error_text(const ConfigFiles& files)
 {
     const auto config = files.load();

@@ -1,4 +1,4 @@
-// A daemon with a configuration file of its own, which is read again.
+// A daemon with a configuration file that the test rewrites and reloads.
 #pragma once
 
 #include "tests/support/daemon_process.h"
@@ -7,11 +7,11 @@
 
 namespace evfd::e2e {
 
-// A daemon with a configuration that can be changed.
+// A daemon process with a configuration file of its own.
 class ReloadableDaemon {
 public:
     explicit ReloadableDaemon(std::string_view text) : daemon{start(text)} {}
-    // Until the daemon has said so in its log.
+    // Returns once `message` is in the log of the daemon.
     void reload(std::string_view text, std::string_view message)
     {
         write_file(file, text);

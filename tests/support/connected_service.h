@@ -1,5 +1,5 @@
-// All of a daemon but its listening socket: clients come by socketpairs, and whoever has it turns
-// its loop.
+// A daemon without its listening socket. Clients connect by socketpairs, and the owner runs the
+// loop.
 #pragma once
 
 #include "common/json.h"
@@ -20,7 +20,7 @@
 
 namespace evfd::daemon {
 
-// What a guardian has of a vault.
+// Duplicates the descriptors of the state store, as an fd store holds them.
 inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
 {
     StateStore::Descriptors stored;
@@ -37,7 +37,7 @@ public:
           service{loop, std::move(ceilings), state_store, std::move(incrementer), budget}
     {
     }
-    // Of what an earlier one left.
+    // Recovers the state that an earlier instance left.
     ConnectedService(LimitTable ceilings, EventfdIncrementer incrementer, DescriptorBudget budget,
                      StateStore::Descriptors inherited, nanoseconds grace)
         : state_store{loop, std::move(inherited), recovered},
@@ -46,7 +46,8 @@ public:
         service.restore(std::move(recovered), grace);
     }
 
-    // The far end; none if the user has too many. Throws std::exception.
+    // Returns the client's end, or an empty descriptor if the user is at its limit. Throws
+    // std::exception.
     UniqueFd connect(const Peer& peer)
     {
         std::array<int, 2> ends{};
@@ -55,7 +56,7 @@ public:
         UniqueFd far{ends[1]};
         return accept(peer, UniqueFd{ends[0]}) ? std::move(far) : UniqueFd{};
     }
-    // One that somebody else made; whether the user may have it.
+    // Adopts the daemon's end of a socketpair. Returns false if the user is at its limit.
     bool accept(const Peer& peer, UniqueFd near)
     {
         auto charges = service.admit(peer);

@@ -34,7 +34,7 @@ sockaddr_un address_of(const std::string& path)
     return address;
 }
 
-// The number after `key`, in a file of /proc.
+// Returns the number that follows `key` in the text of a /proc file.
 std::uint64_t number_after(const std::string& text, std::string_view key)
 {
     const auto at = text.find(key);
@@ -44,7 +44,7 @@ std::uint64_t number_after(const std::string& text, std::string_view key)
 
 } // namespace
 
-// By hand.
+// WireClient.
 
 UniqueFd connect_to_path(const std::string& path)
 {
@@ -130,7 +130,7 @@ std::string WireClient::read_to_end()
     return std::exchange(unread_, {});
 }
 
-// The daemon.
+// DaemonProcess.
 
 Process start_daemon(const TemporaryDirectory& directory, Command command)
 {
@@ -190,7 +190,7 @@ void DaemonProcess::restart()
     process_.emplace(start_daemon(directory_, command_));
 }
 
-// The daemon is no child of ours, so it is the guard that has to end it.
+// The daemon is not a child of the test, so only the supervisor can end it.
 SupervisedDaemon::~SupervisedDaemon()
 {
     const UniqueFd supervisor_pidfd = pidfd_of(pid());
@@ -228,7 +228,7 @@ void SupervisedDaemon::kill_daemon() const
     const auto kill_one = [&] {
         const auto now = daemon_pid();
         const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
-        // One that is dead already is there until the guard has heard of it.
+        // A dead daemon is a zombie until the supervisor reaps it.
         if (!its || await_readable(its.get(), 0ns) || daemon_pid() != now)
             return false;
         ::syscall(SYS_pidfd_send_signal, its.get(), SIGKILL, nullptr, 0);
@@ -280,7 +280,7 @@ std::string DaemonProcess::checked_ctl(std::vector<std::string> arguments) const
 bool DaemonProcess::has_waits(std::string_view name, std::int64_t count) const
 {
     WireClient client{path_};
-    // Of a name that is not there only the sum tells.
+    // Without an object of that name only Status has a count.
     return poll_until([&] {
         const auto shown = client.request("Show", {{"name", name}});
         const auto waits = shown.contains("error") ? client.request("Status")["parameters"]["waits"]
@@ -295,7 +295,8 @@ Usage DaemonProcess::usage() const
     const auto status = read_file(process_directory + "/status");
     const auto io = read_file(process_directory + "/io");
     const auto stat = read_file(process_directory + "/stat");
-    // After the name: state, ppid, ... utime and stime are the 12th and 13th. proc(5)
+    // The fields after the name begin with state and ppid; utime and stime are the 12th and 13th.
+    // proc(5)
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     std::string skipped;
     for (int i = 0; i < 11; ++i)
@@ -359,7 +360,8 @@ std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
     std::vector<std::string> calls;
     std::istringstream lines{read_file(trace)};
     for (std::string line; std::getline(lines, line);)
-        // Being attached to interrupts the call that it sleeps in, which then begins anew.
+        // strace interrupts the system call in which the daemon sleeps, and the daemon then
+        // restarts it.
         if (!line.contains("epoll_pwait2(") && !line.contains("ppoll(") &&
             !line.contains("restart_syscall(") && !line.contains("--- SIG") &&
             !line.contains("epoll_pwait2 resumed") && !line.contains("ppoll resumed"))

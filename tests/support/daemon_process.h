@@ -1,5 +1,4 @@
-// A daemon of one's own for each end-to-end test: the real evfdd, at a socket in a temporary
-// directory, with evfdctl, library clients and bare sockets to talk to it.
+// The real evfdd for one end-to-end test, at a socket in a temporary directory.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -20,39 +19,39 @@ namespace evfd::e2e {
 
 using Json = nlohmann::json;
 
-// What a daemon used up to now, as /proc tells. Equal ones: it did nothing in between.
+// Resources that a process has used so far, from /proc. Equal values mean an idle process.
 struct Usage {
     std::uint64_t ticks = 0;    // CPU time.
-    std::uint64_t switches = 0; // Each system call that slept made one.
+    std::uint64_t switches = 0; // Context switches: each system call that sleeps causes one.
     std::uint64_t io_calls = 0; // Reads and writes.
     std::string blocked_in;     // The system call and its arguments.
     friend bool operator==(const Usage&, const Usage&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Usage& usage);
 
-// The socket file's connected socket.
+// Returns a socket that is connected to the socket file at `path`.
 UniqueFd connect_to_path(const std::string& path);
 
-// A Varlink client by hand: exactly the bytes that a test wants to send.
+// A Varlink client that sends exactly the bytes of its test.
 class WireClient {
 public:
     explicit WireClient(const std::string& path) : socket_{connect_to_path(path)} {}
 
-    // Whole; throws if the daemon does not read. That it hung up is for reply() to tell.
+    // Sends all bytes. Throws if the daemon does not read. A closed connection is left to reply().
     void send(std::string_view bytes) const;
-    // As much as the daemon takes without waiting, and how much that was.
+    // Sends what the socket accepts without blocking, and returns its size.
     std::size_t send_some(std::string_view bytes) const;
     void call(std::string_view method, const Json& parameters = Json::object(),
-              std::string_view flag = "") const; // Of io.evfdd.
-    Json reply();                                // Throws if none comes.
+              std::string_view flag = "") const; // Without "io.evfdd.".
+    Json reply();                                // Throws at the deadline.
     Json request(std::string_view method, const Json& parameters = Json::object());
-    // What came until the daemon let us go; throws if it does not.
+    // Returns all bytes until the daemon disconnects. Throws at the deadline.
     std::string read_to_end();
     const UniqueFd& socket() const { return socket_; }
-    std::deque<UniqueFd>& descriptors() { return descriptors_; } // That came.
+    std::deque<UniqueFd>& descriptors() { return descriptors_; } // Received and not yet taken.
 
 private:
-    bool fill(); // False at the end.
+    bool fill(); // False at end of file.
 
     UniqueFd socket_;
     std::string unread_;
@@ -61,7 +60,7 @@ private:
 
 class DaemonProcess {
 public:
-    // Clients can connect once it is there. `command` may change how it is started.
+    // Returns once clients can connect. `command` has the environment and the user of the daemon.
     explicit DaemonProcess(std::vector<std::string> options = {}, Command command = {});
     ~DaemonProcess();
 
@@ -75,22 +74,22 @@ public:
     {
         return Client{Address::at(path_), timeout};
     }
-    // evfdctl --socket PATH and so on.
+    // The command line "evfdctl --socket PATH ...".
     Command ctl_command(std::vector<std::string> arguments) const;
     RunResult ctl(std::vector<std::string> arguments) const
     {
         return run(ctl_command(std::move(arguments)));
     }
-    // As ctl(), which must succeed; what it printed.
+    // Runs evfdctl, requires success and returns its output.
     std::string checked_ctl(std::vector<std::string> arguments) const;
 
-    // Waits until so many Wait calls wait for the name.
+    // Waits until `count` Wait calls are pending for the name. False at the deadline.
     bool has_waits(std::string_view name, std::int64_t count) const;
     Usage usage() const;
-    bool is_idle() const; // It sleeps, and there is nothing for it to wake up for.
+    bool is_idle() const; // Waits until the daemon sleeps without a timeout. False at the deadline.
 
-    void kill();    // At once, and without a word.
-    void restart(); // After kill(), or the end.
+    void kill();    // Sends SIGKILL and reaps the daemon.
+    void restart(); // Starts the daemon again after kill() or after it exited.
 
 private:
     TemporaryDirectory directory_;
@@ -99,34 +98,34 @@ private:
     std::optional<Process> process_;
 };
 
-// The same beneath a guard, `evfdd --guard`: as a Process it is the guard, which ends with it.
+// A daemon below a supervisor, `evfdd --supervise`. process() is the supervisor.
 class SupervisedDaemon : public DaemonProcess {
 public:
     explicit SupervisedDaemon(std::vector<std::string> options = {}, Command command = {});
     ~SupervisedDaemon();
 
-    pid_t daemon_pid() const; // The one that there is now; 0 between two of them.
-    // The daemon, at once; returns when it is gone.
+    pid_t daemon_pid() const; // The pid of the current daemon, or 0 between two of them.
+    // Sends SIGKILL to the daemon and returns once it is dead.
     void kill_daemon() const;
-    void stop_daemon() const; // Until it is killed.
+    void stop_daemon() const; // SIGSTOP, until the daemon is killed.
 };
 
-// Processes that are not our children, by their pid.
-pid_t child_of(pid_t process); // The first; 0 if it has none.
+// Processes that are not children of the test, by pid.
+pid_t child_of(pid_t process); // The first child, or 0.
 UniqueFd pidfd_of(pid_t process);
 std::size_t descriptors_of(pid_t process);
 
-// The command line of evfdd at `path` that tells by READY=1 when clients can connect.
+// Starts evfdd and returns once it has sent READY=1, which means that clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 
-// Ends the test as skipped if we are not root: only root can do that.
+// Skips the test unless it runs as root. `capability` says what only root can do.
 void skip_unless_root(std::string_view capability = "become another user");
 void skip_unless_strace();
-// What strace tells of the daemon while `work` is done: its lines that are system calls.
+// Returns the system calls of the daemon during `action`, as lines of strace(1).
 std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
                                             const std::function<void()>& action);
 
-// Its threads, the first of them the process itself.
+// Returns the thread ids of a process, its main thread first.
 std::vector<pid_t> threads_of(pid_t process);
 
 } // namespace evfd::e2e

@@ -1,4 +1,4 @@
-// A journal as no daemon comes to write it: with a frame of any number.
+// Rewrites a journal with frame numbers that no daemon reaches.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -17,10 +17,10 @@
 
 namespace evfd::daemon {
 
-// The same commits as `journal` has, numbered from `first` on.
+// Returns a copy of the commits of `journal`, numbered from `first` on.
 inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
 {
-    constexpr std::size_t page = 4096; // Before the first frame.
+    constexpr std::size_t page = 4096; // Precedes the first frame.
     struct FrameHead {
         std::uint32_t magic, size;
         std::uint64_t number, checksum;
@@ -36,7 +36,7 @@ inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
         std::memcpy(&bytes[at], &head, sizeof head);
         at += sizeof head + head.size;
     }
-    constexpr std::size_t whole = 16; // Where the first page says which commit was the last.
+    constexpr std::size_t whole = 16; // The offset of the number of the last complete commit.
     --first;
     std::memcpy(&bytes[whole], &first, sizeof first);
     UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};

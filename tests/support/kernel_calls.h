@@ -1,4 +1,4 @@
-// Daemons that behave as on an older kernel, so that both ways are tested on a newer one.
+// Daemons that behave as on an older kernel, so that a test covers both.
 #pragma once
 
 #include "common/socket.h"
@@ -11,11 +11,12 @@
 
 namespace evfd::e2e {
 
-// Options of evfdd: without SO_PASSRIGHTS, as before Linux 6.16.
+// Options that disable SO_PASSRIGHTS, which exists since Linux 6.16.
 inline const std::vector<std::string> without_pass_rights{"--without-kernel-feature",
                                                           "pass-rights"};
 
-// Whether the kernel refuses descriptors that a client sends to a daemon with these options.
+// Returns whether the kernel rejects descriptors that a client sends to a daemon with these
+// options.
 inline bool are_descriptors_refused(const std::vector<std::string>& options)
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};

@@ -1,4 +1,4 @@
-// A descriptor whose last close sleeps longer than any test waits.
+// A descriptor whose last close blocks longer than any test waits.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,8 +11,8 @@
 
 namespace evfd {
 
-// A TCP socket with SO_LINGER and more sent than its peer, which does not read, has room for. Its
-// close sleeps as long as this lives. socket(7)
+// A TCP socket with SO_LINGER and unsent data, since its peer does not read. While this object
+// lives, the last close of the socket blocks. socket(7)
 class LingeringSocket {
 public:
     static constexpr int seconds = 600;
@@ -37,12 +37,12 @@ public:
     LingeringSocket& operator=(LingeringSocket&&) = delete;
     ~LingeringSocket()
     {
-        if (sender_) // Or this would sleep.
+        if (sender_) // The close below would block.
             linger(0);
     }
 
     const UniqueFd& fd() const { return sender_; }
-    // Once it was sent, and while nobody receives it: the one that was sent is the last.
+    // Closes this reference once the socket is in flight. The reference in flight is then the last.
     void close_sender() { sender_ = {}; }
 
 private:

@@ -1,4 +1,4 @@
-// A socket that listens, as systemd would hand it to a daemon.
+// A listening socket, as systemd passes it to a daemon.
 #pragma once
 
 #include "tests/support/process.h"
@@ -12,7 +12,7 @@
 
 namespace evfd::e2e {
 
-// For everyone to connect to.
+// Every user may connect to it.
 inline UniqueFd listen_at(const std::string& path, int type = SOCK_STREAM)
 {
     UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};

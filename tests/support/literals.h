@@ -1,4 +1,4 @@
-// Messages to text and back, for the tests of what is said on the wire.
+// Literals for names, permissions and patterns, and messages to text and back.
 #pragma once
 
 #include "common/codec.h"
@@ -36,7 +36,7 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
     return *std::move(pattern);
 }
 
-// `count` names, no two the same.
+// Returns `count` different names.
 inline NameList many_names(std::size_t count)
 {
     NameList names;
@@ -45,7 +45,7 @@ inline NameList many_names(std::size_t count)
     return names;
 }
 
-// As whoever is sent it has it.
+// Returns a duplicate, as the receiver of a message gets it.
 inline UniqueFd received_copy(const PassedFd& passed)
 {
     return UniqueFd{::fcntl(passed.number(), F_DUPFD_CLOEXEC, 0)};
@@ -79,7 +79,7 @@ std::expected<T, BadField> from_text(std::string_view text)
     return from_text<T>(text, incoming);
 }
 
-// The field that is wrong with it, "(none)" where it is accepted.
+// Returns the name of the wrong field, or "(none)" for a valid message.
 template <Message T>
 std::string wrong_field(std::string_view text)
 {
@@ -87,7 +87,7 @@ std::string wrong_field(std::string_view text)
     return message ? "(none)" : message.error().name;
 }
 
-// The message is written as `text`, and `text` is read as the message.
+// Checks that the message is encoded as `text` and decoded from it.
 template <Message T>
 void check_round_trip(T message, std::string_view text)
 {

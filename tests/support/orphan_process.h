@@ -1,4 +1,4 @@
-// What a process leaves behind that was killed while a child of it lives.
+// The state that a killed process leaves behind while its child lives.
 #pragma once
 
 #include "tests/support/process.h"
@@ -11,8 +11,8 @@
 
 namespace evfd::e2e {
 
-// A process that does `work` and then has a child that never calls the library: it only goes on
-// until we let go of it. Then the process itself is killed.
+// A process that executes `work`, forks a child that never calls the library, and is then killed.
+// The child lives as long as this object.
 class OrphanProcess {
 public:
     explicit OrphanProcess(const std::function<void()>& work)

@@ -70,7 +70,7 @@ OtherProcess::~OtherProcess()
     reap();
 }
 
-// System calls alone: it was forked from a program that may have other threads.
+// Only system calls: the parent may have had other threads at fork(2).
 void OtherProcess::run(const UniqueFd& control)
 {
     char command = 0;
@@ -87,7 +87,7 @@ void OtherProcess::run(const UniqueFd& control)
         (void)evfd::send(control, "x", ends);
         ::close(ends[0]);
         ::close(ends[1]);
-        (void)evfd::send(control, "y"); // Only who asked has them now.
+        (void)evfd::send(control, "y"); // Only the receiver has the ends now.
     }
     ::_exit(0);
 }
@@ -109,7 +109,7 @@ void OtherProcess::execute() const
 {
     if (::write(control_.get(), &to_execute, 1) != 1)
         fail("write(2)");
-    char echo = 0; // Only the other program says it.
+    char echo = 0; // Only the executed program echoes.
     if (::write(control_.get(), "x", 1) != 1 || !is_readable(control_) ||
         ::read(control_.get(), &echo, 1) != 1 || echo != 'x')
         fail("read(2)");

@@ -1,4 +1,4 @@
-// Another process, which does nothing but make connections and be there until it is ended.
+// Another process that creates connections and lives until the test ends it.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -18,12 +18,13 @@ public:
 
     pid_t pid() const { return pid_; }
     const UniqueFd& pidfd() const { return pidfd_; }
-    // Both ends of a socketpair(2) that it made, so that it is whom the kernel names as the peer.
+    // Returns both ends of a socketpair(2) that the process created, so that the kernel reports the
+    // process as their peer.
     std::pair<UniqueFd, UniqueFd> connection() const;
-    // It is another program afterwards, of which nobody can ask a connection.
+    // Executes another program in the process, which then creates no more connections.
     void execute() const;
-    void kill(); // By then it has ended, and nobody has reaped it.
-    void reap(); // Its pid may be another's from now on.
+    void kill(); // Returns with the process dead and not yet reaped.
+    void reap(); // The pid may be reused afterwards.
 
 private:
     [[noreturn]] static void run(const UniqueFd& control);

@@ -1,4 +1,4 @@
-// Policies for a test, in short.
+// Short notation for policies.
 #pragma once
 
 #include "daemon/access/policy.h"
@@ -12,8 +12,8 @@ namespace evfd::daemon {
 
 inline constexpr gid_t team = 3000;
 
-// Rules, in short: "db/ alice +cws" is who may create, wait and set there, "-d" who may not delete.
-// Who is * for everyone, a name, or @GROUP.
+// Parses rules: "db/ alice +cws" allows to create, wait and set there, "-d" denies to delete. The
+// subject is * for everyone, a user or @GROUP.
 inline Policy make_policy(std::string_view text)
 {
     Policy policy;

@@ -1,4 +1,5 @@
-// What nearly every test includes and what takes long to read: compiled once for each program.
+// Headers that nearly every test includes and that are slow to parse, compiled once for each
+// program.
 #pragma once
 
 #include "common/protocol/protocol.h"

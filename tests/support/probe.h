@@ -1,4 +1,4 @@
-// What the kernel tests put their questions with. Nothing here retries or hides an errno.
+// System calls for the tests of the kernel. No function retries or hides an errno.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -23,31 +23,32 @@
 
 namespace evfd::probe {
 
-// Long enough for any machine that is only busy; it ends a test that would otherwise hang.
+// Ends a test that would hang; no busy machine needs as long.
 inline constexpr int deadline_ms = 20'000;
 
-// 0, or the errno of the call that returned this. Asserting comes later: it may change errno.
+// Returns 0 or the errno of the call that returned `result`. An assertion may change errno, so it
+// comes later.
 inline int error_of(std::int64_t result)
 {
     return result < 0 ? errno : 0;
 }
 
-// Which of `events`, POLLERR and POLLHUP hold at this moment.
+// Returns those of `events`, POLLERR and POLLHUP that hold now.
 inline short poll_now(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
     return ::poll(&polled, 1, 0) < 0 ? short{POLLNVAL} : polled.revents;
 }
 
-// Waits for one of `events`; false when the deadline passed.
+// Waits for one of `events`. False at the deadline.
 inline bool await_events(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
     return ::poll(&polled, 1, deadline_ms) == 1 && (polled.revents & events) != 0;
 }
 
-// Empty when there is nothing to take, with the reason in errno. Never waits, also when the
-// descriptor is a blocking one.
+// Returns nothing for an empty counter, with the reason in errno. Never blocks, even on a blocking
+// descriptor.
 inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
 {
     std::uint64_t value = 0;
@@ -57,7 +58,8 @@ inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
     return value;
 }
 
-// The same of a non-blocking timerfd, which preadv2(2) with RWF_NOWAIT reads only since Linux 6.10.
+// Reads a non-blocking timerfd by read(2). preadv2(2) with RWF_NOWAIT reads a timerfd only since
+// Linux 6.10.
 inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
 {
     std::uint64_t ticks = 0;
@@ -66,13 +68,13 @@ inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
     return ticks;
 }
 
-// A second descriptor of the same open file: what a client has after `open`.
+// Returns a second descriptor of the same open file, as a client gets it by Open.
 inline UniqueFd duplicate(const UniqueFd& fd)
 {
     return UniqueFd{::dup(fd.get())};
 }
 
-// 0 or -1, as epoll_ctl(2).
+// Returns 0 or -1 like epoll_ctl(2).
 inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
                std::uint64_t token = 0)
 {
@@ -80,13 +82,13 @@ inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event);
 }
 
-// An epoll_event without the packing, so that references may bind to its members.
+// An epoll_event that is not packed, so that references can bind to its members.
 struct EpollEvent {
     std::uint32_t events;
     std::uint64_t token;
 };
 
-// The next event of an epoll, or nothing when none came in time. 0: only what is pending.
+// Returns the next event of an epoll, or nothing after the timeout. A timeout of 0 polls.
 inline std::optional<EpollEvent> next_event(const UniqueFd& epoll, int timeout_ms)
 {
     epoll_event event{};
@@ -95,7 +97,7 @@ inline std::optional<EpollEvent> next_event(const UniqueFd& epoll, int timeout_m
     return EpollEvent{.events = event.events, .token = event.data.u64};
 }
 
-// What follows "key:" in /proc/self/fdinfo, without the blanks; empty when there is no such line.
+// Returns the value of `key` in /proc/self/fdinfo without leading blanks, or an empty string.
 inline std::string fdinfo(const UniqueFd& fd, std::string_view key)
 {
     std::ifstream lines{"/proc/self/fdinfo/" + std::to_string(fd.get())};
@@ -122,7 +124,7 @@ inline timespec to_timespec(std::chrono::nanoseconds time)
     return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
 }
 
-// How many descriptors this process may have open.
+// Returns the soft limit of open files of this process, at most a million.
 inline std::size_t descriptor_limit()
 {
     rlimit limit{};
@@ -130,7 +132,8 @@ inline std::size_t descriptor_limit()
     return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
 }
 
-// What `ask` returned in a child process: 0 or an errno. -1 when the child did not get that far.
+// Returns the result of `function` in a child process, 0 or an errno, or -1 if the child failed
+// earlier.
 template <class Function>
 int in_child(Function function)
 {

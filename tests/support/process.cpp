@@ -37,7 +37,7 @@ std::pair<UniqueFd, UniqueFd> make_worker_sockets()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// Everything of ours and what is added; a later one of the same name counts.
+// Returns the environment of this process with the additions, which override it.
 std::vector<std::string> environment_with(const std::vector<std::string>& added)
 {
     std::vector<std::string> all;
@@ -64,7 +64,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts)
     return all;
 }
 
-// It does not outlive the thread that started it.
+// Ends the child with the thread that started it.
 void die_with_parent(pid_t parent)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -91,7 +91,7 @@ TemporaryDirectory::TemporaryDirectory()
 {
     const char* parent = std::getenv("TMPDIR");
     path_ = (parent ? parent : "/tmp"s) + "/evfdd-test-XXXXXX";
-    if (!::mkdtemp(path_.data()) || ::chmod(path_.c_str(), 0755) < 0) // Strangers come in.
+    if (!::mkdtemp(path_.data()) || ::chmod(path_.c_str(), 0755) < 0) // Other users enter it.
         fail(path_);
 }
 
@@ -197,7 +197,7 @@ void switch_user(const User& user)
         ::setresgid(user.gid, user.gid, user.gid) < 0 ||
         ::setresuid(user.uid, user.uid, user.uid) < 0)
         fail("setresuid(2)");
-    die_with_parent(parent); // Which the change of user had undone.
+    die_with_parent(parent); // The change of user cleared the setting.
 }
 
 namespace {
@@ -221,8 +221,7 @@ std::string path_for_any_user(const std::string& program)
     if (is_reachable_by_all(original_path))
         return program;
     static const TemporaryDirectory copies;
-    for (const auto& name :
-         {original_path.filename().string(), "evfdd"s}) { // Which evfdctl starts.
+    for (const auto& name : {original_path.filename().string(), "evfdd"s}) { // evfdctl starts it.
         const auto original = original_path.parent_path() / name;
         if (std::filesystem::exists(original))
             std::filesystem::copy_file(original, copies / name,
@@ -239,7 +238,7 @@ Process start(const Command& command)
     auto variables = environment_with(command.environment);
     if (!command.inherited_fds.empty())
         variables.push_back("LISTEN_FDS=" + std::to_string(command.inherited_fds.size()));
-    variables.emplace_back("LISTEN_PID=          "); // Room for the child to write it into.
+    variables.emplace_back("LISTEN_PID=          "); // Space for the pid, which the child fills in.
     const auto arguments = pointers(argv);
     auto environment = pointers(variables);
     char* const listen_pid = variables.back().data() + std::strlen("LISTEN_PID=");
@@ -279,7 +278,7 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         }
     }
-    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // Whatever shell runs us in the background.
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // A shell ignores them for a background job.
         ::signal(number, SIG_DFL);
     if (command.in_child)
         command.in_child();
@@ -376,7 +375,7 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
           if (child > 0)
               return child;
           die_with_parent(parent);
-          ::close(socket_.fd().get()); // Or the worker would never see us go.
+          ::close(socket_.fd().get()); // The worker would not see the end of its parent otherwise.
           int status = EXIT_FAILURE;
           try {
               const WorkerSocket line{std::move(ends.second)};

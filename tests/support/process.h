@@ -1,6 +1,4 @@
-// Other processes, for the end-to-end tests: programs that are started, awaited and killed, and
-// forked workers to talk with. Nothing here sleeps: whatever is awaited has a descriptor, and a
-// deadline.
+// Processes of the end-to-end tests: started programs and forked workers.
 #pragma once
 
 #include "common/clock.h"
@@ -27,12 +25,12 @@ namespace evfd::e2e {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// After so long something that was awaited will not come any more.
+// The deadline of every wait in a test. It ends a test that would hang.
 inline constexpr nanoseconds default_timeout = 30s;
 
-[[noreturn]] void fail(const std::string& what); // Throws; with errno, if there is one.
+[[noreturn]] void fail(const std::string& what); // Throws, with errno if it is set.
 
-// The value, or a thrown sentence: for set-up, and for workers, where Catch is not.
+// Returns the value or throws its error. For set-up and workers, where Catch is not available.
 template <class T, class E>
 T value_or_throw(std::expected<T, E> result)
 {
@@ -46,9 +44,9 @@ T value_or_throw(std::expected<T, E> result)
         return *std::move(result);
 }
 
-void require(bool holds, std::string_view what); // Throws if it does not.
+void require(bool holds, std::string_view what); // Throws unless `holds`.
 
-// A directory of our own that goes with all that is in it.
+// A temporary directory that is removed with its contents.
 class TemporaryDirectory {
 public:
     TemporaryDirectory();
@@ -63,14 +61,14 @@ private:
     std::string path_;
 };
 
-std::string read_file(const std::string& path); // Empty if it is not there.
+std::string read_file(const std::string& path); // Empty for a missing file.
 void write_file(const std::string& path, std::string_view text);
 
-std::pair<UniqueFd, UniqueFd> make_pipe(); // To read from, and to write to.
+std::pair<UniqueFd, UniqueFd> make_pipe(); // The read end and the write end.
 
-// False if it did not become so before the deadline.
+// False at the deadline.
 bool await_readable(int fd, nanoseconds timeout = default_timeout);
-// Asks again and again, for what nothing rings for.
+// Polls a condition that has no descriptor to wait for. False at the deadline.
 template <class Condition>
 bool poll_until(Condition condition)
 {
@@ -83,11 +81,11 @@ bool poll_until(Condition condition)
     return true;
 }
 
-// How a process ended: its exit status, or minus the signal that killed it.
+// The exit status of a process, or minus the signal that killed it.
 using Status = int;
 inline constexpr Status could_not_execute = 126;
 
-// A child of ours: killed, and reaped, at the latest when this goes.
+// A child process. The destructor kills and reaps it.
 class Process {
 public:
     explicit Process(pid_t child);
@@ -96,39 +94,39 @@ public:
     ~Process();
 
     pid_t pid() const { return pid_; }
-    const UniqueFd& pidfd() const { return pidfd_; } // Readable once it ended.
+    const UniqueFd& pidfd() const { return pidfd_; } // Readable once the process ended.
     void signal(int number) const;
-    void stop() const; // Returns once it is stopped.
-    Status wait();     // Throws if it does not end.
+    void stop() const; // Sends SIGSTOP and returns once the process has stopped.
+    Status wait();     // Throws at the deadline.
 
 private:
     pid_t pid_;
     UniqueFd pidfd_;
 };
 
-// Who runs a program or does the work of a child: a user, by default in a group of his own alone.
+// The user and groups of a child process. Its default group is its own.
 struct User {
     uid_t uid;
     gid_t gid = uid;
     std::vector<gid_t> groups = {};
 };
-// From here on this process is that user, which takes root. Throws if it cannot become him.
+// Changes the user of this process, which must be root. Throws on failure.
 void switch_user(const User& user);
 
 struct Command {
     std::vector<std::string> argv;
-    std::vector<std::string> environment = {};   // NAME=value to add; NAME= to leave out.
+    std::vector<std::string> environment = {};   // NAME=value adds a variable, NAME= removes it.
     std::optional<rlim_t> descriptor_limit = {}; // RLIMIT_NOFILE
-    std::optional<User> user = {};               // For root: who runs it. See path_for_any_user().
-    int standard_output = -1;                    // Each of them /dev/null, if it is not given.
+    std::optional<User> user = {};               // Requires root. See path_for_any_user().
+    int standard_output = -1;                    // /dev/null unless given, like standard_error.
     int standard_error = -1;
-    std::vector<int> inherited_fds = {}; // From descriptor 3 on, as LISTEN_FDS has them.
+    std::vector<int> inherited_fds = {}; // From descriptor 3 on, with LISTEN_FDS.
     std::function<void()> in_child = {};
 };
 Process start(const Command& command);
 
-// The program itself if every user can enter the directories above it, else a copy that every user
-// can run, with a copy of the evfdd that lies beside it. The copies go with this process.
+// Returns the program itself if every user can enter the directories above it. Otherwise returns a
+// copy that every user can run, beside a copy of evfdd. The copies are removed at exit.
 std::string path_for_any_user(const std::string& program);
 
 struct RunResult {
@@ -136,24 +134,24 @@ struct RunResult {
     std::string out;
     std::string err;
 };
-// To its end.
+// Runs a command to its end.
 RunResult run(Command command);
 
-// A program that goes on while we read what it prints.
+// A running program whose output the test reads.
 class OutputReader {
 public:
     explicit OutputReader(Command command);
-    // The next line; throws if none comes, nothing at the end of its output.
+    // Returns the next line, or nothing at end of file. Throws at the deadline.
     std::optional<std::string> read_line();
-    // All that comes until the end of its output.
+    // Returns the output up to end of file.
     std::string read_to_end();
-    void close_output() { output_ = {}; } // As head(1) does.
+    void close_output() { output_ = {}; } // Like head(1).
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }
     std::string errors() const { return read_file(directory_ / "stderr"); }
 
 private:
-    bool fill(); // False at the end.
+    bool fill(); // False at end of file.
 
     TemporaryDirectory directory_;
     UniqueFd output_;
@@ -161,19 +159,19 @@ private:
     std::optional<Process> process_;
 };
 
-// One end of what we and a worker talk through: numbers, whole and in order.
+// One end of the socketpair between a test and its worker, for whole numbers in order.
 class WorkerSocket {
 public:
     explicit WorkerSocket(UniqueFd socket) : socket_{std::move(socket)} {}
     void send(std::uint64_t number) const;
-    std::uint64_t receive() const; // Throws if nothing comes, or the other end is gone.
+    std::uint64_t receive() const; // Throws at the deadline and at end of file.
     const UniqueFd& fd() const { return socket_; }
 
 private:
     UniqueFd socket_;
 };
 
-// A process of its own that does `work` and ends: with status 0, unless it threw.
+// A child process that executes `work` and exits with 0 unless it threw.
 class Worker {
 public:
     explicit Worker(const std::function<void(const WorkerSocket&)>& work);
@@ -190,16 +188,16 @@ private:
     Process process_;
 };
 
-// The number of the system call that the thread sleeps in right now, and its arguments, as proc(5)
-// has them; else "running".
+// Returns the number and arguments of the system call in which the thread sleeps, as in proc(5), or
+// "running".
 std::string system_call_of(pid_t process, pid_t thread);
 bool is_blocked_in(pid_t process, pid_t thread, long system_call);
 
-// A user whom nobody else is, for one who may become anyone.
-// One of its own for each run of the tests, so that two at a time do not meet in /tmp.
+// A uid without a user, for tests that run as root. Each run of the tests has its own, so that two
+// runs do not share files in /tmp.
 inline const uid_t unprivileged_uid = 60'600 + 2 * (static_cast<uid_t>(::getpid()) % 200);
 bool is_root();
-// As root, from here on this process is the stranger; a user who is not root stays who he is.
+// Changes root to the unprivileged user. Has no effect for other users.
 void become_unprivileged();
 
 } // namespace evfd::e2e

@@ -1,4 +1,4 @@
-// Registries that are killed, and others that take over what they left.
+// Registries that crash, and successors that recover their state.
 #pragma once
 
 #include "daemon/objects/recovery.h"
@@ -71,7 +71,7 @@ inline void arm(RegistryFixture& fixture, protocol::Arm request)
 
 // Records.
 
-// As a daemon has it of an event without a session.
+// The record of an event without a session.
 inline record::Object event_record(std::string_view name, Mode mode, uid_t owner = alice)
 {
     return {.name = *Name::parse(name),

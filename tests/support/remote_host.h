@@ -1,4 +1,5 @@
-// Another machine that is this one: an ssh of ours has a shell run what it is given, as sshd does.
+// A remote host that is this host: a replacement for ssh that runs its command in a shell, as sshd
+// does.
 #pragma once
 
 #include "tests/paths.h"
@@ -24,7 +25,7 @@ inline void write_script(const std::string& path, const std::string& text)
 
 class FakeRemoteHost {
 public:
-    // How it is there: what is to be known of the daemon by its environment.
+    // `environment` has the variables of the remote host.
     explicit FakeRemoteHost(const DaemonProcess& daemon, const std::string& environment = "")
         : directory_{daemon.directory()}
     {

@@ -1,5 +1,4 @@
-// Too little of what a program needs, while these live: of descriptors, of memory, of room in epoll
-// sets.
+// Shortages of descriptors, of memory and of epoll watches.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -23,8 +22,7 @@
 
 namespace evfd {
 
-// From here on this process may have as many descriptors as its hard limit allows: at least so
-// many, or the test is skipped.
+// Raises the soft limit of open files to the hard limit. Skips the test if that is below `minimum`.
 inline void require_descriptors(rlim_t minimum)
 {
     rlimit limit{};
@@ -35,7 +33,7 @@ inline void require_descriptors(rlim_t minimum)
         skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(minimum));
 }
 
-// No descriptor can be had from this number on; those that are there stay.
+// Forbids descriptors from this number on while it lives. Open descriptors stay open.
 class DescriptorLimit {
 public:
     explicit DescriptorLimit(rlim_t first)
@@ -52,7 +50,7 @@ private:
     rlimit before_{};
 };
 
-// No file, and no memory that is one, can grow beyond that.
+// Limits the size of files and memfds in bytes while it lives.
 class FileLimit {
 public:
     explicit FileLimit(rlim_t bytes)
@@ -75,8 +73,8 @@ private:
     sighandler_t handler_ = SIG_DFL;
 };
 
-// From here on the kernel has no room for one more in any epoll set of this process and its
-// children, as if fs.epoll.max_user_watches were used up. Whether that could be done. seccomp(2)
+// Makes the kernel refuse each new watch in an epoll set, for this process and its children, like a
+// used-up fs.epoll.max_user_watches. Returns whether the filter was installed. seccomp(2)
 inline bool exhaust_epoll_watches()
 {
     constexpr auto number = offsetof(seccomp_data, nr);

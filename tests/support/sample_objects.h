@@ -1,4 +1,4 @@
-// Objects as a monitor tells of them, for tests of what shows them.
+// Objects as a monitor reports them.
 #pragma once
 
 #include "client/evfdctl/top/model.h"
@@ -15,7 +15,7 @@ inline protocol::Object event(Name name)
     return {.name = std::move(name),
             .kind = Kind::event,
             .mode = Mode::manual,
-            .owner_uid = 4'000'000'000, // Of no one.
+            .owner_uid = 4'000'000'000, // A uid without a user.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = {},
@@ -30,7 +30,7 @@ inline protocol::Object event(Name name)
             .timer = {}};
 }
 
-// Expired, if nothing is left.
+// An expired timer unless `left` is given.
 inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
 {
     auto object = event(std::move(name));
@@ -56,7 +56,7 @@ inline protocol::Monitor::Reply monitor_reply(Change change, const protocol::Obj
     return {1, change, object.name, object};
 }
 
-// A table that was told of them at the thousandth second.
+// Fills a table with objects at second 1000.
 inline void fill_table(top::Table& table, std::initializer_list<protocol::Object> objects)
 {
     const top::Now now{MonotonicTime{std::chrono::seconds{1000}},

@@ -1,4 +1,4 @@
-// A daemon by hand: a test hears what the library says to it, and says what is answered.
+// A daemon whose replies the test writes by hand.
 #pragma once
 
 #include "client/core/address.h"
@@ -23,7 +23,7 @@ class ScriptedConnection {
 public:
     explicit ScriptedConnection(UniqueFd socket) : socket_{std::move(socket)} {}
 
-    // The next call, as text.
+    // Returns the next call as text.
     std::string receive_call()
     {
         while (!unread_.contains('\0')) {
@@ -50,7 +50,7 @@ private:
     std::string unread_;
 };
 
-// Where it listens.
+// The socket on which the scripted daemon listens.
 class ScriptedDaemon {
 public:
     ScriptedDaemon()
@@ -79,7 +79,7 @@ public:
         listener_ = {};
         ::unlink(address().path.c_str());
     }
-    bool has_pending_connection() const // Or has had one that is not accepted yet.
+    bool has_pending_connection() const // Also true for a connection that has been closed again.
     {
         pollfd asked{listener_.get(), POLLIN, 0};
         return ::poll(&asked, 1, 0) == 1;

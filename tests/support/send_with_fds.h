@@ -1,4 +1,4 @@
-// Bytes and descriptors of one's own, as a daemon that a test plays sends them.
+// Sends bytes with descriptors, as a scripted daemon needs it.
 #pragma once
 
 #include "common/socket.h"

@@ -1,5 +1,4 @@
-// What the tests of the daemon share: people, a registry that is listened to, and a daemon whose
-// loop is turned by hand, with clients at socketpairs.
+// Fixtures for unit tests of the daemon.
 #pragma once
 
 #include "common/envelope.h"
@@ -32,7 +31,7 @@ using namespace std::string_literals;
 
 inline constexpr uid_t alice = 2001;
 inline constexpr uid_t bob = 2002;
-inline constexpr std::int64_t ample_budget = 10'000; // Of descriptors.
+inline constexpr std::int64_t ample_budget = 10'000; // Descriptors.
 
 inline Peer make_peer(uid_t uid)
 {
@@ -54,7 +53,7 @@ inline NameList names(std::initializer_list<std::string_view> list)
     return names;
 }
 
-// `fd` follows from now on; what its holder has.
+// Adds a subscription with the descriptor `fd`, and returns the subscriber's duplicate.
 inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<UniqueFd> fd,
                           Quota& quota)
 {
@@ -73,7 +72,7 @@ inline void run_until_idle(EventLoop& loop, int iterations)
         REQUIRE(loop.run_once(0ns));
 }
 
-// As many turns as anything here needs until nothing is left to do, and rings are heard again.
+// Runs the loop until it has nothing left to do and reports edges again.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
@@ -89,7 +88,7 @@ inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
     return ::poll(&polled, 1, 0) == 1 && (polled.revents & events) != 0;
 }
 
-// A directory that goes with all that is in it.
+// A temporary directory that is removed with its contents.
 struct TemporaryDirectory {
     TemporaryDirectory()
     {
@@ -105,7 +104,7 @@ struct TemporaryDirectory {
     std::filesystem::path path;
 };
 
-// A call as it goes over the wire.
+// Returns the bytes of a call on the wire.
 inline std::string framed(std::string_view text)
 {
     return std::string{text} + '\0';
@@ -117,17 +116,17 @@ inline std::string error_name(const Refusal& refusal)
                       refusal.reason());
 }
 
-// "ok", or the name of the error.
+// Returns "ok" or the name of the error.
 template <class T>
 std::string verdict(const Outcome<T>& outcome)
 {
     return outcome ? "ok" : error_name(outcome.error());
 }
 
-// A registry whose news reach waits and monitors.
+// A registry whose notifications reach waits and monitors.
 struct RegistryFixture final : RegistryObserver {
     RegistryFixture() = default;
-    // Of what an earlier one left.
+    // Recovers the state that an earlier instance left.
     explicit RegistryFixture(StateStore::Descriptors inherited)
         : state_store{loop, std::move(inherited), recovered}
     {
@@ -192,7 +191,7 @@ struct RegistryFixture final : RegistryObserver {
                                         .rights = permissions}));
     }
     Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
-    // What a client that opened it has.
+    // Returns the descriptor that a client gets by Open.
     UniqueFd open(std::string_view name)
     {
         auto opened = registry.open(owner, {{*Name::parse(name)}});
@@ -201,7 +200,7 @@ struct RegistryFixture final : RegistryObserver {
         return received_copy(*opened->front().file_descriptor);
     }
 
-    // From now on it has a session that outlives the daemon.
+    // Gives the owner a session that survives a restart.
     void make_owner_resumable()
     {
         owner.reply_cache = Session::ReplyCache{.token = *Token::make()};
@@ -215,30 +214,31 @@ struct RegistryFixture final : RegistryObserver {
     Waits waits{loop, registry, [this](const Name& name) { on_interest_changed(name); }};
     Monitors monitors{loop, registry};
     Session owner{1, make_peer(alice), {}, {}};
-    std::vector<std::string> warnings; // Of the vault that was left.
-    std::vector<Session> sessions;     // That were left with it.
+    std::vector<std::string> warnings; // Warnings of the recovery.
+    std::vector<Session> sessions;     // Recovered sessions.
     std::vector<std::unique_ptr<Wait>> started_waits;
 };
 
-// A Hall or a Daemon stops in the middle of whatever it does, and nothing of it is ended in order;
-// what its guardian has.
+// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns the descriptors in its fd
+// store.
 template <class Fixture>
 StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
 {
-    static auto& leaked = *new std::vector<void*>; // They are never left.
-    auto stored = stored_fds_of(fixture->vault);
+    // Never destroyed, like the memory of a killed process.
+    static auto& leaked = *new std::vector<void*>;
+    auto stored = stored_fds_of(fixture->state_store);
     leaked.push_back(fixture.release());
     return stored;
 }
 
-// The one that comes after it.
+// Returns the successor of a crashed fixture.
 template <class Fixture>
 std::unique_ptr<Fixture> crash_and_restart(std::unique_ptr<Fixture> fixture)
 {
     return std::make_unique<Fixture>(crash(std::move(fixture)));
 }
 
-// The far end of a connection.
+// The client's end of a connection.
 class TestClient {
 public:
     explicit TestClient(UniqueFd its_socket) : socket{std::move(its_socket)} {}
@@ -255,7 +255,7 @@ public:
                     more ? ReplyMode::stream : ReplyMode::one);
         send(bytes);
     }
-    // The next reply that is there by now, as text; empty if there is none.
+    // Returns the next received reply as text, or an empty string.
     std::string reply()
     {
         while (true) {
@@ -268,7 +268,7 @@ public:
                 return {};
         }
     }
-    // One recvmsg(2); how many bytes came.
+    // Calls recvmsg(2) once and returns the number of bytes.
     std::size_t receive_some(std::size_t at_most)
     {
         std::string bytes(at_most, '\0');
@@ -281,20 +281,20 @@ public:
     bool is_disconnected() const { return is_ready(socket, POLLHUP); }
 
     UniqueFd socket;
-    std::deque<UniqueFd> descriptors; // That came so far.
+    std::deque<UniqueFd> descriptors; // Received so far.
 
 private:
     std::string unread_;
 };
 
-// With clients of its own.
+// A ConnectedService with clients.
 class ServiceFixture : public ConnectedService {
 public:
     explicit ServiceFixture(Limits limits = default_limits, std::int64_t budget = ample_budget)
         : ConnectedService{{limits}, make_incrementer(), {budget, ample_budget}}
     {
     }
-    // Of what an earlier one left.
+    // Recovers the state that an earlier instance left.
     explicit ServiceFixture(StateStore::Descriptors inherited, nanoseconds grace = 1h)
         : ConnectedService{
               {}, make_incrementer(), {ample_budget, ample_budget}, std::move(inherited), grace}
@@ -307,7 +307,7 @@ public:
         REQUIRE(client.socket);
         return client;
     }
-    // Calls and gives the reply.
+    // Calls a method and returns its reply.
     std::string request(TestClient& client, std::string_view method,
                         std::string_view parameters = "{}", bool more = false)
     {

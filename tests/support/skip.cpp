@@ -1,6 +1,6 @@
 #include "tests/support/skip.h"
 
-#define CATCH_CONFIG_EXTERNAL_INTERFACES // The listener.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES // For the listener.
 #include "tests/support/catch.h"
 
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace evfd {
 
 namespace {
 
-std::set<std::string> reasons; // Of the test cases that were skipped so far.
+std::set<std::string> reasons; // The reasons of the skipped test cases so far.
 
 #ifdef EVFDD_CATCH2_V3
 using ListenerBase = Catch::EventListenerBase;
@@ -20,8 +20,8 @@ using ListenerBase = Catch::EventListenerBase;
 using ListenerBase = Catch::TestEventListenerBase;
 #endif
 
-// CTest takes a test for skipped even if the program failed. So of a program that failed it must
-// not see the line.
+// CTest counts a test as skipped even if its program failed, so a failed program must not print the
+// line.
 class SkipListener : public ListenerBase {
 public:
     using ListenerBase::ListenerBase;
@@ -54,8 +54,8 @@ void skip(const std::string& reason)
 void skip_in_chroot(const std::string& reason)
 {
     reasons.insert(reason);
-    // The SKIP() of Catch2 3 is not in Catch2 2. In both a test case that ends by this exception
-    // without a failed check passes.
+    // Catch2 2 has no SKIP(). In both versions a test case that ends by this exception without a
+    // failed check passes.
     throw Catch::TestFailureException{};
 }
 

@@ -1,4 +1,4 @@
-// What skip_test.sh runs: test cases that are skipped, whole or in part, and one that also fails.
+// Test cases for skip_test.sh: some are skipped as a whole or in part, and one also fails.
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 
@@ -24,7 +24,7 @@ TEST_CASE("skipped in part and failed")
     CHECK(false);
 }
 
-TEST_CASE("run")
+TEST_CASE("a test case that runs")
 {
     CHECK(true);
 }

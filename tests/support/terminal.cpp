@@ -81,7 +81,7 @@ void Terminal::resize(int lines, int columns)
         fail("TIOCSWINSZ");
 }
 
-// What came by now; whether there was anything.
+// Reads the available output. Returns false if there is none.
 bool Terminal::read()
 {
     std::array<char, 4096> buffer;
@@ -162,7 +162,7 @@ bool Terminal::is_coloured(std::string_view wanted, int offset) const
 
 Status Terminal::wait()
 {
-    // Who has not been read from may wait for that.
+    // A program may block until its output is read.
     require(poll_until([&] {
                 read();
                 return await_readable(process_->pidfd().get(), 1ms);

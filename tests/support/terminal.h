@@ -1,5 +1,4 @@
-// A terminal with a program in it, as a person in front of it sees it: a pty, whose other end
-// libvterm draws.
+// A program in a pty whose output libvterm draws.
 #pragma once
 
 #include "tests/support/process.h"
@@ -23,24 +22,26 @@ public:
 
     void type(std::string_view keys) const;
     void resize(int lines, int columns);
-    // Reads on until it holds; throws, with what there is to be seen, if that takes too long.
+    // Reads output until the condition holds. At the deadline, throws with the contents of the
+    // screen.
     void await(const std::function<bool()>& condition);
     void await(std::string_view text)
     {
         await([&] { return shows(text); });
     }
     bool shows(std::string_view text) const;
-    // Without the blanks at its end.
+    // Without trailing blanks.
     std::string line(int number) const;
-    // The line that begins with the word; empty if there is none.
+    // Returns the line that begins with the word, or an empty string.
     std::string line_of(std::string_view word) const;
-    // The first words of some lines, from that one on.
+    // Returns the first words of `count` lines from `first` on.
     std::vector<std::string> words(int first, int count) const;
-    // Whether what stands so far behind the beginning of the text has a colour.
+    // Returns whether the cell `offset` columns after the start of the text has a colour.
     bool is_coloured(std::string_view text, int offset) const;
-    // To the program's end.
+    // Waits for the end of the program.
     Status wait();
-    // As it was before the program: echoing, a line at a time, with a cursor, the first screen.
+    // Returns whether the terminal is as before the program: echo, line mode, cursor and main
+    // screen.
     bool is_restored() const;
     Process& process() { return *process_; }
 
@@ -60,7 +61,7 @@ private:
     bool is_other_screen_ = false;
     bool has_cursor_ = true;
     UniqueFd ptm_;
-    UniqueFd pts_; // So that it stays when the program ends.
+    UniqueFd pts_; // Keeps the pty open when the program ends.
     termios before_{};
     std::optional<Process> process_;
 };

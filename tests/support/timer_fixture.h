@@ -1,4 +1,4 @@
-// What the tests of timers share: the wall clock for themselves, and waiting with a deadline.
+// Timers in unit tests: the lock on the wall clock and waits with a deadline.
 #pragma once
 
 #include "common/timerfd.h"
@@ -18,11 +18,11 @@ using probe::await_events;
 
 inline constexpr nanoseconds end_of_clock = nanoseconds::max();
 
-// While it lives no other test sets the wall clock: for whoever sets it, or needs it to stay.
+// Excludes other tests that set the wall clock or rely on it.
 class WallClockLock {
 public:
     WallClockLock()
-        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // Which all tests have in common.
+        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
     {
         REQUIRE(lock_);
         REQUIRE(::flock(lock_.get(), LOCK_EX) == 0);
@@ -31,7 +31,8 @@ public:
     WallClockLock(const WallClockLock&) = delete;
     WallClockLock& operator=(const WallClockLock&) = delete;
 
-    // Sets it forward or back, by no more than a millisecond in sum. Skips the test if we may not.
+    // Sets the clock forward or back, by at most a millisecond in total. Skips the test without
+    // CAP_SYS_TIME.
     void shift(nanoseconds by)
     {
         REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
@@ -52,7 +53,8 @@ private:
         timex change{};
         change.modes = ADJ_SETOFFSET | ADJ_NANO;
         change.time.tv_sec = by < 0ns ? -1 : 0;
-        change.time.tv_usec = (by < 0ns ? by + 1s : by).count(); // Nanoseconds: ADJ_NANO.
+        // Nanoseconds, because of ADJ_NANO.
+        change.time.tv_usec = (by < 0ns ? by + 1s : by).count();
         return ::adjtimex(&change) >= 0;
     }
 
@@ -60,7 +62,7 @@ private:
     nanoseconds shifted_{0};
 };
 
-// Returns once the clock shows that or more.
+// Returns once the clock shows at least `when`.
 inline void wait_until(Clock clock, nanoseconds when)
 {
     const auto timerfd = make_timerfd(clock);
@@ -69,14 +71,14 @@ inline void wait_until(Clock clock, nanoseconds when)
     REQUIRE(await_events(*timerfd, POLLIN));
 }
 
-// The alarm clocks take CAP_WAKE_ALARM.
+// The alarm clocks require CAP_WAKE_ALARM.
 inline void skip_unless_available(Clock clock)
 {
     if (!make_timerfd(clock))
         skip("this process may not wake the machine, which an alarm clock does");
 }
 
-// When the timerfd expires, on that clock: within these bounds.
+// The bounds of a timerfd's next expiration on a clock.
 struct Expiry {
     nanoseconds from;
     nanoseconds to;
@@ -98,7 +100,7 @@ inline Expiry expiry_of(const UniqueFd& timerfd, Clock clock)
     }
 }
 
-// Turns the loop until it is so; false when the deadline passed.
+// Runs the loop until the condition holds. False at the deadline.
 template <class Condition>
 bool run_until(daemon::EventLoop& loop, Condition condition)
 {

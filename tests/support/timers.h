@@ -1,5 +1,5 @@
-// What the end-to-end tests of timers have in common: the grid of a timer, as show tells it, and a
-// witness of one's own for how much time went by.
+// Timers in end-to-end tests: the grid of a timer as Show reports it, and waits of an exact
+// duration.
 #pragma once
 
 #include "common/timerfd.h"
@@ -13,20 +13,21 @@
 
 namespace evfd::e2e {
 
-// The points at which a timer expires. It has no last one.
+// The expirations of a timer, without end.
 struct Grid {
     nanoseconds first;
     nanoseconds interval;
 
     nanoseconds expiration(std::int64_t index) const { return first + index * interval; }
-    // How many points are not after `now`.
+    // Returns the number of expirations that are not after `now`.
     std::int64_t expirations_by(nanoseconds now) const
     {
         return now < first ? 0 : (now - first) / interval + 1;
     }
 };
 
-// Of a timer that is armed on a clock that show tells exactly: any but a span on the wall clock.
+// Returns the grid of an armed timer. Show is exact on every clock but for a relative time on the
+// wall clock.
 inline Grid grid_of(const Client& client, std::string_view name)
 {
     const auto timer = value_or_throw(client.show(name)).timer;
@@ -39,7 +40,7 @@ inline Json show_json(const DaemonProcess& daemon, const std::string& name)
     return Json::parse(daemon.checked_ctl({"show", name, "--json"}));
 }
 
-// Returns once this much of CLOCK_MONOTONIC has gone by.
+// Returns once CLOCK_MONOTONIC has advanced by `span`.
 inline void wait_for_duration(nanoseconds span)
 {
     const auto timerfd = value_or_throw(make_timerfd(Clock::monotonic));
@@ -48,12 +49,11 @@ inline void wait_for_duration(nanoseconds span)
     require(await_readable(timerfd.get(), span + default_timeout), "the witness does not expire");
 }
 
-// While it lives no other test on this machine that has one sets the wall clock, or relies on
-// nobody setting it.
+// Excludes other tests on this machine that set the wall clock or rely on it.
 class WallClockLock {
 public:
     WallClockLock()
-        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // Which all tests have in common.
+        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
     {
         while (::flock(lock_.get(), LOCK_EX) < 0)
             if (errno != EINTR)
@@ -64,15 +64,15 @@ private:
     UniqueFd lock_;
 };
 
-// What a timerfd counted by a read, and between which two moments it was read. A read that finds
-// something counts all points up to its own moment.
+// The count that a read of a timerfd returned, and the times before and after it. A successful read
+// counts all expirations up to its own moment.
 struct TimerRead {
     nanoseconds before;
     std::int64_t count;
     nanoseconds after;
 };
 
-// Waits until it expires, then reads it.
+// Waits until the timerfd is readable and reads it.
 template <class Read>
 TimerRead read_next_expiration(int fd, Clock clock, Read read)
 {

@@ -1,4 +1,4 @@
-// Journals as a daemon leaves them that is killed in the midst of a commit.
+// Journals of a daemon that was killed during a commit.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -19,9 +19,9 @@
 
 namespace evfd {
 
-// Where its frames lie; the numbers count up by one.
+// The positions of the frames of a journal, whose numbers increase by one.
 struct Frames {
-    static constexpr std::size_t page = 4096; // Before the first.
+    static constexpr std::size_t page = 4096; // Precedes the first frame.
     struct Frame {
         std::size_t begin;
         std::size_t end;
@@ -65,13 +65,13 @@ inline UniqueFd memfd_of(std::string_view bytes)
     return memfd;
 }
 
-// The first page says that this commit was the last that was written whole.
+// Sets the number of the last complete commit in the first page.
 inline void mark_complete(std::string& bytes, std::uint64_t number)
 {
     std::memcpy(&bytes[16], &number, sizeof number);
 }
 
-// Of the last frame the first bytes are there, and the commit before it was the last.
+// Keeps only the first bytes of the last frame. The commit before it becomes the last complete one.
 inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kept)
 {
     const auto last = Frames{bytes}.all.back();
@@ -81,7 +81,7 @@ inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kep
     return bytes;
 }
 
-// The same without the first bytes; as is left of one that is not written from its beginning.
+// Removes the first bytes of the last frame, as a write does that does not start at the beginning.
 inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
 {
     const auto last = Frames{bytes}.all.back();
@@ -90,7 +90,7 @@ inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
     return bytes;
 }
 
-// The first bytes of the next commit, behind the last one of the journal that this process has.
+// Writes the first bytes of a next commit behind the journal of a process.
 inline void begin_next_commit(pid_t process)
 {
     UniqueFd journal;

@@ -46,7 +46,7 @@ bool is_label(std::string_view text)
            std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
-// Labels joined by dots, at least two, the first of them with a letter in front.
+// At least two labels that are joined by dots; the first begins with a letter.
 bool is_interface_name(std::string_view text)
 {
     if (text.empty() || !is_letter(text.front()) || !text.contains('.'))
@@ -61,7 +61,7 @@ bool is_interface_name(std::string_view text)
     }
 }
 
-// An array of, a dictionary of, perhaps a.
+// Returns an array, a dictionary or an optional of `inner`.
 Type wrap(Type::Kind kind, Type inner)
 {
     Type outer{kind};
@@ -69,7 +69,7 @@ Type wrap(Type::Kind kind, Type inner)
     return outer;
 }
 
-// One pass over the text; the first defect is thrown and ends it.
+// Parses in one pass and throws the first error.
 class Parser {
 public:
     explicit Parser(std::string_view text) : text_{text} {}
@@ -124,7 +124,8 @@ private:
             ;
         return at_ != from;
     }
-    // Blanks, line ends and comments; keeps the comment lines of the last block without a gap.
+    // Skips blanks, line ends and comments. Keeps the comment lines of the last block without a
+    // gap.
     void skip_space()
     {
         comment_.clear();
@@ -151,12 +152,12 @@ private:
     {
         skip_blanks();
         if (is_next("#"))
-            return; // skip_space() eats it with its line end.
+            return; // skip_space() consumes the comment with its line end.
         if (!consume("\n") && !consume("\r\n") && !at_end())
             fail("no end of line");
     }
 
-    // A run of letters, digits, underscores, and what else is given.
+    // Consumes a run of letters, digits, underscores and the characters in `also`.
     std::string word(std::string_view also = {})
     {
         const auto from = at_;
@@ -210,7 +211,7 @@ private:
         return read;
     }
 
-    // A structure, "(name: type, ...)", or an enumeration, "(name, ...)".
+    // Parses a structure, "(name: type, ...)", or an enumeration, "(name, ...)".
     Type brackets()
     {
         expect("(");
@@ -243,7 +244,7 @@ private:
         }
     }
 
-    // An optional of an optional is none of the grammar's.
+    // The grammar has no optional of an optional.
     Type type()
     {
         const bool optional = consume("?");
@@ -278,9 +279,9 @@ private:
 
     std::string_view text_;
     std::size_t at_ = 0;
-    std::vector<std::string> comment_; // What was right above.
+    std::vector<std::string> comment_; // The comment right above the next member.
     std::set<std::string> members_;    // All names so far.
-    std::set<std::string> needed_;     // Types that were named.
+    std::set<std::string> needed_;     // Types that were referenced.
 };
 
 } // namespace

@@ -1,5 +1,5 @@
-// A strict reader of Varlink's interface definitions, so that the tests can hold the texts that we
-// serve against the specification. https://varlink.org/Interface-Definition
+// A strict parser of Varlink interface definitions. Tests hold the published texts against the
+// specification with it. https://varlink.org/Interface-Definition
 #pragma once
 
 #include <cstddef>
@@ -32,10 +32,10 @@ struct Type {
     explicit Type(Kind of);
 
     Kind kind;
-    std::string name;                // Of a named type.
-    std::vector<Field> fields;       // Of a structure.
-    std::vector<std::string> values; // Of an enumeration.
-    std::vector<Type> inner;         // Of an array, a dictionary, an optional: one.
+    std::string name;                // For a named type.
+    std::vector<Field> fields;       // For a structure.
+    std::vector<std::string> values; // For an enumeration.
+    std::vector<Type> inner; // The one element type of an array, a dictionary or an optional.
 };
 
 struct Field {
@@ -47,9 +47,9 @@ struct Member {
     enum class Kind { type, method, error };
     Kind kind;
     std::string name;
-    std::vector<std::string> comment; // The lines right above it, without "# ".
-    Type shape;                       // A type's structure or enumeration, a method's input.
-    std::optional<Type> output = {};  // Of a method.
+    std::vector<std::string> comment; // The lines right above the member, without "# ".
+    Type shape; // The structure or enumeration of a type, the input of a method.
+    std::optional<Type> output = {}; // For a method.
 };
 
 struct Interface {
@@ -63,7 +63,7 @@ struct SyntaxError {
     std::string message;
 };
 
-// Also refused: a member's or a field's name that is there twice, and a type that is not there.
+// Also refuses a repeated member or field name and an undefined type.
 std::expected<Interface, SyntaxError> parse_interface(std::string_view text);
 
 } // namespace evfd::varlink

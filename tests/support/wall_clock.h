@@ -1,4 +1,4 @@
-// To see what happens when the wall clock is set it is: by a millisecond, and back at once.
+// Changes of the wall clock by a millisecond and back.
 #pragma once
 
 #include "common/clock.h"
@@ -15,18 +15,18 @@ using namespace std::chrono_literals;
 
 inline constexpr nanoseconds shift = 1ms;
 
-// Whether it was done.
+// Returns whether the clock was set.
 inline bool move_wall_clock(nanoseconds by)
 {
     const auto whole = std::chrono::floor<std::chrono::seconds>(by);
     timex change{};
     change.modes = ADJ_SETOFFSET | ADJ_NANO;
     change.time.tv_sec = whole.count();
-    change.time.tv_usec = (by - whole).count(); // Nanoseconds, as ADJ_NANO has it.
+    change.time.tv_usec = (by - whole).count(); // Nanoseconds, because of ADJ_NANO.
     return ::adjtimex(&change) >= 0;
 }
 
-// The wall clock is ahead by a millisecond while this lives.
+// The wall clock is a millisecond ahead while this object lives.
 class Ahead {
 public:
     Ahead() : is_moved_{move_wall_clock(shift)} {}
@@ -48,7 +48,7 @@ inline void skip_unless_wall_clock_can_be_set()
         skip("this process may not set the wall clock");
 }
 
-// There and back.
+// Moves the clock forward and back.
 inline void set_wall_clock_and_back()
 {
     const Ahead ahead;

@@ -25,7 +25,7 @@ UniqueFd event(unsigned initial = 0)
     return *make_eventfd(initial, Counter::plain);
 }
 
-TEST_CASE("a descriptor that was set and cleared before anyone looked has rung all the same")
+TEST_CASE("a descriptor that was set and cleared before the poll still becomes ready")
 {
     REQUIRE(supports_latched_wait());
     const auto one = event();
@@ -36,7 +36,7 @@ TEST_CASE("a descriptor that was set and cleared before anyone looked has rung a
     CHECK(poller.wait(monotonic_deadline(10s)).value() == std::vector<std::size_t>{0});
 }
 
-TEST_CASE("through a wait-only handle it rings as well")
+TEST_CASE("a wait-only handle becomes ready like its event")
 {
     const auto one = event();
     const auto handle = make_wait_only(one).value();
@@ -47,7 +47,7 @@ TEST_CASE("through a wait-only handle it rings as well")
     CHECK(poller.wait(monotonic_deadline(10s)).value() == std::vector<std::size_t>{0});
 }
 
-TEST_CASE("what is set already rings at once, and only that")
+TEST_CASE("a poll returns at once with exactly the descriptors that are already set")
 {
     const auto quiet = event();
     const auto set = event(1);
@@ -58,7 +58,7 @@ TEST_CASE("what is set already rings at once, and only that")
     CHECK(poller.wait(monotonic_now()).value().empty());
 }
 
-TEST_CASE("it rings once, and again when it is armed again")
+TEST_CASE("a poll reports a descriptor once, and again after it was armed again")
 {
     const auto one = event(1);
     AioPoller poller{1};
@@ -69,7 +69,7 @@ TEST_CASE("it rings once, and again when it is armed again")
     CHECK(poller.wait(monotonic_deadline(10s)).value().size() == 1);
 }
 
-TEST_CASE("nothing rings before its time is over, and then nothing")
+TEST_CASE("a poll reports nothing before its timeout, and nothing after it")
 {
     const auto one = event();
     AioPoller poller{1};
@@ -79,7 +79,7 @@ TEST_CASE("nothing rings before its time is over, and then nothing")
     CHECK(monotonic_now() >= deadline);
 }
 
-TEST_CASE("many descriptors, also more than a shared context is for, all ring")
+TEST_CASE("a poll reports all of many descriptors, also more than a shared context holds")
 {
     const auto many = GENERATE(1U, 32U, 33U, 253U);
     std::vector<UniqueFd> events;
@@ -99,7 +99,7 @@ TEST_CASE("many descriptors, also more than a shared context is for, all ring")
     }
 }
 
-TEST_CASE("what one poller left behind does not ring in the next")
+TEST_CASE("a poller does not see what an earlier poller left behind")
 {
     const auto one = event();
     const auto other = event();
@@ -113,7 +113,7 @@ TEST_CASE("what one poller left behind does not ring in the next")
     CHECK(poller.wait(monotonic_now()).value().empty());
 }
 
-TEST_CASE("threads wait side by side")
+TEST_CASE("threads poll in parallel")
 {
     const auto one = event();
     std::vector<std::jthread> threads;
@@ -125,12 +125,12 @@ TEST_CASE("threads wait side by side")
                 poller.wait(monotonic_deadline(30s)).value().size() == 1)
                 ++released;
         });
-    REQUIRE(add(one, 1)); // It stays set: who arms later rings at once.
+    REQUIRE(add(one, 1)); // The event stays set, so a later poll returns at once.
     threads.clear();
     CHECK(released == 20);
 }
 
-// Each is a mapping, as proc(5) has them.
+// Each context is a memory mapping. proc(5)
 std::size_t contexts_here()
 {
     std::ifstream maps{"/proc/self/maps"};
@@ -140,7 +140,7 @@ std::size_t contexts_here()
     return count;
 }
 
-TEST_CASE("of contexts that many used at once few are kept")
+TEST_CASE("few contexts are kept of many that were used at once")
 {
     const auto size = GENERATE(1U, 100U);
     const auto before = contexts_here();
@@ -154,7 +154,7 @@ TEST_CASE("of contexts that many used at once few are kept")
     CHECK(contexts_here() > 0);
 }
 
-TEST_CASE("the context of a wait for many is used again")
+TEST_CASE("the context of a poll for many descriptors is used again")
 {
     for (int i = 0; i < 2; ++i) {
         const AioPoller poller{100};
@@ -167,7 +167,7 @@ TEST_CASE("the context of a wait for many is used again")
     CHECK(contexts_here() == before);
 }
 
-TEST_CASE("a child of fork can wait too, though its parent's contexts are not its own")
+TEST_CASE("a forked child can poll although the parent's contexts are not its own")
 {
     {
         const auto warm = event(1);
@@ -189,7 +189,7 @@ TEST_CASE("a child of fork can wait too, though its parent's contexts are not it
     CHECK(status == 0);
 }
 
-TEST_CASE("children that are forked while threads wait can wait, too")
+TEST_CASE("children that are forked while threads poll can poll")
 {
     std::atomic<bool> is_over = false;
     std::vector<std::jthread> threads;
@@ -204,7 +204,7 @@ TEST_CASE("children that are forked while threads wait can wait, too")
     for (int i = 0; i < 100; ++i) {
         const auto child = ::fork();
         if (child == 0) {
-            ::alarm(30); // Which ends it if it hangs.
+            ::alarm(30); // Ends a child that hangs.
             const auto one = event(1);
             AioPoller poller{1};
             const bool is_armed = poller.arm(0, one.get()).has_value();

@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-TEST_CASE("an answer to a wait that has nothing of what was asked for is not understood")
+TEST_CASE("a wait reply that fires none of the requested names is a protocol error")
 {
     const auto* const fired = GENERATE("", R"({"name":"other","count":1})",
                                        R"({"name":"e","count":1},{"name":"other","count":1})");

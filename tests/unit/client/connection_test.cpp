@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// A channel, and the daemon's end of its socket in the test's hands.
+// A client connection and the daemon's end of its socket, which the test drives.
 struct ConnectionPair {
     ConnectionPair()
     {
@@ -52,7 +52,7 @@ Deadline soon()
     return monotonic_deadline(10s);
 }
 
-// What the daemon answers to an Open, with that many eventfds that count from `first`.
+// Returns the reply to an Open with `count` eventfds that count from `first`.
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
@@ -104,7 +104,7 @@ TEST_CASE("pipelined replies with 0, 1, 0, 2 and 0 descriptors each get their ow
     }
 }
 
-TEST_CASE("a reply without descriptors that comes in one piece with the next one leaves it its own")
+TEST_CASE("a reply without descriptors leaves the descriptors to the reply that arrived with it")
 {
     ConnectionPair ends;
     std::vector<UniqueFd> none;
@@ -119,7 +119,7 @@ TEST_CASE("a reply without descriptors that comes in one piece with the next one
     CHECK(count(received->reply.objects.at(0).file_descriptor->fd).value() == 7);
 }
 
-TEST_CASE("a descriptor that an unread reply brought is closed with the channel")
+TEST_CASE("a descriptor of an unread reply is closed with the connection")
 {
     ConnectionPair ends;
     std::vector<UniqueFd> descriptors;
@@ -143,7 +143,7 @@ TEST_CASE("a descriptor that an unread reply brought is closed with the channel"
     CHECK(receive(near, byte).value().value().bytes == 0); // The other end is closed everywhere.
 }
 
-TEST_CASE("a reply that names a descriptor that did not come is not understood")
+TEST_CASE("a reply that names a missing descriptor is a protocol error")
 {
     ConnectionPair ends;
     std::vector<UniqueFd> descriptors;
@@ -154,7 +154,7 @@ TEST_CASE("a reply that names a descriptor that did not come is not understood")
     CHECK_FALSE(ends.connection->is_usable());
 }
 
-TEST_CASE("descriptors that there is no room for are empty ones, and the next reply gets its own")
+TEST_CASE("descriptors beyond the descriptor limit are empty, and the next reply gets its own")
 {
     ConnectionPair ends;
     for (const auto count : {2U, 0U, 1U}) {
@@ -179,7 +179,7 @@ TEST_CASE("descriptors that there is no room for are empty ones, and the next re
     CHECK(take(last->reply.objects.at(0).file_descriptor->fd).value() == 1);
 }
 
-TEST_CASE("a call is one whole frame, with what is wanted in answer")
+TEST_CASE("a call is one whole frame and carries its reply mode")
 {
     ConnectionPair ends;
     REQUIRE(ends.connection->send(protocol::Show{"a/b"_name}, soon()));
@@ -193,7 +193,7 @@ TEST_CASE("a call is one whole frame, with what is wanted in answer")
           R"({"method":"io.evfdd.Status","parameters":{},"oneway":true})"s + '\0');
 }
 
-TEST_CASE("an error reply becomes an error with its sentence, and the channel goes on")
+TEST_CASE("an error reply becomes an error with its message, and the connection stays usable")
 {
     const auto [error, parameters, code,
                 sentence] = GENERATE(table<std::string, std::string, ErrorCode, std::string>({
@@ -223,7 +223,7 @@ TEST_CASE("an error reply becomes an error with its sentence, and the channel go
     CHECK(ends.connection->is_usable());
 }
 
-TEST_CASE("a daemon that answers nonsense is left")
+TEST_CASE("a connection fails after a malformed reply")
 {
     const auto bytes = GENERATE("{}}"s, "[]"s, R"({"parameters":{},"more":true})"s, "x"s,
                                 R"({"parameters":{"created":1}})"s, R"({"parameters":{}})"s);
@@ -235,31 +235,31 @@ TEST_CASE("a daemon that answers nonsense is left")
     CHECK_FALSE(ends.connection->is_usable());
 }
 
-TEST_CASE("fields that a newer daemon adds to its replies are ignored")
+TEST_CASE("unknown fields of a newer daemon's reply are ignored")
 {
     ConnectionPair ends;
     ends.send_bytes(R"({"parameters":{"created":true,"colour":{"of":["the",1]}}})"s + '\0');
     CHECK(ends.connection->receive<protocol::CreateEvent>(soon()).value().reply.created);
 }
 
-TEST_CASE("a daemon that does not answer in time is given up, and one that closed is told apart")
+TEST_CASE("a silent daemon and a closed connection are distinguished")
 {
     ConnectionPair ends;
     REQUIRE(ends.connection->send(protocol::Status{}, soon()));
-    SECTION("silent")
+    SECTION("the daemon is silent")
     {
         const auto received = ends.connection->receive<protocol::Status>(monotonic_now());
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::no_daemon);
     }
-    SECTION("silent in the middle of a reply")
+    SECTION("the daemon is silent in the middle of a reply")
     {
         ends.send_bytes(R"({"parameters")");
         const auto received = ends.connection->receive<protocol::Status>(monotonic_deadline(1ms));
         REQUIRE_FALSE(received);
         CHECK(received.error().code == ErrorCode::no_daemon);
     }
-    SECTION("gone")
+    SECTION("the daemon has closed the connection")
     {
         ends.daemon = {};
         const auto received = ends.connection->receive<protocol::Status>(soon());
@@ -269,7 +269,7 @@ TEST_CASE("a daemon that does not answer in time is given up, and one that close
     CHECK_FALSE(ends.connection->is_usable());
 }
 
-TEST_CASE("who finds a daemon silent is told where to see why")
+TEST_CASE("the error for a silent daemon names the place of its log")
 {
     CHECK(no_reply_message(Address::system().path) ==
           "the daemon does not answer; see journalctl -u evfdd, or restart it");
@@ -277,10 +277,10 @@ TEST_CASE("who finds a daemon silent is told where to see why")
           "the daemon does not answer; see whether it is stuck, or restart it");
 }
 
-TEST_CASE("the last word of a daemon that was gone already is still heard")
+TEST_CASE("the last error of a daemon that closed the connection is still read")
 {
     ConnectionPair ends;
-    SECTION("it said why")
+    SECTION("the daemon gave a reason")
     {
         std::string refusal;
         append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
@@ -292,7 +292,7 @@ TEST_CASE("the last word of a daemon that was gone already is still heard")
         CHECK(received.error().code == ErrorCode::refused);
         CHECK(received.error().message == "Too many.");
     }
-    SECTION("it said nothing")
+    SECTION("the daemon gave no reason")
     {
         ends.daemon = {};
         REQUIRE(ends.connection->send(protocol::Status{}, soon()));
@@ -302,7 +302,7 @@ TEST_CASE("the last word of a daemon that was gone already is still heard")
     }
 }
 
-TEST_CASE("a reply that is not all there yet is asked for again, and nobody waits for it")
+TEST_CASE("a poll for a reply that is incomplete does not block, and can be repeated")
 {
     using protocol::Monitor;
     ConnectionPair ends;

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 constexpr auto max_ns = nanoseconds::max();
 
-TEST_CASE("a schedule becomes the call that arms the timer with it")
+TEST_CASE("a schedule becomes the Arm call with its values")
 {
     auto request = to_arm_request("t"_name, {.at = 5s,
                                              .interval = 1ms,
@@ -24,7 +24,7 @@ TEST_CASE("a schedule becomes the call that arms the timer with it")
                                R"("intervalNSec":1000000,"cancelOnClockChange":true,"sets":"e"})");
 }
 
-TEST_CASE("what a schedule can be")
+TEST_CASE("a valid schedule is accepted")
 {
     const Schedule schedule = GENERATE(
         Schedule{.interval = 1ns}, Schedule{.after = 1ns}, Schedule{.after = 0ns, .interval = 1ns},
@@ -36,7 +36,7 @@ TEST_CASE("what a schedule can be")
     CHECK(to_arm_request("t"_name, schedule));
 }
 
-TEST_CASE("what a schedule cannot be is said in a sentence before anything goes out")
+TEST_CASE("an invalid schedule is refused with a sentence before anything is sent")
 {
     const auto [schedule, sentence] = GENERATE(table<Schedule, std::string>({
         {Schedule{}, "needs a first expiry or an interval"},

@@ -13,7 +13,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-TEST_CASE("a call that was under way is sent again on the session that is taken up")
+TEST_CASE("a pending call is sent again on the resumed session")
 {
     ScriptedDaemon daemon;
     const auto address = daemon.address();
@@ -35,9 +35,9 @@ TEST_CASE("a call that was under way is sent again on the session that is taken 
     CHECK(answer);
 }
 
-// It may have been done: then the daemon would answer the next call of the session with its answer,
-// and not do that.
-TEST_CASE("the next call is not answered in the place of one that was given up")
+// The call may have been executed. The daemon would then answer the next call of the session with
+// the old reply instead of executing it.
+TEST_CASE("the reply to an abandoned call is not taken for the reply to the next call")
 {
     ScriptedDaemon daemon;
     const auto address = daemon.address();
@@ -49,7 +49,7 @@ TEST_CASE("the next call is not answered in the place of one that was given up")
         auto connection = daemon.accept();
         began = connection.receive_call();
         connection.receive_call();
-        daemon.close(); // And nobody comes in time.
+        daemon.close(); // No daemon accepts in time.
     }
     caller.join();
     REQUIRE_FALSE(given_up);

@@ -16,7 +16,7 @@
 namespace evfd {
 namespace {
 
-// What it prints, to its end.
+// Returns the output of a program that is run to its end.
 std::string output_of(std::vector<std::string> words, Signals signals)
 {
     std::array<int, 2> ends{};
@@ -34,7 +34,7 @@ std::string output_of(std::vector<std::string> words, Signals signals)
     return text;
 }
 
-// Of /proc/PID/status. proc(5)
+// Returns a signal mask from /proc/PID/status. proc(5)
 std::uint64_t signals_of(const std::string& status, std::string_view which)
 {
     const auto at = status.find(which);
@@ -42,11 +42,11 @@ std::uint64_t signals_of(const std::string& status, std::string_view which)
     return std::stoull(status.substr(at + which.size()), nullptr, 16);
 }
 
-// What we ignore and block in these tests, as bits of a mask.
+// The signals that these tests ignore and block, as bits of a mask.
 constexpr std::uint64_t ignored_by_us = std::uint64_t{1} << (SIGHUP - 1);
 constexpr std::uint64_t blocked_by_us = std::uint64_t{1} << (SIGUSR1 - 1);
 
-// /proc/PID/status of a program that is started so.
+// Returns /proc/PID/status of a started program.
 std::string status_of_started(Signals signals)
 {
     auto* const before = ::signal(SIGHUP, SIG_IGN);
@@ -63,17 +63,17 @@ std::string status_of_started(Signals signals)
     return status;
 }
 
-TEST_CASE("a server that is started ignores no signal and blocks none, whatever we do")
+TEST_CASE("a started server ignores no signal and blocks none, whatever its parent does")
 {
     const auto status = status_of_started(Signals::reset);
 
-    // The C library ignores its own two in a child, which nobody else can send.
+    // The C library ignores its two internal signals in a child. No other process can send them.
     constexpr auto of_library = std::uint64_t{3} << 31;
     CHECK(signals_of(status, "SigBlk:") == 0);
     CHECK((signals_of(status, "SigIgn:") & ~of_library) == 0);
 }
 
-TEST_CASE("a program that inherits our signals ignores and blocks what we do")
+TEST_CASE("a program that inherits signals ignores and blocks the same signals as its parent")
 {
     const auto status = status_of_started(Signals::inherited);
 

@@ -8,7 +8,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("the umask is read without being set")
+TEST_CASE("reading the umask does not set it")
 {
     const auto before = ::umask(0037);
     const auto read = current_umask();
@@ -16,7 +16,7 @@ TEST_CASE("the umask is read without being set")
     CHECK(read == 0037);
 }
 
-TEST_CASE("a umask that cannot be read leaves nothing to others")
+TEST_CASE("an unreadable umask leaves no permission to others")
 {
     const DescriptorLimit limit{static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get())};
     CHECK(current_umask() == 0077);

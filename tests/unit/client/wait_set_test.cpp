@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Readable, but whoever comes to take finds that others were faster.
+// A readable event whose tokens are always consumed by others first.
 class ContendedEvent final : public Waitable {
 public:
     ContendedEvent()
@@ -26,7 +26,7 @@ private:
     Expected<void> restore(std::int64_t) const override { return {}; }
 };
 
-TEST_CASE("a wait for what others always take first is over when its time is")
+TEST_CASE("a wait for events that others always consume first ends with its timeout")
 {
     const ContendedEvent one;
     const std::vector<const Waitable*> all{&one};

@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto at_once = 0ns;
-constexpr auto deadline = 20s; // Ends a test that would otherwise hang.
+constexpr auto deadline = 20s; // Ends a test that would hang.
 
 Aio context(unsigned operations)
 {
@@ -46,7 +46,7 @@ UniqueFd event(unsigned initial = 0)
     return *make_eventfd(initial, Counter::plain);
 }
 
-TEST_CASE("an operation that is done is reaped with its data and its answer")
+TEST_CASE("a completed operation is reaped with its data and its result")
 {
     const auto aio = context(1);
     const auto fd = event(1);
@@ -64,7 +64,7 @@ TEST_CASE("an operation that is done is reaped with its data and its answer")
     CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
-TEST_CASE("an operation that is not done is not reaped, and its time runs out")
+TEST_CASE("an operation that is not completed is not reaped, and the reap times out")
 {
     const auto aio = context(1);
     const auto fd = event();
@@ -78,7 +78,7 @@ TEST_CASE("an operation that is not done is not reaped, and its time runs out")
     CHECK(aio.reap(done, 1, 1ms) == 0U);
 }
 
-TEST_CASE("without a timeout a reap lasts until there is something")
+TEST_CASE("a reap without a timeout blocks until an operation completes")
 {
     const auto aio = context(1);
     const auto fd = event();
@@ -91,7 +91,7 @@ TEST_CASE("without a timeout a reap lasts until there is something")
     CHECK(aio.reap(done, 1, std::nullopt) == 1U);
 }
 
-TEST_CASE("a set that was cleared at once is reaped all the same")
+TEST_CASE("a poll operation completes although the event was cleared at once")
 {
     const auto aio = context(1);
     const auto fd = event();
@@ -107,7 +107,7 @@ TEST_CASE("a set that was cleared at once is reaped all the same")
     CHECK((done[0].res & POLLIN) != 0);
 }
 
-TEST_CASE("an operation that was cancelled still completes, and never again")
+TEST_CASE("a cancelled operation completes exactly once")
 {
     const auto aio = context(1);
     const auto fd = event();
@@ -125,7 +125,7 @@ TEST_CASE("an operation that was cancelled still completes, and never again")
     CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
-TEST_CASE("a cancel of what is done already changes nothing")
+TEST_CASE("cancelling a completed operation changes nothing")
 {
     const auto aio = context(1);
     const auto fd = event(1);
@@ -141,7 +141,7 @@ TEST_CASE("a cancel of what is done already changes nothing")
     CHECK(aio.reap(done, 0, at_once) == 0U);
 }
 
-TEST_CASE("several operations are begun together and reaped as they are done")
+TEST_CASE("operations that are submitted together are reaped as they complete")
 {
     const auto aio = context(3);
     const std::array<UniqueFd, 3> fds{event(), event(), event()};
@@ -160,7 +160,7 @@ TEST_CASE("several operations are begun together and reaped as they are done")
     CHECK(done[0].data + done[1].data == 2);
 }
 
-TEST_CASE("operations after one that is refused are not begun")
+TEST_CASE("operations after a refused one are not submitted")
 {
     const auto aio = context(2);
     const auto fd = event(1);
@@ -177,7 +177,7 @@ TEST_CASE("operations after one that is refused are not begun")
     CHECK(begun.error().call == "io_submit(2)");
 }
 
-TEST_CASE("more operations than there is room for cannot be waited for")
+TEST_CASE("a context accepts no more operations than it has room for")
 {
     const auto aio = context(1);
     std::array<io_event, 1> done{};
@@ -189,11 +189,11 @@ TEST_CASE("more operations than there is room for cannot be waited for")
     CHECK(reaped.error().error == EINVAL);
 }
 
-TEST_CASE("no more operations can be had than the machine has")
+TEST_CASE("a context cannot have more operations than the system limit")
 {
     unsigned most = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> most;
-    if (most == 0 || most >= 8'000'000) // Beyond that it is EINVAL.
+    if (most == 0 || most >= 8'000'000) // Larger values are refused with EINVAL.
         skip("fs.aio-max-nr is " + std::to_string(most));
 
     const auto aio = Aio::create(most + 1);
@@ -203,7 +203,7 @@ TEST_CASE("no more operations can be had than the machine has")
     CHECK(aio.error().call == "io_setup(2)");
 }
 
-TEST_CASE("completions that are forgotten make room, however many come")
+TEST_CASE("forgotten completions free their room, however many arrive")
 {
     constexpr unsigned at_a_time = 4;
     const auto aio = context(at_a_time);
@@ -220,14 +220,14 @@ TEST_CASE("completions that are forgotten make room, however many come")
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
-    constexpr unsigned rounds = 1'000; // Far beyond what the kernel rounds up to.
+    constexpr unsigned rounds = 1'000; // Far more than the kernel rounds up to.
     for (unsigned i = 0; i < rounds; ++i) {
         REQUIRE(aio.submit(operations) == at_a_time);
         REQUIRE(aio.discard_completions());
     }
     CHECK(take(told) == rounds * at_a_time);
 
-    // What comes after is there to be reaped, alone.
+    // The following operation is reaped alone.
     read.aio_data = 7;
     REQUIRE(aio.submit(std::span{operations}.first(1)) == 1U);
     std::array<io_event, at_a_time> done{};
@@ -235,7 +235,7 @@ TEST_CASE("completions that are forgotten make room, however many come")
     CHECK(done[0].data == 7);
 }
 
-TEST_CASE("a context that was moved goes on where it went")
+TEST_CASE("a moved context continues at its new place")
 {
     std::optional first{context(1)};
     std::optional second{context(1)};

@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 constexpr auto max_ns = std::numeric_limits<std::int64_t>::max();
 
-TEST_CASE("a duration is read exactly, to the nanosecond")
+TEST_CASE("a duration is parsed exactly, to the nanosecond")
 {
     const auto [text, span] = GENERATE(table<std::string, nanoseconds>({
         {"0", 0ns},
@@ -48,7 +48,7 @@ TEST_CASE("a duration is read exactly, to the nanosecond")
     CHECK(parsed->count() == span.count());
 }
 
-TEST_CASE("what is no duration is refused")
+TEST_CASE("a malformed duration is refused")
 {
     const auto text = GENERATE(
         as<std::string>{}, "", " ", "s", ".", ".5", "5.", "5.s", "-1", "-1s", "+1", " 1s", "1s ",
@@ -62,7 +62,7 @@ TEST_CASE("what is no duration is refused")
     CHECK_FALSE(parse_duration(text));
 }
 
-TEST_CASE("a span is written as it is read, in units that fall")
+TEST_CASE("a duration is printed in descending units, as it is parsed")
 {
     const auto [span, text] = GENERATE(table<nanoseconds, std::string>({
         {0ns, "0s"},
@@ -87,7 +87,7 @@ TEST_CASE("a span is written as it is read, in units that fall")
     CHECK(parse_duration(text) == span);
 }
 
-TEST_CASE("a fraction of any length is refused, not computed with")
+TEST_CASE("a fraction of any length is refused instead of rounded")
 {
     const auto zeros = GENERATE(range(17, 300));
     INFO(zeros);
@@ -97,7 +97,7 @@ TEST_CASE("a fraction of any length is refused, not computed with")
     CHECK(parse_duration("0." + places + "s").has_value() == (zeros <= 18));
 }
 
-TEST_CASE("a moment is written in RFC 3339, with as many digits as it needs")
+TEST_CASE("a timestamp is printed in RFC 3339 with as many digits as it needs")
 {
     const auto [since_1970, text] = GENERATE(table<std::int64_t, std::string>({
         {0, "1970-01-01T00:00:00Z"},
@@ -113,7 +113,7 @@ TEST_CASE("a moment is written in RFC 3339, with as many digits as it needs")
     CHECK(to_rfc3339(WallTime{nanoseconds{since_1970}}) == text);
 }
 
-TEST_CASE("a span becomes seconds and the nanoseconds within them")
+TEST_CASE("a duration is split into seconds and the nanoseconds within them")
 {
     const auto [span, seconds, rest] = GENERATE(table<nanoseconds, std::time_t, long>({
         {0ns, 0, 0},
@@ -129,7 +129,7 @@ TEST_CASE("a span becomes seconds and the nanoseconds within them")
     CHECK(converted.tv_nsec == rest);
 }
 
-TEST_CASE("a moment after now is after now, and stops at the end of the clock")
+TEST_CASE("a deadline lies after now and stops at the end of the clock")
 {
     const auto before = monotonic_now();
 
@@ -142,7 +142,7 @@ TEST_CASE("a moment after now is after now, and stops at the end of the clock")
     CHECK(past <= monotonic_now() - 1h);
 }
 
-TEST_CASE("what is left until a moment is never negative")
+TEST_CASE("the time until a deadline is never negative")
 {
     CHECK(time_until(MonotonicTime::min()) == 0ns);
     CHECK(time_until(monotonic_now()) == 0ns);
@@ -153,7 +153,7 @@ TEST_CASE("what is left until a moment is never negative")
     CHECK(left <= 1h);
 }
 
-TEST_CASE("the clocks are the kernel's own")
+TEST_CASE("each clock is the kernel's own")
 {
     const auto read = [](clockid_t clock) {
         std::timespec time{};
@@ -168,7 +168,7 @@ TEST_CASE("the clocks are the kernel's own")
 
     const auto since_1970 = wall_now().time_since_epoch();
     const auto apart = read(CLOCK_REALTIME) - since_1970;
-    CHECK(std::chrono::abs(apart) < 24h); // Another clock would be decades off.
+    CHECK(std::chrono::abs(apart) < 24h); // Another clock would differ by decades.
 }
 
 } // namespace

@@ -11,7 +11,7 @@
 namespace evfd {
 namespace {
 
-// One of each kind of field, in a message of its own.
+// A message with one field of each kind.
 template <class T>
 struct One {
     T value;
@@ -62,7 +62,7 @@ std::string type_of()
     return Codec<T>::type(named);
 }
 
-TEST_CASE("each kind of value goes to text and back")
+TEST_CASE("a value of each kind survives encoding and decoding")
 {
     check_round_trip(One<bool>{true}, R"({"value":true})");
     check_round_trip(One<std::int64_t>{-5}, R"({"value":-5})");
@@ -84,7 +84,7 @@ TEST_CASE("each kind of value goes to text and back")
     check_round_trip(Empty{}, "{}");
 }
 
-TEST_CASE("structs within structs go to text and back")
+TEST_CASE("nested structs survive encoding and decoding")
 {
     check_round_trip(Outer{"x", {{1, true}, {2, {}}}, Inner{3, false}},
                      R"({"text":"x","list":[{"number":1,"flag":true},{"number":2}],)"
@@ -92,7 +92,7 @@ TEST_CASE("structs within structs go to text and back")
     check_round_trip(Outer{"", {}, {}}, R"({"text":"","list":[]})");
 }
 
-TEST_CASE("the order of the keys does not matter, and null is as good as absent for an optional")
+TEST_CASE("the order of keys does not matter, and null equals absent for an optional field")
 {
     const auto text = GENERATE(as<std::string>{}, R"({"number":7})", R"({"number":7,"flag":null})",
                                R"({"flag":null,"number":7})");
@@ -105,7 +105,7 @@ TEST_CASE("the order of the keys does not matter, and null is as good as absent 
     CHECK_FALSE(inner->flag);
 }
 
-TEST_CASE("no parameters, null and {} are the same")
+TEST_CASE("absent parameters, null and an empty object are the same")
 {
     json::Document document;
 
@@ -119,7 +119,7 @@ TEST_CASE("no parameters, null and {} are the same")
     CHECK(decode<One<bool>>(*document.parse("{}")).error().name == "value");
 }
 
-TEST_CASE("the field that is wrong is named, the first if there are several")
+TEST_CASE("a wrong field is reported by name, the first of several")
 {
     const auto [text, bad] = GENERATE(table<std::string, std::string>({
         {R"({})", "text"},
@@ -149,7 +149,7 @@ TEST_CASE("the field that is wrong is named, the first if there are several")
     CHECK(wrong_field<Outer>(text) == bad);
 }
 
-TEST_CASE("what is no value of a field's type is refused")
+TEST_CASE("a value of the wrong type is refused")
 {
     CHECK(wrong_field<One<bool>>(R"({"value":1})") == "value");
     CHECK(wrong_field<One<bool>>(R"({"value":"true"})") == "value");
@@ -166,7 +166,7 @@ TEST_CASE("what is no value of a field's type is refused")
     CHECK(wrong_field<One<NameList>>(R"({"value":"a"})") == "value");
 }
 
-TEST_CASE("an integer is one of 63 bits and sign, written as such")
+TEST_CASE("an integer has 63 bits and a sign and is written as an integer")
 {
     const auto number = GENERATE(as<std::string>{}, "9223372036854775808", "18446744073709551616",
                                  "-9223372036854775809", "1.5", "1.0", "1e3", R"("1")", "true",
@@ -179,7 +179,7 @@ TEST_CASE("an integer is one of 63 bits and sign, written as such")
     CHECK(wrong_field<One<WallTime>>(text) == "value");
 }
 
-TEST_CASE("a bounded integer stops at both its ends")
+TEST_CASE("a bounded integer is accepted up to both of its bounds")
 {
     using Bounded = One<BoundedInt<-2, 3>>;
     CHECK(wrong_field<Bounded>(R"({"value":-3})") == "value");
@@ -188,7 +188,7 @@ TEST_CASE("a bounded integer stops at both its ends")
     CHECK(wrong_field<Bounded>(R"({"value":4})") == "value");
 }
 
-TEST_CASE("a span and a moment are never negative")
+TEST_CASE("a duration and a timestamp are never negative")
 {
     CHECK(wrong_field<One<nanoseconds>>(R"({"value":-1})") == "value");
     CHECK(wrong_field<One<nanoseconds>>(R"({"value":0})") == "(none)");
@@ -196,7 +196,7 @@ TEST_CASE("a span and a moment are never negative")
     CHECK(wrong_field<One<WallTime>>(R"({"value":-1})") == "value");
 }
 
-TEST_CASE("names are at least one, at most 253, and none twice")
+TEST_CASE("a name list has 1 to 253 names without duplicates")
 {
     using Some = One<NameList>;
     CHECK(wrong_field<Some>(R"({"value":[]})") == "value");
@@ -213,7 +213,7 @@ TEST_CASE("names are at least one, at most 253, and none twice")
     CHECK(read->value.list == std::vector{"c"_name, "a"_name, "b"_name});
 }
 
-TEST_CASE("an unknown field is ignored where that was asked for, at every depth, and nothing else")
+TEST_CASE("an unknown field is ignored at every depth only where the decoder is told to")
 {
     const auto read = [](std::string_view text) {
         DecodeContext incoming{.unknown = UnknownFields::ignore};
@@ -228,7 +228,7 @@ TEST_CASE("an unknown field is ignored where that was asked for, at every depth,
     CHECK(read(R"({"new":1,"text":1,"list":[]})") == "text");
 }
 
-// As many descriptors as were asked for: eventfds that count from 1.
+// Returns `count` eventfds that count from 1.
 std::deque<UniqueFd> some_descriptors(unsigned count)
 {
     std::deque<UniqueFd> descriptors;
@@ -237,7 +237,7 @@ std::deque<UniqueFd> some_descriptors(unsigned count)
     return descriptors;
 }
 
-TEST_CASE("a descriptor is written as its index among the message's own")
+TEST_CASE("a descriptor is encoded as its index among the descriptors of the message")
 {
     std::string text;
     std::vector<PassedFd> descriptors;
@@ -255,7 +255,7 @@ TEST_CASE("a descriptor is written as its index among the message's own")
         CHECK(count(descriptors[i].fd) == i + 1);
 }
 
-TEST_CASE("descriptors are taken in order, as many as the message names")
+TEST_CASE("descriptors are decoded in order, as many as the message names")
 {
     auto descriptors = some_descriptors(4);
     DecodeContext incoming{.descriptors = &descriptors};
@@ -275,7 +275,7 @@ TEST_CASE("descriptors are taken in order, as many as the message names")
     CHECK(count(descriptors.front()) == 4U);
 }
 
-TEST_CASE("a descriptor that is not where it should be is refused")
+TEST_CASE("a descriptor with a wrong index is refused")
 {
     const auto [text, bad] = GENERATE(table<std::string, std::string>({
         {R"({"first":1})", "first"},
@@ -298,7 +298,7 @@ TEST_CASE("a descriptor that is not where it should be is refused")
     CHECK(message.error().name == bad);
 }
 
-TEST_CASE("a descriptor that did not come is missed")
+TEST_CASE("a descriptor that did not arrive is reported as missing")
 {
     auto descriptors = some_descriptors(1);
     DecodeContext incoming{.descriptors = &descriptors};
@@ -309,7 +309,7 @@ TEST_CASE("a descriptor that did not come is missed")
     CHECK(wrong_field<Two>(R"({"first":0})") == "first");
 }
 
-TEST_CASE("a type is named as the interface text names it")
+TEST_CASE("a type is spelt as in the interface text")
 {
     CHECK(type_of<bool>() == "bool");
     CHECK(type_of<std::int64_t>() == "int");
@@ -329,7 +329,7 @@ TEST_CASE("a type is named as the interface text names it")
     CHECK(type_of<NameList>() == "[]string");
 }
 
-TEST_CASE("a struct's text is on one line up to one field, and names the types it needs")
+TEST_CASE("a struct of up to one field is described on one line with the types it needs")
 {
     NamedTypes named;
     CHECK(fields_text(describe_fields<Empty>(named)) == "()");

@@ -11,7 +11,7 @@
 namespace evfd {
 namespace {
 
-// The compilers print a value that no enumerator has as a cast, "(evfd::Mode)4".
+// Compilers print a value without an enumerator as a cast, "(evfd::Mode)4".
 template <auto value>
 constexpr bool is_enumerator()
 {
@@ -55,7 +55,7 @@ TEMPLATE_TEST_CASE("a word that is no value of the enum is nothing", "", Kind, M
     CHECK_FALSE(parse_enum<TestType>(text));
 }
 
-TEST_CASE("the words are those of the interface")
+TEST_CASE("each enumerator is spelt as in the interface")
 {
     CHECK(to_string(Kind::event) == "event");
     CHECK(to_string(Mode::manual) == "manual");

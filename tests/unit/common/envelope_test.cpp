@@ -5,7 +5,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a call is its method, its parameters and how it is to be answered")
+TEST_CASE("a call is parsed into its method, its parameters and its reply mode")
 {
     json::Document document;
     const auto call =
@@ -19,7 +19,7 @@ TEST_CASE("a call is its method, its parameters and how it is to be answered")
     CHECK_FALSE(call->oneway);
 }
 
-TEST_CASE("flags that are false are as good as absent")
+TEST_CASE("a flag that is false equals an absent flag")
 {
     const auto text =
         GENERATE(as<std::string>{}, R"({"method":"a.B"})", R"({"more":false,"method":"a.B"})",
@@ -37,7 +37,7 @@ TEST_CASE("flags that are false are as good as absent")
     CHECK_FALSE(call->parameters);
 }
 
-TEST_CASE("one flag may be true beside others that are false")
+TEST_CASE("a flag may be true beside others that are false")
 {
     json::Document document;
 
@@ -62,7 +62,7 @@ TEST_CASE("parameters may be absent, null or an object")
 constexpr auto malformed_call = "a repeated or malformed key in the call";
 constexpr auto malformed_reply = "an unknown, repeated or malformed key in the reply";
 
-TEST_CASE("what is no call is told what is wrong with it")
+TEST_CASE("a malformed call is refused with the reason")
 {
     const auto [text, defect] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
@@ -112,7 +112,7 @@ TEST_CASE("what is no call is told what is wrong with it")
     CHECK(call.error() == defect);
 }
 
-TEST_CASE("a key that is not the protocol's own is ignored")
+TEST_CASE("an unknown key of the envelope is ignored")
 {
     const auto key = GENERATE(as<std::string>{}, R"("continues":true)", R"("error":"a.C")",
                               R"("fds":1)", R"("":1)", R"("\u0000":1)",
@@ -129,7 +129,7 @@ TEST_CASE("a key that is not the protocol's own is ignored")
     CHECK_FALSE(call->parameters);
 }
 
-TEST_CASE("that an upgrade is asked for is told")
+TEST_CASE("a request to upgrade is reported")
 {
     json::Document document;
 
@@ -145,7 +145,7 @@ std::string with_elements(std::size_t count)
     return text + "]}}";
 }
 
-TEST_CASE("a call has no more values than there may be")
+TEST_CASE("a call has no more values than the limit")
 {
     json::Document document;
     constexpr std::size_t others = 7; // Two objects, the array, three keys and the method.
@@ -171,7 +171,7 @@ TEST_CASE("a call that is nested 100,000 deep and does not end is refused")
     CHECK(call.error() == "too many values");
 }
 
-TEST_CASE("a reply is its parameters, its error, and whether more follow")
+TEST_CASE("a reply is parsed into its parameters, its error and whether more follow")
 {
     json::Document document;
 
@@ -197,7 +197,7 @@ TEST_CASE("a reply is its parameters, its error, and whether more follow")
     CHECK(read_reply(document, "{}"));
 }
 
-TEST_CASE("what is no reply is told what is wrong with it")
+TEST_CASE("a malformed reply is refused with the reason")
 {
     const auto [text, defect] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
@@ -227,14 +227,14 @@ TEST_CASE("what is no reply is told what is wrong with it")
     CHECK(reply.error() == defect);
 }
 
-// Without the zero byte, which must be the last and the only one.
+// Removes the zero byte, which must be the only one and the last.
 std::string_view unframed(const std::string& frame)
 {
     REQUIRE(frame.find('\0') == frame.size() - 1);
     return std::string_view{frame}.substr(0, frame.size() - 1);
 }
 
-TEST_CASE("a call that is written is read as it was meant")
+TEST_CASE("a written call is parsed with the same content")
 {
     const auto answers = GENERATE(ReplyMode::one, ReplyMode::stream, ReplyMode::none);
     std::string frame;
@@ -253,7 +253,7 @@ TEST_CASE("a call that is written is read as it was meant")
     CHECK(call->oneway == (answers == ReplyMode::none));
 }
 
-TEST_CASE("a reply that is written is read as it was meant")
+TEST_CASE("a written reply is parsed with the same content")
 {
     const auto continues = GENERATE(false, true);
     std::string frame;
@@ -273,7 +273,7 @@ TEST_CASE("a reply that is written is read as it was meant")
     CHECK(reply->continues == continues);
 }
 
-TEST_CASE("an error that is written is read as it was meant")
+TEST_CASE("a written error is parsed with the same content")
 {
     std::string frame;
     append_error(frame, "io.evfdd.NoSuchName", R"({"name":"a"})");
@@ -290,7 +290,7 @@ TEST_CASE("an error that is written is read as it was meant")
     CHECK_FALSE(reply->continues);
 }
 
-TEST_CASE("what is written goes behind what is there")
+TEST_CASE("a message is appended to the existing bytes")
 {
     std::string out = "before";
     append_call(out, "a.B", "{}", ReplyMode::one);

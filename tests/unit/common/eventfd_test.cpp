@@ -14,7 +14,8 @@
 namespace evfd {
 namespace {
 
-constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe; // What write(2) can fill a counter to.
+// The maximum that write(2) can fill a counter to.
+constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe;
 
 UniqueFd event(unsigned initial, Counter counter = Counter::plain)
 {
@@ -30,7 +31,7 @@ UniqueFd wait_only(const UniqueFd& fd)
     return *std::move(handle);
 }
 
-// As a client can that has a duplicate: for all who hold the open file.
+// Clears the flag of the open file, as a client with a duplicate can.
 void clear_nonblock(const UniqueFd& fd)
 {
     const auto holder = duplicate(fd);
@@ -54,7 +55,7 @@ TEST_CASE("an eventfd starts with its initial count, non-blocking and closed on 
     CHECK(count(event(4'294'967'295)) == 4'294'967'295U);
 }
 
-TEST_CASE("a take from a plain counter takes all, then nothing")
+TEST_CASE("a take from a plain counter returns the whole count, then nothing")
 {
     const auto fd = event(3);
 
@@ -63,7 +64,7 @@ TEST_CASE("a take from a plain counter takes all, then nothing")
     CHECK(count(fd) == 0U);
 }
 
-TEST_CASE("a take from a semaphore takes one, until there is none")
+TEST_CASE("a take from a semaphore returns one token until none is left")
 {
     const auto fd = event(2, Counter::semaphore);
 
@@ -73,7 +74,7 @@ TEST_CASE("a take from a semaphore takes one, until there is none")
     CHECK(take(fd) == 0U);
 }
 
-TEST_CASE("what is added is counted, looked at and taken")
+TEST_CASE("added tokens are counted, read and taken")
 {
     const auto fd = event(0);
     CHECK_FALSE(is_readable(fd));
@@ -82,14 +83,14 @@ TEST_CASE("what is added is counted, looked at and taken")
     REQUIRE(add(fd, 40));
 
     CHECK(is_readable(fd));
-    CHECK(is_readable(fd)); // A look takes nothing,
+    CHECK(is_readable(fd)); // A poll consumes nothing,
     CHECK(count(fd) == 42U);
-    CHECK(count(fd) == 42U); // nor does a count.
+    CHECK(count(fd) == 42U); // and neither does a count.
     CHECK(take(fd) == 42U);
     CHECK_FALSE(is_readable(fd));
 }
 
-TEST_CASE("a take does not block where a holder has cleared O_NONBLOCK")
+TEST_CASE("a take does not block after a holder cleared O_NONBLOCK")
 {
     const auto counter = GENERATE(Counter::plain, Counter::semaphore);
     const auto fd = event(1, counter);
@@ -103,7 +104,7 @@ TEST_CASE("a take does not block where a holder has cleared O_NONBLOCK")
     CHECK(is_readable(fd));
 }
 
-TEST_CASE("a counter that is full is set, can be taken, and has no room")
+TEST_CASE("a full counter is set, can be taken and has no room")
 {
     const auto fd = event(0);
     REQUIRE(add(fd, max_count));
@@ -119,7 +120,7 @@ TEST_CASE("a counter that is full is set, can be taken, and has no room")
     CHECK(add(fd, 1));
 }
 
-TEST_CASE("a semaphore that is full gives one token at a time")
+TEST_CASE("a full semaphore returns one token at a time")
 {
     const auto fd = event(0, Counter::semaphore);
     REQUIRE(add(fd, max_count));
@@ -130,7 +131,7 @@ TEST_CASE("a semaphore that is full gives one token at a time")
     CHECK_FALSE(add(fd, 1));
 }
 
-TEST_CASE("a full counter that a holder made blocking is looked at and taken without blocking")
+TEST_CASE("a full counter that a holder made blocking is read and taken without blocking")
 {
     const auto fd = event(0);
     REQUIRE(add(fd, max_count));
@@ -142,8 +143,8 @@ TEST_CASE("a full counter that a holder made blocking is looked at and taken wit
     CHECK(take(fd) == 0U);
 }
 
-// Only the kernel can add so much that the event shows POLLERR.
-TEST_CASE("a counter beyond full is set, and is taken like any other")
+// Only the kernel can add so much that the event reports POLLERR.
+TEST_CASE("a counter beyond full is set and taken like any other")
 {
     const auto aio = Aio::create(1);
     if (!aio)
@@ -169,7 +170,7 @@ TEST_CASE("a counter beyond full is set, and is taken like any other")
     CHECK_FALSE(is_readable(fd));
 }
 
-TEST_CASE("more than a counter can hold is refused")
+TEST_CASE("an addition beyond the capacity of a counter is refused")
 {
     const auto fd = event(0);
     const auto added = add(fd, max_count + 1);
@@ -179,7 +180,7 @@ TEST_CASE("more than a counter can hold is refused")
     CHECK(count(fd) == 0U);
 }
 
-TEST_CASE("a duplicate is of the same event, has its own end, and is closed on exec")
+TEST_CASE("a duplicate refers to the same event, has its own lifetime and is close-on-exec")
 {
     auto fd = event(0);
     const auto other = duplicate(fd);
@@ -208,7 +209,8 @@ TEST_CASE("a wait-only handle is readable while its event is")
     CHECK_FALSE(is_readable(handle));
 }
 
-TEST_CASE("a wait-only handle rings for as long as its event is set, however often it is waited on")
+TEST_CASE(
+    "a wait-only handle stays ready for as long as its event is set, however often it is polled")
 {
     const auto fd = event(1);
     const auto handle = wait_only(fd);
@@ -222,14 +224,14 @@ TEST_CASE("a wait-only handle rings for as long as its event is set, however oft
     CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 0);
 }
 
-TEST_CASE("a wait-only handle of an event that is set is readable at once")
+TEST_CASE("a wait-only handle of a set event is readable at once")
 {
     CHECK_FALSE(is_readable(wait_only(event(0))));
     const auto fd = event(1, Counter::semaphore);
     CHECK(is_readable(wait_only(fd)));
 }
 
-TEST_CASE("nothing can be written to or taken from an event through its wait-only handle")
+TEST_CASE("an event can be neither written nor read through its wait-only handle")
 {
     const auto fd = event(1);
     const auto handle = wait_only(fd);
@@ -242,7 +244,7 @@ TEST_CASE("nothing can be written to or taken from an event through its wait-onl
     CHECK(count(fd) == 1U);
 }
 
-TEST_CASE("a wait-only handle works where a holder has cleared O_NONBLOCK")
+TEST_CASE("a wait-only handle works after a holder cleared O_NONBLOCK")
 {
     const auto fd = event(0);
     clear_nonblock(fd);
@@ -254,7 +256,7 @@ TEST_CASE("a wait-only handle works where a holder has cleared O_NONBLOCK")
     CHECK(is_readable(handle));
 }
 
-TEST_CASE("a wait-only handle is silent once every descriptor of its event is closed")
+TEST_CASE("a wait-only handle reports nothing once every descriptor of its event is closed")
 {
     auto fd = event(1);
     auto other = *duplicate(fd);
@@ -266,7 +268,7 @@ TEST_CASE("a wait-only handle is silent once every descriptor of its event is cl
     CHECK_FALSE(is_readable(handle));
 }
 
-TEST_CASE("what is no eventfd has no count")
+TEST_CASE("a descriptor of another kind has no count")
 {
     const UniqueFd null{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
     REQUIRE(null);
@@ -277,7 +279,7 @@ TEST_CASE("what is no eventfd has no count")
     CHECK(counted.error().error == EBADMSG);
 }
 
-TEST_CASE("what is no descriptor is a fault, not an answer")
+TEST_CASE("a closed descriptor is a fault and not a count")
 {
     const UniqueFd none;
 
@@ -290,7 +292,7 @@ TEST_CASE("what is no descriptor is a fault, not an answer")
     CHECK_FALSE(is_readable(none));
 }
 
-TEST_CASE("where there is no descriptor left nothing is made or shown, and the rest goes on")
+TEST_CASE("calls that need a new descriptor fail without one, and all others work")
 {
     const auto fd = event(3);
     const DescriptorLimit limit{3};

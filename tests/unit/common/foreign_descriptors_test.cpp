@@ -1,5 +1,5 @@
-// A daemon one of whose descriptors is of something else, whatever the cause: each call that needs
-// it is refused, and nobody else notices.
+// A daemon with a descriptor of another kind, for any reason. Each call that needs it is refused,
+// and all others work.
 #include "common/timerfd.h"
 #include "tests/support/service_fixture.h"
 
@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 namespace {
 
-// What can be neither read, nor watched, nor added to; it is no timer either.
+// Returns a descriptor that can be neither read, watched nor incremented, and is no timer.
 UniqueFd foreign()
 {
     UniqueFd fd{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
@@ -21,7 +21,7 @@ void make_foreign(const UniqueFd& fd)
     REQUIRE(::dup3(foreign().get(), fd.get(), O_CLOEXEC) == fd.get());
 }
 
-// With an event "e", and "odd" of that kind, which is bob's.
+// Returns a daemon with an event "e" and bob's event "odd", whose descriptor is foreign.
 std::unique_ptr<ServiceFixture> with_odd_event(const std::string& permissions)
 {
     auto daemon = std::make_unique<ServiceFixture>();
@@ -33,19 +33,19 @@ std::unique_ptr<ServiceFixture> with_odd_event(const std::string& permissions)
                           R"({"name":"odd","mode":"auto","rights":")" + permissions + R"("})")
                 .contains("true"));
     auto& event = *daemon->service.registry().find("odd"_name)->event();
-    REQUIRE(event.share()); // So it is not the daemon's alone.
+    REQUIRE(event.share()); // The event is shared from now on.
     make_foreign(event.fd());
     return daemon;
 }
 
-TEST_CASE("calls on an event whose descriptor is none are refused, and all others are answered")
+TEST_CASE("calls on an event with a foreign descriptor are refused, and all others are answered")
 {
     const auto [method, parameters, more] = GENERATE(table<std::string, std::string, bool>({
         {"Set", R"({"names":["odd"]})", false},
         {"Clear", R"({"names":["odd"]})", false},
         {"Wait", R"({"names":["odd"]})", false},
         {"Wait", R"({"names":["e","odd"],"gather":"any"})", false},
-        {"Wait", R"({"names":["e","odd"]})", false}, // It waits for e, and cannot watch the other.
+        {"Wait", R"({"names":["e","odd"]})", false}, // It waits for e and cannot watch the other.
         {"Monitor", R"({"pattern":"odd"})", true},
     }));
     CAPTURE(method, parameters);
@@ -63,7 +63,7 @@ TEST_CASE("calls on an event whose descriptor is none are refused, and all other
     CHECK(daemon->request(owner, "Delete", R"({"names":["odd"]})") == R"({"parameters":{}})");
 }
 
-TEST_CASE("a set that failed is answered as it was when its client asks the next daemon")
+TEST_CASE("a failed Set is answered again with the same error after a restart")
 {
     const auto resume = [](int calls) {
         return R"({"session":"0123456789abcdef0123456789abcdef","calls":)" + std::to_string(calls) +
@@ -80,9 +80,9 @@ TEST_CASE("a set that failed is answered as it was when its client asks the next
     CHECK(daemon->request(client, "Set", R"({"names":["odd"]})") == first);
 }
 
-TEST_CASE("a monitor that may hear of an event that cannot be watched hears that it may")
+TEST_CASE("a monitor reports its access to an event that cannot be watched")
 {
-    auto daemon = with_odd_event("0602"); // To be set by others, so that they see it.
+    auto daemon = with_odd_event("0602"); // Others may set it, so they see it.
     auto client = daemon->connect();
     REQUIRE(daemon->request(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
     REQUIRE(client.reply().contains("ready"));
@@ -94,7 +94,7 @@ TEST_CASE("a monitor that may hear of an event that cannot be watched hears that
     CHECK(client.reply().contains(R"("change":"changed")"));
 }
 
-// Opened by its owner; what the daemon has of that is foreign.
+// Subscribes the owner with a foreign descriptor on the daemon's side.
 Token follow_oddly(RegistryFixture& fixture, std::string_view name)
 {
     const auto opened = fixture.registry.open(fixture.owner, names({name}));
@@ -104,7 +104,7 @@ Token follow_oddly(RegistryFixture& fixture, std::string_view name)
     return token;
 }
 
-TEST_CASE("to set a timer that is followed by what is no timer is told of, and done for the others")
+TEST_CASE("a foreign descriptor among a timer's subscriptions is logged, and the others are armed")
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
@@ -122,7 +122,7 @@ TEST_CASE("to set a timer that is followed by what is no timer is told of, and d
     CHECK(verdict(fixture.registry.delete_objects(make_peer(alice), names({"t"}))) == "ok");
 }
 
-TEST_CASE("that it heard of a cancelled timer can be said by who follows it with what is no timer")
+TEST_CASE("a subscriber with a foreign descriptor can acknowledge a cancelled timer")
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
@@ -131,7 +131,7 @@ TEST_CASE("that it heard of a cancelled timer can be said by who follows it with
     CHECK(fixture.registry.acknowledge(fixture.owner, token));
 }
 
-TEST_CASE("a pulse with a descriptor that cannot be added to is refused, and so is its timer's")
+TEST_CASE("a pulse with a foreign descriptor is refused, and so is the timer that sets it")
 {
     const bool is_kept = GENERATE(false, true);
     RegistryFixture fixture;

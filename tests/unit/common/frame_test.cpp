@@ -10,7 +10,7 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-// All messages that are whole by now.
+// Returns all complete messages.
 std::vector<std::string> messages(FrameReader& reader)
 {
     std::vector<std::string> all;
@@ -23,7 +23,7 @@ std::vector<std::string> messages(FrameReader& reader)
     }
 }
 
-TEST_CASE("a reader that was given nothing has nothing")
+TEST_CASE("a reader without input has no message")
 {
     FrameReader reader{16};
 
@@ -31,7 +31,7 @@ TEST_CASE("a reader that was given nothing has nothing")
     CHECK_FALSE(reader.mid_message());
 }
 
-TEST_CASE("messages come out whole wherever the bytes were cut")
+TEST_CASE("messages are read whole wherever the bytes were cut")
 {
     const auto stream = "first\0\0third one\0{}\0"s;
     const std::vector<std::string> expected{"first", "", "third one", "{}"};
@@ -53,7 +53,7 @@ TEST_CASE("messages come out whole wherever the bytes were cut")
     }
 }
 
-TEST_CASE("messages come out whole when the bytes come one by one")
+TEST_CASE("messages are read whole when the bytes arrive one by one")
 {
     FrameReader reader{16};
     std::vector<std::string> got;
@@ -66,7 +66,7 @@ TEST_CASE("messages come out whole when the bytes come one by one")
     CHECK(got == std::vector<std::string>{"one", "two", ""});
 }
 
-TEST_CASE("several messages in one go come out one by one, the rest stays")
+TEST_CASE("several messages in one read are returned one by one, and the rest is kept")
 {
     FrameReader reader{16};
     reader.append("a\0bb\0ccc\0dd"sv);
@@ -79,7 +79,7 @@ TEST_CASE("several messages in one go come out one by one, the rest stays")
     CHECK_FALSE(reader.next()->has_value());
 }
 
-TEST_CASE("half a message is known to be one")
+TEST_CASE("an incomplete message is reported as incomplete")
 {
     FrameReader reader{16};
     reader.append("a\0bc"sv);
@@ -92,7 +92,7 @@ TEST_CASE("half a message is known to be one")
     CHECK_FALSE(reader.mid_message());
 }
 
-TEST_CASE("a message of exactly the limit passes")
+TEST_CASE("a message of exactly the limit is accepted")
 {
     const auto bytes_at_once = GENERATE(std::size_t{1}, std::size_t{7}, std::size_t{4096});
     const std::string text(64, 'x');
@@ -109,7 +109,7 @@ TEST_CASE("a message of exactly the limit passes")
     CHECK(got == std::vector{text});
 }
 
-TEST_CASE("a message of one byte more is too long, before and after it has ended")
+TEST_CASE("a message one byte above the limit is too long, before and after its end")
 {
     FrameReader unended{64};
     unended.append(std::string(64, 'x'));
@@ -122,7 +122,7 @@ TEST_CASE("a message of one byte more is too long, before and after it has ended
     CHECK_FALSE(ended.next());
 }
 
-TEST_CASE("the limit is each message's own")
+TEST_CASE("the limit applies to each message alone")
 {
     FrameReader reader{4};
     reader.append("aaaa\0bbbb\0cccc\0dddd"sv);
@@ -132,7 +132,7 @@ TEST_CASE("the limit is each message's own")
     CHECK(messages(reader) == std::vector<std::string>{"dddd"});
 }
 
-TEST_CASE("messages before one that is too long are given and after it there are none for ever")
+TEST_CASE("messages before one that is too long are returned, and none after it")
 {
     FrameReader reader{4};
     reader.append("ok\0much too long\0ok\0"sv);
@@ -145,7 +145,7 @@ TEST_CASE("messages before one that is too long are given and after it there are
     CHECK_FALSE(reader.next());
 }
 
-TEST_CASE("a message stays as it was given until the next is asked for")
+TEST_CASE("a message stays valid until the next one is read")
 {
     FrameReader reader{4096};
     const std::string text(4000, 'x');

@@ -26,7 +26,7 @@ Interface parsed(const std::string& name)
     return *std::move(read);
 }
 
-// Calls `look(name, type)` for the type and all within it, with the name of the field.
+// Calls `visit(name, type)` for the type and all types within it, with the name of the field.
 template <class Visitor>
 void walk(const std::string& name, const Type& type, const Visitor& visit)
 {
@@ -69,19 +69,19 @@ std::set<std::string> error_names(TypeList<Es...>)
     return {std::string{Es::error}...};
 }
 
-TEST_CASE("the interfaces are two, in the order of their names")
+TEST_CASE("there are two interfaces in the order of their names")
 {
     CHECK(interface_names() == std::vector<std::string>{"io.evfdd", "org.varlink.service"});
 }
 
-TEST_CASE("an interface that is not spoken has no text")
+TEST_CASE("an unknown interface has no text")
 {
     const auto name =
         GENERATE(as<std::string>{}, "", "io", "io.evfd", "io.evfdd.", "io.evfdd.Open", "IO.evfdd");
     CHECK(interface_text(name) == nullptr);
 }
 
-TEST_CASE("an interface's text is Varlink and has each of its methods and errors")
+TEST_CASE("an interface text is valid Varlink and has each method and error of its interface")
 {
     const auto evfdd = parsed("io.evfdd");
     CHECK(evfdd.name == "io.evfdd");
@@ -97,7 +97,7 @@ TEST_CASE("an interface's text is Varlink and has each of its methods and errors
     CHECK(names_of(service, Member::Kind::error) == error_names(VarlinkService::Errors{}));
 }
 
-TEST_CASE("org.varlink.service has what the specification says")
+TEST_CASE("org.varlink.service has the members of the specification")
 {
     const auto service = parsed("org.varlink.service");
     const auto fields_of = [](const Type& type) {
@@ -126,14 +126,14 @@ TEST_CASE("org.varlink.service has what the specification says")
     CHECK(fields_of(member("ExpectedMore").shape).empty());
 }
 
-TEST_CASE("an interface's text stays within what every parser reads")
+TEST_CASE("an interface text stays within the grammar that every parser reads")
 {
     const auto interface = parsed(GENERATE(as<std::string>{}, "io.evfdd", "org.varlink.service"));
 
     walk(interface, [](const std::string& name, const Type& type) {
         INFO(name);
         CHECK(type.kind != Type::Kind::any);
-        CHECK(type.kind != Type::Kind::dictionary); // `[string]()` among them.
+        CHECK(type.kind != Type::Kind::dictionary); // Excludes `[string]()`.
         if (type.kind == Type::Kind::array)
             CHECK(type.inner.front().kind != Type::Kind::array);
         if (type.kind == Type::Kind::enumeration)
@@ -147,7 +147,7 @@ TEST_CASE("an interface's text stays within what every parser reads")
     });
 }
 
-TEST_CASE("every type, method, error and field is commented")
+TEST_CASE("every type, method, error and field has a comment")
 {
     const auto interface = parsed(GENERATE(as<std::string>{}, "io.evfdd", "org.varlink.service"));
     CHECK_FALSE(interface.comment.empty());
@@ -166,12 +166,12 @@ TEST_CASE("every type, method, error and field is commented")
                 member.comment, [&](const auto& text) { return text.starts_with(says); });
             REQUIRE(line != member.comment.end());
             CHECK(line->size() > says.size());
-            CHECK(line != member.comment.begin()); // The first is the member's own.
+            CHECK(line != member.comment.begin()); // The first word is the member's own.
         }
     }
 }
 
-TEST_CASE("comment lines are of a width that can be read")
+TEST_CASE("comment lines have a readable width")
 {
     const auto interface = GENERATE(as<std::string>{}, "io.evfdd", "org.varlink.service");
     std::istringstream lines{*interface_text(interface)};
@@ -182,7 +182,7 @@ TEST_CASE("comment lines are of a width that can be read")
     }
 }
 
-TEST_CASE("units stand in the names of times, descriptors are named as such")
+TEST_CASE("a field name has the unit of a time, and marks a descriptor as such")
 {
     std::set<std::string> times, descriptors;
     walk(parsed("io.evfdd"), [&](const std::string& name, const Type&) {
@@ -198,7 +198,7 @@ TEST_CASE("units stand in the names of times, descriptors are named as such")
     CHECK(descriptors == std::set<std::string>{"fileDescriptor"});
 }
 
-TEST_CASE("the published interface is the one that is served")
+TEST_CASE("the published interface file equals the served interface")
 {
     const std::string path = std::string{EVFDD_SOURCE_DIR} + "/common/protocol/io.evfdd.varlink";
     const auto& served = *interface_text("io.evfdd");
@@ -214,7 +214,7 @@ TEST_CASE("the published interface is the one that is served")
     CHECK(is_the_same);
 }
 
-TEST_CASE("a name is full with its interface in front")
+TEST_CASE("a qualified name starts with its interface")
 {
     CHECK(full_name<Open>() == "io.evfdd.Open");
     CHECK(full_name<ListObjects>() == "io.evfdd.List");
@@ -223,7 +223,7 @@ TEST_CASE("a name is full with its interface in front")
     CHECK(full_name<InvalidParameter>() == "org.varlink.service.InvalidParameter");
 }
 
-TEST_CASE("a text is a comment line by line, wrapped where it is long")
+TEST_CASE("a text becomes comment lines, wrapped where it is long")
 {
     CHECK(comment_lines("one") == "# one\n");
     CHECK(comment_lines("one\ntwo") == "# one\n# two\n");

@@ -8,7 +8,8 @@
 namespace evfd::json {
 namespace {
 
-// "key=value" of each member, "value" of each element; containers within as their brackets.
+// Returns "key=value" of each member and "value" of each element, with nested containers in their
+// brackets.
 std::string outline(Value value)
 {
     std::string text;
@@ -35,7 +36,7 @@ std::string outline(Value value)
     return {};
 }
 
-TEST_CASE("each kind of value is read as what it is")
+TEST_CASE("a value of each kind is parsed as its kind")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"null", "null"},
@@ -59,7 +60,7 @@ TEST_CASE("each kind of value is read as what it is")
     CHECK(outline(*value) == expected);
 }
 
-TEST_CASE("an integer of 63 bits and sign is one and every other number is only a number")
+TEST_CASE("an integer of 63 bits and a sign is an integer, and every other number a plain number")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"0", "0"},
@@ -90,7 +91,7 @@ TEST_CASE("an integer of 63 bits and sign is one and every other number is only 
     CHECK(outline(*value) == expected);
 }
 
-TEST_CASE("escapes and UTF-8 are read as the text they stand for")
+TEST_CASE("escapes and UTF-8 are parsed as the text that they stand for")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {R"("\"\\\/\b\f\n\r\t")", "\"\\/\b\f\n\r\t"},
@@ -111,7 +112,7 @@ TEST_CASE("escapes and UTF-8 are read as the text they stand for")
     CHECK(value->string() == expected);
 }
 
-TEST_CASE("repeated keys are all seen, in order")
+TEST_CASE("repeated keys are all visited in order")
 {
     Document document;
     const auto value = document.parse(R"({"a":1,"b":2,"a":3})");
@@ -120,7 +121,7 @@ TEST_CASE("repeated keys are all seen, in order")
     CHECK(outline(*value) == "{a=1 b=2 a=3}");
 }
 
-TEST_CASE("a look at members or elements ends where it is told to")
+TEST_CASE("an iteration over members or elements stops when the visitor returns false")
 {
     Document document;
     const auto value = document.parse(R"({"a":[1,2,3],"b":[4]})");
@@ -141,7 +142,7 @@ TEST_CASE("a look at members or elements ends where it is told to")
     CHECK(seen == "a1");
 }
 
-TEST_CASE("beside a number beyond a double all else is read as ever")
+TEST_CASE("a number beyond a double does not disturb the other values")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {R"([1e999,12345,"1e999",{"1e999":-0.25},1e-999])",
@@ -158,7 +159,7 @@ TEST_CASE("beside a number beyond a double all else is read as ever")
     CHECK(outline(*value) == expected);
 }
 
-TEST_CASE("what is not one JSON value is told apart")
+TEST_CASE("a malformed JSON text is refused")
 {
     const auto [text, defect] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
@@ -243,7 +244,7 @@ std::string nested(std::size_t depth, std::string_view open, std::string_view cl
     return text;
 }
 
-TEST_CASE("what is nested too deeply is only known to be there, however deep it goes")
+TEST_CASE("a value that is nested too deeply is only marked as deep, however deep it goes")
 {
     const auto [open, close] = GENERATE(table<std::string, std::string>({
         {"[", "]"},
@@ -264,7 +265,7 @@ TEST_CASE("what is nested too deeply is only known to be there, however deep it 
     CHECK(innermost(100'000) == "deep");
 }
 
-TEST_CASE("values count where they are nested too deeply, too")
+TEST_CASE("values that are nested too deeply count towards the limit")
 {
     Document document;
     auto text = nested(max_json_depth + 3, "[", "]");
@@ -276,7 +277,8 @@ TEST_CASE("values count where they are nested too deeply, too")
     CHECK_FALSE(document.parse_bounded(text, 100));
 }
 
-TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is read")
+TEST_CASE(
+    "a value that is nested too deeply must be valid JSON, and the values after it are parsed")
 {
     Document document;
     const auto deep = nested(max_json_depth + 3, "[", "]");
@@ -290,7 +292,7 @@ TEST_CASE("what is nested too deeply must be JSON, and what comes behind it is r
     CHECK_FALSE(document.parse(nested(max_json_depth + 3, "[", "],")));
 }
 
-TEST_CASE("nesting counts what is open, not what was closed")
+TEST_CASE("the nesting depth counts open containers and not closed ones")
 {
     std::string text = "[";
     for (std::size_t i = 0; i < 4 * max_json_depth; ++i)
@@ -300,7 +302,7 @@ TEST_CASE("nesting counts what is open, not what was closed")
     CHECK(document.parse(text + "[]]"));
 }
 
-TEST_CASE("a document that was read before reads the next as if it were the first")
+TEST_CASE("a document parses a second text as if it were its first")
 {
     Document document;
     REQUIRE(document.parse(R"({"a":["long enough to be somewhere else",1,2,3]})"));
@@ -312,7 +314,7 @@ TEST_CASE("a document that was read before reads the next as if it were the firs
     CHECK(outline(*value) == "{c=['x']}");
 }
 
-TEST_CASE("every text goes out as a string that is read back as it was")
+TEST_CASE("every text is written as a string that parses to the same text")
 {
     std::string text = "\"\\/ \xc3\xa9\xf0\x9f\x98\x80\x7f";
     for (char c = 1; c < 0x20; ++c)
@@ -335,7 +337,7 @@ TEST_CASE("a string is written with the escapes of RFC 8259 and no others")
     CHECK(out == "x\"a\\\"b\\\\c\\u000a\\u001f/\xc3\xa9\"");
 }
 
-TEST_CASE("an integer is written in full")
+TEST_CASE("an integer is written with all digits")
 {
     const auto value =
         GENERATE(as<std::int64_t>{}, 0, 7, -1, std::numeric_limits<std::int64_t>::max(),

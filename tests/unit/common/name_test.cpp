@@ -5,7 +5,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a name is segments joined by single slashes")
+TEST_CASE("a name consists of segments that are joined by single slashes")
 {
     const auto text = GENERATE(as<std::string>{}, "a", "db/ready", "a/b/c/d/e", "0", "...", ".a",
                                "a.", "..a", "a/.b/..c", "A-Z_a-z.0-9@host:80+1",
@@ -18,7 +18,7 @@ TEST_CASE("a name is segments joined by single slashes")
     CHECK(name->text() == text);
 }
 
-TEST_CASE("what is not a name is refused")
+TEST_CASE("a malformed name is refused")
 {
     const auto text = GENERATE(as<std::string>{}, "", "/", "/a", "a/", "a//b", ".", "..", "a/.",
                                "a/..", "./a", "../a", "a/../b", "a b", " a", "a\n", "a\tb", "a*",
@@ -29,7 +29,7 @@ TEST_CASE("what is not a name is refused")
     CHECK_FALSE(Name::parse(text));
 }
 
-TEST_CASE("every byte is in a name's alphabet or not")
+TEST_CASE("every byte is either in the alphabet of names or refused")
 {
     const std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789._@:+-";
@@ -40,7 +40,7 @@ TEST_CASE("every byte is in a name's alphabet or not")
     }
 }
 
-TEST_CASE("names are in the order of their text")
+TEST_CASE("names are ordered by their text")
 {
     CHECK(*Name::parse("a") < *Name::parse("a/b"));
     CHECK(*Name::parse("a") < *Name::parse("b"));

@@ -7,7 +7,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a map has every id only if its ranges together are as many as there are")
+TEST_CASE("a map covers all ids only if its ranges add up to the whole id space")
 {
     const auto [map, is_whole] = GENERATE(table<std::string, bool>({
         {"         0          0 4294967295\n", true},
@@ -22,7 +22,7 @@ TEST_CASE("a map has every id only if its ranges together are as many as there a
     CHECK(maps_all_ids(map) == is_whole);
 }
 
-TEST_CASE("a number is of nobody in particular only where it stands for what is not mapped")
+TEST_CASE("an overflow id counts as unmapped only where some ids are not mapped")
 {
     const Peer peer{65534, 65534, 1, {5, 65534, 7}};
     const auto all_mapped = mark_unmapped_ids(peer, {});

@@ -10,7 +10,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a pattern selects names as the shell does")
+TEST_CASE("a pattern matches names as the shell does")
 {
     const auto [pattern, name, matches] = GENERATE(table<std::string, std::string, bool>({
         {"db/ready", "db/ready", true},
@@ -76,7 +76,7 @@ TEST_CASE("a pattern has 1 to 255 bytes and no zero byte")
     CHECK_FALSE(Pattern::parse(std::string_view{"a\0b", 3}));
 }
 
-// Of what both understand alike: without brackets that are not well formed.
+// Returns a pattern that both understand alike, without malformed brackets.
 std::string some_pattern(std::mt19937& random)
 {
     static const std::string_view pieces[] = {
@@ -88,7 +88,7 @@ std::string some_pattern(std::mt19937& random)
     return text.empty() ? "*" : text;
 }
 
-TEST_CASE("any pattern selects the names that fnmatch(3) does")
+TEST_CASE("any pattern matches the names that fnmatch(3) matches")
 {
     std::mt19937 random{1};
     int compared = 0;
@@ -110,7 +110,7 @@ TEST_CASE("any pattern selects the names that fnmatch(3) does")
     CHECK(compared > matched);
 }
 
-TEST_CASE("a pattern of any length selects by its last character")
+TEST_CASE("a pattern of any length is decided by its last character")
 {
     const auto length = GENERATE(1, 63, 64, 65, 127, 128, 129, 192, 254, 255);
     const auto wanted = static_cast<std::size_t>(length);
@@ -124,7 +124,7 @@ TEST_CASE("a pattern of any length selects by its last character")
     CHECK_FALSE(with_star->matches(*Name::parse(std::string(255, 'a'))));
 }
 
-TEST_CASE("a pattern made to be slow is not")
+TEST_CASE("a pattern that is made for backtracking is matched in linear time")
 {
     std::string text;
     while (text.size() + 2 < max_pattern_bytes)
@@ -132,7 +132,7 @@ TEST_CASE("a pattern made to be slow is not")
     const auto pattern = Pattern::parse(text + "b");
     REQUIRE(pattern);
 
-    // Backtracking over each star in turn would not end in a lifetime.
+    // Backtracking over each star in turn would take longer than a lifetime.
     CHECK_FALSE(pattern->matches(*Name::parse(std::string(max_name_bytes, 'a'))));
 }
 

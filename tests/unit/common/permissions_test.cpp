@@ -4,7 +4,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("rights are read as chmod reads them and written with four digits")
+TEST_CASE("permissions are parsed like chmod modes and printed with four digits")
 {
     const auto [text, bits, canonical] = GENERATE(table<std::string, mode_t, std::string>({
         {"644", 0644, "0644"},
@@ -28,7 +28,7 @@ TEST_CASE("rights are read as chmod reads them and written with four digits")
     CHECK(Permissions::parse(rights->text()) == rights);
 }
 
-TEST_CASE("what are not rights is refused")
+TEST_CASE("malformed permissions are refused")
 {
     const auto text = GENERATE(as<std::string>{}, "", "6", "44", "00644", "1644", "4666", "0888",
                                "068", "0x44", "-644", "+644", " 644", "644 ", "64a", "rw-", "6 4");
@@ -37,7 +37,7 @@ TEST_CASE("what are not rights is refused")
     CHECK_FALSE(Permissions::parse(text));
 }
 
-TEST_CASE("a umask leaves of 0666 what it does not name")
+TEST_CASE("a umask leaves those bits of 0666 that it does not name")
 {
     const auto [mask, text] = GENERATE(table<mode_t, std::string>({
         {0, "0666"},
@@ -51,7 +51,7 @@ TEST_CASE("a umask leaves of 0666 what it does not name")
     CHECK(Permissions::under_umask(mask).text() == text);
 }
 
-TEST_CASE("what one may do is wait, set, both or nothing")
+TEST_CASE("access is to wait, to set, both or neither")
 {
     CHECK(Access{} == Access{.wait = false, .set = false});
     CHECK(Access{.wait = true, .set = false} != Access{.wait = false, .set = true});

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_literals;
 
-TEST_CASE("what steers a terminal is not printable, and all else stays as it is")
+TEST_CASE("terminal control characters are not printable, and all other text is unchanged")
 {
     const auto [text, clean] = GENERATE(table<std::string, std::string>({
         {"", ""},
@@ -20,12 +20,12 @@ TEST_CASE("what steers a terminal is not printable, and all else stays as it is"
         {"\x7f\0\x1f"s, "???"},
         {"\xc2\x9b"
          "31m\xc2\x80\xc2\x9f\xc2\xa0",
-         "?31m??\xc2\xa0"}, // C1, as UTF-8.
+         "?31m??\xc2\xa0"}, // C1 as UTF-8.
         {"\x9b"
          "31m",
-         "?31m"},                                                  // As a byte.
-        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // Spelt too long.
-        {"\xc3", "?"},                                             // Cut.
+         "?31m"},                                                  // C1 as a byte.
+        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // Overlong encodings.
+        {"\xc3", "?"},                                             // A truncated character.
         {"\xe6\x9d", "??"},
         {"\xff\xfe", "??"},
     }));
@@ -33,14 +33,14 @@ TEST_CASE("what steers a terminal is not printable, and all else stays as it is"
     CHECK(printable(text) == clean);
 }
 
-TEST_CASE("of lines their ends and tabs stay, and nothing else that steers")
+TEST_CASE("line ends and tabs of multi-line text are kept, and other control characters are not")
 {
     CHECK(printable_lines("a\tb\n\x1b[2Jc\r\n") == "a\tb\n?[2Jc?\n");
     CHECK(printable_lines("\xc2\x9b"
                           "2J\n") == "?2J\n");
 }
 
-TEST_CASE("JSON says the same when what it does not escape itself is escaped")
+TEST_CASE("JSON keeps its meaning when control characters that it leaves raw are escaped")
 {
     CHECK(printable_json(R"({"a":"\u001bü"})") == R"({"a":"\u001bü"})");
     CHECK(printable_json("\"\x7f\xc2\x9b\"") == R"("\u007f\u009b")");

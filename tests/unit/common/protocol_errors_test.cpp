@@ -98,12 +98,12 @@ void round_trips(TypeList<Errors...>)
     (round_trip(TypeTag<Errors>{}), ...);
 }
 
-TEST_CASE("every error goes to text and back")
+TEST_CASE("every error survives encoding and decoding")
 {
     round_trips(Evfdd::Errors{});
 }
 
-TEST_CASE("an error that a newer daemon says more with is still read")
+TEST_CASE("an error with unknown fields of a newer daemon is decoded")
 {
     DecodeContext incoming{.unknown = UnknownFields::ignore};
     const auto error = from_text<NoSuchName>(
@@ -114,7 +114,7 @@ TEST_CASE("an error that a newer daemon says more with is still read")
     CHECK(error->message == "Create it.");
 }
 
-TEST_CASE("an error without what it must say is none")
+TEST_CASE("an error without a required field is refused")
 {
     CHECK(wrong_field<NoSuchName>(R"({"message":"x"})") == "name");
     CHECK(wrong_field<NoSuchName>(R"({"name":"a"})") == "message");

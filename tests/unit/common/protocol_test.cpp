@@ -118,7 +118,7 @@ std::string in_list(std::string_view key, std::string_view value)
     return R"({")" + std::string{key} + R"(":[)" + std::string{value} + "]}";
 }
 
-// A method of the interface without a round trip here, request and reply, does not compile.
+// A method of the interface without a round trip of its request and reply here does not compile.
 void round_trip(TypeTag<CreateEvent>)
 {
     check_round_trip(CreateEvent{.name = "a/b"_name}, R"({"name":"a/b"})");
@@ -373,12 +373,12 @@ void round_trips(TypeList<Methods...>)
     (round_trip(TypeTag<typename Methods::Reply>{}), ...);
 }
 
-TEST_CASE("every request and every reply goes to text and back")
+TEST_CASE("every request and every reply survives encoding and decoding")
 {
     round_trips(Evfdd::Methods{});
 }
 
-TEST_CASE("an opened object's descriptor comes with it, and none with one that has none")
+TEST_CASE("an opened object is encoded with its descriptor, or without one if it has none")
 {
     Open::Reply reply;
     for (const unsigned number : {1U, 0U, 2U})
@@ -401,7 +401,7 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
     std::deque<UniqueFd> arrived;
     for (auto& one : sent)
         arrived.push_back(std::move(one.fd));
-    arrived.push_back(*make_eventfd(99, Counter::plain)); // The next reply's.
+    arrived.push_back(*make_eventfd(99, Counter::plain)); // A descriptor of the next reply.
     DecodeContext incoming{.unknown = UnknownFields::ignore, .descriptors = &arrived};
     const auto read = from_text<Open::Reply>(text, incoming);
 
@@ -417,7 +417,7 @@ TEST_CASE("an opened object's descriptor comes with it, and none with one that h
     CHECK(count(arrived.front()) == 99U);
 }
 
-TEST_CASE("an opened object whose descriptor did not come, or is another's, is refused")
+TEST_CASE("an opened object with a missing or foreign descriptor is refused")
 {
     const auto opened = [](std::string_view index) {
         return R"({"kind":"event","mode":"manual","mayWait":true,"maySet":true,"fileDescriptor":)" +
@@ -441,7 +441,7 @@ TEST_CASE("an opened object whose descriptor did not come, or is another's, is r
     CHECK(read.error().name == "objects");
 }
 
-TEST_CASE("what streams and what must not be done twice is said of each method")
+TEST_CASE("each method declares whether it streams and whether it is exactly-once")
 {
     STATIC_REQUIRE(is_streaming<ListObjects>);
     STATIC_REQUIRE(is_streaming<Monitor>);

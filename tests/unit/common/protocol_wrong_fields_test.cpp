@@ -1,4 +1,4 @@
-// What each request refuses, by the name of the field.
+// The field that each request refuses, by name.
 #include "common/protocol/protocol.h"
 #include "tests/support/catch.h"
 #include "tests/support/literals.h"
@@ -17,7 +17,7 @@ void check_wrong_fields(Table table)
     }
 }
 
-// Numbers that none of our fields takes.
+// Numbers that no field accepts.
 const std::vector<std::string> no_integers{"18446744073709551616",
                                            "18446744073709551615",
                                            "9223372036854775808",
@@ -31,7 +31,7 @@ const std::vector<std::string> no_integers{"18446744073709551616",
                                            "[1]",
                                            "{}"};
 
-TEST_CASE("CreateEvent names the field that is wrong")
+TEST_CASE("CreateEvent reports the wrong field by name")
 {
     check_wrong_fields<CreateEvent>({
         {"{}", "name"},
@@ -66,7 +66,7 @@ TEST_CASE("CreateEvent names the field that is wrong")
     });
 }
 
-TEST_CASE("integers that are none, or out of bounds, are refused by the name of their field")
+TEST_CASE("an integer of the wrong type or out of bounds is refused with the name of its field")
 {
     for (const auto& number : no_integers) {
         INFO(number);
@@ -106,7 +106,7 @@ TEMPLATE_TEST_CASE("a request for names wants 1 to 253 of them, none twice", "",
     CHECK(wrong_field<TestType>(to_text(TestType{many_names(254)})) == "names");
 }
 
-TEST_CASE("Set names the field that is wrong")
+TEST_CASE("Set reports the wrong field by name")
 {
     check_wrong_fields<Set>({
         {R"({"count":1})", "names"},
@@ -119,7 +119,7 @@ TEST_CASE("Set names the field that is wrong")
     });
 }
 
-TEST_CASE("Wait names the field that is wrong")
+TEST_CASE("Wait reports the wrong field by name")
 {
     check_wrong_fields<Wait>({
         {R"({"gather":"any"})", "names"},
@@ -145,7 +145,7 @@ TEST_CASE("Wait names the field that is wrong")
     });
 }
 
-TEST_CASE("Arm names the field that is wrong")
+TEST_CASE("Arm reports the wrong field by name")
 {
     check_wrong_fields<Arm>({
         {"{}", "name"},
@@ -167,7 +167,7 @@ TEST_CASE("Arm names the field that is wrong")
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":true})", "ifMissing"},
         {R"({"name":"a","mode":"auto"})", "mode"},
-        {R"({"name":"a"})", "(none)"}, // That something is missing the daemon says.
+        {R"({"name":"a"})", "(none)"}, // The daemon reports the missing value.
         {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
         {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},
         {R"({"name":"a","afterNSec":9223372036854775807})", "(none)"},
@@ -178,7 +178,7 @@ TEST_CASE("Arm names the field that is wrong")
     });
 }
 
-TEST_CASE("SetRights names the field that is wrong")
+TEST_CASE("SetPermissions reports the wrong field by name")
 {
     check_wrong_fields<SetRights>({
         {"{}", "name"},
@@ -192,7 +192,7 @@ TEST_CASE("SetRights names the field that is wrong")
     });
 }
 
-TEST_CASE("Show names the field that is wrong")
+TEST_CASE("Show reports the wrong field by name")
 {
     check_wrong_fields<Show>({
         {"{}", "name"},
@@ -239,7 +239,7 @@ TEST_CASE("Status takes no parameters")
     check_wrong_fields<Status>({{R"({"pid":1})", "pid"}, {"{}", "(none)"}, {"null", "(none)"}});
 }
 
-TEST_CASE("a reply that lacks something is no reply, one that says more is")
+TEST_CASE("a reply without a required field is refused, and one with unknown fields is decoded")
 {
     check_wrong_fields<Monitor::Reply>({
         {R"({"change":"ready"})", "sequence"},

@@ -6,7 +6,7 @@
 namespace evfd {
 namespace {
 
-TEST_CASE("a fault tells which call failed and how")
+TEST_CASE("a fault names the failed call and its error")
 {
     errno = ENOENT;
     const auto fault = Fault::last("open(2)");

@@ -25,7 +25,7 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-// Blocking ends: what must not wait does not, whatever the socket is set to.
+// Blocking ends: calls that must not block do not, whatever the flags of the socket.
 struct SocketPair {
     SocketPair()
     {
@@ -43,7 +43,7 @@ std::vector<UniqueFd> none()
     return {};
 }
 
-// Eventfds that count from 1.
+// Returns eventfds that count from 1.
 std::vector<UniqueFd> numbered(unsigned how_many)
 {
     std::vector<UniqueFd> fds;
@@ -52,7 +52,7 @@ std::vector<UniqueFd> numbered(unsigned how_many)
     return fds;
 }
 
-// What is there at this moment, at most so many bytes of it; nothing if there is none.
+// Returns at most `at_most` bytes that have arrived, or an empty string.
 std::string received(const UniqueFd& socket, std::deque<UniqueFd>& fds, std::size_t at_most = 4096)
 {
     std::string bytes(at_most, '\0');
@@ -71,7 +71,7 @@ std::string received(const UniqueFd& socket, std::size_t at_most = 4096)
     return bytes;
 }
 
-// Both ends of a pipe; the first hangs up once nobody holds the second.
+// Returns both ends of a pipe. The first reports POLLHUP once the second is closed everywhere.
 std::array<UniqueFd, 2> make_pipe()
 {
     std::array<int, 2> ends{};
@@ -85,7 +85,7 @@ bool is_hung_up(const UniqueFd& fd)
     return ::poll(&polled, 1, 0) == 1 && (polled.revents & POLLHUP) != 0;
 }
 
-TEST_CASE("what is sent is received")
+TEST_CASE("sent bytes are received")
 {
     const SocketPair pair;
     CHECK(send(pair.ours, "call\0and"sv, none()) == 8U);
@@ -97,7 +97,7 @@ TEST_CASE("what is sent is received")
     CHECK(fds.empty());
 }
 
-TEST_CASE("nothing to read is not now, and the end is no bytes")
+TEST_CASE("an empty socket returns nothing yet, and a closed one returns zero bytes")
 {
     SocketPair pair;
     std::array<char, 8> room{};
@@ -116,7 +116,7 @@ TEST_CASE("nothing to read is not now, and the end is no bytes")
     CHECK((*receive(pair.ours, room, fds))->bytes == 0);
 }
 
-TEST_CASE("no room to write is not now, and some room takes some")
+TEST_CASE("a full socket accepts nothing yet, and a partly full one accepts some bytes")
 {
     const SocketPair pair;
     const std::string much(1 << 20, 'x');
@@ -138,7 +138,7 @@ TEST_CASE("no room to write is not now, and some room takes some")
     CHECK(*send(pair.ours, "x", none()) == 1U);
 }
 
-TEST_CASE("descriptors come with the first byte they were sent with")
+TEST_CASE("descriptors arrive with the first byte that they were sent with")
 {
     const SocketPair pair;
     REQUIRE(send(pair.ours, "plain", none()) == 5U);
@@ -153,7 +153,7 @@ TEST_CASE("descriptors come with the first byte they were sent with")
     CHECK(fds.size() == 2);
 }
 
-TEST_CASE("253 descriptors pass in one message, in order and closed on exec")
+TEST_CASE("253 descriptors arrive in one message, in order and close-on-exec")
 {
     const SocketPair pair;
     std::deque<UniqueFd> fds;
@@ -169,7 +169,7 @@ TEST_CASE("253 descriptors pass in one message, in order and closed on exec")
     }
 }
 
-TEST_CASE("more than 253 descriptors are refused, and nothing is sent")
+TEST_CASE("more than 253 descriptors are refused and nothing is sent")
 {
     const auto how_many = GENERATE(254U, 400U);
     const SocketPair pair;
@@ -181,7 +181,7 @@ TEST_CASE("more than 253 descriptors are refused, and nothing is sent")
     CHECK(received(pair.theirs).empty());
 }
 
-TEST_CASE("descriptors of several messages are appended in the order in which they were sent")
+TEST_CASE("descriptors of several messages are appended in the order of sending")
 {
     const SocketPair pair;
     const auto all = numbered(3);
@@ -201,7 +201,7 @@ TEST_CASE("descriptors of several messages are appended in the order in which th
         CHECK(count(fds[i]) == i + 1);
 }
 
-TEST_CASE("descriptors are found beside what else the kernel tells of a message")
+TEST_CASE("descriptors are found beside other control messages")
 {
     const SocketPair pair;
     const int yes = 1;
@@ -216,7 +216,7 @@ TEST_CASE("descriptors are found beside what else the kernel tells of a message"
     CHECK(*count(fds.back()) == *count(numbered(3).back()));
 }
 
-TEST_CASE("a descriptor that was sent outlives the sender's own")
+TEST_CASE("a sent descriptor outlives the sender's own")
 {
     const SocketPair pair;
     {
@@ -230,7 +230,7 @@ TEST_CASE("a descriptor that was sent outlives the sender's own")
     CHECK(take(fds.front()) == 1U);
 }
 
-TEST_CASE("descriptors that nobody asked for are closed, and their bytes are read")
+TEST_CASE("unexpected descriptors are closed and their bytes are read")
 {
     const SocketPair pair;
     auto [reader, writer] = make_pipe();
@@ -238,14 +238,14 @@ TEST_CASE("descriptors that nobody asked for are closed, and their bytes are rea
     sent.push_back(std::move(writer));
     REQUIRE(send(pair.ours, "bytes", sent) == 5U);
     sent.clear();
-    REQUIRE_FALSE(is_hung_up(reader)); // It is in flight.
+    REQUIRE_FALSE(is_hung_up(reader)); // The descriptor is in flight.
 
     CHECK(received(pair.theirs) == "bytes");
 
     CHECK(is_hung_up(reader));
 }
 
-TEST_CASE("descriptors that were received are closed by whoever drops them")
+TEST_CASE("received descriptors are closed with the list that holds them")
 {
     const SocketPair pair;
     auto [reader, writer] = make_pipe();
@@ -262,11 +262,11 @@ TEST_CASE("descriptors that were received are closed by whoever drops them")
     CHECK(is_hung_up(reader));
 }
 
-TEST_CASE("a peer that has gone is a fault, and no SIGPIPE")
+TEST_CASE("sending to a closed peer is a fault without SIGPIPE")
 {
     SocketPair pair;
     pair.theirs = {};
-    const auto before = std::signal(SIGPIPE, SIG_DFL); // It would end us.
+    const auto before = std::signal(SIGPIPE, SIG_DFL); // SIGPIPE would end the program.
 
     const auto plain = send(pair.ours, "x", none());
     const auto with_fds = send(pair.ours, "x", numbered(1));
@@ -278,7 +278,7 @@ TEST_CASE("a peer that has gone is a fault, and no SIGPIPE")
     CHECK(with_fds.error().error == EPIPE);
 }
 
-TEST_CASE("what is no socket is a fault")
+TEST_CASE("a call on a descriptor that is no socket is a fault")
 {
     const auto not_a_socket = *make_eventfd(0, Counter::plain);
     std::array<char, 1> room{};
@@ -291,14 +291,14 @@ TEST_CASE("what is no socket is a fault")
     CHECK_FALSE(is_drained(not_a_socket));
 }
 
-TEST_CASE("a socket is drained when all that was sent has been read")
+TEST_CASE("a socket is drained once all sent bytes were read")
 {
     const SocketPair pair;
     CHECK(is_drained(pair.ours));
 
     REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
     CHECK_FALSE(is_drained(pair.ours));
-    CHECK(is_drained(pair.theirs)); // Each direction is its own.
+    CHECK(is_drained(pair.theirs)); // Each direction is separate.
 
     CHECK(received(pair.theirs, 4) == "some");
     CHECK_FALSE(is_drained(pair.ours));
@@ -314,7 +314,7 @@ std::vector<gid_t> own_groups()
     return groups;
 }
 
-TEST_CASE("the peer is who the kernel says it is")
+TEST_CASE("the peer has the credentials that the kernel reports")
 {
     const SocketPair pair;
 
@@ -327,7 +327,7 @@ TEST_CASE("the peer is who the kernel says it is")
     CHECK(peer->groups == own_groups());
 }
 
-TEST_CASE("all of the peer's groups are told, however many they are")
+TEST_CASE("a peer is reported with all of its groups, however many")
 {
     if (::geteuid() != 0)
         skip("only root can have other groups");
@@ -337,7 +337,7 @@ TEST_CASE("all of the peer's groups are told, however many they are")
 
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
-    if (child == 0) { // The groups are the process's own, so a child takes them on.
+    if (child == 0) { // Groups belong to the process, so a child changes its own.
         std::array<int, 2> ends{};
         if (::setgroups(groups.size(), groups.data()) < 0 ||
             ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) < 0)

@@ -22,19 +22,19 @@ void check_as_made(Clock clock)
     CHECK(probe::fdinfo(*fd, "clockid") == std::to_string(to_clockid(clock)));
 }
 
-TEST_CASE("a timerfd that is made is disarmed, close-on-exec and does not block")
+TEST_CASE("a new timerfd is disarmed, close-on-exec and non-blocking")
 {
     check_as_made(GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime));
 }
 
-TEST_CASE("a timerfd on an alarm clock is disarmed, close-on-exec and does not block")
+TEST_CASE("a new timerfd on an alarm clock is disarmed, close-on-exec and non-blocking")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
     check_as_made(clock);
 }
 
-TEST_CASE("who lacks CAP_WAKE_ALARM is told so for the alarm clocks, and has the others")
+TEST_CASE("alarm clocks are refused without CAP_WAKE_ALARM, and all other clocks work")
 {
     constexpr uid_t nobody = 65534;
     const auto error_of = [](Clock clock) {
@@ -51,17 +51,17 @@ TEST_CASE("who lacks CAP_WAKE_ALARM is told so for the alarm clocks, and has the
     CHECK(error_of(Clock::boottime) == 0);
 }
 
-TEST_CASE("an absolute point that has passed comes at once, with all since")
+TEST_CASE("an absolute expiration in the past fires at once and counts all since")
 {
     const auto fd = *make_timerfd(Clock::monotonic);
     const auto now = now_on(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns, .interval = now / 4}));
     REQUIRE(await_events(fd, POLLIN));
-    CHECK(take_expirations(fd) == 5U); // At the zero, and at each quarter.
+    CHECK(take_expirations(fd) == 5U); // At zero and at each quarter.
     CHECK(take_expirations(fd) == 0U);
 }
 
-TEST_CASE("a span counts from now, a point from the zero of the clock")
+TEST_CASE("a relative time starts now, and an absolute time starts at the zero of the clock")
 {
     const auto fd = *make_timerfd(Clock::monotonic);
     const auto before = now_on(Clock::monotonic);
@@ -76,7 +76,7 @@ TEST_CASE("a span counts from now, a point from the zero of the clock")
     CHECK(by_point.overlaps({before + 2h, before + 2h}));
 }
 
-TEST_CASE("setting a timerfd anew or disarming it forgets what was not read")
+TEST_CASE("setting or disarming a timerfd discards unread expirations")
 {
     const auto setting = GENERATE(values<TimerSetting>(
         {disarmed, {.first = 1h, .base = From::relative}, {.first = end_of_clock}}));
@@ -90,7 +90,7 @@ TEST_CASE("setting a timerfd anew or disarming it forgets what was not read")
     CHECK((time_left(fd) == 0ns) == (setting.first == 0ns));
 }
 
-TEST_CASE("the far end of the clock is a point like any other")
+TEST_CASE("the last nanosecond of a clock is a valid expiration")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
     const auto fd = *make_timerfd(clock);
@@ -99,7 +99,7 @@ TEST_CASE("the far end of the clock is a point like any other")
     CHECK(take_expirations(fd) == 0U);
 }
 
-TEST_CASE("a timerfd that expired once has no time left")
+TEST_CASE("an expired one-shot timerfd has no time left")
 {
     const auto fd = *make_timerfd(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns, .base = From::relative}));
@@ -108,7 +108,7 @@ TEST_CASE("a timerfd that expired once has no time left")
     CHECK(take_expirations(fd) == 1U);
 }
 
-TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
+TEST_CASE("a change of the wall clock is reported once by a read to the timerfd that requested it")
 {
     WallClockLock wall_clock;
     const auto asked = *make_timerfd(Clock::realtime);
@@ -127,7 +127,7 @@ TEST_CASE("setting the wall clock is told once, by a read, to who asked for it")
     CHECK(take_expirations(other) == 0U);
 }
 
-TEST_CASE("setting the wall clock does not disarm a timerfd that asked to be told")
+TEST_CASE("a change of the wall clock does not disarm a timerfd that requested its report")
 {
     WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
@@ -138,7 +138,7 @@ TEST_CASE("setting the wall clock does not disarm a timerfd that asked to be tol
     CHECK(expiry_of(fd, Clock::realtime).overlaps({far, far}));
 }
 
-TEST_CASE("a timerfd is not told that the wall clock was set before it asked to be")
+TEST_CASE("a timerfd does not report a change of the wall clock from before the request")
 {
     WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
@@ -153,7 +153,7 @@ TEST_CASE("a timerfd is not told that the wall clock was set before it asked to 
     CHECK(take_expirations(fd) == 0U);
 }
 
-TEST_CASE("who sets a timerfd anew before the clock change is read is told by that, and it is set")
+TEST_CASE("setting a timerfd reports an unread clock change and takes effect")
 {
     WallClockLock wall_clock;
     const auto fd = *make_timerfd(Clock::realtime);
@@ -169,7 +169,7 @@ TEST_CASE("who sets a timerfd anew before the clock change is read is told by th
     CHECK(take_expirations(fd) == 0U);
 }
 
-TEST_CASE("what is no descriptor is no timer that is disarmed, but a fault")
+TEST_CASE("a closed descriptor is a fault and not a disarmed timer")
 {
     const UniqueFd none;
     CHECK(set(none, disarmed).error().error == EBADF);

@@ -20,7 +20,7 @@ UniqueFd some_fd()
     return fd;
 }
 
-TEST_CASE("a descriptor is closed when its owner goes")
+TEST_CASE("a descriptor is closed with its owner")
 {
     int number = -1;
     {
@@ -31,7 +31,7 @@ TEST_CASE("a descriptor is closed when its owner goes")
     CHECK_FALSE(is_open(number));
 }
 
-TEST_CASE("a descriptor that was moved has one owner")
+TEST_CASE("a moved descriptor has one owner")
 {
     auto first = some_fd();
     const int number = first.get();
@@ -43,7 +43,7 @@ TEST_CASE("a descriptor that was moved has one owner")
     CHECK(is_open(number));
 }
 
-TEST_CASE("a descriptor is closed when another takes its place")
+TEST_CASE("a descriptor is closed when another one replaces it")
 {
     auto fd = some_fd();
     const int replaced = fd.get();
@@ -70,7 +70,7 @@ TEST_CASE("a released descriptor stays open")
     CHECK(::close(number) == 0);
 }
 
-TEST_CASE("no descriptor is no descriptor, whichever way it was made")
+TEST_CASE("an empty descriptor is empty, however it was made")
 {
     CHECK_FALSE(UniqueFd{});
     CHECK_FALSE(UniqueFd{-1});

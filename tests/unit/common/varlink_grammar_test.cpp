@@ -4,7 +4,7 @@
 namespace evfd::varlink {
 namespace {
 
-// As a type and back to text, without blanks.
+// Prints a parsed type as text without blanks.
 std::string outline(const Type& type)
 {
     std::string list;
@@ -29,7 +29,7 @@ std::string outline(const Type& type)
     return {};
 }
 
-TEST_CASE("an interface is read with its members and their comments")
+TEST_CASE("an interface is parsed with its members and their comments")
 {
     const auto read = parse_interface("# Of the whole.\n"
                                       "interface org.example.a-b.c2\n"
@@ -79,7 +79,7 @@ TEST_CASE("an interface is read with its members and their comments")
     CHECK(outline(members[4].shape) == "(at:float,really:bool,x:any)");
 }
 
-TEST_CASE("an interface is named by labels joined by dots")
+TEST_CASE("an interface name consists of labels that are joined by dots")
 {
     const auto [name, accepted] = GENERATE(table<std::string, bool>({
         {"io.evfdd", true},
@@ -104,7 +104,7 @@ TEST_CASE("an interface is named by labels joined by dots")
     CHECK(parse_interface("interface " + name + "\nerror E ()\n").has_value() == accepted);
 }
 
-TEST_CASE("what a field may be called")
+TEST_CASE("a field name follows the grammar")
 {
     const auto [name, accepted] = GENERATE(table<std::string, bool>({
         {"a", true},
@@ -124,7 +124,7 @@ TEST_CASE("what a field may be called")
     CHECK(parse_interface("interface a.b\ntype E (x, " + name + ")\n").has_value() == accepted);
 }
 
-TEST_CASE("what is no interface is refused, with its line")
+TEST_CASE("a malformed interface is refused with its line")
 {
     const auto [text, line] = GENERATE(table<std::string, std::size_t>({
         {"", 1},

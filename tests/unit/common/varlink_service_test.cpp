@@ -5,7 +5,7 @@
 namespace evfd::protocol {
 namespace {
 
-TEST_CASE("what org.varlink.service says goes to text and back")
+TEST_CASE("the messages of org.varlink.service survive encoding and decoding")
 {
     check_round_trip(GetInfo{}, "{}");
     check_round_trip(
@@ -17,7 +17,7 @@ TEST_CASE("what org.varlink.service says goes to text and back")
                      R"({"description":"interface a.b\u000a"})");
 }
 
-TEST_CASE("the errors of org.varlink.service go to text and back")
+TEST_CASE("the errors of org.varlink.service survive encoding and decoding")
 {
     check_round_trip(InterfaceNotFound{"a.b"}, R"({"interface":"a.b"})");
     check_round_trip(MethodNotFound{"a.b.C"}, R"({"method":"a.b.C"})");
@@ -32,7 +32,7 @@ TEST_CASE("GetInfo takes no parameters")
     CHECK(wrong_field<GetInfo>(R"({"vendor":"x"})") == "vendor");
 }
 
-TEST_CASE("GetInterfaceDescription names the field that is wrong")
+TEST_CASE("GetInterfaceDescription reports the wrong field by name")
 {
     const auto [text, bad] = GENERATE(table<std::string, std::string>({
         {"{}", "interface"},

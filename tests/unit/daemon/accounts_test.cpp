@@ -25,7 +25,7 @@ TEST_CASE("a range of subordinate uids is one account")
     CHECK(accounts.account_of(uid) == account);
 }
 
-TEST_CASE("ranges that overlap are one account, in whatever order they come")
+TEST_CASE("overlapping ranges are one account, in any order")
 {
     const Accounts accounts{"b:2000:1000\na:1000:1500\nc:1000:10\nd:2900:200\ne:3100:1"};
     CHECK(accounts.account_of(1'000) == 1'000);
@@ -34,7 +34,7 @@ TEST_CASE("ranges that overlap are one account, in whatever order they come")
     CHECK(accounts.account_of(3'100) == 3'100);
 }
 
-TEST_CASE("a line that is no range of subordinate uids is left out")
+TEST_CASE("a malformed line of subordinate uids is skipped")
 {
     const auto* line =
         GENERATE("", "alice", "alice:", "alice:100", "alice:100:", "alice:100:x", "alice:100:-5",
@@ -47,7 +47,7 @@ TEST_CASE("a line that is no range of subordinate uids is left out")
     CHECK(accounts.account_of(5'001) == 5'000);
 }
 
-TEST_CASE("without subordinate uids each user has an account")
+TEST_CASE("each user has an account without subordinate uids")
 {
     CHECK(Accounts{}.account_of(100'001) == 100'001);
     CHECK(Accounts{""}.account_of(100'001) == 100'001);

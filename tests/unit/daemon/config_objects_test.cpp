@@ -39,7 +39,7 @@ TEST_CASE("config: a declared event is a request to create it")
     CHECK(theirs == DeclaredOwner{0, 7});
 }
 
-TEST_CASE("config: the same text is the same configuration, and another is another")
+TEST_CASE("config: equal texts are equal configurations, and different ones differ")
 {
     const auto text = [](std::string_view event, std::string_view timer, std::string_view verbs) {
         return fmt::format(
@@ -78,7 +78,7 @@ TEST_CASE("config: a declared timer is a request to arm it")
     CHECK(config.timers[2].request.interval == 24h);
 }
 
-TEST_CASE("config: what is wrong with a declared event is said with its key")
+TEST_CASE("config: an error in a declared event is reported with its key")
 {
     const auto [event, expected] = GENERATE(table<std::string, std::string>({
         {"7", "events[0]: 7 will not do; give an object, as {\"name\": \"a\"}"},
@@ -109,7 +109,7 @@ TEST_CASE("config: what is wrong with a declared event is said with its key")
     CHECK(event_error(event) == "evfdd.json:2: " + expected);
 }
 
-TEST_CASE("config: an object of an owner or group who does not exist is a warning and is not made")
+TEST_CASE("config: an object of an unknown owner or group is a warning and is not created")
 {
     const auto [object, told] = GENERATE(table<std::string, std::string>({
         {R"("events": [{"name": "a", "owner": "no-such"}])", "events[0].owner: there is no user"},
@@ -130,7 +130,7 @@ TEST_CASE("config: an object of an owner or group who does not exist is a warnin
                                           "and reload, or name another"});
 }
 
-TEST_CASE("config: what is wrong with a declared timer is said with its key")
+TEST_CASE("config: an error in a declared timer is reported with its key")
 {
     const auto [timer, expected] = GENERATE(table<std::string, std::string>({
         {R"({"every": "1s"})", "timers[0]: it has no name; give one, as \"name\": \"a\""},
@@ -169,19 +169,19 @@ TEST_CASE("config: what is wrong with a declared timer is said with its key")
     CHECK(timer_error(timer) == "evfdd.json:2: " + expected);
 }
 
-TEST_CASE("config: what is wrong is said of the element and the line that it is in")
+TEST_CASE("config: an error is reported with its element and its line")
 {
     CHECK(error_text("{\n\"events\": [\n{\"name\": \"a\"},\n{\"name\": \"b\"},\n"
                      "{\"name\": \"c\",\n // the third\n \"mode\": 3}]}") ==
           "evfdd.json:7: events[2].mode: 3 will not do; give manual, auto, semaphore or pulse");
 }
 
-TEST_CASE("config: a time that has passed is no error")
+TEST_CASE("config: a declared time in the past is valid")
 {
     CHECK(timer_error(R"({"name": "t", "at": "1999-12-31T23:59:59Z"})").empty());
 }
 
-TEST_CASE("config: the same declaration twice is one")
+TEST_CASE("config: a repeated declaration counts once")
 {
     const ConfigFiles files{R"({"events": [{"name": "a", "mode": "auto"}]})"};
     files.write("conf.d/a.json", R"({"events": [{"mode": "auto", "name": "a"}]})");
@@ -190,7 +190,7 @@ TEST_CASE("config: the same declaration twice is one")
     CHECK(config->events.size() == 1);
 }
 
-TEST_CASE("config: two declarations of one name that differ are an error")
+TEST_CASE("config: two different declarations of one name are an error")
 {
     const ConfigFiles files{"{\n\"events\": [{\"name\": \"a\", \"mode\": \"auto\"}]}"};
     const auto* second = GENERATE("{\"events\": [{\"name\": \"a\"}]}",

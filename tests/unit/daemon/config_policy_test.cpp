@@ -15,7 +15,7 @@ std::string rule_error(std::string_view rule)
     return policy_error(fmt::format("{{\"rules\": [\n{}]}}", rule));
 }
 
-// "cw--": create, wait, set, delete.
+// Returns "cw--" for create, wait, set and delete.
 std::string shown(const Policy::PermissionSet& verbs)
 {
     return {verbs.has(Permission::create) ? 'c' : '-', verbs.has(Permission::wait) ? 'w' : '-',
@@ -49,7 +49,7 @@ TEST_CASE("config: a policy is a default and rules in their order")
     CHECK(shown(policy.rules[3].denied) == "-w--");
 }
 
-TEST_CASE("config: without a word of it the policy lets everyone do all")
+TEST_CASE("config: an absent policy allows everything to everyone")
 {
     const auto text = GENERATE("{}", R"({"policy": {}})", R"({"policy": {"rules": []}})",
                                R"({"policy": {"default": "allow"}})");
@@ -57,7 +57,7 @@ TEST_CASE("config: without a word of it the policy lets everyone do all")
     CHECK(Policy{}.allows(make_peer(alice), "a"_name, Permission::create));
 }
 
-TEST_CASE("config: rules of drop-ins come after those of the files before, the default overrides")
+TEST_CASE("config: rules of drop-ins follow those of earlier files, and the default overrides")
 {
     const ConfigFiles files{R"({"policy": {"default": "deny", "rules": [
         {"prefix": "db/", "allow": ["wait"]}, {"prefix": "web/", "allow": ["wait"]}]}})"};
@@ -76,7 +76,7 @@ TEST_CASE("config: rules of drop-ins come after those of the files before, the d
     CHECK(prefixes == "db/ web/ b c ");
 }
 
-TEST_CASE("config: what is wrong with a policy is said with file and line and key")
+TEST_CASE("config: an error in a policy is reported with file, line and key")
 {
     const auto [policy, expected] = GENERATE(table<std::string, std::string>({
         {"[]", "policy: a list will not do; give an object, as {\"key\": value}"},
@@ -93,7 +93,7 @@ TEST_CASE("config: what is wrong with a policy is said with file and line and ke
     CHECK(policy_error(policy) == "evfdd.json:2: " + expected);
 }
 
-TEST_CASE("config: what is wrong with a rule is said with file and line and key")
+TEST_CASE("config: an error in a rule is reported with file, line and key")
 {
     const auto no_beginning =
         " will not do; give what names begin with, such as \"db/\", or \"\" for all of them: at "
@@ -122,7 +122,7 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
         {R"({"prefix": null, "deny": ["set"]})", "[0].prefix: null" + no_beginning},
         {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_of_users},
         {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_of_users},
-        // Who.
+        // Users and groups.
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
          "[0].user: -1 is no user; give the name of one that is there, or a number"},
         {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
@@ -131,7 +131,7 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
          "[0].group: a list is no group; give the name of one that is there, or a number"},
         {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
         {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].user: " + one},
-        // What.
+        // Verbs.
         {R"({"prefix": "a"})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": [], "deny": []})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": "wait"})",
@@ -151,8 +151,7 @@ TEST_CASE("config: what is wrong with a rule is said with file and line and key"
     CHECK(rule_error(rule) == "evfdd.json:3: policy.rules" + expected);
 }
 
-TEST_CASE(
-    "config: a rule for a user or group who does not exist is a warning and applies to nobody")
+TEST_CASE("config: a rule for an unknown user or group is a warning and applies to nobody")
 {
     const auto [key, kind] =
         GENERATE(table<std::string, std::string>({{"user", "user"}, {"group", "group"}}));
@@ -169,7 +168,7 @@ TEST_CASE(
                       "reload, or take it out"});
 }
 
-TEST_CASE("config: what else is wrong with a rule for nobody is still said")
+TEST_CASE("config: a rule for an unknown user is still checked for other errors")
 {
     CHECK(rule_error(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
               .contains("\"read\" will not do"));
@@ -177,7 +176,7 @@ TEST_CASE("config: what else is wrong with a rule for nobody is still said")
               .contains("it neither allows nor denies anything"));
 }
 
-TEST_CASE("config: a prefix may be whatever a name begins with")
+TEST_CASE("config: a prefix may be any beginning of a name")
 {
     const auto longest = std::string(max_name_bytes, 'a');
     const auto prefix = GENERATE_COPY("a"s, "a/"s, "a/b"s, "."s, ".."s, "a/."s, "a/.."s, "user"s,
@@ -186,7 +185,7 @@ TEST_CASE("config: a prefix may be whatever a name begins with")
     CHECK(rule_error(fmt::format(R"({{"prefix": "{}", "deny": ["set"]}})", prefix)).empty());
 }
 
-TEST_CASE("config: a prefix that no name can begin with is none")
+TEST_CASE("config: a prefix that begins no name is refused")
 {
     const auto prefix =
         GENERATE(std::string(max_name_bytes - 1, 'a') + '/', std::string(max_name_bytes + 1, 'a'));
@@ -194,7 +193,7 @@ TEST_CASE("config: a prefix that no name can begin with is none")
               .contains("policy.rules[0].prefix: "));
 }
 
-TEST_CASE("config: rules have an end over all files together")
+TEST_CASE("config: the number of rules is limited over all files together")
 {
     std::string rules;
     for (std::size_t i = 0; i < max_policy_rules; ++i)

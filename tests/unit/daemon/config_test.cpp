@@ -22,7 +22,7 @@ std::string contents_of(const std::string& file)
     return {std::istreambuf_iterator<char>{stream}, {}};
 }
 
-// Root may read all: so not as root while it lives.
+// Drops root's effective uid while it lives, since root can read every file.
 class NonRootScope {
 public:
     NonRootScope()
@@ -43,7 +43,7 @@ private:
     uid_t before_ = ::geteuid();
 };
 
-TEST_CASE("config: what a file does not say is as by default")
+TEST_CASE("config: an absent setting has its default")
 {
     const auto text = GENERATE("{}", "// nothing\n{ /* at all */ }\n", "{\"limits\": {}}");
     CHECK(load_valid_config(text) == Config{});
@@ -72,7 +72,7 @@ TEST_CASE("config: every setting can be given")
     CHECK_FALSE(config == Config{});
 }
 
-TEST_CASE("config: what is wrong is said with file and line and key and what to do")
+TEST_CASE("config: an error is reported with file, line, key and remedy")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
@@ -134,7 +134,7 @@ TEST_CASE("config: what is wrong is said with file and line and key and what to 
     CHECK(error_text(text) == expected);
 } // namespace
 
-TEST_CASE("config: limits of a user who does not exist are a warning and apply to nobody")
+TEST_CASE("config: limits of an unknown user are a warning and apply to nobody")
 {
     const ConfigFiles files{R"({"userLimits": [{"user": "no-such", "waits": 1}]})"};
     const auto config = files.load();
@@ -146,7 +146,7 @@ TEST_CASE("config: limits of a user who does not exist are a warning and apply t
                                      "take them out"});
 }
 
-TEST_CASE("config: a limit takes its edges")
+TEST_CASE("config: a limit accepts its bounds")
 {
     const auto config = load_valid_config(R"({"limits": {"objects": 20000, "monitors": 1}})");
     CHECK(config.limits.get(Resource::objects) == 20'000);
@@ -180,14 +180,14 @@ TEST_CASE("config: drop-ins override key by key in the order of their names")
                                                     files.directory / "conf.d/20.json"});
 }
 
-TEST_CASE("config: what is wrong in a drop-in names the drop-in")
+TEST_CASE("config: an error in a drop-in names the drop-in")
 {
     const ConfigFiles files{"{}"};
     files.write("conf.d/a.json", "{\n\"logLevel\": 1}");
     CHECK(error_text(files).starts_with("conf.d/a.json:2: logLevel: 1 will not do"));
 }
 
-TEST_CASE("config: a missing file is an error unless it need not be there")
+TEST_CASE("config: a missing file is an error unless it is optional")
 {
     const ConfigFiles files;
     CHECK(error_text(files) == "evfdd.json: it cannot be read: No such file or directory; "
@@ -200,28 +200,28 @@ TEST_CASE("config: a missing file is an error unless it need not be there")
     CHECK(config->log_level == log::Level::debug);
 }
 
-TEST_CASE("config: a directory of drop-ins need not be there")
+TEST_CASE("config: a missing directory of drop-ins is accepted")
 {
     const ConfigFiles files{"{}"};
     std::filesystem::remove_all(files.directory / "conf.d");
     CHECK(files.load() == Config{});
 }
 
-TEST_CASE("config: a drop-in that leads nowhere is an error")
+TEST_CASE("config: a drop-in that is a dangling link is an error")
 {
     const ConfigFiles files{"{}"};
     std::filesystem::create_symlink("nowhere", files.directory / "conf.d/a.json");
     CHECK(error_text(files).starts_with("conf.d/a.json: it cannot be read"));
 }
 
-TEST_CASE("config: what is no regular file is refused at once")
+TEST_CASE("config: a file that is not regular is refused without blocking")
 {
     const ConfigFiles files;
     SECTION("a directory")
     {
         std::filesystem::create_directory(files.main());
     }
-    SECTION("a fifo that nobody writes to")
+    SECTION("a FIFO without a writer")
     {
         REQUIRE(::mkfifo(files.main().c_str(), 0600) == 0);
     }
@@ -240,7 +240,7 @@ TEST_CASE("config: conf.d must be a directory")
     CHECK(error_text(files).starts_with("conf.d: it cannot be read: Not a directory"));
 }
 
-TEST_CASE("config: a file that may not be read is an error")
+TEST_CASE("config: an unreadable file is an error")
 {
     const ConfigFiles files{"{}"};
     REQUIRE(::chmod(files.directory.path.c_str(), 0755) == 0);
@@ -249,14 +249,14 @@ TEST_CASE("config: a file that may not be read is an error")
     CHECK(error_text(files).starts_with("evfdd.json: it cannot be read: Permission denied"));
 }
 
-TEST_CASE("config: the size of a file has an end")
+TEST_CASE("config: the size of a file is limited")
 {
     const std::string most(max_config_bytes - 2, ' ');
     CHECK(error_text("{}" + most).empty());
     CHECK(error_text("{} " + most) == "evfdd.json: it is too large; 1048576 bytes are the most");
 }
 
-TEST_CASE("config: the shipped file holds every key and says what the defaults are")
+TEST_CASE("config: the shipped file lists every key with its default")
 {
     const std::string shipped = EVFDD_SOURCE_DIR "/config/evfdd.json";
     const auto config = load_config(shipped);
@@ -279,7 +279,7 @@ TEST_CASE("config: the manual names every key")
         CHECK(manual.contains(fmt::format("*{}*", key.substr(key.rfind('.') + 1))));
 }
 
-TEST_CASE("a socket's mode is octal")
+TEST_CASE("config: the mode of a socket is octal")
 {
     CHECK(parse_socket_mode("0660") == mode_t{0660});
     CHECK(parse_socket_mode("777") == mode_t{0777});

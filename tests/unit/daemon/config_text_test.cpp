@@ -11,7 +11,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Where the value at the end of that path of keys and indexes stands.
+// Returns the line of the value at the end of a path of keys and indexes.
 std::size_t line_of(const ConfigValue& root, const std::vector<std::string>& path)
 {
     const auto* value = &root;
@@ -23,7 +23,7 @@ std::size_t line_of(const ConfigValue& root, const std::vector<std::string>& pat
     return value->line;
 }
 
-// "3 events[2].mode: why"
+// Returns "3 events[2].mode: why".
 std::string error_text(std::string_view text)
 {
     const auto read = read_config_text(text);
@@ -32,7 +32,7 @@ std::string error_text(std::string_view text)
     return fmt::format("{} {}: {}", read.error().line, read.error().key, read.error().what);
 }
 
-TEST_CASE("a value of a configuration knows its line")
+TEST_CASE("config: a value knows its line")
 {
     const auto root = read_config_text("// first\n"               // 1
                                        "{ /* and\n"               // 2
@@ -62,7 +62,7 @@ TEST_CASE("a value of a configuration knows its line")
     CHECK_FALSE(root->find("e"));
 }
 
-TEST_CASE("a configuration that is no tree of values says where and why")
+TEST_CASE("config: a malformed text is refused with line, key and reason")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"", "1 : the file is empty; write {} into it, or delete it"},
@@ -88,13 +88,13 @@ TEST_CASE("a configuration that is no tree of values says where and why")
     CHECK(error_text(text) == expected);
 }
 
-TEST_CASE("a zero byte does not end a configuration early")
+TEST_CASE("config: a zero byte does not end the text early")
 {
     CHECK(error_text(std::string_view{"{}\n\0{", 5}) ==
           "2 : a zero byte has no place in a text; take it out");
 }
 
-TEST_CASE("the depth of a configuration has an end")
+TEST_CASE("config: the nesting depth is limited")
 {
     const auto nested = [](std::size_t depth) {
         return std::string(depth, '[') + std::string(depth, ']');
@@ -104,7 +104,7 @@ TEST_CASE("the depth of a configuration has an end")
     CHECK(error_text(std::string(1'000'000, '[')).contains("nested too deeply"));
 }
 
-TEST_CASE("a value is shown as it stands there and in short")
+TEST_CASE("config: a value is quoted as written, and shortened")
 {
     const auto [text, shown] = GENERATE(table<std::string, std::string>({
         {"null", "null"},

@@ -1,4 +1,4 @@
-// Who is served when, and what happens to those who do not read.
+// The order of service, and clients that do not read.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/service_fixture.h"
@@ -19,7 +19,7 @@ std::size_t replies_there(TestClient& client)
     return count;
 }
 
-TEST_CASE("after so many calls in one turn it is the others' turn")
+TEST_CASE("a connection yields to others after the calls of one iteration")
 {
     constexpr std::size_t budget = default_limits.get(Resource::calls);
     ServiceFixture daemon;
@@ -40,7 +40,7 @@ TEST_CASE("after so many calls in one turn it is the others' turn")
     CHECK(first + replies_there(busy) == 4 * budget);
 }
 
-TEST_CASE("calls behind a wait are held back until it is over, and answered in order")
+TEST_CASE("calls after a pending wait are answered after it and in order")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -53,7 +53,7 @@ TEST_CASE("calls behind a wait are held back until it is over, and answered in o
     client.send(framed(get_info));
     run_until_idle(daemon.loop);
     CHECK(client.reply().empty());
-    CHECK(daemon.loop.run_once(0ns) == 0); // What lies unread wakes nobody.
+    CHECK(daemon.loop.run_once(0ns) == 0); // Unread replies wake nobody.
 
     daemon.request(other, "Set", R"({"names":["e"]})");
 
@@ -62,7 +62,8 @@ TEST_CASE("calls behind a wait are held back until it is over, and answered in o
     CHECK(client.reply().contains("evfdd"));
 }
 
-TEST_CASE("a client that goes during its wait takes nothing, and its calls behind it are not done")
+TEST_CASE(
+    "a client that disconnects during its wait consumes nothing and has no later call executed")
 {
     ServiceFixture daemon;
     auto other = daemon.connect();
@@ -81,7 +82,7 @@ TEST_CASE("a client that goes during its wait takes nothing, and its calls behin
     CHECK(daemon.request(other, "Show", R"({"name":"held"})").contains("NoSuchName"));
 }
 
-TEST_CASE("a wait does not take what its own connection's end sets off")
+TEST_CASE("a wait consumes nothing that the end of its own connection sets")
 {
     ServiceFixture daemon;
     auto other = daemon.connect();
@@ -96,7 +97,8 @@ TEST_CASE("a wait does not take what its own connection's end sets off")
     CHECK(daemon.request(other, "Show", R"({"name":"own"})").contains("NoSuchName"));
 }
 
-TEST_CASE("from a client that does not read no more calls are taken, and then it gets every answer")
+TEST_CASE(
+    "a client that does not read has no more calls served, and gets every reply once it reads")
 {
     ServiceFixture daemon;
     auto idle_reader = daemon.connect();
@@ -107,9 +109,9 @@ TEST_CASE("from a client that does not read no more calls are taken, and then it
     idle_reader.call("CreateEvent", R"({"name":"last"})");
     run_until_idle(daemon.loop, 300);
 
-    CHECK(daemon.loop.run_once(0ns) == 0); // It sleeps,
+    CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps,
     CHECK_FALSE(daemon.service.registry().find("last"_name));
-    CHECK(daemon.request(other, "Status").contains("version")); // and serves who reads.
+    CHECK(daemon.request(other, "Status").contains("version")); // and serves the client that reads.
 
     std::size_t got = 0;
     for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
@@ -120,7 +122,7 @@ TEST_CASE("from a client that does not read no more calls are taken, and then it
     CHECK(daemon.service.registry().find("last"_name));
 }
 
-TEST_CASE("a client that goes without having read is let go")
+TEST_CASE("a client that disconnects without reading is disconnected")
 {
     ServiceFixture daemon;
     {
@@ -133,7 +135,7 @@ TEST_CASE("a client that goes without having read is let go")
     CHECK(daemon.connections() == 0);
 }
 
-TEST_CASE("each pipelined reply brings its own descriptors")
+TEST_CASE("each pipelined reply carries its own descriptors")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -158,7 +160,7 @@ TEST_CASE("each pipelined reply brings its own descriptors")
         CHECK(count(client.descriptors[i]) == i + 1);
 }
 
-TEST_CASE("a client that leaves descriptors unread keeps the daemon neither busy nor from others")
+TEST_CASE("a client that leaves descriptors unread neither keeps the daemon busy nor blocks others")
 {
     ServiceFixture daemon;
     auto idle_reader = daemon.connect();
@@ -172,7 +174,7 @@ TEST_CASE("a client that leaves descriptors unread keeps the daemon neither busy
     CHECK(other.descriptors.size() == 1);
 }
 
-TEST_CASE("for a client that does not read no more descriptors are kept than one reply has")
+TEST_CASE("no more descriptors than those of one reply are held for a client that does not read")
 {
     ServiceFixture daemon;
     auto idle_reader = daemon.connect();
@@ -180,7 +182,8 @@ TEST_CASE("for a client that does not read no more descriptors are kept than one
     for (int i = 0; i < 100; ++i) {
         const auto name = "\"n/" + std::to_string(i) + "\"";
         daemon.request(idle_reader, "CreateEvent",
-                       R"({"rights":"0444","name":)" + name + "}"); // None is lent.
+                       // The daemon passes a wait-only handle and no duplicate.
+                       R"({"rights":"0444","name":)" + name + "}");
         list += (i > 0 ? "," : "") + name;
     }
     const auto held = [] {
@@ -200,7 +203,7 @@ TEST_CASE("for a client that does not read no more descriptors are kept than one
     CHECK(idle_reader.descriptors.size() == 500);
 }
 
-TEST_CASE("a list comes in parts, in the order of the names, and ends")
+TEST_CASE("a list arrives in parts, in the order of names, and ends")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -226,12 +229,12 @@ TEST_CASE("a list comes in parts, in the order of the names, and ends")
         at = all.find("\"n/" + std::to_string(i) + "\"", at);
         REQUIRE(at != std::string::npos);
     }
-    CHECK(client.reply().contains("product")); // Behind the whole list.
+    CHECK(client.reply().contains("product")); // It follows the whole list.
 }
 
-TEST_CASE("who looks through many objects for a name that none has leaves the others their turn")
+TEST_CASE("a list over many objects without a match yields to other connections")
 {
-    // To look at all of these takes much longer than a turn.
+    // Matching all of these takes much longer than one iteration.
     const auto name = std::string(240, 'a');
     const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
     ServiceFixture daemon;
@@ -250,12 +253,12 @@ TEST_CASE("who looks through many objects for a name that none has leaves the ot
 
     CHECK(replies_there(other) == 1);
     CHECK(client.reply().empty());
-    std::string reply; // In as many turns as it takes: where others are busy too, one costs many.
+    std::string reply; // A busy machine needs many iterations for a list.
     REQUIRE(run_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
     CHECK(reply.contains(end));
 }
 
-TEST_CASE("a monitor that does not read hears merged news when it does, and holds nobody up")
+TEST_CASE("a monitor that does not read gets merged changes later and delays nobody")
 {
     ServiceFixture daemon;
     auto idle_reader = daemon.connect();
@@ -296,7 +299,7 @@ Limits with(Resource resource, std::int64_t most)
     return limits;
 }
 
-// Until more answers are there than the kernel takes.
+// Calls until more replies are queued than the kernel buffers.
 void leave_unread(ServiceFixture& daemon, TestClient& client)
 {
     for (int i = 0; i < 200; ++i)
@@ -304,7 +307,7 @@ void leave_unread(ServiceFixture& daemon, TestClient& client)
     run_until_idle(daemon.loop);
 }
 
-TEST_CASE("a user whose clients leave too much unread is told so and nobody else")
+TEST_CASE("a user whose clients leave too much unread gets an error, and other users do not")
 {
     ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
     auto idle_reader = daemon.connect();
@@ -327,7 +330,7 @@ TEST_CASE("a user whose clients leave too much unread is told so and nobody else
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("true"));
 }
 
-TEST_CASE("calls that are begun and not ended count as what is on the way, if they are long")
+TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
 {
     ServiceFixture daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
     auto usual = daemon.connect();
@@ -350,11 +353,11 @@ TEST_CASE("calls that are begun and not ended count as what is on the way, if th
     CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
     run_until_idle(daemon.loop);
-    CHECK(first.reply().contains("QuotaExceeded")); // The connection goes on.
+    CHECK(first.reply().contains("QuotaExceeded")); // The connection stays open.
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
 }
 
-TEST_CASE("a stream goes on once its user's clients have read enough")
+TEST_CASE("a stream continues once the clients of its user have read enough")
 {
     ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
     auto idle_reader = daemon.connect();
@@ -374,7 +377,7 @@ TEST_CASE("a stream goes on once its user's clients have read enough")
     CHECK(news.contains(R"("change":"created")"));
 }
 
-TEST_CASE("a call that there is no room to answer counts in its session all the same")
+TEST_CASE("a call without room for its reply still counts in its session")
 {
     ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
     auto idle_reader = daemon.connect();
@@ -393,7 +396,7 @@ TEST_CASE("a call that there is no room to answer counts in its session all the 
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
 }
 
-TEST_CASE("a user with many connections has no more calls in a turn than with one")
+TEST_CASE("a user with many connections gets no more calls an iteration than with one")
 {
     constexpr std::size_t most = 5;
     ServiceFixture daemon{with(Resource::calls, most)};

@@ -1,4 +1,4 @@
-// What one connection makes of bytes: calls, in order, or a hang-up.
+// The calls, in order, or the disconnect that a connection makes of its bytes.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/send_with_fds.h"
@@ -17,7 +17,7 @@ std::string show(std::string_view name)
                   R"("}})");
 }
 
-TEST_CASE("pipelined calls are answered in their order")
+TEST_CASE("pipelined calls are answered in order")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -31,7 +31,7 @@ TEST_CASE("pipelined calls are answered in their order")
     CHECK(client.reply().empty());
 }
 
-TEST_CASE("a call that comes byte by byte is one call")
+TEST_CASE("a call that arrives byte by byte is one call")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -44,7 +44,7 @@ TEST_CASE("a call that comes byte by byte is one call")
     CHECK(client.reply().contains("\"product\":\"evfdd\""));
 }
 
-TEST_CASE("half a call and then silence keeps nobody from being served, nor the daemon busy")
+TEST_CASE("an incomplete call neither blocks other clients nor keeps the daemon busy")
 {
     ServiceFixture daemon;
     auto silent = daemon.connect();
@@ -59,7 +59,7 @@ TEST_CASE("half a call and then silence keeps nobody from being served, nor the 
     CHECK_FALSE(silent.is_disconnected());
 }
 
-TEST_CASE("who ends in the middle of a call is let go with the answers to those before")
+TEST_CASE("a client that closes in the middle of a call gets the replies to its earlier calls")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -72,7 +72,7 @@ TEST_CASE("who ends in the middle of a call is let go with the answers to those 
     CHECK(daemon.connections() == 0);
 }
 
-TEST_CASE("who sends no more still gets all its answers, also one that must be waited for")
+TEST_CASE("a client that shuts down sending gets all its replies, also the one to a wait")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -86,7 +86,8 @@ TEST_CASE("who sends no more still gets all its answers, also one that must be w
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
     CHECK_FALSE(client.is_disconnected());
-    CHECK(daemon.loop.run_once(0ns) == 0); // Nothing to do, although there is an end to be read.
+    // There is nothing to do, although end of file is pending.
+    CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"names":["e"]})");
 
@@ -95,7 +96,7 @@ TEST_CASE("who sends no more still gets all its answers, also one that must be w
     CHECK(client.is_disconnected());
 }
 
-TEST_CASE("calls of a client that is gone are still done, and its own objects go")
+TEST_CASE("calls of a disconnected client are executed, and its own objects are deleted")
 {
     ServiceFixture daemon;
     auto other = daemon.connect();
@@ -110,7 +111,7 @@ TEST_CASE("calls of a client that is gone are still done, and its own objects go
     CHECK(daemon.request(other, "Show", R"({"name":"goes"})").contains("NoSuchName"));
 }
 
-TEST_CASE("calls of a client that does not listen are still done")
+TEST_CASE("calls of a client that shut down reading are executed")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -121,7 +122,7 @@ TEST_CASE("calls of a client that does not listen are still done")
     CHECK(daemon.service.registry().objects().size() == 100);
 }
 
-TEST_CASE("what is no call ends the connection, after the answers to those before")
+TEST_CASE("a malformed call ends the connection after the replies to earlier calls")
 {
     const auto text = GENERATE(
         as<std::string>{}, "", "x", "[]", "null", "\"io.evfdd.Status\"", "{}", R"({"method":1})",
@@ -151,7 +152,7 @@ TEST_CASE("what is no call ends the connection, after the answers to those befor
     CHECK(daemon.request(other, "Status").contains("version"));
 }
 
-TEST_CASE("nesting to a depth of 100,000 ends the connection, and only that")
+TEST_CASE("a call that is nested 100,000 deep ends the connection and no other")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -163,11 +164,12 @@ TEST_CASE("nesting to a depth of 100,000 ends the connection, and only that")
     CHECK(daemon.request(other, "Status").contains("version"));
 }
 
-TEST_CASE("the longest call is taken, and one byte more ends the connection")
+TEST_CASE("a call of the maximum length is accepted, and one byte more ends the connection")
 {
     const auto [extra, is_taken] =
         GENERATE(table<std::size_t, bool>({{0, true}, {1, false}, {100, false}}));
-    const bool is_ended = GENERATE(true, false); // Too long is too long before its end, too.
+    // A call that is too long is refused before its end.
+    const bool is_ended = GENERATE(true, false);
     if (is_taken && !is_ended)
         return;
     ServiceFixture daemon;
@@ -177,7 +179,7 @@ TEST_CASE("the longest call is taken, and one byte more ends the connection")
     const auto bytes = is_ended ? framed(call) : call;
     constexpr std::size_t at_a_time = 16 * 1024;
     for (std::size_t at = 0; at < bytes.size(); at += at_a_time) {
-        // Which fails once it is let go.
+        // Fails once the connection is closed.
         static_cast<void>(evfd::send(client.socket, std::string_view{bytes}.substr(at, at_a_time)));
         run_until_idle(daemon.loop, 2);
     }
@@ -186,7 +188,7 @@ TEST_CASE("the longest call is taken, and one byte more ends the connection")
     CHECK(client.is_disconnected() == !is_taken);
 }
 
-TEST_CASE("a oneway call is done and never answered, whatever comes of it")
+TEST_CASE("a oneway call is executed and never answered, whatever its result")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -211,7 +213,7 @@ TEST_CASE("a oneway call is done and never answered, whatever comes of it")
     CHECK(daemon.request(client, "Status").contains(R"("waits":0,"monitors":0)"));
 }
 
-TEST_CASE("descriptors that come with a call are dropped, and the call is answered")
+TEST_CASE("descriptors that arrive with a call are closed, and the call is answered")
 {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
@@ -225,7 +227,7 @@ TEST_CASE("descriptors that come with a call are dropped, and the call is answer
     CHECK_FALSE(is_ready(reading, POLLHUP)); // In flight.
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
-    CHECK(is_ready(reading, POLLHUP)); // Nobody holds the other end.
+    CHECK(is_ready(reading, POLLHUP)); // The other end is closed everywhere.
 }
 
 } // namespace

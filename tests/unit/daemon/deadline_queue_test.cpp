@@ -15,7 +15,7 @@ struct DeadlineQueueFixture {
         for (const auto clock : clocks)
             REQUIRE(queue.prepare(clock));
     }
-    // One that says what it is called when it comes.
+    // Adds a deadline that records its name when it runs.
     DeadlineQueue::Deadline add(nanoseconds when, std::string what, Clock clock = Clock::monotonic)
     {
         return queue.add(clock, when, [this, when, clock, what] {
@@ -40,7 +40,7 @@ nanoseconds soon(nanoseconds span, Clock clock = Clock::monotonic)
     return now_on(clock) + span;
 }
 
-TEST_CASE("appointments come in the order of their times, whatever the order they were made in")
+TEST_CASE("deadlines run in the order of their times, whatever the order of adding")
 {
     DeadlineQueueFixture fixture;
     const auto start = soon(2ms);
@@ -51,7 +51,7 @@ TEST_CASE("appointments come in the order of their times, whatever the order the
     CHECK(fixture.runs("abcd"));
 }
 
-TEST_CASE("appointments for the same moment come in the order they were made in")
+TEST_CASE("deadlines of one time run in the order of adding")
 {
     DeadlineQueueFixture fixture;
     const auto when = soon(1ms);
@@ -61,7 +61,7 @@ TEST_CASE("appointments for the same moment come in the order they were made in"
     CHECK(fixture.runs("abc"));
 }
 
-TEST_CASE("each clock has its own appointments, and none is early")
+TEST_CASE("each clock has its own deadlines, and none runs early")
 {
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::monotonic, Clock::realtime, Clock::boottime};
@@ -73,7 +73,7 @@ TEST_CASE("each clock has its own appointments, and none is early")
         CHECK(fixture.ran.contains(what));
 }
 
-TEST_CASE("the alarm clocks ring as well")
+TEST_CASE("deadlines on alarm clocks run")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
@@ -83,7 +83,7 @@ TEST_CASE("the alarm clocks ring as well")
     CHECK(fixture.runs("a"));
 }
 
-TEST_CASE("an appointment comes once, and then nothing rings")
+TEST_CASE("a deadline runs once and leaves no timer armed")
 {
     DeadlineQueueFixture fixture;
     const auto a = fixture.add(soon(1ms), "a");
@@ -93,7 +93,7 @@ TEST_CASE("an appointment comes once, and then nothing rings")
     CHECK(fixture.ran == "a");
 }
 
-TEST_CASE("an appointment in the past comes at once, be it at the clock's zero")
+TEST_CASE("a deadline in the past runs at once, even at the zero of the clock")
 {
     const auto when = GENERATE(0ns, 1ns, 1s);
     DeadlineQueueFixture fixture;
@@ -101,7 +101,7 @@ TEST_CASE("an appointment in the past comes at once, be it at the clock's zero")
     CHECK(fixture.runs("a"));
 }
 
-TEST_CASE("an appointment at the end of the clock keeps no other from coming")
+TEST_CASE("a deadline at the end of the clock does not delay others")
 {
     DeadlineQueueFixture fixture;
     const auto last = fixture.add(end_of_clock, "z");
@@ -111,7 +111,7 @@ TEST_CASE("an appointment at the end of the clock keeps no other from coming")
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("an earliest appointment that goes leaves no wake-up")
+TEST_CASE("a cancelled earliest deadline leaves no wake-up")
 {
     const bool goes = GENERATE(true, false);
     const bool is_only_one = GENERATE(true, false);
@@ -130,7 +130,7 @@ TEST_CASE("an earliest appointment that goes leaves no wake-up")
     CHECK(fixture.ran == (goes ? "" : "a"));
 }
 
-TEST_CASE("an appointment that goes after it came takes no other with it")
+TEST_CASE("cancelling a deadline after it ran cancels no other")
 {
     DeadlineQueueFixture fixture;
     auto a = std::make_optional(fixture.add(soon(1ms), "a"));
@@ -140,7 +140,7 @@ TEST_CASE("an appointment that goes after it came takes no other with it")
     CHECK(fixture.runs("ab"));
 }
 
-TEST_CASE("a task may end its own appointment and others that are due with it or later")
+TEST_CASE("a task may cancel its own deadline and others that are due with it or later")
 {
     DeadlineQueueFixture fixture{Clock::monotonic, Clock::boottime};
     std::deque<std::optional<DeadlineQueue::Deadline>> all(5);
@@ -159,7 +159,7 @@ TEST_CASE("a task may end its own appointment and others that are due with it or
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("a task may make the next appointment, and it comes in its turn")
+TEST_CASE("a task may add the next deadline, which runs in its turn")
 {
     DeadlineQueueFixture fixture;
     std::optional<DeadlineQueue::Deadline> next;
@@ -172,7 +172,7 @@ TEST_CASE("a task may make the next appointment, and it comes in its turn")
     CHECK(run_until(fixture.loop, [&] { return times == 20; }));
 }
 
-TEST_CASE("of thousands of appointments for one moment all come, some in each turn")
+TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
 {
     constexpr int many = 5'000;
     DeadlineQueueFixture fixture;
@@ -187,19 +187,19 @@ TEST_CASE("of thousands of appointments for one moment all come, some in each tu
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);
     CHECK(came > 0);
-    CHECK(came <= 10); // Then it is the others' turn.
+    CHECK(came <= 10); // Other work runs in between.
     while (all.size() > 100)
         all.pop_back();
     CHECK(run_until(fixture.loop, [&] { return came == 100; }));
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("a clock is prepared once, and for want of the capability not at all")
+TEST_CASE("a clock is prepared once, and not without the capability")
 {
     DeadlineQueueFixture fixture;
     CHECK(fixture.queue.prepare(Clock::monotonic));
     const auto a = fixture.add(soon(1ms), "a");
-    CHECK(fixture.queue.prepare(Clock::monotonic)); // Nothing is lost by it.
+    CHECK(fixture.queue.prepare(Clock::monotonic)); // Preparing twice loses nothing.
     CHECK(fixture.runs("a"));
 
     const int error = probe::in_child([] {
@@ -213,9 +213,10 @@ TEST_CASE("a clock is prepared once, and for want of the capability not at all")
     CHECK(error == EPERM);
 }
 
-TEST_CASE("that the wall clock was set is told while there are appointments on it, once each time")
+TEST_CASE("each change of the wall clock is reported once while the clock has deadlines")
 {
-    const bool is_looked_for = GENERATE(false, true); // Or rings.
+    // The test polls the clock, or the timer fires.
+    const bool is_looked_for = GENERATE(false, true);
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
     const auto look = [&] {
@@ -239,7 +240,7 @@ TEST_CASE("that the wall clock was set is told while there are appointments on i
     CHECK(fixture.clock_sets == 2);
 }
 
-TEST_CASE("that the wall clock was set is told where an earlier appointment was just made")
+TEST_CASE("a change of the wall clock is reported after an earlier deadline was just added")
 {
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
@@ -250,7 +251,7 @@ TEST_CASE("that the wall clock was set is told where an earlier appointment was 
     CHECK(fixture.clock_sets == 1);
 }
 
-TEST_CASE("that the wall clock was set before there were appointments on it is not told")
+TEST_CASE("a change of the wall clock before the first deadline is not reported")
 {
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime, Clock::monotonic};
@@ -266,14 +267,16 @@ TEST_CASE("that the wall clock was set before there were appointments on it is n
     CHECK(fixture.clock_sets == 0);
 }
 
-TEST_CASE("when the last appointment goes because the wall clock was set nothing rings any more")
+TEST_CASE("no timer stays armed when a change of the wall clock cancels the last deadline")
 {
-    const bool is_looked_for = GENERATE(false, true); // Or rings.
+    // The test polls the clock, or the timer fires.
+    const bool is_looked_for = GENERATE(false, true);
     WallClockLock wall_clock;
     EventLoop loop;
     int rings = 0;
     std::optional<DeadlineQueue> table;
-    std::optional<DeadlineQueue::Deadline> only; // After the table: it must go first.
+    // Declared after the queue, since it must be destroyed first.
+    std::optional<DeadlineQueue::Deadline> only;
     table.emplace(loop, [&] { ++rings; }, [&] { only.reset(); });
     REQUIRE(table->prepare(Clock::realtime));
     const auto when = soon(20ms, Clock::realtime);
@@ -291,7 +294,8 @@ TEST_CASE("when the last appointment goes because the wall clock was set nothing
     CHECK(rings == 0);
 }
 
-TEST_CASE("an appointment that rang when the wall clock is set back comes when it is due again")
+TEST_CASE(
+    "a deadline whose timer fired before the wall clock was set back runs when it is due again")
 {
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
@@ -299,7 +303,8 @@ TEST_CASE("an appointment that rang when the wall clock is set back comes when i
     const auto a = fixture.add(when, "a", Clock::realtime);
     wait_until(Clock::realtime, when);
     wall_clock.shift(-900us);
-    fixture.queue.check_wall_clock(); // Here it hears of that, and the ring is gone.
+    // The queue notices the change here, and no timer stays armed.
+    fixture.queue.check_wall_clock();
     CHECK(fixture.ran.empty());
     CHECK(fixture.runs("a"));
 }

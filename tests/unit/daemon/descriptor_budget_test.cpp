@@ -8,15 +8,16 @@
 namespace evfd::daemon {
 namespace {
 
-TEST_CASE("whatever the limit of open files is, all objects can be taken over")
+TEST_CASE(
+    "the descriptor budget lets a successor inherit all objects under any limit of open files")
 {
     for (std::int64_t limit = 0; limit < 5'000; ++limit) {
         CAPTURE(limit);
         const auto [objects, connections] = descriptor_budget(limit);
         REQUIRE(objects >= 0);
         REQUIRE(connections >= 0);
-        // With them, of one message those that nobody wants any more: it was sent when there were
-        // no more objects.
+        // One message may also hold descriptors that are no longer wanted, since it was sent when
+        // there were more objects.
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)
@@ -25,7 +26,7 @@ TEST_CASE("whatever the limit of open files is, all objects can be taken over")
     }
 }
 
-TEST_CASE("of many descriptors objects get three in four")
+TEST_CASE("objects get three in four descriptors of a large limit")
 {
     CHECK(descriptor_budget(20'000).objects == 15'000);
     CHECK(descriptor_budget(524'288).objects == 393'216);

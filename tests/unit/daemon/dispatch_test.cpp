@@ -12,7 +12,7 @@ std::string request(ServiceFixture& daemon, TestClient& client, std::string_view
     return client.reply();
 }
 
-TEST_CASE("a call that is none of ours gets the standard error, with what was not found")
+TEST_CASE("an unknown method or interface gets the standard error with its name")
 {
     const auto [method, reply] = GENERATE(table<std::string, std::string>({
         {"other.Thing",
@@ -41,7 +41,7 @@ TEST_CASE("a call that is none of ours gets the standard error, with what was no
     CHECK_FALSE(client.is_disconnected());
 }
 
-TEST_CASE("a streaming method wants to be called with more, whatever else is wrong")
+TEST_CASE("a streaming method is refused without the more flag before any other error")
 {
     const auto call =
         GENERATE(as<std::string>{}, R"({"method":"io.evfdd.List"})",
@@ -53,7 +53,7 @@ TEST_CASE("a streaming method wants to be called with more, whatever else is wro
           R"({"error":"org.varlink.service.ExpectedMore","parameters":{}})");
 }
 
-TEST_CASE("a method that does not stream has one reply also with more")
+TEST_CASE("a method that does not stream sends one reply even with the more flag")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -63,7 +63,7 @@ TEST_CASE("a method that does not stream has one reply also with more")
     CHECK_FALSE(reply.contains("continues"));
 }
 
-TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
+TEST_CASE("a missing, wrong, unknown or repeated field is reported by name")
 {
     const auto [method, parameters, field] = GENERATE(table<std::string, std::string, std::string>({
         {"CreateEvent", "{}", "name"},
@@ -100,7 +100,7 @@ TEST_CASE("a field that is missing, wrong, unknown or repeated is named")
     CHECK(daemon.service.registry().objects().empty());
 }
 
-TEST_CASE("no parameters, null and an empty object are the same")
+TEST_CASE("absent parameters, null and an empty object are the same to a method")
 {
     const auto parameters =
         GENERATE(as<std::string>{}, "", R"(,"parameters":null)", R"(,"parameters":{})");
@@ -110,7 +110,7 @@ TEST_CASE("no parameters, null and an empty object are the same")
               .contains("version"));
 }
 
-TEST_CASE("a refusal goes out as its error with all of its fields")
+TEST_CASE("a refusal is sent as its error with all of its fields")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();

@@ -15,12 +15,12 @@ UniqueFd event(unsigned initial = 0)
     return *make_eventfd(initial, Counter::plain);
 }
 
-// An eventfd and its watch, which counts how often it rang.
+// An eventfd and its watch, which counts its calls.
 struct Watched {
     explicit Watched(EventLoop& loop, unsigned initial = 1)
         : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
               ++calls;
-              if (const auto last = then) // A copy: it may destroy us.
+              if (const auto last = then) // A copy, since the call may destroy this object.
                   last();
           })}
     {
@@ -28,16 +28,16 @@ struct Watched {
     int calls = 0;
     std::function<void()> then;
     UniqueFd fd;
-    EventLoop::Watch watch; // After fd: it must go first.
+    EventLoop::Watch watch; // Declared after fd, since it must be destroyed first.
 };
 
-TEST_CASE("a loop with nothing to do ends its turn when its time is up")
+TEST_CASE("a loop without work ends its iteration after the timeout")
 {
     EventLoop loop;
     CHECK(loop.run_once(0ns) == 0U);
 }
 
-TEST_CASE("a watch rings with the events that came")
+TEST_CASE("a watch is called with its events")
 {
     EventLoop loop;
     const auto fd = event(1);
@@ -50,7 +50,7 @@ TEST_CASE("a watch rings with the events that came")
     CHECK(seen == (EPOLLIN | EPOLLOUT));
 }
 
-TEST_CASE("a change of the events takes hold at once")
+TEST_CASE("a change of the watched events takes effect at once")
 {
     EventLoop loop;
     Watched watched{loop};
@@ -64,7 +64,7 @@ TEST_CASE("a change of the events takes hold at once")
     CHECK(watched.calls == 1);
 }
 
-TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as it was")
+TEST_CASE("watching an unsupported descriptor is a fault and leaves the loop unchanged")
 {
     EventLoop loop;
     const auto refused = loop.watch(UniqueFd{}, EPOLLIN, [](std::uint32_t) {});
@@ -76,7 +76,7 @@ TEST_CASE("a watch of what cannot be watched is a fault and leaves the loop as i
     CHECK(watched.calls == 1);
 }
 
-TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of its descriptor")
+TEST_CASE("a destroyed watch is not called although a client keeps a duplicate of its descriptor")
 {
     EventLoop loop;
     auto watched = std::make_unique<Watched>(loop, 0);
@@ -88,7 +88,7 @@ TEST_CASE("a destroyed watch is silent even while a client keeps a duplicate of 
     CHECK(loop.run_once(0ns) == 0U);
 }
 
-TEST_CASE("an event that was fetched before its watch went away finds nobody")
+TEST_CASE("a fetched event is dropped if its watch was destroyed since")
 {
     EventLoop loop;
     std::array<std::unique_ptr<Watched>, 2> both;
@@ -102,10 +102,10 @@ TEST_CASE("an event that was fetched before its watch went away finds nobody")
     }
 
     CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
-    CHECK(calls == 1);               // and the one that was first ended the other.
+    CHECK(calls == 1);               // and the first destroyed the other.
 }
 
-TEST_CASE("a stale event does not reach a later watch in the same place")
+TEST_CASE("a stale event does not reach a later watch in the same slot")
 {
     EventLoop loop;
     std::array<std::unique_ptr<Watched>, 2> both;
@@ -123,7 +123,7 @@ TEST_CASE("a stale event does not reach a later watch in the same place")
     CHECK(later->calls == 0);
 }
 
-TEST_CASE("a callback may destroy its own watch and go on")
+TEST_CASE("a callback may destroy its own watch and continue")
 {
     EventLoop loop;
     auto watched = std::make_unique<Watched>(loop);
@@ -139,7 +139,7 @@ TEST_CASE("a callback may destroy its own watch and go on")
     CHECK(loop.run_once(0ns) == 0U);
 }
 
-TEST_CASE("what a callback captured lives until it returns")
+TEST_CASE("the captures of a callback live until it returns")
 {
     EventLoop loop;
     const auto fd = event(1);
@@ -153,10 +153,10 @@ TEST_CASE("what a callback captured lives until it returns")
 
     REQUIRE(loop.run_once(0ns) == 1U);
     CHECK(seen == 42);
-    CHECK(kept.use_count() == 1); // And no longer than the turn.
+    CHECK(kept.use_count() == 1); // No longer than the iteration.
 }
 
-TEST_CASE("more descriptors than one turn looks at all get their turn")
+TEST_CASE("descriptors beyond one fetch are all served")
 {
     EventLoop loop;
     constexpr auto many = EventLoop::batch + 10;
@@ -170,7 +170,7 @@ TEST_CASE("more descriptors than one turn looks at all get their turn")
         CHECK(watched.calls > 0);
 }
 
-TEST_CASE("a watch that was moved rings once and ends once")
+TEST_CASE("a moved watch is called once and destroyed once")
 {
     EventLoop loop;
     const auto one = event(1);
@@ -180,7 +180,8 @@ TEST_CASE("a watch that was moved rings once and ends once")
     auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
-        second = std::move(first); // What it was ends with the moved-from, at the latest.
+        // The replaced watch ends with the moved-from object at the latest.
+        second = std::move(first);
         run_until_idle(loop, 1);
         CHECK(ones == 1);
     }
@@ -188,7 +189,7 @@ TEST_CASE("a watch that was moved rings once and ends once")
     CHECK(ones == 1);
 }
 
-TEST_CASE("alarms ring in the order of their times, each once, and not before")
+TEST_CASE("timeouts run in the order of their times, once and never early")
 {
     EventLoop loop;
     std::string fired;
@@ -201,7 +202,7 @@ TEST_CASE("alarms ring in the order of their times, each once, and not before")
     CHECK(fired == "12");
 }
 
-TEST_CASE("the loop wakes for an alarm although no descriptor has news")
+TEST_CASE("the loop wakes up for a timeout without any descriptor event")
 {
     EventLoop loop;
     const auto due = monotonic_now() + 2ms;
@@ -213,7 +214,7 @@ TEST_CASE("the loop wakes for an alarm although no descriptor has news")
     CHECK(fired >= due);
 }
 
-TEST_CASE("an alarm that is gone does not ring")
+TEST_CASE("a destroyed timeout does not run")
 {
     EventLoop loop;
     int calls = 0;
@@ -224,7 +225,7 @@ TEST_CASE("an alarm that is gone does not ring")
     CHECK(calls == 0);
 }
 
-TEST_CASE("an alarm may end itself and another one that is due")
+TEST_CASE("a timeout may destroy itself and another one that is due")
 {
     EventLoop loop;
     std::string fired;
@@ -241,8 +242,7 @@ TEST_CASE("an alarm may end itself and another one that is due")
     CHECK(fired == "1");
 }
 
-TEST_CASE(
-    "a task that is put off runs at the end of the turn, and one that it puts off in the next")
+TEST_CASE("a deferred task runs at the end of the iteration, and one that it defers in the next")
 {
     EventLoop loop;
     std::string ran;
@@ -258,7 +258,7 @@ TEST_CASE(
 
     run_until_idle(loop, 1);
     CHECK(ran == "ab");
-    REQUIRE(loop.run_once(20s)); // Does not wait.
+    REQUIRE(loop.run_once(20s)); // Does not block.
     CHECK(ran == "abc");
 }
 
@@ -276,7 +276,7 @@ TEST_CASE("a loop can be watched by another")
     CHECK(watched.calls == 1);
 }
 
-TEST_CASE("an inner loop may be turned from a callback of the outer one that ends its own watch")
+TEST_CASE("an inner loop may be dispatched by a callback that destroys its watch in the outer loop")
 {
     EventLoop outer;
     EventLoop inner;
@@ -291,7 +291,7 @@ TEST_CASE("an inner loop may be turned from a callback of the outer one that end
     CHECK(in.calls == 1);
 }
 
-TEST_CASE("a loop sleeps beside another that watches nothing and wakes for one that does")
+TEST_CASE("a loop sleeps beside an idle inner loop and wakes up for a busy one")
 {
     EventLoop outer;
     EventLoop inner;
@@ -309,7 +309,7 @@ TEST_CASE("a loop sleeps beside another that watches nothing and wakes for one t
     CHECK(watched.calls == 1);
 }
 
-TEST_CASE("what 500 epolls of others lead to is watched by a loop that another one watches")
+TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watched")
 {
     const auto fd = event(1);
     std::vector<UniqueFd> handles;
@@ -322,7 +322,7 @@ TEST_CASE("what 500 epolls of others lead to is watched by a loop that another o
         if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
             failed = errno;
     }
-    REQUIRE(failed == EINVAL); // There are all the paths that there can be.
+    REQUIRE(failed == EINVAL); // The kernel allows no more paths.
 
     EventLoop outer;
     EventLoop inner;
@@ -334,7 +334,8 @@ TEST_CASE("what 500 epolls of others lead to is watched by a loop that another o
     CHECK(calls == 1);
 }
 
-// In a child process, as what it does cannot be undone: 0, or the line where it went wrong.
+// Runs `scene` in a child process, since its effects cannot be undone. Returns 0 or the failed
+// line.
 template <class Scene>
 int without_room_in_epoll_sets(Scene scene)
 {
@@ -345,7 +346,7 @@ int without_room_in_epoll_sets(Scene scene)
     return outcome;
 }
 
-TEST_CASE("without room in the epoll set a watch is polled")
+TEST_CASE("a watch without room in the epoll set is polled")
 {
     CHECK(without_room_in_epoll_sets([] {
               EventLoop loop;
@@ -363,7 +364,7 @@ TEST_CASE("without room in the epoll set a watch is polled")
           }) == 0);
 }
 
-TEST_CASE("what is polled for its edges is told of again only after a rest")
+TEST_CASE("a polled edge watch is reported again only after an interval")
 {
     CHECK(without_room_in_epoll_sets([] {
               EventLoop loop;
@@ -379,7 +380,7 @@ TEST_CASE("what is polled for its edges is told of again only after a rest")
           }) == 0);
 }
 
-TEST_CASE("without room in the epoll set what was to be watched for its edges is refused")
+TEST_CASE("an edge watch that cannot be polled is refused without room in the epoll set")
 {
     CHECK(without_room_in_epoll_sets([] {
               EventLoop loop;
@@ -389,7 +390,7 @@ TEST_CASE("without room in the epoll set what was to be watched for its edges is
           }) == 0);
 }
 
-TEST_CASE("a polled watch that is gone is silent, and its place serves another")
+TEST_CASE("a destroyed polled watch is not called, and its slot is used again")
 {
     CHECK(without_room_in_epoll_sets([] {
               EventLoop loop;
@@ -405,18 +406,19 @@ TEST_CASE("a polled watch that is gone is silent, and its place serves another")
           }) == 0);
 }
 
-TEST_CASE("a change to what cannot be watched is a fault and leaves the watch as it was")
+TEST_CASE("changing an unsupported watch is a fault and leaves the watch unchanged")
 {
     EventLoop loop;
     Watched watched{loop};
-    const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE); // Only of a new watch.
+    // EPOLLEXCLUSIVE is allowed only for a new watch.
+    const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE);
     REQUIRE_FALSE(changed);
     CHECK(changed.error().error == EINVAL);
     run_until_idle(loop, 1);
     CHECK(watched.calls == 1);
 }
 
-TEST_CASE("run turns until it is told to stop")
+TEST_CASE("run() iterates until it is stopped")
 {
     EventLoop loop;
     Watched watched{loop};

@@ -33,7 +33,7 @@ TEST_CASE("an event starts with its initial count")
     CHECK(event.count() == static_cast<std::uint64_t>(initial));
 }
 
-TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
+TEST_CASE("a set counts tokens only for a semaphore, shared or not")
 {
     const auto [mode, counted] = GENERATE(table<Mode, std::uint64_t>(
         {{Mode::manual, 1}, {Mode::automatic, 1}, {Mode::semaphore, 5}}));
@@ -47,7 +47,7 @@ TEST_CASE("a set counts tokens only for a semaphore, whoever else holds it")
     CHECK(event.count() == counted);
 }
 
-TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
+TEST_CASE("a take consumes all sets of an auto event and one token of a semaphore")
 {
     const auto [mode, left] =
         GENERATE(table<Mode, std::uint64_t>({{Mode::automatic, 0}, {Mode::semaphore, 2}}));
@@ -58,7 +58,7 @@ TEST_CASE("a take takes all sets of an auto event and one token of a semaphore")
     CHECK(event.count() == left);
 }
 
-TEST_CASE("a take of nothing says so at once, even where a holder made it blocking")
+TEST_CASE("a take from an empty event returns at once, even if a holder made it blocking")
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     auto event = make(mode);
@@ -82,7 +82,7 @@ TEST_CASE("a set of a full event that a holder made blocking returns at once")
     CHECK(event.is_set());
 }
 
-TEST_CASE("a semaphore that nobody else holds is filled up when there is no room for all")
+TEST_CASE("a set beyond the capacity fills up an unshared semaphore")
 {
     const auto incrementer = make_incrementer();
     auto event = make(Mode::semaphore);
@@ -107,7 +107,7 @@ TEST_CASE("a cleared event is not set")
     CHECK_FALSE(event.is_set());
 }
 
-TEST_CASE("a semaphore is cleared as far as there is time, and of one token at least")
+TEST_CASE("a clear consumes as many tokens of a semaphore as its time allows, and at least one")
 {
     auto event = make(Mode::semaphore, 3);
     std::optional<std::uint64_t> left;
@@ -120,7 +120,8 @@ TEST_CASE("a semaphore is cleared as far as there is time, and of one token at l
     CHECK_FALSE(event.is_set());
 }
 
-TEST_CASE("a semaphore is cleared of what there was, however much others add meanwhile")
+TEST_CASE(
+    "a clear consumes the tokens that existed at its start, however many others add meanwhile")
 {
     auto event = make(Mode::semaphore, 3);
     std::optional<std::uint64_t> left;
@@ -134,12 +135,13 @@ TEST_CASE("a semaphore is cleared of what there was, however much others add mea
     CHECK(event.count() == 10U);
 }
 
-TEST_CASE("a semaphore with more tokens than can be taken one by one is not cleared")
+TEST_CASE("a clear of a semaphore with too many tokens to consume one by one is refused")
 {
     auto event = make(Mode::semaphore, 0);
     REQUIRE(add(event.fd(), static_cast<std::uint64_t>(max_tokens_per_clear) + 1));
     std::optional<std::uint64_t> left;
-    CHECK_FALSE(event.clear(left, monotonic_now()).value()); // One less: exactly as many.
+    // One less: exactly the number of tokens.
+    CHECK_FALSE(event.clear(left, monotonic_now()).value());
 
     REQUIRE(add(event.fd(), 2));
     left.reset();
@@ -148,7 +150,8 @@ TEST_CASE("a semaphore with more tokens than can be taken one by one is not clea
     CHECK(cleared.error().error == E2BIG);
 }
 
-TEST_CASE("who may wait and set shares the event, who may only wait sees it")
+TEST_CASE(
+    "a caller with both permissions shares the event, and one that may only wait cannot set it")
 {
     auto event = make(Mode::manual);
     const auto shared = *duplicate(*event.share());

@@ -22,9 +22,9 @@ void make_blocking(const UniqueFd& fd)
     REQUIRE(::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) & ~O_NONBLOCK) == 0);
 }
 
-TEST_CASE("the adder adds one to each of many")
+TEST_CASE("an incrementer adds one to each of many eventfds")
 {
-    const auto how_many = GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around its batch.
+    const auto how_many = GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around the size of a batch.
     const auto incrementer = make_incrementer();
     std::vector<UniqueFd> events;
     std::vector<int> fds;
@@ -37,7 +37,7 @@ TEST_CASE("the adder adds one to each of many")
         CHECK(count(fd) == 1U);
 }
 
-TEST_CASE("a copy of an adder goes on when the other is gone")
+TEST_CASE("a copied incrementer works after the original was destroyed")
 {
     std::optional<EventfdIncrementer> first{make_incrementer()};
     const EventfdIncrementer copy{*first};
@@ -49,7 +49,7 @@ TEST_CASE("a copy of an adder goes on when the other is gone")
     CHECK(count(one) == 1U);
 }
 
-TEST_CASE("one that stands there several times gets as many")
+TEST_CASE("an eventfd that is listed several times is incremented as often")
 {
     const auto incrementer = make_incrementer();
     const auto one = event();
@@ -61,7 +61,7 @@ TEST_CASE("one that stands there several times gets as many")
     CHECK(count(other) == 1U);
 }
 
-TEST_CASE("the adder adds many to one")
+TEST_CASE("an incrementer adds many to one eventfd")
 {
     const auto times = GENERATE(std::int64_t{0}, 1, 128, 129, 1'000);
     const auto incrementer = make_incrementer();
@@ -72,7 +72,7 @@ TEST_CASE("the adder adds many to one")
     CHECK(count(semaphore) == static_cast<std::uint64_t>(times));
 }
 
-TEST_CASE("a full counter stays set and stops nobody, even where a holder made it blocking")
+TEST_CASE("a full eventfd stays set and blocks no other, even if a holder made it blocking")
 {
     const auto incrementer = make_incrementer();
     const auto saturated = event();
@@ -86,7 +86,7 @@ TEST_CASE("a full counter stays set and stops nobody, even where a holder made i
     CHECK(count(next) == 1U);
 }
 
-TEST_CASE("what cannot be added to is a fault, and those after it go on being served")
+TEST_CASE("a foreign descriptor is a fault, and those after it are still incremented")
 {
     const auto incrementer = make_incrementer();
     const auto good = event();
@@ -98,7 +98,7 @@ TEST_CASE("what cannot be added to is a fault, and those after it go on being se
     CHECK(count(good) == 3U);
 }
 
-TEST_CASE("the adder does not wear out")
+TEST_CASE("an incrementer works any number of times")
 {
     const auto incrementer = make_incrementer();
     const auto fd = event();

@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Connections that always want more, each a call at a time.
+// Connections with endless calls, served one at a time.
 struct SchedulerFixture {
     explicit SchedulerFixture(std::int64_t calls)
     {
@@ -41,7 +41,7 @@ struct SchedulerFixture {
     EventLoop loop;
     Quota quota{default_limits};
     FairScheduler scheduler{loop, quota, [this](std::uint64_t connection) { serve(connection); }};
-    nanoseconds call_duration{0}; // Each call.
+    nanoseconds call_duration{0}; // For each call.
     std::map<std::uint64_t, uid_t> owners;
     std::map<std::uint64_t, int> calls_left;
     std::vector<std::uint64_t> served;
@@ -49,7 +49,8 @@ struct SchedulerFixture {
 
 using Served = std::vector<std::uint64_t>;
 
-TEST_CASE("in one turn a user's connections together are served up to the limit in their order")
+TEST_CASE(
+    "the connections of one user together are served up to the limit of an iteration, in order")
 {
     SchedulerFixture fixture{2};
     for (const std::uint64_t connection : {1U, 2U, 3U})
@@ -61,7 +62,7 @@ TEST_CASE("in one turn a user's connections together are served up to the limit 
     CHECK(fixture.served_in_next_iteration().empty());
 }
 
-TEST_CASE("who asks for more and more takes nothing from another user")
+TEST_CASE("a user with endless calls takes nothing from another user")
 {
     SchedulerFixture fixture{2};
     fixture.enqueue(alice, 1, 100);
@@ -70,7 +71,7 @@ TEST_CASE("who asks for more and more takes nothing from another user")
     CHECK(fixture.served_in_next_iteration() == Served{1, 2, 3});
 }
 
-TEST_CASE("a share that was used up in time is used up")
+TEST_CASE("a time budget that is used up ends the turn of its user")
 {
     SchedulerFixture fixture{100};
     run_until_idle(fixture.loop, 1);
@@ -80,11 +81,11 @@ TEST_CASE("a share that was used up in time is used up")
 
     run_until_idle(fixture.loop, 1);
 
-    CHECK_FALSE(fixture.scheduler.is_throttled(alice)); // It is another turn.
+    CHECK_FALSE(fixture.scheduler.is_throttled(alice)); // The next iteration has begun.
     CHECK(fixture.scheduler.budget_for(alice).time == nanoseconds{max_user_time});
 }
 
-TEST_CASE("who had more than its turn misses the next ones but not for ever")
+TEST_CASE("a user that exceeded its budget skips iterations, but not forever")
 {
     SchedulerFixture fixture{100};
     run_until_idle(fixture.loop, 1);
@@ -101,7 +102,7 @@ TEST_CASE("who had more than its turn misses the next ones but not for ever")
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
-TEST_CASE("a debt goes on while its user asks for more")
+TEST_CASE("a debt persists while its user has more calls")
 {
     SchedulerFixture fixture{100};
     run_until_idle(fixture.loop, 1);
@@ -113,19 +114,19 @@ TEST_CASE("a debt goes on while its user asks for more")
     CHECK(turns == 3);
 }
 
-TEST_CASE("who comes while others wait must wait, too")
+TEST_CASE("a new user waits while other users wait")
 {
     SchedulerFixture fixture{1};
     fixture.enqueue(alice, 1, 1);
     CHECK(fixture.scheduler.is_throttled(alice));
     CHECK(fixture.scheduler.is_throttled(bob));
     CHECK(fixture.served_in_next_iteration() == Served{1});
-    CHECK(fixture.scheduler.is_throttled(alice)); // All calls of this turn are used up.
+    CHECK(fixture.scheduler.is_throttled(alice)); // All calls of this iteration are used up.
     run_until_idle(fixture.loop, 1);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
-// More users than one turn has time for, who always want more.
+// More users with endless calls than one iteration has time for.
 constexpr uid_t crowd = 300;
 
 void enqueue_crowd(SchedulerFixture& fixture)
@@ -134,7 +135,7 @@ void enqueue_crowd(SchedulerFixture& fixture)
         fixture.enqueue(10'000 + user, user, 1'000'000);
 }
 
-TEST_CASE("one turn serves all users together no longer than its time")
+TEST_CASE("one iteration serves all users together no longer than its time limit")
 {
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
@@ -144,21 +145,22 @@ TEST_CASE("one turn serves all users together no longer than its time")
         CHECK(fixture.served_in_next_iteration().size() == most);
 }
 
-TEST_CASE("a user who was idle is served in the next turn however many others wait")
+TEST_CASE("an idle user is served in the next iteration, however many others wait")
 {
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
-    for (uid_t served = 0; served < crowd;) // Each has had some.
+    for (uid_t served = 0; served < crowd;) // Each was served.
         served += static_cast<uid_t>(fixture.served_in_next_iteration().size());
-    for (int turn = 0; turn < 1'000; ++turn) { // In each a call of somebody who had none before.
+    // Each iteration serves a user that was not served before.
+    for (int turn = 0; turn < 1'000; ++turn) {
         const auto newcomer = crowd + static_cast<std::uint64_t>(turn);
         fixture.enqueue(static_cast<uid_t>(20'000 + turn), newcomer, 1);
         REQUIRE(fixture.served_in_next_iteration().front() == newcomer);
     }
 }
 
-TEST_CASE("all who always want more are served as often as each other")
+TEST_CASE("users with endless calls are served equally often")
 {
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
@@ -172,7 +174,7 @@ TEST_CASE("all who always want more are served as often as each other")
     CHECK(most - least <= 1);
 }
 
-TEST_CASE("who had much while nobody waited does not stand back for that afterwards")
+TEST_CASE("a user that used much while nobody waited is not penalized later")
 {
     SchedulerFixture fixture{100};
     for (int turn = 0; turn < 10'000; ++turn) {
@@ -199,7 +201,7 @@ TEST_CASE("users of one account have one share together")
     CHECK(fixture.served_in_next_iteration() == Served{3});
 }
 
-TEST_CASE("with nobody left to serve the loop sleeps")
+TEST_CASE("an empty scheduler lets the loop sleep")
 {
     SchedulerFixture fixture{1};
     fixture.enqueue(alice, 1, 3);

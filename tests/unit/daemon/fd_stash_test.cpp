@@ -28,7 +28,7 @@ UniqueFd event()
     return *std::move(fd);
 }
 
-// Which open file an eventfd is of.
+// Identifies the open file of an eventfd.
 std::string file_of(const UniqueFd& eventfd)
 {
     const auto file = probe::fdinfo(eventfd, "eventfd-id");
@@ -58,7 +58,7 @@ struct ReopenedStash {
     std::map<Id, UniqueFd> fds;
 };
 
-// Sends what is not ours, or not whole.
+// Sends a foreign or truncated message.
 void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
 {
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -78,9 +78,9 @@ void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
     REQUIRE(::sendmsg(end.get(), &message, MSG_DONTWAIT) >= 0);
 }
 
-// Descriptors with their owner, who parks them, and what is to be found again.
+// A stash, the descriptors that it stores, and the open files to be found again.
 struct StashFixture {
-    // More than it has, as what else this user has in flight is counted as well.
+    // More than the fixture needs, since other descriptors in flight of this user count as well.
     StashFixture() { require_descriptors(5'000); }
     void store(Id id)
     {
@@ -95,7 +95,7 @@ struct StashFixture {
         owned.erase(id);
         files.erase(id);
     }
-    // The owner dies; the next one has all that is parked.
+    // Ends the owner. Its successor finds all stored descriptors.
     void reopen()
     {
         auto ends = duplicate_ends(stash);
@@ -116,7 +116,7 @@ struct StashFixture {
         stash = *std::move(again.result);
         owned = std::move(again.fds);
     }
-    // Beyond what is wanted.
+    // Returns the number of descriptors in flight beyond the wanted ones.
     std::size_t surplus() const { return stash.in_flight() - stash.size(); }
 
     FdStash stash = created();
@@ -124,8 +124,8 @@ struct StashFixture {
     std::map<Id, std::string> files;
 };
 
-// As many descriptors as we may have at all.
-TEST_CASE("what is parked is there again as the same open file")
+// Needs as many descriptors as the process may have.
+TEST_CASE("a stored descriptor is found again as the same open file")
 {
     auto stash = created();
     auto one = event();
@@ -142,7 +142,7 @@ TEST_CASE("what is parked is there again as the same open file")
     CHECK(again.result->in_flight() == 1);
 }
 
-TEST_CASE("opening takes nothing: what is parked can be found any number of times")
+TEST_CASE("opening a stash consumes nothing and can be repeated")
 {
     StashFixture fixture;
     for (Id id = 1; id <= 300; ++id) {
@@ -153,7 +153,7 @@ TEST_CASE("opening takes nothing: what is parked can be found any number of time
         fixture.reopen();
 }
 
-TEST_CASE("unparking what is not there does nothing")
+TEST_CASE("removing an unknown descriptor does nothing")
 {
     auto stash = created();
     stash.remove(1);
@@ -163,7 +163,7 @@ TEST_CASE("unparking what is not there does nothing")
 }
 
 TEST_CASE(
-    "whatever is parked and unparked and whenever its owner dies: what is wanted is there once")
+    "a stash holds each wanted descriptor once after any sequence of stores, removals and crashes")
 {
     const auto seed = GENERATE(1U, 2U, 3U);
     std::mt19937 source{seed};
@@ -188,7 +188,7 @@ TEST_CASE(
     fixture.reopen();
 }
 
-TEST_CASE("what was made room for can be parked, however much was before")
+TEST_CASE("a descriptor with reserved room can be stored, however many are in the stash")
 {
     StashFixture fixture;
     Id id = 0;
@@ -205,7 +205,7 @@ TEST_CASE("what was made room for can be parked, however much was before")
     fixture.reopen();
 }
 
-TEST_CASE("when all is unparked little stays in flight")
+TEST_CASE("an emptied stash leaves few descriptors in flight")
 {
     StashFixture fixture;
     for (Id id = 1; id <= 2'000; ++id) {
@@ -221,19 +221,19 @@ TEST_CASE("when all is unparked little stays in flight")
     fixture.reopen();
 }
 
-TEST_CASE("the number of a descriptor that was unparked can be another's")
+TEST_CASE("the number of a removed descriptor can be used for another")
 {
     StashFixture fixture;
     for (Id id = 1; id <= 1'000; ++id) {
         fixture.store(id);
         if (id % 2 == 0)
-            fixture.remove(id); // The next one has its number.
+            fixture.remove(id); // The next descriptor gets its number.
         fixture.stash.compact();
     }
     fixture.reopen();
 }
 
-TEST_CASE("a crash after a descriptor was sent anew and before it was dropped loses nothing")
+TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
 {
     StashFixture fixture;
     for (Id id = 1; id <= 500; ++id) {
@@ -241,7 +241,7 @@ TEST_CASE("a crash after a descriptor was sent anew and before it was dropped lo
         fixture.stash.compact();
     }
     for (int round = 0; round < 5; ++round) {
-        for (Id id = 1; id <= 500; id += 3) // As if it were sent anew.
+        for (Id id = 1; id <= 500; id += 3) // As if it were sent again.
             REQUIRE(fixture.stash.store(id, fixture.owned.at(id)));
         fixture.reopen();
         CHECK(fixture.stash.size() == 500);
@@ -255,7 +255,7 @@ TEST_CASE("a crash after a descriptor was sent anew and before it was dropped lo
     CHECK(fixture.surplus() <= 500 / 8 + 253 + 128);
 }
 
-TEST_CASE("many descriptors are parked and found again", "[alone]")
+TEST_CASE("many descriptors are stored and found again", "[alone]")
 {
     constexpr Id many = 15'000;
     require_descriptors(many + many / 4 + 500);
@@ -275,7 +275,7 @@ TEST_CASE("many descriptors are parked and found again", "[alone]")
     CHECK(fixture.surplus() <= fixture.files.size() / 8 + 253 + 128 + 128);
 }
 
-TEST_CASE("who has no room for all that is parked is told how many are missing and they stay")
+TEST_CASE("opening without room for all descriptors reports how many are unread and keeps them")
 {
     StashFixture fixture;
     constexpr std::size_t many = 1'000;
@@ -312,7 +312,7 @@ TEST_CASE("who has no room for all that is parked is told how many are missing a
     fixture.reopen(); // All of them.
 }
 
-TEST_CASE("what is not wanted takes no more room than one message has descriptors")
+TEST_CASE("unwanted descriptors take no more room than one message holds")
 {
     StashFixture fixture;
     constexpr Id many = 1'000;
@@ -338,7 +338,7 @@ TEST_CASE("what is not wanted takes no more room than one message has descriptor
     CHECK(again->in_flight() == many);
 }
 
-TEST_CASE("a message that is not ours or not whole is told of and does not hide the others")
+TEST_CASE("a foreign or truncated message is reported and does not hide the others")
 {
     auto stash = created();
     const auto first = event();
@@ -366,7 +366,7 @@ TEST_CASE("a message that is not ours or not whole is told of and does not hide 
     REQUIRE(again.fds.contains(2));
     CHECK(file_of(again.fds.at(2)) == file_of(last));
 
-    for (Id id = 100; id < 400; ++id) { // What is not ours goes in time.
+    for (Id id = 100; id < 400; ++id) { // Foreign messages are dropped in time.
         REQUIRE(again.result->store(id, stray));
         again.result->compact();
     }

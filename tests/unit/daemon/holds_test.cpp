@@ -1,4 +1,4 @@
-// What a wait holds: lent to a connection or a session, and back when that ends, once.
+// Held tokens of a connection or a session, which return once when it ends.
 #include "tests/support/policy_fixture.h"
 #include "tests/support/service_fixture.h"
 
@@ -40,7 +40,7 @@ std::string hold(ServiceFixture& daemon, TestClient& client, std::string_view na
                           fmt::format(R"({{"names":["{}"],"hold":true{}}})", name, more));
 }
 
-// Held or not.
+// True for a held token and for a consumed one.
 bool has_fired(const std::string& reply, std::string_view name = "s")
 {
     return reply.starts_with(
@@ -65,7 +65,7 @@ void disconnect(ServiceFixture& daemon, TestClient& client)
     run_until_idle(daemon.loop);
 }
 
-TEST_CASE("what a wait holds goes back when its connection closes, to the one who waits next")
+TEST_CASE("tokens that a connection holds return to the next waiter when it closes")
 {
     const auto [mode, initial] = GENERATE(table<std::string, int>({{"auto", 1}, {"semaphore", 1}}));
     ServiceFixture daemon;
@@ -85,7 +85,7 @@ TEST_CASE("what a wait holds goes back when its connection closes, to the one wh
     CHECK(waits(daemon) == 0);
 }
 
-TEST_CASE("an auto event that is set while it is held is set, and stays so when it is given back")
+TEST_CASE("an auto event that is set while it is held stays set when it is released")
 {
     ServiceFixture daemon;
     create(daemon, "a", "auto", 1);
@@ -98,7 +98,7 @@ TEST_CASE("an auto event that is set while it is held is set, and stays so when 
     CHECK(daemon.request(other, "Wait", R"({"names":["a"],"timeoutNSec":0})").contains("TimedOut"));
 }
 
-TEST_CASE("what was taken without holding does not come back")
+TEST_CASE("tokens that are consumed without a hold do not return")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
@@ -109,7 +109,7 @@ TEST_CASE("what was taken without holding does not come back")
     CHECK(tokens(*daemon) == 1);
 }
 
-TEST_CASE("only auto events and semaphores can be held, and the refusal says so")
+TEST_CASE("a hold of another kind of object is refused with the reason")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -123,7 +123,7 @@ TEST_CASE("only auto events and semaphores can be held, and the refusal says so"
     CHECK(waits(daemon) == 0);
 }
 
-TEST_CASE("who waits to hold what is made later hears of it if that cannot be held")
+TEST_CASE("a pending wait with a hold fails when its name is created as an unsuitable kind")
 {
     ServiceFixture daemon;
     const auto [mode, rights, expected] = GENERATE(table<std::string, std::string, std::string>({
@@ -141,7 +141,7 @@ TEST_CASE("who waits to hold what is made later hears of it if that cannot be he
     CHECK(waits(daemon, bob) == (expected.empty() ? 1 : 0));
 }
 
-TEST_CASE("to hold takes the right to set, by the object's rights and by the policy")
+TEST_CASE("a hold requires the permission to set, from the object and from the policy")
 {
     ServiceFixture daemon;
     create(daemon, "db/s", "semaphore", 1, "0644");
@@ -151,7 +151,7 @@ TEST_CASE("to hold takes the right to set, by the object's rights and by the pol
     REQUIRE(hold(daemon, other, "x").empty());
     daemon.service.set_policy(make_policy("\"\" bob -s"));
     run_until_idle(daemon.loop);
-    CHECK(other.reply().contains(R"("right":"set")")); // Who waits for it no longer does.
+    CHECK(other.reply().contains(R"("right":"set")")); // The pending wait ends.
     const auto by_policy = "the policy of this machine does not let you take from"s;
     CHECK(hold(daemon, other, "s").contains(by_policy));
     CHECK(hold(daemon, other, "later").contains(by_policy));
@@ -159,7 +159,7 @@ TEST_CASE("to hold takes the right to set, by the object's rights and by the pol
     CHECK(waits(daemon, bob) == 0);
 }
 
-TEST_CASE("who lost the right to set gives back all the same")
+TEST_CASE("a holder that lost the permission to set still releases its tokens")
 {
     auto daemon = with_semaphore(1);
     auto client = daemon->connect(bob);
@@ -170,7 +170,7 @@ TEST_CASE("who lost the right to set gives back all the same")
     CHECK(tokens(*daemon) == 1);
 }
 
-TEST_CASE("of several names all are held or, for any, the one that was taken")
+TEST_CASE("a hold over several names holds all of them, or the fired one with any")
 {
     ServiceFixture daemon;
     create(daemon, "a", "auto", 1);
@@ -190,7 +190,7 @@ TEST_CASE("of several names all are held or, for any, the one that was taken")
         CHECK(tokens(daemon, "s") == 1);
         CHECK(waits(daemon) == 1);
     }
-    SECTION("again and again")
+    SECTION("several times in a row")
     {
         for (int i = 0; i < 2; ++i)
             hold(daemon, client);
@@ -204,7 +204,7 @@ TEST_CASE("of several names all are held or, for any, the one that was taken")
     CHECK(waits(daemon) == 0);
 }
 
-TEST_CASE("who is gone before it has the answer holds nothing")
+TEST_CASE("a client that disconnects before the reply holds nothing")
 {
     auto daemon = with_semaphore(0);
     auto setter = daemon->connect();
@@ -220,7 +220,7 @@ TEST_CASE("who is gone before it has the answer holds nothing")
     CHECK(waits(*daemon) == 1);
 }
 
-TEST_CASE("what is taken for a oneway call is held as well")
+TEST_CASE("a oneway wait holds its tokens")
 {
     auto daemon = with_semaphore(1);
     auto client = daemon->connect();
@@ -234,7 +234,7 @@ TEST_CASE("what is taken for a oneway call is held as well")
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("a call with more says that it has begun, and holds")
+TEST_CASE("a wait with the more flag reports that it has begun, and then holds")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
@@ -246,7 +246,7 @@ TEST_CASE("a call with more says that it has begun, and holds")
     CHECK(tokens(*daemon) == 2);
 }
 
-TEST_CASE("what was deleted gets nothing back, nor does what has its name then")
+TEST_CASE("a deleted object gets no tokens back, and neither does a later object of its name")
 {
     auto daemon = with_semaphore(1);
     auto client = daemon->connect();
@@ -259,7 +259,7 @@ TEST_CASE("what was deleted gets nothing back, nor does what has its name then")
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("an event that ends with the connection that holds it ends")
+TEST_CASE("a held event whose lifetime ends with its holding connection is deleted")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -271,7 +271,7 @@ TEST_CASE("an event that ends with the connection that holds it ends")
     CHECK(waits(daemon) == 0);
 }
 
-TEST_CASE("what is held counts among its user's waits, and over the limit is refused")
+TEST_CASE("a hold counts towards its user's waits and is refused beyond the limit")
 {
     auto limits = default_limits;
     limits.set(Resource::waits, 2);
@@ -285,11 +285,11 @@ TEST_CASE("what is held counts among its user's waits, and over the limit is ref
     CHECK(daemon.request(second, "Wait", R"({"names":["s"]})").contains("QuotaExceeded"));
     disconnect(daemon, client);
     CHECK(daemon.request(second, "Wait", R"({"names":["s","x"],"hold":true,"timeoutNSec":0})")
-              .contains("QuotaExceeded")); // For each name one.
+              .contains("QuotaExceeded")); // One for each name.
     CHECK(has_fired(hold(daemon, second)));
 }
 
-TEST_CASE("calls that are sent together hold no more than those that are sent one by one")
+TEST_CASE("pipelined calls can hold no more than sequential ones")
 {
     auto daemon = with_semaphore(1'000);
     auto client = daemon->connect();
@@ -304,7 +304,7 @@ TEST_CASE("calls that are sent together hold no more than those that are sent on
     CHECK(waits(*daemon) == max_tokens_held);
 }
 
-TEST_CASE("one connection holds as many tokens as there can be names in a call, and no more")
+TEST_CASE("one connection holds at most as many tokens as a call can have names")
 {
     auto daemon = with_semaphore(1'000);
     auto client = daemon->connect();
@@ -320,9 +320,9 @@ TEST_CASE("one connection holds as many tokens as there can be names in a call, 
     CHECK(tokens(*daemon) == 998);
 }
 
-// Beyond the end of the daemon.
+// Across a restart.
 
-TEST_CASE("what a session holds it holds when the daemon was killed, and gives back once")
+TEST_CASE("a session keeps its hold across a crash and returns it once")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
@@ -337,7 +337,7 @@ TEST_CASE("what a session holds it holds when the daemon was killed, and gives b
         daemon->request(client, "Wait", R"({"names":["s"]})");
         calls += 4;
     }
-    SECTION("at once") {}
+    SECTION("immediately") {}
     for (int i = 0; i < 3; ++i) {
         daemon = crash_and_restart(std::move(daemon));
         CHECK(tokens(*daemon) == 2);
@@ -356,7 +356,7 @@ TEST_CASE("what a session holds it holds when the daemon was killed, and gives b
     }
 }
 
-TEST_CASE("what a session holds that nobody takes up goes back once, with its charge")
+TEST_CASE("an orphaned session returns its held tokens once, with their charge")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
@@ -372,7 +372,7 @@ TEST_CASE("what a session holds that nobody takes up goes back once, with its ch
     }
 }
 
-TEST_CASE("what a connection without a session holds goes back when the daemon starts again")
+TEST_CASE("tokens held by a connection without a session return at restart")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
@@ -385,7 +385,7 @@ TEST_CASE("what a connection without a session holds goes back when the daemon s
     }
 }
 
-TEST_CASE("who did not hear that it holds hears it again and holds once, or gives back once")
+TEST_CASE("a client that missed the reply to its hold gets it again, and the hold exists once")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
@@ -394,18 +394,18 @@ TEST_CASE("who did not hear that it holds hears it again and holds once, or give
     daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
     REQUIRE(resume(*daemon, client, 0).contains("true"));
-    SECTION("it listens")
+    SECTION("the client reads the reply")
     {
         CHECK(has_fired(hold(*daemon, client)));
         CHECK(tokens(*daemon) == 2);
     }
-    SECTION("it does not")
+    SECTION("the client does not read the reply")
     {
         client.call("Wait", R"({"names":["s"],"hold":true})");
         REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
         run_until_idle(daemon->loop);
     }
-    SECTION("it leaves") {}
+    SECTION("the client disconnects") {}
     disconnect(*daemon, client);
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*daemon) == 3);
@@ -414,7 +414,7 @@ TEST_CASE("who did not hear that it holds hears it again and holds once, or give
     }
 }
 
-TEST_CASE("what a session holds of what was deleted meanwhile is forgotten with it")
+TEST_CASE("a session forgets held tokens of an object that was deleted meanwhile")
 {
     auto daemon = with_semaphore(1);
     auto client = daemon->connect();
@@ -433,7 +433,7 @@ TEST_CASE("what a session holds of what was deleted meanwhile is forgotten with 
     CHECK(tokens(*daemon) == 7);
 }
 
-TEST_CASE("a connection that holds something cannot begin a session any more")
+TEST_CASE("a connection that holds tokens cannot begin a session")
 {
     auto daemon = with_semaphore(1);
     auto client = daemon->connect();
@@ -442,7 +442,7 @@ TEST_CASE("a connection that holds something cannot begin a session any more")
     CHECK(tokens(*daemon) == 0);
 }
 
-TEST_CASE("an auto event that was set while a killed daemon's client held it is set in the end")
+TEST_CASE("an auto event that was set while a client of a crashed daemon held it ends up set")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     create(*daemon, "a", "auto", 1);

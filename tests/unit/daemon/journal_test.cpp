@@ -15,15 +15,15 @@
 namespace evfd::daemon {
 namespace {
 
-constexpr std::size_t page = 4096; // Before the first frame.
+constexpr std::size_t page = 4096; // Precedes the first frame.
 
 using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
 struct Operation {
     Journal::Key key;
-    std::optional<std::string> text; // None: it is dropped.
+    std::optional<std::string> text; // None if the record is erased.
 };
-using Operations = std::vector<Operation>; // Of one commit.
+using Operations = std::vector<Operation>; // The operations of one commit.
 
 void apply(const Operations& operations, State& state)
 {
@@ -78,7 +78,7 @@ State reopened(const Journal& journal)
     return ReopenedJournal{copy_of(journal.memfd())}.state();
 }
 
-// All that is in it up to the end of the last frame; nothing was given back yet.
+// Returns the bytes up to the end of the last frame of a journal without holes.
 std::string bytes_in(const Journal& journal)
 {
     std::string bytes(page + journal.bytes(), '\0');
@@ -116,7 +116,7 @@ private:
     std::mt19937 generator_;
 };
 
-// A journal with what was done to it, commit by commit.
+// A journal and the operations of each of its commits.
 struct History {
     History(unsigned seed, std::size_t commits, std::size_t max_size)
     {
@@ -129,7 +129,7 @@ struct History {
             ends.push_back(page + journal.bytes());
         }
     }
-    // After the first `commits`, all but `skipped`.
+    // Returns the state after the first `commits` without `skipped`.
     State state(std::size_t commits, std::size_t skipped = SIZE_MAX) const
     {
         State state;
@@ -138,7 +138,7 @@ struct History {
                 apply(done[i], state);
         return state;
     }
-    // How many commits lie wholly before that byte.
+    // Returns the number of commits that lie entirely before the byte.
     std::size_t commits_by(std::size_t byte) const
     {
         return static_cast<std::size_t>(std::ranges::upper_bound(ends, byte) - ends.begin()) -
@@ -150,7 +150,7 @@ struct History {
     std::vector<std::size_t> ends;
 };
 
-TEST_CASE("of each key the last word counts")
+TEST_CASE("a journal returns the last record of each key")
 {
     auto journal = created();
     journal.put({1, 1}, "early");
@@ -165,14 +165,14 @@ TEST_CASE("of each key the last word counts")
           State{{{1, 1}, "late"}, {{1, 2}, "another kind"}, {{2, 1}, "the last counts as well"}});
 }
 
-TEST_CASE("what was dropped is not there and can be put again")
+TEST_CASE("an erased record is gone and can be written again")
 {
     auto journal = created();
     journal.put({1, 1}, "a");
     journal.put({2, 1}, "b");
     REQUIRE(journal.commit());
     journal.erase({1, 1});
-    journal.erase({3, 1}); // That never was.
+    journal.erase({3, 1}); // The key never existed.
     REQUIRE(journal.commit());
     CHECK(reopened(journal) == State{{{2, 1}, "b"}});
 
@@ -182,7 +182,7 @@ TEST_CASE("what was dropped is not there and can be put again")
     CHECK(reopened(journal) == State{{{2, 1}, ""}});
 }
 
-TEST_CASE("what was not committed is not there, and a commit of nothing writes nothing")
+TEST_CASE("uncommitted records are lost, and an empty commit writes nothing")
 {
     auto journal = created();
     const auto number = journal.next();
@@ -197,7 +197,7 @@ TEST_CASE("what was not committed is not there, and a commit of nothing writes n
     CHECK(journal.next() == number + 1);
 }
 
-TEST_CASE("a journal that is opened again goes on where it was")
+TEST_CASE("a reopened journal continues where it ended")
 {
     auto journal = created();
     journal.put({1, 1}, "a");
@@ -217,13 +217,13 @@ TEST_CASE("a journal that is opened again goes on where it was")
     CHECK(reopened(*again.result) == State{{{1, 1}, "a"}, {{2, 1}, "b"}});
 }
 
-TEST_CASE("a journal that ends at any byte is as it was after one of its commits")
+TEST_CASE("a journal that is cut at any byte equals the state after one of its commits")
 {
     const History history{1, 14, 60};
     const auto bytes = bytes_in(history.journal);
     for (std::size_t size = 16; size <= bytes.size(); ++size) {
         if (size > 32 && size < page - 32)
-            continue; // Nothing is there.
+            continue; // The rest of the first page is empty.
         CAPTURE(size);
         ReopenedJournal cut{memfd_of(std::string_view{bytes}.substr(0, size))};
         const auto commits = history.commits_by(size);
@@ -231,7 +231,7 @@ TEST_CASE("a journal that ends at any byte is as it was after one of its commits
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
-        if (size > page) // Else what says how many there were may be cut as well.
+        if (size > page) // Otherwise the page with the number of commits may be cut as well.
             REQUIRE(cut.found.is_missing_tail == (commits < 14));
 
         cut.result->put({77, 7}, "later");
@@ -241,7 +241,7 @@ TEST_CASE("a journal that ends at any byte is as it was after one of its commits
     }
 }
 
-TEST_CASE("of a commit that was torn at any byte nothing is there, and nothing else is missing")
+TEST_CASE("a commit that is torn at any byte is lost as a whole, and nothing else is")
 {
     const History history{12, 6, 200};
     const auto whole = bytes_in(history.journal);
@@ -269,7 +269,7 @@ TEST_CASE("of a commit that was torn at any byte nothing is there, and nothing e
     }
 }
 
-TEST_CASE("that the end of a journal is missing is told once")
+TEST_CASE("a missing end of a journal is reported once")
 {
     const History history{13, 4, 40};
     auto bytes = bytes_in(history.journal);
@@ -280,7 +280,7 @@ TEST_CASE("that the end of a journal is missing is told once")
     CHECK_FALSE(ReopenedJournal{copy_of(damaged.result->memfd())}.found.is_missing_tail);
 }
 
-TEST_CASE("one damaged bit costs no more than the commit that it is in and is told")
+TEST_CASE("one damaged bit costs at most the commit that contains it, and is reported")
 {
     const History history{2, 40, 80};
     const auto whole = bytes_in(history.journal);
@@ -295,7 +295,7 @@ TEST_CASE("one damaged bit costs no more than the commit that it is in and is to
     }
 }
 
-TEST_CASE("a first page that is damaged costs nothing")
+TEST_CASE("a damaged first page costs nothing")
 {
     const History history{4, 5, 40};
     const auto whole = bytes_in(history.journal);
@@ -311,7 +311,7 @@ TEST_CASE("a first page that is damaged costs nothing")
     }
 }
 
-TEST_CASE("several damaged bits cost no more than the commits that they are in")
+TEST_CASE("several damaged bits cost at most the commits that contain them")
 {
     const History history{5, 60, 100};
     const auto whole = bytes_in(history.journal);
@@ -338,7 +338,7 @@ TEST_CASE("several damaged bits cost no more than the commits that they are in")
     }
 }
 
-TEST_CASE("what is behind the last commit is never overwritten into something wrong")
+TEST_CASE("bytes after the last commit are never overwritten into a wrong record")
 {
     RandomSource rng{7};
     for (std::size_t length = 1; length < 200; ++length) {
@@ -366,12 +366,12 @@ TEST_CASE("what is behind the last commit is never overwritten into something wr
         const ReopenedJournal second{copy_of(history.journal.memfd())};
         REQUIRE(second.state() == state);
         REQUIRE(second.found.truncated_bytes == 0);
-        // It was told once; nothing that was committed is missing.
+        // The damage was reported once, and no commit is missing.
         REQUIRE(second.found.damaged_bytes == 0);
     }
 }
 
-TEST_CASE("a journal of which only the newest commits are good stays small and loses nothing")
+TEST_CASE("a journal of which only the newest commits are live stays small and loses nothing")
 {
     auto journal = created();
     RandomSource rng{9};
@@ -405,7 +405,7 @@ TEST_CASE("a journal of which only the newest commits are good stays small and l
     CHECK(status.st_blocks * 512 < 1'200'000);
 }
 
-TEST_CASE("many keys that are seldom said anew are taken along")
+TEST_CASE("many keys that are seldom rewritten are moved by cleaning")
 {
     auto journal = created();
     State model;
@@ -425,7 +425,7 @@ TEST_CASE("many keys that are seldom said anew are taken along")
     CHECK(reopened(journal) == model);
 }
 
-TEST_CASE("a commit for which there is no room is tried again and nothing is lost")
+TEST_CASE("a commit without room is retried and nothing is lost")
 {
     auto journal = created();
     RandomSource rng{10};
@@ -465,7 +465,7 @@ TEST_CASE("a commit for which there is no room is tried again and nothing is los
 }
 
 TEST_CASE(
-    "what cannot be written takes as much memory as there is to tell, however often it is said")
+    "records that cannot be written take memory for their contents once, however often they change")
 {
     auto journal = created();
     journal.put({1, 1}, "first");
@@ -489,9 +489,9 @@ TEST_CASE(
     CHECK(reopened(journal) == State{{{1, 1}, "first"}, {{3, 1}, text + "19999"}});
 }
 
-TEST_CASE("behind the highest number commits are counted anew and none is lost")
+TEST_CASE("commits beyond the highest number restart the count, and none is lost")
 {
-    const auto before = GENERATE(range(0, 4)); // As many commits until then.
+    const auto before = GENERATE(range(0, 4)); // As many commits before.
     const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
     auto journal = created();
     journal.put({1, 1}, "a");
@@ -516,21 +516,21 @@ TEST_CASE("behind the highest number commits are counted anew and none is lost")
     CHECK(ReopenedJournal{copy_of(memfd)}.state() == state);
 }
 
-// As what only reads it has it.
+// Returns a read-only descriptor of the journal.
 UniqueFd read_only(const UniqueFd& memfd)
 {
     const auto path = "/proc/self/fd/" + std::to_string(memfd.get());
     return UniqueFd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
 }
 
-TEST_CASE("a journal that cannot be written to is not opened")
+TEST_CASE("a read-only journal is refused")
 {
     auto journal = created();
     journal.put({1, 1}, "a");
     REQUIRE(journal.commit());
     Journal::Contents found;
     const bool is_to_be_mended = GENERATE(false, true);
-    if (is_to_be_mended) // Its head.
+    if (is_to_be_mended) // The head of the frame.
         REQUIRE(::pwrite(journal.memfd().get(), "x", 1, 0) == 1);
 
     const auto opened = Journal::open(read_only(journal.memfd()), found);
@@ -540,7 +540,7 @@ TEST_CASE("a journal that cannot be written to is not opened")
     CHECK(opened.error().error == (is_to_be_mended ? EBADF : EACCES));
 }
 
-TEST_CASE("a journal for which there is no memory is not made")
+TEST_CASE("a journal without memory is not created")
 {
     const FileLimit limit{0};
     const auto journal = Journal::create();
@@ -548,7 +548,7 @@ TEST_CASE("a journal for which there is no memory is not made")
     CHECK(journal.error().error == EFBIG);
 }
 
-TEST_CASE("what is no journal at all is opened as an empty one")
+TEST_CASE("a file that is no journal is opened as an empty one")
 {
     RandomSource rng{11};
     std::string bytes(3 * page, '\0');

@@ -16,7 +16,7 @@
 namespace evfd::daemon {
 namespace {
 
-// A journal of our own, and the daemon's log going there while it lives.
+// A stand-in for journald. It receives the daemon's log while it lives.
 class FakeJournald {
 public:
     FakeJournald()
@@ -48,7 +48,7 @@ public:
         socket_ = {};
         ::unlink(path_.c_str());
     }
-    // One entry; empty if there is none.
+    // Returns one entry, or an empty string.
     std::string next() const
     {
         std::array<char, 8192> bytes{};
@@ -63,7 +63,7 @@ private:
     std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
 };
 
-// What goes to standard error while it lives.
+// Captures standard error while it lives.
 class CapturedStderr {
 public:
     CapturedStderr()
@@ -92,7 +92,7 @@ private:
     std::array<int, 2> ends_{};
 };
 
-TEST_CASE("a line about an object and a user goes to the journal with fields")
+TEST_CASE("a line about an object and a user has fields in the journal")
 {
     const FakeJournald journald;
     log::warn({.name = "db/ready", .uid = 1000, .pid = 42}, "'{}' is {}", "db/ready", 7);
@@ -100,7 +100,7 @@ TEST_CASE("a line about an object and a user goes to the journal with fields")
                              "EVFDD_NAME=db/ready\nEVFDD_UID=1000\nEVFDD_PID=42\n");
 }
 
-TEST_CASE("a line about nothing in particular has no field of an earlier one")
+TEST_CASE("a line without a subject has no field of an earlier line")
 {
     const FakeJournald journald;
     log::info({.uid = 0, .pid = 0}, "about root");
@@ -110,7 +110,7 @@ TEST_CASE("a line about nothing in particular has no field of an earlier one")
     CHECK(journald.next() == "MESSAGE=ready\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
 }
 
-TEST_CASE("levels are the journal's priorities")
+TEST_CASE("log levels map to journal priorities")
 {
     const FakeJournald journald;
     const auto [level, priority] =
@@ -133,7 +133,7 @@ TEST_CASE("a message of several lines is one entry and cannot add fields")
                                  "PRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
 }
 
-TEST_CASE("a level that is not logged costs no formatting")
+TEST_CASE("a suppressed level is not formatted")
 {
     const FakeJournald journald;
     log::debug({}, "{}", "x");
@@ -143,7 +143,7 @@ TEST_CASE("a level that is not logged costs no formatting")
     CHECK(journald.next().contains("PRIORITY=7"));
 }
 
-TEST_CASE("a journal that does not read holds nobody up, and hears how much it missed")
+TEST_CASE("a full journal socket blocks nobody and later gets the number of lost lines")
 {
     const FakeJournald journald;
     const CapturedStderr standard_error;
@@ -167,7 +167,7 @@ TEST_CASE("a journal that does not read holds nobody up, and hears how much it m
     CHECK(journald.next().starts_with("MESSAGE=and on\n"));
 }
 
-TEST_CASE("lines that find no journal go to standard error, and back when it is there again")
+TEST_CASE("lines go to standard error while the journal is missing")
 {
     FakeJournald journald;
     {
@@ -181,7 +181,7 @@ TEST_CASE("lines that find no journal go to standard error, and back when it is 
     CHECK(journald.next().starts_with("MESSAGE=found\n"));
 }
 
-TEST_CASE("standard error is the journal's if it is the very file that JOURNAL_STREAM names")
+TEST_CASE("standard error is the journal only if JOURNAL_STREAM names that very file")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "file";

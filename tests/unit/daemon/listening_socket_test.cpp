@@ -37,7 +37,7 @@ bool can_connect(const std::string& path)
            0;
 }
 
-// What it says when it cannot listen there; empty if it can.
+// Returns the error of listening at the path, or an empty string.
 std::string error_text(const std::string& path)
 {
     try {
@@ -54,7 +54,7 @@ bool exists(const std::string& path)
     return ::lstat(path.c_str(), &file) == 0;
 }
 
-TEST_CASE("a listening socket is at its path with its mode, and gone when it goes")
+TEST_CASE("a listening socket exists at its path with its mode and is removed with its owner")
 {
     const auto mode = GENERATE(mode_t{0600}, mode_t{0666});
     const TemporaryDirectory directory;
@@ -70,7 +70,7 @@ TEST_CASE("a listening socket is at its path with its mode, and gone when it goe
     CHECK_FALSE(exists(path));
 }
 
-TEST_CASE("the file stays ours when the socket is handed on")
+TEST_CASE("the socket file stays after the socket was released")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
@@ -87,13 +87,13 @@ TEST_CASE("a stale socket is replaced")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
-    bound(path, SOCK_STREAM); // And closed.
+    bound(path, SOCK_STREAM); // The socket is closed at once.
     REQUIRE(exists(path));
     const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
 }
 
-TEST_CASE("what was left half done by one that died is replaced as well")
+TEST_CASE("the leftovers of a crashed daemon beside the socket are replaced")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
@@ -103,7 +103,7 @@ TEST_CASE("what was left half done by one that died is replaced as well")
     CHECK_FALSE(exists(path + ".new"));
 }
 
-TEST_CASE("a second daemon at the same path is refused, and the first goes on")
+TEST_CASE("a second daemon at the same path is refused, and the first keeps working")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
@@ -112,7 +112,7 @@ TEST_CASE("a second daemon at the same path is refused, and the first goes on")
     CHECK(can_connect(path));
 }
 
-TEST_CASE("a live socket of someone else is refused and kept, whatever its type")
+TEST_CASE("a live socket of another program is refused and kept, whatever its type")
 {
     const auto type = GENERATE(SOCK_STREAM, SOCK_SEQPACKET, SOCK_DGRAM);
     const TemporaryDirectory directory;
@@ -149,7 +149,7 @@ TEST_CASE("a live socket whose queue is full is not stale")
     CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
 }
 
-TEST_CASE("a file that is no socket is kept, and the error says so")
+TEST_CASE("a file that is no socket is kept and named in the error")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "file";
@@ -160,19 +160,20 @@ TEST_CASE("a file that is no socket is kept, and the error says so")
     CHECK(text == "precious");
 }
 
-TEST_CASE("a file that is someone else's by now is not removed")
+TEST_CASE("a socket file that another program replaced is not removed")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
     {
         const ListeningSocket socket{path, 0600, KernelFeatures{}};
-        std::filesystem::rename(path, path + ".moved"); // Or its number could be given again.
+        // Otherwise its inode number could be used again.
+        std::filesystem::rename(path, path + ".moved");
         std::ofstream{path} << "foreign";
     }
     CHECK(exists(path));
 }
 
-TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
+TEST_CASE("an impossible path is an error and leaves nothing behind")
 {
     const TemporaryDirectory directory;
     CHECK_FALSE(error_text(directory / "missing/socket").empty());
@@ -181,7 +182,7 @@ TEST_CASE("a path that cannot be is an error, and leaves nothing behind")
     CHECK_FALSE(exists(too_long));
 }
 
-TEST_CASE("what is in the way beside the socket is named, and stays")
+TEST_CASE("an obstacle beside the socket is named and kept")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
@@ -191,7 +192,7 @@ TEST_CASE("what is in the way beside the socket is named, and stays")
     CHECK_FALSE(exists(path));
 }
 
-TEST_CASE("who was refused does not stand in the way of the next")
+TEST_CASE("a refused daemon does not block a later one")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";

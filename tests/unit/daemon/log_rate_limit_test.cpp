@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-TEST_CASE("so many lines are written in a second and the rest is counted")
+TEST_CASE("a burst of lines is logged each second, and the rest is counted")
 {
     const MonotonicTime begin{100s};
     LogRateLimit lines;

@@ -12,7 +12,7 @@ struct TestMonitor {
     std::unique_ptr<Monitor> monitor;
     std::int64_t last = 0;
 
-    // All that there is to tell now: "present a; ready".
+    // Takes all pending events as text: "present a; ready".
     std::string take_events(std::size_t at_most = 100'000)
     {
         std::string text;
@@ -66,7 +66,7 @@ void change_policy(RegistryFixture& fixture, std::string_view rules)
     fixture.monitors.on_policy_changed(fixture.registry.set_policy(make_policy(rules)));
 }
 
-TEST_CASE("a monitor is told the state first, then that it is ready, then every change")
+TEST_CASE("a monitor reports the state first, then that it is ready, then every change")
 {
     RegistryFixture fixture;
     fixture.create("b");
@@ -80,7 +80,7 @@ TEST_CASE("a monitor is told the state first, then that it is ready, then every 
     run_until_idle(fixture.loop);
     CHECK(*monitor.wakeups == 1);
     CHECK(monitor.take_events() == "changed b");
-    REQUIRE(take(client)); // A clear on the descriptor.
+    REQUIRE(take(client)); // Clears the event on the descriptor.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "changed b");
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"a"}), 1));
@@ -93,13 +93,13 @@ TEST_CASE("a monitor is told the state first, then that it is ready, then every 
     CHECK(monitor.take_events() == "deleted a");
 }
 
-TEST_CASE("a monitor of nothing is ready at once")
+TEST_CASE("a monitor without objects is ready at once")
 {
     RegistryFixture fixture;
     CHECK(start_monitor(fixture).take_events() == "ready");
 }
 
-TEST_CASE("a monitor hears only of the names that it asked for")
+TEST_CASE("a monitor reports only names that match its pattern")
 {
     RegistryFixture fixture;
     fixture.create("db/a");
@@ -114,7 +114,7 @@ TEST_CASE("a monitor hears only of the names that it asked for")
     CHECK(fixture.registry.find("db/b"_name)->watch);
 }
 
-TEST_CASE("what happens while the state is being told is told once: as the state, or after it")
+TEST_CASE("a change during the initial state is reported once, as state or after it")
 {
     RegistryFixture fixture;
     for (const auto* name : {"b", "d", "f"})
@@ -122,8 +122,8 @@ TEST_CASE("what happens while the state is being told is told once: as the state
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events(1) == "present b");
 
-    fixture.create("a"); // Behind what was told,
-    fixture.create("e"); // and before it.
+    fixture.create("a"); // Its name is behind the reported ones,
+    fixture.create("e"); // and this one is before them.
     delete_object(fixture, "b");
     delete_object(fixture, "d");
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"f"}), 1));
@@ -131,10 +131,10 @@ TEST_CASE("what happens while the state is being told is told once: as the state
     CHECK(monitor.take_events() == "present e; present f; ready; created a; deleted b");
 }
 
-TEST_CASE("who reads slowly hears of several changes of an object as one")
+TEST_CASE("several changes of an object are reported as one to a slow reader")
 {
     struct Case {
-        std::string what; // c: create, s: set, r: rights, d: delete.
+        std::string what; // c: create, s: set, r: permissions, d: delete.
         bool was_there;
         std::string events;
     };
@@ -174,7 +174,7 @@ TEST_CASE("who reads slowly hears of several changes of an object as one")
     CHECK(monitor.take_events() == c.events);
 }
 
-TEST_CASE("an object that goes again between its deletion and its creation being told is not told")
+TEST_CASE("an object that is deleted again before its creation was reported is not reported")
 {
     RegistryFixture fixture;
     fixture.create("x");
@@ -187,7 +187,8 @@ TEST_CASE("an object that goes again between its deletion and its creation being
     CHECK(monitor.take_events().empty());
 }
 
-TEST_CASE("as many untold changes as the limit are told one by one, with one more all anew")
+TEST_CASE(
+    "as many pending changes as the limit are reported one by one, and one more causes a resync")
 {
     const auto too_many = GENERATE(false, true);
     RegistryFixture fixture;
@@ -209,7 +210,7 @@ TEST_CASE("as many untold changes as the limit are told one by one, with one mor
     CHECK(monitor.take_events() == "created later");
 }
 
-TEST_CASE("a resync while the state is being told begins it anew")
+TEST_CASE("a resync during the initial state starts it again")
 {
     RegistryFixture fixture;
     for (std::size_t i = 0; i <= max_dirty_names; ++i)
@@ -222,7 +223,7 @@ TEST_CASE("a resync while the state is being told begins it anew")
     CHECK(monitor.take_events() == "resync; present z; ready");
 }
 
-TEST_CASE("an object that one may neither wait for nor set is not there for one's monitor")
+TEST_CASE("an object without access is hidden from a monitor")
 {
     RegistryFixture fixture;
     fixture.create("hidden", Mode::manual, 0, "0660"_rights);
@@ -248,7 +249,7 @@ TEST_CASE("an object that one may neither wait for nor set is not there for one'
     CHECK(monitor.take_events().empty());
 }
 
-TEST_CASE("a new policy hides objects from a monitor and shows them again")
+TEST_CASE("a new policy hides objects from a monitor and reveals them again")
 {
     RegistryFixture fixture;
     fixture.create("db/e");
@@ -260,7 +261,7 @@ TEST_CASE("a new policy hides objects from a monitor and shows them again")
     CHECK(stranger.take_events() == "created db/e");
 }
 
-TEST_CASE("sets and clears are told only to those who may wait, what there is to those who may set")
+TEST_CASE("a monitor reports set state to users that may wait, and existence to users that may set")
 {
     RegistryFixture fixture;
     fixture.create("secret", Mode::manual, 0, "0602"_rights);
@@ -285,7 +286,8 @@ TEST_CASE("sets and clears are told only to those who may wait, what there is to
     CHECK(monitor.take_events() == "deleted secret");
 }
 
-TEST_CASE("several monitors each hear everything, and the watch lasts as long as the last of them")
+TEST_CASE(
+    "several monitors each report everything, and the watch lasts until the last of them ends")
 {
     RegistryFixture fixture;
     fixture.create("a");
@@ -308,7 +310,7 @@ TEST_CASE("several monitors each hear everything, and the watch lasts as long as
     CHECK(fixture.quota.used(alice, Resource::monitors) == 0);
 }
 
-TEST_CASE("a monitor hears of a timer's arming, expiry, disarming and deletion")
+TEST_CASE("a monitor reports that a timer is armed, expires, is disarmed and is deleted")
 {
     RegistryFixture fixture;
     auto monitor = start_monitor(fixture);
@@ -324,7 +326,7 @@ TEST_CASE("a monitor hears of a timer's arming, expiry, disarming and deletion")
     arm({.name = "t"_name, .after = 1h});
     CHECK(monitor.take_events() == "created t");
     arm({.name = "t"_name, .after = 1ns});
-    CHECK(monitor.take_events() == "changed t"); // Armed anew.
+    CHECK(monitor.take_events() == "changed t"); // Rearmed.
     CHECK(next() == "changed t");                // Expired.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
@@ -340,7 +342,7 @@ TEST_CASE("a monitor hears of a timer's arming, expiry, disarming and deletion")
     CHECK(monitor.take_events() == "deleted t");
 }
 
-TEST_CASE("a new timer whose point had passed is told of as created, then as changed")
+TEST_CASE("a new timer with a past expiration is reported as created, then as changed")
 {
     RegistryFixture fixture;
     const bool is_waited_for = GENERATE(false, true);
@@ -358,7 +360,7 @@ TEST_CASE("a new timer whose point had passed is told of as created, then as cha
     CHECK(events == "changed t");
 }
 
-TEST_CASE("a timer is counted for a monitor while that is there and may hear of it")
+TEST_CASE("a timer is counted for a monitor while the monitor exists and has access")
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner,
@@ -385,7 +387,7 @@ TEST_CASE("a timer is counted for a monitor while that is there and may hear of 
     CHECK(stranger.take_events().empty());
 }
 
-TEST_CASE("an object is watched for a monitor from when it is told of")
+TEST_CASE("an object is watched for a monitor once it was reported")
 {
     RegistryFixture fixture;
     for (const auto* name : {"a", "b", "c"})
@@ -398,8 +400,8 @@ TEST_CASE("an object is watched for a monitor from when it is told of")
     CHECK(is_watched("a"_name));
     CHECK_FALSE(is_watched("b"_name));
 
-    REQUIRE(add(fixture.open("a"), 1)); // Behind what was told,
-    REQUIRE(add(fixture.open("c"), 1)); // and before it.
+    REQUIRE(add(fixture.open("a"), 1)); // Its name is behind the reported ones,
+    REQUIRE(add(fixture.open("c"), 1)); // and this one is before them.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "present b; present c; ready; changed a");
     REQUIRE(add(fixture.open("c"), 1));
@@ -407,7 +409,7 @@ TEST_CASE("an object is watched for a monitor from when it is told of")
     CHECK(monitor.take_events() == "changed c");
 }
 
-TEST_CASE("who wants to hear of attendance is told when others begin to wait or follow, and cease")
+TEST_CASE("a monitor with waiters reports when others begin and end a wait or a subscription")
 {
     RegistryFixture fixture;
     fixture.create("e");
@@ -418,7 +420,8 @@ TEST_CASE("who wants to hear of attendance is told when others begin to wait or 
     for (auto* one : {&monitor, &other, &elsewhere})
         one->take_events();
     const auto events = [&] {
-        CHECK(monitor.take_events().empty()); // Not before the next turn: there may be more.
+        // Reported in the next iteration at the earliest, since more may follow.
+        CHECK(monitor.take_events().empty());
         run_until_idle(fixture.loop);
         CHECK(other.take_events().empty());
         return monitor.take_events();
@@ -441,17 +444,17 @@ TEST_CASE("who wants to hear of attendance is told when others begin to wait or 
     CHECK(events() == "changed p");
 
     wait = begin_wait(fixture, {"e"});
-    delete_object(fixture, "e"); // Which ends the wait.
+    delete_object(fixture, "e"); // The deletion ends the wait.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "deleted e");
     monitor.monitor.reset();
     elsewhere.monitor.reset();
     run_until_idle(fixture.loop);
     wait = begin_wait(fixture, {"p"});
-    CHECK_FALSE(fixture.loop.has_deferred()); // There is nobody to be told.
+    CHECK_FALSE(fixture.loop.has_deferred()); // There is no monitor to report to.
 }
 
-TEST_CASE("who waits for very many is told of in parts, each name in its turn")
+TEST_CASE("a wait for very many names is reported in parts, each name in its turn")
 {
     RegistryFixture fixture;
     constexpr int objects = 4'000;
@@ -473,13 +476,13 @@ TEST_CASE("who waits for very many is told of in parts, each name in its turn")
         run_until_idle(fixture.loop, 1);
     }
     CHECK(turns > 1);
-    CHECK(watchers.front().take_events(1) == "resync"); // So many were not taken.
+    CHECK(watchers.front().take_events(1) == "resync"); // The earlier events were not read.
 }
 
-TEST_CASE("all that was watched for monitors that end is given back in parts")
+TEST_CASE("the watches of ended monitors are released in parts")
 {
     RegistryFixture fixture;
-    constexpr int timers = 4'000; // Which need no descriptor of ours.
+    constexpr int timers = 4'000; // They need no descriptor of the daemon.
     for (int i = 0; i < timers; ++i)
         REQUIRE(fixture.registry.arm(
             fixture.owner, {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
@@ -498,8 +501,8 @@ TEST_CASE("all that was watched for monitors that end is given back in parts")
 
     all.monitor.reset();
     run_until_idle(fixture.loop, 1);
-    CHECK(watched() > timers / 2); // One turn of thousands that others have theirs between.
-    some.monitor.reset();          // What was kept for this one may be behind us by now.
+    CHECK(watched() > timers / 2); // The release is spread over several iterations.
+    some.monitor.reset(); // The saved position of this monitor may be behind the others by now.
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);
     later.monitor.reset();
@@ -508,7 +511,7 @@ TEST_CASE("all that was watched for monitors that end is given back in parts")
     CHECK_FALSE(fixture.loop.has_deferred());
 }
 
-TEST_CASE("a timer of one nanosecond floods no monitor: it is looked at at most every millisecond")
+TEST_CASE("a timer of one nanosecond is polled for a monitor at most once a millisecond")
 {
     RegistryFixture fixture;
     auto monitor = start_monitor(fixture);
@@ -517,11 +520,11 @@ TEST_CASE("a timer of one nanosecond floods no monitor: it is looked at at most 
     const auto start = now_on(Clock::monotonic);
     for (int i = 0; i < 20; ++i)
         REQUIRE(fixture.loop.run_once(20s));
-    CHECK(now_on(Clock::monotonic) >= start + 10ms); // 20 looks take at least as long.
+    CHECK(now_on(Clock::monotonic) >= start + 10ms); // 20 polls take at least as long.
     CHECK(*monitor.wakeups <= 22);
 }
 
-TEST_CASE("a monitor hears that the wall clock cancelled a timer")
+TEST_CASE("a monitor reports that a change of the wall clock cancelled a timer")
 {
     WallClockLock wall_clock;
     RegistryFixture fixture;
@@ -536,7 +539,7 @@ TEST_CASE("a monitor hears that the wall clock cancelled a timer")
     CHECK(events == "changed t");
 }
 
-TEST_CASE("whom the policy does not let wait hears of no set and clear, only of what there is")
+TEST_CASE("a monitor without permission to wait by policy reports existence but no set or clear")
 {
     RegistryFixture fixture;
     change_policy(fixture, "db/ alice -w");
@@ -552,7 +555,7 @@ TEST_CASE("whom the policy does not let wait hears of no set and clear, only of 
     CHECK(monitor.take_events() == "created db/f");
 }
 
-TEST_CASE("a new policy is told to those who see more or less by it, and watched accordingly")
+TEST_CASE("a new policy is reported to the monitors that it affects, and watches follow it")
 {
     RegistryFixture fixture;
     fixture.create("db/e");
@@ -566,7 +569,7 @@ TEST_CASE("a new policy is told to those who see more or less by it, and watched
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    CHECK(stranger.take_events() == "changed db/e"); // What the rights hid was hidden before.
+    CHECK(stranger.take_events() == "changed db/e"); // The permissions hid the rest before.
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");
     CHECK(monitor.take_events() == "changed db/e");

@@ -32,14 +32,14 @@ struct MetricsInput {
     std::string text() const { return open_metrics(counters, status, quota, iterations); }
 };
 
-TEST_CASE("the text keeps to the grammar of OpenMetrics")
+TEST_CASE("the metrics text follows the grammar of OpenMetrics")
 {
     MetricsInput input;
     input.iterations.add(1ms);
     const auto text = input.text();
     REQUIRE(text.ends_with("\n# EOF\n"));
 
-    // Each family is there once, with its metadata before its samples.
+    // Each family appears once, with its metadata before its samples.
     const std::regex meta{R"(# (TYPE|UNIT|HELP) ([a-z_]+) (.+))"};
     const std::regex sample{R"raw(([a-z_]+)(\{[a-z]+="[A-Za-z0-9.+_]+"\})? (\d+(\.\d+)?))raw"};
     std::set<std::string> families;
@@ -76,7 +76,7 @@ TEST_CASE("the text keeps to the grammar of OpenMetrics")
     CHECK(families.size() > 10);
 }
 
-TEST_CASE("what was counted is told under its name")
+TEST_CASE("each counter appears under its name")
 {
     MetricsInput input;
     input.counters.count_call<protocol::Set>();
@@ -104,7 +104,7 @@ TEST_CASE("what was counted is told under its name")
         CHECK(text.contains(line));
 }
 
-TEST_CASE("a histogram's buckets are cumulative and its last one has all")
+TEST_CASE("the buckets of a histogram are cumulative and the last one counts all")
 {
     MetricsInput input;
     for (const auto span : {1000ns, 10'000ns, 10'001ns, 5'000'000'000ns, 20'000'000'000ns})

@@ -18,7 +18,7 @@ Options parsed(std::vector<std::string> arguments)
     return parse_options(static_cast<int>(argv.size()), argv.data());
 }
 
-TEST_CASE("what the command line does not say is left to the configuration")
+TEST_CASE("an absent option is left to the configuration")
 {
     const auto options = parsed({});
     CHECK_FALSE(options.socket_mode);
@@ -27,7 +27,7 @@ TEST_CASE("what the command line does not say is left to the configuration")
     CHECK_FALSE(options.check_config);
 }
 
-TEST_CASE("what the command line says is there")
+TEST_CASE("a given option is parsed")
 {
     const auto options =
         parsed({"--socket-mode", "0660", "--log-level", "error", "--check-config", "some.json"});
@@ -36,7 +36,7 @@ TEST_CASE("what the command line says is there")
     CHECK(options.check_config == "some.json");
 }
 
-TEST_CASE("a kernel feature that the daemon is to do without is known by its name")
+TEST_CASE("a kernel feature to do without is parsed by its name")
 {
     CHECK(parsed({}).disabled_features.empty());
     const auto options = parsed({"--without-kernel-feature", "pass-rights"});
@@ -44,13 +44,13 @@ TEST_CASE("a kernel feature that the daemon is to do without is known by its nam
     CHECK(options.disabled_features[0].flag == &KernelFeatures::pass_rights);
 }
 
-TEST_CASE("a configuration can be checked without naming it")
+TEST_CASE("a configuration can be checked without being named")
 {
     CHECK(parsed({"--check-config"}).check_config == "");
     CHECK(parsed({"--check-config", "--log-level", "error"}).check_config == "");
 }
 
-TEST_CASE("a configuration is still found when the working directory is left")
+TEST_CASE("a relative configuration path stays valid after the working directory changes")
 {
     const auto options = parsed({"--config", "some.json"});
     CHECK(options.config == std::filesystem::absolute("some.json"));

@@ -23,7 +23,7 @@ struct SocketPair {
     TestClient client{UniqueFd{}};
 };
 
-// A reply that says `text`; descriptors ride along, eventfds that count from `first`.
+// Queues a reply with `text`, with eventfds that count from `first`.
 void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, unsigned first = 1)
 {
     if (descriptors == 0) {
@@ -38,7 +38,7 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     queue.reply(reply, false);
 }
 
-TEST_CASE("replies and errors go out in order, each a frame")
+TEST_CASE("replies and errors are sent in order, each as a frame")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -58,7 +58,7 @@ TEST_CASE("replies and errors go out in order, each a frame")
     CHECK(pair.client.reply().empty());
 }
 
-TEST_CASE("descriptors ride with the first byte of their reply, and with no other")
+TEST_CASE("descriptors are sent with the first byte of their reply and with no other")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -79,7 +79,7 @@ TEST_CASE("descriptors ride with the first byte of their reply, and with no othe
     CHECK(pair.client.descriptors.size() == 2);
 }
 
-TEST_CASE("some descriptors go out whether those before were read or not, more of them do not")
+TEST_CASE("some descriptors are sent before earlier ones were read, and more of them wait")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -99,7 +99,7 @@ TEST_CASE("some descriptors go out whether those before were read or not, more o
     CHECK(count(pair.client.descriptors.back()) == 99U);
 }
 
-TEST_CASE("the next descriptors go out only after the peer has read all that came before")
+TEST_CASE("later descriptors are sent only after the peer has read all earlier ones")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -124,7 +124,7 @@ TEST_CASE("the next descriptors go out only after the peer has read all that cam
     CHECK(count(pair.client.descriptors.back()) == 2U);
 }
 
-TEST_CASE("as many descriptors as one message holds go out with one reply")
+TEST_CASE("one reply carries as many descriptors as a message holds")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -136,7 +136,7 @@ TEST_CASE("as many descriptors as one message holds go out with one reply")
     CHECK(count(pair.client.descriptors.back()) == most);
 }
 
-TEST_CASE("a full socket is not waited for, and what it left goes out later, in order")
+TEST_CASE("a full socket does not block, and the rest is sent later in order")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -161,7 +161,7 @@ TEST_CASE("a full socket is not waited for, and what it left goes out later, in 
     CHECK(queue.is_empty());
 }
 
-TEST_CASE("a reply outlives the object it speaks of")
+TEST_CASE("a queued reply outlives the object that it describes")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -180,7 +180,7 @@ TEST_CASE("a reply outlives the object it speaks of")
     CHECK(count(pair.client.descriptors[0]) == 7U);
 }
 
-TEST_CASE("descriptors that never went out are closed with the outbox")
+TEST_CASE("unsent descriptors are closed with the queue")
 {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
@@ -196,7 +196,7 @@ TEST_CASE("descriptors that never went out are closed with the outbox")
     CHECK(is_ready(reading, POLLHUP));
 }
 
-TEST_CASE("the outbox is high above its mark and not at it")
+TEST_CASE("a queue is above high water beyond its mark and not at it")
 {
     OutputQueue queue;
     OutputQueue empty_reply;
@@ -208,11 +208,11 @@ TEST_CASE("the outbox is high above its mark and not at it")
     CHECK(queue.above_high_water());
 }
 
-TEST_CASE("an outbox that is never quite empty does not grow")
+TEST_CASE("a queue that is never quite empty does not grow")
 {
     SocketPair pair;
     OutputQueue queue;
-    const std::string text(1'000, 'x'); // For each descriptor.
+    const std::string text(1'000, 'x'); // One for each descriptor.
     put(queue, text, OutputQueue::max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {
@@ -221,13 +221,13 @@ TEST_CASE("an outbox that is never quite empty does not grow")
         most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
         CHECK(pair.client.descriptors.size() ==
-              OutputQueue::max_unconfirmed_fds); // And in step with their replies.
+              OutputQueue::max_unconfirmed_fds); // Descriptors stay in step with their replies.
         pair.client.descriptors.clear();
     }
     CHECK(most < 10 * OutputQueue::max_unconfirmed_fds * text.size());
 }
 
-TEST_CASE("an outbox that is empty keeps no memory")
+TEST_CASE("an empty queue keeps no memory")
 {
     SocketPair pair;
     OutputQueue queue;
@@ -236,7 +236,7 @@ TEST_CASE("an outbox that is empty keeps no memory")
     CHECK(queue.capacity_bytes() < 100);
 }
 
-TEST_CASE("a peer that is gone is a fault, not a signal")
+TEST_CASE("a closed peer is a fault and not a signal")
 {
     SocketPair pair;
     OutputQueue queue;

@@ -11,9 +11,9 @@ namespace evfd::daemon {
 namespace {
 
 constexpr auto token = "00112233445566778899aabbccddeeff";
-constexpr std::int64_t many = 5'000; // More than there is time for in one turn.
+constexpr std::int64_t many = 5'000; // More than one iteration has time for.
 
-// Makes each addition to an event wake many.
+// Makes each increment of an event wake many waiters.
 class EpollWaiters {
 public:
     explicit EpollWaiters(const UniqueFd& event)
@@ -40,7 +40,7 @@ std::int64_t tokens(ServiceFixture& daemon, std::string_view name)
     return static_cast<std::int64_t>(*event(daemon, name).count());
 }
 
-// An event that it takes a while to add to.
+// An event that is slow to increment.
 struct SlowEvent {
     explicit SlowEvent(ServiceFixture& daemon, std::int64_t initial = 0)
     {
@@ -60,7 +60,7 @@ std::string set_of(std::string_view names, std::int64_t count)
     return fmt::format(R"({{"names":[{}],"count":{}}})", names, count);
 }
 
-// Until it is in the midst of a Set; how many are given.
+// Runs the loop until a Set is half applied. Returns the number of applied tokens.
 std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
 {
     for (int i = 0; i < 100 && tokens(daemon, name) == 0; ++i)
@@ -71,7 +71,7 @@ std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
     return applied;
 }
 
-// Within few turns of the loop.
+// Returns the reply if it arrives within a few iterations of the loop.
 std::string reply_within_few_iterations(ServiceFixture& daemon, TestClient& client,
                                         std::string_view method, std::string_view parameters)
 {
@@ -84,7 +84,7 @@ std::string reply_within_few_iterations(ServiceFixture& daemon, TestClient& clie
     return reply;
 }
 
-TEST_CASE("a set of many tokens leaves others their turn, and is answered when all are there")
+TEST_CASE("a Set of many tokens yields to others and is answered when all are applied")
 {
     ServiceFixture daemon;
     const SlowEvent slow_event{daemon};
@@ -102,7 +102,7 @@ TEST_CASE("a set of many tokens leaves others their turn, and is answered when a
     CHECK(tokens(daemon, "s") == many);
 }
 
-TEST_CASE("a clear of many tokens leaves others their turn, and is answered when all are taken")
+TEST_CASE("a Clear of many tokens yields to others and is answered when all are consumed")
 {
     ServiceFixture daemon;
     const SlowEvent slow_event{daemon, many};
@@ -121,7 +121,8 @@ TEST_CASE("a clear of many tokens leaves others their turn, and is answered when
     CHECK(tokens(daemon, "s") == 0);
 }
 
-TEST_CASE("a clear takes what there was in one call, however many slices of time that is")
+TEST_CASE(
+    "a Clear consumes the tokens that existed at its start, however many time slices it takes")
 {
     constexpr std::int64_t backlog = 1'000'000;
     ServiceFixture daemon;
@@ -139,7 +140,7 @@ TEST_CASE("a clear takes what there was in one call, however many slices of time
     CHECK(tokens(daemon, "t") == 0);
 }
 
-TEST_CASE("a clear that takes for ever is over with its client")
+TEST_CASE("an endless Clear ends with its client")
 {
     ServiceFixture daemon;
     auto other = daemon.connect();
@@ -157,7 +158,7 @@ TEST_CASE("a clear that takes for ever is over with its client")
     CHECK(tokens(daemon, "s") > 0);
 }
 
-TEST_CASE("what a client asked for before it went is done to its end, and what it asked for next")
+TEST_CASE("a disconnected client's pending Set is completed, and so are its later calls")
 {
     const bool is_oneway = GENERATE(false, true);
     ServiceFixture daemon;
@@ -177,7 +178,7 @@ TEST_CASE("what a client asked for before it went is done to its end, and what i
     CHECK(daemon.connections() == 0);
 }
 
-TEST_CASE("one set of many tokens is one for those that do not count")
+TEST_CASE("a Set of many tokens is one change for events that do not count")
 {
     ServiceFixture daemon;
     const SlowEvent slow_event{daemon};
@@ -197,7 +198,7 @@ TEST_CASE("one set of many tokens is one for those that do not count")
     CHECK(tokens(daemon, "s") == many);
 }
 
-TEST_CASE("who waits for a pulse hears of all that one call gives at once")
+TEST_CASE("a waiter for a pulse gets the whole count of one Set at once")
 {
     ServiceFixture daemon;
     auto setter = daemon.connect();
@@ -213,7 +214,8 @@ TEST_CASE("who waits for a pulse hears of all that one call gives at once")
     CHECK(count(setter.descriptors.front()) == static_cast<std::uint64_t>(many));
 }
 
-TEST_CASE("an event that is deleted while it is set gets no more, nor does another of its name")
+TEST_CASE(
+    "an event that is deleted during a Set gets no more tokens, nor does a later one of its name")
 {
     const bool has_other = GENERATE(false, true);
     ServiceFixture daemon;
@@ -234,7 +236,8 @@ TEST_CASE("an event that is deleted while it is set gets no more, nor does anoth
         CHECK(tokens(daemon, "s") == 0);
 }
 
-TEST_CASE("a set that the daemon is killed in is done once and whole when its client asks again")
+TEST_CASE(
+    "a Set that was interrupted by a crash is applied once and whole when its client repeats it")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     const SlowEvent slow_event{*daemon};
@@ -258,17 +261,17 @@ TEST_CASE("a set that the daemon is killed in is done once and whole when its cl
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
-    // And the next one is a whole one.
+    // The next Set is whole.
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
 
-TEST_CASE("those who come to follow while a call gives do not make its slices longer")
+TEST_CASE("subscribers that join during a Set do not lengthen its slices")
 {
     ServiceFixture daemon;
     auto setter = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const SlowEvent slow_event{daemon}; // So that it takes more than one slice.
+    const SlowEvent slow_event{daemon}; // The Set takes more than one slice.
     setter.call("Set", set_of(R"("s","p")", many));
     run_into_set(daemon, "s");
     std::vector<TestClient> all;
@@ -286,7 +289,8 @@ TEST_CASE("those who come to follow while a call gives do not make its slices lo
     bool have_all_come = false;
     for (int turns = 0; tokens(daemon, "s") < many; ++turns) {
         REQUIRE(turns < 100'000);
-        // What a token takes at least in this turn; more may come to follow before its slice.
+        // The least number of increments for a token in this iteration. More subscribers may join
+        // before its slice.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         have_all_come = have_all_come || subscriptions.size() == all.size();
         const auto before = most_told();
@@ -298,20 +302,21 @@ TEST_CASE("those who come to follow while a call gives do not make its slices lo
     CHECK(setter.reply() == R"({"parameters":{}})");
 }
 
-TEST_CASE("how many at a time follows from what the last ones took")
+TEST_CASE("the size of a batch follows from the duration of earlier batches")
 {
     BatchSizer pace;
     CHECK(pace.next_batch(100) == 1);
     pace.record(1, time_slice / 50);
     CHECK(pace.next_batch(100) == 50);
     CHECK(pace.next_batch(20) == 20);
-    pace.record(50, 1s); // Now a crowd is there.
+    pace.record(50, 1s); // More work in the same time.
     CHECK(pace.next_batch(100) == 1);
     pace.record(1, 0ns);
     CHECK(pace.next_batch(1'000'000) == nanoseconds{time_slice}.count());
 }
 
-TEST_CASE("who took more than a slice of everybody's time rests for as long, and nobody else")
+TEST_CASE(
+    "a user that exceeded its time slice cools down for the same time, and no other user does")
 {
     Cooldowns rests;
     rests.charge(alice, time_slice);

@@ -19,7 +19,7 @@ constexpr Access wait{.wait = true, .set = false};
 constexpr Access set{.wait = false, .set = true};
 constexpr Access both{.wait = true, .set = true};
 
-TEST_CASE("who may what goes by the first of owner and group and others that fits but root may all")
+TEST_CASE("access follows the first fitting class of owner, group and others, and root has all")
 {
     const auto [peer, rights, access] = GENERATE(table<Peer, std::string, Access>({
         {owner, "0400", wait},
@@ -45,7 +45,7 @@ TEST_CASE("who may what goes by the first of owner and group and others that fit
     CHECK(access_of(peer, {alice, team, *Permissions::parse(rights)}) == access);
 }
 
-TEST_CASE("an object is seen by root, by its owner and by those who may wait for it or set it")
+TEST_CASE("an object is visible to root, to its owner and to users with access")
 {
     const auto [peer, rights, rules, is_seen] =
         GENERATE(table<Peer, std::string, std::string, bool>({
@@ -67,7 +67,7 @@ TEST_CASE("an object is seen by root, by its owner and by those who may wait for
           is_seen);
 }
 
-TEST_CASE("what is below user is seen by its user and root alone")
+TEST_CASE("a name below user is visible to its user and to root alone")
 {
     const auto name = *Name::parse("user/" + std::to_string(bob) + "/x");
     const Ownership object{alice, team, *Permissions::parse("0666")};
@@ -76,7 +76,7 @@ TEST_CASE("what is below user is seen by its user and root alone")
     CHECK_FALSE(sees({}, owner, name, object));
 }
 
-TEST_CASE("only the owner and root own, whatever the rights are")
+TEST_CASE("only the owner and root own an object, whatever its permissions")
 {
     const auto rights = GENERATE(as<std::string>{}, "0000", "0666");
     const auto [peer, is_owner] = GENERATE(table<Peer, bool>({
@@ -90,14 +90,14 @@ TEST_CASE("only the owner and root own, whatever the rights are")
     CHECK(owns(peer, {alice, team, *Permissions::parse(rights)}) == is_owner);
 }
 
-TEST_CASE("root and the daemon's own user may have the machine woken, and nobody else")
+TEST_CASE("only root and the daemon's own user may wake the machine")
 {
     CHECK(may_wake_machine({0, 0, 1, {}}));
     CHECK(may_wake_machine({::geteuid(), 1, 1, {}}));
     CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
 }
 
-// What the peer may under this name: "cwsd", "-w--".
+// Returns the access of the peer under this name: "cwsd", "-w--".
 std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
@@ -109,7 +109,8 @@ std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
     return text;
 }
 
-// As alice, as bob, as bob in the team by its gid, as one with it among other groups, and as root.
+// Returns the access of alice, of bob, of bob with the team as gid and as supplementary group, and
+// of root.
 std::string leave_of_all(const Policy& policy, std::string_view name)
 {
     std::string text;
@@ -118,7 +119,7 @@ std::string leave_of_all(const Policy& policy, std::string_view name)
     return text;
 }
 
-TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides, else the default")
+TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the default")
 {
     const auto [rules, name, leaves] = GENERATE(table<std::string, std::string, std::string>({
         // The defaults.
@@ -143,7 +144,7 @@ TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides,
         {"db/ * -cwsd", "adb/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * -cwsd", "DB/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * -cwsd", "db/x/y/z", "---- ---- ---- ---- cwsd"},
-        // A prefix is of bytes, not of segments.
+        // A prefix consists of bytes and not of segments.
         {"db * -cwsd", "db", "---- ---- ---- ---- cwsd"},
         {"db * -cwsd", "dbase", "---- ---- ---- ---- cwsd"},
         {"db/x * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
@@ -151,7 +152,7 @@ TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides,
         {"db/xyz * -cwsd", "db/xy", "cwsd cwsd cwsd cwsd cwsd"},
         {"\"\" * -c", "a", "-wsd -wsd -wsd -wsd cwsd"},
         {"\"\" * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
-        // The last one counts, not the longest nor the closest to who asks.
+        // The last rule decides, not the longest or closest one.
         {"db/ * -w; db/ * +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
         {"db/ * -cwsd; db/x * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
@@ -160,7 +161,7 @@ TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides,
         {"db/ * -w; db/ alice +w", "db/x", "cwsd c-sd c-sd c-sd cwsd"},
         {"db/ @team -w; db/ bob +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ bob +w; db/ @team -w", "db/x", "cwsd cwsd c-sd c-sd cwsd"},
-        // Each verb for itself.
+        // Each verb separately.
         {"db/ * -c; db/ * -w; db/ alice +c", "db/x", "c-sd --sd --sd --sd cwsd"},
         {"default deny; db/ alice +cwsd; db/ @team +w; db/ * -d", "db/x",
          "cws- ---- -w-- -w-- cwsd"},
@@ -173,7 +174,7 @@ TEST_CASE("policy: the last rule that speaks of who and prefix and verb decides,
     CHECK(leave_of_all(make_policy(rules), name) == leaves);
 }
 
-TEST_CASE("policy: what is below user is each one user's, whatever the rules are")
+TEST_CASE("policy: names below user belong to their users, whatever the rules")
 {
     const auto* rules = GENERATE("", "default deny", "user/ * +cwsd", "user/ * -cwsd", "\"\" * +w",
                                  "user/2001/ bob +cwsd; user/2001/ alice -cwsd", "\"\" @team -c");
@@ -187,11 +188,11 @@ TEST_CASE("policy: what is below user is each one user's, whatever the rules are
         {"user/2001/2002", alices},
         {"user/2002", bobs},
         {"user/2002/x", bobs},
-        // Of a group of that number, and of nobody here.
+        // The uid is that of a group and of no user here.
         {"user/3000/x", roots},
         {"user/0", roots},
         {"user/0/x", roots},
-        // No user's number as it is written once and for all.
+        // Not the canonical number of a user.
         {"user/02001/x", roots},
         {"user/007/x", roots},
         {"user/00", roots},
@@ -204,7 +205,7 @@ TEST_CASE("policy: what is below user is each one user's, whatever the rules are
         {"user/200", roots},
         {"user/alice/x", roots},
         {"user/abc", roots},
-        // 2001 + 2^32, + 2^64; the last uid, which is nobody's; the one after it.
+        // 2001 + 2^32, + 2^64; the invalid uid -1; the number after it.
         {"user/4294969297/x", roots},
         {"user/18446744073709553617/x", roots},
         {"user/4294967295", roots},
@@ -215,7 +216,7 @@ TEST_CASE("policy: what is below user is each one user's, whatever the rules are
     CHECK(leave_of_all(make_policy(rules), name) == leaves);
 }
 
-TEST_CASE("policy: a name that only looks like it is below user is as any other")
+TEST_CASE("policy: a name that only resembles one below user is an ordinary name")
 {
     const auto* name = GENERATE("user", "users/2001", "user.2001", "my/user/2001", "User/2001");
     INFO(name);
@@ -223,7 +224,7 @@ TEST_CASE("policy: a name that only looks like it is below user is as any other"
     CHECK(leave_of_all(make_policy("default deny"), name) == "---- ---- ---- ---- cwsd");
 }
 
-TEST_CASE("policy: it only takes away, and what it leaves the rights of an object decide")
+TEST_CASE("policy: rules only restrict, and object permissions decide about the rest")
 {
     const Ownership object{alice, team, "0640"_rights};
     const auto [rules, peer, right, expected] =
@@ -253,7 +254,7 @@ TEST_CASE("policy: it only takes away, and what it leaves the rights of an objec
         CHECK(check_access(nullptr, peer, "e"_name, &object, right) == expected);
 }
 
-TEST_CASE("policy: of a name that is not there yet only the policy speaks")
+TEST_CASE("policy: the policy alone decides about a name without an object")
 {
     const auto policy = make_policy("db/ * -cw");
     for (const auto right : {Permission::create, Permission::wait}) {
@@ -263,7 +264,7 @@ TEST_CASE("policy: of a name that is not there yet only the policy speaks")
     }
 }
 
-TEST_CASE("policy: whose a name below user is can be told")
+TEST_CASE("policy: the owner of a namespace below user is parsed from the name")
 {
     CHECK(namespace_owner("user/2001"_name) == alice);
     CHECK(namespace_owner("user/2001/x"_name) == alice);
@@ -274,7 +275,8 @@ TEST_CASE("policy: whose a name below user is can be told")
     CHECK_FALSE(is_in_user_namespace("user"));
 }
 
-// A uid and a gid that stand for all users and groups that a user namespace does not map.
+// A peer with the overflow uid and gid, which stand for all users and groups without a mapping in
+// the user namespace.
 Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
 {
     Peer peer{uid, uid, 1, std::move(groups)};
@@ -283,7 +285,7 @@ Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
     return peer;
 }
 
-TEST_CASE("who is not mapped is no owner and no member, and has the others' bits alone")
+TEST_CASE("an unmapped user is neither owner nor member and has the access of others")
 {
     const auto rights = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
     CAPTURE(rights);
@@ -295,11 +297,11 @@ TEST_CASE("who is not mapped is no owner and no member, and has the others' bits
           DeniedBy::permissions);
     CHECK(sees({}, unmapped(alice), "e"_name, object) ==
           sees({}, make_peer(bob), "e"_name, object));
-    // A group of it that is mapped is its own.
+    // A mapped group of the peer is its own.
     CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_rights}) == both);
 }
 
-TEST_CASE("who is not mapped can make nothing, for it would be nobody's")
+TEST_CASE("an unmapped user cannot create objects")
 {
     const Policy policy;
     CHECK(check_access(&policy, unmapped(alice), "e"_name, nullptr, Permission::create) ==
@@ -312,7 +314,7 @@ TEST_CASE("who is not mapped can make nothing, for it would be nobody's")
     CHECK_FALSE(sees(policy, unmapped(alice), "user/2001/e"_name, object));
 }
 
-TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon has")
+TEST_CASE("an unmapped user is not the daemon's own user")
 {
     CHECK(is_daemon_user(make_peer(::geteuid())));
     CHECK(is_daemon_user(unmapped(::geteuid())) == false);
@@ -320,7 +322,7 @@ TEST_CASE("who is not mapped does not run the daemon, whatever user the daemon h
     CHECK_FALSE(sees_all_quotas(unmapped(::geteuid())));
 }
 
-TEST_CASE("policy: a rule for one user allows nothing to who is not mapped, but denies it")
+TEST_CASE("policy: a rule for an unmapped user allows nothing, but denies")
 {
     const auto lets = [](std::string_view rules, const Peer& peer) {
         return make_policy(rules).allows(peer, "e"_name, Permission::wait);

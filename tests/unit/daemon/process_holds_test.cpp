@@ -1,4 +1,4 @@
-// What processes hold, and objects that end with one, whatever becomes of connections.
+// Holds and objects of processes, which end with the process and not with a connection.
 #include "tests/support/other_process.h"
 #include "tests/support/service_fixture.h"
 
@@ -44,7 +44,7 @@ std::string id_in(const std::string& reply)
     return reply.substr(begin + before.size(), 32);
 }
 
-// By what the hold is called.
+// Returns the id of the hold.
 std::string hold(ServiceFixture& daemon, TestClient& client)
 {
     return id_in(request_hold(daemon, client));
@@ -98,24 +98,24 @@ std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture
     return successor;
 }
 
-TEST_CASE("what a process holds goes back when it has ended, whatever becomes of its connection")
+TEST_CASE("tokens held by a process return when it ends, whatever happens to its connection")
 {
     auto daemon = with_semaphore(1);
     OtherProcess holder;
     auto client = connect(*daemon, holder);
     hold(*daemon, client);
-    SECTION("the connection closes before")
+    SECTION("the connection closes first")
     {
         disconnect(*daemon, client);
     }
-    SECTION("the daemon lets it go before")
+    SECTION("the daemon disconnects it first")
     {
         client.send(framed("junk"));
         run_until_idle(daemon->loop);
         REQUIRE(client.is_disconnected());
     }
-    SECTION("somebody else has it still") {}
-    SECTION("it executes another program")
+    SECTION("another process keeps the connection open") {}
+    SECTION("the process executes another program")
     {
         holder.execute();
         run_until_idle(daemon->loop);
@@ -132,7 +132,7 @@ TEST_CASE("what a process holds goes back when it has ended, whatever becomes of
     CHECK(tokens(*daemon) == 0);
 }
 
-TEST_CASE("a hold goes back with the last of its holders")
+TEST_CASE("held tokens return with the last holder")
 {
     auto daemon = with_semaphore(1);
     OtherProcess first;
@@ -141,7 +141,7 @@ TEST_CASE("a hold goes back with the last of its holders")
     auto other = connect(*daemon, second);
     const auto id = hold(*daemon, client);
     CHECK(join(*daemon, other, id) == done);
-    CHECK(join(*daemon, other, id) == done); // It is one already.
+    CHECK(join(*daemon, other, id) == done); // The process is a holder already.
     CHECK(waits(*daemon) == 2);
     const bool is_first = GENERATE(true, false);
     end(*daemon, is_first ? first : second);
@@ -152,7 +152,7 @@ TEST_CASE("a hold goes back with the last of its holders")
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("what a session holds a process may hold, too, and the other way round")
+TEST_CASE("a process may join the hold of a session, and a session that of a process")
 {
     auto daemon = with_semaphore(1);
     auto owner = daemon->connect();
@@ -174,7 +174,7 @@ TEST_CASE("what a session holds a process may hold, too, and the other way round
         CHECK(tokens(*daemon) == 0);
         disconnect(*daemon, owner);
     }
-    SECTION("the process gives it back")
+    SECTION("the process releases the hold")
     {
         client = connect(*daemon, process);
         CHECK(release(*daemon, client, id) == done);
@@ -185,7 +185,7 @@ TEST_CASE("what a session holds a process may hold, too, and the other way round
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("a holder gives it back for all, once, on whatever connection and as whatever user")
+TEST_CASE("a holder releases a hold for all holders, once, on any connection and as any user")
 {
     auto daemon = with_semaphore(1);
     OtherProcess first;
@@ -206,7 +206,7 @@ TEST_CASE("a holder gives it back for all, once, on whatever connection and as w
     CHECK(tokens(*daemon) == 1);
 }
 
-TEST_CASE("who has no part in a hold can neither release nor, of another user, join it")
+TEST_CASE("a process outside a hold cannot release it, and one of another user cannot join it")
 {
     auto daemon = with_semaphore(1);
     OtherProcess holder;
@@ -220,7 +220,7 @@ TEST_CASE("who has no part in a hold can neither release nor, of another user, j
     CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
     for (auto* one : {&other_user, &root}) {
         CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
-        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // Told as little.
+        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // The same error.
     }
     for (const auto* wrong : {"", "s", token})
         CHECK(join(*daemon, same_user, wrong).contains("io.evfdd.NoSuchHold"));
@@ -228,17 +228,17 @@ TEST_CASE("who has no part in a hold can neither release nor, of another user, j
     CHECK(tokens(*daemon) == 0);
 }
 
-TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothing")
+TEST_CASE("an ended or invisible process cannot hold tokens")
 {
     auto daemon = with_semaphore(1);
     OtherProcess process;
-    SECTION("it ended, and somebody else has its connection")
+    SECTION("it ended and another process has its connection")
     {
         auto client = connect(*daemon, process);
         process.kill();
         CHECK(request_hold(*daemon, client).contains("io.evfdd.NoSuchProcess"));
     }
-    SECTION("it ends while it waits")
+    SECTION("it ends during its wait")
     {
         auto setter = daemon->connect();
         REQUIRE(daemon->request(setter, "Wait", R"({"names":["s"]})").contains("fired"));
@@ -249,7 +249,7 @@ TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothin
         run_until_idle(daemon->loop);
         disconnect(*daemon, client);
     }
-    SECTION("it is outside our pid namespace")
+    SECTION("it is outside the daemon's pid namespace")
     {
         auto [near, far] = process.connection();
         REQUIRE(daemon->accept({alice, alice, 0, {}}, std::move(near)));
@@ -265,7 +265,7 @@ TEST_CASE("a process that has ended, or that the daemon cannot see, holds nothin
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("of a wait to hold that is given up nothing is left")
+TEST_CASE("an abandoned wait with a hold leaves nothing behind")
 {
     auto daemon = with_semaphore(0);
     const auto before = daemon->state_store.stored_fds();
@@ -282,7 +282,7 @@ TEST_CASE("of a wait to hold that is given up nothing is left")
     CHECK(waits(*daemon) == 0);
 }
 
-TEST_CASE("a process that holds thousands gives all of them back, and each once")
+TEST_CASE("a process with thousands of holds returns all of them, each once")
 {
     constexpr int many = 2'000;
     auto daemon = with_semaphore(many);
@@ -306,8 +306,7 @@ TEST_CASE("a process that holds thousands gives all of them back, and each once"
     CHECK(tokens(*daemon) == many);
 }
 
-TEST_CASE(
-    "a process and each that joins count among its user's waits, and over the limit are refused")
+TEST_CASE("each holder of a hold counts towards its user's waits and is refused beyond the limit")
 {
     auto limits = default_limits;
     limits.set(Resource::waits, 2);
@@ -328,9 +327,10 @@ TEST_CASE(
     CHECK(join(daemon, late, id) == done);
 }
 
-TEST_CASE("each process that holds is one of the daemon's descriptors, and the last are for others")
+TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    constexpr std::int64_t budget = 64; // The least of which a user may have one of the last.
+    // The smallest budget of which a user may have one of the last descriptors.
+    constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);
     daemon.request(owner, "CreateEvent",
@@ -351,9 +351,9 @@ TEST_CASE("each process that holds is one of the daemon's descriptors, and the l
     CHECK(hold(daemon, again).size() == 32);
 }
 
-// Beyond the end of the daemon.
+// Across a restart.
 
-TEST_CASE("what a process holds it holds when the daemon was killed, and it goes back once")
+TEST_CASE("a process keeps its hold across a crash, and the tokens return once")
 {
     auto daemon = with_semaphore(3);
     OtherProcess first;
@@ -371,14 +371,14 @@ TEST_CASE("what a process holds it holds when the daemon was killed, and it goes
         CHECK(tokens(*daemon) == 2);
         CHECK(waits(*daemon) == charged);
     }
-    SECTION("they end while it runs")
+    SECTION("the processes end while the daemon runs")
     {
         end(*daemon, first);
         daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon) == 2);
         end(*daemon, second);
     }
-    SECTION("they end while it does not")
+    SECTION("the processes end while the daemon is down")
     {
         auto stored = crash(std::move(daemon));
         first.kill();
@@ -387,7 +387,7 @@ TEST_CASE("what a process holds it holds when the daemon was killed, and it goes
         daemon = std::make_unique<ServiceFixture>(std::move(stored));
         run_until_idle(daemon->loop);
     }
-    SECTION("one gives it back, on a new connection")
+    SECTION("one process releases the hold on a new connection")
     {
         client = connect(*daemon, second);
         CHECK(release(*daemon, client, id) == done);
@@ -398,10 +398,10 @@ TEST_CASE("what a process holds it holds when the daemon was killed, and it goes
         CHECK(waits(*daemon) == 0);
         daemon = crash_and_recover(std::move(daemon));
     }
-    CHECK(daemon->state_store.stored_fds() == 1); // The semaphore.
+    CHECK(daemon->state_store.stored_fds() == 1); // Only the semaphore.
 }
 
-TEST_CASE("who did not hear that its process holds hears it again, by the same id")
+TEST_CASE("a client that missed the reply to its hold gets it again with the same id")
 {
     auto daemon = with_semaphore(3);
     OtherProcess process;
@@ -415,7 +415,7 @@ TEST_CASE("who did not hear that its process holds hears it again, by the same i
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    daemon = crash_and_restart(std::move(daemon)); // It did not hear that either.
+    daemon = crash_and_restart(std::move(daemon)); // The client missed this reply as well.
     client = connect(*daemon, process);
     REQUIRE(daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":1}})", token))
                 .contains("true"));
@@ -423,7 +423,7 @@ TEST_CASE("who did not hear that its process holds hears it again, by the same i
     CHECK(tokens(*daemon) == 3);
 }
 
-TEST_CASE("a session that nobody takes up takes nothing from a process that holds")
+TEST_CASE("an orphaned session takes nothing from the hold of a process")
 {
     auto daemon = with_semaphore(3);
     OtherProcess process;
@@ -439,7 +439,8 @@ TEST_CASE("a session that nobody takes up takes nothing from a process that hold
 
 // Objects.
 
-TEST_CASE("an object of a process is there until that has ended, whatever becomes of connections")
+TEST_CASE(
+    "an object of a process exists until the process ends, whatever happens to its connections")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     OtherProcess process;
@@ -469,21 +470,22 @@ TEST_CASE("an object of a process is there until that has ended, whatever become
     CHECK(daemon->state_store.stored_fds() == 0);
 }
 
-TEST_CASE("what was deleted before its process ended, and made anew, is another's")
+TEST_CASE(
+    "an object that was created again after its deletion is not deleted with the first process")
 {
     ServiceFixture daemon;
     OtherProcess process;
     auto client = connect(daemon, process);
     daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
     daemon.request(client, "Delete", R"({"names":["o"]})");
-    CHECK(daemon.state_store.stored_fds() == 0); // Nothing ends with it any more.
+    CHECK(daemon.state_store.stored_fds() == 0); // No object ends with the process any more.
     auto other = daemon.connect();
     daemon.request(other, "CreateEvent", R"({"name":"o"})");
     end(daemon, process);
     CHECK(daemon.service.registry().find("o"_name));
 }
 
-TEST_CASE("the objects of a process that had many end in several turns, and all of them")
+TEST_CASE("many objects of an ended process are all deleted, over several iterations")
 {
     ServiceFixture daemon;
     OtherProcess process;
@@ -502,11 +504,11 @@ TEST_CASE("the objects of a process that had many end in several turns, and all 
         after_turn.push_back(objects());
     }
     CHECK(after_turn.size() >= 3);
-    CHECK(daemon.service.registry().descriptors() == 0); // Nor is the process known any more.
+    CHECK(daemon.service.registry().descriptors() == 0); // The process is no longer watched either.
     CHECK(daemon.state_store.stored_fds() == 0);
 }
 
-TEST_CASE("an object cannot be of a process that has ended")
+TEST_CASE("an ended process cannot own an object")
 {
     ServiceFixture daemon;
     OtherProcess process;

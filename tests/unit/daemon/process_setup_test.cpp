@@ -25,7 +25,7 @@ int error_of(const Result<UniqueFd>& process)
     return process ? 0 : process.error().error;
 }
 
-TEST_CASE("the peer of a connection is the process that made it, until that has ended")
+TEST_CASE("the peer of a connection is the process that created it, until it ends")
 {
     OtherProcess other;
     const auto [near, far] = other.connection();
@@ -40,12 +40,13 @@ TEST_CASE("the peer of a connection is the process that made it, until that has 
     CHECK(error_of(open_peer_pidfd(near, pid, now())) == ESRCH);
 }
 
-TEST_CASE("a process is found by its number if it was there by then")
+TEST_CASE("a process is found by its pid if it started before the given time")
 {
     OtherProcess other;
     const auto later = now();
     CHECK(open_pidfd(other.pid(), later));
-    CHECK(error_of(open_pidfd(other.pid(), nanoseconds{0})) == ESRCH); // It began after the boot.
+    // The process started after boot.
+    CHECK(error_of(open_pidfd(other.pid(), nanoseconds{0})) == ESRCH);
     const auto pid = other.pid();
     other.kill();
     CHECK(error_of(open_pidfd(pid, later)) == ESRCH);
@@ -53,14 +54,14 @@ TEST_CASE("a process is found by its number if it was there by then")
     CHECK(error_of(open_pidfd(pid, later)) == ESRCH);
 }
 
-TEST_CASE("a process does not end by executing another program")
+TEST_CASE("a process survives the execution of another program")
 {
     const OtherProcess other;
     other.execute();
     CHECK_FALSE(has_exited(other.pidfd()));
 }
 
-TEST_CASE("a pidfd is told from what else there may be, its process there or not")
+TEST_CASE("a pidfd is distinguished from other descriptors, also after its process ended")
 {
     OtherProcess other;
     CHECK(is_pidfd(other.pidfd()));

@@ -24,7 +24,7 @@ ProgressPage reopened(const ProgressPage& page)
     return *std::move(again);
 }
 
-TEST_CASE("a new slip is about no plan and knows of nothing taken")
+TEST_CASE("a new progress page belongs to no intent and records no taken token")
 {
     const auto page = created();
     CHECK(page.intent_commit() == 0);
@@ -32,7 +32,7 @@ TEST_CASE("a new slip is about no plan and knows of nothing taken")
     CHECK(page.takes_since(1).empty());
 }
 
-TEST_CASE("what the kernel added is noted and the rest is still to be added")
+TEST_CASE("increments that the kernel completed are recorded, and the rest is pending")
 {
     const auto incrementer = make_incrementer();
     const auto semaphore = *make_eventfd(0, Counter::semaphore);
@@ -51,7 +51,7 @@ TEST_CASE("what the kernel added is noted and the rest is still to be added")
     CHECK(count(semaphore) == 3U);
 }
 
-TEST_CASE("a new plan takes the place of the one before")
+TEST_CASE("a new intent replaces the earlier one")
 {
     auto page = created();
     page.begin_intent(1, 100);
@@ -61,16 +61,16 @@ TEST_CASE("a new plan takes the place of the one before")
     CHECK(page.begin_intent(3, 0).empty());
 }
 
-TEST_CASE("a plan has room for as much as one call may set")
+TEST_CASE("an intent has room for as many increments as one call may make")
 {
     auto page = created();
     const auto most = static_cast<std::size_t>(max_tokens_per_set);
     CHECK(page.begin_intent(1, most).size() == most);
     CHECK(page.begin_intent(2, most + 1).size() == most);
-    CHECK(page.takes_since(0).empty()); // It did not write beyond its place.
+    CHECK(page.takes_since(0).empty()); // The page wrote nothing outside of its slots.
 }
 
-TEST_CASE("what was taken since a commit is known until the next one")
+TEST_CASE("tokens taken since a commit are known until the next commit")
 {
     auto page = created();
     const auto semaphore = *make_eventfd(3, Counter::semaphore);
@@ -97,7 +97,7 @@ TEST_CASE("what was taken since a commit is known until the next one")
     CHECK(page.takes_since(5)[0].tokens == 0);
 }
 
-TEST_CASE("a slip that is full says so until there was a commit")
+TEST_CASE("a full progress page reports so until a commit")
 {
     auto page = created();
     for (std::size_t i = 0; i < ProgressPage::max_takes; ++i)
@@ -107,7 +107,7 @@ TEST_CASE("a slip that is full says so until there was a commit")
     CHECK(page.begin_take(2, 1));
 }
 
-TEST_CASE("what is no slip of this version is not opened")
+TEST_CASE("a progress page of another version is refused")
 {
     const auto open = [](const UniqueFd& memfd) { return ProgressPage::open(*duplicate(memfd)); };
     const UniqueFd empty{::memfd_create("test", MFD_CLOEXEC)};
@@ -123,8 +123,7 @@ TEST_CASE("what is no slip of this version is not opened")
     CHECK(opened.error().error == EBADMSG);
 }
 
-TEST_CASE(
-    "a slip that cannot be written to, is no file, or for which there is no memory is a fault")
+TEST_CASE("a progress page that is read-only, no file or without memory is a fault")
 {
     const auto page = created();
     const auto path = "/proc/self/fd/" + std::to_string(page.memfd().get());
@@ -135,7 +134,7 @@ TEST_CASE(
     CHECK(ProgressPage::create().error().error == EFBIG);
 }
 
-TEST_CASE("a slip whose numbers are wrong stays within its bounds")
+TEST_CASE("a progress page with wrong numbers stays within its bounds")
 {
     const auto page = created();
     const std::uint64_t huge = UINT64_MAX;

@@ -23,7 +23,7 @@ struct SubscribedPulse {
     std::vector<UniqueFd> fds;
 };
 
-TEST_CASE("a pulse reaches everyone who follows, and is counted for each apart")
+TEST_CASE("a pulse reaches each subscriber and is counted for each separately")
 {
     SubscribedPulse fixture;
     fixture.subscribe();
@@ -38,16 +38,16 @@ TEST_CASE("a pulse reaches everyone who follows, and is counted for each apart")
     CHECK(fixture.pulse.pulses() == 3);
 }
 
-TEST_CASE("who follows later hears nothing of before")
+TEST_CASE("a later subscriber sees no earlier pulse")
 {
     SubscribedPulse fixture;
-    REQUIRE(fixture.pulse.set(5, fixture.incrementer)); // Nobody follows.
+    REQUIRE(fixture.pulse.set(5, fixture.incrementer)); // A pulse without subscribers.
     fixture.subscribe();
     CHECK(take(fixture.fds[0]) == 0U);
     CHECK(fixture.pulse.pulses() == 5);
 }
 
-TEST_CASE("who unsubscribed hears no more and gives its charge back")
+TEST_CASE("an unsubscribed descriptor gets no more pulses and returns its charge")
 {
     SubscribedPulse fixture;
     const auto token = fixture.subscribe();
@@ -63,7 +63,7 @@ TEST_CASE("who unsubscribed hears no more and gives its charge back")
     CHECK_FALSE(fixture.pulse.subscriptions().remove(token));
 }
 
-TEST_CASE("a follower whose counter is full and blocking keeps nobody from hearing")
+TEST_CASE("a subscriber with a full, blocking counter does not block the others")
 {
     SubscribedPulse fixture;
     fixture.subscribe();
@@ -79,7 +79,7 @@ TEST_CASE("a follower whose counter is full and blocking keeps nobody from heari
     CHECK(take(fixture.fds[1]) == 3U);
 }
 
-TEST_CASE("a pulse that is gone gives all charges back")
+TEST_CASE("a destroyed pulse returns all charges")
 {
     Quota quota{default_limits};
     {

@@ -7,7 +7,7 @@ namespace {
 
 constexpr Limits few{{2, 3, 4, 5, 6, 7, 8, 9, 10}};
 
-TEST_CASE("a user gets as many as the limit says and no more")
+TEST_CASE("a user gets as many of a resource as its limit and no more")
 {
     const auto [resource, limit] = GENERATE(table<Resource, std::int64_t>({
         {Resource::objects, 2},
@@ -37,7 +37,7 @@ TEST_CASE("a user gets as many as the limit says and no more")
     CHECK(quota.used(alice, resource) == limit);
 }
 
-TEST_CASE("a charge gives itself back, once")
+TEST_CASE("a charge is returned once")
 {
     Quota quota{few};
     {
@@ -51,7 +51,7 @@ TEST_CASE("a charge gives itself back, once")
     CHECK(quota.used_by_all(Resource::objects) == 0);
 }
 
-TEST_CASE("what one user holds leaves another's limit and another resource alone")
+TEST_CASE("the usage of one user or resource does not affect another")
 {
     Quota quota{few};
     const auto one = quota.charge(alice, Resource::objects);
@@ -74,7 +74,7 @@ TEST_CASE("a refused charge is not counted")
     CHECK(quota.used_by_all(Resource::waits) == 0);
 }
 
-TEST_CASE("a charge is for as much as it says and gives that back")
+TEST_CASE("a charge of an amount returns that amount")
 {
     Quota quota{few};
     auto charge = quota.charge(alice, Resource::ticks, 5);
@@ -84,7 +84,7 @@ TEST_CASE("a charge is for as much as it says and gives that back")
 
     CHECK_FALSE(quota.charge(alice, Resource::ticks, 3));
     CHECK(quota.used(alice, Resource::ticks) == 5);
-    CHECK(quota.charge(alice, Resource::ticks, 2)); // And gives it back at once.
+    CHECK(quota.charge(alice, Resource::ticks, 2)); // The charge is returned at once.
 
     charge->resize(1);
     CHECK(quota.used(alice, Resource::ticks) == 1);
@@ -92,7 +92,7 @@ TEST_CASE("a charge is for as much as it says and gives that back")
     CHECK(quota.charge(alice, Resource::ticks, 6));
 }
 
-TEST_CASE("a charge grows beyond the limit, and then there is no room until it is less")
+TEST_CASE("a charge may grow beyond the limit, and new ones are refused until it shrinks")
 {
     Quota quota{few};
     auto charge = quota.charge_unchecked(alice, Resource::unread_bytes, 0);
@@ -115,7 +115,7 @@ TEST_CASE("a charge grows beyond the limit, and then there is no room until it i
     CHECK(quota.users().empty());
 }
 
-TEST_CASE("what has come back unseen is asked for before a refusal and only then")
+TEST_CASE("unseen returns are collected before a refusal and only then")
 {
     Quota quota{few};
     std::vector<uid_t> asked;
@@ -133,7 +133,7 @@ TEST_CASE("what has come back unseen is asked for before a refusal and only then
     CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10)); // Never so much.
 }
 
-TEST_CASE("a user with limits of its own has those and the others have everybody's")
+TEST_CASE("a user with limits of its own has those, and all others have the common ones")
 {
     auto own = few;
     own.set(Resource::objects, 1);
@@ -148,13 +148,14 @@ TEST_CASE("a user with limits of its own has those and the others have everybody
     CHECK(quota.users() == std::vector<uid_t>{alice, bob});
 
     quota.set_limits(LimitTable{own, {{bob, few}}});
-    CHECK_FALSE(quota.charge(alice, Resource::objects)); // Who has more keeps it.
+    // A user above the limit keeps what it has.
+    CHECK_FALSE(quota.charge(alice, Resource::objects));
     CHECK(quota.charge(bob, Resource::objects));
 }
 
-TEST_CASE("the last part of what all share is for those who have little")
+TEST_CASE("the last part of a shared pool is reserved for users with little")
 {
-    constexpr std::int64_t all = 640; // The last eighth is 80, a little is less than 10.
+    constexpr std::int64_t all = 640; // The last eighth is 80; a small share is less than 10.
     const auto [uid, used, free, may] = GENERATE(table<uid_t, std::int64_t, std::int64_t, bool>({
         {alice, 0, 640, true},
         {alice, 559, 81, true},
@@ -181,12 +182,13 @@ TEST_CASE("users of one account have one limit together")
     REQUIRE(one);
     REQUIRE(other);
     CHECK_FALSE(quota.charge(first + 3, Resource::objects));
-    CHECK(quota.charge(alice, Resource::objects)); // Its own, whoever has lent it the range.
+    // The subordinate range belongs to its own account.
+    CHECK(quota.charge(alice, Resource::objects));
     CHECK(quota.used(first + 3, Resource::objects) == 2);
     CHECK(quota.users() == std::vector<uid_t>{first});
 }
 
-TEST_CASE("what was charged is given back to the account that had it")
+TEST_CASE("a charge is returned to the account that it was taken from")
 {
     constexpr uid_t uid = 100'001;
     Quota quota{few};

@@ -1,4 +1,4 @@
-// Records that no daemon writes, and descriptors that are not what they should be.
+// Records that no daemon writes, and descriptors of the wrong kind.
 #include "tests/support/recovery_fixture.h"
 
 #include <fcntl.h>
@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-TEST_CASE("numbers that no daemon writes are not reckoned with")
+TEST_CASE("numbers outside of what a daemon writes are rejected")
 {
     const auto [what, spoil] =
         GENERATE(table<std::string, void (*)(record::Object&, record::Counters&)>({
@@ -48,7 +48,7 @@ TEST_CASE("numbers that no daemon writes are not reckoned with")
                                                         "were of is lost"});
 }
 
-TEST_CASE("a timer that is said to set itself, or another timer, sets nothing")
+TEST_CASE("a recovered timer that targets itself or another timer sets nothing")
 {
     const auto* sets = GENERATE("t", "u");
     auto fixture = new_fixture();
@@ -67,7 +67,7 @@ TEST_CASE("a timer that is said to set itself, or another timer, sets nothing")
     CHECK(object(*fixture, "t").timer()->target()->is_gone);
 }
 
-TEST_CASE("of two subscriptions with one token one is there")
+TEST_CASE("the first of two subscriptions with one token is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
@@ -89,7 +89,7 @@ TEST_CASE("of two subscriptions with one token one is there")
     CHECK(count(follower.fd) == 1U);
 }
 
-TEST_CASE("of two sessions with one token the earlier one is there and the other is told of")
+TEST_CASE("the earlier of two sessions with one token is recovered, and the other is logged")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
@@ -115,7 +115,7 @@ TEST_CASE("of two sessions with one token the earlier one is there and the other
     CHECK(fixture->recovered.warnings.empty());
 }
 
-TEST_CASE("new objects do not get the ids of those behind an id that no daemon gets to")
+TEST_CASE("ids continue below an impossible id, and are not reused")
 {
     auto fixture = new_fixture();
     fixture->create("first", Mode::pulse);
@@ -149,7 +149,7 @@ UniqueFd made(std::string_view what)
     return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
 }
 
-TEST_CASE("an event whose descriptor is something else is lost and told of")
+TEST_CASE("an event with a foreign descriptor is dropped and logged")
 {
     const auto* what = GENERATE("a timerfd", "an epoll", "a device");
     CAPTURE(what);
@@ -173,7 +173,7 @@ TEST_CASE("an event whose descriptor is something else is lost and told of")
     CHECK(fixture->registry.objects().size() == 1);
 }
 
-TEST_CASE("a subscription whose descriptor is something else is lost and told of")
+TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
 {
     const auto [follows, what] = GENERATE(table<const char*, const char*>({
         {"p", "a timerfd"},

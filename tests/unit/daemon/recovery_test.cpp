@@ -1,4 +1,4 @@
-// What was there is there again, or told of.
+// Recovery of objects, sessions and subscriptions. Lost objects are reported.
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
@@ -10,7 +10,7 @@ namespace {
 
 // Objects.
 
-TEST_CASE("events of every mode are there again as the same kernel objects")
+TEST_CASE("events of every mode are recovered as the same kernel objects")
 {
     auto fixture = new_fixture();
     fixture->create("m", Mode::manual, 1, "0604"_rights);
@@ -49,7 +49,7 @@ TEST_CASE("events of every mode are there again as the same kernel objects")
     CHECK(fixture->quota.used(alice, Resource::objects) == 4);
 }
 
-TEST_CASE("restoring twice changes nothing")
+TEST_CASE("repeated recovery changes nothing")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 7);
@@ -60,7 +60,7 @@ TEST_CASE("restoring twice changes nothing")
     }
 }
 
-TEST_CASE("what was deleted, changed or made after a restart is so after the next")
+TEST_CASE("changes after a restart survive the next restart")
 {
     auto fixture = new_fixture();
     fixture->create("gone");
@@ -79,7 +79,7 @@ TEST_CASE("what was deleted, changed or made after a restart is so after the nex
     CHECK(fixture->quota.used(alice, Resource::objects) == 2);
 }
 
-TEST_CASE("a name that was deleted and made again is the later object")
+TEST_CASE("a name that was deleted and created again is the later object")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 1);
@@ -89,7 +89,7 @@ TEST_CASE("a name that was deleted and made again is the later object")
     CHECK(tokens(*fixture, "e") == 2);
 }
 
-TEST_CASE("an id that a timer speaks of is never given to another object")
+TEST_CASE("the id of a timer's target is never reused")
 {
     auto fixture = new_fixture();
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
@@ -107,13 +107,13 @@ TEST_CASE("an id that a timer speaks of is never given to another object")
     }
 }
 
-TEST_CASE("a record without its descriptor is lost, and what has its name later is not harmed")
+TEST_CASE("a record without its descriptor is dropped, and a later object of its name is intact")
 {
     auto fixture = new_fixture();
     fixture->create("lost");
     fixture->create("kept");
     fixture->state_store.remove_fd(object(*fixture, "lost").serial);
-    for (int i = 0; i < 1'000; ++i) { // Until it is dropped.
+    for (int i = 0; i < 1'000; ++i) { // Until compaction drops the descriptor.
         fixture->create("e");
         fixture->state_store.commit();
         REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"e"})));
@@ -127,7 +127,7 @@ TEST_CASE("a record without its descriptor is lost, and what has its name later 
     CHECK(tokens(*fixture, "lost") == 4);
 }
 
-TEST_CASE("a descriptor without a record is parked no longer")
+TEST_CASE("a descriptor without a record is removed from the stash")
 {
     auto fixture = new_fixture();
     const auto stray = *make_eventfd(0, Counter::plain);
@@ -138,7 +138,7 @@ TEST_CASE("a descriptor without a record is parked no longer")
     CHECK(object(*fixture, "e").serial > 4'000);
 }
 
-TEST_CASE("of two objects of one name the later one counts")
+TEST_CASE("the later of two objects of one name is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 1);
@@ -155,8 +155,8 @@ TEST_CASE("of two objects of one name the later one counts")
     CHECK(fixture->state_store.stored_fds() == 1);
 }
 
-// Two objects of one name count as one descriptor.
-TEST_CASE("who lost an object to a later one of its name still has as many descriptors to come")
+// Two objects of one name use one descriptor.
+TEST_CASE("the charge of a dropped duplicate is returned")
 {
     StateStore::Descriptors stored;
     {
@@ -186,13 +186,14 @@ TEST_CASE("who lost an object to a later one of its name still has as many descr
     Quota quota{default_limits};
     RecoveredState left;
     StateStore state_store{loop, std::move(stored), left};
-    Registry registry{loop, quota, nobody, state_store, make_incrementer(), 2}; // One more.
+    // One descriptor more.
+    Registry registry{loop, quota, nobody, state_store, make_incrementer(), 2};
     registry.restore(left);
     Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }
 
-TEST_CASE("a connection object of a session is there again with it and goes with it")
+TEST_CASE("a connection object is recovered with its session and deleted with it")
 {
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
@@ -222,18 +223,18 @@ TEST_CASE("a connection object of a session is there again with it and goes with
     CHECK(fixture->quota.used_by_all(Resource::objects) == 0);
 }
 
-TEST_CASE("a connection object whose session is not known is lost")
+TEST_CASE("a connection object without its session is dropped")
 {
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::connection}));
-    fixture = commit_crash_and_restart(std::move(fixture)); // No call was counted.
+    fixture = commit_crash_and_restart(std::move(fixture)); // The session has no counted call.
     CHECK(fixture->registry.objects().empty());
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->state_store.stored_fds() == 0);
 }
 
-TEST_CASE("a session whose token cannot be read is lost, and the next daemon has forgotten it")
+TEST_CASE("a session with an unreadable token is dropped, also for the next daemon")
 {
     auto fixture = new_fixture();
     fixture->create("e");
@@ -252,10 +253,10 @@ TEST_CASE("a session whose token cannot be read is lost, and the next daemon has
     CHECK(fixture->recovered.warnings.empty());
 }
 
-// 0, or the number of the expectation that failed.
+// Returns 0 or the number of the failed expectation.
 int recover_with_few_descriptors()
 {
-    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
     constexpr std::size_t all = 300;
     auto fixture = new_fixture();
     for (std::size_t i = 0; i < all; ++i)
@@ -270,7 +271,7 @@ int recover_with_few_descriptors()
         if (there == 0 || there >= all)
             return 1;
         const auto& told =
-            fixture->recovered.warnings; // One of what is unread, and one of each event.
+            fixture->recovered.warnings; // One for the unread descriptors and one for each event.
         if (told.size() != 1 + all - there)
             return 2;
         if (!told[0].contains("parked descriptors cannot be taken over") ||
@@ -287,8 +288,7 @@ int recover_with_few_descriptors()
     return 0;
 }
 
-TEST_CASE("what a daemon with too few descriptors could not take over is there for the next",
-          "[alone]")
+TEST_CASE("objects beyond the descriptor limit stay stored for the next daemon", "[alone]")
 {
     CHECK(probe::in_child([] {
               try {
@@ -301,7 +301,7 @@ TEST_CASE("what a daemon with too few descriptors could not take over is there f
 
 // Subscriptions.
 
-TEST_CASE("a subscription that is no one's does not take an object's descriptor with it")
+TEST_CASE("an orphaned subscription does not remove the descriptor of an object")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 2);
@@ -314,7 +314,7 @@ TEST_CASE("a subscription that is no one's does not take an object's descriptor 
     CHECK(tokens(*fixture, "s") == 2);
 }
 
-TEST_CASE("a pulse reaches descriptors that an earlier daemon handed out")
+TEST_CASE("a pulse reaches descriptors that an earlier daemon passed")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
@@ -342,7 +342,7 @@ TEST_CASE("a pulse reaches descriptors that an earlier daemon handed out")
     CHECK(fixture->state_store.stored_fds() == 1);
 }
 
-TEST_CASE("a subscription of a session that was not counted is not there again")
+TEST_CASE("a subscription of a session without a reply cache is not recovered")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
@@ -353,7 +353,7 @@ TEST_CASE("a subscription of a session that was not counted is not there again")
     CHECK(fixture->quota.used(bob, Resource::subscriptions) == 0);
 }
 
-TEST_CASE("a timer that is armed anew reaches descriptors that an earlier daemon handed out")
+TEST_CASE("an armed timer reaches descriptors that an earlier daemon passed")
 {
     auto fixture = new_fixture();
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});

@@ -1,4 +1,4 @@
-// Timers go on as if nothing had been.
+// Timers continue over a restart.
 #include "tests/support/policy_fixture.h"
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
@@ -12,7 +12,7 @@
 namespace evfd::daemon {
 namespace {
 
-TEST_CASE("timers are there again with their schedules and phases")
+TEST_CASE("timers are recovered with their schedules and states")
 {
     auto fixture = new_fixture();
     const auto far = now_on(Clock::monotonic) + 1h;
@@ -52,13 +52,13 @@ TEST_CASE("timers are there again with their schedules and phases")
     CHECK_FALSE(fixture->registry.is_watched(object(*fixture, "armed")));
 }
 
-TEST_CASE("by whose right a timer sets its event is known after the daemon was killed")
+TEST_CASE("the user by whose permission a timer sets its event is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 0, "0060"_rights);
     object(*fixture, "e").ownership.group = team;
     fixture->registry.set_permissions(fixture->owner.peer, "e"_name,
-                                      "0060"_rights); // Which notes it.
+                                      "0060"_rights); // Chmod writes the record.
     Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
     REQUIRE(
         fixture->registry.arm(member, {.name = "by-member"_name, .after = 1h, .sets = "e"_name}));
@@ -83,7 +83,7 @@ TEST_CASE("by whose right a timer sets its event is known after the daemon was k
     }
 }
 
-TEST_CASE("a link of which is not noted who armed it goes by the rights of the timer's owner")
+TEST_CASE("a timer target without a recorded user has the permissions of the timer's owner")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 0, "0600"_rights);
@@ -99,7 +99,7 @@ TEST_CASE("a link of which is not noted who armed it goes by the rights of the t
     CHECK(fixture->registry.is_target_denied(*object(*fixture, "his").timer()->target()));
 }
 
-TEST_CASE("a timer that sets an event makes up exactly for what it missed")
+TEST_CASE("a recovered timer adds exactly the expirations that it missed to its event")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
@@ -121,7 +121,7 @@ TEST_CASE("a timer that sets an event makes up exactly for what it missed")
     fixture->state_store.put(id, record::Counters{.expirations = 100, .backlog = 30, .pulses = 0});
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    for (int i = 0; i < 3; ++i) { // Killed again while it makes up for it.
+    for (int i = 0; i < 3; ++i) { // The daemon crashes again while it catches up.
         REQUIRE(fixture->loop.run_once(1s));
         fixture = crash_and_restart(std::move(fixture));
     }
@@ -136,7 +136,7 @@ TEST_CASE("a timer that sets an event makes up exactly for what it missed")
           counted - 100 + 30);
 }
 
-TEST_CASE("ticks that were not read yet are still there")
+TEST_CASE("unread expirations of a descriptor survive a restart")
 {
     auto fixture = new_fixture();
     arm(*fixture, {.name = "once"_name, .clock = Clock::monotonic, .after = 1ms});
@@ -153,8 +153,8 @@ TEST_CASE("ticks that were not read yet are still there")
     CHECK(take(wall.fd) == 1U);
 }
 
-// As a daemon left it that expired one or more times on a clock that was never set.
-TEST_CASE("a timer to be cancelled that had expired before is not cancelled later")
+// A timer that had expired on a clock that was never set.
+TEST_CASE("a cancellable timer that had expired is not cancelled later")
 {
     auto fixture = new_fixture();
     const WallClockLock wall;
@@ -165,13 +165,13 @@ TEST_CASE("a timer to be cancelled that had expired before is not cancelled late
     REQUIRE(run_until(fixture->loop, [&] { return object(*fixture, "t").timer()->has_expired(); }));
     const auto id = object(*fixture, "t").serial;
     auto record = object(*fixture, "t").timer()->record();
-    *record.wall_offset += 1'000'000'000; // As if the clock was set while no daemon was there.
+    *record.wall_offset += 1'000'000'000; // As if the clock was set while the daemon was down.
     fixture->state_store.put(id, timer_record("t", record));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(object(*fixture, "t").timer()->state_at(now_on(Clock::realtime)) == TimerState::expired);
 }
 
-TEST_CASE("a timer to be cancelled is cancelled if the clock was set while no daemon was there")
+TEST_CASE("a cancellable timer is cancelled if the clock was set while the daemon was down")
 {
     auto fixture = new_fixture();
     const WallClockLock wall;
@@ -193,7 +193,7 @@ TEST_CASE("a timer to be cancelled is cancelled if the clock was set while no da
     CHECK(state() == TimerState::cancelled);
 }
 
-// Gives up CAP_WAKE_ALARM for good. capset(2)
+// Drops CAP_WAKE_ALARM for good. capset(2)
 bool give_up_waking_the_machine()
 {
     constexpr std::uint32_t bit = 1U << (35 - 32);
@@ -207,7 +207,7 @@ bool give_up_waking_the_machine()
     return ::syscall(SYS_capset, &header, sets.data()) == 0;
 }
 
-TEST_CASE("a timer of a clock that this daemon may not have is there and harms nobody")
+TEST_CASE("a timer of an unavailable clock is recovered and does not disturb others")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     auto fixture = new_fixture();

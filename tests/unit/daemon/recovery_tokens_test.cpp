@@ -1,4 +1,4 @@
-// Each token is there once, whenever the daemon was killed.
+// Each token exists once after a crash at any point.
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
@@ -13,14 +13,14 @@
 namespace evfd::daemon {
 namespace {
 
-// Plans.
+// Intents.
 
 struct Targets {
     std::vector<record::Increment> additions;
     std::vector<int> fds;
 };
 
-// Of one plan over events of every kind, as a Set of them would have it.
+// Returns the increments of one Set over events of every mode.
 Targets intent_for_every_mode(RegistryFixture& fixture)
 {
     Targets targets;
@@ -35,7 +35,7 @@ Targets intent_for_every_mode(RegistryFixture& fixture)
     return targets;
 }
 
-TEST_CASE("whenever the daemon is killed while it adds: each token is there once")
+TEST_CASE("each token exists once wherever the daemon crashes while it applies an intent")
 {
     constexpr std::size_t all = 5 + 1 + 1 + 2 * 3;
     for (std::size_t done = 0; done <= all; ++done) {
@@ -61,12 +61,12 @@ TEST_CASE("whenever the daemon is killed while it adds: each token is there once
             CHECK(tokens(*fixture, "m") == 1);
             for (const auto& client : clients)
                 CHECK(count(client.fd) == 2U);
-            fixture = crash_and_restart(std::move(fixture)); // The next one adds nothing more.
+            fixture = crash_and_restart(std::move(fixture)); // The successor adds nothing more.
         }
     }
 }
 
-TEST_CASE("a plan whose commit did not get through is not done")
+TEST_CASE("an uncommitted intent is not redone")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
@@ -80,7 +80,7 @@ TEST_CASE("a plan whose commit did not get through is not done")
     CHECK(id > 0);
 }
 
-TEST_CASE("a plan of more tokens than can be added is not done")
+TEST_CASE("an intent with more tokens than the counter can hold is not redone")
 {
     const auto mode = GENERATE(Mode::semaphore, Mode::pulse);
     const auto many = GENERATE(std::int64_t{-1}, max_tokens_per_set + 1,
@@ -103,7 +103,7 @@ TEST_CASE("a plan of more tokens than can be added is not done")
         CHECK(tokens(*fixture, "e") == 0);
 }
 
-TEST_CASE("many tokens that are added at once are there once wherever the daemon is killed")
+TEST_CASE("many tokens of one Set exist once wherever the daemon crashes")
 {
     const auto is_added = GENERATE(false, true);
     auto fixture = new_fixture();
@@ -118,7 +118,7 @@ TEST_CASE("many tokens that are added at once are there once wherever the daemon
     CHECK(tokens(*fixture, "s") == 34);
 }
 
-TEST_CASE("what nobody has opened is set, wherever the daemon is killed while it sets it")
+TEST_CASE("an unopened event is set wherever the daemon crashes during the Set")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
     const auto initial = GENERATE(0, 1);
@@ -133,12 +133,11 @@ TEST_CASE("what nobody has opened is set, wherever the daemon is killed while it
     CHECK(fixture->event("e").is_set());
     fixture = crash_and_restart(std::move(fixture));
     REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"e"})));
-    fixture = crash_and_restart(std::move(fixture)); // What was done once is not done again.
+    fixture = crash_and_restart(std::move(fixture)); // Completed increments are not repeated.
     CHECK_FALSE(fixture->event("e").is_set());
 }
 
-TEST_CASE(
-    "what a set of an unopened event gave and somebody took comes back once, if he is not told")
+TEST_CASE("a token of an unopened event that a taker did not confirm returns once")
 {
     auto fixture = new_fixture();
     fixture->create("a", Mode::automatic);
@@ -149,10 +148,10 @@ TEST_CASE(
     REQUIRE(fixture->registry.take(object(*fixture, "a")) == true);
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
-    CHECK(tokens(*fixture, "a") == 1); // No call that is known of took it.
+    CHECK(tokens(*fixture, "a") == 1); // No known call consumed it.
 }
 
-TEST_CASE("many tokens that were added and taken again do not come back")
+TEST_CASE("many tokens that were added and consumed do not return")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
@@ -165,7 +164,7 @@ TEST_CASE("many tokens that were added and taken again do not come back")
     CHECK(tokens(*fixture, "s") == 0);
 }
 
-TEST_CASE("what is added to those who are not kept does not hinder what is")
+TEST_CASE("increments for subscriptions that are not persistent do not disturb persistent ones")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
@@ -179,7 +178,7 @@ TEST_CASE("what is added to those who are not kept does not hinder what is")
     CHECK(count(lost.fd) == 3U);
     CHECK(count(also_lost.fd) == 3U);
 
-    // As if it were killed before any of that.
+    // The state before any of that.
     const auto state_store = stored_fds_of(fixture->state_store);
     Journal::Contents found;
     REQUIRE(Journal::open(*duplicate(state_store[2]), found));
@@ -192,9 +191,9 @@ TEST_CASE("what is added to those who are not kept does not hinder what is")
     CHECK(count(also_lost.fd) == 3U);
 }
 
-// Takings.
+// Taken tokens.
 
-TEST_CASE("what was taken and not committed is put back")
+TEST_CASE("tokens that were consumed without a commit are returned")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
@@ -212,7 +211,7 @@ TEST_CASE("what was taken and not committed is put back")
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-// It goes on for as long as the hall does.
+// The wait lives as long as the fixture.
 Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name)
 {
     auto wait = fixture.waits.start(
@@ -222,7 +221,7 @@ Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name
     return *fixture.started_waits.emplace_back(*std::move(wait));
 }
 
-TEST_CASE("what was taken for a call that was not counted is put back")
+TEST_CASE("tokens that were consumed for an uncommitted call are returned")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
@@ -236,7 +235,7 @@ TEST_CASE("what was taken for a call that was not counted is put back")
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-TEST_CASE("what is said to be taken from a timer or a pulse is put back nowhere")
+TEST_CASE("tokens that are recorded as taken from a timer or pulse return nowhere")
 {
     const auto was_counted = GENERATE(false, true);
     auto fixture = new_fixture();
@@ -258,7 +257,7 @@ TEST_CASE("what is said to be taken from a timer or a pulse is put back nowhere"
     CHECK(object(*fixture, "p").pulse()->pulses() == 0);
 }
 
-TEST_CASE("what was taken for a call that was counted is in doubt, and put back if nobody comes")
+TEST_CASE("tokens of a committed call are in doubt, and return if no client resumes")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
@@ -277,7 +276,7 @@ TEST_CASE("what was taken for a call that was counted is in doubt, and put back 
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-TEST_CASE("an auto event from which several took is set again")
+TEST_CASE("an auto event with several unconfirmed takers is set again")
 {
     auto fixture = new_fixture();
     fixture->create("a", Mode::automatic, 1);
@@ -291,7 +290,7 @@ TEST_CASE("an auto event from which several took is set again")
     CHECK(tokens(*fixture, "a") == 1);
 }
 
-TEST_CASE("of one connection that waits several times before it reads all that it took is put back")
+TEST_CASE("all unread tokens of one connection with several waits are returned")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
@@ -304,7 +303,7 @@ TEST_CASE("of one connection that waits several times before it reads all that i
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-TEST_CASE("the answer to one wait does not settle what the next one took")
+TEST_CASE("the reply to one wait does not confirm the tokens of the next")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
@@ -317,14 +316,14 @@ TEST_CASE("the answer to one wait does not settle what the next one took")
     CHECK(tokens(*fixture, "s") == 2);
 }
 
-// Killed at any instant.
+// Crashes at any instant.
 
 struct TokenLedger {
-    std::atomic<std::int64_t> set;   // Tokens, as far as that was answered.
-    std::atomic<std::int64_t> taken; // And of waits that were answered.
+    std::atomic<std::int64_t> set;   // Tokens of answered Sets.
+    std::atomic<std::int64_t> taken; // Tokens of answered waits.
 };
 
-TEST_CASE("a daemon that is killed at any instant has each token that was acknowledged once")
+TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token once")
 {
     const auto at_once = GENERATE(std::int64_t{1}, 20);
     void* memory = ::mmap(nullptr, sizeof(TokenLedger), PROT_READ | PROT_WRITE,
@@ -358,7 +357,7 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
                 if (fixture.registry.take(s) != true)
                     ::_exit(2);
                 fixture.state_store.put(
-                    1, record::Counters{{}, 0, 0}); // That a take is committed with.
+                    1, record::Counters{{}, 0, 0}); // The take is committed with this record.
                 fixture.state_store.commit();
                 ++ledger.taken;
             }
@@ -367,7 +366,7 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
         char byte = 0;
         REQUIRE(::read(ready.get(), &byte, 1) == 1);
         const auto spins = std::uniform_int_distribution<int>{0, 3'000}(source);
-        for (int i = 0; i < spins; ++i) // At some instant, it does not matter which.
+        for (int i = 0; i < spins; ++i) // Any instant will do.
             (void)::getppid();
         REQUIRE(::kill(child, SIGKILL) == 0);
         int status = 0;
@@ -379,7 +378,7 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
         CAPTURE(round, at_once, there, set, taken);
-        // One more set or taking may have been done than was told.
+        // At most one more Set or take may have been executed than was answered.
         const auto more = there - (set - taken);
         CHECK((more == 0 || more == at_once || more == -1));
         ledger.set = there;
@@ -389,7 +388,7 @@ TEST_CASE("a daemon that is killed at any instant has each token that was acknow
     ::munmap(memory, sizeof(TokenLedger));
 }
 
-// What the journal's first page says.
+// Returns the number of commits in the first page of the journal.
 std::uint64_t commits(const UniqueFd& journal)
 {
     std::uint64_t last = 0;
@@ -397,8 +396,8 @@ std::uint64_t commits(const UniqueFd& journal)
     return last;
 }
 
-// A process that takes over what is kept, and is killed in the midst of it: at the latest when it
-// is done. Whether it was.
+// Recovers in a child process, which is killed during the recovery. Returns true if the recovery
+// finished first.
 bool takes_over_until_killed(const StateStore::Descriptors& kept)
 {
     const auto before = commits(kept[2]);
@@ -420,9 +419,10 @@ bool takes_over_until_killed(const StateStore::Descriptors& kept)
     return WIFEXITED(status);
 }
 
-TEST_CASE("more than one plan may have comes back, however often the daemon is killed meanwhile")
+TEST_CASE("more tokens than an intent may have return, however often the daemon crashes meanwhile")
 {
-    constexpr std::uint64_t answers = 80; // That nobody has read: each took one from each.
+    // Replies that no client has read; each consumed one token of each event.
+    constexpr std::uint64_t answers = 80;
     constexpr std::uint64_t in_slip = ProgressPage::max_takes;
     static_assert(answers * max_names_per_call > max_tokens_per_set);
     auto fixture = new_fixture();
@@ -440,7 +440,7 @@ TEST_CASE("more than one plan may have comes back, however often the daemon is k
     auto kept = crash(std::move(fixture));
 
     {
-        const FileLimit limit{0}; // So it gets no further than there is room in the journal.
+        const FileLimit limit{0}; // The recovery stops when the journal is full.
         fixture = std::make_unique<RegistryFixture>(std::move(kept));
         std::uint64_t back = 0;
         for (std::size_t i = 0; i < max_names_per_call; ++i)
@@ -449,7 +449,7 @@ TEST_CASE("more than one plan may have comes back, however often the daemon is k
         kept = crash(std::move(fixture));
     }
     while (!takes_over_until_killed(kept))
-        ; // Wherever that was.
+        ; // Any point will do.
 
     fixture = std::make_unique<RegistryFixture>(std::move(kept));
     CHECK(tokens(*fixture, "s/0") == answers + in_slip);
@@ -457,8 +457,7 @@ TEST_CASE("more than one plan may have comes back, however often the daemon is k
         REQUIRE(tokens(*fixture, "s/" + std::to_string(i)) == answers);
 }
 
-TEST_CASE(
-    "of a wait for all that the daemon was killed in, all is put back, however much was taken")
+TEST_CASE("a wait for all that a crash interrupted returns all tokens, however many")
 {
     auto fixture = new_fixture();
     const auto before = static_cast<std::int64_t>(ProgressPage::max_takes) - GENERATE(0, 1, 2, 3);

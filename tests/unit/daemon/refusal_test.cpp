@@ -22,10 +22,11 @@ std::string sentence(const Refusal& refusal)
 struct Case {
     Refusal refusal;
     std::string error;
-    std::vector<std::string> names; // What its sentence must name.
+    std::vector<std::string> names; // The words that its sentence must contain.
 };
 
-TEST_CASE("every refusal is its own error, and its sentence names what and what to do")
+TEST_CASE(
+    "every refusal is an error of its own with a sentence that names the subject and the remedy")
 {
     const auto name = "db/ready"_name;
     const auto rights = "0640"_rights;
@@ -118,7 +119,7 @@ TEST_CASE("every refusal is its own error, and its sentence names what and what 
     }
 }
 
-TEST_CASE("a refusal carries what a program needs of it")
+TEST_CASE("a refusal carries the values that a program needs")
 {
     const auto name = "x"_name;
     const auto quota = refuse::quota_exceeded({42, Resource::waits, 7});
@@ -138,25 +139,25 @@ TEST_CASE("a refusal carries what a program needs of it")
     CHECK(std::get<protocol::TooManyTokens>(tokens.reason()).limit == max_tokens_per_set);
 }
 
-TEST_CASE("whatever there is too much of, it is said how much may be and what to do")
+TEST_CASE("a refusal at a limit names the limit and the remedy")
 {
     for (const auto& [resource, word] : enum_names(Resource{})) {
         const auto text = sentence(refuse::quota_exceeded({42, resource, 4711}));
         INFO(word << ": " << text);
         CHECK(text.contains("uid 42"));
         CHECK(text.contains("4711 "));
-        CHECK(text.contains(";")); // What to do.
+        CHECK(text.contains(";")); // The remedy.
     }
 }
 
-TEST_CASE("too many descriptors on their way through sockets are OutOfDescriptors as well")
+TEST_CASE("too many descriptors in flight are OutOfDescriptors")
 {
     const auto refusal = refuse::system_failure({"sendmsg(2)", ETOOMANYREFS});
     REQUIRE(std::get_if<protocol::OutOfDescriptors>(&refusal.reason()));
     CHECK(sentence(refusal).contains("on their way through sockets"));
 }
 
-TEST_CASE("a system call that failed for want of descriptors is OutOfDescriptors with the limit")
+TEST_CASE("a system call that failed without a descriptor is OutOfDescriptors with the limit")
 {
     const auto error = GENERATE(EMFILE, ENFILE);
     rlimit limit{};

@@ -7,7 +7,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Who is told what, as text.
+// Records each notification as text.
 struct RecordingObserver final : RegistryObserver {
     void on_created(const Name& name, Object&) override { record("created " + name.text()); }
     void on_edge(const Name& name, Object&) override { record("rang " + name.text()); }
@@ -57,7 +57,7 @@ struct RecordingObserver final : RegistryObserver {
     Session other{2, make_peer(bob), {}, {}};
 };
 
-TEST_CASE("an event is made as it was asked for, and belongs to the caller")
+TEST_CASE("an event is created as requested and is owned by the caller")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
@@ -75,7 +75,7 @@ TEST_CASE("an event is made as it was asked for, and belongs to the caller")
     CHECK(fixture.take_recorded() == "created e");
 }
 
-TEST_CASE("an event is manual, clear, permanent and open to all to wait for, if nothing is said")
+TEST_CASE("an event is manual, clear, permanent and open to all waiters by default")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
@@ -86,7 +86,7 @@ TEST_CASE("an event is manual, clear, permanent and open to all to wait for, if 
     CHECK(object.lifetime_owner == 0);
 }
 
-TEST_CASE("a name that is there is taken, unless an event of its mode is as good")
+TEST_CASE("an existing name is refused unless the caller accepts an event of the same mode")
 {
     RecordingObserver fixture;
     REQUIRE(
@@ -106,7 +106,7 @@ TEST_CASE("a name that is there is taken, unless an event of its mode is as good
     CHECK(fixture.take_recorded().empty());
 }
 
-TEST_CASE("a pulse starts with nothing")
+TEST_CASE("a pulse has no initial count")
 {
     RecordingObserver fixture;
     const auto make = [&](std::int64_t initial) {
@@ -118,7 +118,8 @@ TEST_CASE("a pulse starts with nothing")
     CHECK(make(0) == "ok");
 }
 
-TEST_CASE("a user's last allowed object is made and the next refused, until one is deleted")
+TEST_CASE(
+    "the last object within a user's limit is created, and the next refused until one is deleted")
 {
     auto limits = default_limits;
     limits.set(Resource::objects, 2);
@@ -133,10 +134,11 @@ TEST_CASE("a user's last allowed object is made and the next refused, until one 
     CHECK(verdict(fixture.create(fixture.session, {.name = "d"_name})) == "ok");
 }
 
-TEST_CASE("events and subscriptions together stay within the descriptor budget")
+TEST_CASE("events and subscriptions share the descriptor budget")
 {
     RecordingObserver fixture{default_limits, 3};
-    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse})); // Has none.
+    // A pulse without subscribers.
+    REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
     REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
     REQUIRE(fixture.create(fixture.session, {.name = "b"_name}));
@@ -150,8 +152,7 @@ TEST_CASE("events and subscriptions together stay within the descriptor budget")
     CHECK(verdict(fixture.registry.open(fixture.session, names({"p"}))) == "ok");
 }
 
-TEST_CASE(
-    "nobody can follow a pulse so often that nobody could set it, nor take all there is to others")
+TEST_CASE("the number of subscriptions of a pulse is limited for one user and for all")
 {
     require_descriptors(20'000);
     auto limits = default_limits;
@@ -171,7 +172,7 @@ TEST_CASE(
     CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"p"}), 1)) == "ok");
 }
 
-TEST_CASE("what open hands over depends on what the caller may")
+TEST_CASE("the descriptor that Open passes depends on the caller's access")
 {
     const auto [mode, rights, wait, set, has_fd, writable] =
         GENERATE(table<Mode, std::string, bool, bool, bool, bool>({
@@ -181,7 +182,8 @@ TEST_CASE("what open hands over depends on what the caller may")
             {Mode::automatic, "0004", true, false, true, false},
             {Mode::semaphore, "0006", true, true, true, true},
             {Mode::pulse, "0006", true, true, true, true},
-            {Mode::pulse, "0004", true, false, true, true}, // Its own: nobody else sees it.
+            // The pulse has a descriptor of its own for each subscriber.
+            {Mode::pulse, "0004", true, false, true, true},
             {Mode::pulse, "0002", false, true, false, false},
         }));
     RecordingObserver fixture;
@@ -202,12 +204,12 @@ TEST_CASE("what open hands over depends on what the caller may")
         CHECK(add(received_copy(*one.file_descriptor), 1).has_value() == writable);
 }
 
-TEST_CASE("open is all or nothing, and leaves no subscription behind")
+TEST_CASE("Open is all or nothing and leaves no subscription behind")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_rights}));
-    REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This one stays.
+    REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This subscription stays.
 
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "mine"}))) == "NotPermitted");
@@ -217,7 +219,7 @@ TEST_CASE("open is all or nothing, and leaves no subscription behind")
     CHECK(std::get<Pulse>(fixture.object("p").body).subscriptions().size() == 1);
 }
 
-TEST_CASE("set, clear and delete do nothing at all where one of the names is refused")
+TEST_CASE("Set, Clear and Delete change nothing if one name is refused")
 {
     const auto [bad, error] = GENERATE(
         table<std::string, std::string>({{"missing", "NoSuchName"}, {"mine", "NotPermitted"}}));
@@ -261,7 +263,7 @@ TEST_CASE("one call sets no more tokens than the limit, over all names and subsc
     CHECK_FALSE(fixture.object("t").event()->is_set());
 }
 
-TEST_CASE("one call takes all tokens that there were, over all names")
+TEST_CASE("one call consumes all existing tokens, over all names")
 {
     RecordingObserver fixture;
     for (const auto* name : {"s", "t"})
@@ -274,7 +276,7 @@ TEST_CASE("one call takes all tokens that there were, over all names")
     CHECK_FALSE(fixture.object("t").event()->is_set());
 }
 
-TEST_CASE("only the owner and root change rights and delete")
+TEST_CASE("only the owner and root change permissions and delete")
 {
     const auto [uid, verdict_of_both] =
         GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
@@ -288,7 +290,7 @@ TEST_CASE("only the owner and root change rights and delete")
     CHECK((fixture.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
 }
 
-TEST_CASE("what is done to an object is told, a deletion when it is done")
+TEST_CASE("each change of an object is reported, a deletion after it happened")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
@@ -298,7 +300,7 @@ TEST_CASE("what is done to an object is told, a deletion when it is done")
     CHECK(fixture.take_recorded() == "created p; pulsed p 3; altered p; deleted p");
 }
 
-TEST_CASE("a watched event rings for every write and read, whoever does it, and not to begin with")
+TEST_CASE("a watched event reports every write and read, of any process, and no initial state")
 {
     RecordingObserver fixture;
     REQUIRE(
@@ -313,21 +315,21 @@ TEST_CASE("a watched event rings for every write and read, whoever does it, and 
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "rang e");
     REQUIRE(add(client, 1));
-    REQUIRE(take(client)); // At once: one ring for both, but a ring.
+    REQUIRE(take(client)); // One edge is reported for both calls.
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "rang e");
     REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
-    CHECK(fixture.take_recorded() == "rang e"); // Told before the next request can undo it.
+    CHECK(fixture.take_recorded() == "rang e"); // Reported before the next request can undo it.
 }
 
-TEST_CASE("an event that nobody cares for any more is not watched")
+TEST_CASE("an unobserved event is no longer watched")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     fixture.registry.unwatch_if_unobserved("e"_name);
-    CHECK(fixture.object("e").watch); // Someone does.
+    CHECK(fixture.object("e").watch); // An observer exists.
 
     fixture.has_observer = false;
     fixture.registry.unwatch_if_unobserved("e"_name);
@@ -338,7 +340,7 @@ TEST_CASE("an event that nobody cares for any more is not watched")
     CHECK(fixture.take_recorded().empty());
 }
 
-TEST_CASE("of sets alone it rings for every set, also if it is set to begin with, and for no read")
+TEST_CASE("a watch for readable edges reports each set, also the initial one, and no read")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(
@@ -357,7 +359,7 @@ TEST_CASE("of sets alone it rings for every set, also if it is set to begin with
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "rang e");
 
-    // Who hears of everything from now on does not take away the ring that was under way.
+    // A new observer of all edges does not lose the pending edge.
     REQUIRE(add(client, 1));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     CHECK(fixture.take_recorded() == "rang e");
@@ -366,7 +368,7 @@ TEST_CASE("of sets alone it rings for every set, also if it is set to begin with
     CHECK(fixture.take_recorded() == "rang e");
 }
 
-TEST_CASE("of an event that nobody cares for any more one more set is heard, and not told")
+TEST_CASE("an unobserved event keeps its watch for one more set, which is not reported")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
@@ -375,17 +377,17 @@ TEST_CASE("of an event that nobody cares for any more one more set is heard, and
     fixture.has_observer = false;
     fixture.registry.unwatch_if_unobserved("e"_name);
     CHECK_FALSE(Registry::is_watched(fixture.object("e")));
-    CHECK(fixture.object("e").watch); // If it is cared for once more, it is there.
+    CHECK(fixture.object("e").watch); // The watch is there if the event is observed again.
     fixture.take_recorded();
 
-    SECTION("until it comes")
+    SECTION("until the next set")
     {
         REQUIRE(add(client, 1));
         run_until_idle(fixture.loop);
         CHECK(fixture.take_recorded().empty());
         CHECK_FALSE(fixture.object("e").watch);
     }
-    SECTION("unless it is cared for before")
+    SECTION("unless it is observed again before")
     {
         fixture.has_observer = true;
         REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
@@ -395,7 +397,7 @@ TEST_CASE("of an event that nobody cares for any more one more set is heard, and
     }
 }
 
-TEST_CASE("an event that nobody has opened is told of without a watch, until somebody opens it")
+TEST_CASE("an unopened event is reported without a watch until it is opened")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
@@ -411,13 +413,13 @@ TEST_CASE("an event that nobody has opened is told of without a watch, until som
     REQUIRE(opened);
     REQUIRE(fixture.object("e").watch);
     run_until_idle(fixture.loop);
-    fixture.take_recorded(); // That it is set.
+    fixture.take_recorded(); // Takes the report of the initial state.
     REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "rang e");
 }
 
-TEST_CASE("a manual event that was told of misses no set once somebody has opened it")
+TEST_CASE("a manual event misses no set when it is opened after a local signal")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_rights}));
@@ -426,7 +428,7 @@ TEST_CASE("a manual event that was told of misses no set once somebody has opene
     REQUIRE(opened);
     const auto fd = received_copy(*opened->front().file_descriptor);
     fixture.registry.deliver_edges();
-    CHECK(fixture.take_recorded() == "created a"); // That it was opened is no news.
+    CHECK(fixture.take_recorded() == "created a"); // Opening the event is not reported.
 
     REQUIRE(add(fd, 1));
     REQUIRE(take(fd));
@@ -435,14 +437,15 @@ TEST_CASE("a manual event that was told of misses no set once somebody has opene
     CHECK(fixture.take_recorded() == "rang a");
 }
 
-TEST_CASE("what was put back to an event that nobody has opened is told before its deletion, once")
+TEST_CASE("tokens returned to an unopened event are reported before its deletion, once")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
     fixture.take_recorded();
     const TakenTokens takings{.tokens = {{"e"_name, fixture.object("e").serial}}};
-    fixture.registry.return_tokens(std::span{&takings, 1}); // It is heard at the end of the turn.
+    // The edge is delivered at the end of the iteration.
+    fixture.registry.return_tokens(std::span{&takings, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
     CHECK(fixture.take_recorded() == "rang e; deleted e");
@@ -450,7 +453,7 @@ TEST_CASE("what was put back to an event that nobody has opened is told before i
     CHECK(fixture.take_recorded().empty());
 }
 
-TEST_CASE("what was done to an event before its deletion is told before it")
+TEST_CASE("a change of an event is reported before its deletion")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
@@ -470,7 +473,7 @@ TEST_CASE("what was done to an event before its deletion is told before it")
     CHECK(fixture.take_recorded() == "rang e; deleted e");
 }
 
-TEST_CASE("the end of a session takes what is its own, and nothing else")
+TEST_CASE("a session that ends deletes its own objects and nothing else")
 {
     RecordingObserver fixture;
     const auto lifetime = Lifetime::connection;
@@ -493,7 +496,7 @@ TEST_CASE("the end of a session takes what is its own, and nothing else")
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
-TEST_CASE("a subscription is ended by who has it, and by nobody else")
+TEST_CASE("a subscription is ended only by its owner")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
@@ -526,7 +529,7 @@ TEST_CASE("a session that creates and deletes without end does not grow")
     CHECK(fixture.session.subscriptions.size() < 10);
 }
 
-TEST_CASE("what a session still has is not forgotten while it grows")
+TEST_CASE("a growing session keeps its live entries")
 {
     RecordingObserver fixture;
     for (int i = 0; i < 300; ++i) {
@@ -546,7 +549,7 @@ TEST_CASE("what a session still has is not forgotten while it grows")
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
-TEST_CASE("what its holders did to an event is reported once and it works on")
+TEST_CASE("a misused event is logged once and keeps working")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
@@ -569,12 +572,12 @@ TEST_CASE("what its holders did to an event is reported once and it works on")
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     run_until_idle(fixture.loop);
     CHECK(object.has_warned == std::array{true, true});
-    CHECK(fixture.registry.set(make_peer(alice), names({"e"}), 1)); // More than full.
+    CHECK(fixture.registry.set(make_peer(alice), names({"e"}), 1)); // More than the capacity.
     CHECK(fixture.registry.clear(make_peer(alice), names({"e"})));
     CHECK_FALSE(object.event()->is_set());
 }
 
-TEST_CASE("who may only wait for an event has one handle of it however often it is opened")
+TEST_CASE("a caller that may only wait gets one wait-only handle, however often it opens the event")
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
@@ -607,7 +610,7 @@ TEST_CASE("who may only wait for an event has one handle of it however often it 
     CHECK(used() == 0);
 }
 
-TEST_CASE("a session may open more events one after the other than it may have handles of")
+TEST_CASE("a session may open more events one after another than it may keep handles of")
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
@@ -620,7 +623,7 @@ TEST_CASE("a session may open more events one after the other than it may have h
     }
 }
 
-TEST_CASE("two users have no handle in common, and two sessions of one user have")
+TEST_CASE("users share no handle, and neither do two sessions of one user")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_rights}));
@@ -640,7 +643,7 @@ TEST_CASE("two users have no handle in common, and two sessions of one user have
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 1);
 }
 
-TEST_CASE("a session does not grow by the handles of events that are gone")
+TEST_CASE("handles of deleted events do not accumulate in a session")
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 1);
@@ -653,7 +656,7 @@ TEST_CASE("a session does not grow by the handles of events that are gone")
     CHECK(fixture.other.handles.size() < 1'000 / 5);
 }
 
-TEST_CASE("the last descriptors are for users who have few")
+TEST_CASE("the last descriptors are reserved for users with few")
 {
     constexpr std::int64_t budget = 128;
     RecordingObserver fixture{default_limits, budget};
@@ -678,7 +681,7 @@ TEST_CASE("the last descriptors are for users who have few")
 }
 
 TEST_CASE(
-    "an event that is written without end wakes us at a bounded rate and its last ring counts")
+    "an endlessly written event wakes the daemon at a bounded rate, and its last edge is reported")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
@@ -700,7 +703,7 @@ TEST_CASE(
     CHECK(wakeups > 1);
     CHECK(wakeups <= most);
 
-    // What was done last is told all the same.
+    // The last change is reported all the same.
     run_until_idle(fixture.loop);
     fixture.take_recorded();
     REQUIRE(add(*written, 1));
@@ -710,9 +713,9 @@ TEST_CASE(
     CHECK(told == "rang e");
 }
 
-// What a policy does not let one do, the rights of the object being wide open.
+// Policies, with permissions that allow everything.
 
-// Which right is missing by the policy; "rights", "ok" or another error.
+// Returns the permission that the policy denies, or "permissions", "ok" or another error.
 template <class T>
 std::string missing(const Outcome<T>& outcome)
 {
@@ -725,13 +728,13 @@ std::string missing(const Outcome<T>& outcome)
                                                    : "rights";
 }
 
-TEST_CASE("what the policy does not let one do is refused, whatever the rights of the object are")
+TEST_CASE("the policy refuses a call whatever the permissions of the object")
 {
     const auto [rules, create, open, set, remove] =
         GENERATE(table<std::string, std::string, std::string, std::string, std::string>({
             {"", "ok", "ok", "ok", "ok"},
             {"db/ bob -c", "create", "ok", "ok", "ok"},
-            {"db/ bob -w", "ok", "ok", "ok", "ok"}, // It is opened, if only to be set.
+            {"db/ bob -w", "ok", "ok", "ok", "ok"}, // The event is opened for setting only.
             {"db/ bob -s", "ok", "ok", "set", "ok"},
             {"db/ bob -ws", "ok", "wait", "set", "ok"},
             {"db/ bob -d", "ok", "ok", "ok", "own"},
@@ -745,7 +748,7 @@ TEST_CASE("what the policy does not let one do is refused, whatever the rights o
             fixture.create(fixture.other, {.name = *Name::parse(name), .rights = "0666"_rights}));
     fixture.registry.set_policy(make_policy(rules));
     auto& registry = fixture.registry;
-    const auto& peer = fixture.other.peer; // bob, whose they are.
+    const auto& peer = fixture.other.peer; // bob owns the events.
 
     CHECK(missing(fixture.create(fixture.other, {.name = "db/new"_name})) == create);
     CHECK((registry.find("db/new"_name) != nullptr) == (create == "ok"));
@@ -757,7 +760,7 @@ TEST_CASE("what the policy does not let one do is refused, whatever the rights o
     CHECK((fixture.object("db/f").ownership.permissions == "0600"_rights) == (remove == "ok"));
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
-    // Who is refused nothing by a policy, and who has no right to it in spite of that.
+    // A caller that no policy restricts and that has no permission all the same.
     const auto by_root = registry.set(make_peer(0), names({"db/f"}), 1);
     CHECK(by_root);
     registry.set_policy({});
@@ -767,11 +770,11 @@ TEST_CASE("what the policy does not let one do is refused, whatever the rights o
     CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "rights");
 }
 
-TEST_CASE("what open hands over follows from the policy and the rights together")
+TEST_CASE("the descriptor that Open passes follows from the policy and the permissions together")
 {
     struct Case {
         std::string rules;
-        std::string rights; // For bob, who is one of the others.
+        std::string rights; // For bob, who is in the class of others.
         bool may_wait;
         bool may_set;
     };
@@ -799,7 +802,7 @@ TEST_CASE("what open hands over follows from the policy and the rights together"
         CHECK(add(received_copy(*opened->front().file_descriptor), 1).has_value() == one.may_set);
 }
 
-TEST_CASE("between a right that the rights lack and one that the policy does nobody opens anything")
+TEST_CASE("a caller lacking one permission by mode and the other by policy cannot open")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_rights}));
@@ -809,7 +812,7 @@ TEST_CASE("between a right that the rights lack and one that the policy does nob
     CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "rights");
 }
 
-TEST_CASE("an event that is there already is created by nobody, so the policy is not asked")
+TEST_CASE("an existing event is returned without a policy check for creation")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
@@ -818,7 +821,7 @@ TEST_CASE("an event that is there already is created by nobody, so the policy is
     CHECK(missing(fixture.create(fixture.session, {.name = "e"_name})) == "NameTaken");
 }
 
-TEST_CASE("what the administrator declares is made whatever the policy says")
+TEST_CASE("a declared object is created whatever the policy")
 {
     RecordingObserver fixture;
     fixture.registry.set_policy(make_policy("default deny"));
@@ -834,7 +837,7 @@ TEST_CASE("what the administrator declares is made whatever the policy says")
                                        given)) == "rights");
 }
 
-TEST_CASE("below user everyone makes and uses what is his own")
+TEST_CASE("each user creates and uses names of its own below user")
 {
     RecordingObserver fixture;
     fixture.registry.set_policy(make_policy("default deny"));

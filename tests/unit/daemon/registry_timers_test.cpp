@@ -13,7 +13,7 @@ namespace {
 
 using protocol::Arm;
 
-// Who is told what, as text.
+// Records each notification as text and counts expirations.
 struct RecordingObserver final : RegistryObserver {
     void on_created(const Name& name, Object&) override { record("created " + name.text()); }
     void on_edge(const Name& name, Object&) override { record("rang " + name.text()); }
@@ -102,7 +102,7 @@ const auto e = *Name::parse("e");
 
 // Arming.
 
-TEST_CASE("arm makes a timer as it was asked for, and it belongs to the caller")
+TEST_CASE("Arm creates a timer as requested and owned by the caller")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.registry.arm(fixture.session, {.name = t,
@@ -123,7 +123,7 @@ TEST_CASE("arm makes a timer as it was asked for, and it belongs to the caller")
     CHECK(fixture.take_recorded() == "created t");
 }
 
-TEST_CASE("arm arms a timer that is there anew, and changes nothing else of it")
+TEST_CASE("Arm rearms an existing timer and changes nothing else")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
@@ -143,7 +143,7 @@ TEST_CASE("arm arms a timer that is there anew, and changes nothing else of it")
     CHECK(fixture.quota.used(bob, Resource::objects) == 0);
 }
 
-TEST_CASE("what cannot be armed is refused, and neither makes nor changes anything")
+TEST_CASE("a refused Arm neither creates nor changes anything")
 {
     struct Case {
         Arm request;
@@ -186,7 +186,7 @@ TEST_CASE("what cannot be armed is refused, and neither makes nor changes anythi
     CHECK(fixture.take_recorded().empty());
 }
 
-TEST_CASE("a timer is neither set nor cleared nor made by CreateEvent")
+TEST_CASE("a timer can be neither set, nor cleared, nor created by CreateEvent")
 {
     RecordingObserver fixture;
     fixture.create("e");
@@ -203,7 +203,7 @@ TEST_CASE("a timer is neither set nor cleared nor made by CreateEvent")
     CHECK(fixture.state() == TimerState::armed);
 }
 
-TEST_CASE("what open hands over of a timer depends on what the caller may")
+TEST_CASE("the descriptor that Open passes for a timer depends on the caller's access")
 {
     const auto [rights, wait, set] = GENERATE(table<std::string, bool, bool>(
         {{"0006", true, true}, {"0004", true, false}, {"0002", false, true}}));
@@ -225,7 +225,7 @@ TEST_CASE("what open hands over of a timer depends on what the caller may")
         CHECK(*time_left(one.file_descriptor->fd) > 0ns);
 }
 
-TEST_CASE("who has no right to a timer does not open it, and no subscription is left behind")
+TEST_CASE("a caller without access cannot open a timer and leaves no subscription behind")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
@@ -246,14 +246,14 @@ TEST_CASE("a subscription to a timer ends by its token and with its session")
     CHECK(fixture.registry.unsubscribe(fixture.session, token));
     CHECK(fixture.timer().subscriptions().size() == 1);
     REQUIRE(fixture.disarm({"t"}) == "ok");
-    CHECK(*time_left(first) > 0ns); // It is its holder's own now.
+    CHECK(*time_left(first) > 0ns); // The descriptor belongs to its holder now.
     CHECK(time_left(second) == 0ns);
     fixture.registry.end(fixture.session);
     CHECK(fixture.timer().subscriptions().size() == 0);
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
-TEST_CASE("the clock does not change while someone has the timer open")
+TEST_CASE("the clock of a timer cannot change while it has a subscription")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.arm({.name = t, .clock = Clock::monotonic, .after = 1h}) == "ok");
@@ -271,7 +271,8 @@ TEST_CASE("the clock does not change while someone has the timer open")
     CHECK(fixture.schedule().clock == Clock::boottime);
 }
 
-TEST_CASE("on realtime a span and an absolute time take turns while someone has the timer open")
+TEST_CASE(
+    "a realtime timer may switch between relative and absolute times while it has a subscription")
 {
     WallClockLock wall_clock;
     RecordingObserver fixture;
@@ -291,7 +292,7 @@ TEST_CASE("on realtime a span and an absolute time take turns while someone has 
     }
 }
 
-TEST_CASE("disarm is for timers, for those with the w right, and all or nothing")
+TEST_CASE("Disarm is for timers, requires the permission to set and is all or nothing")
 {
     RecordingObserver fixture;
     fixture.create("e");
@@ -307,10 +308,10 @@ TEST_CASE("disarm is for timers, for those with the w right, and all or nothing"
     CHECK(fixture.disarm({"t"}, bob) == "ok");
     CHECK(fixture.state() == TimerState::disarmed);
     CHECK(fixture.take_recorded() == "rearmed t");
-    CHECK(fixture.disarm({"t"}, bob) == "ok"); // As good twice as once.
+    CHECK(fixture.disarm({"t"}, bob) == "ok"); // Twice is as good as once.
 }
 
-TEST_CASE("timers count as objects of their user, and give that back when they go")
+TEST_CASE("timers count as objects of their user and return the charge when they are deleted")
 {
     auto limits = default_limits;
     limits.set(Resource::objects, 2);
@@ -324,7 +325,7 @@ TEST_CASE("timers count as objects of their user, and give that back when they g
     CHECK(fixture.arm({.name = "v"_name, .after = 1h}) == "ok");
 }
 
-TEST_CASE("a timer of a connection goes with it, followed, linked and due as it may be")
+TEST_CASE("a connection timer is deleted with its connection, also subscribed, linked and due")
 {
     RecordingObserver fixture;
     fixture.create("e", Mode::semaphore);
@@ -340,7 +341,7 @@ TEST_CASE("a timer of a connection goes with it, followed, linked and due as it 
     fixture.registry.end(fixture.session);
 
     CHECK_FALSE(fixture.registry.find(t));
-    CHECK(fixture.tokens("e") >= 1); // What it did until then stays done.
+    CHECK(fixture.tokens("e") >= 1); // Earlier expirations keep their effect.
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 0);
     CHECK(fixture.quota.used(alice, Resource::objects) == 1);
     const auto tokens = fixture.tokens("e");
@@ -349,9 +350,9 @@ TEST_CASE("a timer of a connection goes with it, followed, linked and due as it 
     CHECK(fixture.tokens("e") == tokens);
 }
 
-// Expiring.
+// Expirations.
 
-TEST_CASE("a timer that nobody needs the daemon for has no appointment and wakes nobody")
+TEST_CASE("a timer without observers has no deadline and wakes nobody")
 {
     const bool is_open = GENERATE(false, true);
     RecordingObserver fixture;
@@ -367,14 +368,14 @@ TEST_CASE("a timer that nobody needs the daemon for has no appointment and wakes
         CHECK(*take_expirations(fd) >= 3);
 }
 
-TEST_CASE("a watched timer has an appointment, and wakes nobody before it is due")
+TEST_CASE("a watched timer has a deadline and wakes nobody before it")
 {
     RecordingObserver fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     CHECK(fixture.timer().deadline);
     CHECK(*fixture.loop.run_once(0ns) == 0);
-    REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok"); // Without the link.
+    REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok"); // Without a target.
     CHECK_FALSE(fixture.timer().deadline);
     REQUIRE(fixture.registry.watch(t, fixture.object("t"), EdgeMask::any));
     CHECK(fixture.timer().deadline);
@@ -383,7 +384,7 @@ TEST_CASE("a watched timer has an appointment, and wakes nobody before it is due
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("the event is set at each expiry: once for what is set or not, as often for what counts")
+TEST_CASE("a timer sets its event at each expiration, once or counted as the mode says")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore, Mode::pulse);
     RecordingObserver fixture;
@@ -396,13 +397,13 @@ TEST_CASE("the event is set at each expiry: once for what is set or not, as ofte
 
     REQUIRE(run_until(fixture.loop, [&] { return is_readable(fd); }));
 
-    CHECK(fixture.expirations_so_far() == 1); // Not before it was due.
+    CHECK(fixture.expirations_so_far() == 1); // Not early.
     CHECK(take(fd) == 1U);
     run_until_idle(fixture.loop);
     CHECK_FALSE(is_readable(fd)); // It was to expire once.
 }
 
-TEST_CASE("an event that was taken or cleared is set again at the next expiry")
+TEST_CASE("an event that was consumed or cleared is set again at the next expiration")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
     RecordingObserver fixture;
@@ -416,7 +417,7 @@ TEST_CASE("an event that was taken or cleared is set again at the next expiry")
     }
 }
 
-TEST_CASE("what was missed is made up for: a semaphore and a pulse get as many")
+TEST_CASE("missed expirations are all added to a semaphore and a pulse")
 {
     const auto mode = GENERATE(Mode::semaphore, Mode::pulse);
     const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
@@ -444,7 +445,7 @@ TEST_CASE("what was missed is made up for: a semaphore and a pulse get as many")
     CHECK(got <= after);
 }
 
-TEST_CASE("what had passed when the timer was armed sets its event once")
+TEST_CASE("an expiration that had passed at arming sets the event once")
 {
     RecordingObserver fixture;
     fixture.create("e", Mode::semaphore);
@@ -454,7 +455,7 @@ TEST_CASE("what had passed when the timer was armed sets its event once")
     CHECK(fixture.tokens("e") == 1);
 }
 
-// A timer with a pulse that has so many subscribers that not all it missed goes in one turn.
+// Builds up a backlog: a timer with a pulse that has more subscribers than one iteration can reach.
 void build_backlog(RecordingObserver& fixture)
 {
     fixture.create("e", Mode::pulse);
@@ -467,7 +468,7 @@ void build_backlog(RecordingObserver& fixture)
     REQUIRE(fixture.timer().target()->backlog > 0);
 }
 
-TEST_CASE("more than goes in one turn comes in the next ones, none of it twice")
+TEST_CASE("a backlog beyond one iteration is applied in the next ones, each token once")
 {
     const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
     INFO(how);
@@ -491,10 +492,10 @@ TEST_CASE("more than goes in one turn comes in the next ones, none of it twice")
     CHECK(fixture.pulses >= least);
     CHECK(fixture.pulses <= most);
     run_until_idle(fixture.loop);
-    CHECK(*fixture.loop.run_once(0ns) == 0); // And nothing rings for it any more.
+    CHECK(*fixture.loop.run_once(0ns) == 0); // No timer is armed for it any more.
 }
 
-TEST_CASE("what goes while something is owed goes, and owes nothing")
+TEST_CASE("a deleted object drops its backlog")
 {
     const auto what = GENERATE("timer"s, "event"s, "both"s, "link"s);
     INFO(what);
@@ -516,7 +517,7 @@ TEST_CASE("what goes while something is owed goes, and owes nothing")
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-// Whether the event gets a token from the timer's expiries from now on.
+// Returns whether the event still gets tokens from the timer.
 bool gets_tokens(RecordingObserver& fixture)
 {
     const auto before = fixture.tokens("e");
@@ -525,8 +526,7 @@ bool gets_tokens(RecordingObserver& fixture)
     return fixture.tokens("e") > before;
 }
 
-TEST_CASE(
-    "a timer sets its event as long as who armed it may, and what it missed is not made up for")
+TEST_CASE("a timer sets its event while the user that armed it may, and does not catch up later")
 {
     const auto [rights, rules] = GENERATE(table<std::string, std::string>(
         {{"0664", ""}, {"0666", "e bob -s"}, {"0606", "e @team -s"}}));
@@ -554,7 +554,7 @@ TEST_CASE(
     CHECK(fixture.tokens("e") - before <= fixture.expirations_so_far() - counted);
 }
 
-TEST_CASE("what counts is who armed the timer last, not whose it is")
+TEST_CASE("the user that armed a timer last counts, not its owner")
 {
     RecordingObserver fixture;
     fixture.has_observer = true;
@@ -562,13 +562,13 @@ TEST_CASE("what counts is who armed the timer last, not whose it is")
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}, bob) == "ok");
     CHECK(fixture.arm({.name = t, .interval = 1ms, .sets = e}, bob) == "NotPermitted");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) ==
-            "ok"); // Its event's owner does.
+            "ok"); // The owner of the event arms it.
     CHECK(fixture.object("t").ownership.owner == bob);
     CHECK(gets_tokens(fixture));
     CHECK(fixture.object("e").last_set->uid == alice);
 }
 
-TEST_CASE("what an event is owed is not given to one that may not be set any more")
+TEST_CASE("a backlog is dropped for an event that may no longer be set")
 {
     RecordingObserver fixture;
     build_backlog(fixture);
@@ -579,7 +579,8 @@ TEST_CASE("what an event is owed is not given to one that may not be set any mor
     CHECK(fixture.pulses == pulses);
 }
 
-TEST_CASE("a member of as many groups as are kept may have a timer set an event, of more not")
+TEST_CASE(
+    "a caller with as many groups as are recorded may arm a timer with a target, one with more not")
 {
     RecordingObserver fixture;
     fixture.create("e", Mode::semaphore, "0660"_rights);
@@ -596,7 +597,7 @@ TEST_CASE("a member of as many groups as are kept may have a timer set an event,
     CHECK(verdict(fixture.registry.arm(of_root, {.name = t, .after = 1h, .sets = e})) == "ok");
 }
 
-TEST_CASE("who is not mapped makes no timer, and has none set an event")
+TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 {
     RecordingObserver fixture;
     fixture.create("e");
@@ -610,7 +611,7 @@ TEST_CASE("who is not mapped makes no timer, and has none set an event")
     CHECK(verdict(linked) == "NotPermitted");
 }
 
-TEST_CASE("a timer whose event was deleted goes on, and another event of that name is not meant")
+TEST_CASE("a timer whose target was deleted keeps running and ignores a later event of that name")
 {
     RecordingObserver fixture;
     fixture.has_observer = true;
@@ -628,12 +629,12 @@ TEST_CASE("a timer whose event was deleted goes on, and another event of that na
 
     CHECK_FALSE(fixture.object("e").event()->is_set());
     CHECK(await_events(fd, POLLIN));
-    CHECK(fixture.timer().target()->event == e); // What it was to set is still told.
+    CHECK(fixture.timer().target()->event == e); // The timer still reports its target.
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     CHECK(run_until(fixture.loop, [&] { return fixture.object("e").event()->is_set(); }));
 }
 
-TEST_CASE("a timer whose event was deleted is not counted any more if nobody else asks for it")
+TEST_CASE("a timer whose target was deleted is no longer counted without other observers")
 {
     RecordingObserver fixture;
     fixture.create("e");
@@ -643,7 +644,7 @@ TEST_CASE("a timer whose event was deleted is not counted any more if nobody els
     CHECK_FALSE(Registry::is_watched(fixture.object("t")));
 }
 
-TEST_CASE("a disarmed timer sets nothing and wakes nobody, until it is armed again")
+TEST_CASE("a disarmed timer sets nothing and wakes nobody until it is armed again")
 {
     RecordingObserver fixture;
     fixture.create("e", Mode::semaphore);
@@ -664,7 +665,8 @@ TEST_CASE("a disarmed timer sets nothing and wakes nobody, until it is armed aga
     CHECK(await_events(fd, POLLIN));
 }
 
-TEST_CASE("a deleted timer expires no more for the daemon, its descriptors are their holders'")
+TEST_CASE(
+    "a deleted timer expires no more in the daemon, and its descriptors stay with their holders")
 {
     RecordingObserver fixture;
     fixture.has_observer = true;
@@ -680,7 +682,7 @@ TEST_CASE("a deleted timer expires no more for the daemon, its descriptors are t
     CHECK(await_events(fd, POLLIN));
 }
 
-TEST_CASE("a watched timer tells of each expiry, and of none before it")
+TEST_CASE("a watched timer reports each expiration and none early")
 {
     const auto interval = GENERATE(1ns, 100us, 1ms, 3ms);
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime, Clock::realtime);
@@ -698,7 +700,7 @@ TEST_CASE("a watched timer tells of each expiry, and of none before it")
     CHECK(fixture.expirations <= fixture.expirations_so_far());
 }
 
-TEST_CASE("arming anew begins the count anew, and what came before is told before")
+TEST_CASE("rearming restarts the count after earlier expirations were reported")
 {
     RecordingObserver fixture;
     fixture.has_observer = true;
@@ -712,12 +714,12 @@ TEST_CASE("arming anew begins the count anew, and what came before is told befor
     CHECK(fixture.expirations == 1);
 }
 
-TEST_CASE("arming anew or disarming tells first of all that expired until then")
+TEST_CASE("rearming and disarming first report all earlier expirations")
 {
     const bool is_disarmed = GENERATE(false, true);
     RecordingObserver fixture;
     fixture.has_observer = true;
-    REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok"); // Counted in lumps.
+    REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok"); // Counted in batches.
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations > 0; }));
     const auto grid = fixture.schedule();
     const auto before = fixture.expirations_so_far();
@@ -729,7 +731,7 @@ TEST_CASE("arming anew or disarming tells first of all that expired until then")
     CHECK(fixture.expirations <= grid.expirations_by(now_on(Clock::monotonic)));
 }
 
-TEST_CASE("thousands of timers due at one moment all tell, and set what they are to set")
+TEST_CASE("thousands of timers that are due at one time all report and set their targets")
 {
     constexpr int many = 3'000;
     RecordingObserver fixture;
@@ -746,7 +748,7 @@ TEST_CASE("thousands of timers due at one moment all tell, and set what they are
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("the alarm clocks are counted by the daemon, which is what wakes the machine")
+TEST_CASE("alarm timers are counted by the daemon to wake the machine")
 {
     const auto [clock, is_relative, grid] = GENERATE(table<Clock, bool, Clock>({
         {Clock::boottime_alarm, true, Clock::boottime_alarm},
@@ -760,7 +762,7 @@ TEST_CASE("the alarm clocks are counted by the daemon, which is what wakes the m
     Arm request{.name = t, .clock = clock, .interval = 1ms};
     if (!is_relative)
         request.first = now_on(clock) + 1ms;
-    fixture.session.peer = make_peer(::geteuid()); // As whom the daemon itself runs.
+    fixture.session.peer = make_peer(::geteuid()); // The daemon's own user.
     REQUIRE(fixture.arm(request) == "ok");
     CHECK(fixture.schedule().clock == grid);
     CHECK(fixture.timer().deadline);
@@ -772,7 +774,7 @@ TEST_CASE("the alarm clocks are counted by the daemon, which is what wakes the m
     CHECK_FALSE(fixture.timer().deadline);
 }
 
-TEST_CASE("the machine is woken for root and the daemon's own user alone")
+TEST_CASE("only root and the daemon's own user may arm alarm timers")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     RecordingObserver fixture;
@@ -780,7 +782,7 @@ TEST_CASE("the machine is woken for root and the daemon's own user alone")
     CHECK_FALSE(fixture.registry.find(t));
 }
 
-TEST_CASE("root may have the machine woken by a daemon that can")
+TEST_CASE("root may arm alarm timers at a daemon with the capability")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
@@ -788,7 +790,7 @@ TEST_CASE("root may have the machine woken by a daemon that can")
     CHECK(fixture.arm({.name = t, .clock = clock, .after = 1h}, 0) == "ok");
 }
 
-// The wall clock being set.
+// Changes of the wall clock.
 
 Arm cancellable(Name name = t)
 {
@@ -797,7 +799,7 @@ Arm cancellable(Name name = t)
             .cancel_on_clock_change = true};
 }
 
-TEST_CASE("a timer that is to be cancelled when the wall clock is set is, and no other")
+TEST_CASE("a change of the wall clock cancels each cancellable timer and no other")
 {
     WallClockLock wall_clock;
     RecordingObserver fixture;
@@ -824,7 +826,7 @@ TEST_CASE("a timer that is to be cancelled when the wall clock is set is, and no
     CHECK(take_expirations(fd) == 0U);
 }
 
-TEST_CASE("a descriptor that told of the cancellation is disarmed, unless it was armed anew since")
+TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was armed since")
 {
     const bool is_armed_anew = GENERATE(false, true);
     const bool has_turned = GENERATE(false, true);
@@ -841,19 +843,20 @@ TEST_CASE("a descriptor that told of the cancellation is disarmed, unless it was
     if (is_armed_anew)
         REQUIRE(fixture.arm(cancellable()) == "ok");
 
-    CHECK_FALSE(fixture.registry.acknowledge(fixture.other, token)); // Not its own.
+    // The subscription belongs to another session.
+    CHECK_FALSE(fixture.registry.acknowledge(fixture.other, token));
     CHECK(*time_left(fd) > 0ns);
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
     CHECK((*time_left(fd) > 0ns) == is_armed_anew);
-    CHECK(*time_left(other) > 0ns); // That has not told yet.
+    CHECK(*time_left(other) > 0ns); // This one has not reported yet.
     CHECK(take_expirations(other).has_value() == is_armed_anew);
     CHECK(fixture.state() == (is_armed_anew ? TimerState::armed : TimerState::cancelled));
     REQUIRE(fixture.registry.unsubscribe(fixture.session, token));
     CHECK_FALSE(fixture.registry.acknowledge(fixture.session, token));
 }
 
-TEST_CASE("a timer that was armed after the wall clock was set is not cancelled by that")
+TEST_CASE("a change of the wall clock does not cancel a timer that was armed after it")
 {
     const bool is_there = GENERATE(false, true);
     const bool is_nearer = GENERATE(false, true);
@@ -863,7 +866,7 @@ TEST_CASE("a timer that was armed after the wall clock was set is not cancelled 
     if (is_there)
         REQUIRE(fixture.arm(cancellable()) == "ok");
     wall_clock.shift(1000ns);
-    auto request = cancellable(); // The daemon has not turned since.
+    auto request = cancellable(); // The daemon has not run since.
     request.first = *request.first + (is_nearer ? -30min : 30min);
     REQUIRE(fixture.arm(request) == "ok");
     run_until_idle(fixture.loop);
@@ -872,7 +875,7 @@ TEST_CASE("a timer that was armed after the wall clock was set is not cancelled 
     CHECK(fixture.state() == TimerState::armed);
 }
 
-TEST_CASE("a timer is told that the wall clock was set also if no other was there before")
+TEST_CASE("a change of the wall clock cancels the first timer of its clock")
 {
     WallClockLock wall_clock;
     RecordingObserver fixture;
@@ -883,13 +886,13 @@ TEST_CASE("a timer is told that the wall clock was set also if no other was ther
     CHECK(fixture.state() == TimerState::disarmed);
     REQUIRE(fixture.arm(cancellable()) == "ok");
     run_until_idle(fixture.loop);
-    CHECK(fixture.state() == TimerState::armed); // That was before.
+    CHECK(fixture.state() == TimerState::armed); // The change was earlier.
     wall_clock.shift(1000ns);
     run_until_idle(fixture.loop);
     CHECK(fixture.state() == TimerState::cancelled);
 }
 
-TEST_CASE("what a cancelled timer owes its event it still gives")
+TEST_CASE("a cancelled timer still applies its backlog")
 {
     WallClockLock wall_clock;
     RecordingObserver fixture;
@@ -908,7 +911,7 @@ TEST_CASE("what a cancelled timer owes its event it still gives")
     CHECK(fixture.tokens("e") == tokens);
 }
 
-TEST_CASE("timers that set events have together so many expirations a second as a user may have")
+TEST_CASE("timers with targets share the expirations a second of their user")
 {
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
@@ -920,14 +923,14 @@ TEST_CASE("timers that set events have together so many expirations a second as 
 
     CHECK(fixture.arm({.name = "u"_name, .interval = 100ms, .sets = e}) == "QuotaExceeded");
     CHECK_FALSE(fixture.registry.find("u"_name));
-    CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok"); // It sets nothing.
+    CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok"); // This timer has no target.
     CHECK(used() == 10);
     CHECK(fixture.arm({.name = "u"_name, .interval = 200ms, .sets = e}) == "ok");
     CHECK(used() == 15);
     CHECK(fixture.arm({.name = "v"_name, .after = 1h, .sets = e}) == "QuotaExceeded");
 
     CHECK(fixture.arm({.name = t, .interval = 50ms, .sets = e}) == "QuotaExceeded");
-    CHECK(used() == 15); // As it was.
+    CHECK(used() == 15); // As before.
     CHECK(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     CHECK(used() == 6);
     CHECK(fixture.disarm({"u"}, alice) == "ok");
@@ -936,7 +939,7 @@ TEST_CASE("timers that set events have together so many expirations a second as 
     CHECK(used() == 0);
 }
 
-TEST_CASE("who arms another one's timer uses up what its owner may have")
+TEST_CASE("arming another user's timer uses the limit of the timer's owner")
 {
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
@@ -951,7 +954,7 @@ TEST_CASE("who arms another one's timer uses up what its owner may have")
     CHECK(fixture.quota.used(bob, Resource::ticks) == 0);
 }
 
-TEST_CASE("the policy speaks of timers too: of making, arming, disarming and what they set")
+TEST_CASE("the policy applies to creating, arming and disarming a timer and to its target")
 {
     const auto [rules, make, arm, link] =
         GENERATE(table<std::string, std::string, std::string, std::string>({

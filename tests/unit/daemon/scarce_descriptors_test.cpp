@@ -1,4 +1,4 @@
-// A daemon that runs out of descriptors in the middle of whatever it does.
+// A daemon without descriptors at any point of a call.
 #include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/service_fixture.h"
@@ -8,21 +8,22 @@
 namespace evfd::daemon {
 namespace {
 
-// All that is charged to anyone, and all that is there.
+// Returns the usage of each resource and the number of objects.
 std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
 {
     std::vector<std::int64_t> all{
         static_cast<std::int64_t>(daemon.service.registry().objects().size())};
     for (const auto& [resource, name] : enum_names(Resource{}))
-        if (resource != Resource::unread_bytes) // Among them is the last answer, for the session.
+        // It includes the last reply, which the session keeps.
+        if (resource != Resource::unread_bytes)
             all.push_back(daemon.service.quota().used_by_all(resource));
     return all;
 }
 
-// 0, or the number of the expectation that failed.
+// Returns 0 or the number of the failed expectation.
 int call_with_few_descriptors(std::string_view method, std::string_view parameters)
 {
-    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
     constexpr rlim_t enough = 16;
     int refused = 0;
     for (rlim_t free = 0; free <= enough; ++free) {
@@ -61,8 +62,7 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
     return 7;
 }
 
-TEST_CASE("a call for which there are too few descriptors is refused and leaves nothing half done",
-          "[alone]")
+TEST_CASE("a call without enough descriptors is refused and leaves nothing half done", "[alone]")
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"n","initial":1})"},

@@ -14,7 +14,7 @@ Schedule schedule(nanoseconds first, nanoseconds interval)
     return {Clock::monotonic, first, interval};
 }
 
-TEST_CASE("points of a schedule are counted from the very nanosecond of each")
+TEST_CASE("expirations of a schedule are counted from the exact nanosecond of each")
 {
     const auto [first, interval, now, points] =
         GENERATE(table<nanoseconds, nanoseconds, nanoseconds, std::int64_t>({
@@ -39,7 +39,7 @@ TEST_CASE("points of a schedule are counted from the very nanosecond of each")
     CHECK(schedule(first, interval).expirations_by(now) == points);
 }
 
-TEST_CASE("a point has its place on the grid, and none is beyond the last or the end of the clock")
+TEST_CASE("an expiration follows the grid up to the last one before the end of the clock")
 {
     const auto [first, interval, index, point] =
         GENERATE(table<nanoseconds, nanoseconds, std::int64_t, std::optional<nanoseconds>>({
@@ -60,7 +60,7 @@ TEST_CASE("a point has its place on the grid, and none is beyond the last or the
     CHECK(schedule(first, interval).expiration(index) == point);
 }
 
-TEST_CASE("the next point is after now, never now itself")
+TEST_CASE("the next expiration is after now, never now itself")
 {
     CHECK(schedule(10ns, 3ns).next_after(0ns) == 10ns);
     CHECK(schedule(10ns, 3ns).next_after(9ns) == 10ns);
@@ -73,7 +73,7 @@ TEST_CASE("the next point is after now, never now itself")
     CHECK_FALSE(schedule(end, 3ns).next_after(end));
 }
 
-TEST_CASE("as many points are counted by each point as its index says")
+TEST_CASE("the number of expirations by each expiration equals its index plus one")
 {
     const auto interval = GENERATE(1ns, 7ns, 1'000'003ns, 1h);
     const auto grid = schedule(12'345ns, interval);

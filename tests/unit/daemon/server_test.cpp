@@ -29,7 +29,7 @@ struct ServerFixture {
         server.listen(socket.release());
     }
 
-    // Connected; whether it is let in, the server decides in its next turn.
+    // Connects. The server accepts or rejects the client in its next iteration.
     TestClient connect() const
     {
         TestClient client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
@@ -57,7 +57,7 @@ struct ServerFixture {
     Server server;
 };
 
-TEST_CASE("whoever connects is served as the user that it is")
+TEST_CASE("a client is served as the user that it is")
 {
     ServerFixture fixture;
     auto client = fixture.connect();
@@ -77,7 +77,7 @@ TEST_CASE("a call that was sent before the connection was accepted is answered")
     CHECK(client.reply().contains("evfdd"));
 }
 
-TEST_CASE("a crowd is let in, and who is in is served meanwhile")
+TEST_CASE("many new clients are accepted while existing ones are served")
 {
     ServerFixture fixture;
     auto first = fixture.connect();
@@ -108,7 +108,7 @@ TEST_CASE("a server listens on several sockets")
     CHECK(fixture.request(two, "Status").contains("\"connections\":2"));
 }
 
-TEST_CASE("a user's last allowed connection is let in and the next is told why not")
+TEST_CASE("a user's last allowed connection is accepted, and the next refused with the reason")
 {
     auto limits = default_limits;
     limits.set(Resource::connections, 2);
@@ -130,7 +130,7 @@ TEST_CASE("a user's last allowed connection is let in and the next is told why n
     CHECK(fixture.request(four, "Status").contains("\"connections\":2"));
 }
 
-TEST_CASE("descriptors sent with a call reach nobody")
+TEST_CASE("descriptors sent with a call reach no other client")
 {
     const auto kernel = GENERATE(probe_kernel_features(), KernelFeatures{});
     CAPTURE(kernel.pass_rights);
@@ -142,11 +142,11 @@ TEST_CASE("descriptors sent with a call reach nobody")
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         const auto done = evfd::send(client.socket, framed(get_info), sent);
-        // Either the kernel refuses them, or the daemon lets the client go.
+        // The kernel refuses the descriptors, or the daemon disconnects the client.
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
     run_until_idle(fixture.loop);
-    CHECK(probe::await_events(reading, POLLHUP)); // Nobody has the other end.
+    CHECK(probe::await_events(reading, POLLHUP)); // The other end is closed everywhere.
     if (!kernel.pass_rights) {
         CHECK(client.is_disconnected());
         return;
@@ -156,8 +156,7 @@ TEST_CASE("descriptors sent with a call reach nobody")
     CHECK(client.reply().contains("evfdd"));
 }
 
-TEST_CASE(
-    "a client at a socket that passes credentials is served, also where it may pass descriptors")
+TEST_CASE("a client of a socket that passes credentials or descriptors is served")
 {
     ServerFixture fixture{default_limits, KernelFeatures{}};
     ListeningSocket other{fixture.directory / "other", 0600, KernelFeatures{}};
@@ -176,7 +175,7 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    for (int i = 0; i < 3; ++i) { // What the first child does not close, the second does.
+    for (int i = 0; i < 3; ++i) { // The second child closes what the first leaves open.
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};
         REQUIRE(evfd::send(client.socket, framed(get_info), std::span<const int>{sent}));
@@ -190,14 +189,14 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
         CHECK(client.is_disconnected());
 }
 
-TEST_CASE("a server that may stop when idle goes on as long as someone is there")
+TEST_CASE("a server that exits when idle keeps running while it has a client")
 {
     ServerFixture fixture;
     auto client = fixture.connect();
     client.send(framed(get_info));
     fixture.server.stop_when_idle(1ns, {});
     std::string reply;
-    while (reply.empty()) { // It is let in before the loop would stop.
+    while (reply.empty()) { // The client is accepted before the loop would stop.
         REQUIRE(fixture.loop.run_once(20s));
         reply = client.reply();
     }
@@ -206,7 +205,7 @@ TEST_CASE("a server that may stop when idle goes on as long as someone is there"
     CHECK(fixture.service.is_idle());
 }
 
-TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
+TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
 {
     ServerFixture fixture;
     auto client = fixture.connect();
@@ -227,10 +226,10 @@ TEST_CASE("an object keeps a server from stopping, and its deletion lets it")
 
 // Without descriptors.
 
-// In a child process, whose limit is its own. 0, or the number of the expectation that failed.
+// Runs in a child process with its own limit. Returns 0 or the number of the failed expectation.
 int connect_without_spare_descriptors()
 {
-    ::close_range(3, ~0U, 0); // So that those of this test are all there are, without a gap.
+    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
     ServerFixture fixture;
     auto inside = fixture.connect();
     if (!fixture.request(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
@@ -261,10 +260,11 @@ int connect_without_spare_descriptors()
     }
     if (accepted != spare_descriptors || rejected != 10 - spare_descriptors)
         return 4;
-    if (*fixture.loop.run_once(0ns) != 0) // Nothing rings on and on.
+    if (*fixture.loop.run_once(0ns) != 0) // The listener does not stay ready forever.
         return 5;
 
-    // Those inside go on; what would need a descriptor is refused, and nothing is half done.
+    // Existing clients are served. A call that needs a descriptor is refused and leaves nothing
+    // half done.
     if (fixture.request(inside, "Set", R"({"names":["e"]})") != R"({"parameters":{}})")
         return 6;
     if (fixture.request(crowd.front(), "Wait", R"({"names":["e"]})").contains("error"))
@@ -272,13 +272,13 @@ int connect_without_spare_descriptors()
     if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
         return 8;
     if (!fixture.request(inside, "Open", R"({"names":["e"]})").contains("fileDescriptor"))
-        return 9; // It is lent.
+        return 9; // Open passes the event's own descriptor.
     if (fixture.service.registry().objects().size() != 1)
         return 10;
     if (!fixture.request(inside, "Status").contains("\"connections\":5"))
         return 11;
 
-    // It recovers.
+    // The server recovers.
     for (int i = 0; i < spare_descriptors; ++i)
         crowd.pop_front();
     run_until_idle(fixture.loop);
@@ -288,7 +288,7 @@ int connect_without_spare_descriptors()
     return 0;
 }
 
-TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and it recovers",
+TEST_CASE("a server at its descriptor limit rejects new clients with the reason and recovers",
           "[alone]")
 {
     CHECK(probe::in_child([] {
@@ -300,17 +300,17 @@ TEST_CASE("at the descriptor limit newcomers are told, those inside go on, and i
           }) == 0);
 }
 
-TEST_CASE("a server that can neither let anyone in nor say why rests, and goes on when it can")
+TEST_CASE("a server that can neither accept nor reject pauses, and continues when it can")
 {
     ServerFixture fixture;
     auto client = fixture.connect();
     client.call("Status");
     {
-        const DescriptorLimit none{3}; // Not even the one that it has in reserve.
+        const DescriptorLimit none{3}; // The spare descriptor is not available either.
         std::size_t rings = 0;
         for (int i = 0; i < 1'000; ++i)
             rings += *fixture.loop.run_once(0ns);
-        CHECK(rings < 1'000); // Nobody rings without end.
+        CHECK(rings < 1'000); // The loop is not busy.
         CHECK_FALSE(client.is_disconnected());
     }
     const auto deadline = monotonic_deadline(20s);
@@ -319,7 +319,7 @@ TEST_CASE("a server that can neither let anyone in nor say why rests, and goes o
     CHECK(client.reply().contains("\"connections\":1"));
 }
 
-TEST_CASE("a newcomer that is gone before it can be told why it is turned away is no matter")
+TEST_CASE("a client that disconnects before its rejection does no harm")
 {
     auto limits = default_limits;
     limits.set(Resource::connections, 1);
@@ -334,17 +334,17 @@ TEST_CASE("a newcomer that is gone before it can be told why it is turned away i
     CHECK(fixture.request(inside, "Status").contains("\"connections\":1"));
 }
 
-TEST_CASE("who cannot be told apart is not let in")
+TEST_CASE("a client without credentials is not accepted")
 {
     ServerFixture fixture;
-    fixture.server.admit(*make_eventfd(0, Counter::plain)); // No socket, so it has no peer.
+    fixture.server.admit(*make_eventfd(0, Counter::plain)); // An eventfd has no peer credentials.
     while (fixture.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(fixture.loop.run_once(20s)); // Until it is closed.
+        REQUIRE(fixture.loop.run_once(20s)); // Until the connection is closed.
     auto client = fixture.connect();
     CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }
 
-TEST_CASE("a user whose clients leave descriptors unread is handed no more until they read them")
+TEST_CASE("a user whose clients leave descriptors unread gets no more until they are read")
 {
     auto limits = default_limits;
     limits.set(Resource::unread_descriptors, 3);
@@ -357,7 +357,8 @@ TEST_CASE("a user whose clients leave descriptors unread is handed no more until
     run_until_idle(fixture.loop);
 
     CHECK(fixture.request(other, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
-    other.call("Open", R"({"names":["a","b"]})"); // Of the four only the two of `lazy` are unread.
+    // Only two of the four are unread, those of `idle_reader`.
+    other.call("Open", R"({"names":["a","b"]})");
     run_until_idle(fixture.loop);
     CHECK(other.reply().starts_with(
         R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"unreadDescriptors","limit":3,)"));
@@ -366,7 +367,7 @@ TEST_CASE("a user whose clients leave descriptors unread is handed no more until
     CHECK(fixture.request(other, "Open", R"({"names":["a","b"]})").contains("fileDescriptor"));
 }
 
-TEST_CASE("descriptors that were read in the meantime do not count")
+TEST_CASE("descriptors that were read meanwhile do not count")
 {
     auto limits = default_limits;
     limits.set(Resource::unread_descriptors, 1);

@@ -1,4 +1,4 @@
-// What the service answers, as a client reads it.
+// Replies of the service as a client reads them.
 #include "daemon/service/service.h"
 
 #include "common/protocol/interface.h"
@@ -11,7 +11,7 @@
 namespace evfd::daemon {
 namespace {
 
-TEST_CASE("GetInfo tells who we are and what we speak, sorted")
+TEST_CASE("GetInfo reports the vendor and the sorted interfaces")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -22,7 +22,7 @@ TEST_CASE("GetInfo tells who we are and what we speak, sorted")
                             R"("interfaces":["io.evfdd","org.varlink.service"]}})");
 }
 
-TEST_CASE("every interface that GetInfo tells of has its description, and no other")
+TEST_CASE("every interface of GetInfo has a description, and no other does")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -46,7 +46,7 @@ TEST_CASE("every interface that GetInfo tells of has its description, and no oth
                                          interface + R"("}})");
 }
 
-TEST_CASE("whoever has many connections leaves the last ones to those who have few")
+TEST_CASE("a user with many connections leaves the last ones to users with few")
 {
     constexpr std::int64_t all = 640;
     ConnectedService daemon{{default_limits}, make_incrementer(), {ample_budget, all}};
@@ -73,7 +73,7 @@ TEST_CASE("whoever has many connections leaves the last ones to those who have f
     CHECK(admitted(alice));
 }
 
-TEST_CASE("Show tells what an object is, and its state to those who may wait")
+TEST_CASE("Show reports an object, and its state to callers that may wait")
 {
     ServiceFixture daemon;
     auto owner = daemon.connect(alice);
@@ -99,7 +99,7 @@ TEST_CASE("Show tells what an object is, and its state to those who may wait")
               .ends_with(R"("rights":"0602","lifetime":"connection","waits":0}}})"));
 }
 
-TEST_CASE("an object that one may neither wait for nor set is not listed, and Show is refused")
+TEST_CASE("an object without access is not listed, and Show refuses it")
 {
     ServiceFixture daemon;
     auto owner = daemon.connect(alice);
@@ -120,7 +120,7 @@ TEST_CASE("an object that one may neither wait for nor set is not listed, and Sh
     CHECK(daemon.request(other, "Show", R"({"name":"none"})").contains("io.evfdd.NoSuchName"));
 }
 
-// What Show has under "lastSet"; empty if that is not there.
+// Returns "lastSet" of Show, or an empty string.
 std::string last_set(ServiceFixture& daemon, TestClient& client, const std::string& name)
 {
     const auto told = daemon.request(client, "Show", R"({"name":")" + name + R"("})");
@@ -128,7 +128,7 @@ std::string last_set(ServiceFixture& daemon, TestClient& client, const std::stri
     return begin == told.npos ? "" : told.substr(begin, told.find('}', begin) + 1 - begin);
 }
 
-TEST_CASE("Show tells who set an event last through the daemon and when, to those who may wait")
+TEST_CASE("Show reports the last setter and its time to callers that may wait")
 {
     ServiceFixture daemon;
     auto owner = daemon.connect(alice);
@@ -141,7 +141,7 @@ TEST_CASE("Show tells who set an event last through the daemon and when, to thos
 
     const auto count = GENERATE(1, 20);
     daemon.request(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
-    daemon.request(owner, "Clear", R"({"names":["e"]})"); // No set.
+    daemon.request(owner, "Clear", R"({"names":["e"]})"); // A Clear is no Set.
 
     const auto told = last_set(daemon, owner, "e");
     CHECK(told.ends_with(R"(,"uid":2002,"pid":4711})"));
@@ -153,7 +153,7 @@ TEST_CASE("Show tells who set an event last through the daemon and when, to thos
     CHECK(last_set(daemon, setter, "e").empty());
 }
 
-TEST_CASE("a set that a timer did is its owner's and of no process, one on a descriptor nobody's")
+TEST_CASE("the last setter is the owner for a timer's set, and nobody for a set on a descriptor")
 {
     ServiceFixture daemon;
     auto client = daemon.connect(alice);
@@ -169,7 +169,7 @@ TEST_CASE("a set that a timer did is its owner's and of no process, one on a des
     CHECK(last_set(daemon, client, "t").empty());
 }
 
-TEST_CASE("who set an event last is forgotten with the daemon that did it")
+TEST_CASE("the last setter is forgotten at a restart")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect(alice);
@@ -182,7 +182,7 @@ TEST_CASE("who set an event last is forgotten with the daemon that did it")
     CHECK(daemon->request(client, "Show", R"({"name":"e"})").contains(R"("isSet":true)"));
 }
 
-TEST_CASE("Show of a pulse tells how often it was set and who follows, and that it is never set")
+TEST_CASE("Show reports the count and the subscriptions of a pulse, and that it is never set")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -199,7 +199,7 @@ TEST_CASE("Show of a pulse tells how often it was set and who follows, and that 
     CHECK(daemon.request(client, "Show", R"({"name":"p"})").contains(R"("subscriptions":0)"));
 }
 
-TEST_CASE("a count beyond 63 bits is told as a string, one within them as a number")
+TEST_CASE("a count beyond 63 bits is reported as a string, and one within them as a number")
 {
     const auto [count, told] = GENERATE(table<std::uint64_t, std::string>({
         {0, R"("isSet":false,"count":0})"},
@@ -217,7 +217,7 @@ TEST_CASE("a count beyond 63 bits is told as a string, one within them as a numb
     CHECK(daemon.request(client, "Show", R"({"name":"e"})").ends_with(told + "}}"));
 }
 
-TEST_CASE("Show tells how many wait")
+TEST_CASE("Show reports the number of waits")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -230,7 +230,7 @@ TEST_CASE("Show tells how many wait")
     CHECK(daemon.request(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
 }
 
-TEST_CASE("a wait that is called with more says first that it has begun")
+TEST_CASE("a wait with the more flag first reports that it has begun")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -249,7 +249,7 @@ TEST_CASE("a wait that is called with more says first that it has begun")
         R"({"parameters":{"fired":[{"name":"e","count":1},{"name":"later","count":1}]}})";
     CHECK(waiter.reply() == fired);
 
-    // Also one that is over when it begins, and one that never begins.
+    // A wait that completes at once, and one that is refused.
     waiter.call("Wait", R"({"names":["later"],"timeoutNSec":0})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains(R"("continues":true)"));
@@ -259,7 +259,7 @@ TEST_CASE("a wait that is called with more says first that it has begun")
     CHECK(waiter.reply().contains("NoSuchName"));
 }
 
-TEST_CASE("List tells of all that the pattern matches, and of none with an empty list")
+TEST_CASE("List reports all objects that match the pattern, and an empty list without a match")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -285,7 +285,7 @@ TEST_CASE("List tells of all that the pattern matches, and of none with an empty
     CHECK(client.reply().empty());
 }
 
-TEST_CASE("Status counts what there is")
+TEST_CASE("Status counts existing things")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -306,7 +306,7 @@ TEST_CASE("Status counts what there is")
     CHECK(status.contains(R"("descriptorLimit":)"));
 }
 
-TEST_CASE("Status counts every open descriptor, and none of its own looking")
+TEST_CASE("Status counts every open descriptor but those of its own counting")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -321,7 +321,7 @@ TEST_CASE("Status counts every open descriptor, and none of its own looking")
     CHECK(descriptors() == before + 1);
 }
 
-TEST_CASE("a refused wait or monitor gives its charge back, and over the limit it is named")
+TEST_CASE("a refused wait or monitor returns its charge, and one over the limit names the limit")
 {
     auto limits = default_limits;
     limits.set(Resource::waits, 1);
@@ -342,7 +342,7 @@ TEST_CASE("a refused wait or monitor gives its charge back, and over the limit i
         daemon.request(third, "Monitor", "{}", true).contains(R"("quota":"monitors","limit":1,)"));
 }
 
-TEST_CASE("the service is idle while there is neither object nor connection")
+TEST_CASE("the service is idle without objects and connections")
 {
     ServiceFixture daemon;
     CHECK(daemon.service.is_idle());
@@ -361,7 +361,7 @@ TEST_CASE("the service is idle while there is neither object nor connection")
     CHECK(daemon.service.is_idle());
 }
 
-TEST_CASE("what the policy does not let one wait for is listed without its state")
+TEST_CASE("an object that the policy hides from waiters is listed without its state")
 {
     ServiceFixture daemon;
     auto owner = daemon.connect(alice);
@@ -383,7 +383,7 @@ TEST_CASE("what the policy does not let one wait for is listed without its state
     CHECK(states(root) == std::pair{std::size_t{2}, true});
 }
 
-TEST_CASE("a client is told of the policy by an error with the right that is missing")
+TEST_CASE("a refusal by the policy names the missing permission")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -408,7 +408,7 @@ TEST_CASE("a client is told of the policy by an error with the right that is mis
     CHECK(told.contains("ask the administrator"));
 }
 
-TEST_CASE("a new policy ends the waits that it does not allow, with an answer")
+TEST_CASE("a new policy ends the waits that it forbids with an error")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -422,7 +422,7 @@ TEST_CASE("a new policy ends the waits that it does not allow, with an answer")
     daemon.service.set_policy(make_policy("db/ * -w"));
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("io.evfdd.NotPermitted"));
-    daemon.request(client, "CreateEvent", R"({"name":"e"})"); // The connection goes on.
+    daemon.request(client, "CreateEvent", R"({"name":"e"})"); // The connection stays open.
     CHECK(
         daemon.request(client, "Wait", R"({"names":["e"],"timeoutNSec":0})").contains("TimedOut"));
 }

@@ -32,7 +32,7 @@ bool is_refused(const std::string& reply)
 constexpr auto certain = R"({"parameters":{"isCertain":true}})";
 constexpr auto uncertain = R"({"parameters":{"isCertain":false}})";
 
-// The daemon dies after all that was asked was answered; its clients go to the next one.
+// Crashes after all calls were answered, and returns the successor.
 std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
 {
     return crash_and_restart(std::move(daemon));
@@ -65,7 +65,7 @@ std::unique_ptr<ServiceFixture> with_semaphore(std::int64_t initial)
     return daemon;
 }
 
-TEST_CASE("a new daemon knows nothing of what was done before, one that took over knows all")
+TEST_CASE("a new daemon knows no earlier call, and one with the state store knows all")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
@@ -75,11 +75,11 @@ TEST_CASE("a new daemon knows nothing of what was done before, one that took ove
     CHECK(resume(*daemon, other) == certain);
 }
 
-TEST_CASE("a call that is repeated to the next daemon is answered as it was and done once")
+TEST_CASE("a call that is repeated after a restart is executed once and answered the same")
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"new"})"},
-        {"CreateEvent", R"({"name":"s"})"}, // An error.
+        {"CreateEvent", R"({"name":"s"})"}, // A call that fails.
         {"Set", R"({"names":["s"],"count":3})"},
         {"Set", R"({"names":["s"],"count":30})"},
         {"Set", R"({"names":["s","p"]})"},
@@ -88,7 +88,7 @@ TEST_CASE("a call that is repeated to the next daemon is answered as it was and 
         {"Delete", R"({"names":["missing"]})"},
         {"Clear", R"({"names":["s"]})"},
         {"Wait", R"({"names":["s"]})"},
-        {"Wait", R"({"names":["s"],"count":2})"}, // Another.
+        {"Wait", R"({"names":["s"],"count":2})"}, // A call that differs.
         {"Wait", R"({"names":["missing"],"existing":true})"},
         {"Arm", R"({"name":"t","clock":"monotonic","afterNSec":3600000000000})"},
         {"SetRights", R"({"name":"s","rights":"0600"})"},
@@ -103,7 +103,7 @@ TEST_CASE("a call that is repeated to the next daemon is answered as it was and 
     REQUIRE_FALSE(reply.empty());
     const auto after = tokens(*daemon, "s");
 
-    for (int i = 0; i < 3; ++i) { // However often it dies.
+    for (int i = 0; i < 3; ++i) { // However often the daemon crashes.
         daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == after);
         auto again = daemon->connect();
@@ -113,7 +113,7 @@ TEST_CASE("a call that is repeated to the next daemon is answered as it was and 
     }
 }
 
-TEST_CASE("a call that was answered is not answered by what the next one gets")
+TEST_CASE("a reply is not sent again for a later call after a restart")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -126,7 +126,7 @@ TEST_CASE("a call that was answered is not answered by what the next one gets")
     CHECK(tokens(*daemon, "s") == 2);
 }
 
-TEST_CASE("a repeated call is repeated once")
+TEST_CASE("a repeated call is repeated only once")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -144,12 +144,12 @@ TEST_CASE("a repeated call is repeated once")
     REQUIRE(resume(*daemon, third, 2) == certain);
 }
 
-TEST_CASE("what a wait took is its client's if that comes back, and is put back if it does not")
+TEST_CASE("tokens of a wait are kept by a client that resumes and returned without one")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
     resume(*daemon, client);
-    SECTION("it heard of it")
+    SECTION("the client resumes")
     {
         daemon->request(client, "Wait", R"({"names":["s"]})");
         daemon = crash_and_recover(std::move(daemon));
@@ -159,20 +159,20 @@ TEST_CASE("what a wait took is its client's if that comes back, and is put back 
         daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == 1);
     }
-    SECTION("nobody comes")
+    SECTION("no client resumes")
     {
         client.call("Wait", R"({"names":["s"]})");
-        REQUIRE(daemon->loop.run_once(0ns)); // It is answered; the client does not read.
+        REQUIRE(daemon->loop.run_once(0ns)); // The reply is sent and not read.
         REQUIRE(tokens(*daemon, "s") == 1);
         auto stored = crash(std::move(daemon));
         ServiceFixture last{std::move(stored), 0ns};
         run_until_idle(last.loop);
         const auto there = tokens(last, "s");
-        CHECK((there == 2 || there == 1)); // 1: that it arrived was committed already.
+        CHECK((there == 2 || there == 1)); // 1 if the arrival of the reply was committed already.
     }
 }
 
-TEST_CASE("an answer to Open that was lost is undone and the call done anew")
+TEST_CASE("a lost reply to Open is undone and the call executed again")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -194,11 +194,11 @@ TEST_CASE("an answer to Open that was lost is undone and the call done anew")
     auto last = daemon->connect();
     REQUIRE(resume(*daemon, last, 1) == certain); // This one arrived.
     CHECK(subscriptions(*daemon, "p") == 1);
-    CHECK(daemon->state_store.stored_fds() == 2); // And the semaphore.
+    CHECK(daemon->state_store.stored_fds() == 2); // The subscription and the semaphore.
 }
 
-// A client that holds a token, has an event of its own and follows a pulse; and how far the journal
-// was when it was answered. Its last call opened what the daemon need not know of.
+// A client that holds a token, has an event of its own and subscribes to a pulse, and the length of
+// the journal at each of its replies. Its last call is an Open that the successor need not know.
 struct DaemonLife {
     DaemonLife()
     {
@@ -209,7 +209,7 @@ struct DaemonLife {
         ask("Open", R"({"names":["mine"]})");
     }
     std::string journal() const { return bytes_of(stored_fds_of(daemon->state_store)[2]); }
-    // One that finds that in the journal.
+    // Returns a daemon that finds this journal.
     std::unique_ptr<ServiceFixture> recover(std::string_view journal) const
     {
         auto stored = stored_fds_of(daemon->state_store);
@@ -219,7 +219,8 @@ struct DaemonLife {
 
     std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
     TestClient client = daemon->connect();
-    std::vector<std::size_t> answered; // With the first byte behind the journal's end.
+    // The first byte behind the end of the journal, for each reply.
+    std::vector<std::size_t> answered;
 
 private:
     void ask(std::string_view method, std::string_view parameters)
@@ -229,7 +230,7 @@ private:
     }
 };
 
-TEST_CASE("a client goes on at whatever byte the journal ends, if all it was answered is in there")
+TEST_CASE("a client continues if the journal ends at any byte after its last answered call")
 {
     const DaemonLife life;
     const auto whole = life.journal();
@@ -251,14 +252,15 @@ TEST_CASE("a client goes on at whatever byte the journal ends, if all it was ans
     }
 }
 
-TEST_CASE("a commit that was torn at any byte costs a client nothing, though it opened last")
+TEST_CASE("a commit that is torn at any byte after an Open costs the client nothing")
 {
     const auto tear = GENERATE(&truncate_last_commit, &tail_of_last_commit);
     std::size_t size = 1;
     for (std::size_t at = 0; at < size; at += 9) {
         CAPTURE(at);
         DaemonLife life;
-        life.daemon->request(life.client, "CreateEvent", R"({"name":"late"})"); // And dies.
+        // The daemon then crashes.
+        life.daemon->request(life.client, "CreateEvent", R"({"name":"late"})");
         const auto whole = life.journal();
         const auto last = Frames{whole}.all.back();
         size = last.end - last.begin;
@@ -277,7 +279,7 @@ TEST_CASE("a commit that was torn at any byte costs a client nothing, though it 
     }
 }
 
-TEST_CASE("of several answers to Open only the one that was lost is undone")
+TEST_CASE("only the lost one of several replies to Open is undone")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -287,12 +289,12 @@ TEST_CASE("of several answers to Open only the one that was lost is undone")
     REQUIRE(subscriptions(*daemon, "p") == 2);
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
-    REQUIRE(resume(*daemon, again, 1) == certain); // It heard of the first.
+    REQUIRE(resume(*daemon, again, 1) == certain); // The client got the first reply.
     CHECK(subscriptions(*daemon, "p") == 1);
 }
 
-// A daemon that comes after one that was killed when the answer to a Wait, its client's first call,
-// was certain and had not gone out.
+// Returns the successor of a daemon that crashed when the reply to a Wait, the client's first call,
+// was committed and not sent.
 std::unique_ptr<ServiceFixture> after_answer_in_doubt()
 {
     auto daemon = with_semaphore(2);
@@ -314,21 +316,22 @@ std::unique_ptr<ServiceFixture> after_answer_in_doubt()
     return daemon;
 }
 
-TEST_CASE("a token in doubt is its client's once that has the answer, and else is put back once")
+TEST_CASE(
+    "a token in doubt is kept by a client that gets the reply, and is returned once otherwise")
 {
     auto daemon = after_answer_in_doubt();
     auto client = daemon->connect();
     std::uint64_t left = 2;
-    SECTION("it has it")
+    SECTION("the client has the reply")
     {
         REQUIRE(resume(*daemon, client, 1) == certain);
     }
-    SECTION("it asks again, and reads the answer")
+    SECTION("the client repeats the call and reads the reply")
     {
         REQUIRE(resume(*daemon, client, 0) == certain);
         CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").contains("fired"));
     }
-    SECTION("it asks again, and does not listen")
+    SECTION("the client repeats the call and does not read the reply")
     {
         REQUIRE(resume(*daemon, client, 0) == certain);
         client.call("Wait", R"({"names":["s"]})");
@@ -342,7 +345,7 @@ TEST_CASE("a token in doubt is its client's once that has the answer, and else i
     CHECK(tokens(*daemon, "s") == left);
 }
 
-TEST_CASE("an Open that is undone stays so if the daemon dies before it is called again")
+TEST_CASE("an undone Open stays undone if the daemon crashes before the repeated call")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -359,7 +362,7 @@ TEST_CASE("an Open that is undone stays so if the daemon dies before it is calle
     CHECK(subscriptions(*daemon, "p") == 0);
 }
 
-TEST_CASE("subscriptions and connection objects go on with who takes them up and end with him")
+TEST_CASE("subscriptions and connection objects survive with a resumed session and end with it")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -384,7 +387,7 @@ TEST_CASE("subscriptions and connection objects go on with who takes them up and
     CHECK(is_refused(resume(*daemon, late, 3)));
 }
 
-TEST_CASE("who comes too late finds nothing and is not told that nothing was done")
+TEST_CASE("a client that resumes too late gets no false certainty")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -407,13 +410,13 @@ TEST_CASE("Resume is refused where it would be wrong")
         daemon->request(client, "Set", R"({"names":["s"]})");
     daemon = crash_and_recover(std::move(daemon));
 
-    SECTION("another user's")
+    SECTION("the session is of another user")
     {
         auto stranger = daemon->connect(bob);
         for (const std::int64_t calls : {0, 2, 3})
             CHECK(is_refused(resume(*daemon, stranger, calls)));
     }
-    SECTION("a number of calls that cannot be")
+    SECTION("the number of calls is impossible")
     {
         auto again = daemon->connect();
         for (const std::int64_t calls : {0, 1})
@@ -421,7 +424,7 @@ TEST_CASE("Resume is refused where it would be wrong")
         for (const std::int64_t calls : {std::int64_t{-1}, max_sequence + 1})
             CHECK(resume(*daemon, again, calls).find("calls") != std::string::npos);
     }
-    SECTION("a token that is none")
+    SECTION("the token is malformed")
     {
         auto again = daemon->connect();
         for (const auto* bad :
@@ -429,21 +432,21 @@ TEST_CASE("Resume is refused where it would be wrong")
               "00112233445566778899aabbccddeeff0", "g0112233445566778899aabbccddeeff"})
             CHECK(resume(*daemon, again, 0, bad).find("session") != std::string::npos);
     }
-    SECTION("one that was never there")
+    SECTION("the session never existed")
     {
         auto again = daemon->connect();
         CHECK(is_refused(resume(*daemon, again, 1, other_token)));
     }
-    // And then it is still there for whose it is.
+    // The token is still there for its owner.
     auto right = daemon->connect();
     CHECK(resume(*daemon, right, 3) == certain);
     auto second = daemon->connect();
     CHECK(is_refused(resume(*daemon, second, 3)));
     CHECK(is_refused(resume(*daemon, second, 0)));
-    CHECK(resume(*daemon, right, 3).find("session") != std::string::npos); // A second time.
+    CHECK(resume(*daemon, right, 3).find("session") != std::string::npos); // Resumed a second time.
 }
 
-TEST_CASE("a connection that owns or follows something cannot take up a session")
+TEST_CASE("a connection with objects or subscriptions of its own cannot resume a session")
 {
     auto daemon = with_semaphore(0);
     const auto parameters =
@@ -454,7 +457,7 @@ TEST_CASE("a connection that owns or follows something cannot take up a session"
     CHECK(resume(*daemon, client).find("session") != std::string::npos);
 }
 
-TEST_CASE("an Open that follows nothing is counted, and the next daemon need not know of it")
+TEST_CASE("an Open without a subscription is counted, but not written to the journal")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -462,7 +465,7 @@ TEST_CASE("an Open that follows nothing is counted, and the next daemon need not
     const auto open = [&](ServiceFixture& at, TestClient& by) {
         return at.request(by, "Open", R"({"names":["s"]})").contains("fileDescriptor");
     };
-    REQUIRE(open(*daemon, client)); // The first counted call is kept, whatever it is.
+    REQUIRE(open(*daemon, client)); // The first counted call is recorded, whatever it is.
     const auto reply = daemon->request(client, "Set", R"({"names":["s"],"count":3})");
     for (int i = 0; i < 3; ++i)
         REQUIRE(open(*daemon, client));
@@ -472,7 +475,7 @@ TEST_CASE("an Open that follows nothing is counted, and the next daemon need not
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
-    if (calls == 1) { // The Set was not heard of, so nothing came after it.
+    if (calls == 1) { // The reply to the Set was missed, so no later call followed.
         CHECK(daemon->request(again, "Set", R"({"names":["s"],"count":3})") == reply);
         ++calls;
     }
@@ -483,14 +486,14 @@ TEST_CASE("an Open that follows nothing is counted, and the next daemon need not
     CHECK(open(*daemon, again));
     daemon->request(again, "Set", R"({"names":["s"]})");
     calls += 2;
-    daemon = crash_and_recover(std::move(daemon)); // What was kept then has all that were before.
+    daemon = crash_and_recover(std::move(daemon)); // The record then includes all earlier calls.
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));
     CHECK(resume(*daemon, third, calls) == certain);
     CHECK(tokens(*daemon, "s") == 4);
 }
 
-TEST_CASE("a session is kept from its beginning, and with it what oneway calls leave to it")
+TEST_CASE("a session is persistent from its beginning, with the effects of its oneway calls")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
@@ -509,7 +512,7 @@ TEST_CASE("a session is kept from its beginning, and with it what oneway calls l
     CHECK(daemon->request(again, "Show", R"({"name":"mine"})").contains("connection"));
 }
 
-TEST_CASE("a daemon that lost something does not believe that calls left nothing")
+TEST_CASE("a daemon that lost records does not claim that calls had no effect")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -525,7 +528,7 @@ TEST_CASE("a daemon that lost something does not believe that calls left nothing
     CHECK(resume(*daemon, again, 1) == certain);
 }
 
-TEST_CASE("calls that are not counted and oneway calls are done each time")
+TEST_CASE("uncounted calls and oneway calls are executed each time")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -545,7 +548,7 @@ TEST_CASE("calls that are not counted and oneway calls are done each time")
     again.send(framed(R"({"method":"io.evfdd.Set","parameters":{"names":["s"]},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 3);
-    daemon->request(again, "Set", R"({"names":["s"]})"); // The one that was done.
+    daemon->request(again, "Set", R"({"names":["s"]})"); // The repeated call.
     CHECK(tokens(*daemon, "s") == 3);
 }
 
@@ -562,7 +565,7 @@ TEST_CASE("a oneway Resume begins a session like any other")
     CHECK(resume(*daemon, again, 1) == certain);
 }
 
-TEST_CASE("a oneway Wait takes for good")
+TEST_CASE("a oneway Wait consumes for good")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
@@ -577,7 +580,7 @@ TEST_CASE("a oneway Wait takes for good")
     CHECK(tokens(last, "s") == 1);
 }
 
-TEST_CASE("who called before he has a session may take one up if nothing is his")
+TEST_CASE("a connection with earlier calls may resume a session if it owns nothing")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
@@ -589,7 +592,7 @@ TEST_CASE("who called before he has a session may take one up if nothing is his"
     CHECK(resume(*daemon, again, 1) == certain);
 }
 
-TEST_CASE("a wait that was going on when the daemon died is begun anew")
+TEST_CASE("a wait that was pending at a crash starts again")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();

@@ -1,5 +1,5 @@
-// While there is no memory for the journal: what cannot be kept is refused, and nothing that was
-// done is told of before it is certain.
+// A journal without memory: changes are refused, and no reply is sent before its effects are
+// committed.
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 namespace {
 
-// No memory can be had while this lives. There is room for what is under way, not for more.
+// A shortage of memory while it lives. Pending work has room and new work has none.
 class MemoryShortage {
 public:
     MemoryShortage(StateStore& state_store, std::uint64_t id) : state_store_{state_store}, id_{id}
@@ -26,7 +26,7 @@ public:
     MemoryShortage(const MemoryShortage&) = delete;
     MemoryShortage& operator=(const MemoryShortage&) = delete;
 
-    // Not even little can be committed from now on.
+    // Refuses even small commits from now on.
     void fill_completely()
     {
         state_store_.put(id_, record::Session{.token = {},
@@ -44,7 +44,7 @@ private:
     std::uint64_t id_;
 };
 
-// The loop turns until then; whether it came to it.
+// Runs the loop until the condition holds. False at the deadline.
 template <class Condition>
 bool runs_until(EventLoop& loop, Condition condition)
 {
@@ -57,7 +57,7 @@ bool runs_until(EventLoop& loop, Condition condition)
     return false;
 }
 
-TEST_CASE("a call that changes what cannot be kept is refused and changes nothing")
+TEST_CASE("a call that needs storage is refused without memory and changes nothing")
 {
     const auto is_resumed = GENERATE(false, true);
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
@@ -105,7 +105,7 @@ TEST_CASE("a call that changes what cannot be kept is refused and changes nothin
     CHECK(daemon->request(client, "Status").contains(R"("canKeep":true)"));
 }
 
-TEST_CASE("however often something is refused, that takes no room in the journal")
+TEST_CASE("repeated refusals take no room in the journal")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
@@ -130,17 +130,18 @@ TEST_CASE("however often something is refused, that takes no room in the journal
               .contains(R"("isCertain":true)"));
 }
 
-TEST_CASE("a set of many tokens that has begun goes on once the rest can be kept")
+TEST_CASE("a Set of many tokens continues once its rest can be stored")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
-    daemon->request(client, "Open", R"({"names":["s"]})"); // So they are added one by one.
+    // A shared semaphore is incremented one by one.
+    daemon->request(client, "Open", R"({"names":["s"]})");
     const auto& event = *daemon->service.registry().find("s"_name)->event();
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
     };
-    // A machine may be so fast that all are added in one turn; not each time.
+    // A fast machine may add all tokens in one iteration, but not each time.
     bool is_halfway = false;
     for (int i = 0; !is_halfway && i < 100; ++i) {
         daemon->request(client, "Clear", R"({"names":["s"]})");
@@ -161,7 +162,7 @@ TEST_CASE("a set of many tokens that has begun goes on once the rest can be kept
     CHECK(runs_until(daemon->loop, are_all_added));
 }
 
-TEST_CASE("a wait that takes nothing goes on while nothing can be kept")
+TEST_CASE("a wait that consumes nothing works without memory")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -170,7 +171,7 @@ TEST_CASE("a wait that takes nothing goes on while nothing can be kept")
     CHECK(daemon.request(client, "Wait", R"({"names":["m"]})").contains("fired"));
 }
 
-TEST_CASE("an answer waits until what it tells of is certain, and others are answered meanwhile")
+TEST_CASE("a reply waits until its effects are committed, and other clients are answered meanwhile")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
@@ -187,7 +188,7 @@ TEST_CASE("an answer waits until what it tells of is certain, and others are ans
         memory_shortage.fill_completely();
         REQUIRE(add(client.descriptors.front(), 1));
         run_until_idle(daemon->loop);
-        CHECK(client.reply().empty()); // That the call is done is not certain.
+        CHECK(client.reply().empty()); // The call is not committed yet.
         CHECK(daemon->request(other, "Status").contains(R"("canKeep":false)"));
         CHECK(client.reply().empty());
     }
@@ -196,7 +197,7 @@ TEST_CASE("an answer waits until what it tells of is certain, and others are ans
     CHECK(reply.contains("fired"));
 }
 
-TEST_CASE("tokens that a call does not add, because that is not certain, are never added")
+TEST_CASE("tokens of a Set that was not committed are never added")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
@@ -211,7 +212,7 @@ TEST_CASE("tokens that a call does not add, because that is not certain, are nev
         CHECK(verdict(done) == "SystemFailure");
     }
     CHECK(object(*fixture, "p").pulse()->pulses() == 0);
-    REQUIRE(fixture->state_store.commit()); // With the plan.
+    REQUIRE(fixture->state_store.commit()); // The intent is committed too.
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*fixture, "s") == 0);
         CHECK(count(follower.fd) == 0U);
@@ -219,7 +220,7 @@ TEST_CASE("tokens that a call does not add, because that is not certain, are nev
     }
 }
 
-TEST_CASE("what is to go back while nothing can be kept goes back once, later or after a restart")
+TEST_CASE("tokens to be returned without memory return once, later or after a restart")
 {
     const auto is_killed = GENERATE(false, true);
     auto fixture = new_fixture();
@@ -233,7 +234,7 @@ TEST_CASE("what is to go back while nothing can be kept goes back once, later or
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
         (*wait)->return_tokens();
         CHECK(tokens(*fixture, "s") == 2);
-        if (is_killed) { // It dies with all else.
+        if (is_killed) { // The fixture crashes with the shortage.
             static const Wait* dead = nullptr;
             dead = wait->release();
             REQUIRE(dead);
@@ -247,7 +248,7 @@ TEST_CASE("what is to go back while nothing can be kept goes back once, later or
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-TEST_CASE("what is to go back is not forgotten with what is committed before")
+TEST_CASE("tokens to be returned survive earlier commits")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 1);
@@ -258,14 +259,14 @@ TEST_CASE("what is to go back is not forgotten with what is committed before")
         const TakenTokens takings{.tokens = {{"s"_name, serial}}};
         fixture->registry.return_tokens(std::span{&takings, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
-        REQUIRE(fixture->state_store.commit()); // For so little there is room.
+        REQUIRE(fixture->state_store.commit()); // A small commit has room.
         CHECK(tokens(*fixture, "s") == 0);
     }
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 1);
 }
 
-TEST_CASE("what a timer sets while nothing can be kept is set later")
+TEST_CASE("a timer sets its event later when memory was short")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);

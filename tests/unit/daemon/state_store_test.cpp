@@ -29,7 +29,7 @@ record::Object event_record(std::string_view name)
             .timer = {}};
 }
 
-// With one event of each part, committed.
+// A committed event with a stored descriptor, an intent and a taken token.
 struct StateStoreFixture {
     StateStoreFixture()
     {
@@ -60,7 +60,7 @@ bool is_sentence(const std::string& text)
     return text.size() > 10 && text.find('\n') == std::string::npos && text.back() != '.';
 }
 
-TEST_CASE("all that was kept is there, and nothing is to be said of it")
+TEST_CASE("a reopened state store has all records and no warning")
 {
     StateStoreFixture fixture;
     SuccessorStore next{stored_fds_of(fixture.state_store)};
@@ -76,7 +76,7 @@ TEST_CASE("all that was kept is there, and nothing is to be said of it")
     CHECK(next.recovered.last_id == 1);
 }
 
-TEST_CASE("of a vault of which a part is missing the others are used, and it is said")
+TEST_CASE("a state store with a missing part uses the others and warns")
 {
     const auto [missing, what] = GENERATE(table<std::vector<std::size_t>, std::string>({
         {{stash_0}, "parking"},
@@ -99,7 +99,7 @@ TEST_CASE("of a vault of which a part is missing the others are used, and it is 
     CHECK(next.recovered.fds.contains(1) == (what != "parking"));
     CHECK(next.recovered.intent.has_value() == (what == "parking"));
     CHECK(next.recovered.takes.empty() == (what != "parking"));
-    // A vault like any other.
+    // The store works like any other.
     next.state_store.put(2, event_record("later"));
     REQUIRE(next.state_store.store_fd(2, fixture.fd));
     next.state_store.commit();
@@ -110,7 +110,7 @@ TEST_CASE("of a vault of which a part is missing the others are used, and it is 
     CHECK(after.recovered.fds.contains(2));
 }
 
-TEST_CASE("descriptors that are anything else are told of and replaced")
+TEST_CASE("wrong descriptors are reported and replaced")
 {
     const auto part = GENERATE(stash_0, stash_1, journal, progress_page);
     const auto kind = GENERATE(0, 1, 2);
@@ -129,15 +129,15 @@ TEST_CASE("descriptors that are anything else are told of and replaced")
     CHECK_FALSE(next.state_store.fault());
 }
 
-// Written over the journal, and what is said of it then.
+// Bytes that overwrite the journal, and the resulting warnings.
 struct Damage {
     std::string bytes;
     std::size_t place;
     std::string warning;
-    std::uint64_t lost = 0; // Event.
+    std::uint64_t lost = 0; // Lost events.
 };
 
-TEST_CASE("a journal that is damaged is told of, and what is sound of it is there")
+TEST_CASE("a damaged journal is reported, and its valid records are used")
 {
     StateStoreFixture fixture;
     fixture.state_store.put(2, event_record("later"));
@@ -164,7 +164,7 @@ TEST_CASE("a journal that is damaged is told of, and what is sound of it is ther
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
 }
 
-TEST_CASE("of a commit that did not get through nothing is told: nobody was answered by it")
+TEST_CASE("an incomplete commit is not reported, since no client got its reply")
 {
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
@@ -178,14 +178,14 @@ TEST_CASE("of a commit that did not get through nothing is told: nobody was answ
     CHECK(next.recovered.objects.contains(1));
 }
 
-TEST_CASE("a vault for which there is no memory is not begun")
+TEST_CASE("a state store without memory is not created")
 {
     EventLoop loop;
     const FileLimit limit{0};
     CHECK_THROWS_AS(StateStore{loop}, std::system_error);
 }
 
-TEST_CASE("while there is no memory what would outlive the daemon is refused, and then it goes on")
+TEST_CASE("changes are refused while memory is short, and accepted afterwards")
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
@@ -215,14 +215,14 @@ TEST_CASE("while there is no memory what would outlive the daemon is refused, an
         CHECK(daemon->service.registry().objects().empty());
         daemon->state_store.erase(id, record::Kind::session);
     }
-    daemon->request(client, "Status"); // With its answer all is committed.
+    daemon->request(client, "Status"); // The reply to it commits all.
     CHECK(daemon->request(client, "Status").contains("\"canKeep\":true"));
     CHECK(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("created\":true"));
     daemon = crash_and_restart(std::move(daemon));
     CHECK(daemon->service.registry().find("e"_name));
 }
 
-TEST_CASE("a slip of another version is replaced")
+TEST_CASE("a progress page of another version is replaced")
 {
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
@@ -235,7 +235,7 @@ TEST_CASE("a slip of another version is replaced")
     CHECK(next.recovered.warnings.size() == 1);
 }
 
-TEST_CASE("a slip without the journal that it speaks of says nothing")
+TEST_CASE("a progress page without its journal is ignored")
 {
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
@@ -247,7 +247,7 @@ TEST_CASE("a slip without the journal that it speaks of says nothing")
     CHECK(next.recovered.takes.empty());
 }
 
-TEST_CASE("records that cannot be understood are told of, those of kinds that are not known stay")
+TEST_CASE("malformed records are reported, and records of unknown kinds are kept")
 {
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
@@ -269,19 +269,19 @@ TEST_CASE("records that cannot be understood are told of, those of kinds that ar
     CHECK(next.recovered.last_id == 42);
 }
 
-TEST_CASE("a plan that is not of the last words in the slip was done")
+TEST_CASE("an intent that the progress page does not continue counts as done")
 {
     EventLoop loop;
     StateStore state_store{loop};
     REQUIRE(state_store.begin_intent({{1, 1, {}}}, 1));
     auto notes = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
     REQUIRE(notes);
-    notes->begin_intent(99, 5); // Of a commit that did not get through.
+    notes->begin_intent(99, 5); // An intent of an incomplete commit.
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK_FALSE(next.recovered.intent);
 }
 
-TEST_CASE("what is taken after the commit with the highest number is told of")
+TEST_CASE("tokens that are taken after the commit with the highest number are reported")
 {
     auto journal_of_one = Journal::create();
     REQUIRE(journal_of_one);
@@ -300,7 +300,7 @@ TEST_CASE("what is taken after the commit with the highest number is told of")
     CHECK(after.recovered.takes[0].tokens == 1);
 }
 
-TEST_CASE("what has no id is not understood")
+TEST_CASE("a record without an id is malformed")
 {
     StateStoreFixture fixture;
     fixture.state_store.put(0, event_record("x"));
@@ -313,13 +313,13 @@ TEST_CASE("what has no id is not understood")
           std::vector{"2 records cannot be understood: what they were of is lost"s});
 }
 
-TEST_CASE("new ids are never those of something that is there")
+TEST_CASE("new ids are never those of existing records")
 {
     const auto [ids, last, is_told] =
         GENERATE(table<std::vector<std::uint64_t>, std::uint64_t, bool>({
             {{2, 3}, 3, false},
             {{2, UINT64_MAX}, 2, true},
-            {{UINT64_MAX}, 1, true}, // The room's own event.
+            {{UINT64_MAX}, 1, true}, // The fixture's own event.
             {{UINT64_MAX - 1}, 1, true},
             {{2, 1'000, UINT64_MAX / 2 - 1}, UINT64_MAX / 2 - 1, false},
             {{UINT64_MAX / 3 * 2}, 1, true},
@@ -337,7 +337,7 @@ TEST_CASE("new ids are never those of something that is there")
         CHECK(is_sentence(warning));
 }
 
-TEST_CASE("what is dropped and unparked is not there any more")
+TEST_CASE("erased records and removed descriptors are gone")
 {
     StateStoreFixture fixture;
     fixture.state_store.erase(1, record::Kind::object);
@@ -347,7 +347,7 @@ TEST_CASE("what is dropped and unparked is not there any more")
     CHECK(next.recovered.objects.empty());
 }
 
-TEST_CASE("what is put is committed at the end of the turn of the loop")
+TEST_CASE("a record is committed at the end of the loop iteration")
 {
     EventLoop loop;
     StateStore state_store{loop};
@@ -361,7 +361,7 @@ TEST_CASE("what is put is committed at the end of the turn of the loop")
     CHECK(next.recovered.objects.contains(3));
 }
 
-TEST_CASE("any number of descriptors can be parked in one turn, if room is made for each")
+TEST_CASE("any number of descriptors can be stored in one iteration with reserved room")
 {
     EventLoop loop;
     StateStore state_store{loop};
@@ -371,7 +371,7 @@ TEST_CASE("any number of descriptors can be parked in one turn, if room is made 
         state_store.reserve_fd_slots(1);
         REQUIRE(state_store.store_fd(id, *fd));
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) { // As by a call that is refused in the end.
+        if (id % 2 == 0) { // As for a call that is refused in the end.
             state_store.erase(id, record::Kind::object);
             state_store.remove_fd(id);
         }
@@ -379,12 +379,12 @@ TEST_CASE("any number of descriptors can be parked in one turn, if room is made 
     CHECK(state_store.stored_fds() == 1'000);
 }
 
-TEST_CASE("more can be taken than the slip has room for")
+TEST_CASE("more tokens can be taken than the progress page has slots")
 {
     EventLoop loop;
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
-        state_store.put(1, event_record("e")); // There is something to commit, as with any taking.
+        state_store.put(1, event_record("e")); // Each take has something to commit.
         state_store.take_slot(i) = 1;
     }
     const SuccessorStore next{stored_fds_of(state_store)};

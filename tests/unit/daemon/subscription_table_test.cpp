@@ -19,10 +19,10 @@ struct SubscribedTable {
     }
     Quota quota{default_limits};
     SubscriptionTable table;
-    std::vector<UniqueFd> fds; // What their holders have.
+    std::vector<UniqueFd> fds; // The descriptors of the subscribers.
 };
 
-TEST_CASE("what is done to the followers reaches each of their holders")
+TEST_CASE("a change of the subscribers reaches each of their holders")
 {
     SubscribedTable fixture;
     for (int i = 0; i < 3; ++i)
@@ -35,7 +35,7 @@ TEST_CASE("what is done to the followers reaches each of their holders")
         CHECK(*time_left(fd) > 0ns);
 }
 
-TEST_CASE("who follows no more is left alone, keeps its descriptor and gives its charge back")
+TEST_CASE("an unsubscribed holder is left alone, keeps its descriptor and returns its charge")
 {
     SubscribedTable fixture;
     const auto gone = fixture.subscribe();
@@ -53,7 +53,7 @@ TEST_CASE("who follows no more is left alone, keeps its descriptor and gives its
     CHECK(*time_left(fixture.fds[1]) > 0ns);
 }
 
-TEST_CASE("the first failure is what a round returns, and all have their turn")
+TEST_CASE("a round over the subscribers visits all and returns the first failure")
 {
     SubscribedTable fixture;
     for (int i = 0; i < 3; ++i)
@@ -71,7 +71,7 @@ TEST_CASE("the first failure is what a round returns, and all have their turn")
     CHECK(calls == 3);
 }
 
-TEST_CASE("a holder who closes its descriptor disturbs nobody")
+TEST_CASE("a holder that closes its descriptor disturbs no other")
 {
     SubscribedTable fixture;
     fixture.subscribe();
@@ -81,7 +81,7 @@ TEST_CASE("a holder who closes its descriptor disturbs nobody")
     CHECK(*time_left(fixture.fds[0]) > 0ns);
 }
 
-TEST_CASE("followers that are gone give all charges back")
+TEST_CASE("a destroyed table returns all charges")
 {
     Quota quota{default_limits};
     {

@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 namespace {
 
-TEST_CASE("no two tokens are the same, nor what they are in print")
+TEST_CASE("no two tokens are equal, and neither are their texts")
 {
     std::set<Token> tokens;
     std::set<std::string> texts;
@@ -22,7 +22,7 @@ TEST_CASE("no two tokens are the same, nor what they are in print")
     CHECK(texts.size() == 100);
 }
 
-TEST_CASE("a token is 32 hexadecimal digits, and they are read as the same token")
+TEST_CASE("a token is printed as 32 hexadecimal digits and parsed from them")
 {
     const auto token = *Token::make();
     const auto text = token.text();
@@ -31,7 +31,7 @@ TEST_CASE("a token is 32 hexadecimal digits, and they are read as the same token
     CHECK(Token::parse(text) == token);
 }
 
-TEST_CASE("leading zeros of either half stay")
+TEST_CASE("leading zeros of either half are kept")
 {
     const auto text = "0000000000000001000000000000000f"s;
     const auto token = Token::parse(text);
@@ -39,7 +39,7 @@ TEST_CASE("leading zeros of either half stay")
     CHECK(token->text() == text);
 }
 
-TEST_CASE("what is no token is not read as one")
+TEST_CASE("a malformed token is refused")
 {
     const auto text =
         GENERATE(as<std::string>{}, "", "0", "0123456789abcdef0123456789abcde",

@@ -13,7 +13,7 @@ std::string wrong_field_of(const protocol::Arm& request, std::optional<Clock> pr
     return spec ? "(none)" : spec.error().name;
 }
 
-TEST_CASE("what cannot be armed is refused by the name of the field that is wrong")
+TEST_CASE("a wrong request is refused with the name of the wrong field")
 {
     const auto linked = nanoseconds{min_target_interval};
     const auto t = "t"_name;
@@ -66,7 +66,7 @@ TEST_CASE("what cannot be armed is refused by the name of the field that is wron
     }
 }
 
-TEST_CASE("whether a clock change can cancel depends on the clock that the timer goes by already")
+TEST_CASE("cancelling on a clock change depends on the clock that the timer already has")
 {
     const protocol::Arm request{.name = "t"_name, .first = 1s, .cancel_on_clock_change = true};
     CHECK(wrong_field_of(request, Clock::realtime) == "(none)");
@@ -75,7 +75,7 @@ TEST_CASE("whether a clock change can cancel depends on the clock that the timer
     CHECK(wrong_field_of(request, Clock::boottime) == "cancelOnClockChange");
 }
 
-TEST_CASE("the clock is the one that is asked for, else the present one, else the usual one")
+TEST_CASE("the clock is the requested one, else the present one, else the default")
 {
     struct Case {
         std::optional<Clock> asked;
@@ -113,7 +113,7 @@ TEST_CASE("the clock is the one that is asked for, else the present one, else th
     CHECK(spec->descriptor_clock() == c.descriptor);
 }
 
-TEST_CASE("a span begins at the moment of arming, on the clock that nobody sets")
+TEST_CASE("a relative time starts at the moment of arming on a clock that cannot be set")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime, Clock::realtime);
     const auto grid = clock == Clock::realtime ? Clock::monotonic : clock;
@@ -130,7 +130,7 @@ TEST_CASE("a span begins at the moment of arming, on the clock that nobody sets"
     CHECK_FALSE(spec->was_past);
 }
 
-TEST_CASE("where no first point is given it is one interval from now")
+TEST_CASE("an absent first expiration is one interval from now")
 {
     const auto before = now_on(Clock::monotonic);
     const auto spec = resolve_spec({.name = "t"_name, .interval = 2h}, {});
@@ -139,7 +139,7 @@ TEST_CASE("where no first point is given it is one interval from now")
     CHECK(spec->schedule.first <= now_on(Clock::monotonic) + 2h);
 }
 
-TEST_CASE("a span of nothing with an interval begins now")
+TEST_CASE("a relative time of zero with an interval starts now")
 {
     const auto before = now_on(Clock::monotonic);
     const auto spec = resolve_spec({.name = "t"_name, .after = 0ns, .interval = 2h}, {});
@@ -149,7 +149,7 @@ TEST_CASE("a span of nothing with an interval begins now")
     CHECK(spec->schedule.expirations_by(now_on(Clock::monotonic)) == 1);
 }
 
-TEST_CASE("an absolute first point is taken as it is, and the clock's zero is one interval later")
+TEST_CASE("an absolute first expiration is used as it is, and zero means one interval later")
 {
     const auto spec = resolve_spec({.name = "t"_name, .first = end_of_clock, .interval = 3s}, {});
     REQUIRE(spec);
@@ -162,7 +162,7 @@ TEST_CASE("an absolute first point is taken as it is, and the clock's zero is on
     CHECK(from_zero->was_past);
 }
 
-TEST_CASE("a first point is past if the clock shows it or more, and a span never is")
+TEST_CASE("an absolute first expiration up to now is past, and a relative one never is")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
     WallClockLock wall_clock;
@@ -175,7 +175,7 @@ TEST_CASE("a first point is past if the clock shows it or more, and a span never
     CHECK_FALSE(resolve_spec({.name = "t"_name, .clock = clock, .after = 1ns}, {})->was_past);
 }
 
-TEST_CASE("a span that ends with the clock is taken, one that ends after it is not")
+TEST_CASE("a relative time up to the end of the clock is accepted, and one beyond it refused")
 {
     const auto most = end_of_clock - now_on(Clock::boottime) - 1h;
     CHECK(wrong_field_of({.name = "t"_name, .clock = Clock::boottime, .after = most}) == "(none)");

@@ -39,15 +39,15 @@ struct TimerFixture {
     Timer timer;
 };
 
-// An hourly grid in the midst of an hour, on the monotonic clock or one that began before it.
+// An hourly grid in the middle of an hour, on the monotonic clock or one that started before it.
 protocol::Arm hourly(Clock clock = Clock::realtime)
 {
     return {.name = "t"_name, .clock = clock, .first = now_on(clock) - 10h - 30min, .interval = 1h};
 }
 
-// Followers.
+// Subscriptions.
 
-TEST_CASE("each opener has a count of its own")
+TEST_CASE("each subscriber has a count of its own")
 {
     WallClockLock wall_clock;
     TimerFixture fixture{{.name = "t"_name, .clock = Clock::realtime, .after = 1h}};
@@ -63,7 +63,7 @@ TEST_CASE("each opener has a count of its own")
     CHECK(take_expirations(other) == 11U);
 }
 
-TEST_CASE("who opens it in mid-flight gets the next point of the same grid, and none before")
+TEST_CASE("a later subscriber gets the next expiration of the same grid and none before")
 {
     WallClockLock wall_clock;
     TimerFixture fixture{hourly()};
@@ -75,7 +75,7 @@ TEST_CASE("who opens it in mid-flight gets the next point of the same grid, and 
     CHECK(expiry_of(fd, Clock::realtime).overlaps({next, next}));
 }
 
-TEST_CASE("all openers are on one grid, whenever they came")
+TEST_CASE("all subscribers are on one grid, whenever they subscribed")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime);
     TimerFixture fixture{{.name = "t"_name, .clock = clock, .interval = 1h}};
@@ -87,7 +87,7 @@ TEST_CASE("all openers are on one grid, whenever they came")
         CHECK(expiry_of(fd, clock).overlaps({first, first}));
 }
 
-TEST_CASE("who opens a timer that has expired for good finds its descriptor readable")
+TEST_CASE("a subscriber of an expired timer gets a readable descriptor")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
     WallClockLock wall_clock;
@@ -101,7 +101,7 @@ TEST_CASE("who opens a timer that has expired for good finds its descriptor read
     CHECK(time_left(fd) == 0ns);
 }
 
-TEST_CASE("who opens a timer that is not armed finds it disarmed")
+TEST_CASE("a subscriber of an unarmed timer gets a disarmed descriptor")
 {
     const bool is_cancelled = GENERATE(false, true);
     WallClockLock wall_clock;
@@ -118,7 +118,7 @@ TEST_CASE("who opens a timer that is not armed finds it disarmed")
     CHECK(fixture.state() == (is_cancelled ? TimerState::cancelled : TimerState::disarmed));
 }
 
-TEST_CASE("arming anew reaches every opener, and what was not read is forgotten")
+TEST_CASE("rearming reaches every subscriber and discards unread expirations")
 {
     TimerFixture fixture{{.name = "t"_name, .after = 1ns}};
     std::deque<UniqueFd> fds;
@@ -137,7 +137,7 @@ TEST_CASE("arming anew reaches every opener, and what was not read is forgotten"
     }
 }
 
-TEST_CASE("disarming reaches every opener, and what was not read is forgotten")
+TEST_CASE("disarming reaches every subscriber and discards unread expirations")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime);
     WallClockLock wall_clock;
@@ -158,14 +158,14 @@ TEST_CASE("disarming reaches every opener, and what was not read is forgotten")
     CHECK(fixture.timer.take_new_expirations() == 0);
 }
 
-TEST_CASE("an opener who sets its own descriptor moves nobody else, and follows the next arming")
+TEST_CASE("a subscriber that sets its own descriptor affects no other and follows the next arming")
 {
     TimerFixture fixture{{.name = "t"_name, .after = 1h}};
     const auto one = fixture.open();
     const auto other = fixture.open();
     const auto first = fixture.schedule().first;
     REQUIRE(set(one, disarmed));
-    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // And makes it blocking.
+    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // The holder also makes it blocking.
     CHECK(expiry_of(other, Clock::monotonic).overlaps({first, first}));
 
     fixture.arm({.name = "t"_name, .after = 2h});
@@ -175,7 +175,7 @@ TEST_CASE("an opener who sets its own descriptor moves nobody else, and follows 
     CHECK(expiry_of(other, Clock::monotonic).overlaps({second, second}));
 }
 
-TEST_CASE("setting the wall clock moves an absolute time on it and not a span")
+TEST_CASE("a change of the wall clock moves an absolute time and not a relative one")
 {
     constexpr auto by = 900us;
     WallClockLock wall_clock;
@@ -185,7 +185,7 @@ TEST_CASE("setting the wall clock moves an absolute time on it and not a span")
     TimerFixture relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
     const auto fixed = absolute.open();
     const auto span = relative.open();
-    // Both as the clock sees them that nobody sets.
+    // Both on the clock that nobody can set.
     const auto fixed_before = expiry_of(fixed, Clock::monotonic);
     const auto span_before = expiry_of(span, Clock::monotonic);
     wall_clock.shift(by);
@@ -198,12 +198,12 @@ TEST_CASE("setting the wall clock moves an absolute time on it and not a span")
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
-    REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // And now it is absolute.
+    REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // It is absolute now.
     const auto point = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({point, point}));
 }
 
-TEST_CASE("a span on realtime is followed by every opener, and never early")
+TEST_CASE("a relative realtime timer is never early for any subscriber")
 {
     TimerFixture fixture{{.name = "t"_name, .clock = Clock::realtime, .after = 1h, .interval = 1h}};
     const auto fd = fixture.open();
@@ -234,16 +234,16 @@ void check_that_none_counts_early(Clock clock, bool is_relative)
     wait_until(fixture.schedule().clock, fixture.now() + 5ms);
     const auto passed = fixture.schedule().expirations_by(fixture.now() - 5ms);
     counted += static_cast<std::int64_t>(*take_expirations(fd));
-    CHECK(counted >= passed - passed_before); // And none is lost.
+    CHECK(counted >= passed - passed_before); // None is lost.
 }
 
-TEST_CASE("a descriptor counts no expiry before its point")
+TEST_CASE("a descriptor counts no expiration early")
 {
     check_that_none_counts_early(GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime),
                                  GENERATE(true, false));
 }
 
-TEST_CASE("a descriptor on an alarm clock counts no expiry before its point")
+TEST_CASE("a descriptor on an alarm clock counts no expiration early")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
@@ -267,12 +267,12 @@ void check_clock_change(const ClockCase& c)
     };
     const auto other = spec_of(request(c.other_clock, c.other_is_relative));
     TimerFixture fixture{request(c.clock, c.is_relative)};
-    CHECK(fixture.timer.can_be_armed_with(other)); // Nobody has it open.
+    CHECK(fixture.timer.can_be_armed_with(other)); // Without a subscription.
     const auto fd = fixture.open();
     CHECK(fixture.timer.can_be_armed_with(other) == c.can);
 }
 
-TEST_CASE("a descriptor can follow another schedule unless that takes another clock")
+TEST_CASE("a descriptor can get another schedule unless it needs another clock")
 {
     using enum Clock;
     check_clock_change(GENERATE(values<ClockCase>({
@@ -286,7 +286,7 @@ TEST_CASE("a descriptor can follow another schedule unless that takes another cl
     })));
 }
 
-TEST_CASE("a descriptor on an alarm clock can follow another schedule on the same clock")
+TEST_CASE("a descriptor on an alarm clock can get another schedule on the same clock")
 {
     using enum Clock;
     const auto c = GENERATE(values<ClockCase>({
@@ -297,7 +297,7 @@ TEST_CASE("a descriptor on an alarm clock can follow another schedule on the sam
     check_clock_change(c);
 }
 
-TEST_CASE("the wall clock being set is told to openers of a timer that is cancelled by it")
+TEST_CASE("a change of the wall clock is reported to subscribers of a timer that it cancels")
 {
     WallClockLock wall_clock;
     auto request = hourly();
@@ -313,11 +313,11 @@ TEST_CASE("the wall clock being set is told to openers of a timer that is cancel
 
     request.first = now_on(Clock::realtime) + 1h;
     fixture.arm(request);
-    CHECK(take_expirations(fd) == 0U); // That was of before.
+    CHECK(take_expirations(fd) == 0U); // The earlier expiration is discarded.
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
 }
 
-TEST_CASE("arming anew after the wall clock was set, and before that was read, works at once")
+TEST_CASE("rearming works at once after an unread change of the wall clock")
 {
     WallClockLock wall_clock;
     auto request = hourly();
@@ -333,9 +333,9 @@ TEST_CASE("arming anew after the wall clock was set, and before that was read, w
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
 }
 
-// What an earlier daemon handed out.
+// Descriptors that an earlier daemon passed.
 
-TEST_CASE("looking at a descriptor that goes by the schedule, even while it is due, takes nothing")
+TEST_CASE("polling a descriptor on schedule reads nothing from it, even while it is due")
 {
     const auto start = now_on(Clock::monotonic);
     TimerFixture fixture{{.name = "t"_name, .clock = Clock::monotonic, .interval = 200us}};
@@ -353,8 +353,7 @@ TEST_CASE("looking at a descriptor that goes by the schedule, even while it is d
                        fixture.schedule().expirations_by(start));
 }
 
-TEST_CASE(
-    "a descriptor that looks due for ever, as its holder made it, is looked at in bounded time")
+TEST_CASE("polling a descriptor that its holder made due forever takes bounded time")
 {
     TimerFixture fixture{{.name = "t"_name, .clock = Clock::monotonic, .interval = 1h}};
     const auto fd = fixture.open();
@@ -363,15 +362,14 @@ TEST_CASE(
     CHECK(time_left(fd) == expiry_in_progress);
 
     CHECK(fixture.timer.resync(fd));
-    CHECK(time_left(fd) ==
-          expiry_in_progress); // To set it would lose the point that may be under way.
+    CHECK(time_left(fd) == expiry_in_progress); // Setting it could lose an expiration in progress.
     fixture.arm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
     CHECK(*time_left(fd) > 1h);
 }
 
 // Counting.
 
-TEST_CASE("a one-shot timer is armed until its point, then expired, and counted once")
+TEST_CASE("a one-shot timer is armed until its expiration, then expired, and counted once")
 {
     TimerFixture fixture{{.name = "t"_name, .after = 1ms}};
     const auto first = fixture.schedule().first;
@@ -389,19 +387,19 @@ TEST_CASE("a one-shot timer is armed until its point, then expired, and counted 
     CHECK_FALSE(fixture.timer.next_poll());
 }
 
-TEST_CASE("a one-shot timer that nobody counts has expired as soon as its point has passed")
+TEST_CASE("an uncounted one-shot timer is expired as soon as its time has passed")
 {
     TimerFixture fixture{{.name = "t"_name, .after = 1ns}};
     fixture.timer.stop_counting();
     CHECK(fixture.timer.has_expired());
     fixture.timer.start_counting();
     CHECK(fixture.timer.has_expired());
-    CHECK(fixture.timer.take_new_expirations() == 0); // That was before.
+    CHECK(fixture.timer.take_new_expirations() == 0); // It expired before counting started.
     REQUIRE(fixture.timer.disarm());
     CHECK_FALSE(fixture.timer.has_expired());
 }
 
-TEST_CASE("counting begins with what comes, and again at every arming")
+TEST_CASE("counting starts with the next expiration, and again at every arming")
 {
     TimerFixture fixture{{.name = "t"_name, .interval = 1ms}};
     fixture.timer.stop_counting();
@@ -424,7 +422,7 @@ TEST_CASE("counting begins with what comes, and again at every arming")
     CHECK(fixture.timer.next_poll() == fixture.schedule().first);
 }
 
-TEST_CASE("of the points that had passed when it was armed one is counted")
+TEST_CASE("several expirations that had passed at arming count as one")
 {
     const auto interval = GENERATE(0ns, 1ns, 1h);
     TimerFixture fixture{
@@ -434,12 +432,12 @@ TEST_CASE("of the points that had passed when it was armed one is counted")
     CHECK(*next <= fixture.now());
     const auto counted = fixture.timer.take_new_expirations();
     if (interval == 1ns)
-        CHECK(counted >= 1); // And those since.
+        CHECK(counted >= 1); // Those since.
     else
         CHECK(counted == 1);
 }
 
-TEST_CASE("a timer that expires more often than it is looked at is counted in lumps")
+TEST_CASE("a timer that expires more often than it is polled is counted in batches")
 {
     TimerFixture fixture{{.name = "t"_name, .interval = 1ns}};
     std::int64_t counted = 0;
@@ -454,7 +452,7 @@ TEST_CASE("a timer that expires more often than it is looked at is counted in lu
     }
 }
 
-TEST_CASE("at the end of the clock nothing is to come")
+TEST_CASE("a timer at the end of its clock has no next expiration")
 {
     TimerFixture fixture{{.name = "t"_name, .first = end_of_clock, .interval = 1ns}};
     CHECK(fixture.timer.next_poll() == end_of_clock);
@@ -474,7 +472,7 @@ Timer::Target target_e(std::uint64_t serial, std::int64_t backlog = 0)
     return {.event = "e"_name, .serial = serial, .armer = {2001, 2001, 1, {}}, .backlog = backlog};
 }
 
-TEST_CASE("it is the daemon that counts where something hangs on it, and only then")
+TEST_CASE("a timer needs the daemon only while it has a target or an observer")
 {
     WallClockLock wall_clock;
     const auto far = now_on(Clock::realtime) + 1h;
@@ -500,14 +498,14 @@ TEST_CASE("it is the daemon that counts where something hangs on it, and only th
     CHECK_FALSE(with_backlog.timer.next_poll());
 }
 
-TEST_CASE("a timer on an alarm clock is needed, as the daemon's own look is what wakes the machine")
+TEST_CASE("a timer on an alarm clock needs the daemon, whose own timerfd wakes the machine")
 {
     skip_unless_available(Clock::boottime_alarm);
     CHECK(TimerFixture{{.name = "t"_name, .clock = Clock::boottime_alarm, .after = 1h}}
               .timer.must_count());
 }
 
-TEST_CASE("what an event still has to get it gets after arming anew, and no other event does")
+TEST_CASE("a backlog for an event is kept across rearming, and no other event gets it")
 {
     TimerFixture fixture({.name = "t"_name, .after = 1h}, target_e(1, 5));
     fixture.arm({.name = "t"_name, .after = 2h}, target_e(1));
@@ -518,7 +516,7 @@ TEST_CASE("what an event still has to get it gets after arming anew, and no othe
     CHECK_FALSE(fixture.timer.target());
 }
 
-TEST_CASE("a clock change cancels what asked for that, is armed and is not over")
+TEST_CASE("a clock change cancels a timer that is cancellable, armed and not over")
 {
     WallClockLock wall_clock;
     const auto t = "t"_name;
@@ -539,11 +537,11 @@ TEST_CASE("a clock change cancels what asked for that, is armed and is not over"
     CHECK_FALSE(off.timer.is_cancelled_by_clock_change());
 }
 
-TEST_CASE("what is counted stays counted when the wall clock is set back before it")
+TEST_CASE("counted expirations stay counted when the wall clock is set back before them")
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // Whether it is in time is luck.
+    while (time_until(deadline) > 0ns) { // A busy machine may set the clock too late.
         TimerFixture fixture{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
         wait_until(Clock::realtime, fixture.schedule().first);
         CHECK(fixture.timer.take_new_expirations() == 1);

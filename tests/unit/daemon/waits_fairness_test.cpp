@@ -1,5 +1,4 @@
-// Who gets what when several want it: those who wait through the daemon among themselves, and
-// against those who take directly from the descriptor.
+// The order of waits for one object, among themselves and against direct readers of the descriptor.
 #include "daemon/waiting/waits.h"
 
 #include "tests/support/service_fixture.h"
@@ -33,7 +32,7 @@ std::size_t how_many_over(const std::deque<std::unique_ptr<Wait>>& waits)
     return static_cast<std::size_t>(std::ranges::count_if(waits, is_over));
 }
 
-TEST_CASE("those who wait to take are served in the order in which they came")
+TEST_CASE("consuming waits are served in the order of their arrival")
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     const bool is_direct = GENERATE(false, true);
@@ -56,7 +55,7 @@ TEST_CASE("those who wait to take are served in the order in which they came")
     CHECK_FALSE(fixture.event("e").is_set());
 }
 
-TEST_CASE("n tokens release exactly the first n, and one auto set exactly one")
+TEST_CASE("n tokens release exactly the first n waits, and one auto set exactly one")
 {
     const auto [mode, released] =
         GENERATE(table<Mode, std::size_t>({{Mode::automatic, 1}, {Mode::semaphore, 7}}));
@@ -74,20 +73,20 @@ TEST_CASE("n tokens release exactly the first n, and one auto set exactly one")
         CHECK(is_over(waits[i]));
 }
 
-TEST_CASE("who comes after a set that was not told of yet does not overtake")
+TEST_CASE("a wait that starts after an unreported set does not overtake")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
     const auto first = start(fixture, {"e"});
     REQUIRE(add(fixture.open("e"), 1));
 
-    const auto second = start(fixture, {"e"}); // Before the loop turns.
+    const auto second = start(fixture, {"e"}); // Before the loop runs.
 
     CHECK(is_over(first));
     CHECK_FALSE(is_over(second));
 }
 
-TEST_CASE("a pulse does not let its waiter overtake those who wait for what else it wants")
+TEST_CASE("a pulse does not let its wait overtake others for what else it needs")
 {
     const auto require = GENERATE(Require::any, Require::all);
     RegistryFixture fixture;
@@ -97,13 +96,13 @@ TEST_CASE("a pulse does not let its waiter overtake those who wait for what else
     const auto second = start(fixture, {"e", "p"}, require);
     REQUIRE(add(fixture.open("e"), 1));
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"p"}), 1)); // Before the loop turns.
+    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"p"}), 1)); // Before the loop runs.
 
     CHECK(is_over(first));
     CHECK(is_over(second) == (require == Require::any));
 }
 
-TEST_CASE("who gave up keeps nobody behind it from being served")
+TEST_CASE("a cancelled wait does not block the waits behind it")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
@@ -115,7 +114,7 @@ TEST_CASE("who gave up keeps nobody behind it from being served")
     CHECK(is_over(second));
 }
 
-TEST_CASE("a wake-up may end the next one's wait, and who is behind it is still served")
+TEST_CASE("a wakeup may end the next wait, and the one behind it is still served")
 {
     RegistryFixture fixture;
     fixture.create("m");
@@ -134,7 +133,7 @@ TEST_CASE("a wake-up may end the next one's wait, and who is behind it is still 
     CHECK(is_over(third));
 }
 
-TEST_CASE("a wait for all that loses one of them to a direct reader has put the others back")
+TEST_CASE("a wait for all that loses one object to a direct reader returns the others")
 {
     RegistryFixture fixture;
     fixture.create("kept", Mode::semaphore);
@@ -170,7 +169,7 @@ TEST_CASE("a wait for all that loses one of them to a direct reader has put the 
     CHECK(completed + taken_by_reader + left == rounds);
 }
 
-TEST_CASE("who came first is served first, whatever of what they wait for was set first")
+TEST_CASE("the earliest wait is served first, whatever object was set first")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -189,7 +188,7 @@ TEST_CASE("who came first is served first, whatever of what they wait for was se
     CHECK(fixture.event("b").is_set()); // All or nothing.
 }
 
-TEST_CASE("of those who miss another one each time the first is released once all are there")
+TEST_CASE("the first of several waits that each miss another object is released once all are set")
 {
     RegistryFixture fixture;
     const std::vector<std::string> names{"a", "b", "c", "d"};
@@ -217,13 +216,14 @@ TEST_CASE("of those who miss another one each time the first is released once al
     }
 }
 
-// Waits, and what the model knows of each: what it still waits for.
+// Waits, and a model of what each still needs.
 struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Require require;
-        std::set<std::string> misses; // Of what is told once, or needs to be seen once.
-        std::set<std::string> takes;  // Of what is there or not.
+        // Manual events, pulses and timers, which the wait still needs to see once.
+        std::set<std::string> misses;
+        std::set<std::string> takes; // Auto events and semaphores, which the wait consumes.
     };
 
     void begin(const std::vector<std::string>& wanted, Require require)
@@ -232,7 +232,7 @@ struct WaitModel {
         protocol::Wait request{.names = {}, .gather = require};
         for (const auto& name : wanted) {
             request.names.list.push_back(*Name::parse(name));
-            if (name[0] == 'a' || name[0] == 's') // It is taken.
+            if (name[0] == 'a' || name[0] == 's') // Consumed.
                 waiter.takes.insert(name);
             else if (name[0] != 'm' || !fixture.event(name).is_set())
                 waiter.misses.insert(name);
@@ -252,8 +252,8 @@ struct WaitModel {
         waiters.erase(waiters.begin() + static_cast<std::ptrdiff_t>(at));
     }
 
-    // Once all is heard: none goes on waiting for what is there. Forgets those that are over, and
-    // returns how many they were.
+    // Checks after delivery that no wait is pending although its objects are set. Removes completed
+    // waits and returns their number.
     std::size_t check()
     {
         const auto is_there = [&](const std::string& text) { return fixture.event(text).is_set(); };
@@ -273,7 +273,7 @@ struct WaitModel {
     std::deque<Waiter> waiters = {};
 };
 
-// By the first letter of its name: an event of that mode, or a timer that does not expire.
+// The first letter of the name is the mode of the event, or a timer that does not expire.
 void make(RegistryFixture& fixture, const std::string& name)
 {
     switch (name[0]) {
@@ -286,7 +286,7 @@ void make(RegistryFixture& fixture, const std::string& name)
     }
 }
 
-TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by whom")
+TEST_CASE("no wait stays pending while its objects are set, whatever is set and consumed by others")
 {
     std::mt19937 random{GENERATE(1U, 2U, 3U, 4U)};
     const auto one_of = [&](std::size_t count) { return random() % count; };
@@ -330,7 +330,7 @@ TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by
             model.give_up(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
-            continue; // More than one deed is heard of at a time.
+            continue; // Several operations are delivered at once.
         INFO("step " << step);
         fixture.registry.deliver_edges();
         released += model.check();
@@ -338,7 +338,7 @@ TEST_CASE("nobody goes on waiting for what is there whatever is set and taken by
     CHECK(released > 100);
 }
 
-TEST_CASE("what was taken for one who does not hear of it is put back and serves the next")
+TEST_CASE("a token of an unacknowledged wait is returned and serves the next")
 {
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
     RegistryFixture fixture;
@@ -359,7 +359,7 @@ TEST_CASE("what was taken for one who does not hear of it is put back and serves
     CHECK_FALSE(fixture.event("e").is_set());
 }
 
-TEST_CASE("what was taken from an object that is gone is not put into a later one of its name")
+TEST_CASE("a token of a deleted object is not returned to a later object of its name")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::semaphore, 1);
@@ -373,7 +373,7 @@ TEST_CASE("what was taken from an object that is gone is not put into a later on
     CHECK_FALSE(fixture.event("e").is_set());
 }
 
-TEST_CASE("a token that was given to a client that died is the next one's")
+TEST_CASE("a token of a disconnected client goes to the next wait")
 {
     ServiceFixture daemon;
     auto owner = daemon.connect();
@@ -386,12 +386,12 @@ TEST_CASE("a token that was given to a client that died is the next one's")
         run_until_idle(daemon.loop);
     }
 
-    SECTION("before the daemon turned")
+    SECTION("before the next iteration of the daemon")
     {
         REQUIRE(add(owner.descriptors.at(0), 1));
         first.reset();
     }
-    SECTION("by a set through the daemon, with it in the same turn")
+    SECTION("by a set through the daemon in the same iteration")
     {
         owner.call("Set", R"({"names":["e"]})");
         first.reset();

@@ -11,12 +11,12 @@ namespace {
 constexpr auto all = Require::all;
 constexpr auto any = Require::any;
 
-// One who waits.
+// A pending wait of a test.
 struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
-    // "waits", what fired with its counts, or the error.
+    // Returns "waits", the fired names with their counts, or the error.
     std::string state()
     {
         if (!started)
@@ -53,7 +53,8 @@ void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
 }
 
-TEST_CASE("who waits for several of what is made later has them, or hears that it is not counted")
+TEST_CASE(
+    "a wait for a count of several missing names completes or is refused once they are created")
 {
     RegistryFixture fixture;
     auto waiter =
@@ -67,7 +68,7 @@ TEST_CASE("who waits for several of what is made later has them, or hears that i
     CHECK(*waiter.wakeups == 1);
 }
 
-TEST_CASE("a wait for what is set is over at once, and takes what a wait takes")
+TEST_CASE("a wait for a set object completes at once and consumes as its mode says")
 {
     const auto [mode, left] = GENERATE(table<Mode, std::uint64_t>(
         {{Mode::manual, 2}, {Mode::automatic, 0}, {Mode::semaphore, 1}}));
@@ -97,10 +98,10 @@ TEST_CASE("a wait is woken once, by a set through the daemon and by one on the d
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
     CHECK_FALSE(Registry::is_watched(
-        *fixture.registry.find("e"_name))); // Nobody asks to hear of it any more.
+        *fixture.registry.find("e"_name))); // The event has no observer any more.
 }
 
-TEST_CASE("any is over with the first of its names that is set, and takes no other")
+TEST_CASE("a wait for any completes with the first set name and consumes no other")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::semaphore);
@@ -113,7 +114,7 @@ TEST_CASE("any is over with the first of its names that is set, and takes no oth
     CHECK(fixture.event("b").count() == 0U);
 }
 
-TEST_CASE("all takes from all at once or from none, and names them in order")
+TEST_CASE("a wait for all consumes from all at once or from none, and lists them in order")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -123,7 +124,7 @@ TEST_CASE("all takes from all at once or from none, and names them in order")
     set(fixture, "a");
     set(fixture, "c");
     CHECK(waiter.state() == "waits");
-    CHECK(fixture.event("a").is_set()); // Nothing is kept of what takes.
+    CHECK(fixture.event("a").is_set()); // No consumed token is kept.
 
     set(fixture, "b", 2);
 
@@ -133,7 +134,7 @@ TEST_CASE("all takes from all at once or from none, and names them in order")
     CHECK(fixture.event("c").is_set());
 }
 
-TEST_CASE("while a wait for all is not complete, others may take what it needs")
+TEST_CASE("others may consume what an incomplete wait for all needs")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -149,7 +150,7 @@ TEST_CASE("while a wait for all is not complete, others may take what it needs")
     CHECK(both.state() == "a=1 b=1");
 }
 
-TEST_CASE("for all it is enough that a manual event was set since the wait began")
+TEST_CASE("a manual event that was set since the wait began suffices for a wait for all")
 {
     RegistryFixture fixture;
     fixture.create("m");
@@ -170,7 +171,7 @@ TEST_CASE("for all it is enough that a manual event was set since the wait began
     CHECK(waiter.state() == "m=1 a=1");
 }
 
-TEST_CASE("what happens while another one is missing counts in the end for all")
+TEST_CASE("events during an incomplete wait for all count in the end")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -192,7 +193,8 @@ TEST_CASE("what happens while another one is missing counts in the end for all")
     CHECK(*waiter.wakeups == 1);
 }
 
-TEST_CASE("a manual event set and cleared at once releases all who waited and no later one")
+TEST_CASE(
+    "a manual event that is set and cleared at once releases all pending waits and no later one")
 {
     RegistryFixture fixture;
     fixture.create("m");
@@ -203,7 +205,7 @@ TEST_CASE("a manual event set and cleared at once releases all who waited and no
 
     REQUIRE(add(client, 1));
     REQUIRE(take(client));
-    auto later = start(fixture, {"m"}); // Before the loop turns.
+    auto later = start(fixture, {"m"}); // Before the loop runs.
 
     run_until_idle(fixture.loop);
     for (auto& waiter : waiters)
@@ -215,7 +217,7 @@ TEST_CASE("a manual event set and cleared at once releases all who waited and no
     CHECK(later.state() == "m=1");
 }
 
-TEST_CASE("a clear through the daemon comes after what was set before it")
+TEST_CASE("a Clear takes effect after the earlier sets")
 {
     RegistryFixture fixture;
     fixture.create("m");
@@ -226,11 +228,11 @@ TEST_CASE("a clear through the daemon comes after what was set before it")
     CHECK(waiter.state() == "m=1");
 
     auto later = start(fixture, {"m"});
-    run_until_idle(fixture.loop); // The clear itself rings.
+    run_until_idle(fixture.loop); // The clear itself causes an edge.
     CHECK(later.state() == "waits");
 }
 
-TEST_CASE("a wait for names that are not there yet goes on when they come")
+TEST_CASE("a wait for missing names continues when they are created")
 {
     const auto require = GENERATE(any, all);
     RegistryFixture fixture;
@@ -242,7 +244,7 @@ TEST_CASE("a wait for names that are not there yet goes on when they come")
         fixture.create("later", Mode::automatic, 1);
         CHECK_FALSE(fixture.event("later").is_set());
     }
-    SECTION("set afterwards on the descriptor")
+    SECTION("set later on the descriptor")
     {
         fixture.create("later", Mode::automatic);
         CHECK(waiter.state() == "waits");
@@ -252,7 +254,7 @@ TEST_CASE("a wait for names that are not there yet goes on when they come")
     CHECK(waiter.state() == "later=1");
 }
 
-TEST_CASE("only names that are there can be waited for where that is asked")
+TEST_CASE("a wait for existing names only is refused for a missing one")
 {
     RegistryFixture fixture;
     fixture.create("there", Mode::automatic, 1);
@@ -285,7 +287,7 @@ TEST_CASE("a set on the descriptor just before the deletion still releases")
     CHECK(waiter.state() == "m=1");
 }
 
-TEST_CASE("who may not wait is refused, at the start or at the creation")
+TEST_CASE("a waiter without permission is refused, at the start or at the creation")
 {
     RegistryFixture fixture;
     auto early = start(fixture, {.names = names({"e"})}, bob);
@@ -298,7 +300,7 @@ TEST_CASE("who may not wait is refused, at the start or at the creation")
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
 }
 
-TEST_CASE("a timeout of zero looks once and takes what is there")
+TEST_CASE("a wait with timeout zero checks once and consumes what is set")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::semaphore, 1);
@@ -308,7 +310,7 @@ TEST_CASE("a timeout of zero looks once and takes what is there")
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
 }
 
-TEST_CASE("a wait that is not over in time is TimedOut, and takes nothing afterwards")
+TEST_CASE("a wait that times out consumes nothing afterwards")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
@@ -322,7 +324,7 @@ TEST_CASE("a wait that is not over in time is TimedOut, and takes nothing afterw
     CHECK(fixture.event("e").is_set());
 }
 
-TEST_CASE("a wait that is over in time does not time out afterwards")
+TEST_CASE("a completed wait does not time out afterwards")
 {
     RegistryFixture fixture;
     fixture.create("e");
@@ -335,13 +337,13 @@ TEST_CASE("a wait that is over in time does not time out afterwards")
     CHECK(*waiter.wakeups == 1);
 }
 
-TEST_CASE("what was set before the time was up counts, however busy the loop is")
+TEST_CASE("a set before the timeout counts, however busy the loop is")
 {
     RegistryFixture fixture;
     const auto noisy = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
-    for (std::size_t i = 0; i < EventLoop::batch; ++i) // One whole turn goes to others.
+    for (std::size_t i = 0; i < EventLoop::batch; ++i) // One whole iteration serves others.
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(noisy)), EPOLLIN, [](auto) {}));
     fixture.create("e");
@@ -353,7 +355,7 @@ TEST_CASE("what was set before the time was up counts, however busy the loop is"
     CHECK(waiter.state() == "e=1");
 }
 
-TEST_CASE("a wait counts the pulses since it began, and hears of none before")
+TEST_CASE("a wait counts pulses since it began and none before")
 {
     RegistryFixture fixture;
     fixture.create("p", Mode::pulse);
@@ -371,7 +373,7 @@ TEST_CASE("a wait counts the pulses since it began, and hears of none before")
     CHECK(both.state() == "a=1 p=5");
 }
 
-TEST_CASE("a wait that nobody wants any more leaves no trace")
+TEST_CASE("a cancelled wait leaves no trace")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
@@ -390,7 +392,7 @@ TEST_CASE("a wait that nobody wants any more leaves no trace")
     CHECK(fixture.event("e").is_set());
 }
 
-TEST_CASE("whom the policy does not let wait is refused at once, also where nothing is there yet")
+TEST_CASE("a wait that the policy forbids is refused at once, also for a missing name")
 {
     RegistryFixture fixture;
     fixture.create("db/e", Mode::manual, 1);
@@ -402,10 +404,10 @@ TEST_CASE("whom the policy does not let wait is refused at once, also where noth
     CHECK(start(fixture, {.names = names({"db/later"})}, 0).state() == "waits");
     CHECK(start(fixture, {.names = names({"user/2002/x"})}).state() == "NotPermitted");
     CHECK(start(fixture, {.names = names({"user/2001/x"})}).state() == "waits");
-    CHECK(fixture.waits.waiter_count("db/later"_name) == 0); // They are gone again.
+    CHECK(fixture.waits.waiter_count("db/later"_name) == 0); // They were removed.
 }
 
-TEST_CASE("a wait that a new policy does not allow ends there and then, and no other does")
+TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
 {
     RegistryFixture fixture;
     fixture.create("db/e", Mode::automatic);
@@ -430,14 +432,14 @@ TEST_CASE("a wait that a new policy does not allow ends there and then, and no o
     CHECK(by_bob.state() == "db/e=1");
 }
 
-TEST_CASE("what was set before the policy changed still ends the wait for it")
+TEST_CASE("a set before a change of policy still ends the wait for it")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
     RegistryFixture fixture;
     fixture.create("e", mode);
     const auto client = fixture.open("e");
     auto waiter = start(fixture, {"e"});
-    REQUIRE(add(client, 1)); // Which nobody has heard yet.
+    REQUIRE(add(client, 1)); // The edge is not delivered yet.
 
     fixture.registry.set_policy(make_policy("default deny"));
     fixture.waits.on_policy_changed();
@@ -446,7 +448,7 @@ TEST_CASE("what was set before the policy changed still ends the wait for it")
     CHECK(*waiter.wakeups == 1);
 }
 
-TEST_CASE("a wait that new rights do not allow ends there and then, and no other does")
+TEST_CASE("new permissions end the waits that they forbid at once, and no other")
 {
     RegistryFixture fixture;
     fixture.create("e");
@@ -464,19 +466,20 @@ TEST_CASE("a wait that new rights do not allow ends there and then, and no other
     CHECK(by_owner.state() == "waits");
 }
 
-TEST_CASE("what was set before the rights changed still ends the wait for it")
+TEST_CASE("a set before a change of permissions still ends the wait for it")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
     RegistryFixture fixture;
     fixture.create("e", mode);
     const auto client = fixture.open("e");
     auto waiter = start(fixture, {.names = names({"e"})}, bob);
-    REQUIRE(add(client, 1)); // Which nobody has heard yet.
+    REQUIRE(add(client, 1)); // The edge is not delivered yet.
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_rights));
     CHECK(waiter.state() == "e=1");
 }
 
-TEST_CASE("to consume takes the right to wait and the right to set, by the rights and the policy")
+TEST_CASE(
+    "a consuming wait requires the permissions to wait and to set, of the object and of the policy")
 {
     struct Case {
         Mode mode;
@@ -506,7 +509,7 @@ TEST_CASE("to consume takes the right to wait and the right to set, by the right
     CHECK(fixture.event("e").is_set() == (state == "NotPermitted" || mode == Mode::manual));
 }
 
-TEST_CASE("who waits for what is made later hears then that it may not consume")
+TEST_CASE("a pending wait that may not consume is refused when its name is created")
 {
     RegistryFixture fixture;
     auto waiter = start(fixture, {.names = names({"later"})}, bob);
@@ -515,7 +518,7 @@ TEST_CASE("who waits for what is made later hears then that it may not consume")
     CHECK(fixture.event("later").is_set());
 }
 
-TEST_CASE("a policy that forbids to set ends the waits that consume, and no other")
+TEST_CASE("a policy that forbids setting ends the consuming waits, and no other")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -530,7 +533,7 @@ TEST_CASE("a policy that forbids to set ends the waits that consume, and no othe
     CHECK(for_later.state() == "waits");
 }
 
-TEST_CASE("a token that came as somebody began to monitor its event is for who waits all the same")
+TEST_CASE("a token that arrives as a monitor starts still serves the wait")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
@@ -546,14 +549,14 @@ TEST_CASE("a token that came as somebody began to monitor its event is for who w
     CHECK(waiter.state() == "e=1");
 }
 
-TEST_CASE("an event that somebody opens while others wait for it wakes them as before")
+TEST_CASE("an event that is opened while others wait for it wakes them as before")
 {
     const auto require = GENERATE(Require::any, Require::all);
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
     fixture.create("b", Mode::semaphore);
     auto waiter = start(fixture, {"a", "b"}, require);
-    const auto a = fixture.open("a"); // From now on it is watched; b is still told of.
+    const auto a = fixture.open("a"); // It is watched from now on; b still signals locally.
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == (require == Require::any ? "a=1" : "waits"));
@@ -563,14 +566,14 @@ TEST_CASE("an event that somebody opens while others wait for it wakes them as b
     CHECK(waiter.state() == "a=1 b=1");
 }
 
-TEST_CASE("who begins to wait as the last of the earlier ones goes is not forgotten")
+TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
 {
     RegistryFixture fixture;
     for (const auto* name : {"a", "b", "c"})
         fixture.create(name, Mode::automatic);
     const auto earlier = start(fixture, {"a"});
     const auto a = fixture.open("a");
-    // When this one wakes, it sets what the earlier one waits for, without the daemon.
+    // The wakeup of this wait sets, on the descriptor, what the earlier wait needs.
     const auto other =
         fixture.waits.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
                             {.names = names({"b"})}, [&] { REQUIRE(add(a, 1)); });

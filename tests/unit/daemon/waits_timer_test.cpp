@@ -1,4 +1,4 @@
-// Waiting for timers, alone and with events.
+// Waits for timers, alone and with events.
 #include "daemon/waiting/waits.h"
 #include "tests/support/service_fixture.h"
 #include "tests/support/skip.h"
@@ -13,13 +13,13 @@ using protocol::Count;
 constexpr auto all = Require::all;
 constexpr auto any = Require::any;
 
-// One who waits.
+// A pending wait of a test.
 struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
     bool is_over() { return !started || (*started)->outcome().has_value(); }
-    // "waits", what fired, or the error.
+    // Returns "waits", the fired names, or the error.
     std::string state()
     {
         if (!started)
@@ -85,7 +85,7 @@ bool completes(RegistryFixture& fixture, Waiter& waiter)
 
 const auto t = *Name::parse("t");
 
-TEST_CASE("a wait for a timer ends with its next expiry, not before, and is woken once")
+TEST_CASE("a wait for a timer ends with its next expiration, not earlier, and is woken once")
 {
     const auto clock = GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime);
     const auto interval = GENERATE(0ns, 1ms);
@@ -100,11 +100,11 @@ TEST_CASE("a wait for a timer ends with its next expiry, not before, and is woke
     CHECK(waiter.state() == "t");
     CHECK(waiter.count() >= 1);
     CHECK(waiter.count() <= expirations_so_far(fixture));
-    CHECK(*waiter.wakeups <= 1);          // None if it was over as it began.
-    CHECK_FALSE(timer(fixture).deadline); // Nobody asks for it any more.
+    CHECK(*waiter.wakeups <= 1);          // None if the wait completed at its start.
+    CHECK_FALSE(timer(fixture).deadline); // The timer has no observer any more.
 }
 
-TEST_CASE("what a timer did before is not what a wait is for, unless none is to come")
+TEST_CASE("an earlier expiration does not end a wait, unless the timer has none to come")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .clock = Clock::monotonic, .first = 1ns, .interval = 1h});
@@ -116,12 +116,12 @@ TEST_CASE("what a timer did before is not what a wait is for, unless none is to 
     arm(fixture, {.name = "once"_name, .after = 1ns});
     wait_until(Clock::monotonic, timer(fixture, "once").spec().schedule.first);
     CHECK(start(fixture, {"once"}).state() == "once");
-    CHECK(start(fixture, {"once"}).state() == "once"); // Nothing is taken.
+    CHECK(start(fixture, {"once"}).state() == "once"); // Nothing is consumed.
     CHECK(start(fixture, {.names = names({"once"}), .timeout = 0ns}).state() == "once");
     CHECK(start(fixture, {.names = names({"t"}), .timeout = 0ns}).state() == "TimedOut");
 }
 
-TEST_CASE("an expired timer that is counted for others releases at once as well")
+TEST_CASE("an expired timer that is counted for others releases a wait at once")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1ns});
@@ -131,7 +131,7 @@ TEST_CASE("an expired timer that is counted for others releases at once as well"
     CHECK(first.state() == "waits");
 }
 
-TEST_CASE("a wait for several expirations ends when there were as many since it began")
+TEST_CASE("a wait for several expirations ends with that many since it began")
 {
     const auto interval = GENERATE(100us, 1ms, 2ms);
     const auto wanted = GENERATE(1, 2, 7);
@@ -147,7 +147,7 @@ TEST_CASE("a wait for several expirations ends when there were as many since it 
     CHECK(waiter.count() <= expirations_so_far(fixture) - before);
 }
 
-TEST_CASE("nobody is released by what expired before the wait, though others had it counted")
+TEST_CASE("an expiration before a wait does not release it, although it was counted for others")
 {
     const auto interval = GENERATE(1ns, 3us, 100us, 1ms);
     RegistryFixture fixture;
@@ -165,7 +165,7 @@ TEST_CASE("nobody is released by what expired before the wait, though others had
     CHECK(forever.state() == "waits");
 }
 
-TEST_CASE("who waits before the timer is armed is released by its first expiry")
+TEST_CASE("a wait that begins before the timer is armed is released by its first expiration")
 {
     const auto require = GENERATE(any, all);
     const bool was_past = GENERATE(false, true);
@@ -182,7 +182,7 @@ TEST_CASE("who waits before the timer is armed is released by its first expiry")
     CHECK(waiter.count() == 1);
 }
 
-TEST_CASE("a wait for a timer that is disarmed goes on, and ends when it was armed again")
+TEST_CASE("a wait for a disarmed timer stays pending and ends after rearming")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1h});
@@ -199,7 +199,7 @@ TEST_CASE("a wait for a timer that is disarmed goes on, and ends when it was arm
     CHECK(later.state() == "t");
 }
 
-TEST_CASE("what a wait has counted stays counted when the timer is armed anew")
+TEST_CASE("expirations counted by a wait stay counted when the timer is rearmed")
 {
     const bool is_disarmed_between = GENERATE(false, true);
     RegistryFixture fixture;
@@ -218,7 +218,7 @@ TEST_CASE("what a wait has counted stays counted when the timer is armed anew")
     CHECK(waiter.count() == 3);
 }
 
-TEST_CASE("an expiry that was not told yet releases who waited before the timer is armed anew")
+TEST_CASE("an unreported expiration releases the earlier waits before the timer is rearmed")
 {
     const auto how = GENERATE("arm"s, "disarm"s, "delete"s);
     INFO(how);
@@ -235,7 +235,7 @@ TEST_CASE("an expiry that was not told yet releases who waited before the timer 
     CHECK(waiter.state() == "t");
 }
 
-TEST_CASE("any of timers and events ends with the first, and takes nothing else")
+TEST_CASE("a wait for any of timers and events ends with the first and consumes nothing else")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -251,7 +251,7 @@ TEST_CASE("any of timers and events ends with the first, and takes nothing else"
     CHECK(fixture.event("a").is_set());
 }
 
-TEST_CASE("for all it is enough that a timer expired since the wait began")
+TEST_CASE("an expiration since the wait began suffices for a wait for all")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -266,7 +266,7 @@ TEST_CASE("for all it is enough that a timer expired since the wait began")
     CHECK(waiter.count(1) >= 1);
 }
 
-TEST_CASE("while a timer is to come a wait for all keeps nothing of what takes")
+TEST_CASE("a wait for all keeps no consumed token while its timer is pending")
 {
     RegistryFixture fixture;
     fixture.create("s", Mode::semaphore);
@@ -280,7 +280,7 @@ TEST_CASE("while a timer is to come a wait for all keeps nothing of what takes")
     CHECK_FALSE(fixture.event("s").is_set());
 }
 
-TEST_CASE("a timer that sets an event releases who waits for either, in the order of arrival")
+TEST_CASE("a timer that sets an event releases the waits for both, in the order of arrival")
 {
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
@@ -292,7 +292,7 @@ TEST_CASE("a timer that sets an event releases who waits for either, in the orde
     CHECK(of_event.state() == "waits");
 }
 
-TEST_CASE("a pulse that a timer sets is counted by who waits for it")
+TEST_CASE("a wait counts the pulses that a timer sets")
 {
     RegistryFixture fixture;
     fixture.create("p", Mode::pulse);
@@ -304,7 +304,7 @@ TEST_CASE("a pulse that a timer sets is counted by who waits for it")
     CHECK(waiter.count() <= expirations_so_far(fixture));
 }
 
-TEST_CASE("more than one is wanted only of timers and pulses")
+TEST_CASE("a count beyond one is accepted only for timers and pulses")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     RegistryFixture fixture;
@@ -335,7 +335,7 @@ TEST_CASE("a deleted timer ends the waits for it")
     CHECK(*one.wakeups == 1);
 }
 
-TEST_CASE("a timer that is cancelled ends the waits for it, and those for others go on")
+TEST_CASE("a cancelled timer ends the waits for it, and other waits continue")
 {
     WallClockLock wall_clock;
     RegistryFixture fixture;
@@ -355,14 +355,14 @@ TEST_CASE("a timer that is cancelled ends the waits for it, and those for others
     CHECK(other.state() == "waits");
     CHECK(*one.wakeups == 1);
 
-    auto later = start(fixture, {"t"}); // For when it is armed again.
+    auto later = start(fixture, {"t"}); // It waits for the next arming.
     CHECK(later.state() == "waits");
     arm(fixture, {.name = t, .first = now_on(Clock::realtime) + 1ms});
     REQUIRE(completes(fixture, later));
     CHECK(later.state() == "t");
 }
 
-TEST_CASE("who may not wait for a timer made later is refused and learns nothing of its expiry")
+TEST_CASE("a waiter without permission for a later timer is refused and learns no expiration")
 {
     RegistryFixture fixture;
     auto stranger = start(fixture, {.names = names({"t"})}, bob);
@@ -376,7 +376,7 @@ TEST_CASE("who may not wait for a timer made later is refused and learns nothing
     CHECK(fixture.waits.waiter_count(t) == 0);
 }
 
-TEST_CASE("a wait for a timer that takes too long is TimedOut, and the timer counts no more")
+TEST_CASE("a wait for a timer times out, and the timer is no longer counted")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1h});
@@ -387,7 +387,7 @@ TEST_CASE("a wait for a timer that takes too long is TimedOut, and the timer cou
     CHECK_FALSE(timer(fixture).deadline);
 }
 
-TEST_CASE("an expiry before the time was up counts, however late the loop turns")
+TEST_CASE("an expiration before the timeout counts, however late the loop runs")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1ms});
@@ -397,7 +397,7 @@ TEST_CASE("an expiry before the time was up counts, however late the loop turns"
     CHECK(waiter.state() == "t");
 }
 
-TEST_CASE("waits that end in one expiry all end, whatever else they wait for")
+TEST_CASE("all waits that end by one expiration end, whatever else they wait for")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 2ms});
@@ -411,7 +411,7 @@ TEST_CASE("waits that end in one expiry all end, whatever else they wait for")
     CHECK_FALSE(timer(fixture, "u").deadline);
 }
 
-TEST_CASE("a wait that nobody wants any more leaves no appointment")
+TEST_CASE("a cancelled wait leaves no deadline")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .interval = 1ms});
@@ -424,13 +424,13 @@ TEST_CASE("a wait that nobody wants any more leaves no appointment")
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-TEST_CASE("a one-shot timer that was counted when the clock is set back still releases at once")
+TEST_CASE("a counted one-shot timer still releases at once after the clock was set back")
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // Whether it is in time is luck.
+    while (time_until(deadline) > 0ns) { // A busy machine may set the clock too late.
         RegistryFixture fixture;
-        auto other = start(fixture, {"missing", "t"}); // For which it is counted.
+        auto other = start(fixture, {"missing", "t"}); // It needs the count.
         arm(fixture, {.name = t, .first = now_on(Clock::realtime) + 200us});
         const auto first = timer(fixture).spec().schedule.first;
         wait_until(Clock::realtime, first);

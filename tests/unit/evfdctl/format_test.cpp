@@ -12,7 +12,7 @@ protocol::Object object(Mode mode)
     return {.name = "db/ready"_name,
             .kind = Kind::event,
             .mode = mode,
-            .owner_uid = 4'000'000'000, // Of no one.
+            .owner_uid = 4'000'000'000, // A uid without a user.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = WallTime{nanoseconds{1'500'000'000}},
@@ -27,7 +27,7 @@ protocol::Object object(Mode mode)
             .timer = {}};
 }
 
-// Every 20 ms on the monotonic clock, next in a second and a half.
+// A timer of 20 ms on the monotonic clock that next expires in 1.5 s.
 protocol::Object timer()
 {
     auto shown = object(Mode::manual);
@@ -49,7 +49,7 @@ protocol::Object timer()
     return shown;
 }
 
-TEST_CASE("the state of each mode is said in its own words")
+TEST_CASE("the state of each mode is printed in its own words")
 {
     const auto [mode, is_set, count, expected] =
         GENERATE(table<Mode, bool, std::int64_t, std::string>({
@@ -66,12 +66,12 @@ TEST_CASE("the state of each mode is said in its own words")
     CHECK(report::state(shown) == expected);
 }
 
-TEST_CASE("who may not wait sees no state")
+TEST_CASE("an object without access to its state is printed without it")
 {
     CHECK(report::state(object(Mode::manual)) == "-");
 }
 
-TEST_CASE("a count beyond 63 bits is shown whole")
+TEST_CASE("a count beyond 63 bits is printed in full")
 {
     auto shown = object(Mode::semaphore);
     shown.is_set = true;
@@ -79,7 +79,7 @@ TEST_CASE("a count beyond 63 bits is shown whole")
     CHECK(report::state(shown) == "18446744073709551614 tokens");
 }
 
-TEST_CASE("in a pipe a list is a line an object, tab-separated, without a heading")
+TEST_CASE("a list in a pipe is one tab-separated line an object without a heading")
 {
     report::Table table{report::object_heading(), false};
     CHECK(table.add(report::row(object(Mode::manual))) ==
@@ -87,7 +87,7 @@ TEST_CASE("in a pipe a list is a line an object, tab-separated, without a headin
     CHECK(table.end().empty());
 }
 
-TEST_CASE("on a terminal a list is a table in columns under a heading")
+TEST_CASE("a list on a terminal is a table of columns with a heading")
 {
     report::Table table{report::object_heading(), true};
     CHECK(table.add(report::row(object(Mode::manual))).empty());
@@ -97,12 +97,12 @@ TEST_CASE("on a terminal a list is a table in columns under a heading")
                          "db/ready  event  semaphore  -      0640    4000000000\n");
 }
 
-TEST_CASE("an empty list is nothing at all")
+TEST_CASE("an empty list prints nothing")
 {
     CHECK(report::Table{report::object_heading(), true}.end().empty());
 }
 
-TEST_CASE("an object is shown with who made it and when")
+TEST_CASE("an object is printed with its creator and its time of creation")
 {
     auto shown = object(Mode::automatic);
     shown.is_set = true;
@@ -115,7 +115,7 @@ TEST_CASE("an object is shown with who made it and when")
                                  "  created   1970-01-01T00:00:01.5Z by pid 42\n");
 }
 
-TEST_CASE("an event that was set is shown with who did it and when, or whose timer")
+TEST_CASE("a set event is printed with its last setter and time, or the timer's owner")
 {
     auto shown = object(Mode::manual);
     shown.last_set = {WallTime{nanoseconds{2'500'000'000}}, 4'000'000'001, 43};
@@ -126,7 +126,7 @@ TEST_CASE("an event that was set is shown with who did it and when, or whose tim
         "  last set  1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
 }
 
-TEST_CASE("a timer is shown with its clock, when it expires, and how often it did")
+TEST_CASE("a timer is printed with its clock, its next expiration and its count")
 {
     auto shown = timer();
     CHECK(report::show(shown) == "db/ready\n"
@@ -143,7 +143,7 @@ TEST_CASE("a timer is shown with its clock, when it expires, and how often it di
                                  "  created   1970-01-01T00:00:01.5Z by pid 42\n");
 }
 
-TEST_CASE("a time of day, a past first expiry and a broken link are said")
+TEST_CASE("a relative realtime timer, a past first expiration and a broken link are printed")
 {
     auto shown = timer();
     auto& state = *shown.timer;
@@ -173,7 +173,7 @@ TEST_CASE("a time of day, a past first expiry and a broken link are said")
     CHECK(has("  sets      e\n"));
 }
 
-TEST_CASE("the state of a timer is when it expires, or why it does not")
+TEST_CASE("the state of a timer is its expiration or the reason for none")
 {
     auto shown = timer();
     const auto [left, text] = GENERATE(table<nanoseconds, std::string>({
@@ -192,7 +192,7 @@ TEST_CASE("the state of a timer is when it expires, or why it does not")
     CHECK(report::state(shown) == "-");
 }
 
-TEST_CASE("a list tells a timer's clock where it tells an event's mode")
+TEST_CASE("a list has a timer's clock in the place of an event's mode")
 {
     report::Table table{report::object_heading(), false};
     CHECK(table.add(report::row(timer())) ==
@@ -203,7 +203,7 @@ TEST_CASE("a list tells a timer's clock where it tells an event's mode")
     CHECK(table.add(report::row(hidden)) == "db/ready\ttimer\t-\t-\t0640\t4000000000\n");
 }
 
-TEST_CASE("a change is one line")
+TEST_CASE("a change is printed on one line")
 {
     protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, object(Mode::manual)};
     CHECK(report::change(news) == "created\tdb/ready\tmanual\t-\n");
@@ -212,7 +212,7 @@ TEST_CASE("a change is one line")
     CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
 }
 
-TEST_CASE("in colour a change stands out by what it is, and the same is said")
+TEST_CASE("a change has a colour of its own and the same text")
 {
     using report::Colour;
     auto set = object(Mode::manual);

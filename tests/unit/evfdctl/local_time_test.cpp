@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A time zone while it lives.
+// Sets the time zone while it lives.
 class TimeZoneScope {
 public:
     explicit TimeZoneScope(const char* name)
@@ -50,7 +50,7 @@ std::string read(std::string_view text, WallTime now = WallTime{})
     return moment ? to_rfc3339(WallTime{moment->since_zero}) : "none";
 }
 
-TEST_CASE("a moment in RFC 3339 is read exactly")
+TEST_CASE("an RFC 3339 timestamp is parsed exactly")
 {
     const auto [text, moment] = GENERATE(table<std::string, std::string>({
         {"1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"},
@@ -74,7 +74,7 @@ TEST_CASE("a moment in RFC 3339 is read exactly")
     CHECK(parse_timestamp(text, WallTime{})->is_clock_neutral == text.starts_with('@'));
 }
 
-TEST_CASE("what is no moment is refused")
+TEST_CASE("a malformed timestamp is refused")
 {
     const auto text = GENERATE(
         as<std::string>{}, "", " ", "now", "@", "@-1", "@1e3", "@5m", "@1s", "@0x10", "@1.",
@@ -97,13 +97,14 @@ TEST_CASE("a time of day is the next one in the local time zone")
     const auto [now, text, moment] = GENERATE(table<std::string, std::string, std::string>({
         {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},
-        {"2026-01-31T07:30:00Z", "08:30", "2026-02-01T07:30:00Z"}, // It is that time: tomorrow.
+        // The same time of day: tomorrow.
+        {"2026-01-31T07:30:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-01-31T07:29:59.999999999Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T08:00:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-12-31T23:30:00Z", "00:00", "2027-01-01T23:00:00Z"},
         {"2026-07-01T05:00:00Z", "08:30", "2026-07-01T06:30:00Z"}, // Summer time.
         {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"}, // Into summer time.
-        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Out of it.
+        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Out of summer time.
     }));
     INFO(now << ' ' << text);
     CHECK(read(text, at(now)) == moment);

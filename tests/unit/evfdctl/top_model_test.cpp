@@ -29,7 +29,7 @@ std::vector<std::string> names(const Table& table, std::string_view part = "", O
 
 using Names = std::vector<std::string>;
 
-TEST_CASE("what a monitor tells first is in the table once all of it was told")
+TEST_CASE("the initial state of a monitor is in the table once it is complete")
 {
     Table table;
     table.apply(monitor_reply(Change::present, event("b"_name)), now);
@@ -41,7 +41,7 @@ TEST_CASE("what a monitor tells first is in the table once all of it was told")
     CHECK(names(table) == Names{"a", "b"});
 }
 
-TEST_CASE("the table follows what is created, changed and deleted")
+TEST_CASE("the table follows creations, changes and deletions")
 {
     auto table = table_of({event("a"_name), event("b"_name)});
     table.apply(monitor_reply(Change::created, event("c"_name)), now);
@@ -53,7 +53,7 @@ TEST_CASE("the table follows what is created, changed and deleted")
     CHECK(table.rows("a", {}).front()->cell(Column::state, now) == "set");
 }
 
-TEST_CASE("a monitor that begins anew replaces the table only once all was told")
+TEST_CASE("a resync replaces the table only once it is complete")
 {
     auto table = table_of({event("a"_name), event("b"_name)});
     const bool is_resync = GENERATE(true, false);
@@ -67,7 +67,7 @@ TEST_CASE("a monitor that begins anew replaces the table only once all was told"
     CHECK(names(table) == Names{"c"});
 }
 
-TEST_CASE("a part of a name is found wherever it is, in capitals or not")
+TEST_CASE("a filter finds a part of a name anywhere and in any case")
 {
     const auto table = table_of({event("db/Ready"_name), event("db/done"_name), event("x"_name)});
     CHECK(names(table, "rea") == Names{"db/Ready"});
@@ -76,7 +76,7 @@ TEST_CASE("a part of a name is found wherever it is, in capitals or not")
     CHECK(names(table, "").size() == 3);
 }
 
-TEST_CASE("each column has an order, by name among equals, and can be reversed")
+TEST_CASE("each column has an order, with ties by name, and can be reversed")
 {
     auto waited = event("w"_name);
     waited.waits = 3;
@@ -108,7 +108,7 @@ TEST_CASE("each column has an order, by name among equals, and can be reversed")
     }
 }
 
-TEST_CASE("a span reads as exactly as one looks at it, and until when is known")
+TEST_CASE("a duration is printed as exactly as it is refreshed, with the time of its next change")
 {
     auto set = event("e"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
@@ -122,13 +122,13 @@ TEST_CASE("a span reads as exactly as one looks at it, and until when is known")
         {59min, "59m", 1min},
         {90min, "1h", 30min},
         {50h, "2d", 1h},
-        {-5s, "0s", 1s}, // Another machine's clock is ahead.
+        {-5s, "0s", 1s}, // The clock of another machine is ahead.
     }));
     CHECK(row->cell(Column::last_set, after(passed)) == reads + " ago by 4000000000 42");
     CHECK(row->next_change(after(passed)) == after(passed).monotonic + then);
 }
 
-TEST_CASE("how long until an expiry is counted down here, and stays when it has come")
+TEST_CASE("the time to an expiration counts down locally and stays at its end")
 {
     const auto table = table_of({timer("t"_name, 90s)});
     const auto* const row = table.rows("", {}).front();
@@ -141,7 +141,7 @@ TEST_CASE("how long until an expiry is counted down here, and stays when it has 
     CHECK(row->cell(Column::next, after(2h)) == "<1s");
 }
 
-TEST_CASE("a timer of somebody who had an event set is told, and what is not known is a dash")
+TEST_CASE("a cell shows the owner of the timer that set an event, and a dash for an unknown value")
 {
     auto set = event("e"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, {}};

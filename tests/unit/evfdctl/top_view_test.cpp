@@ -63,7 +63,7 @@ void type(View& view, std::string_view text)
         CHECK(view.press(c, now) == Next::stay);
 }
 
-TEST_CASE("the picture is a title, a heading, the rows and what the keys do")
+TEST_CASE("the screen has a title, a heading, the rows and the keys")
 {
     auto set = event("db/ready"_name);
     set.is_set = true;
@@ -88,7 +88,7 @@ TEST_CASE("the picture is a title, a heading, the rows and what the keys do")
     CHECK(picture[3][6].style == Style::plain);
 }
 
-TEST_CASE("no line is wider than the terminal, no more lines than it has, however small it is")
+TEST_CASE("no line is wider than the terminal and no more lines are drawn than fit, at any size")
 {
     const auto lines = GENERATE(range(0, 7));
     const auto columns = GENERATE(0, 1, 7, 12, 13, 40, 300);
@@ -101,7 +101,7 @@ TEST_CASE("no line is wider than the terminal, no more lines than it has, howeve
         CHECK(line.size() <= size.columns);
 }
 
-TEST_CASE("a long name gives way to the other columns")
+TEST_CASE("a long name is shortened in favour of the other columns")
 {
     const auto view = view_of({event(*Name::parse(std::string(200, 'n')))}, {8, 80});
     const auto row = texts(view)[2];
@@ -111,7 +111,7 @@ TEST_CASE("a long name gives way to the other columns")
     CHECK(texts(view)[1].size() == 80);
 }
 
-TEST_CASE("what is typed is the filter, until it is erased or cleared and escape leaves")
+TEST_CASE("typed characters are the filter until they are erased, and escape leaves it")
 {
     auto view = view_of({event("a1"_name), event("a2"_name), event("b"_name)});
     type(view, "a2");
@@ -126,7 +126,7 @@ TEST_CASE("what is typed is the filter, until it is erased or cleared and escape
     CHECK(view.press(Key::clear, now) == Next::quit);
 }
 
-TEST_CASE("the columns are gone through in both directions, each in its own order at first")
+TEST_CASE("the columns are selected in both directions, each in its own order first")
 {
     auto view = view_of({event("a"_name), timer("t"_name, 1min)});
     CHECK(view.press(Key::previous_column, now) == Next::stay);
@@ -139,9 +139,9 @@ TEST_CASE("the columns are gone through in both directions, each in its own orde
     CHECK(texts(view)[0].ends_with("by name"));
 }
 
-TEST_CASE("the place stays within the rows, however many are left of them")
+TEST_CASE("the cursor stays within the rows, however many are left")
 {
-    auto view = view_of_many(20, {8, 100}); // Five at a time.
+    auto view = view_of_many(20, {8, 100}); // Five rows at a time.
     const auto press = [&](Key key) {
         CHECK(view.press(key, now) == Next::stay);
         return first_word(texts(view)[2]);
@@ -160,7 +160,7 @@ TEST_CASE("the place stays within the rows, however many are left of them")
     CHECK(press(Key::home) == "n00");
 }
 
-TEST_CASE("a view that pauses shows the moment at which it began to, and can be searched")
+TEST_CASE("a paused view shows the moment of its pause and can be filtered")
 {
     auto set = event("e"_name);
     set.last_set = protocol::LastSet{now.wall - 3s, 4'000'000'000, 42};
@@ -180,7 +180,7 @@ TEST_CASE("a view that pauses shows the moment at which it began to, and can be 
     CHECK(texts(view, later)[0] == "/here: 1 object, by name");
 }
 
-TEST_CASE("trouble is in the title, with what is said of it, until it is over")
+TEST_CASE("an error is in the title with its message until it is over")
 {
     auto view = view_of({event("e"_name)});
     view.set_error("gone: it went away");
@@ -194,9 +194,9 @@ TEST_CASE("trouble is in the title, with what is said of it, until it is over")
     CHECK(texts(view)[0].starts_with("gone: again  /here"));
 }
 
-TEST_CASE("only what is to be seen makes the picture change by itself")
+TEST_CASE("only visible values cause a redraw")
 {
-    auto view = view_of_many(5, {4, 100}); // One at a time.
+    auto view = view_of_many(5, {4, 100}); // One row at a time.
     auto set = event("n04"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
     view.table().apply(monitor_reply(Change::changed, set), now);
