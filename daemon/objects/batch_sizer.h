@@ -1,6 +1,7 @@
-// How many at a time. What an addition to an event costs is up to those who hold it: the kernel
-// wakes each of the thousands that may watch it, and is not to be stopped in that. So it is tried
-// with one, and from what that took follows how many fit in a slice of time.
+// Chooses how many increments fit into one time slice. The cost of one increment depends on the
+// holders of the eventfd: the kernel wakes every process that watches it, possibly thousands, and
+// cannot be interrupted meanwhile. The first batch is therefore one increment; each later batch is
+// sized by the measured cost of the batch before it.
 #pragma once
 
 #include "common/clock.h"
@@ -11,12 +12,13 @@
 
 namespace evfd::daemon {
 
-// What nobody else minds being kept waiting for; much is done in so many slices as it takes.
+// The longest time the event loop may be blocked on behalf of one user. Larger jobs are split into
+// slices of this length.
 inline constexpr std::chrono::microseconds time_slice{250};
 
 class BatchSizer {
 public:
-    // Of those that are left, at least one.
+    // Returns the size of the next batch: at least 1, and at most `remaining`.
     std::int64_t next_batch(std::int64_t remaining) const
     {
         return std::clamp<std::int64_t>(time_slice / time_per_item_, 1,

@@ -1,4 +1,5 @@
-// Whose turn was too long pauses for as long, so that others have half of the time at least.
+// Per-user throttling of timer work. A user whose timers overran their time slice is paused for as
+// long as the work took, so all others together get at least half of the event loop's time.
 #pragma once
 
 #include "common/clock.h"
@@ -13,7 +14,7 @@ namespace evfd::daemon {
 
 class Cooldowns {
 public:
-    // How much longer; 0: not at all.
+    // Returns the remaining pause of the user; 0 if the user is not paused.
     nanoseconds remaining(uid_t uid)
     {
         const auto entry = until_.find(uid);
@@ -24,7 +25,7 @@ public:
             until_.erase(entry);
         return time_left;
     }
-    // What was done for that user took so much of everybody's time.
+    // Pauses the user for `time` if the work done on the user's behalf exceeded a time slice.
     void charge(uid_t uid, nanoseconds time)
     {
         if (time > time_slice)

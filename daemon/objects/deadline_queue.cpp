@@ -56,12 +56,12 @@ bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 
 void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
-    queue.is_running = true; // It is set once, at the end.
+    queue.is_running = true; // The timerfd is programmed once, at the end.
     read_timerfd(queue);
     run_due(queue);
     on_batch_done_();
     queue.is_running = false;
-    queue.is_stale = true; // It rang, and is set still or not any more.
+    queue.is_stale = true; // It has expired; it may or may not be armed still.
     program(queue);
 }
 
@@ -71,13 +71,13 @@ void DeadlineQueue::check_wall_clock()
     for (const auto& queue : queues_) {
         if (!queue || queue->entries.empty() || !is_wall_clock(queue->clock))
             continue;
-        queue->is_stale = true; // If it rang, that is read here.
+        queue->is_stale = true; // An expiration is read below.
         read_timerfd(*queue);
         program(*queue);
     }
 }
 
-// Whether the wall clock was set: only a read tells.
+// Only a read reports that the wall clock was set.
 void DeadlineQueue::read_timerfd(ClockQueue& queue)
 {
     if (const auto taken = take_expirations(queue.timerfd);
@@ -99,7 +99,7 @@ void DeadlineQueue::run_due(ClockQueue& queue)
         auto& entry = *queue.entries.begin()->second;
         queue.entries.erase(queue.entries.begin());
         entry.position.reset();
-        const auto task = std::move(entry.task); // Which may well end the appointment.
+        const auto task = std::move(entry.task); // The task may destroy its Deadline.
         task();
     }
 }
@@ -108,7 +108,8 @@ void DeadlineQueue::program(ClockQueue& queue)
 {
     const auto earliest = queue.entries.empty() ? std::optional<nanoseconds>{}
                                                 : std::max(queue.entries.begin()->first,
-                                                           nanoseconds{1}); // 0 would disarm it.
+                                                           // 0 would disarm the timerfd.
+                                                           nanoseconds{1});
     if (queue.is_running || (earliest == queue.programmed_for && !queue.is_stale))
         return;
     queue.programmed_for = earliest;
@@ -119,10 +120,10 @@ void DeadlineQueue::program(ClockQueue& queue)
     if (done)
         return;
     if (done.error().error != ECANCELED) {
-        log::error("cannot set a timer: {}", done.error().message());
+        log::error("cannot program a timerfd: {}", done.error().message());
         return;
     }
-    clock_was_set_ = true; // No read will tell it again.
+    clock_was_set_ = true; // No read will report it again.
     loop_.defer([this] { report_clock_set(); });
 }
 

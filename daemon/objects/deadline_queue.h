@@ -1,5 +1,16 @@
-// What the daemon itself has to do when, on any clock: one timerfd a clock, set to the earliest of
-// the appointments on it, and disarmed while there is none.
+// The deadlines of the daemon itself, on any clock.
+//
+// Each clock that is in use has one queue and one timerfd. The timerfd is programmed for the
+// earliest deadline of its queue and disarmed while the queue is empty, so an idle daemon is never
+// woken. When it expires, the queue runs the tasks that are due, for at most max_batch_time; the
+// rest follows in the next iteration of the loop. A deadline runs once. Its owner holds a Deadline
+// object and cancels it by destroying that object.
+//
+// The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
+// detects that somebody set the wall clock, and reports it once through `on_clock_set`.
+//
+// Invariants: a clock is prepared before the first deadline is added on it. A timerfd is programmed
+// once, after the tasks have run, however many deadlines they add and remove.
 #pragma once
 
 #include "common/clock.h"
@@ -21,22 +32,23 @@ class DeadlineQueue {
 public:
     using Task = std::function<void()>;
 
-    // `on_batch_done`: after those that were due. `on_clock_set`: the wall clock was set; that is
-    // noticed only while there are appointments on it.
+    // `on_batch_done` is called after the tasks of a batch have run. `on_clock_set` is called when
+    // the wall clock was set; that is noticed only while deadlines exist on it.
     DeadlineQueue(EventLoop& loop, Task on_batch_done, Task on_clock_set);
-    DeadlineQueue(const DeadlineQueue&) = delete; // Pinned: its watches have its address.
+    DeadlineQueue(const DeadlineQueue&) = delete; // Pinned: its watches hold its address.
     DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
-    // Before the first appointment on a clock. EPERM: the alarm clocks take CAP_WAKE_ALARM.
+    // Must be called before the first deadline on a clock. EPERM: an alarm clock requires
+    // CAP_WAKE_ALARM.
     Result<void> prepare(Clock clock);
 
-    // Stands in the table while it lives; comes once.
+    // Stays queued while it lives; its task runs at most once.
     class Deadline {
     public:
         Deadline(Deadline&&) noexcept = default;
         Deadline& operator=(Deadline&&) = delete;
         ~Deadline();
-        // Whether it is to come then.
+        // Returns whether the task is still to run, at exactly this time on this clock.
         bool is_at(Clock clock, nanoseconds when) const;
 
     private:
@@ -45,13 +57,13 @@ public:
         std::unique_ptr<Entry> entry_;
     };
     bool has(Clock clock) const { return queues_[static_cast<std::size_t>(clock)] != nullptr; }
-    // `when` since the zero of the clock, which is prepared.
+    // `when` is measured from the zero of the clock, which must have been prepared.
     Deadline add(Clock clock, nanoseconds when, Task task);
 
-    // Tells at once if the wall clock was set.
+    // Checks whether the wall clock was set and reports it at once.
     void check_wall_clock();
 
-    // For so long at a time those that are due are called; the rest comes in the next turn.
+    // The longest time for which due tasks run in one iteration; the rest runs in the next one.
     static constexpr std::chrono::microseconds max_batch_time{250};
 
 private:
@@ -60,17 +72,18 @@ private:
     struct ClockQueue {
         Clock clock;
         UniqueFd timerfd;
-        EventLoop::Watch watch; // After timerfd: it must go first.
+        EventLoop::Watch watch; // After timerfd: the watch must be destroyed first.
         Entries entries = {};
         std::optional<nanoseconds> programmed_for = {};
-        bool is_stale = false; // Whatever programmed_for says, it must be set.
+        // The timerfd must be programmed again, whatever programmed_for says.
+        bool is_stale = false;
         bool is_running = false;
     };
     struct Entry {
         DeadlineQueue& owner;
         ClockQueue& queue;
         Task task;
-        std::optional<Entries::iterator> position; // Until it came.
+        std::optional<Entries::iterator> position; // Empty once the task has run.
     };
 
     void on_timerfd_readable(ClockQueue& queue);
@@ -82,9 +95,9 @@ private:
     EventLoop& loop_;
     Task on_batch_done_;
     Task on_clock_set_;
-    bool clock_was_set_ = false; // And that is not told yet.
-    std::array<std::unique_ptr<ClockQueue>, enum_names(Clock{}).size()>
-        queues_; // Of clocks prepared.
+    bool clock_was_set_ = false; // Detected, but not reported yet.
+    // By clock; null until the clock is prepared.
+    std::array<std::unique_ptr<ClockQueue>, enum_names(Clock{}).size()> queues_;
 };
 
 } // namespace evfd::daemon

@@ -22,7 +22,7 @@ Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& increment
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return incrementer.add(*fd_, tokens); // Also fills up what has no room for all of them.
+    return incrementer.add(*fd_, tokens); // Also fills a counter that has no room for all tokens.
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const

@@ -1,5 +1,5 @@
-// An event that lasts: manual, auto or semaphore. It is its eventfd; nothing of its state is kept
-// here.
+// An event with a state: manual, auto or semaphore. The eventfd is the state; no part of it is
+// cached here.
 #pragma once
 
 #include "common/clock.h"
@@ -20,8 +20,8 @@ namespace evfd::daemon {
 
 class Event {
 public:
-    static Result<Event> create(Mode mode, std::int64_t initial); // Any mode but pulse.
-    // One that an earlier daemon made, and may have handed out.
+    static Result<Event> create(Mode mode, std::int64_t initial); // `mode` is any mode but pulse.
+    // Restores an event of an earlier daemon, which may have shared its eventfd with clients.
     Event(Mode mode, UniqueFd fd, bool is_shared)
         : mode_{mode}, is_shared_{is_shared}, fd_{std::make_shared<const UniqueFd>(std::move(fd))}
     {
@@ -33,31 +33,33 @@ public:
     bool is_set() const { return is_readable(*fd_); }
     Result<std::uint64_t> count() const { return evfd::count(*fd_); }
     Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(*fd_); }
-    // Adds tokens to a semaphore; other modes know only "set". A counter that is full stays full.
+    // Adds tokens to a semaphore; in the other modes, sets the event. A full counter stays full.
     Result<void> set(std::int64_t tokens, const EventfdIncrementer& incrementer);
-    // What set() adds, as one eventfd for each time it adds 1.
+    // Appends the eventfd once for each increment that set() would make.
     void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
-    // Whether nobody else can have changed it by the time we look again.
+    // Returns whether no client has the eventfd, so that no client can change the counter.
     bool is_unshared() const { return !is_shared_; }
-    // Takes what a wait takes, into memory that may be shared; false if there was nothing. Not for
-    // manual.
+    // Consumes what one wait consumes and stores it at `into`, which may be shared memory. Returns
+    // false if the event is not set. Not for manual events.
     Result<bool> take(std::uint64_t& into) const
     {
         return is_shared_ ? take_into(*fd_, into) : take_unshared_into(*fd_, into);
     }
-    // Whether it is clear; not if it is a semaphore and has more tokens than could be taken until
-    // `end`. `left`, E2BIG: see drain().
+    // Returns whether the event is clear. A semaphore with more tokens than can be taken until
+    // `end` is not. `remaining`, E2BIG: see drain().
     Result<bool> clear(std::optional<std::uint64_t>& remaining, MonotonicTime end) const;
 
-    // The eventfd itself, for one who may wait and set; as it was made, whatever its holders did.
+    // Returns the eventfd itself, for a caller that may wait and set. From then on the event is
+    // shared.
     std::shared_ptr<const UniqueFd> share();
-    // A new one, for one who may wait only.
+    // Returns a new descriptor for a caller that may only wait.
     Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(*fd_); }
 
 private:
     Mode mode_;
-    bool is_shared_ = false;             // And so at their mercy: see Adder.
-    std::shared_ptr<const UniqueFd> fd_; // With replies that are under way.
+    // Clients have the eventfd and can block a plain write(2) on it: see EventfdIncrementer.
+    bool is_shared_ = false;
+    std::shared_ptr<const UniqueFd> fd_; // Shared with replies that are not sent yet.
 };
 
 } // namespace evfd::daemon

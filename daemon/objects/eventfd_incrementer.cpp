@@ -14,10 +14,10 @@ namespace evfd::daemon {
 
 namespace {
 
-char discard_byte; // Where zeros go that nobody wants.
+char discard_byte; // The target of zero bytes that need not be recorded.
 
-// Where /dev/zero is missing, as in a small chroot, a hole in a file in memory does as well; a read
-// takes a quarter longer there.
+// Where /dev/zero is missing, as in a small chroot, a hole in a memory file serves as well; a read
+// then takes a quarter longer.
 Result<UniqueFd> open_zeros()
 {
     UniqueFd zeros{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
@@ -62,7 +62,7 @@ Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
         const auto submitted = context_->aio.submit(operations);
         if (!submitted)
             return std::unexpected(submitted.error());
-        // They are complete already.
+        // All operations have completed already.
         if (const auto forgotten = context_->aio.discard_completions(); !forgotten)
             return forgotten;
         operations = operations.subspan(*submitted);

@@ -1,8 +1,9 @@
-// Adds to eventfds that others hold. A write(2) could hang us: a holder can make the open file
-// blocking and fill the counter. A kernel AIO operation that names an eventfd to be told
-// (IOCB_FLAG_RESFD) has the kernel add 1 to it when it completes, and that never blocks, also when
-// the counter is full: then it stays full. Reading a zero byte of /dev/zero completes at once; it
-// goes where it is to be noted that it was done (Slip). io_submit(2)
+// Increments eventfds that clients hold. A write(2) could block the daemon: a holder can switch
+// O_NONBLOCK off for the shared open file and fill the counter. A kernel AIO operation that names
+// an eventfd for its completion (IOCB_FLAG_RESFD) makes the kernel add 1 to that eventfd, and that
+// never blocks, even if the counter is full: then it stays full. The operation here reads a zero
+// byte of /dev/zero, which completes at once. The byte is written to the progress page and so
+// records that the increment was made. io_submit(2)
 #pragma once
 
 #include "common/aio.h"
@@ -16,14 +17,16 @@
 
 namespace evfd::daemon {
 
-// Copies share one context: it takes the kernel tens of milliseconds to let go of one.
+// Copies share one context, because the kernel takes tens of milliseconds to destroy one.
 class EventfdIncrementer {
 public:
-    // Takes its AIO context now, before anyone can use them all up. EAGAIN: see fs.aio-max-nr.
+    // Allocates the AIO context at once, before other processes can use up all of them. EAGAIN: see
+    // fs.aio-max-nr.
     static Result<EventfdIncrementer> create();
 
-    // Adds 1 to each; one that stands there n times gets n. With each the kernel writes a zero over
-    // its note, if there are notes: as many as there are eventfds.
+    // Adds 1 to each eventfd; an eventfd that is listed n times gets n. With each increment the
+    // kernel writes a zero over its completion byte. `completion_bytes` is empty or has one byte
+    // for each eventfd.
     Result<void> add(std::span<const int> eventfds, std::span<char> completion_bytes = {}) const;
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 

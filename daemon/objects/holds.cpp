@@ -15,7 +15,7 @@ std::int64_t token_count(const TakenTokens& taken)
     return static_cast<std::int64_t>(taken.tokens.size());
 }
 
-// Each token is one, and each holder but the first.
+// Each token costs one, and so does each holder but the first.
 std::int64_t charge_amount(const Holds::Hold& hold)
 {
     const auto holders =
@@ -56,7 +56,7 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    else if (request.process->has_ended()) // Someone else had its connection.
+    else if (request.process->has_ended()) // Another process used its connection.
         return registry_.return_tokens(std::array{std::move(hold.taken)});
     else
         hold.processes.push_back(*std::move(request.process));
@@ -98,8 +98,8 @@ Outcome<void> Holds::join(const Token& id, ProcessWatcher::Ref process)
     return {};
 }
 
-// The record says still that the session or a process holds it when that has ended: then it is
-// there no more for whoever reads this.
+// If the session or a process has ended, the record may still name it as a holder. Recovery then
+// does not find it and ignores it.
 void Holds::persist(const Token& id, Hold& hold)
 {
     std::vector<ProcessWatcher::Id> processes;
@@ -139,7 +139,7 @@ std::int64_t Holds::count_tokens(Session& session) const
     std::erase_if(session.held, [&](const Token& id) {
         const auto found = holds_.find(id);
         sum += found == holds_.end() ? 0 : token_count(found->second.taken);
-        return found == holds_.end(); // Another holder gave it back.
+        return found == holds_.end(); // Another holder released the hold.
     });
     return sum;
 }

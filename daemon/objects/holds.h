@@ -1,5 +1,17 @@
-// What waits took to hold: lent to processes, or to a session, and back once, when the last of
-// these has ended or one of them gives it back.
+// The tokens that waits consumed in order to hold them.
+//
+// A hold is a set of consumed tokens with one or more holders: any number of processes, and at most
+// one session, that of the wait which consumed the tokens. A process becomes a holder by the wait
+// itself or later by join(). The tokens return to their events once: when a holder releases the
+// hold, or when the last holder has ended. A process is known by its pidfd alone (see
+// ProcessWatcher), so a hold survives the connections of its holders and a restart of the daemon.
+//
+// Before the waiter gets its reply, record_taken() records the tokens together with their future
+// holders. A crash at any point then leaves either tokens that are returned or a hold that recovery
+// restores.
+//
+// Invariants: each token is in one hold. by_process_ lists exactly the process holders of all
+// holds. The charge of a hold is one for each token and one for each holder but the first.
 #pragma once
 
 #include "daemon/access/quota.h"
@@ -19,16 +31,16 @@ namespace evfd::daemon {
 
 class Registry;
 
-// To whom a wait lends what it takes, and what the hold is called.
+// The hold that a wait asks for: its token and its holder.
 struct HoldRequest {
     Token hold;
-    std::optional<ProcessWatcher::Ref> process = {}; // None: to its session.
+    std::optional<ProcessWatcher::Ref> process = {}; // None: the session of the wait is the holder.
 };
 
-// The same, as the vault has it.
+// The same as it is recorded in the state store.
 struct HoldRecord {
     Token hold;
-    uid_t uid; // Of those who may join.
+    uid_t uid; // Only processes of this user may join.
     bool is_held_by_session;
     std::vector<ProcessWatcher::Id> processes;
 };
@@ -36,10 +48,10 @@ struct HoldRecord {
 class Holds {
 public:
     struct Hold {
-        uid_t uid; // Of those who may join.
+        uid_t uid; // Only processes of this user may join.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // A holder, if it is not 0.
+        std::uint64_t session = 0; // A holder, unless it is 0.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 
@@ -50,25 +62,28 @@ public:
     Holds(const Holds&) = delete;
     Holds& operator=(const Holds&) = delete;
 
-    // That a wait took these and lends them is certain once it is committed.
-    // `session`: that which waited.
+    // Records that a wait of `session` consumed these tokens for the hold. This is certain once it
+    // is committed.
     void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                       TakenTokens& taken);
-    // The one who waited has heard of it: from now on it is a hold.
+    // Begins the hold: the waiter has received its reply.
     void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
     void restore(const Token& id, Hold hold);
 
-    bool exists(const Token& id, uid_t uid) const;                    // For those of that user.
-    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // One that is there.
+    // Returns whether `uid` may join or use the hold `id`.
+    bool exists(const Token& id, uid_t uid) const;
+    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // The hold must exist.
     bool is_holder(const Token& id, const Session& session,
                    std::optional<ProcessWatcher::Id> process) const;
-    void release(const Token& id); // One that is there.
+    void release(const Token& id); // The hold must exist.
 
-    // How many tokens the session holds.
+    // Returns the number of tokens that the session holds.
     std::int64_t count_tokens(Session& session) const;
-    // It ends: what nobody holds any more, which is to be put back.
+    // Ends the session's part in its holds. Returns the tokens that nobody holds any more; the
+    // caller returns them to their events.
     std::vector<TakenTokens> end(Session& session);
-    // It ended: what nobody holds any more is put back, so much in each turn of the loop.
+    // Ends the process's part in its holds and returns the tokens that nobody holds any more, a
+    // limited number in each iteration of the loop.
     void end(ProcessWatcher::Id process);
 
 private:

@@ -21,7 +21,7 @@ ProcessWatcher::Ref ProcessWatcher::ref(Id id)
     return Ref{*this, id};
 }
 
-// A pid is not given to another process before the one that has it was reaped.
+// The kernel does not reuse a pid before the process that has it was reaped.
 std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
 {
     const auto found = by_pid_.find(pid);
@@ -62,8 +62,8 @@ Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, Un
 Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
 {
     auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
-        const auto known = ref(id);      // While we are here.
-        processes_.at(id).watch.reset(); // It would be readable for ever.
+        const auto known = ref(id);      // Keeps the process watched during the callback.
+        processes_.at(id).watch.reset(); // A pidfd stays readable after the end.
         on_ended_(id);
     });
     if (!watch)

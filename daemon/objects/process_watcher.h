@@ -1,5 +1,6 @@
-// The processes with which something ends: what they hold, or an object. Each is known by a pidfd,
-// which is kept in the vault. execve(2) changes nothing of it, and its children are others.
+// The processes that hold tokens or whose end deletes an object. Each is identified by a pidfd,
+// which the state store keeps, so the daemon also learns of an end that came while it was down.
+// execve(2) does not change the process; its children are other processes.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -18,10 +19,10 @@ namespace evfd::daemon {
 
 class ProcessWatcher {
 public:
-    using Id = std::uint64_t; // Never given twice, unlike a pid.
+    using Id = std::uint64_t; // Never reused, unlike a pid.
     using OnEnded = std::function<void(Id id)>;
 
-    // `ended` is called once for each that ends while it is known.
+    // `on_ended` is called once for each process that ends while it is watched.
     ProcessWatcher(EventLoop& loop, StateStore& state_store, OnEnded on_ended)
         : loop_{loop}, state_store_{state_store}, on_ended_{std::move(on_ended)}
     {
@@ -29,7 +30,7 @@ public:
     ProcessWatcher(const ProcessWatcher&) = delete;
     ProcessWatcher& operator=(const ProcessWatcher&) = delete;
 
-    // The process is known while one of these lives.
+    // A counted reference. The process is watched while one exists.
     class Ref {
     public:
         Ref(Ref&& other) noexcept : watcher_{std::exchange(other.watcher_, nullptr)}, id_{other.id_}
@@ -53,19 +54,19 @@ public:
         Id id_;
     };
 
-    // A process by its number, and to whose account (see Quota) it counts.
+    // A process by its pid, and the account (see Quota) that pays for it.
     struct Identity {
         pid_t pid;
         uid_t uid;
     };
-    // The process of which `pidfd` is, which has not ended; `new_id` is its own if it was not
-    // known.
+    // Returns a reference to the process of `pidfd`, which has not ended. The process gets the id
+    // `new_id` if it was not watched before.
     Result<Ref> acquire(Identity identity, UniqueFd pidfd, Id new_id);
-    // One that an earlier daemon knew; it may have ended since.
+    // Restores a process of an earlier daemon. It may have ended since.
     Result<Ref> restore(Id id, Identity identity, UniqueFd pidfd);
-    // The one that has this pid now.
+    // Returns the running process that has this pid, if it is watched.
     std::optional<Id> find(pid_t pid) const;
-    // How many are known: each is a descriptor.
+    // Returns the number of watched processes. Each uses one descriptor.
     std::int64_t count() const { return static_cast<std::int64_t>(processes_.size()); }
     std::int64_t count_of(uid_t uid) const;
 
@@ -74,7 +75,8 @@ private:
         Identity identity;
         UniqueFd pidfd;
         std::int64_t refs = 0;
-        std::optional<EventLoop::Watch> watch = {}; // After pidfd: it must go first.
+        // After pidfd: the watch must be destroyed first.
+        std::optional<EventLoop::Watch> watch = {};
     };
 
     Result<void> add(Id id, Identity identity, UniqueFd pidfd);
@@ -85,7 +87,7 @@ private:
     StateStore& state_store_;
     OnEnded on_ended_;
     std::unordered_map<Id, Process> processes_;
-    std::unordered_map<pid_t, Id> by_pid_; // The last that was given it.
+    std::unordered_map<pid_t, Id> by_pid_; // The process that got the pid last.
     std::unordered_map<uid_t, std::int64_t> counts_;
 };
 

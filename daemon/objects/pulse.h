@@ -1,5 +1,5 @@
-// An event of the moment: a set reaches those who follow it then, each in a descriptor of its own,
-// which counts. It has no state but who follows it.
+// An event without a state: a set reaches the clients that are subscribed at that moment. Each
+// subscriber has a private eventfd, which counts the pulses.
 #pragma once
 
 #include "common/eventfd.h"
@@ -19,15 +19,16 @@ public:
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Every follower's descriptor counts `times` more.
+    // Adds `times` to the counter of every subscriber.
     Result<void> set(std::int64_t times, const EventfdIncrementer& incrementer);
-    // What set() adds, as one eventfd for each time it adds 1, apart for those in the vault; the
-    // same followers make the same list. count() is left to the caller.
+    // Appends a subscriber's eventfd once for each increment that set() would make. The eventfds
+    // that the state store keeps go to `persistent`, all others to `others`. The same subscribers
+    // always give the same list. The caller calls count().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
-    // A descriptor that can follow it.
+    // Returns a descriptor for a new subscription.
     static Result<UniqueFd> make_descriptor() { return make_eventfd(0, Counter::plain); }
 
 private:

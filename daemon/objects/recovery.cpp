@@ -20,8 +20,9 @@ bool is_timerfd(const UniqueFd& fd)
     return ::timerfd_gettime(fd.get(), &left) == 0;
 }
 
-// Of what has no file type the vault has these two alone, and we have epolls besides. /proc would
-// name it, but takes five times as long, for each of what may be many.
+// Among the descriptors without a file type, the state store has only eventfds and timerfds, and
+// the daemon has epoll descriptors besides. /proc would name the type, but takes five times as
+// long, and there may be many descriptors.
 bool is_eventfd(const UniqueFd& fd)
 {
     struct stat status{};
@@ -59,9 +60,9 @@ std::vector<Session> Recovery::run()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    if (!recovered_.is_complete() && recovered_.warnings.empty()) // Nothing was handed over.
+    if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was handed over.
         return sessions;
-    log::info("took over {} objects, {} subscriptions and {} sessions", entries_.size(),
+    log::info("recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
@@ -73,12 +74,12 @@ Recovery::take_descriptor(Id id, bool (*is_right)(const UniqueFd&))
 {
     const auto parked = recovered_.fds.find(id);
     if (parked == recovered_.fds.end())
-        return std::unexpected("its descriptor is not in the vault");
+        return std::unexpected("its descriptor is not in the stash");
     auto fd = std::move(parked->second);
     recovered_.fds.erase(parked);
     if (!is_right(fd)) {
         registry_.state_store_.remove_fd(id);
-        return std::unexpected("what is in the vault as its descriptor is of another kind");
+        return std::unexpected("its descriptor in the stash is of another type");
     }
     return fd;
 }
@@ -94,7 +95,7 @@ void Recovery::drop_object(Id id, const record::Object& record, std::string_view
     warn(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
                      record.name.text(), record.owner, why));
     if (recovered_.has_unreadable_fds)
-        return; // Its descriptor may be there for one that has more room.
+        return; // A daemon with a higher limit may find the descriptor.
     registry_.state_store_.erase(id, record::Kind::object);
     registry_.state_store_.erase(id, record::Kind::counters);
     registry_.state_store_.remove_fd(id);
@@ -106,7 +107,7 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
     const auto progress =
         found == recovered_.counters.end() ? record::Counters{{}, 0, 0} : found->second;
     if (auto* link = record.timer && record.timer->target ? &*record.timer->target : nullptr;
-        link && !link->uid) { // An earlier version did not note who armed it.
+        link && !link->uid) { // An earlier version did not record the armer.
         link->uid = record.owner;
         link->gid = record.group;
     }
@@ -119,7 +120,7 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
         return pulse;
     }
     if (!record.mode)
-        return std::unexpected("its mode is not known");
+        return std::unexpected("its mode is unknown");
     auto fd = take_descriptor(id, is_eventfd);
     if (!fd)
         return std::unexpected(fd.error());
@@ -130,17 +131,17 @@ void Recovery::restore_object(Id id, record::Object& record)
 {
     auto* owner = find_session(record.session);
     if (record.session && !owner)
-        return drop_object(id, record, "the session with which it was to end is not there");
+        return drop_object(id, record, "its session was not recovered");
     const auto process =
         record.process ? processes_.find(static_cast<Id>(*record.process)) : processes_.end();
     if (record.process && process == processes_.end())
-        return drop_object(id, record, "the process with which it was to end is not known");
+        return drop_object(id, record, "its process was not recovered");
     auto body = restore_body(id, record);
     if (!body)
         return drop_object(id, record, body.error());
     if (const auto older = registry_.objects_.find(record.name);
         older != registry_.objects_.end()) {
-        warn(fmt::format("'{}' is there twice; the later one counts", record.name.text()));
+        warn(fmt::format("'{}' was recorded twice; the later record counts", record.name.text()));
         entries_.erase(older->second.serial);
         registry_.unpersist(older->second);
         if (older->second.event())
@@ -184,15 +185,15 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
     const bool is_twice = followers && token && followers->has(*token);
     if (!followers || !owner || !token || !fd || is_twice) {
         warn(fmt::format("a subscription ({}) is lost: {}", id,
-                         !followers ? "what it follows is not there"
-                         : !owner   ? "its session is not there"
+                         !followers ? "its object was not recovered"
+                         : !owner   ? "its session was not recovered"
                          : !fd      ? fd.error()
-                         : !token   ? "its token cannot be read"
-                                    : "its token is another's"));
+                         : !token   ? "its token is invalid"
+                                    : "its token is already in use"));
         if (!fd && recovered_.has_unreadable_fds)
-            return; // Its descriptor may be there for one that has more room.
+            return; // A daemon with a higher limit may find the descriptor.
         registry_.state_store_.erase(id, record::Kind::subscription);
-        if (fd) // Or there is none, or it is someone else's, or of no use.
+        if (fd) // Otherwise there is no descriptor in the stash, or take_descriptor() removed it.
             registry_.state_store_.remove_fd(id);
         return;
     }
@@ -203,14 +204,14 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
     owner->subscriptions.push_back({found->second->first, *token});
 }
 
-// What was going on.
+// Interrupted calls.
 
 void Recovery::restore_session(Id id, record::Session& record)
 {
     const auto token = Token::parse(record.token);
     if (!token || !tokens_.insert(*token).second) {
         warn(fmt::format("a session ({}) is lost: its token {}", id,
-                         token ? "is another's" : "cannot be read"));
+                         token ? "is already in use" : "is invalid"));
         registry_.state_store_.erase(id, record::Kind::session);
         return;
     }
@@ -224,7 +225,7 @@ void Recovery::restore_session(Id id, record::Session& record)
     sessions_.emplace(id, std::move(session));
 }
 
-// Of what the daemon was adding when it was killed, the rest.
+// Makes the increments that the daemon had planned but not made when it was killed.
 void Recovery::redo_plan()
 {
     const auto notes = registry_.state_store_.pending_increments();
@@ -243,19 +244,20 @@ void Recovery::redo_plan()
         const auto* followers = object.subscriptions();
         const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
         if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
-            continue; // No plan is of so many.
+            continue; // No plan has so many.
         if (auto* pulse = object.pulse())
             pulse->append_targets(tokens, targets, targets);
         else if (auto* event = object.event(); event && !before)
             event->append_targets(tokens, targets);
         else if (const auto count = event ? event->count() : std::unexpected(Fault{});
                  count && static_cast<std::int64_t>(*count) == before)
-            (void)add(event->fd(), static_cast<std::uint64_t>(tokens)); // Nobody else has it.
+            // No client has the eventfd, so this cannot block.
+            (void)add(event->fd(), static_cast<std::uint64_t>(tokens));
     }
     if (targets.size() != notes.size()) {
         if (std::ranges::count(notes, 1) > 0)
-            warn("what was being added to events cannot be told from what is there: it is "
-                 "left as it is");
+            warn("an interrupted set is not completed: its intent does not match the recovered "
+                 "objects");
         return;
     }
     for (std::size_t i = 0; i < targets.size(); ++i)
@@ -267,8 +269,8 @@ void Recovery::redo_plan()
     registry_.state_store_.end_intent();
 }
 
-// What was taken for a call of which nothing is known, or that its client cannot ask for again,
-// goes back. The rest is in doubt until the client is there.
+// Returns the tokens of calls that were not committed, and of calls that the client cannot repeat.
+// All others are in doubt until the client resumes its session.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
@@ -288,7 +290,8 @@ void Recovery::roll_back()
     registry_.return_tokens(to_put_back);
 }
 
-// With the first commit the slip tells of them no more, and that may be long before all are back.
+// The first commit clears the progress page, and the tokens may be returned much later. So they are
+// recorded first.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t of_nobody = 0;
@@ -315,20 +318,21 @@ std::vector<TakenToken> Recovery::to_taken_tokens(const std::vector<record::Id>&
     return taken;
 }
 
-// Nothing else has tokens, whatever a record says.
+// Only events have tokens, whatever a record says.
 Recovery::Entry* Recovery::find_event(Id id) const
 {
     const auto found = entries_.find(id);
     return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
-// Descriptors without a record are of what was deleted, or never acknowledged.
+// Descriptors without a record belonged to deleted objects or to objects that were never
+// acknowledged.
 void Recovery::remove_unclaimed()
 {
     for (const auto& [id, fd] : recovered_.fds)
         registry_.state_store_.remove_fd(id);
     if (!recovered_.fds.empty())
-        log::debug("{} parked descriptors belong to nothing any more", recovered_.fds.size());
+        log::debug("removed {} stashed descriptors without a record", recovered_.fds.size());
     recovered_.fds.clear();
 }
 
@@ -341,7 +345,7 @@ void Recovery::start_timers()
             continue;
         const auto clock = timer->spec().schedule.clock;
         if (const auto prepared = registry_.deadlines_.prepare(clock); !prepared) {
-            warn(fmt::format("timer '{}' is not looked at: {}", name.text(),
+            warn(fmt::format("timer '{}' is not polled: {}", name.text(),
                              prepared.error().message()));
             continue;
         }
@@ -353,7 +357,7 @@ void Recovery::start_timers()
         const auto checked = timer->subscriptions().for_each(
             [&](const UniqueFd& timerfd) { return timer->resync(timerfd); });
         if (!checked)
-            warn(fmt::format("a descriptor that follows '{}' cannot be set: {}", name.text(),
+            warn(fmt::format("cannot program a subscriber's timerfd of '{}': {}", name.text(),
                              checked.error().message()));
         registry_.charge_ticks(object);
         registry_.restart_polling(*entry);

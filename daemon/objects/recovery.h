@@ -1,5 +1,17 @@
-// From what an earlier daemon left to the objects that were: what is sound is there again, what is
-// not is told, nothing is guessed.
+// Rebuilds the objects, subscriptions, sessions, holds and processes of an earlier daemon from its
+// state store.
+//
+// The store's reader has already produced RecoveredState: records by id, the descriptors of the
+// stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
+// processes, objects, subscriptions. It then completes or undoes what the crash interrupted.
+// Increments that were planned but not made are made (redo_plan). Tokens that were taken for a call
+// of which nothing is committed are returned to their events (roll_back). Tokens of an answered
+// call stay in doubt until the client resumes its session. Finally, unclaimed descriptors are
+// closed and the timers start.
+//
+// Invariants: a valid record is restored, an invalid one is reported with its reason, and nothing
+// is guessed. Recovery never fails: the daemon always starts. A record whose descriptor could not
+// be read for lack of room stays in the store for a daemon with a higher limit.
 #pragma once
 
 #include "daemon/objects/registry.h"
@@ -21,7 +33,7 @@ public:
     {
     }
 
-    // Sessions in the state in which their clients left them.
+    // Returns the sessions as their clients left them.
     std::vector<Session> run();
 
 private:
@@ -31,14 +43,15 @@ private:
     void restore_object(Id id, record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
-    // restoration_holds.cpp
+    // The functions below are in recovery_holds.cpp.
     void restore_process(Id id, const record::Process& record);
-    bool restore_hold(Id id, const record::TakenTokens& record); // False: nobody holds it.
+    // Returns false if the hold has no holder.
+    bool restore_hold(Id id, const record::TakenTokens& record);
     bool has_unread_holder(const record::TakenTokens& record) const;
     std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
     std::expected<Object::Body, std::string_view> restore_body(Id id, record::Object& record);
     void drop_object(Id id, const record::Object& record, std::string_view why);
-    // Or why there is none.
+    // Fails with the reason why there is no descriptor.
     std::expected<UniqueFd, std::string_view> take_descriptor(Id id,
                                                               bool (*is_right)(const UniqueFd&));
     Session* find_session(std::optional<record::Id> id);
@@ -46,7 +59,7 @@ private:
     void redo_plan();
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
-    Entry* find_event(Id id) const; // Null if that is none.
+    Entry* find_event(Id id) const; // Null if the object is not an event.
     std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
     void remove_unclaimed();
     void start_timers();
@@ -56,8 +69,9 @@ private:
     RecoveredState& recovered_;
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
-    std::unordered_map<Id, ProcessWatcher::Ref> processes_; // Those of which nothing is forgotten.
-    std::set<Token> tokens_;                                // Of sessions.
+    // Those whose ends are still to be watched.
+    std::unordered_map<Id, ProcessWatcher::Ref> processes_;
+    std::set<Token> tokens_; // The tokens of all sessions.
 };
 
 } // namespace evfd::daemon

@@ -1,4 +1,4 @@
-// What was held, and the processes with which something ends.
+// The part of recovery that restores holds and watched processes.
 #include "daemon/objects/recovery.h"
 
 #include "common/process.h"
@@ -20,10 +20,10 @@ void Recovery::restore_process(Id id, const record::Process& record)
         processes_.emplace(id, *std::move(process));
         return;
     }
-    warn(fmt::format("whether the process {} has ended cannot be seen any more ({})", record.pid,
+    warn(fmt::format("cannot watch process {} any more: {}", record.pid,
                      pidfd ? process.error().message() : pidfd.error()));
     if (recovered_.has_unreadable_fds && !pidfd)
-        return; // Its descriptor may be there for one that has more room.
+        return; // A daemon with a higher limit may find the descriptor.
     registry_.state_store_.erase(id, record::Kind::process);
     registry_.state_store_.remove_fd(id);
 }
@@ -37,7 +37,8 @@ std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& re
     return found;
 }
 
-// One that may be there for a daemon that has room for more descriptors.
+// Returns whether the descriptor of a holder was not read for lack of room. A daemon with a higher
+// limit may find it.
 bool Recovery::has_unread_holder(const record::TakenTokens& record) const
 {
     return std::ranges::any_of(record.processes.value_or(std::vector<record::Id>{}),
@@ -47,8 +48,8 @@ bool Recovery::has_unread_holder(const record::TakenTokens& record) const
                                });
 }
 
-// Whether its client knows is no matter: when a session cannot be told any more it ends, and a
-// process may have been told. But one that asks again has it taken again.
+// It does not matter whether the client was told. A session that can no longer be told ends, and a
+// process may have been told. A client that repeats the call takes the tokens again.
 bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
 {
     auto* owner = find_session(record.session);
@@ -57,7 +58,8 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     const bool is_by_session = owner && record.is_held_by_session.value_or(false);
     auto processes = holders(record);
     if (!is_by_session && processes.empty())
-        return recovered_.has_unreadable_fds && has_unread_holder(record); // It stays as it is.
+        return recovered_.has_unreadable_fds &&
+               has_unread_holder(record); // The record stays as it is.
     const auto known = Token::parse(record.hold.value_or(""));
     const auto token = known ? Result<Token>{*known} : Token::make();
     if (!token)

@@ -12,15 +12,15 @@ namespace evfd::daemon {
 
 namespace {
 
-// Of a whole file's default rights this is what a usual umask leaves: the caller's own we cannot
-// see.
+// The permissions that a usual umask leaves of the default for files: the caller's own umask is not
+// known to us.
 constexpr auto default_rights = Permissions::under_umask(022);
 
-// Objects that end with their session or process, in one turn of the loop.
+// Objects that are deleted in one iteration of the loop because their session or process ended.
 constexpr std::ptrdiff_t max_deleted_per_iteration = 256;
 
-// Makes room for one more. What is gone by now is forgotten first, so that the list stays within
-// twice what is there, however often its owner creates and deletes.
+// Reserves room for one more entry. Stale entries are erased first, so the list stays within twice
+// the number of live ones, however often its owner creates and deletes.
 template <class T, class IsGone>
 void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
 {
@@ -158,13 +158,13 @@ Outcome<void> Registry::check_descriptor_budget(const Peer& peer, Resource resou
     return {};
 }
 
-// More than one call can set may not follow a pulse, or nobody could set it any more.
+// A pulse may have as many subscribers as one call can set; with more, no call could set it.
 Outcome<void> Registry::check_subscriber_limit(const Peer& peer,
                                                const SubscriptionTable& subscriptions) const
 {
     const auto free = max_tokens_per_set - static_cast<std::int64_t>(subscriptions.size());
     if (free > 0 && may_use_shared_pool(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
-        return {}; // However many it has.
+        return {}; // The user's own number does not matter then.
     const auto its = std::ranges::count_if(subscriptions.all(), [&](const auto& follower) {
         return follower.second.charge.account() == quota_.account(peer.uid);
     });
@@ -182,7 +182,7 @@ Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
     return *std::move(charge);
 }
 
-// Making, opening, deleting.
+// Creating, opening, deleting.
 
 Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
 {
@@ -236,7 +236,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     return true;
 }
 
-// What ends with a connection that nobody can take up again need not be kept.
+// An object that ends with a session which cannot be resumed is not recorded.
 Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
                                                         std::optional<Permissions> rights,
                                                         std::optional<Lifetime> lifetime)
@@ -328,7 +328,7 @@ Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& eve
     if (object.is_signalled_locally)
         if (const auto watched = watch_shared(entry, event); !watched)
             return std::unexpected(watched.error());
-    // Who comes new does not find it as another left it.
+    // A new holder does not find O_NONBLOCK as an earlier one left it.
     if (!event.is_unshared())
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
             warn_once(name, object, Misuse::blocking);
@@ -342,7 +342,8 @@ Outcome<Quota::Charge> Registry::charge_for_handle(const Peer& peer)
     return charge(peer, Resource::subscriptions);
 }
 
-// If need be with the session's others: what its client has open of them it keeps.
+// If necessary, gives up the handles that this session has been given; its client keeps the
+// descriptors that it has open.
 Outcome<Quota::Charge> Registry::charge_reclaiming_handles(Session& session)
 {
     auto paid = charge_for_handle(session.peer);
@@ -423,7 +424,7 @@ bool Registry::unsubscribe(Session& session, const Token& token)
 
 void Registry::end_subscription(const Session::SubscriptionRef& subscription)
 {
-    // The name may be another object's by now; the token is not.
+    // The name may belong to another object by now; the token does not.
     if (auto* object = find(subscription.name); object && object->subscriptions())
         remove_subscription(subscription, *object);
 }
@@ -448,7 +449,7 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const NameList& names)
             return std::unexpected(object.error());
     for (const auto& name : names.list)
         poll_timer(name);
-    deliver_edges(); // Who waited for what was set until now has it.
+    deliver_edges(); // Completes waits for what was set until now.
     for (const auto& name : names.list)
         erase(objects_.find(name));
     return {};
@@ -486,7 +487,7 @@ void Registry::end(Session& session)
     return_tokens(takings);
 }
 
-// So many in each turn of the loop.
+// Deletes a limited number in each iteration of the loop.
 void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
 {
     const auto begin = owned.end() - std::min(std::ssize(owned), max_deleted_per_iteration);
@@ -496,7 +497,7 @@ void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
     for (const auto& name : now)
         poll_timer(name);
     if (!now.empty())
-        deliver_edges(); // Its last deed may have been a set.
+        deliver_edges(); // The last call of the owner may have been a set.
     for (const auto& name : now)
         if (!is_stale(owner, name))
             erase(objects_.find(name));
@@ -535,7 +536,7 @@ Registry::find_process(const Peer& peer, const UniqueFd& socket, nanoseconds acc
     if (!known)
         return std::nullopt;
     if (const auto pidfd = open_peer_pidfd(socket, peer.pid, accepted); !pidfd) {
-        if (pidfd.error().error == ESRCH) // Another process has its number now.
+        if (pidfd.error().error == ESRCH) // The pid belongs to another process by now.
             return std::nullopt;
         return std::unexpected(refuse::system_failure(pidfd.error()));
     }
@@ -631,7 +632,7 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const N
 
 Outcome<bool> Registry::clear(ClearProgress& progress, MonotonicTime end)
 {
-    deliver_edges(); // Who waited for what was set until now has it.
+    deliver_edges(); // Completes waits for what was set until now.
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = find(next)) {

@@ -1,5 +1,37 @@
-// The objects by name. It knows no socket and no JSON; what happens to an object it tells its
-// audience.
+// The registry: all named events and timers.
+//
+// An event is an eventfd, and the eventfd is the only truth about its state: the registry keeps no
+// flag that says "set". Clients hold duplicates of the same eventfd and may write and read it at
+// any time without a word to the daemon. The registry creates, opens, sets, clears and deletes
+// objects, checks permissions for each of these, and observes what clients do to the events that
+// somebody waits for or monitors.
+//
+// Observation works by edges. A watched eventfd is in edge_epoll_, an epoll set of its own, in
+// edge-triggered mode; each write produces an edge, and nothing needs to be read. deliver_edges()
+// takes all pending edges and reports them to the RegistryObserver: first on_edge() for each event,
+// then on_edges_delivered() once. The main loop watches edge_epoll_ as a whole, at a bounded rate
+// (min_edge_interval), because a busy writer must not keep the daemon busy. An event that no client
+// has opened needs no watch for this: only the daemon can set it, so signal_locally() reports its
+// edges. An object is watched only while the observer wants to know about it (is_observed()).
+//
+// Setting events is logged. apply_logged() writes the intent to the state store, has the kernel
+// make the increments (EventfdIncrementer), and ends the intent, so that a crash in between neither
+// loses nor duplicates a token. Tokens that a wait consumes are taken the other way round: take()
+// reads into the progress page, record_taken() stages a record for the next commit, and
+// confirm_taken() or return_tokens() ends that record.
+//
+// Files: registry.cpp has the table and permissions, registry_edges.cpp the observation,
+// registry_timers.cpp the timers, registry_records.cpp the state store and logged tokens.
+//
+// Invariants:
+// - Pending edges are delivered before any change that could hide them: a delete, clear, disarm
+//   or re-arm. A waiter gets what was set before the change.
+// - Everything that can be refused is checked before the first change.
+// - An object that is persistent is recorded in the same function that changes it, and nothing
+//   is sent to a client before that record is committed.
+// - deliver_edges() does not recurse: observers may call functions that call it again.
+//
+// The registry knows no socket and no connection.
 #pragma once
 
 #include "common/clock.h"
@@ -36,27 +68,27 @@
 
 namespace evfd::daemon {
 
-// Whether two sets are more than one.
+// Returns whether two sets add up to more than one.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
 }
 
-// When the daemon set an event last, and for whom.
+// The last set of an event by a call or a timer.
 struct LastSet {
     WallTime at;
     uid_t uid;
-    pid_t pid; // 0: for a timer.
+    pid_t pid; // 0: a timer set it.
 };
 
-// What is heard of a watched event: that there is something to be had, or every write and read.
+// Which edges of a watched event are reported: only "became readable", or every write and read.
 enum class EdgeMask : std::uint8_t { readable, any };
 
-// What the holders of a descriptor can do to an event. It works on all the same.
-enum class Misuse { counter_full, blocking }; // Its counter is full; O_NONBLOCK is off.
+// Ways in which a client can misuse a shared event. The event keeps working; we only warn.
+enum class Misuse { counter_full, blocking }; // The counter is full; O_NONBLOCK was switched off.
 
 struct Object {
-    // A timer is apart, or each event would be as large as one.
+    // A timer is allocated separately; otherwise every event would be as large as a timer.
     using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
 
     Object(std::uint64_t object_serial, Ownership object_ownership, pid_t creator_pid,
@@ -67,7 +99,7 @@ struct Object {
           charge{std::move(object_charge)}, body{std::move(object_body)}
     {
     }
-    Object(const Object&) = delete; // Pinned: its watch has its address.
+    Object(const Object&) = delete; // Pinned: its watch holds its address.
     Object& operator=(const Object&) = delete;
 
     std::optional<Mode> mode() const;                    // None for a timer.
@@ -80,61 +112,69 @@ struct Object {
         const auto* timer = std::get_if<std::unique_ptr<Timer>>(&body);
         return timer ? timer->get() : nullptr;
     }
-    SubscriptionTable* subscriptions(); // Null for an event that is one descriptor.
+    SubscriptionTable* subscriptions(); // Null for an event other than a pulse.
     const SubscriptionTable* subscriptions() const;
     Kind kind() const { return timer() ? Kind::timer : Kind::event; }
-    std::string description() const; // "a manual event", "a timer".
+    std::string description() const; // For messages: "a manual event", "a timer".
 
-    std::uint64_t serial; // Never given twice, unlike a name or an address.
+    std::uint64_t serial; // Never reused, unlike a name or an address.
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    std::optional<LastSet> last_set = {}; // Of an event.
-    std::uint64_t lifetime_owner;         // Or process; whose end is its own; 0: it is permanent.
+    std::optional<LastSet> last_set = {}; // Events only.
+    // The session or process whose end deletes the object; 0 if it is permanent.
+    std::uint64_t lifetime_owner;
     Lifetime lifetime;
-    bool is_persistent; // In the vault.
+    bool is_persistent; // Recorded in the state store.
     Quota::Charge charge;
     Body body;
     EventHandles handles = {};
-    std::optional<EventLoop::Watch> watch; // After body: it must go before the descriptor does.
-    EdgeMask watched_edges = EdgeMask::readable; // Of the watch.
-    bool skips_first_edge = false;       // The first ring of one of everything says nothing.
-    bool drops_watch_on_edge = false;    // Nobody cares for it: with the next ring it goes.
-    bool is_signalled_locally = false;   // Its sets, without a watch: nobody else can set it.
-    std::array<bool, 2> has_warned = {}; // By Abuse.
+    // After body: the watch must be destroyed before the descriptor.
+    std::optional<EventLoop::Watch> watch;
+    EdgeMask watched_edges = EdgeMask::readable; // The edges that `watch` reports.
+    bool skips_first_edge = false; // A watch for all edges begins with an edge that means nothing.
+    // Nobody observes the object any more: the next edge removes the watch.
+    bool drops_watch_on_edge = false;
+    // The daemon reports its own sets; no client can set the event, so it needs no watch.
+    bool is_signalled_locally = false;
+    std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
 };
 
-// Whom the registry tells.
+// Receives what happens to the objects of the registry.
 class RegistryObserver {
 public:
     virtual void on_created(const Name& name, Object& object) = 0;
-    // An event was written or read by anyone; said only of those that are watched. If a manual
-    // event was known to be clear when this watch last rang or began, it was set since.
+    // A client or the daemon wrote or read a watched event. A manual event that was clear at the
+    // last edge, or when its watch began, has been set since.
     virtual void on_edge(const Name& name, Object& object) = 0;
-    // All that rang up to now was told of by rang(). Whether anyone's wait ended with that.
+    // Called after a batch of on_edge() calls. Returns whether any wait completed.
     virtual bool on_edges_delivered() = 0;
     virtual void on_pulsed(const Name& name, Object& object, std::int64_t times) = 0;
-    // A timer that is counted.
+    // A counting timer expired.
     virtual void on_expired(const Name& name, Object& object, std::int64_t times) = 0;
-    virtual void on_rearmed(const Name& name, Object& object) = 0;   // Or disarmed.
-    virtual void on_cancelled(const Name& name, Object& object) = 0; // The wall clock was set.
-    // Its rights.
+    // The timer was armed again or disarmed.
+    virtual void on_rearmed(const Name& name, Object& object) = 0;
+    // The timer was cancelled because the wall clock was set.
+    virtual void on_cancelled(const Name& name, Object& object) = 0;
+    // `before` is the ownership before the permissions changed.
     virtual void on_permissions_changed(const Name& name, Object& object,
                                         const Ownership& before) = 0;
-    virtual void on_deleted(const Name& name, const Ownership& before) = 0; // It is gone already.
-    virtual void on_interest_changed(const Name& name) = 0; // Followed by one more, or fewer.
-    // Whether anyone wants to hear of it by rang() or expired().
+    // The object no longer exists.
+    virtual void on_deleted(const Name& name, const Ownership& before) = 0;
+    // It has one subscriber or waiter more, or one fewer.
+    virtual void on_interest_changed(const Name& name) = 0;
+    // Returns whether on_edge() or on_expired() is wanted for this object.
     virtual bool is_observed(const Name& name) const = 0;
 
 protected:
     ~RegistryObserver() = default;
 };
 
-// Rings that release nobody are heard no more often than this: an event that is written without end
-// would keep the daemon busy for nothing.
+// The shortest interval between two deliveries of edges that complete no wait. Without it, an event
+// that is written without end would keep the daemon busy.
 inline constexpr std::chrono::microseconds min_edge_interval{500};
 
-// An object: the one with this serial, whatever has the name by now.
+// Identifies one object, even if its name belongs to another object by now.
 struct ObjectRef {
     Name name;
     std::uint64_t serial;
@@ -142,27 +182,28 @@ struct ObjectRef {
 
 class Registry {
 public:
-    // What may be open for objects and subscriptions together.
+    // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
     Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer, StateStore& state_store,
              EventfdIncrementer incrementer, std::int64_t descriptor_budget);
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
-    // What the administrator lets whom do, asked together with the rights wherever those are.
+    // The administrator's policy, which is checked in addition to the objects' permissions.
     const Policy& policy() const { return policy_; }
     Policy set_policy(Policy policy) { return std::exchange(policy_, std::move(policy)); }
     bool is_allowed(const Peer& peer, const Name& name, const Object& object,
                     Permission right) const;
     bool sees(const Peer& peer, const Name& name, const Object& object) const;
-    // Whether the policy has a say, or it is the administrator who asks.
+    // `skip` is for objects that the configuration declares: the policy does not apply to them.
     enum class PolicyCheck { enforce, skip };
-    // The refusal of whoever may not. A null object is one that is not there yet.
+    // Returns the refusal if the peer lacks the permission. A null object means one that does not
+    // exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             Permission right,
                             PolicyCheck policy_check = PolicyCheck::enforce) const;
 
-    // The same of a caller who consumes from an auto event or a semaphore and has the right to
-    // wait: it needs the right to set as well.
+    // The same for a caller that consumes tokens of an auto event or a semaphore and has the
+    // permission to wait: it needs the permission to set as well.
     Outcome<void> authorize_consuming(const Peer& peer, const Name& name,
                                       const Object* object) const;
 
@@ -172,41 +213,44 @@ public:
     Object* find(const ObjectRef& reference);
     Objects& objects() { return objects_; }
 
-    // Whether it was made; false if it was there already, which only if_missing allows. `process`:
-    // the one with which it ends, if it is to be one.
+    // Returns whether the event was created; false if it existed, which only `if_missing` allows.
+    // `process`: the process whose end deletes it, for a lifetime of `process`.
     Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
                          PolicyCheck policy_check = PolicyCheck::enforce,
                          std::optional<ProcessWatcher::Ref> process = {});
-    // Whether it was made; else it was there, and is armed anew.
+    // Returns whether the timer was created; otherwise it existed and was armed again.
     Outcome<bool> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {});
     Outcome<void> disarm(const Peer& peer, const NameList& names);
     Outcome<std::vector<protocol::Opened>> open(Session& session, const NameList& names);
-    // Whether the session had it.
+    // Returns whether the session had that subscription.
     bool unsubscribe(Session& session, const Token& token);
-    // Whether the session has it: a timer's, whose cancellation was heard.
+    // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
+    // to a timer.
     bool acknowledge(const Session& session, const Token& token);
     Outcome<void> set(const Peer& peer, const NameList& names, std::int64_t tokens);
-    // The same in two steps: what is to be added where, and adding it. Nothing may happen between
-    // but that it is noted that this will be done.
+    // set() in two steps: check_set() returns the increments, add() makes them. In between, the
+    // caller may do nothing but record that they will be made.
     struct Increment {
         const Name* name;
         Object* object;
-        std::int64_t tokens; // Each follower of a pulse gets as many.
-        // Pulses that the audience is told of, for it is told once of each call: by default these.
+        std::int64_t tokens; // Each subscriber of a pulse gets as many.
+        // The pulses that the observer is told about. A call is reported once, even if it is done
+        // in slices. By default, `tokens`.
         std::optional<std::int64_t> reported_pulses = {};
     };
     using Increments = std::vector<Increment>;
     Outcome<Increments> check_set(const Peer& peer, const NameList& names, std::int64_t tokens);
     Outcome<void> add(const Peer& peer, const Increments& increments);
     Outcome<void> clear(const Peer& peer, const NameList& names);
-    // The same in two steps: what is to be cleared, and clearing it until `end`. Whether that is
-    // all of it; one token is taken in any case.
+    // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
+    // returns whether it is finished. It takes at least one token in any case.
     struct ClearProgress {
         std::vector<ObjectRef> objects;
-        std::size_t cleared = 0;                  // Of them.
-        std::optional<std::uint64_t> remaining{}; // Of the next one, once it is known: see drain().
+        std::size_t cleared = 0; // The number of objects that are done.
+        // Tokens left in the next object, once known: see drain().
+        std::optional<std::uint64_t> remaining{};
     };
     Outcome<ClearProgress> check_clear(const Peer& peer, const NameList& names);
     Outcome<bool> clear(ClearProgress& progress, MonotonicTime end);
@@ -214,34 +258,38 @@ public:
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions rights);
     void end(Session& session);
 
-    // What a wait takes from an auto event or a semaphore: false if there was nothing.
+    // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
+    // token.
     Result<bool> take(Object& object);
-    // That a call of the session took these is certain once it is committed, and done once its
-    // client has heard, unless they are lent from then on.
+    // Records that a call of the session took these tokens; this is certain once it is committed.
+    // The record lasts until confirm_taken(), or, with `hold`, until the hold ends.
     void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
     void confirm_taken(const TakenTokens& taken);
-    // Unless the client is never to hear of it, or to hold them any longer: then they are put back.
-    // So it is done later, if it cannot be kept now.
+    // Returns tokens to their events, because the client will not learn about them or holds them no
+    // longer. If they cannot be recorded now, they are returned later.
     void return_tokens(std::span<const TakenTokens> all);
 
-    // That there is a session which outlives the daemon, and how far it is.
+    // Records the session, which outlives the daemon, and its sequence number.
     void persist_session(const Session& session);
-    // That a call is answered so, or is certain to be; empty: it cannot be given twice.
+    // Records the reply to a call that is done, or is certain to be done. An empty reply cannot be
+    // repeated.
     void commit_reply(Session& session, std::string reply);
-    void replace_reply(Session& session, std::string reply); // It was counted already.
-    // That a Set that is not answered yet has given so many tokens.
+    // Replaces the reply to a call that commit_reply() already counted.
+    void replace_reply(Session& session, std::string reply);
+    // Records how many tokens an unfinished Set has added.
     void commit_progress(Session& session, std::int64_t tokens);
-    // The client never had what its last call opened.
+    // Ends the subscriptions of the session's last call, whose reply the client never received.
     void undo_open(Session& session);
     Holds& holds() { return holds_; }
-    // The process at the other end of the socket; `accepted`: as for open_peer_pidfd().
-    // `needed_for`: what it is refused as if there are too few descriptors.
+    // Returns a reference to the process at the other end of the socket. `accepted`: as for
+    // peer_process(). `needed_for`: the resource that a refusal names if descriptors are short.
     Outcome<ProcessWatcher::Ref> acquire_process(const Peer& peer, const UniqueFd& socket,
                                                  nanoseconds accepted, Resource needed_for);
-    // The same, if it is known already.
+    // Returns that process if it is watched already.
     Outcome<std::optional<ProcessWatcher::Id>>
     find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const;
-    // That it has open: of events, of subscriptions and wait-only handles, and of processes.
+    // Returns the number of descriptors in use by events, subscriptions, wait-only handles and
+    // processes.
     std::int64_t descriptors() const
     {
         return event_count_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
@@ -249,25 +297,25 @@ public:
     std::uint64_t new_id() { return ++last_serial_; }
     StateStore& state_store() { return state_store_; }
 
-    // What an earlier daemon left is there again; the sessions in which their clients left it.
+    // Rebuilds what an earlier daemon left. Returns its sessions as their clients left them.
     std::vector<Session> restore(RecoveredState& recovered);
 
-    // From now on the audience hears when the event is written or read, or the timer expires; what
-    // was before is no news. Or of sets: also if it is set already, but not if it is cleared before
-    // it is heard of. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
+    // From now on the observer is called when the event is written or read, or when the timer
+    // expires; earlier edges are not reported. With `readable`, an event that is set already is
+    // reported too, but not one that is cleared before the delivery. EMFILE, ENOMEM, ENOSPC:
+    // epoll_ctl(2).
     Result<void> watch(const Name& name, Object& object, EdgeMask edges);
     static bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
-    // Says so in the log, once for each object.
+    // Logs the misuse, once for each object.
     static void warn_once(const Name& name, Object& object, Misuse misuse);
-    // No longer, unless someone still cares.
+    // Stops watching, unless the observer still wants to know about the object.
     void unwatch_if_unobserved(const Name& name);
-    // Tells the audience now what has been done to watched events up to now. Whether anyone's wait
-    // ended with that.
+    // Reports all pending edges to the observer now. Returns whether any wait completed.
     bool deliver_edges();
-    // The same of a watched timer: how often it expired.
+    // Reports how often a watched timer expired since the last poll.
     void poll_timer(const Name& name);
-    // Of a timer that sets an event: whether that is gone; or whether who armed the timer may not
-    // set it any more.
+    // Returns whether the event that a timer sets was deleted; or whether the timer's armer has
+    // lost the permission to set it.
     bool is_target_gone(const Timer::Target& target) const;
     bool is_target_denied(const Timer::Target& target) const;
 
@@ -304,7 +352,7 @@ private:
     void record_pending_returns();
     Increments next_returns();
 
-    // The vault.
+    // Records in the state store.
     void persist(const Entry& entry);
     void persist_counters(const Object& object);
     void unpersist(const Object& object);
@@ -346,8 +394,8 @@ private:
     StateStore& state_store_;
     EventfdIncrementer incrementer_;
     std::int64_t descriptor_budget_;
-    std::int64_t event_count_ = 0; // Objects that are one descriptor.
-    Cooldowns cooldowns_;          // Of those whose timers' events took long to set.
+    std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
+    Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
     ProcessWatcher processes_;
     Holds holds_;
@@ -355,17 +403,17 @@ private:
         ProcessWatcher::Ref owner;
         std::set<Name> names;
     };
-    std::map<ProcessWatcher::Id, ProcessObjects>
-        process_objects_; // Objects that end with a process.
+    // Objects that are deleted at the end of a process.
+    std::map<ProcessWatcher::Id, ProcessObjects> process_objects_;
     bool is_delivering_ = false;
-    std::vector<Entry*> signalled_locally_; // That are told of, since we last heard.
-    EventLoop edge_epoll_;    // Watched events alone, so that they can be heard at any time.
-    DeadlineQueue deadlines_; // Before objects_: timers have their appointments there.
+    std::vector<Entry*> signalled_locally_; // Set by the daemon since the last delivery.
+    EventLoop edge_epoll_;    // Watches events alone, so that edges can be delivered at any time.
+    DeadlineQueue deadlines_; // Before objects_: timers keep their deadlines in it.
     Objects objects_;
-    std::optional<EventLoop::Watch> edge_watch_; // Of edge_epoll_, while they are listened to.
+    std::optional<EventLoop::Watch> edge_watch_; // Watches edge_epoll_ while edges are enabled.
     EventLoop& loop_;
     MonotonicTime last_delivery_{};
-    std::optional<EventLoop::Timeout> edge_throttle_; // Until they are listened to again.
+    std::optional<EventLoop::Timeout> edge_throttle_; // Until edges are enabled again.
     std::deque<TakenTokens> pending_returns_;
     std::optional<EventLoop::Timeout> return_retry_;
 };

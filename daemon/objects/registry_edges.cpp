@@ -1,4 +1,4 @@
-// The part of the registry that hears what is done to events, by whoever has them.
+// The part of the registry that observes what clients do to events.
 #include "daemon/objects/registry.h"
 
 #include "daemon/base/log.h"
@@ -33,7 +33,7 @@ Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
         if (const auto watched = watch_event(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        deliver_edges(); // What was before, and the first ring.
+        deliver_edges(); // Delivers earlier edges and the first edge of the watch.
     return {};
 }
 
@@ -53,26 +53,29 @@ Result<void> Registry::watch_event(Entry& entry, const Event& event, EdgeMask ed
     return watched;
 }
 
-// One that is told of, and that others can set and clear from now on.
+// Watches an event that the daemon signalled itself and that clients can set and clear from now on.
 Result<void> Registry::watch_shared(Entry& entry, const Event& event)
 {
     const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
     if (const auto watched = watch_descriptor(entry, event, edges); !watched)
         return watched;
     entry.second.is_signalled_locally = false;
-    deliver_edges(); // The first ring.
+    deliver_edges(); // The first edge of the watch.
     return {};
 }
 
 Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMask edges)
 {
     auto& object = entry.second;
-    // A write rings, whoever does it. Edge-triggered, so nothing has to be taken. For everything
-    // EPOLLOUT as well, or a set that is cleared at once would not be told: epoll looks again, and
-    // finds an event that is not readable but is writable. That makes a read ring too, and the
-    // watch once to begin with.
+    // Every write produces an edge, whoever makes it. The watch is edge-triggered, so nothing has
+    // to be read. To observe all edges, EPOLLOUT is needed too; without it, a set that is cleared
+    // at once would not be reported: epoll checks again and finds an event that is not readable but
+    // is writable. With EPOLLOUT, a read produces an edge as well, and so does the beginning of the
+    // watch.
     const auto events = EPOLLET | EPOLLIN | (edges == EdgeMask::any ? EPOLLOUT : 0u);
-    if (object.watch) { // Who heard of sets may not have heard of the last one: the ring counts.
+    // A watch for readable edges may not have reported the last one, so the edge of the change
+    // counts.
+    if (object.watch) {
         if (const auto changed = object.watch->change(events); !changed)
             return changed;
         object.watched_edges = edges;
@@ -95,8 +98,8 @@ void Registry::unwatch_if_unobserved(const Name& name)
     if (!object || !is_watched(*object) || observer_.is_observed(name))
         return;
     object->is_signalled_locally = false;
-    // The next to wait for a token most often comes before the next set: of sets we hear once more
-    // before we hear no more.
+    // The next wait for a token usually arrives before the next set. So a watch for readable edges
+    // is kept until its next edge.
     object->drops_watch_on_edge = object->watched_edges == EdgeMask::readable;
     if (!object->drops_watch_on_edge)
         object->watch.reset();
@@ -113,16 +116,18 @@ void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
     const log::Fields about{.name = name.text(), .uid = object.ownership.owner};
     switch (misuse) {
     case Misuse::counter_full:
-        log::warn(about,
-                  "the counter of '{}' is full: one of its holders filled it; clear it, or delete "
-                  "it and let fewer set the next",
-                  name.text());
+        log::warn(
+            about,
+            "a client filled the counter of '{}'; clear the event, or delete it and permit fewer "
+            "users to set the next one",
+            name.text());
         break;
     case Misuse::blocking:
-        log::warn(about,
-                  "one of the holders of '{}' switched O_NONBLOCK off, so a write or read by "
-                  "another can block; let fewer have it if that was no mistake",
-                  name.text());
+        log::warn(
+            about,
+            "a client switched O_NONBLOCK off for '{}', so a write or read by another client can "
+            "block; permit fewer users to open it if this was intended",
+            name.text());
         break;
     }
 }
@@ -141,7 +146,7 @@ void Registry::on_edge(Entry& entry, std::uint32_t events)
     observer_.on_edge(name, object);
 }
 
-// What rings meanwhile is not lost: it is told once we listen again.
+// Edges that come meanwhile are not lost: they are delivered when edges are enabled again.
 void Registry::on_edges()
 {
     const auto now = monotonic_now();
@@ -149,7 +154,7 @@ void Registry::on_edges()
     if (deliver_edges() || !is_busy)
         return;
     edge_watch_.reset();
-    // As much time is left to others as this took.
+    // Leaves as much time to others as this took.
     const auto end = monotonic_now();
     edge_throttle_.emplace(loop_.add_timeout(
         end + std::max<nanoseconds>(min_edge_interval, end - now), [this] { enable_edges(); }));
@@ -161,7 +166,7 @@ void Registry::enable_edges()
     last_delivery_ = monotonic_now();
 }
 
-// Of what was added to those that are told of.
+// Marks the events that the daemon itself sets.
 void Registry::signal_locally(const Increments& increments)
 {
     const bool is_first = signalled_locally_.empty();
@@ -169,17 +174,18 @@ void Registry::signal_locally(const Increments& increments)
         if (addition.object->is_signalled_locally)
             signalled_locally_.push_back(&*objects_.find(*addition.name));
     if (is_first && !signalled_locally_.empty())
-        loop_.defer([this] { deliver_edges(); }); // If nobody does before.
+        loop_.defer([this] { deliver_edges(); }); // Unless another call delivers them before.
 }
 
 bool Registry::deliver_edges()
 {
     if (is_delivering_ || (signalled_locally_.empty() && !edge_epoll_.watches_any()))
-        return false; // Whoever hears may do what asks for this again.
+        return false; // An observer may call functions that end up here again.
     is_delivering_ = true;
     for (auto* entry : std::exchange(signalled_locally_, {}))
         observer_.on_edge(entry->first, entry->second);
-    // Each turn tells of a batch, the longest waiting first; busy writers could go on for ever.
+    // Each poll returns a batch, the longest waiting first. The number of polls is limited, because
+    // busy writers could go on indefinitely.
     constexpr auto batch = EventLoop::batch;
     const auto max_batches = edge_epoll_.watches_any()
                                  ? 1 + static_cast<std::size_t>(event_count_) / batch
@@ -187,7 +193,7 @@ bool Registry::deliver_edges()
     for (std::size_t i = 0; i < max_batches; ++i) {
         const auto told = edge_epoll_.poll();
         if (!told)
-            log::error("cannot hear of events: {}", told.error().message());
+            log::error("cannot poll for edges of events: {}", told.error().message());
         if (!told || *told < batch)
             break;
     }

@@ -1,4 +1,5 @@
-// The part of the registry that keeps in the vault what is to outlive the daemon.
+// The part of the registry that records in the state store what outlives the daemon, and that adds,
+// takes and returns tokens under its log.
 #include "common/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/objects/registry.h"
@@ -11,10 +12,11 @@ namespace evfd::daemon {
 
 namespace {
 
-// From so many tokens on, a look at the counter and one write(2) cost less than adding one by one.
+// From this number of tokens on, reading the counter and one write(2) cost less than single
+// increments.
 constexpr std::int64_t min_tokens_for_single_write = 16;
 
-// What comes back together: a plan of so many fits in the room of one call.
+// Tokens that are returned in one plan. A plan of this size fits into the space of one call.
 constexpr std::size_t max_returned_per_batch = 2'048;
 static_assert(max_returned_per_batch <= max_tokens_per_set);
 
@@ -23,9 +25,10 @@ record::Id to_record(std::uint64_t id)
     return static_cast<record::Id>(id);
 }
 
-// What the counter is before so many tokens are added at once: only if nobody else can change it,
-// so that it tells later whether they were. What is only set or clear is set once more if it is
-// clear: nobody has taken of it before the plan is over.
+// Returns the counter before tokens are added by one write(2), and nothing if they cannot be added
+// so. Only an event that no client has can: then the counter tells after a crash whether the tokens
+// were added. An event that is only set or clear is set once more if it is clear; nobody can have
+// consumed from it before the plan is over.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = std::get_if<Event>(&object.body);
@@ -167,7 +170,7 @@ void Registry::undo_open(Session& session)
 
 Result<void> Registry::apply_logged(const Increments& increments)
 {
-    // The plan is of what is kept alone: the rest is not there any more when it is read.
+    // The plan contains only persistent objects: the others do not exist any more when it is read.
     std::vector<record::Increment> planned;
     std::vector<int> kept;
     std::vector<int> others;
@@ -201,7 +204,7 @@ Result<void> Registry::apply_logged(const Increments& increments)
         }
         notes = *plan;
     }
-    signal_locally(increments); // It is heard later.
+    signal_locally(increments); // Delivered later.
     if (const auto added = incrementer_.add(kept, notes); !added)
         return added;
     if (const auto added = incrementer_.add(others); !added)
@@ -259,8 +262,8 @@ void Registry::return_tokens(std::span<const TakenTokens> all)
     return_pending_tokens();
 }
 
-// Part by part, each in one plan with all that is staged: whenever the daemon is killed, they come
-// back once.
+// Each batch is one plan, committed with everything else that is staged: whenever the daemon is
+// killed, the tokens return exactly once.
 void Registry::return_pending_tokens()
 {
     return_retry_.reset();
@@ -275,13 +278,13 @@ void Registry::return_pending_tokens()
         if (additions.empty())
             continue;
         if (const auto put = apply_logged(additions); !put)
-            log::error("tokens of '{}' and others are lost: {}", additions.front().name->text(),
-                       put.error().message());
+            log::error("tokens of '{}' and other events are lost: {}",
+                       additions.front().name->text(), put.error().message());
     }
 }
 
-// What was taken is noted in the slip only until the next commit; and what was held is nobody's
-// now.
+// The progress page records taken tokens only until the next commit, and released holds belong to
+// nobody. So they are recorded.
 void Registry::record_pending_returns()
 {
     constexpr std::uint64_t of_nobody = 0;
@@ -290,7 +293,7 @@ void Registry::record_pending_returns()
             record_taken(of_nobody, takings);
 }
 
-// They are settled by this.
+// Confirms them as taken, since the plan now accounts for them.
 Registry::Increments Registry::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // By serial.
@@ -303,7 +306,7 @@ Registry::Increments Registry::next_returns()
         for (const auto& reference : takings.tokens) {
             const auto entry = objects_.find(reference.name);
             if (entry == objects_.end() || entry->second.serial != reference.serial)
-                continue; // Or another one has its name.
+                continue; // The object was deleted; another one may have its name.
             auto& addition = tokens[reference.serial];
             addition.name = &entry->first;
             addition.object = &entry->second;

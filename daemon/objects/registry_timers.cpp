@@ -1,4 +1,4 @@
-// The part of the registry that deals with timers: arming, and what happens at an expiry.
+// The part of the registry that arms timers and handles their expirations.
 #include "common/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/objects/registry.h"
@@ -9,10 +9,10 @@ namespace evfd::daemon {
 
 namespace {
 
-// What an event can be behind; more than that is not made up for.
+// The largest backlog of an event. Expirations beyond it are dropped.
 constexpr std::int64_t max_backlog = 10'000'000;
 
-// Of how many the vault can keep a plan.
+// Returns the largest increment that fits into one plan of the state store.
 std::int64_t max_increment(const Object& event)
 {
     const auto* followers = event.subscriptions();
@@ -20,7 +20,7 @@ std::int64_t max_increment(const Object& event)
     return std::max<std::int64_t>(max_tokens_per_set / std::max<std::int64_t>(each, 1), 1);
 }
 
-// Of one that sets an event. What expires once counts as one.
+// Returns how often the timer sets its event; a timer that expires once counts as one.
 std::int64_t ticks_per_second(const Schedule& schedule)
 {
     constexpr nanoseconds second = std::chrono::seconds{1};
@@ -56,7 +56,7 @@ Registry::resolve_target(const Peer& peer, const protocol::Arm& request, PolicyC
         return std::unexpected(refuse::unmapped_user(*request.sets, Permission::set));
     auto armer = peer;
     if (armer.uid == 0)
-        armer.groups.clear(); // It may all without them.
+        armer.groups.clear(); // Root needs no group.
     if (armer.groups.size() > max_arming_groups)
         return std::unexpected(refuse::too_many_groups(*request.sets));
     return Timer::Target{.event = *request.sets,
@@ -94,7 +94,8 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
         return std::unexpected(refuse::clock_unavailable(spec->clock, prepared.error()));
 
     if (spec->cancel_on_clock_change)
-        deadlines_.check_wall_clock(); // That it was set before does not cancel this.
+        // An earlier change of the wall clock does not cancel this timer.
+        deadlines_.check_wall_clock();
     if (*target)
         if (auto room = check_ticks(session.peer, request.name, spec->schedule); !room)
             return std::unexpected(std::move(room.error()));
@@ -117,7 +118,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     return true;
 }
 
-// Whoever arms it, it is its owner's.
+// Charges the owner of the timer, whoever arms it.
 Outcome<void> Registry::check_ticks(const Peer& peer, const Name& name, const Schedule& schedule)
 {
     const auto* object = find(name);
@@ -145,9 +146,10 @@ Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
                               std::optional<Timer::Target> target)
 {
     auto& [name, object] = entry;
-    poll_timer(name); // What expired until now counts for those who waited until now.
+    poll_timer(name); // Earlier expirations count for the earlier waiters.
     deliver_edges();
-    const auto done = object.timer()->arm(spec, std::move(target)); // The timer is, in any case.
+    // On failure the timer is armed all the same; only a descriptor is not.
+    const auto done = object.timer()->arm(spec, std::move(target));
     charge_ticks(object);
     persist(entry);
     observer_.on_rearmed(name, object);
@@ -178,7 +180,7 @@ Outcome<void> Registry::disarm(const Peer& peer, const NameList& names)
 
 bool Registry::acknowledge(const Session& session, const Token& token)
 {
-    deadlines_.check_wall_clock(); // Its holder may have heard of it before us.
+    deadlines_.check_wall_clock(); // The subscriber may have learnt of it before us.
     const auto following =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
     auto* object = following == session.subscriptions.end() ? nullptr : find(following->name);
@@ -186,14 +188,15 @@ bool Registry::acknowledge(const Session& session, const Token& token)
     if (!timer || !timer->subscriptions().has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
-        log::error({.name = following->name.text()}, "cannot disarm a descriptor of '{}': {}",
-                   following->name.text(), done.error().message());
+        log::error({.name = following->name.text()},
+                   "cannot disarm a subscriber's timerfd of '{}': {}", following->name.text(),
+                   done.error().message());
     return true;
 }
 
 // Expiring.
 
-// A timer counts from the moment it is armed; it goes on only if someone needs that.
+// A timer counts from the moment it is armed, and continues only while the count is needed.
 void Registry::restart_polling(Entry& entry)
 {
     unwatch_if_unobserved(entry.first);
@@ -208,7 +211,7 @@ void Registry::schedule_poll(Entry& entry)
     if (when && timer.deadline && timer.deadline->is_at(clock, *when))
         return;
     timer.deadline.reset();
-    if (when && deadlines_.has(clock)) // An earlier daemon may have had one that we may not.
+    if (when && deadlines_.has(clock)) // An earlier daemon may have used a clock that we may not.
         timer.deadline.emplace(deadlines_.add(clock, *when, [this, &entry] { poll(entry); }));
 }
 
@@ -224,7 +227,7 @@ void Registry::poll(Entry& entry)
     auto& [name, object] = entry;
     auto& timer = *object.timer();
     const auto times = timer.take_new_expirations();
-    // First who waits for the timer, for among them may be who waits for its event as well.
+    // The timer's own waiters come first: some may wait for its event as well.
     if (times > 0 && !timer.target() && timer.persists_count())
         persist_counters(object);
     if (times > 0)
@@ -240,7 +243,7 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
     if (!link || link->is_gone || link->backlog + times == 0)
         return;
     if (is_target_gone(*link)) {
-        log::info({.name = name.text()}, "timer '{}' sets '{}' no more: it was deleted",
+        log::info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
                   name.text(), link->event.text());
         link->is_gone = true;
         link->backlog = 0;
@@ -261,21 +264,21 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
     link->cooldown = std::max(cooldowns_.remaining(owner), rest);
 }
 
-// What it may not set now does not get these points later either.
+// Drops these expirations: an event that may not be set now does not get them later either.
 void Registry::skip_target(Entry& timer)
 {
     auto& [name, object] = timer;
     auto& link = *object.timer()->target();
     if (!std::exchange(link.has_logged_denial, true))
         log::info({.name = name.text(), .uid = link.armer.uid},
-                  "timer '{}' does not set '{}': uid {}, which armed it, may not set that any more",
+                  "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
                   name.text(), link.event.text(), link.armer.uid);
     link.backlog = 0;
     persist_counters(object);
 }
 
-// As many as fit in about a slice of time; the rest of what was missed comes in the next turns.
-// Whether they can be kept.
+// Adds what fits into about one time slice; the rest follows in later iterations. Returns false if
+// the state store cannot record it.
 bool Registry::drain_backlog(Entry& timer, Object& event)
 {
     auto& object = timer.second;
@@ -294,10 +297,10 @@ bool Registry::add_batch(Entry& timer, Object& event)
     auto& [name, object] = timer;
     auto& link = *object.timer()->target();
     if (!state_store_.prepare())
-        return false; // After a crash it is counted anew.
+        return false; // After a crash these expirations are counted again.
     const auto tokens = link.batch_sizer.next_batch(std::min(link.backlog, max_increment(event)));
     link.backlog -= tokens;
-    persist_counters(object); // With the plan to add them.
+    persist_counters(object); // Committed together with the plan to add them.
     const auto begin = monotonic_now();
     if (const auto done = apply_logged({{&link.event, &event, tokens}}); !done)
         log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),

@@ -1,5 +1,5 @@
-// When a timer expires: points on a grid of one clock, `first`, then each `interval` after it. Pure
-// arithmetic; what time it is the caller says.
+// The expirations of a timer: points on the grid of one clock, at `first` and at each `interval`
+// after it. Pure arithmetic; the caller supplies the time.
 #pragma once
 
 #include "common/clock.h"
@@ -10,16 +10,17 @@
 namespace evfd::daemon {
 
 struct Schedule {
-    Clock clock;          // Of the grid.
-    nanoseconds first;    // Since the clock's zero; more than 0.
-    nanoseconds interval; // 0: it expires once.
+    Clock clock;          // The clock of the grid.
+    nanoseconds first;    // Measured from the clock's zero; greater than 0.
+    nanoseconds interval; // 0: the timer expires once.
 
     bool is_once() const { return interval == nanoseconds{0}; }
-    // How many points are not after `now`.
+    // Returns how many expirations are not after `now`.
     std::int64_t expirations_by(nanoseconds now) const;
-    // The point with that index, from 0; nothing beyond the last one, or the end of the clock.
+    // Returns the expiration with that index, from 0. Returns nothing after the last expiration or
+    // beyond the range of the clock.
     std::optional<nanoseconds> expiration(std::int64_t index) const;
-    // The first point after `now`.
+    // Returns the first expiration after `now`.
     std::optional<nanoseconds> next_after(nanoseconds now) const
     {
         return expiration(expirations_by(now));

@@ -1,5 +1,5 @@
-// What one connection holds. It goes when the connection goes, unless the daemon goes first: then a
-// client that gave it a token takes it up again.
+// A client's conversation with the daemon, and all that belongs to it. It ends with its connection.
+// If the daemon ends first, a client that gave it a token resumes it on a new connection.
 #pragma once
 
 #include "common/name.h"
@@ -14,24 +14,25 @@
 
 namespace evfd::daemon {
 
-// A call of a session, in which nothing else happens meanwhile.
+// Identifies one call of a session. A session has at most one call in progress.
 struct CallId {
     std::uint64_t session = 0;
-    std::int64_t sequence = 0; // Of those that it counts, from 1; 0 if it does not count.
+    // The sequence number of the call, from 1; 0 if the session does not count it.
+    std::int64_t sequence = 0;
 };
 
-// A token was taken from an object: the one with this serial, whatever has the name by now.
+// One token was taken from this object, even if its name belongs to another object by now.
 struct TakenToken {
     Name name;
     std::uint64_t serial;
 };
 
-// What a call took, until its client has the answer.
+// The tokens that a call took, until its client has the reply.
 struct TakenTokens {
-    std::uint64_t id = 0; // In the vault; 0: it is not there.
+    std::uint64_t id = 0; // In the state store; 0: not recorded.
     std::int64_t sequence = 0;
     std::vector<TakenToken> tokens = {};
-    std::uint64_t session = 0; // Whose call that is, once it is in the vault.
+    std::uint64_t session = 0; // The session of the call, once the tokens are recorded.
 };
 
 struct Session {
@@ -40,26 +41,31 @@ struct Session {
         Token token;
     };
 
-    // What makes that a call is done once, however often the daemon is killed meanwhile.
+    // Makes every call execute exactly once, even across daemon crashes: the number of calls that
+    // were done, and the reply to the last one. A client that reconnects repeats its last call and
+    // gets the recorded reply. The NFSv4.1 session has the same with one slot.
     struct ReplyCache {
         Token token;
-        std::int64_t sequence = 0;     // That were answered, or are certain to be done.
-        std::string cached_reply = {}; // To the last of them; empty: it cannot be given twice.
-        bool next_is_replay = false;   // The next call is the last one again.
-        std::vector<std::uint64_t> opened = {}; // Subscriptions that the last one began.
-        std::vector<TakenTokens> in_doubt = {}; // Its client may not know of them.
-        std::int64_t tokens_applied =
-            0; // Tokens by the next call, if that is a Set that was begun before.
+        // The number of calls that were answered or are certain to be done.
+        std::int64_t sequence = 0;
+        std::string cached_reply = {}; // To the last of these calls; empty: it cannot be repeated.
+        bool next_is_replay = false;   // The client is going to repeat its last call.
+        std::vector<std::uint64_t> opened = {}; // Subscriptions that the last call created.
+        // Taken by calls that the client may not know are done.
+        std::vector<TakenTokens> in_doubt = {};
+        // Tokens that an earlier daemon added for the next call, an unfinished Set.
+        std::int64_t tokens_applied = 0;
     };
 
-    std::uint64_t id; // Never 0, never given twice.
+    std::uint64_t id; // Never 0, never reused.
     Peer peer;
-    // Some may be gone by now, or be names of later objects: Object::session and the token tell.
+    // May contain names of deleted objects and of later ones: Object::lifetime_owner and the token
+    // decide.
     std::vector<Name> owned;
     std::vector<SubscriptionRef> subscriptions;
-    std::optional<ReplyCache> reply_cache = {}; // None if the client cannot take it up again.
-    std::vector<Token> held = {};               // Holds; some may have been given back by others.
-    std::int64_t holds_requested = 0; // Tokens, at most, by waits of which it has not heard yet.
+    std::optional<ReplyCache> reply_cache = {}; // None if the client cannot resume the session.
+    std::vector<Token> held = {};     // Holds; other holders may have released some of them.
+    std::int64_t holds_requested = 0; // The most tokens that its pending waits may add to these.
     SessionHandles handles = {};
 
     CallId next_call() const { return {id, reply_cache ? reply_cache->sequence + 1 : 0}; }

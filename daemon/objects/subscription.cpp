@@ -44,7 +44,7 @@ std::optional<Token> Token::parse(std::string_view text)
 
 std::string Token::text() const
 {
-    std::string text; // Each call of a session is noted with it.
+    std::string text; // Each recorded call of a session includes it, so it is built without fmt.
     text.reserve(2 * half);
     for (const auto bits : bits_)
         for (int shift = 60; shift >= 0; shift -= 4)

@@ -1,4 +1,4 @@
-// A private descriptor that follows a name, and the token by which its holder speaks of it.
+// A client's private descriptor for one object, and the token that names it.
 #pragma once
 
 #include "common/result.h"
@@ -14,7 +14,8 @@
 
 namespace evfd::daemon {
 
-// 128 random bits, in print 32 hexadecimal digits: knowing one is the proof that it was given.
+// 128 random bits, written as 32 hexadecimal digits. Knowing a token proves that the daemon issued
+// it to the client.
 class Token {
 public:
     static Result<Token> make(); // getrandom(2)
@@ -27,10 +28,10 @@ private:
 };
 
 struct Subscription {
-    std::uint64_t id; // Never given twice, to an object neither.
-    UniqueFd fd;      // An eventfd or a timerfd that its holder has as well.
+    std::uint64_t id; // Never reused, not even by an object.
+    UniqueFd fd;      // An eventfd or a timerfd; the subscriber has a duplicate.
     Quota::Charge charge;
-    bool is_persistent; // In the vault.
+    bool is_persistent; // Recorded in the state store.
 };
 
 } // namespace evfd::daemon

@@ -1,5 +1,4 @@
-// The private descriptors that follow one object, each known by its token. Their holders have
-// duplicates.
+// The subscriptions to one object, by token.
 #pragma once
 
 #include "common/result.h"
@@ -12,15 +11,15 @@ namespace evfd::daemon {
 
 class SubscriptionTable {
 public:
-    // Follows until remove().
+    // Subscribes until remove().
     void add(const Token& token, Subscription subscription);
     bool has(const Token& token) const { return subscriptions_.contains(token); }
-    const Subscription* find(const Token& token) const; // Null if it does not follow.
+    const Subscription* find(const Token& token) const; // Null if there is no such subscription.
     bool remove(const Token& token) { return subscriptions_.erase(token) > 0; }
     std::size_t size() const { return subscriptions_.size(); }
     const std::map<Token, Subscription>& all() const { return subscriptions_; }
 
-    // Calls `each(fd)` for all, whatever comes of it; the first failure.
+    // Calls `each(fd)` for all subscriptions, even after a failure. Returns the first failure.
     template <class Each>
     Result<void> for_each(Each each) const
     {

@@ -7,13 +7,13 @@ namespace evfd::daemon {
 
 namespace {
 
-// Sets a timerfd of the wall clock to a point on the monotonic one. The kernel adds the span to its
-// own "now", which is later than ours, so the point is never early; and it is late by no more than
-// went by meanwhile.
+// Programs a wall-clock timerfd to a time on the monotonic clock. The kernel adds the span to its
+// own "now", which is later than ours, so the expiration is never early. It is late by at most the
+// time that passed in between.
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    constexpr int max_tries = 10; // Someone else had the processor in between.
+    constexpr int max_tries = 10; // Another process may have had the processor in between.
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {
         const auto before = now_on(schedule.clock);
@@ -26,7 +26,7 @@ Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nan
     return done;
 }
 
-// Only setting the wall clock changes it: what slows or hastens the one does the same to the other.
+// Only setting the wall clock changes this offset: frequency adjustments affect both clocks alike.
 nanoseconds wall_offset()
 {
     auto best = nanoseconds::max();
@@ -85,7 +85,7 @@ Timer::Timer(const TimerSpec& spec, std::optional<Target> target)
 TimerState Timer::state_at(nanoseconds now) const
 {
     const auto& schedule = spec_.schedule;
-    // The wall clock may have been set back since: what is counted stays counted.
+    // The wall clock may have been set back since: expirations that were counted stay counted.
     const bool is_counted = counted_ && *counted_ > 0;
     if (phase_ == TimerState::armed && schedule.is_once() &&
         (is_counted || schedule.expirations_by(now) > 0))
@@ -123,7 +123,7 @@ Result<void> Timer::disarm()
 
 bool Timer::is_cancelled_by_clock_change() const
 {
-    // One that had passed when it was armed expired then, counted or not.
+    // An expiration that had passed when the timer was armed counts, even if it is not counted yet.
     const bool has_come = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_over = spec_.schedule.is_once() && has_come;
     return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_over;
@@ -145,7 +145,8 @@ Result<void> Timer::program(const UniqueFd& timerfd, std::optional<nanoseconds> 
                                             .cancel_on_clock_change = spec_.cancel_on_clock_change}
                              : disarmed;
     const auto done = set(timerfd, setting);
-    if (!done && done.error().error == ECANCELED) // Of the schedule before; the new one is set.
+    // Reported for the schedule before; the new one is set.
+    if (!done && done.error().error == ECANCELED)
         return {};
     return done;
 }
@@ -164,7 +165,7 @@ Result<UniqueFd> Timer::make_descriptor() const
     return timerfd;
 }
 
-// Outliving the daemon.
+// The state store.
 
 record::Timer Timer::record() const
 {
@@ -205,19 +206,20 @@ Timer Timer::from_record(const record::Timer& record, std::optional<std::int64_t
 
 bool Timer::missed_clock_change(const record::Timer& record)
 {
-    constexpr nanoseconds noise = std::chrono::microseconds{100}; // Of asking two clocks.
+    // The error of reading two clocks.
+    constexpr nanoseconds noise = std::chrono::microseconds{100};
     return record.wall_offset && record.state == TimerState::armed &&
            std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
 }
 
-// When it is due the interrupt that counts the point comes in an instant, and it shows the next
-// one: it is asked until then. A holder can make it look due for ever.
+// When the timer is due, the interrupt that counts the expiration comes in an instant, and then the
+// timerfd shows the next one: so it is read until then. A holder can make it look due indefinitely.
 Result<Timer::Reading> Timer::read_setting(const UniqueFd& timerfd) const
 {
     constexpr int max_looks = 100;
     for (int i = 1;; ++i) {
         const auto before = now();
-        const auto present = current_setting(timerfd); // Takes no expiration.
+        const auto present = current_setting(timerfd); // Consumes no expiration.
         const auto after = now();
         if (!present)
             return std::unexpected(present.error());
@@ -230,17 +232,17 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
 {
     const auto& schedule = spec_.schedule;
     if (phase_ == TimerState::cancelled)
-        return {}; // It tells that itself.
+        return {}; // The timerfd reports the cancellation itself.
     const auto look = read_setting(timerfd);
     if (!look)
         return std::unexpected(look.error());
     const auto& [before, present, after] = *look;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
-    if (present.first == nanoseconds{0}) // Disarmed, or it expired for good.
+    if (present.first == nanoseconds{0}) // Disarmed, or expired for the last time.
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
-        return {}; // To set it would lose the point that is under way.
-    // It expires between two moments: is there a point of the grid?
+        return {}; // Programming it would lose the expiration in progress.
+    // It expires between two times: is there an expiration of the schedule?
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
     const bool is_right = next && point && *point <= add_saturating(after, present.first) &&
@@ -248,7 +250,7 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     return is_right ? Result<void>{} : program(timerfd, next);
 }
 
-// What is set by a span is a little late: see set_relative().
+// A timerfd that is programmed by a span is a little late: see set_relative().
 nanoseconds Timer::relative_tolerance() const
 {
     const bool is_set_by_span = spec_.is_relative && is_wall_clock(spec_.descriptor_clock());
@@ -262,14 +264,14 @@ bool Timer::must_count() const
     if (target_ && target_->backlog > 0)
         return true;
     const bool sets = target_ && !target_->is_gone;
-    // One that was to be cancelled, but expired before, is not.
+    // Must be counted: a timer that has expired once is not cancelled afterwards.
     const bool is_over_once = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || is_over_once);
 }
 
 void Timer::count_from_first()
 {
-    // Of the points that had passed already the daemon counts one: it expires at once.
+    // The daemon counts one of the expirations that had passed already: the timer expires at once.
     counted_ = spec_.was_past ? spec_.schedule.expirations_by(now()) - 1 : 0;
     last_poll_ = nanoseconds{0};
 }
@@ -293,7 +295,7 @@ std::int64_t Timer::take_new_expirations()
     if (phase_ != TimerState::armed || !counted_)
         return 0;
     last_poll_ = now();
-    // The wall clock may have been set back: what is counted stays counted.
+    // The wall clock may have been set back: expirations that were counted stay counted.
     const auto points = std::max(*counted_, spec_.schedule.expirations_by(last_poll_));
     return points - std::exchange(*counted_, points);
 }

@@ -1,5 +1,6 @@
-// A schedule by name. Each follower has a timerfd of its own on the same grid, with a count of its
-// own, straight from the kernel. The daemon counts too, but only while someone needs it to.
+// A timer: a named schedule. Each subscriber has a private timerfd on the same grid, and reads the
+// number of expirations directly from the kernel. The daemon counts expirations too, but only while
+// a waiter, a monitor or the event that the timer sets needs the count.
 #pragma once
 
 #include "common/enums.h"
@@ -21,22 +22,26 @@
 
 namespace evfd::daemon {
 
-// How often the daemon looks at a timer at most; what expires more often is counted in lumps.
+// The shortest interval between two polls of a timer. Faster expirations are counted several at a
+// time.
 inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
 class Timer {
 public:
-    // The event that is set at each expiry.
+    // The event that the timer sets at each expiration.
     struct Target {
         Name event;
-        std::uint64_t serial;     // Of that event: another one of the same name is not meant.
-        Peer armer;               // By whose right it is set, which is looked at at each expiry.
-        bool is_declared = false; // By the configuration: the policy is not asked.
-        std::int64_t backlog = 0; // Tokens or pulses that it still has to get.
-        bool is_gone = false;     // It was not there at the last expiry.
+        // The serial of that event; a later event of the same name is a different one.
+        std::uint64_t serial;
+        // The peer that armed the timer. Its permission to set the event is checked at each
+        // expiration.
+        Peer armer;
+        bool is_declared = false; // By the configuration: the policy does not apply.
+        std::int64_t backlog = 0; // Tokens or pulses that the event has still to get.
+        bool is_gone = false;     // The event did not exist at the last expiration.
         bool has_logged_denial = false;
         BatchSizer batch_sizer = {};
-        nanoseconds cooldown{1}; // Until others had their turn, and it gets more.
+        nanoseconds cooldown{1}; // Until the next batch, so that other users are served.
     };
 
     // Armed and counting, as after arm().
@@ -44,64 +49,66 @@ public:
 
     Clock clock() const { return spec_.clock; }
     const TimerSpec& spec() const { return spec_; }
-    TimerState state_at(nanoseconds now) const; // On the clock of its schedule.
+    TimerState state_at(nanoseconds now) const; // `now` is on the clock of the schedule.
     std::optional<Target>& target() { return target_; }
     const std::optional<Target>& target() const { return target_; }
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Whether the descriptors of those who follow it now can follow that too: a timerfd cannot
-    // change its clock.
+    // Returns whether the existing subscribers' descriptors can use the new settings: the clock of
+    // a timerfd cannot change.
     bool can_be_armed_with(const TimerSpec& spec) const;
-    // Every follower's descriptor goes by the new schedule. It counts, from the first point on.
+    // Programs every subscriber's timerfd to the new schedule and counts from its first expiration.
     Result<void> arm(const TimerSpec& spec, std::optional<Target> target);
     Result<void> disarm();
-    bool is_armed() const { return phase_ == TimerState::armed; } // Expired or not.
+    bool is_armed() const { return phase_ == TimerState::armed; } // Also true after it expired.
     bool is_cancelled_by_clock_change() const;
-    // A follower's descriptor tells of it once, by ECANCELED, and would lose that if it were set to
-    // anything; so it goes on until acknowledge().
+    // A subscriber's timerfd reports the cancellation once, by ECANCELED. Programming it would lose
+    // that, so it stays as it is until acknowledge().
     void cancel() { phase_ = TimerState::cancelled; }
     Result<void> acknowledge(const Token& token) const;
 
-    // A descriptor that can follow it, as Open has it.
+    // Returns a descriptor for a new subscription.
     Result<UniqueFd> make_descriptor() const;
 
-    // What is to outlive the daemon, and as it was left.
+    // To and from the state store.
     record::Timer record() const;
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
     std::optional<std::int64_t> counted() const { return counted_; }
-    // Whether what is counted tells more than the clock will: it expired before that was set.
+    // Returns whether the count says more than the clock will: the timer may have expired before
+    // the clock was set back.
     bool persists_count() const
     {
         return target_ || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
     }
-    // Whether the wall clock was set since that was recorded, and it is to be cancelled for that.
+    // Returns whether the timer must be cancelled because the wall clock was set since the record
+    // was written.
     static bool missed_clock_change(const record::Timer& record);
-    // A descriptor that an earlier daemon handed out goes by the schedule, or is made to.
+    // Programs the timerfd of an earlier daemon's subscriber, unless it already has the schedule.
     Result<void> resync(const UniqueFd& timerfd) const;
 
-    // Counting, for those who need the daemon to.
-    bool must_count() const; // To count, whether anyone waits or not.
+    // Counting, for waiters and monitors, and for the event that the timer sets.
+    bool must_count() const; // Whether anyone waits or not.
     bool is_counting() const { return counted_.has_value(); }
-    void start_counting(); // From now on; nothing if it is already.
+    void start_counting(); // From now on; no effect if it is counting already.
     void stop_counting();
-    // How often it expired since that was last asked.
+    // Returns the number of expirations since the last call.
     std::int64_t take_new_expirations();
-    // Whether it was to expire once, did, and that is counted: none is to come.
+    // Returns whether a timer that expires once has expired and was counted: no expiration follows.
     bool has_expired() const;
 
-    // When to look next; nothing if there is nothing to be seen. The end of the clock, if only that
-    // the clock is set is to be noticed.
+    // Returns the time of the next poll; nothing if no poll is needed. The end of the clock means:
+    // notice only if the wall clock is set.
     std::optional<nanoseconds> next_poll() const;
-    std::optional<DeadlineQueue::Deadline> deadline; // For then.
-    std::optional<Quota::Charge> ticks;              // Of one that sets an event.
+    std::optional<DeadlineQueue::Deadline> deadline; // Set for the next poll.
+    std::optional<Quota::Charge> ticks;              // Charged for a timer that sets an event.
 
 private:
     void count_from_first();
     nanoseconds relative_tolerance() const;
     Result<void> program(const UniqueFd& timerfd, std::optional<nanoseconds> first) const;
-    // What it is set to, and between which two moments.
+    // The setting of a timerfd, and the times before and after it was read.
     struct Reading {
         nanoseconds before;
         TimerSetting present;
@@ -111,9 +118,10 @@ private:
     nanoseconds now() const { return now_on(spec_.schedule.clock); }
 
     TimerSpec spec_;
-    TimerState phase_ = TimerState::armed; // Or disarmed or cancelled; the clock tells `expired`.
+    // Armed, disarmed or cancelled; `expired` follows from the clock.
+    TimerState phase_ = TimerState::armed;
     std::optional<Target> target_;
-    std::optional<std::int64_t> counted_; // Points, up to the last look.
+    std::optional<std::int64_t> counted_; // Expirations up to the last poll.
     nanoseconds last_poll_{0};
     SubscriptionTable subscriptions_;
 };

@@ -13,7 +13,7 @@ std::unexpected<BadField> invalid_field(std::string_view field)
     return std::unexpected(BadField{std::string{field}});
 }
 
-// A span on the wall clock is one on the clock that nobody sets. timerfd_settime(2) does the same
+// A span on the wall clock is kept on a clock that nobody sets. timerfd_settime(2) does the same
 // for CLOCK_REALTIME, but not for its alarm clock.
 Clock grid_clock(Clock clock, bool is_relative)
 {
@@ -26,8 +26,8 @@ Clock grid_clock(Clock clock, bool is_relative)
 
 Clock TimerSpec::descriptor_clock() const
 {
-    // That of the wall clock does for both, absolute times and spans: so it can be armed anew with
-    // the other while someone has it open.
+    // A timerfd of the wall clock serves absolute times and spans, so the timer can be armed again
+    // with the other kind while a subscriber has it open.
     return clock == Clock::realtime ? clock : schedule.clock;
 }
 
@@ -58,7 +58,8 @@ std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
         return invalid_field(is_relative ? "afterNSec" : "firstNSec");
     if (is_relative && given > nanoseconds::max() - now)
         return invalid_field(request.after ? "afterNSec" : "intervalNSec");
-    // The kernel takes the clock's zero for "disarm"; the next point of the same grid is as good.
+    // The kernel takes the clock's zero for "disarm"; the next expiration on the same grid is
+    // equivalent.
     const auto first = is_relative ? now + given : given == nanoseconds{0} ? interval : given;
     return TimerSpec{.clock = clock,
                      .is_relative = is_relative,

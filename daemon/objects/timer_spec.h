@@ -1,4 +1,5 @@
-// What a timer is armed with: its schedule, and how a change of the wall clock bears on it.
+// The settings of an armed timer: its schedule and its behaviour when the wall clock is set
+// (compare itimerspec).
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -10,18 +11,20 @@
 namespace evfd::daemon {
 
 struct TimerSpec {
-    Clock clock;      // As asked for.
-    bool is_relative; // A span from the moment of arming: the wall clock does not move it.
+    Clock clock; // The clock that the caller asked for.
+    // The first expiration is a span from now: setting the wall clock does not move it.
+    bool is_relative;
     bool cancel_on_clock_change;
-    bool was_past;     // The first point, when it was armed.
-    Schedule schedule; // On the clock that moves as this is to move, which may be another one.
+    bool was_past; // The first expiration had passed when the timer was armed.
+    // On the clock that gives the wanted behaviour, which may differ from `clock`.
+    Schedule schedule;
 
-    // Whose timerfds follow it.
+    // Returns the clock of the subscribers' timerfds.
     Clock descriptor_clock() const;
 };
 
-// What the request asks for, at this moment; `present` is the clock that the timer goes by already.
-// Or which field is wrong.
+// Resolves the request at the current time. `present` is the clock of the existing timer, if any.
+// Fails with the name of the invalid field.
 std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
                                                 std::optional<Clock> present);
 

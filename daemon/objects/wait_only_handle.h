@@ -1,6 +1,6 @@
-// A wait-only descriptor of an event, which one user has: the same one however often the event is
-// opened. It is an epoll descriptor that the daemon made, so what it watches counts against the
-// fs.epoll.max_user_watches of the daemon's user.
+// A wait-only descriptor of an event for one user. All opens by that user share it. It is an epoll
+// descriptor that the daemon created, so its watch counts against fs.epoll.max_user_watches of the
+// daemon's user.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -16,7 +16,8 @@
 namespace evfd::daemon {
 
 struct WaitOnlyHandle {
-    std::shared_ptr<const UniqueFd> fd; // With replies that are under way; null: its event is gone.
+    // Shared with replies that are not sent yet; null once the event is deleted.
+    std::shared_ptr<const UniqueFd> fd;
     Quota::Charge charge;
 
     void release()
@@ -26,7 +27,7 @@ struct WaitOnlyHandle {
     }
 };
 
-// Those of one event, by user. Sessions own them.
+// The handles of one event, by user. Sessions own them.
 class EventHandles {
 public:
     ~EventHandles()
@@ -59,10 +60,10 @@ private:
     std::map<uid_t, std::weak_ptr<WaitOnlyHandle>> handles_;
 };
 
-// Those that a session was given.
+// The handles that a session has been given.
 class SessionHandles {
 public:
-    // Those whose event is gone are forgotten now and then, so that they are never many.
+    // From time to time forgets handles of deleted events, so that they do not accumulate.
     void add(std::shared_ptr<WaitOnlyHandle> handle)
     {
         if (handles_.size() >= prune_at_) {
@@ -71,7 +72,7 @@ public:
         }
         handles_.insert(std::move(handle));
     }
-    std::size_t size() const { return handles_.size(); } // With those that are gone.
+    std::size_t size() const { return handles_.size(); } // Includes handles of deleted events.
 
 private:
     static constexpr std::size_t min_prune_size = 64;
