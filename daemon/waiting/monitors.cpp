@@ -37,14 +37,14 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
-// What is to be told.
+// Changes to report.
 
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
     if (phase_ == Phase::resync)
         return;
     if (phase_ == Phase::present && (!cursor_ || *cursor_ < name))
-        return; // It will be told of as it is then.
+        return; // It will be listed in its state at that time.
     if (!pattern_.matches(name))
         return;
     auto& untold = dirty_.try_emplace(name, existed, false).first->second;
@@ -83,12 +83,13 @@ std::optional<Monitor::MonitorEvent> Monitor::next_present()
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int looked_at = 0; object != objects.end(); ++object, ++looked_at) {
         if (looked_at == max_objects_per_step)
-            return {}; // Others have their turn; then it goes on.
+            return {}; // Others are served first; then it continues.
         const auto& name = object->first;
         if (!covers(name))
             covered_up_to_ = name;
         const bool is_told = pattern_.matches(name) && sees(name, object->second);
-        if (is_told) // First, so that no change falls between what it is and what it becomes.
+        // The watch begins first, so that no change is missed between it and the description.
+        if (is_told)
             if (const auto watched = monitors_.watch(name, object->second); !watched) {
                 fault_ = watched.error();
                 return {};
@@ -121,12 +122,12 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
         const auto told = dirty_.extract(first);
         if (is_there)
             return make_event(change, told.key());
-        // It came and went unseen.
+        // The object came and went unseen.
     }
     return {};
 }
 
-// News from the registry.
+// Notifications.
 
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                          MonitorScope scope, Monitor::Wake wake)
@@ -232,7 +233,8 @@ void Monitors::report_waiters()
         if (next == waiters_changed_.end())
             next = waiters_changed_.begin();
         last_reported_ = std::move(waiters_changed_.extract(next).value());
-        if (const auto* object = registry_.find(*last_reported_)) // Else that was told.
+        // A deletion has been reported separately.
+        if (const auto* object = registry_.find(*last_reported_))
             for (auto* monitor : monitors_)
                 if (monitor->scope_ == MonitorScope::with_waiters &&
                     monitor->sees(*last_reported_, *object))
@@ -242,7 +244,7 @@ void Monitors::report_waiters()
     }
 }
 
-// Who sees more of an object than before, or less, is told so; nobody else is.
+// Reports an object only to monitors whose view of it changed.
 void Monitors::on_policy_changed(const Policy& before)
 {
     if (monitors_.empty())

@@ -1,5 +1,19 @@
-// Everyone who wants to hear of every change. What a monitor has not been told yet is kept as
-// names, not as messages, so who reads slowly hears several changes of an object as one.
+// Monitors: clients that observe every change of the objects whose names match a pattern.
+//
+// A monitor first lists the existing objects in the order of their names (Phase::present), then
+// reports `ready` and from then on changes (Phase::live). Unreported changes are kept as dirty
+// names, not as messages: make_event() looks at the object when there is room in the connection's
+// output. So a slow reader sees several changes of one object as one, and a monitor's memory is
+// limited. If more than max_dirty_names are dirty, the monitor reports `resync` and lists
+// everything again.
+//
+// An event is watched for all edges from the moment it is listed, before it is described, so that
+// no change falls between its description and the first report. After a monitor has ended, sweep()
+// visits all objects, a part in each iteration, and ends the watches that nobody needs.
+//
+// Invariants: a peer that may not see an object is told nothing about it; an object that becomes
+// visible is reported as created, one that becomes invisible as deleted. No change of a covered
+// object is lost, but several may be reported as one.
 #pragma once
 
 #include "common/name.h"
@@ -18,17 +32,17 @@
 
 namespace evfd::daemon {
 
-// How many names with untold changes one monitor may have; with more it is told all anew.
+// The most names that may be dirty in one monitor; with more, it starts again with `resync`.
 inline constexpr std::size_t max_dirty_names = 1'024;
 
-// What can wait is done for so long in one turn of the loop: looking at objects after a monitor has
-// ended, telling how many wait for them.
+// The longest time in one iteration for work that can wait: visiting objects after a monitor has
+// ended, reporting numbers of waiters.
 inline constexpr std::chrono::microseconds max_sweep_time{200};
 
-// What one wants to hear of.
+// The changes that a monitor reports.
 enum class MonitorScope {
     changes,
-    with_waiters, // Of how many wait for it or follow it too.
+    with_waiters, // Also the numbers of waiters and subscribers.
 };
 
 class Monitors;
@@ -38,7 +52,7 @@ class Monitor {
 public:
     using Wake = std::function<void()>;
 
-    // What to tell next; the caller adds the object's state.
+    // The next event to report; the caller adds the object's state.
     struct MonitorEvent {
         std::int64_t sequence;
         Change change;
@@ -49,24 +63,25 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Nothing if all is told; or if it has looked at many objects and found none that matches: then
-    // there is more.
+    // Returns nothing if everything is reported, or if it visited many objects without a match;
+    // then has_more() is true.
     std::optional<MonitorEvent> next();
     bool has_more() const { return phase_ != Phase::live; }
-    // Why it cannot go on: something that it is to tell of cannot be watched.
+    // The reason why the monitor cannot continue: an object to report cannot be watched.
     const std::optional<Fault>& fault() const { return fault_; }
     const Peer& peer() const { return peer_; }
 
 private:
     friend class Monitors;
 
-    // What became of a name since it was last told of. What the peer does not see is not there.
+    // The history of a name since its last report. An object that the peer may not see does not
+    // exist for it.
     struct DirtyEntry {
-        bool existed;     // When it was last told of.
-        bool was_deleted; // It was deleted since, whether or not it is there again.
+        bool existed;     // At the last report.
+        bool was_deleted; // Since then, whether or not a new object has the name.
     };
     enum class Phase { present, live, resync };
-    static constexpr int max_objects_per_step = 64; // In one step.
+    static constexpr int max_objects_per_step = 64; // Visited in one call of next().
 
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern,
             MonitorScope scope, Wake wake);
@@ -74,7 +89,7 @@ private:
     bool sees(const Name& name, const Object& object) const;
     bool covers(const Name& name) const;
     void mark_dirty(const Name& name, bool existed, bool is_deletion);
-    // Whether it saw the object before, and does now.
+    // Marks the name if the peer saw the object before or sees it now.
     void mark_visibility(const Name& name, bool saw, bool sees);
     std::optional<MonitorEvent> next_present();
     std::optional<MonitorEvent> next_change();
@@ -88,9 +103,9 @@ private:
     Wake wake_;
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
-    std::optional<Name> cursor_; // The last name told of as present.
-    std::optional<Name>
-        covered_up_to_; // The same when first it was told; up to there it is watched.
+    std::optional<Name> cursor_; // The last name that was listed as present.
+    // The last name that was ever listed; the objects up to it are watched.
+    std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;
     std::optional<Fault> fault_;
@@ -102,29 +117,28 @@ public:
     Monitors(const Monitors&) = delete;
     Monitors& operator=(const Monitors&) = delete;
 
-    // `wake` is called when next() has something again. What there is is watched from when it is
-    // told of.
+    // `wake` is called when next() has something to return again. Existing objects are watched from
+    // the moment they are listed.
     std::unique_ptr<Monitor> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                    MonitorScope scope, Monitor::Wake wake);
-    // Whether one of them wants to hear when this event is set or cleared.
+    // Returns whether a monitor wants to know when this event is set or cleared.
     bool is_observing(const Name& name, const Object& object) const;
 
-    // News from the registry.
+    // Called by the service, for the registry.
     void on_created(const Name& name, Object& object);
-    void on_changed(const Name& name, const Object& object); // Set, cleared, pulsed.
+    void on_changed(const Name& name, const Object& object); // Set, cleared or pulsed.
     void on_permissions_changed(const Name& name, Object& object, const Ownership& before);
     void on_deleted(const Name& name, const Ownership& before);
     void on_policy_changed(const Policy& before);
-    // More wait for it than before, or follow it, or fewer. Told in a later turn, so that who comes
-    // and goes many times is told of once.
+    // The number of waiters or subscribers has changed. It is reported in a later iteration, so
+    // that a client that comes and goes many times is reported once.
     void on_interest_changed(const Name& name);
 
 private:
     friend class Monitor;
     Result<void> watch(const Name& name, Object& object);
     void watch_or_warn(const Name& name, Object& object);
-    // What was watched for a monitor that has ended need not be any more; a part of it in each
-    // turn.
+    // Ends the watches that an ended monitor needed; a part of them in each iteration.
     void sweep_later();
     void sweep();
     void report_waiters();
@@ -132,12 +146,13 @@ private:
     EventLoop& loop_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
-    bool is_sweeping_ = false;          // In this turn or the next.
-    bool sweeps_again_ = false;         // From the beginning: another one has ended meanwhile.
-    std::optional<Name> swept_up_to_;   // Up to here.
-    std::int64_t waiter_monitors_ = 0;  // Those who hear of attendance.
-    std::set<Name> waiters_changed_;    // To be told; if not empty, in the next turn.
-    std::optional<Name> last_reported_; // Told of; then comes the next, so that each gets its turn.
+    bool is_sweeping_ = false;         // In this iteration or the next.
+    bool sweeps_again_ = false;        // From the beginning: another monitor has ended meanwhile.
+    std::optional<Name> swept_up_to_;  // The objects up to this name are done.
+    std::int64_t waiter_monitors_ = 0; // Monitors with the scope with_waiters.
+    std::set<Name> waiters_changed_;   // To be reported; if not empty, in the next iteration.
+    // The name after it is next, so that every name is reported in time.
+    std::optional<Name> last_reported_;
 };
 
 } // namespace evfd::daemon

@@ -12,15 +12,15 @@ Refusal not_countable(const Name& name, const Object& object)
     return refuse::wrong_kind(name, object.description(), "a timer or a pulse");
 }
 
-// A token of it can be taken, and given back.
+// Tokens can be taken from the object, and returned.
 bool has_tokens(const Object& object)
 {
     const auto mode = object.mode();
     return mode == Mode::automatic || mode == Mode::semaphore;
 }
 
-// Of a token it is enough that it is there; of all else each time counts. Where nobody but us can
-// clear it, no set is missed.
+// For a token, it is enough that it is available; of other objects, every set counts. If only the
+// daemon can clear the event, no set is missed.
 EdgeMask edges_for(const Object& object)
 {
     const auto* event = object.event();
@@ -30,7 +30,7 @@ EdgeMask edges_for(const Object& object)
 
 } // namespace
 
-// Places.
+// List nodes and queue references.
 
 void ListNode::insert_before(ListNode& other)
 {
@@ -51,7 +51,7 @@ Wait* ListNode::advance(const ListNode& list)
 {
     auto* next = next_;
     while (next != &list && !next->wait_)
-        next = next->next_; // Somebody else's mark.
+        next = next->next_; // The marker of another iteration.
     if (next == &list)
         return nullptr;
     insert_before(*next->next_);
@@ -87,7 +87,8 @@ std::optional<Waits::QueueRef> Waits::ref(const Name& name)
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call, std::optional<HoldRequest> hold_request)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      require_{request.names.list.size() == 1 ? Require::any // Which is all, and simpler.
+      // With one name, any and all are the same, and any is simpler.
+      require_{request.names.list.size() == 1 ? Require::any
                                               : request.gather.value_or(Require::all)},
       required_count_{request.count.value_or(protocol::Count{1}).value},
       hold_request_{std::move(hold_request)}, session_{call.session},
@@ -154,7 +155,7 @@ bool Wait::is_blocked_on(const Part& part) const
     return require_ == Require::any || &part == &parts_[blocked_on_];
 }
 
-// Beginning and end.
+// Start and end.
 
 Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) const
 {
@@ -180,7 +181,7 @@ Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object*
     if (object && options.is_hold && !has_tokens(*object))
         return std::unexpected(
             refuse::wrong_kind(name, object->description(), "an auto event or a semaphore"));
-    // A wait for what is not there yet may turn out to consume nothing.
+    // A wait for an object that does not exist yet may turn out to consume nothing.
     if (options.is_hold || (object && has_tokens(*object)))
         return registry_.authorize_consuming(peer, name, object);
     return {};
@@ -204,10 +205,11 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (request.timeout == nanoseconds{0})
         return std::unexpected(refuse::timed_out());
 
-    // It stands in its queues before anything is watched for it: to watch may be to hear what rang,
-    // and then those who waited before may go, and with the last of them the watch.
+    // The wait enters its queues before anything is watched for it: watching may deliver edges,
+    // which may complete all earlier waits and so end the watch.
     enqueue(*wait);
-    bool must_look_again = false; // Tokens that are there already ring; what else was set does not.
+    // Available tokens produce an edge; other objects that are set already do not.
+    bool must_look_again = false;
     for (const auto& part : wait->parts_) {
         auto* object = registry_.find(part.name);
         if (!object || wait->is_done())
@@ -223,7 +225,8 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (request.timeout) {
         wait->timeout_.emplace(
             loop_.add_timeout(monotonic_deadline(*request.timeout), [this, &late = *wait] {
-                deliver_edges(late); // What was set in time may not have been told yet.
+                // The edges of sets that were in time may not have been delivered yet.
+                deliver_edges(late);
                 if (!late.is_done())
                     finish(late, std::unexpected(refuse::timed_out()));
             }));
@@ -231,7 +234,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     return wait;
 }
 
-// Those who came before are served before; and what rings of what was before is not for it.
+// Earlier waits are served first, and earlier edges are not for this wait.
 bool Waits::needs_delivery_first(const Wait& wait) const
 {
     return std::ranges::any_of(wait.parts_, [&](const Wait::Part& part) {
@@ -328,7 +331,7 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 void Waits::end(Wait& wait)
 {
     const bool someone_sleeps = wait.position_ != 0;
-    if (!wait.taken_.tokens.empty()) // In the same commit as what is noted of the taking itself.
+    if (!wait.taken_.tokens.empty()) // In the same commit as the record of taking them.
         record_taken(wait);
     wait.timeout_.reset();
     dequeue(wait);
@@ -351,7 +354,7 @@ std::int64_t Waits::waiter_count(const Name& name) const
     return queue == queues_.end() ? 0 : queue->second.length;
 }
 
-// News.
+// Notifications.
 
 void Waits::on_created(const Name& name, Object& object)
 {
@@ -385,7 +388,7 @@ void Waits::on_edge(const Name& name, Object& object)
     auto held = ref(name);
     if (!held)
         return;
-    if (object.mode() == Mode::manual) // It was set, whatever it is now.
+    if (object.mode() == Mode::manual) // It was set, even if it is clear by now.
         ++held->queue().sets;
     edge_queues_.push_back(*std::move(held));
 }
@@ -397,7 +400,8 @@ bool Waits::is_set(WaitQueue& queue) const
     return queue.cached_is_set;
 }
 
-// As far as was seen in this round: who waits for any of several takes without looking before.
+// According to the reads of this epoch. A wait for any of several names takes without a read
+// before.
 bool Waits::may_be_set(const WaitQueue& queue) const
 {
     const bool is_known_empty = queue.checked_in == epoch_ && !queue.cached_is_set;
@@ -405,15 +409,16 @@ bool Waits::may_be_set(const WaitQueue& queue) const
            (queue.object->mode() == Mode::manual || !is_known_empty);
 }
 
-// Whoever waits for any of what rang is served in the order of arrival, whatever rang first.
+// A wait for any of several changed objects is served in the order of arrival, whatever changed
+// first.
 bool Waits::on_edges_delivered()
 {
     ++epoch_;
     struct Next {
-        std::uint64_t place; // The first that is not served yet, or somewhere before it.
+        std::uint64_t place; // The first that is not tried yet, or a position before it.
         WaitQueue* queue;
     };
-    std::vector<Next> all; // A heap, the first place at its top.
+    std::vector<Next> all; // A heap with the first position at its top.
     const auto add = [&](Next next) {
         all.push_back(next);
         std::ranges::push_heap(all, std::greater{}, &Next::place);
@@ -427,7 +432,8 @@ bool Waits::on_edges_delivered()
         std::ranges::pop_heap(all, std::greater{}, &Next::place);
         const auto [place, queue] = all.back();
         all.pop_back();
-        const auto next = queue->blocked.lower_bound(place); // Who was there may have gone.
+        // The wait at this position may have left.
+        const auto next = queue->blocked.lower_bound(place);
         if (next == queue->blocked.end() || !may_be_set(*queue))
             continue;
         if (next->first != place) {
@@ -459,7 +465,8 @@ void Waits::on_counted(const Name& name, std::int64_t times)
     const auto held = ref(name);
     if (!held)
         return;
-    registry_.deliver_edges(); // Of what else they wait for, who came before is served before.
+    // Earlier waits are served first if they wait for something else, too.
+    registry_.deliver_edges();
     held->queue().times += times;
     ++epoch_;
     try_blocked(held->queue());
@@ -485,7 +492,7 @@ void Waits::on_policy_changed()
     for (auto next = queues_.begin(); next != queues_.end();) {
         const QueueRef held{queues_, next};
         end_unauthorized(next->first, held.queue());
-        ++next; // The queue goes with its last wait, once it is not held.
+        ++next; // The queue is erased with its last wait, once `held` is gone.
     }
 }
 
@@ -504,7 +511,7 @@ void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
                                    {wait->required_count_, wait->hold_request_.has_value()});
         if (permitted)
             continue;
-        deliver_edges(*wait); // What was set until now, it still has.
+        deliver_edges(*wait); // The wait still gets what was set until now.
         if (!wait->is_done())
             finish(*wait, std::unexpected(std::move(permitted.error())));
     }
@@ -518,7 +525,7 @@ void Waits::end_all(WaitQueue& queue, const Refusal& refusal)
         finish(*wait, std::unexpected(refusal));
 }
 
-// Taking.
+// Taking tokens.
 
 protocol::Fired Waits::fired(const Wait::Part& part)
 {
@@ -535,7 +542,7 @@ Object* Waits::find_object(const Wait::Part& part) const
     return part.queue ? part.queue->object : registry_.find(part.name);
 }
 
-// Of a manual event it is enough that it was set; that is in its queue.
+// A manual event is enough if it was set; its queue has that.
 bool Waits::may_be_taken(const Wait::Part& part) const
 {
     const auto* object = find_object(part);
@@ -595,7 +602,7 @@ bool Waits::take_all(Wait& wait)
         const auto taken = take(wait, part);
         if (taken && *taken)
             continue;
-        return_tokens(wait); // Someone took it from the descriptor since we looked.
+        return_tokens(wait); // Another process took the token since it was checked.
         if (taken)
             block_on(wait, static_cast<std::size_t>(&part - wait.parts_.data()));
         else
@@ -614,7 +621,7 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
     const bool has_taken = taken && *taken;
     if (has_taken)
         wait.taken_.tokens.push_back({part.name, object.serial});
-    if (part.queue) { // After a taking there may be more.
+    if (part.queue) { // After a token was taken there may be more.
         part.queue->checked_in = has_taken ? 0 : epoch_;
         part.queue->cached_is_set = false;
     }

@@ -1,6 +1,29 @@
-// Everyone who waits for objects by name, in the order in which they came. It knows no socket: who
-// waits is woken by a callback and then asks for the outcome. What happens to a name is noted once,
-// however many wait for it, and only those are looked at that hang on that name.
+// The waits for objects by name, in the order of arrival.
+//
+// A wait has one part for each of its names, and stands in the queue of each name until it
+// completes. When an edge of a name arrives, the queue notes once what happened (`sets`, `times`),
+// however many waits are in it, and a wait catches up with its queue when it is looked at. Only the
+// waits that are blocked on that name are looked at: a wait for any of its names is blocked on all
+// of them; a wait for all is blocked on one, the last that was found unsatisfied, because it cannot
+// complete before that one is set.
+//
+// Waits complete strictly in the order of arrival. on_edges_delivered() therefore merges the
+// blocked waits of all changed queues with a heap, by position, and tries each with try_complete().
+// A wait consumes tokens only at its very end: auto events and semaphores are checked first, and if
+// all are available, one token of each is taken. If another process took a token in between, the
+// tokens that were taken already are returned.
+//
+// The state of an eventfd is read once in each epoch, however many waits ask for it, and again only
+// after a token was taken. An epoch begins when new edges are delivered.
+//
+// Invariants:
+// - Pending edges are delivered before a new wait looks, so that earlier waits come first.
+// - A wait is in its queues before its objects are watched: watching may deliver edges, and that
+//   may remove the last other wait and, with it, the watch.
+// - A completed wait has left all queues. Its outcome does not change any more.
+// - A queue exists while a wait is in it or a QueueRef refers to it.
+//
+// The waits know no socket. A waiter is woken by a callback and then asks for the outcome.
 #pragma once
 
 #include "common/name.h"
@@ -21,19 +44,21 @@ namespace evfd::daemon {
 class Wait;
 class Waits;
 
-// A place in a ring of waits; one without a wait is the ring's own, or marks how far somebody has
-// got.
+// A node of a circular list of waits. A node without a wait is the head of the list or a marker of
+// an iteration.
 class ListNode {
 public:
     explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    ListNode(ListNode&& other) noexcept : wait_{other.wait_} {} // Of one that stands nowhere.
+    // The other node must not be in a list.
+    ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
     ListNode& operator=(ListNode&&) = delete;
     ~ListNode() { unlink(); }
 
     void insert_before(ListNode& other);
     void insert_after(ListNode& other) { insert_before(*other.next_); }
     void unlink();
-    // Goes behind the next one that has a wait; null at the end of the ring.
+    // Moves behind the next node that has a wait and returns that wait; null at the end of the
+    // list.
     Wait* advance(const ListNode& list);
 
 private:
@@ -42,47 +67,49 @@ private:
     ListNode* next_ = this;
 };
 
-// Those who wait for one name.
+// The waits for one name.
 struct WaitQueue {
-    ListNode list{}; // In the order in which they came.
+    ListNode list{}; // In the order of arrival.
     std::int64_t length = 0;
-    std::map<std::uint64_t, Wait*> blocked{}; // By place, those to be looked at when there is news.
-    Object* object = nullptr;                 // Null while there is none of that name.
-    std::int64_t sets = 0;                    // Of a manual event, since the first of them came.
-    std::int64_t times = 0;                   // Pulses or expirations, likewise.
-    std::uint64_t changed_in = 0;             // In which round there was news of it.
-    std::uint64_t checked_in = 0;             // And in which this was seen of an event.
+    // The waits to look at when the object changes, by position.
+    std::map<std::uint64_t, Wait*> blocked{};
+    Object* object = nullptr; // Null while no object has this name.
+    std::int64_t sets = 0;    // The number of times a manual event was set since the queue began.
+    std::int64_t times = 0;   // The number of pulses or expirations since then.
+    std::uint64_t changed_in = 0; // The epoch in which the object changed last.
+    std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
     bool cached_is_set = false;
-    int refs = 0; // By those who need it to be there even if nobody waits any more.
+    int refs = 0; // QueueRefs that keep the queue even if no wait is in it.
 };
 
-// One Wait call, until it is over or nobody wants it any more.
+// One Wait call, until it is answered or cancelled.
 class Wait {
 public:
-    using Wake = std::function<void()>; // Must not end the wait there and then.
+    using Wake = std::function<void()>; // Must not destroy the wait during the call.
 
     ~Wait();
     Wait(const Wait&) = delete;
     Wait& operator=(const Wait&) = delete;
 
-    // Nothing before it is over.
+    // Returns nothing until the wait is done.
     std::optional<Outcome<protocol::Wait::Reply>>& outcome();
-    // Its outcome does not reach whoever waited: what was taken is put back, for others.
+    // Returns the tokens that the wait consumed: its outcome did not reach the waiter.
     void return_tokens();
-    void confirm_taken(Session& session); // Or it did: what it is to hold is the session's.
+    // The outcome reached the waiter: tokens to be held become a hold of the session or process.
+    void confirm_taken(Session& session);
 
 private:
     friend class Waits;
 
-    // One of the names: whether it was released, and by how many pulses or expirations. What takes
-    // (auto, semaphore) is taken at the very end; until then nothing is kept of it.
+    // One of the names, whether it is satisfied, and by how many pulses or expirations. Tokens
+    // (auto events, semaphores) are taken at the very end; until then they are not recorded here.
     struct Part {
         Name name;
         ListNode node;
         std::int64_t count = 0;
         bool is_satisfied = false;
         WaitQueue* queue = nullptr; // While the wait is in it.
-        std::int64_t sets = 0;      // Of the queue's, those that the above knows of.
+        std::int64_t sets = 0;      // The queue's `sets` and `times` that this part has counted.
         std::int64_t times = 0;
     };
 
@@ -91,32 +118,33 @@ private:
 
     bool is_done() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
-    void catch_up(Part& part) const; // With what its queue knows.
+    void catch_up(Part& part) const; // Adds what the queue has counted since.
     bool is_blocked_on(const Part& part) const;
 
     Waits& waits_;
     Peer peer_;
     Quota::Charge charge_;
     Require require_;
-    std::int64_t required_count_;             // Pulses or expirations.
-    std::optional<HoldRequest> hold_request_; // If it holds what it takes.
+    std::int64_t required_count_; // Pulses or expirations.
+    // Present if the wait holds the tokens that it consumes.
+    std::optional<HoldRequest> hold_request_;
     std::vector<Part> parts_;
     std::uint64_t session_;
     TakenTokens taken_;
     Wake wake_;
-    std::uint64_t position_ = 0; // In every queue; 0 while in none.
-    // Who waits for all hangs on one part, the last that was looked at and found not released:
-    // while that is so, it is not over, whatever becomes of the others.
+    std::uint64_t position_ = 0; // The same in every queue; 0 while the wait is in none.
+    // A wait for all is blocked on one part, the last that was found unsatisfied. While that part
+    // is unsatisfied, the wait cannot complete, whatever happens to the others.
     std::size_t blocked_on_ = 0;
-    bool is_complete_ = false; // Its outcome is all its parts, as soon as that is asked for.
+    bool is_complete_ = false; // The outcome has all parts; it is built when outcome() is called.
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Timeout> timeout_;
 };
 
 class Waits {
 public:
-    using OnInterestChanged =
-        std::function<void(const Name&)>; // More wait for it than before, or fewer.
+    // Called when the name has one waiter more, or one fewer.
+    using OnInterestChanged = std::function<void(const Name&)>;
 
     Waits(EventLoop& loop, Registry& registry, OnInterestChanged on_interest_changed)
         : loop_{loop}, registry_{registry}, on_interest_changed_{std::move(on_interest_changed)}
@@ -125,8 +153,8 @@ public:
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
 
-    // It may be over already. `wake` is called when it is over later, at most once. `call`: which
-    // one it is, for what outlives the daemon. `lending`: what a request to hold needs.
+    // The wait may be done at once. Otherwise `wake` is called, at most once, when it is. `call`
+    // identifies it in records. `hold_request` is present if the request asks for a hold.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
                                          CallId call = {},
@@ -134,14 +162,14 @@ public:
 
     std::int64_t waiter_count(const Name& name) const;
 
-    // News from the registry.
+    // Called by the service, for the registry.
     void on_created(const Name& name, Object& object);
     void on_edge(const Name& name, Object& object);
-    bool on_edges_delivered(); // Whether a wait is over now that was not before.
-    void on_counted(const Name& name, std::int64_t times); // It was pulsed, or it expired.
+    bool on_edges_delivered();                             // Returns whether a wait completed.
+    void on_counted(const Name& name, std::int64_t times); // The object was pulsed or has expired.
     void on_cancelled(const Name& name);
     void on_deleted(const Name& name);
-    // A wait that is not permitted any more ends.
+    // Ends the waits that are no longer permitted.
     void on_policy_changed();
     void on_permissions_changed(const Name& name);
 
@@ -162,45 +190,47 @@ private:
         Queues* queues_;
         Queues::iterator queue_;
     };
-    std::optional<QueueRef> ref(const Name& name); // Nothing if nobody waits for it.
+    std::optional<QueueRef> ref(const Name& name); // Returns nothing if no wait is in the queue.
 
     void enqueue(Wait& wait);
     void dequeue(Wait& wait);
     void block_on(Wait& wait, std::size_t part);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
-    void end(Wait& wait); // Its outcome is there.
+    void end(Wait& wait); // Its outcome is known.
     void record_taken(Wait& wait);
 
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
-    // How one waits.
+    // The properties of a wait that decide about its permission.
     struct WaitOptions {
         std::int64_t count;
         bool is_hold;
     };
-    // Whether one may go on waiting so; a null object is one that is not there yet.
+    // Returns a refusal if the peer may not wait so, or no longer. A null object means one that
+    // does not exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             WaitOptions options) const;
     void end_all(WaitQueue& queue, const Refusal& refusal);
     void end_unauthorized(const Name& name, WaitQueue& queue);
     bool needs_delivery_first(const Wait& wait) const;
     void deliver_edges(const Wait& wait);
-    bool recheck(Wait& wait); // Whether it is over now.
-    // A timer that has expired for good is waited for no longer.
+    bool recheck(Wait& wait); // Returns whether the wait is done.
+    // Satisfies the parts whose timers have expired for the last time.
     void count_expired(Wait& wait) const;
-    // Nor a manual event that is set.
+    // Satisfies the parts whose manual events are set.
     void note_set_events(Wait& wait) const;
-    // Those who hang on it, in the order of arrival.
+    // Tries the waits that are blocked on this name, in the order of arrival.
     void try_blocked(WaitQueue& queue);
 
-    // What is seen of an event in one round is seen once, unless we take from it.
+    // Reads the event once in each epoch, and again after a token was taken.
     bool is_set(WaitQueue& queue) const;
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
-    // Whether it is to be seen in the descriptor that the part can be had; or not that it cannot.
+    // Returns whether a read shows that a token is available; or whether no read shows that none
+    // is.
     bool can_be_taken(const Wait::Part& part) const;
     bool may_be_taken(const Wait::Part& part) const;
 
-    // Whether the wait is over now; each takes what it needs for that.
+    // Returns whether the wait is done. It takes the tokens that it needs, all or none.
     bool try_complete(Wait& wait);
     static protocol::Fired fired(const Wait::Part& part);
     bool try_complete_any(Wait& wait);
@@ -214,8 +244,8 @@ private:
     OnInterestChanged on_interest_changed_;
     std::uint64_t last_position_ = 0;
     std::uint64_t epoch_ = 1;
-    Queues queues_;                     // Also of names that are not there yet.
-    std::vector<QueueRef> edge_queues_; // Since heard().
+    Queues queues_;                     // Including names that do not exist yet.
+    std::vector<QueueRef> edge_queues_; // Since the last on_edges_delivered().
 };
 
 } // namespace evfd::daemon
