@@ -1,4 +1,4 @@
-// What evfdd counts of itself, from its start on.
+// Counters of the daemon's own work, since its start.
 #pragma once
 
 #include "common/clock.h"
@@ -32,12 +32,12 @@ consteval std::size_t position_among(TypeList<Ts...>)
 }
 
 struct Counters {
-    // What an earlier daemon left, and how long it took to have it again.
+    // The state that was recovered from an earlier daemon, and the time that took.
     struct Recovery {
         std::int64_t objects = 0;
         std::int64_t subscriptions = 0;
         std::int64_t sessions = 0;
-        std::int64_t losses = 0; // That were reported.
+        std::int64_t losses = 0; // Reported as lost.
         nanoseconds time{0};
     };
 
@@ -50,9 +50,10 @@ struct Counters {
 
     std::array<std::uint64_t, size_of(AllMethods{})> calls{};
     std::array<std::uint64_t, std::variant_size_v<Reason>> refusals{};
-    std::uint64_t disconnects = 0; // Clients let go because of what they sent, or did not take.
+    // Clients that were disconnected because of what they sent or did not read.
+    std::uint64_t disconnects = 0;
     std::uint64_t rejected = 0;
-    std::uint64_t edges = 0; // Of watched events, set or cleared by whomever.
+    std::uint64_t edges = 0; // Edges of watched events, written or read by anyone.
     Recovery recovery;
 };
 

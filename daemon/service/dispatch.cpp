@@ -52,8 +52,8 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Whether it is refused while nothing can be kept. To wait changes nothing: what it takes in the
-// end is another matter. And for one that has begun it is too late.
+// Returns whether the call is refused while nothing can be recorded. A wait is not: it changes
+// nothing until it takes tokens. A Set that has begun is not: it is too late for a refusal.
 template <class Request>
 bool requires_storage(const Session& session)
 {
@@ -61,7 +61,8 @@ bool requires_storage(const Session& session)
     return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> && !has_begun;
 }
 
-// Once, if the session counts it: what was done before is only answered again.
+// Executes the call once if the session counts it: a call that was done before is only answered
+// again.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
                                     OutputQueue& outbox)
@@ -76,7 +77,7 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
     service.reserve_stash_room(1);
     if (requires_storage<Request>(session))
         if (auto prepared = service.prepare(); !prepared) {
-            if (is_counted) // That is not kept either.
+            if (is_counted) // A refusal is not recorded either.
                 service.finish_idempotent_call(session);
             return refuse(service, std::move(prepared.error()), outbox);
         }
@@ -90,15 +91,16 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
     if (pending)
         return pending;
     if (std::is_same_v<Request, protocol::Open> && session.reply_cache->opened.empty())
-        service.finish_idempotent_call(session); // What it handed over, the daemon need not know.
-    else                                         // Descriptors cannot be handed over twice.
+        // The daemon need not record which descriptors it sent.
+        service.finish_idempotent_call(session);
+    else // Descriptors cannot be sent again.
         service.finish_call(session, calls,
                             outbox.carries_descriptors() ? std::string_view{}
                                                          : outbox.text_since(begin));
     return {};
 }
 
-// A method that the protocol lists and the service does not handle does not compile.
+// A method that the protocol lists and the service does not handle fails to compile.
 template <class Interface, class... Requests>
 consteval auto methods(TypeList<Requests...>)
 {
@@ -121,7 +123,7 @@ const Method* find(std::string_view interface, std::string_view name)
     return found ? found : among(varlink_methods);
 }
 
-// One whose answer nobody wants to hear.
+// A pending reply that must finish, whose client wants no reply.
 class DiscardedReply : public PendingReply {
 public:
     explicit DiscardedReply(std::unique_ptr<PendingReply> pending) : pending_{std::move(pending)} {}
@@ -152,7 +154,7 @@ std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, c
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
         return refuse(service, protocol::MethodNotFound{std::string{call.method}}, outbox);
-    if (call.upgrade) // There is no other protocol here; after an error this one goes on.
+    if (call.upgrade) // The protocol cannot be upgraded; after an error it continues.
         return refuse(service, protocol::InvalidParameter{"upgrade"}, outbox);
     return method->serve(service, caller, call, outbox);
 }
@@ -169,7 +171,7 @@ std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const C
     if (pending && pending->must_finish())
         return std::make_unique<DiscardedReply>(std::move(pending));
     if (pending)
-        pending->on_sent(); // It is done; nobody wanted to hear of it.
+        pending->on_sent(); // It is done, and no reply is wanted.
     return {};
 }
 

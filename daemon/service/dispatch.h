@@ -1,4 +1,4 @@
-// From a call's envelope to the answer in the outbox.
+// Decodes a call, has the service handle it, and writes the reply to the output queue.
 #pragma once
 
 #include "common/envelope.h"
@@ -10,7 +10,8 @@
 
 namespace evfd::daemon {
 
-// Whatever there is to answer is in the outbox then; what is still owed is returned.
+// Writes the replies that are ready to `output`. Returns the rest of the answer, or null if there
+// is none.
 std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const Call& call,
                                        OutputQueue& output);
 

@@ -9,12 +9,12 @@ namespace evfd::daemon {
 
 namespace {
 
-// What is left out of a metric's name here: all of them begin so.
+// The common prefix of all metric names.
 constexpr std::string_view prefix = "evfdd";
 
 class Exposition {
 public:
-    // The samples that follow belong to it. `help` is one sentence.
+    // The following samples belong to this family. `help` is one sentence.
     void family(std::string_view name, std::string_view type, std::string_view help,
                 std::string_view unit = {})
     {
@@ -29,7 +29,7 @@ public:
     {
         add("{}{} {}\n", name_, suffix, value);
     }
-    // Nothing in it has to be escaped: all labels are words of ours.
+    // Label values are words of our own, so nothing has to be escaped.
     template <class T>
     void sample(const T& value, std::string_view suffix, std::string_view label,
                 std::string_view label_value)
@@ -72,12 +72,12 @@ void for_each_error(std::index_sequence<i...>, Each each)
 
 void add_calls(Exposition& text, const Counters& counters)
 {
-    text.family("calls", "counter", "Calls that were read, by method.");
+    text.family("calls", "counter", "Calls received, by method.");
     const auto* count = counters.calls.data();
     for_each_method(AllMethods{}, [&](std::string_view name) {
         text.sample(*count++, "_total", "method", name);
     });
-    text.family("refusals", "counter", "Calls that were answered with an error, by its name.");
+    text.family("refusals", "counter", "Calls answered with an error, by error.");
     count = counters.refusals.data();
     for_each_error(std::make_index_sequence<std::variant_size_v<Reason>>{},
                    [&](std::string_view name) { text.sample(*count++, "_total", "reason", name); });
@@ -85,8 +85,8 @@ void add_calls(Exposition& text, const Counters& counters)
 
 void add_iterations(Exposition& text, const Histogram& iterations)
 {
-    text.family("loop_turn_seconds", "histogram",
-                "How long the turns of the loop took; one for each time that the daemon woke up.",
+    text.family("loop_iteration_seconds", "histogram",
+                "Duration of the event loop's iterations, one for each wake-up of the daemon.",
                 "seconds");
     std::uint64_t so_far = 0;
     for (std::size_t i = 0; i < iterations.counts().size(); ++i) {
@@ -100,13 +100,14 @@ void add_iterations(Exposition& text, const Histogram& iterations)
 
 void add_recovery(Exposition& text, const Counters::Recovery& recovery)
 {
-    text.family("recovered", "gauge", "What was taken over from an earlier daemon at the start.");
-    text.sample(recovery.objects, {}, "what", "objects");
-    text.sample(recovery.subscriptions, {}, "what", "subscriptions");
-    text.sample(recovery.sessions, {}, "what", "sessions");
-    text.family("recovery_losses", "gauge", "What could not be taken over, and was reported.");
+    text.family("recovered", "gauge", "State recovered from an earlier daemon at the start.");
+    text.sample(recovery.objects, {}, "kind", "objects");
+    text.sample(recovery.subscriptions, {}, "kind", "subscriptions");
+    text.sample(recovery.sessions, {}, "kind", "sessions");
+    text.family("recovery_losses", "gauge",
+                "Recorded state that could not be recovered and was reported.");
     text.sample(recovery.losses);
-    text.family("recovery_seconds", "gauge", "How long that took.", "seconds");
+    text.family("recovery_seconds", "gauge", "Duration of the recovery.", "seconds");
     text.sample(seconds(recovery.time));
 }
 
@@ -116,30 +117,33 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
                          const Quota& quota, const Histogram& iterations)
 {
     Exposition text;
-    text.family("build", "info", "Which evfdd this is.");
+    text.family("build", "info", "Version of the daemon.");
     text.sample(1, "_info", "version", status.version);
-    text.family("start_time_seconds", "gauge", "When it started, since 1970-01-01T00:00:00Z.",
+    text.family("start_time_seconds", "gauge", "Start of the daemon, since 1970-01-01T00:00:00Z.",
                 "seconds");
     text.sample(seconds(status.started_at.time_since_epoch()));
-    text.family("resources", "gauge", "What all users have together, by what is bounded for each.");
+    text.family("resources", "gauge",
+                "Current use of each limited resource, summed over all users.");
     for (const auto& [resource, word] : enum_names(Resource{}))
-        if (resource != Resource::calls) // Of this turn alone.
+        if (resource != Resource::calls) // It counts within one iteration only.
             text.sample(quota.used_by_all(resource), {}, "resource", word);
-    text.family("descriptors", "gauge", "Descriptors that the daemon has open.");
+    text.family("descriptors", "gauge", "Open descriptors of the daemon.");
     text.sample(status.descriptors);
-    text.family("descriptor_limit", "gauge", "How many it can have.");
+    text.family("descriptor_limit", "gauge", "Limit on open descriptors of the daemon.");
     text.sample(status.descriptor_limit);
-    text.family("parked_descriptors", "gauge", "Descriptors that are kept to outlive the daemon.");
+    text.family("stashed_descriptors", "gauge",
+                "Descriptors in the stash, which survive the daemon.");
     text.sample(status.parked);
-    text.family("journal_bytes", "gauge", "How long the journal is that tells of them.", "bytes");
+    text.family("journal_bytes", "gauge", "Size of the journal of the state store.", "bytes");
     text.sample(status.journal_bytes);
     add_calls(text, counters);
-    text.family("hang_ups", "counter", "Clients that were let go: they sent what is no call.");
+    text.family("disconnects", "counter",
+                "Clients disconnected because of what they sent or did not read.");
     text.sample(counters.disconnects, "_total");
-    text.family("turned_away", "counter", "Clients that were not let in.");
+    text.family("rejected_clients", "counter", "Clients rejected when they connected.");
     text.sample(counters.rejected, "_total");
-    text.family("event_rings", "counter",
-                "How often events that somebody waits for or monitors were found written or read.");
+    text.family("event_edges", "counter",
+                "Edges (writes or reads) observed on events with a waiter or monitor.");
     text.sample(counters.edges, "_total");
     add_iterations(text, iterations);
     add_recovery(text, counters.recovery);

@@ -1,4 +1,4 @@
-// The counters for monitoring systems: OpenMetrics text, version 1.0.0.
+// The counters for monitoring systems, as OpenMetrics text, version 1.0.0.
 #pragma once
 
 #include "common/protocol/protocol.h"

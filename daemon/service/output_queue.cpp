@@ -15,7 +15,7 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
                                               std::span<const PassedFd> descriptors)
 {
     std::array<int, max_descriptors_per_message> numbers;
-    if (descriptors.size() > numbers.size()) // As the kernel has it.
+    if (descriptors.size() > numbers.size()) // The kernel's limit.
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
     const auto end = std::ranges::transform(descriptors, numbers.begin(), &PassedFd::number).out;
     return send(socket, bytes, std::span<const int>{numbers.begin(), end});
@@ -23,11 +23,11 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
 
 } // namespace
 
-// Who reads slowly may never have read all.
+// A peer that reads slowly may never empty the queue.
 void OutputQueue::discard_sent()
 {
     if (offset_ < bytes_.size() / 2)
-        return; // Moving what is left costs more than it gives.
+        return; // Moving the rest would cost more than it saves.
     bytes_.erase(0, offset_);
     for (auto& parcel : fd_batches_)
         parcel.begin -= offset_;
@@ -70,7 +70,7 @@ Result<OutputQueue::Flushed> OutputQueue::flush(const UniqueFd& socket)
         const auto sent = carries ? send_batch(socket, chunk, fd_batches_.front().descriptors)
                                   : send(socket, chunk);
         if (!sent && sent.error().error == ETOOMANYREFS)
-            return Flushed::peer_has_unread_fds; // Others do not read what they were sent.
+            return Flushed::peer_has_unread_fds; // Other clients have not read theirs.
         if (!sent)
             return std::unexpected(sent.error());
         if (!*sent)
@@ -82,7 +82,8 @@ Result<OutputQueue::Flushed> OutputQueue::flush(const UniqueFd& socket)
             fd_batches_.pop_front();
         }
     }
-    std::string{}.swap(bytes_); // An idle connection keeps no buffer, which assignment would.
+    // Unlike an assignment, this frees the buffer: an idle connection keeps none.
+    std::string{}.swap(bytes_);
     offset_ = 0;
     return Flushed::all;
 }

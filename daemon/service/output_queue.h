@@ -1,5 +1,5 @@
-// What is still to go out on a connection: replies in order, and the descriptors that ride with
-// them. A reply may outlive the object it speaks of, so it owns what it hands over.
+// The output of one connection: replies in order, and the descriptors that are sent with them. A
+// reply may outlive the object that it describes, so it owns the descriptors that it sends.
 #pragma once
 
 #include "common/codec.h"
@@ -16,7 +16,7 @@
 
 namespace evfd::daemon {
 
-// Above this no further call is taken from the connection and no stream goes on.
+// Above this, the connection accepts no further call and no stream continues.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 
 inline constexpr std::size_t usual_reply_bytes = 256;
@@ -49,41 +49,43 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
-    // The text of the one reply that was written since written() was that; empty if there is none.
+    // Returns the text of the reply that was queued since bytes_queued() returned `queued_then`;
+    // empty if there is none.
     std::string_view text_since(std::uint64_t queued_then) const
     {
         auto frame =
             std::string_view{bytes_}.substr(bytes_.size() - (bytes_queued() - queued_then));
         if (!frame.empty())
-            frame.remove_suffix(1); // Its zero byte.
+            frame.remove_suffix(1); // Its terminating zero byte.
         return frame;
     }
-    // A reply that was such a text, perhaps elsewhere.
+    // Appends a reply that text_since() returned, perhaps of another queue.
     void append_text(std::string_view text) { (bytes_ += text) += '\0'; }
 
-    // In all, since it was made: what was written and how much of that the kernel took.
+    // Totals since the queue was created: bytes that were queued, and bytes that the kernel
+    // accepted.
     std::uint64_t bytes_queued() const { return bytes_sent_ + bytes_.size() - offset_; }
     std::uint64_t bytes_sent() const { return bytes_sent_; }
     std::size_t capacity_bytes() const { return bytes_.capacity(); }
     std::size_t unsent_bytes() const { return bytes_.size() - offset_; }
-    // Descriptors that the peer has not read yet, as far as is known: those that still wait to go
-    // out, too.
+    // Returns the number of descriptors that the peer has not read yet, as far as is known.
+    // Descriptors that are not sent yet are included.
     std::size_t unread_descriptors() const;
-    // What the peer has read since then is noticed by itself only when more is to go out.
+    // Checks whether the peer has read its descriptors. flush() checks only before it sends more.
     void refresh_unread_fds(const UniqueFd& socket);
     bool carries_descriptors() const { return !fd_batches_.empty(); }
     bool is_empty() const { return unsent_bytes() == 0; }
-    // Also while descriptors wait to go out: they are the daemon's until then.
+    // Also true while descriptors are unsent: until then they belong to the daemon.
     bool above_high_water() const
     {
         return unsent_bytes() > output_high_water_bytes || !fd_batches_.empty();
     }
 
-    // So many may go out without a look whether those before them were read.
+    // Descriptors that may be sent before the peer is known to have read the earlier ones.
     static constexpr std::size_t max_unconfirmed_fds = 16;
-    // How far it got: all gone; the socket is full; or the peer has not yet read descriptors that
-    // it was sent, and has no more coming until it did: those in flight count against all of us.
-    // unix(7)
+    // How far flush() got: everything is sent; the socket is full; or the peer has not read the
+    // descriptors it was sent. In that case no more are sent, because descriptors in flight count
+    // against the daemon's user. unix(7)
     enum class Flushed { all, socket_full, peer_has_unread_fds };
     Result<Flushed> flush(const UniqueFd& socket);
 
@@ -92,18 +94,18 @@ private:
     void discard_sent();
 
     struct FdBatch {
-        std::size_t begin; // Where in the bytes its reply begins.
+        std::size_t begin; // The position of its reply in bytes_.
         std::vector<PassedFd> descriptors;
     };
 
     std::string bytes_;
-    std::size_t offset_ = 0; // Of bytes_.
+    std::size_t offset_ = 0; // The start of the unsent part of bytes_.
     std::uint64_t bytes_sent_ = 0;
     std::deque<FdBatch> fd_batches_;
-    std::size_t fds_in_flight_ = 0; // Descriptors went out that may not have been read yet.
+    std::size_t fds_in_flight_ = 0; // Descriptors that were sent and may not have been read yet.
 };
 
-// What a reply reads when it is the last one to its call.
+// Returns the text of a reply that is the last one to its call.
 template <Message Reply>
 std::string text_of(Reply reply)
 {

@@ -1,4 +1,4 @@
-// A Clear of many tokens, in slices: the connections of others have their turns meanwhile.
+// A Clear of many tokens, done in slices so that other connections are served in between.
 #pragma once
 
 #include "daemon/service/pending_reply.h"
@@ -18,17 +18,18 @@ public:
     }
 
     Progress advance(OutputQueue& outbox) override;
-    // Nearly all are over by then; one that takes longer is over with its client.
+    // Nearly every Clear is done by then; one that takes longer ends with its connection.
     bool must_finish() const override { return slices_ < max_slices_after_disconnect; }
 
 private:
-    static constexpr int max_slices_after_disconnect = 4'000; // A second of our time.
+    static constexpr int max_slices_after_disconnect =
+        4'000; // About one second of the daemon's time.
 
     Service& service_;
     Session& session_;
-    bool is_sequenced_; // By the session.
+    bool is_sequenced_; // The session counts this call.
     Registry::ClearProgress progress_;
-    int slices_ = 0; // That it took.
+    int slices_ = 0; // The number of slices so far.
 };
 
 } // namespace evfd::daemon

@@ -33,7 +33,7 @@ PendingReply::Progress PendingWait::advance(OutputQueue& outbox)
     if (std::exchange(must_report_start_, false)) {
         protocol::Wait::Reply nothing_yet;
         outbox.reply(nothing_yet, true);
-        return Progress::again; // It may be over already.
+        return Progress::again; // The wait may be done already.
     }
     auto& outcome = wait_->outcome();
     if (!outcome)
@@ -44,7 +44,7 @@ PendingReply::Progress PendingWait::advance(OutputQueue& outbox)
     else
         service_.refuse(std::move(outcome->error()), outbox);
     if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
-        service_.finish_idempotent_call(session_); // That cannot be kept for long.
+        service_.finish_idempotent_call(session_); // Its reply could not be recorded for long.
     else if (session_.reply_cache)
         service_.finish_call(session_, session_.reply_cache->sequence, outbox.text_since(begin));
     return Progress::done;

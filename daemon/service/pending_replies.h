@@ -1,4 +1,4 @@
-// Answers that are many replies, or not there yet.
+// Replies that take time: streams of replies, and replies to calls that wait.
 #pragma once
 
 #include "common/pattern.h"
@@ -14,7 +14,7 @@
 
 namespace evfd::daemon {
 
-// A List call; its place is a name, so objects may come and go meanwhile.
+// A List call. Its position is a name, so objects may come and go meanwhile.
 class PendingList : public PendingReply {
 public:
     PendingList(Service& service, Peer peer, Pattern pattern)
@@ -25,7 +25,7 @@ public:
     Progress advance(OutputQueue& outbox) override;
 
 private:
-    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+    static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
 
     Service& service_;
     Peer peer_;
@@ -33,7 +33,7 @@ private:
     std::optional<Name> cursor_;
 };
 
-// The answer to a call that was done before.
+// Repeats the reply to a call that was done before.
 class PendingReplay : public PendingReply {
 public:
     PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
@@ -56,10 +56,10 @@ private:
 
 class PendingWait : public PendingReply {
 public:
-    // What is said first.
+    // The first reply: the outcome, or a report that the wait has started.
     enum class FirstReply { outcome, started };
 
-    // `requested_holds`: how many tokens the session may hold by it.
+    // `requested_holds`: the most tokens that the session will hold by this wait.
     PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, FirstReply first,
                 std::size_t requested_holds)
         : service_{service}, session_{session}, wait_{std::move(wait)},
@@ -84,7 +84,7 @@ private:
     bool must_report_start_;
 };
 
-// A Quotas call; its place is a uid, so users may come and go meanwhile.
+// A Quotas call. Its position is a uid, so users may come and go meanwhile.
 class PendingQuotas : public PendingReply {
 public:
     PendingQuotas(const Quota& quota, std::vector<uid_t> uids)
@@ -95,7 +95,7 @@ public:
     Progress advance(OutputQueue& outbox) override;
 
 private:
-    static constexpr std::size_t per_reply = 64; // Well within max_reply_bytes.
+    static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
 
     protocol::Quotas::User quotas_of(uid_t uid) const;
 

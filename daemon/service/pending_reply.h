@@ -1,5 +1,5 @@
-// The rest of an answer: one that is not there yet, or that is many replies. Its connection asks
-// for it whenever there is room, and takes no other call until it is over.
+// The rest of an answer that is not ready yet or consists of many replies. Its connection asks for
+// it whenever there is room, and accepts no other call until it is done.
 #pragma once
 
 #include "daemon/service/output_queue.h"
@@ -11,14 +11,15 @@ public:
     enum class Progress { again, blocked, done };
 
     virtual ~PendingReply() = default;
-    // Writes at most one reply. `later`: nothing to say now; it wakes the connection when there is.
+    // Writes at most one reply. `blocked`: there is nothing to write now; the pending reply wakes
+    // the connection when there is.
     virtual Progress advance(OutputQueue& output) = 0;
-    // Its connection sees to it that it comes to its end, though its client may be gone: what it does
-    // matters to others.
+    // Returns whether the connection must bring this to its end even if its client has
+    // disconnected, because other clients depend on the effect.
     virtual bool must_finish() const { return false; }
-    // Its last reply did not reach the client, or it was not asked for that.
+    // The last reply did not reach the client, or was never written.
     virtual void on_dropped() {}
-    virtual void on_sent() {} // Or the kernel has it.
+    virtual void on_sent() {} // The kernel has accepted the last reply.
 };
 
 } // namespace evfd::daemon

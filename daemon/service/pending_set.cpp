@@ -13,7 +13,7 @@ PendingSet::PendingSet(Service& service, const Caller& caller,
 {
     for (const auto& addition : increments)
         objects_.push_back({*addition.name, addition.object->serial});
-    if (is_sequenced_) // By an earlier daemon, that was killed before the rest.
+    if (is_sequenced_) // An earlier daemon was killed before it had added the rest.
         applied_ = std::min(std::exchange(session_.reply_cache->tokens_applied, 0), tokens_ - 1);
     unreported_ = tokens_ - applied_;
 }
@@ -22,7 +22,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& outbox)
 {
     const auto calls = is_sequenced_ ? session_.reply_cache->sequence : 0;
     const auto each = increments_per_token();
-    if (each > max_tokens_per_set) // More have come to follow than one call may reach.
+    if (each > max_tokens_per_set) // Subscribers have come since; one call may not reach so many.
         return finish(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)), calls,
                       outbox);
     const auto now = tokens_per_slice(each);
@@ -35,7 +35,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& outbox)
     const auto before = applied_;
     auto done = apply_batch(additions, now, each);
     if (!done && before > 0 && service_.registry().state_store().fault()) {
-        // It is too late for a refusal: the rest comes once it can be kept.
+        // It is too late for a refusal: the rest is added when it can be recorded.
         applied_ = before;
         if (is_sequenced_) {
             session_.reply_cache->sequence = calls;
@@ -62,7 +62,7 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t seque
     return Progress::done;
 }
 
-// Who follows a pulse may have come since the last slice.
+// The number of a pulse's subscribers may have changed since the last slice.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t additions = 0;
@@ -83,7 +83,7 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// What is still there. One set is one for those that do not count.
+// Skips objects that were deleted. Objects that do not count are set once.
 Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     const bool is_last = applied_ + tokens == tokens_;

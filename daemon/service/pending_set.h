@@ -1,6 +1,6 @@
-// A Set of many tokens, in slices: the connections of others have their turns meanwhile. How far it
-// got is in the vault with each slice, so that a client that takes its session up again has it done
-// once, and whole.
+// A Set of many tokens, done in slices so that other connections are served in between. The state
+// store records the progress with each slice. A client that resumes its session after a crash
+// therefore has the whole Set done, and done once.
 #pragma once
 
 #include "daemon/objects/batch_sizer.h"
@@ -32,17 +32,17 @@ private:
 
     Service& service_;
     Session& session_;
-    bool is_sequenced_; // By the session.
+    bool is_sequenced_; // The session counts this call.
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<ObjectRef> objects_;
     std::int64_t tokens_;
     std::int64_t applied_ = 0;
-    std::int64_t unreported_ = 0; // Pulses.
-    BatchSizer batch_sizer_;      // Of additions.
+    std::int64_t unreported_ = 0; // Pulses that the observer has not been told about.
+    BatchSizer batch_sizer_;      // Counts increments.
 };
 
-// What a Set is answered with.
+// The reply to a Set.
 std::string_view set_reply();
 
 } // namespace evfd::daemon

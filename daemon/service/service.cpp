@@ -17,7 +17,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// How the making of a declared object went.
+// Logs how the creation of a declared object ended.
 void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
 {
     const auto message = [](const auto& refusal) -> std::string {
@@ -28,11 +28,11 @@ void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
     };
     if (!created)
         log::error.unlimited({.name = name.text(), .uid = owner},
-                             "'{}' of the configuration is not made: {}", name.text(),
+                             "cannot create '{}' of the configuration: {}", name.text(),
                              std::visit(message, created.error().reason()));
     else if (*created)
         log::info.unlimited({.name = name.text(), .uid = owner},
-                            "'{}' is made, as the configuration says", name.text());
+                            "created '{}' from the configuration", name.text());
 }
 
 bool is_held_by_session(const protocol::Wait& request)
@@ -98,8 +98,8 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
                      : registry_.arm(session, request, Registry::PolicyCheck::skip));
 }
 
-// Of calls that are not answered nothing is committed before the end of the turn, and thousands of
-// them may park something.
+// Changes of calls that are not answered yet are committed at the end of the iteration only, and
+// thousands of them may stash descriptors.
 void Service::reserve_stash_room(std::size_t coming)
 {
     registry_.state_store().reserve_fd_slots(coming);
@@ -133,8 +133,8 @@ void Service::finish_call(Session& session, std::int64_t sequence_before, std::s
 {
     if (session.reply_cache->sequence == sequence_before)
         registry_.commit_reply(session, std::string{reply});
-    else if (session.reply_cache->cached_reply !=
-             reply) // It was counted beforehand, but came out otherwise.
+    // The reply was recorded beforehand, and turned out different.
+    else if (session.reply_cache->cached_reply != reply)
         registry_.replace_reply(session, std::string{reply});
 }
 
@@ -155,7 +155,7 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
     return *std::move(charge);
 }
 
-// It takes as much memory as it has names, and may take a token from each.
+// A wait uses memory for each of its names, and may take a token of each.
 Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
     const auto wanted = static_cast<std::int64_t>(request.names.list.size());
@@ -172,7 +172,7 @@ Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Reso
                                      needed_for);
 }
 
-// Nobody, unless it is a process with whose end an object is to end.
+// Returns nothing, unless the object ends with a process.
 Outcome<std::optional<ProcessWatcher::Ref>>
 Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 {
@@ -239,8 +239,9 @@ bool Service::is_idle() const
            quota_.used_by_all(Resource::connections) == 0;
 }
 
-// Before it is made: who waited for it takes from it at once, and when much was taken that is
-// committed, with all else. If it is not made, another answer is counted in place of this one.
+// Records the reply before the object is created, because its creation may complete waits, and when
+// they have taken many tokens everything is committed. If the creation fails, another reply
+// replaces this one.
 template <class Request>
 void Service::precommit_reply(Caller& caller, const Name& name)
 {
@@ -249,7 +250,7 @@ void Service::precommit_reply(Caller& caller, const Name& name)
         registry_.commit_reply(caller.session, made);
 }
 
-// io.evfdd.
+// The methods of io.evfdd.
 
 Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
 {
@@ -295,7 +296,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disar
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
-    // As if each name came with a descriptor.
+    // Assumes that each name comes with a descriptor.
     const auto wanted = static_cast<std::int64_t>(request.names.list.size());
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
@@ -331,8 +332,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
         return std::unexpected(additions.error());
     if (tokens > 1)
         return std::make_unique<PendingSet>(*this, caller, *additions, tokens);
-    // That it was called and what is to be added are committed together: from then on it is
-    // certain to be done, and done once.
+    // The call and the increments are committed together: from then on the call is certain to be
+    // done, and done once.
     if (caller.is_sequenced)
         registry_.commit_reply(caller.session, std::string{set_reply()});
     if (auto done = registry_.add(caller.session.peer, *additions); !done)
@@ -370,7 +371,8 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
-    if (!registry_.sees(peer, request.name, *object)) // Hence it may not wait.
+    // Hence the peer may not wait, and this refuses.
+    if (!registry_.sees(peer, request.name, *object))
         if (auto permitted = registry_.authorize(peer, request.name, object, Permission::wait);
             !permitted)
             return std::unexpected(std::move(permitted.error()));
@@ -430,7 +432,8 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(process.error());
     if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
-    if (caller.is_sequenced) // In one commit with what it does, or it would be refused once more.
+    // Recorded in one commit with the effect; a repeated call would be refused.
+    if (caller.is_sequenced)
         registry_.commit_reply(caller.session, done);
     registry_.holds().release(*hold);
     return {};
@@ -489,7 +492,7 @@ Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metri
         open_metrics(counters_, status(), quota_, loop_.iteration_latency())};
 }
 
-// org.varlink.service.
+// The methods of org.varlink.service.
 
 Outcome<protocol::GetInfo::Reply> Service::handle(Caller&, const protocol::GetInfo&)
 {
@@ -506,7 +509,7 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
     return protocol::GetInterfaceDescription::Reply{*text};
 }
 
-// Objects, seen and heard.
+// Descriptions and notifications.
 
 protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
 {
@@ -547,7 +550,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         described.pulses = pulse->pulses();
         return described;
     }
-    // Asked once, so that the two agree. Without a descriptor left to look with there is no count.
+    // One read for both fields, so that they agree. Without a free descriptor there is no count.
     const auto shown = object.event()->read_fdinfo();
     described.is_set = shown ? shown->count > 0 : object.event()->is_set();
     if (!shown)
@@ -586,7 +589,7 @@ protocol::Timer Service::describe(const Timer& timer) const
         described.expirations = schedule.expirations_by(now);
     if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
         described.left = *next - now;
-        // A span on the wall clock is kept on another one.
+        // A span on the wall clock is kept on another clock.
         described.next = spec.clock == schedule.clock
                              ? *next
                              : add_saturating(now_on(spec.clock), *described.left);

@@ -1,4 +1,21 @@
-// What the daemon does for each call: the one place that sees both the objects and the protocol.
+// The service: one handler for each method, and the one place that sees both objects and protocol.
+//
+// dispatch() decodes a call and passes it to the overload of handle() for its request type. A
+// handler returns its reply, a refusal, or a PendingReply for a reply that takes time (Wait,
+// Monitor, List, Quotas, and Set and Clear of many tokens). Handlers do not decide about
+// permissions: the registry does (Registry::authorize), and the service turns its decisions into
+// errors of the protocol.
+//
+// The service also observes the registry: it forwards each notification to the waits and the
+// monitors, in this order, so that a waiter is served before a monitor describes the object.
+//
+// A call that changes something is recorded before its effect, or in one commit with it: prepare()
+// makes room in the state store or refuses the call, commit_reply() records the reply, and commit()
+// makes both certain. The connection calls commit() before it sends anything.
+//
+// Invariants: everything that can be refused is refused before the first change. A call that a
+// session counts ends with exactly one finish_call() or finish_idempotent_call(). What a connection
+// uses is charged to its user for as long as it is used, by the Charge objects in it.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -18,22 +35,24 @@
 
 namespace evfd::daemon {
 
-// Who calls. `wake` has its connection ask a Pending again; it may be called at any time.
+// The client that makes a call. `wake` makes its connection ask a PendingReply again; it may be
+// called at any time.
 struct Caller {
     Session& session;
     std::function<void()> wake;
-    const UniqueFd& socket;      // Its connection's.
-    nanoseconds accepted;        // When that was, on the boottime clock.
-    bool may_reply = true;       // For an answer; else all that it hears is that there is none.
-    bool is_sequenced = false;   // By the session, this call.
-    bool modifies_state = false; // This call changes what is kept, or may.
-    bool is_streaming = false;   // This call was called with `more`.
+    const UniqueFd& socket; // The socket of its connection.
+    nanoseconds accepted;   // When the connection was accepted, on the boottime clock.
+    // There is room for a reply; otherwise the only reply is that there is none.
+    bool may_reply = true;
+    bool is_sequenced = false;   // The session counts this call.
+    bool modifies_state = false; // This call changes recorded state, or may.
+    bool is_streaming = false;   // The call has the `more` flag.
 };
 
-// What a connection costs its user, beside what is done through it.
+// The charges of a connection itself, apart from what its calls use.
 struct ConnectionCharges {
     Quota::Charge connection;
-    Quota::Charge unread_bytes; // As much as there is of it.
+    Quota::Charge unread_bytes; // Resized to the actual amount.
     Quota::Charge unread_descriptors;
 };
 
@@ -43,49 +62,51 @@ public:
             EventfdIncrementer incrementer, DescriptorBudget budget);
 
     void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // For Status.
-    // What an earlier daemon left; its sessions have so long to be taken up again.
+    // Recovers the state of an earlier daemon. Its sessions end if they are not resumed within
+    // `grace`.
     void restore(RecoveredState recovered, nanoseconds grace);
 
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
-    // For calls from now on, and for waits and monitors that are under way.
+    // Applies to calls from now on, and to pending waits and monitors.
     void set_policy(Policy policy);
-    // An object of the configuration is there from now on, whatever the policy says; one that is
-    // there already is left as it is.
+    // Creates an object of the configuration, whatever the policy says. An existing object stays as
+    // it is.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
     Outcome<ConnectionCharges> admit(const Peer& peer);
-    // Whether that user's clients have taken enough of what was sent to them.
+    // Returns whether the user's clients have read enough of their replies.
     bool has_reply_room(uid_t uid);
     Refusal no_reply_room(uid_t uid) const;
-    // The answer that a call is not done.
+    // Writes the refusal as the reply to a call.
     void refuse(Refusal refusal, OutputQueue& output);
     std::uint64_t new_session_id() { return registry_.new_id(); }
     void end(Session& session) { sessions_.end(session); }
-    // Before anything is changed: the refusal, if what was changed could not be kept.
+    // Called before a change. Returns a refusal if the change could not be recorded.
     Outcome<void> prepare();
-    // Between two calls: the next one can park so many descriptors.
+    // Called between two calls: makes room in the stash for `coming` descriptors of the next one.
     void reserve_stash_room(std::size_t coming);
-    // Calls it when that is to be tried again.
+    // Calls `task` when an attempt that failed should be repeated.
     EventLoop::Timeout schedule_retry(std::function<void()> task);
-    // Before anything goes out that tells of what was changed: whether that is certain.
+    // Commits all recorded changes. Returns whether they are certain, so that they may be reported.
     bool commit() { return registry_.state_store().commit(); }
-    // The caller's next counted call, if it is one that was done and answered before: that answer.
+    // Returns the recorded reply if the caller's next call is one that was done before; otherwise
+    // null.
     std::unique_ptr<PendingReply> replay(Session& session);
     void begin_call(Session& session);
-    // It was answered so; empty if that cannot be said twice.
+    // Records the reply to the session's call. An empty reply cannot be repeated.
     void finish_call(Session& session, std::int64_t sequence_before, std::string_view reply);
-    // The same of one that left nothing, so it may as well be done again.
+    // The same for a call that left no trace, which may be done again.
     void finish_idempotent_call(Session& session);
 
-    // Calls `task` once what an earlier daemon left for clients that did not come is gone.
+    // Calls `task` when the sessions that no client resumed have ended.
     void on_orphans_ended(std::function<void()> task)
     {
         sessions_.on_orphans_ended(std::move(task));
     }
-    // Whether nobody would miss us.
+    // Returns true if there are no objects and no connections.
     bool is_idle() const;
 
     Outcome<protocol::Resume::Reply> handle(Caller&, const protocol::Resume&);
@@ -95,8 +116,8 @@ public:
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
-    Outcome<std::unique_ptr<PendingReply>> handle(Caller&,
-                                                  const protocol::Set&); // None: it is done.
+    // Null: it is done.
+    Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Set&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::ListObjects&);
@@ -113,7 +134,7 @@ public:
     Outcome<protocol::GetInterfaceDescription::Reply>
     handle(Caller&, const protocol::GetInterfaceDescription&);
 
-    // The object as this peer may see it.
+    // Describes the object as this peer may see it.
     protocol::Object describe(const Peer& peer, const Name& name, Object& object) const;
     Registry& registry() { return registry_; }
     bool is_observed(const Name& name) const override;

@@ -18,9 +18,9 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
     if (orphans_.empty())
         return;
     grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this] {
-        log::info("{} sessions were not taken up again: they end", orphans_.size());
-        history_is_complete_ =
-            orphans_.empty(); // What was done in one that ended nobody knows any more.
+        log::info("ending {} sessions that no client resumed", orphans_.size());
+        // The history of a session that ended is not known any more.
+        history_is_complete_ = orphans_.empty();
         for (auto& [token, session] : std::exchange(orphans_, {}))
             registry_.end(session);
         if (on_orphans_ended_)
@@ -44,7 +44,8 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
         return std::unexpected(refuse::no_such_session());
     if (is_there) {
         const auto ahead = found->second.reply_cache->sequence - request.calls;
-        // Ours is behind if the last ones left nothing; or if what we have is not all there was.
+        // Our number is smaller if the last calls were idempotent, or if not all records were
+        // recovered.
         if (ahead > 1 || (ahead < 0 && !history_is_complete_))
             return std::unexpected(refuse::no_such_session());
     }
@@ -56,7 +57,7 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
     return is_there || history_is_complete_;
 }
 
-// It is kept before anything is that belongs to it.
+// Recorded before anything that belongs to the session.
 void Sessions::begin(Session& session, const Token& token)
 {
     session.reply_cache = Session::ReplyCache{.token = token};
@@ -75,8 +76,8 @@ void Sessions::resume_from(Session& session, Session orphan, std::int64_t acknow
         return has_heard;
     });
     if (count.sequence == acknowledged)
-        return;                          // It heard of the last one.
-    if (count.sequence < acknowledged) { // And of some that left nothing.
+        return;                          // The client has the last reply.
+    if (count.sequence < acknowledged) { // The client also has replies to calls that left no trace.
         count.sequence = acknowledged;
         count.cached_reply.clear();
         count.tokens_applied = 0;
@@ -84,7 +85,7 @@ void Sessions::resume_from(Session& session, Session orphan, std::int64_t acknow
     }
     if (!count.cached_reply.empty()) {
         count.next_is_replay = true;
-    } else { // What that call handed over never arrived.
+    } else { // The descriptors that the call sent never arrived.
         registry_.undo_open(session);
         --count.sequence;
     }

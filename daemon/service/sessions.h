@@ -1,5 +1,21 @@
-// The sessions that their clients can take up again: which are in use, and which an earlier daemon
-// left, until their clients come or it is too late.
+// The sessions that clients can resume.
+//
+// A client names its session by a random token (Resume). The daemon records the session, and with
+// each call its sequence number and the reply (ReplyCache). After a crash, recovery returns the
+// recorded sessions, and adopt_orphans() keeps them for a grace period. A client that reconnects
+// sends its token and the number of replies it has received. resume() compares that with the
+// recorded sequence number:
+// - equal: the client has the last reply;
+// - ours is greater by one: the client will repeat its last call and get the recorded reply, or,
+//   if that reply carried descriptors, the call is undone and done again;
+// - ours is smaller: the last calls were idempotent and not recorded. This is accepted only if
+//   recovery was complete.
+//
+// Anything else is refused as an unknown session. Orphans that no client resumes in time end, as a
+// session does whose connection ends.
+//
+// Invariants: a token is in use by at most one connection, and an orphan can be resumed only by the
+// user that it belongs to. The session is recorded before anything that belongs to it.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -22,18 +38,18 @@ public:
     Sessions(const Sessions&) = delete;
     Sessions& operator=(const Sessions&) = delete;
 
-    // Those that were left; whom nobody takes up within `grace` end. `history_is_complete`: who is
-    // not among them did nothing before.
+    // Keeps the orphans of an earlier daemon; those that no client resumes within `grace` end.
+    // `history_is_complete`: a session that is not among them did nothing before.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
-    // Calls `task` once those that nobody took up ended.
+    // Calls `task` when the orphans that were not resumed have ended.
     void on_orphans_ended(std::function<void()> task) { on_orphans_ended_ = std::move(task); }
     std::size_t orphan_count() const { return orphans_.size(); }
 
-    // The connection's session gets the token, and all that was left for it. Whether it is certain
-    // what was done in it before.
+    // Gives the token, and the orphan of that token, to the connection's session. Returns whether
+    // it is certain what the session did before.
     Outcome<bool> resume(Session& session, const protocol::Resume& request);
-    // The connection is gone.
+    // Its connection has ended.
     void end(Session& session);
 
 private:
