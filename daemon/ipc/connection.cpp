@@ -17,8 +17,7 @@ namespace {
 
 constexpr std::size_t read_bytes = 16 * 1024; // At a time.
 
-// When something cannot go out because other clients do not read theirs, nobody tells us when they
-// do.
+// When output is blocked because other clients do not read theirs, no event reports when they do.
 constexpr std::chrono::milliseconds flush_retry_interval{20};
 
 } // namespace
@@ -35,7 +34,8 @@ Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& servi
 Connection::~Connection()
 {
     drop_unsent_replies();
-    pending_.reset(); // First, so that a wait takes nothing of what the session's end sets off.
+    // First, so that a wait takes none of the tokens that the end of the session returns.
+    pending_.reset();
     service_.end(session_);
 }
 
@@ -63,7 +63,7 @@ void Connection::wake()
 
 Next Connection::on_events(std::uint32_t events)
 {
-    // The peer is gone. Calls that it sent before are still done, but a wait has nobody to tell.
+    // The peer has hung up. Calls that it sent before are still done, but a wait has no receiver.
     peer_hung_up_ = (events & (EPOLLHUP | EPOLLERR)) != 0;
     if (peer_hung_up_ && !must_finish() && (pending_ || is_blocked()))
         return Next::close;
@@ -84,7 +84,7 @@ UniqueFd Connection::release_socket()
     return std::move(socket_);
 }
 
-// To read descriptors is to close them, which may sleep: see Closer.
+// Reading descriptors means closing them, which may sleep: see FdCloser.
 Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) const
 {
     if (descriptors_ == IncomingFds::none)
@@ -92,7 +92,7 @@ Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) 
     const auto there = peek(socket_, into);
     if (!there || !*there || (*there)->is_truncated)
         return there;
-    return receive(socket_, into.first((*there)->bytes)); // Nothing that came meanwhile.
+    return receive(socket_, into.first((*there)->bytes)); // Excludes what arrived since the peek.
 }
 
 Next Connection::read()
@@ -104,7 +104,7 @@ Next Connection::read()
     if (!*received)
         return Next::keep;
     if ((*received)->is_truncated)
-        return disconnect("it sends descriptors, and no call has any");
+        return disconnect("it sent descriptors, which no call accepts");
     input_open_ = (*received)->bytes > 0;
     const bool was_long = is_long_call();
     incoming_.append({buffer.data(), (*received)->bytes});
@@ -112,8 +112,8 @@ Next Connection::read()
     if (was_long || !is_long_call())
         return Next::keep;
     if (!service_.has_reply_room(uid()))
-        return disconnect("a long call, and its user has as much on the way as may be");
-    update_charges(); // Before another one of that user is read.
+        return disconnect("it sent a long call while its user had too many unread bytes");
+    update_charges(); // Before another call of the same user is read.
     return Next::keep;
 }
 
@@ -125,13 +125,13 @@ Next Connection::serve()
     auto share = whole;
     const auto begin = monotonic_now();
     const auto answered = answer_calls(share, begin);
-    // Also before a hang-up: what came before the call that is its cause has its answer.
+    // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
     update_charges();
     scheduler_.charge(uid(), {whole.calls - share.calls, monotonic_now() - begin});
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    if (peer_hung_up_ && pending_ && !must_finish()) // Or no longer so.
+    if (peer_hung_up_ && pending_ && !must_finish()) // must_finish() may have changed.
         return Next::close;
     return update_epoll_events();
 }
@@ -146,7 +146,7 @@ Next Connection::answer_calls(Budget& budget, MonotonicTime begin)
             break;
         const auto frame = incoming_.next();
         if (!frame)
-            return disconnect("a call longer than the limit");
+            return disconnect("it sent a call longer than the limit");
         if (!*frame) {
             has_calls_ = false;
             break;
@@ -173,7 +173,7 @@ Next Connection::answer(std::string_view frame)
 
 void Connection::advance_pending(MonotonicTime end)
 {
-    bool has_time = true; // For one step in any case.
+    bool has_time = true; // Takes one step in any case.
     for (; pending_ && pending_is_ready_ && (may_reply_ || must_finish()) &&
            !output_.above_high_water() && has_time;
          has_time = monotonic_now() < end) {
@@ -184,7 +184,7 @@ void Connection::advance_pending(MonotonicTime end)
     }
 }
 
-// What has not gone out does not reach the client any more.
+// Unsent replies no longer reach the client.
 void Connection::drop_unsent_replies()
 {
     for (const auto& answer : unsent_)
@@ -198,14 +198,15 @@ Next Connection::flush()
 {
     retry_.reset();
     if (!may_send()) {
-        flushed_ = OutputQueue::Flushed::peer_has_unread_fds; // That comes to its end without the
-                                                              // client's doing.
+        // The state store recovers without any action of the client.
+        flushed_ = OutputQueue::Flushed::peer_has_unread_fds;
         retry_.emplace(
             loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
         return Next::keep;
     }
     const auto flushed = output_.flush(socket_);
-    if (!flushed && flushed.error().error == EPIPE) { // It does not listen; its calls still count.
+    // The peer does not read, but its calls still count.
+    if (!flushed && flushed.error().error == EPIPE) {
         drop_unsent_replies();
         output_ = {};
         flushed_ = OutputQueue::Flushed::all;
@@ -229,8 +230,8 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// Nothing is told before it is certain. Who changed nothing is answered all the same: it is to be
-// seen what is wrong.
+// A change is not reported before it is certain. A client that changed nothing is answered all the
+// same, so that it can find out what is wrong.
 bool Connection::may_send()
 {
     if (output_.is_empty())
@@ -248,13 +249,13 @@ void Connection::refresh_unread_fds()
     update_charges();
 }
 
-// Of what goes out at once, as nearly everything does, only what the session keeps is charged, and
-// of what comes in only a long call, until the rest of it is there.
+// Nearly all output is sent at once. So only unsent output and the session's recorded reply are
+// charged, and of the input only a long call, until the rest of it arrives.
 void Connection::update_charges()
 {
-    const auto coming = is_long_call() ? max_call_bytes : 0; // As much as it may become.
-    const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size()
-                                           : 0; // To be told once more.
+    const auto coming = is_long_call() ? max_call_bytes : 0; // The most it may become.
+    // To be sent again on a repeated call.
+    const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size() : 0;
     charges_.unread_bytes.resize(static_cast<std::int64_t>(output_.unsent_bytes() + kept + coming));
     charges_.unread_descriptors.resize(static_cast<std::int64_t>(output_.unread_descriptors()));
 }
@@ -265,9 +266,9 @@ Next Connection::update_epoll_events()
         const bool has_work =
             pending_ ? pending_is_ready_ && (may_reply_ || must_finish()) : has_calls_;
         if (has_work)
-            enqueue(); // After the others had theirs.
+            enqueue(); // After the others were served.
         if (!has_work && !pending_ && !input_open_)
-            return Next::close; // All that was asked is answered.
+            return Next::close; // Everything is answered.
     }
     const auto wanted = wanted_events();
     if (wanted == watched_events_)
@@ -281,11 +282,11 @@ Next Connection::update_epoll_events()
 std::uint32_t Connection::wanted_events() const
 {
     if (peer_hung_up_ && must_finish())
-        return EPOLLET; // That it is gone is told again when this changes.
-    if (is_blocked())   // Only that the peer reads is news, and it is told once each time it does.
+        return EPOLLET; // The hangup is reported again when this changes.
+    if (is_blocked()) // Only matters that the peer reads; this is reported once each time it does.
         return EPOLLOUT | EPOLLET;
     if (!input_open_ || (has_unread_ && !accepts_input()))
-        return 0; // EPOLLHUP comes all the same. epoll_ctl(2)
+        return 0; // EPOLLHUP is reported all the same. epoll_ctl(2)
     return EPOLLIN;
 }
 
@@ -293,8 +294,8 @@ Next Connection::disconnect(std::string_view why) const
 {
     ++service_.counters().disconnects;
     const auto& peer = session_.peer;
-    log::info({.uid = peer.uid, .pid = peer.pid}, "let uid {} pid {} go: {}", peer.uid, peer.pid,
-              why);
+    log::info({.uid = peer.uid, .pid = peer.pid}, "disconnected uid {} pid {}: {}", peer.uid,
+              peer.pid, why);
     return Next::close;
 }
 

@@ -1,4 +1,28 @@
-// One client: bytes in, calls to the service, replies out. It knows no event.
+// One client's connection: reads calls, passes them to the service, and sends the replies.
+//
+// The connection is a small state machine around three buffers: incoming_ holds bytes that were
+// read, pending_ the reply in progress, and output_ replies that are not sent yet. It handles one
+// call at a time: while a reply is pending or the output is above its high-water mark, no further
+// call is taken and nothing is read, so a client that does not read its replies blocks only itself.
+//
+// on_events() reads and serves at once if the fair scheduler permits it, and otherwise enqueues the
+// connection. serve() is one turn: it answers as many calls as the budget allows, flushes the
+// output, updates the user's charges, and tells the scheduler what was used. update_epoll_events()
+// then decides what to wait for.
+//
+// A reply is sent only after what it reports is committed (may_send). A pending reply that is done
+// stays in unsent_ until the kernel has accepted its last byte: then on_sent() confirms its effect,
+// for example the tokens that a wait consumed. If the connection ends before that, on_dropped()
+// undoes the effect.
+//
+// Invariants:
+// - The destructor drops pending replies first and ends the session afterwards, so that a wait
+//   takes none of the tokens that the end of the session returns.
+// - A pending reply with must_finish() is brought to its end even if the peer has hung up.
+// - A socket that may contain descriptors is peeked at before it is read, so that no descriptor
+//   is received, and is closed by the owner (see FdCloser).
+//
+// The connection knows no object.
 #pragma once
 
 #include "common/frame.h"
@@ -20,34 +44,35 @@
 
 namespace evfd::daemon {
 
-// What the owner does with the connection after a call into it.
+// The owner's next step after a call into the connection.
 enum class Next { keep, close };
 
-// That come from a client.
+// Whether the client may have sent descriptors.
 enum class IncomingFds { none, possible };
 
 class Connection {
 public:
-    // `socket` is connected; `scratch` is for one call at a time and may be shared. Turns know it
-    // by the id that its session has now, and are to have turn() called. `descriptors`: whether the
-    // client may have sent any; a connection with some is let go, and they stay in the socket.
+    // `socket` is connected. `scratch` is used during a call and may be shared. The scheduler knows
+    // the connection by the id that the session has now, and causes serve() to be called. With
+    // IncomingFds::possible, a client that sends descriptors is disconnected, and they stay in the
+    // socket.
     Connection(EventLoop& loop, FairScheduler& scheduler, Service& service, json::Document& scratch,
                UniqueFd socket, IncomingFds descriptors, Session session,
                ConnectionCharges charges);
     ~Connection();
-    Connection(const Connection&) = delete; // Pinned: what is pending wakes it by its address.
+    Connection(const Connection&) = delete; // Pinned: pending replies wake it by its address.
     Connection& operator=(const Connection&) = delete;
 
-    // Watches the socket from now on; `callback` is for on_events().
+    // Watches the socket from now on; `callback` must call on_events().
     Result<void> attach(EventLoop::Callback callback);
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next serve();
 
-    // Its socket, which it does not watch any more: to be closed by the caller.
+    // Stops watching the socket and returns it; the caller closes it.
     UniqueFd release_socket();
 
     uid_t uid() const { return session_.peer.uid; }
-    // Looks whether descriptors that its client was sent were read by now.
+    // Checks whether the client has read the descriptors it was sent.
     void refresh_unread_fds();
 
 private:
@@ -64,51 +89,52 @@ private:
     bool may_send();
     Next update_epoll_events();
     std::uint32_t wanted_events() const;
-    // Without room, one answer at a time: that there is none.
+    // Without reply room, calls are answered one at a time, with an error.
     bool accepts_calls() const
     {
         return !pending_ && !output_.above_high_water() && (may_reply_ || output_.is_empty());
     }
     bool accepts_input() const { return accepts_calls() && !has_calls_; }
-    // That has begun to come, beyond what anybody may have of one.
+    // An incomplete call that is larger than a client may have without a charge.
     bool is_long_call() const { return incoming_.unread_bytes() > max_uncounted_call_bytes; }
     bool must_finish() const { return pending_ && pending_->must_finish(); }
     bool is_blocked() const { return flushed_ != OutputQueue::Flushed::all; }
     Next disconnect(std::string_view why) const;
 
-    const std::uint64_t id_; // Its session may become an earlier one.
+    const std::uint64_t id_; // Kept here because the session may become an earlier one.
     EventLoop& loop_;
     FairScheduler& scheduler_;
     Service& service_;
     json::Document& scratch_;
-    bool is_queued_ = false; // For a turn that has not come yet.
+    bool is_queued_ = false; // The scheduler has not served it since.
 
     FrameReader incoming_;
-    bool peer_hung_up_ = false; // The peer.
-    bool input_open_ = true;    // The peer has not said that it sends no more.
-    bool has_unread_ = false;   // There is input that we leave unread for now.
-    bool has_calls_ = false;    // There may be whole calls in incoming_.
+    bool peer_hung_up_ = false; // The peer can no longer receive.
+    bool input_open_ = true;    // The peer may send more.
+    bool has_unread_ = false;   // Input is left unread for now.
+    bool has_calls_ = false;    // incoming_ may have complete calls.
 
     Session session_;
     ConnectionCharges charges_;
-    bool may_reply_ = true; // For answers: its user's clients have read enough of theirs.
+    bool may_reply_ = true; // The user's clients have read enough of their replies.
     OutputQueue output_;
     OutputQueue::Flushed flushed_ = OutputQueue::Flushed::all;
     std::unique_ptr<PendingReply> pending_;
-    bool reports_changes_ = false; // The outbox may, or pending_.
+    bool reports_changes_ = false; // output_ or pending_ may report changes.
     struct UnsentReply {
-        std::uint64_t end; // Of its last reply, in all that is written to the outbox.
+        // The position of its last byte, as counted by OutputQueue::bytes_queued().
+        std::uint64_t end;
         std::unique_ptr<PendingReply> pending;
     };
-    std::vector<UnsentReply> unsent_; // Until the kernel has their last reply.
-    bool pending_is_ready_ = false;   // Of pending_, that were not asked for yet.
+    std::vector<UnsentReply> unsent_; // Until the kernel has accepted the last byte.
+    bool pending_is_ready_ = false;   // pending_ may have something to write.
     std::optional<EventLoop::Timeout> retry_;
 
     const nanoseconds accepted_ = now_on(Clock::boottime);
     UniqueFd socket_;
     const IncomingFds descriptors_;
     std::uint32_t watched_events_ = 0;
-    std::optional<EventLoop::Watch> watch_; // After socket_: it must go first.
+    std::optional<EventLoop::Watch> watch_; // After socket_: the watch must be destroyed first.
 };
 
 } // namespace evfd::daemon

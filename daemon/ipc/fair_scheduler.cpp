@@ -17,7 +17,7 @@ FairScheduler::User& FairScheduler::user(uid_t account)
     const auto turns = loop_.iteration() - std::exchange(user.iteration, loop_.iteration());
     if (turns == 0)
         return user;
-    // Who had more than its turn, for a call takes as long as it takes, misses some.
+    // A user whose last call took longer than its budget has a debt to pay.
     const auto gone_by = static_cast<std::int64_t>(std::min(turns, max_debt)) * max_user_time;
     const auto time = turns < max_debt ? user.budget.time + gone_by : max_user_time;
     user.budget = {quota_.limit(account, Resource::calls),
@@ -75,7 +75,7 @@ void FairScheduler::schedule()
         loop_.defer([this] { serve_all(); });
 }
 
-// Who was away does not save up more than a turn's time.
+// A user that was away saves up no more than one budget of time.
 void FairScheduler::queue_user(uid_t account, User& user)
 {
     user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);
@@ -86,8 +86,8 @@ void FairScheduler::queue_user(uid_t account, User& user)
 void FairScheduler::serve_all()
 {
     is_scheduled_ = false;
-    std::vector<uid_t> again; // In the next turn.
-    bool has_served = false;  // One in any case, whoever used the turn up.
+    std::vector<uid_t> again; // For the next iteration.
+    bool has_served = false;  // Serves one in any case, even if the time is used up.
     while (!queue_.empty() && (!has_served || total_time_left() > nanoseconds{0})) {
         const auto [had, place, account] = *queue_.begin();
         queue_.erase(queue_.begin());
@@ -105,7 +105,7 @@ void FairScheduler::serve_all()
         schedule();
 }
 
-// Who asks again meanwhile comes after all that are there.
+// A connection that is enqueued again meanwhile is served after all that are queued now.
 bool FairScheduler::serve(User& user, uid_t account)
 {
     const auto had_before = user.used_time;

@@ -1,7 +1,21 @@
-// Whose turn it is. In one turn of the loop the connections of one user together have so many calls
-// answered, or so much time, and those of all users together so much time. The rest of what they
-// ask comes later: first of the user who has had least of late, and of one user in the order in
-// which its connections came.
+// Divides the daemon's time among users.
+//
+// In one iteration of the loop, the connections of one user together may use a budget: a number of
+// calls and an amount of time, shorter while others are queued. All users together have a total
+// time, so that timers and new connections are served too. A connection with work left is enqueued
+// and served later. Users are served in the order of the time they have used so far, the least
+// first; the connections of one user are served in the order in which they were enqueued.
+//
+// A single call may take longer than its budget. The excess is a debt: the user's next budgets are
+// smaller, or zero, until the debt is paid, for at most max_debt iterations. A user that returns
+// after a pause is treated as having used almost as much as the others, so that pauses do not
+// accumulate credit. Users that have not been served for max_debt iterations are forgotten.
+//
+// A user here is an account (see Quota): all uids of a range in /etc/subuid are one user.
+//
+// Invariants: a user is in queue_ exactly if is_queued and not being served. Even if the total time
+// is used up, an iteration serves one connection of a user that has budget left, so work
+// progresses.
 #pragma once
 
 #include "common/clock.h"
@@ -18,14 +32,14 @@
 
 namespace evfd::daemon {
 
-// For so long one user's connections are served in one turn, with as few calls as it may be.
+// The longest time for one user's connections in one iteration.
 inline constexpr std::chrono::milliseconds max_user_time{1};
-// For so long those of all users.
+// The same for all users together.
 inline constexpr std::chrono::milliseconds max_total_time{2};
-// For so long one user's while others wait; then it is the next one's turn.
+// The longest time for one user while others are queued.
 inline constexpr std::chrono::microseconds max_contended_time{100};
 
-// Of a turn, what is left for one user, or what it used.
+// The rest of a user's budget in an iteration, or the part that was used.
 struct Budget {
     std::int64_t calls;
     nanoseconds time;
@@ -37,53 +51,54 @@ class FairScheduler {
 public:
     using Serve = std::function<void(std::uint64_t connection)>;
 
-    // `serve` is called for each connection whose turn it is.
+    // `serve` is called for each connection when it is its turn.
     FairScheduler(EventLoop& loop, const Quota& quota, Serve serve);
-    FairScheduler(const FairScheduler&) = delete; // Pinned: what is put off has its address.
+    FairScheduler(const FairScheduler&) = delete; // Pinned: deferred work holds its address.
     FairScheduler& operator=(const FairScheduler&) = delete;
 
-    // The connection has something to do: in this turn of the loop, or in one of the next.
+    // The connection has work; it is served in this iteration or a later one.
     void enqueue(uid_t uid, std::uint64_t connection);
-    // Whether others wait, or the share is used up.
+    // Returns whether other users are queued, or the budget is exhausted.
     bool is_throttled(uid_t uid);
     Budget budget_for(uid_t uid);
-    // So much was done for the user's connections.
+    // Charges the user for what its connections used.
     void charge(uid_t uid, const Budget& spent);
 
 private:
-    // Before the first, so that the first share is a whole one.
+    // Before the first iteration, so that the first budget is a whole one.
     static constexpr std::uint64_t never = ~std::uint64_t{0};
-    static constexpr std::uint64_t max_debt = 1'000; // In turns.
+    static constexpr std::uint64_t max_debt = 1'000; // In iterations.
 
     struct User {
-        std::uint64_t iteration = never; // Of the loop, that the share is for.
+        std::uint64_t iteration = never; // The iteration of the loop that the budget is for.
         Budget budget{};
-        nanoseconds used_time{0}; // In all; who comes back has had nearly as much as the others.
-        std::deque<std::uint64_t> waiting{}; // Connections.
-        bool is_queued = false;              // Or is being served, and then in line again.
+        // In total, but a user that returns starts with almost as much as the others.
+        nanoseconds used_time{0};
+        std::deque<std::uint64_t> waiting{}; // Connections to be served.
+        bool is_queued = false;              // Also true while its connections are being served.
     };
-    // In the line: who has had least, and then who came first.
+    // Orders by used time, then by arrival.
     using QueueKey = std::tuple<nanoseconds, std::uint64_t, uid_t>;
 
     User& user(uid_t account);
     nanoseconds total_time_left();
     void queue_user(uid_t account, User& user);
     void serve_all();
-    bool serve(User& user, uid_t account); // Whether there was anything to serve.
+    bool serve(User& user, uid_t account); // Returns whether there was a connection to serve.
     void schedule();
     void prune_users();
 
     EventLoop& loop_;
     const Quota& quota_;
     Serve serve_;
-    std::map<uid_t, User> users_;    // By account: who has been here of late.
+    std::map<uid_t, User> users_;    // By account; users that were served recently.
     std::set<QueueKey> queue_;       // Accounts that wait.
-    std::uint64_t last_arrival_ = 0; // That were ever taken in it.
-    nanoseconds min_used_time_{0};   // By whoever was served last.
+    std::uint64_t last_arrival_ = 0; // The number of arrivals so far.
+    nanoseconds min_used_time_{0};   // The used time of the user that was served last.
     std::uint64_t total_iteration_ = never;
-    nanoseconds total_time_left_{0}; // In that turn.
-    std::uint64_t pruned_in_ = 0;    // The turn in which users were forgotten last.
-    bool is_scheduled_ = false;      // serve_all(), in this turn or the next.
+    nanoseconds total_time_left_{0}; // In that iteration.
+    std::uint64_t pruned_in_ = 0;    // The iteration in which users were forgotten last.
+    bool is_scheduled_ = false;      // serve_all() runs in this iteration or the next.
 };
 
 } // namespace evfd::daemon

@@ -12,10 +12,10 @@ namespace evfd::daemon {
 
 namespace {
 
-// Until it is seen that a child has ended, or another is made.
+// The time until it is checked that a child has ended, or another one is created.
 constexpr std::chrono::milliseconds retry_interval{10};
 
-// At once: fork(2) takes as long as the daemon has memory.
+// In one pass: the time of fork(2) grows with the daemon's memory.
 constexpr int max_children_per_pass = 2;
 
 [[noreturn]] void wait_to_be_killed(pid_t parent)
@@ -38,7 +38,7 @@ void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
         advance();
 }
 
-// The account behind the last one that was given a child is next.
+// The account after the last one that got a child is next.
 void FdCloser::advance()
 {
     timeout_.reset();
@@ -77,11 +77,11 @@ bool FdCloser::start_child(Account& account)
         return false;
     const auto parent = ::getpid();
     const auto child = ::fork();
-    if (child < 0) // Later.
+    if (child < 0) // Tries again later.
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    account.sockets.clear(); // Not the last references any more.
+    account.sockets.clear(); // These are no longer the last references.
     ::kill(child, SIGKILL);
     account.child = child;
     account.charges_of_child = std::exchange(account.charges, {});

@@ -1,7 +1,7 @@
-// Closes sockets in which descriptors may lie that a client sent. The last close of such a
-// descriptor can sleep for as long as its sender likes: a socket with SO_LINGER and something
-// unsent. The kernel does not linger for a process that ends, so a child has the last reference and
-// is killed. socket(7)
+// Closes sockets that may contain descriptors sent by a client. The last close of such a descriptor
+// can sleep for as long as the sender likes: a socket with SO_LINGER and unsent data. The kernel
+// does not linger for a process that exits, so a child process gets the last reference and is
+// killed. socket(7)
 #pragma once
 
 #include "common/unique_fd.h"
@@ -22,8 +22,8 @@ public:
     FdCloser(const FdCloser&) = delete;
     FdCloser& operator=(const FdCloser&) = delete;
 
-    // `charge` is given back once it is closed. An account (see Quota) has one child at a time, for
-    // all of its sockets that there are by then; in one turn of the loop few children are made.
+    // `charge` is released once the socket is closed. An account (see Quota) has one child at a
+    // time, for all its sockets up to then; one iteration of the loop creates only a few children.
     void close(uid_t account, UniqueFd socket, Quota::Charge charge);
 
 private:
@@ -36,11 +36,11 @@ private:
 
     void advance();
     static void reap(Account& account);
-    static bool start_child(Account& account); // Whether one was made.
+    static bool start_child(Account& account); // Returns whether a child was created.
 
     EventLoop& loop_;
-    std::map<uid_t, Account> accounts_; // That have something to be closed.
-    uid_t last_ = 0;                    // Account that was given a child.
+    std::map<uid_t, Account> accounts_; // Accounts with sockets to close.
+    uid_t last_ = 0;                    // The last account that got a child.
     std::optional<EventLoop::Timeout> timeout_;
 };
 

@@ -20,12 +20,13 @@ namespace evfd::daemon {
 
 namespace {
 
-// In one turn of the loop; a flood of newcomers must not keep those who are in from being served.
+// In one iteration of the loop: a flood of new clients must not keep the connected ones from being
+// served.
 constexpr int max_accepts_per_iteration = 16;
 
 constexpr std::chrono::milliseconds pause_between_accepts{100};
 
-constexpr uid_t unknown_uid = 65534; // As the kernel shows a user whom it cannot show.
+constexpr uid_t unknown_uid = 65534; // The kernel's overflow uid, for a user without a mapping.
 
 } // namespace
 
@@ -45,10 +46,11 @@ Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
 
 void Server::listen(UniqueFd socket)
 {
-    // No call has descriptors. Those that come all the same, or came before, are closed apart.
+    // No call has descriptors. Those that come all the same, or came before, are closed separately.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
-            log::debug("clients can send descriptors: {}", refused.error().message());
+            log::debug("the kernel cannot refuse descriptors from clients: {}",
+                       refused.error().message());
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     if (const auto watched = watch(*listener); !watched)
         throw std::system_error{watched.error().error, std::generic_category(), "epoll_ctl(2)"};
@@ -65,7 +67,8 @@ Result<void> Server::watch(Listener& listener)
     return {};
 }
 
-// Who stands at the door would ring without end while we can neither let it in nor turn it away.
+// With no descriptor left we can neither accept nor reject, and the listener would stay readable
+// indefinitely: stop polling it for a while.
 void Server::pause_accepting()
 {
     for (const auto& listener : listeners_)
@@ -79,7 +82,7 @@ void Server::pause_accepting()
     }));
 }
 
-// Arrivals.
+// Accepting.
 
 void Server::accept_some(const UniqueFd& listener)
 {
@@ -88,7 +91,7 @@ void Server::accept_some(const UniqueFd& listener)
             return;
 }
 
-// Whether there may be another one.
+// Returns whether there may be another client.
 bool Server::accept_one(const UniqueFd& listener)
 {
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -102,16 +105,17 @@ bool Server::accept_one(const UniqueFd& listener)
     case ECONNABORTED:
     case EINTR: return true;
     case EAGAIN:
-    case EINVAL: return false; // The latter once it is shut.
+    case EINVAL: return false; // EINVAL: after shutdown(2).
     default:
-        log::warn("cannot accept: {}", Fault::last("accept4(2)").message());
+        log::warn("cannot accept a client: {}", Fault::last("accept4(2)").message());
         pause_accepting();
         return false;
     }
 }
 
-// Left in the queue, it would ring for ever. With the reserve given up there is room to say why.
-// Whether there was one: without a descriptor accept4(2) does not get as far as to look.
+// A client that is left in the queue would keep the listener readable. The spare descriptor makes
+// room to reject it with a reason. Returns whether there was a client: without a free descriptor,
+// accept4(2) fails before it looks.
 bool Server::reject_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};
@@ -120,7 +124,7 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
     const bool was_there{socket};
     if (was_there) {
         reject(std::move(socket), refuse::system_failure(fault));
-        log::warn("a client is turned away: {}", fault.message());
+        log::warn("rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
     if (!spare_fd_)
@@ -132,7 +136,7 @@ void Server::admit(UniqueFd socket)
 {
     auto peer = peer_of(socket);
     if (!peer) {
-        log::warn("a client is turned away: {}", peer.error().message());
+        log::warn("rejected a client: {}", peer.error().message());
         close_socket(unknown_uid, std::move(socket));
         return;
     }
@@ -140,8 +144,7 @@ void Server::admit(UniqueFd socket)
     auto dues = service_.admit(*peer);
     if (!dues) {
         reject(std::move(socket), std::move(dues.error()));
-        log::info(about, "uid {} pid {} is turned away: it has too many connections", peer->uid,
-                  peer->pid);
+        log::info(about, "rejected uid {} pid {}: too many connections", peer->uid, peer->pid);
         return;
     }
     const auto id = service_.new_session_id();
@@ -156,7 +159,7 @@ void Server::admit(UniqueFd socket)
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
-        log::warn(about, "a client is turned away: {}", attached.error().message());
+        log::warn(about, "rejected a client: {}", attached.error().message());
         remove_connection(id);
         return;
     }
@@ -178,15 +181,15 @@ void Server::serve(std::uint64_t id)
         close(id);
 }
 
-// What came to it.
+// Whether the client may have sent descriptors.
 IncomingFds Server::incoming_fds(const UniqueFd& socket) const
 {
     return kernel_.pass_rights && refuses_descriptors(socket) ? IncomingFds::none
                                                               : IncomingFds::possible;
 }
 
-// From here only if nothing is in it that could keep us. Until it is closed it counts as one of its
-// user's connections, whether it was let in or not.
+// Closes the socket directly only if nothing in it can block us. Until it is closed it counts as a
+// connection of its user, whether it was admitted or not.
 void Server::close_socket(uid_t uid, UniqueFd socket)
 {
     if (incoming_fds(socket) == IncomingFds::none)
@@ -198,14 +201,14 @@ void Server::close_socket(uid_t uid, UniqueFd socket)
                       quota.charge_unchecked(uid, Resource::connections));
 }
 
-// Tells it why, as an answer to the call that it is about to send, and lets it go.
+// Sends the reason as the reply to the client's first call, and closes the socket.
 void Server::reject(UniqueFd socket, Refusal refusal)
 {
     ++service_.counters().rejected;
     OutputQueue outbox;
     service_.refuse(std::move(refusal), outbox);
     if (const auto told = outbox.flush(socket); !told)
-        log::debug("cannot tell a client why it is turned away: {}", told.error().message());
+        log::debug("cannot send a rejected client the reason: {}", told.error().message());
     const auto peer = peer_of(socket);
     close_socket(peer ? peer->uid : unknown_uid, std::move(socket));
 }
@@ -226,7 +229,7 @@ void Server::close(std::uint64_t id)
     arm_idle_timeout();
 }
 
-// What a crowd of clients filled leaves holes between small things that stay, so that the heap does
+// After many connections have ended, the heap has holes between small objects that stay, so it does
 // not shrink by itself.
 void Server::trim_heap_later()
 {
@@ -256,8 +259,8 @@ void Server::arm_idle_timeout()
             loop_.add_timeout(monotonic_deadline(*max_idle_time_), [this] { exit_if_idle(); }));
 }
 
-// First the door is shut: from then on nobody can come in unseen, and who comes later finds no
-// daemon and starts one. Only then we look who is there.
+// The listeners are shut down first: from then on no client can connect unseen, and a later client
+// finds no daemon and starts one. Only then the server checks for clients.
 void Server::exit_if_idle()
 {
     for (const auto& listener : listeners_) {
@@ -267,7 +270,7 @@ void Server::exit_if_idle()
         }
     }
     if (service_.is_idle()) {
-        log::info("nobody is here: ending");
+        log::info("idle: exiting");
         loop_.stop();
     } else if (reopen_) {
         listeners_.clear();

@@ -1,4 +1,9 @@
-// All connections, and the sockets on which they arrive.
+// The server: the listening sockets and all connections.
+//
+// It accepts clients, a limited number in each iteration, asks the service to admit them, and
+// rejects them with a reason otherwise. When no descriptor is left to accept a client, a spare one
+// is given up so that the client can be rejected. The server also ends the daemon when it has been
+// idle, and returns memory to the system after many connections have ended.
 #pragma once
 
 #include "common/json.h"
@@ -26,19 +31,20 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // A listening Unix stream socket. Throws std::system_error.
+    // `socket` is a listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
-    // A client, connected.
+    // `socket` is a connected client.
     void admit(UniqueFd socket);
-    // Stops the loop once there was no client and no object for so long. A client that comes at the
-    // very end is served: `reopen` gives a listening socket again, unless the old one outlives us.
+    // Stops the loop when there has been no connection and no object for `max_idle_time`. A client
+    // that connects at the last moment is served: `reopen` returns a new listening socket. It is
+    // empty if the old one outlives the daemon.
     using Reopen = std::function<UniqueFd()>;
     void stop_when_idle(nanoseconds max_idle_time, Reopen reopen);
 
 private:
     struct Listener {
         UniqueFd socket;
-        std::optional<EventLoop::Watch> watch; // After socket: it must go first.
+        std::optional<EventLoop::Watch> watch; // After socket: the watch must be destroyed first.
     };
 
     Result<void> watch(Listener& listener);
@@ -61,16 +67,16 @@ private:
     Service& service_;
     KernelFeatures kernel_;
     FairScheduler scheduler_;
-    json::Document scratch_; // Of all connections: one call is read at a time.
+    json::Document scratch_; // Shared by all connections: one call is decoded at a time.
     FdCloser closer_;
-    UniqueFd spare_fd_; // To be given up for a client that must be turned away.
+    UniqueFd spare_fd_; // Given up to reject a client when no descriptor is left.
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Timeout> resume_timeout_;
     std::optional<nanoseconds> max_idle_time_;
     Reopen reopen_;
     std::optional<EventLoop::Timeout> idle_timeout_;
-    int closed_since_trim_ = 0; // Connections since memory was given back.
+    int closed_since_trim_ = 0; // Connections that ended since the heap was trimmed.
     bool is_trim_scheduled_ = false;
     std::optional<EventLoop::Timeout> trim_timeout_;
 };
