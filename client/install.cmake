@@ -1,4 +1,4 @@
-# What of the libraries is installed: evfd::evfd for C, evfd::cpp for C++, with what finds them.
+# Installs the libraries evfd::evfd for C and evfd::cpp for C++, with their CMake and pkg-config files.
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/evfd)
 
@@ -10,7 +10,7 @@ install(FILES include/evfd.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT l
 install(TARGETS evfd evfdd_common EXPORT evfd-cpp
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT libevfd-dev)
 install(DIRECTORY include/evfd DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT libevfd-dev)
-# The headers that these include. They include each other from the root of the sources.
+# The headers that the public ones include, by their paths from the root of the sources.
 set(headers_dir ${CMAKE_INSTALL_INCLUDEDIR}/evfd/detail)
 install(FILES core/address.h core/close_on_fork_fd.h core/ssh_transport.h
     DESTINATION ${headers_dir}/client/core COMPONENT libevfd-dev)
@@ -30,7 +30,7 @@ write_basic_package_version_file(evfd-config-version.cmake COMPATIBILITY SameMin
 install(FILES evfd-config.cmake ${CMAKE_CURRENT_BINARY_DIR}/evfd-config-version.cmake
     DESTINATION ${package_dir} COMPONENT libevfd-dev)
 
-# Found from where they lie, so that what was installed can be moved.
+# The prefix is relative to the file, so that an installation can be moved.
 set(pkgconfig_dir ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 file(RELATIVE_PATH prefix /prefix/${pkgconfig_dir} /prefix)
 foreach(file c/evfd.pc cpp/evfd-cpp.pc)

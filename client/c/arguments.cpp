@@ -22,7 +22,7 @@ Result<std::optional<Clock>> to_clock(int clock)
     case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
     case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
     default:
-        return invalid_argument(fmt::format("there is no clock {}; give an EVFD_CLOCK_", clock));
+        return invalid_argument(fmt::format("{} is not a clock; give one of EVFD_CLOCK_*", clock));
     }
 }
 
@@ -31,7 +31,7 @@ Result<std::optional<Clock>> to_clock(int clock)
 Result<std::string_view> to_text(const char* name)
 {
     if (!name)
-        return invalid_argument("there is no name; give one");
+        return invalid_argument("the name is missing; give one");
     return name;
 }
 
@@ -56,39 +56,40 @@ std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns)
 
 Result<Permissions> to_permissions(mode_t bits)
 {
-    if (const auto rights = Permissions::parse(fmt::format("{:04o}", bits)))
-        return *rights;
-    return invalid_argument(
-        fmt::format("{:04o} are no rights; give 0000 to 0666, of r and w", bits));
+    if (const auto permissions = Permissions::parse(fmt::format("{:04o}", bits)))
+        return *permissions;
+    return invalid_argument(fmt::format("{:04o} is not a set of permissions; give r and w for "
+                                        "owner, group and others, 0000 to 0666",
+                                        bits));
 }
 
 Result<Permissions> permissions_under_umask(mode_t bits)
 {
-    const auto rights = to_permissions(bits);
-    return rights ? to_permissions(rights->bits() & ~current_umask()) : rights;
+    const auto permissions = to_permissions(bits);
+    return permissions ? to_permissions(permissions->bits() & ~current_umask()) : permissions;
 }
 
-Result<Schedule> to_schedule(const evfd_schedule* given)
+Result<Schedule> to_schedule(const evfd_schedule* input)
 {
-    if (!given)
-        return invalid_argument("there is no schedule; give one, or disarm the timer");
-    if (const auto known = check_flags(given->flags, EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE);
+    if (!input)
+        return invalid_argument("the schedule is missing; give one, or disarm the timer");
+    if (const auto known = check_flags(input->flags, EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE);
         !known)
         return std::unexpected(known.error());
-    if (std::ranges::any_of(given->reserved, [](auto word) { return word != 0; }))
-        return invalid_argument("a schedule's reserved words must be 0; start from {0}");
-    const auto clock = to_clock(given->clock);
+    if (std::ranges::any_of(input->reserved, [](auto value) { return value != 0; }))
+        return invalid_argument("the reserved fields of a schedule must be 0; start from {0}");
+    const auto clock = to_clock(input->clock);
     if (!clock)
         return std::unexpected(clock.error());
 
-    Schedule schedule{.interval = nanoseconds{given->interval_ns},
+    Schedule schedule{.interval = nanoseconds{input->interval_ns},
                       .clock = *clock,
-                      .cancel_on_clock_change = (given->flags & EVFD_CANCEL_ON_CLOCK_CHANGE) != 0,
-                      .sets = given->sets ? given->sets : ""};
-    if ((given->flags & EVFD_ABSOLUTE) != 0)
-        schedule.at = nanoseconds{given->first_ns};
-    else if (given->first_ns != 0)
-        schedule.after = nanoseconds{given->first_ns};
+                      .cancel_on_clock_change = (input->flags & EVFD_CANCEL_ON_CLOCK_CHANGE) != 0,
+                      .sets = input->sets ? input->sets : ""};
+    if ((input->flags & EVFD_ABSOLUTE) != 0)
+        schedule.at = nanoseconds{input->first_ns};
+    else if (input->first_ns != 0)
+        schedule.after = nanoseconds{input->first_ns};
     return schedule;
 }
 
@@ -101,7 +102,8 @@ Result<void> check_flags(int flags, int known)
 {
     if ((flags & ~known) == 0)
         return {};
-    return invalid_argument(fmt::format("flags {:#x} have no meaning here", flags & ~known));
+    return invalid_argument(
+        fmt::format("flags {:#x} are not valid here; remove them", flags & ~known));
 }
 
 int from_mode(Mode mode)

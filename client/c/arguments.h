@@ -1,4 +1,4 @@
-// What C hands over, as the library has it.
+// Conversion of C arguments to those of the C++ library.
 #pragma once
 
 #include "client/c/error.h"
@@ -26,14 +26,14 @@ inline std::unexpected<Failure> invalid_argument(std::string message)
 
 Result<std::string_view> to_text(const char* name);
 Result<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
-// For ever, if it is negative.
+// A negative timeout means no limit.
 std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns);
 Result<Permissions> to_permissions(mode_t bits);
-Result<Permissions> permissions_under_umask(mode_t bits); // What umask(2) leaves of them.
-Result<Schedule> to_schedule(const evfd_schedule* given);
+Result<Permissions> permissions_under_umask(mode_t bits); // Removes the bits of umask(2).
+Result<Schedule> to_schedule(const evfd_schedule* input);
 Lifetime to_lifetime(int flags);
-Result<void> check_flags(int flags, int known); // No other flag.
+Result<void> check_flags(int flags, int known); // EINVAL for any flag not in `known`.
 int from_mode(Mode mode);
-Mode to_mode(int flags); // What is not a timer's.
+Mode to_mode(int flags); // Ignores all bits that are not part of a mode.
 
 } // namespace evfd::c

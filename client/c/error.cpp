@@ -31,14 +31,14 @@ int errno_of(const Error& error)
 
 } // namespace
 
-Failure::Failure(const Error& of) : error{errno_of(of)}, message{of.message} {}
+Failure::Failure(const Error& source) : error{errno_of(source)}, message{source.message} {}
 
 int fail(int error, std::string_view message) noexcept
 {
-    auto& kept = last_message;
-    const auto length = std::min(message.size(), kept.size() - 1);
-    std::copy_n(message.data(), length, kept.data());
-    kept[length] = '\0';
+    auto& buffer = last_message;
+    const auto length = std::min(message.size(), buffer.size() - 1);
+    std::copy_n(message.data(), length, buffer.data());
+    buffer[length] = '\0';
     return -error;
 }
 

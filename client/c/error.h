@@ -1,5 +1,5 @@
-// How a function of evfd.h ends: with a number, or with an errno value and a sentence. Nothing is
-// thrown into C.
+// The result of a function of evfd.h: a number, or an errno value and a message. No exception
+// leaves a C function.
 #pragma once
 
 #include "evfd/error.h"
@@ -19,8 +19,8 @@
 namespace evfd::c {
 
 struct Failure {
-    Failure(int of, std::string why) : error{of}, message{std::move(why)} {}
-    Failure(const Error& of); // NOLINT: Each Error is a Failure, as evfd.h says.
+    Failure(int number, std::string text) : error{number}, message{std::move(text)} {}
+    Failure(const Error& of); // NOLINT: evfd.h maps each Error to an errno.
 
     int error;
     std::string message;
@@ -30,26 +30,27 @@ template <class T>
 using Result = std::expected<T, Failure>;
 
 template <class T>
-Result<T> to_result(Result<T> outcome)
+Result<T> to_result(Result<T> result)
 {
-    return outcome;
+    return result;
 }
 template <class T>
-Result<T> to_result(Expected<T> tried)
+Result<T> to_result(Expected<T> input)
 {
-    if (!tried)
-        return std::unexpected(Failure{tried.error()});
+    if (!input)
+        return std::unexpected(Failure{input.error()});
     if constexpr (std::is_void_v<T>)
         return {};
     else
-        return Result<T>{*std::move(tried)};
+        return Result<T>{*std::move(input)};
 }
 
-// Notes the sentence for this thread; what is to be returned.
+// Stores the message for this thread, and returns -error.
 int fail(int error, std::string_view message) noexcept;
 const char* last_error_message() noexcept;
 
-// Cancelled in here, a thread would unwind through destructors that do not expect it.
+// Disables cancellation of the thread, which would unwind through destructors that do not expect
+// it.
 class CancellationGuard {
 public:
     CancellationGuard() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &previous_state_); }
@@ -61,21 +62,21 @@ private:
     int previous_state_ = 0;
 };
 
-// What C is told of an Outcome or a Try: its value, 0 if it has none, or the error.
+// Calls `body` and converts its result for C: the value, 0 for void, or a negative errno value.
 template <std::integral Number = int, class Body>
 Number to_c_result(const Body& body)
 {
     const CancellationGuard uncancelled;
     try {
-        const auto outcome = to_result(body());
-        if (!outcome)
-            return fail(outcome.error().error, outcome.error().sentence);
-        if constexpr (requires { static_cast<Number>(*outcome); })
-            return static_cast<Number>(*outcome);
+        const auto result = to_result(body());
+        if (!result)
+            return fail(result.error().error, result.error().message);
+        if constexpr (requires { static_cast<Number>(*result); })
+            return static_cast<Number>(*result);
         else
             return 0;
     } catch (const std::bad_alloc&) {
-        return fail(ENOMEM, "there is no memory left");
+        return fail(ENOMEM, "out of memory");
     } catch (const std::exception& thrown) {
         return fail(EIO, thrown.what());
     }

@@ -1,4 +1,4 @@
-// evfd.h: events are set and cleared.
+// evfd.h: setting and clearing events.
 #include "client/c/fast_path.h"
 #include "client/c/with_handle.h"
 #include "evfd.h"
@@ -21,7 +21,7 @@ int evfd_add(int fd, int64_t count)
 int evfd_clear(int fd)
 {
     if (handle_table.fast_path(fd).can_clear)
-        if (const auto taken = consume(fd); taken > 0 && taken <= max_plausible_count)
+        if (const auto consumed = consume(fd); consumed > 0 && consumed <= max_plausible_count)
             return 0;
     return to_c_result(
         [&] { return with_event(fd, [](const auto& event) { return event.clear(); }); });
@@ -29,14 +29,14 @@ int evfd_clear(int fd)
 
 int evfd_is_set(int fd)
 {
-    if (const auto ways = handle_table.fast_path(fd); ways.can_poll)
-        if (const auto seen = poll_now(fd, ways); seen != PollResult::foreign)
+    if (const auto fast_path = handle_table.fast_path(fd); fast_path.can_poll)
+        if (const auto seen = poll_now(fd, fast_path); seen != PollResult::foreign)
             return seen == PollResult::set ? 1 : 0;
     return to_c_result([&] {
-        return with_handle(fd, [](const Handle& open) -> Result<bool> {
-            if (const auto is_ours = handle_table.verify(open); !is_ours)
+        return with_handle(fd, [](const Handle& handle) -> Result<bool> {
+            if (const auto is_ours = handle_table.verify(handle); !is_ours)
                 return std::unexpected(is_ours.error());
-            return to_result(open.waitable().is_set());
+            return to_result(handle.waitable().is_set());
         });
     });
 }
@@ -73,7 +73,7 @@ int evfd_is_set_name(const char* name)
                 return *object->is_set;
             return std::unexpected(Failure{
                 EACCES, "you may not wait for '" + one.front() +
-                            "', nor hear whether it is set; ask its owner for the r right"});
+                            "', nor ask whether it is set; ask its owner for the r permission"});
         });
     });
 }

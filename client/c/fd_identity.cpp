@@ -14,12 +14,12 @@ namespace evfd::c {
 
 namespace {
 
-// The line of /proc/self/fdinfo that begins so; empty, if there is none.
+// Returns the line of /proc/self/fdinfo that begins with `key`, or "" if there is none.
 std::optional<std::string> fdinfo_line(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
-    std::array<char, 1024> bytes; // What comes first; of an epoll there may be more.
+    std::array<char, 1024> bytes; // Enough for the first lines; an epoll may have more.
     const auto length = info ? ::read(info.get(), bytes.data(), bytes.size()) : -1;
     if (length <= 0)
         return {};

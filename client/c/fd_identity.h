@@ -1,6 +1,6 @@
-// Which open file a descriptor is, for it has a number that may be another's by now. fstat(2) tells
-// ours, which are no files, from files, sockets and pipes; /proc tells more: eventfds are told
-// apart, of timerfds and epolls only that they are some.
+// The open file behind a descriptor, to detect that its number was reused. fstat(2) distinguishes
+// our descriptors, which are anonymous inodes, from files, sockets and pipes. /proc distinguishes
+// eventfds from each other, and timerfds and epolls only from other kinds.
 #pragma once
 
 #include <sys/types.h>
@@ -15,17 +15,18 @@ struct Inode {
     ino_t number;
     friend bool operator==(const Inode&, const Inode&) = default;
 };
-std::optional<Inode> inode_of(int fd); // None, if it is not open. A single system call.
+std::optional<Inode> inode_of(int fd); // Nothing if the descriptor is not open. One system call.
 
-// Each as far as it is known: there may be no /proc, or no descriptor left to read in it.
+// Every part may be missing: /proc may not be mounted, or the process may have no free descriptor
+// to read it.
 struct FdIdentity {
     std::optional<Inode> inode;
     std::optional<std::string> link;
-    std::optional<std::string> eventfd_id; // Empty, if it is no eventfd.
+    std::optional<std::string> eventfd_id; // Empty if it is not an eventfd.
 };
 FdIdentity identity_of(int fd);
 
-// Whether it is seen that they are two.
+// Returns whether the two are known to be different files.
 bool are_different(const FdIdentity& one, const FdIdentity& other);
 
 } // namespace evfd::c

@@ -17,7 +17,7 @@ constinit HandleTable handle_table;
 
 namespace {
 
-// The mutex is never held for long, and never while another is waited for.
+// The mutex is locked only briefly, and never while another one is awaited.
 [[maybe_unused]] const int fork_handlers_are_registered = ::pthread_atfork(
     [] { handle_table.lock(); }, [] { handle_table.unlock(); }, [] { handle_table.unlock(); });
 
@@ -30,7 +30,7 @@ FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
-    if (!event) // A read tells once that it was cancelled, and whoever reads that must pass it on.
+    if (!event) // A read reports a cancelled timer only once, so the slow path must do it.
         return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;
     switch (event->mode()) {
@@ -55,12 +55,13 @@ FastPath fast_path_of(const Object& object)
 
 Failure unknown_descriptor(int fd)
 {
-    return {EBADF, fmt::format("descriptor {} is none of evfd_open(), or it was closed; open the "
-                               "name, and use the descriptor that this gives",
+    return {EBADF, fmt::format("descriptor {} is not from evfd_open(), or is closed; open the "
+                               "name, and use the descriptor that evfd_open() returns",
                                fd)};
 }
 
-// For who may only set: something to close, which is never readable and cannot be written.
+// Makes a descriptor for a caller that may set but not wait. It never polls readable and cannot be
+// written.
 Result<UniqueFd> make_placeholder()
 {
     UniqueFd fd{::epoll_create1(EPOLL_CLOEXEC)};
@@ -73,10 +74,8 @@ Result<UniqueFd> make_placeholder()
 
 Failure closed_elsewhere(int fd, bool was_reused)
 {
-    return {EBADF,
-            fmt::format("descriptor {} was closed before{}; leave it to evfd_close() to close "
-                        "it",
-                        fd, was_reused ? ", and is another file's now" : "")};
+    return {EBADF, fmt::format("descriptor {} was closed before{}; close it only with evfd_close()",
+                               fd, was_reused ? ", and belongs to another file now" : "")};
 }
 
 Handle::Handle(Object of, int number)
@@ -99,8 +98,8 @@ Result<const Event*> Handle::event() const
     if (const auto* const event = std::get_if<Event>(&object))
         return event;
     return std::unexpected(
-        Failure{EINVAL, fmt::format("'{}' is a timer, which is armed and waited for; to set "
-                                    "something at its expiry, name an event in its schedule",
+        Failure{EINVAL, fmt::format("'{}' is a timer, and only an event can be set or cleared; to "
+                                    "set an event at each expiry, name it in the timer's schedule",
                                     waitable().name().text())});
 }
 
@@ -108,24 +107,26 @@ Result<const Timer*> Handle::timer() const
 {
     if (const auto* const timer = std::get_if<Timer>(&object))
         return timer;
-    return std::unexpected(
-        Failure{EINVAL, fmt::format("'{}' is an event, and no timer; arm a timer by another name",
-                                    waitable().name().text())});
+    return std::unexpected(Failure{
+        EINVAL,
+        fmt::format(
+            "'{}' is an event, and only a timer can be armed; use another name for the timer",
+            waitable().name().text())});
 }
 
 Result<HandlePtr> HandleTable::find(int fd)
 {
-    HandlePtr open;
+    HandlePtr handle;
     if (const auto* const slot = slot_of(fd)) {
-        const std::lock_guard holding{mutex_};
-        open = slot->handle;
+        const std::lock_guard locked{mutex_};
+        handle = slot->handle;
     }
-    if (!open)
+    if (!handle)
         return std::unexpected(unknown_descriptor(fd));
     const auto inode = inode_of(fd);
-    if (!inode || (open->identity.inode && inode != open->identity.inode))
-        return std::unexpected(closed_before(*open));
-    return open;
+    if (!inode || (handle->identity.inode && inode != handle->identity.inode))
+        return std::unexpected(closed_before(*handle));
+    return handle;
 }
 
 Result<void> HandleTable::verify(const Handle& handle)
@@ -135,11 +136,11 @@ Result<void> HandleTable::verify(const Handle& handle)
     return {};
 }
 
-// From now on nothing is done to the number without a look.
+// Turns off the fast path, so that the number is checked at every use.
 Failure HandleTable::closed_before(const Handle& handle)
 {
     if (auto* const slot = slot_of(handle.fd)) {
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         if (slot->handle.get() == &handle)
             slot->fast_path.store({}, std::memory_order_relaxed);
     }
@@ -174,35 +175,37 @@ Result<int> HandleTable::insert(Object object)
     auto* const slot = make_slot(fd);
     if (!slot)
         return std::unexpected(Failure{
-            EMFILE, fmt::format("descriptor {} is beyond what can be had here; close some", fd)});
-    const auto ways = fast_path_of(object);
-    HandlePtr open = std::make_shared<const Handle>(std::move(object), fd);
+            EMFILE,
+            fmt::format("descriptor {} is above the limit of this library; close some descriptors",
+                        fd)});
+    const auto fast_path = fast_path_of(object);
+    HandlePtr handle = std::make_shared<const Handle>(std::move(object), fd);
     (void)placeholder.release();
-    const std::unique_lock holding{mutex_};
-    slot->handle.swap(open);
-    slot->fast_path.store(ways, std::memory_order_relaxed);
-    // What was there was closed by close(2), else the number would not be free. It goes once we let
-    // go of the mutex: the daemon hears of it.
+    const std::unique_lock locked{mutex_};
+    slot->handle.swap(handle);
+    slot->fast_path.store(fast_path, std::memory_order_relaxed);
+    // A previous handle was closed with close(2), or the number would not be free. It is destroyed
+    // after the mutex is unlocked, because that sends a call to the daemon.
     return fd;
 }
 
 Result<HandlePtr> HandleTable::erase(int fd)
 {
-    HandlePtr open;
+    HandlePtr handle;
     if (auto* const slot = slot_of(fd)) {
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         slot->fast_path.store({}, std::memory_order_relaxed);
-        open = std::exchange(slot->handle, nullptr);
+        handle = std::exchange(slot->handle, nullptr);
     }
-    if (!open)
+    if (!handle)
         return std::unexpected(unknown_descriptor(fd));
-    return open;
+    return handle;
 }
 
 Result<Client> HandleTable::client()
 {
     {
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         if (client_)
             return *client_;
     }
@@ -210,8 +213,8 @@ Result<Client> HandleTable::client()
     if (!address)
         return std::unexpected(address.error());
     auto made = std::make_unique<Client>(*std::move(address));
-    const std::lock_guard holding{mutex_};
-    if (!client_) // Nobody was faster.
+    const std::lock_guard locked{mutex_};
+    if (!client_) // No other thread was faster.
         client_ = made.release();
     return *client_;
 }
@@ -220,10 +223,10 @@ void HandleTable::set_client(std::unique_ptr<Client> client) noexcept
 {
     Client* last = client.release();
     {
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         std::swap(client_, last);
     }
-    delete last; // Its connection stays while something of it is open.
+    delete last; // The connection stays as long as an object of it is open.
 }
 
 } // namespace evfd::c

@@ -1,4 +1,21 @@
-// What evfd_open() gave, by descriptor, and the daemon that it gives it of.
+// HandleTable: the objects that evfd_open() opened, by descriptor, and the client that opens them.
+//
+// evfd.h identifies an object by a plain descriptor, so that a program can poll it and pass it on.
+// The table finds the C++ object for that number. It is an array of pages, indexed by the number; a
+// page is allocated when its first number is used. Each slot has the FastPath of the descriptor,
+// which is read without a lock, and a shared pointer to the handle, which is read with the mutex
+// locked.
+//
+// What must hold:
+//   - The program owns the descriptor. A handle never closes it, and a thread that still waits with
+//     a handle does not keep it open.
+//   - The program may close a descriptor with close(2), contrary to evfd(3), and its number may be
+//     reused. find() compares the inode, with one system call; verify() compares everything that
+//     /proc shows. Both return EBADF, and turn off the fast path of the slot.
+//   - mutex_ is never locked during a call to the daemon or a wait. fork(2) locks it, so that a
+//     child finds the table consistent.
+//   - The table, its pages and its client are never destroyed: other threads may use them while the
+//     process exits.
 #pragma once
 
 #include "client/c/error.h"
@@ -16,19 +33,18 @@ namespace evfd::c {
 
 using Object = std::variant<Event, Timer>;
 
-// What can be done on the descriptor without looking further, for a caller with the rights for it.
+// Operations that need one system call on the descriptor, for a caller with this access.
 struct FastPath {
     bool can_add : 1 = false;          // write(2) sets it.
-    bool can_poll : 1 = false;         // poll(2) tells whether it is set,
-    bool consumes_nothing : 1 = false; // which is all that a wait wants to know.
-    bool can_consume : 1 = false;      // read(2) takes what a wait takes,
-    bool consumes_one : 1 = false;     // which is one, whatever it read.
-    bool can_clear : 1 = false;        // A single read(2) clears it.
-    bool is_epoll : 1 = false;         // What poll(2) tells of it besides; else it is an eventfd.
+    bool can_poll : 1 = false;         // poll(2) shows whether it is set.
+    bool consumes_nothing : 1 = false; // A wait only needs poll(2).
+    bool can_consume : 1 = false;      // read(2) consumes what a wait consumes.
+    bool consumes_one : 1 = false;     // A wait consumes one, whatever value was read.
+    bool can_clear : 1 = false;        // One read(2) clears it.
+    bool is_epoll : 1 = false;         // The descriptor is an epoll; otherwise it is an eventfd.
 };
 
-// One that is open. The descriptor is the user's to close, by evfd_close(): a thread that still
-// waits does not keep it.
+// An open object. The program owns the descriptor and closes it with evfd_close().
 struct Handle {
     Handle(Object of, int number);
     ~Handle();
@@ -36,7 +52,7 @@ struct Handle {
     Handle& operator=(const Handle&) = delete;
 
     const Waitable& waitable() const;
-    Result<const Event*> event() const; // EINVAL, if it is a timer.
+    Result<const Event*> event() const; // EINVAL for a timer.
     Result<const Timer*> timer() const;
 
     int fd;
@@ -45,43 +61,42 @@ struct Handle {
 };
 using HandlePtr = std::shared_ptr<const Handle>;
 
-// For all threads. No thread is kept waiting by what another one does with the daemon, and a child
-// of fork(2) finds it whole.
+// Used by all threads at the same time.
 class HandleTable {
 public:
-    // Takes no lock: this is on the way of each set and wait. A number of ours that was closed by
-    // close(2) is taken for what it was until find() finds that out.
+    // Takes no lock, because every set and wait calls it. A number that was closed with close(2)
+    // keeps its fast path until find() or verify() notices.
     FastPath fast_path(int fd) const noexcept
     {
         const auto* const slot = slot_of(fd);
         return slot ? slot->fast_path.load(std::memory_order_relaxed) : FastPath{};
     }
 
-    // EBADF, if it is none of ours, or no longer, as far as a single system call can tell.
+    // EBADF: the number is unknown, or one system call shows that it belongs to another file.
     Result<HandlePtr> find(int fd);
-    // The descriptor of what was opened, from now on known.
+    // Adds an opened object and returns its descriptor.
     Result<int> insert(Object object);
-    // Known no more.
+    // Removes the entry and returns its handle.
     Result<HandlePtr> erase(int fd);
-    // EBADF, if all that /proc tells says that it is another's by now.
+    // EBADF: /proc shows that the number belongs to another file.
     Result<void> verify(const Handle& handle);
 
-    // The daemon of what is opened from now on.
+    // Returns the client that opens objects from now on.
     Result<Client> client();
     void set_client(std::unique_ptr<Client> client) noexcept;
 
-    void lock() noexcept { mutex_.lock(); } // Around fork(2).
+    void lock() noexcept { mutex_.lock(); } // Called around fork(2).
     void unlock() noexcept { mutex_.unlock(); }
 
 private:
     struct Slot {
         std::atomic<FastPath> fast_path{};
-        HandlePtr handle; // Beneath the mutex.
+        HandlePtr handle; // Protected by mutex_.
     };
     static_assert(std::atomic<FastPath>::is_always_lock_free);
-    // Made when needed, never given back.
+    // Pages are allocated on demand and never freed.
     static constexpr std::size_t page_slots = 1024;
-    static constexpr std::size_t max_pages = 4096; // Four times as many as fs.nr_open usually is.
+    static constexpr std::size_t max_pages = 4096; // Four times the usual value of fs.nr_open.
     using Page = std::array<Slot, page_slots>;
 
     Slot* slot_of(int fd) const noexcept
@@ -97,14 +112,15 @@ private:
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
-    Client* client_ = nullptr; // None yet: the usual one. Never destroyed at the end of the
-                               // program, when threads may still be at it.
+    // Null before the first use: the default client. Not destroyed at exit, when other threads may
+    // still use it.
+    Client* client_ = nullptr;
 };
 
-// Of a number that was closed by another than evfd_close().
+// Returns the error for a descriptor that was not closed with evfd_close().
 Failure closed_elsewhere(int fd, bool was_reused);
 
-// The one that there is.
+// The only instance.
 extern constinit HandleTable handle_table;
 
 } // namespace evfd::c

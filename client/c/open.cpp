@@ -1,4 +1,4 @@
-// evfd.h: which daemon, and what is opened, made and deleted.
+// evfd.h: connecting, opening, creating and deleting.
 #include "client/c/arguments.h"
 #include "client/c/fd_identity.h"
 #include "client/c/handle_table.h"
@@ -16,7 +16,7 @@ namespace evfd::c {
 namespace {
 
 constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
-constexpr int max_attempts = 16; // Of a name that others create and delete.
+constexpr int max_attempts = 16; // Limit for a name that others create and delete all the time.
 
 Result<void> connect_to_daemon(const char* socket)
 {
@@ -35,12 +35,12 @@ Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
     if (const auto known = check_flags(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
         !known)
         return std::unexpected(known.error());
-    const auto rights = permissions_under_umask(bits);
-    if (!rights)
-        return std::unexpected(rights.error());
+    const auto permissions = permissions_under_umask(bits);
+    if (!permissions)
+        return std::unexpected(permissions.error());
     return CreateOptions{.mode = to_mode(flags),
                          .initial = initial,
-                         .permissions = *rights,
+                         .permissions = *permissions,
                          .lifetime = to_lifetime(flags),
                          .if_missing = (flags & EVFD_EXCL) == 0};
 }
@@ -62,7 +62,8 @@ bool is_event_with_mode(const Object& object, Mode mode)
     return event && event->mode() == mode;
 }
 
-// Opens what create() made or found, unless another has deleted it and taken the name since.
+// Opens the event that create() created or found. Fails if the name has been deleted and reused
+// since.
 Result<int> open_created(const Client& client, std::string_view name, Mode mode)
 {
     auto opened = client.open_either(name);
@@ -71,8 +72,8 @@ Result<int> open_created(const Client& client, std::string_view name, Mode mode)
     if (is_event_with_mode(*opened, mode))
         return handle_table.insert(*std::move(opened));
     return std::unexpected(
-        Failure{EEXIST, fmt::format("'{}' was deleted and made anew as something else; use another "
-                                    "name, or open it as it is",
+        Failure{EEXIST, fmt::format("'{}' was deleted and created again as something else; use "
+                                    "another name, or open it without EVFD_CREATE",
                                     name)});
 }
 
@@ -93,13 +94,13 @@ Result<int> create_and_open(std::string_view name, const CreateOptions& options)
 
 Result<void> close_handle(int fd)
 {
-    const auto open = handle_table.erase(fd);
-    if (!open)
-        return std::unexpected(open.error());
-    const bool is_anothers = are_different(identity_of(fd), (*open)->identity);
-    if (!is_anothers && (::close(fd) == 0 || errno != EBADF))
+    const auto handle = handle_table.erase(fd);
+    if (!handle)
+        return std::unexpected(handle.error());
+    const bool was_reused = are_different(identity_of(fd), (*handle)->identity);
+    if (!was_reused && (::close(fd) == 0 || errno != EBADF))
         return {};
-    return std::unexpected(closed_elsewhere(fd, is_anothers));
+    return std::unexpected(closed_elsewhere(fd, was_reused));
 }
 
 } // namespace
@@ -117,7 +118,7 @@ int evfd_connect(const char* socket)
     return to_c_result([&] { return connect_to_daemon(socket); });
 }
 
-int evfd_open(const char* name, int flags, mode_t rights, std::int64_t initial)
+int evfd_open(const char* name, int flags, mode_t permissions, std::int64_t initial)
 {
     return to_c_result([&]() -> Result<int> {
         const auto text = to_text(name);
@@ -126,9 +127,8 @@ int evfd_open(const char* name, int flags, mode_t rights, std::int64_t initial)
         if (flags == 0)
             return open_existing(*text);
         if ((flags & EVFD_CREATE) == 0)
-            return invalid_argument(
-                "without EVFD_CREATE no other flag has a meaning; add it, or give 0");
-        const auto options = to_options(flags, rights, initial);
+            return invalid_argument("other flags need EVFD_CREATE; add it, or give 0");
+        const auto options = to_options(flags, permissions, initial);
         return options ? create_and_open(*text, *options) : std::unexpected(options.error());
     });
 }
@@ -141,8 +141,8 @@ int evfd_close(int fd)
 int evfd_mode(int fd)
 {
     return to_c_result([&] {
-        return with_handle(fd, [](const Handle& open) -> Result<int> {
-            const auto event = open.event();
+        return with_handle(fd, [](const Handle& handle) -> Result<int> {
+            const auto event = handle.event();
             return event ? from_mode((*event)->mode()) : EVFD_TIMER;
         });
     });
@@ -151,8 +151,8 @@ int evfd_mode(int fd)
 int evfd_access(int fd)
 {
     return to_c_result([&] {
-        return with_handle(fd, [](const Handle& open) -> Result<int> {
-            const auto access = open.waitable().access();
+        return with_handle(fd, [](const Handle& handle) -> Result<int> {
+            const auto access = handle.waitable().access();
             return (access.wait ? EVFD_MAY_WAIT : 0) | (access.set ? EVFD_MAY_SET : 0);
         });
     });
@@ -161,19 +161,19 @@ int evfd_access(int fd)
 int evfd_delete(const char* name)
 {
     return to_c_result([&] {
-        return with_name(name,
-                         [](const auto& client, const auto& one) { return client.remove(one); });
+        return with_name(
+            name, [](const auto& client, const auto& one) { return client.delete_object(one); });
     });
 }
 
-int evfd_set_rights(const char* name, mode_t rights)
+int evfd_set_rights(const char* name, mode_t permissions)
 {
     return to_c_result([&] {
         return with_name(name, [&](const auto& client, const auto& one) -> Result<void> {
-            const auto given = to_permissions(rights);
-            if (!given)
-                return std::unexpected(given.error());
-            return client.set_permissions(one.front(), *given);
+            const auto parsed = to_permissions(permissions);
+            if (!parsed)
+                return std::unexpected(parsed.error());
+            return client.set_permissions(one.front(), *parsed);
         });
     });
 }

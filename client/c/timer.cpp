@@ -1,14 +1,14 @@
-// evfd.h: timers are armed and disarmed.
+// evfd.h: arming and disarming timers.
 #include "client/c/with_handle.h"
 #include "evfd.h"
 
 using namespace evfd::c;
 
-int evfd_arm(int fd, const evfd_schedule* given)
+int evfd_arm(int fd, const evfd_schedule* input)
 {
     return to_c_result([&] {
         return with_timer(fd, [&](const auto& timer) -> Result<void> {
-            const auto schedule = to_schedule(given);
+            const auto schedule = to_schedule(input);
             if (!schedule)
                 return std::unexpected(schedule.error());
             return timer.arm(*schedule);
@@ -34,20 +34,21 @@ int64_t evfd_remaining(int fd)
     });
 }
 
-int evfd_arm_name(const char* name, const evfd_schedule* given, int flags, mode_t bits)
+int evfd_arm_name(const char* name, const evfd_schedule* input, int flags, mode_t bits)
 {
     return to_c_result([&] {
         return with_name(name, [&](const auto& client, const auto& one) -> Result<bool> {
             if (const auto known = check_flags(flags, EVFD_TEMPORARY); !known)
                 return std::unexpected(known.error());
-            const auto rights = permissions_under_umask(bits);
-            if (!rights)
-                return std::unexpected(rights.error());
-            const auto schedule = to_schedule(given);
+            const auto permissions = permissions_under_umask(bits);
+            if (!permissions)
+                return std::unexpected(permissions.error());
+            const auto schedule = to_schedule(input);
             if (!schedule)
                 return std::unexpected(schedule.error());
-            return to_result(client.arm(one.front(), *schedule,
-                                        {.rights = *rights, .lifetime = to_lifetime(flags)}));
+            return to_result(
+                client.arm(one.front(), *schedule,
+                           {.permissions = *permissions, .lifetime = to_lifetime(flags)}));
         });
     });
 }

@@ -14,27 +14,28 @@ namespace evfd::c {
 
 namespace {
 
-constexpr auto timeout_message = "the time was over first; wait longer, or see why nobody sets it";
+constexpr auto timeout_message = "the wait timed out; wait longer, or check why nothing sets it";
 
 std::unexpected<Failure> timed_out()
 {
     return std::unexpected(Failure{ETIMEDOUT, timeout_message});
 }
 
-Result<std::int64_t> wait_for(const Handle& open, std::optional<nanoseconds> timeout)
+Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> timeout)
 {
-    const auto taken = std::visit([&](const auto& one) { return one.wait(timeout); }, open.object);
+    const auto taken =
+        std::visit([&](const auto& one) { return one.wait(timeout); }, handle.object);
     if (!taken)
         return std::unexpected(taken.error());
     if (*taken > 0)
         return *taken;
-    if (timeout != nanoseconds{0}) // For who slept this is nothing; perhaps nobody set it, then.
-        if (const auto is_ours = handle_table.verify(open); !is_ours)
-            return std::unexpected(is_ours.error());
+    if (timeout != nanoseconds{0}) // A wait that timed out may have waited on another file.
+        if (const auto verified = handle_table.verify(handle); !verified)
+            return std::unexpected(verified.error());
     return timed_out();
 }
 
-// What several descriptors are, for as long as it is waited for them.
+// The open objects of a wait, kept alive as long as it lasts.
 struct HandleSet {
     std::vector<HandlePtr> handles;
     std::vector<const Waitable*> waitables;
@@ -47,11 +48,11 @@ Result<HandleSet> find_all(const int* fds, std::size_t count)
             fmt::format("wait for 1 to {} events and timers", max_names_per_call));
     HandleSet all;
     for (std::size_t i = 0; i < count; ++i) {
-        auto held = handle_table.find(fds[i]);
-        if (!held)
-            return std::unexpected(held.error());
-        all.waitables.push_back(&(*held)->waitable());
-        all.handles.push_back(*std::move(held));
+        auto handle = handle_table.find(fds[i]);
+        if (!handle)
+            return std::unexpected(handle.error());
+        all.waitables.push_back(&(*handle)->waitable());
+        all.handles.push_back(*std::move(handle));
     }
     return all;
 }
@@ -71,17 +72,18 @@ using evfd::Require;
 
 int64_t evfd_wait(int fd, int64_t timeout_ns)
 {
-    const auto ways = handle_table.fast_path(fd);
-    const auto [taken, is_doubtful] = try_wait_now(fd, ways);
-    const auto told = ways.consumes_one && taken > 0 ? 1 : static_cast<std::int64_t>(taken);
+    const auto fast_path = handle_table.fast_path(fd);
+    const auto [taken, is_doubtful] = try_wait_now(fd, fast_path);
+    const auto result = fast_path.consumes_one && taken > 0 ? 1 : static_cast<std::int64_t>(taken);
     if (taken > 0 && !is_doubtful)
-        return told;
+        return result;
     return to_c_result<std::int64_t>([&, must_check = is_doubtful] {
-        return with_handle(fd, [&](const Handle& open) -> Result<std::int64_t> {
+        return with_handle(fd, [&](const Handle& handle) -> Result<std::int64_t> {
             if (must_check)
-                if (const auto is_ours = handle_table.verify(open); !is_ours)
-                    return std::unexpected(is_ours.error());
-            return told > 0 ? Result<std::int64_t>{told} : wait_for(open, to_timeout(timeout_ns));
+                if (const auto verified = handle_table.verify(handle); !verified)
+                    return std::unexpected(verified.error());
+            return result > 0 ? Result<std::int64_t>{result}
+                              : wait_for(handle, to_timeout(timeout_ns));
         });
     });
 }
@@ -92,10 +94,10 @@ int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns, int64_t* tak
         const auto all = find_all(fds, count);
         if (!all)
             return std::unexpected(all.error());
-        const auto woken = evfd::wait_any(all->waitables, to_timeout(timeout_ns));
-        if (!woken)
-            return std::unexpected(woken.error());
-        return *woken ? store_result((*woken)->index, (*woken)->count, taken) : timed_out();
+        const auto result = evfd::wait_any(all->waitables, to_timeout(timeout_ns));
+        if (!result)
+            return std::unexpected(result.error());
+        return *result ? store_result((*result)->index, (*result)->count, taken) : timed_out();
     });
 }
 
@@ -105,10 +107,10 @@ int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns)
         const auto all = find_all(fds, count);
         if (!all)
             return std::unexpected(all.error());
-        const auto came = evfd::wait_all(all->waitables, to_timeout(timeout_ns));
-        if (!came)
-            return std::unexpected(came.error());
-        return *came ? Result<void>{} : timed_out();
+        const auto completed = evfd::wait_all(all->waitables, to_timeout(timeout_ns));
+        if (!completed)
+            return std::unexpected(completed.error());
+        return *completed ? Result<void>{} : timed_out();
     });
 }
 
@@ -130,7 +132,7 @@ int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_n
         return with_names(
             names, count, [&](const auto& client, const auto& all) -> Result<std::int64_t> {
                 const auto fired =
-                    client.wait(all, {.gather = Require::any, .timeout = to_timeout(timeout_ns)});
+                    client.wait(all, {.require = Require::any, .timeout = to_timeout(timeout_ns)});
                 if (!fired)
                     return std::unexpected(fired.error());
                 const auto& first = fired->front();
@@ -146,7 +148,7 @@ int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_n
     return to_c_result([&] {
         return with_names(names, count, [&](const auto& client, const auto& all) -> Result<void> {
             const auto fired =
-                client.wait(all, {.gather = Require::all, .timeout = to_timeout(timeout_ns)});
+                client.wait(all, {.require = Require::all, .timeout = to_timeout(timeout_ns)});
             return fired ? Result<void>{} : std::unexpected(Failure{fired.error()});
         });
     });

@@ -1,4 +1,5 @@
-// What a call is about: one that is open, or one by name. Each calls `call` with it.
+// Looks up the object or the names that a function of evfd.h is called with, and calls `call` with
+// them.
 #pragma once
 
 #include "client/c/arguments.h"
@@ -20,20 +21,20 @@ template <class Call>
 auto with_handle(int fd, const Call& call)
     -> decltype(call_to_result(call, std::declval<const Handle&>()))
 {
-    const auto held = handle_table.find(fd);
-    if (!held)
-        return std::unexpected(held.error());
-    return call_to_result(call, **held);
+    const auto handle = handle_table.find(fd);
+    if (!handle)
+        return std::unexpected(handle.error());
+    return call_to_result(call, **handle);
 }
 
 template <class Call>
 auto with_event(int fd, const Call& call)
     -> decltype(call_to_result(call, std::declval<const Event&>()))
 {
-    const auto held = handle_table.find(fd);
-    if (!held)
-        return std::unexpected(held.error());
-    const auto event = (*held)->event();
+    const auto handle = handle_table.find(fd);
+    if (!handle)
+        return std::unexpected(handle.error());
+    const auto event = (*handle)->event();
     if (!event)
         return std::unexpected(event.error());
     return call_to_result(call, **event);
@@ -43,10 +44,10 @@ template <class Call>
 auto with_timer(int fd, const Call& call)
     -> decltype(call_to_result(call, std::declval<const Timer&>()))
 {
-    const auto held = handle_table.find(fd);
-    if (!held)
-        return std::unexpected(held.error());
-    const auto timer = (*held)->timer();
+    const auto handle = handle_table.find(fd);
+    if (!handle)
+        return std::unexpected(handle.error());
+    const auto timer = (*handle)->timer();
     if (!timer)
         return std::unexpected(timer.error());
     return call_to_result(call, **timer);

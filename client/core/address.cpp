@@ -31,43 +31,45 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto socket_name = "io.evfdd";
-constexpr auto idle_exit = "60s";         // Of a daemon started on demand.
-constexpr nanoseconds start_timeout = 5s; // From the first attempt to an answering daemon.
+constexpr auto idle_exit = "60s"; // --idle-exit of a daemon that is started on demand.
+// Longest time from the first attempt to an answering daemon.
+constexpr nanoseconds start_timeout = 5s;
 constexpr nanoseconds start_retry_interval =
-    10ms; // Between attempts, while another one is starting it.
+    10ms; // Time between attempts while another client starts the daemon.
 constexpr nanoseconds connect_timeout = 5s;
-constexpr int already_running = 75; // evfdd's exit status when another one has the socket.
+constexpr int already_running = 75; // Exit status of evfdd if another daemon has the socket.
 
 std::string error_text(int error)
 {
     return std::generic_category().message(error);
 }
 
-// Where.
+// Locations.
 
 std::unexpected<Error> unusable(const std::string& directory, std::string_view why)
 {
     return std::unexpected(
         Error{ErrorCode::no_daemon,
-              fmt::format("{} {}; remove it, or name a socket with EVFDD_SOCKET", directory, why)});
+              fmt::format("{} {}; remove it, or set EVFDD_SOCKET to the path of a socket",
+                          directory, why)});
 }
 
-// Ours alone, so that nobody else can put a socket there.
+// Checks that only this user can create a socket in the directory.
 Expected<void> check_private(const std::string& directory)
 {
-    struct stat there{};
-    if (::lstat(directory.c_str(), &there) < 0)
-        return unusable(directory, fmt::format("cannot be looked at: {}", error_text(errno)));
-    if (!S_ISDIR(there.st_mode))
-        return unusable(directory, "is no directory");
-    if (there.st_uid != ::geteuid())
+    struct stat status{};
+    if (::lstat(directory.c_str(), &status) < 0)
+        return unusable(directory, fmt::format("cannot be inspected: {}", error_text(errno)));
+    if (!S_ISDIR(status.st_mode))
+        return unusable(directory, "is not a directory");
+    if (status.st_uid != ::geteuid())
         return unusable(directory, "belongs to another user");
-    if ((there.st_mode & 077) != 0)
+    if ((status.st_mode & 077) != 0)
         return unusable(directory, "is open to others");
     return {};
 }
 
-// Where the user's own daemon has its socket.
+// Returns the directory of the user's own daemon.
 std::string user_directory()
 {
     const char* runtime = ::secure_getenv("XDG_RUNTIME_DIR");
@@ -75,9 +77,9 @@ std::string user_directory()
                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
 }
 
-// Whether a daemon that made this socket itself runs: it holds a lock on a file beside it, which
-// stays when the daemon ends. A daemon that starts in this very moment may find the lock taken, and
-// is started again by the next client.
+// Returns whether a daemon runs that created this socket itself. Such a daemon holds a lock on a
+// file next to the socket, and the file stays after its exit. A daemon that starts at this moment
+// may find the lock taken and exit; the next client starts it again.
 bool is_locked(std::string_view socket)
 {
     const UniqueFd file{::open(fmt::format("{}.lock", socket).c_str(),
@@ -85,56 +87,57 @@ bool is_locked(std::string_view socket)
     return file && ::flock(file.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-// Starting it.
+// Starting a daemon.
 
 bool is_program(const std::filesystem::path& path)
 {
     return ::access(path.c_str(), X_OK) == 0;
 }
 
-// Beside the running program, where it was installed, or in $PATH.
+// Searches the directory of the running program, the installation directory and $PATH.
 std::optional<std::filesystem::path> find_daemon()
 {
-    std::vector<std::filesystem::path> places;
+    std::vector<std::filesystem::path> directories;
     std::error_code failed;
     if (const auto self = std::filesystem::read_symlink("/proc/self/exe", failed); !failed)
-        places.push_back(self.parent_path());
-    places.emplace_back(EVFDD_SBINDIR);
+        directories.push_back(self.parent_path());
+    directories.emplace_back(EVFDD_SBINDIR);
     if (const char* path = ::secure_getenv("PATH")) {
         std::string_view rest{path};
         while (!rest.empty()) {
             const auto colon = rest.find(':');
-            places.emplace_back(rest.substr(0, colon));
+            directories.emplace_back(rest.substr(0, colon));
             rest.remove_prefix(colon == std::string_view::npos ? rest.size() : colon + 1);
         }
     }
-    for (const auto& place : places)
-        if (!place.empty() && is_program(place / "evfdd"))
-            return place / "evfdd";
+    for (const auto& candidate : directories)
+        if (!candidate.empty() && is_program(candidate / "evfdd"))
+            return candidate / "evfdd";
     return {};
 }
 
-// Runs `evfdd --guard --background`, which returns once clients can connect. It may well find that
-// another one was faster: then that one is as good.
+// Runs `evfdd --guard --background`, which returns once clients can connect. It also succeeds if
+// another client's daemon started first.
 Expected<void> start_daemon(const std::string& socket)
 {
     if (!may_spawn())
-        return std::unexpected(Error{
-            ErrorCode::no_daemon, fmt::format("no evfdd answers at {}, and a set-user-ID program "
-                                              "starts none; start one before, or name its "
-                                              "socket in the program",
-                                              socket)});
+        return std::unexpected(
+            Error{ErrorCode::no_daemon,
+                  fmt::format("no evfdd answers at {}, and a set-user-ID program starts none; "
+                              "start it first, or give the program the path of its socket",
+                              socket)});
     const auto program = find_daemon();
     if (!program)
-        return std::unexpected(Error{ErrorCode::no_daemon,
-                                     "there is no evfdd to start: install it, put it into PATH, or "
-                                     "name a running one with --socket or EVFDD_SOCKET"});
+        return std::unexpected(
+            Error{ErrorCode::no_daemon,
+                  "evfdd was not found; install it, add its directory to PATH, or name the socket "
+                  "of a running one with --socket or EVFDD_SOCKET"});
 
-    std::vector<std::string> words{program->string(), "--socket",    socket,
-                                   "--idle-exit",     idle_exit,     "--guard",
-                                   "--background",    "--log-level", "error"};
+    std::vector<std::string> arguments{program->string(), "--socket",    socket,
+                                       "--idle-exit",     idle_exit,     "--guard",
+                                       "--background",    "--log-level", "error"};
     const auto null = open_null();
-    const auto child = spawn_program(std::move(words), null, null, Signals::reset);
+    const auto child = spawn_program(std::move(arguments), null, null, Signals::reset);
     if (!child)
         return std::unexpected(
             Error{ErrorCode::no_daemon, fmt::format("{} cannot be started: {}", program->string(),
@@ -142,19 +145,19 @@ Expected<void> start_daemon(const std::string& socket)
     int status = 0;
     while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
     }
-    const bool is_there =
+    const bool is_running =
         WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == already_running);
-    if (!is_there)
+    if (!is_running)
         return std::unexpected(
             Error{ErrorCode::no_daemon,
-                  fmt::format("{} did not start; run it by hand with --socket {} to see why",
+                  fmt::format("{} did not start; run it with --socket {} to see the reason",
                               program->string(), socket)});
     return {};
 }
 
 // Connecting.
 
-// A connected socket, or an errno value.
+// Returns a connected socket, or an errno value.
 std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
 {
     sockaddr_un address{};
@@ -166,9 +169,10 @@ std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
     auto socket = ForkGuard{}.adopt(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
     if (!socket)
         return std::unexpected(errno);
-    // connect(2) sleeps while the queue is full; a daemon that does not accept must not keep us.
-    const timeval patience{.tv_sec = connect_timeout / 1s, .tv_usec = 0};
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    // connect(2) blocks while the listener's queue is full. The timeout bounds that, for a daemon
+    // that does not accept.
+    const timeval timeout{.tv_sec = connect_timeout / 1s, .tv_usec = 0};
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         if (errno != EINTR)
             return std::unexpected(errno);
@@ -183,17 +187,19 @@ bool is_daemon_absent(int error)
 Error connect_error(const Address& address, int error)
 {
     if (error == EMFILE || error == ENFILE)
-        return {ErrorCode::no_descriptor,
-                fmt::format("there is no descriptor left to connect to {}: {}; close some, or "
-                            "raise the limit",
-                            address.path, error_text(error))};
+        return {
+            ErrorCode::no_descriptor,
+            fmt::format("no free descriptor to connect to {}: {}; close some, or raise the limit",
+                        address.path, error_text(error))};
     if (error == EACCES)
-        return {ErrorCode::no_daemon,
-                fmt::format("you may not connect to {}; ask for access to it", address.path)};
-    if (error == EAGAIN)
         return {
             ErrorCode::no_daemon,
-            fmt::format("the daemon at {} lets nobody in; see whether it is stuck", address.path)};
+            fmt::format("you have no permission to connect to {}; ask the administrator for access",
+                        address.path)};
+    if (error == EAGAIN)
+        return {ErrorCode::no_daemon,
+                fmt::format("the daemon at {} accepts no connections; see whether it is stuck",
+                            address.path)};
     return {ErrorCode::no_daemon,
             fmt::format("no evfdd answers at {}: {}; start it{}, or name another socket with "
                         "--socket or EVFDD_SOCKET",
@@ -213,13 +219,13 @@ Expected<Address> Address::user()
 {
     const auto directory = user_directory();
     if (::mkdir(directory.c_str(), 0700) < 0 && errno != EEXIST)
-        return unusable(directory, fmt::format("cannot be made: {}", error_text(errno)));
+        return unusable(directory, fmt::format("cannot be created: {}", error_text(errno)));
     if (const auto is_private = check_private(directory); !is_private)
         return std::unexpected(is_private.error());
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
-// A connection to a socket of systemd's would start the daemon, so such sockets are left alone.
+// A connection to a systemd socket would start the daemon, so only locked sockets are used.
 std::optional<Address> Address::user_on_demand()
 {
     const auto directory = user_directory();
@@ -258,16 +264,17 @@ Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode)
 {
     if (address.remote)
         return connect_to(*address.remote, mode);
-    const auto give_up = monotonic_deadline(start_timeout);
+    const auto start_deadline = monotonic_deadline(start_timeout);
     bool was_started = false;
     while (true) {
         auto socket = try_connect(address.path);
         if (socket)
             return *std::move(socket);
         if (!is_daemon_absent(socket.error()) || !address.starts_on_demand ||
-            (was_started && monotonic_now() > give_up))
+            (was_started && monotonic_now() > start_deadline))
             return std::unexpected(connect_error(address, socket.error()));
-        if (was_started) // One that is just starting or ending: it answers or is gone in a moment.
+        // A daemon that is starting or exiting answers, or releases the socket, in a moment.
+        if (was_started)
             ::poll(nullptr, 0, static_cast<int>(start_retry_interval / 1ms));
         if (const auto started = start_daemon(address.path); !started)
             return std::unexpected(started.error());

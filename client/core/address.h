@@ -1,4 +1,4 @@
-// Which daemon to talk to, and how to start the user's own one when it is not there.
+// Address: the location of a daemon, and whether a connection may start it.
 #pragma once
 
 #include "client/core/close_on_fork_fd.h"
@@ -14,33 +14,33 @@ namespace evfd {
 
 struct Address {
     std::string path;
-    bool starts_on_demand = false;     // A user's own daemon: started when nobody answers.
-    std::optional<Remote> remote = {}; // On another machine: then that alone counts.
+    bool starts_on_demand = false; // A per-user daemon: connect_to() starts it if none is running.
+    std::optional<Remote> remote = {}; // Another machine. If present, the other fields are unused.
 
     static Address at(std::string path) { return {std::move(path), false, {}}; }
     static Address at(Remote remote) { return {{}, false, std::move(remote)}; }
-    static Address system();         // The machine's: /run/evfdd/io.evfdd
-    static Expected<Address> user(); // The user's own: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or in /tmp.
-    // The user's own where one that was started on demand may be running; starts none.
+    static Address system(); // The system daemon: /run/evfdd/io.evfdd.
+    // The user's own daemon: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or below /tmp.
+    static Expected<Address> user();
+    // The user's own daemon if one that was started on demand may be running. Starts none.
     static std::optional<Address> user_on_demand();
-    // $EVFDD_SOCKET, else the machine's where it is there, else the user's own. A program with more
-    // rights than its caller (set-user-ID) does not go by his environment. secure_getenv(3)
+    // $EVFDD_SOCKET if set, else the system daemon if its socket exists, else the user's own
+    // daemon. A set-user-ID program ignores the caller's environment: secure_getenv(3).
     static Expected<Address> usual();
 
-    // The same, where no daemon is started.
+    // Returns the same address without permission to start a daemon.
     Address without_autostart() const { return {path, false, remote}; }
-    // How long to wait between attempts while a daemon that was there is gone.
+    // Returns the time between attempts to reconnect to a daemon that is being restarted.
     int retry_interval_ms() const { return remote ? 1'000 : 5; }
 };
 
-// For users: how to see what became of the daemon that listens at `path`, if systemd runs it. Empty
-// for a daemon elsewhere.
+// Returns the command that shows the log of the daemon at `path`, or "" if systemd does not run it.
 std::string_view journal_command_for(std::string_view path);
-// The same in a sentence, of one that does not answer.
+// Returns the error message for a daemon at `path` that does not answer.
 std::string no_reply_message(std::string_view path);
 
-// A connected socket, non-blocking. Starts the daemon if the address says so. no_daemon: nobody
-// answers there.
+// Returns a connected non-blocking socket. Starts the daemon if the address allows it. no_daemon:
+// no daemon answers at the address.
 Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode = ConnectMode::initial);
 
 } // namespace evfd

@@ -16,14 +16,14 @@ namespace evfd {
 
 namespace {
 
-// For how many descriptors a context is made: one does for most waits, and counts least against
-// fs.aio-max-nr; the others have all that can be waited for at a time.
+// Numbers of descriptors for which a context is created. The small size serves most waits, and uses
+// least of fs.aio-max-nr; the large one serves the largest possible wait.
 constexpr std::array<std::size_t, 2> context_sizes{32, 256};
-constexpr std::size_t max_reaped = 32; // Completions that are reaped.
+constexpr std::size_t max_reaped = 32; // Completions per system call.
 static_assert(context_sizes.back() >= max_names_per_call);
 
-// AIO contexts that nobody uses at the moment: making one is cheap, but giving one up takes the
-// kernel tens of milliseconds.
+// AIO contexts that are not in use. Creating one is cheap, but destroying one takes the kernel tens
+// of milliseconds.
 class AioContextPool {
 public:
     explicit AioContextPool(const AioContextPool* parents) : inherited_{parents} {}
@@ -44,7 +44,7 @@ public:
         return made ? std::optional{*std::move(made)} : std::nullopt;
     }
 
-    // What is beyond `max_free` is given up, once the mutex is free.
+    // Destroys a context above `max_free`, after the mutex is unlocked.
     void release(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
@@ -53,21 +53,23 @@ public:
     }
 
 private:
-    static constexpr std::size_t max_free = 16; // Of each size.
+    static constexpr std::size_t max_free = 16; // Per size.
 
     static std::size_t kind_for(std::size_t count)
     {
         return count <= context_sizes.front() ? 0 : 1;
     }
 
-    [[maybe_unused]] const AioContextPool* inherited_; // Not lost, for who looks for leaks.
+    // Keeps the parent's pool reachable for leak checkers.
+    [[maybe_unused]] const AioContextPool* inherited_;
     const int fork_generation_ = fork_generation();
     std::mutex mutex_;
     std::array<std::vector<Aio>, context_sizes.size()> free_;
 };
 
-// Never destroyed: the kernel takes the contexts back when the process ends. They do not survive
-// fork(2), at which another thread may be in the midst of them: a child has contexts of its own.
+// The pool is never destroyed: the kernel releases the contexts when the process exits. Contexts do
+// not survive fork(2), and another thread may use the pool at that moment, so a child makes a pool
+// of its own.
 AioContextPool& contexts()
 {
     static std::atomic<AioContextPool*> all{nullptr};
@@ -111,7 +113,7 @@ AioPoller::~AioPoller()
         if (slot.is_armed)
             aio_->cancel(slot.operation);
     std::array<io_event, max_reaped> completions;
-    while (in_flight_ > 0) { // Each that was begun completes, now that all are cancelled.
+    while (in_flight_ > 0) { // Every submitted operation completes, because all are cancelled.
         const auto reaped = aio_->reap(completions, 1, std::nullopt);
         if (reaped)
             in_flight_ -= *reaped;
@@ -129,9 +131,9 @@ Result<void> AioPoller::submit_poll(Slot& slot, std::size_t index)
     slot.operation.aio_buf = POLLIN;
     slot.operation.aio_data = index;
     std::array<iocb*, 1> one{&slot.operation};
-    const auto begun = aio_->submit(one);
-    if (!begun)
-        return std::unexpected(begun.error());
+    const auto submitted = aio_->submit(one);
+    if (!submitted)
+        return std::unexpected(submitted.error());
     return {};
 }
 
@@ -142,17 +144,17 @@ Expected<void> AioPoller::arm(std::size_t index, int fd)
     slot.is_armed = true;
     if (!aio_)
         return {};
-    const auto begun = submit_poll(slot, index);
-    if (begun) {
+    const auto submitted = submit_poll(slot, index);
+    if (submitted) {
         ++in_flight_;
         return {};
     }
-    if (begun.error().error == EINVAL && in_flight_ == 0) {
-        aio_.reset(); // A kernel before 4.18, which has no IOCB_CMD_POLL.
+    if (submitted.error().error == EINVAL && in_flight_ == 0) {
+        aio_.reset(); // The kernel is older than 4.18 and lacks IOCB_CMD_POLL.
         return {};
     }
     slot.is_armed = false;
-    return std::unexpected(failure(begun.error()));
+    return std::unexpected(failure(submitted.error()));
 }
 
 Expected<std::vector<std::size_t>> AioPoller::wait(Deadline deadline)
@@ -164,45 +166,45 @@ Expected<std::vector<std::size_t>> AioPoller::wait_by_aio(Deadline deadline)
 {
     std::array<io_event, max_reaped> completions;
     while (true) {
-        const auto patience = remaining(deadline);
-        const auto reaped = aio_->reap(completions, 1, patience);
+        const auto time_left = remaining(deadline);
+        const auto reaped = aio_->reap(completions, 1, time_left);
         if (!reaped && reaped.error().error != EINTR)
             return std::unexpected(failure(reaped.error()));
-        if (reaped && *reaped == 0 && patience == nanoseconds{0})
+        if (reaped && *reaped == 0 && time_left == nanoseconds{0})
             return std::vector<std::size_t>{};
-        std::vector<std::size_t> rung;
+        std::vector<std::size_t> indices;
         for (std::size_t i = 0; reaped && i < *reaped; ++i) {
             --in_flight_;
             slots_[completions[i].data].is_armed = false;
-            rung.push_back(completions[i].data);
+            indices.push_back(completions[i].data);
         }
-        if (!rung.empty())
-            return rung;
+        if (!indices.empty())
+            return indices;
     }
 }
 
 Expected<std::vector<std::size_t>> AioPoller::wait_by_poll(Deadline deadline)
 {
-    std::vector<pollfd> wanted;
+    std::vector<pollfd> polled;
     for (const auto& slot : slots_)
-        wanted.push_back({slot.is_armed ? slot.fd : -1, POLLIN, 0});
+        polled.push_back({slot.is_armed ? slot.fd : -1, POLLIN, 0});
     while (true) {
-        const auto patience = remaining(deadline);
-        const auto span = to_timespec(patience.value_or(nanoseconds{0}));
+        const auto time_left = remaining(deadline);
+        const auto timeout = to_timespec(time_left.value_or(nanoseconds{0}));
         const int ready =
-            ::ppoll(wanted.data(), wanted.size(), patience ? &span : nullptr, nullptr);
+            ::ppoll(polled.data(), polled.size(), time_left ? &timeout : nullptr, nullptr);
         if (ready < 0 && errno != EINTR)
             return std::unexpected(failure(Fault::last("ppoll(2)")));
-        if (ready == 0 && patience == nanoseconds{0})
+        if (ready == 0 && time_left == nanoseconds{0})
             return std::vector<std::size_t>{};
-        std::vector<std::size_t> rung;
-        for (std::size_t i = 0; ready > 0 && i < wanted.size(); ++i)
-            if (wanted[i].revents != 0) {
+        std::vector<std::size_t> indices;
+        for (std::size_t i = 0; ready > 0 && i < polled.size(); ++i)
+            if (polled[i].revents != 0) {
                 slots_[i].is_armed = false;
-                rung.push_back(i);
+                indices.push_back(i);
             }
-        if (!rung.empty())
-            return rung;
+        if (!indices.empty())
+            return indices;
     }
 }
 

@@ -1,5 +1,4 @@
-// Descriptors of this process that are waited for together; each rings once, until it is armed
-// again.
+// AioPoller: waits for several descriptors, and reports each one once per arm().
 #pragma once
 
 #include "client/core/connection.h"
@@ -13,12 +12,12 @@
 
 namespace evfd {
 
-// With kernel AIO a descriptor that became readable has rung, even if it no longer is: the wake-up
-// itself completes the operation. poll(2) and epoll(7) look again, and would miss it. Where AIO
-// cannot be had, poll(2) it is.
+// A poller built on kernel AIO reports a descriptor that became readable even if it is not readable
+// any more, because the wake-up itself completes the operation. poll(2) and epoll(7) look again
+// after the wake-up, and would miss it. The poller uses poll(2) only where AIO is not available.
 class AioPoller {
 public:
-    // For that many descriptors, at most 256, known by their index.
+    // Makes a poller for at most 256 descriptors, which the caller identifies by index.
     explicit AioPoller(std::size_t count);
     AioPoller(const AioPoller&) = delete;
     AioPoller& operator=(const AioPoller&) = delete;
@@ -26,9 +25,10 @@ public:
 
     static bool supports_latched_wait();
 
-    // Until it rings. The descriptor must stay open as long as the poller lives.
+    // Watches the descriptor until it becomes readable. The descriptor must stay open as long as
+    // the poller lives.
     Expected<void> arm(std::size_t index, int fd);
-    // Which rang, at least one; none if the time was over.
+    // Returns the indices that became ready, at least one, or none if the deadline passed first.
     Expected<std::vector<std::size_t>> wait(Deadline deadline);
 
 private:

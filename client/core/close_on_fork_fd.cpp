@@ -15,15 +15,15 @@ struct OpenFds {
 
 OpenFds& open_fds()
 {
-    static auto& one = *new OpenFds; // A thread may still be on its way while the process ends.
+    static auto& one = *new OpenFds; // Not destroyed: threads may use it while the process exits.
     return one;
 }
 
-std::atomic<int> fork_count{0}; // Between the first of us and this one.
+std::atomic<int> fork_count{0}; // Number of forks between the first process and this one.
 
 void close_all()
 {
-    for (auto& fd : open_fds().all) // Their owners find that they have none.
+    for (auto& fd : open_fds().all) // The owners' get() returns -1 afterwards.
         fd = {};
 }
 
@@ -34,7 +34,7 @@ void handle_fork_in_child()
     open_fds().mutex.unlock();
 }
 
-// Before any thread can be at it.
+// Registered before any other thread exists.
 [[maybe_unused]] const int fork_handlers_are_registered =
     (open_fds(), ::pthread_atfork([] { open_fds().mutex.lock(); },
                                   [] { open_fds().mutex.unlock(); }, handle_fork_in_child));

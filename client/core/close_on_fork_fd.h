@@ -1,5 +1,5 @@
-// A descriptor of this process alone: a child of fork(2) closes its copy at once. With that the
-// daemon would not see the parent go before the child did, whether it calls us or not.
+// CloseOnForkFd: a descriptor that a child of fork(2) closes at once. A copy in a child would keep
+// the connection open after the parent's exit, so that the daemon would not notice it.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -14,7 +14,7 @@ namespace evfd {
 class CloseOnForkFd {
 public:
     CloseOnForkFd() noexcept = default;
-    CloseOnForkFd(UniqueFd fd); // NOLINT: It is one. A child that was forked before has its copy.
+    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that exists already keeps its copy.
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
@@ -25,7 +25,7 @@ public:
     ~CloseOnForkFd();
 
     explicit operator bool() const noexcept { return get() >= 0; }
-    int get() const noexcept { return entry_ ? (*entry_)->get() : -1; } // -1 in a child.
+    int get() const noexcept { return entry_ ? (*entry_)->get() : -1; } // Returns -1 in a child.
     const UniqueFd& fd() const noexcept { return entry_ ? **entry_ : none_; }
 
 private:
@@ -37,11 +37,12 @@ private:
     std::optional<FdList::iterator> entry_;
 };
 
-// Which process of those that were forked from one another this is: each has another number than
-// its parent, from 1. getpid(2) tells as much, but has the kernel asked each time.
+// Returns a number that differs between a process and its forked ancestors, starting at 1. It costs
+// no system call, unlike getpid(2).
 int fork_generation() noexcept;
 
-// While it lives nobody forks: what is made and kept meanwhile is in no child. Not for long.
+// Prevents fork(2) in other threads while it lives, so that no child gets a descriptor that is
+// created and adopted meanwhile. Hold it only for a short time.
 class ForkGuard {
 public:
     ForkGuard();

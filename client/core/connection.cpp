@@ -18,7 +18,7 @@ namespace evfd {
 
 namespace {
 
-// What every error of io.evfdd may tell, and InvalidParameter.
+// The parameters that every error of io.evfdd and InvalidParameter may have.
 struct ErrorDetails {
     std::optional<std::string> message;
     std::optional<std::string> parameter;
@@ -73,19 +73,19 @@ std::string to_message(std::string_view error, std::optional<json::Value> parame
     if (reason && reason->message)
         return *reason->message;
     if (reason && reason->parameter)
-        return fmt::format("the daemon does not take what was given as '{}'; see its interface for "
-                           "what it takes",
-                           *reason->parameter);
+        return fmt::format(
+            "the daemon refuses the value of '{}'; its interface description has the valid values",
+            *reason->parameter);
     return fmt::format("the daemon answered {}; is it older than this program?", error);
 }
 
-// Whoever has a socket can answer: programs print what is said here.
+// The text may come from any process with a socket, and programs print it.
 Error to_error(std::string_view error, std::optional<json::Value> parameters)
 {
     return {to_error_code(error), printable(to_message(error, parameters)), is_limit(error)};
 }
 
-// The path at which the daemon listens; empty if it has none. getpeername(2)
+// Returns the path of the daemon's socket, or "" if it has none. getpeername(2)
 std::string peer_path(const UniqueFd& socket)
 {
     sockaddr_un address{};
@@ -97,13 +97,13 @@ std::string peer_path(const UniqueFd& socket)
     return std::string{path.substr(0, path.find('\0'))};
 }
 
-constexpr auto outcome_unknown = "whether it did what was asked is not known: look, and try again";
+constexpr auto outcome_unknown = "whether the call was executed is not known: check, and try again";
 
 Error connection_lost(const UniqueFd& socket, std::string_view how)
 {
     const auto journal = journal_command_for(peer_path(socket));
     return {ErrorCode::interrupted,
-            fmt::format("the daemon went away before it answered ({}{}{}); {}", how,
+            fmt::format("the connection to the daemon was lost before the reply ({}{}{}); {}", how,
                         journal.empty() ? "" : "; see ", journal, outcome_unknown)};
 }
 
@@ -111,10 +111,10 @@ Error connection_lost(const UniqueFd& socket, std::string_view how)
 
 Error Connection::protocol_error(std::string_view what)
 {
-    return {ErrorCode::system,
-            fmt::format("the daemon's answer cannot be understood ({}); is it newer than this "
-                        "program?",
-                        what)};
+    return {
+        ErrorCode::system,
+        fmt::format("the daemon's reply violates the protocol ({}); is it newer than this program?",
+                    what)};
 }
 
 std::unexpected<Error> Connection::fail(Error error)
@@ -126,9 +126,9 @@ std::unexpected<Error> Connection::fail(Error error)
 Expected<bool> Connection::poll_events(short events, Deadline deadline)
 {
     while (true) {
-        pollfd wanted{socket_.get(), events, 0};
-        const auto span = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
-        const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
+        pollfd polled{socket_.get(), events, 0};
+        const auto timeout = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
+        const int ready = ::ppoll(&polled, 1, deadline ? &timeout : nullptr, nullptr);
         if (ready >= 0)
             return ready > 0;
         if (errno != EINTR)
@@ -143,11 +143,11 @@ Expected<bool> Connection::wait_readable(MonotonicTime deadline)
 
 bool Connection::is_closed() const
 {
-    pollfd asked{socket_.get(), 0, 0};
-    return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+    pollfd polled{socket_.get(), 0, 0};
+    return ::poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-// What the daemon sent and is still on its way through a relay is not to be cut off.
+// A relay may still have replies in transit, which SHUT_RDWR would discard.
 void Connection::disconnect() const
 {
     ::shutdown(socket_.get(), peer_kind_ == PeerKind::daemon ? SHUT_RDWR : SHUT_WR);
@@ -159,12 +159,12 @@ Expected<void> Connection::close_gracefully(Deadline deadline)
     while (true) {
         const auto frame = try_read_frame();
         if (!frame && frame.error().code == ErrorCode::interrupted)
-            return {}; // It closed its side.
+            return {}; // The daemon has closed its side.
         if (!frame)
             return std::unexpected(frame.error());
         if (!*frame)
-            if (const auto came = wait_for_events(POLLIN, deadline); !came)
-                return came;
+            if (const auto readable = wait_for_events(POLLIN, deadline); !readable)
+                return readable;
     }
 }
 
@@ -184,26 +184,27 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
-            return {}; // It may have said why it lets us go: that is there to be received.
+            return {}; // The daemon may have written a reason first, which receive() returns.
         if (!sent)
             return fail(sent.error());
         has_sent_ |= sent->has_value();
         if (*sent)
             frame.remove_prefix(**sent);
-        else if (const auto room = wait_for_events(POLLOUT, deadline); !room)
-            return room;
+        else if (const auto writable = wait_for_events(POLLOUT, deadline); !writable)
+            return writable;
     }
     return {};
 }
 
-// What fails here is nothing that the daemon, if it is there, should be asked twice for: it may
-// have answered.
+// Marks the connection unusable, because the daemon may have executed the call. A second attempt
+// needs a new connection, which resumes the session.
 std::unexpected<Error> Connection::fail(const Fault& fault)
 {
-    const bool is_ours = fault.error != EBADF && fault.error != ENOTSOCK; // Or someone closed it.
-    if (!is_ours || is_closed())
+    // Otherwise the program has closed our descriptor.
+    const bool is_open = fault.error != EBADF && fault.error != ENOTSOCK;
+    if (!is_open || is_closed())
         return fail(connection_lost(socket_.fd(), fault.message()));
-    return fail({ErrorCode::system, fmt::format("the daemon cannot be talked to ({}); {}",
+    return fail({ErrorCode::system, fmt::format("communication with the daemon failed ({}); {}",
                                                 fault.message(), outcome_unknown)});
 }
 
@@ -211,7 +212,7 @@ Expected<bool> Connection::read_more()
 {
     std::array<char, 16 * 1024> buffer;
     auto received = evfd::receive(socket_.fd(), buffer, received_fds_);
-    if (!received && !is_closed()) // What came is still there.
+    if (!received && !is_closed()) // Earlier input can still be read.
         received = evfd::receive(socket_.fd(), buffer, received_fds_);
     if (!received)
         return fail(received.error());
@@ -251,8 +252,8 @@ Expected<std::optional<Reply>> Connection::try_read_reply()
     return parse_reply(**frame);
 }
 
-// To sleep in recvmsg(2) would be a system call less, but there the daemon's reading of the call
-// wakes us too: that there is room to write is told to all who sleep on the socket.
+// Blocking in recvmsg(2) would save a system call. But when the daemon reads our call, the kernel
+// reports room to write to every sleeper on the socket, which would wake us once more.
 Expected<Reply> Connection::await_reply(Deadline deadline)
 {
     while (true) {

@@ -1,5 +1,17 @@
-// One connection to the daemon: typed calls out, typed replies in, in order. Calls may be
-// pipelined. One thread at a time.
+// Connection: typed calls and replies over one socket.
+//
+// send() encodes a request and writes it; receive() waits for the next reply and decodes it.
+// Replies arrive in the order of the calls, so a caller may send several calls before it reads the
+// first reply. A Connection does not reconnect and does not repeat a call: Session does.
+//
+// What must hold:
+//   - One thread at a time uses a Connection.
+//   - A caller that stops waiting for a reply must not use the Connection for another call, which
+//     would get that reply. fail() marks it unusable.
+//   - A failed write is not an error of send(). The daemon may have written the reason before it
+//     closed the connection, and receive() reports that.
+//   - Descriptors arrive in front of the reply that names them, and wait in received_fds_ until the
+//     reply is decoded.
 #pragma once
 
 #include "client/core/close_on_fork_fd.h"
@@ -20,14 +32,14 @@
 
 namespace evfd {
 
-// For ever, if there is none.
+// A point in time, or no limit.
 using Deadline = std::optional<MonotonicTime>;
 inline Deadline to_deadline(std::optional<nanoseconds> timeout)
 {
     return timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
 }
 
-// Who reads what we send: through a relay the end of what we send is the end of the connection.
+// The process that reads from our socket. With a relay, the end of our output ends the connection.
 enum class PeerKind { daemon, relay };
 
 class Connection {
@@ -39,101 +51,105 @@ public:
     {
     }
 
-    // That the daemon is gone is for receive() to tell, for it may have said why: `interrupted`.
+    // Sends one call. Succeeds even if the daemon has closed the connection: receive() then returns
+    // the reason that the daemon gave, or `interrupted`.
     template <Message Request>
-    Expected<void> send(Request request, Deadline deadline, ReplyMode answers = ReplyMode::one)
+    Expected<void> send(Request request, Deadline deadline, ReplyMode mode = ReplyMode::one)
     {
-        return send_frame(encode_call(std::move(request), answers), deadline);
+        return send_frame(encode_call(std::move(request), mode), deadline);
     }
 
-    template <class Reply>
+    template <class T>
     struct Received {
-        Reply reply;
+        T reply;
         bool continues; // More replies to the same call follow.
     };
 
-    // The next reply, to a Request that was sent. Descriptors that this process has no room for are
-    // empty ones. An error reply is an Error; timed_out: the daemon
-    // may still answer, so the channel is of no use any more.
+    // Returns the next reply; its call was a Request. A descriptor that did not fit into this
+    // process arrives empty. An error reply is returned as an Error. If the deadline passes, the
+    // daemon may still answer later, so the connection becomes unusable.
     template <Message Request>
     Expected<Received<typename Request::Reply>> receive(Deadline deadline)
     {
-        const auto replied = await_reply(deadline);
-        if (!replied)
-            return std::unexpected(replied.error());
-        return decode_reply<typename Request::Reply>(*replied);
+        const auto reply = await_reply(deadline);
+        if (!reply)
+            return std::unexpected(reply.error());
+        return decode_reply<typename Request::Reply>(*reply);
     }
 
-    // The same, of what is there already; nothing, if that is no whole reply.
+    // Like receive(), without waiting. Returns nothing if no complete reply has arrived.
     template <Message Request>
     Expected<std::optional<Received<typename Request::Reply>>> try_receive()
     {
-        const auto replied = try_read_reply();
-        if (!replied)
-            return std::unexpected(replied.error());
-        if (!*replied)
+        const auto reply = try_read_reply();
+        if (!reply)
+            return std::unexpected(reply.error());
+        if (!*reply)
             return std::nullopt;
-        return decode_reply<typename Request::Reply>(**replied);
+        return decode_reply<typename Request::Reply>(**reply);
     }
 
-    // A call as it goes over the wire.
+    // Returns a call as bytes for the wire.
     template <Message Request>
-    static std::string encode_call(Request request, ReplyMode answers)
+    static std::string encode_call(Request request, ReplyMode mode)
     {
         std::string parameters;
         parameters.reserve(typical_call_bytes);
         std::vector<PassedFd> none;
-        EncodeContext out{parameters, none};
-        encode(request, out);
+        EncodeContext context{parameters, none};
+        encode(request, context);
         std::string frame;
         frame.reserve(typical_call_bytes);
-        append_call(frame, protocol::full_name<Request>(), parameters, answers);
+        append_call(frame, protocol::full_name<Request>(), parameters, mode);
         return frame;
     }
-    // As send(), of frames.
+    // Like send(), for an encoded call.
     Expected<void> send_frame(std::string_view frame, Deadline deadline);
 
-    // Whether any of the last frame went out; else the daemon was gone before that.
+    // Returns whether any byte of the last frame was written. If not, the daemon cannot have
+    // executed the call.
     bool has_sent() const { return has_sent_; }
-    // False once it lost its way: the daemon is gone, too late, or not to be understood.
+    // Returns false after the connection was lost, a timeout, or a reply that could not be decoded.
     bool is_usable() const { return is_usable_; }
-    // Nobody waits any more for what was sent: the next call is not to get its answer.
+    // Marks the connection unusable, so that the next call cannot get the reply to this one.
     std::unexpected<Error> fail(Error error);
-    // What is wrong with a daemon that says `what`.
+    // Returns the error for a reply that violates the protocol, with the detail `what`.
     static Error protocol_error(std::string_view what);
-    // Whether something came, or the daemon went, before the moment.
+    // Waits until input arrives or the daemon closes the connection. Returns false if the deadline
+    // passed first.
     Expected<bool> wait_readable(MonotonicTime deadline);
-    // Readable when it does.
+    // Polls readable when input arrives or the daemon closes the connection.
     int fd() const { return socket_.get(); }
-    // Whether some of the next reply, or all of it, came with the one before.
+    // Returns whether part of the next reply has already been read.
     bool has_buffered_input() const { return frame_reader_.mid_message(); }
-    // Whether the daemon has closed it; answers of before may still be there.
+    // Returns whether the daemon has closed the connection. Earlier replies may still be unread.
     bool is_closed() const;
-    // Nothing goes either way any more; what the daemon sent until it knows can still be received.
+    // Ends the connection in both directions. Data that the daemon sent before it notices can still
+    // be received.
     void disconnect() const;
-    // We send no more; returns when the daemon has done all that was sent and closed its side.
+    // Ends our output. Returns after the daemon has executed every call and closed its side.
     Expected<void> close_gracefully(Deadline deadline);
 
 private:
     std::unexpected<Error> fail(const Fault& fault);
-    template <class Reply>
-    Expected<Received<Reply>> decode_reply(const Reply& replied)
+    template <class T>
+    Expected<Received<T>> decode_reply(const Reply& reply)
     {
-        DecodeContext incoming{UnknownFields::ignore, &received_fds_, 0};
-        auto reply = decode<Reply>(replied.parameters, incoming);
-        if (incoming.is_missing_fds)
-            received_fds_.pop_front(); // What stands for them.
-        if (!reply)
-            return fail(protocol_error(reply.error().name));
-        return Received<Reply>{*std::move(reply), replied.continues};
+        DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
+        auto decoded = decode<T>(reply.parameters, context);
+        if (context.is_missing_fds)
+            received_fds_.pop_front(); // The placeholder for them.
+        if (!decoded)
+            return fail(protocol_error(decoded.error().name));
+        return Received<T>{*std::move(decoded), reply.continues};
     }
 
-    // A reply that is no error, or the error as it is to be reported.
+    // Waits for the next reply. Returns an error reply as an Error.
     Expected<Reply> await_reply(Deadline deadline);
     Expected<std::optional<Reply>> try_read_reply();
     Expected<Reply> parse_reply(std::string_view frame);
     Expected<std::optional<std::string_view>> try_read_frame();
-    Expected<bool> read_more(); // Whether something came.
+    Expected<bool> read_more(); // Returns whether any input arrived.
     Expected<void> wait_for_events(short events, Deadline deadline);
     Expected<bool> poll_events(short events, Deadline deadline);
 
@@ -141,7 +157,7 @@ private:
     PeerKind peer_kind_;
     FrameReader frame_reader_{max_reply_bytes};
     json::Document document_;
-    std::deque<UniqueFd> received_fds_; // Of replies that are not decoded yet: Incoming.
+    std::deque<UniqueFd> received_fds_; // Descriptors of replies that are not decoded yet.
     bool is_usable_ = true;
     bool has_sent_ = false;
 };

@@ -21,14 +21,14 @@ namespace evfd {
 namespace {
 
 constexpr std::size_t max_idle_sessions = 4;
-// How long the thread waits between attempts to reach a daemon that is gone for long.
+// Time between attempts of the auto-resume thread after fast_retry_until.
 constexpr int slow_retry_ms = 1'000;
 
 Error too_many_former_users()
 {
     return {.code = ErrorCode::refused,
-            .message = fmt::format("a client keeps what was opened and made as {} former users at "
-                                   "most; close some of it, or use a client for each user",
+            .message = fmt::format("a client keeps the objects of at most {} earlier users; close "
+                                   "some of them, or use a client for each user",
                                    max_former_sessions),
             .is_limit = true};
 }
@@ -48,15 +48,15 @@ ConnectionPool::~ConnectionPool()
     if (!thread_.joinable())
         return;
     {
-        const auto holding = lock();
+        const auto locked = lock();
         stop_requested_ = true;
     }
     (void)add(wakeup_fd_, 1);
     thread_.join();
 }
 
-// Our thread may have held the mutex while the program forked: in the child nobody would let go of
-// it. The first one there who comes makes all anew.
+// In a child of fork(2) no thread would ever unlock the parent's mutex, so the first caller there
+// replaces all members.
 std::unique_lock<std::mutex> ConnectionPool::lock()
 {
     const auto ours = fork_generation();
@@ -70,24 +70,25 @@ std::unique_lock<std::mutex> ConnectionPool::lock()
     return std::unique_lock{mutex_};
 }
 
-// The main line is one of that user from now on; the one before becomes a former one if something
-// belongs to it. The daemon lets nobody take up another user's session.
+// Makes the main session one that `credentials` may use. The previous one moves to former_sessions_
+// if anything belongs to it: the daemon resumes a session only for its own user.
 Expected<void> ConnectionPool::switch_user(const Credentials& credentials)
 {
     std::erase_if(idle_sessions_,
-                  [&](const Session& line) { return !line.matches_user(credentials); });
+                  [&](const Session& session) { return !session.matches_user(credentials); });
     if (main_session_->matches_user(credentials))
         return {};
-    const auto known = std::ranges::find_if(
-        former_sessions_, [&](const Session& line) { return line.matches_user(credentials); });
+    const auto known = std::ranges::find_if(former_sessions_, [&](const Session& session) {
+        return session.matches_user(credentials);
+    });
     Session next{address_, timeout_, main_session_->was_connected()};
-    const bool is_kept = !main_session_->handles().is_empty();
+    const bool is_in_use = !main_session_->handles().is_empty();
     if (known != former_sessions_.end()) {
         next = std::move(*known);
         former_sessions_.erase(known);
-    } else if (is_kept && former_sessions_.size() >= max_former_sessions)
+    } else if (is_in_use && former_sessions_.size() >= max_former_sessions)
         return std::unexpected(too_many_former_users());
-    if (is_kept)
+    if (is_in_use)
         former_sessions_.push_back(*std::move(main_session_));
     else
         main_session_->end();
@@ -116,13 +117,13 @@ void ConnectionPool::update_handles(const protocol::Open& /*request*/,
             main_session_->handles().add_subscription(*one.subscription);
 }
 
-// A user may delete what belongs to the session of another one that it was.
+// A user may delete objects of the session of an earlier user of this process.
 void ConnectionPool::update_handles(const protocol::Delete& request,
                                     const protocol::Delete::Reply& /*reply*/)
 {
-    const auto take = [&](Session& line) {
+    const auto take = [&](Session& session) {
         for (const auto& name : request.names.list)
-            line.handles().remove_object(name);
+            session.handles().remove_object(name);
     };
     take(*main_session_);
     std::ranges::for_each(former_sessions_, take);
@@ -133,19 +134,19 @@ void ConnectionPool::update_handles(const protocol::Unsubscribe& request,
                                     const protocol::Unsubscribe::Reply& /*reply*/)
 {
     main_session_->handles().remove_subscription(request.subscription);
-    for (auto& line : former_sessions_)
-        line.handles().remove_subscription(request.subscription);
+    for (auto& session : former_sessions_)
+        session.handles().remove_subscription(request.subscription);
     end_unused_sessions();
 }
 
-// Former ones to which nothing belongs any more.
+// Ends the former sessions to which nothing belongs any more.
 void ConnectionPool::end_unused_sessions()
 {
-    std::erase_if(former_sessions_, [](Session& line) {
-        const bool is_needless = line.handles().is_empty();
-        if (is_needless)
-            line.end();
-        return is_needless;
+    std::erase_if(former_sessions_, [](Session& session) {
+        const bool is_unused = session.handles().is_empty();
+        if (is_unused)
+            session.end();
+        return is_unused;
     });
 }
 
@@ -155,8 +156,8 @@ void ConnectionPool::reset_after_fork()
     main_session_.emplace(address_, timeout_);
 }
 
-// Of all this we have a memory only, which other threads may have been in the midst of when the
-// program forked: nothing of it is given back. The connections are closed already (CloseOnForkFd).
+// Overwrites the members without destroying them: in the parent other threads may have been
+// changing them at the moment of the fork. The connections are closed already (CloseOnForkFd).
 void ConnectionPool::abandon_inherited() noexcept
 {
     std::construct_at(&mutex_);
@@ -164,22 +165,22 @@ void ConnectionPool::abandon_inherited() noexcept
     std::construct_at(&idle_sessions_);
     std::construct_at(&former_sessions_);
     std::construct_at(&watched_socket_);
-    std::construct_at(&thread_); // It is not here to be joined or detached.
+    std::construct_at(&thread_); // The thread does not exist in the child.
     wakeup_fd_ = {};
     is_idle_ = false;
     stop_requested_ = false;
 }
 
-// Waiting.
+// Waits.
 
 Expected<std::vector<protocol::Fired>> ConnectionPool::wait(protocol::Wait request,
                                                             Deadline deadline)
 {
-    auto line = acquire();
-    if (!line)
-        return std::unexpected(std::move(line.error()));
-    auto reply = wait_on(*line, std::move(request), deadline);
-    release(*std::move(line));
+    auto session = acquire();
+    if (!session)
+        return std::unexpected(std::move(session.error()));
+    auto reply = wait_on(*session, std::move(request), deadline);
+    release(*std::move(session));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     return std::move(reply->fired);
@@ -188,46 +189,46 @@ Expected<std::vector<protocol::Fired>> ConnectionPool::wait(protocol::Wait reque
 Expected<std::vector<protocol::Fired>>
 ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired)
 {
-    const auto was_asked_for = [&](const protocol::Fired& one) {
+    const auto was_requested = [&](const protocol::Fired& one) {
         return std::ranges::find(request.names.list, one.name) != request.names.list.end();
     };
-    if (fired.empty() || !std::ranges::all_of(fired, was_asked_for))
-        return std::unexpected(Connection::protocol_error("it is not about what was waited for"));
+    if (fired.empty() || !std::ranges::all_of(fired, was_requested))
+        return std::unexpected(Connection::protocol_error("it does not match the request"));
     return fired;
 }
 
-// On a line of its own until it is over, for the main one has to ask for the sign of life.
+// The wait has a session of its own until it ends, because the main session checks meanwhile that
+// the daemon answers. It becomes the main session afterwards.
 Expected<std::string> ConnectionPool::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
     request.hold = true;
     request.holder = holder;
-    auto line = acquire();
-    if (!line)
-        return std::unexpected(std::move(line.error()));
-    auto reply = wait_on(*line, std::move(request), deadline);
+    auto session = acquire();
+    if (!session)
+        return std::unexpected(std::move(session.error()));
+    auto reply = wait_on(*session, std::move(request), deadline);
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     {
-        const auto holding = lock();
-        main_session_.emplace(*std::move(line));
+        const auto locked = lock();
+        main_session_.emplace(*std::move(session));
         if (holder == Holder::session)
             main_session_->handles().pin();
     }
     if (holder == Holder::session)
         enable_auto_resume();
     if (!reply->hold)
-        return std::unexpected(
-            Connection::protocol_error("it does not say what it calls the hold"));
+        return std::unexpected(Connection::protocol_error("it has no identifier of the hold"));
     return *std::move(reply->hold);
 }
 
 Expected<void> ConnectionPool::finish()
 {
-    const auto holding = lock();
+    const auto locked = lock();
     return main_session_->finish();
 }
 
-Expected<protocol::Wait::Reply> ConnectionPool::wait_on(Session& line, protocol::Wait request,
+Expected<protocol::Wait::Reply> ConnectionPool::wait_on(Session& session, protocol::Wait request,
                                                         Deadline deadline)
 {
     const auto with_time_left = [&] {
@@ -235,8 +236,8 @@ Expected<protocol::Wait::Reply> ConnectionPool::wait_on(Session& line, protocol:
             request.timeout = time_until(*deadline);
         return request;
     };
-    auto reply = line.call_with<protocol::Wait>(with_time_left, [&](Connection& channel) {
-        return receive_when_ready<protocol::Wait>(channel, deadline);
+    auto reply = session.call_with<protocol::Wait>(with_time_left, [&](Connection& connection) {
+        return receive_when_ready<protocol::Wait>(connection, deadline);
     });
     if (!reply)
         return reply;
@@ -249,119 +250,122 @@ Expected<protocol::Wait::Reply> ConnectionPool::wait_on(Session& line, protocol:
 
 Expected<void> ConnectionPool::clear(const protocol::Clear& request)
 {
-    auto line = acquire();
-    if (!line)
-        return std::unexpected(std::move(line.error()));
-    const auto cleared = line->call_with<protocol::Clear>(
+    auto session = acquire();
+    if (!session)
+        return std::unexpected(std::move(session.error()));
+    const auto cleared = session->call_with<protocol::Clear>(
         [&] { return request; },
-        [&](Connection& channel) { return receive_when_ready<protocol::Clear>(channel, {}); });
-    release(*std::move(line));
+        [&](Connection& connection) {
+            return receive_when_ready<protocol::Clear>(connection, {});
+        });
+    release(*std::move(session));
     return cleared ? Expected<void>{} : std::unexpected(cleared.error());
 }
 
 template <Message Request>
-Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection& channel,
+Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection& connection,
                                                                      Deadline deadline)
 {
-    if (const auto there = await_reply(channel, deadline); !there)
-        return std::unexpected(there.error());
-    return Session::receive<Request>(channel, monotonic_deadline(timeout_));
+    if (const auto ready = await_reply(connection, deadline); !ready)
+        return std::unexpected(ready.error());
+    return Session::receive<Request>(connection, monotonic_deadline(timeout_));
 }
 
-// The daemon answers when the time is over, if not before; a stuck one is found out all the same.
-Expected<void> ConnectionPool::await_reply(Connection& channel, Deadline deadline)
+// The daemon replies at the deadline at the latest. Without a deadline a daemon that does not
+// answer is detected all the same.
+Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
 {
     while (true) {
-        const auto look = deadline ? add_saturating(*deadline, timeout_)
-                                   : monotonic_deadline(keepalive_interval_);
-        const auto has_news = channel.wait_readable(look);
-        if (!has_news)
-            return std::unexpected(has_news.error());
-        if (*has_news || deadline)
+        const auto check_at = deadline ? add_saturating(*deadline, timeout_)
+                                       : monotonic_deadline(keepalive_interval_);
+        const auto is_readable = connection.wait_readable(check_at);
+        if (!is_readable)
+            return std::unexpected(is_readable.error());
+        if (*is_readable || deadline)
             return {};
-        if (auto alive = call(protocol::GetInfo{}); !alive) // The answer may still come.
-            return channel.fail(std::move(alive.error()));
+        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still come.
+            return connection.fail(std::move(alive.error()));
     }
 }
 
-// Further lines.
+// Other sessions.
 
 Expected<Session> ConnectionPool::acquire()
 {
-    const auto holding = lock();
-    if (const auto is_theirs = switch_user(Credentials::now()); !is_theirs)
-        return std::unexpected(is_theirs.error());
-    Session line{address_, timeout_, main_session_->was_connected()};
+    const auto locked = lock();
+    if (const auto switched = switch_user(Credentials::now()); !switched)
+        return std::unexpected(switched.error());
+    Session session{address_, timeout_, main_session_->was_connected()};
     if (!idle_sessions_.empty()) {
-        line = std::move(idle_sessions_.back());
+        session = std::move(idle_sessions_.back());
         idle_sessions_.pop_back();
     }
-    return line;
+    return session;
 }
 
 Expected<Session> ConnectionPool::acquire_connected()
 {
-    auto line = acquire();
-    if (!line)
-        return line;
-    if (const auto connected = line->connect(); !connected)
+    auto session = acquire();
+    if (!session)
+        return session;
+    if (const auto connected = session->connect(); !connected)
         return std::unexpected(connected.error());
-    return line;
+    return session;
 }
 
 void ConnectionPool::release(Session session)
 {
-    const auto holding = lock();
+    const auto locked = lock();
     if (session.is_connected() && idle_sessions_.size() < max_idle_sessions)
         idle_sessions_.push_back(std::move(session));
 }
 
-// Looking after the main line.
+// Automatic resumption of the main session.
 
 void ConnectionPool::enable_auto_resume()
 {
-    const auto holding = lock();
+    const auto locked = lock();
     if (thread_.joinable()) {
         if (std::exchange(is_idle_, false))
             (void)add(wakeup_fd_, 1);
         return;
     }
-    auto bell = make_eventfd(0, Counter::plain);
-    if (!bell)
-        return; // Then it is taken up with the next call.
-    wakeup_fd_ = *std::move(bell);
-    // Signals are for the threads of whoever uses us.
+    auto wakeup = make_eventfd(0, Counter::plain);
+    if (!wakeup)
+        return; // The next call resumes the session.
+    wakeup_fd_ = *std::move(wakeup);
+    // Signals are delivered to the threads of the program only.
     sigset_t all;
-    sigset_t before;
+    sigset_t previous;
     ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         thread_ = std::thread{[this] { run_auto_resume(); }};
-    } catch (const std::system_error&) { // There is none to be had: likewise.
+    } catch (const std::system_error&) { // As above.
     }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }
 
-// The number of what is readable when the daemon is gone, and how long to wait before the next
-// look; nothing, if it is over.
+// Returns a descriptor that hangs up when the daemon exits, or -1, and the time to the next
+// attempt. Returns nothing when the thread is to end.
 std::optional<ConnectionPool::Watch>
 ConnectionPool::check_main_session(MonotonicTime& fast_retry_until)
 {
-    constexpr int for_ever = -1;
-    const std::lock_guard holding{mutex_};
+    constexpr int no_timeout = -1;
+    const std::lock_guard locked{mutex_};
     if (stop_requested_)
         return std::nullopt;
     const bool is_up = main_session_->resume_if_lost();
     is_idle_ = !main_session_->has_session();
     watched_socket_ = {};
     if (is_up && main_session_->is_connected()) {
-        // The line may be connected anew meanwhile, and its number be another's.
+        // A duplicate: the session may close its socket meanwhile, and the number may be reused.
         watched_socket_ = ForkGuard{}.adopt(
             UniqueFd{::fcntl(main_session_->connection().fd(), F_DUPFD_CLOEXEC, 0)});
         fast_retry_until = monotonic_deadline(timeout_);
     }
     if (watched_socket_ || is_idle_)
-        return Watch{watched_socket_.get(), for_ever};
+        return Watch{watched_socket_.get(), no_timeout};
     return Watch{-1,
                  monotonic_now() < fast_retry_until ? address_.retry_interval_ms() : slow_retry_ms};
 }
@@ -373,14 +377,14 @@ void ConnectionPool::run_auto_resume()
         std::optional<Watch> watch = Watch{-1, slow_retry_ms};
         try {
             watch = check_main_session(fast_retry_until);
-        } catch (const std::exception&) { // For want of memory: there may be some later.
+        } catch (const std::exception&) { // Out of memory: try again later.
         }
         if (!watch)
             return;
-        std::array<pollfd, 2> wanted{pollfd{wakeup_fd_.get(), POLLIN, 0},
-                                     pollfd{watch->fd, 0, 0}}; // POLLHUP comes.
-        ::poll(wanted.data(), wanted.size(), watch->pause_ms);
-        if ((wanted[0].revents & POLLIN) != 0)
+        std::array<pollfd, 2> polled{pollfd{wakeup_fd_.get(), POLLIN, 0},
+                                     pollfd{watch->fd, 0, 0}}; // POLLHUP is always reported.
+        ::poll(polled.data(), polled.size(), watch->pause_ms);
+        if ((polled[0].revents & POLLIN) != 0)
             (void)take(wakeup_fd_);
     }
 }

@@ -1,5 +1,23 @@
-// The daemon from here: one line for what belongs to it (descriptors that follow a name, objects
-// that last as long as it does), further ones for calls that take their time.
+// ConnectionPool: all sessions of one client with one daemon.
+//
+// The main session owns what must outlive a call: subscriptions, temporary objects and holds. Short
+// calls use it as well, one at a time. A call that may take long (Wait, Clear, Monitor) acquires a
+// session of its own and releases it after the last reply; up to four idle ones are kept for the
+// next call.
+//
+// After enable_auto_resume() a thread watches the main session's connection and resumes the session
+// after a restart of the daemon, even if the client makes no call. A client that only waits on
+// descriptors needs that, because the daemon drops a session that is not resumed in time.
+//
+// What must hold:
+//   - A session belongs to the user that began it: the daemon resumes it for no other. When the
+//     process changes its user, the main session moves to former_sessions_ and stays while
+//     something belongs to it.
+//   - After fork(2) the child uses nothing of its parent's: the first caller there replaces all
+//     members. The parent's mutex may be locked and its containers half changed, so they are
+//     overwritten and not destroyed.
+//   - Everything below mutex_ is used with mutex_ locked, but no thread waits for the reply to a
+//     long call with it locked.
 #pragma once
 
 #include "client/core/address.h"
@@ -20,9 +38,9 @@
 
 namespace evfd {
 
-// How often a daemon is asked for one during a wait that has no end.
+// Interval at which a wait without a deadline checks that the daemon still answers.
 inline constexpr nanoseconds default_keepalive_interval = std::chrono::seconds{30};
-// Of one client, for users that the process was before. Each has a connection.
+// Limit of sessions of users that this process had before. Each has a connection.
 inline constexpr std::size_t max_former_sessions = 64;
 
 class ConnectionPool {
@@ -30,73 +48,75 @@ public:
     ConnectionPool(Address address, nanoseconds timeout,
                    nanoseconds keepalive_interval = default_keepalive_interval);
     ~ConnectionPool();
-    ConnectionPool(const ConnectionPool&) = delete; // Pinned: lines have the address of ours.
+    ConnectionPool(const ConnectionPool&) = delete; // Pinned: sessions point to address_.
     ConnectionPool& operator=(const ConnectionPool&) = delete;
 
-    // One call on the main line.
+    // Executes one call on the main session.
     template <Message Request>
     Expected<typename Request::Reply> call(const Request& request)
     {
-        const auto holding = lock();
-        if (const auto is_theirs = switch_user(Credentials::now()); !is_theirs)
-            return std::unexpected(is_theirs.error());
+        const auto locked = lock();
+        if (const auto switched = switch_user(Credentials::now()); !switched)
+            return std::unexpected(switched.error());
         auto reply = main_session_->call(request);
         if (reply)
             update_handles(request, *reply);
         return reply;
     }
 
-    // A call about what belongs to a main line, whichever; its answer is not awaited.
+    // Sends a call about the handles of any main session, and does not wait for a reply.
     template <Message Request>
     void send_oneway(const Request& request)
     {
-        const auto holding = lock();
+        const auto locked = lock();
         main_session_->send_oneway(request);
-        for (auto& line : former_sessions_)
-            line.send_oneway(request);
+        for (auto& session : former_sessions_)
+            session.send_oneway(request);
         update_handles(request, typename Request::Reply{});
     }
 
-    // Something belongs to the main line that must go on even if nobody calls anything: from now
-    // on, when the daemon is killed, a thread of ours takes the line up again.
+    // Starts the thread that resumes the main session after a restart of the daemon. Called when
+    // something belongs to the session that must continue without further calls.
     void enable_auto_resume();
 
-    // Wait, on a line of its own. Without a deadline the daemon is asked for a sign of life now and
-    // then. The request's timeout is set here.
+    // Executes Wait on a session of its own, and sets the request's timeout from the deadline.
+    // Without a deadline it checks from time to time that the daemon still answers.
     Expected<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
-    // Clear, which may take long: on a line of its own, as wait().
+    // Executes Clear, which may take long, on a session of its own.
     Expected<void> clear(const protocol::Clear& request);
 
-    // The answer, unless it is empty or tells of something else than was asked for.
+    // Returns `fired`. It is a protocol error if it is empty, or has a name that was not requested.
     static Expected<std::vector<protocol::Fired>>
     validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired);
 
-    // As wait(), and what it takes is held, on the main line: by this process or by the line's
-    // session, which is looked after from now on. By what the daemon calls the hold.
+    // Like wait(), and holds the consumed token: the holder is this process, or the main session,
+    // which is resumed automatically from then on. Returns the identifier of the hold.
     Expected<std::string> hold(protocol::Wait request, Holder holder, Deadline deadline);
-    // The main line's session ends; returns when the daemon is done with that. See Line::finish().
+    // Ends the main session, and returns after the daemon has done so. See Session::finish().
     Expected<void> finish();
 
-    // A line for a call that may take long, as it was left; give it back when the last reply is
-    // there.
+    // Returns a session for a call that may take long. It may be disconnected. The caller releases
+    // it after the last reply.
     Expected<Session> acquire();
-    // The same, connected.
+    // Like acquire(), and connects it.
     Expected<Session> acquire_connected();
     void release(Session session);
     nanoseconds timeout() const { return timeout_; }
     const Address& address() const { return address_; }
 
 private:
-    Expected<protocol::Wait::Reply> wait_on(Session& line, protocol::Wait request,
+    Expected<protocol::Wait::Reply> wait_on(Session& session, protocol::Wait request,
                                             Deadline deadline);
-    // As Line::receive(), however late it comes; of a deadline the daemon knows.
+    // Like Session::receive(), without a limit on when the reply begins. The daemon knows the
+    // deadline.
     template <Message Request>
-    Expected<typename Request::Reply> receive_when_ready(Connection& channel, Deadline deadline);
-    Expected<void> await_reply(Connection& channel, Deadline deadline);
+    Expected<typename Request::Reply> receive_when_ready(Connection& connection, Deadline deadline);
+    Expected<void> await_reply(Connection& connection, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     Expected<void> switch_user(const Credentials& credentials);
-    // What a call that was done adds to what belongs to the main line, or takes away from any.
+    // Adds to the main session's handles what a completed call created, and removes from all
+    // sessions what it ended.
     void update_handles(const auto& /*request*/, const auto& /*reply*/) {}
     void update_handles(const protocol::CreateEvent& request,
                         const protocol::CreateEvent::Reply& reply);
@@ -110,7 +130,7 @@ private:
     void abandon_inherited() noexcept;
     void run_auto_resume();
     struct Watch {
-        int fd; // Passed over by poll(2) if it is less than 0.
+        int fd; // -1 is ignored by poll(2).
         int pause_ms;
     };
     std::optional<Watch> check_main_session(MonotonicTime& fast_retry_until);
@@ -119,18 +139,21 @@ private:
     nanoseconds timeout_;
     nanoseconds keepalive_interval_;
     std::mutex mutex_;
-    // Whose all this is: a child's parent goes on using its own. Less than 0: being made the
-    // child's.
+    // The fork generation that all members belong to; the negative number while a child replaces
+    // them.
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;
     std::vector<Session>
-        former_sessions_; // Main ones of who this process was, to which something belongs.
-    // The thread's.
+        // Main sessions of earlier users of this process, to which something belongs.
+        former_sessions_;
+    // State of the auto-resume thread.
     CloseOnForkFd
-        watched_socket_;   // A duplicate of the main line's: readable when the daemon is gone.
-    UniqueFd wakeup_fd_;   // An eventfd; set: there is news for it.
-    bool is_idle_ = false; // To look after: it sleeps until the bell rings.
+        // Duplicate of the main session's socket; it hangs up when the daemon exits.
+        watched_socket_;
+    UniqueFd wakeup_fd_; // An eventfd that wakes the thread.
+    // There is no session to watch; the thread sleeps until wakeup_fd_ is set.
+    bool is_idle_ = false;
     bool stop_requested_ = false;
     std::thread thread_;
 };

@@ -1,5 +1,5 @@
-// Who this process is to a daemon that it connects to now. A daemon goes by what the kernel tells
-// of the moment of connect(2): SO_PEERCRED and SO_PEERGROUPS, unix(7).
+// Credentials: the identity of this process for a new connection. The kernel records it at
+// connect(2) and gives it to the daemon: SO_PEERCRED and SO_PEERGROUPS, unix(7).
 #pragma once
 
 #include <sys/types.h>
@@ -9,11 +9,11 @@
 namespace evfd {
 
 struct Credentials {
-    uid_t uid = 0; // The effective ones.
+    uid_t uid = 0; // Effective user.
     gid_t gid = 0;
     std::vector<gid_t> groups = {};
 
-    static Credentials now(); // Of this thread.
+    static Credentials now(); // Returns those of the calling thread.
     friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 

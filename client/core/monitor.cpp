@@ -9,15 +9,15 @@ namespace evfd {
 Expected<Monitor> Monitor::begin(std::shared_ptr<ConnectionPool> pool,
                                  std::optional<Pattern> pattern, bool include_waiters)
 {
-    auto line = pool->acquire_connected();
-    if (!line)
-        return std::unexpected(std::move(line.error()));
-    const auto asked =
-        line->connection().send(protocol::Monitor{std::move(pattern), include_waiters},
-                                monotonic_deadline(pool->timeout()), ReplyMode::stream);
-    if (!asked)
-        return std::unexpected(asked.error());
-    return Monitor{std::move(pool), *std::move(line)};
+    auto session = pool->acquire_connected();
+    if (!session)
+        return std::unexpected(std::move(session.error()));
+    const auto sent =
+        session->connection().send(protocol::Monitor{std::move(pattern), include_waiters},
+                                   monotonic_deadline(pool->timeout()), ReplyMode::stream);
+    if (!sent)
+        return std::unexpected(sent.error());
+    return Monitor{std::move(pool), *std::move(session)};
 }
 
 Expected<std::optional<protocol::Monitor::Reply>> Monitor::next()

@@ -1,4 +1,4 @@
-// What a monitor tells, for a loop of one's own: a descriptor, and one reply after the other.
+// Monitor: a stream of object changes for a caller with an event loop of its own.
 #pragma once
 
 #include "client/core/connection_pool.h"
@@ -14,13 +14,15 @@ namespace evfd {
 
 class Monitor {
 public:
-    // Of all objects, if there is no pattern; with `attendance` of who begins to wait for them or
-    // to follow them, and ceases to, too. Connects, which may take a while.
+    // Monitors the objects that match `pattern`, or all without one. With `include_waiters` it also
+    // reports waiters and subscribers as they come and go. Connects, which may take a while.
     static Expected<Monitor> begin(std::shared_ptr<ConnectionPool> pool,
                                    std::optional<Pattern> pattern, bool include_waiters);
 
-    int fd() const { return session_.connection().fd(); } // Readable when something came.
-    // Nothing, if there is none yet: to be asked for until then. interrupted: the daemon is gone.
+    // Polls readable when a change has arrived.
+    int fd() const { return session_.connection().fd(); }
+    // Returns the next change, or nothing if none has arrived. Call it until it returns nothing.
+    // interrupted: the connection to the daemon was lost.
     Expected<std::optional<protocol::Monitor::Reply>> next();
 
 private:
@@ -29,7 +31,7 @@ private:
     {
     }
 
-    std::shared_ptr<ConnectionPool> pool_; // Whose address the line has.
+    std::shared_ptr<ConnectionPool> pool_; // Keeps the address that the session points to.
     Session session_;
 };
 

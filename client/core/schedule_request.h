@@ -1,4 +1,4 @@
-// From a schedule as one asks for it to the call that arms the timer.
+// Conversion of a Schedule to the Arm request of the protocol.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -7,7 +7,7 @@
 
 namespace evfd {
 
-// Or what is wrong with it, in a sentence.
+// invalid: the schedule contradicts itself, or its time cannot be given to the daemon.
 Expected<protocol::Arm> to_arm_request(const Name& name, const Schedule& schedule);
 
 } // namespace evfd

@@ -22,24 +22,24 @@ Expected<std::string> make_token()
 
 Error lost_session()
 {
-    return {ErrorCode::interrupted,
-            "the daemon was started anew and does not know what it did before; whether the last "
-            "call was done is not known: look, and try again"};
+    return {ErrorCode::interrupted, "the daemon was restarted and lost its state; whether the last "
+                                    "call was executed is not known: check, and try again"};
 }
 
 } // namespace
 
-// At first someone must be there. A daemon that was there is being restarted: that takes a moment.
+// The first connection requires a running daemon. A daemon that was running before may be
+// restarting, which takes a moment.
 Expected<CloseOnForkFd> Session::connect_with_retry()
 {
-    const auto give_up = monotonic_deadline(timeout_);
+    const auto retry_deadline = monotonic_deadline(timeout_);
     while (true) {
         auto socket =
             connect_to(*address_, was_connected_ ? ConnectMode::reconnect : ConnectMode::initial);
-        // What has no session yet can be tried by the caller as well.
+        // Without a session nothing is lost, so the caller can try again itself.
         const bool is_hopeless =
             !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
-        if (socket || !was_connected_ || is_hopeless || monotonic_now() >= give_up)
+        if (socket || !was_connected_ || is_hopeless || monotonic_now() >= retry_deadline)
             return socket;
         ::poll(nullptr, 0, address_->retry_interval_ms());
     }
@@ -47,7 +47,7 @@ Expected<CloseOnForkFd> Session::connect_with_retry()
 
 Expected<void> Session::connect()
 {
-    // While it was idle: what would go to a daemon that is gone would not be done.
+    // A call to a daemon that exited while the session was idle would not be executed.
     if (is_connected() && connection_->is_closed())
         connection_.reset();
     return ensure_connected({}, true);
@@ -60,8 +60,8 @@ void Session::adopt_socket(CloseOnForkFd socket)
 
 Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeatable)
 {
-    // A killed daemon may let us in once more before its listening socket is closed.
-    const auto give_up = monotonic_deadline(timeout_);
+    // A killed daemon may accept once more before its listening socket is closed.
+    const auto retry_deadline = monotonic_deadline(timeout_);
     while (!is_connected()) {
         auto socket = connect_with_retry();
         if (!socket)
@@ -75,21 +75,21 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
             session_ = *token;
             sequence_ = 0;
             user_ = Credentials::now();
-            // Nothing is known of it yet, so there is nothing to hear.
+            // A new session has no cached reply, so nothing is awaited.
             (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
                                     ReplyMode::none);
             break;
         }
         const auto is_certain = resume();
         if (!is_certain && !is_connected()) {
-            if (monotonic_now() < give_up)
+            if (monotonic_now() < retry_deadline)
                 continue;
             end();
             return std::unexpected(is_certain.error());
         }
         if (is_certain && *is_certain)
             break;
-        // It is another one, with which all begins anew.
+        // The daemon does not know the session. The next attempt begins another one.
         end();
         if (attempt.was_sent && !is_repeatable)
             return std::unexpected(lost_session());
@@ -101,7 +101,8 @@ bool Session::resume_if_lost()
 {
     if (session_.empty() || (is_connected() && !connection_->is_closed()))
         return true;
-    if (!matches_user(Credentials::now())) // But may be again, before the daemon gives it up.
+    // The process may change back before the daemon drops the session.
+    if (!matches_user(Credentials::now()))
         return false;
     auto socket = connect_to(address_->without_autostart(), ConnectMode::reconnect);
     if (!socket)
@@ -111,11 +112,12 @@ bool Session::resume_if_lost()
     if (!is_certain && !is_connected())
         return false;
     if (!is_certain || !*is_certain)
-        end(); // Another daemon, which knows nothing of what belonged to us.
+        end(); // Another daemon, which knows nothing of this session.
     return true;
 }
 
-// Whether it is certain what was done before. An error without a connection: it went again.
+// Returns whether the daemon knows exactly which calls were executed. An error without a
+// connection: the connection was lost again.
 Expected<bool> Session::resume()
 {
     const auto deadline = monotonic_deadline(timeout_);
@@ -132,12 +134,13 @@ Expected<bool> Session::resume()
 
 void Session::record_reply(bool exactly_once)
 {
-    unacknowledged_.clear(); // It was read before.
+    unacknowledged_.clear(); // The daemon reads in order, so it has read them.
     if (exactly_once)
         ++sequence_;
 }
 
-// A daemon that is killed again and again, faster than it can answer.
+// Returns whether the daemon has been restarting for longer than the timeout, without a reply in
+// between.
 bool Session::retries_exhausted(Attempt& attempt) const
 {
     const auto now = monotonic_now();
@@ -153,23 +156,23 @@ Expected<void> Session::finish()
     auto finished = session.empty() ? Expected<void>{std::unexpected(lost_session())} : connect();
     if (finished && session_ != session)
         finished = std::unexpected(lost_session());
-    for (bool is_there = true; finished && is_there;) {
+    for (bool remains = true; finished && remains;) {
         finished = connection_->close_gracefully(monotonic_deadline(timeout_));
-        const auto left = finished ? session_exists() : false;
-        if (!left)
-            finished = std::unexpected(left.error());
-        is_there = left && *left;
+        const auto exists = finished ? session_exists() : false;
+        if (!exists)
+            finished = std::unexpected(exists.error());
+        remains = exists && *exists;
     }
     end();
     return finished;
 }
 
-// Now that the connection was closed: whether that was a daemon's that was killed, so that the
-// session is there still, and is taken up.
+// Called after the connection was closed. Returns whether a killed daemon closed it: the session
+// then still exists and is resumed.
 Expected<bool> Session::session_exists()
 {
-    const auto give_up = monotonic_deadline(timeout_);
-    while (sequence_ > 0) { // Else nothing counted on it.
+    const auto retry_deadline = monotonic_deadline(timeout_);
+    while (sequence_ > 0) { // Otherwise the session has no counted call, and nothing to lose.
         auto socket = connect_with_retry();
         if (!socket)
             return std::unexpected(socket.error());
@@ -177,7 +180,7 @@ Expected<bool> Session::session_exists()
         const auto is_certain = resume();
         if (is_certain || is_connected())
             return is_certain.has_value();
-        if (monotonic_now() > give_up)
+        if (monotonic_now() > retry_deadline)
             return std::unexpected(is_certain.error());
     }
     return false;
@@ -185,7 +188,7 @@ Expected<bool> Session::session_exists()
 
 void Session::end()
 {
-    if (connection_) // Someone may have a duplicate, which would keep the session alive.
+    if (connection_) // A duplicate of the socket elsewhere would keep the session alive.
         connection_->disconnect();
     connection_.reset();
     session_.clear();

@@ -1,6 +1,24 @@
-// A line to the daemon: a session over one connection at a time. When the daemon is killed, the
-// session is taken up again on the next connection: what belongs to it goes on, and the call that
-// was under way is sent again, which the daemon does once. One thread at a time.
+// Session: a resumable conversation with the daemon, over one connection at a time.
+//
+// The client chooses a random token and sends it with Resume on every connection. The daemon keeps
+// the session by that token, in its state store, with what belongs to it: subscriptions, temporary
+// objects, holds, the number of executed calls and the reply to the last one.
+//
+// If the connection is lost during a call, the session connects again, sends Resume with the number
+// of replies that it has received, and sends the call again. The daemon compares that number with
+// its own. It executes the call, or sends the cached reply if it had executed it before. So a call
+// with an effect is executed exactly once, however often the daemon is killed meanwhile.
+//
+// If the daemon does not know the session (its state was lost, or the session was not resumed in
+// time), a new session begins. A call that was sent before then fails with `interrupted`, unless it
+// is safe to repeat.
+//
+// What must hold:
+//   - One thread at a time uses a Session.
+//   - sequence_ counts the replies to calls that the daemon counts, and no others.
+//   - A call that was sent and has no reply is sent again, or ends the session: the next call would
+//     otherwise get its cached reply.
+//   - A one-way call stays in unacknowledged_ until a later reply proves that it was read.
 #pragma once
 
 #include "client/core/address.h"
@@ -18,55 +36,58 @@ namespace evfd {
 
 class Session {
 public:
-    // `patience`: how long the daemon may take to answer, or to be there again.
-    // `was_connected`: the daemon was there once, so it is waited for.
+    // `timeout`: longest time for the daemon to answer, or to restart. `was_connected`: the daemon
+    // has been running before, so connect() waits for it to restart.
     Session(const Address& address, nanoseconds timeout, bool was_connected = false)
         : address_{&address}, timeout_{timeout}, was_connected_{was_connected}
     {
     }
 
-    // Whether it can be used as it is.
+    // Returns whether the connection can be used as it is.
     bool is_connected() const { return connection_ && connection_->is_usable(); }
-    // Connects if it is not; takes the session up again. A daemon that was there is waited for.
+    // Connects if necessary and resumes the session. Waits for a daemon that has been running
+    // before.
     Expected<void> connect();
     bool was_connected() const { return was_connected_; }
-    // Whether something may belong to it.
+    // Returns whether anything can belong to the session.
     bool has_session() const { return !session_.empty(); }
-    // Whether a call on it is one of a process that is `who`. A session is its user's for good.
+    // Returns whether a process with these credentials may use the session. A session belongs to
+    // one user for its lifetime.
     bool matches_user(const Credentials& credentials) const
     {
         return session_.empty() || user_ == credentials;
     }
-    // What belongs to the session; empty once it has ended.
+    // The objects and subscriptions of the session; empty after its end.
     SessionHandles& handles() { return handles_; }
     const SessionHandles& handles() const { return handles_; }
-    // A session that has lost its connection gets one if the daemon is there now: without waiting
-    // for it, or starting it. False if it is not.
+    // Resumes a session that lost its connection, if the daemon is running now. Neither waits for
+    // the daemon nor starts it. Returns false if the session is still disconnected.
     bool resume_if_lost();
-    // As long as is_connected().
+    // Valid only while is_connected().
     Connection& connection() { return *connection_; }
     const Connection& connection() const { return *connection_; }
 
-    // A call and its answer. What came to nothing because the daemon was killed is done again.
+    // Executes a call and returns its reply. Repeats the call if the daemon is restarted.
     template <Message Request>
     Expected<typename Request::Reply> call(const Request& request)
     {
         return call_with<Request>([&] { return request; },
-                                  [&](Connection& channel) {
-                                      return receive<Request>(channel,
+                                  [&](Connection& connection) {
+                                      return receive<Request>(connection,
                                                               monotonic_deadline(timeout_));
                                   });
     }
 
-    // The same, where what is sent depends on the time, and how it is waited for is the caller's
-    // business: `await(channel)` gives the reply.
+    // Like call(), for a request that depends on the time and a reply that the caller awaits
+    // itself: `await(connection)` returns it.
     template <Message Request, class MakeRequest, class Await>
     Expected<typename Request::Reply> call_with(MakeRequest make_request, Await await)
     {
         for (Attempt attempt;;) {
             if (const auto ready = ensure_connected(attempt, protocol::is_repeatable<Request>);
                 !ready) {
-                if (attempt.was_sent) // And may have been done: the next one would be answered so.
+                // It may have been executed, so the next call would get its reply.
+                if (attempt.was_sent)
                     end();
                 return std::unexpected(ready.error());
             }
@@ -78,7 +99,7 @@ public:
                 record_reply(protocol::is_counted<Request>);
                 return reply;
             }
-            if (reply) // Or the time for it was over, and nobody will know how it ended.
+            if (reply) // Or it timed out, and its result will remain unknown.
                 return reply;
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
@@ -92,20 +113,20 @@ public:
     }
 
     template <Message Request>
-    static Expected<typename Request::Reply> receive(Connection& channel, Deadline deadline)
+    static Expected<typename Request::Reply> receive(Connection& connection, Deadline deadline)
     {
-        auto received = channel.receive<Request>(deadline);
+        auto received = connection.receive<Request>(deadline);
         if (!received)
             return std::unexpected(received.error());
         return std::move(received->reply);
     }
 
-    // A call whose answer is not awaited. It reaches the daemon once the line is connected, or has
-    // become meaningless with the end of the session.
+    // Sends a call that has no reply. If the connection is down, the call is sent after the next
+    // connect(). The end of the session makes it unnecessary.
     template <Message Request>
     void send_oneway(const Request& request)
     {
-        if (session_.empty()) // It has nothing that this could be about.
+        if (session_.empty()) // Nothing belongs to the session, so there is nothing to call about.
             return;
         if (unacknowledged_.size() == max_unacknowledged)
             unacknowledged_.pop_front();
@@ -114,18 +135,19 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
-    // To a call that was sent and awaited by hand, on a line that is still connected.
+    // Records the reply to a call that the caller sent and awaited itself, on a session that is
+    // still connected.
     void record_reply(bool exactly_once);
-    // The session is given up; with the next call another one begins.
+    // Abandons the session. The next call begins another one.
     void end();
-    // The same, when the daemon has done what goes with it. An error: the daemon is not there, or
-    // it had forgotten the session.
+    // Ends the session, and returns after the daemon has released what belongs to it. An error: the
+    // daemon cannot be reached, or did not know the session any more.
     Expected<void> finish();
 
 private:
     static constexpr std::size_t max_unacknowledged = 1024;
 
-    // One call, which may take several.
+    // State of one call over all of its attempts.
     struct Attempt {
         bool was_sent = false;
         MonotonicTime first_interruption{};
@@ -143,12 +165,12 @@ private:
     nanoseconds timeout_;
     bool was_connected_ = false;
     std::optional<Connection> connection_;
-    std::string session_; // Its token; empty before the first connection.
-    Credentials user_;    // With which the session began.
+    std::string session_; // Token of the session; empty before the first connection.
+    Credentials user_;    // User that began the session.
     SessionHandles handles_;
-    std::int64_t sequence_ = 0; // That were counted and answered.
+    std::int64_t sequence_ = 0; // Number of counted calls with a reply.
     std::deque<std::string>
-        unacknowledged_; // Since the last answer: the daemon may not have read it.
+        unacknowledged_; // One-way calls since the last reply. The daemon may not have read them.
 };
 
 } // namespace evfd

@@ -1,5 +1,4 @@
-// What belongs to a session and goes on without a call: objects that last as long as it does, and
-// descriptors that the daemon feeds.
+// SessionHandles: the objects and subscriptions that belong to a session and last without a call.
 #pragma once
 
 #include "common/name.h"
@@ -14,7 +13,8 @@ class SessionHandles {
 public:
     bool is_empty() const { return !is_pinned_ && objects_.empty() && subscriptions_.empty(); }
 
-    // Objects that others delete are not taken away here, so there is an end to how many are noted.
+    // The number of recorded objects is limited, because objects that others delete are not removed
+    // here.
     void add_object(const Name& name)
     {
         if (is_pinned_)
@@ -26,7 +26,7 @@ public:
     void remove_object(const Name& name) { objects_.erase(name.text()); }
     void add_subscription(const std::string& token) { subscriptions_.insert(token); }
     void remove_subscription(const std::string& token) { subscriptions_.erase(token); }
-    // Something that nobody tells of when it ends, or too much to be noted.
+    // Records that something without a known end belongs to the session, or too much to list.
     void pin()
     {
         is_pinned_ = true;
@@ -37,8 +37,8 @@ private:
     static constexpr std::size_t max_objects = 1024;
 
     bool is_pinned_ = false;
-    std::set<std::string> objects_;       // Their names.
-    std::set<std::string> subscriptions_; // Their tokens.
+    std::set<std::string> objects_;       // Names of temporary objects.
+    std::set<std::string> subscriptions_; // Tokens of subscriptions.
 };
 
 } // namespace evfd

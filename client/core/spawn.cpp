@@ -13,7 +13,7 @@ namespace evfd {
 
 namespace {
 
-// What the program has from the start: two descriptors of ours and standard error, and its signals.
+// Descriptors and signals of the new program.
 class SpawnSetup {
 public:
     SpawnSetup(const UniqueFd& input, const UniqueFd& output, Signals signals)
@@ -34,7 +34,7 @@ public:
     SpawnSetup(const SpawnSetup&) = delete;
     SpawnSetup& operator=(const SpawnSetup&) = delete;
 
-    int error() const { return error_; } // The first; 0 if there was none.
+    int error() const { return error_; } // Returns the first error, or 0.
     const posix_spawn_file_actions_t* files() const { return &files_; }
     const posix_spawnattr_t* attributes() const { return &attributes_; }
 
@@ -74,8 +74,8 @@ std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
     if (spawning.error() != 0)
         return std::unexpected(spawning.error());
     std::vector<char*> arguments;
-    for (auto& word : argument_texts)
-        arguments.push_back(word.data());
+    for (auto& argument : argument_texts)
+        arguments.push_back(argument.data());
     arguments.push_back(nullptr);
     pid_t child = 0;
     const int error = ::posix_spawnp(&child, arguments.front(), spawning.files(),

@@ -1,4 +1,4 @@
-// Another program that is started: nothing of ours is open in it but standard error.
+// Starts another program. It inherits standard error and no other descriptor of this process.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,18 +11,18 @@
 
 namespace evfd {
 
-// Not where the caller could make it his own program with rights that are not his: set-user-ID and
-// the like. AT_SECURE
+// Returns false in a set-user-ID or similar program, whose caller could have another program run
+// with its privileges. AT_SECURE, getauxval(3)
 bool may_spawn();
 
-// Which signals the program blocks and ignores from the start.
+// Signal mask and ignored signals of the new program.
 enum class Signals {
-    reset,     // None: it is a server, and is to end when it is told to.
-    inherited, // Those that we do: it ends with us, or survives a hangup as we do. nohup(1)
+    reset,     // None blocked or ignored, as a server needs it that ends by a signal.
+    inherited, // Those of this process, so that it survives a hangup as this process does. nohup(1)
 };
 
-// `words`: the program, looked for in $PATH unless there is a slash in it, and its arguments. Else
-// an errno value.
+// Starts arguments[0], which is searched in $PATH unless it contains a slash. The error is an errno
+// value.
 std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
                                         const UniqueFd& input, const UniqueFd& output,
                                         Signals signals);

@@ -28,17 +28,17 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// From the start of ssh to the daemon's first answer: somebody may have to type a password, for
-// which sshd(8) gives as long.
+// Longest time from the start of ssh to the daemon's first reply. A user may have to type a
+// password, for which sshd(8) allows the same time.
 constexpr nanoseconds greeting_timeout = 2min;
-constexpr nanoseconds exit_timeout = 5s; // For ssh, once it closed its output.
+constexpr nanoseconds exit_timeout = 5s; // Longest time for ssh to exit after it closed its output.
 
-constexpr int status_ssh_failed = 255; // It did not get there.
-constexpr int status_not_found = 127;  // A shell's: there is no such command.
-constexpr int status_no_daemon = 5;    // evfdctl's.
+constexpr int status_ssh_failed = 255; // ssh's own: it failed to connect.
+constexpr int status_not_found = 127;  // The shell's: the command was not found.
+constexpr int status_no_daemon = 5;    // evfdctl's: no daemon.
 
-// Those we started, until they were asked how they ended: at the latest when the next one is
-// started, so that at most as many as there are connections are there.
+// Started ssh processes that are not reaped yet. add() reaps those that have exited, so there are
+// at most as many as connections.
 class Children {
 public:
     void add(pid_t child)
@@ -48,12 +48,12 @@ public:
                       [](pid_t other) { return ::waitpid(other, nullptr, WNOHANG) != 0; });
         running_.push_back(child);
     }
-    // How it ended, if it does soon, and if nobody else has asked.
+    // Returns the exit status, if the child exits soon and nobody else has reaped it.
     std::optional<int> wait_for(pid_t child)
     {
         const UniqueFd ends{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
-        pollfd wanted{ends.get(), POLLIN, 0};
-        while (ends && ::poll(&wanted, 1, static_cast<int>(exit_timeout / 1ms)) < 0 &&
+        pollfd polled{ends.get(), POLLIN, 0};
+        while (ends && ::poll(&polled, 1, static_cast<int>(exit_timeout / 1ms)) < 0 &&
                errno == EINTR) {
         }
         const std::lock_guard holding{mutex_};
@@ -71,11 +71,11 @@ private:
 
 Children& children()
 {
-    static auto& all = *new Children; // A thread may still be on its way while the process ends.
+    static auto& all = *new Children; // Not destroyed: threads may use it while the process exits.
     return all;
 }
 
-// One word for a shell, whatever is in it.
+// Quotes any text as one word for a shell.
 std::string shell_quote(std::string_view word)
 {
     std::string text = "'";
@@ -84,7 +84,7 @@ std::string shell_quote(std::string_view word)
     return text + '\'';
 }
 
-// What the shell there is to run.
+// Returns the command line for the shell on the other machine.
 std::string remote_command(const Remote& remote, ConnectMode mode)
 {
     std::string command = "evfdctl";
@@ -94,17 +94,17 @@ std::string remote_command(const Remote& remote, ConnectMode mode)
     return mode == ConnectMode::reconnect ? command + " --again" : command;
 }
 
-// After "--", so that whatever the host is called is no option.
+// The host comes after "--", so that ssh never takes it for an option.
 std::vector<std::string> ssh_arguments(const Remote& remote, ConnectMode mode)
 {
-    std::vector<std::string> words{"ssh"};
+    std::vector<std::string> arguments{"ssh"};
     if (!remote.ssh.empty())
-        words = {"/bin/sh", "-c", remote.ssh + " \"$@\"", "ssh"};
-    words.insert(words.end(), {"--", remote.host, remote_command(remote, mode)});
-    return words;
+        arguments = {"/bin/sh", "-c", remote.ssh + " \"$@\"", "ssh"};
+    arguments.insert(arguments.end(), {"--", remote.host, remote_command(remote, mode)});
+    return arguments;
 }
 
-// Empty, with errno, if there are none to be had.
+// Returns empty descriptors, and sets errno, on failure.
 std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
 {
     std::array<int, 2> ends{-1, -1};
@@ -113,44 +113,46 @@ std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
     return {unforked.adopt(UniqueFd{ends[0]}), unforked.adopt(UniqueFd{ends[1]})};
 }
 
-// One call and its answer, and nothing is left of it. The channel has a descriptor of its own.
+// Executes one call, so that the daemon is known to answer. The Connection owns a duplicate, and
+// leaves nothing unread on `socket`.
 Expected<void> probe_daemon(const CloseOnForkFd& socket)
 {
-    auto own = ForkGuard{}.adopt(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
-    if (!own)
+    auto duplicate = ForkGuard{}.adopt(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
+    if (!duplicate)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
-    Connection channel{std::move(own)};
+    Connection connection{std::move(duplicate)};
     const auto deadline = monotonic_deadline(greeting_timeout);
-    if (const auto sent = channel.send(protocol::GetInfo{}, deadline); !sent)
+    if (const auto sent = connection.send(protocol::GetInfo{}, deadline); !sent)
         return sent;
-    const auto answer = channel.receive<protocol::GetInfo>(deadline);
+    const auto answer = connection.receive<protocol::GetInfo>(deadline);
     return answer ? Expected<void>{} : std::unexpected(answer.error());
 }
 
 std::string describe_exit(const Remote& remote, std::optional<int> status)
 {
     if (!status)
-        return "ssh did not get through to it";
+        return "ssh did not connect";
     switch (*status) {
-    case status_ssh_failed: return "ssh did not get there; it says why above";
+    case status_ssh_failed: return "ssh could not connect; its message is above";
     case status_not_found:
-        return remote.ssh.empty() ? "there is no evfdctl there; install it"
+        return remote.ssh.empty() ? "evfdctl was not found there; install it"
                                   : "ssh here or evfdctl there was not found; install it";
-    case status_no_daemon: return "evfdctl there found no daemon; it says why above";
-    default: return fmt::format("the way there ended with status {}", *status);
+    case status_no_daemon: return "evfdctl there found no daemon; its message is above";
+    default: return fmt::format("ssh exited with status {}", *status);
     }
 }
 
 Error unreachable_error(const Remote& remote, const Error& error, pid_t child)
 {
-    const auto told = [&](std::string_view why) {
+    const auto failure = [&](std::string_view why) {
         return Error{ErrorCode::no_daemon,
-                     fmt::format("no evfdd can be reached at '{}': {}", remote.host, why)};
+                     fmt::format("failed to connect to the daemon at '{}': {}", remote.host, why)};
     };
     switch (error.code) {
-    case ErrorCode::interrupted: return told(describe_exit(remote, children().wait_for(child)));
-    case ErrorCode::no_daemon: return told("nothing answers; see whether it is stuck");
-    default: return told("what answers is something else; see that the shell there prints nothing");
+    case ErrorCode::interrupted: return failure(describe_exit(remote, children().wait_for(child)));
+    case ErrorCode::no_daemon: return failure("nothing answers; see whether the daemon is stuck");
+    default:
+        return failure("the reply is not from evfdd; check that the shell there prints nothing");
     }
 }
 
@@ -161,25 +163,25 @@ Expected<Remote> Remote::at(std::string host)
     if (host.empty() || host.starts_with('-'))
         return std::unexpected(Error{
             ErrorCode::invalid,
-            fmt::format("'{}' is no host; give one as ssh takes it, such as user@host", host)});
+            fmt::format("'{}' is not a valid host; give one as for ssh, such as user@host", host)});
     return Remote{.host = std::move(host)};
 }
 
 Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
 {
-    auto [ours, its] = make_socket_pair();
+    auto [ours, theirs] = make_socket_pair();
     if (!ours)
         return std::unexpected(Error{ErrorCode::system, Fault::last("socketpair(2)").message()});
     if (::fcntl(ours.get(), F_SETFL, O_NONBLOCK) < 0)
         return std::unexpected(Error{ErrorCode::system, Fault::last("fcntl(2)").message()});
     const auto child =
-        spawn_program(ssh_arguments(remote, mode), its.fd(), its.fd(), Signals::inherited);
+        spawn_program(ssh_arguments(remote, mode), theirs.fd(), theirs.fd(), Signals::inherited);
     if (!child)
-        return std::unexpected(
-            Error{ErrorCode::no_daemon,
-                  fmt::format("ssh cannot be started: {}; install it, or name another with --ssh",
-                              std::generic_category().message(child.error()))});
-    its = {}; // Or we would never see it go.
+        return std::unexpected(Error{
+            ErrorCode::no_daemon,
+            fmt::format("ssh cannot be started: {}; install it, or give another command with --ssh",
+                        std::generic_category().message(child.error()))});
+    theirs = {}; // Otherwise the exit of ssh would not hang up our end.
     children().add(*child);
     if (const auto answered = probe_daemon(ours); !answered) {
         ours = {};

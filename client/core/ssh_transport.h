@@ -1,5 +1,5 @@
-// A daemon on another machine: reached by ssh(1), which runs `evfdctl relay` there and passes on
-// what it says. Only bytes come through, no descriptors.
+// Connection to a daemon on another machine. ssh(1) runs `evfdctl relay` there, which copies bytes
+// between its standard input and output and the daemon. Descriptors cannot be passed.
 #pragma once
 
 #include "client/core/close_on_fork_fd.h"
@@ -10,20 +10,22 @@
 
 namespace evfd {
 
-// Whether a daemon has answered there before: one that did is being restarted, and is waited for.
+// `reconnect`: a daemon has answered there before. It may be restarting, so the relay waits for it.
 enum class ConnectMode { initial, reconnect };
 
 struct Remote {
-    // As ssh takes it: HOST or USER@HOST. invalid: it would be an option, or is empty.
+    // Makes an address from HOST or USER@HOST, as ssh takes it. invalid: it is empty, or ssh would
+    // take it for an option.
     static Expected<Remote> at(std::string host);
 
     std::string host;
-    std::string ssh = {};                  // For the shell: another command than `ssh`.
-    std::vector<std::string> options = {}; // Of evfdctl there: which daemon of that machine.
+    std::string ssh = {}; // A shell command to run in place of `ssh`.
+    // Options of the remote evfdctl that select the daemon there.
+    std::vector<std::string> options = {};
 };
 
-// A connected socket, non-blocking, whose other end is such an ssh: a daemon has answered. What ssh
-// and evfdctl there have to say goes to our standard error. no_daemon: there is no way to one.
+// Returns a connected non-blocking socket to a daemon that has answered. ssh and the remote evfdctl
+// write their errors to our standard error. no_daemon: no daemon could be reached.
 Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode);
 
 } // namespace evfd

@@ -13,7 +13,7 @@ namespace evfd {
 
 namespace {
 
-// After unshare(2) the offsets are those of the namespace of our children.
+// After unshare(2) /proc/self/timens_offsets describes the namespace of the children.
 bool are_offsets_effective()
 {
     std::error_code error;
@@ -28,15 +28,17 @@ bool has_namespace_offset(Clock clock)
 {
     if (is_wall_clock(clock) || !are_offsets_effective())
         return false;
-    const std::string_view wanted = to_clockid(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
-    // It is not there where the kernel knows of no such namespaces.
+    const std::string_view clock_name =
+        to_clockid(clock) == CLOCK_MONOTONIC ? "monotonic" : "boottime";
+    // The file does not exist if the kernel lacks time namespaces.
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> offsets{
         std::fopen("/proc/self/timens_offsets", "re"), &std::fclose};
     std::array<char, 16> name{};
-    long long whole = 0, rest = 0; // Seconds, and nanoseconds.
-    while (offsets && std::fscanf(offsets.get(), "%15s %lld %lld", name.data(), &whole, &rest) == 3)
-        if (name.data() == wanted)
-            return whole != 0 || rest != 0;
+    long long seconds = 0, remainder = 0; // Seconds and nanoseconds.
+    while (offsets &&
+           std::fscanf(offsets.get(), "%15s %lld %lld", name.data(), &seconds, &remainder) == 3)
+        if (name.data() == clock_name)
+            return seconds != 0 || remainder != 0;
     return false;
 }
 

@@ -1,11 +1,12 @@
-// Whether moments on a clock mean to this process what they mean to others. time_namespaces(7)
+// Whether this process reads a clock differently from other processes. time_namespaces(7)
 #pragma once
 
 #include "common/enums.h"
 
 namespace evfd {
 
-// Its monotonic and boottime clocks may have a zero of their own; the wall clock is everybody's.
+// Returns whether `clock` has an offset in this process's time namespace. Only the monotonic and
+// boottime clocks can have one.
 bool has_namespace_offset(Clock clock);
 
 } // namespace evfd

@@ -5,10 +5,10 @@
 
 namespace evfd {
 
-// umask(2) can only be read by setting it, which other threads would see.
+// umask(2) can only be read by setting it, which other threads would notice.
 mode_t current_umask()
 {
-    constexpr mode_t strictest = 077; // Where /proc is not to be read.
+    constexpr mode_t strictest = 077; // Used if /proc is not readable.
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> status{std::fopen("/proc/self/status", "re"),
                                                            &std::fclose};
     char line[256];

@@ -1,11 +1,11 @@
-// What new objects of this process are not open for, as new files are not.
+// The file mode creation mask, which also limits the permissions of new objects.
 #pragma once
 
 #include <sys/types.h>
 
 namespace evfd {
 
-// If it cannot be read, all that others could do.
+// Returns the umask(2), or 077 if it cannot be read.
 mode_t current_umask();
 
 } // namespace evfd

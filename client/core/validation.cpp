@@ -8,11 +8,10 @@ namespace {
 
 Error malformed_name(std::string_view name)
 {
-    return {
-        ErrorCode::invalid,
-        fmt::format("'{}' is no name: use 1 to {} bytes, segments of letters, digits and ._@:+- "
-                    "joined by single slashes, none of them '.' or '..'",
-                    name, max_name_bytes)};
+    return {ErrorCode::invalid,
+            fmt::format("'{}' is not a valid name: use 1 to {} bytes, segments of letters, digits "
+                        "and ._@:+- joined by single slashes, none of them '.' or '..'",
+                        name, max_name_bytes)};
 }
 
 } // namespace

@@ -1,4 +1,4 @@
-// Names as they are typed, checked before they go out.
+// Checks of names from the caller before a request is sent.
 #pragma once
 
 #include "common/codec.h"
@@ -12,7 +12,7 @@
 namespace evfd {
 
 Expected<Name> to_name(std::string_view text);
-// 1 to max_names_per_call of them, none twice.
+// Accepts 1 to max_names_per_call names, none twice.
 Expected<NameList> to_names(std::span<const std::string> texts);
 
 } // namespace evfd

@@ -7,23 +7,24 @@ namespace evfd {
 Expected<WaitRequest> WaitRequest::begin(ConnectionPool& pool, protocol::Wait request,
                                          Deadline deadline, ReturnWhen return_when)
 {
-    auto line = pool.acquire_connected();
-    if (!line)
-        return std::unexpected(std::move(line.error()));
-    WaitRequest pending{pool, *std::move(line), std::move(request), deadline, return_when};
-    if (const auto asked = pending.resubmit(); !asked)
-        return std::unexpected(asked.error());
-    return pending;
+    auto session = pool.acquire_connected();
+    if (!session)
+        return std::unexpected(std::move(session.error()));
+    WaitRequest wait_request{pool, *std::move(session), std::move(request), deadline, return_when};
+    if (const auto submitted = wait_request.resubmit(); !submitted)
+        return std::unexpected(submitted.error());
+    return wait_request;
 }
 
-// A daemon that is killed before it says that it waits is asked again.
+// Sends the call again if the daemon is killed before it confirms the wait.
 Expected<void> WaitRequest::resubmit()
 {
-    const auto give_up = monotonic_deadline(pool_->timeout());
+    const auto retry_deadline = monotonic_deadline(pool_->timeout());
     while (true) {
-        auto asked = submit();
-        if (asked || asked.error().code != ErrorCode::interrupted || monotonic_now() > give_up)
-            return asked;
+        auto submitted = submit();
+        if (submitted || submitted.error().code != ErrorCode::interrupted ||
+            monotonic_now() > retry_deadline)
+            return submitted;
     }
 }
 
@@ -33,13 +34,13 @@ Expected<void> WaitRequest::submit()
         return connected;
     if (deadline_)
         request_.timeout = time_until(*deadline_);
-    auto& channel = session_.connection();
-    const auto patience = monotonic_deadline(pool_->timeout());
+    auto& connection = session_.connection();
+    const auto reply_deadline = monotonic_deadline(pool_->timeout());
     if (return_when_ == ReturnWhen::submitted)
-        return channel.send(request_, patience);
-    if (const auto sent = channel.send(request_, patience, ReplyMode::stream); !sent)
+        return connection.send(request_, reply_deadline);
+    if (const auto sent = connection.send(request_, reply_deadline, ReplyMode::stream); !sent)
         return sent;
-    auto first = channel.receive<protocol::Wait>(patience);
+    auto first = connection.receive<protocol::Wait>(reply_deadline);
     if (!first)
         return std::unexpected(std::move(first.error()));
     if (first->continues)
@@ -47,7 +48,7 @@ Expected<void> WaitRequest::submit()
     auto fired = ConnectionPool::validate_fired(request_, std::move(first->reply.fired));
     if (!fired)
         return std::unexpected(std::move(fired.error()));
-    early_reply_ = *std::move(fired); // It had the answer from before.
+    early_reply_ = *std::move(fired); // The daemon repeated the reply that it had sent before.
     return {};
 }
 
@@ -65,8 +66,8 @@ Expected<WaitRequest::Fired> WaitRequest::finish()
     return ConnectionPool::validate_fired(request_, std::move(reply->fired));
 }
 
-// Once we hung up, the daemon cannot send its answer and puts back what it took; an answer that was
-// sent before is there to be read.
+// After the disconnect the daemon cannot send its reply, and returns what the wait has consumed. A
+// reply that was sent before can still be read.
 std::optional<WaitRequest::Fired> WaitRequest::cancel()
 {
     if (early_reply_)

@@ -1,5 +1,5 @@
-// A Wait call that is under way on a line of its own. It can be called off: then nothing is taken
-// for it, or what was taken is told.
+// WaitRequest: one Wait call in progress, on a session of its own. A caller can watch its
+// descriptor, and can cancel it: it then consumes nothing, or returns what it has consumed.
 #pragma once
 
 #include "client/core/connection_pool.h"
@@ -14,22 +14,26 @@ namespace evfd {
 class WaitRequest {
 public:
     using Fired = std::vector<protocol::Fired>;
-    // When begin() returns: with the call on its way, or with the daemon's word that it waits.
+    // Condition for begin() to return: the call was sent, or the daemon has confirmed that it is
+    // registered.
     enum class ReturnWhen { submitted, acknowledged };
 
-    // The daemon answers at the deadline, if not before.
+    // Begins a wait that the daemon ends at `deadline` at the latest.
     static Expected<WaitRequest> begin(ConnectionPool& pool, protocol::Wait request,
                                        Deadline deadline,
                                        ReturnWhen return_when = ReturnWhen::submitted);
 
-    int fd() const { return session_.connection().fd(); } // Readable when there is an answer.
-    // Whether it is here already: then nothing more becomes readable.
+    // Polls readable when the reply has arrived.
+    int fd() const { return session_.connection().fd(); }
+    // Returns whether the reply has been read from the socket already. fd() does not become
+    // readable then.
     bool has_reply() const { return early_reply_ || session_.connection().has_buffered_input(); }
-    // The answer; timed_out if the time was over. interrupted: the daemon went away, resubmit().
+    // Returns the reply. timed_out: the deadline passed first. interrupted: the connection was
+    // lost; the caller calls resubmit().
     Expected<Fired> finish();
-    // Once the daemon is there again: for the same answer, if it had one.
+    // Connects again and sends the call again. The daemon repeats its reply if it had sent one.
     Expected<void> resubmit();
-    // The answer, if there was one already.
+    // Ends the wait. Returns the reply if the wait was already complete.
     std::optional<Fired> cancel();
 
 private:
@@ -47,7 +51,7 @@ private:
     protocol::Wait request_;
     Deadline deadline_;
     ReturnWhen return_when_;
-    std::optional<Fired> early_reply_; // Came in the place of the word that it waits.
+    std::optional<Fired> early_reply_; // A reply that came in place of the confirmation.
 };
 
 } // namespace evfd

@@ -35,14 +35,14 @@ Expected<void> WaitSet::check() const
     return {};
 }
 
-// By which daemons are told apart: one may be known by several connections.
+// Identifies the daemon of an object. Several clients may be connected to the same one.
 std::string_view WaitSet::daemon_path(std::size_t index) const
 {
-    const auto& daemon = all_[index]->pool_;
-    return daemon ? std::string_view{daemon->address().path} : "";
+    const auto& pool = all_[index]->pool_;
+    return pool ? std::string_view{pool->address().path} : "";
 }
 
-// A token that is there once could not be taken for both.
+// A single token could not serve both entries.
 bool WaitSet::has_duplicates() const
 {
     std::vector<std::pair<std::string_view, std::string_view>> known;
@@ -58,33 +58,33 @@ Expected<std::int64_t> WaitSet::consume(std::size_t index) const
                                                            : all_[index]->consume();
 }
 
-// Any.
+// wait_any().
 
 Expected<std::optional<WaitResult>> WaitSet::wait_any(Deadline deadline) const
 {
     if (auto checked = check(); !checked)
         return std::unexpected(std::move(checked.error()));
-    auto there = try_consume();
-    if (!there || *there || has_expired(deadline))
-        return there;
+    auto found = try_consume();
+    if (!found || *found || has_expired(deadline))
+        return found;
     AioPoller poller{all_.size()};
     for (std::size_t i = 0; i < all_.size(); ++i)
         if (const auto armed = poller.arm(i, all_[i]->fd()); !armed)
             return std::unexpected(armed.error());
     while (true) {
-        const auto rung = poller.wait(deadline);
-        if (!rung)
-            return std::unexpected(rung.error());
-        if (rung->empty())
+        const auto ready = poller.wait(deadline);
+        if (!ready)
+            return std::unexpected(ready.error());
+        if (ready->empty())
             return std::nullopt;
-        for (const auto index : *rung) {
-            const auto taken = consume(index);
-            if (!taken)
-                return std::unexpected(taken.error());
-            if (*taken > 0)
-                return WaitResult{index, *taken};
+        for (const auto index : *ready) {
+            const auto consumed = consume(index);
+            if (!consumed)
+                return std::unexpected(consumed.error());
+            if (*consumed > 0)
+                return WaitResult{index, *consumed};
             if (const auto armed = poller.arm(index, all_[index]->fd());
-                !armed) // Another was faster.
+                !armed) // Another waiter was faster.
                 return std::unexpected(armed.error());
         }
         if (has_expired(deadline))
@@ -94,24 +94,24 @@ Expected<std::optional<WaitResult>> WaitSet::wait_any(Deadline deadline) const
 
 Expected<std::optional<WaitResult>> WaitSet::try_consume() const
 {
-    std::vector<pollfd> asked;
+    std::vector<pollfd> polled;
     for (const auto* one : all_)
-        asked.push_back({one->fd(), POLLIN, 0});
-    if (::poll(asked.data(), asked.size(), 0) <= 0)
+        polled.push_back({one->fd(), POLLIN, 0});
+    if (::poll(polled.data(), polled.size(), 0) <= 0)
         return std::nullopt;
     for (std::size_t i = 0; i < all_.size(); ++i) {
-        if ((asked[i].revents & POLLIN) == 0)
+        if ((polled[i].revents & POLLIN) == 0)
             continue;
-        const auto taken = consume(i);
-        if (!taken)
-            return std::unexpected(taken.error());
-        if (*taken > 0)
-            return WaitResult{i, *taken};
+        const auto consumed = consume(i);
+        if (!consumed)
+            return std::unexpected(consumed.error());
+        if (*consumed > 0)
+            return WaitResult{i, *consumed};
     }
     return std::nullopt;
 }
 
-// All.
+// wait_all().
 
 Expected<bool> WaitSet::wait_all(Deadline deadline) const
 {
@@ -124,53 +124,55 @@ Expected<bool> WaitSet::wait_all(Deadline deadline) const
         const auto latched = await_each(poller, which, deadline);
         if (!latched || !*latched)
             return latched;
-        const auto emptied = consume_all();
-        if (!emptied)
-            return std::unexpected(emptied.error());
-        if (!*emptied)
+        const auto missed = consume_all();
+        if (!missed)
+            return std::unexpected(missed.error());
+        if (!*missed)
             return true;
-        if (has_expired(deadline)) // Or others could keep us at it for ever.
+        // Otherwise other waiters could keep this loop running indefinitely.
+        if (has_expired(deadline))
             return false;
-        which = {**emptied};
+        which = {**missed};
     }
 }
 
-// Waits until each of them has rung.
+// Waits until each of them has become readable at least once.
 Expected<bool> WaitSet::await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                                    Deadline deadline) const
 {
     for (const auto index : which)
         if (const auto armed = poller.arm(index, all_[index]->fd()); !armed)
             return std::unexpected(armed.error());
-    for (auto left = which.size(); left > 0;) {
-        const auto rung = poller.wait(deadline);
-        if (!rung)
-            return std::unexpected(rung.error());
-        if (rung->empty())
+    for (auto remaining = which.size(); remaining > 0;) {
+        const auto ready = poller.wait(deadline);
+        if (!ready)
+            return std::unexpected(ready.error());
+        if (ready->empty())
             return false;
-        left -= rung->size();
+        remaining -= ready->size();
     }
     return true;
 }
 
-// Takes from each that is to be taken from; if others were faster at one, from none: that one.
+// Consumes from every object that a wait consumes from. If another waiter was faster at one of
+// them, returns everything and names that object.
 Expected<std::optional<std::size_t>> WaitSet::consume_all() const
 {
-    std::vector<WaitResult> taken;
+    std::vector<WaitResult> consumed;
     for (const auto kind :
-         {Consumption::shared, Consumption::exclusive}) // Nobody else is at what is our own.
+         {Consumption::shared, Consumption::exclusive}) // Nobody else consumes private counts.
         for (std::size_t i = 0; i < all_.size(); ++i) {
             if (all_[i]->consumption() != kind)
                 continue;
             const auto count = all_[i]->consume();
-            const bool was_there = count && *count > 0;
-            if (was_there && kind == Consumption::shared)
-                taken.push_back({i, *count});
-            if (was_there || (count && kind == Consumption::exclusive))
+            const bool was_consumed = count && *count > 0;
+            if (was_consumed && kind == Consumption::shared)
+                consumed.push_back({i, *count});
+            if (was_consumed || (count && kind == Consumption::exclusive))
                 continue;
-            for (const auto& back : taken)
-                if (const auto put = all_[back.index]->restore(back.count); !put)
-                    return std::unexpected(put.error());
+            for (const auto& item : consumed)
+                if (const auto restored = all_[item.index]->restore(item.count); !restored)
+                    return std::unexpected(restored.error());
             if (!count)
                 return std::unexpected(count.error());
             return i;

@@ -1,4 +1,17 @@
-// A wait for any or all of several, each on its descriptor.
+// WaitSet: a wait for any or for all of several open objects, on their descriptors.
+//
+// wait_any() tries each object once without sleeping, then sleeps until one becomes readable and
+// consumes from it. If another waiter was faster, it sleeps again.
+//
+// wait_all() sleeps until every object has become readable at least once, whether or not it still
+// is, and then consumes from all. If one of them has nothing left, it returns what it has consumed
+// and sleeps until that one becomes readable again.
+//
+// What must hold:
+//   - No object is in the set twice: a single token could not serve both.
+//   - Only shared tokens are returned. Private counts (pulses, timers) are consumed last, when
+//     nothing can fail any more.
+//   - A wait consumes nothing from an object unless it reports it.
 #pragma once
 
 #include "client/core/aio_poller.h"
@@ -25,7 +38,7 @@ private:
     Expected<void> check() const;
     std::string_view daemon_path(std::size_t index) const;
     bool has_duplicates() const;
-    // What is there is taken without getting ready for sleep.
+    // Consumes what is available now, without preparing to sleep.
     Expected<std::optional<WaitResult>> try_consume() const;
     Expected<bool> await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                               Deadline deadline) const;

@@ -16,7 +16,7 @@ namespace evfd {
 
 namespace {
 
-// All, for an empty one.
+// An empty text means all names.
 Expected<std::optional<Pattern>> to_pattern(std::string_view text)
 {
     if (text.empty())
@@ -27,13 +27,13 @@ Expected<std::optional<Pattern>> to_pattern(std::string_view text)
                                  fmt::format("a pattern has at most {} bytes", max_pattern_bytes)});
 }
 
-Error wrong_kind(const Name& name, std::string_view what_it_is, std::string_view what_opens_it)
+Error wrong_kind(const Name& name, std::string_view actual_kind, std::string_view right_function)
 {
     return {ErrorCode::name_taken,
-            fmt::format("'{}' is {}; use {}", name.text(), what_it_is, what_opens_it)};
+            fmt::format("'{}' is {}; use {}", name.text(), actual_kind, right_function)};
 }
 
-// Whether the daemon handed it over, and this process has no room for it.
+// Returns whether the daemon passed a descriptor that this process had no room for.
 bool lacks_fd(const protocol::Opened& one)
 {
     return one.file_descriptor && !one.file_descriptor->fd;
@@ -53,40 +53,40 @@ template <class Request, class Each>
 Expected<void> Client::stream(const Request& request, std::optional<nanoseconds> timeout,
                               const Each& each) const
 {
-    auto line = pool_->acquire_connected();
-    if (!line)
-        return std::unexpected(line.error());
-    auto& channel = line->connection();
+    auto session = pool_->acquire_connected();
+    if (!session)
+        return std::unexpected(session.error());
+    auto& connection = session->connection();
     if (const auto sent =
-            channel.send(request, monotonic_deadline(pool_->timeout()), ReplyMode::stream);
+            connection.send(request, monotonic_deadline(pool_->timeout()), ReplyMode::stream);
         !sent)
         return sent;
     while (true) {
         const auto deadline = timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
-        auto received = channel.template receive<Request>(deadline);
+        auto received = connection.template receive<Request>(deadline);
         if (!received)
             return std::unexpected(std::move(received.error()));
         if (!each(received->reply))
-            return {}; // With the line goes the rest of the stream.
+            return {}; // Destroying the session ends the stream.
         if (!received->continues)
             break;
     }
-    pool_->release(*std::move(line));
+    pool_->release(*std::move(session));
     return {};
 }
 
 template <class Request, class Each>
 Expected<void> Client::stream_with_retry(const Request& request, const Each& each) const
 {
-    const auto patience = pool_->timeout();
-    const auto give_up = monotonic_deadline(patience);
+    const auto timeout = pool_->timeout();
+    const auto retry_deadline = monotonic_deadline(timeout);
     while (true) {
-        const auto streamed = stream(request, patience, [&](auto& reply) {
+        const auto streamed = stream(request, timeout, [&](auto& reply) {
             each(reply);
             return true;
         });
         if (streamed || streamed.error().code != ErrorCode::interrupted ||
-            monotonic_now() > give_up)
+            monotonic_now() > retry_deadline)
             return streamed;
     }
 }
@@ -150,30 +150,29 @@ Expected<void> Client::disarm(std::span<const std::string> texts) const
                  : std::unexpected(names.error());
 }
 
-// What the daemon hands over, each for its name.
+// Returns one entry for each name, in order.
 Expected<std::vector<protocol::Opened>> Client::open_all(const NameList& names) const
 {
     if (address().remote)
-        return std::unexpected(
-            Error{ErrorCode::refused,
-                  fmt::format("'{}' cannot be opened from here: descriptors do not come from "
-                              "another machine; run this on '{}'",
-                              names.list.front().text(), address().remote->host)});
+        return std::unexpected(Error{
+            ErrorCode::refused, fmt::format("'{}' cannot be opened from here: descriptors cannot "
+                                            "be passed between machines; run this on '{}'",
+                                            names.list.front().text(), address().remote->host)});
     auto reply = pool_->call(protocol::Open{names});
     if (!reply)
         return std::unexpected(std::move(reply.error()));
     if (reply->objects.size() != names.list.size())
         return std::unexpected(
-            Error{ErrorCode::system, "the daemon answered for other names than it was asked for"});
+            Error{ErrorCode::system, "the daemon's reply does not match the requested names"});
     if (std::ranges::any_of(reply->objects, lacks_fd)) {
         for (const auto& one : reply->objects)
             if (one.subscription)
                 pool_->send_oneway(protocol::Unsubscribe{*one.subscription});
-        return std::unexpected(
-            Error{ErrorCode::no_descriptor,
-                  fmt::format("this process has no descriptor left for '{}'; close some, or raise "
-                              "its limit",
-                              names.list.front().text())});
+        return std::unexpected(Error{
+            ErrorCode::no_descriptor,
+            fmt::format(
+                "this process has no free descriptor for '{}'; close some, or raise its limit",
+                names.list.front().text())});
     }
     if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
         pool_->enable_auto_resume();
@@ -214,7 +213,7 @@ Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) co
             continue;
         }
         error = wrong_kind(names->list[i], "a timer", "open_timer()");
-        (void)to_timer(names->list[i], std::move(one)); // Which the daemon is to forget.
+        (void)to_timer(names->list[i], std::move(one)); // Ends the subscription.
     }
     if (error)
         return std::unexpected(*std::move(error));
@@ -242,7 +241,7 @@ Expected<Timer> Client::open_timer(std::string_view text) const
     if (one.kind == Kind::timer)
         return to_timer(*name, std::move(one));
     if (one.mode)
-        (void)to_event(*name, std::move(one)); // Which the daemon is to forget.
+        (void)to_event(*name, std::move(one)); // Ends the subscription.
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
@@ -254,9 +253,9 @@ Expected<std::variant<Event, Timer>> Client::to_either(const Name& name,
     if (opened.mode)
         return to_event(name, std::move(opened));
     return std::unexpected(
-        Error{ErrorCode::system, fmt::format("the daemon does not say of what mode '{}' is; is it "
-                                             "newer than this program?",
-                                             name.text())});
+        Error{ErrorCode::system,
+              fmt::format("the daemon's reply has no mode for '{}'; is it newer than this program?",
+                          name.text())});
 }
 
 Expected<std::variant<Event, Timer>> Client::open_either(std::string_view text) const
@@ -347,7 +346,7 @@ Expected<protocol::Metrics::Reply> Client::metrics() const
 
 Expected<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
 {
-    std::optional<uid_t> last; // A daemon that is killed meanwhile tells all once more.
+    std::optional<uid_t> last; // A daemon that is restarted meanwhile repeats the whole list.
     return stream_with_retry(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
         for (auto& user : reply.users) {
             if (last && user.uid <= *last)
@@ -365,7 +364,7 @@ Expected<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    std::optional<Name> last; // As above.
+    std::optional<Name> last; // As in quotas().
     return stream_with_retry(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
         for (auto& object : reply.objects) {
             if (last && object.name <= *last)
@@ -376,7 +375,7 @@ Expected<void> Client::list(std::string_view text,
     });
 }
 
-// The timeout is for whoever sends it.
+// The sender sets the timeout.
 Expected<protocol::Wait> Client::to_wait(std::span<const std::string> texts,
                                          const WaitOptions& options)
 {
@@ -412,19 +411,19 @@ Expected<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> ti
     auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto daemon = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
-    auto id = daemon->hold({.names = {{*std::move(name)}}}, holder, to_deadline(timeout));
+    auto pool = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
+    auto id = pool->hold({.names = {{*std::move(name)}}}, holder, to_deadline(timeout));
     if (!id)
         return std::unexpected(std::move(id.error()));
-    return Hold{std::move(daemon), *std::move(id), holder};
+    return Hold{std::move(pool), *std::move(id), holder};
 }
 
 Expected<Hold> Client::join(std::string id) const
 {
-    auto daemon = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
-    if (const auto joined = daemon->call(protocol::Join{id}); !joined)
+    auto pool = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
+    if (const auto joined = pool->call(protocol::Join{id}); !joined)
         return std::unexpected(joined.error());
-    return Hold{std::move(daemon), std::move(id), Holder::process};
+    return Hold{std::move(pool), std::move(id), Holder::process};
 }
 
 Expected<void> Client::monitor(std::string_view text,

@@ -52,14 +52,15 @@ Expected<void> Event::set(std::int64_t count) const
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
     const auto added = add(fd_, tokens);
-    if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore)) // Full is set.
+    // A full counter is set.
+    if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore))
         return {};
     if (added.error().error == EAGAIN)
-        return std::unexpected(
-            Error{ErrorCode::refused,
-                  fmt::format("'{}' has no room for {} more tokens; take some first, or clear it",
-                              name_.text(), count),
-                  true});
+        return std::unexpected(Error{
+            ErrorCode::refused,
+            fmt::format("'{}' has no room for {} more tokens; consume some first, or clear it",
+                        name_.text(), count),
+            true});
     return std::unexpected(failure(added.error()));
 }
 
@@ -72,22 +73,22 @@ Expected<void> Event::clear() const
         return pool_->clear({{{name_}}});
     if (mode_ == Mode::semaphore)
         return clear_semaphore();
-    const auto taken = evfd::take(fd_);
-    return taken ? Expected<void>{} : std::unexpected(failure(taken.error()));
+    const auto consumed = evfd::take(fd_);
+    return consumed ? Expected<void>{} : std::unexpected(failure(consumed.error()));
 }
 
 Expected<void> Event::clear_semaphore() const
 {
-    constexpr std::chrono::milliseconds first_look{1};
-    std::optional<std::uint64_t> left;
+    constexpr std::chrono::milliseconds time_slice{1};
+    std::optional<std::uint64_t> remaining;
     while (true) {
-        const auto is_clear = drain(fd_, left, monotonic_deadline(first_look));
+        const auto is_clear = drain(fd_, remaining, monotonic_deadline(time_slice));
         if (is_clear && *is_clear)
             return {};
         if (!is_clear && is_clear.error().error == E2BIG)
             return std::unexpected(
                 Error{ErrorCode::refused,
-                      fmt::format("'{}' has more than {} tokens, and they can only be taken one by "
+                      fmt::format("'{}' has more than {} tokens, which can only be consumed one by "
                                   "one; delete it, and create it again",
                                   name_.text(), max_tokens_per_clear),
                       true});
@@ -98,16 +99,16 @@ Expected<void> Event::clear_semaphore() const
 
 Expected<std::int64_t> Event::consume() const
 {
-    const auto taken = evfd::take(fd_);
-    if (!taken)
-        return std::unexpected(failure(taken.error()));
-    return mode_ == Mode::pulse ? static_cast<std::int64_t>(*taken) : (*taken > 0 ? 1 : 0);
+    const auto consumed = evfd::take(fd_);
+    if (!consumed)
+        return std::unexpected(failure(consumed.error()));
+    return mode_ == Mode::pulse ? static_cast<std::int64_t>(*consumed) : (*consumed > 0 ? 1 : 0);
 }
 
 Expected<void> Event::restore(std::int64_t count) const
 {
-    const auto put = add(fd_, static_cast<std::uint64_t>(count));
-    return put ? Expected<void>{} : std::unexpected(failure(put.error()));
+    const auto restored = add(fd_, static_cast<std::uint64_t>(count));
+    return restored ? Expected<void>{} : std::unexpected(failure(restored.error()));
 }
 
 Expected<std::int64_t> Event::wait(std::optional<nanoseconds> timeout) const
@@ -127,12 +128,12 @@ Expected<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) con
     if (mode_ != Mode::manual)
         return wait_and_consume(deadline);
     if (is_readable(fd_))
-        return 1; // There is nothing to sleep for, nor to get ready for that.
+        return 1; // No preparation to sleep is needed.
     const Waitable* one[] = {this};
-    const auto woken = WaitSet{one}.wait_any(deadline);
-    if (!woken)
-        return std::unexpected(woken.error());
-    return *woken ? (*woken)->count : 0;
+    const auto result = WaitSet{one}.wait_any(deadline);
+    if (!result)
+        return std::unexpected(result.error());
+    return *result ? (*result)->count : 0;
 }
 
 } // namespace evfd

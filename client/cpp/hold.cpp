@@ -23,11 +23,11 @@ Expected<void> Hold::release()
 {
     if (!pool_)
         return std::unexpected(
-            Error{ErrorCode::invalid, "nothing is held any more; it was given back, or moved"});
-    const auto daemon = std::exchange(pool_, {});
+            Error{ErrorCode::invalid, "nothing is held any more; it was released, or moved"});
+    const auto pool = std::exchange(pool_, {});
     if (holder_ == Holder::session)
-        return daemon->finish();
-    const auto released = daemon->call(protocol::Release{id_});
+        return pool->finish();
+    const auto released = pool->call(protocol::Release{id_});
     return released ? Expected<void>{} : std::unexpected(released.error());
 }
 

@@ -48,15 +48,16 @@ Expected<std::int64_t> Timer::wait_by(std::optional<MonotonicTime> deadline) con
 
 Expected<std::int64_t> Timer::consume() const
 {
-    const auto taken = take_expirations(fd_);
-    if (taken)
-        return static_cast<std::int64_t>(*taken);
-    if (taken.error().error != ECANCELED)
-        return std::unexpected(Error{ErrorCode::system, taken.error().message()});
-    pool_->send_oneway(protocol::Acknowledge{subscription_}); // The kernel would let it go on.
+    const auto consumed = take_expirations(fd_);
+    if (consumed)
+        return static_cast<std::int64_t>(*consumed);
+    if (consumed.error().error != ECANCELED)
+        return std::unexpected(Error{ErrorCode::system, consumed.error().message()});
+    // Otherwise the timerfd would start again.
+    pool_->send_oneway(protocol::Acknowledge{subscription_});
     return std::unexpected(Error{
         ErrorCode::cancelled,
-        fmt::format("the wall clock was set, which cancels '{}'; arm it anew", name_.text())});
+        fmt::format("the wall clock was set, which cancels '{}'; arm it again", name_.text())});
 }
 
 Expected<std::optional<nanoseconds>> Timer::remaining() const

@@ -46,8 +46,9 @@ void Waitable::unsubscribe() const noexcept
     if (!pool_ || subscription_.empty())
         return;
     try {
-        pool_->send_oneway(protocol::Unsubscribe{subscription_}); // Else it would go on feeding it.
-    } catch (const std::exception&) { // For want of memory: then it feeds it until we end.
+        // Otherwise the daemon would keep feeding the descriptor.
+        pool_->send_oneway(protocol::Unsubscribe{subscription_});
+    } catch (const std::exception&) { // Out of memory: the subscription ends with the process.
     }
 }
 
@@ -62,8 +63,8 @@ Error Waitable::not_permitted(Permission right) const
 {
     const bool is_wait = right == Permission::wait;
     return {ErrorCode::refused,
-            fmt::format("you may not {} '{}'; ask its owner for the {} right, or the administrator "
-                        "if the policy is against it",
+            fmt::format("you may not {} '{}'; ask its owner for the {} permission, or the "
+                        "administrator if the policy denies it",
                         is_wait ? "wait for" : "set, clear or arm", name_.text(),
                         is_wait ? 'r' : 'w')};
 }
@@ -75,22 +76,23 @@ Expected<void> Waitable::check_wait() const
     if (consumption() == Consumption::shared && !access_.set)
         return std::unexpected(
             Error{ErrorCode::refused,
-                  fmt::format("you may not take from '{}': a wait that consumes needs r and w; ask "
-                              "its owner for the w right, or the administrator if the policy is "
-                              "against it",
-                              name_.text())});
+                  fmt::format(
+                      "you may not consume from '{}': a wait that consumes needs r and w; ask its "
+                      "owner for the w permission, or the administrator if the policy denies it",
+                      name_.text())});
     return {};
 }
 
 Expected<std::int64_t> Waitable::wait_and_consume(std::optional<MonotonicTime> deadline) const
 {
-    while (true) { // What is to be taken stays until it is taken: poll(2) cannot miss it.
-        const auto taken = consume();
-        if (!taken || *taken > 0)
-            return taken;
-        pollfd wanted{fd_.get(), POLLIN, 0};
-        const auto span = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
-        const int ready = ::ppoll(&wanted, 1, deadline ? &span : nullptr, nullptr);
+    // Private counts and tokens stay until they are consumed, so poll(2) cannot miss them.
+    while (true) {
+        const auto consumed = consume();
+        if (!consumed || *consumed > 0)
+            return consumed;
+        pollfd polled{fd_.get(), POLLIN, 0};
+        const auto limit = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
+        const int ready = ::ppoll(&polled, 1, deadline ? &limit : nullptr, nullptr);
         if (ready == 0)
             return 0;
         if (ready < 0 && errno != EINTR)

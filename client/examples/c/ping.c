@@ -1,4 +1,4 @@
-// Sets "ping" by name and waits for "pong", so many times. pong.py is the other side.
+// Sets "ping" by name and waits for "pong", N times. pong.py is the other side.
 //     cc ping.c -o ping $(pkg-config --cflags --libs evfd)
 #include <evfd.h>
 

@@ -1,5 +1,5 @@
-// Two processes that signal each other through named events: `ask` sets one and waits for the
-// other, `answer` waits for the one and sets the other. It tells how long that takes.
+// Two processes that signal each other through named events. `ask` sets one event and waits for the
+// other; `answer` does the reverse. The program prints the time for that.
 #include "evfd/client.h"
 
 #include <unistd.h>
@@ -16,20 +16,20 @@ namespace {
 constexpr int rounds = 10'000;
 
 template <class T>
-T value_or_exit(evfd::Expected<T> tried)
+T value_or_exit(evfd::Expected<T> result)
 {
-    if (!tried) {
-        std::fprintf(stderr, "evfd-demo: %s\n", tried.error().message.c_str());
+    if (!result) {
+        std::fprintf(stderr, "evfd-demo: %s\n", result.error().message.c_str());
         std::exit(EXIT_FAILURE);
     }
     if constexpr (!std::is_void_v<T>)
-        return *std::move(tried);
+        return *std::move(result);
 }
 
 void ask(const evfd::Event& ping, const evfd::Event& pong)
 {
-    std::printf("  process %d sets a descriptor that it got from the daemon: it is its number %d\n",
-                ::getpid(), ping.fd());
+    std::printf("  process %d sets the event by its descriptor %d from the daemon\n", ::getpid(),
+                ping.fd());
     std::vector<std::chrono::duration<double, std::micro>> trips;
     for (int i = 0; i < rounds; ++i) {
         const auto begin = std::chrono::steady_clock::now();
@@ -38,13 +38,13 @@ void ask(const evfd::Event& ping, const evfd::Event& pong)
         trips.push_back(std::chrono::steady_clock::now() - begin);
     }
     std::ranges::sort(trips);
-    std::printf("  %d times there and back; set -> wake took %.1f us in the median\n", rounds,
+    std::printf("  %d round trips; the median of set -> wake is %.1f us\n", rounds,
                 trips[trips.size() / 2].count() / 2);
 }
 
 void answer(const evfd::Event& ping, const evfd::Event& pong)
 {
-    std::printf("  process %d waits for the same event: it is its number %d\n", ::getpid(),
+    std::printf("  process %d waits for the same event by its descriptor %d\n", ::getpid(),
                 ping.fd());
     std::fflush(stdout);
     for (int i = 0; i < rounds; ++i) {

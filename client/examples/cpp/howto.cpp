@@ -45,7 +45,7 @@ sockaddr* any(sockaddr_in& address)
 
 std::vector<evfd::Timer> arm_timers(const evfd::Client& client)
 {
-    // From one moment on, so that those that are to expire together do.
+    // The timers share one start time, so that expirations at the same time coincide.
     const auto start = evfd::now_on(evfd::Clock::monotonic);
     std::vector<evfd::Timer> timers;
     for (int i = 1; i <= 3; ++i) {
@@ -68,7 +68,7 @@ Server::Server(int argc, char** argv)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     socklen_t size = sizeof address;
-    const int again = 1; // At once, also while the last run's connections linger.
+    const int again = 1; // Allows an immediate restart while old connections linger.
     ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &again, sizeof again);
     if (!listener_ || ::bind(listener_.get(), any(address), size) < 0 ||
         ::listen(listener_.get(), 1) < 0 || ::getsockname(listener_.get(), any(address), &size) < 0)

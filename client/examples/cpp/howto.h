@@ -1,6 +1,6 @@
-// What the two timer programs share: three named timers, and a socket on the loopback that takes
-// "stop". They do what the two in Python's timer file descriptor HOWTO do, on timers that other
-// processes can see, share and arm anew by name.
+// Common parts of the two timer programs: three named timers, and a socket on the loopback that
+// takes "stop". They do the same as the examples of Python's timer file descriptor HOWTO, with
+// timers that other processes can see, share and arm again by name.
 #pragma once
 
 #include "evfd/client.h"
@@ -12,36 +12,35 @@
 
 namespace howto {
 
-constexpr std::chrono::seconds timeout{3}; // Of one turn of the loop.
+constexpr std::chrono::seconds timeout{3}; // Longest time of one iteration of the loop.
 
 [[noreturn]] void quit(std::string_view why);
 
-// The value; or says what is wrong, and ends the program.
+// Returns the value, or prints the error and ends the program.
 template <class T>
-T value_or_exit(evfd::Expected<T> tried)
+T value_or_exit(evfd::Expected<T> result)
 {
-    if (!tried)
-        quit(tried.error().message);
-    return *std::move(tried);
+    if (!result)
+        quit(result.error().message);
+    return *std::move(result);
 }
 
-// Timer 1 expires every 0.25 seconds, timer 2 every 0.5 seconds, timer 3 every 0.75 seconds. They
-// go when this program goes.
+// Arms timer 1 with an interval of 0.25 s, timer 2 with 0.5 s and timer 3 with 0.75 s. The timers
+// are deleted when the program exits.
 std::vector<evfd::Timer> arm_timers(const evfd::Client& client);
 
-// Takes one connection at a time, and commands from it.
+// Accepts one connection at a time, and reads commands from it.
 class Server {
 public:
-    // On the port that the arguments name; 1234 without one; on any free one, which is printed,
-    // with 0.
+    // Listens on the port in argv[1]: 1234 by default, any free one for 0, which is printed.
     Server(int argc, char** argv);
 
     bool is_active() const { return is_active_; }
     int listener() const { return listener_.get(); }
-    int connection() const { return connection_.get(); } // -1 while there is none.
-    // A connection request.
+    int connection() const { return connection_.get(); } // -1 if there is no connection.
+    // Accepts a connection request.
     void accept();
-    // Something to read; the connection may be closed then.
+    // Reads a command. May close the connection.
     void read();
 
 private:
@@ -50,7 +49,7 @@ private:
     evfd::UniqueFd connection_;
 };
 
-// Reads the timer that has this descriptor; false if none has.
+// Reads the timer with this descriptor. Returns false if there is none.
 bool read_timer(const std::vector<evfd::Timer>& timers, int fd);
 
 } // namespace howto

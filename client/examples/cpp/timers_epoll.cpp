@@ -55,7 +55,7 @@ int main(int argc, char** argv)
                 if (server.connection() >= 0)
                     watch(epoll, server.connection());
             } else if (fd == server.connection()) {
-                server.read(); // A closed descriptor leaves the epoll by itself.
+                server.read(); // A closed descriptor leaves the epoll automatically.
             } else if (!howto::read_timer(timers, fd)) {
                 fmt::print("Unknown file descriptor {}\n", fd);
             }

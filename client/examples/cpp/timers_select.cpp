@@ -26,9 +26,8 @@ int main(int argc, char** argv)
         FD_ZERO(&readable);
         for (const int fd : fds)
             FD_SET(fd, &readable);
-        timeval patience{.tv_sec = howto::timeout.count(), .tv_usec = 0};
-        if (::select(*std::ranges::max_element(fds) + 1, &readable, nullptr, nullptr, &patience) <
-            0)
+        timeval limit{.tv_sec = howto::timeout.count(), .tv_usec = 0};
+        if (::select(*std::ranges::max_element(fds) + 1, &readable, nullptr, nullptr, &limit) < 0)
             continue;
 
         for (const int fd : fds) {

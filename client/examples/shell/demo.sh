@@ -1,6 +1,7 @@
 #!/bin/sh
-# The main job before one's eyes: a private daemon, two processes that know nothing of each other, a
-# name. One waits for it before it exists; the other makes it and sets it; the descriptor crosses.
+# Demonstrates the daemon: two independent processes use one name. One waits for the name before it
+# exists; the other creates the event and sets it. Then two programs open an event, and signal each
+# other through its descriptor.
 # Usage: demo.sh DIRECTORY_OF_THE_PROGRAMS
 set -eu
 
@@ -11,7 +12,7 @@ export EVFDD_SOCKET
 
 say() { printf '%s\n' "$*"; }
 
-say 'A private daemon is started.'
+say 'Start a private daemon.'
 "$bin/evfdd" --socket "$EVFDD_SOCKET" --background --log-level warn
 daemon=$("$bin/evfdctl" status --json | sed 's/.*"pid":\([0-9]*\).*/\1/')
 trap 'kill "$daemon"; rm -rf "$place"' EXIT
@@ -28,10 +29,10 @@ say '  evfdctl create demo/ready'
 "$bin/evfdctl" set demo/ready
 say '  evfdctl set demo/ready'
 wait "$waiter"
-say "  process $waiter woke and ended with status 0"
+say "  process $waiter woke up and exited with status 0"
 say
 
-say 'From a program: the descriptor itself crosses the socket; then the daemon is not on the path.'
+say 'From a program: the daemon passes the descriptor, and is not involved any more.'
 "$bin/evfdctl" create demo/ping --mode auto
 "$bin/evfdctl" create demo/pong --mode auto
 "$bin/evfd-demo" answer demo/ping demo/pong &

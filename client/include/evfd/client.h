@@ -1,8 +1,12 @@
-// The daemon, as one client sees it: named events and timers made, opened, looked at and
-// waited for.
+// Client: the C++ interface to one evfdd daemon.
+//
+// A Client creates, arms, lists, sets and deletes named events and timers, and opens them as
+// descriptors. Events, timers and holds that a Client returns keep their connection to the daemon;
+// they may outlive the Client object.
 #pragma once
 
-// g++ 12 has this value for C++23. An older standard gets one error and not hundreds.
+// g++ 12 defines this value for C++23. A compiler for an older standard reports one error here
+// instead of hundreds below.
 #if __cplusplus < 202100L
 #error "evfd needs C++23: compile with -std=c++23"
 #else
@@ -36,87 +40,117 @@ class Monitor;
 
 struct CreateOptions {
     Mode mode = Mode::manual;
-    std::int64_t initial = 0;                    // Tokens, or whether it is set from the start.
-    std::optional<Permissions> permissions = {}; // 0666 less our umask(2), if not given.
+    // Number of tokens at the start. Any value above 0 starts a manual or auto event as set.
+    std::int64_t initial = 0;
+    // Permissions of the new event. Default: 0666 without the bits of the caller's umask(2).
+    std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
-    bool if_missing = false; // One of this mode that is there already is as good.
+    // Succeed if an event of this mode already exists, and leave it unchanged.
+    bool if_missing = false;
 };
 
-// For a timer that is not there yet.
+// Options for a timer that Client::arm() has to create. An existing timer ignores them.
 struct ArmOptions {
-    std::optional<Permissions> permissions = {}; // 0666 less our umask(2), if not given.
+    // Permissions of the new timer. Default: 0666 without the bits of the caller's umask(2).
+    std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
 };
 
 struct WaitOptions {
     Require require = Require::all;
-    std::optional<nanoseconds> timeout = {}; // For ever, if not given; 0 looks once.
-    bool existing = false; // A name that is not there is an error, not waited for.
-    // Expirations or pulses that it takes; more than 1 only for timers and pulses.
+    // Longest time to wait. Default: no limit. 0 checks once.
+    std::optional<nanoseconds> timeout = {};
+    // Fail with no_such_name if a name does not exist. Default: wait until it does.
+    bool existing = false;
+    // Number of expirations or pulses to consume. Values above 1 are valid only for timers and
+    // pulses.
     std::int64_t count = 1;
 };
 
-// A connection that is made when it is needed and made again when the daemon was restarted. Copies
-// share it. May be used by several threads; a child of fork(2) keeps none of its parent's, and gets
-// one of its own.
-// Names are checked here: ErrorCode::invalid for one that is malformed.
+// A Client connects at the first call, and reconnects after a restart of the daemon. Copies share
+// one connection. Several threads may use a Client at the same time. After fork(2) the child closes
+// the parent's connections and makes its own.
+//
+// Every function that takes a name checks it first, and returns ErrorCode::invalid for a malformed
+// one. The errors of the daemon are those of ErrorCode (error.h).
 class Client {
 public:
-    // Nothing happens before the first call. `patience`: how long the daemon may take to answer.
+    // Does not connect yet. `timeout` limits how long one call waits for the daemon to answer, or
+    // to restart.
     explicit Client(Address address, nanoseconds timeout = std::chrono::seconds{10});
 
-    const Address& address() const; // Which daemon it is.
+    const Address& address() const; // Returns the address of the daemon.
 
-    // Whether it was made; false if it was there already.
+    // Creates an event. Returns true if it was created, and false if it existed and
+    // options.if_missing is set. name_taken: the name exists, or the existing event has another
+    // mode.
     Expected<bool> create(std::string_view name, const CreateOptions& options = {}) const;
-    // Makes the timer if it is missing, and arms it: for everybody who has it open, before it
-    // returns. Whether it was made.
+    // Arms a timer, and creates it first if it does not exist. Every subscriber's descriptor
+    // follows the new schedule before the function returns. Returns true if the timer was created.
     Expected<bool> arm(std::string_view name, const Schedule& schedule,
                        const ArmOptions& options = {}) const;
+    // Disarms 1 to 253 timers: all of them, or none.
     Expected<void> disarm(std::span<const std::string> names) const;
-    // Events. All or nothing, at most 253 names. refused: the daemon is on another machine.
+    // Opens 1 to 253 events: all of them, or none. refused: a permission is missing, or the daemon
+    // runs on another machine, from which no descriptor can be received.
     Expected<std::vector<Event>> open(std::span<const std::string> names) const;
     Expected<Event> open(std::string_view name) const;
+    // Opens a timer. name_taken: the object is an event.
     Expected<Timer> open_timer(std::string_view name) const;
-    // Whichever of the two it is.
+    // Opens an event or a timer.
     Expected<std::variant<Event, Timer>> open_either(std::string_view name) const;
-    // Whichever they are, in the order of the names. All or nothing, at most 253 names.
+    // Opens 1 to 253 events and timers, in the order of the names: all of them, or none.
     Expected<std::vector<std::unique_ptr<Waitable>>>
     open_each(std::span<const std::string> names) const;
+    // Sets 1 to 253 events: all of them, or none. Adds `count` tokens to semaphores, and drops
+    // those that do not fit. Delivers `count` pulses to the subscribers of pulses.
     Expected<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
+    // Resets 1 to 253 events. Consumes the tokens that semaphores have now, one by one. Has no
+    // effect on a pulse.
     Expected<void> clear(std::span<const std::string> names) const;
+    // Deletes 1 to 253 objects: all of them, or none. Their waiters get ErrorCode::deleted. Only
+    // the owner and root may.
     Expected<void> delete_object(std::span<const std::string> names) const;
+    // Changes the permissions of an object; umask(2) does not apply. Open descriptors stay valid.
+    // Only the owner and root may.
     Expected<void> set_permissions(std::string_view name, Permissions permissions) const;
+    // Returns the properties and the state of an object.
     Expected<protocol::Object> show(std::string_view name) const;
+    // Returns the status of the daemon.
     Expected<protocol::Status::Reply> status() const;
-    // What the daemon counted of itself.
+    // Returns the daemon's counters as OpenMetrics text.
     Expected<protocol::Metrics::Reply> metrics() const;
-    // Calls `each` for each user who has anything of the daemon: for root and the daemon's own user
-    // all of them, else the caller's alone.
+    // Calls `each` for every user with any resource in use, in ascending order of uid. Root and the
+    // daemon's own user get all users; every other caller gets only its own entry.
     Expected<void> quotas(const std::function<void(protocol::Quotas::User&)>& each) const;
 
-    // Calls `each` for all objects whose name the glob matches (all, if it is empty), by name.
+    // Calls `each` for every object with a name that matches the glob `pattern`, in the order of
+    // the names. An empty pattern matches all names.
     Expected<void> list(std::string_view pattern,
                         const std::function<void(protocol::Object&)>& each) const;
-    // Waits through the daemon: for names that may not be there yet, served in the order of
-    // arrival.
+    // Waits in the daemon for 1 to 253 names, which need not exist yet. Waits are served in order
+    // of arrival. Returns the names that ended the wait, with the count that each consumed.
+    // timed_out: options.timeout passed first; the wait consumed nothing.
     Expected<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                                 const WaitOptions& options = {}) const;
-    // Takes a token of a semaphore, or an auto event, in the same way, and holds it: this process,
-    // or, if the daemon is on another machine, where it is not known, a session.
+    // Consumes a token of a semaphore, or an auto event as a lock, and holds it until the Hold is
+    // released. The holder is this process. If the daemon runs on another machine, which does not
+    // know this process, the holder is a session.
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout,
                         Holder holder) const;
-    // This process holds, too, what another one of its user does. `id`: that of the Hold.
+    // Adds this process to the holders of `id`. Another process of the same user must hold it now,
+    // and its Hold::id() is `id`.
     Expected<Hold> join(std::string id) const;
-    // Calls `each` with the state of all and then with each change, until it returns false or the
-    // daemon goes away (interrupted).
+    // Calls `each` with the state of every object that matches `pattern`, and then with every
+    // change. Returns when `each` returns false. interrupted: the connection to the daemon was
+    // lost.
     Expected<void> monitor(std::string_view pattern,
                            const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
-    // The same, for a loop of one's own (client/news.h).
+    // Like monitor(), for a caller with an event loop of its own: see client/core/monitor.h.
     Expected<Monitor> changes(std::string_view pattern) const;
-    // And who begins to wait for them or to follow them, and ceases to.
+    // Like changes(). The monitor also reports waiters and subscribers as they come and go.
     Expected<Monitor> changes_with_waiters(std::string_view pattern) const;
 
 private:
@@ -129,11 +163,12 @@ private:
     Expected<std::variant<Event, Timer>> to_either(const Name& name, protocol::Opened opened) const;
     static Expected<protocol::Wait> to_wait(std::span<const std::string> names,
                                             const WaitOptions& options);
-    // Calls `each` with every reply until the last one, or until it returns false.
+    // Calls `each` with every reply, until the last one or until `each` returns false.
     template <class Request, class Each>
     Expected<void> stream(const Request& request, std::optional<nanoseconds> timeout,
                           const Each& each) const;
-    // The same, for one that ends; with a daemon that goes away meanwhile it begins anew.
+    // Like stream(), for a request with a last reply. Repeats the request if the daemon is
+    // restarted.
     template <class Request, class Each>
     Expected<void> stream_with_retry(const Request& request, const Each& each) const;
 

@@ -1,4 +1,4 @@
-// How a call of the library that did not do what was asked says so.
+// The error that a failed call of the C++ library returns.
 #pragma once
 
 #include <expected>
@@ -7,23 +7,24 @@
 namespace evfd {
 
 enum class ErrorCode {
-    invalid,       // What was asked makes no sense, as a malformed name does.
-    no_such_name,  // There is no object of that name.
-    name_taken,    // The name is taken, or its object is of another kind.
-    refused,       // A right is missing, or a limit was reached.
-    deleted,       // The object was deleted during the wait.
-    cancelled,     // The wall clock was set, which cancels the timer.
-    timed_out,     // The wait was not over in time.
-    no_daemon,     // There is none, or it did not answer in time.
-    interrupted,   // The daemon went away before it answered: whether it was done is not known.
-    no_descriptor, // This process has no descriptor left.
-    system,        // A system call failed that should not.
+    invalid,      // An argument is not valid, for example a malformed name.
+    no_such_name, // No object has this name.
+    name_taken,   // The name is taken, or its object is of another kind or mode.
+    refused,      // A permission is missing, or a limit was reached (Error::is_limit).
+    deleted,      // The object was deleted during the wait.
+    cancelled,    // The wall clock was set, which cancelled the timer.
+    timed_out,    // The timeout passed before the wait was complete.
+    no_daemon,    // No daemon is running, or it did not answer in time.
+    // The connection was lost before the reply: it is unknown whether the call was executed.
+    interrupted,
+    no_descriptor, // The process has no free file descriptor.
+    system,        // A system call failed unexpectedly.
 };
 
 struct Error {
     ErrorCode code;
-    std::string message;   // One sentence for people: what is the matter, and what to do.
-    bool is_limit = false; // refused: because a limit was reached, not for want of a right.
+    std::string message;   // One sentence for people: the cause, and what to do about it.
+    bool is_limit = false; // With `refused`: the cause is a limit, not a missing permission.
 };
 
 template <class T>

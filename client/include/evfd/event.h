@@ -1,4 +1,4 @@
-// A named event in this process: its descriptor, and what its mode and rights let one do with it.
+// Event: an open event, with its descriptor, its mode and the caller's access to it.
 #pragma once
 
 #include "common/clock.h"
@@ -12,28 +12,33 @@
 
 namespace evfd {
 
-// As Client::open() gives it. Wherever its rights allow, everything happens on the descriptor,
-// without the daemon; through the daemon go a set of a pulse, and sets and clears by one who may
-// not wait. With both rights fd() is an eventfd(2): a read takes what a wait takes. With the right
-// to wait alone an auto event or a semaphore can be looked at and polled, but not waited for: that
-// would take from it. May be used by several threads.
+// Client::open() returns an Event. Most operations are system calls on the descriptor; only these
+// go through the daemon: set() of a pulse, and set() and clear() by a caller that has no permission
+// to wait.
+//
+// With both permissions fd() is an eventfd(2), and a read(2) consumes what wait() consumes. A
+// caller with only the permission to wait can poll an auto event or a semaphore, but cannot wait
+// for it, because a wait would consume. Several threads may use an Event at the same time.
 class Event final : public Waitable {
 public:
     Mode mode() const { return mode_; }
 
-    // manual and auto: set it. semaphore: add `count` tokens; refused if it has no room for them.
-    // pulse: reach all who follow it now, to be counted `count` times.
+    // Sets a manual or auto event. Adds `count` tokens to a semaphore; refused if they do not fit.
+    // Delivers `count` pulses to every present subscriber of a pulse.
     Expected<void> set(std::int64_t count = 1) const;
-    // manual, auto: no longer set. semaphore: no token left of those that there were, which are
-    // taken one by one; refused for a limit if they are more than max_tokens_per_clear. pulse:
-    // forget those not waited for yet.
+    // Resets a manual or auto event. Consumes the tokens that a semaphore has now, one by one;
+    // refused with is_limit if there are more than max_tokens_per_clear. Discards the caller's own
+    // unconsumed pulses.
     Expected<void> clear() const;
 
-    // Waits until it is set, and takes what its mode takes: 1; for a pulse, how many came since the
-    // last wait. 0: the time was over first. Without a timeout it waits for ever; 0 looks once.
-    // A set of a manual event releases all who wait at that moment even if it is cleared at once,
-    // as long as supports_latched_wait() holds.
+    // Waits until the event is set, and consumes what its mode consumes. Returns 1, or for a pulse
+    // the number of pulses since the last wait. Returns 0 if the timeout passed first. Without a
+    // timeout it waits indefinitely; a timeout of 0 checks once.
+    //
+    // A set of a manual event releases every present waiter, even if the event is cleared
+    // immediately, as long as supports_latched_wait() returns true.
     Expected<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
+    // Like wait(), until a point in time.
     Expected<std::int64_t> wait_until(MonotonicTime deadline) const;
 
 private:
@@ -41,7 +46,8 @@ private:
     Event(std::shared_ptr<ConnectionPool> pool, Name name, Mode mode, Access access, UniqueFd fd,
           std::string subscription);
 
-    // With both rights the descriptor is the eventfd itself; for a pulse, the caller's own one.
+    // True if fd_ is the eventfd itself: with both permissions the shared one, for a pulse the
+    // private one of this subscriber.
     bool has_eventfd() const { return fd_ && (mode_ == Mode::pulse || access_.set); }
     Expected<void> clear_semaphore() const;
     Expected<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;

@@ -1,4 +1,4 @@
-// A token of a semaphore, or an auto event as a lock, taken for as long as this lives.
+// Hold: a token of a semaphore, or an auto event as a lock, held until it is released.
 #pragma once
 
 #include "common/enums.h"
@@ -11,27 +11,31 @@ namespace evfd {
 
 class ConnectionPool;
 
-// It outlives a daemon that is killed. Held by this process, it goes back when that has ended,
-// however it ends, whatever becomes of the connection: execve(2) changes nothing, and children do
-// not inherit it. Held by a session, it goes back with this process as well; but a process that is
-// stopped while the daemon is restarted loses it.
+// A hold survives a restart of the daemon.
+//
+// A hold of a process lasts until release(), or until the process exits, however it exits and
+// whatever happens to the connection. execve(2) keeps it, and children do not inherit it. A hold of
+// a session also ends with this process. It is lost if this process is stopped while the daemon is
+// restarted.
 class Hold {
 public:
     Hold(Hold&&) noexcept;
     Hold& operator=(Hold&&) = delete;
-    ~Hold(); // Gives it back.
+    ~Hold(); // Releases the hold, if release() was not called.
 
-    // By which other processes of this user can hold it too: Client::join().
+    // Returns the identifier of the hold. Other processes of the same user pass it to
+    // Client::join().
     const std::string& id() const { return id_; }
-    // Returns when it is back, for all who hold it. An error: it may have come to others before.
-    // invalid: it was given back already.
+    // Releases the hold for all of its holders, and returns after the daemon has returned the
+    // token. invalid: it was released or moved from before. Any other error: another client may
+    // have got the token earlier.
     Expected<void> release();
 
 private:
     friend class Client;
     Hold(std::unique_ptr<ConnectionPool> pool, std::string id, Holder holder);
 
-    std::unique_ptr<ConnectionPool> pool_; // For this alone.
+    std::unique_ptr<ConnectionPool> pool_; // Connections that only this hold uses.
     std::string id_;
     Holder holder_;
 };

@@ -1,4 +1,4 @@
-// When a timer is to expire, as one asks for it.
+// Schedule: when a timer expires.
 #pragma once
 
 #include "common/clock.h"
@@ -8,26 +8,28 @@
 
 namespace evfd {
 
-// A first expiry, given as a span from now *or* as a moment, and then one after each interval. With
-// neither of the two, the first is after one interval. What is not given in a new schedule is not
-// so any more.
+// A schedule has a first expiry, relative (`after`) or absolute (`at`), and then one expiry after
+// each interval. Without `after` and `at`, the first expiry comes after one interval. A new
+// schedule replaces the previous one completely; a field that is not set gets its default.
 //
-//     Schedule{.interval = 20ms}                                    // every 20 ms
-//     Schedule{.after = 1s}                                         // once, in a second
-//     Schedule{.at = when.time_since_epoch(), .interval = 24h}      // daily, from `when` on
+//     Schedule{.interval = 20ms}                                // every 20 ms
+//     Schedule{.after = 1s}                                     // once, in a second
+//     Schedule{.at = when.time_since_epoch(), .interval = 24h}  // daily, from `when` on
 struct Schedule {
-    std::optional<nanoseconds> after = {}; // From now. Setting the wall clock does not move it.
-    // Since the clock's zero, which is 1970 for the wall clock. One that has passed expires at
-    // once.
+    // Time from now to the first expiry. Setting the wall clock does not move it.
+    std::optional<nanoseconds> after = {};
+    // Time of the first expiry, since the clock's zero (1970 for the wall clock). A time in the
+    // past expires immediately.
     std::optional<nanoseconds> at = {};
-    nanoseconds interval{0}; // 0: it expires once. At least 1 ms if it sets an event.
-    // If not given, the clock that the timer goes by already; a new one goes by realtime with `at`,
-    // else by monotonic. The alarm clocks wake the machine from suspend.
+    // Time between expirations; 0: the timer expires once. At least 1 ms with `sets`.
+    nanoseconds interval{0};
+    // Clock of the schedule. Default: the timer's present clock; for a new timer realtime with
+    // `at`, and monotonic otherwise. The alarm clocks wake the machine from suspend.
     std::optional<Clock> clock = {};
-    // When the wall clock is set, the timer is disarmed, and who waits is told. With `at` on
-    // realtime.
+    // Setting the wall clock disarms the timer, and waiters get ErrorCode::cancelled. Valid only
+    // with `at` on realtime.
     bool cancel_on_clock_change = false;
-    std::string sets = {}; // The event that is set at each expiry.
+    std::string sets = {}; // Name of an event that each expiry sets.
 };
 
 } // namespace evfd

@@ -1,4 +1,4 @@
-// A named timer in this process: a timerfd of one's own on the timer's grid.
+// Timer: an open timer, as a private timerfd that follows the timer's schedule.
 #pragma once
 
 #include "common/clock.h"
@@ -11,23 +11,26 @@
 
 namespace evfd {
 
-// As Client::open_timer() gives it. fd() is a timerfd(2) that nobody else reads: its count is this
-// opener's own, and it goes on while the daemon is away. It follows the name when that is armed
-// anew or disarmed. May be used by several threads, which then share its count.
+// Client::open_timer() returns a Timer. fd() is a timerfd(2) that belongs to this subscriber alone:
+// nobody else consumes its expirations, and it keeps expiring while the daemon is down. The daemon
+// reprograms it when the timer is armed again or disarmed. Several threads may use a Timer at the
+// same time; they share its count.
 class Timer final : public Waitable {
 public:
-    // For everybody who has it open, before it returns.
+    // Arms the timer for every subscriber before it returns. Requires the permission to set.
     Expected<void> arm(const Schedule& schedule) const;
+    // Disarms the timer for every subscriber before it returns. Requires the permission to set.
     Expected<void> disarm() const;
 
-    // Waits until it expires, and takes the count: how often it expired since the last wait, or
-    // since it was opened or armed. 0: the time was over first. Without a timeout it waits for
-    // ever; 0 looks once. cancelled: the wall clock was set, and the timer was to be cancelled by
-    // that.
+    // Waits until the timer expires, and consumes the count. Returns the number of expirations
+    // since the last wait, or since the timer was opened or armed. Returns 0 if the timeout passed
+    // first. Without a timeout it waits indefinitely; a timeout of 0 checks once. cancelled: the
+    // wall clock was set, and the schedule has cancel_on_clock_change.
     Expected<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
+    // Like wait(), until a point in time.
     Expected<std::int64_t> wait_until(MonotonicTime deadline) const;
 
-    // Until it expires next; nothing if it does not.
+    // Returns the time to the next expiry, or nothing if the timer is disarmed.
     Expected<std::optional<nanoseconds>> remaining() const;
 
 private:
@@ -38,7 +41,8 @@ private:
 
     Consumption consumption() const override { return Consumption::exclusive; }
     Expected<std::int64_t> consume() const override;
-    Expected<void> restore(std::int64_t) const override { return {}; } // Nothing of it is shared.
+    // A timerfd is private, so there is nothing to return.
+    Expected<void> restore(std::int64_t) const override { return {}; }
 };
 
 } // namespace evfd

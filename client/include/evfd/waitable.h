@@ -1,5 +1,4 @@
-// What one can wait for: what an event and a timer have in common in this process, and waits for
-// several of them.
+// Waitable: the part that Event and Timer have in common, and waits for several of them.
 #pragma once
 
 #include "common/clock.h"
@@ -18,28 +17,29 @@ namespace evfd {
 
 class ConnectionPool;
 
-// An Event or a Timer.
+// Base class of Event and Timer.
 class Waitable {
 public:
     virtual ~Waitable();
 
     const Name& name() const { return name_; }
     Access access() const { return access_; }
-    // To poll, select or put into an event loop: readable while a wait would end at once, also for
-    // a caller that may look only. -1 for one that may not even that. It stays this object's.
+    // Returns the descriptor for poll(2), select(2) or an event loop, or -1 if the caller has no
+    // permission to wait. It polls readable whenever a wait would return immediately, also for a
+    // caller that may wait but not consume. The object keeps ownership.
     int fd() const { return fd_.get(); }
-    // Whether a wait would end at once. It takes nothing.
+    // Returns whether a wait would return immediately. Consumes nothing.
     Expected<bool> is_set() const;
-    // As fd(), which the caller closes from now on. Without it this object is good for nothing but
-    // to be destroyed, at which the daemon hears that the descriptor need not follow the name.
+    // Returns fd() and gives its ownership to the caller. Afterwards the object may only be
+    // destroyed or assigned to. Its destructor still ends the subscription.
     [[nodiscard]] int release() { return fd_.release(); }
 
 protected:
-    // What a wait takes when it is over.
+    // Effect of a completed wait.
     enum class Consumption {
-        none,      // It looks only.
-        shared,    // What another one could take as well.
-        exclusive, // What nobody else has: it stays until it is taken.
+        none,      // The wait consumes nothing.
+        shared,    // The wait consumes something that other waiters could consume as well.
+        exclusive, // The wait consumes something private to this descriptor.
     };
 
     Waitable(std::shared_ptr<ConnectionPool> pool, Name name, Access access, UniqueFd fd,
@@ -47,9 +47,11 @@ protected:
     Waitable(Waitable&&) noexcept;
     Waitable& operator=(Waitable&&) noexcept;
 
-    // Whether a wait would be permitted: to consume takes both rights.
+    // Checks that the caller may wait. A wait that consumes shared tokens requires both
+    // permissions.
     Expected<void> check_wait() const;
-    // Waits on the descriptor until there is something to take: how much; 0 if the time was over.
+    // Waits on the descriptor until it can consume something. Returns the amount, or 0 if the
+    // deadline passed first.
     Expected<std::int64_t> wait_and_consume(std::optional<MonotonicTime> deadline) const;
     Error not_permitted(Permission right) const;
 
@@ -57,37 +59,38 @@ protected:
     Name name_;
     Access access_;
     UniqueFd fd_;
-    std::string subscription_; // What the daemon knows a private descriptor by.
+    std::string subscription_; // Token by which the daemon knows the private descriptor.
 
 private:
     friend class WaitSet;
 
     void unsubscribe() const noexcept;
     virtual Consumption consumption() const = 0;
-    // 0 if there was nothing. Never waits.
+    // Returns the amount consumed, or 0 if there was nothing. Never blocks.
     virtual Expected<std::int64_t> consume() const = 0;
-    // Of what is shared.
+    // Returns `count` consumed tokens. Called only with Consumption::shared.
     virtual Expected<void> restore(std::int64_t count) const = 0;
 };
 
-// What ended a wait for any of several.
+// The object that ended a wait_any().
 struct WaitResult {
-    std::size_t index;  // Of which.
-    std::int64_t count; // As Event::wait() and Timer::wait().
+    std::size_t index;  // Position in the caller's list.
+    std::int64_t count; // Amount consumed, as Event::wait() and Timer::wait() return it.
 };
 
-// Waits for one of them and takes from that one only; nothing if the time was over first. At most
-// 253, no name twice.
+// Waits for any of 1 to 253 objects, none twice, and consumes only from that one. Returns nothing
+// if the timeout passed first.
 Expected<std::optional<WaitResult>> wait_any(std::span<const Waitable* const> all,
                                              std::optional<nanoseconds> timeout = {});
-// Waits for all of them: true, or false if the time was over first. Takes from all auto events and
-// semaphores or from none; for a manual event, a pulse and a timer it is enough that it was set, or
-// expired, since.
+// Waits for all of 1 to 253 objects. Returns false if the timeout passed first. Consumes from all
+// auto events and semaphores, or from none. A manual event, a pulse or a timer counts if it was set
+// or expired at any time during the wait.
 Expected<bool> wait_all(std::span<const Waitable* const> all,
                         std::optional<nanoseconds> timeout = {});
 
-// Whether waits for manual events cannot miss a set that is cleared at once. They need kernel AIO;
-// if it cannot be had (fs.aio-max-nr used up, or forbidden) they fall back to poll(2), which can.
+// Returns whether a wait for a manual event sees a set even if the event is cleared immediately.
+// Such waits need kernel AIO. Without it (fs.aio-max-nr is used up, or AIO is forbidden) waits use
+// poll(2), which can miss such a set.
 bool supports_latched_wait();
 
 } // namespace evfd
