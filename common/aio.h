@@ -15,7 +15,7 @@
 // What must hold:
 //
 // - At most as many operations are under way as the context was created for.
-// - Contexts are scarce: all of the machine share fs.aio-max-nr operations.
+// - Contexts are scarce: all processes of the machine share fs.aio-max-nr operations.
 #pragma once
 
 #include "common/result.h"

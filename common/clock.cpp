@@ -74,16 +74,16 @@ nanoseconds now_on(Clock clock)
     return std::chrono::seconds{now.tv_sec} + nanoseconds{now.tv_nsec};
 }
 
-MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span)
+MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span)
 {
-    return span > MonotonicTime::max() - moment ? MonotonicTime::max() : moment + span;
+    return span > MonotonicTime::max() - instant ? MonotonicTime::max() : instant + span;
 }
 
-nanoseconds time_until(MonotonicTime moment)
+nanoseconds time_until(MonotonicTime instant)
 {
     const auto now = monotonic_now();
     // The difference to a distant past would overflow.
-    return moment > now ? moment - now : nanoseconds{0};
+    return instant > now ? instant - now : nanoseconds{0};
 }
 
 std::optional<nanoseconds> parse_duration(std::string_view text)
@@ -148,11 +148,11 @@ std::string to_text(nanoseconds span)
     return text.empty() ? "0s" : text;
 }
 
-std::string to_rfc3339(WallTime moment)
+std::string to_rfc3339(WallTime instant)
 {
-    const auto day = std::chrono::floor<std::chrono::days>(moment);
+    const auto day = std::chrono::floor<std::chrono::days>(instant);
     const std::chrono::year_month_day date{day};
-    const std::chrono::hh_mm_ss time{moment - day};
+    const std::chrono::hh_mm_ss time{instant - day};
     auto text = fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", int{date.year()},
                             unsigned{date.month()}, unsigned{date.day()}, time.hours().count(),
                             time.minutes().count(), time.seconds().count());

@@ -22,17 +22,17 @@ inline MonotonicTime monotonic_now()
 WallTime wall_now();
 
 // Adds `span` to a point in time, and returns the maximum instead of overflowing.
-MonotonicTime add_saturating(MonotonicTime moment, nanoseconds span);
-constexpr nanoseconds add_saturating(nanoseconds moment, nanoseconds span)
+MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span);
+constexpr nanoseconds add_saturating(nanoseconds instant, nanoseconds span)
 {
-    return span > nanoseconds::max() - moment ? nanoseconds::max() : moment + span;
+    return span > nanoseconds::max() - instant ? nanoseconds::max() : instant + span;
 }
 inline MonotonicTime monotonic_deadline(nanoseconds span)
 {
     return add_saturating(monotonic_now(), span);
 }
-// Returns the time from now until `moment`; zero if it has passed.
-nanoseconds time_until(MonotonicTime moment);
+// Returns the time from now until `instant`; zero if it has passed.
+nanoseconds time_until(MonotonicTime instant);
 
 // Returns the kernel's number of a clock.
 constexpr clockid_t to_clockid(Clock clock)
@@ -73,6 +73,6 @@ std::optional<nanoseconds> parse_duration(std::string_view text);
 std::string to_text(nanoseconds span);
 // Formats a time as RFC 3339 in UTC, with as many of nine fractional digits as needed:
 // "2026-01-31T08:30:00.5Z".
-std::string to_rfc3339(WallTime moment);
+std::string to_rfc3339(WallTime instant);
 
 } // namespace evfd

@@ -3,8 +3,7 @@
 //
 // A struct takes part by a static fields(), in the order of its members:
 //
-//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "Its meaning.")};
-//     }
+//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "...")}; }
 //
 // decode<T>() turns a JSON value into the struct, encode() turns the struct into JSON text, and
 // describe_fields<T>() lists the fields for the interface text. They work through Codec<T>, which
@@ -65,8 +64,8 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
-// An integer that is valid in [least, most] only.
-template <std::int64_t least, std::int64_t most>
+// An integer that is valid in [min, max] only.
+template <std::int64_t min, std::int64_t max>
 struct BoundedInt {
     std::int64_t value;
     friend bool operator==(BoundedInt, BoundedInt) = default;
@@ -290,16 +289,15 @@ struct Codec<std::int64_t> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-template <std::int64_t least, std::int64_t most>
-struct Codec<BoundedInt<least, most>> {
-    static std::optional<BoundedInt<least, most>> read(json::Value value, DecodeContext&)
+template <std::int64_t min, std::int64_t max>
+struct Codec<BoundedInt<min, max>> {
+    static std::optional<BoundedInt<min, max>> read(json::Value value, DecodeContext&)
     {
-        if (value.kind() != json::Kind::integer || value.integer() < least ||
-            value.integer() > most)
+        if (value.kind() != json::Kind::integer || value.integer() < min || value.integer() > max)
             return {};
-        return BoundedInt<least, most>{value.integer()};
+        return BoundedInt<min, max>{value.integer()};
     }
-    static void write(BoundedInt<least, most> value, EncodeContext& out)
+    static void write(BoundedInt<min, max> value, EncodeContext& out)
     {
         json::append_integer(out.text, value.value);
     }
@@ -426,9 +424,9 @@ struct Codec<PassedFd> {
             context.is_missing_fds = true;
             return PassedFd{};
         }
-        PassedFd handed{std::move(context.descriptors->front())};
+        PassedFd passed{std::move(context.descriptors->front())};
         context.descriptors->pop_front();
-        return handed;
+        return passed;
     }
     static void write(PassedFd& value, EncodeContext& out)
     {

@@ -101,9 +101,8 @@ constexpr auto enum_names(Resource)
 // An enum with many values is a named type of the interface text: its name and its comment.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
-    return {"Resource",
-            "A resource that is limited for each user. callsPerTurn: calls answered in one "
-            "iteration of the daemon's loop; further calls are answered in the next one."};
+    return {"Resource", "What each user may have so much of; callsPerTurn: calls that are answered "
+                        "in one turn of the daemon's loop, the rest comes in the next."};
 }
 constexpr auto enum_names(FdStore)
 {

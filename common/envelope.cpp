@@ -42,30 +42,30 @@ private:
 
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text)
 {
-    const auto whole = document.parse_bounded(text, max_call_values);
-    if (!whole)
-        return std::unexpected(whole.error());
-    if (whole->kind() != json::Kind::object)
+    const auto root = document.parse_bounded(text, max_call_values);
+    if (!root)
+        return std::unexpected(root.error());
+    if (root->kind() != json::Kind::object)
         return std::unexpected("not an object");
 
     std::optional<std::string_view> method;
     std::optional<json::Value> parameters;
     std::optional<bool> more, oneway, upgrade;
-    const bool sound = whole->members([&](std::string_view key, json::Value value) {
-        EnvelopeField keys{value};
+    const bool is_valid = root->members([&](std::string_view key, json::Value value) {
+        EnvelopeField field{value};
         if (key == "method")
-            return keys.string(method);
+            return field.string(method);
         if (key == "parameters")
-            return keys.parameters(parameters);
+            return field.parameters(parameters);
         if (key == "more")
-            return keys.flag(more);
+            return field.flag(more);
         if (key == "oneway")
-            return keys.flag(oneway);
+            return field.flag(oneway);
         if (key == "upgrade")
-            return keys.flag(upgrade);
+            return field.flag(upgrade);
         return true; // Unknown fields may be extensions of the client.
     });
-    if (!sound)
+    if (!is_valid)
         return std::unexpected("a repeated or malformed key in the call");
     if (!method)
         return std::unexpected("a call without a method");
@@ -77,25 +77,25 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
 
 std::expected<Reply, std::string_view> read_reply(json::Document& document, std::string_view text)
 {
-    const auto whole = document.parse(text);
-    if (!whole)
-        return std::unexpected(whole.error());
-    if (whole->kind() != json::Kind::object)
+    const auto root = document.parse(text);
+    if (!root)
+        return std::unexpected(root.error());
+    if (root->kind() != json::Kind::object)
         return std::unexpected("not an object");
 
     Reply reply;
     std::optional<bool> continues;
-    const bool sound = whole->members([&](std::string_view key, json::Value value) {
-        EnvelopeField keys{value};
+    const bool is_valid = root->members([&](std::string_view key, json::Value value) {
+        EnvelopeField field{value};
         if (key == "error")
-            return keys.string(reply.error);
+            return field.string(reply.error);
         if (key == "parameters")
-            return keys.parameters(reply.parameters);
+            return field.parameters(reply.parameters);
         if (key == "continues")
-            return keys.flag(continues);
+            return field.flag(continues);
         return false;
     });
-    if (!sound)
+    if (!is_valid)
         return std::unexpected("an unknown, repeated or malformed key in the reply");
     reply.continues = continues.value_or(false);
     return reply;

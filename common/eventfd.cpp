@@ -116,11 +116,11 @@ Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)
 
 bool is_readable(const UniqueFd& fd)
 {
-    pollfd wanted{fd.get(), POLLIN, 0};
+    pollfd polled{fd.get(), POLLIN, 0};
     int ready = 0;
-    while ((ready = ::poll(&wanted, 1, 0)) < 0 && errno == EINTR) {
+    while ((ready = ::poll(&polled, 1, 0)) < 0 && errno == EINTR) {
     }
-    return ready == 1 && (wanted.revents & POLLIN) != 0;
+    return ready == 1 && (polled.revents & POLLIN) != 0;
 }
 
 Result<FdInfo> read_fdinfo(const UniqueFd& eventfd)
@@ -165,9 +165,9 @@ Result<UniqueFd> make_wait_only(const UniqueFd& eventfd)
     UniqueFd handle{::epoll_create1(EPOLL_CLOEXEC)};
     if (!handle)
         return std::unexpected(Fault::last("epoll_create1(2)"));
-    epoll_event wanted{};
-    wanted.events = EPOLLIN;
-    if (::epoll_ctl(handle.get(), EPOLL_CTL_ADD, eventfd.get(), &wanted) < 0)
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (::epoll_ctl(handle.get(), EPOLL_CTL_ADD, eventfd.get(), &event) < 0)
         return std::unexpected(Fault::last("epoll_ctl(2)"));
     return handle;
 }

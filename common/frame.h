@@ -20,8 +20,9 @@ public:
     // or append(); nothing if none is complete. Returns TooLong, from then on always, once a
     // message exceeds the limit.
     std::expected<std::optional<std::string_view>, TooLong> next();
-    // The part of an incomplete message that has been received.
+    // Returns whether a part of a message is waiting for the rest.
     bool mid_message() const { return begin_ < bytes_.size(); }
+    // Returns the size of that part.
     std::size_t unread_bytes() const { return bytes_.size() - begin_; }
 
 private:

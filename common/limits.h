@@ -14,8 +14,9 @@ inline constexpr std::size_t max_pattern_bytes = 255;
 // SCM_MAX_FD of the kernel; more in one message is EINVAL. unix(7)
 inline constexpr std::size_t max_descriptors_per_message = 253;
 inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
-// Size of one call without its closing zero byte. It has room for the most and longest names, with
-// each byte written as \u0061, in quotes and with a comma, and for the other fields.
+// Size of one call without its closing zero byte. The longest call has max_names_per_call names of
+// max_name_bytes bytes, each byte written as \u0061, each name with quotes and a comma, and some
+// other fields.
 inline constexpr std::size_t max_call_bytes =
     max_names_per_call * (6 * max_name_bytes + 3) + 4 * 1024;
 // Keys and values in one call. They cost the time of parsing. No call has nearly as many, and a

@@ -176,32 +176,32 @@ std::optional<Pattern> Pattern::parse(std::string_view text)
 
 Pattern::Pattern(std::string_view text) : text_{text}
 {
-    std::vector<Characters> wanted;
+    std::vector<Characters> sets;
     std::vector<std::size_t> stars; // Positions of the stars.
     for (Reader reader{text}; !reader.is_at_end();)
         if (reader.skip("*"))
-            stars.push_back(wanted.size());
+            stars.push_back(sets.size());
         else
-            wanted.push_back(reader.next());
+            sets.push_back(reader.next());
 
-    end_ = wanted.size();
+    end_ = sets.size();
     const auto words = end_ / word_bits + 1;
     rows_.resize((alphabet.size() + 1) * words);
-    const auto set_bit = [&](std::size_t row, std::size_t place) {
-        rows_[row * words + place / word_bits] |= std::uint64_t{1} << place % word_bits;
+    const auto set_bit = [&](std::size_t row, std::size_t position) {
+        rows_[row * words + position / word_bits] |= std::uint64_t{1} << position % word_bits;
     };
-    for (std::size_t place = 0; place < end_; ++place)
+    for (std::size_t position = 0; position < end_; ++position)
         for (std::size_t i = 0; i < alphabet.size(); ++i)
-            if (wanted[place].test(static_cast<unsigned char>(alphabet[i])))
-                set_bit(i, place);
-    for (const auto place : stars)
-        set_bit(star, place);
+            if (sets[position].test(static_cast<unsigned char>(alphabet[i])))
+                set_bit(i, position);
+    for (const auto position : stars)
+        set_bit(star, position);
 }
 
 template <std::size_t words>
 bool Pattern::matches_from_start(std::string_view text) const
 {
-    std::array<std::uint64_t, words> places{1};
+    std::array<std::uint64_t, words> positions{1};
     for (const char c : text) {
         const auto* advances = &rows_[indices[static_cast<unsigned char>(c)] * words];
         const auto* star_places = &rows_[star * words];
@@ -209,15 +209,15 @@ bool Pattern::matches_from_start(std::string_view text) const
         std::uint64_t carried = 0;
         std::uint64_t any = 0;
         for (std::size_t i = 0; i < words; ++i) {
-            const auto advanced = places[i] & advances[i];
-            places[i] = advanced << 1 | carried | (places[i] & star_places[i] & star_mask);
+            const auto advanced = positions[i] & advances[i];
+            positions[i] = advanced << 1 | carried | (positions[i] & star_places[i] & star_mask);
             carried = advanced >> (word_bits - 1);
-            any |= places[i];
+            any |= positions[i];
         }
         if (any == 0)
             return false;
     }
-    return (places[end_ / word_bits] >> end_ % word_bits & 1) != 0;
+    return (positions[end_ / word_bits] >> end_ % word_bits & 1) != 0;
 }
 
 bool Pattern::matches(const Name& name) const

@@ -31,7 +31,7 @@ std::size_t sequence_length(unsigned char first)
 // Decodes the first character of a text that is not empty.
 Character decode_first(std::string_view text)
 {
-    constexpr std::array<std::uint32_t, 5> least{0, 0, 0x80, 0x800, 0x10000};
+    constexpr std::array<std::uint32_t, 5> minimum{0, 0, 0x80, 0x800, 0x10000};
     const auto first = static_cast<unsigned char>(text.front());
     const auto length = sequence_length(first);
     if (length == 0 || text.size() < length)
@@ -43,7 +43,7 @@ Character decode_first(std::string_view text)
             return {1, {}};
         code = (code << 6) | (next & 0x3fU);
     }
-    if (code < least[length]) // An overlong encoding.
+    if (code < minimum[length]) // An overlong encoding.
         return {1, {}};
     return {length, code};
 }

@@ -28,13 +28,13 @@ std::optional<nanoseconds> start_time(pid_t pid)
     constexpr int fields_from_name = 20;
     std::ifstream file{fmt::format("/proc/{}/stat", pid)};
     const std::string text{std::istreambuf_iterator<char>{file}, {}};
-    auto place = text.rfind(')');
-    for (int i = 0; i < fields_from_name && place != text.npos; ++i)
-        place = text.find(' ', place + 1);
-    if (place == text.npos)
+    auto at = text.rfind(')');
+    for (int i = 0; i < fields_from_name && at != text.npos; ++i)
+        at = text.find(' ', at + 1);
+    if (at == text.npos)
         return {};
     std::int64_t ticks = 0;
-    const char* begin = text.data() + place + 1;
+    const char* begin = text.data() + at + 1;
     if (std::from_chars(begin, text.data() + text.size(), ticks).ec != std::errc{})
         return {};
     return ticks * (nanoseconds{std::chrono::seconds{1}} / ::sysconf(_SC_CLK_TCK));
@@ -79,14 +79,14 @@ Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds 
     return pidfd;
 }
 
-Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds moment)
+Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant)
 {
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
     // A process that has not exited still has this number.
     const auto start = start_time(pid);
-    if (has_exited(pidfd) || (start && *start > moment))
+    if (has_exited(pidfd) || (start && *start > instant))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});
     if (!start)
         return std::unexpected(Fault{"open(/proc/PID/stat)", EACCES});

@@ -18,8 +18,8 @@ bool is_pidfd(const UniqueFd& fd);
 // `pid`. `accepted`: when the connection was accepted, on the boottime clock; used on kernels
 // before 6.5 only. ESRCH: the process has exited.
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted);
-// Opens the process with number `pid`, if it existed at `moment` on the boottime clock. ESRCH: no
+// Opens the process with number `pid`, if it existed at `instant` on the boottime clock. ESRCH: no
 // such process exists, or it started later and so has the number of one that has exited.
-Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds moment);
+Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant);
 
 } // namespace evfd

@@ -32,7 +32,7 @@ struct Received {
     bool is_truncated = false; // MSG_CTRUNC: there were descriptors that could not be received.
 };
 
-// An empty optional means that the call would block: nothing to read, or no room to write.
+// In the results of these functions an empty optional means that the call would block.
 //
 // Reads bytes. The kernel closes descriptors that came with them.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into);

@@ -88,10 +88,10 @@ KernelFeatures usable_kernel_features(const Options& options)
 }
 
 Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>& config,
-               InheritedFds handed)
+               InheritedFds inherited)
     : options_{options}, kernel_{usable_kernel_features(options_)},
       signals_{loop_, [this] { request_stop(); }, [this] { reload(); }},
-      descriptor_budget_{raise_descriptor_limit()}, inherited_{std::move(handed)},
+      descriptor_budget_{raise_descriptor_limit()}, inherited_{std::move(inherited)},
       notifier_{std::move(inherited_.supervisor)},
       state_store_{open_state_store(loop_, inherited_, recovered_)},
       fd_store_{store_fds(notifier_, state_store_, recovered_.recreated)},
@@ -110,8 +110,8 @@ Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>&
 void Daemon::begin(const Config& config)
 {
     apply_log_settings(config);
-    for (const auto& complaint : inherited_.warnings)
-        log::warn.unlimited("{}", complaint);
+    for (const auto& warning : inherited_.warnings)
+        log::warn.unlimited("{}", warning);
     service_.set_fd_store(fd_store_);
     watch_supervisor();
     service_.quota().set_accounts(Accounts::from_subuid_file());
@@ -174,8 +174,8 @@ void Daemon::run()
     notify_ready();
     log::info("ready");
     watchdog_.begin();
-    if (const auto ran = loop_.run(); !ran)
-        throw std::runtime_error{ran.error().message()};
+    if (const auto result = loop_.run(); !result)
+        throw std::runtime_error{result.error().message()};
     notifier_.notify(stop_requested_ ? fmt::format("STOPPING=1\n{}", stop_requested)
                                      : "STOPPING=1");
     log::info("stopping");

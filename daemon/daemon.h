@@ -18,7 +18,7 @@
 // since those objects would be lost otherwise.
 //
 // What must hold: a normal exit leaves the same state as a kill. Nothing is taken apart at the end,
-// so there is one way to start again, and every restart takes it.
+// so there is one recovery path, and every restart uses it.
 #pragma once
 
 #include "daemon/base/event_loop.h"
@@ -51,7 +51,7 @@ public:
     // and the daemon's own may use only their names below user/UID. Throws AlreadyRunning or
     // std::exception.
     Daemon(const Options& options, const std::expected<Config, ConfigError>& config,
-           InheritedFds handed);
+           InheritedFds inherited);
 
     // Serves clients until the daemon is told to stop or is idle.
     void run();

@@ -90,9 +90,9 @@ void reject_clients(const InheritedFds& inherited)
                 ::accept4(socket.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
             if (!client)
                 break;
-            OutputQueue outbox;
-            outbox.error(error);
-            (void)outbox.flush(client);
+            OutputQueue output;
+            output.error(error);
+            (void)output.flush(client);
             // Unread input may hold descriptors; the kernel closes them when we exit (FdCloser).
             if (end_input(client))
                 (void)client.release();
@@ -130,8 +130,8 @@ std::vector<std::string> daemon_command(const Options& options)
 
 bool is_supervised_in_background()
 {
-    const char* guard = std::getenv(supervisor_variable);
-    return guard && std::string_view{guard} == supervisor_in_background;
+    const char* mode = std::getenv(supervisor_variable);
+    return mode && std::string_view{mode} == supervisor_in_background;
 }
 
 // Runs the supervisor.
@@ -188,8 +188,8 @@ int start(const Options& options)
             daemonizer = std::make_unique<Daemonizer>();
         return options.supervise ? run_supervisor(options, daemonizer.get())
                                  : run(options, daemonizer.get());
-        // Not an error for a daemon started on demand: one is running.
     } catch (const AlreadyRunning& error) {
+        // Not an error for a daemon started on demand: one is running.
         return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {
         return give_up(error, log::Severity::critical, exit_config);

@@ -20,9 +20,9 @@ constexpr auto subuid_path = "/etc/subuid";
 std::string_view consume_until(std::string_view& text, char separator)
 {
     const auto end = text.find(separator);
-    const auto taken = text.substr(0, end);
+    const auto field = text.substr(0, end);
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    return taken;
+    return field;
 }
 
 std::optional<std::uint64_t> parse_number(std::string_view text)
@@ -43,8 +43,9 @@ std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
     consume_until(line, ':'); // The name of the user, who may have several ranges.
     const auto first = parse_number(consume_until(line, ':'));
     const auto count = parse_number(line);
-    constexpr std::uint64_t most = std::numeric_limits<uid_t>::max();
-    if (!first || !count || *first == 0 || *first > most || *count == 0 || *count > most - *first)
+    constexpr std::uint64_t max_uid = std::numeric_limits<uid_t>::max();
+    if (!first || !count || *first == 0 || *first > max_uid || *count == 0 ||
+        *count > max_uid - *first)
         return {};
     return std::pair{static_cast<uid_t>(*first), static_cast<uid_t>(*first + *count - 1)};
 }

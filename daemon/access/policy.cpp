@@ -21,9 +21,10 @@ bool is_member(const Peer& peer, gid_t group)
 }
 
 // A uid that stands for many unmapped users gets nothing from an allow rule, but deny rules apply.
-bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission right)
+bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission permission)
 {
-    const bool is_user = rule.user == peer.uid && (peer.is_user_mapped || rule.denied.has(right));
+    const bool is_user =
+        rule.user == peer.uid && (peer.is_user_mapped || rule.denied.has(permission));
     return (!rule.user || is_user) && (!rule.group || is_member(peer, *rule.group));
 }
 
@@ -33,9 +34,9 @@ bool is_own_name(const Peer& peer, const Name& name)
     return peer.is_user_mapped && namespace_owner(name) == peer.uid;
 }
 
-bool has_permission(const Peer& peer, const Ownership& object, Permission right)
+bool has_permission(const Peer& peer, const Ownership& object, Permission permission)
 {
-    switch (right) {
+    switch (permission) {
     case Permission::wait: return access_of(peer, object).wait;
     case Permission::set: return access_of(peer, object).set;
     case Permission::own: return owns(peer, object);
@@ -100,7 +101,7 @@ std::optional<uid_t> namespace_owner(const Name& name)
     return uid;
 }
 
-bool Policy::allows(const Peer& peer, const Name& name, Permission right) const
+bool Policy::allows(const Peer& peer, const Name& name, Permission permission) const
 {
     if (peer.uid == root)
         return true;
@@ -110,9 +111,9 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission right) const
         return true;
     // The tests go from cheap to expensive: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
-        if ((rule.allowed.has(right) || rule.denied.has(right)) &&
-            name.text().starts_with(rule.prefix) && applies_to(rule, peer, right))
-            return rule.allowed.has(right);
+        if ((rule.allowed.has(permission) || rule.denied.has(permission)) &&
+            name.text().starts_with(rule.prefix) && applies_to(rule, peer, permission))
+            return rule.allowed.has(permission);
     return allows_by_default;
 }
 
@@ -129,13 +130,13 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
 }
 
 std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
-                                     const Ownership* object, Permission right)
+                                     const Ownership* object, Permission permission)
 {
-    if (right == Permission::create && !peer.is_user_mapped)
+    if (permission == Permission::create && !peer.is_user_mapped)
         return DeniedBy::unmapped;
-    if (policy && !policy->allows(peer, name, right))
+    if (policy && !policy->allows(peer, name, permission))
         return DeniedBy::policy;
-    if (object && !has_permission(peer, *object, right))
+    if (object && !has_permission(peer, *object, permission))
         return DeniedBy::permissions;
     return {};
 }

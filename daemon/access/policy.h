@@ -68,8 +68,11 @@ inline constexpr std::size_t max_policy_rules = 1'024;
 struct Policy {
     class PermissionSet {
     public:
-        void add(Permission right) { bits_.set(static_cast<std::size_t>(right)); }
-        bool has(Permission right) const { return bits_[static_cast<std::size_t>(right)]; }
+        void add(Permission permission) { bits_.set(static_cast<std::size_t>(permission)); }
+        bool has(Permission permission) const
+        {
+            return bits_[static_cast<std::size_t>(permission)];
+        }
         bool empty() const { return bits_.none(); }
         friend bool operator==(const PermissionSet&, const PermissionSet&) = default;
 
@@ -90,7 +93,7 @@ struct Policy {
     // Returns whether the policy lets the peer do this. Permission::own covers deleting an object
     // and changing its permissions. The policy allows root everything, and the daemon's user
     // everything but other users' names below user/.
-    bool allows(const Peer& peer, const Name& name, Permission right) const;
+    bool allows(const Peer& peer, const Name& name, Permission permission) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 
     bool allows_by_default = true; // Decides where no rule matches.
@@ -100,9 +103,8 @@ struct Policy {
 // Returns whether the name is below `user/`, where no rule applies: user/UID and the names below it
 // are for this user and root, the rest for root alone.
 bool is_in_user_namespace(std::string_view name_or_prefix);
-std::optional<uid_t>
-// The user that owns the name; nothing if it is root's or not below user/.
-namespace_owner(const Name& name);
+// Returns the user that owns the name; nothing if it is root's or not below user/.
+std::optional<uid_t> namespace_owner(const Name& name);
 
 // Returns whether the peer may know that the object exists. That is root, the owner, and every user
 // who may wait for it or set it; below user/UID, that user and root alone.
@@ -114,6 +116,6 @@ enum class DeniedBy { policy, permissions, unmapped };
 // Returns why access is denied; nothing if it is allowed. A null `policy` is not consulted. A null
 // `object` does not exist yet.
 std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
-                                     const Ownership* object, Permission right);
+                                     const Ownership* object, Permission permission);
 
 } // namespace evfd::daemon

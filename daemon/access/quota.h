@@ -78,7 +78,7 @@ struct LimitTable {
 class Quota {
 public:
     explicit Quota(Limits general) : Quota{LimitTable{general}} {}
-    explicit Quota(LimitTable ceilings) : limits_{std::move(ceilings)} {}
+    explicit Quota(LimitTable limits) : limits_{std::move(limits)} {}
     Quota(const Quota&) = delete;
     Quota& operator=(const Quota&) = delete;
 
@@ -116,7 +116,7 @@ public:
     };
 
     // Replaces the limits. Users above a new limit keep what they have.
-    void set_limits(LimitTable ceilings) { limits_ = std::move(ceilings); }
+    void set_limits(LimitTable limits) { limits_ = std::move(limits); }
     // Applies to later charges.
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
     // All users of an account share its quotas.

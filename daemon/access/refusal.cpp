@@ -37,9 +37,9 @@ std::int64_t descriptor_limit()
     return static_cast<std::int64_t>(limit.rlim_cur);
 }
 
-std::string_view verb_phrase(Permission right)
+std::string_view verb_phrase(Permission permission)
 {
-    switch (right) {
+    switch (permission) {
     case Permission::wait: return "wait for";
     case Permission::set: return "set, clear or arm";
     case Permission::own: return "delete or change the permissions of";
@@ -48,9 +48,9 @@ std::string_view verb_phrase(Permission right)
     std::abort();
 }
 
-std::string_view hint_for(Permission right)
+std::string_view hint_for(Permission permission)
 {
-    switch (right) {
+    switch (permission) {
     case Permission::wait: return "ask its owner for the r permission";
     case Permission::set: return "ask its owner for the w permission";
     case Permission::own: return "only its owner and root may";
@@ -110,41 +110,42 @@ Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view e
                           actual, expected, actual)};
 }
 
-Refusal not_permitted(const Name& name, Permission right, Permissions rights, uid_t owner)
+Refusal not_permitted(const Name& name, Permission permission, Permissions permissions, uid_t owner)
 {
     return protocol::NotPermitted{
-        name, right,
+        name, permission,
         fmt::format("you may not {} '{}', which belongs to uid {} and has permissions {}; {}",
-                    verb_phrase(right), name.text(), owner, rights.text(), hint_for(right))};
+                    verb_phrase(permission), name.text(), owner, permissions.text(),
+                    hint_for(permission))};
 }
 
-Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller)
+Refusal not_permitted_by_policy(const Name& name, Permission permission, uid_t caller)
 {
     if (is_in_user_namespace(name.text())) {
         const auto user = namespace_owner(name);
-        const auto whose = user ? fmt::format("uid {} and root", *user) : "root"s;
+        const auto owners = user ? fmt::format("uid {} and root", *user) : "root"s;
         return protocol::NotPermitted{
-            name, right,
+            name, permission,
             fmt::format("you may not {} '{}', which is for {} alone; names under 'user/{}/' are "
                         "yours",
-                        verb_phrase(right), name.text(), whose, caller)};
+                        verb_phrase(permission), name.text(), owners, caller)};
     }
     return protocol::NotPermitted{
-        name, right,
+        name, permission,
         fmt::format("the policy of this machine does not let you {} '{}'{}ask the administrator",
-                    verb_phrase(right), name.text(),
-                    right == Permission::create ? "; choose another name or "
-                                                : ", whatever its permissions are; ")};
+                    verb_phrase(permission), name.text(),
+                    permission == Permission::create ? "; choose another name or "
+                                                     : ", whatever its permissions are; ")};
 }
 
-Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner)
+Refusal consume_not_permitted(const Name& name, Permissions permissions, uid_t owner)
 {
     return protocol::NotPermitted{
         name, Permission::set,
         fmt::format(
             "you may not take from '{}', which belongs to uid {} and has permissions {}: a wait "
             "that consumes needs r and w; ask its owner for the w permission",
-            name.text(), owner, rights.text())};
+            name.text(), owner, permissions.text())};
 }
 
 Refusal consume_not_permitted_by_policy(const Name& name)
@@ -166,32 +167,32 @@ Refusal too_many_groups(const Name& event)
                     max_arming_groups, event.text())};
 }
 
-Refusal unmapped_user(const Name& name, Permission right)
+Refusal unmapped_user(const Name& name, Permission permission)
 {
     return protocol::NotPermitted{
-        name, right,
+        name, permission,
         fmt::format("you may not {} '{}': the daemon is in a user namespace that does not map your "
                     "user, and cannot distinguish you from other unmapped users; map it there, or "
                     "use a daemon outside",
-                    right == Permission::create ? "create" : "have a timer set", name.text())};
+                    permission == Permission::create ? "create" : "have a timer set", name.text())};
 }
 
 Refusal quota_exceeded(const Quota::Exceeded& exceeded)
 {
-    const auto [what, remedy] = resource_phrase(exceeded.resource);
+    const auto [noun, hint] = resource_phrase(exceeded.resource);
     return protocol::QuotaExceeded{exceeded.resource, exceeded.limit,
                                    fmt::format("uid {} may have {} {}, and this would be more; {}",
-                                               exceeded.uid, exceeded.limit, what, remedy)};
+                                               exceeded.uid, exceeded.limit, noun, hint)};
 }
 
 Refusal reserved_for_others(const Quota::Exceeded& exceeded)
 {
-    const auto [what, remedy] = resource_phrase(exceeded.resource);
+    const auto [noun, hint] = resource_phrase(exceeded.resource);
     return protocol::QuotaExceeded{
         exceeded.resource, exceeded.limit,
         fmt::format(
             "uid {} has {} {}, and what the daemon has left is for users who have fewer; {}",
-            exceeded.uid, exceeded.limit, what, remedy)};
+            exceeded.uid, exceeded.limit, noun, hint)};
 }
 
 Refusal too_many_tokens_to_set(const Name& name)
@@ -264,12 +265,12 @@ Refusal cancelled(const Name& name)
         name, fmt::format("the wall clock was set, which cancels '{}'; arm it again", name.text())};
 }
 
-Refusal clock_in_use(const Name& name, Clock present, Clock wanted)
+Refusal clock_in_use(const Name& name, Clock present, Clock requested)
 {
     return protocol::WrongKind{
         name, fmt::format("'{}' uses the clock {} for all its subscribers, and a descriptor cannot "
                           "change to the clock {}; keep its clock, or delete it first",
-                          name.text(), to_string(present), to_string(wanted))};
+                          name.text(), to_string(present), to_string(requested))};
 }
 
 Refusal wake_not_permitted(Clock clock)

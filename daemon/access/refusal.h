@@ -57,16 +57,17 @@ namespace refuse {
 Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
-Refusal not_permitted(const Name& name, Permission right, Permissions rights, uid_t owner);
+Refusal not_permitted(const Name& name, Permission permission, Permissions permissions,
+                      uid_t owner);
 // The policy denies it, whatever the object's permissions are or will be.
-Refusal not_permitted_by_policy(const Name& name, Permission right, uid_t caller);
+Refusal not_permitted_by_policy(const Name& name, Permission permission, uid_t caller);
 // The caller may wait, but a wait that consumes also requires permission to set.
-Refusal consume_not_permitted(const Name& name, Permissions rights, uid_t owner);
+Refusal consume_not_permitted(const Name& name, Permissions permissions, uid_t owner);
 Refusal consume_not_permitted_by_policy(const Name& name);
 // The daemon stores the groups of the peer that arms a timer with a target; this peer has too many.
 Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
-Refusal unmapped_user(const Name& name, Permission right);
+Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
 // use.
@@ -80,8 +81,8 @@ Refusal no_such_process();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);
-// Subscribed descriptors use the clock `present`, and the timer was to use `wanted`.
-Refusal clock_in_use(const Name& name, Clock present, Clock wanted);
+// Subscribed descriptors use the clock `present`, and the timer was to use `requested`.
+Refusal clock_in_use(const Name& name, Clock present, Clock requested);
 // The clock wakes the machine, which the caller is not permitted to do.
 Refusal wake_not_permitted(Clock clock);
 // The clock cannot be used. EPERM for an alarm clock means that CAP_WAKE_ALARM is missing.

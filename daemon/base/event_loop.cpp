@@ -79,8 +79,8 @@ epoll_event EventLoop::make_epoll_event(std::uint32_t slot, std::uint32_t events
 
 bool EventLoop::add_to_set(std::uint32_t slot, std::uint32_t events) const
 {
-    auto wanted = make_epoll_event(slot, events);
-    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slots_[slot].fd, &wanted) == 0;
+    auto event = make_epoll_event(slot, events);
+    return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, slots_[slot].fd, &event) == 0;
 }
 
 EventLoop::Polled* EventLoop::find_polled(std::uint32_t slot)
@@ -96,8 +96,8 @@ Result<void> EventLoop::Watch::change(std::uint32_t events)
         polled->quiet_until = {};
         return {};
     }
-    auto wanted = loop_->make_epoll_event(slot_, events);
-    if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, loop_->slots_[slot_].fd, &wanted) < 0)
+    auto event = loop_->make_epoll_event(slot_, events);
+    if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, loop_->slots_[slot_].fd, &event) < 0)
         return std::unexpected(Fault::last("epoll_ctl(2)"));
     return {};
 }
@@ -176,24 +176,24 @@ Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds
 {
     const auto now = monotonic_now();
     move_to_epoll(now);
-    std::vector<pollfd> wanted{{epoll_.get(), POLLIN, 0}};
+    std::vector<pollfd> pollfds{{epoll_.get(), POLLIN, 0}};
     for (const auto& polled : polled_) {
         const bool is_quiet = polled.quiet_until > now;
         if (is_quiet)
             wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
         const int fd = is_quiet ? -1 : slots_[polled.slot].fd; // ppoll(2) ignores -1.
-        wanted.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
+        pollfds.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
-    if (::ppoll(wanted.data(), wanted.size(), wait_for ? &span : nullptr, nullptr) < 0) {
+    if (::ppoll(pollfds.data(), pollfds.size(), wait_for ? &span : nullptr, nullptr) < 0) {
         if (errno == EINTR)
             return PollResult{};
         return std::unexpected(Fault::last("ppoll(2)"));
     }
-    PollResult result{wanted[0].revents != 0, {}};
+    PollResult result{pollfds[0].revents != 0, {}};
     for (std::size_t i = 0; i < polled_.size(); ++i) {
         auto& polled = polled_[i];
-        if (const auto events = wanted[i + 1].revents; events != 0) {
+        if (const auto events = pollfds[i + 1].revents; events != 0) {
             result.events.push_back(
                 make_epoll_event(polled.slot, static_cast<std::uint16_t>(events)));
             if ((polled.events & EPOLLET) != 0)

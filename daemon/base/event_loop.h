@@ -101,8 +101,8 @@ public:
         struct Entry {
             EventLoop& loop;
             Task task;
-            std::optional<std::multimap<MonotonicTime, Entry*>::iterator>
-                position; // Empty once the timeout has expired.
+            // Empty once the timeout has expired.
+            std::optional<std::multimap<MonotonicTime, Entry*>::iterator> position;
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;
@@ -173,8 +173,8 @@ private:
     std::vector<std::uint32_t> free_slots_;
     std::vector<Polled> polled_;
     MonotonicTime next_epoll_retry_{};
-    std::vector<std::unique_ptr<Callback>>
-        destroyed_callbacks_; // Kept until the end of the iteration; one of them may be running.
+    // Kept until the end of the iteration; one of them may be running.
+    std::vector<std::unique_ptr<Callback>> destroyed_callbacks_;
     std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;
     bool running_ = true;

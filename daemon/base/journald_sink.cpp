@@ -106,7 +106,7 @@ int JournaldSink::send(std::string_view entry) const
 
 void JournaldSink::report_dropped()
 {
-    const log::ScopedFields nobody{log::Fields{}};
+    const log::ScopedFields no_fields{log::Fields{}};
     if (send(entry(LOG_WARNING, fmt::format("{} log lines were dropped: journald's queue was full",
                                             dropped_))) == 0)
         dropped_ = 0;

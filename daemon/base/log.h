@@ -67,9 +67,9 @@ void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view 
 template <Severity severity>
 struct Logger {
     template <class... Args>
-    void operator()(const Fields& about, fmt::format_string<Args...> format, Args&&... args) const
+    void operator()(const Fields& fields, fmt::format_string<Args...> format, Args&&... args) const
     {
-        write(severity, Rate::limited, about, format, fmt::make_format_args(args...));
+        write(severity, Rate::limited, fields, format, fmt::make_format_args(args...));
     }
     template <class... Args>
     void operator()(fmt::format_string<Args...> format, Args&&... args) const

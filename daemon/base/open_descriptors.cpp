@@ -16,10 +16,10 @@ constexpr auto directory = "/proc/self/fd";
 // The kernel gives the number of open descriptors as the size of the directory. proc(5)
 std::optional<std::int64_t> count_from_stat()
 {
-    struct stat told{};
-    if (::stat(directory, &told) < 0 || told.st_size == 0)
+    struct stat status{};
+    if (::stat(directory, &status) < 0 || status.st_size == 0)
         return {};
-    return told.st_size;
+    return status.st_size;
 }
 
 std::int64_t count_by_listing()

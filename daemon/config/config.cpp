@@ -71,29 +71,29 @@ bool is_drop_in(std::string_view file)
 
 // Keys.
 
-ReadResult read_socket_mode(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_socket_mode(const ConfigNode& node, ConfigDraft& draft)
 {
-    const auto mode = parse_text(place, parse_socket_mode);
+    const auto mode = parse_text(node, parse_socket_mode);
     if (!mode)
-        return invalid_value(place, "an octal mode in quotes, such as \"0660\"");
+        return invalid_value(node, "an octal mode in quotes, such as \"0660\"");
     draft.config.socket_mode = *mode;
     return {};
 }
 
-ReadResult read_log_level(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_log_level(const ConfigNode& node, ConfigDraft& draft)
 {
-    const auto level = parse_text(place, parse_enum<log::Level>);
+    const auto level = parse_text(node, parse_enum<log::Level>);
     if (!level)
-        return invalid_value(place, choices<log::Level>());
+        return invalid_value(node, choices<log::Level>());
     draft.config.log_level = *level;
     return {};
 }
 
-ReadResult read_resume_grace(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_resume_grace(const ConfigNode& node, ConfigDraft& draft)
 {
-    const auto grace = parse_text(place, parse_duration);
+    const auto grace = parse_text(node, parse_duration);
     if (!grace)
-        return invalid_value(place, "a duration in quotes, such as \"30s\"");
+        return invalid_value(node, "a duration in quotes, such as \"30s\"");
     draft.config.resume_grace = *grace;
     return {};
 }
@@ -117,27 +117,27 @@ struct Limit {
     std::int64_t value;
 };
 
-std::expected<Limit, ConfigError> read_limit(const ConfigNode& place)
+std::expected<Limit, ConfigError> read_limit(const ConfigNode& node)
 {
-    const auto resource = parse_enum<Resource>(place.value.key);
+    const auto resource = parse_enum<Resource>(node.value.key);
     if (!resource)
-        return unknown_key(place, resource_names());
-    const auto most = max_limit(*resource);
-    const auto count = place.value.integer;
-    if (place.value.kind != json::Kind::integer)
-        return invalid_value(place, fmt::format("a whole number, 1 to {}", most));
-    if (count < 1 || count > most)
-        return error_at(place, fmt::format("{} is too {}; give 1 to {}", count,
-                                           count < 1 ? "small" : "large", most));
+        return unknown_key(node, resource_names());
+    const auto max = max_limit(*resource);
+    const auto count = node.value.integer;
+    if (node.value.kind != json::Kind::integer)
+        return invalid_value(node, fmt::format("a whole number, 1 to {}", max));
+    if (count < 1 || count > max)
+        return error_at(node, fmt::format("{} is too {}; give 1 to {}", count,
+                                          count < 1 ? "small" : "large", max));
     return Limit{*resource, count};
 }
 
-ReadResult read_limits(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_limits(const ConfigNode& node, ConfigDraft& draft)
 {
-    if (place.value.kind != json::Kind::object)
-        return invalid_value(place, "an object with " + resource_names());
-    for (const auto& child : place.value.children) {
-        const auto limit = read_limit(place.member(child));
+    if (node.value.kind != json::Kind::object)
+        return invalid_value(node, "an object with " + resource_names());
+    for (const auto& child : node.value.children) {
+        const auto limit = read_limit(node.member(child));
         if (!limit)
             return std::unexpected(limit.error());
         draft.config.limits.set(limit->resource, limit->value);
@@ -147,24 +147,23 @@ ReadResult read_limits(const ConfigNode& place, ConfigDraft& draft)
 
 constexpr std::string_view user_key = "user";
 
-ReadResult read_limits_of_user(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_limits_of_user(const ConfigNode& node, ConfigDraft& draft)
 {
-    const auto* user =
-        place.value.kind == json::Kind::object ? place.value.find(user_key) : nullptr;
+    const auto* user = node.value.kind == json::Kind::object ? node.value.find(user_key) : nullptr;
     if (!user)
-        return invalid_value(place, R"(an object with a user, as {"user": "root", "waits": 10})");
+        return invalid_value(node, R"(an object with a user, as {"user": "root", "waits": 10})");
     uid_t uid = 0;
     UnknownName unknown;
-    if (auto read = read_user(place.member(*user), uid, unknown); !read)
+    if (auto read = read_user(node.member(*user), uid, unknown); !read)
         return read;
     if (unknown)
         add_warning(unknown,
                     "these limits apply to nobody; create the user and reload, or take them out",
                     draft.config);
-    for (const auto& child : place.value.children) {
+    for (const auto& child : node.value.children) {
         if (child.key == user_key)
             continue;
-        const auto limit = read_limit(place.member(child));
+        const auto limit = read_limit(node.member(child));
         if (!limit)
             return std::unexpected(limit.error());
         if (!unknown)
@@ -173,10 +172,10 @@ ReadResult read_limits_of_user(const ConfigNode& place, ConfigDraft& draft)
     return {};
 }
 
-ReadResult read_user_limits(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_user_limits(const ConfigNode& node, ConfigDraft& draft)
 {
     return read_list(
-        place, [&](const ConfigNode& element) { return read_limits_of_user(element, draft); });
+        node, [&](const ConfigNode& element) { return read_limits_of_user(element, draft); });
 }
 
 constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode},
@@ -229,8 +228,8 @@ LimitTable Config::limit_table() const
     LimitTable table{limits};
     for (const auto& [uid, own] : user_limits) {
         auto& all = table.users.emplace(uid, limits).first->second;
-        for (const auto& [resource, most] : own)
-            all.set(resource, most);
+        for (const auto& [resource, max] : own)
+            all.set(resource, max);
     }
     return table;
 }

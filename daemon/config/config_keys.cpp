@@ -62,57 +62,57 @@ std::optional<Id> to_id(const ConfigValue& value)
 }
 
 template <class Id>
-ReadResult read_id(const ConfigNode& place, std::string_view what, FindId<Id> find, Id& into,
+ReadResult read_id(const ConfigNode& node, std::string_view what, FindId<Id> find, Id& into,
                    UnknownName& unknown)
 {
-    const bool is_text = place.value.kind == json::Kind::string;
-    auto id = to_id<Id>(place.value);
+    const bool is_text = node.value.kind == json::Kind::string;
+    auto id = to_id<Id>(node.value);
     if (!id && is_text) {
-        const auto found = find(place.value.text);
+        const auto found = find(node.value.text);
         if (!found)
-            return error_at(place, fmt::format("{} cannot be looked up: {}; reload once it can be",
-                                               place.value.summary(), found.error().message()));
+            return error_at(node, fmt::format("{} cannot be looked up: {}; reload once it can be",
+                                              node.value.summary(), found.error().message()));
         id = *found;
     }
     if (id)
         into = *id;
     else if (is_text)
         unknown =
-            error_at(place, fmt::format("there is no {} {}", what, place.value.summary())).error();
+            error_at(node, fmt::format("there is no {} {}", what, node.value.summary())).error();
     else
-        return error_at(place,
+        return error_at(node,
                         fmt::format("{} is not a {}; give the name of an existing one, or a number",
-                                    place.value.summary(), what));
+                                    node.value.summary(), what));
     return {};
 }
 
 } // namespace
 
-std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what)
+std::unexpected<ConfigError> error_at(const ConfigNode& node, std::string what)
 {
-    return std::unexpected(ConfigError{place.file, place.value.line, place.key, std::move(what)});
+    return std::unexpected(ConfigError{node.file, node.value.line, node.key, std::move(what)});
 }
 
-std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted)
+std::unexpected<ConfigError> invalid_value(const ConfigNode& node, std::string_view expected)
 {
-    return error_at(place, fmt::format("{} is not valid; give {}", place.value.summary(), wanted));
+    return error_at(node, fmt::format("{} is not valid; give {}", node.value.summary(), expected));
 }
 
-std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known)
+std::unexpected<ConfigError> unknown_key(const ConfigNode& node, std::string_view known)
 {
     return std::unexpected(
-        ConfigError{place.file, place.value.key_line, place.key,
+        ConfigError{node.file, node.value.key_line, node.key,
                     fmt::format("there is no such key; take it out, or give one of {}", known)});
 }
 
-ReadResult read_user(const ConfigNode& place, uid_t& into, UnknownName& unknown)
+ReadResult read_user(const ConfigNode& node, uid_t& into, UnknownName& unknown)
 {
-    return read_id<uid_t>(place, "user", find_user, into, unknown);
+    return read_id<uid_t>(node, "user", find_user, into, unknown);
 }
 
-ReadResult read_group(const ConfigNode& place, gid_t& into, UnknownName& unknown)
+ReadResult read_group(const ConfigNode& node, gid_t& into, UnknownName& unknown)
 {
-    return read_id<gid_t>(place, "group", find_group, into, unknown);
+    return read_id<gid_t>(node, "group", find_group, into, unknown);
 }
 
 void add_warning(UnknownName unknown, std::string_view consequence, Config& config)

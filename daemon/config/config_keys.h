@@ -46,15 +46,15 @@ struct ConfigDraft {
 
 using ReadResult = std::expected<void, ConfigError>;
 
-std::unexpected<ConfigError> error_at(const ConfigNode& place, std::string what);
+std::unexpected<ConfigError> error_at(const ConfigNode& node, std::string what);
 // Returns an error like "5 is not valid; give ..."
-std::unexpected<ConfigError> invalid_value(const ConfigNode& place, std::string_view wanted);
-std::unexpected<ConfigError> unknown_key(const ConfigNode& place, std::string_view known);
+std::unexpected<ConfigError> invalid_value(const ConfigNode& node, std::string_view expected);
+std::unexpected<ConfigError> unknown_key(const ConfigNode& node, std::string_view known);
 
 template <class T>
 struct Key {
     std::string_view name;
-    ReadResult (*read)(const ConfigNode& place, T& into);
+    ReadResult (*read)(const ConfigNode& node, T& into);
 };
 
 template <class T, std::size_t n>
@@ -72,11 +72,11 @@ ReadResult read_keys(const ConfigNode& object, const std::array<Key<T>, n>& keys
     if (object.value.kind != json::Kind::object)
         return invalid_value(object, "an object, as {\"key\": value}");
     for (const auto& child : object.value.children) {
-        const auto place = object.member(child);
+        const auto node = object.member(child);
         const auto key = std::ranges::find(keys, child.key, &Key<T>::name);
         if (key == keys.end())
-            return unknown_key(place, names_of(keys));
-        if (auto read = key->read(place, into); !read)
+            return unknown_key(node, names_of(keys));
+        if (auto read = key->read(node, into); !read)
             return read;
     }
     return {};
@@ -96,11 +96,11 @@ ReadResult read_list(const ConfigNode& list, Each read)
 
 // Parses the string at `node`; nothing if it is not a string or is malformed.
 template <class Parse>
-auto parse_text(const ConfigNode& place, Parse parse) -> decltype(parse(std::string_view{}))
+auto parse_text(const ConfigNode& node, Parse parse) -> decltype(parse(std::string_view{}))
 {
-    if (place.value.kind != json::Kind::string)
+    if (node.value.kind != json::Kind::string)
         return {};
-    return parse(std::string_view{place.value.text});
+    return parse(std::string_view{node.value.text});
 }
 
 // Returns the names of an enum: "a, b or c".
@@ -119,18 +119,18 @@ std::string choices()
 using UnknownName = std::optional<ConfigError>;
 
 // Resolves a user or group name, or a number with or without quotes, to an id.
-ReadResult read_user(const ConfigNode& place, uid_t& into, UnknownName& unknown);
-ReadResult read_group(const ConfigNode& place, gid_t& into, UnknownName& unknown);
+ReadResult read_user(const ConfigNode& node, uid_t& into, UnknownName& unknown);
+ReadResult read_group(const ConfigNode& node, gid_t& into, UnknownName& unknown);
 // Adds a warning. `consequence` says what is ignored and what to do.
 void add_warning(UnknownName unknown, std::string_view consequence, Config& config);
 
 // The policy: config_policy.cpp.
-ReadResult read_policy(const ConfigNode& place, ConfigDraft& draft);
+ReadResult read_policy(const ConfigNode& node, ConfigDraft& draft);
 void add_policy_keys(std::vector<std::string>& keys);
 
 // The declared objects: config_objects.cpp.
-ReadResult read_events(const ConfigNode& place, ConfigDraft& draft);
-ReadResult read_timers(const ConfigNode& place, ConfigDraft& draft);
+ReadResult read_events(const ConfigNode& node, ConfigDraft& draft);
+ReadResult read_timers(const ConfigNode& node, ConfigDraft& draft);
 void add_object_keys(std::vector<std::string>& keys);
 
 } // namespace evfd::daemon

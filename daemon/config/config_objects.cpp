@@ -33,18 +33,18 @@ constexpr std::string_view expected_duration =
 
 // Reads a string with `parse`.
 template <class T, class Parse>
-ReadResult read_parsed(const ConfigNode& place, Parse parse, std::string_view wanted,
+ReadResult read_parsed(const ConfigNode& node, Parse parse, std::string_view expected,
                        std::optional<T>& into)
 {
-    into = parse_text(place, parse);
+    into = parse_text(node, parse);
     if (!into)
-        return invalid_value(place, wanted);
+        return invalid_value(node, expected);
     return {};
 }
 
-ReadResult read_rights(const ConfigNode& place, std::optional<Permissions>& into)
+ReadResult read_object_permissions(const ConfigNode& node, std::optional<Permissions>& into)
 {
-    return read_parsed(place, Permissions::parse,
+    return read_parsed(node, Permissions::parse,
                        "octal rights in quotes of r and w alone, such as \"0664\"", into);
 }
 
@@ -62,25 +62,25 @@ std::expected<Name, ConfigError> read_name(const ConfigNode& object)
     const auto* value = object.value.find("name");
     if (!value)
         return error_at(object, "it has no name; give one, as \"name\": \"a\"");
-    const auto place = object.member(*value);
-    auto name = parse_text(place, Name::parse);
+    const auto node = object.member(*value);
+    auto name = parse_text(node, Name::parse);
     if (!name)
-        return invalid_value(place, expected_name);
+        return invalid_value(node, expected_name);
     return *std::move(name);
 }
 
 // Keys of an event.
 
-ReadResult read_mode(const ConfigNode& place, EventDraft& draft)
+ReadResult read_mode(const ConfigNode& node, EventDraft& draft)
 {
-    return read_parsed(place, parse_enum<Mode>, choices<Mode>(), draft.event.request.mode);
+    return read_parsed(node, parse_enum<Mode>, choices<Mode>(), draft.event.request.mode);
 }
 
-ReadResult read_initial(const ConfigNode& place, EventDraft& draft)
+ReadResult read_initial(const ConfigNode& node, EventDraft& draft)
 {
-    const auto count = place.value.integer;
-    if (place.value.kind != json::Kind::integer || count < 0 || count > max_initial_count)
-        return invalid_value(place, fmt::format("a whole number, 0 to {}", max_initial_count));
+    const auto count = node.value.integer;
+    if (node.value.kind != json::Kind::integer || count < 0 || count > max_initial_count)
+        return invalid_value(node, fmt::format("a whole number, 0 to {}", max_initial_count));
     draft.event.request.initial = protocol::InitialCount{count};
     return {};
 }
@@ -89,55 +89,57 @@ constexpr std::array<Key<EventDraft>, 6> event_keys{
     {{"name", skip_name<EventDraft>},
      {"mode", read_mode},
      {"initial", read_initial},
-     {"rights", [](const ConfigNode& place,
-                   EventDraft& draft) { return read_rights(place, draft.event.request.rights); }},
-     {"owner",
-      [](const ConfigNode& place, EventDraft& draft) {
-          return read_user(place, draft.event.owner.uid, draft.unknown);
+     {"rights",
+      [](const ConfigNode& node, EventDraft& draft) {
+          return read_object_permissions(node, draft.event.request.rights);
       }},
-     {"group", [](const ConfigNode& place, EventDraft& draft) {
-          return read_group(place, draft.event.owner.gid, draft.unknown);
+     {"owner",
+      [](const ConfigNode& node, EventDraft& draft) {
+          return read_user(node, draft.event.owner.uid, draft.unknown);
+      }},
+     {"group", [](const ConfigNode& node, EventDraft& draft) {
+          return read_group(node, draft.event.owner.gid, draft.unknown);
       }}}};
 
 // Keys of a timer.
 
-ReadResult read_clock(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_clock(const ConfigNode& node, TimerDraft& draft)
 {
-    return read_parsed(place, parse_enum<Clock>, choices<Clock>(), draft.timer.request.clock);
+    return read_parsed(node, parse_enum<Clock>, choices<Clock>(), draft.timer.request.clock);
 }
 
-ReadResult read_every(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_every(const ConfigNode& node, TimerDraft& draft)
 {
-    return read_parsed(place, parse_duration, expected_duration, draft.timer.request.interval);
+    return read_parsed(node, parse_duration, expected_duration, draft.timer.request.interval);
 }
 
-ReadResult read_in(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_in(const ConfigNode& node, TimerDraft& draft)
 {
-    return read_parsed(place, parse_duration, expected_duration, draft.timer.request.after);
+    return read_parsed(node, parse_duration, expected_duration, draft.timer.request.after);
 }
 
-ReadResult read_at(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_at(const ConfigNode& node, TimerDraft& draft)
 {
     const auto timestamp =
-        parse_text(place, [](std::string_view text) { return parse_timestamp(text); });
+        parse_text(node, [](std::string_view text) { return parse_timestamp(text); });
     if (!timestamp)
-        return invalid_value(place, "a time in quotes, such as \"2026-01-31T08:30:00Z\" or "
-                                    "\"@SECONDS\" since the clock's zero, from 1970 to 2262");
+        return invalid_value(node, "a time in quotes, such as \"2026-01-31T08:30:00Z\" or "
+                                   "\"@SECONDS\" since the clock's zero, from 1970 to 2262");
     draft.timer.request.first = timestamp->since_zero;
     draft.is_clock_neutral = timestamp->is_clock_neutral;
     return {};
 }
 
-ReadResult read_sets(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_sets(const ConfigNode& node, TimerDraft& draft)
 {
-    return read_parsed(place, Name::parse, expected_name, draft.timer.request.sets);
+    return read_parsed(node, Name::parse, expected_name, draft.timer.request.sets);
 }
 
-ReadResult read_cancels(const ConfigNode& place, TimerDraft& draft)
+ReadResult read_cancels(const ConfigNode& node, TimerDraft& draft)
 {
-    if (place.value.kind != json::Kind::boolean)
-        return invalid_value(place, "true or false");
-    draft.timer.request.cancel_on_clock_change = place.value.integer != 0;
+    if (node.value.kind != json::Kind::boolean)
+        return invalid_value(node, "true or false");
+    draft.timer.request.cancel_on_clock_change = node.value.integer != 0;
     return {};
 }
 
@@ -149,14 +151,16 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
      {"at", read_at},
      {"sets", read_sets},
      {"cancelOnClockChange", read_cancels},
-     {"rights", [](const ConfigNode& place,
-                   TimerDraft& draft) { return read_rights(place, draft.timer.request.rights); }},
-     {"owner",
-      [](const ConfigNode& place, TimerDraft& draft) {
-          return read_user(place, draft.timer.owner.uid, draft.unknown);
+     {"rights",
+      [](const ConfigNode& node, TimerDraft& draft) {
+          return read_object_permissions(node, draft.timer.request.rights);
       }},
-     {"group", [](const ConfigNode& place, TimerDraft& draft) {
-          return read_group(place, draft.timer.owner.gid, draft.unknown);
+     {"owner",
+      [](const ConfigNode& node, TimerDraft& draft) {
+          return read_user(node, draft.timer.owner.uid, draft.unknown);
+      }},
+     {"group", [](const ConfigNode& node, TimerDraft& draft) {
+          return read_group(node, draft.timer.owner.gid, draft.unknown);
       }}}};
 
 // Combinations of keys.
@@ -191,8 +195,8 @@ ReadResult explain(const ConfigNode& object, const protocol::Arm& request, std::
                         fmt::format("a timer can set an event at most every {}; give more",
                                     to_text(nanoseconds{min_target_interval})));
     const auto key = request.first ? "at" : request.after ? "in" : "every";
-    const auto given = request.first.value_or(request.after.value_or(nanoseconds{0}));
-    if (given == nanoseconds{0} && !request.interval.value_or(nanoseconds{0}).count())
+    const auto start = request.first.value_or(request.after.value_or(nanoseconds{0}));
+    if (start == nanoseconds{0} && !request.interval.value_or(nanoseconds{0}).count())
         return error_at(at_key(object, key), "that never expires; give more than 0");
     return error_at(at_key(object, key), "that is too long; give less");
 }
@@ -211,8 +215,8 @@ ReadResult check(const ConfigNode& object, const TimerDraft& draft)
             fmt::format("the clock {} knows no time of day; give \"@SECONDS\" since its "
                         "zero",
                         to_string(*request.clock)));
-    if (const auto arming = resolve_spec(request, {}); !arming)
-        return explain(object, request, arming.error().name);
+    if (const auto spec = resolve_spec(request, {}); !spec)
+        return explain(object, request, spec.error().name);
     return {};
 }
 
@@ -253,47 +257,47 @@ ReadResult add(const ConfigNode& object, T declared, UnknownName unknown, std::v
     return {};
 }
 
-ReadResult read_event(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_event(const ConfigNode& node, ConfigDraft& draft)
 {
-    auto name = read_name(place);
+    auto name = read_name(node);
     if (!name)
         return std::unexpected(std::move(name.error()));
     EventDraft event{.event = {.request = {.name = *std::move(name),
                                            .lifetime = Lifetime::permanent,
                                            .if_missing = true},
                                .owner = daemon_owner()}};
-    if (auto read = read_keys(place, event_keys, event); !read)
+    if (auto read = read_keys(node, event_keys, event); !read)
         return read;
-    if (auto checked = check(place, event); !checked)
+    if (auto checked = check(node, event); !checked)
         return checked;
-    return add(place, std::move(event.event), std::move(event.unknown), draft.config.events, draft);
+    return add(node, std::move(event.event), std::move(event.unknown), draft.config.events, draft);
 }
 
-ReadResult read_timer(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_timer(const ConfigNode& node, ConfigDraft& draft)
 {
-    auto name = read_name(place);
+    auto name = read_name(node);
     if (!name)
         return std::unexpected(std::move(name.error()));
     TimerDraft timer{
         .timer = {.request = {.name = *std::move(name), .lifetime = Lifetime::permanent},
                   .owner = daemon_owner()}};
-    if (auto read = read_keys(place, timer_keys, timer); !read)
+    if (auto read = read_keys(node, timer_keys, timer); !read)
         return read;
-    if (auto checked = check(place, timer); !checked)
+    if (auto checked = check(node, timer); !checked)
         return checked;
-    return add(place, std::move(timer.timer), std::move(timer.unknown), draft.config.timers, draft);
+    return add(node, std::move(timer.timer), std::move(timer.unknown), draft.config.timers, draft);
 }
 
 } // namespace
 
-ReadResult read_events(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_events(const ConfigNode& node, ConfigDraft& draft)
 {
-    return read_list(place, [&](const ConfigNode& element) { return read_event(element, draft); });
+    return read_list(node, [&](const ConfigNode& element) { return read_event(element, draft); });
 }
 
-ReadResult read_timers(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_timers(const ConfigNode& node, ConfigDraft& draft)
 {
-    return read_list(place, [&](const ConfigNode& element) { return read_timer(element, draft); });
+    return read_list(node, [&](const ConfigNode& element) { return read_timer(element, draft); });
 }
 
 void add_object_keys(std::vector<std::string>& into)

@@ -45,36 +45,36 @@ std::optional<std::string> parse_prefix(std::string_view text)
 
 // Keys of a rule.
 
-ReadResult read_prefix(const ConfigNode& place, RuleDraft& draft)
+ReadResult read_prefix(const ConfigNode& node, RuleDraft& draft)
 {
-    const auto prefix = parse_text(place, parse_prefix);
+    const auto prefix = parse_text(node, parse_prefix);
     if (!prefix)
-        return invalid_value(place, "what names begin with, such as \"db/\", or \"\" for all of "
-                                    "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
-                                    "by single slashes");
+        return invalid_value(node, "what names begin with, such as \"db/\", or \"\" for all of "
+                                   "them: at most 255 bytes, segments of [A-Za-z0-9._@:+-] joined "
+                                   "by single slashes");
     if (is_in_user_namespace(*prefix))
         return error_at(
-            place,
+            node,
             "the names below user/ belong to each user, and no rule applies to them; take it out");
     draft.rule.prefix = *prefix;
     return {};
 }
 
-ReadResult read_subject(const ConfigNode& place, RuleDraft& draft)
+ReadResult read_subject(const ConfigNode& node, RuleDraft& draft)
 {
     auto& rule = draft.rule;
     if (rule.user || rule.group)
-        return error_at(place,
+        return error_at(node,
                         "a rule is for one user or for one group; write two rules, one for each");
-    if (place.value.key == "user")
-        return read_user(place, rule.user.emplace(), draft.unknown);
-    return read_group(place, rule.group.emplace(), draft.unknown);
+    if (node.value.key == "user")
+        return read_user(node, rule.user.emplace(), draft.unknown);
+    return read_group(node, rule.group.emplace(), draft.unknown);
 }
 
-ReadResult read_permissions(const ConfigNode& place, Policy::PermissionSet& into,
+ReadResult read_permissions(const ConfigNode& node, Policy::PermissionSet& into,
                             const Policy::PermissionSet& opposite)
 {
-    return read_list(place, [&](const ConfigNode& element) -> ReadResult {
+    return read_list(node, [&](const ConfigNode& element) -> ReadResult {
         const auto verb = parse_text(element, parse_verb);
         if (!verb)
             return invalid_value(element, "create, wait, set or delete");
@@ -92,33 +92,33 @@ constexpr std::array<Key<RuleDraft>, 5> rule_keys{
      {"user", read_subject},
      {"group", read_subject},
      {"allow",
-      [](const ConfigNode& place, RuleDraft& draft) {
-          return read_permissions(place, draft.rule.allowed, draft.rule.denied);
+      [](const ConfigNode& node, RuleDraft& draft) {
+          return read_permissions(node, draft.rule.allowed, draft.rule.denied);
       }},
-     {"deny", [](const ConfigNode& place, RuleDraft& draft) {
-          return read_permissions(place, draft.rule.denied, draft.rule.allowed);
+     {"deny", [](const ConfigNode& node, RuleDraft& draft) {
+          return read_permissions(node, draft.rule.denied, draft.rule.allowed);
       }}}};
 
 // The policy.
 
-ReadResult read_rule(const ConfigNode& place, Config& config)
+ReadResult read_rule(const ConfigNode& node, Config& config)
 {
     auto& rules = config.policy.rules;
     if (rules.size() == max_policy_rules)
-        return error_at(place,
+        return error_at(node,
                         fmt::format("there are more than {} rules, in all files together; take "
                                     "some out",
                                     max_policy_rules));
     RuleDraft draft;
-    if (auto read = read_keys(place, rule_keys, draft); !read)
+    if (auto read = read_keys(node, rule_keys, draft); !read)
         return read;
-    if (!place.value.find("prefix"))
-        return error_at(place,
+    if (!node.value.find("prefix"))
+        return error_at(node,
                         "it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for "
                         "all names");
     if (draft.rule.allowed.empty() && draft.rule.denied.empty())
-        return error_at(place, "it neither allows nor denies anything; give allow or deny, such as "
-                               "\"deny\": [\"create\"]");
+        return error_at(node, "it neither allows nor denies anything; give allow or deny, such as "
+                              "\"deny\": [\"create\"]");
     if (draft.unknown)
         add_warning(std::move(draft.unknown),
                     "this rule applies to nobody; create the account and reload, or take it out",
@@ -128,18 +128,18 @@ ReadResult read_rule(const ConfigNode& place, Config& config)
     return {};
 }
 
-ReadResult read_default(const ConfigNode& place, Config& config)
+ReadResult read_default(const ConfigNode& node, Config& config)
 {
-    const auto allows = parse_text(place, parse_default);
+    const auto allows = parse_text(node, parse_default);
     if (!allows)
-        return invalid_value(place, "allow or deny");
+        return invalid_value(node, "allow or deny");
     config.policy.allows_by_default = *allows;
     return {};
 }
 
-ReadResult read_rules(const ConfigNode& place, Config& config)
+ReadResult read_rules(const ConfigNode& node, Config& config)
 {
-    return read_list(place, [&](const ConfigNode& element) { return read_rule(element, config); });
+    return read_list(node, [&](const ConfigNode& element) { return read_rule(element, config); });
 }
 
 constexpr std::array<Key<Config>, 2> policy_keys{
@@ -147,9 +147,9 @@ constexpr std::array<Key<Config>, 2> policy_keys{
 
 } // namespace
 
-ReadResult read_policy(const ConfigNode& place, ConfigDraft& draft)
+ReadResult read_policy(const ConfigNode& node, ConfigDraft& draft)
 {
-    return read_keys(place, policy_keys, draft.config);
+    return read_keys(node, policy_keys, draft.config);
 }
 
 void add_policy_keys(std::vector<std::string>& keys)

@@ -115,7 +115,7 @@ private:
         counted_ = last_;
         return line_;
     }
-    ConfigValue& place(ConfigValue value)
+    ConfigValue& insert(ConfigValue value)
     {
         value.line = line();
         if (open_.empty())
@@ -129,14 +129,14 @@ private:
     }
     bool add(ConfigValue value)
     {
-        place(std::move(value));
+        insert(std::move(value));
         return true;
     }
     bool open(json::Kind kind)
     {
         if (open_.size() == max_json_depth)
             return fail("this is nested too deeply; no key needs that");
-        open_.push_back({.value = &place({.kind = kind})});
+        open_.push_back({.value = &insert({.kind = kind})});
         return true;
     }
     bool close()
@@ -226,8 +226,8 @@ std::string ConfigValue::summary() const
 
 std::expected<ConfigValue, ConfigDefect> read_config_text(std::string_view text)
 {
-    if (const auto zero = text.find('\0');
-        zero != text.npos) { // The parser would take it for the end.
+    // The parser would take a zero byte for the end.
+    if (const auto zero = text.find('\0'); zero != text.npos) {
         const auto before = std::ranges::count(text.substr(0, zero), '\n');
         return std::unexpected(ConfigDefect{static_cast<std::size_t>(before) + 1,
                                             {},

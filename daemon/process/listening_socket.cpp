@@ -80,17 +80,17 @@ std::optional<pid_t> find_listener(const std::string& path)
 ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel)
     : path_{std::move(path)}, mode_{mode}, kernel_{kernel}, lock_{lock(path_)}
 {
-    struct stat there{};
-    const bool is_there = ::lstat(path_.c_str(), &there) == 0;
-    if (is_there && !S_ISSOCK(there.st_mode)) {
+    struct stat file{};
+    const bool exists = ::lstat(path_.c_str(), &file) == 0;
+    if (exists && !S_ISSOCK(file.st_mode)) {
         errno = EEXIST;
         fail(fmt::format("{} exists and is not a socket; remove it or choose another path", path_));
     }
-    if (is_there && find_listener(path_))
+    if (exists && find_listener(path_))
         throw AlreadyRunning{fmt::format("something else is listening at {}; stop it first, or "
                                          "choose another socket with --socket",
                                          path_)};
-    if (is_there)
+    if (exists)
         log::info("{} is stale: replacing it", path_);
     socket_ = open();
 }
@@ -98,19 +98,19 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
 // Binds beside the path and renames, so every client that finds the file can connect.
 UniqueFd ListeningSocket::open()
 {
-    const auto beside = path_ + ".new";
-    const auto address = address_of(beside);
-    ::unlink(beside.c_str());
+    const auto temporary = path_ + ".new";
+    const auto address = address_of(temporary);
+    ::unlink(temporary.c_str());
     auto socket = make_socket(SOCK_NONBLOCK);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        fail(beside);
+        fail(temporary);
     // Set before anybody can connect: an accepted socket inherits it from the listening one.
     if (kernel_.pass_rights && !refuse_descriptors(socket))
         fail("setsockopt(SO_PASSRIGHTS)");
-    if (::chmod(beside.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
-        ::lstat(beside.c_str(), &file_) < 0 || ::rename(beside.c_str(), path_.c_str()) < 0) {
+    if (::chmod(temporary.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
+        ::lstat(temporary.c_str(), &file_) < 0 || ::rename(temporary.c_str(), path_.c_str()) < 0) {
         const int error = errno;
-        ::unlink(beside.c_str());
+        ::unlink(temporary.c_str());
         errno = error;
         fail(path_);
     }
@@ -119,9 +119,9 @@ UniqueFd ListeningSocket::open()
 
 bool ListeningSocket::is_ours() const
 {
-    struct stat there{};
-    return ::lstat(path_.c_str(), &there) == 0 && there.st_dev == file_.st_dev &&
-           there.st_ino == file_.st_ino;
+    struct stat file{};
+    return ::lstat(path_.c_str(), &file) == 0 && file.st_dev == file_.st_dev &&
+           file.st_ino == file_.st_ino;
 }
 
 std::string socket_path(const UniqueFd& socket)
@@ -132,8 +132,8 @@ std::string socket_path(const UniqueFd& socket)
         address.sun_family != AF_UNIX || size <= sizeof address.sun_family)
         return {};
     const auto length = size - offsetof(sockaddr_un, sun_path);
-    return {address.sun_path,
-            ::strnlen(address.sun_path, length)}; // An abstract address begins with a zero byte.
+    // An abstract address begins with a zero byte.
+    return {address.sun_path, ::strnlen(address.sun_path, length)};
 }
 
 void ListeningSocket::set_mode(mode_t mode)

@@ -24,11 +24,11 @@ FdStore Notifier::fd_store() const
 bool Notifier::notify(const std::string& state, int fd) const
 {
     const std::array fds{fd};
-    const std::span given{fds.data(), fd < 0 ? 0U : 1U};
+    const std::span passed{fds.data(), fd < 0 ? 0U : 1U};
     if (supervisor_)
-        return send(supervisor_, state, given).value_or(std::nullopt).has_value();
-    return ::sd_pid_notify_with_fds(0, 0, state.c_str(), given.data(),
-                                    static_cast<unsigned>(given.size())) >= 0;
+        return send(supervisor_, state, passed).value_or(std::nullopt).has_value();
+    return ::sd_pid_notify_with_fds(0, 0, state.c_str(), passed.data(),
+                                    static_cast<unsigned>(passed.size())) >= 0;
 }
 
 // Works like sd_notify_barrier(3): the receiver closes the other end of this pipe when it reads the

@@ -31,12 +31,12 @@ Result<void> unblock_signals()
     sigset_t blocked;
     if (::sigprocmask(SIG_SETMASK, nullptr, &blocked) < 0)
         return std::unexpected(Fault::last("sigprocmask(2)"));
-    sigset_t kept;
-    sigemptyset(&kept);
+    sigset_t still_blocked;
+    sigemptyset(&still_blocked);
     for (const int signal : {SIGTERM, SIGINT, SIGHUP})
         if (sigismember(&blocked, signal) == 1)
-            sigaddset(&kept, signal);
-    if (::sigprocmask(SIG_SETMASK, &kept, nullptr) < 0)
+            sigaddset(&still_blocked, signal);
+    if (::sigprocmask(SIG_SETMASK, &still_blocked, nullptr) < 0)
         return std::unexpected(Fault::last("sigprocmask(2)"));
     return {};
 }

@@ -9,8 +9,8 @@
 
 namespace evfd::daemon {
 
-Signals::Signals(EventLoop& loop, Task on_end, Task on_reload)
-    : on_stop_{std::move(on_end)}, on_reload_{std::move(on_reload)}
+Signals::Signals(EventLoop& loop, Task on_stop, Task on_reload)
+    : on_stop_{std::move(on_stop)}, on_reload_{std::move(on_reload)}
 {
     sigset_t set;
     sigemptyset(&set);

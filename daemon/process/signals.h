@@ -15,7 +15,7 @@ public:
     using Task = std::function<void()>;
 
     // Throws std::system_error.
-    Signals(EventLoop& loop, Task on_end, Task on_reload);
+    Signals(EventLoop& loop, Task on_stop, Task on_reload);
 
 private:
     void drain();

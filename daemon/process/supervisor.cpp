@@ -110,10 +110,10 @@ int Supervisor::run()
 {
     start();
     while (!exit_status_) {
-        std::array<pollfd, 2> wanted{pollfd{notify_socket_.get(), POLLIN, 0},
+        std::array<pollfd, 2> polled{pollfd{notify_socket_.get(), POLLIN, 0},
                                      pollfd{signals_.get(), POLLIN, 0}};
         const auto span = to_timespec(restart_at_ ? time_until(*restart_at_) : nanoseconds{0});
-        if (::ppoll(wanted.data(), wanted.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
+        if (::ppoll(polled.data(), polled.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
             fail("ppoll(2)");
         on_notify(); // Notifications first: a daemon that died may have sent some before.
@@ -130,7 +130,7 @@ void Supervisor::start()
 {
     restart_at_.reset();
     is_ready_ = false;
-    auto [ours, its] = make_notify_sockets();
+    auto [ours, theirs] = make_notify_sockets();
     const auto child = ours ? ::fork() : -1;
     if (child < 0) {
         log::error("the daemon cannot be started: {}", std::strerror(errno));
@@ -140,7 +140,7 @@ void Supervisor::start()
         return;
     }
     if (child == 0)
-        exec_daemon(its);
+        exec_daemon(theirs);
     daemon_ = child;
     notify_socket_ = std::move(ours);
     accepted_clients_.clear();
@@ -160,8 +160,8 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     pass(notify_socket, supervisor_fd_name);
     for (const auto& [name, fd] : fd_store_)
         pass(fd, name);
-    for (const auto& someone : accepted_clients_)
-        pass(someone, "client");
+    for (const auto& client : accepted_clients_)
+        pass(client, "client");
     for (std::size_t i = 0; i < fds.size(); ++i)
         ::dup2(fds[i], SD_LISTEN_FDS_START + static_cast<int>(i));
 
@@ -173,8 +173,8 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::unsetenv("WATCHDOG_USEC");
     // Signals stay blocked: an early one is pending until the daemon has its signalfd.
     std::vector<char*> arguments;
-    for (const auto& word : command_)
-        arguments.push_back(const_cast<char*>(word.c_str()));
+    for (const auto& argument : command_)
+        arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
     ::execv(arguments.front(), arguments.data());
     log::critical("{} cannot be run: {}", command_.front(), std::strerror(errno));
@@ -197,7 +197,7 @@ void Supervisor::on_notify()
             is_stopping_ = true;
         const auto name = message->value_of("FDNAME");
         if (message->has_line("FDSTOREREMOVE=1"))
-            std::erase_if(fd_store_, [&](const StoredFd& kept) { return kept.name == name; });
+            std::erase_if(fd_store_, [&](const StoredFd& stored) { return stored.name == name; });
         if (message->has_line("FDSTORE=1"))
             add_fds(name, std::move(message->fds));
         if (message->has_line("READY=1")) {
@@ -291,10 +291,10 @@ void Supervisor::schedule_restart(int status)
         log::warn("the daemon failed: restarting it");
     if (!is_ready_)
         ++failed_starts_;
-    const auto pause = failed_starts_ < 4
+    const auto delay = failed_starts_ < 4
                            ? nanoseconds{0}
                            : std::min(max_restart_delay, nanoseconds{10ms} * failed_starts_);
-    restart_at_ = monotonic_deadline(pause);
+    restart_at_ = monotonic_deadline(delay);
 }
 
 } // namespace evfd::daemon

@@ -90,13 +90,15 @@ std::optional<Entry> next_entry(std::string_view& entries)
     if (entries.size() < sizeof(EntryHead))
         return {};
     const auto head = read_as<EntryHead>(entries);
-    const bool is_drop = head.size == tombstone;
-    const std::size_t text = is_drop ? 0 : head.size;
+    const bool is_tombstone = head.size == tombstone;
+    const std::size_t text = is_tombstone ? 0 : head.size;
     const auto whole = sizeof head + align_up(text);
     if (whole > entries.size())
         return {};
-    const Entry entry{
-        {head.id, head.kind}, entries.substr(sizeof head, text), entries.substr(0, whole), is_drop};
+    const Entry entry{{head.id, head.kind},
+                      entries.substr(sizeof head, text),
+                      entries.substr(0, whole),
+                      is_tombstone};
     entries.remove_prefix(whole);
     return entry;
 }
@@ -205,8 +207,8 @@ Result<Journal> Journal::create()
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
     Journal journal{std::move(memfd)};
     journal.head_ = journal.tail_ = journal.trimmed_ = page;
-    if (const auto room = journal.reserve(0); !room)
-        return std::unexpected(room.error());
+    if (const auto reserved = journal.reserve(0); !reserved)
+        return std::unexpected(reserved.error());
     if (const auto written = write_file_head(journal.memfd_); !written)
         return std::unexpected(written.error());
     if (const auto mapped = journal.map_first_page(); !mapped)
@@ -334,9 +336,9 @@ Result<void> Journal::commit()
     clean();
     FrameHead head;
     const auto frame_bytes = sizeof head + staged_.size();
-    if (const auto room = reserve(frame_bytes); !room) {
+    if (const auto reserved = reserve(frame_bytes); !reserved) {
         compact_staged();
-        return room;
+        return reserved;
     }
     head.size = static_cast<std::uint32_t>(staged_.size());
     head.number = next();
@@ -349,8 +351,8 @@ Result<void> Journal::commit()
     head_in(first_page_).last = head.number;
     compiler_barrier();
 
-    for (const auto& [key, size, is_drop] : staged_entries_) {
-        if (is_drop) {
+    for (const auto& [key, size, is_tombstone] : staged_entries_) {
+        if (is_tombstone) {
             drop_location(key);
             continue;
         }
@@ -377,8 +379,8 @@ void Journal::compact_staged()
     std::unordered_set<Key, Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {
-        const auto& [key, size, is_drop] = staged_entries_[i];
-        const bool was_unknown = is_drop && !locations_.contains(key);
+        const auto& [key, size, is_tombstone] = staged_entries_[i];
+        const bool was_unknown = is_tombstone && !locations_.contains(key);
         is_last[i] = seen.insert(key).second && !was_unknown;
     }
     const auto staged = std::exchange(staged_, {});

@@ -203,7 +203,7 @@ struct Session {
     {
         return std::tuple{
             field("token", &Session::token, "Identifies the session to its client."),
-            field("uid", &Session::uid, "The owning session."),
+            field("uid", &Session::uid, "User that owns the session."),
             field("calls", &Session::sequence, "Sequence number of its last call."),
             field("reply", &Session::cached_reply,
                   "Reply to that call; empty: it cannot be repeated."),

@@ -53,7 +53,7 @@ bool is_valid(const Record& record)
 
 class RecordReader {
 public:
-    explicit RecordReader(RecoveredState& left) : recovered_{left} {}
+    explicit RecordReader(RecoveredState& recovered) : recovered_{recovered} {}
 
     void read(const Journal::Record& record)
     {
@@ -65,8 +65,8 @@ public:
         case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
         case record::Kind::process: return read_into(recovered_.processes, record);
         case record::Kind::intent:
-            if (auto plan = decode_record<record::Intent>(record))
-                recovered_.intent = *std::move(plan);
+            if (auto intent = decode_record<record::Intent>(record))
+                recovered_.intent = *std::move(intent);
             return;
         }
         ++unknown_;
@@ -88,8 +88,8 @@ private:
     std::optional<Record> decode_record(const Journal::Record& record)
     {
         const auto text = document_.parse(record.text);
-        DecodeContext incoming{UnknownFields::ignore, nullptr, 0};
-        auto value = text ? decode<Record>(*text, incoming) : std::unexpected(BadField{});
+        DecodeContext context{UnknownFields::ignore, nullptr, 0};
+        auto value = text ? decode<Record>(*text, context) : std::unexpected(BadField{});
         const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent;
         if (value && has_id && is_valid(*value))
             return *std::move(value);
@@ -161,8 +161,7 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
     if (contents.is_missing_tail)
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
-    else if (contents.truncated_bytes >
-             0) // No reply depended on that commit, so nothing that a client knows of is lost.
+    else if (contents.truncated_bytes > 0) // No reply depended on that commit.
         log::info("the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
 }
@@ -180,11 +179,12 @@ StateStore::Parts StateStore::create_parts()
 StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState& recovered)
 {
     const Fault missing{"it was not inherited", ENOENT};
-    auto& [end, other_end, memfd, notes] = descriptors;
+    auto& [end, other_end, journal_fd, page_fd] = descriptors;
 
     Journal::Contents contents;
     std::unordered_set<Id> known;
-    auto journal = memfd ? Journal::open(std::move(memfd), contents) : std::unexpected(missing);
+    auto journal =
+        journal_fd ? Journal::open(std::move(journal_fd), contents) : std::unexpected(missing);
     for (const auto& record : contents.records)
         known.insert(record.key.id);
     const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
@@ -197,12 +197,13 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     auto stash = has_ends
                      ? FdStash::open({std::move(end), std::move(other_end)}, stashed, is_wanted)
                      : std::unexpected(missing);
-    auto progress_page = notes ? ProgressPage::open(std::move(notes)) : std::unexpected(missing);
+    auto progress_page =
+        page_fd ? ProgressPage::open(std::move(page_fd)) : std::unexpected(missing);
 
     recovered.recreated = {!stash, !stash, !journal, !progress_page};
     if (progress_page && journal) {
-        const auto taken = progress_page->takes_since(contents.last);
-        recovered.takes.assign(taken.begin(), taken.end());
+        const auto takes = progress_page->takes_since(contents.last);
+        recovered.takes.assign(takes.begin(), takes.end());
     }
     Parts parts{open_or_create(std::move(journal), "the journal", recovered),
                 open_or_create(std::move(stash), "the descriptor stash", recovered),
@@ -220,12 +221,10 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     for (auto& [id, fd] : stashed.fds)
         recovered.fds.emplace(id, std::move(fd));
     find_last_id(contents.records, stashed.unwanted_ids, recovered);
+    // The intent is complete if the page belongs to a later one, which was not committed.
     if (recovered.intent &&
         static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())
-        recovered
-            .intent
-            // The intent is complete: the page belongs to a later one, which was not committed.
-            .reset();
+        recovered.intent.reset();
     return parts;
 }
 
