@@ -81,7 +81,8 @@ struct NameList {
 // descriptors.
 struct PassedFd {
     UniqueFd fd;
-    std::shared_ptr<const UniqueFd> shared = {}; // Or a descriptor that the sender keeps as well.
+    // Used instead of `fd` if the sender keeps the descriptor.
+    std::shared_ptr<const UniqueFd> shared = {};
 
     int number() const { return shared ? shared->get() : fd.get(); }
 };

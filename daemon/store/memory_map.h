@@ -34,8 +34,8 @@ private:
     std::span<char> bytes_;
 };
 
-// Keeps the compiler from moving stores across it, so that a process killed at any instant leaves
-// the earlier stores and not the later ones. No other processor reads the memory meanwhile.
+// Keeps the compiler from moving stores across it. A process that is killed between two stores has
+// then made the first one only. No other processor reads the memory meanwhile.
 inline void compiler_barrier()
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -133,10 +133,8 @@ public:
     // Marks the intent as complete. Without it, a counter that later returns to its earlier value
     // would look as if the tokens had not been added.
     void end_intent() { progress_page_.end_intent(); }
-    std::span<char> pending_increments() const
-    {
-        return progress_page_.pending_increments();
-    } // The intent of the recovered state.
+    // Returns the bytes of the recovered intent: 1 for each token that must still be added.
+    std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
     // Makes room for `count` takes without a commit between them, which would contain only a part.
     void reserve_take_slots(std::size_t count);
     // Returns the address to which the caller reads a token that it takes from object `id`.
