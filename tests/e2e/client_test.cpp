@@ -14,12 +14,13 @@ namespace {
 
 // Runs `work` with an event of another user that grants these permissions. Root may do everything,
 // so the work is done by an unprivileged user then.
-void with_event(Mode mode, const std::string& rights, const std::function<void(const Event&)>& work)
+void with_event(Mode mode, const std::string& permissions,
+                const std::function<void(const Event&)>& work)
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = mode, .permissions = Permissions::parse("0666")}));
-    REQUIRE(client.set_permissions("e", *Permissions::parse(rights)));
+    REQUIRE(client.set_permissions("e", *Permissions::parse(permissions)));
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
         work(value_or_throw(daemon.client().open("e")));
@@ -29,7 +30,7 @@ void with_event(Mode mode, const std::string& rights, const std::function<void(c
 
 void require_refused(const Expected<void>& tried, std::string_view remedy)
 {
-    require(!tried && tried.error().code == ErrorCode::refused, "not refused");
+    require(!tried && tried.error().code == ErrorCode::refused, "the call was not refused");
     require(tried.error().message.contains(remedy), tried.error().message);
 }
 template <class T>
@@ -43,22 +44,24 @@ TEST_CASE("a user that may wait and set has the eventfd and uses it for everythi
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
     with_event(mode, "0666", [&](const Event& event) {
         require(event.mode() == mode && event.access() == Access{true, true}, "wrong mode");
-        require(!value_or_throw(event.is_set()), "set from the start");
-        require(value_or_throw(event.wait(0ns)) == 0, "nothing to take");
+        require(!value_or_throw(event.is_set()), "the event is set from the start");
+        require(value_or_throw(event.wait(0ns)) == 0, "a wait of an unset event succeeded");
         value_or_throw(event.set(2));
-        require(value_or_throw(event.is_set()), "not set");
+        require(value_or_throw(event.is_set()), "the event is not set");
         pollfd wanted{event.fd(), POLLIN, 0};
         require(::poll(&wanted, 1, 0) == 1, "not readable");
-        require(value_or_throw(event.wait(0ns)) == 1, "a set is not seen");
-        require(value_or_throw(event.is_set()) == (mode != Mode::automatic), "taken wrongly");
+        require(value_or_throw(event.wait(0ns)) == 1, "a wait did not see the set");
+        require(value_or_throw(event.is_set()) == (mode != Mode::automatic),
+                "a wait consumed wrongly");
         require(value_or_throw(event.wait_until(monotonic_now())) == (mode != Mode::automatic),
-                "taken wrongly once more");
+                "the second wait consumed wrongly");
         value_or_throw(event.set());
         value_or_throw(event.clear());
         require(!value_or_throw(event.is_set()), "set after a clear");
         std::uint64_t one = 1;
-        require(::write(event.fd(), &one, sizeof one) == sizeof one, "no eventfd");
-        require(value_or_throw(event.wait(0ns)) == 1, "a set by write(2) is not seen");
+        require(::write(event.fd(), &one, sizeof one) == sizeof one,
+                "the descriptor is not an eventfd");
+        require(value_or_throw(event.wait(0ns)) == 1, "a wait did not see the write(2)");
     });
 }
 
@@ -73,17 +76,18 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
         const auto event = value_or_throw(daemon.client().open("e"));
-        require(event.access() == Access{.wait = true, .set = false}, "wrong rights");
+        require(event.access() == Access{.wait = true, .set = false}, "the access is wrong");
         require_refused(event.set(), "w right");
         require_refused(event.clear(), "w right");
         std::uint64_t one = 1;
-        require(::write(event.fd(), &one, sizeof one) < 0, "it can be written to");
+        require(::write(event.fd(), &one, sizeof one) < 0, "the descriptor can be written");
         std::uint64_t count = 0;
-        require(::read(event.fd(), &count, sizeof count) < 0, "it can be read");
-        require(!value_or_throw(event.is_set()), "set from the start");
+        require(::read(event.fd(), &count, sizeof count) < 0, "the descriptor can be read");
+        require(!value_or_throw(event.is_set()), "the event is set from the start");
         const auto check_wait = [&](std::int64_t expected) {
             if (mode == Mode::manual)
-                return require(value_or_throw(event.wait(0ns)) == expected, "wrong wait");
+                return require(value_or_throw(event.wait(0ns)) == expected,
+                               "the result of the wait is wrong");
             require_refused(event.wait(0ns), "w right"); // The wait is refused at once, because it
                                                          // would consume.
             require_refused(event.wait(), "w right");
@@ -93,7 +97,7 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
         line.send(0);
         pollfd wanted{event.fd(), POLLIN, 0};
         require(::poll(&wanted, 1, static_cast<int>(default_timeout / 1ms)) == 1, "not readable");
-        require(value_or_throw(event.is_set()), "not set");
+        require(value_or_throw(event.is_set()), "the event is not set");
         check_wait(1);
     }};
     CHECK(worker.receive() == 0);
@@ -113,8 +117,8 @@ TEST_CASE("a user that may only set has no descriptor and sets through the daemo
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
         const auto event = value_or_throw(daemon.client().open("e"));
-        require(event.access() == Access{.wait = false, .set = true}, "wrong rights");
-        require(event.fd() == -1, "a descriptor");
+        require(event.access() == Access{.wait = false, .set = true}, "the access is wrong");
+        require(event.fd() == -1, "the event has a descriptor");
         require_refused(event.is_set(), "r right");
         require_refused(event.wait(0ns), "r right");
         value_or_throw(event.set(3));
@@ -135,13 +139,13 @@ TEST_CASE("a user that may only set has no descriptor and sets through the daemo
 
 TEST_CASE("a pulse grants what its permissions say, for each combination")
 {
-    const auto [rights, access] = GENERATE(table<std::string, Access>({
+    const auto [permissions, access] = GENERATE(table<std::string, Access>({
         {"0666", {true, true}},
         {"0444", {true, false}},
         {"0222", {false, true}},
     }));
-    with_event(Mode::pulse, rights, [&](const Event& event) {
-        require(event.access() == access, "wrong rights");
+    with_event(Mode::pulse, permissions, [&](const Event& event) {
+        require(event.access() == access, "the access is wrong");
         require((event.fd() >= 0) == access.wait, "wrong descriptor");
         if (access.set)
             value_or_throw(event.set(2));
@@ -178,16 +182,17 @@ TEST_CASE("a wait ends by a set in another thread, by another process, or by nam
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.mode = mode}));
     const auto event = value_or_throw(client.open("e"));
-    for (int who = 0; who < 3; ++who) {
+    for (int setter = 0; setter < 3; ++setter) {
         Worker waiter{[&](const WorkerSocket& line) {
-            const auto its = value_or_throw(daemon.client().open("e"));
+            const auto worker_event = value_or_throw(daemon.client().open("e"));
             line.send(0);
-            line.send(static_cast<std::uint64_t>(value_or_throw(its.wait(default_timeout))));
+            line.send(
+                static_cast<std::uint64_t>(value_or_throw(worker_event.wait(default_timeout))));
         }};
         waiter.receive();
-        if (who == 0)
+        if (setter == 0)
             REQUIRE(event.set());
-        else if (who == 1)
+        else if (setter == 1)
             daemon.checked_ctl({"set", "e"});
         else
             REQUIRE(client.set(std::vector{"e"s}));
@@ -252,8 +257,8 @@ TEST_CASE("a wait for several objects is refused and consumes nothing if one may
     REQUIRE(owned[2].set());
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
-        const auto its_client = daemon.client();
-        const auto events = value_or_throw(its_client.open(names));
+        const auto worker_client = daemon.client();
+        const auto events = value_or_throw(worker_client.open(names));
         const std::vector<const Waitable*> all{&events[0], &events[1], &events[2]};
         require_refused(wait_any(all), "w right");
         require_refused(wait_all(all), "w right");
@@ -367,8 +372,8 @@ TEST_CASE("a refusal reports whether a limit caused it")
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
         const auto denied = configured.daemon.client().set(std::vector{"jobs"s});
-        require(!denied && denied.error().code == ErrorCode::refused, "not refused");
-        require(!denied.error().is_limit, "a right is no limit");
+        require(!denied && denied.error().code == ErrorCode::refused, "the call was not refused");
+        require(!denied.error().is_limit, "a missing permission is reported as a limit");
     }};
     CHECK(worker.wait() == 0);
 }

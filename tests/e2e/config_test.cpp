@@ -68,7 +68,7 @@ TEST_CASE("a daemon or supervisor with an invalid configuration exits with statu
     std::ofstream{file} << "{\"limits\": 1}";
     std::vector<std::string> words{EVFDD_DAEMON, "--socket", directory / "s", "--config", file};
     SECTION("a daemon") {}
-    SECTION("a guard")
+    SECTION("a supervisor")
     {
         words.emplace_back("--guard");
     }

@@ -15,8 +15,8 @@ namespace {
 
 TEST_CASE("a child of fork has a session of its own, and its parent's session survives kills")
 {
-    const SupervisedDaemon guarded;
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
     const auto pulse = value_or_throw(client.open("pulse"));
@@ -24,14 +24,14 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
         for (int i = 0; i < 3; ++i) {
             line.receive();
             value_or_throw(client.status());
-            const auto its = value_or_throw(client.open("pulse"));
+            const auto child_event = value_or_throw(client.open("pulse"));
             line.send(0);
-            require(value_or_throw(its.wait(default_timeout)) == 1, "no pulse");
+            require(value_or_throw(child_event.wait(default_timeout)) == 1, "no pulse arrived");
             line.send(0);
         }
     }};
     for (int i = 0; i < 3; ++i) {
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         child.send(0);
         child.receive();
         value_or_throw(client.set(std::vector{"pulse"s}));
@@ -39,23 +39,23 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
         CHECK(value_or_throw(pulse.wait(default_timeout)) == 1);
     }
     CHECK(child.wait() == 0);
-    CHECK(guarded.ctl({"show", "mine"}).status == 0);
+    CHECK(supervised.ctl({"show", "mine"}).status == 0);
 }
 
 // The library's thread holds its locks at this moment.
 TEST_CASE("a child forked while the library reconnects does not block")
 {
-    const SupervisedDaemon guarded;
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     const auto first = threads_of(::getpid());
     // The stopped supervisor holds the socket and starts no daemon, so a connecting client waits.
-    REQUIRE(::kill(guarded.pid(), SIGSTOP) == 0);
-    const auto daemon = guarded.daemon_pid();
-    const auto gone = pidfd_of(daemon);
+    REQUIRE(::kill(supervised.pid(), SIGSTOP) == 0);
+    const auto daemon = supervised.daemon_pid();
+    const auto daemon_pidfd = pidfd_of(daemon);
     ::kill(daemon, SIGKILL);
-    REQUIRE(await_readable(gone.get()));
+    REQUIRE(await_readable(daemon_pidfd.get()));
     REQUIRE(poll_until([&] {
         for (const auto thread : first)
             if (thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_ppoll))
@@ -68,7 +68,7 @@ TEST_CASE("a child forked while the library reconnects does not block")
         line.send(0);
     }};
     child.receive();
-    REQUIRE(::kill(guarded.pid(), SIGCONT) == 0);
+    REQUIRE(::kill(supervised.pid(), SIGCONT) == 0);
     child.receive();
     CHECK(child.wait() == 0);
     CHECK(client.status());
@@ -77,7 +77,7 @@ TEST_CASE("a child forked while the library reconnects does not block")
 TEST_CASE("a temporary object is deleted with its creator although a child of it lives")
 {
     const DaemonProcess daemon;
-    Worker maker{[&](const WorkerSocket& line) {
+    Worker creator{[&](const WorkerSocket& line) {
         const auto client = daemon.client();
         value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
         require(poll_until([] { // The library's thread, which watches the session by now.
@@ -85,7 +85,7 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
                         return thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_poll);
                     });
                 }),
-                "nobody looks after it");
+                "no thread watches the session");
         const auto child = ::fork();
         require(child >= 0, "fork(2)");
         if (child == 0) { // The child outlives its parent and exits when the test closes its end.
@@ -96,11 +96,11 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
         }
         ::pause();
     }};
-    maker.receive();
+    creator.receive();
     CHECK(daemon.ctl({"show", "mine"}).status == 0);
 
-    maker.process().signal(SIGKILL);
-    maker.wait();
+    creator.process().signal(SIGKILL);
+    creator.wait();
 
     CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
@@ -125,7 +125,7 @@ TEST_CASE("nothing is consumed for a wait of a dead process although a child of 
     const OrphanProcess child{[&] {
         client.emplace(daemon.client());
         waiter.emplace([&] { (void)client->wait(std::vector{"s"s}); });
-        require(daemon.has_waits("s", 1), "nobody waits");
+        require(daemon.has_waits("s", 1), "the wait is not pending");
     }};
     CHECK(daemon.has_waits("s", 0));
     daemon.checked_ctl({"set", "s"});

@@ -14,7 +14,7 @@ void set_and_consume(const Event& event, int times)
 {
     for (int i = 0; i < times; ++i) {
         value_or_throw(event.set());
-        require(value_or_throw(event.wait(default_timeout)) == 1, "not set");
+        require(value_or_throw(event.wait(default_timeout)) == 1, "the event is not set");
         if (event.mode() == Mode::manual)
             value_or_throw(event.clear());
     }
@@ -68,12 +68,12 @@ TEST_CASE("two processes that signal each other by descriptors do not wake the d
     REQUIRE(client.create("ping", {.mode = Mode::automatic}));
     REQUIRE(client.create("pong", {.mode = Mode::automatic}));
     Worker other{[&](const WorkerSocket& line) {
-        const auto its_client = daemon.client();
-        const auto ping = value_or_throw(its_client.open("ping"));
-        const auto pong = value_or_throw(its_client.open("pong"));
+        const auto worker_client = daemon.client();
+        const auto ping = value_or_throw(worker_client.open("ping"));
+        const auto pong = value_or_throw(worker_client.open("pong"));
         line.send(0);
         for (int i = 0; i < turns; ++i) {
-            require(value_or_throw(ping.wait(default_timeout)) == 1, "no ping");
+            require(value_or_throw(ping.wait(default_timeout)) == 1, "no ping arrived");
             value_or_throw(pong.set());
         }
         line.receive();
@@ -179,17 +179,17 @@ struct LargeDaemon {
 
 TEST_CASE("a daemon with 10,000 objects makes no system call in ten seconds", "[alone]")
 {
-    const LargeDaemon populous;
-    const auto before = populous.daemon.usage();
-    populous.wait_for_time(10s);
-    CHECK(populous.daemon.usage() == before);
+    const LargeDaemon large;
+    const auto before = large.daemon.usage();
+    large.wait_for_time(10s);
+    CHECK(large.daemon.usage() == before);
 }
 
 TEST_CASE("strace sees no system call of a daemon with 10,000 objects", "[alone]")
 {
     skip_unless_strace();
-    const LargeDaemon populous;
-    CHECK(trace_system_calls(populous.daemon, [&] { populous.wait_for_time(500ms); }) ==
+    const LargeDaemon large;
+    CHECK(trace_system_calls(large.daemon, [&] { large.wait_for_time(500ms); }) ==
           std::vector<std::string>{});
 }
 

@@ -20,8 +20,8 @@ namespace {
 
 bool exists(const std::string& path)
 {
-    struct stat there{};
-    return ::lstat(path.c_str(), &there) == 0;
+    struct stat file_status{};
+    return ::lstat(path.c_str(), &file_status) == 0;
 }
 
 std::string last_line(const std::string& text)
@@ -69,19 +69,20 @@ TEST_CASE("a daemon with a watchdog reports regularly that its loop runs")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "notify";
-    const UniqueFd heard{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    const UniqueFd notify_socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE(::bind(heard.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(::bind(notify_socket.get(), reinterpret_cast<const sockaddr*>(&address),
+                   sizeof address) == 0);
     const auto daemon =
         start({.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
                .environment = {"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=20000", "WATCHDOG_PID="}});
-    for (int beats = 0; beats < 3;) {
-        REQUIRE(await_readable(heard.get()));
+    for (int pings = 0; pings < 3;) {
+        REQUIRE(await_readable(notify_socket.get()));
         std::array<char, 256> text{};
-        REQUIRE(::recv(heard.get(), text.data(), text.size() - 1, 0) > 0);
-        beats += text.data() == "WATCHDOG=1"s ? 1 : 0;
+        REQUIRE(::recv(notify_socket.get(), text.data(), text.size() - 1, 0) > 0);
+        pings += text.data() == "WATCHDOG=1"s ? 1 : 0;
     }
 }
 
@@ -111,20 +112,20 @@ struct MovableProgram {
 TEST_CASE(
     "a supervisor without its program file retries until the file is back, and nothing is lost")
 {
-    const MovableProgram borrowed;
-    REQUIRE(borrowed.ctl({"create", "e", "--initial", "1"}).status == 0);
-    const auto away = borrowed.directory / "away";
-    std::filesystem::rename(borrowed.program, away);
-    const auto daemon = child_of(borrowed.supervisor.pid());
-    const auto gone = pidfd_of(daemon);
+    const MovableProgram movable;
+    REQUIRE(movable.ctl({"create", "e", "--initial", "1"}).status == 0);
+    const auto away = movable.directory / "away";
+    std::filesystem::rename(movable.program, away);
+    const auto daemon = child_of(movable.supervisor.pid());
+    const auto daemon_pidfd = pidfd_of(daemon);
     REQUIRE(::kill(daemon, SIGKILL) == 0);
-    REQUIRE(await_readable(gone.get()));
-    REQUIRE(poll_until([&] { return borrowed.log().contains("cannot be run"); }));
-    CHECK(borrowed.log().contains(borrowed.program + " cannot be run: No such file or directory"));
+    REQUIRE(await_readable(daemon_pidfd.get()));
+    REQUIRE(poll_until([&] { return movable.log().contains("cannot be run"); }));
+    CHECK(movable.log().contains(movable.program + " cannot be run: No such file or directory"));
 
-    std::filesystem::rename(away, borrowed.program);
+    std::filesystem::rename(away, movable.program);
 
-    CHECK(borrowed.ctl({"is-set", "e"}).status == 0);
+    CHECK(movable.ctl({"is-set", "e"}).status == 0);
 }
 
 TEST_CASE(
@@ -133,52 +134,52 @@ TEST_CASE(
 {
     constexpr int objects = 300;
     constexpr rlim_t fewer{150};
-    const SupervisedDaemon guarded;
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
     for (int i = 0; i < objects; ++i)
         value_or_throw(client.create("e/" + std::to_string(i), {.initial = 1}));
     const rlimit limit{fewer, fewer};
-    REQUIRE(::prlimit(guarded.pid(), RLIMIT_NOFILE, &limit, nullptr) == 0);
+    REQUIRE(::prlimit(supervised.pid(), RLIMIT_NOFILE, &limit, nullptr) == 0);
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    const auto there = value_or_throw(client.status()).objects;
-    CHECK(there > 0);
-    CHECK(there < objects);
-    CHECK(guarded.log().contains("parked descriptors cannot be taken over"));
-    CHECK(guarded.log().contains("see RLIMIT_NOFILE"));
-    std::int64_t told = 0;
+    const auto existing = value_or_throw(client.status()).objects;
+    CHECK(existing > 0);
+    CHECK(existing < objects);
+    CHECK(supervised.log().contains("parked descriptors cannot be taken over"));
+    CHECK(supervised.log().contains("see RLIMIT_NOFILE"));
+    std::int64_t listed = 0;
     REQUIRE(client.list("", [&](const protocol::Object& object) {
-        ++told;
+        ++listed;
         CHECK(object.is_set == true);
     }));
-    CHECK(told == there);
+    CHECK(listed == existing);
 }
 
 TEST_CASE("acknowledged objects survive a kill under any limit of open files", "[alone]")
 {
     const auto limit = GENERATE(values<rlim_t>({40, 64, 80, 96, 128, 160, 176, 300, 600}));
     CAPTURE(limit);
-    const SupervisedDaemon guarded;
+    const SupervisedDaemon supervised;
     const rlimit few{limit, limit};
-    REQUIRE(::prlimit(guarded.pid(), RLIMIT_NOFILE, &few, nullptr) == 0);
-    guarded.kill_daemon();
-    std::set<std::string> there;
-    int made = 0;
+    REQUIRE(::prlimit(supervised.pid(), RLIMIT_NOFILE, &few, nullptr) == 0);
+    supervised.kill_daemon();
+    std::set<std::string> existing;
+    int created = 0;
     const auto make_all = [&](WireClient& wire) {
-        for (;; ++made) {
-            const auto name = "e/" + std::to_string(made);
+        for (;; ++created) {
+            const auto name = "e/" + std::to_string(created);
             if (wire.request("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
                 return; // There is no room for more.
-            there.insert(name);
+            existing.insert(name);
         }
     };
     for (int round = 0; round < 3; ++round) {
         {
-            WireClient wire{guarded.path()};
+            WireClient wire{supervised.path()};
             make_all(wire);
             bool is_second = false;
-            std::erase_if(there, [&](const std::string& name) {
+            std::erase_if(existing, [&](const std::string& name) {
                 is_second = !is_second;
                 if (is_second)
                     wire.request("Delete", {{"names", {name}}});
@@ -186,14 +187,14 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
             });
             make_all(wire);
         }
-        guarded.kill_daemon();
-        WireClient wire{guarded.path()};
-        CHECK(wire.request("Status")["parameters"]["objects"] == there.size());
-        for (const auto& name : there)
+        supervised.kill_daemon();
+        WireClient wire{supervised.path()};
+        CHECK(wire.request("Status")["parameters"]["objects"] == existing.size());
+        for (const auto& name : existing)
             CHECK(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
     }
-    CHECK(there.empty() == (limit < 60));
-    CHECK_FALSE(guarded.log().contains("see RLIMIT_NOFILE"));
+    CHECK(existing.empty() == (limit < 60));
+    CHECK_FALSE(supervised.log().contains("see RLIMIT_NOFILE"));
 }
 
 // Returns evfdd as a user that may create no process.
@@ -231,33 +232,33 @@ TEST_CASE("a supervisor that cannot fork retries until it can")
     const UniqueFd log{
         ::open((directory / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
     command.standard_error = log.get();
-    auto guard = start(command);
+    auto supervisor = start(command);
     REQUIRE(poll_until([&] {
         return read_file(directory / "log")
             .contains("the daemon cannot be started: Resource temporarily unavailable");
     }));
 
-    SECTION("it is told to end before that")
+    SECTION("it exits on SIGTERM before that")
     {
-        guard.signal(SIGTERM);
-        CHECK(guard.wait() == 0);
+        supervisor.signal(SIGTERM);
+        CHECK(supervisor.wait() == 0);
         CHECK_FALSE(exists(directory / "io.evfdd"));
         return;
     }
-    Worker neighbour{[&](const WorkerSocket&) {
+    Worker other_client{[&](const WorkerSocket&) {
         become_unprivileged();
         rlimit enough{};
-        require(::prlimit(guard.pid(), RLIMIT_NPROC, nullptr, &enough) == 0, "prlimit(2)");
+        require(::prlimit(supervisor.pid(), RLIMIT_NPROC, nullptr, &enough) == 0, "prlimit(2)");
         enough.rlim_cur = enough.rlim_max;
-        require(::prlimit(guard.pid(), RLIMIT_NPROC, &enough, nullptr) == 0, "prlimit(2)");
+        require(::prlimit(supervisor.pid(), RLIMIT_NPROC, &enough, nullptr) == 0, "prlimit(2)");
     }};
-    REQUIRE(neighbour.wait() == 0);
+    REQUIRE(other_client.wait() == 0);
 
     CHECK(poll_until([&] {
         return run({.argv = {EVFDD_CTL, "--socket", directory / "io.evfdd", "status"}}).status == 0;
     }));
-    guard.signal(SIGTERM);
-    CHECK(guard.wait() == 0);
+    supervisor.signal(SIGTERM);
+    CHECK(supervisor.wait() == 0);
 }
 
 } // namespace

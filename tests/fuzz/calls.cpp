@@ -35,6 +35,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const evfd::fuzz::OpenDescriptors before;
     random_state = 0;
     evfd::daemon::Scenario{{data, size}}.run();
-    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
+    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is leaked");
     return 0;
 }

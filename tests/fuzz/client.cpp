@@ -91,7 +91,7 @@ void TestClient::handle_reply(std::string_view frame)
 {
     static json::Document document;
     const auto reply = read_reply(document, frame);
-    expect(reply.has_value(), "a reply is one");
+    expect(reply.has_value(), "a reply is valid");
     constexpr auto key = R"("subscription":")"sv;
     constexpr std::size_t token_size = 32;
     for (auto at = frame.find(key); at != frame.npos; at = frame.find(key, at + 1))

@@ -16,20 +16,20 @@ using fuzz::expect;
 
 void check(const Config& config)
 {
-    expect(config.socket_mode <= 0777, "a socket's mode is one of a file");
-    expect(config.resume_grace >= nanoseconds{0}, "a grace is not negative");
+    expect(config.socket_mode <= 0777, "the socket mode is valid");
+    expect(config.resume_grace >= nanoseconds{0}, "the grace time is not negative");
     for (const auto& [resource, name] : enum_names(Resource{}))
         expect(config.limits.get(resource) >= 1 &&
                    config.limits.get(resource) <= default_limits.get(resource),
-               "a limit is within what the daemon is built for");
+               "a limit is positive and at most the default");
     std::set<std::string> names;
     for (const auto& event : config.events) {
-        expect(names.insert(event.request.name.text()).second, "no event's name is there twice");
-        expect(event.request.if_missing == true, "an event that is there is as good");
+        expect(names.insert(event.request.name.text()).second, "event names are unique");
+        expect(event.request.if_missing == true, "a declared event may exist already");
         expect(event.request.lifetime == Lifetime::permanent, "a declared event is permanent");
     }
     for (const auto& timer : config.timers) {
-        expect(names.insert(timer.request.name.text()).second, "no timer's name is there twice");
+        expect(names.insert(timer.request.name.text()).second, "timer names are unique");
         expect(timer.request.lifetime == Lifetime::permanent, "a declared timer is permanent");
     }
 }
@@ -37,11 +37,11 @@ void check(const Config& config)
 void check(const ConfigError& error, std::string_view text)
 {
     const auto lines = static_cast<std::size_t>(std::ranges::count(text, '\n')) + 1;
-    expect(!error.what.empty(), "a refusal says what");
-    expect(error.line <= lines, "a refusal names a line that is there");
-    expect(error.line > 0 || error.key.empty(), "a key stands in a line");
+    expect(!error.what.empty(), "an error has a description");
+    expect(error.line <= lines, "an error names an existing line");
+    expect(error.line > 0 || error.key.empty(), "an error with a key names a line");
     expect(!error.message().contains('\n') && !error.message().contains('\0'),
-           "a refusal is one line");
+           "an error is one line");
 }
 
 void run(std::string_view text)
@@ -55,7 +55,7 @@ void run(std::string_view text)
         return check(config.error(), text);
     check(*config);
     const auto again = load_config(path);
-    expect(again && *again == *config, "the same text is the same configuration");
+    expect(again && *again == *config, "the same text gives the same configuration");
 }
 
 } // namespace

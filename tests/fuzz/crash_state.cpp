@@ -13,7 +13,7 @@ namespace {
 
 void replace_fd(int fd, const UniqueFd& replacement)
 {
-    expect(::dup3(replacement.get(), fd, O_CLOEXEC) == fd, "a descriptor takes another's place");
+    expect(::dup3(replacement.get(), fd, O_CLOEXEC) == fd, "a descriptor is replaced");
 }
 
 // Calls transfer(offset, size) for each range of the progress page that is in use. Most of it never
@@ -25,7 +25,7 @@ void for_each_data_range(const UniqueFd& memfd, const Do& transfer)
     while ((at = ::lseek(memfd.get(), at, SEEK_DATA)) >= 0) {
         const auto end = ::lseek(memfd.get(), at, SEEK_HOLE);
         expect(transfer(at, static_cast<std::size_t>(end - at)) == end - at,
-               "the slip can be read and written");
+               "the progress page can be read and written");
         at = end;
     }
 }

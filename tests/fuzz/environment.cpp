@@ -27,7 +27,7 @@ class WarningCounter final : public spdlog::sinks::base_sink<spdlog::details::nu
 const EventfdIncrementer& shared_incrementer()
 {
     static const auto incrementer = EventfdIncrementer::create();
-    expect(incrementer.has_value(), "there is an AIO context");
+    expect(incrementer.has_value(), "an AIO context can be created");
     return *incrementer;
 }
 
@@ -46,7 +46,7 @@ std::pair<UniqueFd, UniqueFd> socket_pair(int type)
 {
     std::array<int, 2> ends{};
     expect(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) == 0,
-           "there is a pair of sockets");
+           "a socket pair can be created");
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
@@ -55,7 +55,7 @@ void run_until_idle(EventLoop& loop)
     bool is_idle = false;
     for (int i = 0; i < 64 && !is_idle; ++i) {
         const auto dispatched = loop.run_once(nanoseconds{0});
-        expect(dispatched.has_value(), "the loop turns");
+        expect(dispatched.has_value(), "the loop runs");
         is_idle = *dispatched == 0 && !loop.has_deferred();
     }
 }

@@ -27,7 +27,7 @@ void read_frames(FrameReader& reader, ParseResult& result, std::size_t max_count
     for (std::size_t i = 0; i < max_count; ++i) {
         const auto next = reader.next();
         if (!next) {
-            expect(!reader.next(), "what is too long stays too long");
+            expect(!reader.next(), "a message that is too long stays too long");
             result.is_too_long = true;
             return;
         }
@@ -87,9 +87,9 @@ void run(fuzz::Input input)
     for (const auto& message : reference.messages)
         expect(message.size() <= limit, "no message is longer than the limit");
     expect(parse(bytes, limit, {std::max<std::size_t>(bytes.size(), 1)}, SIZE_MAX) == reference,
-           "in one piece, the messages come out");
+           "the messages are read from one piece");
     expect(parse(bytes, limit, pieces, max_per_piece) == reference,
-           "in pieces, the same messages come out");
+           "the same messages are read from several pieces");
 }
 
 } // namespace

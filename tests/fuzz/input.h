@@ -22,7 +22,7 @@ inline void expect(bool holds, std::string_view what)
 {
     if (holds)
         return;
-    std::fprintf(stderr, "This must hold: %.*s\n", static_cast<int>(what.size()), what.data());
+    std::fprintf(stderr, "Violated: %.*s\n", static_cast<int>(what.size()), what.data());
     std::abort();
 }
 
@@ -92,7 +92,7 @@ inline UniqueFd make_memfd(std::string_view bytes)
     UniqueFd memfd{::memfd_create("fuzz", MFD_CLOEXEC)};
     expect(memfd && ::pwrite(memfd.get(), bytes.data(), bytes.size(), 0) ==
                         static_cast<ssize_t>(bytes.size()),
-           "a file in memory is made");
+           "a memfd can be created");
     return memfd;
 }
 

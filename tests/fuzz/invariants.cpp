@@ -18,7 +18,7 @@ void check_watch(DaemonInstance& instance, const Name& name, Object& object)
     const auto* timer = object.timer();
     expect(Registry::is_watched(object) ==
                (instance.service.is_observed(name) || (timer && timer->must_count())),
-           "what is watched is what someone cares for");
+           "exactly the needed objects are watched");
 }
 
 bool matches(const record::Timer& record, const Timer& timer)
@@ -49,13 +49,13 @@ UniqueFd committed_journal(DaemonInstance& instance)
 }
 
 struct JournalSnapshot {
-    explicit JournalSnapshot(DaemonInstance& world)
+    explicit JournalSnapshot(DaemonInstance& instance)
     {
         auto& empty = empty_state_store();
-        auto kept = stored_fds_of(empty.state_store);
-        kept[2] = committed_journal(world);
-        const StateStore vault{empty.loop, std::move(kept), state};
-        expect(state.warnings.empty(), "the journal is sound");
+        auto inherited = stored_fds_of(empty.state_store);
+        inherited[2] = committed_journal(instance);
+        const StateStore state_store{empty.loop, std::move(inherited), state};
+        expect(state.warnings.empty(), "the journal is valid");
     }
     RecoveredState state;
 };
@@ -72,7 +72,7 @@ void check_held_tokens(DaemonInstance& instance, const RecoveredState& state)
                 return existing.contains(static_cast<std::uint64_t>(serial));
             });
     expect(held <= instance.service.quota().used_by_all(Resource::waits),
-           "what is held is paid for");
+           "held tokens are charged");
 }
 
 } // namespace
@@ -97,16 +97,16 @@ void check_invariants(DaemonInstance& instance)
             }
         check_watch(instance, name, object);
     }
-    expect(quota.used_by_all(Resource::objects) == all,
-           "as many objects are paid for as there are");
+    expect(quota.used_by_all(Resource::objects) == all, "every object is charged once");
     for (const auto& [uid, count] : objects)
-        expect(quota.used(uid, Resource::objects) == count, "and by their owners");
+        expect(quota.used(uid, Resource::objects) == count, "every object is charged to its owner");
     expect(quota.used_by_all(Resource::subscriptions) == subscriptions,
-           "as many subscriptions are paid for as there are");
+           "every subscription is charged once");
     expect(quota.used_by_all(Resource::connections) ==
                static_cast<std::int64_t>(instance.connections()),
-           "as many connections are paid for as there are");
-    expect(instance.state_store.stored_fds() == stashed, "what is parked is what is kept");
+           "every connection is charged once");
+    expect(instance.state_store.stored_fds() == stashed,
+           "exactly the persistent descriptors are stored");
 }
 
 void check_journal_matches(DaemonInstance& instance)
@@ -120,17 +120,17 @@ void check_journal_matches(DaemonInstance& instance)
         for (const auto& [token, subscription] : table ? table->all() : none) {
             const auto record = snapshot.state.subscriptions.find(subscription.id);
             expect(subscription.is_persistent == (record != snapshot.state.subscriptions.end()),
-                   "a subscription that is kept is in the journal, and no other");
+                   "exactly the persistent subscriptions are in the journal");
             if (!subscription.is_persistent)
                 continue;
             ++subscriptions;
             expect(record->second.token == token.text() &&
                        record->second.object == static_cast<record::Id>(object.serial),
-                   "the journal says what it is");
+                   "the record of a subscription is right");
         }
         const auto found = snapshot.state.objects.find(object.serial);
         expect(object.is_persistent == (found != snapshot.state.objects.end()),
-               "an object that is kept is in the journal, and no other");
+               "exactly the persistent objects are in the journal");
         if (!object.is_persistent)
             continue;
         ++objects;
@@ -142,14 +142,14 @@ void check_journal_matches(DaemonInstance& instance)
                    record.created == object.created &&
                    record.session.value_or(0) == static_cast<record::Id>(object.lifetime_owner) &&
                    record.timer.has_value() == (object.timer() != nullptr),
-               "the journal says what it is, and whose");
+               "the record of an object is right");
         if (record.timer)
-            expect(matches(*record.timer, *object.timer()), "and how it is armed");
+            expect(matches(*record.timer, *object.timer()), "the record of a timer is right");
     }
     expect(snapshot.state.objects.size() == objects,
-           "no object is in the journal that is not there");
+           "the journal has no record of a missing object");
     expect(snapshot.state.subscriptions.size() == subscriptions,
-           "no subscription is in the journal that is not there");
+           "the journal has no record of a missing subscription");
     check_held_tokens(instance, snapshot.state);
 }
 
@@ -159,10 +159,10 @@ void check_journal_is_empty(DaemonInstance& instance)
     expect(Journal::open(committed_journal(instance), contents).has_value(),
            "the journal can be read");
     expect(contents.is_journal && contents.damaged_bytes == 0 && contents.truncated_bytes == 0,
-           "the journal is sound");
+           "the journal is valid");
     for (const auto& [key, text] : contents.records)
         expect(static_cast<record::Kind>(key.kind) == record::Kind::intent,
-               "in the end the journal is empty");
+               "the journal is empty at the end");
 }
 
 } // namespace evfd::daemon

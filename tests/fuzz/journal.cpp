@@ -38,7 +38,8 @@ State state_of(const Journal::Contents& contents)
 {
     State state;
     for (const auto& [key, text] : contents.records)
-        expect(state.emplace(std::pair{key.id, key.kind}, text).second, "no key is there twice");
+        expect(state.emplace(std::pair{key.id, key.kind}, text).second,
+               "the keys of records are unique");
     return state;
 }
 
@@ -54,24 +55,24 @@ State check_journal(const UniqueFd& memfd)
         journal->put(key, text);
         state[{key.id, key.kind}] = text;
     };
-    put({1, 77}, "what is written now");
+    put({1, 77}, "new record");
     if (!contents.records.empty()) {
         const auto erased = contents.records.front().key;
         journal->erase(erased);
         state.erase({erased.id, erased.kind});
         put(contents.records.back().key, std::string(300, 'x'));
     }
-    expect(journal->commit().has_value(), "something can be written");
+    expect(journal->commit().has_value(), "the journal can be written");
     const auto number_after = [](std::uint64_t last) { return last == UINT64_MAX ? 1 : last + 1; };
-    expect(journal->last() == number_after(contents.last), "a commit counts");
+    expect(journal->last() == number_after(contents.last), "a commit increments the number");
 
     Journal::Contents again;
     const auto reopened = Journal::open(duplicate_fd(memfd.get()), again);
-    expect(reopened.has_value(), "what was read can be read again");
-    expect(state_of(again) == state, "what was there and what was written reads back");
-    expect(again.is_journal, "it is a journal by then");
-    expect(again.truncated_bytes == 0, "what did not get through is told of once");
-    expect(again.last == number_after(contents.last), "the last commit is the last");
+    expect(reopened.has_value(), "the journal can be read again");
+    expect(state_of(again) == state, "old and new records are read back");
+    expect(again.is_journal, "the file is a journal after a commit");
+    expect(again.truncated_bytes == 0, "an incomplete commit is reported once");
+    expect(again.last == number_after(contents.last), "the number of the last commit is read back");
     return state;
 }
 
@@ -154,7 +155,7 @@ private:
         if (line.empty() || stashed_.size() == 32)
             return;
         auto fd = make_fd(line.front());
-        expect(fd.has_value(), "there is a descriptor to park");
+        expect(fd.has_value(), "a descriptor can be created");
         if (fd_stash_.store(id, *fd))
             stashed_.push_back(*std::move(fd));
     }
@@ -213,12 +214,12 @@ void check_accounting(DaemonInstance& instance)
         (void)service.describe({0, 0, 1, {}}, name, object);
     }
     expect(service.quota().used_by_all(Resource::objects) == objects,
-           "as many objects are paid for as there are");
+           "every object is charged once");
     expect(service.quota().used_by_all(Resource::subscriptions) == subscriptions,
-           "as many subscriptions are paid for as there are");
+           "every subscription is charged once");
     if (!instance.recovered.has_unreadable_fds)
         expect(instance.state_store.stored_fds() == stashed,
-               "what is parked belongs to what is there");
+               "every stored descriptor belongs to an object");
 }
 
 void check_recovery(const JournalScript& script)
@@ -238,8 +239,7 @@ void check_recovery(const JournalScript& script)
     DaemonInstance next{{}, shared_incrementer(), budget, stored_fds_of(instance.state_store), 0ns};
     check_accounting(next);
     if (!instance.recovered.has_unreadable_fds)
-        expect(names_in(next) == names_in(instance),
-               "what is there is there again after the next restart");
+        expect(names_in(next) == names_in(instance), "a second recovery finds the same objects");
 }
 
 void run(std::string_view input)
@@ -269,6 +269,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 {
     const evfd::fuzz::OpenDescriptors before;
     evfd::daemon::run({reinterpret_cast<const char*>(data), size});
-    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
+    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is leaked");
     return 0;
 }

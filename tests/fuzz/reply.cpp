@@ -38,14 +38,14 @@ void check_round_trip(Reply& reply)
 
     json::Document document;
     const auto value = document.parse(encoded);
-    expect(value.has_value(), "what is said is JSON");
+    expect(value.has_value(), "an encoded reply is JSON");
     DecodeContext incoming;
     auto decoded = decode<Reply>(*value, incoming);
-    expect(decoded.has_value(), "what is said is understood");
+    expect(decoded.has_value(), "an encoded reply can be decoded");
     std::string encoded_again;
     EncodeContext context_again{encoded_again, none};
     encode(*decoded, context_again);
-    expect(encoded_again == encoded, "what is understood is what was said");
+    expect(encoded_again == encoded, "a decoded reply is encoded to the same text");
 }
 
 template <Message Request>
@@ -55,19 +55,19 @@ void receive_all(Connection& connection)
     for (int i = 0; i < max_attempts && connection.is_usable(); ++i) {
         auto received = connection.receive<Request>(monotonic_now());
         if (!received) {
-            expect(!received.error().message.empty(), "an error says what to do");
+            expect(!received.error().message.empty(), "an error has a message");
             continue;
         }
         if constexpr (carries_descriptors<typename Request::Reply>) {
             for (const auto& object : received->reply.objects)
                 if (object.file_descriptor)
                     expect(::fcntl(object.file_descriptor->fd.get(), F_GETFD) == FD_CLOEXEC,
-                           "what was handed over is open, and not inherited");
+                           "a received descriptor is open with FD_CLOEXEC");
         } else {
             check_round_trip(received->reply);
         }
     }
-    expect(!connection.is_usable(), "a daemon that says no more is given up");
+    expect(!connection.is_usable(), "a connection without further replies is unusable");
 }
 
 template <class... Requests>
@@ -100,7 +100,7 @@ void run(fuzz::Input input)
 
     std::array<int, 2> ends{};
     expect(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
-           "there is a pair of sockets");
+           "a socket pair can be created");
     Connection connection{UniqueFd{ends[0]}};
     UniqueFd daemon{ends[1]};
     std::string_view rest{bytes};
@@ -124,6 +124,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 {
     const evfd::fuzz::OpenDescriptors before;
     evfd::run({data, size});
-    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is left open");
+    evfd::fuzz::expect(evfd::fuzz::OpenDescriptors{} == before, "no descriptor is leaked");
     return 0;
 }

@@ -88,9 +88,8 @@ void Scenario::run_operation(char code)
     case 'z': return resume(client);
     case 'O': return client.set_reply_mode(ReplyMode::none); // Applies to the next call.
     case 'M': return client.set_reply_mode(ReplyMode::stream);
-    case 'J':
-        return client.send_bytes(*instance_,
-                                 std::string{input_.until('\n')} + '\0'); // May be a valid call.
+    case 'J': // The bytes may be a valid call.
+        return client.send_bytes(*instance_, std::string{input_.until('\n')} + '\0');
     case 'B': return client.send_bytes(*instance_, input_.until('\n'));
     case 'f': return use_descriptor(client);
     case 'y': client.is_not_reading ^= true; return;
@@ -208,7 +207,7 @@ void Scenario::use_descriptor(TestClient& client)
 
 void Scenario::run_loop_once()
 {
-    expect(instance_->loop.run_once(0ns).has_value(), "the loop turns");
+    expect(instance_->loop.run_once(0ns).has_value(), "the loop runs");
     check_invariants(*instance_);
 }
 
@@ -265,8 +264,8 @@ void Scenario::crash_and_recover()
     has_orphaned_sessions_ = grace > 0ns;
     if (Warnings::count > 0)
         std::fprintf(stderr, "%s\n", Warnings::last.c_str());
-    expect(Warnings::count == 0, "who comes after a kill has nothing to complain of");
-    expect(persisted_objects(*instance_) == objects_before, "what was kept is there again");
+    expect(Warnings::count == 0, "a recovery after a kill has no warnings");
+    expect(persisted_objects(*instance_) == objects_before, "persistent objects are recovered");
     for (const auto& [serial, count] : persisted_tokens(*instance_))
         expect(count >= tokens_before.at(serial), "no token is lost");
     check_invariants(*instance_);
@@ -281,7 +280,7 @@ void Scenario::finish()
     clients_.clear();
     for (int i = 0; i < 1'000 && instance_->connections() > 0; ++i)
         daemon::run_until_idle(instance_->loop);
-    expect(instance_->connections() == 0, "who went is let go");
+    expect(instance_->connections() == 0, "closed connections are removed");
     if (has_orphaned_sessions_) { // Sessions that no client resumes end.
         instance_ = std::make_unique<DaemonInstance>(
             LimitTable{limits_}, shared_incrementer(),
@@ -294,15 +293,15 @@ void Scenario::finish()
     for (const auto resource :
          {Resource::connections, Resource::waits, Resource::monitors, Resource::subscriptions,
           Resource::unread_bytes, Resource::unread_descriptors})
-        expect(service.quota().used_by_all(resource) == 0, "in the end nobody holds anything");
+        expect(service.quota().used_by_all(resource) == 0, "no resource is charged at the end");
 
     auto& registry = service.registry();
     NameList all;
     for (const auto& [name, object] : registry.objects()) {
-        expect(object.lifetime_owner == 0, "what ends with its connection did");
+        expect(object.lifetime_owner == 0, "temporary objects are deleted");
         all.list.push_back(name);
     }
-    expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete all");
+    expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete everything");
     daemon::run_until_idle(instance_->loop);
     check_invariants(*instance_);
     check_journal_is_empty(*instance_);

@@ -44,9 +44,9 @@ TEST_CASE("closing a watched descriptor leaves it in the epoll set while a dupli
     ours = UniqueFd{};
     REQUIRE(::eventfd_write(client.get(), 1) == 0);
 
-    const auto rung = next_event(epoll, 0);
-    REQUIRE(rung);
-    CHECK(rung->token == 42);
+    const auto edge = next_event(epoll, 0);
+    REQUIRE(edge);
+    CHECK(edge->token == 42);
 }
 
 TEST_CASE("a descriptor removed from the epoll set before its close reports nothing")
@@ -107,9 +107,9 @@ TEST_CASE("an event watched for any change reports a set that was cleared before
 
         // Both changes give one edge. The kernel polls again, so it reports the room and not the
         // set.
-        const auto rung = next_event(watched.epoll, 0);
-        REQUIRE(rung);
-        CHECK(rung->events == EPOLLOUT);
+        const auto edge = next_event(watched.epoll, 0);
+        REQUIRE(edge);
+        CHECK(edge->events == EPOLLOUT);
         CHECK_FALSE(next_event(watched.epoll, 0));
     }
 }
@@ -144,9 +144,9 @@ TEST_CASE("a write of zero causes an edge although it sets nothing")
 
     REQUIRE(::eventfd_write(watched.event.get(), 0) == 0);
 
-    const auto rung = next_event(watched.epoll, 0);
-    REQUIRE(rung);
-    CHECK(rung->events == EPOLLOUT);
+    const auto edge = next_event(watched.epoll, 0);
+    REQUIRE(edge);
+    CHECK(edge->events == EPOLLOUT);
     CHECK_FALSE(read_counter(watched.event));
 }
 
@@ -253,7 +253,7 @@ TEST_CASE("an epoll set that is not nested accepts an event with 500 paths, and 
     const UniqueFd event{::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)};
     const UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
     const UniqueFd nested{::epoll_create1(EPOLL_CLOEXEC)};
-    const UniqueFd alone{::epoll_create1(EPOLL_CLOEXEC)};
+    const UniqueFd unnested{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(outer, nested, EPOLLIN) == 0);
     std::vector<UniqueFd> holders;
     int failed = 0;
@@ -265,8 +265,8 @@ TEST_CASE("an epoll set that is not nested accepts an event with 500 paths, and 
     REQUIRE(failed == EINVAL);
 
     CHECK(error_of(add(nested, event, EPOLLIN)) == EINVAL);
-    CHECK(add(alone, event, EPOLLIN) == 0);
-    CHECK(poll_now(alone, POLLIN) == POLLIN);
+    CHECK(add(unnested, event, EPOLLIN) == 0);
+    CHECK(poll_now(unnested, POLLIN) == POLLIN);
 }
 
 TEST_CASE("epoll_pwait2 does not return before its timeout")
@@ -277,15 +277,15 @@ TEST_CASE("epoll_pwait2 does not return before its timeout")
     epoll_event event{};
 
     const auto before = probe::time_of(CLOCK_MONOTONIC);
-    const int rung = ::epoll_pwait2(epoll.get(), &event, 1, &wait, nullptr);
-    const int error = error_of(rung);
+    const int edge = ::epoll_pwait2(epoll.get(), &event, 1, &wait, nullptr);
+    const int error = error_of(edge);
     const auto passed = probe::time_of(CLOCK_MONOTONIC) - before;
 
     if (error != 0) {
         CHECK(error == ENOSYS);
         skip("no epoll_pwait2(2), which came with Linux 5.11");
     }
-    CHECK(rung == 0);
+    CHECK(edge == 0);
     CHECK(passed.count() >= timeout.count());
 }
 

@@ -31,8 +31,8 @@ TEST_CASE("a pidfd in flight at the exit of its process is readable after its re
     REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, numbers.data()) == 0);
     const UniqueFd from{numbers[0]};
     const UniqueFd to{numbers[1]};
-    const std::array parked{other.pidfd().get()};
-    REQUIRE(send(from, "x", parked));
+    const std::array fds{other.pidfd().get()};
+    REQUIRE(send(from, "x", fds));
     other.kill();
     other.reap();
     std::array<char, 1> text{};

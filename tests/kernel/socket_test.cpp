@@ -215,7 +215,7 @@ TEST_CASE("a queued reply can be read after its sender closed")
     REQUIRE(send(pair.ours, "reply", event) == 0);
     char byte = 0;
 
-    SECTION("with everything read: then comes the end")
+    SECTION("with all data read, followed by end of file")
     {
         pair.ours = UniqueFd{};
 
@@ -224,7 +224,7 @@ TEST_CASE("a queued reply can be read after its sender closed")
         REQUIRE(reply.fds.size() == 1);
         CHECK(read_counter(reply.fds[0]) == 7);
     }
-    SECTION("with unread data: then comes ECONNRESET, once, and the end")
+    SECTION("with unread data, followed by one ECONNRESET and end of file")
     {
         REQUIRE(send(pair.theirs, "unread") == 0);
         pair.ours = UniqueFd{};
@@ -248,25 +248,25 @@ TEST_CASE("a peer that closes raises EPOLLHUP even if no event was requested")
 
     pair.ours = UniqueFd{};
 
-    const auto rung = next_event(epoll, probe::deadline_ms);
-    REQUIRE(rung);
-    CHECK(rung->events == EPOLLHUP);
+    const auto edge = next_event(epoll, probe::deadline_ms);
+    REQUIRE(edge);
+    CHECK(edge->events == EPOLLHUP);
 }
 
 TEST_CASE("a peer that shuts down its sending side raises EPOLLRDHUP and not EPOLLHUP")
 {
     const SocketPair pair;
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
-    const UniqueFd unasked{::epoll_create1(EPOLL_CLOEXEC)};
+    const UniqueFd no_events{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, pair.theirs, EPOLLRDHUP) == 0);
-    REQUIRE(add(unasked, pair.theirs, 0) == 0);
+    REQUIRE(add(no_events, pair.theirs, 0) == 0);
 
     REQUIRE(::shutdown(pair.ours.get(), SHUT_WR) == 0);
 
-    CHECK_FALSE(next_event(unasked, 0));
-    const auto rung = next_event(epoll, 0);
-    REQUIRE(rung);
-    CHECK(rung->events == EPOLLRDHUP);
+    CHECK_FALSE(next_event(no_events, 0));
+    const auto edge = next_event(epoll, 0);
+    REQUIRE(edge);
+    CHECK(edge->events == EPOLLRDHUP);
 }
 
 TEST_CASE("SIOCOUTQ is zero only once the peer has read everything")
@@ -490,7 +490,7 @@ TEST_CASE("thousands of events in flight in one socket pair arrive intact and in
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;
     require_descriptors(2 * batch * batches); // This uid may have other descriptors in flight.
-    const SocketPair vault{SOCK_SEQPACKET};
+    const SocketPair stash{SOCK_SEQPACKET};
 
     for (std::size_t number = 0; number < batches; ++number) {
         std::vector<UniqueFd> originals;
@@ -499,48 +499,48 @@ TEST_CASE("thousands of events in flight in one socket pair arrive intact and in
             originals.push_back(make_event(static_cast<unsigned>(number * batch + i + 1)));
             numbers.push_back(originals.back().get());
         }
-        REQUIRE(send(vault.ours, std::to_string(number), numbers) == 0);
+        REQUIRE(send(stash.ours, std::to_string(number), numbers) == 0);
     }
 
     std::uint64_t expected = 0;
     for (std::size_t number = 0; number < batches; ++number) {
-        const auto message = receive(vault.theirs);
+        const auto message = receive(stash.theirs);
         REQUIRE(message.bytes == std::to_string(number));
         REQUIRE(message.fds.size() == batch);
         for (const auto& fd : message.fds)
             REQUIRE(read_counter(fd) == ++expected);
     }
-    CHECK(poll_now(vault.theirs, POLLIN) == 0);
+    CHECK(poll_now(stash.theirs, POLLIN) == 0);
 }
 
 TEST_CASE("messages of one byte and one descriptor fill a socket buffer long before its size")
 {
-    const SocketPair vault{SOCK_SEQPACKET};
+    const SocketPair stash{SOCK_SEQPACKET};
     const auto event = make_event();
     int buffer_bytes = 0;
     socklen_t length = sizeof buffer_bytes;
-    REQUIRE(::getsockopt(vault.ours.get(), SOL_SOCKET, SO_SNDBUF, &buffer_bytes, &length) == 0);
+    REQUIRE(::getsockopt(stash.ours.get(), SOL_SOCKET, SO_SNDBUF, &buffer_bytes, &length) == 0);
 
     int sent = 0;
     int error = 0;
     for (; sent < buffer_bytes && error == 0; ++sent)
-        error = send(vault.ours, "x", event);
+        error = send(stash.ours, "x", event);
 
     // Each message is charged for its kernel memory: some hundreds of bytes, not one.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
-    CHECK(unread_bytes(vault.ours) >= sent * 256);
+    CHECK(unread_bytes(stash.ours) >= sent * 256);
 }
 
 TEST_CASE("a wait-only handle wakes while its event is in flight")
 {
-    const SocketPair vault{SOCK_SEQPACKET};
+    const SocketPair stash{SOCK_SEQPACKET};
     auto event = make_event();
     const auto client = duplicate(event);
     UniqueFd wait_only{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(wait_only, event, EPOLLIN) == 0);
 
-    REQUIRE(send(vault.ours, "x", event) == 0);
+    REQUIRE(send(stash.ours, "x", event) == 0);
     event = UniqueFd{};
     REQUIRE(poll_now(wait_only, POLLIN) == 0);
     REQUIRE(::eventfd_write(client.get(), 1) == 0);
@@ -550,20 +550,20 @@ TEST_CASE("a wait-only handle wakes while its event is in flight")
 
 TEST_CASE("a timer ticks while it is in flight and not open anywhere")
 {
-    const SocketPair vault{SOCK_SEQPACKET};
+    const SocketPair stash{SOCK_SEQPACKET};
     UniqueFd timer{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const UniqueFd witness{::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)};
     const itimerspec each_ms{.it_interval = probe::to_timespec(1ms),
                              .it_value = probe::to_timespec(1ms)};
     const itimerspec once{.it_interval = {}, .it_value = probe::to_timespec(20ms)};
     REQUIRE(::timerfd_settime(timer.get(), 0, &each_ms, nullptr) == 0);
-    REQUIRE(send(vault.ours, "x", timer) == 0);
+    REQUIRE(send(stash.ours, "x", timer) == 0);
     timer = UniqueFd{};
 
     REQUIRE(::timerfd_settime(witness.get(), 0, &once, nullptr) == 0);
     REQUIRE(await_events(witness, POLLIN));
 
-    const auto recovered = receive(vault.theirs);
+    const auto recovered = receive(stash.theirs);
     REQUIRE(recovered.fds.size() == 1);
     std::uint64_t ticks = 0;
     REQUIRE(::read(recovered.fds[0].get(), &ticks, sizeof ticks) == sizeof ticks);

@@ -166,14 +166,14 @@ TEST_CASE("a periodic timer causes an edge after each timerfd_gettime and keeps 
     itimerspec left{};
     std::uint64_t ticks = 0;
 
-    constexpr std::uint64_t rings = 10;
-    for (std::uint64_t rung = 0; rung < rings; ++rung) {
+    constexpr std::uint64_t edges = 10;
+    for (std::uint64_t edge = 0; edge < edges; ++edge) {
         REQUIRE(next_event(epoll, deadline_ms));
         REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
     }
 
     REQUIRE(::read(fd.get(), &ticks, sizeof ticks) == sizeof ticks);
-    CHECK(ticks >= rings);
+    CHECK(ticks >= edges);
 }
 
 TEST_CASE("a timer that is never read or polled counts each of its periods")

@@ -10,12 +10,12 @@ namespace {
 
 void set_effective_uid(uid_t uid)
 {
-    require(::seteuid(uid) == 0, "cannot become another user");
+    require(::seteuid(uid) == 0, "seteuid(2) failed");
 }
 
 void require_refused(const Expected<void>& tried)
 {
-    require(!tried && tried.error().code == ErrorCode::refused, "not refused");
+    require(!tried && tried.error().code == ErrorCode::refused, "the call was not refused");
 }
 
 std::vector<std::string> single_name(const char* name)
@@ -40,7 +40,7 @@ TEST_CASE("a call is made with the user of the process at the time of the call")
         require_refused(client.set(single_name("roots")));
         require_refused(client.clear(single_name("roots")));
         const auto waited = client.wait(single_name("roots"), {.timeout = 0ns});
-        require(!waited && waited.error().code == ErrorCode::refused, "not refused");
+        require(!waited && waited.error().code == ErrorCode::refused, "the call was not refused");
         value_or_throw(client.create("its"));
     }};
     CHECK(child.wait() == 0);
@@ -55,13 +55,14 @@ TEST_CASE("a call is made with the groups of the process at the time of the call
     const gid_t group = unprivileged_uid + 1;
     Worker child{[&](const WorkerSocket&) {
         const auto client = daemon.client();
-        require(::setgroups(1, &group) == 0 && ::setegid(group) == 0, "no group");
+        require(::setgroups(1, &group) == 0 && ::setegid(group) == 0,
+                "the groups were not changed");
         value_or_throw(client.create("shared", {.permissions = Permissions::parse("0660")}));
-        require(::setegid(unprivileged_uid) == 0, "no group");
+        require(::setegid(unprivileged_uid) == 0, "the groups were not changed");
         set_effective_uid(unprivileged_uid);
         value_or_throw(client.set(single_name("shared")));
         set_effective_uid(0);
-        require(::setgroups(0, nullptr) == 0, "still a group");
+        require(::setgroups(0, nullptr) == 0, "the groups were not dropped");
         set_effective_uid(unprivileged_uid);
         require_refused(client.set(single_name("shared")));
     }};
@@ -85,16 +86,16 @@ TEST_CASE("a client has one connection for each user of its process, for as long
         };
         become_both();
         require(poll_until([&] { return value_or_throw(client.status()).connections == before; }),
-                "a connection is left");
+                "a connection remains");
         value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
         become_both();
         require(poll_until([&] { return value_or_throw(client.status()).connections == before; }),
-                "a connection is left, though only one of them is needed");
+                "two connections remain, and one is needed");
         set_effective_uid(unprivileged_uid);
         value_or_throw(client.create("its", {.lifetime = Lifetime::connection}));
         become_both();
         require(value_or_throw(client.status()).connections == before + 1,
-                "not a connection for each");
+                "wrong number of connections");
         value_or_throw(client.show("mine"));
     }};
     CHECK(child.wait() == 0);
@@ -140,7 +141,7 @@ TEST_CASE("objects opened and created as another user leave no connection once t
             pulse.reset();
         }
         require(poll_until([&] { return value_or_throw(client.status()).connections == before; }),
-                "a connection is left");
+                "a connection remains");
     }};
     CHECK(child.wait() == 0);
 }
@@ -165,7 +166,7 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
             return !tried && tried.error().code == ErrorCode::refused && tried.error().is_limit &&
                    tried.error().message.contains("64 former users");
         };
-        require(is_refused(status) && is_refused(waited), "not refused");
+        require(is_refused(status) && is_refused(waited), "the call was not refused");
         act_as(first_user,
                [&] { value_or_throw(client.status()); }); // This user has a session already.
         opened.pop_back();
@@ -174,7 +175,7 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
                 "not a connection for each");
         value_or_throw(client.set(single_name("pulse")));
         for (const auto& pulse : opened)
-            require(value_or_throw(pulse.wait(default_timeout)) == 1, "no pulse");
+            require(value_or_throw(pulse.wait(default_timeout)) == 1, "no pulse arrived");
     }};
     CHECK(child.wait() == 0);
 }
@@ -191,11 +192,11 @@ TEST_CASE("a hold and a subscription survive a change of the process's user")
         auto hold = value_or_throw(client.hold("jobs"));
         const auto pulse = value_or_throw(client.open("pulse"));
         become_unprivileged();
-        require(value_or_throw(client.show("jobs")).count == 0, "not held");
+        require(value_or_throw(client.show("jobs")).count == 0, "the token is not held");
         line.send(0);
-        require(value_or_throw(pulse.wait(default_timeout)) == 1, "no pulse");
+        require(value_or_throw(pulse.wait(default_timeout)) == 1, "no pulse arrived");
         value_or_throw(hold.release());
-        require(value_or_throw(client.show("jobs")).count == 1, "not given back");
+        require(value_or_throw(client.show("jobs")).count == 1, "the token was not returned");
     }};
     child.receive();
     value_or_throw(daemon.client().set(single_name("pulse")));
@@ -206,20 +207,20 @@ TEST_CASE(
     "a temporary object survives a kill of the daemon when its owner restores its credentials")
 {
     skip_unless_root();
-    const SupervisedDaemon guarded;
+    const SupervisedDaemon supervised;
     Worker child{[&](const WorkerSocket&) {
-        const auto client = guarded.client();
+        const auto client = supervised.client();
         value_or_throw(client.create(
             "mine", {.permissions = Permissions::parse("0600"), .lifetime = Lifetime::connection}));
         set_effective_uid(unprivileged_uid);
         value_or_throw(client.status());
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         value_or_throw(client.status());
         set_effective_uid(0);
         value_or_throw(client.set(single_name("mine")));
     }};
     CHECK(child.wait() == 0);
-    CHECK(poll_until([&] { return value_or_throw(guarded.client().status()).objects == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(supervised.client().status()).objects == 0; }));
 }
 
 } // namespace

@@ -23,29 +23,30 @@ TEST_CASE("create reports that no descriptor is left for an event, and works aga
 {
     const DaemonProcess daemon{{}, limited_command()};
     WireClient wire{daemon.path()};
-    std::vector<std::string> made;
+    std::vector<std::string> created;
     Json refusal;
-    while (made.size() < descriptor_limit) {
-        const auto name = "e/" + std::to_string(made.size());
+    while (created.size() < descriptor_limit) {
+        const auto name = "e/" + std::to_string(created.size());
         refusal = wire.request("CreateEvent", {{"name", name}});
         if (refusal.contains("error"))
             break;
-        made.push_back(name);
+        created.push_back(name);
     }
     CHECK(refusal["error"] == "io.evfdd.OutOfDescriptors");
     CHECK(refusal["parameters"]["limit"] == descriptor_limit);
-    REQUIRE(made.size() == max_objects);
+    REQUIRE(created.size() == max_objects);
 
     const auto refused = daemon.ctl({"create", "one/more"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("128 descriptors; delete objects"));
-    CHECK_FALSE(wire.request("Set", {{"names", made}}).contains("error"));
-    CHECK(wire.request("Show", {{"name", made.back()}})["parameters"]["object"]["isSet"] == true);
-    CHECK(daemon.ctl({"wait", made.front()}).status == 0);
+    CHECK_FALSE(wire.request("Set", {{"names", created}}).contains("error"));
+    CHECK(wire.request("Show", {{"name", created.back()}})["parameters"]["object"]["isSet"] ==
+          true);
+    CHECK(daemon.ctl({"wait", created.front()}).status == 0);
     CHECK(value_or_throw(
-              value_or_throw(daemon.client().open(made.front())).wait(default_timeout)) == 1);
+              value_or_throw(daemon.client().open(created.front())).wait(default_timeout)) == 1);
 
-    daemon.checked_ctl({"delete", made.front()});
+    daemon.checked_ctl({"delete", created.front()});
     daemon.checked_ctl({"create", "one/more"});
 }
 
@@ -55,20 +56,20 @@ TEST_CASE("an open of a pulse is refused when no descriptor is left for the subs
     const DaemonProcess daemon{{}, limited_command()};
     const auto client = daemon.client();
     REQUIRE(client.create("p", {.mode = Mode::pulse}));
-    std::vector<Event> followers;
+    std::vector<Event> subscribers;
     auto next = client.open("p");
-    while (next && followers.size() < descriptor_limit) {
-        followers.push_back(*std::move(next));
+    while (next && subscribers.size() < descriptor_limit) {
+        subscribers.push_back(*std::move(next));
         next = client.open("p");
     }
     REQUIRE_FALSE(next);
     CHECK(next.error().code == ErrorCode::refused);
-    REQUIRE(followers.size() > 2);
+    REQUIRE(subscribers.size() > 2);
     REQUIRE(client.set(std::vector{"p"s}));
-    for (const auto& follower : followers)
-        CHECK(value_or_throw(follower.wait(0ns)) == 1);
-    followers.pop_back();
-    followers.pop_back();
+    for (const auto& subscriber : subscribers)
+        CHECK(value_or_throw(subscriber.wait(0ns)) == 1);
+    subscribers.pop_back();
+    subscribers.pop_back();
     CHECK(poll_until([&] { return client.open("p").has_value(); }));
 }
 
@@ -82,17 +83,17 @@ TEST_CASE("a client for which no descriptor is left gets the reason, and others 
     waiting.call("Wait", {{"names", {"e"}}});
     REQUIRE(daemon.has_waits("e", 1));
 
-    std::vector<WireClient> crowd;
+    std::vector<WireClient> clients;
     std::optional<Json> refusal;
-    while (!refusal && crowd.size() < 2 * descriptor_limit) {
-        crowd.emplace_back(daemon.path());
-        crowd.back().call("Status");
-        if (auto reply = crowd.back().reply(); reply.contains("error"))
+    while (!refusal && clients.size() < 2 * descriptor_limit) {
+        clients.emplace_back(daemon.path());
+        clients.back().call("Status");
+        if (auto reply = clients.back().reply(); reply.contains("error"))
             refusal = std::move(reply);
     }
     REQUIRE(refusal);
     CHECK((*refusal)["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK(crowd.back().read_to_end().empty()); // The daemon has closed the connection.
+    CHECK(clients.back().read_to_end().empty()); // The daemon has closed the connection.
     const auto refused = daemon.ctl({"status"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("close connections"));
@@ -105,7 +106,7 @@ TEST_CASE("a client for which no descriptor is left gets the reason, and others 
     CHECK(waiting.reply()["parameters"]["fired"][0]["name"] == "e");
     CHECK(first.request("Status")["parameters"]["objects"] == 1);
 
-    crowd.clear();
+    clients.clear();
     CHECK(poll_until([&] { return daemon.ctl({"status"}).status == 0; }));
 }
 
@@ -117,12 +118,12 @@ TEST_CASE("an open that needs a descriptor is refused when none is left, and oth
     REQUIRE_FALSE(wire.request("CreateEvent", {{"name", "e"}}).contains("error"));
     REQUIRE_FALSE(
         wire.request("CreateEvent", {{"name", "p"}, {"mode", "pulse"}}).contains("error"));
-    std::vector<WireClient> crowd;
+    std::vector<WireClient> clients;
     bool is_full = false;
     while (!is_full) {
-        crowd.emplace_back(daemon.path());
-        crowd.back().call("Status");
-        is_full = crowd.back().reply().contains("error");
+        clients.emplace_back(daemon.path());
+        clients.back().call("Status");
+        is_full = clients.back().reply().contains("error");
     }
     const auto method = GENERATE("CreateEvent"s, "Open"s);
     const auto parameters = method == "Open" ? Json{{"names", {"e", "p"}}} : Json{{"name", "f"}};
@@ -131,7 +132,7 @@ TEST_CASE("an open that needs a descriptor is refused when none is left, and oth
     CHECK(wire.request("Show", {{"name", "p"}})["parameters"]["object"]["subscriptions"] == 0);
     CHECK(wire.request("Show", {{"name", "e"}})["parameters"]["object"]["isSet"] == true);
 
-    crowd.clear();
+    clients.clear();
     CHECK(poll_until([&] { return !wire.request(method, parameters).contains("error"); }));
 }
 

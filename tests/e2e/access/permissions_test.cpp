@@ -44,27 +44,29 @@ TEST_CASE("permissions decide which calls another user may make by name")
     skip_unless_root();
     const DaemonProcess daemon;
     const auto client = daemon.client();
-    const auto [rights, waits, sets] = GENERATE(table<std::string, std::string, std::string>({
+    const auto [permissions, waits, sets] = GENERATE(table<std::string, std::string, std::string>({
         {"0666", "ok", "ok"},
         {"0664", "ok", "refused"},
         {"0662", "refused", "ok"},
         {"0660", "refused", "refused"},
         {"0006", "ok", "ok"},
     }));
-    REQUIRE(client.create("e", {.initial = 1, .permissions = Permissions::parse(rights)}));
+    REQUIRE(client.create("e", {.initial = 1, .permissions = Permissions::parse(permissions)}));
     as_unprivileged([&] {
         const std::vector names{"e"s};
-        const auto its = daemon.client();
-        require(verdict(without_value(its.wait(names, {.timeout = 0ns}))) == waits, "wait");
-        require(verdict(its.set(names)) == sets, "set");
-        require(verdict(its.clear(names)) == sets, "clear");
-        require(verdict(its.delete_object(names)) == "refused", "delete");
-        require(verdict(its.set_permissions("e", *Permissions::parse("0666"))) == "refused",
+        const auto worker_client = daemon.client();
+        require(verdict(without_value(worker_client.wait(names, {.timeout = 0ns}))) == waits,
+                "wait");
+        require(verdict(worker_client.set(names)) == sets, "set");
+        require(verdict(worker_client.clear(names)) == sets, "clear");
+        require(verdict(worker_client.delete_object(names)) == "refused", "delete");
+        require(verdict(worker_client.set_permissions("e", *Permissions::parse("0666"))) ==
+                    "refused",
                 "rights");
         // A caller that may set the event sees that it exists. The state is shown only to callers
         // that may wait.
         const bool sees = waits == "ok" || sets == "ok";
-        const auto object = its.show("e");
+        const auto object = worker_client.show("e");
         require(verdict(without_value(object)) == (sees ? "ok" : "refused"), "show");
         if (!sees)
             return;
@@ -102,11 +104,11 @@ TEST_CASE("a consuming wait ends with a refusal when the permission to consume i
     daemon.checked_ctl({"create", "lock", "--mode", "auto", "--rights", "0666"});
     auto waiting = daemon.ctl_command({"wait", "lock"});
     waiting.user = User{unprivileged_uid};
-    OutputReader stranger_waits{waiting};
+    OutputReader refused_wait{waiting};
     REQUIRE(daemon.has_waits("lock", 1));
     daemon.checked_ctl({"rights", "lock", "0644"});
-    CHECK(stranger_waits.wait() == 4);
-    CHECK(stranger_waits.errors().contains("needs r and w"));
+    CHECK(refused_wait.wait() == 4);
+    CHECK(refused_wait.errors().contains("needs r and w"));
 }
 
 TEST_CASE("group permissions apply to members, whether the group is primary or supplementary")
@@ -154,13 +156,14 @@ TEST_CASE(
     skip_unless_root();
     const DaemonProcess daemon;
     as_unprivileged([&] {
-        const auto its = daemon.client();
-        value_or_throw(its.create("e", {.permissions = Permissions::parse("0000")}));
-        value_or_throw(its.create("f", {.permissions = Permissions::parse("0000")}));
-        require(verdict(its.set(std::vector{"e"s})) == "refused", "it has no right to set");
-        value_or_throw(its.set_permissions("e", *Permissions::parse("0600")));
-        value_or_throw(its.set(std::vector{"e"s}));
-        value_or_throw(its.delete_object(std::vector{"e"s}));
+        const auto worker_client = daemon.client();
+        value_or_throw(worker_client.create("e", {.permissions = Permissions::parse("0000")}));
+        value_or_throw(worker_client.create("f", {.permissions = Permissions::parse("0000")}));
+        require(verdict(worker_client.set(std::vector{"e"s})) == "refused",
+                "a set without permission succeeded");
+        value_or_throw(worker_client.set_permissions("e", *Permissions::parse("0600")));
+        value_or_throw(worker_client.set(std::vector{"e"s}));
+        value_or_throw(worker_client.delete_object(std::vector{"e"s}));
     });
     const auto client = daemon.client();
     const auto object = value_or_throw(client.show("f"));
@@ -178,7 +181,7 @@ TEST_CASE("a wait for a future name is refused when the name appears without per
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
         const auto refused = daemon.client().wait(std::vector{"later"s});
-        require(!refused && refused.error().code == ErrorCode::refused, "not refused");
+        require(!refused && refused.error().code == ErrorCode::refused, "the call was not refused");
     }};
     REQUIRE(daemon.has_waits("later", 1));
     daemon.checked_ctl({"create", "later", "--rights", "0660"});
@@ -193,12 +196,12 @@ TEST_CASE("a descriptor stays usable when permissions are revoked, and a new ope
     REQUIRE(client.create("e", {.permissions = Permissions::parse("0666")}));
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
-        const auto its = daemon.client();
-        const auto event = value_or_throw(its.open("e"));
+        const auto worker_client = daemon.client();
+        const auto event = value_or_throw(worker_client.open("e"));
         line.send(0);
         line.receive();
         value_or_throw(event.set());
-        require(!its.open("e"), "opened without a right");
+        require(!worker_client.open("e"), "an open without permission succeeded");
     }};
     worker.receive();
     REQUIRE(client.set_permissions("e", *Permissions::parse("0600")));
@@ -216,14 +219,14 @@ TEST_CASE("a monitor reports to another user only the objects that this user may
     REQUIRE(client.create("shown", {.permissions = Permissions::parse("0644")}));
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
-        (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& news) {
-            if (news.change == Change::ready) {
+        (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& update) {
+            if (update.change == Change::ready) {
                 line.send(0);
                 return true;
             }
-            require(news.name->text() == "shown", "told of a secret");
-            require(news.object->is_set.has_value(), "wrong state");
-            return news.change != Change::changed;
+            require(update.name->text() == "shown", "a hidden object was reported");
+            require(update.object->is_set.has_value(), "the state is wrong");
+            return update.change != Change::changed;
         });
     }};
     worker.receive();
@@ -241,11 +244,11 @@ TEST_CASE("the quota of one user does not limit another user")
         for (int i = 0; i < 65; ++i) {
             monitors.emplace_back(daemon.path()).call("Monitor", Json::object(), "more");
             const auto reply = monitors.back().reply();
-            require(reply.contains("error") == (i == 64), "wrong limit");
+            require(reply.contains("error") == (i == 64), "the limit is wrong");
         }
         WireClient own{daemon.path()};
         own.call("Monitor", Json::object(), "more");
-        require(own.reply()["error"] == "io.evfdd.QuotaExceeded", "no limit");
+        require(own.reply()["error"] == "io.evfdd.QuotaExceeded", "the limit is not enforced");
     });
     WireClient wire{daemon.path()};
     wire.call("Monitor", Json::object(), "more");

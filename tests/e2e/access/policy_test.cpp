@@ -71,7 +71,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     for (const auto& user : {denied_user, other_user})
         REQUIRE(ctl_as(daemon, user, {"create", fmt::format("db/{}", user.uid)}) == "0");
     // Each user has a "db/own" with the user's own name.
-    const auto its = [&](const User& user) {
+    const auto words_of = [&](const User& user) {
         auto own = words;
         for (auto& word : own)
             if (word == "db/own")
@@ -80,7 +80,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     };
     configured.reload(deny_rule("db/", is_denied ? "\"" + verb + "\"" : others), reload_succeeded);
 
-    const auto ours = ctl_as(daemon, denied_user, its(denied_user));
+    const auto ours = ctl_as(daemon, denied_user, words_of(denied_user));
     INFO(ours);
     CHECK(is_policy_refusal(ours) == is_denied);
     CHECK((ours == "0") == !is_denied);
@@ -89,7 +89,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     if (words.back() == "db/e" && words.front() == "arm")
         daemon.ctl({"delete", "web"});
     daemon.checked_ctl({"set", "db/e"});
-    CHECK(ctl_as(daemon, other_user, its(other_user)) == "0");
+    CHECK(ctl_as(daemon, other_user, words_of(other_user)) == "0");
 }
 
 TEST_CASE("a call that the policy refuses changes nothing")
@@ -109,9 +109,9 @@ TEST_CASE("a call that the policy refuses changes nothing")
                                                {"arm", "db/t", "--in", "2h"},
                                                {"disarm", "db/t"},
                                                {"arm", "web", "--in", "1h", "--sets", "db/e"}}) {
-        const auto told = ctl_as(daemon, denied_user, words);
-        INFO(told);
-        CHECK(is_policy_refusal(told));
+        const auto output = ctl_as(daemon, denied_user, words);
+        INFO(output);
+        CHECK(is_policy_refusal(output));
     }
     const auto client = daemon.client();
     CHECK(client.show("db/x").error().code == ErrorCode::no_such_name);
@@ -131,22 +131,22 @@ TEST_CASE(
     daemon.checked_ctl({"create", "web", "--initial", "1", "--rights", "0666"});
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
-        const auto its = daemon.client();
+        const auto worker_client = daemon.client();
         std::size_t seen = 0;
-        value_or_throw(its.list("", [&](protocol::Object& object) {
+        value_or_throw(worker_client.list("", [&](protocol::Object& object) {
             const bool is_hidden = object.name.text() == "db/e";
-            require(object.is_set.has_value() == !is_hidden, "listed");
-            require(object.count.has_value() == !is_hidden, "listed with its count");
+            require(object.is_set.has_value() == !is_hidden, "the state is listed wrongly");
+            require(object.count.has_value() == !is_hidden, "the count is listed wrongly");
             ++seen;
         }));
-        require(seen == 2, "not all are listed");
-        require(!value_or_throw(its.show("db/e")).is_set, "shown");
-        const auto event = value_or_throw(its.open("db/e"));
+        require(seen == 2, "not all objects are listed");
+        require(!value_or_throw(worker_client.show("db/e")).is_set, "the state is shown");
+        const auto event = value_or_throw(worker_client.open("db/e"));
         require(!event.access().wait && event.access().set, "opened");
         value_or_throw(event.clear());
         value_or_throw(event.set());
         for (const auto* name : {"db/e", "db/later"}) {
-            const auto refused = its.wait(std::vector{std::string{name}});
+            const auto refused = worker_client.wait(std::vector{std::string{name}});
             require(!refused && refused.error().code == ErrorCode::refused, name);
             require(refused.error().message.contains("the policy"), refused.error().message);
         }
@@ -168,9 +168,9 @@ TEST_CASE("a policy rule for a group applies to members, whether primary or supp
         {{group, unprivileged_uid}, false}, // The number is that of a user here, not of a group.
         {{0, 0}, true},
     }));
-    const auto told = ctl_as(configured.daemon, user, {"create", "db/e"});
-    INFO(told);
-    CHECK((may ? told == "0" : is_policy_refusal(told)));
+    const auto output = ctl_as(configured.daemon, user, {"create", "db/e"});
+    INFO(output);
+    CHECK((may ? output == "0" : is_policy_refusal(output)));
 }
 
 TEST_CASE(
@@ -183,9 +183,9 @@ TEST_CASE(
     const ReloadableDaemon configured{rules};
     const auto& daemon = configured.daemon;
     const auto mine = fmt::format("user/{}/x", unprivileged_uid);
-    const auto made =
+    const auto created =
         ctl_as(daemon, denied_user, {"create", mine, "--initial", "1", "--rights", "0666"});
-    CHECK(made == "0");
+    CHECK(created == "0");
     const User in_our_group{other_uid, unprivileged_uid, {unprivileged_uid}};
     for (const auto& user : {other_user, in_our_group})
         for (const auto& words : std::vector<std::vector<std::string>>{
@@ -198,10 +198,10 @@ TEST_CASE(
                  {"delete", mine},
                  {"create", "user/abc"},
                  {"create", fmt::format("user/0{}/x", other_uid)}}) {
-            const auto told = ctl_as(daemon, user, words);
-            INFO(told);
-            CHECK(told.starts_with("4 "));
-            CHECK(told.contains(fmt::format("names under 'user/{}/' are yours", other_uid)));
+            const auto output = ctl_as(daemon, user, words);
+            INFO(output);
+            CHECK(output.starts_with("4 "));
+            CHECK(output.contains(fmt::format("names under 'user/{}/' are yours", other_uid)));
         }
     CHECK(ctl_as(daemon, other_user, {"create", fmt::format("user/{}/x", other_uid)}) == "0");
     for (const auto& user : {denied_user, root}) {
@@ -282,8 +282,8 @@ TEST_CASE("a policy that grants only wait lets a user see a lock and not consume
     daemon.checked_ctl({"create", "db/ready", "--initial", "1", "--rights", "0666"});
     CHECK(ctl_as(daemon, denied_user, {"is-set", "db/lock"}) == "0");
     CHECK(ctl_as(daemon, denied_user, {"wait", "db/ready", "--timeout", "0"}) == "0");
-    const auto told = ctl_as(daemon, denied_user, {"wait", "db/lock", "--timeout", "0"});
-    CHECK(told.contains("the policy of this machine does not let you take from 'db/lock'"));
+    const auto output = ctl_as(daemon, denied_user, {"wait", "db/lock", "--timeout", "0"});
+    CHECK(output.contains("the policy of this machine does not let you take from 'db/lock'"));
     CHECK(ctl_as(daemon, denied_user, {"wait", "db/both", "--timeout", "0"}) == "0");
 }
 
@@ -295,18 +295,18 @@ TEST_CASE("a reload of the policy applies to later calls, and open descriptors s
     daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
-        const auto its = daemon.client();
-        const auto event = value_or_throw(its.open("db/e"));
+        const auto worker_client = daemon.client();
+        const auto event = value_or_throw(worker_client.open("db/e"));
         line.send(0);
         line.receive();
         value_or_throw(event.set());
-        require(its.set(std::vector{"db/e"s}).error().code == ErrorCode::refused, "set");
-        require(its.open("db/e").error().code == ErrorCode::refused, "open");
-        require(its.create("db/x").error().code == ErrorCode::refused, "create");
+        require(worker_client.set(std::vector{"db/e"s}).error().code == ErrorCode::refused, "set");
+        require(worker_client.open("db/e").error().code == ErrorCode::refused, "open");
+        require(worker_client.create("db/x").error().code == ErrorCode::refused, "create");
         line.send(0);
         line.receive();
-        value_or_throw(its.set(std::vector{"db/e"s}));
-        value_or_throw(its.create("db/x"));
+        value_or_throw(worker_client.set(std::vector{"db/e"s}));
+        value_or_throw(worker_client.create("db/x"));
     }};
     worker.receive();
     configured.reload(deny_rule("db/", every_verb), reload_succeeded);
@@ -332,13 +332,14 @@ TEST_CASE("a monitor reports when a reload of the policy hides or shows an objec
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
         int changes = 0;
-        (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& news) {
-            if (news.change == Change::ready)
+        (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& update) {
+            if (update.change == Change::ready)
                 line.send(0);
-            if (news.change != Change::changed)
+            if (update.change != Change::changed)
                 return true;
-            require(news.name->text() == "db/e", "told of what is as it was");
-            require(news.object->is_set.has_value() == (changes == 1), "not as the policy says");
+            require(update.name->text() == "db/e", "an unchanged object was reported");
+            require(update.object->is_set.has_value() == (changes == 1),
+                    "the state does not follow the policy");
             line.send(0);
             return ++changes < 2;
         });
@@ -376,8 +377,8 @@ TEST_CASE(
     const DaemonProcess daemon{{"--config", directory / "evfdd.json", "--socket-mode", "0666"},
                                {.argv = {}, .user = denied_user}};
 
-    const auto made = ctl_as(daemon, denied_user, {"create", "e"});
-    CHECK(made == "0");
+    const auto created = ctl_as(daemon, denied_user, {"create", "e"});
+    CHECK(created == "0");
     CHECK(ctl_as(daemon, denied_user, {"set", "e"}) == "0");
     CHECK(is_policy_refusal(ctl_as(daemon, other_user, {"create", "other"})));
     CHECK(is_policy_refusal(ctl_as(daemon, other_user, {"set", "e"})));
@@ -389,13 +390,13 @@ TEST_CASE("the policy is in force again after the daemon was killed")
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     write_file(file, deny_rule("db/", every_verb));
-    const SupervisedDaemon guarded{{"--config", file}};
-    guarded.checked_ctl({"create", "db/e", "--rights", "0666"});
-    guarded.kill_daemon();
-    const auto told = ctl_as(guarded, denied_user, {"set", "db/e"});
-    INFO(told);
-    CHECK(is_policy_refusal(told));
-    CHECK(value_or_throw(guarded.client().show("db/e")).is_set == false);
+    const SupervisedDaemon supervised{{"--config", file}};
+    supervised.checked_ctl({"create", "db/e", "--rights", "0666"});
+    supervised.kill_daemon();
+    const auto output = ctl_as(supervised, denied_user, {"set", "db/e"});
+    INFO(output);
+    CHECK(is_policy_refusal(output));
+    CHECK(value_or_throw(supervised.client().show("db/e")).is_set == false);
 }
 
 TEST_CASE("an invalid policy is reported with file, line and key")

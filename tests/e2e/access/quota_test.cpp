@@ -52,12 +52,12 @@ TEST_CASE("root sees the usage of all users, and another user sees only its own"
     const auto client = daemon.client();
     value_or_throw(client.create("mine"));
     as_unprivileged([&] {
-        const auto its = daemon.client();
-        value_or_throw(its.create("its/1"));
-        value_or_throw(its.create("its/2"));
-        const auto users = quotas_of(its);
-        require(users.size() == 1 && users.front().uid == unprivileged_uid, "it sees others");
-        require(quota_of(users.front(), Resource::objects).used == 2, "not what it has");
+        const auto worker_client = daemon.client();
+        value_or_throw(worker_client.create("its/1"));
+        value_or_throw(worker_client.create("its/2"));
+        const auto users = quotas_of(worker_client);
+        require(users.size() == 1 && users.front().uid == unprivileged_uid, "it sees other users");
+        require(quota_of(users.front(), Resource::objects).used == 2, "wrong usage");
     });
     const auto users = quotas_of(client);
     REQUIRE(users.size() == 2);
@@ -76,10 +76,11 @@ TEST_CASE("userLimits apply to their user and the general limits to all others")
                           << unprivileged_uid << R"(, "objects": 1}]})";
     const DaemonProcess daemon{{"--config", config}};
     as_unprivileged([&] {
-        const auto its = daemon.client();
-        value_or_throw(its.create("its"));
-        const auto refused = its.create("more");
-        require(!refused && refused.error().message.contains("may have 1 objects"), "not refused");
+        const auto worker_client = daemon.client();
+        value_or_throw(worker_client.create("its"));
+        const auto refused = worker_client.create("more");
+        require(!refused && refused.error().message.contains("may have 1 objects"),
+                "the call was not refused");
     });
     const auto client = daemon.client();
     for (const auto* name : {"a", "b", "c"})
@@ -107,11 +108,11 @@ TEST_CASE("metrics prints OpenMetrics text with the counters of earlier calls")
 
 TEST_CASE("metrics report what was recovered after a kill")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e"});
-    guarded.checked_ctl({"create", "p", "--mode", "pulse"});
-    guarded.kill_daemon();
-    const auto text = guarded.checked_ctl({"metrics"});
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e"});
+    supervised.checked_ctl({"create", "p", "--mode", "pulse"});
+    supervised.kill_daemon();
+    const auto text = supervised.checked_ctl({"metrics"});
     CHECK(text.contains("evfdd_recovered{what=\"objects\"} 2\n"));
     CHECK(text.contains("evfdd_recovery_losses 0\n"));
     CHECK(text.contains("evfdd_recovery_seconds 0."));

@@ -48,15 +48,16 @@ Client connected_client(const DaemonProcess& daemon)
     auto client = daemon.client();
     value_or_throw(client.status());
     // Waits have a connection of their own.
-    require(!client.wait(std::vector{"never"s}, {.timeout = 0ns}), "a wait ended");
+    require(!client.wait(std::vector{"never"s}, {.timeout = 0ns}),
+            "a wait for a missing name ended");
     return client;
 }
 
-std::ostream& operator<<(std::ostream& out, const ResourceUsage& its)
+std::ostream& operator<<(std::ostream& out, const ResourceUsage& usage)
 {
-    return out << its.objects << " objects, " << its.connections << " connections, " << its.waits
-               << " waits, " << its.monitors << " monitors, " << its.subscriptions
-               << " subscriptions, " << its.descriptors << " descriptors";
+    return out << usage.objects << " objects, " << usage.connections << " connections, "
+               << usage.waits << " waits, " << usage.monitors << " monitors, "
+               << usage.subscriptions << " subscriptions, " << usage.descriptors << " descriptors";
 }
 
 ResourceUsage resource_usage(const Client& client)
@@ -126,7 +127,7 @@ class CallRounds {
         const auto object = show(name);
         require(object.name.text() == name && object.owner_uid == ::geteuid() &&
                     object.waits == 0 && object.is_set == is_set && object.count == count,
-                "an event is shown otherwise than it is");
+                "show reports a wrong state");
     }
 
     void check_wait_consumes(const std::vector<std::string>& names)
@@ -134,7 +135,7 @@ class CallRounds {
         const auto fired =
             timed([&] { return value_or_throw(client_.wait(names, {.timeout = 0ns})); });
         require(fired.size() == 1 && fired.front().name.text() == names.front(),
-                "a wait after a set did not end by it");
+                "a wait did not end after a set");
     }
 
 public:
@@ -148,7 +149,7 @@ public:
         record_ = &record;
         const auto number = ++rounds_;
         const auto mode = number % 2 == 0 ? Mode::manual : Mode::automatic;
-        const std::vector names{"neighbour/" + std::to_string(number)};
+        const std::vector names{"well-behaved/" + std::to_string(number)};
         const auto& name = names.front();
 
         require(timed([&] { return value_or_throw(client_.create(name, {.mode = mode})); }),
@@ -179,7 +180,7 @@ public:
             const auto reply = wire_.reply();
             require(!reply.contains("error") && reply["parameters"]["fired"].size() == 1 &&
                         reply["parameters"]["fired"][0]["name"] == name,
-                    "a wait ended otherwise than by its set");
+                    "a wait did not end by its set");
         });
         check(name, mode == Mode::manual, mode == Mode::manual ? 1 : 0);
 
@@ -188,11 +189,11 @@ public:
                 WireClient other{daemon_.path()};
                 require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
                             name,
-                        "a newcomer is told something else");
+                        "a new connection gets a wrong reply");
             });
         timed([&] { value_or_throw(client_.delete_object(names)); });
-        const auto gone = timed([&] { return client_.show(name); });
-        require(!gone && gone.error().code == ErrorCode::no_such_name, "not deleted");
+        const auto deleted = timed([&] { return client_.show(name); });
+        require(!deleted && deleted.error().code == ErrorCode::no_such_name, "the delete failed");
     }
 
 private:
@@ -214,11 +215,11 @@ WellBehavedClient::WellBehavedClient(const DaemonProcess& daemon)
           switch_user(User{other_uid});
           CallRounds rounds{daemon};
           while (true) {
-              require(line.receive() == begin_command, "not told to begin");
+              require(line.receive() == begin_command, "unexpected command instead of begin");
               std::vector<nanoseconds> took;
               while (!await_readable(line.fd().get(), pause_between_rounds))
                   rounds.run_round([&](nanoseconds one) { took.push_back(one); });
-              require(line.receive() == pause_command, "not told to pause");
+              require(line.receive() == pause_command, "unexpected command instead of pause");
               line.send(took.size());
               for (const auto one : took)
                   line.send(static_cast<std::uint64_t>(one.count()));
@@ -295,14 +296,14 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
         [&] { return resident_kib(daemon) <= memory + slack_kib; })); // The daemon trims its
                                                                       // heap after a second.
 
-    const auto us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
+    const auto to_us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
     const auto ratio = [&](double part) {
-        return us(during.quantile(part)) / std::max(us(before.quantile(part)), 1.0);
+        return to_us(during.quantile(part)) / std::max(to_us(before.quantile(part)), 1.0);
     };
     report(fmt::format("attack: {}: p50 x {:.1f} and p99 x {:.1f} of {:.0f} us and {:.0f} us, at "
                        "most {:.1f} ms, {} calls; the daemon at {:.0f} % of a core, {:+} KiB",
-                       title, ratio(0.5), ratio(0.99), us(before.quantile(0.5)),
-                       us(before.quantile(0.99)), us(during.worst()) / 1e3, during.size(),
+                       title, ratio(0.5), ratio(0.99), to_us(before.quantile(0.5)),
+                       to_us(before.quantile(0.99)), to_us(during.worst()) / 1e3, during.size(),
                        load * 100, resident_kib(daemon) - memory));
 }
 

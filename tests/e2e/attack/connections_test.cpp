@@ -72,7 +72,8 @@ TEST_CASE("a thousand connections that send one byte a second do not disturb ano
             for (const char byte : call.substr(0, 2))
                 for (int step = 0; step < steps; ++step) {
                     for (int i = step; i < connection_count; i += steps)
-                        require(send_all(slow[static_cast<std::size_t>(i)], {&byte, 1}), "let go");
+                        require(send_all(slow[static_cast<std::size_t>(i)], {&byte, 1}),
+                                "the daemon disconnected the client");
                     pause_for(line, nanoseconds{1s} / steps);
                 }
         });
@@ -183,34 +184,34 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
             while (monotonic_now() < end) {
                 WireClient wire{sent == PassedKind::listener && calls % 2 == 0 ? path
                                                                                : daemon.path()};
-                std::vector<UniqueFd> made;
+                std::vector<UniqueFd> fds;
                 for (int i = 0; i < 253; ++i) {
                     if (sent == PassedKind::many) {
-                        made.emplace_back(::eventfd(0, EFD_CLOEXEC));
+                        fds.emplace_back(::eventfd(0, EFD_CLOEXEC));
                     } else if (sent == PassedKind::epolls) {
-                        made.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
+                        fds.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
                         epoll_event wanted{};
                         wanted.events = EPOLLIN | EPOLLOUT;
                         const auto& inside =
-                            i % 2 == 0 ? wire.socket() : made[made.size() - (i > 0 ? 2 : 1)];
-                        (void)::epoll_ctl(made.back().get(), EPOLL_CTL_ADD, inside.get(), &wanted);
+                            i % 2 == 0 ? wire.socket() : fds[fds.size() - (i > 0 ? 2 : 1)];
+                        (void)::epoll_ctl(fds.back().get(), EPOLL_CTL_ADD, inside.get(), &wanted);
                     } else {
-                        made.emplace_back(::dup(i % 2 == 0 ? listener.get() : wire.socket().get()));
+                        fds.emplace_back(::dup(i % 2 == 0 ? listener.get() : wire.socket().get()));
                     }
                 }
                 std::vector<int> numbers;
-                for (const auto& one : made)
+                for (const auto& one : fds)
                     numbers.push_back(one.get());
                 for (int i = 0; i < 50; ++i, ++calls) {
                     if (send_with_descriptors(wire.socket(), call, numbers)) {
-                        require(wire.read_to_end().empty(), "a call with descriptors is answered");
+                        require(wire.read_to_end().empty(), "a call with descriptors was answered");
                         ++calls;
                         break;
                     }
                     ++refusals;
                     wire.send(call);
                     require(wire.reply()["parameters"]["descriptors"].get<int>() < 100,
-                            "the daemon keeps what it is sent");
+                            "the daemon keeps descriptors that it received");
                 }
                 require(wire.descriptors().empty(), "descriptors came back");
             }

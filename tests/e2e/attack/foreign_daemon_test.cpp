@@ -9,7 +9,7 @@
 namespace evfd::e2e {
 namespace {
 
-const auto start_attacker = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // Escaped as in JSON.
+const auto hostile_text = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // Escaped as in JSON.
 constexpr auto clean_text = "?]0;title??[31mred?2J";
 
 // Runs evfdctl against a daemon that gives this reply. Returns its output and exit status.
@@ -66,13 +66,13 @@ std::string status_reply(const std::string& version)
 
 TEST_CASE("evfdctl prints a hostile daemon's reply without control characters")
 {
-    const auto ran = run_with_reply({"status"}, status_reply(start_attacker));
+    const auto ran = run_with_reply({"status"}, status_reply(hostile_text));
     check_no_control(ran);
     CHECK(ran.status == 0);
     CHECK(ran.out.contains(fmt::format("evfdd {} (pid 1)", clean_text)));
 
-    const auto metrics = run_with_reply({"metrics"}, R"({"parameters":{"text":"a\tb\n)" +
-                                                         start_attacker + R"(\n"}})");
+    const auto metrics =
+        run_with_reply({"metrics"}, R"({"parameters":{"text":"a\tb\n)" + hostile_text + R"(\n"}})");
     check_no_control(metrics);
     CHECK(metrics.out == fmt::format("a\tb\n{}\n", clean_text));
 
@@ -81,16 +81,16 @@ TEST_CASE("evfdctl prints a hostile daemon's reply without control characters")
         R"({"parameters":{"object":{"name":"s","kind":"event","mode":"semaphore","ownerUid":0,)"
         R"("groupGid":0,"creatorPid":1,"createdNSec":0,"rights":"0644","lifetime":"permanent",)"
         R"("waits":0,"isSet":true,"largeCount":")" +
-            start_attacker + R"("}}})");
+            hostile_text + R"("}}})");
     check_no_control(shown);
     CHECK(shown.out.contains(fmt::format("{} tokens", clean_text)));
 }
 
 TEST_CASE("evfdctl --json escapes control characters of a hostile daemon's reply")
 {
-    const auto ran = run_with_reply({"status", "--json"}, status_reply(start_attacker));
+    const auto ran = run_with_reply({"status", "--json"}, status_reply(hostile_text));
     check_no_control(ran);
-    CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + start_attacker + '"'));
+    CHECK(Json::parse(ran.out)["version"] == Json::parse('"' + hostile_text + '"'));
 }
 
 TEST_CASE("evfdctl prints a hostile daemon's error as one line without control characters")
@@ -102,7 +102,7 @@ TEST_CASE("evfdctl prints a hostile daemon's error as one line without control c
         R"({"error":"org.x.?","parameters":{}})"s);
     const auto at = reply.find('?');
     const auto ran =
-        run_with_reply({"set", "x"}, reply.substr(0, at) + start_attacker + reply.substr(at + 1));
+        run_with_reply({"set", "x"}, reply.substr(0, at) + hostile_text + reply.substr(at + 1));
     check_no_control(ran);
     CHECK(ran.status != 0);
     CHECK(ran.err.contains(clean_text));
@@ -120,7 +120,7 @@ TEST_CASE("the library's error message contains no control characters of a hosti
     connection.receive_call();
     connection.receive_call();
     connection.send_reply(R"({"error":"io.evfdd.SystemFailure","parameters":{"message":")" +
-                          start_attacker + R"("}})");
+                          hostile_text + R"("}})");
     CHECK(worker.wait() == 0);
 }
 

@@ -16,7 +16,7 @@ constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // The highest c
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
     const auto reply = wire.request("Open", {{"names", {name}}});
-    require(!reply.contains("error") && wire.descriptors().size() == 1, "not opened");
+    require(!reply.contains("error") && wire.descriptors().size() == 1, "the open failed");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
     return fd;
@@ -41,7 +41,8 @@ Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse
         make_blocking(fd);
         std::uint64_t value = max_eventfd_count;
         if (misuse == Misuse::saturate)
-            require(::write(fd.get(), &value, sizeof value) == sizeof value, "not saturated");
+            require(::write(fd.get(), &value, sizeof value) == sizeof value,
+                    "the counter was not filled");
         line.send(0);
         while (true)
             if (misuse == Misuse::saturate) {
@@ -164,14 +165,14 @@ void set_by_timers(WireClient& wire, const UniqueFd& event)
         require(error_of(wire.request("Arm", {{"name", timers.back()},
                                               {"intervalNSec", 1'000'000},
                                               {"sets", "crowded"}})) == "none",
-                "not armed");
+                "the arm failed");
     }
     std::uint64_t token = 0;
     for (int i = 0; i < scale_rounds(500); ++i)
         require(await_readable(event.get(), default_timeout) &&
                     ::read(event.get(), &token, sizeof token) == sizeof token,
-                "the timers do not set it");
-    require(error_of(wire.request("Delete", {{"names", timers}})) == "none", "not deleted");
+                "the timers do not set the event");
+    require(error_of(wire.request("Delete", {{"names", timers}})) == "none", "the delete failed");
 }
 
 enum class SlowCall { set, timer, clear };
@@ -186,26 +187,26 @@ TEST_CASE("an event with a slow wait queue delays only the calls of its own user
         {SlowCall::timer, "timers of 10,000 tokens a second"},
         {SlowCall::clear, "clears of 1,000 tokens"},
     }));
-    const auto way = std::get<SlowCall>(attack);
-    check_withstands(daemon, "an event that 10,000 watch: " + std::get<std::string>(attack), [&] {
+    const auto slow_call = std::get<SlowCall>(attack);
+    check_withstands(daemon, "an event with 10,000 watchers: " + std::get<std::string>(attack), [&] {
         auto worker = start_attacker([&](const WorkerSocket& line) {
             WireClient wire{daemon.path()};
-            const auto initial = way == SlowCall::clear ? 1'000 : 0;
+            const auto initial = slow_call == SlowCall::clear ? 1'000 : 0;
             require(error_of(wire.request("CreateEvent", {{"name", "crowded"},
                                                           {"mode", "semaphore"},
                                                           {"initial", initial}})) == "none",
-                    "not created");
+                    "the create failed");
             const auto event = open_fd(wire, "crowded");
-            const ManyWatchers crowd{event};
+            const ManyWatchers watchers{event};
             const Json names{{"names", {"crowded"}}};
             const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
-            if (way == SlowCall::set)
-                require(error_of(wire.request("Set", tokens)) == "none", "not set");
-            if (way == SlowCall::clear)
-                require(error_of(wire.request("Clear", names)) == "none", "not cleared");
-            if (way == SlowCall::timer)
+            if (slow_call == SlowCall::set)
+                require(error_of(wire.request("Set", tokens)) == "none", "the event is not set");
+            if (slow_call == SlowCall::clear)
+                require(error_of(wire.request("Clear", names)) == "none", "the clear failed");
+            if (slow_call == SlowCall::timer)
                 set_by_timers(wire, event);
-            require(error_of(wire.request("Delete", names)) == "none", "not deleted");
+            require(error_of(wire.request("Delete", names)) == "none", "the delete failed");
             line.send(0);
         });
         worker.receive();
@@ -232,7 +233,7 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
         // The wait stays pending, because the other name is never created. The daemon has to keep
         // watching.
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
-        Worker follower = start_attacker([&](const WorkerSocket& line) {
+        Worker subscriber = start_attacker([&](const WorkerSocket& line) {
             WireClient waiting{daemon.path()};
             waiting.call("Wait", {{"names", {"never", "busy"}}});
             WireClient monitor{daemon.path()};
@@ -241,7 +242,7 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
             while (true)
                 monitor.reply();
         });
-        follower.receive();
+        subscriber.receive();
         REQUIRE(daemon.has_waits("busy", 1));
         std::vector<Worker> readers;
         if (with_reader)
@@ -255,7 +256,7 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
             line.send(0);
             while (monotonic_now() < end)
                 for (int i = 0; i < 100; ++i, ++writes)
-                    require(::write(fd.get(), &one, sizeof one) == sizeof one, "not written");
+                    require(::write(fd.get(), &one, sizeof one) == sizeof one, "the write failed");
             line.send(writes);
         });
         for (auto& reader : readers)

@@ -53,8 +53,8 @@ bool returns_to(WireClient& wire, std::int64_t connections, std::int64_t descrip
 TEST_CASE("a client that sends a lingering descriptor is disconnected and delays nobody")
 {
     DaemonProcess daemon{without_pass_rights};
-    WireClient neighbour{daemon.path()};
-    const auto before = neighbour.request("Status")["parameters"];
+    WireClient other_client{daemon.path()};
+    const auto before = other_client.request("Status")["parameters"];
     const auto [how, prepare, flags] = GENERATE(table<std::string, std::string, int>({
         {"with its first call", "", 0},
         {"behind a call", call, 0},
@@ -66,22 +66,21 @@ TEST_CASE("a client that sends a lingering descriptor is disconnected and delays
     CAPTURE(how);
     std::vector<LingeringSocket> sent;
     for (int i = 0; i < 3; ++i) {
-        WireClient start_attacker{daemon.path()};
+        WireClient attacker{daemon.path()};
         const bool is_waiting = how == "while it waits";
         if (is_waiting) {
-            start_attacker.send(prepare);
+            attacker.send(prepare);
             REQUIRE(daemon.has_waits("e", 1));
         }
         daemon.process().stop();
         if (!is_waiting)
-            start_attacker.send(prepare);
-        sent.push_back(
-            send_lingering(start_attacker.socket(), flags == MSG_OOB ? "x" : call, flags));
+            attacker.send(prepare);
+        sent.push_back(send_lingering(attacker.socket(), flags == MSG_OOB ? "x" : call, flags));
         daemon.process().signal(SIGCONT);
-        neighbour.request("Status");
+        other_client.request("Status");
     }
-    CHECK(returns_to(neighbour, 1, before["descriptors"].get<std::int64_t>()));
-    CHECK_FALSE(neighbour.request("CreateEvent", {{"name", "e"}}).contains("error"));
+    CHECK(returns_to(other_client, 1, before["descriptors"].get<std::int64_t>()));
+    CHECK_FALSE(other_client.request("CreateEvent", {{"name", "e"}}).contains("error"));
 }
 
 TEST_CASE("a rejected client delays nobody with the descriptors that it sent before")
@@ -92,22 +91,21 @@ TEST_CASE("a rejected client delays nobody with the descriptors that it sent bef
     auto options = without_pass_rights;
     options.insert(options.end(), {"--config", config});
     DaemonProcess daemon{options};
-    WireClient neighbour{daemon.path()};
-    const auto before = neighbour.request("Status")["parameters"];
+    WireClient other_client{daemon.path()};
+    const auto before = other_client.request("Status")["parameters"];
     std::vector<LingeringSocket> sent;
     {
         const WireClient second{daemon.path()};
         daemon.process().stop();
-        std::vector<WireClient> start_attacker;
+        std::vector<WireClient> attacker;
         for (int i = 0; i < 3; ++i)
-            sent.push_back(
-                send_lingering(start_attacker.emplace_back(daemon.path()).socket(), call));
+            sent.push_back(send_lingering(attacker.emplace_back(daemon.path()).socket(), call));
         daemon.process().signal(SIGCONT);
-        for (auto& wire : start_attacker)
+        for (auto& wire : attacker)
             CHECK(wire.read_to_end().contains("QuotaExceeded"));
-        neighbour.request("Status");
+        other_client.request("Status");
     }
-    CHECK(returns_to(neighbour, 1, before["descriptors"].get<std::int64_t>()));
+    CHECK(returns_to(other_client, 1, before["descriptors"].get<std::int64_t>()));
 }
 
 TEST_CASE("a daemon that is asked to exit is not delayed by unread descriptors")
@@ -135,12 +133,13 @@ TEST_CASE("a daemon started by a connection is not delayed by descriptors sent b
     const auto daemon =
         start_daemon(directory, {.argv = {EVFDD_DAEMON}, .inherited_fds = {listener.get()}});
 
-    WireClient neighbour{path};
-    const auto status = neighbour.request("Status");
+    WireClient other_client{path};
+    const auto status = other_client.request("Status");
 
     CHECK(status["parameters"]["pid"] == daemon.pid());
-    CHECK(poll_until(
-        [&] { return neighbour.request("Status")["parameters"]["connections"].get<int>() == 1; }));
+    CHECK(poll_until([&] {
+        return other_client.request("Status")["parameters"]["connections"].get<int>() == 1;
+    }));
     CHECK(read_file(directory / "log").contains("it sends descriptors"));
 }
 

@@ -38,7 +38,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
         {"semaphore", "semaphore"},
     }));
     check_withstands(
-        daemon, what + " events deleted and made again, with their descriptors held", [&] {
+        daemon, what + " events deleted and created again, with their descriptors held", [&] {
             Worker worker = start_attacker([&](const WorkerSocket& line) {
                 WireClient wire{daemon.path()};
                 WireClient waiting{daemon.path()};
@@ -48,7 +48,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                 for (; monotonic_now() < end; ++rounds) {
                     require(error_of(wire.request("CreateEvent",
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
-                            "not made");
+                            "the create failed");
                     waiting.call("Wait", {{"names", {"reborn"}}}); // The event is watched when it
                                                                    // is deleted.
                     wire.request("Open", {{"names", {"reborn"}}});
@@ -56,10 +56,10 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     if (rounds % 100 == 99)
                         write_to_all(held);
                     else if (!held.empty())
-                        require(::eventfd_write(held.back().get(), 1) == 0, "not written");
-                    require(!is_set(wire, "reborn"), "set by a descriptor of an earlier one");
+                        require(::eventfd_write(held.back().get(), 1) == 0, "the write failed");
+                    require(!is_set(wire, "reborn"), "set by a descriptor of an earlier event");
                     require(!await_readable(waiting.socket().get(), 0ns),
-                            "woken by an earlier one");
+                            "woken by an earlier event");
                     held.push_back(std::move(wire.descriptors().front()));
                     wire.descriptors().pop_front();
                     if (held.size() > max_held)
@@ -67,7 +67,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     // The daemon may not have read the wait yet. In that case it waits for the next
                     // event.
                     require(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none",
-                            "not deleted");
+                            "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
                         // The wait arrived late, or its reply has not been read: a set ends it in
                         // either case.
@@ -90,7 +90,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                 line.receive();
             });
             const auto rounds = worker.receive();
-            report(fmt::format("  {} rounds of making, opening and deleting", rounds));
+            report(fmt::format("  {} rounds of create, open and delete", rounds));
             CHECK(rounds > 10);
             worker.send(0);
             worker.receive();
@@ -132,7 +132,7 @@ TEST_CASE(
     skip_unless_root();
     const DaemonProcess daemon;
     check_withstands(
-        daemon, "pulses and timers deleted and made again, with their descriptors held", [&] {
+        daemon, "pulses and timers deleted and created again, with their descriptors held", [&] {
             Worker worker = start_attacker([&](const WorkerSocket& line) {
                 WireClient wire{daemon.path()};
                 std::deque<UniqueFd> held;
@@ -143,22 +143,22 @@ TEST_CASE(
                     wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 3'600'000'000'000}});
                     require(error_of(wire.request("Open", {{"names", {"pulse", "timer"}}})) ==
                                 "none",
-                            "not opened");
+                            "the open failed");
                     auto& opened = wire.descriptors();
-                    require(opened.size() == 2, "not two descriptors");
+                    require(opened.size() == 2, "the open did not return two descriptors");
                     // Only the subscribers of this object are notified.
                     wire.request("Set", {{"names", {"pulse"}}});
                     wire.request("Arm",
                                  {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});
                     require(await_readable(opened[0].get()) && await_readable(opened[1].get()),
-                            "its followers do not hear of it");
+                            "its subscribers are not notified");
                     for (const auto& old : held)
                         require(!await_readable(old.get(), 0ns),
-                                "an earlier one's follower hears of it");
+                                "a subscriber of an earlier object is notified");
                     for (auto& one : opened) {
                         std::uint64_t count = 0;
                         require(::read(one.get(), &count, sizeof count) == sizeof count,
-                                "not there");
+                                "the read failed");
                         held.push_back(std::move(one));
                     }
                     opened.clear();
@@ -166,12 +166,12 @@ TEST_CASE(
                         held.pop_front();
                     require(error_of(wire.request("Delete", {{"names", {"pulse", "timer"}}})) ==
                                 "none",
-                            "not deleted");
+                            "the delete failed");
                 }
                 line.send(rounds);
             });
             const auto rounds = worker.receive();
-            report(fmt::format("  {} rounds of making, opening and deleting", rounds));
+            report(fmt::format("  {} rounds of create, open and delete", rounds));
             CHECK(rounds > 10);
             CHECK(worker.wait() == 0);
         });

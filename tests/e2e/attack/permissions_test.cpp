@@ -43,10 +43,10 @@ std::vector<std::string> all_permissions()
         for (const char digit : "0246"s)
             for (const char before : is_sanitized ? "0"s : "06"s)
                 for (const char behind : is_sanitized ? "0"s : "06"s) {
-                    auto rights = "0"s + before + before + before;
-                    rights.replace(place, 3, 4 - place, behind);
-                    rights[place] = digit;
-                    all.insert(rights);
+                    auto permissions = "0"s + before + before + before;
+                    permissions.replace(place, 3, 4 - place, behind);
+                    permissions[place] = digit;
+                    all.insert(permissions);
                 }
     return {all.begin(), all.end()};
 }
@@ -59,12 +59,12 @@ struct Allowed {
     bool own;
 };
 
-Allowed allowed_actions(const Actor& who, const std::string& rights)
+Allowed allowed_actions(const Actor& actor, const std::string& permissions)
 {
-    if (who.digit == 0)
+    if (actor.digit == 0)
         return {true, true, true};
-    const int digit = rights[static_cast<std::size_t>(who.digit)] - '0';
-    return {digit == 4 || digit == 6, digit == 2 || digit == 6, who.owns};
+    const int digit = permissions[static_cast<std::size_t>(actor.digit)] - '0';
+    return {digit == 4 || digit == 6, digit == 2 || digit == 6, actor.owns};
 }
 
 // Returns the result of an attempt in one or two words.
@@ -96,9 +96,10 @@ std::string visibility(const Json& object, const Target& target)
 {
     require(object["name"] == target.name && object["ownerUid"] == owner &&
                 object["groupGid"] == owner && object["rights"] == target.permissions,
-            "something else is shown");
+            "another object is shown");
     const bool has_state = object.contains("isSet");
-    require(object.contains("timer") == (has_state && target.is_timer()), "half is shown");
+    require(object.contains("timer") == (has_state && target.is_timer()),
+            "the state is shown in part");
     return has_state ? "seen" : "known";
 }
 
@@ -161,7 +162,7 @@ const std::vector<Verb> verbs{
          if (first["change"] == "ready")
              return "nothing"s;
          const auto seen = visibility(first["object"], target);
-         require(monitor.reply()["parameters"]["change"] == "ready", "more is told");
+         require(monitor.reply()["parameters"]["change"] == "ready", "more events are reported");
          return seen;
      },
      [](const Allowed& may, const Target&) { return if_visible(may, "nothing"); }},
@@ -191,7 +192,7 @@ const std::vector<Verb> verbs{
          if (opened.contains("subscription"))
              require(verdict(wire.request("Unsubscribe",
                                           {{"subscription", opened["subscription"]}})) == "done",
-                     "not unsubscribed");
+                     "the unsubscribe failed");
          return what;
      },
      [](const Allowed& may, const Target& target) {
@@ -237,13 +238,13 @@ const std::vector<Verb> verbs{
      }},
     {"Arm another that sets it",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
-         const auto said = verdict(wire.request("Arm", {{"name", "link"},
-                                                        {"afterNSec", 3'600'000'000'000},
-                                                        {"lifetime", "connection"},
-                                                        {"sets", target.name}}));
-         if (said == "done")
+         const auto result = verdict(wire.request("Arm", {{"name", "link"},
+                                                          {"afterNSec", 3'600'000'000'000},
+                                                          {"lifetime", "connection"},
+                                                          {"sets", target.name}}));
+         if (result == "done")
              wire.request("Delete", {{"names", {"link"}}});
-         return said;
+         return result;
      },
      [](const Allowed& may, const Target& target) {
          return if_set(may, target.is_timer() ? "WrongKind" : "done");
@@ -269,19 +270,19 @@ const std::vector<Verb> verbs{
 };
 
 // Each actor has objects of its own, so that no actor finds changes of another.
-std::vector<Target> targets_of(const Actor& who)
+std::vector<Target> targets_of(const Actor& actor)
 {
     std::vector<Target> all;
     for (const auto& kind : kinds)
-        for (const auto& rights : all_permissions())
-            all.push_back({who.name + "/" + kind + "/" + rights, kind, rights});
+        for (const auto& permissions : all_permissions())
+            all.push_back({actor.name + "/" + kind + "/" + permissions, kind, permissions});
     return all;
 }
 
-void create_all(const DaemonProcess& daemon, const Actor& who)
+void create_all(const DaemonProcess& daemon, const Actor& actor)
 {
     WireClient wire{daemon.path()};
-    for (const auto& target : targets_of(who)) {
+    for (const auto& target : targets_of(actor)) {
         const Json with{{"name", target.name}, {"rights", target.permissions}};
         if (target.is_timer()) {
             auto armed = with;
@@ -290,22 +291,22 @@ void create_all(const DaemonProcess& daemon, const Actor& who)
         } else {
             auto event = with;
             event["mode"] = target.kind;
-            require(verdict(wire.request("CreateEvent", event)) == "done", "not made");
+            require(verdict(wire.request("CreateEvent", event)) == "done", "the create failed");
         }
     }
 }
 
 // Returns the number of attempts. Throws at the first result that differs from the rule.
-std::uint64_t try_all(const DaemonProcess& daemon, const Actor& who)
+std::uint64_t try_all(const DaemonProcess& daemon, const Actor& actor)
 {
     WireClient wire{daemon.path()};
     std::uint64_t attempts = 0;
-    for (const auto& target : targets_of(who))
+    for (const auto& target : targets_of(actor))
         for (const auto& verb : verbs) {
-            const auto expected = verb.expected(allowed_actions(who, target.permissions), target);
-            const auto said = verb.attempt(wire, daemon, target);
-            require(said == expected,
-                    verb.name + " of " + target.name + ": " + said + " instead of " + expected);
+            const auto expected = verb.expected(allowed_actions(actor, target.permissions), target);
+            const auto result = verb.attempt(wire, daemon, target);
+            require(result == expected,
+                    verb.name + " of " + target.name + ": " + result + " instead of " + expected);
             ++attempts;
         }
     return attempts;
@@ -315,21 +316,21 @@ TEST_CASE("every call on another user's object ends as its permissions say")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    check_withstands(daemon, "every verb with every right by everybody", [&] {
-        Worker maker{[&](const WorkerSocket&) {
+    check_withstands(daemon, "every call with all permissions by every actor", [&] {
+        Worker owner_worker{[&](const WorkerSocket&) {
             switch_user(User{owner});
-            for (const auto& who : all_actors())
-                create_all(daemon, who);
+            for (const auto& actor : all_actors())
+                create_all(daemon, actor);
         }};
-        REQUIRE(maker.wait() == 0);
+        REQUIRE(owner_worker.wait() == 0);
         std::uint64_t attempts = 0;
-        for (const auto& who : all_actors()) {
+        for (const auto& actor : all_actors()) {
             Worker worker{[&](const WorkerSocket& line) {
-                if (who.uid != 0)
-                    switch_user(User{who.uid, who.gid, who.others});
-                line.send(try_all(daemon, who));
+                if (actor.uid != 0)
+                    switch_user(User{actor.uid, actor.gid, actor.others});
+                line.send(try_all(daemon, actor));
             }};
-            INFO(who.name);
+            INFO(actor.name);
             attempts += worker.receive();
             CHECK(worker.wait() == 0);
         }
@@ -352,13 +353,13 @@ TEST_CASE("the token of a session or subscription gives another user no access t
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    check_withstands(daemon, "tokens of others", [&] {
-        Worker owner_of_both{[&](const WorkerSocket& line) {
+    check_withstands(daemon, "tokens of another user", [&] {
+        Worker owner_worker{[&](const WorkerSocket& line) {
             switch_user(User{owner});
             WireClient wire{daemon.path()};
             require(verdict(wire.request(
                         "Resume", {{"session", std::string(32, 'a')}, {"calls", 0}})) == "done",
-                    "no session");
+                    "the session was not created");
             wire.request("CreateEvent", {{"name", "pulse"},
                                          {"mode", "pulse"},
                                          {"rights", "0666"},
@@ -366,18 +367,19 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             const auto opened = wire.request("Open", {{"names", {"pulse"}}});
             const auto token =
                 opened["parameters"]["objects"][0]["subscription"].get<std::string>();
-            require(token.size() == 32, "another kind of token");
+            require(token.size() == 32, "the token has the wrong length");
             line.send(std::stoull(token.substr(0, 16), nullptr, 16));
             line.send(std::stoull(token.substr(16), nullptr, 16));
             line.receive();
             // The owner still has both.
-            require(verdict(wire.request("Set", {{"names", {"pulse"}}})) == "done", "not set");
-            require(await_readable(wire.descriptors().front().get()), "follows no more");
+            require(verdict(wire.request("Set", {{"names", {"pulse"}}})) == "done",
+                    "the event is not set");
+            require(await_readable(wire.descriptors().front().get()), "the subscription ended");
         }};
         char token[33];
-        const auto high = owner_of_both.receive();
+        const auto high = owner_worker.receive();
         std::snprintf(token, sizeof token, "%016llx%016llx", static_cast<unsigned long long>(high),
-                      static_cast<unsigned long long>(owner_of_both.receive()));
+                      static_cast<unsigned long long>(owner_worker.receive()));
         Worker thief{[&](const WorkerSocket&) {
             switch_user(User{other_uid});
             for (int i = 0; i < scale_rounds(200); ++i) {
@@ -386,16 +388,16 @@ TEST_CASE("the token of a session or subscription gives another user no access t
                                 "InvalidParameter" &&
                             verdict(wire.request("Acknowledge", {{"subscription", token}})) ==
                                 "InvalidParameter",
-                        "another's subscription");
+                        "the subscription of another user was accessible");
                 for (const int calls : {0, 1, 2, 3})
                     require(verdict(wire.request("Resume", {{"session", std::string(32, 'a')},
                                                             {"calls", calls}})) == "NoSuchSession",
-                            "another's session");
+                            "the session of another user was accessible");
             }
         }};
         CHECK(thief.wait() == 0);
-        owner_of_both.send(0);
-        CHECK(owner_of_both.wait() == 0);
+        owner_worker.send(0);
+        CHECK(owner_worker.wait() == 0);
     });
 }
 

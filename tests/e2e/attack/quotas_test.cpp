@@ -23,8 +23,10 @@ std::string write_low_limits(const TemporaryDirectory& directory)
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
     // Replies that the well-behaved client has not read do not count here.
-    const Json of_one = Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
-    write_file(directory / "evfdd.json", Json{{"limits", limits}, {"userLimits", of_one}}.dump());
+    const Json user_limits =
+        Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
+    write_file(directory / "evfdd.json",
+               Json{{"limits", limits}, {"userLimits", user_limits}}.dump());
     return directory / "evfdd.json";
 }
 
@@ -49,135 +51,136 @@ const Json no_error{{"parameters", Json::object()}};
 using Acquire = Json (*)(GreedyUser&);
 using Release = void (*)(GreedyUser&);
 
-Json acquire_object(GreedyUser& hoard, std::string_view method, Json parameters)
+Json acquire_object(GreedyUser& user, std::string_view method, Json parameters)
 {
-    parameters["name"] = hoard.new_name();
-    auto reply = hoard.wire.request(method, parameters);
+    parameters["name"] = user.new_name();
+    auto reply = user.wire.request(method, parameters);
     if (!reply.contains("error"))
-        hoard.names.push_back(parameters["name"]);
+        user.names.push_back(parameters["name"]);
     return reply;
 }
 
-Json acquire_event(GreedyUser& hoard)
+Json acquire_event(GreedyUser& user)
 {
-    return acquire_object(hoard, "CreateEvent",
-                          {{"mode", hoard.number % 2 == 0 ? "manual" : "pulse"}});
+    return acquire_object(user, "CreateEvent",
+                          {{"mode", user.number % 2 == 0 ? "manual" : "pulse"}});
 }
 
-Json acquire_temporary_event(GreedyUser& hoard)
+Json acquire_temporary_event(GreedyUser& user)
 {
-    return acquire_object(hoard, "CreateEvent", {{"lifetime", "connection"}});
+    return acquire_object(user, "CreateEvent", {{"lifetime", "connection"}});
 }
 
-Json acquire_timer(GreedyUser& hoard)
+Json acquire_timer(GreedyUser& user)
 {
-    return acquire_object(hoard, "Arm", {{"intervalNSec", 3'600'000'000'000}});
+    return acquire_object(user, "Arm", {{"intervalNSec", 3'600'000'000'000}});
 }
 
-void delete_one(GreedyUser& hoard)
+void delete_one(GreedyUser& user)
 {
-    require(!hoard.wire.request("Delete", {{"names", {hoard.names.back()}}}).contains("error"),
-            "not deleted");
-    hoard.names.pop_back();
+    require(!user.wire.request("Delete", {{"names", {user.names.back()}}}).contains("error"),
+            "the delete failed");
+    user.names.pop_back();
 }
 
-Json acquire_connection(GreedyUser& hoard)
+Json acquire_connection(GreedyUser& user)
 {
-    WireClient one{hoard.daemon.path()};
-    auto reply = one.request("Status");
+    WireClient connection{user.daemon.path()};
+    auto reply = connection.request("Status");
     if (!reply.contains("error"))
-        hoard.others.push_back(std::move(one));
+        user.others.push_back(std::move(connection));
     return reply;
 }
 
-Json acquire_subscription(GreedyUser& hoard)
+Json acquire_subscription(GreedyUser& user)
 {
     auto reply =
-        hoard.wire.request("Open", {{"names", {hoard.number++ % 2 == 0 ? "pulse" : "timer"}}});
-    hoard.wire.descriptors().clear();
+        user.wire.request("Open", {{"names", {user.number++ % 2 == 0 ? "pulse" : "timer"}}});
+    user.wire.descriptors().clear();
     if (!reply.contains("error"))
-        hoard.names.push_back(reply["parameters"]["objects"][0]["subscription"]);
+        user.names.push_back(reply["parameters"]["objects"][0]["subscription"]);
     return reply;
 }
 
-void unsubscribe_one(GreedyUser& hoard)
+void unsubscribe_one(GreedyUser& user)
 {
-    require(!hoard.wire.request("Unsubscribe", {{"subscription", hoard.names.back()}})
-                 .contains("error"),
-            "not unsubscribed");
-    hoard.names.pop_back();
+    require(
+        !user.wire.request("Unsubscribe", {{"subscription", user.names.back()}}).contains("error"),
+        "not unsubscribed");
+    user.names.pop_back();
 }
 
-std::int64_t wait_count(GreedyUser& hoard)
+std::int64_t wait_count(GreedyUser& user)
 {
-    const auto shown = hoard.wire.request("Show", {{"name", "waited-for"}});
+    const auto shown = user.wire.request("Show", {{"name", "waited-for"}});
     return shown["parameters"]["object"]["waits"].get<std::int64_t>();
 }
 
 // A pending wait has no reply.
-Json acquire_wait(GreedyUser& hoard)
+Json acquire_wait(GreedyUser& user)
 {
-    const auto before = wait_count(hoard);
-    WireClient one{hoard.daemon.path()};
-    one.call("Wait", {{"names", {"waited-for"}}});
-    while (!await_readable(one.socket().get(), 0ns))
-        if (wait_count(hoard) > before) {
-            hoard.others.push_back(std::move(one));
+    const auto before = wait_count(user);
+    WireClient connection{user.daemon.path()};
+    connection.call("Wait", {{"names", {"waited-for"}}});
+    while (!await_readable(connection.socket().get(), 0ns))
+        if (wait_count(user) > before) {
+            user.others.push_back(std::move(connection));
             return no_error;
         }
-    return one.reply();
+    return connection.reply();
 }
 
-void end_wait(GreedyUser& hoard)
+void end_wait(GreedyUser& user)
 {
-    const auto before = wait_count(hoard);
-    hoard.others.pop_back();
-    require(poll_until([&] { return wait_count(hoard) < before; }), "a wait does not end");
+    const auto before = wait_count(user);
+    user.others.pop_back();
+    require(poll_until([&] { return wait_count(user) < before; }), "a wait does not end");
 }
 
-Json acquire_monitor(GreedyUser& hoard)
+Json acquire_monitor(GreedyUser& user)
 {
-    WireClient one{hoard.daemon.path()};
-    one.call("Monitor", {{"pattern", "none"}}, "more");
-    auto reply = one.reply();
+    WireClient connection{user.daemon.path()};
+    connection.call("Monitor", {{"pattern", "none"}}, "more");
+    auto reply = connection.reply();
     if (!reply.contains("error"))
-        hoard.others.push_back(std::move(one));
+        user.others.push_back(std::move(connection));
     return reply;
 }
 
 // Arms a timer that sets an event a thousand times a second.
-Json acquire_ticks(GreedyUser& hoard)
+Json acquire_ticks(GreedyUser& user)
 {
-    return acquire_object(hoard, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
+    return acquire_object(user, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
 }
 
 // Peeks at the reply and leaves it and its descriptor in the socket.
-Json acquire_unread_descriptor(GreedyUser& hoard)
+Json acquire_unread_descriptor(GreedyUser& user)
 {
-    WireClient one{hoard.daemon.path()};
-    one.call("Open", {{"names", {"waited-for"}}});
-    require(await_readable(one.socket().get()), "no answer");
+    WireClient connection{user.daemon.path()};
+    connection.call("Open", {{"names", {"waited-for"}}});
+    require(await_readable(connection.socket().get()), "no reply arrived");
     std::string text(4'096, '\0');
-    const auto size = ::recv(one.socket().get(), text.data(), text.size(), MSG_PEEK);
-    require(size > 0 && text[static_cast<std::size_t>(size) - 1] == '\0', "half an answer");
+    const auto size = ::recv(connection.socket().get(), text.data(), text.size(), MSG_PEEK);
+    require(size > 0 && text[static_cast<std::size_t>(size) - 1] == '\0',
+            "the reply is incomplete");
     auto reply = Json::parse(text.substr(0, static_cast<std::size_t>(size) - 1));
     if (!reply.contains("error"))
-        hoard.others.push_back(std::move(one));
+        user.others.push_back(std::move(connection));
     return reply;
 }
 
 // A session caches its last reply, in case the client did not receive it.
-Json acquire_cached_reply(GreedyUser& hoard)
+Json acquire_cached_reply(GreedyUser& user)
 {
-    WireClient one{hoard.daemon.path()};
-    auto reply = one.request(
+    WireClient connection{user.daemon.path()};
+    auto reply = connection.request(
         "Resume",
-        {{"session", fmt::format("{:016x}{:016x}", ::getpid(), ++hoard.number)}, {"calls", 0}});
+        {{"session", fmt::format("{:016x}{:016x}", ::getpid(), ++user.number)}, {"calls", 0}});
     if (!reply.contains("error"))
-        reply = one.request("Set", {{"names", {"waited-for"}}});
+        reply = connection.request("Set", {{"names", {"waited-for"}}});
     if (!reply.contains("error")) {
-        require(reply.dump() == cached_reply, "another answer");
-        hoard.others.push_back(std::move(one));
+        require(reply.dump() == cached_reply, "the reply is wrong");
+        user.others.push_back(std::move(connection));
     }
     return reply;
 }
@@ -216,15 +219,15 @@ void require_refusal(const Json& reply, const ResourceCase& resource)
             "the first too many is not refused: "s + reply.dump());
 }
 
-void release_and_acquire(GreedyUser& hoard, const ResourceCase& resource)
+void release_and_acquire(GreedyUser& user, const ResourceCase& resource)
 {
-    const auto takes = [&] { return !resource.acquire(hoard).contains("error"); };
+    const auto acquires = [&] { return !resource.acquire(user).contains("error"); };
     if (resource.release) {
-        resource.release(hoard);
-        require(takes(), "what was given back is not there");
+        resource.release(user);
+        require(acquires(), "a released resource is not available");
     } else {
-        hoard.others.pop_back();
-        require(poll_until(takes), "what a closed connection had is not there");
+        user.others.pop_back();
+        require(poll_until(acquires), "the resource of a closed connection is not available");
     }
 }
 
@@ -242,26 +245,26 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
     // Each row says how one more of a resource is acquired and released.
     const auto& resource = GENERATE(from_range(std::begin(resources), std::end(resources)));
 
-    check_withstands(daemon, "as many "s + resource.title + " as there are", [&] {
+    check_withstands(daemon, "as many "s + resource.title + " as allowed", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
-            GreedyUser hoard{daemon};
+            GreedyUser user{daemon};
             for (int i = resource.in_use; i < resource.limit / resource.unit; ++i)
-                require(!resource.acquire(hoard).contains("error"),
-                        "one is refused within the limit");
+                require(!resource.acquire(user).contains("error"),
+                        "a call within the limit was refused");
             for (int i = 0; i < scale_rounds(200); ++i)
-                require_refusal(resource.acquire(hoard), resource);
+                require_refusal(resource.acquire(user), resource);
             // The limit applies to the user, over all connections and processes.
             Worker second{[&](const WorkerSocket&) {
                 GreedyUser another{daemon};
                 require_refusal(resource.acquire(another), resource);
             }};
-            require(second.wait() == 0, "another process has one more");
+            require(second.wait() == 0, "another process exceeded the limit");
             for (int i = 0; i < scale_rounds(200); ++i) {
-                release_and_acquire(hoard, resource);
-                require_refusal(resource.acquire(hoard), resource);
+                release_and_acquire(user, resource);
+                require_refusal(resource.acquire(user), resource);
             }
-            while (!hoard.names.empty())
-                resource.release(hoard);
+            while (!user.names.empty())
+                resource.release(user);
         });
         CHECK(worker.wait() == 0);
     });
@@ -273,11 +276,11 @@ TEST_CASE("all calls of a user with callsPerTurn 1 are answered in order")
     const TemporaryDirectory directory;
     write_file(directory / "evfdd.json", Json{{"limits", {{"callsPerTurn", 1}}}}.dump());
     const DaemonProcess daemon{{"--config", directory / "evfdd.json"}};
-    check_withstands(daemon, "one call in a turn", [&] {
+    check_withstands(daemon, "one call in an iteration", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
-            constexpr int crowd = 10, calls = 20;
+            constexpr int client_count = 10, calls = 20;
             std::vector<WireClient> wires;
-            for (int i = 0; i < crowd; ++i)
+            for (int i = 0; i < client_count; ++i)
                 wires.emplace_back(daemon.path());
             for (int round = 0; round < scale_rounds(50); ++round) {
                 for (auto& wire : wires)
@@ -286,7 +289,7 @@ TEST_CASE("all calls of a user with callsPerTurn 1 are answered in order")
                 for (auto& wire : wires)
                     for (int i = 0; i < calls; ++i)
                         require(wire.reply()["parameters"]["name"] == std::to_string(i),
-                                "not its answer");
+                                "the reply belongs to another call");
             }
         });
         CHECK(worker.wait() == 0);
@@ -304,15 +307,15 @@ TEST_CASE("a user at all its limits takes nothing from other users")
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
-    check_withstands(daemon, "as many of everything as there are", [&] {
+    check_withstands(daemon, "everything up to its limit", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
-            GreedyUser hoard{daemon};
+            GreedyUser user{daemon};
             const auto end = monotonic_deadline(is_sanitized ? 200ms : 500ms);
             while (monotonic_now() < end)
                 for (const auto take : {acquire_temporary_event, acquire_subscription, acquire_wait,
                                         acquire_monitor, acquire_connection})
                     for (int i = 0; i < 30; ++i)
-                        if (take(hoard).contains("error"))
+                        if (take(user).contains("error"))
                             break;
         });
         CHECK(worker.wait() == 0);

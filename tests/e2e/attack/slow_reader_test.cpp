@@ -48,11 +48,11 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
     const DaemonProcess daemon;
     create_pulses(daemon);
     const auto before = resident_kib(daemon);
-    std::vector<WireClient> deaf;
+    std::vector<WireClient> not_reading;
     for (int i = 0; i < 50; ++i) {
-        deaf.emplace_back(daemon.path());
+        not_reading.emplace_back(daemon.path());
         for (int j = 0; j < 20; ++j) // Each list has 5 MB.
-            deaf.back().call("List", Json::object(), "more");
+            not_reading.back().call("List", Json::object(), "more");
     }
     REQUIRE(daemon.is_idle()); // The daemon has filled the sockets and blocks.
     CHECK(resident_kib(daemon) < before + max_growth_kib); // All lists together have 5 GB.
@@ -66,8 +66,8 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
 
     // A client that reads late gets everything in order.
     for (int j = 0; j < 2; ++j)
-        CHECK(objects_in_list(deaf.front()) == pulse_count);
-    deaf.clear();
+        CHECK(objects_in_list(not_reading.front()) == pulse_count);
+    not_reading.clear();
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).connections <= 2; }));
 }
 
@@ -81,13 +81,13 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
         REQUIRE(client.create(names.back().get<std::string>()));
     }
     constexpr int calls = 300;
-    WireClient deaf{daemon.path()};
+    WireClient not_reading{daemon.path()};
     // The daemon reads no call while it cannot reply, so the calls may not all fit at once.
     std::string bytes;
     for (int i = 0; i < calls; ++i)
         bytes +=
             Json{{"method", "io.evfdd.Open"}, {"parameters", {{"names", names}}}}.dump() + '\0';
-    auto gone = deaf.send_some(bytes);
+    auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
     // Other clients can open. The daemon has no more descriptors than one reply needs.
@@ -96,15 +96,16 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     CHECK(status.descriptors < 100 + 100 * 70);
 
     for (int i = 0; i < calls; ++i) {
-        if (gone < bytes.size())
-            gone += deaf.send_some(std::string_view{bytes}.substr(gone));
-        const auto reply = deaf.reply();
+        if (sent_bytes < bytes.size())
+            sent_bytes += not_reading.send_some(std::string_view{bytes}.substr(sent_bytes));
+        const auto reply = not_reading.reply();
         REQUIRE(reply["parameters"]["objects"].size() == 100);
-        REQUIRE(deaf.descriptors().size() >= 100);
-        deaf.descriptors().erase(deaf.descriptors().begin(), deaf.descriptors().begin() + 100);
+        REQUIRE(not_reading.descriptors().size() >= 100);
+        not_reading.descriptors().erase(not_reading.descriptors().begin(),
+                                        not_reading.descriptors().begin() + 100);
     }
-    CHECK(gone == bytes.size());
-    CHECK(deaf.descriptors().empty());
+    CHECK(sent_bytes == bytes.size());
+    CHECK(not_reading.descriptors().empty());
 }
 
 TEST_CASE("the daemon drops everything of a client that disconnects before it has read its replies")

@@ -30,7 +30,7 @@ void create_all(WireClient& wire, const Json& names, const Json& with = Json::ob
             wire.call("CreateEvent", parameters);
         }
         for (auto j = i; j < end; ++j)
-            require(!wire.reply().contains("error"), "not created");
+            require(!wire.reply().contains("error"), "the create failed");
     }
 }
 
@@ -40,7 +40,7 @@ void delete_all(WireClient& wire, const Json& names)
         Json some = Json::array();
         for (auto j = i; j < std::min(i + 250, names.size()); ++j)
             some.push_back(names[j]);
-        require(!wire.request("Delete", {{"names", some}}).contains("error"), "not deleted");
+        require(!wire.request("Delete", {{"names", some}}).contains("error"), "the delete failed");
     }
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
     // The descriptors of one reply are in flight. Those of the next reply wait in the daemon.
-    constexpr int deaf = 60;
+    constexpr int not_reading = 60;
     const auto names = numbered_names("e/", 0, 253);
     {
         WireClient wire{daemon.path()};
@@ -66,7 +66,7 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
         Worker worker = start_attacker([&](const WorkerSocket& line) {
             const auto call = call_text("Open", {{"names", names}});
             std::vector<WireClient> wires;
-            for (int i = 0; i < deaf; ++i)
+            for (int i = 0; i < not_reading; ++i)
                 wires.emplace_back(daemon.path());
             std::uint64_t calls = 0;
             const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
@@ -75,7 +75,7 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
             line.send(calls);
         });
-        report(fmt::format("  {} connections sent {} calls for 253 descriptors each", deaf,
+        report(fmt::format("  {} connections sent {} calls for 253 descriptors each", not_reading,
                            worker.receive()));
         CHECK(worker.wait() == 0);
     });
@@ -87,9 +87,9 @@ public:
     // Applies one reply. Returns false once `last` and all earlier objects are known.
     bool apply(const Json& reply, const std::string& last)
     {
-        const auto& news = reply["parameters"];
-        require(news["sequence"] == ++sequence_, "a reply is missing");
-        const auto change = news["change"].get<std::string>();
+        const auto& update = reply["parameters"];
+        require(update["sequence"] == ++sequence_, "a reply is missing");
+        const auto change = update["change"].get<std::string>();
         if (change == "resync") {
             objects_.clear();
             is_ready_ = false;
@@ -97,11 +97,13 @@ public:
         } else if (change == "ready") {
             is_ready_ = true;
         } else if (change == "deleted") {
-            require(objects_.erase(news["name"].get<std::string>()) == 1, "deleted, but not there");
+            require(objects_.erase(update["name"].get<std::string>()) == 1,
+                    "an unknown object was deleted");
         } else {
-            const auto name = news["name"].get<std::string>();
-            require(objects_.contains(name) == (change == "changed"), "there, or not there");
-            objects_[name] = news["object"]["isSet"].get<bool>();
+            const auto name = update["name"].get<std::string>();
+            require(objects_.contains(name) == (change == "changed"),
+                    "created twice, or changed and unknown");
+            objects_[name] = update["object"]["isSet"].get<bool>();
         }
         return !(is_ready_ && objects_.contains(last));
     }
@@ -124,7 +126,7 @@ TEST_CASE("monitors that never read use little memory and report the current sta
     constexpr int changes = is_sanitized ? 20'000 : 100'000;
     const auto names = numbered_names("changing/", 0, objects);
     check_withstands(daemon, "60 monitors that do not read", [&] {
-        Worker deaf = start_attacker([&](const WorkerSocket& line) {
+        Worker not_reading = start_attacker([&](const WorkerSocket& line) {
             std::vector<WireClient> wires;
             for (int i = 0; i < monitors; ++i) {
                 wires.emplace_back(daemon.path());
@@ -132,24 +134,24 @@ TEST_CASE("monitors that never read use little memory and report the current sta
             }
             line.send(0);
             line.receive(); // Start reading.
-            MonitorModel told;
-            while (told.apply(wires.front().reply(), "zzz")) {
+            MonitorModel reported;
+            while (reported.apply(wires.front().reply(), "zzz")) {
             }
             // Events reported before the monitor stopped reading may have changed. Their changes
             // come now.
             WireClient marker{daemon.path()};
             require(!marker.request("CreateEvent", {{"name", "zzzz"}}).contains("error"),
-                    "no marker");
-            while (told.apply(wires.front().reply(), "zzzz")) {
+                    "the marker was not created");
+            while (reported.apply(wires.front().reply(), "zzzz")) {
             }
-            line.send(static_cast<std::uint64_t>(told.resyncs()));
-            for (const auto& [name, is_set] : told.objects())
+            line.send(static_cast<std::uint64_t>(reported.resyncs()));
+            for (const auto& [name, is_set] : reported.objects())
                 if (name.starts_with("changing/"))
                     line.send(std::stoull(name.substr(9)) << 1 | (is_set ? 1 : 0));
             line.send(~std::uint64_t{0});
             line.receive();
         });
-        deaf.receive();
+        not_reading.receive();
         const auto before = resident_kib(daemon);
         WireClient wire{daemon.path()};
         create_all(wire, names);
@@ -166,27 +168,28 @@ TEST_CASE("monitors that never read use little memory and report the current sta
             static_cast<double>(nanoseconds{monotonic_now() - begin}.count()) / 1e9;
         REQUIRE_FALSE(wire.request("Set", {{"names", {names[3], names[1'999]}}}).contains("error"));
         REQUIRE_FALSE(wire.request("CreateEvent", {{"name", "zzz"}}).contains("error"));
-        const auto grown = resident_kib(daemon) - before;
+        const auto growth = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
-                           changes, seconds, grown, monitors));
+                           changes, seconds, growth, monitors));
         // Each monitor has its output queue and its unreported changes, and the kernel has the
         // socket buffer.
-        CHECK(grown < (is_sanitized ? 300'000 : 40'000));
+        CHECK(growth < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
         value_or_throw(daemon.client().list("changing/*", [&](protocol::Object& object) {
             truth[object.name.text().substr(9)] = *object.is_set;
         }));
-        deaf.send(0);
-        const auto resyncs = deaf.receive();
+        not_reading.send(0);
+        const auto resyncs = not_reading.receive();
         CHECK(resyncs > 0);
-        std::map<std::string, bool> told;
-        for (auto word = deaf.receive(); word != ~std::uint64_t{0}; word = deaf.receive())
-            told[std::to_string(word >> 1)] = (word & 1) != 0;
-        CHECK(told.size() == objects);
-        CHECK(told == truth);
-        deaf.send(0);
-        CHECK(deaf.wait() == 0);
+        std::map<std::string, bool> reported;
+        for (auto word = not_reading.receive(); word != ~std::uint64_t{0};
+             word = not_reading.receive())
+            reported[std::to_string(word >> 1)] = (word & 1) != 0;
+        CHECK(reported.size() == objects);
+        CHECK(reported == truth);
+        not_reading.send(0);
+        CHECK(not_reading.wait() == 0);
         delete_all(wire, names);
         delete_all(wire, {"zzz", "zzzz"});
     });
@@ -231,7 +234,7 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
             }
             line.send(rounds);
         });
-        report(fmt::format("  {} rounds of {} monitors, {} objects came and went in each",
+        report(fmt::format("  {} rounds of {} monitors, {} objects created and deleted in each",
                            worker.receive(), monitors, coming));
         CHECK(worker.wait() == 0);
     });
@@ -360,7 +363,7 @@ TEST_CASE("clients stopped and killed at any instant do not disturb another clie
         create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"rights", "0666"}});
         wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
     }
-    check_withstands(daemon, "clients stopped and killed at any moment", [&] {
+    check_withstands(daemon, "clients stopped and killed at any instant", [&] {
         std::vector<Worker> stopped;
         for (int round = 0; round < scale_rounds(100); ++round) {
             stopped.push_back(start_attacker([&](const WorkerSocket& line) {

@@ -34,10 +34,10 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             for (const auto& name : names)
                 wire.call("CreateEvent", {{"name", name}, {"mode", "auto"}});
             for (int i = 0; i < events; ++i)
-                require(!wire.reply().contains("error"), "not created");
-            require(!wire.request("Open", {{"names", names}}).contains("error"), "not opened");
+                require(!wire.reply().contains("error"), "the create failed");
+            require(!wire.request("Open", {{"names", names}}).contains("error"), "the open failed");
             const auto& opened = wire.descriptors();
-            require(opened.size() == names.size(), "not all opened");
+            require(opened.size() == names.size(), "the open did not return all descriptors");
 
             std::vector<WireClient> waiting;
             for (int i = 0; i < waits; ++i) {
@@ -66,9 +66,11 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             }
             require(how_many() == waits, "a wait ended without all of its names");
             line.send(rounds);
-            require(!wire.request("Delete", {{"names", names}}).contains("error"), "not deleted");
+            require(!wire.request("Delete", {{"names", names}}).contains("error"),
+                    "the delete failed");
             for (auto& each : waiting)
-                require(each.reply()["error"] == "io.evfdd.Deleted", "a wait went on");
+                require(each.reply()["error"] == "io.evfdd.Deleted",
+                        "a wait continues after the delete");
         });
         report(fmt::format("  {} waits, {} times set and cleared", waits, worker.receive()));
         CHECK(worker.wait() == 0);

@@ -24,7 +24,7 @@ std::string error_of(const Json& reply)
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
     const auto reply = wire.request("Open", {{"names", {name}}});
-    require(error_of(reply) == "none" && wire.descriptors().size() == 1, "not opened");
+    require(error_of(reply) == "none" && wire.descriptors().size() == 1, "the open failed");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
     return fd;
@@ -40,9 +40,9 @@ void use_up_paths(const UniqueFd& event)
         require(inner.size() < 1'000, "the kernel allows more than 1000 paths");
         inner.emplace_back(::epoll_create1(EPOLL_CLOEXEC));
         require(::epoll_ctl(inner.back().get(), EPOLL_CTL_ADD, event.get(), &wanted) == 0,
-                "an epoll does not take the event");
+                "the epoll set does not accept the event");
     } while (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, inner.back().get(), &wanted) == 0);
-    require(errno == EINVAL, "an epoll does not take another");
+    require(errno == EINVAL, "the epoll set does not accept a nested one");
     for (auto& one : inner)
         (void)one.release(); // They stay open until the process exits.
     (void)outer.release();
@@ -96,9 +96,9 @@ TEST_CASE("a daemon without room in its epoll sets refuses only waits for events
         };
         const auto wait_and_set = [&](const std::string& name) {
             other.call("Wait", {{"names", {name}}});
-            require(daemon.has_waits(name, 1), "it does not wait");
+            require(daemon.has_waits(name, 1), "the wait is not pending");
             done("Set", {{"names", {name}}});
-            require(error_of(other.reply()) == "none", "it waits in vain");
+            require(error_of(other.reply()) == "none", "the wait did not end by the set");
         };
         const auto is_refused = [&](const Json& reply) {
             return error_of(reply) == "io.evfdd.SystemFailure" &&
@@ -110,19 +110,21 @@ TEST_CASE("a daemon without room in its epoll sets refuses only waits for events
             done("Clear", {{"names", {mode}}});
         }
         done("Arm", {{"name", "timer"}, {"afterNSec", 1'000'000}, {"sets", "auto"}});
-        require(error_of(other.request("Wait", {{"names", {"auto"}}})) == "none", "no timer rings");
+        require(error_of(other.request("Wait", {{"names", {"auto"}}})) == "none",
+                "the timer did not expire");
         done("Open", {{"names", {"manual"}}});
         one.descriptors().clear();
-        require(is_refused(other.request("Wait", {{"names", {"manual"}}})), "not refused");
+        require(is_refused(other.request("Wait", {{"names", {"manual"}}})),
+                "the call was not refused");
         wait_and_set("auto");
-        std::vector<WireClient> crowd;
+        std::vector<WireClient> clients;
         for (int i = 0; i < 200; ++i) {
-            crowd.emplace_back(daemon.path());
-            require(error_of(crowd.back().request("Show", {{"name", "auto"}})) == "none",
-                    "not shown");
+            clients.emplace_back(daemon.path());
+            require(error_of(clients.back().request("Show", {{"name", "auto"}})) == "none",
+                    "the show failed");
         }
         daemon.process().signal(SIGTERM);
-        require(daemon.process().wait() == 0, "it does not hear of its end");
+        require(daemon.process().wait() == 0, "the daemon does not exit");
     }};
     if (worker.receive() == 0)
         skip("seccomp(2) cannot be used");
@@ -136,14 +138,15 @@ TEST_CASE("repeated opens by a user that may only wait create one watch for each
     const auto client = connected_client(daemon);
     for (int i = 0; i < 10; ++i)
         daemon.checked_ctl({"create", fmt::format("event/{}", i), "--rights", "0644"});
-    check_withstands(daemon, "an event is opened by who may only wait, again and again", [&] {
+    check_withstands(daemon, "repeated opens by a user that may only wait", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             WireClient wire{daemon.path()};
             std::vector<std::string> names;
             for (int i = 0; i < 10; ++i)
                 names.push_back(fmt::format("event/{}", i));
             for (int i = 0; i < scale_rounds(200); ++i) {
-                require(error_of(wire.request("Open", {{"names", names}})) == "none", "not opened");
+                require(error_of(wire.request("Open", {{"names", names}})) == "none",
+                        "the open failed");
                 wire.descriptors().clear();
             }
             wire.call("Quotas", Json::object(), "more");
@@ -151,7 +154,7 @@ TEST_CASE("repeated opens by a user that may only wait create one watch for each
             const auto subscriptions = std::ranges::find_if(
                 quotas, [](const auto& quota) { return quota["quota"] == "subscriptions"; });
             require(subscriptions != quotas.end() && (*subscriptions)["used"] == 10,
-                    "it has not one handle of each event");
+                    "the user does not have one subscription for each event");
         });
         CHECK(worker.wait() == 0);
     });
@@ -197,8 +200,8 @@ TEST_CASE("the log is rate limited for lines that a client can cause")
     for (std::size_t at = 0; (at = log.find("is full", at)) != std::string::npos; ++at)
         ++lines;
     CHECK(lines > 0);
-    constexpr int most_a_second = 20;
-    CHECK(lines <= most_a_second * (seconds + 1));
+    constexpr int max_per_second = 20;
+    CHECK(lines <= max_per_second * (seconds + 1));
 }
 
 } // namespace

@@ -72,7 +72,7 @@ TEST_CASE("a verb that runs a command names what is missing and runs nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--initial", "1"});
-    const auto [words, says] = GENERATE(table<Words, std::string>({
+    const auto [words, message] = GENERATE(table<Words, std::string>({
         {{"hold"}, "a name is missing: evfdctl hold NAME -- COMMAND; see evfdctl hold --help"},
         {{"hold", "e"}, "the command is missing: evfdctl hold NAME -- COMMAND"},
         {{"hold", "e", "--"}, "the command is missing"},
@@ -91,7 +91,7 @@ TEST_CASE("a verb that runs a command names what is missing and runs nothing")
     INFO(ran.err);
     CHECK(ran.status == 2);
     CHECK(ran.out.empty());
-    CHECK(ran.err.contains(says));
+    CHECK(ran.err.contains(message));
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
@@ -175,14 +175,14 @@ TEST_CASE("a wait on a terminal ends with the same status as elsewhere")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
-    const auto [words, status, says] = GENERATE(table<Words, Status, std::string>({
+    const auto [words, status, message] = GENERATE(table<Words, Status, std::string>({
         {{"wait", "e", "--timeout", "0"}, 124, "not over in time"},
         {{"wait", "nope", "--existing"}, 3, "no object named 'nope'"},
         {{"wait", "e", "--any", "--count", "0"}, 2, "at least one"},
     }));
     CAPTURE(words);
     Terminal terminal{daemon.ctl_command(words)};
-    terminal.await(says);
+    terminal.await(message);
     CHECK(terminal.wait() == status);
 }
 

@@ -12,7 +12,7 @@ namespace {
 struct Case {
     std::vector<std::string> words;
     Status status;
-    std::string says;
+    std::string message;
 };
 
 std::ostream& operator<<(std::ostream& out, const Case& one)

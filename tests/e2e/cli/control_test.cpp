@@ -28,7 +28,7 @@ Json json_line(const std::string& text)
 TEST_CASE("create makes an event with the given options")
 {
     const DaemonProcess daemon;
-    const auto [options, mode, count, rights] =
+    const auto [options, mode, count, permissions] =
         GENERATE(table<std::vector<std::string>, std::string, int, std::string>({
             {{"--rights", "0600"}, "manual", 0, "0600"},
             {{"--rights", "644", "--mode", "manual"}, "manual", 0, "0644"},
@@ -41,8 +41,8 @@ TEST_CASE("create makes an event with the given options")
     CHECK(daemon.checked_ctl(words).empty());
     const auto object = shown(daemon, "e");
     CHECK(object["mode"] == mode);
-    CHECK(object["rights"] == rights);
-    if (is_root() || rights != "0000") {
+    CHECK(object["rights"] == permissions);
+    if (is_root() || permissions != "0000") {
         CHECK(object["count"] == count);
         CHECK(object["isSet"] == (count > 0));
     } else { // The state is hidden from the owner as well.
@@ -61,12 +61,12 @@ TEST_CASE("create makes an event with the given options")
 TEST_CASE("create without permissions uses 0666 without the bits of the umask")
 {
     const DaemonProcess daemon;
-    const auto [mask, rights] =
+    const auto [mask, permissions] =
         GENERATE(table<mode_t, std::string>({{022, "0644"}, {077, "0600"}, {0, "0666"}}));
     auto command = daemon.ctl_command({"create", "e"});
     command.in_child = [&] { ::umask(mask); };
     REQUIRE(run(command).status == 0);
-    CHECK(shown(daemon, "e")["rights"] == rights);
+    CHECK(shown(daemon, "e")["rights"] == permissions);
 }
 
 TEST_CASE("show reports the creator of an object and the time of creation")

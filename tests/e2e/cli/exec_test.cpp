@@ -132,14 +132,14 @@ TEST_CASE(
     OutputReader command{daemon.ctl_command(exec_script(
         {name}, "echo here; "s + await_3 + read_3 + "echo again; " + await_3 + read_3))};
     CHECK(command.read_line() == "here");
-    const auto news = is_pulse ? std::vector<std::string>{"set", "p", "--count", "2"}
-                               : std::vector<std::string>{"arm", "t", "--in", "1ms"};
-    daemon.checked_ctl(news);
+    const auto update = is_pulse ? std::vector<std::string>{"set", "p", "--count", "2"}
+                                 : std::vector<std::string>{"arm", "t", "--in", "1ms"};
+    daemon.checked_ctl(update);
     CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.read_line() == "again");
     daemon.kill_daemon();
     REQUIRE(poll_until([&] { return subscription_count(daemon, name) == 1; }));
-    daemon.checked_ctl(news);
+    daemon.checked_ctl(update);
     CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.wait() == 0);
     CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; })); // The subscriptions
@@ -180,15 +180,15 @@ TEST_CASE("exec passes a pollable descriptor if the caller may only wait, and re
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "r", "--rights", "0604", "--initial", "1"});
     daemon.checked_ctl({"create", "w", "--rights", "0602"});
-    const auto by_stranger = [&](std::vector<std::string> words) {
+    const auto by_unprivileged = [&](std::vector<std::string> words) {
         auto command = daemon.ctl_command(std::move(words));
         command.user = User{unprivileged_uid};
         return run(std::move(command));
     };
     const auto ran =
-        by_stranger(exec_script({"r"}, "readlink /proc/self/fd/3; "s + await_3 + "echo set"));
+        by_unprivileged(exec_script({"r"}, "readlink /proc/self/fd/3; "s + await_3 + "echo set"));
     CHECK(ran.out == "anon_inode:[eventpoll]\nset\n");
-    const auto refused = by_stranger(exec_script({"r", "w"}, "echo run"));
+    const auto refused = by_unprivileged(exec_script({"r", "w"}, "echo run"));
     CHECK(refused.status == 4);
     CHECK(refused.out.empty());
     CHECK(refused.err.contains("'w'"));
@@ -265,7 +265,7 @@ TEST_CASE("a bash script and a program signal each other by name")
         }
         CHECK(answering.wait() == 0);
     }
-    SECTION("two of them")
+    SECTION("one script asks and another answers")
     {
         OutputReader answering{in_bash("answer")};
         CHECK(run(in_bash("ask")).out == "answer 1 came\nanswer 2 came\nanswer 3 came\n"

@@ -51,10 +51,10 @@ TEST_CASE("list looks up each user once")
     command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // The leak check cannot run under
                                                                   // strace.
     REQUIRE(run(std::move(command)).status == 0);
-    int asked = 0;
+    int lookups = 0;
     for (const auto& line : lines_of(read_file(trace)))
-        asked += line.contains("\"getent\", \"passwd\"") && line.ends_with("= 0") ? 1 : 0;
-    CHECK(asked == 1);
+        lookups += line.contains("\"getent\", \"passwd\"") && line.ends_with("= 0") ? 1 : 0;
+    CHECK(lookups == 1);
 }
 
 TEST_CASE("a list of 20,000 names is complete and sorted, as text and as JSON")

@@ -21,10 +21,10 @@ Json await_change(
     const std::function<bool(const Json&)>& holds = [](const Json&) { return true; })
 {
     while (true) {
-        const auto news = next_event(monitor);
-        REQUIRE(news["sequence"] == ++sequence);
-        if (news["change"] == change && holds(news))
-            return news;
+        const auto update = next_event(monitor);
+        REQUIRE(update["sequence"] == ++sequence);
+        if (update["change"] == change && holds(update))
+            return update;
     }
 }
 
@@ -50,17 +50,17 @@ TEST_CASE("monitor prints the state, ready, and then the changes with their sequ
     CHECK(created["change"] == "created");
     CHECK(created["object"]["name"] == "c");
     daemon.checked_ctl({"set", "c"});
-    auto news = next_event(monitor);
-    CHECK(news["change"] == "changed");
-    CHECK(news["object"]["isSet"] == true);
+    auto update = next_event(monitor);
+    CHECK(update["change"] == "changed");
+    CHECK(update["object"]["isSet"] == true);
     daemon.checked_ctl({"clear", "c"});
-    news = next_event(monitor);
-    CHECK(news["change"] == "changed");
-    CHECK(news["object"]["isSet"] == false);
+    update = next_event(monitor);
+    CHECK(update["change"] == "changed");
+    CHECK(update["object"]["isSet"] == false);
     daemon.checked_ctl({"rights", "c", "0600"});
-    news = next_event(monitor);
-    CHECK(news["change"] == "changed");
-    CHECK(news["object"]["rights"] == "0600");
+    update = next_event(monitor);
+    CHECK(update["change"] == "changed");
+    CHECK(update["object"]["rights"] == "0600");
     daemon.checked_ctl({"delete", "c"});
     CHECK(next_event(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
 }
@@ -105,10 +105,10 @@ TEST_CASE("monitor reports changes made through a descriptor, without a call")
 
     REQUIRE(event.set(2));
     await_change(monitor, sequence, "changed",
-                 [](const Json& news) { return news["object"]["count"] == 2; });
+                 [](const Json& update) { return update["object"]["count"] == 2; });
     REQUIRE(value_or_throw(event.wait(0ns)) == 1);
     await_change(monitor, sequence, "changed",
-                 [](const Json& news) { return news["object"]["count"] == 1; });
+                 [](const Json& update) { return update["object"]["count"] == 1; });
 }
 
 TEST_CASE("monitor with a pattern reports only matching objects")
@@ -122,10 +122,10 @@ TEST_CASE("monitor with a pattern reports only matching objects")
     daemon.checked_ctl({"set", "web/a"});
     daemon.checked_ctl({"create", "web/b"});
     daemon.checked_ctl({"set", "db/a"});
-    const auto news = next_event(monitor);
-    CHECK(news["name"] == "db/a");
-    CHECK(news["change"] == "changed");
-    CHECK(news["sequence"] == 3);
+    const auto update = next_event(monitor);
+    CHECK(update["name"] == "db/a");
+    CHECK(update["change"] == "changed");
+    CHECK(update["sequence"] == 3);
 }
 
 TEST_CASE("monitor in a pipe prints one tab-separated line for each change at once")
@@ -184,15 +184,15 @@ TEST_CASE("a monitor that was not read reports a resync and then the whole curre
     std::int64_t sequence = 1;
     int resyncs = 0;
     while (!known.contains("zz/last")) {
-        const auto news = wire.reply()["parameters"];
-        REQUIRE(news["sequence"] == ++sequence);
-        if (news["change"] == "resync") {
+        const auto update = wire.reply()["parameters"];
+        REQUIRE(update["sequence"] == ++sequence);
+        if (update["change"] == "resync") {
             known.clear();
             ++resyncs;
-        } else if (news["change"] == "deleted") {
-            CHECK(known.erase(news["name"]) == 1);
-        } else if (news["change"] != "ready") {
-            known.insert(news["name"]);
+        } else if (update["change"] == "deleted") {
+            CHECK(known.erase(update["name"]) == 1);
+        } else if (update["change"] != "ready") {
+            known.insert(update["name"]);
         }
     }
     CHECK(resyncs > 0);

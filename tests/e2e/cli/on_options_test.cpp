@@ -7,11 +7,11 @@
 namespace evfd::e2e {
 namespace {
 
-std::vector<std::string> on_command(std::vector<std::string> words, const BlockingCommand& gate,
+std::vector<std::string> on_command(std::vector<std::string> words, const BlockingCommand& blocking,
                                     const std::string& before = {})
 {
     words.insert(words.begin(), "on");
-    words.insert(words.end(), {"--", "/bin/sh", "-c", before + gate.script()});
+    words.insert(words.end(), {"--", "/bin/sh", "-c", before + blocking.script()});
     return words;
 }
 
@@ -36,18 +36,18 @@ TEST_CASE("on replaces each pair of braces in the command by the name")
 TEST_CASE("on --merge consumes all available tokens for one run")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "5"});
-    OutputReader following{daemon.ctl_command(on_command({"s", "--merge"}, gate))};
-    CHECK(gate.await_start() == "s 5");
+    OutputReader runner{daemon.ctl_command(on_command({"s", "--merge"}, blocking))};
+    CHECK(blocking.await_start() == "s 5");
     daemon.checked_ctl({"set", "s", "--count", "2"});
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.has_not_started());
-    gate.finish();
-    CHECK(gate.await_start() == "s 3");
-    gate.finish();
+    CHECK(blocking.has_not_started());
+    blocking.finish();
+    CHECK(blocking.await_start() == "s 3");
+    blocking.finish();
     CHECK(daemon.has_waits("s", 1));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
     CHECK(count_of(daemon, "s") == 0);
 }
 
@@ -57,21 +57,21 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     const auto client = daemon.client();
     const auto left = [&] { return value_or_throw(client.show("s")).count.value(); };
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader following{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
+    OutputReader runner{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
     REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; })); // The wait consumed the
                                                                           // first token.
-    following.process().signal(SIGTERM);
-    CHECK(following.wait() == -SIGTERM);
-    CHECK_FALSE(following.read_line());
+    runner.process().signal(SIGTERM);
+    CHECK(runner.wait() == -SIGTERM);
+    CHECK_FALSE(runner.read_line());
     CHECK(left() == max_tokens_per_set);
 }
 
 TEST_CASE("on --merge runs once for merged sets and passes the count of pulses")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto [mode, second] = GENERATE(table<std::string, std::string>({
         {"manual", "e 1"},
         {"auto", "e 1"},
@@ -79,131 +79,131 @@ TEST_CASE("on --merge runs once for merged sets and passes the count of pulses")
     }));
     CAPTURE(mode);
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{daemon.ctl_command(on_command({"e", "--merge"}, gate))};
+    OutputReader runner{daemon.ctl_command(on_command({"e", "--merge"}, blocking))};
     REQUIRE(poll_until([&] { return mode != "pulse" || subscription_count(daemon, "e") == 1; }));
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1");
+    CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
     daemon.checked_ctl({"set", "e"});
-    gate.finish();
-    CHECK(gate.await_start() == second);
+    blocking.finish();
+    CHECK(blocking.await_start() == second);
 }
 
 TEST_CASE("on --restart ends a running command, and the next run gets both sets")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
     CAPTURE(mode);
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{daemon.ctl_command(on_command({"e", "--restart"}, gate))};
+    OutputReader runner{daemon.ctl_command(on_command({"e", "--restart"}, blocking))};
     REQUIRE(poll_until([&] { return mode != "pulse" || subscription_count(daemon, "e") == 1; }));
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1");
+    CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 2");
-    gate.finish(); // Lets the remaining command exit.
-    REQUIRE(poll_until([&] { return child_of(following.process().pid()) == 0; }));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.await_start() == "e 2");
+    blocking.finish(); // Lets the remaining command exit.
+    REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
+    CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1"); // Completed sets are not counted again.
-    CHECK(following.errors().empty());
+    CHECK(blocking.await_start() == "e 1"); // Completed sets are not counted again.
+    CHECK(runner.errors().empty());
 }
 
 TEST_CASE("on --restart runs again when a timer is armed and expires during the command")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
-    OutputReader following{daemon.ctl_command(on_command({"t", "--restart"}, gate))};
-    CHECK(gate.await_start() == "t 1");
+    OutputReader runner{daemon.ctl_command(on_command({"t", "--restart"}, blocking))};
+    CHECK(blocking.await_start() == "t 1");
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
-    CHECK(gate.await_start() == "t 2");
+    CHECK(blocking.await_start() == "t 2");
 }
 
 TEST_CASE("on --restart loses no token, however fast they are added")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader following{daemon.ctl_command(on_command({"s", "--restart"}, gate))};
+    OutputReader runner{daemon.ctl_command(on_command({"s", "--restart"}, blocking))};
     const auto tokens = daemon.client().open("s");
     REQUIRE(tokens);
     for (int i = 0; i < 200; ++i) {
         REQUIRE(tokens->set());
         if (i % 50 == 0)
-            gate.await_start();
+            blocking.await_start();
     }
     // No command completed, so the last one gets all tokens.
-    std::string heard;
+    std::string output;
     do {
-        heard = gate.await_start();
-    } while (heard != "s 200");
+        output = blocking.await_start();
+    } while (output != "s 200");
     CHECK(count_of(daemon, "s") == 0);
 }
 
 TEST_CASE("on --restart ends the children of a shell as well")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     // Only the shell's child blocks. It gets the signal only if that goes to the whole process
     // group.
-    OutputReader following{
-        daemon.ctl_command(on_command({"s", "--restart", "--grace", "1h"}, gate,
-                                      "trap : TERM; /bin/sh -c '" + gate.script() + "'; exit; "))};
+    OutputReader runner{daemon.ctl_command(
+        on_command({"s", "--restart", "--grace", "1h"}, blocking,
+                   "trap : TERM; /bin/sh -c '" + blocking.script() + "'; exit; "))};
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 1");
+    CHECK(blocking.await_start() == "s 1");
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 2");
+    CHECK(blocking.await_start() == "s 2");
 }
 
 TEST_CASE("on --restart leaves no process of the ended command behind")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    const auto deaf = "/bin/sh -c 'trap \"\" TERM; echo $$; read -r never <\"$0\"' " +
-                      (daemon.directory() / "go") + " & trap 'exit 0' TERM; ";
-    OutputReader following{
-        daemon.ctl_command(on_command({"s", "--restart", "--grace", "1h"}, gate, deaf))};
+    const auto ignoring_child = "/bin/sh -c 'trap \"\" TERM; echo $$; read -r never <\"$0\"' " +
+                                (daemon.directory() / "go") + " & trap 'exit 0' TERM; ";
+    OutputReader runner{daemon.ctl_command(
+        on_command({"s", "--restart", "--grace", "1h"}, blocking, ignoring_child))};
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 1");
-    const auto left = pidfd_of(static_cast<pid_t>(std::stol(following.read_line().value())));
+    CHECK(blocking.await_start() == "s 1");
+    const auto left = pidfd_of(static_cast<pid_t>(std::stol(runner.read_line().value())));
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 2");
+    CHECK(blocking.await_start() == "s 2");
     CHECK(await_readable(left.get()));
 }
 
 TEST_CASE("on --restart kills a command that does not exit within the grace time")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader following{daemon.ctl_command(
-        on_command({"s", "--restart", "--grace", "50ms"}, gate, "trap '' TERM; "))};
+    OutputReader runner{daemon.ctl_command(
+        on_command({"s", "--restart", "--grace", "50ms"}, blocking, "trap '' TERM; "))};
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 1");
+    CHECK(blocking.await_start() == "s 1");
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 2");
+    CHECK(blocking.await_start() == "s 2");
 }
 
 TEST_CASE("on --restart returns the tokens that it consumed for a run that a signal prevents")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore");
     CAPTURE(mode);
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{daemon.ctl_command(
-        on_command({"e", "--restart", "--grace", "1h"}, gate, "trap '' TERM; "))};
+    OutputReader runner{daemon.ctl_command(
+        on_command({"e", "--restart", "--grace", "1h"}, blocking, "trap '' TERM; "))};
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1");
+    CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
     REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; })); // evfdctl has consumed it.
-    following.process().signal(SIGTERM);
-    gate.finish();
-    CHECK(following.wait() == -SIGTERM);
+    runner.process().signal(SIGTERM);
+    blocking.finish();
+    CHECK(runner.wait() == -SIGTERM);
     CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1)); // Neither run was completed.
 }
 
@@ -221,26 +221,26 @@ TEST_CASE("on --restart is refused if the caller may not return the tokens")
     daemon.checked_ctl({"create", "e", "--mode", mode, "--rights", "0604"});
     auto command = daemon.ctl_command({"on", "e", "--restart", "--", "true"});
     command.user = User{unprivileged_uid};
-    OutputReader following{std::move(command)};
+    OutputReader runner{std::move(command)};
     if (mode == "pulse") {
         REQUIRE(poll_until([&] { return subscription_count(daemon, "e") == 1; }));
         daemon.checked_ctl({"delete", "e"});
     }
-    CHECK(following.wait() == status);
-    CHECK(following.errors().contains(mode == "pulse" ? "was deleted" : "w right"));
+    CHECK(runner.wait() == status);
+    CHECK(runner.errors().contains(mode == "pulse" ? "was deleted" : "w right"));
 }
 
 TEST_CASE("on --restart --once ends with the command that completed")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "1"});
-    OutputReader following{daemon.ctl_command(on_command({"s", "--restart", "--once"}, gate))};
-    CHECK(gate.await_start() == "s 1");
+    OutputReader runner{daemon.ctl_command(on_command({"s", "--restart", "--once"}, blocking))};
+    CHECK(blocking.await_start() == "s 1");
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 2");
-    gate.finish(5);
-    CHECK(following.wait() == 5);
+    CHECK(blocking.await_start() == "s 2");
+    blocking.finish(5);
+    CHECK(runner.wait() == 5);
     daemon.checked_ctl({"set", "s"});
     CHECK(count_of(daemon, "s") == 1);
 }
@@ -248,18 +248,18 @@ TEST_CASE("on --restart --once ends with the command that completed")
 TEST_CASE("on --restart ends with status 6 after the command when the name is deleted")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
     CAPTURE(mode);
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{daemon.ctl_command(on_command({"e", "--restart"}, gate))};
+    OutputReader runner{daemon.ctl_command(on_command({"e", "--restart"}, blocking))};
     REQUIRE(poll_until([&] { return mode != "pulse" || subscription_count(daemon, "e") == 1; }));
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1");
+    CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"delete", "e"});
-    gate.finish();
-    CHECK(following.wait() == 6);
-    CHECK(following.errors().contains("'e' was deleted"));
+    blocking.finish();
+    CHECK(runner.wait() == 6);
+    CHECK(runner.errors().contains("'e' was deleted"));
 }
 
 TEST_CASE("on accepts --grace only with --restart")

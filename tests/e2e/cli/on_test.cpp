@@ -8,9 +8,9 @@
 namespace evfd::e2e {
 namespace {
 
-std::vector<std::string> on_command(const std::string& name, const BlockingCommand& gate)
+std::vector<std::string> on_command(const std::string& name, const BlockingCommand& blocking)
 {
-    return {"on", name, "--", "/bin/sh", "-c", gate.script()};
+    return {"on", name, "--", "/bin/sh", "-c", blocking.script()};
 }
 
 std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& name)
@@ -21,142 +21,142 @@ std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& 
 TEST_CASE("on runs the command once for each token, one after the other")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "jobs/s", "--mode", "semaphore", "--initial", "2"});
-    OutputReader following{daemon.ctl_command(on_command("jobs/s", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("jobs/s", blocking))};
 
-    CHECK(gate.await_start() == "jobs/s 1");
+    CHECK(blocking.await_start() == "jobs/s 1");
     daemon.checked_ctl({"set", "jobs/s"}); // The command is running.
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
     for (int i = 0; i < 2; ++i) {
-        gate.finish();
-        CHECK(gate.await_start() == "jobs/s 1");
+        blocking.finish();
+        CHECK(blocking.await_start() == "jobs/s 1");
     }
-    gate.finish();
+    blocking.finish();
     CHECK(daemon.has_waits("jobs/s", 1));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
 }
 
 TEST_CASE("on clears a manual event before the command runs, so a set during the run counts")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "m"});
-    OutputReader following{daemon.ctl_command(on_command("m", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("m", blocking))};
     REQUIRE(daemon.has_waits("m", 1));
 
     daemon.checked_ctl({"set", "m"});
-    CHECK(gate.await_start() == "m 1");
+    CHECK(blocking.await_start() == "m 1");
     CHECK(daemon.ctl({"is-set", "m"}).status == 1);
     daemon.checked_ctl({"set", "m"});
-    gate.finish();
-    CHECK(gate.await_start() == "m 1");
-    gate.finish();
+    blocking.finish();
+    CHECK(blocking.await_start() == "m 1");
+    blocking.finish();
     CHECK(daemon.has_waits("m", 1));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
 }
 
 TEST_CASE("on consumes the set of an auto event that was made during the run")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "a", "--mode", "auto"});
-    OutputReader following{daemon.ctl_command(on_command("a", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("a", blocking))};
 
     daemon.checked_ctl({"set", "a"});
-    CHECK(gate.await_start() == "a 1");
+    CHECK(blocking.await_start() == "a 1");
     daemon.checked_ctl({"set", "a"});
     daemon.checked_ctl({"set", "a"}); // An auto event merges sets until one is consumed.
-    gate.finish();
-    CHECK(gate.await_start() == "a 1");
-    gate.finish();
+    blocking.finish();
+    CHECK(blocking.await_start() == "a 1");
+    blocking.finish();
     CHECK(daemon.has_waits("a", 1));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
 }
 
 TEST_CASE("on is subscribed to a pulse from its start and counts the pulses during a run")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "p", "--mode", "pulse"});
-    OutputReader following{daemon.ctl_command(on_command("p", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("p", blocking))};
     REQUIRE(poll_until([&] { return subscription_count(daemon, "p") == 1; }));
 
     daemon.checked_ctl({"set", "p"});
-    CHECK(gate.await_start() == "p 1");
+    CHECK(blocking.await_start() == "p 1");
     for (int i = 0; i < 3; ++i)
         daemon.checked_ctl({"set", "p"});
-    gate.finish();
-    CHECK(gate.await_start() == "p 3");
+    blocking.finish();
+    CHECK(blocking.await_start() == "p 3");
     CHECK(subscription_count(daemon, "p") == 1);
     daemon.checked_ctl({"set", "p", "--count", "2"});
-    gate.finish();
-    CHECK(gate.await_start() == "p 2");
+    blocking.finish();
+    CHECK(blocking.await_start() == "p 2");
 }
 
 TEST_CASE("on counts the expirations of a timer during a run")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"arm", "t", "--every", "5ms"});
-    OutputReader following{daemon.ctl_command(on_command("t", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("t", blocking))};
     const auto expirations = [&] {
         return Json::parse(daemon.checked_ctl({"show", "t", "--json"}))["timer"]["expirations"]
             .get<std::int64_t>();
     };
-    const auto count = [](const std::string& heard) {
-        return std::stoll(heard.substr(heard.find(' ')));
+    const auto count = [](const std::string& output) {
+        return std::stoll(output.substr(output.find(' ')));
     };
 
-    CHECK(count(gate.await_start()) >= 1);
+    CHECK(count(blocking.await_start()) >= 1);
     const auto before = expirations();
     REQUIRE(poll_until([&] { return expirations() >= before + 10; }));
-    gate.finish();
-    CHECK(count(gate.await_start()) >= 10);
+    blocking.finish();
+    CHECK(count(blocking.await_start()) >= 10);
 }
 
 TEST_CASE("on runs nothing for an expired one-shot timer until it is armed again")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
-    OutputReader following{daemon.ctl_command(on_command("t", gate))};
-    CHECK(gate.await_start() == "t 1");
-    gate.finish();
+    OutputReader runner{daemon.ctl_command(on_command("t", blocking))};
+    CHECK(blocking.await_start() == "t 1");
+    blocking.finish();
     CHECK(daemon.has_waits("t", 1));
-    CHECK(gate.has_not_started());
+    CHECK(blocking.has_not_started());
 
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
-    CHECK(gate.await_start() == "t 1");
+    CHECK(blocking.await_start() == "t 1");
 }
 
 TEST_CASE("on waits for a name that does not exist yet")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
     CAPTURE(mode);
-    OutputReader following{daemon.ctl_command(on_command("later", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("later", blocking))};
     REQUIRE(daemon.has_waits("later", 1));
 
     daemon.checked_ctl({"create", "later", "--mode", mode});
     daemon.checked_ctl({"set", "later"});
-    CHECK(gate.await_start() == "later 1");
+    CHECK(blocking.await_start() == "later 1");
     daemon.checked_ctl({"set", "later"});
-    gate.finish();
-    CHECK(gate.await_start() == "later 1");
+    blocking.finish();
+    CHECK(blocking.await_start() == "later 1");
 }
 
 TEST_CASE("on reports a failed command and continues")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
-    OutputReader following{daemon.ctl_command(on_command("s", gate))};
-    CHECK(gate.await_start() == "s 1");
-    gate.finish(3);
-    CHECK(gate.await_start() == "s 1");
-    CHECK(following.errors() == "evfdctl: /bin/sh for 's' ended with status 3\n");
+    OutputReader runner{daemon.ctl_command(on_command("s", blocking))};
+    CHECK(blocking.await_start() == "s 1");
+    blocking.finish(3);
+    CHECK(blocking.await_start() == "s 1");
+    CHECK(runner.errors() == "evfdctl: /bin/sh for 's' ended with status 3\n");
 }
 
 TEST_CASE("on --once ends with the exit status of the command")
@@ -192,28 +192,28 @@ TEST_CASE("on reports its command's status although its parent ignored SIGCHLD")
 TEST_CASE("on ends with status 6 when the name is deleted, even during a run")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore", "pulse");
     const bool is_running = GENERATE(false, true);
     CAPTURE(mode, is_running);
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{daemon.ctl_command(on_command("e", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("e", blocking))};
     REQUIRE(daemon.has_waits("e", 1));
     if (is_running) {
         daemon.checked_ctl({"set", "e"});
-        gate.await_start();
+        blocking.await_start();
     }
     daemon.checked_ctl({"delete", "e"});
     if (is_running)
-        gate.finish();
-    CHECK(following.wait() == 6);
-    CHECK(following.errors().contains("'e' was deleted"));
+        blocking.finish();
+    CHECK(runner.wait() == 6);
+    CHECK(runner.errors().contains("'e' was deleted"));
 }
 
 TEST_CASE("on ends after the command when another event has the name")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto [before, after] = GENERATE(table<std::string, std::string>({
         {"auto", "manual"},
         {"manual", "semaphore"},
@@ -221,29 +221,29 @@ TEST_CASE("on ends after the command when another event has the name")
     }));
     CAPTURE(before, after);
     daemon.checked_ctl({"create", "e", "--mode", before});
-    OutputReader following{daemon.ctl_command(on_command("e", gate))};
+    OutputReader runner{daemon.ctl_command(on_command("e", blocking))};
     REQUIRE(daemon.has_waits("e", 1));
     daemon.checked_ctl({"set", "e"});
-    CHECK(gate.await_start() == "e 1");
+    CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"delete", "e"});
     daemon.checked_ctl({"create", "e", "--mode", after});
     if (after != "pulse")
         daemon.checked_ctl({"set", "e"});
-    gate.finish();
-    CHECK(following.wait() == 6);
-    CHECK(following.errors().contains("'e' was deleted"));
+    blocking.finish();
+    CHECK(runner.wait() == 6);
+    CHECK(runner.errors().contains("'e' was deleted"));
 }
 
 TEST_CASE("on --once ends with the status of a command that handles the signal")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "e", "--initial", "1"});
-    OutputReader following{daemon.ctl_command(
-        {"on", "e", "--once", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; " + gate.script()})};
-    CHECK(gate.await_start() == "e 1");
-    following.process().signal(SIGTERM);
-    CHECK(following.wait() == 9);
+    OutputReader runner{daemon.ctl_command(
+        {"on", "e", "--once", "--", "/bin/sh", "-c", "trap 'exit 9' TERM; " + blocking.script()})};
+    CHECK(blocking.await_start() == "e 1");
+    runner.process().signal(SIGTERM);
+    CHECK(runner.wait() == 9);
 }
 
 TEST_CASE("a signal ends on during its wait, and no token is consumed")
@@ -251,10 +251,10 @@ TEST_CASE("a signal ends on during its wait, and no token is consumed")
     const DaemonProcess daemon;
     const auto number = GENERATE(SIGTERM, SIGINT, SIGHUP);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader following{daemon.ctl_command({"on", "s", "--", "true"})};
+    OutputReader runner{daemon.ctl_command({"on", "s", "--", "true"})};
     REQUIRE(daemon.has_waits("s", 1));
-    following.process().signal(number);
-    CHECK(following.wait() == -number);
+    runner.process().signal(number);
+    CHECK(runner.wait() == -number);
     REQUIRE(daemon.has_waits("s", 0));
     daemon.checked_ctl({"set", "s"});
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
@@ -264,14 +264,14 @@ TEST_CASE("on forwards SIGTERM to its command and dies of it after the command e
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
-    OutputReader following{daemon.ctl_command(
+    OutputReader runner{daemon.ctl_command(
         {"on", "s", "--", "/bin/sh", "-c",
          "trap 'echo tidied up; exit 0' TERM; echo running; while :; do :; done"})};
-    CHECK(following.read_line() == "running");
-    following.process().signal(SIGTERM);
-    CHECK(following.read_line() == "tidied up");
-    CHECK_FALSE(following.read_line());
-    CHECK(following.wait() == -SIGTERM);
+    CHECK(runner.read_line() == "running");
+    runner.process().signal(SIGTERM);
+    CHECK(runner.read_line() == "tidied up");
+    CHECK_FALSE(runner.read_line());
+    CHECK(runner.wait() == -SIGTERM);
     CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] ==
           1); // The second token.
 }
@@ -291,32 +291,32 @@ TEST_CASE("on needs write permission for a manual event, because it clears it")
 TEST_CASE("on continues after a restart of the daemon")
 {
     DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
-    OutputReader following{daemon.ctl_command(on_command("later", gate))};
+    BlockingCommand blocking{daemon.directory()};
+    OutputReader runner{daemon.ctl_command(on_command("later", blocking))};
     REQUIRE(daemon.has_waits("later", 1));
     daemon.kill();
     daemon.restart();
     daemon.checked_ctl({"create", "later", "--mode", "auto", "--initial", "1"});
-    CHECK(gate.await_start() == "later 1");
+    CHECK(blocking.await_start() == "later 1");
 }
 
 TEST_CASE("on ignores signals that its parent ignored")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     const auto number = GENERATE(SIGHUP, SIGINT);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    auto command = daemon.ctl_command(on_command("s", gate));
+    auto command = daemon.ctl_command(on_command("s", blocking));
     command.in_child = [number] { ::signal(number, SIG_IGN); }; // The same as nohup(1).
-    OutputReader following{std::move(command)};
+    OutputReader runner{std::move(command)};
     REQUIRE(daemon.has_waits("s", 1));
-    following.process().signal(number);
+    runner.process().signal(number);
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 1");
-    following.process().signal(number);
-    gate.finish();
+    CHECK(blocking.await_start() == "s 1");
+    runner.process().signal(number);
+    blocking.finish();
     daemon.checked_ctl({"set", "s"});
-    CHECK(gate.await_start() == "s 1");
+    CHECK(blocking.await_start() == "s 1");
 }
 
 TEST_CASE("SIGUSR1 does not end evfdctl while no command runs")
@@ -358,13 +358,13 @@ TEST_CASE("on forwards SIGUSR1 to its command and continues")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
-    OutputReader following{
+    OutputReader runner{
         daemon.ctl_command({"on", "s", "--", "/bin/sh", "-c",
                             "trap 'echo heard; exit 0' USR1; echo running; while :; do :; done"})};
     for (int i = 0; i < 2; ++i) {
-        CHECK(following.read_line() == "running");
-        following.process().signal(SIGUSR1);
-        CHECK(following.read_line() == "heard");
+        CHECK(runner.read_line() == "running");
+        runner.process().signal(SIGUSR1);
+        CHECK(runner.read_line() == "heard");
     }
 }
 

@@ -18,7 +18,7 @@ namespace {
 TEST_CASE("a verb gives the same result over --host as locally")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     const auto [words, status, out] =
         GENERATE(table<std::vector<std::string>, Status, std::string>({
             {{"create", "e"}, 0, ""},
@@ -41,12 +41,12 @@ TEST_CASE("a verb gives the same result over --host as locally")
     daemon.checked_ctl({"create", "m"});
     daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "2"});
 
-    const auto ran = afar.ctl(words);
+    const auto ran = remote_host.ctl(words);
     INFO(ran.err);
     CHECK(ran.status == status);
     CHECK(ran.out.starts_with(out));
-    REQUIRE(afar.calls().size() == 1);
-    CHECK(afar.calls().front().host == "me@far");
+    REQUIRE(remote_host.calls().size() == 1);
+    CHECK(remote_host.calls().front().host == "me@far");
 }
 
 TEST_CASE("a host that looks like an option is refused")
@@ -63,7 +63,7 @@ TEST_CASE("a failed connection is reported by ssh's message and one sentence of 
 {
     const DaemonProcess daemon;
     const auto path = daemon.directory() / "broken";
-    const auto [script, said, why] = GENERATE(table<std::string, std::string, std::string>({
+    const auto [script, ssh_output, why] = GENERATE(table<std::string, std::string, std::string>({
         {"echo 'ssh: no route' >&2; exit 255", "ssh: no route\n", "ssh did not get there"},
         {"exit 127", "", "was not found; install it"},
         {"exit 3", "", "the way there ended with status 3"},
@@ -77,47 +77,49 @@ TEST_CASE("a failed connection is reported by ssh's message and one sentence of 
     const auto ran = run({.argv = {EVFDD_CTL, "--host", "far", "--ssh", path, "list"}});
     CHECK(ran.status == 5);
     CHECK(ran.out.empty());
-    CHECK(ran.err.starts_with(said + "evfdctl: no evfdd can be reached at 'far': "));
+    CHECK(ran.err.starts_with(ssh_output + "evfdctl: no evfdd can be reached at 'far': "));
     CHECK(ran.err.contains(why));
-    CHECK(std::ranges::count(ran.err, '\n') == (said.empty() ? 1 : 2));
+    CHECK(std::ranges::count(ran.err, '\n') == (ssh_output.empty() ? 1 : 2));
 }
 
 TEST_CASE("EVFDD_SSH gives the ssh command with its options if --ssh is absent")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
-    const auto told = daemon.directory() / "told";
-    write_script(daemon.directory() / "with options",
-                 "echo \"$1 $2\" >" + told + "; shift 2; exec " + afar.ssh() + " \"$@\"\n");
+    const FakeRemoteHost remote_host{daemon};
+    const auto options_file = daemon.directory() / "options";
+    write_script(daemon.directory() / "with options", "echo \"$1 $2\" >" + options_file +
+                                                          "; shift 2; exec " + remote_host.ssh() +
+                                                          " \"$@\"\n");
     const auto command = "'" + (daemon.directory() / "with options") + "' -p 2222";
     const auto ran = run(
         {.argv = {EVFDD_CTL, "list", "--host", "far"}, .environment = {"EVFDD_SSH=" + command}});
     CHECK(ran.status == 0);
-    CHECK(read_file(told) == "-p 2222\n");
+    CHECK(read_file(options_file) == "-p 2222\n");
 }
 
 TEST_CASE("--socket selects a remote daemon, whatever characters its path has")
 {
     const DaemonProcess daemon;
-    const auto odd = daemon.directory() / "it's $HOME here";
-    std::filesystem::create_symlink(daemon.path(), odd);
-    const FakeRemoteHost afar{daemon, "EVFDD_SOCKET=/nowhere"};
-    CHECK(afar.ctl({"status"}).status == 5);
-    CHECK(afar.ctl({"--socket", odd, "status"}).status == 0);
-    CHECK(afar.ctl({"--system", "relay", "--hang-up"}).status == 5); // This command does not reach
-                                                                     // the local daemon.
+    const auto unusual_path = daemon.directory() / "it's $HOME here";
+    std::filesystem::create_symlink(daemon.path(), unusual_path);
+    const FakeRemoteHost remote_host{daemon, "EVFDD_SOCKET=/nowhere"};
+    CHECK(remote_host.ctl({"status"}).status == 5);
+    CHECK(remote_host.ctl({"--socket", unusual_path, "status"}).status == 0);
+    CHECK(remote_host.ctl({"--system", "relay", "--hang-up"}).status ==
+          5); // This command does not reach
+              // the local daemon.
 }
 
 TEST_CASE("a relay transfers a long reply completely")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     WireClient wire{daemon.path()};
     constexpr int objects = 3'000;
     for (int i = 0; i < objects; ++i)
         REQUIRE_FALSE(
             wire.request("CreateEvent", {{"name", "n/" + std::to_string(i)}}).contains("error"));
-    const auto far = afar.ctl({"list", "--json"});
+    const auto far = remote_host.ctl({"list", "--json"});
     CHECK(far.status == 0);
     CHECK(std::ranges::count(far.out, '\n') == objects);
     CHECK(far.out == daemon.checked_ctl({"list", "--json"}));
@@ -126,9 +128,9 @@ TEST_CASE("a relay transfers a long reply completely")
 TEST_CASE("a wait over --host consumes nothing after it was killed")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader waiting{afar.ctl_command({"wait", "s"})};
+    OutputReader waiting{remote_host.ctl_command({"wait", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
     waiting.process().signal(SIGKILL);
     CHECK(waiting.wait() == -SIGKILL);
@@ -140,16 +142,16 @@ TEST_CASE("a wait over --host consumes nothing after it was killed")
 TEST_CASE("a wait continues over another relay after its relay was killed")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader waiting{afar.ctl_command({"wait", "s"})};
+    OutputReader waiting{remote_host.ctl_command({"wait", "s"})};
     REQUIRE(daemon.has_waits("s", 1));
     for (int i = 0; i < 3; ++i) {
-        const auto before = afar.calls();
+        const auto before = remote_host.calls();
         ::kill(before.back().relay, SIGKILL);
         // More than one relay may have been started, because the daemon may not know yet that the
         // last one is dead.
-        REQUIRE(poll_until([&] { return afar.calls().size() > before.size(); }));
+        REQUIRE(poll_until([&] { return remote_host.calls().size() > before.size(); }));
         REQUIRE(daemon.has_waits("s", 1));
     }
     daemon.checked_ctl({"set", "s"});
@@ -160,12 +162,12 @@ TEST_CASE("a wait continues over another relay after its relay was killed")
 TEST_CASE("a monitor prints the whole state again after its relay was killed")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "e"});
-    OutputReader monitor{afar.ctl_command({"monitor"})};
+    OutputReader monitor{remote_host.ctl_command({"monitor"})};
     CHECK(monitor.read_line() == "present\te\tmanual\tclear");
     CHECK(monitor.read_line() == "ready");
-    REQUIRE(::kill(afar.calls().back().relay, SIGKILL) == 0);
+    REQUIRE(::kill(remote_host.calls().back().relay, SIGKILL) == 0);
     CHECK(monitor.read_line() == "present\te\tmanual\tclear");
     CHECK(monitor.read_line() == "ready");
     daemon.checked_ctl({"set", "e"});
@@ -175,8 +177,8 @@ TEST_CASE("a monitor prints the whole state again after its relay was killed")
 TEST_CASE("a wait over --host continues after a restart of the daemon")
 {
     DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
-    OutputReader waiting{afar.ctl_command({"wait", "later"})};
+    const FakeRemoteHost remote_host{daemon};
+    OutputReader waiting{remote_host.ctl_command({"wait", "later"})};
     REQUIRE(daemon.has_waits("later", 1));
     daemon.kill();
     daemon.restart();
@@ -189,26 +191,27 @@ TEST_CASE("a wait over --host continues after a restart of the daemon")
 TEST_CASE("on over --host runs a local command for each remote set")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     const auto mode = GENERATE(as<std::string>{}, "manual", "auto", "semaphore");
     daemon.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{afar.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_NAME"})};
+    OutputReader runner{
+        remote_host.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_NAME"})};
     for (int i = 0; i < 2; ++i) {
         REQUIRE(daemon.has_waits("e", 1));
         daemon.checked_ctl({"set", "e"});
-        CHECK(following.read_line() == "e");
+        CHECK(runner.read_line() == "e");
     }
 }
 
 TEST_CASE("a signal ends on over --host, and no token is consumed")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader following{afar.ctl_command({"on", "s", "--", "true"})};
+    OutputReader runner{remote_host.ctl_command({"on", "s", "--", "true"})};
     REQUIRE(daemon.has_waits("s", 1));
-    following.process().signal(SIGTERM);
-    CHECK(following.wait() == -SIGTERM);
+    runner.process().signal(SIGTERM);
+    CHECK(runner.wait() == -SIGTERM);
     REQUIRE(daemon.has_waits("s", 0));
     daemon.checked_ctl({"set", "s"});
     CHECK(daemon.ctl({"is-set", "s"}).status == 0);
@@ -217,12 +220,12 @@ TEST_CASE("a signal ends on over --host, and no token is consumed")
 TEST_CASE("on over --host refuses a pulse and a timer, which need a descriptor")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "p", "--mode", "pulse"});
     daemon.checked_ctl({"arm", "t", "--every", "1h"});
     const auto [name, what] =
         GENERATE(table<std::string, std::string>({{"p", "a pulse"}, {"t", "a timer"}}));
-    const auto ran = afar.ctl({"on", name, "--", "true"});
+    const auto ran = remote_host.ctl({"on", name, "--", "true"});
     CHECK(ran.status == 4);
     CHECK(ran.err == "evfdctl: '" + name + "' is " + what +
                          ", which can be followed only on its own machine; run this on 'me@far'\n");
@@ -231,10 +234,10 @@ TEST_CASE("on over --host refuses a pulse and a timer, which need a descriptor")
 TEST_CASE("the library refuses to open an object on another machine")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "e"});
     auto remote = value_or_throw(Remote::at("far"));
-    remote.ssh = afar.ssh();
+    remote.ssh = remote_host.ssh();
     const Client client{Address::at(std::move(remote))};
     REQUIRE(client.set(std::vector{"e"s}));
     const auto opened = client.open("e");
@@ -277,58 +280,58 @@ TEST_CASE("a relay transfers replies that arrive after the end of its input")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    FedRelay fed{daemon};
-    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
-    fed.end();
+    FedRelay fed_relay{daemon};
+    fed_relay.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    fed_relay.end();
     REQUIRE(daemon.has_waits("s", 1));
     daemon.checked_ctl({"set", "s"});
-    CHECK(fed.relay().read_to_end() ==
+    CHECK(fed_relay.relay().read_to_end() ==
           R"({"parameters":{"fired":[{"name":"s","count":1}]}})" + "\0"s);
-    CHECK(fed.relay().wait() == 0);
+    CHECK(fed_relay.relay().wait() == 0);
 }
 
 TEST_CASE("relay --hang-up cancels pending calls at the end of its input")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    FedRelay fed{daemon, {"--hang-up"}};
-    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    FedRelay fed_relay{daemon, {"--hang-up"}};
+    fed_relay.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
-    fed.end();
-    CHECK(fed.relay().wait() == 0);
+    fed_relay.end();
+    CHECK(fed_relay.relay().wait() == 0);
     CHECK(daemon.has_waits("s", 0));
 }
 
 TEST_CASE("a relay exits when nobody reads its output")
 {
     const DaemonProcess daemon;
-    FedRelay fed{daemon};
-    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    FedRelay fed_relay{daemon};
+    fed_relay.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
-    fed.relay().close_output();
-    CHECK(fed.relay().wait() == 0);
+    fed_relay.relay().close_output();
+    CHECK(fed_relay.relay().wait() == 0);
     CHECK(daemon.has_waits("s", 0));
 }
 
 TEST_CASE("a relay exits when its daemon does")
 {
     DaemonProcess daemon;
-    FedRelay fed{daemon};
-    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    FedRelay fed_relay{daemon};
+    fed_relay.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     REQUIRE(daemon.has_waits("s", 1));
     daemon.kill();
-    CHECK(fed.relay().wait() == 0);
+    CHECK(fed_relay.relay().wait() == 0);
 }
 
 TEST_CASE("a relay exits with an error when it receives a descriptor")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
-    FedRelay fed{daemon};
-    fed.send_call(R"({"method":"io.evfdd.Open","parameters":{"names":["e"]}})");
-    CHECK(fed.relay().wait() == 4);
-    CHECK(fed.relay().read_to_end().empty());
-    CHECK(fed.relay().errors() ==
+    FedRelay fed_relay{daemon};
+    fed_relay.send_call(R"({"method":"io.evfdd.Open","parameters":{"names":["e"]}})");
+    CHECK(fed_relay.relay().wait() == 4);
+    CHECK(fed_relay.relay().read_to_end().empty());
+    CHECK(fed_relay.relay().errors() ==
           "evfdctl: a descriptor came, and those do not travel through a relay; open it on the "
           "daemon's own machine, or wait and set by name\n");
 }
@@ -338,9 +341,9 @@ TEST_CASE("relay --again waits for a daemon that is being restarted")
     DaemonProcess daemon;
     daemon.kill();
     CHECK(daemon.ctl({"relay"}).status == 5);
-    FedRelay fed{daemon, {"--again"}};
+    FedRelay fed_relay{daemon, {"--again"}};
     daemon.restart();
-    fed.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
+    fed_relay.send_call(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]}})");
     CHECK(daemon.has_waits("s", 1));
 }
 

@@ -62,7 +62,7 @@ TEST_CASE("top shows the number of waiters and subscribers of each object")
     daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set    0"); });
     {
-        const auto follower = value_or_throw(daemon.client().open("p"));
+        const auto subscriber = value_or_throw(daemon.client().open("p"));
         top.await([&] { return top.line_of("p").contains("0      1"); });
     }
     top.await([&] { return top.line_of("p").contains("0      0"); });
@@ -281,15 +281,15 @@ TEST_CASE("top without a daemon prints one line on the unchanged terminal")
 TEST_CASE("top over --host continues over another relay and shows the messages of ssh")
 {
     DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     daemon.checked_ctl({"create", "e"});
-    Terminal top{afar.ctl_command({"top"})};
+    Terminal top{remote_host.ctl_command({"top"})};
     top.await(help);
     CHECK(top.line(0).starts_with("me@far: 1 object"));
-    REQUIRE(::kill(afar.calls().back().relay, SIGKILL) == 0);
+    REQUIRE(::kill(remote_host.calls().back().relay, SIGKILL) == 0);
     daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
-    CHECK(afar.calls().size() >= 2);
+    CHECK(remote_host.calls().size() >= 2);
 
     daemon.kill();
     top.await("(evfdctl: no evfdd");
@@ -301,8 +301,8 @@ TEST_CASE("top over --host continues over another relay and shows the messages o
 TEST_CASE("top over --host reports on the terminal that it cannot draw")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
-    auto command = afar.ctl_command({"top"});
+    const FakeRemoteHost remote_host{daemon};
+    auto command = remote_host.ctl_command({"top"});
     command.environment.push_back("TERM=dumb");
     Terminal dumb{std::move(command)};
     CHECK(dumb.wait() == 2);

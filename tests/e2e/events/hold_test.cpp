@@ -34,17 +34,17 @@ void create_event(const DaemonProcess& daemon, const std::string& mode = "semaph
 // Creates a named pipe. Its reader blocks until the pipe is opened for writing.
 std::string make_fifo(const DaemonProcess& daemon)
 {
-    auto gate = daemon.directory() / "gate";
-    require(::mkfifo(gate.c_str(), 0600) == 0, gate);
-    return gate;
+    auto fifo = daemon.directory() / "gate";
+    require(::mkfifo(fifo.c_str(), 0600) == 0, fifo);
+    return fifo;
 }
 
-void open_fifo(const std::string& gate)
+void open_fifo(const std::string& fifo)
 {
     const auto is_open = [&] {
-        return static_cast<bool>(UniqueFd{::open(gate.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)});
+        return static_cast<bool>(UniqueFd{::open(fifo.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)});
     };
-    require(poll_until(is_open), gate);
+    require(poll_until(is_open), fifo);
 }
 
 // evfdctl hold with a command that runs until finish().
@@ -156,11 +156,11 @@ TEST_CASE("a background process of the command does not keep the token")
 {
     const DaemonProcess daemon;
     create_event(daemon);
-    const auto gate = make_fifo(daemon);
-    CHECK(daemon.ctl({"hold", "s", "--", "/bin/sh", "-c", "cat \"$0\" > /dev/null 2>&1 &", gate})
+    const auto fifo = make_fifo(daemon);
+    CHECK(daemon.ctl({"hold", "s", "--", "/bin/sh", "-c", "cat \"$0\" > /dev/null 2>&1 &", fifo})
               .status == 0);
     CHECK(token_count(daemon) == 1);
-    open_fifo(gate);
+    open_fifo(fifo);
 }
 
 TEST_CASE("a command inherits no socket and no anonymous descriptor of evfdctl")
@@ -181,10 +181,10 @@ TEST_CASE("a background process of a killed command does not keep the token")
 {
     const DaemonProcess daemon;
     create_event(daemon);
-    const auto gate = make_fifo(daemon);
+    const auto fifo = make_fifo(daemon);
     OutputReader control{
         daemon.ctl_command({"hold", "s", "--", "/bin/sh", "-c",
-                            "cat \"$0\" > /dev/null 2>&1 & echo $$; exec cat \"$0\"", gate})};
+                            "cat \"$0\" > /dev/null 2>&1 & echo $$; exec cat \"$0\"", fifo})};
     const auto line = control.read_line();
     REQUIRE(line);
     control.process().signal(SIGKILL);
@@ -192,7 +192,7 @@ TEST_CASE("a background process of a killed command does not keep the token")
     CHECK(token_count(daemon) == 0);
     REQUIRE(::kill(static_cast<pid_t>(std::stol(*line)), SIGKILL) == 0);
     CHECK(is_returned(daemon));
-    open_fifo(gate);
+    open_fifo(fifo);
 }
 
 TEST_CASE("a stopped evfdctl keeps the token until it continues")
@@ -249,15 +249,15 @@ TEST_CASE("hold ends with the status of a command that handles the signal")
 {
     const DaemonProcess daemon;
     create_event(daemon);
-    const auto gate = make_fifo(daemon);
+    const auto fifo = make_fifo(daemon);
     OutputReader control{daemon.ctl_command(
         {"hold", "s", "--", "/bin/sh", "-c",
-         "cat \"$0\" > /dev/null & trap 'exit 9' TERM; echo ready; wait", gate})};
+         "cat \"$0\" > /dev/null & trap 'exit 9' TERM; echo ready; wait", fifo})};
     REQUIRE(control.read_line() == "ready");
     control.process().signal(SIGTERM);
     CHECK(control.wait() == 9);
     CHECK(token_count(daemon) == 1);
-    open_fifo(gate);
+    open_fifo(fifo);
 }
 
 TEST_CASE("a signal ends hold during its wait, and no token is consumed")
@@ -279,20 +279,21 @@ TEST_CASE("hold reports invalid arguments and runs nothing")
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "m", "--initial", "1"});
     create_event(daemon);
-    const auto [words, status, said] = GENERATE(table<std::vector<std::string>, int, std::string>({
-        {{"m", "--", "echo", "run"}, 7, "not an auto event or a semaphore"},
-        {{"a//b", "--", "echo", "run"}, 2, "name"},
-        {{"s", "--timeout", "soon", "--", "echo", "run"}, 2, "duration"},
-        {{"s"}, 2, "missing"},
-        {{"s", "--", "/nowhere/is/this"}, 127, "cannot be started"},
-        {{"s", "--", "/"}, 126, "cannot be started"},
-    }));
+    const auto [words, status, expected] =
+        GENERATE(table<std::vector<std::string>, int, std::string>({
+            {{"m", "--", "echo", "run"}, 7, "not an auto event or a semaphore"},
+            {{"a//b", "--", "echo", "run"}, 2, "name"},
+            {{"s", "--timeout", "soon", "--", "echo", "run"}, 2, "duration"},
+            {{"s"}, 2, "missing"},
+            {{"s", "--", "/nowhere/is/this"}, 127, "cannot be started"},
+            {{"s", "--", "/"}, 126, "cannot be started"},
+        }));
     auto all = std::vector{"hold"s};
     all.insert(all.end(), words.begin(), words.end());
     const auto ran = daemon.ctl(all);
     CHECK(ran.status == status);
     CHECK(ran.out.empty());
-    CHECK(ran.err.contains(said));
+    CHECK(ran.err.contains(expected));
     CHECK(token_count(daemon) == 1);
 }
 
@@ -319,15 +320,15 @@ TEST_CASE("a program holds a token until its Hold is destroyed or released")
 TEST_CASE("a hold of a process or a session survives kills of the daemon")
 {
     const auto holder = GENERATE(evfd::Holder::process, evfd::Holder::session);
-    const SupervisedDaemon guarded;
-    create_event(guarded);
-    auto hold = value_or_throw(guarded.client().hold("s", {}, holder));
+    const SupervisedDaemon supervised;
+    create_event(supervised);
+    auto hold = value_or_throw(supervised.client().hold("s", {}, holder));
     for (int i = 0; i < 2; ++i) {
-        guarded.kill_daemon();
-        CHECK(token_count(guarded) == 0);
+        supervised.kill_daemon();
+        CHECK(token_count(supervised) == 0);
     }
     CHECK(hold.release());
-    CHECK(token_count(guarded) == 1);
+    CHECK(token_count(supervised) == 1);
 }
 
 TEST_CASE("a token is returned when the program that holds it exits")
@@ -354,19 +355,21 @@ TEST_CASE("a joined hold is returned when both holders have exited")
     const DaemonProcess daemon;
     create_event(daemon);
     const auto client = daemon.client();
-    const auto told = daemon.directory() / "id";
-    const auto keep = [&](const WorkerSocket& line, const Hold& hold) {
-        write_file(told, hold.id());
+    const auto id_file = daemon.directory() / "id";
+    const auto report_and_wait = [&](const WorkerSocket& line, const Hold& hold) {
+        write_file(id_file, hold.id());
         line.send(1);
         line.receive();
         ::_exit(0); // The process exits without a release.
     };
-    Worker first{[&](const WorkerSocket& line) { keep(line, value_or_throw(client.hold("s"))); }};
+    Worker first{
+        [&](const WorkerSocket& line) { report_and_wait(line, value_or_throw(client.hold("s"))); }};
     first.receive();
-    const auto id = read_file(told);
-    Worker second{[&](const WorkerSocket& line) { keep(line, value_or_throw(client.join(id))); }};
+    const auto id = read_file(id_file);
+    Worker second{
+        [&](const WorkerSocket& line) { report_and_wait(line, value_or_throw(client.join(id))); }};
     second.receive();
-    CHECK(read_file(told) == id);
+    CHECK(read_file(id_file) == id);
     first.send(1);
     CHECK(first.wait() == 0);
     CHECK(token_count(daemon) == 0);
@@ -396,7 +399,8 @@ TEST_CASE("a child process cannot release its parent's hold")
     const auto client = daemon.client();
     auto hold = client.hold("s");
     REQUIRE(hold);
-    Worker child{[&](const WorkerSocket&) { require(!hold->release(), "it was given back"); }};
+    Worker child{
+        [&](const WorkerSocket&) { require(!hold->release(), "the child released the hold"); }};
     CHECK(child.wait() == 0);
     CHECK(token_count(daemon) == 0);
     CHECK(hold->release());
@@ -406,41 +410,41 @@ TEST_CASE("a child process cannot release its parent's hold")
 TEST_CASE("a hold over --host belongs to evfdctl's session and ends with it")
 {
     const DaemonProcess daemon;
-    const FakeRemoteHost afar{daemon};
+    const FakeRemoteHost remote_host{daemon};
     create_event(daemon);
-    CHECK(afar.ctl({"hold", "s", "--", "/bin/sh", "-c", "exit 7"}).status == 7);
+    CHECK(remote_host.ctl({"hold", "s", "--", "/bin/sh", "-c", "exit 7"}).status == 7);
     CHECK(token_count(daemon) == 1);
-    const auto gate = make_fifo(daemon);
-    OutputReader control{afar.ctl_command(
-        {"hold", "s", "--", "/bin/sh", "-c", "echo ready; exec cat \"" + gate + "\""})};
+    const auto fifo = make_fifo(daemon);
+    OutputReader control{remote_host.ctl_command(
+        {"hold", "s", "--", "/bin/sh", "-c", "echo ready; exec cat \"" + fifo + "\""})};
     REQUIRE(control.read_line() == "ready");
     CHECK(token_count(daemon) == 0);
     control.process().signal(SIGKILL);
     CHECK(control.wait() == -SIGKILL);
     CHECK(is_returned(daemon));
-    open_fifo(gate);
+    open_fifo(fifo);
 }
 
 // The daemon is killed.
 
 TEST_CASE("a held token stays held over kills of the daemon and is returned once")
 {
-    const SupervisedDaemon guarded;
-    create_event(guarded);
+    const SupervisedDaemon supervised;
+    create_event(supervised);
     {
-        HoldingCommand holder{guarded};
+        HoldingCommand holder{supervised};
         for (int i = 0; i < 3; ++i) {
-            guarded.kill_daemon();
-            CHECK(token_count(guarded) == 0);
+            supervised.kill_daemon();
+            CHECK(token_count(supervised) == 0);
         }
-        CHECK(guarded.ctl({"hold", "s", "--timeout", "1ms", "--", "true"}).status == 124);
+        CHECK(supervised.ctl({"hold", "s", "--timeout", "1ms", "--", "true"}).status == 124);
         holder.finish();
         CHECK(holder.control().wait() == 0);
         CHECK(holder.control().errors().empty());
     }
-    CHECK(token_count(guarded) == 1);
-    guarded.kill_daemon();
-    CHECK(token_count(guarded) == 1);
+    CHECK(token_count(supervised) == 1);
+    supervised.kill_daemon();
+    CHECK(token_count(supervised) == 1);
 }
 
 TEST_CASE("a held token is returned when its holder is killed together with the daemon")
@@ -448,30 +452,30 @@ TEST_CASE("a held token is returned when its holder is killed together with the 
     const TemporaryDirectory place;
     const auto config = place / "evfdd.json";
     write_file(config, R"({"resumeGrace": "100ms"})");
-    const SupervisedDaemon guarded{{"--config", config}};
-    create_event(guarded);
-    HoldingCommand holder{guarded};
-    SECTION("all of it")
+    const SupervisedDaemon supervised{{"--config", config}};
+    create_event(supervised);
+    HoldingCommand holder{supervised};
+    SECTION("evfdctl and its command after the daemon")
     {
         REQUIRE(::kill(holder.command(), SIGSTOP) == 0); // The holders send nothing meanwhile.
         holder.control().process().signal(SIGSTOP);
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         REQUIRE(::kill(holder.command(), SIGKILL) == 0);
         holder.control().process().signal(SIGKILL);
         CHECK(holder.control().wait() == -SIGKILL);
     }
-    SECTION("evfdctl before, and its command after")
+    SECTION("evfdctl before the daemon, and its command after")
     {
         holder.control().process().signal(SIGKILL);
         CHECK(holder.control().wait() == -SIGKILL);
-        guarded.kill_daemon();
-        CHECK(token_count(guarded) == 0);
-        guarded.kill_daemon();
-        CHECK(guarded.ctl({"hold", "s", "--timeout", "200ms", "--", "true"}).status == 124);
+        supervised.kill_daemon();
+        CHECK(token_count(supervised) == 0);
+        supervised.kill_daemon();
+        CHECK(supervised.ctl({"hold", "s", "--timeout", "200ms", "--", "true"}).status == 124);
         holder.finish();
     }
-    CHECK(is_returned(guarded));
-    CHECK(token_count(guarded) == 1);
+    CHECK(is_returned(supervised));
+    CHECK(token_count(supervised) == 1);
 }
 
 TEST_CASE("hold warns that the token was not held to the end when a daemon without state replaced "
@@ -490,41 +494,42 @@ TEST_CASE("hold warns that the token was not held to the end when a daemon witho
 TEST_CASE("twenty holders of a lock never overlap while the daemon is killed repeatedly")
 {
     const auto mode = GENERATE("auto"s, "semaphore"s);
-    const SupervisedDaemon guarded;
-    create_event(guarded, mode, "lock");
-    const auto book = guarded.directory() / "book";
+    const SupervisedDaemon supervised;
+    create_event(supervised, mode, "lock");
+    const auto records = supervised.directory() / "book";
     const auto script = "echo begin $$ >> \"$0\"; \"$1\" --socket \"$2\" status > /dev/null; "
                         "echo end $$ >> \"$0\"";
     constexpr int holders = 20;
     std::deque<Process> all;
     for (int i = 0; i < holders; ++i) {
-        auto command = guarded.ctl_command({"hold", "lock", "--", "/bin/sh", "-c", script, book});
+        auto command =
+            supervised.ctl_command({"hold", "lock", "--", "/bin/sh", "-c", script, records});
         command.argv.push_back(command.argv.front());
-        command.argv.push_back(guarded.path());
+        command.argv.push_back(supervised.path());
         all.push_back(start(command));
     }
     const auto written = [&] {
-        const auto text = read_file(book);
+        const auto text = read_file(records);
         return std::ranges::count(text, '\n');
     };
     for (int i = 1; i < 8; ++i) { // The kills are spread over the run.
         REQUIRE(poll_until([&] { return written() >= i * 4; }));
-        guarded.kill_daemon();
+        supervised.kill_daemon();
     }
     for (auto& one : all)
         CHECK(one.wait() == 0);
 
-    std::istringstream lines{read_file(book)};
-    std::string begin, end, who, same;
+    std::istringstream lines{read_file(records)};
+    std::string begin, end, holder_pid, same_pid;
     int pairs = 0;
-    while (lines >> begin >> who >> end >> same) {
+    while (lines >> begin >> holder_pid >> end >> same_pid) {
         ++pairs;
         CHECK(begin == "begin");
         CHECK(end == "end");
-        CHECK(who == same);
+        CHECK(holder_pid == same_pid);
     }
     CHECK(pairs == holders);
-    CHECK(token_count(guarded, "lock") == 1);
+    CHECK(token_count(supervised, "lock") == 1);
 }
 
 } // namespace

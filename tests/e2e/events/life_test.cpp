@@ -16,8 +16,8 @@ namespace {
 
 bool exists(const std::string& path)
 {
-    struct stat there{};
-    return ::lstat(path.c_str(), &there) == 0;
+    struct stat file_status{};
+    return ::lstat(path.c_str(), &file_status) == 0;
 }
 
 std::size_t lines(const std::string& text)
@@ -78,20 +78,21 @@ TEST_CASE("a daemon does not replace the socket of another listening program")
 
 TEST_CASE("--check-socket names the daemon that listens there and the way to end it")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "precious"});
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "precious"});
     const auto check = [&] {
-        return run({.argv = {EVFDD_DAEMON, "--check-socket", guarded.path()}});
+        return run({.argv = {EVFDD_DAEMON, "--check-socket", supervised.path()}});
     };
     const auto refused = check();
-    const auto guard = std::to_string(guarded.pid());
+    const auto supervisor = std::to_string(supervised.pid());
     CHECK(refused.status == 75);
     CHECK(lines(refused.err) == 1);
-    CHECK(refused.err.contains("a daemon (process " + guard + ") listens at " + guarded.path()));
-    CHECK(refused.err.contains("kill " + guard));
+    CHECK(refused.err.contains("a daemon (process " + supervisor + ") listens at " +
+                               supervised.path()));
+    CHECK(refused.err.contains("kill " + supervisor));
 
-    REQUIRE(::kill(guarded.pid(), SIGTERM) == 0); // Follows the advice of the message.
-    REQUIRE(await_readable(pidfd_of(guarded.pid()).get()));
+    REQUIRE(::kill(supervised.pid(), SIGTERM) == 0); // Follows the advice of the message.
+    REQUIRE(await_readable(pidfd_of(supervised.pid()).get()));
     const auto free = check();
     CHECK(free.status == 0);
     CHECK(free.err.empty());
@@ -239,7 +240,7 @@ TEST_CASE("an idle daemon exits only without clients and objects")
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object and a
                                                                         // client.
     {
-        const auto gone = std::move(wire);
+        const auto closed = std::move(wire);
     }
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object.
     daemon.checked_ctl({"delete", "e"});
@@ -260,9 +261,9 @@ TEST_CASE("the socket file has the mode of --socket-mode")
         GENERATE(table<std::string, mode_t>({{"", 0666}, {"0600", 0600}, {"660", 0660}}));
     const DaemonProcess daemon{option.empty() ? std::vector<std::string>{}
                                               : std::vector{"--socket-mode"s, option}};
-    struct stat there{};
-    REQUIRE(::stat(daemon.path().c_str(), &there) == 0);
-    CHECK((there.st_mode & 0777) == bits);
+    struct stat file_status{};
+    REQUIRE(::stat(daemon.path().c_str(), &file_status) == 0);
+    CHECK((file_status.st_mode & 0777) == bits);
 }
 
 TEST_CASE("evfdd ends with status 2 for an invalid command line")

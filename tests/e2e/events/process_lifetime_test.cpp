@@ -15,13 +15,13 @@ bool is_deleted(const DaemonProcess& daemon, const std::string& name)
 
 TEST_CASE("an object of a process survives its connections, kills of the daemon and execve")
 {
-    const SupervisedDaemon guarded;
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
     Worker worker{[&](const WorkerSocket& line) {
         {
-            const auto its = guarded.client();
-            value_or_throw(its.create("e", {.lifetime = Lifetime::process}));
-            value_or_throw(its.arm("t", {.after = 1h}, {.lifetime = Lifetime::process}));
+            const auto worker_client = supervised.client();
+            value_or_throw(worker_client.create("e", {.lifetime = Lifetime::process}));
+            value_or_throw(worker_client.arm("t", {.after = 1h}, {.lifetime = Lifetime::process}));
         }
         line.send(1);
         line.receive();
@@ -30,7 +30,7 @@ TEST_CASE("an object of a process survives its connections, kills of the daemon 
     }};
     worker.receive();
     for (int i = 0; i < 2; ++i) {
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::process);
         CHECK(value_or_throw(client.show("t")).lifetime == Lifetime::process);
     }
@@ -40,23 +40,23 @@ TEST_CASE("an object of a process survives its connections, kills of the daemon 
     CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::process);
     worker.process().signal(SIGKILL);
     CHECK(worker.wait() == -SIGKILL);
-    CHECK(is_deleted(guarded, "e"));
-    CHECK(is_deleted(guarded, "t"));
+    CHECK(is_deleted(supervised, "e"));
+    CHECK(is_deleted(supervised, "t"));
 }
 
 TEST_CASE("an object of a process that exits without a daemon is deleted by the next daemon")
 {
-    const SupervisedDaemon guarded;
+    const SupervisedDaemon supervised;
     Worker worker{[&](const WorkerSocket& line) {
-        value_or_throw(guarded.client().create("e", {.lifetime = Lifetime::process}));
+        value_or_throw(supervised.client().create("e", {.lifetime = Lifetime::process}));
         line.send(1);
         line.receive();
     }};
     worker.receive();
-    guarded.kill_daemon();
+    supervised.kill_daemon();
     worker.process().signal(SIGKILL);
     CHECK(worker.wait() == -SIGKILL);
-    CHECK(is_deleted(guarded, "e"));
+    CHECK(is_deleted(supervised, "e"));
 }
 
 TEST_CASE("a child of fork(2) does not keep the objects of its parent alive")

@@ -95,7 +95,7 @@ TEST_CASE("a subscription ends with its Event object and with its client")
     CHECK(poll_until([&] { return subscriptions() == 1; }));
 
     Worker holder{[&](const WorkerSocket& line) {
-        const auto its = value_or_throw(daemon.client().open("tick"));
+        const auto worker_event = value_or_throw(daemon.client().open("tick"));
         line.send(0);
         line.receive();
     }};

@@ -164,15 +164,15 @@ constexpr auto delayed_exit = "trap 'echo tidying; read -r answer <&3; exit 0' T
 TEST_CASE("a wait ended by a signal consumes nothing while its command exits")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    OutputReader waiting{daemon.ctl_command(wait_and_run({"s"}, delayed_exit + gate.script()))};
-    gate.await_start();
+    OutputReader waiting{daemon.ctl_command(wait_and_run({"s"}, delayed_exit + blocking.script()))};
+    blocking.await_start();
     waiting.process().signal(SIGTERM);
     CHECK(waiting.read_line() == "tidying");
     CHECK(daemon.has_waits("s", 0));
     daemon.checked_ctl({"set", "s"});
-    gate.finish();
+    blocking.finish();
     CHECK(waiting.wait() == -SIGTERM);
     CHECK(count_of(daemon, "s") == 1);
 }
@@ -180,15 +180,15 @@ TEST_CASE("a wait ended by a signal consumes nothing while its command exits")
 TEST_CASE("a signal ends a failed wait and its command")
 {
     const DaemonProcess daemon;
-    BlockingCommand gate{daemon.directory()};
+    BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "e"});
     OutputReader waiting{
-        daemon.ctl_command(wait_and_run({"e", "--grace", "1h"}, delayed_exit + gate.script()))};
-    gate.await_start();
+        daemon.ctl_command(wait_and_run({"e", "--grace", "1h"}, delayed_exit + blocking.script()))};
+    blocking.await_start();
     daemon.checked_ctl({"delete", "e"});
     CHECK(waiting.read_line() == "tidying");
     waiting.process().signal(SIGINT);
-    gate.finish();
+    blocking.finish();
     CHECK(waiting.wait() == -SIGINT);
     CHECK(waiting.errors().contains("'e'"));
 }

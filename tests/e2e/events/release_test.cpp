@@ -90,13 +90,13 @@ TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,00
 {
     REQUIRE(supports_latched_wait());
     // With 0666 the waiters have the eventfd itself, with 0644 a wait-only descriptor.
-    const auto rights = GENERATE("0666"s, "0644"s);
+    const auto permissions = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
     // Revokes the owner's own write permission, because the owner may be the unprivileged user.
-    if (rights != "0666")
+    if (permissions != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
     const Eventfd releases{EFD_SEMAPHORE};
@@ -106,9 +106,9 @@ TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,00
         workers.push_back(std::make_unique<Worker>(
             [&](const WorkerSocket& line) { wait_in_threads(daemon, line, arrivals, releases); }));
     for (const auto& worker : workers) {
-        auto& its = threads.emplace_back();
+        auto& thread_ids = threads.emplace_back();
         for (int i = 0; i < threads_each; ++i)
-            its.push_back(static_cast<pid_t>(worker->receive()));
+            thread_ids.push_back(static_cast<pid_t>(worker->receive()));
     }
 
     for (int round = 0; round < rounds; ++round) {

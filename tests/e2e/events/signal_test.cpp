@@ -50,19 +50,19 @@ std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, 
     std::vector<pollfd> wanted;
     for (const auto& waiter : waiters)
         wanted.push_back({waiter->fd().get(), POLLIN, 0});
-    std::size_t heard = 0;
-    while (heard < count) {
+    std::size_t received = 0;
+    while (received < count) {
         if (::poll(wanted.data(), wanted.size(), static_cast<int>(default_timeout / 1ms)) < 1)
-            return heard;
+            return received;
         for (std::size_t i = 0; i < wanted.size(); ++i)
             if (wanted[i].revents != 0) {
                 require(waiters[i]->receive() == 1, "a wait ended without a set");
                 wanted[i].fd = -1;
-                ++heard;
+                ++received;
             }
     }
     // No other waiter is released at this moment.
-    return heard + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
+    return received + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
 }
 
 TEST_CASE("a wait begins before its name is created and before it is set")
@@ -92,7 +92,7 @@ TEST_CASE("a program with a descriptor and a script signal each other")
         const auto to_program = value_or_throw(client.open("to/program"));
         const auto to_script = value_or_throw(client.open("to/script"));
         line.send(0);
-        require(value_or_throw(to_program.wait(default_timeout)) == 1, "not released");
+        require(value_or_throw(to_program.wait(default_timeout)) == 1, "the wait did not end");
         value_or_throw(to_script.set());
     }};
     program.receive();

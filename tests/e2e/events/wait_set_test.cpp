@@ -80,13 +80,14 @@ TEST_CASE("a cancelled or disarmed timer ends no wait for several objects, and a
     REQUIRE(client.create("a", {.mode = Mode::automatic}));
     REQUIRE(client.arm("t", {.after = 1h}));
     Worker worker{[&](const WorkerSocket& line) {
-        const auto its = daemon.client();
-        const auto event = value_or_throw(its.open("a"));
-        const auto timer = value_or_throw(its.open_timer("t"));
+        const auto worker_client = daemon.client();
+        const auto event = value_or_throw(worker_client.open("a"));
+        const auto timer = value_or_throw(worker_client.open_timer("t"));
         const All all{&event, &timer};
         line.send(0);
         const auto woken = value_or_throw(wait_any(all, default_timeout));
-        require(woken && woken->index == 1 && woken->count == 1, "not the timer");
+        require(woken && woken->index == 1 && woken->count == 1,
+                "the wait did not end by the timer");
         line.send(0);
     }};
     worker.receive();
@@ -99,7 +100,7 @@ TEST_CASE("a cancelled or disarmed timer ends no wait for several objects, and a
 
 TEST_CASE("each token is consumed once or remains while several processes wait for any")
 {
-    constexpr std::int64_t given = 2'000;
+    constexpr std::int64_t added = 2'000;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("shared", {.mode = Mode::semaphore}));
@@ -109,15 +110,16 @@ TEST_CASE("each token is consumed once or remains while several processes wait f
     std::vector<std::unique_ptr<Worker>> takers;
     for (int i = 0; i < 3; ++i) {
         takers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
-            const auto its = daemon.client();
-            const auto events = value_or_throw(its.open(std::vector{"shared"s, "pulse"s, "stop"s}));
-            const auto timer = value_or_throw(its.open_timer("timer"));
+            const auto worker_client = daemon.client();
+            const auto events =
+                value_or_throw(worker_client.open(std::vector{"shared"s, "pulse"s, "stop"s}));
+            const auto timer = value_or_throw(worker_client.open_timer("timer"));
             const All all{&events[0], &events[1], &timer, &events[2]};
             line.send(0);
             std::uint64_t tokens = 0;
             while (true) {
                 const auto woken = value_or_throw(wait_any(all, default_timeout));
-                require(woken.has_value(), "nothing comes");
+                require(woken.has_value(), "the wait timed out");
                 if (woken->index == 0)
                     ++tokens;
                 if (woken->index + 1 == all.size())
@@ -128,7 +130,7 @@ TEST_CASE("each token is consumed once or remains while several processes wait f
         takers.back()->receive();
     }
     const auto pulse = value_or_throw(client.open("pulse"));
-    for (std::int64_t i = 0; i < given; ++i) {
+    for (std::int64_t i = 0; i < added; ++i) {
         REQUIRE(client.set(std::vector{"shared"s}));
         if (i % 7 == 0)
             REQUIRE(pulse.set());
@@ -139,7 +141,7 @@ TEST_CASE("each token is consumed once or remains while several processes wait f
         taken += static_cast<std::int64_t>(taker->receive());
         CHECK(taker->wait() == 0);
     }
-    CHECK(taken + value_or_throw(client.show("shared")).count.value_or(0) == given);
+    CHECK(taken + value_or_throw(client.show("shared")).count.value_or(0) == added);
 }
 
 } // namespace

@@ -124,10 +124,10 @@ TEST_CASE("a wait for existing names reports the name that does not exist")
 TEST_CASE("a delete ends a wait for any or all with status 6")
 {
     const DaemonProcess daemon;
-    const auto gather = GENERATE("--all"s, "--any"s);
+    const auto require = GENERATE("--all"s, "--any"s);
     daemon.checked_ctl({"create", "a"});
     daemon.checked_ctl({"create", "b", "--mode", "semaphore"});
-    OutputReader waiting{daemon.ctl_command({"wait", gather, "a", "b"})};
+    OutputReader waiting{daemon.ctl_command({"wait", require, "a", "b"})};
     REQUIRE(daemon.has_waits("a", 1));
 
     daemon.checked_ctl({"delete", "b"});
@@ -210,9 +210,9 @@ TEST_CASE("the late reply to an abandoned wait does not reach the next wait")
     daemon.checked_ctl({"create", "two", "--mode", "auto"});
     evfd::ConnectionPool client{Address::at(daemon.path()), 200ms, 1ms};
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
-    const auto given_up = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
-    REQUIRE_FALSE(given_up);
-    CHECK(given_up.error().code == ErrorCode::no_daemon);
+    const auto abandoned = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
+    REQUIRE_FALSE(abandoned);
+    CHECK(abandoned.error().code == ErrorCode::no_daemon);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
     daemon.checked_ctl({"set", "one"});
     const auto next = client.wait({.names = {{*Name::parse("two")}}}, monotonic_now());

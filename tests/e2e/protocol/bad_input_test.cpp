@@ -24,7 +24,7 @@ public:
     {
         wire_.request("CreateEvent", {{"name", "mine"}, {"mode", "semaphore"}, {"initial", 2}});
         waiting_.emplace(daemon.path()).call("Wait", {{"names", {"later"}}});
-        require(daemon.has_waits("later", 1), "no wait");
+        require(daemon.has_waits("later", 1), "the wait is not pending");
     }
     // Checks that its first connection still works and that its pending wait can complete.
     bool is_unaffected()
@@ -93,21 +93,21 @@ TEST_CASE(
     "an invalid message ends its connection after the earlier replies, and no other connection")
 {
     const DaemonProcess daemon;
-    OtherClient bystander{daemon};
-    for (const auto& bad : bad_frames()) {
-        INFO(bad.title);
+    OtherClient other_client{daemon};
+    for (const auto& frame_case : bad_frames()) {
+        INFO(frame_case.title);
         WireClient wire{daemon.path()};
-        wire.send(valid_call + bad.bytes + valid_call);
+        wire.send(valid_call + frame_case.bytes + valid_call);
         CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
         CHECK(wire.read_to_end().empty()); // Nothing follows, whatever was sent after it.
     }
-    CHECK(bystander.is_unaffected());
+    CHECK(other_client.is_unaffected());
 }
 
 TEST_CASE("a call of exactly the size limit is answered, and one more byte ends the connection")
 {
     const DaemonProcess daemon;
-    OtherClient bystander{daemon};
+    OtherClient other_client{daemon};
     const auto padded = [](std::size_t size) {
         std::string text = R"({"method":"io.evfdd.Status"})";
         text.insert(1, std::string(size - text.size(), ' '));
@@ -124,13 +124,13 @@ TEST_CASE("a call of exactly the size limit is answered, and one more byte ends 
     for (int i = 0; i < 100; ++i)
         endless.send(std::string(64 * 1024, 'x'));
     CHECK(endless.read_to_end().empty());
-    CHECK(bystander.is_unaffected());
+    CHECK(other_client.is_unaffected());
 }
 
 TEST_CASE("an invalid field is named in the error, and the connection continues")
 {
     const DaemonProcess daemon;
-    OtherClient bystander{daemon};
+    OtherClient other_client{daemon};
     const auto deep = std::string(10'000, '[') + std::string(10'000, ']');
     const auto cases = std::vector<std::array<std::string, 3>>{
         {"CreateEvent", R"({})", "name"},
@@ -176,7 +176,7 @@ TEST_CASE("an invalid field is named in the error, and the connection continues"
                                    {"parameters", {{"parameter", field}}}});
     }
     CHECK(wire.request("Status")["parameters"]["objects"] == 1);
-    CHECK(bystander.is_unaffected());
+    CHECK(other_client.is_unaffected());
 }
 
 TEST_CASE("an unknown key beside the method is ignored")
@@ -248,7 +248,7 @@ TEST_CASE("the daemon does not keep descriptors that are sent with a call")
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
     const DaemonProcess daemon{options};
-    OtherClient bystander{daemon};
+    OtherClient other_client{daemon};
     WireClient wire{daemon.path()};
     wire.request("Status");
     const auto descriptors = [&] {
@@ -267,13 +267,13 @@ TEST_CASE("the daemon does not keep descriptors that are sent with a call")
             CHECK(careless.read_to_end().empty());
     }
     CHECK(poll_until([&] { return descriptors() == before; }));
-    CHECK(bystander.is_unaffected());
+    CHECK(other_client.is_unaffected());
 }
 
 TEST_CASE("clients that stop in the middle of a message delay nobody")
 {
     const DaemonProcess daemon;
-    OtherClient bystander{daemon};
+    OtherClient other_client{daemon};
     std::vector<WireClient> silent;
     for (int i = 0; i < 100; ++i) {
         silent.emplace_back(daemon.path());
@@ -281,7 +281,7 @@ TEST_CASE("clients that stop in the middle of a message delay nobody")
                            valid_call.substr(0, static_cast<std::size_t>(i) % valid_call.size()));
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
-    CHECK(bystander.is_unaffected());
+    CHECK(other_client.is_unaffected());
     for (std::size_t i = 0; i < silent.size(); i += 10) { // The daemon still accepts the rest of
                                                           // the message.
         silent[i].send(valid_call.substr(i % valid_call.size()));

@@ -60,9 +60,9 @@ TEST_CASE("an independent parser accepts both interfaces")
     const auto ran = run({.argv = {generator, path}});
     INFO(ran.err);
     CHECK(ran.status == 0);
-    std::string made = interface;
-    std::erase(made, '.');
-    const auto code = read_file(daemon.directory() / (made + ".go"));
+    std::string module = interface;
+    std::erase(module, '.');
+    const auto code = read_file(daemon.directory() / (module + ".go"));
     for (const auto* method : {"Status", "CreateEvent", "Monitor"})
         CHECK(code.contains(method) == (interface == "io.evfdd"));
     if (interface == "org.varlink.service")
@@ -98,8 +98,8 @@ TEST_CASE("pipelined opens of 0, 1, 0, 2 and 0 descriptors give each reply its o
     CHECK(two[1]["fileDescriptor"] == 1);
     REQUIRE(wire.descriptors().size() == 3);
     const auto count = [&](std::size_t index) {
-        const auto told = evfd::count(wire.descriptors()[index]);
-        return told ? *told : 0;
+        const auto value = evfd::count(wire.descriptors()[index]);
+        return value ? *value : 0;
     };
     CHECK(count(0) == 3);
     CHECK(count(1) == 2);
@@ -163,9 +163,9 @@ TEST_CASE("every method can be called in plain JSON, with absent parameters if a
     CHECK(ok("Show", {{"name", "a"}})["object"]["count"] == 1);
     ok("Delete", {{"names", {"p", "t", "a"}}});
     wire.call("Monitor", {{"pattern", "*"}}, "more");
-    const auto news = wire.reply();
-    CHECK(news["continues"] == true);
-    CHECK(news["parameters"] == Json{{"sequence", 1}, {"change", "ready"}});
+    const auto update = wire.reply();
+    CHECK(update["continues"] == true);
+    CHECK(update["parameters"] == Json{{"sequence", 1}, {"change", "ready"}});
 }
 
 } // namespace

@@ -56,7 +56,7 @@ void await_start(const WorkerSocket& line)
 class Random {
 public:
     explicit Random(int seed) : engine_{static_cast<std::mt19937_64::result_type>(seed)} {}
-    int up_to(int most) { return std::uniform_int_distribution<int>{1, most}(engine_); }
+    int up_to(int max) { return std::uniform_int_distribution<int>{1, max}(engine_); }
     bool chance_of_one_in(int n) { return up_to(n) == 1; }
 
 private:
@@ -66,34 +66,34 @@ private:
 // Adds and consumes tokens, by name and through a descriptor that was opened before the first kill.
 void signal_tokens(const Client& client, const WorkerSocket& line, int seed)
 {
-    Random dice{seed};
+    Random random{seed};
     const auto event = value_or_throw(client.open("tokens"));
     await_start(line);
-    std::uint64_t given = 0;
-    std::uint64_t taken = 0;
+    std::uint64_t added = 0;
+    std::uint64_t consumed = 0;
     while (should_continue(line)) {
-        const std::int64_t count = dice.up_to(3);
-        switch (dice.up_to(4)) {
+        const std::int64_t count = random.up_to(3);
+        switch (random.up_to(4)) {
         case 1:
             value_or_throw(client.set(std::vector{"tokens"s}, count));
-            given += static_cast<std::uint64_t>(count);
+            added += static_cast<std::uint64_t>(count);
             break;
         case 2:
             value_or_throw(event.set(count));
-            given += static_cast<std::uint64_t>(count);
+            added += static_cast<std::uint64_t>(count);
             break;
         case 3: {
             const auto fired = client.wait(std::vector{"tokens"s}, {.timeout = 5ms});
             if (!fired && fired.error().code != ErrorCode::timed_out)
                 throw std::runtime_error{fired.error().message};
-            taken += fired ? 1U : 0U;
+            consumed += fired ? 1U : 0U;
             break;
         }
-        case 4: taken += static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))); break;
+        case 4: consumed += static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))); break;
         }
     }
-    line.send(given);
-    line.send(taken);
+    line.send(added);
+    line.send(consumed);
 }
 
 // A worker's own object. It must exist with these properties.
@@ -106,53 +106,54 @@ struct Owned {
 
 void own_objects(const Client& client, const WorkerSocket& line, int number)
 {
-    Random dice{number};
+    Random random{number};
     await_start(line);
     std::map<int, Owned> owned;
     const auto name_of = [&](int i) {
         return "own/" + std::to_string(number) + "/" + std::to_string(i);
     };
     while (should_continue(line)) {
-        const int i = dice.up_to(60);
+        const int i = random.up_to(60);
         const auto name = name_of(i);
-        if (const auto there = owned.find(i); there != owned.end()) {
-            if (dice.chance_of_one_in(2)) {
+        if (const auto existing = owned.find(i); existing != owned.end()) {
+            if (random.chance_of_one_in(2)) {
                 value_or_throw(client.delete_object(std::vector{name}));
-                owned.erase(there);
-            } else if (there->second.is_timer) {
-                require(!value_or_throw(client.arm(name, {.after = 24h})), "the timer was gone");
+                owned.erase(existing);
+            } else if (existing->second.is_timer) {
+                require(!value_or_throw(client.arm(name, {.after = 24h})),
+                        "the timer was created again");
             } else {
-                const auto rights = dice.chance_of_one_in(2) ? *Permissions::parse("0600")
-                                                             : *Permissions::parse("0640");
-                value_or_throw(client.set_permissions(name, rights));
-                there->second.permissions = rights.bits();
+                const auto permissions = random.chance_of_one_in(2) ? *Permissions::parse("0600")
+                                                                    : *Permissions::parse("0640");
+                value_or_throw(client.set_permissions(name, permissions));
+                existing->second.permissions = permissions.bits();
             }
             continue;
         }
-        const bool is_timer = dice.chance_of_one_in(3);
-        const auto mode = static_cast<Mode>(dice.up_to(4) - 1);
-        const int initial = mode == Mode::pulse ? 0 : dice.up_to(9) - 1;
+        const bool is_timer = random.chance_of_one_in(3);
+        const auto mode = static_cast<Mode>(random.up_to(4) - 1);
+        const int initial = mode == Mode::pulse ? 0 : random.up_to(9) - 1;
         if (is_timer)
             require(value_or_throw(client.arm(name, {.after = 24h},
                                               {.permissions = *Permissions::parse("0600")})),
-                    "the timer was there");
+                    "the timer existed already");
         else
             require(
                 value_or_throw(client.create(name, {.mode = mode,
                                                     .initial = initial,
                                                     .permissions = *Permissions::parse("0600")})),
-                "the event was there");
+                "the event existed already");
         owned.insert({i,
                       {is_timer, static_cast<std::uint64_t>(mode),
                        Permissions::parse("0600")->bits(), static_cast<std::uint64_t>(initial)}});
     }
     line.send(owned.size());
-    for (const auto& [i, one] : owned) {
+    for (const auto& [i, object] : owned) {
         line.send(static_cast<std::uint64_t>(i));
-        line.send(one.is_timer);
-        line.send(one.mode);
-        line.send(one.permissions);
-        line.send(one.tokens);
+        line.send(object.is_timer);
+        line.send(object.mode);
+        line.send(object.permissions);
+        line.send(object.tokens);
     }
 }
 
@@ -172,13 +173,13 @@ void count_ticks(const Client& client, const WorkerSocket& line)
         before = now_on(clock);
         const auto count = value_or_throw(timer.wait(1s));
         after = now_on(clock);
-        require(count > 0, "no tick came");
+        require(count > 0, "no tick arrived");
         ticks += count;
     }
     // The last read counted all points up to an instant between `before` and `after`.
-    require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick is lost");
+    require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick was lost");
     require(ticks <= grid.expirations_by(after) - grid.expirations_by(opening),
-            "a tick came twice");
+            "a tick was counted twice");
     line.send(static_cast<std::uint64_t>(ticks));
 }
 
@@ -192,7 +193,8 @@ void rearm(const Client& client, const WorkerSocket& line)
     std::uint64_t rounds = 0;
     while (should_continue(line)) {
         value_or_throw(client.arm(name, {.after = 1ms}));
-        require(value_or_throw(timer.wait(default_timeout)) == 1, "it did not expire once");
+        require(value_or_throw(timer.wait(default_timeout)) == 1,
+                "the timer did not expire exactly once");
         ++rounds;
     }
     line.send(rounds);
@@ -200,11 +202,11 @@ void rearm(const Client& client, const WorkerSocket& line)
 
 void set_pulses(const Client& client, const WorkerSocket& line, int seed)
 {
-    Random dice{seed};
+    Random random{seed};
     await_start(line);
     std::uint64_t pulses = 0;
     while (should_continue(line)) {
-        const auto count = dice.up_to(3);
+        const auto count = random.up_to(3);
         value_or_throw(client.set(std::vector{"pulse"s}, count));
         pulses += static_cast<std::uint64_t>(count);
     }
@@ -231,7 +233,7 @@ void count_pulses(const Client& client, const WorkerSocket& line)
 // Kills the supervisor's child again and again. Half of the kills come at a random instant of the
 // daemon's start or soon after it, the others at a random instant after its first reply, however
 // slow the machine is.
-void kill_repeatedly(const Client& client, const SupervisedDaemon& guarded)
+void kill_repeatedly(const Client& client, const SupervisedDaemon& supervised)
 {
     std::random_device chance;
     std::mt19937_64 engine{chance()};
@@ -240,7 +242,8 @@ void kill_repeatedly(const Client& client, const SupervisedDaemon& guarded)
     pid_t last = 0;
     for (int killed = 0; killed < kills; ++killed) {
         pid_t daemon = 0;
-        REQUIRE(poll_until([&] { return (daemon = guarded.daemon_pid()) > 0 && daemon != last; }));
+        REQUIRE(
+            poll_until([&] { return (daemon = supervised.daemon_pid()) > 0 && daemon != last; }));
         if (answers(engine))
             REQUIRE(client.status());
         wait_for_duration(nanoseconds{life(engine)});
@@ -286,13 +289,13 @@ struct ChaosFixture {
 
 // Starts the twenty workers, in the order in which their ledgers are read. All have begun when this
 // returns.
-std::vector<Worker> start_workers(const ChaosFixture& scene)
+std::vector<Worker> start_workers(const ChaosFixture& setup)
 {
     std::vector<Worker> workers;
     const auto start = [&](int how_many, auto work) {
         for (int i = 0; i < how_many; ++i)
             workers.emplace_back([&, i, work](const WorkerSocket& line) {
-                const auto own = scene.daemon.client();
+                const auto own = setup.daemon.client();
                 work(own, line, i);
             });
     };
@@ -324,12 +327,12 @@ struct Ledger {
 std::pair<std::string, Owned> receive_owned(const Worker& worker, int number)
 {
     auto name = "own/" + std::to_string(number) + "/" + std::to_string(worker.receive());
-    Owned one{};
-    one.is_timer = worker.receive() != 0;
-    one.mode = worker.receive();
-    one.permissions = worker.receive();
-    one.tokens = worker.receive();
-    return {std::move(name), one};
+    Owned object{};
+    object.is_timer = worker.receive() != 0;
+    object.mode = worker.receive();
+    object.permissions = worker.receive();
+    object.tokens = worker.receive();
+    return {std::move(name), object};
 }
 
 // Stops the workers and reads their ledgers. All subscribers of the pulse must have the same count.
@@ -361,34 +364,34 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
     return ledger;
 }
 
-void audit_owned(const Client& client, const std::string& name, const Owned& one)
+void audit_owned(const Client& client, const std::string& name, const Owned& object)
 {
     INFO(name);
     const auto shown = value_or_throw(client.show(name));
-    CHECK((shown.kind == Kind::timer) == one.is_timer);
+    CHECK((shown.kind == Kind::timer) == object.is_timer);
     CHECK(shown.owner_uid == ::geteuid());
-    CHECK(shown.rights.bits() == one.permissions);
-    if (one.is_timer)
+    CHECK(shown.rights.bits() == object.permissions);
+    if (object.is_timer)
         return;
-    const auto mode = static_cast<Mode>(one.mode);
+    const auto mode = static_cast<Mode>(object.mode);
     CHECK(shown.mode == mode);
     if (mode == Mode::semaphore)
-        CHECK(shown.count == static_cast<std::int64_t>(one.tokens));
+        CHECK(shown.count == static_cast<std::int64_t>(object.tokens));
 }
 
 // Checks that the daemon's state is exactly that of the ledger.
-void audit(const ChaosFixture& scene, const Ledger& ledger)
+void audit(const ChaosFixture& setup, const Ledger& ledger)
 {
-    const auto& client = scene.client;
+    const auto& client = setup.client;
     std::set<std::string> names{"tokens", "pulse", "tick", "made", "maker", "manual", "rearmed"};
-    for (const auto& [name, one] : ledger.owned) {
+    for (const auto& [name, object] : ledger.owned) {
         names.insert(name);
-        audit_owned(client, name, one);
+        audit_owned(client, name, object);
     }
-    std::set<std::string> there;
+    std::set<std::string> existing;
     value_or_throw(
-        client.list("", [&](protocol::Object& object) { there.insert(object.name.text()); }));
-    CHECK(there == names);
+        client.list("", [&](protocol::Object& object) { existing.insert(object.name.text()); }));
+    CHECK(existing == names);
     // The semaphore has the tokens that were added and not consumed.
     CHECK(value_or_throw(client.show("tokens")).count ==
           static_cast<std::int64_t>(ledger.added - ledger.consumed));
@@ -396,40 +399,40 @@ void audit(const ChaosFixture& scene, const Ledger& ledger)
 
     // The linked event got one token for each expiration of its timer.
     CHECK(poll_until([&] {
-        const auto before = scene.maker_grid.expirations_by(now_on(Clock::monotonic));
-        const auto made = value_or_throw(client.show("made")).count;
-        return made == before &&
-               before == scene.maker_grid.expirations_by(now_on(Clock::monotonic));
+        const auto before = setup.maker_grid.expirations_by(now_on(Clock::monotonic));
+        const auto count = value_or_throw(client.show("made")).count;
+        return count == before &&
+               before == setup.maker_grid.expirations_by(now_on(Clock::monotonic));
     }));
     // Descriptors opened before the first kill still belong to their names.
-    CHECK(scene.manual->set());
+    CHECK(setup.manual->set());
     CHECK(value_or_throw(client.show("manual")).is_set == true);
     CHECK(client.clear(std::vector{"manual"s}));
-    CHECK(value_or_throw(scene.manual->is_set()) == false);
+    CHECK(value_or_throw(setup.manual->is_set()) == false);
     CHECK(client.set(std::vector{"manual"s}));
-    CHECK(value_or_throw(scene.manual->is_set()) == true);
-    CHECK(value_or_throw(scene.tokens->is_set()) == (ledger.added > ledger.consumed));
+    CHECK(value_or_throw(setup.manual->is_set()) == true);
+    CHECK(value_or_throw(setup.tokens->is_set()) == (ledger.added > ledger.consumed));
 
     // Nothing of the workers remains.
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 0; }));
     CHECK(poll_until([&] { return value_or_throw(client.status()).waits_for_sessions == 0; }));
     CHECK(poll_until([&] {
-        return value_or_throw(client.status()).connections == scene.status_before.connections;
+        return value_or_throw(client.status()).connections == setup.status_before.connections;
     }));
-    for (const auto& name : there)
+    for (const auto& name : existing)
         if (name.starts_with("own/") || name == "rearmed")
             value_or_throw(client.delete_object(std::vector{name}));
-    CHECK(value_or_throw(client.status()).descriptors == scene.status_before.descriptors);
-    CHECK(descriptors_of(scene.daemon.pid()) == scene.supervisor_descriptors);
+    CHECK(value_or_throw(client.status()).descriptors == setup.status_before.descriptors);
+    CHECK(descriptors_of(setup.daemon.pid()) == setup.supervisor_descriptors);
 }
 
 TEST_CASE("no acknowledged change is lost while the daemon is killed 300 times")
 {
-    const ChaosFixture scene;
-    auto workers = start_workers(scene);
-    kill_repeatedly(scene.client, scene.daemon);
-    const auto ledger = take_ledger(scene.client, workers);
-    audit(scene, ledger);
+    const ChaosFixture setup;
+    auto workers = start_workers(setup);
+    kill_repeatedly(setup.client, setup.daemon);
+    const auto ledger = take_ledger(setup.client, workers);
+    audit(setup, ledger);
 
     // The workers were busy.
     INFO(ledger.added << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "

@@ -28,11 +28,11 @@ public:
         if (status.status != 0)
             return;
         const auto daemon = Json::parse(status.out)["pid"].get<pid_t>();
-        const bool has_guard = child_of(supervisor_of(daemon)) == daemon;
-        const auto first = has_guard ? supervisor_of(daemon) : daemon;
-        const auto its = pidfd_of(first);
+        const bool has_supervisor = child_of(supervisor_of(daemon)) == daemon;
+        const auto first = has_supervisor ? supervisor_of(daemon) : daemon;
+        const auto pidfd = pidfd_of(first);
         ::kill(first, SIGTERM);
-        await_readable(its.get());
+        await_readable(pidfd.get());
     }
     Command control(std::vector<std::string> words) const
     {
@@ -47,7 +47,7 @@ public:
     }
 
     TemporaryDirectory directory;
-    bool is_made = ::mkdir((directory / "run").c_str(), 0700) == 0;
+    bool is_created = ::mkdir((directory / "run").c_str(), 0700) == 0;
 };
 
 TEST_CASE("evfdctl starts the user's own daemon, which keeps running")
@@ -57,10 +57,10 @@ TEST_CASE("evfdctl starts the user's own daemon, which keeps running")
     CHECK(home.ctl({"set", "e"}).status == 0);
     CHECK(home.ctl({"is-set", "e"}).status == 0);
 
-    struct stat there{};
-    REQUIRE(::stat((home.directory / "run/evfdd").c_str(), &there) == 0);
-    CHECK((there.st_mode & 07777) == 0700);
-    CHECK(there.st_uid == ::geteuid());
+    struct stat file_status{};
+    REQUIRE(::stat((home.directory / "run/evfdd").c_str(), &file_status) == 0);
+    CHECK((file_status.st_mode & 07777) == 0700);
+    CHECK(file_status.st_uid == ::geteuid());
     const auto socket = home.directory / "run/evfdd/io.evfdd";
     CHECK(run({.argv = {EVFDD_CTL, "--socket", socket, "is-set", "e"}}).status == 0);
 }
@@ -78,10 +78,10 @@ TEST_CASE("many commands at once start exactly one daemon")
         CHECK(command.wait() == 0);
         CHECK(command.errors().empty());
         REQUIRE(line);
-        const auto its = Json::parse(*line)["pid"];
+        const auto reported_pid = Json::parse(*line)["pid"];
         if (!pid)
-            pid = its;
-        CHECK(its == *pid);
+            pid = reported_pid;
+        CHECK(reported_pid == *pid);
     }
 }
 
@@ -93,18 +93,19 @@ TEST_CASE("a killed daemon that was started on demand is replaced")
     };
     const auto first = pid();
     REQUIRE(home.ctl({"create", "e"}).status == 0);
-    const bool is_guard = GENERATE(false, true);
-    const auto guard = supervisor_of(first);
-    const auto victim = is_guard ? guard : first;
-    const auto its = pidfd_of(victim);
+    const bool kills_supervisor = GENERATE(false, true);
+    const auto supervisor = supervisor_of(first);
+    const auto victim = kills_supervisor ? supervisor : first;
+    const auto pidfd = pidfd_of(victim);
     REQUIRE(::kill(victim, SIGKILL) == 0);
-    REQUIRE(await_readable(its.get()));
-    if (is_guard) { // The daemon continues without a supervisor. Nothing would restart it now.
+    REQUIRE(await_readable(pidfd.get()));
+    if (kills_supervisor) { // The daemon continues without a supervisor. Nothing would restart it
+                            // now.
         CHECK(pid() == first);
         return;
     }
     CHECK(pid() != first);
-    CHECK(supervisor_of(pid()) == guard);
+    CHECK(supervisor_of(pid()) == supervisor);
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
@@ -141,7 +142,7 @@ TEST_CASE("a socket directory that belongs to another user is refused")
     check_refused(home, "belongs to another user");
 }
 
-TEST_CASE("the user's own daemon has its socket in /tmp without XDG_RUNTIME_DIR")
+TEST_CASE("the user's own daemon has pidfd socket in /tmp without XDG_RUNTIME_DIR")
 {
     // Runs as a user that has no directory there yet, so the directory can be removed afterwards.
     skip_unless_root();
@@ -156,15 +157,15 @@ TEST_CASE("the user's own daemon has its socket in /tmp without XDG_RUNTIME_DIR"
     const auto status = ctl({"status", "--json"});
     INFO(status.err);
     REQUIRE(status.status == 0);
-    struct stat there{};
-    REQUIRE(::lstat(place.c_str(), &there) == 0);
-    CHECK((there.st_mode & 07777) == 0700);
-    CHECK(there.st_uid == unprivileged_uid);
+    struct stat file_status{};
+    REQUIRE(::lstat(place.c_str(), &file_status) == 0);
+    CHECK((file_status.st_mode & 07777) == 0700);
+    CHECK(file_status.st_uid == unprivileged_uid);
 
-    const auto guard = supervisor_of(Json::parse(status.out)["pid"].get<pid_t>());
-    const auto its = pidfd_of(guard);
-    ::kill(guard, SIGTERM);
-    CHECK(await_readable(its.get()));
+    const auto supervisor = supervisor_of(Json::parse(status.out)["pid"].get<pid_t>());
+    const auto pidfd = pidfd_of(supervisor);
+    ::kill(supervisor, SIGTERM);
+    CHECK(await_readable(pidfd.get()));
     ::unlink((place + "/io.evfdd.lock").c_str());
     CHECK(::rmdir(place.c_str()) == 0);
 }
@@ -201,7 +202,7 @@ TEST_CASE("the error for a silent user service names its journal")
         const Client client{value_or_throw(Address::user()), 1ms};
         require(client.status().error().message ==
                     "the daemon does not answer; see journalctl --user -u evfdd, or restart it",
-                "another sentence");
+                "the error message is wrong");
     }};
     CHECK(program.wait() == 0);
 }
@@ -209,17 +210,17 @@ TEST_CASE("the error for a silent user service names its journal")
 TEST_CASE("Address::user_on_demand starts and creates nothing")
 {
     const UserSession home;
-    const auto is_there = [&] {
-        Worker looking{[&](const WorkerSocket& line) {
+    const auto is_running = [&] {
+        Worker worker{[&](const WorkerSocket& line) {
             ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
             line.send(Address::user_on_demand() ? 1 : 0);
         }};
-        return looking.receive() == 1;
+        return worker.receive() == 1;
     };
-    CHECK_FALSE(is_there());
+    CHECK_FALSE(is_running());
     CHECK_FALSE(std::filesystem::exists(home.directory / "run/evfdd"));
     REQUIRE(home.ctl({"create", "e"}).status == 0);
-    CHECK(is_there());
+    CHECK(is_running());
 }
 
 TEST_CASE(
@@ -231,10 +232,10 @@ TEST_CASE(
     const auto service = listen_at(home.directory / "run/evfdd/io.evfdd");
     Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
-        require(!Address::user_on_demand(), "it is taken for a daemon that was started on demand");
+        require(!Address::user_on_demand(), "it looks started on demand");
         const Client client{value_or_throw(Address::user()), 1ms};
         require(client.status().error().message.contains("journalctl --user -u evfdd"),
-                "its journal is not named");
+                "the error does not name the journal");
     }};
     CHECK(program.wait() == 0);
 }
@@ -247,7 +248,8 @@ TEST_CASE("a daemon started by a program that ignores SIGCHLD is restarted after
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
         ::signal(SIGCHLD, SIG_IGN);
         ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
-        require(value_or_throw(Client{value_or_throw(Address::user())}.create("e")), "not created");
+        require(value_or_throw(Client{value_or_throw(Address::user())}.create("e")),
+                "the create failed");
     }};
     REQUIRE(program.wait() == 0);
     const auto daemon = Json::parse(home.ctl({"status", "--json"}).out)["pid"].get<pid_t>();
@@ -264,7 +266,7 @@ TEST_CASE("the library starts the user's own daemon")
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
         require(value_or_throw(Client{value_or_throw(Address::user())}.create("from/library")),
-                "not created");
+                "the create failed");
     }};
     CHECK(program.wait() == 0);
     CHECK(home.ctl({"show", "from/library"}).status == 0);

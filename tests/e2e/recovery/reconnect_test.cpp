@@ -158,7 +158,7 @@ TEST_CASE("a monitor fails when the daemon is killed")
             line.send(0);
             return true;
         });
-        require(!ended && ended.error().code == ErrorCode::interrupted, "it did not end");
+        require(!ended && ended.error().code == ErrorCode::interrupted, "the monitor did not end");
     }};
     monitor.receive(); // The monitor is ready.
     daemon.kill();
@@ -174,14 +174,14 @@ TEST_CASE("a child of fork uses a connection of its own")
     REQUIRE(value_or_throw(client.status()).connections == 1);
     Worker child{[&](const WorkerSocket& line) {
         require(value_or_throw(client.status()).connections == 2,
-                "it uses its parent's connection");
-        require(value_or_throw(client.create("from/child")), "not created");
+                "the child uses its parent's connection");
+        require(value_or_throw(client.create("from/child")), "the create failed");
         value_or_throw(event.set());
         line.send(0);
         for (int i = 0; i < 500; ++i) // The calls overlap with those of the parent, whose replies
                                       // must not mix with these.
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
-                    "not its reply");
+                    "the reply belongs to another call");
         line.send(0);
     }};
     child.receive();

@@ -38,9 +38,9 @@ struct ShortGrace {
 
 TEST_CASE("open descriptors stay subscribed after a kill without a call by the client")
 {
-    const ShortGrace impatient;
-    const auto& guarded = impatient.daemon;
-    const auto client = guarded.client();
+    const ShortGrace short_grace;
+    const auto& supervised = short_grace.daemon;
+    const auto client = supervised.client();
     REQUIRE(client.create("event", {.mode = Mode::semaphore}));
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     REQUIRE(client.arm("timer", {.after = 1h}));
@@ -49,11 +49,11 @@ TEST_CASE("open descriptors stay subscribed after a kill without a call by the c
     const auto timer = value_or_throw(client.open_timer("timer"));
 
     for (int round = 0; round < 5; ++round) {
-        guarded.kill_daemon();
-        REQUIRE(are_all_resumed(guarded));
-        guarded.checked_ctl({"set", "event", "--count", "2"});
-        guarded.checked_ctl({"set", "pulse", "--count", "3"});
-        guarded.checked_ctl({"arm", "timer", "--in", "1ms"});
+        supervised.kill_daemon();
+        REQUIRE(are_all_resumed(supervised));
+        supervised.checked_ctl({"set", "event", "--count", "2"});
+        supervised.checked_ctl({"set", "pulse", "--count", "3"});
+        supervised.checked_ctl({"arm", "timer", "--in", "1ms"});
         REQUIRE(await_readable(event.fd()));
         REQUIRE(await_readable(pulse.fd()));
         REQUIRE(await_readable(timer.fd()));
@@ -66,11 +66,11 @@ TEST_CASE("open descriptors stay subscribed after a kill without a call by the c
 
 TEST_CASE("a pulse and a timer reach subscribers that have not resumed their sessions yet")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "pulse", "--mode", "pulse"});
-    guarded.checked_ctl({"arm", "timer", "--in", "1h"});
-    Worker follower{[&](const WorkerSocket& line) {
-        const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "pulse", "--mode", "pulse"});
+    supervised.checked_ctl({"arm", "timer", "--in", "1h"});
+    Worker subscriber{[&](const WorkerSocket& line) {
+        const auto client = supervised.client();
         const auto pulse = value_or_throw(client.open("pulse"));
         const auto timer = value_or_throw(client.open_timer("timer"));
         line.send(0);
@@ -78,51 +78,52 @@ TEST_CASE("a pulse and a timer reach subscribers that have not resumed their ses
         line.send(static_cast<std::uint64_t>(value_or_throw(pulse.wait(default_timeout))));
         line.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
     }};
-    follower.receive();
-    follower.process().signal(SIGSTOP);
-    guarded.kill_daemon();
-    guarded.checked_ctl({"set", "pulse", "--count", "2"});
-    guarded.checked_ctl({"arm", "timer", "--in", "1ms"});
-    guarded.kill_daemon();
-    guarded.checked_ctl({"set", "pulse", "--count", "3"});
-    follower.process().signal(SIGCONT);
-    follower.send(0);
-    CHECK(follower.receive() == 5);
-    CHECK(follower.receive() == 1);
-    CHECK(follower.wait() == 0);
+    subscriber.receive();
+    subscriber.process().signal(SIGSTOP);
+    supervised.kill_daemon();
+    supervised.checked_ctl({"set", "pulse", "--count", "2"});
+    supervised.checked_ctl({"arm", "timer", "--in", "1ms"});
+    supervised.kill_daemon();
+    supervised.checked_ctl({"set", "pulse", "--count", "3"});
+    subscriber.process().signal(SIGCONT);
+    subscriber.send(0);
+    CHECK(subscriber.receive() == 5);
+    CHECK(subscriber.receive() == 1);
+    CHECK(subscriber.wait() == 0);
 }
 
 TEST_CASE("a wait-only descriptor reports sets after kills of the daemon")
 {
     skip_unless_root();
-    const ShortGrace impatient;
-    const auto& guarded = impatient.daemon;
-    guarded.checked_ctl({"create", "manual", "--rights", "0644"});
-    guarded.checked_ctl({"create", "auto", "--mode", "auto", "--rights", "0644"});
+    const ShortGrace short_grace;
+    const auto& supervised = short_grace.daemon;
+    supervised.checked_ctl({"create", "manual", "--rights", "0644"});
+    supervised.checked_ctl({"create", "auto", "--mode", "auto", "--rights", "0644"});
     Worker reader{[&](const WorkerSocket& line) {
         become_unprivileged();
-        const auto client = guarded.client();
+        const auto client = supervised.client();
         const auto manual = value_or_throw(client.open("manual"));
         const auto automatic = value_or_throw(client.open("auto"));
-        require(!manual.access().set && !automatic.access().set, "it may set");
+        require(!manual.access().set && !automatic.access().set, "the access includes set");
         line.send(0);
         while (line.receive() == 0) {
-            require(await_readable(manual.fd()), "nothing is heard of the manual event");
-            require(value_or_throw(manual.wait(default_timeout)) == 1, "it is not set");
-            require(await_readable(automatic.fd()), "nothing is heard of the auto event");
+            require(await_readable(manual.fd()), "the manual event is not readable");
+            require(value_or_throw(manual.wait(default_timeout)) == 1,
+                    "the manual event is not set");
+            require(await_readable(automatic.fd()), "the auto event is not readable");
             require(value_or_throw(automatic.is_set()), "the auto event is not set");
             line.send(0);
         }
     }};
     reader.receive();
     for (int round = 0; round < 3; ++round) {
-        guarded.kill_daemon();
-        REQUIRE(are_all_resumed(guarded));
+        supervised.kill_daemon();
+        REQUIRE(are_all_resumed(supervised));
         reader.send(0);
-        guarded.checked_ctl({"set", "manual", "auto"});
-        guarded.kill_daemon();
+        supervised.checked_ctl({"set", "manual", "auto"});
+        supervised.kill_daemon();
         reader.receive();
-        guarded.checked_ctl({"clear", "manual", "auto"});
+        supervised.checked_ctl({"clear", "manual", "auto"});
     }
     reader.send(1);
     CHECK(reader.wait() == 0);
@@ -130,8 +131,8 @@ TEST_CASE("a wait-only descriptor reports sets after kills of the daemon")
 
 TEST_CASE("calls from several threads succeed while the daemon is killed")
 {
-    const SupervisedDaemon guarded;
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
     std::atomic<bool> goes_on = true;
     std::atomic<int> calls = 0;
     std::vector<std::string> errors(4);
@@ -144,14 +145,14 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
                 std::int64_t tokens = 0;
                 while (goes_on) {
                     require(value_or_throw(client.create(name, {.mode = Mode::semaphore})),
-                            "not made");
+                            "the create failed");
                     const auto event = value_or_throw(client.open(name));
                     tokens = 0;
                     for (int j = 0; j < 5; ++j) {
                         value_or_throw(client.set(names, 2));
                         value_or_throw(event.set());
                         require(value_or_throw(client.wait(names)).size() == 1,
-                                "nothing was taken");
+                                "the wait consumed nothing");
                         tokens += 2;
                         const auto count = value_or_throw(client.show(name)).count;
                         require(count == tokens, name + " has " + std::to_string(*count) +
@@ -167,7 +168,7 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
         });
     for (int kill = 0; kill < 60; ++kill) {
         const auto before = calls.load();
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         if (kill % 3 == 0) // In the other rounds the daemon is killed during its recovery.
             poll_until([&] {
                 return calls > before || std::ranges::any_of(errors, [](const auto& error) {
@@ -185,29 +186,30 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
 
 TEST_CASE("temporary objects survive a kill if their creator lives and are deleted if it exited")
 {
-    const ShortGrace impatient;
-    const auto& guarded = impatient.daemon;
-    const auto client = guarded.client();
+    const ShortGrace short_grace;
+    const auto& supervised = short_grace.daemon;
+    const auto client = supervised.client();
     REQUIRE(client.create("alive", {.lifetime = Lifetime::connection}));
     Worker other{[&](const WorkerSocket& line) {
-        const auto its = guarded.client();
-        value_or_throw(its.create("dead", {.lifetime = Lifetime::connection}));
-        value_or_throw(its.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
+        const auto worker_client = supervised.client();
+        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
+        value_or_throw(
+            worker_client.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
         line.send(0);
         line.receive();
     }};
     other.receive();
-    guarded.stop_daemon();
+    supervised.stop_daemon();
     other.process().signal(SIGKILL);
     other.wait();
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    const auto shown = guarded.ctl({"show", "dead"}); // The grace time may not be over yet.
+    const auto shown = supervised.ctl({"show", "dead"}); // The grace time may not be over yet.
     CHECK((shown.status == 0 || shown.status == 3));
-    CHECK(poll_until([&] { return guarded.ctl({"show", "dead"}).status == 3; }));
-    CHECK(guarded.ctl({"show", "dead/timer"}).status == 3);
-    CHECK(status_of(guarded)["waitsForSessions"] == 0);
-    CHECK(guarded.ctl({"show", "alive"}).status == 0);
+    CHECK(poll_until([&] { return supervised.ctl({"show", "dead"}).status == 3; }));
+    CHECK(supervised.ctl({"show", "dead/timer"}).status == 3);
+    CHECK(status_of(supervised)["waitsForSessions"] == 0);
+    CHECK(supervised.ctl({"show", "alive"}).status == 0);
 }
 
 TEST_CASE("a recovered daemon exits when idle after the grace time of sessions that nobody resumes")
@@ -215,85 +217,85 @@ TEST_CASE("a recovered daemon exits when idle after the grace time of sessions t
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
     write_file(config, R"({"resumeGrace": "1s"})");
-    SupervisedDaemon guarded{{"--config", config, "--idle-exit", "50ms"}};
+    SupervisedDaemon supervised{{"--config", config, "--idle-exit", "50ms"}};
     Worker other{[&](const WorkerSocket& line) {
-        const auto its = guarded.client();
-        value_or_throw(its.create("dead", {.lifetime = Lifetime::connection}));
+        const auto worker_client = supervised.client();
+        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
         line.send(0);
         line.receive();
     }};
     other.receive();
-    guarded.stop_daemon();
+    supervised.stop_daemon();
     other.process().signal(SIGKILL);
     other.wait();
-    guarded.kill_daemon();
-    CHECK(guarded.process().wait() == 0);
+    supervised.kill_daemon();
+    CHECK(supervised.process().wait() == 0);
 }
 
 TEST_CASE("evfdctl wait continues over kills")
 {
-    const SupervisedDaemon guarded;
-    OutputReader missing{guarded.ctl_command({"wait", "later"})};
-    guarded.checked_ctl({"create", "e", "--mode", "auto"});
-    OutputReader waiting{guarded.ctl_command({"wait", "e"})};
-    REQUIRE(guarded.has_waits("e", 1));
+    const SupervisedDaemon supervised;
+    OutputReader missing{supervised.ctl_command({"wait", "later"})};
+    supervised.checked_ctl({"create", "e", "--mode", "auto"});
+    OutputReader waiting{supervised.ctl_command({"wait", "e"})};
+    REQUIRE(supervised.has_waits("e", 1));
     for (int i = 0; i < 5; ++i)
-        guarded.kill_daemon();
-    guarded.checked_ctl({"create", "later", "--initial", "1"});
-    guarded.checked_ctl({"set", "e"});
+        supervised.kill_daemon();
+    supervised.checked_ctl({"create", "later", "--initial", "1"});
+    supervised.checked_ctl({"set", "e"});
     CHECK(missing.wait() == 0);
     CHECK(waiting.wait() == 0);
-    CHECK(guarded.ctl({"is-set", "e"}).status == 1);
+    CHECK(supervised.ctl({"is-set", "e"}).status == 1);
 }
 
 TEST_CASE("evfdctl on runs its command once for each set over kills")
 {
-    const SupervisedDaemon guarded;
+    const SupervisedDaemon supervised;
     const auto [mode, counts] = GENERATE(
         table<std::string, bool>({{"auto", false}, {"semaphore", false}, {"pulse", true}}));
     CAPTURE(mode);
-    guarded.checked_ctl({"create", "e", "--mode", mode});
-    OutputReader following{
-        guarded.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_COUNT"})};
-    REQUIRE(guarded.has_waits("e", 1));
+    supervised.checked_ctl({"create", "e", "--mode", mode});
+    OutputReader runner{
+        supervised.ctl_command({"on", "e", "--", "/bin/sh", "-c", "echo $EVFD_COUNT"})};
+    REQUIRE(supervised.has_waits("e", 1));
     if (counts)
         REQUIRE(poll_until([&] {
-            return value_or_throw(guarded.client().show("e")).subscriptions == std::int64_t{1};
+            return value_or_throw(supervised.client().show("e")).subscriptions == std::int64_t{1};
         }));
     for (int round = 0; round < 5; ++round) {
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         if (round % 2 == 0)
-            REQUIRE(guarded.has_waits("e", 1));
-        guarded.checked_ctl({"set", "e"});
-        CHECK(following.read_line() == "1");
+            REQUIRE(supervised.has_waits("e", 1));
+        supervised.checked_ctl({"set", "e"});
+        CHECK(runner.read_line() == "1");
     }
-    following.process().signal(SIGTERM);
-    CHECK(following.wait() == -SIGTERM);
-    CHECK(following.errors() == "");
+    runner.process().signal(SIGTERM);
+    CHECK(runner.wait() == -SIGTERM);
+    CHECK(runner.errors() == "");
 }
 
 TEST_CASE("evfdctl monitor prints the whole state again after a kill and continues")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e"});
-    OutputReader monitor{guarded.ctl_command({"monitor", "--json"})};
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e"});
+    OutputReader monitor{supervised.ctl_command({"monitor", "--json"})};
     const auto await_change = [&](const std::string& change) {
         while (true) {
             const auto line = monitor.read_line();
             INFO(monitor.errors());
             REQUIRE(line);
-            if (const auto news = Json::parse(*line); news["change"] == change)
-                return news;
+            if (const auto update = Json::parse(*line); update["change"] == change)
+                return update;
         }
     };
     await_change("ready");
     for (int round = 0; round < 3; ++round) {
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         CHECK(await_change("present")["name"] == "e");
         await_change("ready");
-        guarded.checked_ctl({"set", "e"});
+        supervised.checked_ctl({"set", "e"});
         CHECK(await_change("changed")["object"]["isSet"] == true);
-        guarded.checked_ctl({"clear", "e"});
+        supervised.checked_ctl({"clear", "e"});
         await_change("changed");
     }
     monitor.process().signal(SIGTERM);
@@ -314,29 +316,30 @@ TEST_CASE("evfdctl monitor fails when the daemon exits for good")
 
 TEST_CASE("a client stopped for longer than the grace time can create and open new objects")
 {
-    const ShortGrace impatient;
-    const auto& guarded = impatient.daemon;
-    guarded.checked_ctl({"create", "pulse", "--mode", "pulse"});
+    const ShortGrace short_grace;
+    const auto& supervised = short_grace.daemon;
+    supervised.checked_ctl({"create", "pulse", "--mode", "pulse"});
     Worker sleeper{[&](const WorkerSocket& line) {
-        const auto client = guarded.client();
+        const auto client = supervised.client();
         const auto before = value_or_throw(client.open("pulse"));
         value_or_throw(client.create("gone", {.lifetime = Lifetime::connection}));
         line.send(0);
         line.receive();
-        require(value_or_throw(client.create("after")), "not made");
+        require(value_or_throw(client.create("after")), "the create failed");
         const auto again = value_or_throw(client.open("pulse"));
         line.send(0);
-        require(value_or_throw(again.wait(default_timeout)) == 1, "no pulse");
-        require(client.show("gone").error().code == ErrorCode::no_such_name, "it is there");
+        require(value_or_throw(again.wait(default_timeout)) == 1, "no pulse arrived");
+        require(client.show("gone").error().code == ErrorCode::no_such_name,
+                "the object still exists");
     }};
     sleeper.receive();
     sleeper.process().signal(SIGSTOP);
-    guarded.kill_daemon();
-    REQUIRE(poll_until([&] { return guarded.ctl({"show", "gone"}).status == 3; }));
+    supervised.kill_daemon();
+    REQUIRE(poll_until([&] { return supervised.ctl({"show", "gone"}).status == 3; }));
     sleeper.process().signal(SIGCONT);
     sleeper.send(0);
     sleeper.receive();
-    guarded.checked_ctl({"set", "pulse"});
+    supervised.checked_ctl({"set", "pulse"});
     CHECK(sleeper.wait() == 0);
 }
 
@@ -365,9 +368,9 @@ TEST_CASE("the first call to a daemon without state is executed")
     REQUIRE(client.create("before"));
     daemon.kill();
     daemon.restart();
-    const auto made = client.create("after");
-    INFO((made ? "" : made.error().message));
-    CHECK(made);
+    const auto created = client.create("after");
+    INFO((created ? "" : created.error().message));
+    CHECK(created);
     CHECK(client.show("before").error().code == ErrorCode::no_such_name);
 }
 
@@ -391,15 +394,15 @@ void create_many(const DaemonProcess& daemon, int count)
 TEST_CASE("a list over kills returns each name once and in order")
 {
     constexpr int count = 3'000;
-    const SupervisedDaemon guarded;
-    create_many(guarded, count);
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised;
+    create_many(supervised, count);
+    const auto client = supervised.client();
     for (int round = 0; round < 5; ++round) {
         std::vector<std::string> names;
         const auto listed = client.list("many/*", [&](protocol::Object& object) {
             names.push_back(object.name.text());
             if (names.size() % 1'000 == 1)
-                guarded.kill_daemon();
+                supervised.kill_daemon();
         });
         INFO((listed ? "" : listed.error().message));
         CHECK(listed);
@@ -412,19 +415,19 @@ TEST_CASE("a list over kills returns each name once and in order")
 TEST_CASE("15,000 objects are recovered after a kill", "[alone]")
 {
     constexpr int count = 15'000;
-    const SupervisedDaemon guarded;
-    if (value_or_throw(guarded.client().status()).descriptor_limit / 4 * 3 < count)
+    const SupervisedDaemon supervised;
+    if (value_or_throw(supervised.client().status()).descriptor_limit / 4 * 3 < count)
         skip("the hard limit of open files (RLIMIT_NOFILE) is below 20000");
-    create_many(guarded, count);
-    guarded.checked_ctl({"set", "many/0"});
+    create_many(supervised, count);
+    supervised.checked_ctl({"set", "many/0"});
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    WireClient wire{guarded.path()};
+    WireClient wire{supervised.path()};
     const auto status = wire.request("Status")["parameters"];
     CHECK(status["objects"] == count);
-    CHECK(guarded.ctl({"is-set", "many/0"}).status == 0);
-    CHECK(guarded.ctl({"is-set", "many/1"}).status == 1);
+    CHECK(supervised.ctl({"is-set", "many/0"}).status == 0);
+    CHECK(supervised.ctl({"is-set", "many/1"}).status == 1);
 }
 
 } // namespace

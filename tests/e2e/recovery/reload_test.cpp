@@ -130,9 +130,9 @@ TEST_CASE("SIGHUP changes the mode of the socket")
 {
     ReloadableDaemon configured{R"({"socketMode": "0600"})"};
     const auto mode = [&] {
-        struct stat there{};
-        REQUIRE(::stat(configured.daemon.path().c_str(), &there) == 0);
-        return there.st_mode & 0777;
+        struct stat file_status{};
+        REQUIRE(::stat(configured.daemon.path().c_str(), &file_status) == 0);
+        return file_status.st_mode & 0777;
     };
     CHECK(mode() == 0600);
     configured.reload(R"({"socketMode": "0660"})", reload_succeeded);
@@ -144,13 +144,13 @@ TEST_CASE("a supervisor forwards SIGHUP, and its next daemon reads the new confi
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     write_file(file, "{}");
-    const SupervisedDaemon guarded{{"--config", file}};
+    const SupervisedDaemon supervised{{"--config", file}};
     write_file(file, R"({"events": [{"name": "first"}]})");
-    REQUIRE(::kill(guarded.pid(), SIGHUP) == 0);
-    const auto client = guarded.client();
+    REQUIRE(::kill(supervised.pid(), SIGHUP) == 0);
+    const auto client = supervised.client();
     CHECK(poll_until([&] { return client.show("first").has_value(); }));
     write_file(file, R"({"events": [{"name": "second"}]})");
-    guarded.kill_daemon();
+    supervised.kill_daemon();
     CHECK(client.show("first"));
     CHECK(client.show("second"));
 }
@@ -160,27 +160,27 @@ TEST_CASE("objects survive a kill when the next daemon cannot read its configura
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
     write_file(file, "{}");
-    const SupervisedDaemon guarded{{"--config", file}};
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised{{"--config", file}};
+    const auto client = supervised.client();
     REQUIRE(client.create("kept", {.initial = 1, .permissions = Permissions::parse("0666")}));
     write_file(file, "{\"limits\": 1}");
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
     CHECK(value_or_throw(client.show("kept")).is_set == true); // The caller is the user of the
                                                                // daemon.
-    CHECK(guarded.log().contains(file + ":1: limits: 1 will not do"));
-    const auto set_as_stranger = [&] {
-        auto command = guarded.ctl_command({"set", "kept"});
+    CHECK(supervised.log().contains(file + ":1: limits: 1 will not do"));
+    const auto set_as_unprivileged = [&] {
+        auto command = supervised.ctl_command({"set", "kept"});
         command.argv.front() = path_for_any_user(command.argv.front());
         command.in_child = become_unprivileged;
         return run(command).status;
     };
     if (is_root())
-        CHECK(set_as_stranger() == 4);
+        CHECK(set_as_unprivileged() == 4);
     write_file(file, "{}");
-    REQUIRE(::kill(guarded.daemon_pid(), SIGHUP) == 0);
-    CHECK(poll_until([&] { return set_as_stranger() == 0; }));
+    REQUIRE(::kill(supervised.daemon_pid(), SIGHUP) == 0);
+    CHECK(poll_until([&] { return set_as_unprivileged() == 0; }));
 }
 
 } // namespace

@@ -59,16 +59,17 @@ std::string target_of(pid_t process, int fd)
 TEST_CASE("a supervisor started with all signals ignored or blocked restarts its daemon and obeys "
           "SIGTERM")
 {
-    SupervisedDaemon guarded{{}, prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
-    const auto first = guarded.daemon_pid();
+    SupervisedDaemon supervised{{},
+                                prepared_command(GENERATE(ignore_all_signals, block_all_signals))};
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
+    const auto first = supervised.daemon_pid();
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(guarded.daemon_pid() != first);
-    guarded.process().signal(SIGTERM);
-    CHECK(guarded.process().wait() == 0);
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
+    CHECK(supervised.daemon_pid() != first);
+    supervised.process().signal(SIGTERM);
+    CHECK(supervised.process().wait() == 0);
 }
 
 // Returns a field of /proc/PID/status: a set of signals in hex, or an octal number. proc(5)
@@ -76,7 +77,7 @@ std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     const auto status = read_file("/proc/" + std::to_string(process) + "/status");
     const auto at = status.find(key);
-    require(at != std::string::npos, "it is not told");
+    require(at != std::string::npos, "the field is missing");
     return std::stoull(status.substr(at + key.size()), nullptr, base);
 }
 
@@ -90,18 +91,18 @@ std::uint64_t signal_set(std::initializer_list<int> signals)
 
 TEST_CASE("a supervisor and its daemon set their own signal masks and umask, whatever they inherit")
 {
-    const SupervisedDaemon guarded{{}, prepared_command([] {
-                                       ignore_all_signals();
-                                       block_all_signals();
-                                       ::umask(0);
-                                   })};
-    const auto daemon = guarded.daemon_pid();
-    for (const auto process : {guarded.pid(), daemon}) {
+    const SupervisedDaemon supervised{{}, prepared_command([] {
+                                          ignore_all_signals();
+                                          block_all_signals();
+                                          ::umask(0);
+                                      })};
+    const auto daemon = supervised.daemon_pid();
+    for (const auto process : {supervised.pid(), daemon}) {
         CHECK(status_field(process, "SigIgn:", 16) == signal_set({SIGPIPE, SIGXFSZ}));
         CHECK(status_field(process, "Umask:", 8) == 0077);
     }
     CHECK(status_field(daemon, "SigBlk:", 16) == signal_set({SIGHUP, SIGINT, SIGTERM}));
-    CHECK(status_field(guarded.pid(), "SigBlk:", 16) ==
+    CHECK(status_field(supervised.pid(), "SigBlk:", 16) ==
           signal_set({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
 }
 
@@ -122,36 +123,37 @@ TEST_CASE("SIGPIPE and SIGXFSZ do not end a daemon")
 
 TEST_CASE("the log is not written into the journal if the standard streams were closed")
 {
-    const SupervisedDaemon guarded{{}, prepared_command([] { ::close_range(0, 2, 0); })};
+    const SupervisedDaemon supervised{{}, prepared_command([] { ::close_range(0, 2, 0); })};
     for (int i = 0; i < 20; ++i)
-        guarded.checked_ctl({"create", "keep/" + std::to_string(i)});
-    for (const auto process : {guarded.pid(), guarded.daemon_pid()})
+        supervised.checked_ctl({"create", "keep/" + std::to_string(i)});
+    for (const auto process : {supervised.pid(), supervised.daemon_pid()})
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             CHECK(target_of(process, fd) == "/dev/null");
     for (int i = 0; i < 20; ++i) { // Each reload writes a line to the log.
-        REQUIRE(::kill(guarded.daemon_pid(), SIGHUP) == 0);
-        guarded.checked_ctl({"status"});
+        REQUIRE(::kill(supervised.daemon_pid(), SIGHUP) == 0);
+        supervised.checked_ctl({"status"});
     }
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    CHECK(Json::parse(guarded.checked_ctl({"status", "--json"}))["objects"] == 20);
+    CHECK(Json::parse(supervised.checked_ctl({"status", "--json"}))["objects"] == 20);
 }
 
 TEST_CASE("a soft limit for the file size does not limit the daemon")
 {
-    const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(4096, RLIM_INFINITY); })};
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
-    guarded.kill_daemon();
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    const SupervisedDaemon supervised{{},
+                                      prepared_command([] { limit_files(4096, RLIM_INFINITY); })};
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
+    supervised.kill_daemon();
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
 }
 
 TEST_CASE("calls that reach a hard limit for the file size are refused with its name")
 {
-    const SupervisedDaemon guarded{{}, prepared_command([] { limit_files(500'000, 500'000); })};
-    const auto daemon = guarded.daemon_pid();
-    guarded.checked_ctl({"create", "keep", "--initial", "1"});
-    WireClient wire{guarded.path()};
+    const SupervisedDaemon supervised{{}, prepared_command([] { limit_files(500'000, 500'000); })};
+    const auto daemon = supervised.daemon_pid();
+    supervised.checked_ctl({"create", "keep", "--initial", "1"});
+    WireClient wire{supervised.path()};
     Json reply;
     for (int i = 0; i < 100'000 && !reply.contains("error"); ++i)
         reply = wire.request("CreateEvent", {{"name", "x/" + std::to_string(i)}});
@@ -160,10 +162,10 @@ TEST_CASE("calls that reach a hard limit for the file size are refused with its 
     INFO(reply.dump());
     CHECK(reply["parameters"]["message"].get<std::string>().contains(
         "raise the limit RLIMIT_FSIZE (ulimit -f)"));
-    CHECK(guarded.ctl({"is-set", "keep"}).status == 0);
-    CHECK(guarded.daemon_pid() == daemon);
-    CHECK(guarded.log().contains("RLIMIT_FSIZE"));
-    CHECK_FALSE(guarded.log().contains("give the machine memory"));
+    CHECK(supervised.ctl({"is-set", "keep"}).status == 0);
+    CHECK(supervised.daemon_pid() == daemon);
+    CHECK(supervised.log().contains("RLIMIT_FSIZE"));
+    CHECK_FALSE(supervised.log().contains("give the machine memory"));
 }
 
 TEST_CASE("a daemon that cannot allocate its state under a file size limit names the limit")
@@ -179,16 +181,16 @@ TEST_CASE("a daemon that cannot allocate its state under a file size limit names
 TEST_CASE("a daemon without devices starts, restarts, and adds tokens to open events")
 {
     skip_unless_root("hide devices");
-    const SupervisedDaemon guarded{{}, prepared_command(hide_devices)};
-    const auto client = guarded.client();
+    const SupervisedDaemon supervised{{}, prepared_command(hide_devices)};
+    const auto client = supervised.client();
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     const auto held = value_or_throw(client.open("e"));
     for (int round = 1; round <= 2; ++round) {
         REQUIRE(client.set(std::vector{"e"s}));
         CHECK(value_or_throw(held.wait(default_timeout)) == 1);
-        guarded.kill_daemon();
+        supervised.kill_daemon();
     }
-    CHECK(guarded.ctl({"show", "e"}).status == 0);
+    CHECK(supervised.ctl({"show", "e"}).status == 0);
 }
 
 TEST_CASE("a daemon without devices goes to the background and keeps no output open")
@@ -205,9 +207,9 @@ TEST_CASE("a daemon without devices goes to the background and keeps no output o
 
 TEST_CASE("a program executed by the daemon would inherit only the standard streams")
 {
-    const SupervisedDaemon guarded{
+    const SupervisedDaemon supervised{
         {}, prepared_command([] { ::close_range(3, ~0U, 0); })}; // Closes what the test inherited.
-    const auto of = "/proc/" + std::to_string(guarded.daemon_pid());
+    const auto of = "/proc/" + std::to_string(supervised.daemon_pid());
     std::vector<std::string> inherited;
     for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {
         const auto number = entry.path().filename().string();

@@ -22,8 +22,8 @@ namespace {
 
 bool exists(const std::string& path)
 {
-    struct stat there{};
-    return ::lstat(path.c_str(), &there) == 0;
+    struct stat file_status{};
+    return ::lstat(path.c_str(), &file_status) == 0;
 }
 
 Json status_of(const DaemonProcess& daemon)
@@ -33,30 +33,30 @@ Json status_of(const DaemonProcess& daemon)
 
 TEST_CASE("a supervisor restarts the daemon, and nothing is lost")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
-    const auto first = guarded.daemon_pid();
-    CHECK(status_of(guarded)["guardian"] == "guard");
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
+    const auto first = supervised.daemon_pid();
+    CHECK(status_of(supervised)["guardian"] == "guard");
 
-    guarded.kill_daemon();
+    supervised.kill_daemon();
 
-    const auto status = status_of(guarded);
+    const auto status = status_of(supervised);
     CHECK(status["pid"] != first);
-    CHECK(status["pid"] == guarded.daemon_pid());
-    CHECK(Json::parse(guarded.checked_ctl({"show", "tokens", "--json"}))["count"] == 3);
-    CHECK(guarded.log().contains("was killed by signal 9"));
+    CHECK(status["pid"] == supervised.daemon_pid());
+    CHECK(Json::parse(supervised.checked_ctl({"show", "tokens", "--json"}))["count"] == 3);
+    CHECK(supervised.log().contains("was killed by signal 9"));
 }
 
 TEST_CASE(
     "a supervised daemon does without the kernel features that the supervisor was told to ignore")
 {
-    const SupervisedDaemon guarded{without_pass_rights};
-    guarded.kill_daemon();
-    guarded.checked_ctl({"status"}); // Served by the next daemon.
-    const auto arguments = "/proc/" + std::to_string(guarded.daemon_pid()) + "/cmdline";
+    const SupervisedDaemon supervised{without_pass_rights};
+    supervised.kill_daemon();
+    supervised.checked_ctl({"status"}); // Served by the next daemon.
+    const auto arguments = "/proc/" + std::to_string(supervised.daemon_pid()) + "/cmdline";
     CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
 
-    WireClient wire{guarded.path()};
+    WireClient wire{supervised.path()};
     const std::array passed{UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}};
     CHECK(send(wire.socket(), "x", passed));
 }
@@ -64,77 +64,77 @@ TEST_CASE(
 TEST_CASE("a signal to the supervisor ends it and its daemon and removes the socket")
 {
     const auto signal = GENERATE(SIGTERM, SIGINT);
-    SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e"});
-    const auto client = guarded.client();
+    SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e"});
+    const auto client = supervised.client();
     REQUIRE(client.open("e"));
-    const auto gone = pidfd_of(guarded.daemon_pid());
+    const auto daemon_pidfd = pidfd_of(supervised.daemon_pid());
 
-    guarded.process().signal(signal);
+    supervised.process().signal(signal);
 
-    CHECK(guarded.process().wait() == 0);
-    CHECK(await_readable(gone.get(), 0ns));
-    CHECK_FALSE(exists(guarded.path()));
+    CHECK(supervised.process().wait() == 0);
+    CHECK(await_readable(daemon_pidfd.get(), 0ns));
+    CHECK_FALSE(exists(supervised.path()));
 }
 
 TEST_CASE("a supervisor that is asked to exit during the start of its daemon exits with status 0")
 {
     for (int round = 0; round < 20; ++round) {
-        SupervisedDaemon guarded;
-        guarded.kill_daemon();
-        REQUIRE(poll_until([&] { return guarded.daemon_pid() > 0; }));
-        guarded.process().signal(SIGTERM);
-        CHECK(guarded.process().wait() == 0);
+        SupervisedDaemon supervised;
+        supervised.kill_daemon();
+        REQUIRE(poll_until([&] { return supervised.daemon_pid() > 0; }));
+        supervised.process().signal(SIGTERM);
+        CHECK(supervised.process().wait() == 0);
     }
 }
 
 TEST_CASE("a supervisor exits with its daemon when the daemon is asked to exit")
 {
     for (int round = 0; round < 10; ++round) {
-        SupervisedDaemon guarded;
-        const auto client = guarded.client(2s);
+        SupervisedDaemon supervised;
+        const auto client = supervised.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
         const auto pulse = value_or_throw(client.open("p")); // This subscription makes the client
                                                              // reconnect.
-        ::kill(guarded.daemon_pid(), SIGTERM);
-        CHECK(guarded.process().wait() == 0);
-        CHECK_FALSE(exists(guarded.path()));
+        ::kill(supervised.daemon_pid(), SIGTERM);
+        CHECK(supervised.process().wait() == 0);
+        CHECK_FALSE(exists(supervised.path()));
     }
 }
 
 TEST_CASE("a supervisor exits when its daemon was idle")
 {
-    SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
-    CHECK(guarded.process().wait() == 0);
-    CHECK_FALSE(exists(guarded.path()));
+    SupervisedDaemon supervised{{"--idle-exit", "50ms"}};
+    CHECK(supervised.process().wait() == 0);
+    CHECK_FALSE(exists(supervised.path()));
 }
 
 TEST_CASE("a supervisor exits when its daemon was idle after an earlier kill")
 {
-    SupervisedDaemon guarded{{"--idle-exit", "50ms"}};
+    SupervisedDaemon supervised{{"--idle-exit", "50ms"}};
     {
-        const auto client = guarded.client();
+        const auto client = supervised.client();
         REQUIRE(client.create("e"));
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         value_or_throw(client.delete_object(std::vector{"e"s}));
     }
-    CHECK(guarded.process().wait() == 0);
+    CHECK(supervised.process().wait() == 0);
 }
 
 TEST_CASE("a client that connects between the exits of an idle daemon and its supervisor is served")
 {
-    SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
-    std::optional<WireClient> first{guarded.path()}; // The daemon stays while this client is
-                                                     // connected.
+    SupervisedDaemon supervised{{"--idle-exit", "5ms"}};
+    std::optional<WireClient> first{supervised.path()}; // The daemon stays while this client is
+                                                        // connected.
     REQUIRE(first->request("Status").contains("parameters"));
-    const auto daemon = guarded.daemon_pid();
-    const auto leaves = pidfd_of(daemon);
-    guarded.process().stop();
+    const auto daemon = supervised.daemon_pid();
+    const auto daemon_pidfd = pidfd_of(daemon);
+    supervised.process().stop();
     first.reset();
-    REQUIRE(await_readable(leaves.get()));
+    REQUIRE(await_readable(daemon_pidfd.get()));
 
-    WireClient second{guarded.path()};
-    guarded.process().signal(SIGCONT);
+    WireClient second{supervised.path()};
+    supervised.process().signal(SIGCONT);
 
     const auto status = second.request("Status");
     REQUIRE(status.contains("parameters"));
@@ -143,25 +143,25 @@ TEST_CASE("a client that connects between the exits of an idle daemon and its su
 
 TEST_CASE("a client that connects after the exit of an idle daemon and its supervisor is refused")
 {
-    SupervisedDaemon guarded{{"--idle-exit", "5ms"}};
-    REQUIRE(guarded.process().wait() == 0);
-    CHECK_FALSE(exists(guarded.path()));
-    CHECK_THROWS_AS(WireClient{guarded.path()}, std::runtime_error);
+    SupervisedDaemon supervised{{"--idle-exit", "5ms"}};
+    REQUIRE(supervised.process().wait() == 0);
+    CHECK_FALSE(exists(supervised.path()));
+    CHECK_THROWS_AS(WireClient{supervised.path()}, std::runtime_error);
 }
 
 TEST_CASE("a second supervisor or daemon at the socket of a supervisor refuses to start")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e"});
-    std::vector<std::string> words{EVFDD_DAEMON, "--socket", guarded.path()};
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e"});
+    std::vector<std::string> words{EVFDD_DAEMON, "--socket", supervised.path()};
     if (GENERATE(true, false))
         words.emplace_back("--guard");
     if (GENERATE(true, false))
         words.emplace_back("--background");
     const auto second = run({.argv = words});
     CHECK(second.status == 75);
-    CHECK(second.err.contains("another evfdd is running at " + guarded.path()));
-    CHECK(guarded.ctl({"show", "e"}).status == 0);
+    CHECK(second.err.contains("another evfdd is running at " + supervised.path()));
+    CHECK(supervised.ctl({"show", "e"}).status == 0);
 }
 
 TEST_CASE("a supervisor at the socket of a daemon refuses to start")
@@ -206,7 +206,7 @@ TEST_CASE("a supervisor retries when its daemon cannot be restarted, and nothing
     const auto away = directory / "away";
     const auto socket = directory / "io.evfdd";
     std::filesystem::copy_file(EVFDD_DAEMON, program);
-    auto guard = start_daemon(directory, {.argv = {program, "--socket", socket, "--guard"}});
+    auto supervisor = start_daemon(directory, {.argv = {program, "--socket", socket, "--guard"}});
     const auto ctl = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {EVFDD_CTL, "--socket", socket});
         return run({.argv = std::move(words)}).status;
@@ -214,13 +214,13 @@ TEST_CASE("a supervisor retries when its daemon cannot be restarted, and nothing
     REQUIRE(ctl({"create", "e", "--initial", "1"}) == 0);
 
     std::filesystem::rename(program, away);
-    REQUIRE(::kill(child_of(guard.pid()), SIGKILL) == 0);
+    REQUIRE(::kill(child_of(supervisor.pid()), SIGKILL) == 0);
     REQUIRE(poll_until([&] { return read_file(directory / "log").contains("the daemon failed"); }));
     std::filesystem::rename(away, program);
 
     CHECK(ctl({"is-set", "e"}) == 0);
-    guard.signal(SIGTERM);
-    CHECK(guard.wait() == 0);
+    supervisor.signal(SIGTERM);
+    CHECK(supervisor.wait() == 0);
 }
 
 TEST_CASE("a supervised daemon restarts with an unreadable configuration, and nothing is lost")
@@ -228,43 +228,43 @@ TEST_CASE("a supervised daemon restarts with an unreadable configuration, and no
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
     write_file(config, "{}");
-    const SupervisedDaemon guarded{{"--config", config}};
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
+    const SupervisedDaemon supervised{{"--config", config}};
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
     write_file(config, "{\"limits\": 1}");
-    guarded.kill_daemon();
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(guarded.log().contains("until the configuration can be read"));
+    supervised.kill_daemon();
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
+    CHECK(supervised.log().contains("until the configuration can be read"));
 }
 
 TEST_CASE("100 kills lose nothing and leave no descriptor open in the supervisor")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
-    guarded.kill_daemon();
-    guarded.checked_ctl({"show", "e"});
-    const auto before = descriptors_of(guarded.pid());
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
+    supervised.kill_daemon();
+    supervised.checked_ctl({"show", "e"});
+    const auto before = descriptors_of(supervised.pid());
     for (int i = 0; i < 100; ++i) {
-        guarded.kill_daemon();
+        supervised.kill_daemon();
         if (i % 10 == 0)
-            guarded.checked_ctl({"show", "e"});
+            supervised.checked_ctl({"show", "e"});
     }
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(descriptors_of(guarded.pid()) == before);
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
+    CHECK(descriptors_of(supervised.pid()) == before);
 }
 
 TEST_CASE("a daemon that is repeatedly killed before it is ready recovers in the end")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
     pid_t last = 0;
     for (int i = 0; i < 30; ++i) {
         REQUIRE(poll_until([&] {
-            const auto now = guarded.daemon_pid();
+            const auto now = supervised.daemon_pid();
             return now > 0 && now != std::exchange(last, now);
         }));
         ::kill(last, SIGKILL);
     }
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
 }
 
 // Returns the addresses of the process's sockets. proc(5), /proc/net/unix
@@ -273,8 +273,8 @@ std::vector<std::string> addresses_of(pid_t process)
     std::vector<std::string> inodes;
     for (const auto& entry :
          std::filesystem::directory_iterator{"/proc/" + std::to_string(process) + "/fd"}) {
-        std::error_code gone;
-        const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+        std::error_code error;
+        const auto target = std::filesystem::read_symlink(entry.path(), error).string();
         if (target.starts_with("socket:["))
             inodes.push_back(target.substr(8, target.size() - 9));
     }
@@ -289,32 +289,33 @@ std::vector<std::string> addresses_of(pid_t process)
 
 TEST_CASE("a supervisor and its daemon have no socket address except that of clients")
 {
-    const SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e"});
-    CHECK(addresses_of(guarded.pid()) == std::vector{guarded.path() + ".new"}); // The socket was
-                                                                                // bound at this
-                                                                                // path and renamed.
-    CHECK(addresses_of(guarded.daemon_pid()).front() == guarded.path() + ".new");
-    CHECK(std::ranges::none_of(addresses_of(guarded.daemon_pid()),
+    const SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e"});
+    CHECK(addresses_of(supervised.pid()) ==
+          std::vector{supervised.path() + ".new"}); // The socket was
+                                                    // bound at this
+                                                    // path and renamed.
+    CHECK(addresses_of(supervised.daemon_pid()).front() == supervised.path() + ".new");
+    CHECK(std::ranges::none_of(addresses_of(supervised.daemon_pid()),
                                [](const auto& address) { return address.starts_with('@'); }));
 }
 
 TEST_CASE("a daemon whose supervisor was killed reports that nothing keeps its state")
 {
-    SupervisedDaemon guarded;
-    guarded.checked_ctl({"create", "e", "--initial", "1"});
-    const auto daemon = guarded.daemon_pid();
+    SupervisedDaemon supervised;
+    supervised.checked_ctl({"create", "e", "--initial", "1"});
+    const auto daemon = supervised.daemon_pid();
     const auto ends = pidfd_of(daemon);
 
-    guarded.process().signal(SIGKILL);
-    REQUIRE(await_readable(guarded.process().pidfd().get()));
+    supervised.process().signal(SIGKILL);
+    REQUIRE(await_readable(supervised.process().pidfd().get()));
 
-    CHECK(status_of(guarded)["guardian"] == "none");
-    CHECK(guarded.checked_ctl({"status"})
+    CHECK(status_of(supervised)["guardian"] == "none");
+    CHECK(supervised.checked_ctl({"status"})
               .contains("nobody: a crash of the daemon loses all objects"));
-    CHECK(guarded.ctl({"is-set", "e"}).status == 0);
-    CHECK(guarded.log().contains("the guard was killed, so a crash would lose all objects"));
-    CHECK(guarded.log().contains("with: kill " + std::to_string(daemon) + "; then"));
+    CHECK(supervised.ctl({"is-set", "e"}).status == 0);
+    CHECK(supervised.log().contains("the guard was killed, so a crash would lose all objects"));
+    CHECK(supervised.log().contains("with: kill " + std::to_string(daemon) + "; then"));
     REQUIRE(::kill(daemon, SIGTERM) == 0);
     CHECK(await_readable(ends.get()));
 }
@@ -333,10 +334,10 @@ TEST_CASE(
         return Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
     };
     const auto pid = status()["pid"].get<pid_t>();
-    const auto guard = ::getsid(pid); // The supervisor leads its session.
-    const auto guard_gone = pidfd_of(guard);
-    CHECK(child_of(guard) == pid);
-    for (const auto process : {guard, pid})
+    const auto supervisor = ::getsid(pid); // The supervisor leads its session.
+    const auto supervisor_pidfd = pidfd_of(supervisor);
+    CHECK(child_of(supervisor) == pid);
+    for (const auto process : {supervisor, pid})
         for (const auto* fd : {"/fd/0", "/fd/1", "/fd/2", "/cwd"}) {
             const auto target =
                 std::filesystem::read_symlink("/proc/" + std::to_string(process) + fd);
@@ -346,9 +347,9 @@ TEST_CASE(
     ::kill(pid, SIGKILL);
     const auto next = status()["pid"].get<pid_t>();
     CHECK(next != pid);
-    CHECK(child_of(guard) == next);
-    REQUIRE(::kill(guard, SIGTERM) == 0);
-    CHECK(await_readable(guard_gone.get()));
+    CHECK(child_of(supervisor) == next);
+    REQUIRE(::kill(supervisor, SIGTERM) == 0);
+    CHECK(await_readable(supervisor_pidfd.get()));
     CHECK_FALSE(exists(path));
 }
 

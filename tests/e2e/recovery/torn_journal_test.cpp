@@ -24,8 +24,8 @@ public:
 
 TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++ library")
 {
-    const InterruptedCommit torn;
-    const auto client = torn.daemon.client();
+    const InterruptedCommit interrupted;
+    const auto client = interrupted.daemon.client();
     REQUIRE(client.create("jobs", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("beat", {.mode = Mode::pulse}));
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
@@ -34,20 +34,20 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     const auto mine = value_or_throw(client.open("mine")); // An open that creates no subscription
                                                            // is not journaled.
 
-    torn.kill_in_commit(1); // The session that made the hold is not resumed, because the hold
-                            // belongs to the process.
+    interrupted.kill_in_commit(1); // The session that made the hold is not resumed, because the
+                                   // hold belongs to the process.
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);
     CHECK(client.show("mine"));
-    torn.daemon.checked_ctl({"set", "beat", "--count", "2"});
+    interrupted.daemon.checked_ctl({"set", "beat", "--count", "2"});
     CHECK(value_or_throw(beat.wait(default_timeout)) == 2);
 }
 
 TEST_CASE("a kill in the middle of a commit loses nothing of a client without a library")
 {
-    const InterruptedCommit torn;
+    const InterruptedCommit interrupted;
     const Json session = "00112233445566778899aabbccddeeff";
-    WireClient wire{torn.daemon.path()};
+    WireClient wire{interrupted.daemon.path()};
     wire.request("Resume", {{"session", session}, {"calls", 0}});
     wire.request("CreateEvent", {{"name", "jobs"}, {"mode", "semaphore"}, {"initial", 1}});
     wire.request("CreateEvent", {{"name", "beat"}, {"mode", "pulse"}});
@@ -57,10 +57,10 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client without a 
     wire.request("Open", {{"names", {"mine"}}});
     REQUIRE(wire.descriptors().size() == 2);
 
-    torn.daemon.stop_daemon();
-    begin_next_commit(torn.daemon.pid());
-    torn.daemon.kill_daemon();
-    WireClient again{torn.daemon.path()};
+    interrupted.daemon.stop_daemon();
+    begin_next_commit(interrupted.daemon.pid());
+    interrupted.daemon.kill_daemon();
+    WireClient again{interrupted.daemon.path()};
     const auto resumed = again.request("Resume", {{"session", session}, {"calls", 6}});
 
     CHECK(resumed["parameters"]["isCertain"] == true);

@@ -69,7 +69,7 @@ nanoseconds expiry_of(const Timer& timer)
 TEST_CASE("show reports whether setting the wall clock moves a timer")
 {
     const DaemonProcess daemon;
-    const auto [options, moves, says] =
+    const auto [options, moves, message] =
         GENERATE(table<std::vector<std::string>, bool, std::string>({
             {{"--in", "1h"}, false, "monotonic; setting the wall clock does not move it"},
             {{"--in", "1h", "--clock", "realtime"},
@@ -90,11 +90,11 @@ TEST_CASE("show reports whether setting the wall clock moves a timer")
     auto words = std::vector{"arm"s, "t"s};
     words.insert(words.end(), options.begin(), options.end());
     daemon.checked_ctl(words);
-    INFO(says);
-    CHECK(daemon.checked_ctl({"show", "t"}).contains("  clock     " + says + "\n"));
+    INFO(message);
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  clock     " + message + "\n"));
     const auto timer = show_json(daemon, "t")["timer"];
     CHECK(timer["movesWithWallClock"] == moves);
-    CHECK(timer["cancelOnClockChange"] == says.contains("cancels"));
+    CHECK(timer["cancelOnClockChange"] == message.contains("cancels"));
 }
 
 // An absolute and a relative timer on the wall clock, both armed and open.
@@ -165,7 +165,7 @@ TEST_CASE(
     "a wait through the daemon ends when the wall clock is set, if the timer is to be cancelled")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     daemon.checked_ctl({"arm", "t", "--at", "@9000000000", "--cancel-on-clock-change"});
@@ -201,7 +201,7 @@ TEST_CASE(
 TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto interval = GENERATE(0ns, 1h);
@@ -210,16 +210,19 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     REQUIRE(client.arm("t", schedule));
     const auto timer = value_or_throw(client.open_timer("t"));
     Worker waiter{[&](const WorkerSocket& line) {
-        const auto its = value_or_throw(daemon.client().open_timer("t"));
+        const auto worker_timer = value_or_throw(daemon.client().open_timer("t"));
         line.send(0);
-        const auto waited = its.wait(default_timeout);
-        require(!waited && waited.error().code == ErrorCode::cancelled, "not cancelled");
+        const auto waited = worker_timer.wait(default_timeout);
+        require(!waited && waited.error().code == ErrorCode::cancelled,
+                "the wait was not cancelled");
         require(waited.error().message.contains("arm it anew"), waited.error().message);
-        require(value_or_throw(its.wait(20ms)) == 0, "not quiet");
-        require(poll_until([&] { return value_or_throw(its.remaining()) == std::nullopt; }),
-                "it goes on");
+        require(value_or_throw(worker_timer.wait(20ms)) == 0,
+                "the cancellation was reported twice");
+        require(
+            poll_until([&] { return value_or_throw(worker_timer.remaining()) == std::nullopt; }),
+            "the timer is still armed");
         line.send(0);
-        line.send(static_cast<std::uint64_t>(value_or_throw(its.wait(default_timeout))));
+        line.send(static_cast<std::uint64_t>(value_or_throw(worker_timer.wait(default_timeout))));
     }};
     waiter.receive();
 
@@ -254,7 +257,7 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
 TEST_CASE("a cancelled timer that nobody has read can be armed again")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.at = in_one_hour(), .cancel_on_clock_change = true}));
@@ -271,7 +274,7 @@ TEST_CASE("a cancelled timer that nobody has read can be armed again")
 TEST_CASE("a wait for all that a cancelled timer ends consumes nothing from the others")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto mode = GENERATE(Mode::automatic, Mode::semaphore);
@@ -294,7 +297,7 @@ TEST_CASE("an expiration that had passed at arming counts even if the wall clock
           "is counted")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("other", {.at = in_one_hour(), .cancel_on_clock_change = true}));
@@ -318,7 +321,7 @@ TEST_CASE("an expiration that had passed at arming counts even if the wall clock
 TEST_CASE("a timer without cancelOnClockChange is not cancelled")
 {
     skip_unless_wall_clock_can_be_set();
-    const WallClockLock ours;
+    const WallClockLock lock;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto schedule = GENERATE_COPY(
@@ -388,23 +391,23 @@ TEST_CASE("an absolute time on the monotonic clock is refused in a time namespac
 {
     skip_unless_root("make a time namespace");
     const DaemonProcess daemon;
-    const auto armed_there = [&](std::vector<std::string> words) {
+    const auto run_in_namespace = [&](std::vector<std::string> words) {
         auto command = daemon.ctl_command(std::move(words));
         const std::vector<std::string> unshare{"/usr/bin/unshare", "--time", "--fork",
                                                "--monotonic", "1000"};
         command.argv.insert(command.argv.begin(), unshare.begin(), unshare.end());
         return run(command);
     };
-    if (armed_there({"status"}).status != 0)
+    if (run_in_namespace({"status"}).status != 0)
         skip("no time namespace can be made here");
 
-    const auto refused = armed_there({"arm", "t", "--at", "@9000", "--clock", "monotonic"});
+    const auto refused = run_in_namespace({"arm", "t", "--at", "@9000", "--clock", "monotonic"});
     CHECK(refused.status == 2);
     CHECK(refused.err.contains("on the clock monotonic cannot be given in a time namespace"));
     CHECK(daemon.ctl({"show", "t"}).status == 3);
-    CHECK(armed_there({"arm", "t", "--in", "1h", "--clock", "monotonic"}).status == 0);
-    CHECK(armed_there({"arm", "u", "--at", "@4000000000", "--clock", "boottime"}).status == 0);
-    CHECK(armed_there({"arm", "v", "--at", "@4000000000"}).status == 0);
+    CHECK(run_in_namespace({"arm", "t", "--in", "1h", "--clock", "monotonic"}).status == 0);
+    CHECK(run_in_namespace({"arm", "u", "--at", "@4000000000", "--clock", "boottime"}).status == 0);
+    CHECK(run_in_namespace({"arm", "v", "--at", "@4000000000"}).status == 0);
 }
 
 TEST_CASE(
@@ -414,9 +417,9 @@ TEST_CASE(
     const DaemonProcess daemon;
     Worker worker{[&](const WorkerSocket& line) {
         const auto client = daemon.client();
-        const bool is_made = ::unshare(CLONE_NEWTIME) == 0;
-        line.send(is_made ? 1 : 0);
-        if (!is_made)
+        const bool is_unshared = ::unshare(CLONE_NEWTIME) == 0;
+        line.send(is_unshared ? 1 : 0);
+        if (!is_unshared)
             return;
         write_file("/proc/self/timens_offsets", "monotonic 1000 0\n");
         value_or_throw(

@@ -394,25 +394,25 @@ TEST_CASE("monitor reports the creation, expirations, arming, disarming and dele
     CHECK(next()["object"]["timer"]["state"] == "disarmed");
 
     daemon.checked_ctl({"arm", "t", "--at", "@1"});
-    auto news = next();
-    while (news["object"]["timer"]["state"] != "expired")
-        news = next();
-    CHECK(news["change"] == "changed");
-    CHECK(news["object"]["isSet"] == true);
+    auto update = next();
+    while (update["object"]["timer"]["state"] != "expired")
+        update = next();
+    CHECK(update["change"] == "changed");
+    CHECK(update["object"]["isSet"] == true);
 
     daemon.checked_ctl({"arm", "t", "--every", "10ms"});
     for (std::int64_t expirations = 0; expirations < 3;) {
-        news = next();
-        CHECK(news["change"] == "changed");
-        if (news["object"]["timer"]["state"] == "expired")
+        update = next();
+        CHECK(update["change"] == "changed");
+        if (update["object"]["timer"]["state"] == "expired")
             continue;
-        CHECK(news["object"]["timer"]["expirations"] >= expirations);
-        expirations = news["object"]["timer"]["expirations"];
+        CHECK(update["object"]["timer"]["expirations"] >= expirations);
+        expirations = update["object"]["timer"]["expirations"];
     }
     daemon.checked_ctl({"delete", "t"});
-    while (news["change"] != "deleted")
-        news = next();
-    CHECK(news["name"] == "t");
+    while (update["change"] != "deleted")
+        update = next();
+    CHECK(update["name"] == "t");
     auto line = text.read_line();
     while (line && *line != "deleted\tt")
         line = text.read_line();
@@ -444,7 +444,7 @@ TEST_CASE("the help of every timer verb names its options")
 struct Case {
     std::vector<std::string> words;
     Status status;
-    std::string says;
+    std::string message;
 };
 
 void check_failures(const DaemonProcess& daemon, const std::vector<Case>& cases)
@@ -589,39 +589,39 @@ TEST_CASE("arm and disarm need write permission, and wait and show need read per
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    const auto [rights, waits, arms] =
+    const auto [permissions, waits, arms] =
         GENERATE(table<std::string, bool, bool>({{"0666", true, true},
                                                  {"0664", true, false},
                                                  {"0662", false, true},
                                                  {"0660", false, false}}));
-    INFO(rights);
+    INFO(permissions);
     const auto client = daemon.client();
-    REQUIRE(client.arm("t", {.at = 1s}, {.permissions = Permissions::parse(rights)}));
+    REQUIRE(client.arm("t", {.at = 1s}, {.permissions = Permissions::parse(permissions)}));
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
-        const auto its = daemon.client();
+        const auto worker_client = daemon.client();
         const std::vector names{"t"s};
-        const auto must_be = [](const auto& tried, bool may, std::string_view what) {
+        const auto check_access = [](const auto& tried, bool may, std::string_view what) {
             require(tried.has_value() == may, what);
             require(may || tried.error().code == ErrorCode::refused, what);
         };
-        must_be(its.wait(names, {.timeout = 0ns}), waits, "wait");
-        const auto shown = its.show("t");
-        must_be(shown, waits || arms, "show");
+        check_access(worker_client.wait(names, {.timeout = 0ns}), waits, "wait");
+        const auto shown = worker_client.show("t");
+        check_access(shown, waits || arms, "show");
         if (shown)
             require(shown->timer.has_value() == waits, "state");
-        const auto timer = its.open_timer("t");
-        must_be(timer, waits || arms, "open");
+        const auto timer = worker_client.open_timer("t");
+        check_access(timer, waits || arms, "open");
         if (timer) {
             require((timer->fd() >= 0) == waits, "descriptor");
-            must_be(timer->wait(0ns), waits, "wait on it");
-            must_be(timer->remaining(), waits, "remaining");
-            must_be(timer->arm({.after = 1h}), arms, "arm it");
-            must_be(timer->disarm(), arms, "disarm it");
+            check_access(timer->wait(0ns), waits, "wait on it");
+            check_access(timer->remaining(), waits, "remaining");
+            check_access(timer->arm({.after = 1h}), arms, "arm it");
+            check_access(timer->disarm(), arms, "disarm it");
         }
-        must_be(its.arm("t", {.after = 1h}), arms, "arm");
-        must_be(its.disarm(names), arms, "disarm");
-        must_be(its.delete_object(names), false, "delete");
+        check_access(worker_client.arm("t", {.after = 1h}), arms, "arm");
+        check_access(worker_client.disarm(names), arms, "disarm");
+        check_access(worker_client.delete_object(names), false, "delete");
     }};
     CHECK(worker.wait() == 0);
 }
@@ -651,12 +651,12 @@ TEST_CASE("the library reports each failure of a timer by its error code")
         {{.after = 1s, .sets = "a//b"}, "is no name"},
         {{.interval = 1us, .sets = "e"}, "1 ms"},
     };
-    for (const auto& [schedule, says] : invalid) {
-        INFO(says);
+    for (const auto& [schedule, message] : invalid) {
+        INFO(message);
         for (const auto& error : {client.arm("t", schedule).error(), timer.arm(schedule).error()}) {
             INFO(error.message);
             CHECK(error.code == ErrorCode::invalid);
-            CHECK(error.message.contains(says));
+            CHECK(error.message.contains(message));
         }
     }
     CHECK(client.arm("a//b", {.after = 1s}).error().code == ErrorCode::invalid);

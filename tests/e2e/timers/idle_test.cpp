@@ -20,7 +20,7 @@ void arm_many(WireClient& wire)
                               {"afterNSec", 3'600'000'000'000 + j},
                               {"intervalNSec", j % 2 * 1'000'000}});
         for (int j = i; j < i + batch; ++j)
-            require(wire.reply()["parameters"]["created"] == true, "not made");
+            require(wire.reply()["parameters"]["created"] == true, "the create failed");
     }
 }
 
@@ -99,7 +99,7 @@ TEST_CASE("the daemon is quiet again when nobody needs a timer to be counted")
     const DaemonProcess daemon;
     const auto client = daemon.client();
     const auto need = GENERATE("event"s, "wait"s, "monitor"s, "disarmed"s);
-    const auto must_be_quiet = [&] {
+    const auto check_quiet = [&] {
         REQUIRE(daemon.is_idle());
         const auto before = daemon.usage();
         wait_for_duration(100ms);
@@ -125,11 +125,11 @@ TEST_CASE("the daemon is quiet again when nobody needs a timer to be counted")
             REQUIRE(client.arm("t", {.interval = 2ms}));
         if (need == "disarmed") {
             REQUIRE(client.disarm(std::vector{"t"s}));
-            must_be_quiet();
+            check_quiet();
         }
     }
     REQUIRE(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
-    must_be_quiet();
+    check_quiet();
 }
 
 } // namespace

@@ -38,9 +38,9 @@ std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Clien
         const auto grid = grid_of(client, "t");
         const auto timer = value_or_throw(client.open_timer("t"));
         stop_for_points(daemon, timer, missed);
-        const auto [least, most] = disarm(client, grid);
-        if (least == most)
-            return least;
+        const auto [lower, upper] = disarm(client, grid);
+        if (lower == upper)
+            return lower;
     }
 }
 
@@ -179,12 +179,12 @@ TEST_CASE("a semaphore gets exactly one token for each expiration")
         if (now < grid.expiration(taken))
             FAIL_CHECK("token " << taken << " came early");
     }
-    const auto [least, most] = disarm(client, grid);
+    const auto [lower, upper] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    CHECK(poll_until([&] { return all() >= least; })); // A late daemon adds them in several
+    CHECK(poll_until([&] { return all() >= lower; })); // A late daemon adds them in several
                                                        // iterations.
     wait_for_duration(5ms);
-    CHECK(all() <= most);
+    CHECK(all() <= upper);
 }
 
 TEST_CASE("a timer whose event was deleted reports it and continues for its openers")
@@ -239,26 +239,27 @@ TEST_CASE("a timer may set only an event that its caller may set")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
-    const auto [rights, may] =
+    const auto [permissions, may] =
         GENERATE(table<std::string, bool>({{"0666", true}, {"0222", true}, {"0444", false}}));
-    INFO(rights);
+    INFO(permissions);
     REQUIRE(
         client.create("e", {.mode = Mode::semaphore, .permissions = Permissions::parse("0666")}));
-    REQUIRE(client.set_permissions("e", *Permissions::parse(rights)));
+    REQUIRE(client.set_permissions("e", *Permissions::parse(permissions)));
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
-        const auto its = daemon.client();
-        const auto armed = its.arm("t", {.interval = 2ms, .sets = "e"});
-        require(armed.has_value() == may, "wrongly allowed or refused");
+        const auto worker_client = daemon.client();
+        const auto armed = worker_client.arm("t", {.interval = 2ms, .sets = "e"});
+        require(armed.has_value() == may, "the permission is not respected");
         if (may)
             return;
         require(armed.error().code == ErrorCode::refused, armed.error().message);
         require(armed.error().message.contains("w right"), armed.error().message);
-        require(!its.show("t"), "something was made");
-        value_or_throw(its.arm("t", {.after = 1h}));
-        const auto again = its.arm("t", {.interval = 2ms, .sets = "e"});
-        require(!again && again.error().code == ErrorCode::refused, "not refused");
-        require(value_or_throw(its.show("t")).timer->interval == 0ns, "armed anew in part");
+        require(!worker_client.show("t"), "the refused call created a timer");
+        value_or_throw(worker_client.arm("t", {.after = 1h}));
+        const auto again = worker_client.arm("t", {.interval = 2ms, .sets = "e"});
+        require(!again && again.error().code == ErrorCode::refused, "the call was not refused");
+        require(value_or_throw(worker_client.show("t")).timer->interval == 0ns,
+                "the refused call changed the timer");
     }};
     CHECK(worker.wait() == 0);
     if (!may)
@@ -278,12 +279,13 @@ TEST_CASE(
         client.create("e", {.mode = Mode::semaphore, .permissions = Permissions::parse("0666")}));
     Worker worker{[&](const WorkerSocket& line) {
         become_unprivileged();
-        const auto its = daemon.client();
-        value_or_throw(its.arm("t", {.interval = 2ms, .sets = "e"},
-                               {.permissions = Permissions::parse("0600")}));
+        const auto worker_client = daemon.client();
+        value_or_throw(worker_client.arm("t", {.interval = 2ms, .sets = "e"},
+                                         {.permissions = Permissions::parse("0600")}));
         line.send(0);
         line.receive(); // The permission is revoked by now.
-        require(value_or_throw(its.show("t")).timer->is_link_denied == true, "it is not told so");
+        require(value_or_throw(worker_client.show("t")).timer->is_link_denied == true,
+                "the denied link is not reported");
         line.send(0);
     }};
     worker.receive();

@@ -23,15 +23,15 @@ public:
     {
     }
 
-    void add(const TimerRead& look)
+    void add(const TimerRead& read)
     {
-        require(look.count > 0, "readable, and nothing counted");
-        sum_ += look.count;
-        at_least_ = std::max(at_least_, grid_.expirations_by(look.before) - sum_);
-        at_most_ = std::min(at_most_, grid_.expirations_by(look.after) - sum_);
-        require(at_least_ <= grid_.expirations_by(look.after) - sum_, "a tick came early");
-        require(at_most_ >= grid_.expirations_by(look.before) - sum_, "a tick was lost");
-        require(at_least_ <= at_most_, "the ticks are on no grid");
+        require(read.count > 0, "readable without a tick");
+        sum_ += read.count;
+        at_least_ = std::max(at_least_, grid_.expirations_by(read.before) - sum_);
+        at_most_ = std::min(at_most_, grid_.expirations_by(read.after) - sum_);
+        require(at_least_ <= grid_.expirations_by(read.after) - sum_, "a tick was early");
+        require(at_most_ >= grid_.expirations_by(read.before) - sum_, "a tick was lost");
+        require(at_least_ <= at_most_, "the ticks do not lie on one grid");
     }
     bool is_exact() const { return at_least_ == at_most_; }
     std::int64_t sum() const { return sum_; }
@@ -52,7 +52,7 @@ void read_until_exact(const Timer& timer, TickLedger& ledger, std::int64_t times
 
 TEST_CASE("50 processes that open one timer each get every tick, also after it is armed again")
 {
-    constexpr std::int64_t looks = 25;
+    constexpr std::int64_t reads = 25;
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 20ms}));
@@ -64,26 +64,26 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
             const auto timer = value_or_throw(daemon.client().open_timer("t"));
             const auto after = now_on(Clock::monotonic);
             TickLedger first{grid, grid.expirations_by(before), grid.expirations_by(after)};
-            read_until_exact(timer, first, looks);
+            read_until_exact(timer, first, reads);
             line.send(static_cast<std::uint64_t>(first.sum()));
 
             const nanoseconds start{line.receive()};
             TickLedger second{{start, 5ms}, 0, 0};
-            read_until_exact(timer, second, looks);
+            read_until_exact(timer, second, reads);
             line.send(static_cast<std::uint64_t>(second.sum()));
         }));
     for (const auto& opener : openers)
-        CHECK(opener->receive() >= looks);
+        CHECK(opener->receive() >= reads);
     CHECK(value_or_throw(client.show("t")).subscriptions == opener_count);
 
     REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})));
 
-    const auto anew = grid_of(client, "t");
-    CHECK(anew.interval == 5ms);
+    const auto second_grid = grid_of(client, "t");
+    CHECK(second_grid.interval == 5ms);
     for (const auto& opener : openers)
-        opener->send(static_cast<std::uint64_t>(anew.first.count()));
+        opener->send(static_cast<std::uint64_t>(second_grid.first.count()));
     for (const auto& opener : openers) {
-        CHECK(opener->receive() >= looks);
+        CHECK(opener->receive() >= reads);
         CHECK(opener->wait() == 0);
     }
     CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 0; }));
@@ -137,24 +137,24 @@ std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer&
     const Grid grid{now_on(clock) + 2ms, interval};
     value_or_throw(client.arm("t", {.at = grid.first, .interval = interval, .clock = clock}));
 
-    ExpiryCounts course;
+    ExpiryCounts counts;
     bool is_exact = false;
-    while (course.counted < expirations || !is_exact) {
-        const auto look = read_next_expiration(timer.fd(), clock,
+    while (counts.counted < expirations || !is_exact) {
+        const auto read = read_next_expiration(timer.fd(), clock,
                                                [&] { return value_or_throw(timer.wait(0ns)); });
-        course.counted += look.count;
-        course.had_come = grid.expirations_by(look.after);
-        course.early += look.after < grid.expiration(course.counted - 1) ? 1 : 0;
-        course.lost += grid.expiration(course.counted) <= look.before ? 1 : 0;
-        is_exact = grid.expirations_by(look.before) == course.had_come;
-        if (course.early > 0 || course.lost > 0)
+        counts.counted += read.count;
+        counts.had_come = grid.expirations_by(read.after);
+        counts.early += read.after < grid.expiration(counts.counted - 1) ? 1 : 0;
+        counts.lost += grid.expiration(counts.counted) <= read.before ? 1 : 0;
+        is_exact = grid.expirations_by(read.before) == counts.had_come;
+        if (counts.early > 0 || counts.lost > 0)
             break;
     }
     wait_for_duration(10ms); // The kernel reports a change of the clock a little after the clock
                              // shows it.
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};
-    return course;
+    return counts;
 }
 
 TEST_CASE("10,000 expirations on each clock are never early and do not drift")
@@ -179,14 +179,14 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
     REQUIRE(client.arm("t", {.at = now_on(clock) + 1h, .clock = clock}));
     const auto timer = value_or_throw(client.open_timer("t"));
     const WallClockLock untouched;
-    std::optional<ExpiryCounts> course;
-    for (int tries = 0; tries < 100 && !course; ++tries)
-        course = expire_many_times(client, timer, clock, interval);
-    REQUIRE(course); // Something keeps setting the wall clock otherwise.
-    CHECK(course->early == 0);
-    CHECK(course->lost == 0);
-    CHECK(course->counted == course->had_come);
-    CHECK(course->counted >= 10'000);
+    std::optional<ExpiryCounts> counts;
+    for (int tries = 0; tries < 100 && !counts; ++tries)
+        counts = expire_many_times(client, timer, clock, interval);
+    REQUIRE(counts); // Something keeps setting the wall clock otherwise.
+    CHECK(counts->early == 0);
+    CHECK(counts->lost == 0);
+    CHECK(counts->counted == counts->had_come);
+    CHECK(counts->counted >= 10'000);
 }
 
 TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
@@ -280,20 +280,20 @@ TEST_CASE("a descriptor keeps ticking without the daemon or its name, and is no 
     REQUIRE(client.arm("t", {.interval = 5ms}));
     const auto timer = value_or_throw(client.open_timer("t"));
     const auto how_it_ends = GENERATE("killed"s, "deleted"s, "unsubscribed"s);
-    const UniqueFd kept{::dup(timer.fd())};
+    const UniqueFd duplicate{::dup(timer.fd())};
     if (how_it_ends == "killed") {
         daemon.kill();
     } else if (how_it_ends == "deleted") {
         REQUIRE(client.delete_object(std::vector{"t"s}));
     } else {
-        std::optional<Timer> gone = value_or_throw(client.open_timer("t"));
-        const UniqueFd of_gone{::dup(gone->fd())};
+        std::optional<Timer> closed = value_or_throw(client.open_timer("t"));
+        const UniqueFd of_closed{::dup(closed->fd())};
         CHECK(value_or_throw(client.show("t")).subscriptions == 2);
-        gone.reset();
+        closed.reset();
         CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 1; }));
         REQUIRE(client.disarm(std::vector{"t"s}));
         CHECK(value_or_throw(timer.remaining()) == std::nullopt);
-        CHECK(value_or_throw(time_left(of_gone)) > 0ns);
+        CHECK(value_or_throw(time_left(of_closed)) > 0ns);
         return;
     }
     for (int i = 0; i < 5; ++i)
