@@ -32,16 +32,16 @@ inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
 
 class ConnectedService {
 public:
-    ConnectedService(LimitTable ceilings, EventfdIncrementer incrementer, DescriptorBudget budget)
+    ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget)
         : state_store{loop},
-          service{loop, std::move(ceilings), state_store, std::move(incrementer), budget}
+          service{loop, std::move(limits), state_store, std::move(incrementer), budget}
     {
     }
     // Recovers the state that an earlier instance left.
-    ConnectedService(LimitTable ceilings, EventfdIncrementer incrementer, DescriptorBudget budget,
+    ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget,
                      StateStore::Descriptors inherited, nanoseconds grace)
         : state_store{loop, std::move(inherited), recovered},
-          service{loop, std::move(ceilings), state_store, std::move(incrementer), budget}
+          service{loop, std::move(limits), state_store, std::move(incrementer), budget}
     {
         service.restore(std::move(recovered), grace);
     }

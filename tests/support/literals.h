@@ -22,7 +22,7 @@ inline Name operator""_name(const char* text, std::size_t size)
     return *std::move(name);
 }
 
-inline Permissions operator""_rights(const char* text, std::size_t size)
+inline Permissions operator""_permissions(const char* text, std::size_t size)
 {
     const auto rights = Permissions::parse({text, size});
     REQUIRE(rights);

@@ -19,7 +19,7 @@ inline protocol::Object event(Name name)
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = {},
-            .rights = "0640"_rights,
+            .rights = "0640"_permissions,
             .lifetime = Lifetime::permanent,
             .waits = 0,
             .is_set = false,

@@ -27,9 +27,9 @@ public:
     std::string receive_call()
     {
         while (!unread_.contains('\0')) {
-            pollfd wanted{socket_.get(), POLLIN, 0};
+            pollfd polled{socket_.get(), POLLIN, 0};
             std::array<char, 4096> buffer;
-            REQUIRE(::poll(&wanted, 1, 30'000) == 1);
+            REQUIRE(::poll(&polled, 1, 30'000) == 1);
             const auto received = receive(socket_, buffer);
             REQUIRE((received && *received && (*received)->bytes > 0));
             unread_.append(buffer.data(), (*received)->bytes);
@@ -81,13 +81,13 @@ public:
     }
     bool has_pending_connection() const // Also true for a connection that has been closed again.
     {
-        pollfd asked{listener_.get(), POLLIN, 0};
-        return ::poll(&asked, 1, 0) == 1;
+        pollfd polled{listener_.get(), POLLIN, 0};
+        return ::poll(&polled, 1, 0) == 1;
     }
     ScriptedConnection accept()
     {
-        pollfd wanted{listener_.get(), POLLIN, 0};
-        REQUIRE(::poll(&wanted, 1, 30'000) == 1);
+        pollfd polled{listener_.get(), POLLIN, 0};
+        REQUIRE(::poll(&polled, 1, 30'000) == 1);
         UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
         REQUIRE(socket);
         return ScriptedConnection{std::move(socket)};

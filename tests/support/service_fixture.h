@@ -183,7 +183,7 @@ struct RegistryFixture final : RegistryObserver {
     }
 
     void create(std::string_view name, Mode mode = Mode::manual, std::int64_t initial = 0,
-                Permissions permissions = "0666"_rights)
+                Permissions permissions = "0666"_permissions)
     {
         REQUIRE(registry.create(owner, {.name = *Name::parse(name),
                                         .mode = mode,

@@ -90,12 +90,12 @@ TEST_CASE("a poll reports all of many descriptors, also more than a shared conte
     }
     for (const auto& one : events)
         REQUIRE(add(one, 1));
-    std::set<std::size_t> rung;
-    while (rung.size() < many) {
+    std::set<std::size_t> ready;
+    while (ready.size() < many) {
         const auto some = poller.wait(monotonic_deadline(10s)).value();
         REQUIRE_FALSE(some.empty());
         for (const auto index : some)
-            CHECK(rung.insert(index).second);
+            CHECK(ready.insert(index).second);
     }
 }
 
@@ -179,10 +179,10 @@ TEST_CASE("a forked child can poll although the parent's contexts are not its ow
     if (child == 0) {
         const auto one = event(1);
         AioPoller poller{1};
-        const bool rang =
+        const bool was_ready =
             poller.arm(0, one.get()) &&
             poller.wait(monotonic_deadline(10s)).value_or(std::vector<std::size_t>{}).size() == 1;
-        ::_exit(rang ? 0 : 1);
+        ::_exit(was_ready ? 0 : 1);
     }
     int status = 0;
     REQUIRE(::waitpid(child, &status, 0) == child);

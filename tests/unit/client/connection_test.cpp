@@ -125,9 +125,9 @@ TEST_CASE("a descriptor of an unread reply is closed with the connection")
     std::vector<UniqueFd> descriptors;
     const auto text = opened(1, 1, descriptors);
     const auto pipe_ends = [] {
-        std::array<int, 2> made{};
-        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, made.data()) == 0);
-        return std::array{UniqueFd{made[0]}, UniqueFd{made[1]}};
+        std::array<int, 2> fds{};
+        REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0);
+        return std::array{UniqueFd{fds[0]}, UniqueFd{fds[1]}};
     };
     auto [near, far] = pipe_ends();
     descriptors.clear();
@@ -162,16 +162,16 @@ TEST_CASE("descriptors beyond the descriptor limit are empty, and the next reply
         const auto text = opened(count, 1, descriptors);
         ends.send_bytes(text, descriptors);
     }
-    const auto room = GENERATE(0U, 1U);
+    const auto free_descriptors = GENERATE(0U, 1U);
     {
         const auto next = static_cast<rlim_t>(make_eventfd(0, Counter::plain)->get());
-        const DescriptorLimit limit{next + room};
+        const DescriptorLimit limit{next + free_descriptors};
         const auto received = ends.connection->receive<protocol::Open>(soon());
         REQUIRE(received);
-        std::size_t there = 0;
+        std::size_t received_count = 0;
         for (const auto& object : received->reply.objects)
-            there += object.file_descriptor->fd ? 1U : 0U;
-        CHECK(there == room);
+            received_count += object.file_descriptor->fd ? 1U : 0U;
+        CHECK(received_count == free_descriptors);
     }
     REQUIRE(ends.connection->receive<protocol::Open>(soon()));
     const auto last = ends.connection->receive<protocol::Open>(soon());

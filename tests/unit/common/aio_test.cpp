@@ -208,7 +208,7 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     constexpr unsigned at_a_time = 4;
     const auto aio = context(at_a_time);
     const UniqueFd zero{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
-    const auto told = *make_eventfd(0, Counter::plain);
+    const auto notified = *make_eventfd(0, Counter::plain);
     char byte = 1;
     iocb read{};
     read.aio_lio_opcode = IOCB_CMD_PREAD;
@@ -216,7 +216,7 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     read.aio_buf = reinterpret_cast<std::uintptr_t>(&byte);
     read.aio_nbytes = 1;
     read.aio_flags = IOCB_FLAG_RESFD;
-    read.aio_resfd = static_cast<std::uint32_t>(told.get());
+    read.aio_resfd = static_cast<std::uint32_t>(notified.get());
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
@@ -225,7 +225,7 @@ TEST_CASE("forgotten completions free their room, however many arrive")
         REQUIRE(aio.submit(operations) == at_a_time);
         REQUIRE(aio.discard_completions());
     }
-    CHECK(take(told) == rounds * at_a_time);
+    CHECK(take(notified) == rounds * at_a_time);
 
     // The following operation is reaped alone.
     read.aio_data = 7;

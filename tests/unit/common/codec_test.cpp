@@ -73,7 +73,7 @@ TEST_CASE("a value of each kind survives encoding and decoding")
     check_round_trip(One<WallTime>{WallTime{nanoseconds{9}}}, R"({"value":9})");
     check_round_trip(One<std::string>{"a\"b\n"}, R"({"value":"a\"b\u000a"})");
     check_round_trip(One<Name>{"a/b"_name}, R"({"value":"a/b"})");
-    check_round_trip(One<Permissions>{"640"_rights}, R"({"value":"0640"})");
+    check_round_trip(One<Permissions>{"640"_permissions}, R"({"value":"0640"})");
     check_round_trip(One<Pattern>{"a*"_pattern}, R"({"value":"a*"})");
     check_round_trip(One<Mode>{Mode::automatic}, R"({"value":"auto"})");
     check_round_trip(One<std::optional<bool>>{false}, R"({"value":false})");

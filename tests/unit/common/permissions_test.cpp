@@ -20,12 +20,12 @@ TEST_CASE("permissions are parsed like chmod modes and printed with four digits"
     }));
     INFO(text);
 
-    const auto rights = Permissions::parse(text);
+    const auto permissions = Permissions::parse(text);
 
-    REQUIRE(rights);
-    CHECK(rights->bits() == bits);
-    CHECK(rights->text() == canonical);
-    CHECK(Permissions::parse(rights->text()) == rights);
+    REQUIRE(permissions);
+    CHECK(permissions->bits() == bits);
+    CHECK(permissions->text() == canonical);
+    CHECK(Permissions::parse(permissions->text()) == permissions);
 }
 
 TEST_CASE("malformed permissions are refused")

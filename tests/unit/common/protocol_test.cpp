@@ -18,7 +18,7 @@ Object bare_object()
             .group_gid = 100,
             .creator_pid = 4711,
             .created_at = WallTime{nanoseconds{1'769'848'200'500'000'000}},
-            .rights = "0640"_rights,
+            .rights = "0640"_permissions,
             .lifetime = Lifetime::connection,
             .waits = 2,
             .is_set = {},
@@ -125,7 +125,7 @@ void round_trip(TypeTag<CreateEvent>)
     check_round_trip(CreateEvent{.name = "a/b"_name,
                                  .mode = Mode::semaphore,
                                  .initial = InitialCount{3},
-                                 .rights = "0604"_rights,
+                                 .rights = "0604"_permissions,
                                  .lifetime = Lifetime::connection,
                                  .if_missing = true},
                      R"({"name":"a/b","mode":"semaphore","initial":3,"rights":"0604",)"
@@ -147,7 +147,7 @@ void round_trip(TypeTag<Arm>)
                          .interval = nanoseconds{3},
                          .cancel_on_clock_change = true,
                          .sets = "c"_name,
-                         .rights = "0604"_rights,
+                         .rights = "0604"_permissions,
                          .lifetime = Lifetime::connection},
                      R"({"name":"a/b","clock":"boottime_alarm","firstNSec":1,"afterNSec":2,)"
                      R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","rights":"0604",)"
@@ -278,7 +278,7 @@ void round_trip(TypeTag<Delete>)
 
 void round_trip(TypeTag<SetRights>)
 {
-    check_round_trip(SetRights{"a"_name, "0600"_rights}, R"({"name":"a","rights":"0600"})");
+    check_round_trip(SetRights{"a"_name, "0600"_permissions}, R"({"name":"a","rights":"0600"})");
 }
 
 void round_trip(TypeTag<Monitor>)

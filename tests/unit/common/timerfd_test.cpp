@@ -111,19 +111,19 @@ TEST_CASE("an expired one-shot timerfd has no time left")
 TEST_CASE("a change of the wall clock is reported once by a read to the timerfd that requested it")
 {
     WallClockLock wall_clock;
-    const auto asked = *make_timerfd(Clock::realtime);
+    const auto cancellable = *make_timerfd(Clock::realtime);
     const auto other = *make_timerfd(Clock::realtime);
     const auto far = now_on(Clock::realtime) + 1h;
-    REQUIRE(set(asked, {.first = far, .cancel_on_clock_change = true}));
+    REQUIRE(set(cancellable, {.first = far, .cancel_on_clock_change = true}));
     REQUIRE(set(other, {.first = far}));
-    CHECK(take_expirations(asked) == 0U);
+    CHECK(take_expirations(cancellable) == 0U);
     wall_clock.shift(1000ns);
 
-    REQUIRE(await_events(asked, POLLIN));
-    const auto told = take_expirations(asked);
-    REQUIRE_FALSE(told);
-    CHECK(told.error().error == ECANCELED);
-    CHECK(take_expirations(asked) == 0U);
+    REQUIRE(await_events(cancellable, POLLIN));
+    const auto expirations = take_expirations(cancellable);
+    REQUIRE_FALSE(expirations);
+    CHECK(expirations.error().error == ECANCELED);
+    CHECK(take_expirations(cancellable) == 0U);
     CHECK(take_expirations(other) == 0U);
 }
 

@@ -48,13 +48,13 @@ TEST_CASE("a descriptor is closed when another one replaces it")
     auto fd = some_fd();
     const int replaced = fd.get();
     auto other = some_fd();
-    const int kept = other.get();
+    const int number = other.get();
 
     fd = std::move(other);
 
     CHECK_FALSE(is_open(replaced));
-    CHECK(is_open(kept));
-    CHECK(fd.get() == kept);
+    CHECK(is_open(number));
+    CHECK(fd.get() == number);
     CHECK_FALSE(other);
 }
 

@@ -111,7 +111,7 @@ TEST_CASE("config: an error in a declared event is reported with its key")
 
 TEST_CASE("config: an object of an unknown owner or group is a warning and is not created")
 {
-    const auto [object, told] = GENERATE(table<std::string, std::string>({
+    const auto [object, error] = GENERATE(table<std::string, std::string>({
         {R"("events": [{"name": "a", "owner": "no-such"}])", "events[0].owner: there is no user"},
         {R"("events": [{"name": "a", "group": "no-such"}])", "events[0].group: there is no group"},
         {R"("timers": [{"name": "a", "owner": "no-such", "every": "1s"}])",
@@ -125,7 +125,7 @@ TEST_CASE("config: an object of an unknown owner or group is a warning and is no
     REQUIRE(config);
     CHECK(config->events.empty());
     CHECK(config->timers.empty());
-    CHECK(config->warnings == std::vector{files.main() + ":1: " + told +
+    CHECK(config->warnings == std::vector{files.main() + ":1: " + error +
                                           " \"no-such\", so 'a' is not made; create the account "
                                           "and reload, or name another"});
 }

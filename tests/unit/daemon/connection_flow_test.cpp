@@ -275,7 +275,7 @@ TEST_CASE("a monitor that does not read gets merged changes later and delays nob
     }
     CHECK(daemon.loop.run_once(0ns) == 0);
 
-    int heard = 0;
+    int events_received = 0;
     int last = 2;
     for (int i = 0; i < sets; ++i) {
         const auto reply = idle_reader.reply();
@@ -283,11 +283,11 @@ TEST_CASE("a monitor that does not read gets merged changes later and delays nob
             run_until_idle(daemon.loop, 3);
             continue;
         }
-        ++heard;
+        ++events_received;
         CHECK(reply.contains("\"sequence\":" + std::to_string(++last) + ","));
     }
-    CHECK(heard > 0);
-    CHECK(heard < sets);
+    CHECK(events_received > 0);
+    CHECK(events_received < sets);
     daemon.request(other, "Delete", R"({"names":["e"]})");
     CHECK(idle_reader.reply().contains(R"("change":"deleted","name":"e")"));
 }
@@ -371,10 +371,10 @@ TEST_CASE("a stream continues once the clients of its user have read enough")
     while (replies_there(idle_reader) > 0)
         run_until_idle(daemon.loop);
 
-    std::string news;
-    for (int i = 0; i < 100 && news.empty(); ++i, news = monitor.reply())
+    std::string event;
+    for (int i = 0; i < 100 && event.empty(); ++i, event = monitor.reply())
         REQUIRE(daemon.loop.run_once(100ms));
-    CHECK(news.contains(R"("change":"created")"));
+    CHECK(event.contains(R"("change":"created")"));
 }
 
 TEST_CASE("a call without room for its reply still counts in its session")

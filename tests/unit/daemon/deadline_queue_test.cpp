@@ -216,23 +216,23 @@ TEST_CASE("a clock is prepared once, and not without the capability")
 TEST_CASE("each change of the wall clock is reported once while the clock has deadlines")
 {
     // The test polls the clock, or the timer fires.
-    const bool is_looked_for = GENERATE(false, true);
+    const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
-    const auto look = [&] {
-        if (is_looked_for)
+    const auto check_clock = [&] {
+        if (is_polled)
             fixture.queue.check_wall_clock();
         for (int i = 0; i < 5; ++i)
             REQUIRE(fixture.loop.run_once(0ns));
     };
     const auto far = fixture.add(soon(1h, Clock::realtime), "z", Clock::realtime);
-    look();
+    check_clock();
     CHECK(fixture.clock_sets == 0);
     wall_clock.shift(1000ns);
-    look();
+    check_clock();
     CHECK(fixture.clock_sets == 1);
     wall_clock.restore();
-    look();
+    check_clock();
     CHECK(fixture.clock_sets == 2);
     CHECK(fixture.ran.empty());
     const auto a = fixture.add(soon(1ms, Clock::realtime), "a", Clock::realtime);
@@ -270,28 +270,28 @@ TEST_CASE("a change of the wall clock before the first deadline is not reported"
 TEST_CASE("no timer stays armed when a change of the wall clock cancels the last deadline")
 {
     // The test polls the clock, or the timer fires.
-    const bool is_looked_for = GENERATE(false, true);
+    const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     EventLoop loop;
-    int rings = 0;
+    int batches_run = 0;
     std::optional<DeadlineQueue> table;
     // Declared after the queue, since it must be destroyed first.
     std::optional<DeadlineQueue::Deadline> only;
-    table.emplace(loop, [&] { ++rings; }, [&] { only.reset(); });
+    table.emplace(loop, [&] { ++batches_run; }, [&] { only.reset(); });
     REQUIRE(table->prepare(Clock::realtime));
     const auto when = soon(20ms, Clock::realtime);
     only.emplace(table->add(Clock::realtime, when, [] {}));
     wall_clock.shift(1000ns);
-    if (is_looked_for)
+    if (is_polled)
         table->check_wall_clock();
     REQUIRE(loop.run_once(0ns));
     CHECK_FALSE(only);
-    rings = 0;
+    batches_run = 0;
 
     wait_until(Clock::realtime, when + 1ms);
 
     CHECK(*loop.run_once(0ns) == 0);
-    CHECK(rings == 0);
+    CHECK(batches_run == 0);
 }
 
 TEST_CASE(

@@ -129,7 +129,7 @@ TEST_CASE("a callback may destroy its own watch and continue")
     auto watched = std::make_unique<Watched>(loop);
     const std::string long_enough_to_be_on_the_heap(100, 'x');
     std::string after;
-    watched->then = [&, kept = long_enough_to_be_on_the_heap] {
+    watched->then = [&, captured = long_enough_to_be_on_the_heap] {
         watched.reset();
         after = long_enough_to_be_on_the_heap;
     };
@@ -144,16 +144,16 @@ TEST_CASE("the captures of a callback live until it returns")
     EventLoop loop;
     const auto fd = event(1);
     std::optional<EventLoop::Watch> watch;
-    const auto kept = std::make_shared<int>(42);
+    const auto captured = std::make_shared<int>(42);
     int seen = 0;
-    watch.emplace(*loop.watch(fd, EPOLLIN, [&, kept](std::uint32_t) {
+    watch.emplace(*loop.watch(fd, EPOLLIN, [&, captured](std::uint32_t) {
         watch.reset();
-        seen = *kept;
+        seen = *captured;
     }));
 
     REQUIRE(loop.run_once(0ns) == 1U);
     CHECK(seen == 42);
-    CHECK(kept.use_count() == 1); // No longer than the iteration.
+    CHECK(captured.use_count() == 1); // No longer than the iteration.
 }
 
 TEST_CASE("descriptors beyond one fetch are all served")
@@ -231,10 +231,10 @@ TEST_CASE("a timeout may destroy itself and another one that is due")
     std::string fired;
     std::optional<EventLoop::Timeout> one;
     std::optional<EventLoop::Timeout> other;
-    one.emplace(loop.add_timeout(monotonic_now() - 2ms, [&, kept = std::make_shared<int>(1)] {
+    one.emplace(loop.add_timeout(monotonic_now() - 2ms, [&, captured = std::make_shared<int>(1)] {
         one.reset();
         other.reset();
-        fired += std::to_string(*kept);
+        fired += std::to_string(*captured);
     }));
     other.emplace(loop.add_timeout(monotonic_now() - 1ms, [&] { fired += 'x'; }));
 
@@ -394,9 +394,9 @@ TEST_CASE("a destroyed polled watch is not called, and its slot is used again")
 {
     CHECK(without_room_in_epoll_sets([] {
               EventLoop loop;
-              auto gone = std::make_unique<Watched>(loop, 1);
+              auto destroyed = std::make_unique<Watched>(loop, 1);
               Watched stays{loop, 0};
-              gone.reset();
+              destroyed.reset();
               if (loop.run_once(0ns) != 0U || !add(stays.fd, 1))
                   return __LINE__;
               const Watched next{loop, 1};

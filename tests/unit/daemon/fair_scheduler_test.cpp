@@ -90,7 +90,7 @@ TEST_CASE("a user that exceeded its budget skips iterations, but not forever")
     SchedulerFixture fixture{100};
     run_until_idle(fixture.loop, 1);
     fixture.scheduler.charge(alice, {0, 3 * max_user_time});
-    for (int turn = 0; turn < 2; ++turn) {
+    for (int iteration = 0; iteration < 2; ++iteration) {
         run_until_idle(fixture.loop, 1);
         CHECK(fixture.scheduler.is_throttled(alice));
     }
@@ -108,10 +108,10 @@ TEST_CASE("a debt persists while its user has more calls")
     run_until_idle(fixture.loop, 1);
     fixture.scheduler.charge(alice, {0, 4 * max_user_time});
     fixture.enqueue(alice, 1, 1);
-    int turns = 0;
-    while (fixture.served_in_next_iteration().empty() && turns < 10)
-        ++turns;
-    CHECK(turns == 3);
+    int iterations = 0;
+    while (fixture.served_in_next_iteration().empty() && iterations < 10)
+        ++iterations;
+    CHECK(iterations == 3);
 }
 
 TEST_CASE("a new user waits while other users wait")
@@ -127,11 +127,11 @@ TEST_CASE("a new user waits while other users wait")
 }
 
 // More users with endless calls than one iteration has time for.
-constexpr uid_t crowd = 300;
+constexpr uid_t crowd_size = 300;
 
 void enqueue_crowd(SchedulerFixture& fixture)
 {
-    for (uid_t user = 0; user < crowd; ++user)
+    for (uid_t user = 0; user < crowd_size; ++user)
         fixture.enqueue(10'000 + user, user, 1'000'000);
 }
 
@@ -141,7 +141,7 @@ TEST_CASE("one iteration serves all users together no longer than its time limit
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
     const auto most = static_cast<std::size_t>(max_total_time / max_contended_time);
-    for (int turn = 0; turn < 10; ++turn)
+    for (int iteration = 0; iteration < 10; ++iteration)
         CHECK(fixture.served_in_next_iteration().size() == most);
 }
 
@@ -150,13 +150,13 @@ TEST_CASE("an idle user is served in the next iteration, however many others wai
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
-    for (uid_t served = 0; served < crowd;) // Each was served.
+    for (uid_t served = 0; served < crowd_size;) // Each was served.
         served += static_cast<uid_t>(fixture.served_in_next_iteration().size());
     // Each iteration serves a user that was not served before.
-    for (int turn = 0; turn < 1'000; ++turn) {
-        const auto newcomer = crowd + static_cast<std::uint64_t>(turn);
-        fixture.enqueue(static_cast<uid_t>(20'000 + turn), newcomer, 1);
-        REQUIRE(fixture.served_in_next_iteration().front() == newcomer);
+    for (int iteration = 0; iteration < 1'000; ++iteration) {
+        const auto new_connection = crowd_size + static_cast<std::uint64_t>(iteration);
+        fixture.enqueue(static_cast<uid_t>(20'000 + iteration), new_connection, 1);
+        REQUIRE(fixture.served_in_next_iteration().front() == new_connection);
     }
 }
 
@@ -166,10 +166,10 @@ TEST_CASE("users with endless calls are served equally often")
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
     std::map<std::uint64_t, int> times;
-    for (int turn = 0; turn < 300; ++turn)
+    for (int iteration = 0; iteration < 300; ++iteration)
         for (const auto connection : fixture.served_in_next_iteration())
             ++times[connection];
-    REQUIRE(times.size() == crowd);
+    REQUIRE(times.size() == crowd_size);
     const auto [least, most] = std::ranges::minmax(times | std::views::values);
     CHECK(most - least <= 1);
 }
@@ -177,14 +177,14 @@ TEST_CASE("users with endless calls are served equally often")
 TEST_CASE("a user that used much while nobody waited is not penalized later")
 {
     SchedulerFixture fixture{100};
-    for (int turn = 0; turn < 10'000; ++turn) {
+    for (int iteration = 0; iteration < 10'000; ++iteration) {
         run_until_idle(fixture.loop, 1);
         fixture.scheduler.charge(alice, {1, max_contended_time});
     }
     fixture.call_duration = max_contended_time;
     fixture.enqueue(alice, 1, 1'000);
     fixture.enqueue(bob, 2, 1'000);
-    for (int turn = 0; turn < 100; ++turn)
+    for (int iteration = 0; iteration < 100; ++iteration)
         fixture.served_in_next_iteration();
     CHECK(fixture.calls_left[1] < 1'000 - 50);
 }
@@ -205,7 +205,7 @@ TEST_CASE("an empty scheduler lets the loop sleep")
 {
     SchedulerFixture fixture{1};
     fixture.enqueue(alice, 1, 3);
-    for (int turn = 0; turn < 3; ++turn)
+    for (int iteration = 0; iteration < 3; ++iteration)
         CHECK(fixture.served_in_next_iteration() == Served{1});
     const auto before = monotonic_now();
     REQUIRE(fixture.loop.run_once(20ms));

@@ -126,16 +126,17 @@ TEST_CASE("a hold of another kind of object is refused with the reason")
 TEST_CASE("a pending wait with a hold fails when its name is created as an unsuitable kind")
 {
     ServiceFixture daemon;
-    const auto [mode, rights, expected] = GENERATE(table<std::string, std::string, std::string>({
-        {"manual", "0666", "WrongKind"},
-        {"pulse", "0666", "WrongKind"},
-        {"auto", "0644", R"("right":"set")"},
-        {"auto", "0622", R"("right":"wait")"},
-        {"auto", "0666", ""},
-    }));
+    const auto [mode, permissions, expected] =
+        GENERATE(table<std::string, std::string, std::string>({
+            {"manual", "0666", "WrongKind"},
+            {"pulse", "0666", "WrongKind"},
+            {"auto", "0644", R"("right":"set")"},
+            {"auto", "0622", R"("right":"wait")"},
+            {"auto", "0666", ""},
+        }));
     auto client = daemon.connect(bob);
     REQUIRE(hold(daemon, client, "later").empty());
-    create(daemon, "later", mode, 0, rights);
+    create(daemon, "later", mode, 0, permissions);
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains(expected));
     CHECK(waits(daemon, bob) == (expected.empty() ? 1 : 0));

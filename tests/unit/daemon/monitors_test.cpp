@@ -85,7 +85,7 @@ TEST_CASE("a monitor reports the state first, then that it is ready, then every 
     CHECK(monitor.take_events() == "changed b");
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"a"}), 1));
     CHECK(monitor.take_events() == "changed a");
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "b"_name, "0600"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "b"_name, "0600"_permissions));
     CHECK(monitor.take_events() == "changed b");
     fixture.create("c");
     CHECK(monitor.take_events() == "created c");
@@ -166,7 +166,8 @@ TEST_CASE("several changes of an object are reported as one to a slow reader")
         if (step == 's')
             REQUIRE(fixture.registry.set(fixture.owner.peer, names({"x"}), 1));
         if (step == 'r')
-            REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "x"_name, "0600"_rights));
+            REQUIRE(
+                fixture.registry.set_permissions(fixture.owner.peer, "x"_name, "0600"_permissions));
         if (step == 'd')
             delete_object(fixture, "x");
     }
@@ -226,23 +227,25 @@ TEST_CASE("a resync during the initial state starts it again")
 TEST_CASE("an object without access is hidden from a monitor")
 {
     RegistryFixture fixture;
-    fixture.create("hidden", Mode::manual, 0, "0660"_rights);
+    fixture.create("hidden", Mode::manual, 0, "0660"_permissions);
     auto monitor = start_monitor(fixture, {}, bob, MonitorScope::with_waiters);
     CHECK(monitor.take_events() == "ready");
-    fixture.create("secret", Mode::manual, 0, "0600"_rights);
+    fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"secret"}), 1));
     fixture.monitors.on_interest_changed("secret"_name);
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
     CHECK(*monitor.wakeups == 0);
 
-    const auto shown = GENERATE("0604"_rights, "0602"_rights);
+    const auto shown = GENERATE("0604"_permissions, "0602"_permissions);
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, shown));
     CHECK(monitor.take_events() == "created secret");
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0600"_rights));
+    REQUIRE(
+        fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0600"_permissions));
     CHECK(monitor.take_events() == "deleted secret");
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, shown));
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0600"_rights));
+    REQUIRE(
+        fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0600"_permissions));
     CHECK(monitor.take_events().empty());
     delete_object(fixture, "secret");
     delete_object(fixture, "hidden");
@@ -264,7 +267,7 @@ TEST_CASE("a new policy hides objects from a monitor and reveals them again")
 TEST_CASE("a monitor reports set state to users that may wait, and existence to users that may set")
 {
     RegistryFixture fixture;
-    fixture.create("secret", Mode::manual, 0, "0602"_rights);
+    fixture.create("secret", Mode::manual, 0, "0602"_permissions);
     auto monitor = start_monitor(fixture, {}, bob);
     CHECK(monitor.take_events() == "present secret; ready");
     CHECK_FALSE(fixture.registry.find("secret"_name)->watch);
@@ -273,13 +276,15 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
 
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0644"_rights));
+    REQUIRE(
+        fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0644"_permissions));
     CHECK(monitor.take_events() == "changed secret");
     REQUIRE(add(fixture.open("secret"), 1));
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "changed secret");
 
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0602"_rights));
+    REQUIRE(
+        fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0602"_permissions));
     CHECK(monitor.take_events() == "changed secret");
     CHECK_FALSE(fixture.registry.find("secret"_name)->watch);
     delete_object(fixture, "secret");
@@ -364,7 +369,7 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner,
-                                 {.name = "t"_name, .after = 1h, .rights = "0602"_rights}));
+                                 {.name = "t"_name, .after = 1h, .rights = "0602"_permissions}));
     const auto is_counted = [&] { return Registry::is_watched(*fixture.registry.find("t"_name)); };
     CHECK_FALSE(is_counted());
     auto stranger = start_monitor(fixture, {}, bob);
@@ -378,9 +383,9 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
     }
     run_until_idle(fixture.loop);
     CHECK_FALSE(is_counted());
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "t"_name, "0644"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "t"_name, "0644"_permissions));
     CHECK(is_counted());
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "t"_name, "0602"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "t"_name, "0602"_permissions));
     CHECK_FALSE(is_counted());
     stranger.take_events();
     REQUIRE(fixture.registry.disarm(fixture.owner.peer, names({"t"})));
@@ -470,12 +475,12 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
     }
     for (int i = 0; i < objects; ++i)
         begin_wait(fixture, {"t/" + std::to_string(i)}).reset();
-    int turns = 0;
-    for (; fixture.loop.has_deferred(); ++turns) {
-        REQUIRE(turns < objects);
+    int iterations = 0;
+    for (; fixture.loop.has_deferred(); ++iterations) {
+        REQUIRE(iterations < objects);
         run_until_idle(fixture.loop, 1);
     }
-    CHECK(turns > 1);
+    CHECK(iterations > 1);
     CHECK(watchers.front().take_events(1) == "resync"); // The earlier events were not read.
 }
 
@@ -560,7 +565,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     RegistryFixture fixture;
     fixture.create("db/e");
     fixture.create("e");
-    fixture.create("secret", Mode::manual, 0, "0600"_rights);
+    fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     auto monitor = start_monitor(fixture);
     auto stranger = start_monitor(fixture, {}, bob);
     const auto is_watched = [&] { return fixture.registry.find("db/e"_name)->watch.has_value(); };

@@ -280,24 +280,24 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
         all.back().call("Open", R"({"names":["p"]})");
     }
     const auto& subscriptions = daemon.service.registry().find("p"_name)->pulse()->subscriptions();
-    const auto most_told = [&] {
+    const auto max_delivered = [&] {
         std::int64_t most = 0;
-        for (const auto& [its, follower] : subscriptions.all())
-            most = std::max(most, static_cast<std::int64_t>(count(follower.fd).value_or(0)));
+        for (const auto& [token_key, subscription] : subscriptions.all())
+            most = std::max(most, static_cast<std::int64_t>(count(subscription.fd).value_or(0)));
         return most;
     };
-    bool have_all_come = false;
-    for (int turns = 0; tokens(daemon, "s") < many; ++turns) {
-        REQUIRE(turns < 100'000);
+    bool all_subscribed = false;
+    for (int iterations = 0; tokens(daemon, "s") < many; ++iterations) {
+        REQUIRE(iterations < 100'000);
         // The least number of increments for a token in this iteration. More subscribers may join
         // before its slice.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
-        have_all_come = have_all_come || subscriptions.size() == all.size();
-        const auto before = most_told();
+        all_subscribed = all_subscribed || subscriptions.size() == all.size();
+        const auto before = max_delivered();
         run_until_idle(daemon.loop, 1);
-        REQUIRE((most_told() - before) * additions <= max_tokens_per_set);
+        REQUIRE((max_delivered() - before) * additions <= max_tokens_per_set);
     }
-    CHECK(have_all_come);
+    CHECK(all_subscribed);
     run_until_idle(daemon.loop);
     CHECK(setter.reply() == R"({"parameters":{}})");
 }

@@ -21,7 +21,7 @@ constexpr Access both{.wait = true, .set = true};
 
 TEST_CASE("access follows the first fitting class of owner, group and others, and root has all")
 {
-    const auto [peer, rights, access] = GENERATE(table<Peer, std::string, Access>({
+    const auto [peer, permissions, access] = GENERATE(table<Peer, std::string, Access>({
         {owner, "0400", wait},
         {owner, "0200", set},
         {owner, "0600", both},
@@ -41,13 +41,13 @@ TEST_CASE("access follows the first fitting class of owner, group and others, an
         {root, "0000", both},
         {root, "0600", both},
     }));
-    INFO("uid " << peer.uid << " gid " << peer.gid << " rights " << rights);
-    CHECK(access_of(peer, {alice, team, *Permissions::parse(rights)}) == access);
+    INFO("uid " << peer.uid << " gid " << peer.gid << " rights " << permissions);
+    CHECK(access_of(peer, {alice, team, *Permissions::parse(permissions)}) == access);
 }
 
 TEST_CASE("an object is visible to root, to its owner and to users with access")
 {
-    const auto [peer, rights, rules, is_seen] =
+    const auto [peer, permissions, rules, is_seen] =
         GENERATE(table<Peer, std::string, std::string, bool>({
             {root, "0000", "a * -ws", true},
             {owner, "0000", "", true},
@@ -62,9 +62,9 @@ TEST_CASE("an object is visible to root, to its owner and to users with access")
             {other, "0664", "", true},
             {other, "0662", "", true},
         }));
-    CAPTURE(peer.uid, peer.gid, rights, rules);
-    CHECK(sees(make_policy(rules), peer, "a"_name, {alice, team, *Permissions::parse(rights)}) ==
-          is_seen);
+    CAPTURE(peer.uid, peer.gid, permissions, rules);
+    CHECK(sees(make_policy(rules), peer, "a"_name,
+               {alice, team, *Permissions::parse(permissions)}) == is_seen);
 }
 
 TEST_CASE("a name below user is visible to its user and to root alone")
@@ -78,7 +78,7 @@ TEST_CASE("a name below user is visible to its user and to root alone")
 
 TEST_CASE("only the owner and root own an object, whatever its permissions")
 {
-    const auto rights = GENERATE(as<std::string>{}, "0000", "0666");
+    const auto permissions = GENERATE(as<std::string>{}, "0000", "0666");
     const auto [peer, is_owner] = GENERATE(table<Peer, bool>({
         {owner, true},
         {owner_in_group, true},
@@ -87,7 +87,7 @@ TEST_CASE("only the owner and root own an object, whatever its permissions")
         {other, false},
         {root, true},
     }));
-    CHECK(owns(peer, {alice, team, *Permissions::parse(rights)}) == is_owner);
+    CHECK(owns(peer, {alice, team, *Permissions::parse(permissions)}) == is_owner);
 }
 
 TEST_CASE("only root and the daemon's own user may wake the machine")
@@ -98,7 +98,7 @@ TEST_CASE("only root and the daemon's own user may wake the machine")
 }
 
 // Returns the access of the peer under this name: "cwsd", "-w--".
-std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
+std::string allowed_verbs(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
     std::string text;
@@ -111,17 +111,17 @@ std::string leave(const Policy& policy, const Peer& peer, std::string_view name)
 
 // Returns the access of alice, of bob, of bob with the team as gid and as supplementary group, and
 // of root.
-std::string leave_of_all(const Policy& policy, std::string_view name)
+std::string verbs_of_all(const Policy& policy, std::string_view name)
 {
     std::string text;
     for (const auto* peer : {&owner, &other, &member, &supplementary_member, &root})
-        text += (text.empty() ? "" : " ") + leave(policy, *peer, name);
+        text += (text.empty() ? "" : " ") + allowed_verbs(policy, *peer, name);
     return text;
 }
 
 TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the default")
 {
-    const auto [rules, name, leaves] = GENERATE(table<std::string, std::string, std::string>({
+    const auto [rules, name, verbs] = GENERATE(table<std::string, std::string, std::string>({
         // The defaults.
         {"", "a", "cwsd cwsd cwsd cwsd cwsd"},
         {"default allow", "a", "cwsd cwsd cwsd cwsd cwsd"},
@@ -171,7 +171,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"default deny; \"\" * +w; db/ * -w; db/public/ * +w", "web", "-w-- -w-- -w-- -w-- cwsd"},
     }));
     INFO(rules << " of " << name);
-    CHECK(leave_of_all(make_policy(rules), name) == leaves);
+    CHECK(verbs_of_all(make_policy(rules), name) == verbs);
 }
 
 TEST_CASE("policy: names below user belong to their users, whatever the rules")
@@ -181,7 +181,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
     const auto alices = "cwsd ---- ---- ---- cwsd"s;
     const auto bobs = "---- cwsd cwsd cwsd cwsd"s;
     const auto roots = "---- ---- ---- ---- cwsd"s;
-    const auto [name, leaves] = GENERATE_COPY(table<std::string, std::string>({
+    const auto [name, verbs] = GENERATE_COPY(table<std::string, std::string>({
         {"user/2001", alices},
         {"user/2001/x", alices},
         {"user/2001/x/y", alices},
@@ -213,20 +213,20 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/" + std::string(250, '9'), roots},
     }));
     INFO(rules << " of " << name);
-    CHECK(leave_of_all(make_policy(rules), name) == leaves);
+    CHECK(verbs_of_all(make_policy(rules), name) == verbs);
 }
 
 TEST_CASE("policy: a name that only resembles one below user is an ordinary name")
 {
     const auto* name = GENERATE("user", "users/2001", "user.2001", "my/user/2001", "User/2001");
     INFO(name);
-    CHECK(leave_of_all({}, name) == "cwsd cwsd cwsd cwsd cwsd");
-    CHECK(leave_of_all(make_policy("default deny"), name) == "---- ---- ---- ---- cwsd");
+    CHECK(verbs_of_all({}, name) == "cwsd cwsd cwsd cwsd cwsd");
+    CHECK(verbs_of_all(make_policy("default deny"), name) == "---- ---- ---- ---- cwsd");
 }
 
 TEST_CASE("policy: rules only restrict, and object permissions decide about the rest")
 {
-    const Ownership object{alice, team, "0640"_rights};
+    const Ownership object{alice, team, "0640"_permissions};
     const auto [rules, peer, right, expected] =
         GENERATE(table<std::string, Peer, Permission, std::optional<DeniedBy>>({
             {"", owner, Permission::wait, {}},
@@ -287,9 +287,9 @@ Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
 
 TEST_CASE("an unmapped user is neither owner nor member and has the access of others")
 {
-    const auto rights = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
-    CAPTURE(rights);
-    const auto others = *Permissions::parse(rights);
+    const auto permissions = GENERATE("0600"s, "0660"s, "0662"s, "0664"s, "0006"s);
+    CAPTURE(permissions);
+    const auto others = *Permissions::parse(permissions);
     const Ownership object{alice, alice, others};
     CHECK(access_of(unmapped(alice), object) == access_of(make_peer(bob), object));
     CHECK_FALSE(owns(unmapped(alice), object));
@@ -298,7 +298,7 @@ TEST_CASE("an unmapped user is neither owner nor member and has the access of ot
     CHECK(sees({}, unmapped(alice), "e"_name, object) ==
           sees({}, make_peer(bob), "e"_name, object));
     // A mapped group of the peer is its own.
-    CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_rights}) == both);
+    CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_permissions}) == both);
 }
 
 TEST_CASE("an unmapped user cannot create objects")
@@ -310,7 +310,7 @@ TEST_CASE("an unmapped user cannot create objects")
           DeniedBy::unmapped);
     CHECK(check_access(&policy, unmapped(alice), "user/2001/e"_name, nullptr, Permission::wait) ==
           DeniedBy::policy);
-    const Ownership object{alice, alice, "0666"_rights};
+    const Ownership object{alice, alice, "0666"_permissions};
     CHECK_FALSE(sees(policy, unmapped(alice), "user/2001/e"_name, object));
 }
 

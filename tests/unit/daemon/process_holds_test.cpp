@@ -446,11 +446,11 @@ TEST_CASE(
     OtherProcess process;
     auto client = connect(*daemon, process);
     const bool is_timer = GENERATE(true, false);
-    const auto made =
+    const auto reply =
         is_timer
             ? daemon->request(client, "Arm", R"({"name":"o","afterNSec":1,"lifetime":"process"})")
             : daemon->request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
-    REQUIRE(made.contains("true"));
+    REQUIRE(reply.contains("true"));
     disconnect(*daemon, client);
     process.execute();
     const bool is_restarted = GENERATE(true, false);

@@ -118,18 +118,18 @@ TEST_CASE("a charge may grow beyond the limit, and new ones are refused until it
 TEST_CASE("unseen returns are collected before a refusal and only then")
 {
     Quota quota{few};
-    std::vector<uid_t> asked;
+    std::vector<uid_t> reclaimed;
     std::optional<Quota::Charge> old{
         quota.charge_unchecked(alice, Resource::unread_descriptors, 9)};
     quota.set_reclaim(Resource::unread_descriptors, [&](uid_t uid) {
-        asked.push_back(uid);
+        reclaimed.push_back(uid);
         old.reset();
     });
 
     CHECK(quota.charge(bob, Resource::unread_descriptors, 9));
-    CHECK(asked.empty());
+    CHECK(reclaimed.empty());
     CHECK(quota.charge(alice, Resource::unread_descriptors));
-    CHECK(asked == std::vector<uid_t>{alice});
+    CHECK(reclaimed == std::vector<uid_t>{alice});
     CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10)); // Never so much.
 }
 

@@ -18,14 +18,14 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
         GENERATE(table<std::string, void (*)(record::Object&, record::Counters&)>({
             {"owed too much", [](auto&, auto& p) { p.backlog = INT64_MAX; }},
             {"owed less than nothing", [](auto&, auto& p) { p.backlog = INT64_MIN; }},
-            {"counted too much", [](auto&, auto& p) { p.counted = INT64_MAX; }},
-            {"counted less than nothing", [](auto&, auto& p) { p.counted = INT64_MIN; }},
+            {"counted too much", [](auto&, auto& p) { p.expirations = INT64_MAX; }},
+            {"counted less than nothing", [](auto&, auto& p) { p.expirations = INT64_MIN; }},
             {"pulsed too often", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
             {"of nobody", [](auto& o, auto&) { o.owner = -1; }},
             {"of no group", [](auto& o, auto&) { o.group = INT64_MAX; }},
-            {"armed by nobody", [](auto& o, auto&) { o.timer->link->uid = -1; }},
-            {"armed by no group", [](auto& o, auto&) { o.timer->link->gid = INT64_MAX; }},
-            {"armed by no groups", [](auto& o, auto&) { o.timer->link->groups = {1, -1}; }},
+            {"armed by nobody", [](auto& o, auto&) { o.timer->target->uid = -1; }},
+            {"armed by no group", [](auto& o, auto&) { o.timer->target->gid = INT64_MAX; }},
+            {"armed by no groups", [](auto& o, auto&) { o.timer->target->groups = {1, -1}; }},
             {"without a first point", [](auto& o, auto&) { o.timer->first = 0ns; }},
             {"of no time", [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
         }));
@@ -71,13 +71,13 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
-    const auto follower = subscribe(*fixture, "p");
+    const auto subscriber = subscribe(*fixture, "p");
     fixture->registry.commit_reply(fixture->owner, {});
     const auto other = *make_eventfd(0, Counter::plain);
     const auto id = fixture->registry.new_id();
     REQUIRE(fixture->state_store.store_fd(id, other));
     fixture->state_store.put(
-        id, record::Subscription{follower.token.text(),
+        id, record::Subscription{subscriber.token.text(),
                                  static_cast<record::Id>(object(*fixture, "p").serial),
                                  static_cast<record::Id>(fixture->owner.id)});
 
@@ -86,7 +86,7 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
     CHECK(object(*fixture, "p").subscriptions()->size() == 1);
     CHECK(fixture->state_store.stored_fds() == 1);
     set(*fixture, "p");
-    CHECK(count(follower.fd) == 1U);
+    CHECK(count(subscriber.fd) == 1U);
 }
 
 TEST_CASE("the earlier of two sessions with one token is recovered, and the other is logged")
@@ -138,7 +138,7 @@ TEST_CASE("ids continue below an impossible id, and are not reused")
     CHECK(tokens(*fixture, "c") == 1);
 }
 
-UniqueFd made(std::string_view what)
+UniqueFd make_fd(std::string_view what)
 {
     if (what == "an eventfd")
         return *make_eventfd(0, Counter::plain);
@@ -156,7 +156,7 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     auto fixture = new_fixture();
     fixture->create("kept", Mode::semaphore, 3);
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, made(what)));
+    REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
     fixture->state_store.put(id, event_record("e", Mode::manual));
 
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -188,7 +188,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     subscribe(*fixture, "p");
     fixture->registry.commit_reply(fixture->owner, {});
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, made(what)));
+    REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
     fixture->state_store.put(
         id, record::Subscription{Token::make()->text(),
                                  static_cast<record::Id>(object(*fixture, follows).serial),

@@ -13,7 +13,7 @@ namespace {
 TEST_CASE("events of every mode are recovered as the same kernel objects")
 {
     auto fixture = new_fixture();
-    fixture->create("m", Mode::manual, 1, "0604"_rights);
+    fixture->create("m", Mode::manual, 1, "0604"_permissions);
     fixture->create("a", Mode::automatic);
     fixture->create("s", Mode::semaphore, 7);
     fixture->create("p", Mode::pulse);
@@ -32,7 +32,7 @@ TEST_CASE("events of every mode are recovered as the same kernel objects")
     CHECK(object(*fixture, "a").mode() == Mode::automatic);
     CHECK(object(*fixture, "s").mode() == Mode::semaphore);
     CHECK(object(*fixture, "p").mode() == Mode::pulse);
-    CHECK(object(*fixture, "m").ownership.permissions == "0604"_rights);
+    CHECK(object(*fixture, "m").ownership.permissions == "0604"_permissions);
     CHECK(object(*fixture, "m").ownership.owner == alice);
     CHECK(object(*fixture, "m").creator == 4711);
     CHECK(object(*fixture, "m").created == created);
@@ -67,14 +67,15 @@ TEST_CASE("changes after a restart survive the next restart")
     fixture->create("stays");
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"gone"})));
-    REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "stays"_name, "0600"_rights));
+    REQUIRE(
+        fixture->registry.set_permissions(fixture->owner.peer, "stays"_name, "0600"_permissions));
     fixture->create("new", Mode::semaphore, 2);
     const auto serial = object(*fixture, "new").serial;
     CHECK(serial > object(*fixture, "stays").serial);
     fixture = commit_crash_and_restart(std::move(fixture));
 
     CHECK_FALSE(fixture->registry.find("gone"_name));
-    CHECK(object(*fixture, "stays").ownership.permissions == "0600"_rights);
+    CHECK(object(*fixture, "stays").ownership.permissions == "0600"_permissions);
     CHECK(tokens(*fixture, "new") == 2);
     CHECK(fixture->quota.used(alice, Resource::objects) == 2);
 }
@@ -267,15 +268,15 @@ int recover_with_few_descriptors()
         const auto next = *duplicate(stored[0]);
         const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + 150};
         fixture = std::make_unique<RegistryFixture>(std::move(stored));
-        const auto there = fixture->registry.objects().size();
-        if (there == 0 || there >= all)
+        const auto object_count = fixture->registry.objects().size();
+        if (object_count == 0 || object_count >= all)
             return 1;
-        const auto& told =
+        const auto& warnings =
             fixture->recovered.warnings; // One for the unread descriptors and one for each event.
-        if (told.size() != 1 + all - there)
+        if (warnings.size() != 1 + all - object_count)
             return 2;
-        if (!told[0].contains("parked descriptors cannot be taken over") ||
-            !told[0].contains("RLIMIT_NOFILE"))
+        if (!warnings[0].contains("parked descriptors cannot be taken over") ||
+            !warnings[0].contains("RLIMIT_NOFILE"))
             return 3;
         stored = crash(std::move(fixture));
     }

@@ -55,10 +55,10 @@ TEST_CASE("timers are recovered with their schedules and states")
 TEST_CASE("the user by whose permission a timer sets its event is recovered")
 {
     auto fixture = new_fixture();
-    fixture->create("e", Mode::semaphore, 0, "0060"_rights);
+    fixture->create("e", Mode::semaphore, 0, "0060"_permissions);
     object(*fixture, "e").ownership.group = team;
     fixture->registry.set_permissions(fixture->owner.peer, "e"_name,
-                                      "0060"_rights); // Chmod writes the record.
+                                      "0060"_permissions); // Chmod writes the record.
     Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
     REQUIRE(
         fixture->registry.arm(member, {.name = "by-member"_name, .after = 1h, .sets = "e"_name}));
@@ -77,16 +77,18 @@ TEST_CASE("the user by whose permission a timer sets its event is recovered")
         fixture->registry.set_policy(make_policy("e @team -s"));
         CHECK(is_denied("by-member"));
         CHECK_FALSE(is_denied("declared"));
-        REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0000"_rights));
+        REQUIRE(
+            fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0000"_permissions));
         CHECK(is_denied("declared"));
-        REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0060"_rights));
+        REQUIRE(
+            fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0060"_permissions));
     }
 }
 
 TEST_CASE("a timer target without a recorded user has the permissions of the timer's owner")
 {
     auto fixture = new_fixture();
-    fixture->create("e", Mode::semaphore, 0, "0600"_rights);
+    fixture->create("e", Mode::semaphore, 0, "0600"_permissions);
     const auto serial = static_cast<record::Id>(object(*fixture, "e").serial);
     for (const auto owner : {alice, bob}) {
         auto timer = timer_record(owner == alice ? "hers" : "his", every_millisecond());
@@ -237,7 +239,7 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
               if (!wait)
                   return 3;
               run_until_idle(poor.loop);
-              if (!poor.registry.set_permissions(poor.owner.peer, "t"_name, "0666"_rights))
+              if (!poor.registry.set_permissions(poor.owner.peer, "t"_name, "0666"_permissions))
                   return 4;
               return poor.registry.disarm(poor.owner.peer, names({"t"})) ? 0 : 5;
           }) == 0);

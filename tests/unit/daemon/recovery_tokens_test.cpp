@@ -87,9 +87,9 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
                                std::numeric_limits<std::int64_t>::max());
     auto fixture = new_fixture();
     fixture->create("e", mode);
-    std::optional<Subscriber> follower;
+    std::optional<Subscriber> subscriber;
     if (mode == Mode::pulse)
-        follower = subscribe(*fixture, "e");
+        subscriber = subscribe(*fixture, "e");
     fixture->registry.commit_reply(fixture->owner, {});
     const auto id = static_cast<record::Id>(object(*fixture, "e").serial);
     (void)fixture->state_store.begin_intent({{id, many, {}}}, 3);
@@ -97,8 +97,8 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
     fixture = crash_and_restart(std::move(fixture));
 
     REQUIRE(fixture->registry.objects().size() == 1);
-    if (follower)
-        CHECK(count(follower->fd) == 0U);
+    if (subscriber)
+        CHECK(count(subscriber->fd) == 0U);
     else
         CHECK(tokens(*fixture, "e") == 0);
 }
@@ -334,20 +334,20 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
     first->create("s", Mode::semaphore);
     first->state_store.commit();
     auto kept = crash(std::move(first));
-    std::mt19937 source{42};
+    std::mt19937 random_engine{42};
 
     for (int round = 0; round < 40; ++round) {
         std::array<int, 2> pipe{};
         REQUIRE(::pipe2(pipe.data(), O_CLOEXEC) == 0);
         const UniqueFd ready{pipe[0]};
-        UniqueFd tell{pipe[1]};
+        UniqueFd ready_signal{pipe[1]};
         const auto child = ::fork();
         REQUIRE(child >= 0);
         if (child == 0) {
-            StateStore::Descriptors mine;
-            for (std::size_t i = 0; i < mine.size(); ++i)
-                mine[i] = UniqueFd{::dup(kept[i].get())};
-            RegistryFixture fixture{std::move(mine)};
+            StateStore::Descriptors own_copy;
+            for (std::size_t i = 0; i < own_copy.size(); ++i)
+                own_copy[i] = UniqueFd{::dup(kept[i].get())};
+            RegistryFixture fixture{std::move(own_copy)};
             (void)!::write(pipe[1], "x", 1);
             while (true) {
                 if (!fixture.registry.set(fixture.owner.peer, names({"s"}), at_once))
@@ -362,10 +362,10 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
                 ++ledger.taken;
             }
         }
-        tell = {};
+        ready_signal = {};
         char byte = 0;
         REQUIRE(::read(ready.get(), &byte, 1) == 1);
-        const auto spins = std::uniform_int_distribution<int>{0, 3'000}(source);
+        const auto spins = std::uniform_int_distribution<int>{0, 3'000}(random_engine);
         for (int i = 0; i < spins; ++i) // Any instant will do.
             (void)::getppid();
         REQUIRE(::kill(child, SIGKILL) == 0);
@@ -374,14 +374,14 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         REQUIRE(WIFSIGNALED(status));
 
         auto fixture = std::make_unique<RegistryFixture>(std::move(kept));
-        const auto there = static_cast<std::int64_t>(tokens(*fixture, "s"));
+        const auto token_count = static_cast<std::int64_t>(tokens(*fixture, "s"));
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
-        CAPTURE(round, at_once, there, set, taken);
+        CAPTURE(round, at_once, token_count, set, taken);
         // At most one more Set or take may have been executed than was answered.
-        const auto more = there - (set - taken);
+        const auto more = token_count - (set - taken);
         CHECK((more == 0 || more == at_once || more == -1));
-        ledger.set = there;
+        ledger.set = token_count;
         ledger.taken = 0;
         kept = crash(std::move(fixture));
     }
@@ -398,16 +398,16 @@ std::uint64_t commits(const UniqueFd& journal)
 
 // Recovers in a child process, which is killed during the recovery. Returns true if the recovery
 // finished first.
-bool takes_over_until_killed(const StateStore::Descriptors& kept)
+bool recovers_before_kill(const StateStore::Descriptors& kept)
 {
     const auto before = commits(kept[2]);
     const auto child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-        StateStore::Descriptors mine;
-        for (std::size_t i = 0; i < mine.size(); ++i)
-            mine[i] = UniqueFd{::dup(kept[i].get())};
-        const RegistryFixture fixture{std::move(mine)};
+        StateStore::Descriptors own_copy;
+        for (std::size_t i = 0; i < own_copy.size(); ++i)
+            own_copy[i] = UniqueFd{::dup(kept[i].get())};
+        const RegistryFixture fixture{std::move(own_copy)};
         ::_exit(0);
     }
     int status = 0;
@@ -448,7 +448,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         CHECK(back < serials.size() * answers + in_slip);
         kept = crash(std::move(fixture));
     }
-    while (!takes_over_until_killed(kept))
+    while (!recovers_before_kill(kept))
         ; // Any point will do.
 
     fixture = std::make_unique<RegistryFixture>(std::move(kept));

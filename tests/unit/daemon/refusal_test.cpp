@@ -29,7 +29,7 @@ TEST_CASE(
     "every refusal is an error of its own with a sentence that names the subject and the remedy")
 {
     const auto name = "db/ready"_name;
-    const auto rights = "0640"_rights;
+    const auto permissions = "0640"_permissions;
     const std::vector<Case> cases{
         {refuse::no_such_name(name), "NoSuchName", {"'db/ready'", "create"}},
         {refuse::name_taken(name), "NameTaken", {"'db/ready'", "another name"}},
@@ -37,13 +37,13 @@ TEST_CASE(
          "WrongKind",
          {"'db/ready' is an auto event, not a pulse event", "another name",
           "use it as an auto event"}},
-        {refuse::not_permitted(name, Permission::wait, rights, 42),
+        {refuse::not_permitted(name, Permission::wait, permissions, 42),
          "NotPermitted",
          {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r right"}},
-        {refuse::not_permitted(name, Permission::set, rights, 42),
+        {refuse::not_permitted(name, Permission::set, permissions, 42),
          "NotPermitted",
          {"'db/ready'", "set, clear or arm", "uid 42", "0640", "owner", "w right"}},
-        {refuse::not_permitted(name, Permission::own, rights, 42),
+        {refuse::not_permitted(name, Permission::own, permissions, 42),
          "NotPermitted",
          {"'db/ready'", "delete or change the rights", "uid 42", "0640",
           "only its owner and root"}},
@@ -65,7 +65,7 @@ TEST_CASE(
         {refuse::not_permitted_by_policy("user/me"_name, Permission::wait, 42),
          "NotPermitted",
          {"'user/me'", "wait for", "for root alone", "'user/42/' are yours"}},
-        {refuse::consume_not_permitted(name, rights, 42),
+        {refuse::consume_not_permitted(name, permissions, 42),
          "NotPermitted",
          {"'db/ready'", "take from", "uid 42", "0640", "needs r and w", "owner", "w right"}},
         {refuse::consume_not_permitted_by_policy(name),
@@ -125,7 +125,7 @@ TEST_CASE("a refusal carries the values that a program needs")
     const auto quota = refuse::quota_exceeded({42, Resource::waits, 7});
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).quota == Resource::waits);
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).limit == 7);
-    const auto right = refuse::not_permitted(name, Permission::own, "0600"_rights, 1);
+    const auto right = refuse::not_permitted(name, Permission::own, "0600"_permissions, 1);
     CHECK(std::get<protocol::NotPermitted>(right.reason()).right == Permission::own);
     CHECK(std::get<protocol::NotPermitted>(right.reason()).name == name);
     const auto creation = refuse::not_permitted_by_policy(name, Permission::create, 1);

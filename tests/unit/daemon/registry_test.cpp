@@ -63,13 +63,13 @@ TEST_CASE("an event is created as requested and is owned by the caller")
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
                                              .mode = Mode::semaphore,
                                              .initial = protocol::InitialCount{3},
-                                             .rights = "0640"_rights}) == true);
+                                             .rights = "0640"_permissions}) == true);
 
     const auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::semaphore);
     CHECK(std::get<Event>(object.body).count() == 3U);
     CHECK(object.ownership.owner == alice);
-    CHECK(object.ownership.permissions == "0640"_rights);
+    CHECK(object.ownership.permissions == "0640"_permissions);
     CHECK(object.creator == 4711);
     CHECK(object.lifetime_owner == 0);
     CHECK(fixture.take_recorded() == "created e");
@@ -82,7 +82,7 @@ TEST_CASE("an event is manual, clear, permanent and open to all waiters by defau
     auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::manual);
     CHECK_FALSE(object.event()->is_set());
-    CHECK(object.ownership.permissions == "0644"_rights);
+    CHECK(object.ownership.permissions == "0644"_permissions);
     CHECK(object.lifetime_owner == 0);
 }
 
@@ -208,7 +208,7 @@ TEST_CASE("Open is all or nothing and leaves no subscription behind")
 {
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_permissions}));
     REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This subscription stays.
 
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
@@ -227,7 +227,7 @@ TEST_CASE("Set, Clear and Delete change nothing if one name is refused")
     REQUIRE(
         fixture.create(fixture.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
     REQUIRE(fixture.create(fixture.other, {.name = "clear"_name}));
-    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0644"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0644"_permissions}));
     const auto& peer = fixture.other.peer;
 
     CHECK(verdict(fixture.registry.set(peer, names({"clear", bad}), 1)) == error);
@@ -281,10 +281,10 @@ TEST_CASE("only the owner and root change permissions and delete")
     const auto [uid, verdict_of_both] =
         GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
     RecordingObserver fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .rights = "0666"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .rights = "0666"_permissions}));
     const auto peer = make_peer(uid);
 
-    CHECK(verdict(fixture.registry.set_permissions(peer, "e"_name, "0600"_rights)) ==
+    CHECK(verdict(fixture.registry.set_permissions(peer, "e"_name, "0600"_permissions)) ==
           verdict_of_both);
     CHECK(verdict(fixture.registry.delete_objects(peer, names({"e"}))) == verdict_of_both);
     CHECK((fixture.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
@@ -295,7 +295,7 @@ TEST_CASE("each change of an object is reported, a deletion after it happened")
     RecordingObserver fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 3));
-    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, "p"_name, "0600"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, "p"_name, "0600"_permissions));
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"p"})));
     CHECK(fixture.take_recorded() == "created p; pulsed p 3; altered p; deleted p");
 }
@@ -422,7 +422,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
 TEST_CASE("a manual event misses no set when it is opened after a local signal")
 {
     RecordingObserver fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_permissions}));
     REQUIRE(fixture.registry.watch("a"_name, fixture.object("a"), EdgeMask::readable));
     const auto opened = fixture.registry.open(fixture.other, names({"a"}));
     REQUIRE(opened);
@@ -583,8 +583,8 @@ TEST_CASE("a caller that may only wait gets one wait-only handle, however often 
     limits.set(Resource::subscriptions, 2);
     RecordingObserver fixture{limits};
     for (const auto* name : {"a", "b", "c"})
-        REQUIRE(
-            fixture.create(fixture.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+        REQUIRE(fixture.create(fixture.session,
+                               {.name = *Name::parse(name), .rights = "0664"_permissions}));
     const auto open = [&](std::string_view name) {
         return fixture.registry.open(fixture.other, names({name}));
     };
@@ -616,8 +616,8 @@ TEST_CASE("a session may open more events one after another than it may keep han
     limits.set(Resource::subscriptions, 2);
     RecordingObserver fixture{limits};
     for (const auto* name : {"a", "b", "c", "d", "e"}) {
-        REQUIRE(
-            fixture.create(fixture.session, {.name = *Name::parse(name), .rights = "0664"_rights}));
+        REQUIRE(fixture.create(fixture.session,
+                               {.name = *Name::parse(name), .rights = "0664"_permissions}));
         REQUIRE(fixture.registry.open(fixture.other, names({name})));
         CHECK(fixture.quota.used(bob, Resource::subscriptions) <= 2);
     }
@@ -626,7 +626,7 @@ TEST_CASE("a session may open more events one after another than it may keep han
 TEST_CASE("users share no handle, and neither do two sessions of one user")
 {
     RecordingObserver fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
     Session again{3, make_peer(bob), {}, {}};
     Session third{4, make_peer(bob + 1), {}, {}};
     const auto handle = [&](Session& session) {
@@ -649,7 +649,7 @@ TEST_CASE("handles of deleted events do not accumulate in a session")
     limits.set(Resource::subscriptions, 1);
     RecordingObserver fixture{limits};
     for (int i = 0; i < 1'000; ++i) {
-        REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_rights}));
+        REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
         REQUIRE(fixture.registry.open(fixture.other, names({"a"})));
         REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
     }
@@ -660,14 +660,14 @@ TEST_CASE("the last descriptors are reserved for users with few")
 {
     constexpr std::int64_t budget = 128;
     RecordingObserver fixture{default_limits, budget};
-    std::int64_t made = 0;
+    std::int64_t created_count = 0;
     const auto make = [&](Session& session) {
-        const auto name = *Name::parse("n/" + std::to_string(made));
+        const auto name = *Name::parse("n/" + std::to_string(created_count));
         const auto how = verdict(fixture.create(session, {.name = name}));
-        made += how == "ok" ? 1 : 0;
+        created_count += how == "ok" ? 1 : 0;
         return how;
     };
-    while (made < budget - budget / 8)
+    while (created_count < budget - budget / 8)
         REQUIRE(make(fixture.session) == "ok");
 
     CHECK(make(fixture.session) == "QuotaExceeded");
@@ -675,7 +675,7 @@ TEST_CASE("the last descriptors are reserved for users with few")
     CHECK(make(fixture.other) == "ok");
     CHECK(make(fixture.other) == "QuotaExceeded");
     Session root{3, make_peer(0), {}, {}};
-    while (made < budget)
+    while (created_count < budget)
         REQUIRE(make(root) == "ok");
     CHECK(make(root) == "OutOfDescriptors");
 }
@@ -707,10 +707,10 @@ TEST_CASE(
     run_until_idle(fixture.loop);
     fixture.take_recorded();
     REQUIRE(add(*written, 1));
-    std::string told;
-    for (int i = 0; i < 100 && told.empty(); ++i, told = fixture.take_recorded())
+    std::string recorded_edge;
+    for (int i = 0; i < 100 && recorded_edge.empty(); ++i, recorded_edge = fixture.take_recorded())
         REQUIRE(fixture.loop.run_once(10ms));
-    CHECK(told == "rang e");
+    CHECK(recorded_edge == "rang e");
 }
 
 // Policies, with permissions that allow everything.
@@ -744,8 +744,8 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     INFO(rules);
     RecordingObserver fixture;
     for (const auto* name : {"db/e", "db/f"})
-        REQUIRE(
-            fixture.create(fixture.other, {.name = *Name::parse(name), .rights = "0666"_rights}));
+        REQUIRE(fixture.create(fixture.other,
+                               {.name = *Name::parse(name), .rights = "0666"_permissions}));
     fixture.registry.set_policy(make_policy(rules));
     auto& registry = fixture.registry;
     const auto& peer = fixture.other.peer; // bob owns the events.
@@ -756,15 +756,15 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK(missing(registry.set(peer, names({"db/e"}), 1)) == set);
     CHECK(fixture.object("db/e").event()->is_set() == (set == "ok"));
     CHECK(missing(registry.clear(peer, names({"db/e"}))) == set);
-    CHECK(missing(registry.set_permissions(peer, "db/f"_name, "0600"_rights)) == remove);
-    CHECK((fixture.object("db/f").ownership.permissions == "0600"_rights) == (remove == "ok"));
+    CHECK(missing(registry.set_permissions(peer, "db/f"_name, "0600"_permissions)) == remove);
+    CHECK((fixture.object("db/f").ownership.permissions == "0600"_permissions) == (remove == "ok"));
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
     // A caller that no policy restricts and that has no permission all the same.
     const auto by_root = registry.set(make_peer(0), names({"db/f"}), 1);
     CHECK(by_root);
     registry.set_policy({});
-    REQUIRE(registry.set_permissions(make_peer(0), "db/f"_name, "0600"_rights));
+    REQUIRE(registry.set_permissions(make_peer(0), "db/f"_name, "0600"_permissions));
     registry.set_policy(make_policy("db/ * +cwsd"));
     CHECK(missing(registry.set(make_peer(alice), names({"db/f"}), 1)) == "rights");
     CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "rights");
@@ -805,8 +805,8 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 TEST_CASE("a caller lacking one permission by mode and the other by policy cannot open")
 {
     RecordingObserver fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_rights}));
-    REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .rights = "0662"_rights}));
+    REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .rights = "0662"_permissions}));
     fixture.registry.set_policy(make_policy("r bob -w; w bob -s"));
     CHECK(missing(fixture.registry.open(fixture.other, names({"r"}))) == "wait");
     CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "rights");
@@ -842,9 +842,12 @@ TEST_CASE("each user creates and uses names of its own below user")
     RecordingObserver fixture;
     fixture.registry.set_policy(make_policy("default deny"));
     const auto make = [&](Session& session, const char* name) {
-        const auto made = fixture.create(
-            session, {.name = *Name::parse(name), .rights = "0666"_rights, .if_missing = true});
-        return made ? "ok"s : std::get<protocol::NotPermitted>(made.error().reason()).message;
+        const auto created_count = fixture.create(
+            session,
+            {.name = *Name::parse(name), .rights = "0666"_permissions, .if_missing = true});
+        return created_count
+                   ? "ok"s
+                   : std::get<protocol::NotPermitted>(created_count.error().reason()).message;
     };
     CHECK(make(fixture.session, "user/2001/a") == "ok");
     CHECK(make(fixture.session, "user/2001") == "ok");

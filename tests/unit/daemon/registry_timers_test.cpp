@@ -42,7 +42,7 @@ struct RecordingObserver final : RegistryObserver {
     std::string take_recorded() { return std::exchange(recorded, {}); }
 
     void create(std::string_view name, Mode mode = Mode::manual,
-                Permissions permissions = "0666"_rights)
+                Permissions permissions = "0666"_permissions)
     {
         REQUIRE(registry.create(session,
                                 {.name = *Name::parse(name), .mode = mode, .rights = permissions}));
@@ -109,12 +109,12 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
                                                    .clock = Clock::boottime,
                                                    .after = 1h,
                                                    .interval = 2h,
-                                                   .rights = "0640"_rights}) == true);
+                                                   .rights = "0640"_permissions}) == true);
     const auto& object = fixture.object("t");
     CHECK(object.kind() == Kind::timer);
     CHECK_FALSE(object.mode());
     CHECK(object.ownership.owner == alice);
-    CHECK(object.ownership.permissions == "0640"_rights);
+    CHECK(object.ownership.permissions == "0640"_permissions);
     CHECK(object.lifetime_owner == 0);
     CHECK(fixture.schedule().clock == Clock::boottime);
     CHECK(fixture.schedule().interval == 2h);
@@ -126,19 +126,19 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
 TEST_CASE("Arm rearms an existing timer and changes nothing else")
 {
     RecordingObserver fixture;
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     fixture.take_recorded();
 
     REQUIRE(fixture.registry.arm(fixture.other, {.name = t,
                                                  .after = 2h,
                                                  .interval = 3h,
-                                                 .rights = "0600"_rights,
+                                                 .rights = "0600"_permissions,
                                                  .lifetime = Lifetime::connection}) == false);
 
     CHECK(fixture.take_recorded() == "rearmed t");
     CHECK(fixture.schedule().interval == 3h);
     CHECK(fixture.object("t").ownership.owner == alice);
-    CHECK(fixture.object("t").ownership.permissions == "0666"_rights);
+    CHECK(fixture.object("t").ownership.permissions == "0666"_permissions);
     CHECK(fixture.object("t").lifetime_owner == 0);
     CHECK(fixture.quota.used(bob, Resource::objects) == 0);
 }
@@ -170,9 +170,9 @@ TEST_CASE("a refused Arm neither creates nor changes anything")
     RecordingObserver fixture;
     fixture.create("e");
     fixture.create("p", Mode::pulse);
-    fixture.create("mine", Mode::manual, "0644"_rights);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
-    REQUIRE(fixture.arm({.name = "r"_name, .after = 1h, .rights = "0644"_rights}) == "ok");
+    fixture.create("mine", Mode::manual, "0644"_permissions);
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = "r"_name, .after = 1h, .rights = "0644"_permissions}) == "ok");
     const auto before = fixture.schedule();
     fixture.take_recorded();
     for (const auto& [request, error] : cases) {
@@ -205,10 +205,11 @@ TEST_CASE("a timer can be neither set, nor cleared, nor created by CreateEvent")
 
 TEST_CASE("the descriptor that Open passes for a timer depends on the caller's access")
 {
-    const auto [rights, wait, set] = GENERATE(table<std::string, bool, bool>(
+    const auto [permissions, wait, set] = GENERATE(table<std::string, bool, bool>(
         {{"0006", true, true}, {"0004", true, false}, {"0002", false, true}}));
     RecordingObserver fixture;
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = Permissions::parse(rights)}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = Permissions::parse(permissions)}) ==
+            "ok");
 
     const auto opened = fixture.registry.open(fixture.other, names({"t"}));
 
@@ -229,7 +230,7 @@ TEST_CASE("a caller without access cannot open a timer and leaves no subscriptio
 {
     RecordingObserver fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
-    REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h, .rights = "0600"_rights}) == "ok");
+    REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h, .rights = "0600"_permissions}) == "ok");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"t", "mine"}))) == "NotPermitted");
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 0);
     CHECK(fixture.timer().subscriptions().size() == 0);
@@ -296,7 +297,7 @@ TEST_CASE("Disarm is for timers, requires the permission to set and is all or no
 {
     RecordingObserver fixture;
     fixture.create("e");
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h}) == "ok");
     fixture.take_recorded();
     CHECK(fixture.disarm({"t", "e"}) == "WrongKind");
@@ -332,7 +333,7 @@ TEST_CASE("a connection timer is deleted with its connection, also subscribed, l
     REQUIRE(fixture.arm({.name = t,
                          .interval = 1ms,
                          .sets = e,
-                         .rights = "0666"_rights,
+                         .rights = "0666"_permissions,
                          .lifetime = Lifetime::connection}) == "ok");
     const auto other = fixture.registry.open(fixture.other, names({"t"}));
     REQUIRE(other);
@@ -528,9 +529,9 @@ bool gets_tokens(RecordingObserver& fixture)
 
 TEST_CASE("a timer sets its event while the user that armed it may, and does not catch up later")
 {
-    const auto [rights, rules] = GENERATE(table<std::string, std::string>(
+    const auto [permissions, rules] = GENERATE(table<std::string, std::string>(
         {{"0664", ""}, {"0666", "e bob -s"}, {"0606", "e @team -s"}}));
-    CAPTURE(rights, rules);
+    CAPTURE(permissions, rules);
     RecordingObserver fixture;
     fixture.has_observer = true;
     fixture.create("e", Mode::semaphore);
@@ -540,12 +541,13 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
     CHECK(fixture.object("e").last_set->uid == bob);
     CHECK_FALSE(fixture.registry.is_target_denied(*fixture.timer().target()));
 
-    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, *Permissions::parse(rights)));
+    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e,
+                                             *Permissions::parse(permissions)));
     fixture.registry.set_policy(make_policy(rules));
     CHECK(fixture.registry.is_target_denied(*fixture.timer().target()));
     CHECK_FALSE(gets_tokens(fixture));
 
-    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0666"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0666"_permissions));
     fixture.registry.set_policy({});
     const auto before = fixture.tokens("e");
     const auto counted = *fixture.timer().counted();
@@ -558,8 +560,8 @@ TEST_CASE("the user that armed a timer last counts, not its owner")
 {
     RecordingObserver fixture;
     fixture.has_observer = true;
-    fixture.create("e", Mode::semaphore, "0664"_rights);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}, bob) == "ok");
+    fixture.create("e", Mode::semaphore, "0664"_permissions);
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}, bob) == "ok");
     CHECK(fixture.arm({.name = t, .interval = 1ms, .sets = e}, bob) == "NotPermitted");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) ==
             "ok"); // The owner of the event arms it.
@@ -573,7 +575,7 @@ TEST_CASE("a backlog is dropped for an event that may no longer be set")
     RecordingObserver fixture;
     build_backlog(fixture);
     REQUIRE(fixture.timer().target()->backlog > 0);
-    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0466"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0466"_permissions));
     const auto pulses = fixture.pulses;
     REQUIRE(run_until(fixture.loop, [&] { return fixture.timer().target()->backlog == 0; }));
     CHECK(fixture.pulses == pulses);
@@ -583,7 +585,7 @@ TEST_CASE(
     "a caller with as many groups as are recorded may arm a timer with a target, one with more not")
 {
     RecordingObserver fixture;
-    fixture.create("e", Mode::semaphore, "0660"_rights);
+    fixture.create("e", Mode::semaphore, "0660"_permissions);
     fixture.object("e").ownership.group = team;
     std::vector<gid_t> groups(max_arming_groups - 1, 4);
     groups.push_back(team);
@@ -601,7 +603,7 @@ TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 {
     RecordingObserver fixture;
     fixture.create("e");
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     Session nobody{7, make_peer(bob), {}, {}};
     nobody.peer.is_user_mapped = false;
     CHECK(verdict(fixture.registry.arm(nobody, {.name = "u"_name, .after = 1h})) == "NotPermitted");
@@ -690,7 +692,7 @@ TEST_CASE("a watched timer reports each expiration and none early")
     RecordingObserver fixture;
     fixture.has_observer = true;
     REQUIRE(fixture.arm({.name = t, .clock = clock, .interval = interval}) == "ok");
-    for (int turns = 0; turns < 5; ++turns) {
+    for (int iterations = 0; iterations < 5; ++iterations) {
         REQUIRE(fixture.loop.run_once(20s));
         CHECK(fixture.expirations <= fixture.expirations_so_far());
     }
@@ -944,8 +946,8 @@ TEST_CASE("arming another user's timer uses the limit of the timer's owner")
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
     RecordingObserver fixture{limits};
-    REQUIRE(fixture.registry.create(fixture.session, {.name = e, .rights = "0666"_rights}));
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
+    REQUIRE(fixture.registry.create(fixture.session, {.name = e, .rights = "0666"_permissions}));
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     CHECK(verdict(fixture.registry.arm(fixture.other, {.name = t, .interval = 50ms, .sets = e})) ==
           "QuotaExceeded");
     CHECK(verdict(fixture.registry.arm(fixture.other, {.name = t, .interval = 100ms, .sets = e})) ==
@@ -956,7 +958,7 @@ TEST_CASE("arming another user's timer uses the limit of the timer's owner")
 
 TEST_CASE("the policy applies to creating, arming and disarming a timer and to its target")
 {
-    const auto [rules, make, arm, link] =
+    const auto [rules, make, arm, target] =
         GENERATE(table<std::string, std::string, std::string, std::string>({
             {"", "ok", "ok", "ok"},
             {"t alice -c", "ok", "ok", "ok"},
@@ -968,18 +970,18 @@ TEST_CASE("the policy applies to creating, arming and disarming a timer and to i
         }));
     INFO(rules);
     RecordingObserver fixture;
-    fixture.create("e", Mode::manual, "0666"_rights);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_rights}) == "ok");
-    REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .rights = "0666"_rights}) == "ok");
+    fixture.create("e", Mode::manual, "0666"_permissions);
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .rights = "0666"_permissions}) == "ok");
     fixture.registry.set_policy(make_policy(rules));
 
     CHECK(fixture.arm({.name = "new"_name, .after = 1h}) == make);
     CHECK(fixture.arm({.name = t, .after = 2h}) == arm);
     CHECK(fixture.disarm({"t"}) == arm);
-    CHECK(fixture.arm({.name = "l"_name, .after = 1h, .sets = e}) == link);
+    CHECK(fixture.arm({.name = "l"_name, .after = 1h, .sets = e}) == target);
     CHECK(fixture.arm({.name = "new2"_name, .after = 1h, .sets = e}) ==
-          (rules == "default deny" || rules.starts_with("new") ? "NotPermitted" : link));
-    CHECK(fixture.object("l").timer()->target().has_value() == (link == "ok"));
+          (rules == "default deny" || rules.starts_with("new") ? "NotPermitted" : target));
+    CHECK(fixture.object("l").timer()->target().has_value() == (target == "ok"));
 }
 
 } // namespace

@@ -31,8 +31,8 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
         auto client = daemon.connect();
         daemon.request(client, "Resume",
                        R"({"session":"0123456789abcdef0123456789abcdef","calls":0})");
-        for (const auto* made : {R"({"name":"e"})", R"({"name":"p","mode":"pulse"})"})
-            if (!daemon.request(client, "CreateEvent", made).contains("created\":true"))
+        for (const auto* event_parameters : {R"({"name":"e"})", R"({"name":"p","mode":"pulse"})"})
+            if (!daemon.request(client, "CreateEvent", event_parameters).contains("created\":true"))
                 return 1;
         if (!daemon
                  .request(client, "Arm",

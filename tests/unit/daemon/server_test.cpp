@@ -62,10 +62,10 @@ TEST_CASE("a client is served as the user that it is")
     ServerFixture fixture;
     auto client = fixture.connect();
     fixture.request(client, "CreateEvent", R"({"name":"e"})");
-    const auto told = fixture.request(client, "Show", R"({"name":"e"})");
-    CHECK(told.contains("\"ownerUid\":" + std::to_string(::getuid()) + ","));
-    CHECK(told.contains("\"groupGid\":" + std::to_string(::getgid()) + ","));
-    CHECK(told.contains("\"creatorPid\":" + std::to_string(::getpid()) + ","));
+    const auto shown = fixture.request(client, "Show", R"({"name":"e"})");
+    CHECK(shown.contains("\"ownerUid\":" + std::to_string(::getuid()) + ","));
+    CHECK(shown.contains("\"groupGid\":" + std::to_string(::getgid()) + ","));
+    CHECK(shown.contains("\"creatorPid\":" + std::to_string(::getpid()) + ","));
 }
 
 TEST_CASE("a call that was sent before the connection was accepted is answered")
@@ -307,10 +307,10 @@ TEST_CASE("a server that can neither accept nor reject pauses, and continues whe
     client.call("Status");
     {
         const DescriptorLimit none{3}; // The spare descriptor is not available either.
-        std::size_t rings = 0;
+        std::size_t events = 0;
         for (int i = 0; i < 1'000; ++i)
-            rings += *fixture.loop.run_once(0ns);
-        CHECK(rings < 1'000); // The loop is not busy.
+            events += *fixture.loop.run_once(0ns);
+        CHECK(events < 1'000); // The loop is not busy.
         CHECK_FALSE(client.is_disconnected());
     }
     const auto deadline = monotonic_deadline(20s);
@@ -327,7 +327,7 @@ TEST_CASE("a client that disconnects before its rejection does no harm")
     auto inside = fixture.connect();
     run_until_idle(fixture.loop);
     {
-        const auto gone = fixture.connect();
+        const auto short_lived = fixture.connect();
     }
     run_until_idle(fixture.loop);
     CHECK(fixture.service.counters().rejected == 1);

@@ -50,14 +50,14 @@ TEST_CASE("a user with many connections leaves the last ones to users with few")
 {
     constexpr std::int64_t all = 640;
     ConnectedService daemon{{default_limits}, make_incrementer(), {ample_budget, all}};
-    std::vector<ConnectionCharges> kept;
+    std::vector<ConnectionCharges> held_charges;
     const auto admitted = [&](uid_t uid) {
-        auto dues = daemon.service.admit(make_peer(uid));
-        if (!dues) {
-            CHECK(error_name(dues.error()) == "QuotaExceeded");
+        auto charges = daemon.service.admit(make_peer(uid));
+        if (!charges) {
+            CHECK(error_name(charges.error()) == "QuotaExceeded");
             return false;
         }
-        kept.push_back(*std::move(dues));
+        held_charges.push_back(*std::move(charges));
         return true;
     };
     const auto as_many_as_it_gets = [&](uid_t uid) {
@@ -69,7 +69,7 @@ TEST_CASE("a user with many connections leaves the last ones to users with few")
     CHECK(as_many_as_it_gets(alice) == all - all / 8);
     CHECK(as_many_as_it_gets(bob) == all / 64);
     CHECK_FALSE(admitted(alice));
-    kept.clear();
+    held_charges.clear();
     CHECK(admitted(alice));
 }
 
@@ -83,15 +83,15 @@ TEST_CASE("Show reports an object, and its state to callers that may wait")
         owner, "CreateEvent",
         R"({"name":"s","mode":"semaphore","initial":3,"rights":"0602","lifetime":"connection"})");
 
-    const auto told = daemon.request(owner, "Show", R"({"name":"s"})");
+    const auto shown = daemon.request(owner, "Show", R"({"name":"s"})");
 
-    CHECK(told.starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
-                           R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
-                           R"("creatorPid":4711,"createdNSec":)"));
-    CHECK(told.ends_with(
+    CHECK(shown.starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
+                            R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
+                            R"("creatorPid":4711,"createdNSec":)"));
+    CHECK(shown.ends_with(
         R"(,"rights":"0602","lifetime":"connection","waits":0,"isSet":true,"count":3}}})"));
     const auto key = R"("createdNSec":)"s;
-    const auto created = std::stoll(told.substr(told.find(key) + key.size()));
+    const auto created = std::stoll(shown.substr(shown.find(key) + key.size()));
     CHECK(created >= before.time_since_epoch().count());
     CHECK(created <= wall_now().time_since_epoch().count());
 
@@ -123,9 +123,9 @@ TEST_CASE("an object without access is not listed, and Show refuses it")
 // Returns "lastSet" of Show, or an empty string.
 std::string last_set(ServiceFixture& daemon, TestClient& client, const std::string& name)
 {
-    const auto told = daemon.request(client, "Show", R"({"name":")" + name + R"("})");
-    const auto begin = told.find(R"("lastSet":)");
-    return begin == told.npos ? "" : told.substr(begin, told.find('}', begin) + 1 - begin);
+    const auto shown = daemon.request(client, "Show", R"({"name":")" + name + R"("})");
+    const auto begin = shown.find(R"("lastSet":)");
+    return begin == shown.npos ? "" : shown.substr(begin, shown.find('}', begin) + 1 - begin);
 }
 
 TEST_CASE("Show reports the last setter and its time to callers that may wait")
@@ -143,11 +143,11 @@ TEST_CASE("Show reports the last setter and its time to callers that may wait")
     daemon.request(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
     daemon.request(owner, "Clear", R"({"names":["e"]})"); // A Clear is no Set.
 
-    const auto told = last_set(daemon, owner, "e");
-    CHECK(told.ends_with(R"(,"uid":2002,"pid":4711})"));
+    const auto shown = last_set(daemon, owner, "e");
+    CHECK(shown.ends_with(R"(,"uid":2002,"pid":4711})"));
     const auto key = R"("atNSec":)"s;
-    REQUIRE(told.contains(key));
-    const auto at = std::stoll(told.substr(told.find(key) + key.size()));
+    REQUIRE(shown.contains(key));
+    const auto at = std::stoll(shown.substr(shown.find(key) + key.size()));
     CHECK(at >= before);
     CHECK(at <= wall_now().time_since_epoch().count());
     CHECK(last_set(daemon, setter, "e").empty());
@@ -201,7 +201,7 @@ TEST_CASE("Show reports the count and the subscriptions of a pulse, and that it 
 
 TEST_CASE("a count beyond 63 bits is reported as a string, and one within them as a number")
 {
-    const auto [count, told] = GENERATE(table<std::uint64_t, std::string>({
+    const auto [count, shown] = GENERATE(table<std::uint64_t, std::string>({
         {0, R"("isSet":false,"count":0})"},
         {9223372036854775807U, R"("isSet":true,"count":9223372036854775807})"},
         {9223372036854775808U, R"("isSet":true,"largeCount":"9223372036854775808"})"},
@@ -214,7 +214,7 @@ TEST_CASE("a count beyond 63 bits is reported as a string, and one within them a
     REQUIRE(client.descriptors.size() == 1);
     REQUIRE(add(client.descriptors[0], count));
 
-    CHECK(daemon.request(client, "Show", R"({"name":"e"})").ends_with(told + "}}"));
+    CHECK(daemon.request(client, "Show", R"({"name":"e"})").ends_with(shown + "}}"));
 }
 
 TEST_CASE("Show reports the number of waits")
@@ -290,12 +290,12 @@ TEST_CASE("Status counts existing things")
     ServiceFixture daemon;
     auto client = daemon.connect();
     auto waiter = daemon.connect();
-    auto watcher = daemon.connect(bob);
+    auto monitor = daemon.connect(bob);
     daemon.request(client, "CreateEvent", R"({"name":"e"})");
     daemon.request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
     daemon.request(client, "Open", R"({"names":["p"]})");
     daemon.request(waiter, "Wait", R"({"names":["e"]})");
-    daemon.request(watcher, "Monitor", "{}", true);
+    daemon.request(monitor, "Monitor", "{}", true);
 
     const auto status = daemon.request(client, "Status");
 
@@ -400,12 +400,12 @@ TEST_CASE("a refusal by the policy names the missing permission")
         {"Delete", R"({"names":["db/e"]})", "own"},
         {"SetRights", R"({"name":"db/e","rights":"0600"})", "own"},
     }));
-    const auto told = daemon.request(client, method, parameters);
-    INFO(told);
-    CHECK(told.starts_with(R"({"error":"io.evfdd.NotPermitted","parameters":{"name":"db/)"));
-    CHECK(told.contains(R"("right":")" + right + '"'));
-    CHECK(told.contains("the policy of this machine does not let you"));
-    CHECK(told.contains("ask the administrator"));
+    const auto shown = daemon.request(client, method, parameters);
+    INFO(shown);
+    CHECK(shown.starts_with(R"({"error":"io.evfdd.NotPermitted","parameters":{"name":"db/)"));
+    CHECK(shown.contains(R"("right":")" + right + '"'));
+    CHECK(shown.contains("the policy of this machine does not let you"));
+    CHECK(shown.contains("ask the administrator"));
 }
 
 TEST_CASE("a new policy ends the waits that it forbids with an error")

@@ -203,10 +203,10 @@ struct DaemonLife {
     DaemonLife()
     {
         REQUIRE(resume(*daemon, client) == uncertain);
-        ask("CreateEvent", R"({"name":"mine","lifetime":"connection"})");
-        ask("Open", R"({"names":["p"]})");
-        ask("Wait", R"({"names":["s"],"hold":true})");
-        ask("Open", R"({"names":["mine"]})");
+        call("CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+        call("Open", R"({"names":["p"]})");
+        call("Wait", R"({"names":["s"],"hold":true})");
+        call("Open", R"({"names":["mine"]})");
     }
     std::string journal() const { return bytes_of(stored_fds_of(daemon->state_store)[2]); }
     // Returns a daemon that finds this journal.
@@ -223,7 +223,7 @@ struct DaemonLife {
     std::vector<std::size_t> answered;
 
 private:
-    void ask(std::string_view method, std::string_view parameters)
+    void call(std::string_view method, std::string_view parameters)
     {
         REQUIRE_FALSE(daemon->request(client, method, parameters).contains("error"));
         answered.push_back(Frames{journal()}.end());

@@ -202,7 +202,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
     fixture->create("p", Mode::pulse);
-    const auto follower = subscribe(*fixture, "p");
+    const auto subscriber = subscribe(*fixture, "p");
     fixture->registry.commit_reply(fixture->owner, {});
     fixture->state_store.commit();
     {
@@ -215,7 +215,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
     REQUIRE(fixture->state_store.commit()); // The intent is committed too.
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*fixture, "s") == 0);
-        CHECK(count(follower.fd) == 0U);
+        CHECK(count(subscriber.fd) == 0U);
         fixture = crash_and_restart(std::move(fixture));
     }
 }

@@ -22,7 +22,7 @@ record::Object event_record(std::string_view name)
             .mode = Mode::semaphore,
             .owner = alice,
             .group = alice,
-            .permissions = "0640"_rights,
+            .permissions = "0640"_permissions,
             .creator = 12,
             .created = WallTime{},
             .session = {},

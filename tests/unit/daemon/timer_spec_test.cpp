@@ -78,7 +78,7 @@ TEST_CASE("cancelling on a clock change depends on the clock that the timer alre
 TEST_CASE("the clock is the requested one, else the present one, else the default")
 {
     struct Case {
-        std::optional<Clock> asked;
+        std::optional<Clock> requested;
         std::optional<Clock> present;
         bool is_relative;
         Clock clock;
@@ -101,7 +101,7 @@ TEST_CASE("the clock is the requested one, else the present one, else the defaul
         {boottime_alarm, {}, true, boottime_alarm, boottime_alarm, boottime_alarm},
         {boottime_alarm, {}, false, boottime_alarm, boottime_alarm, boottime_alarm},
     }));
-    protocol::Arm request{.name = "t"_name, .clock = c.asked};
+    protocol::Arm request{.name = "t"_name, .clock = c.requested};
     (c.is_relative ? request.after : request.first) = 1h;
 
     const auto spec = resolve_spec(request, c.present);

@@ -225,7 +225,7 @@ void check_that_none_counts_early(Clock clock, bool is_relative)
     const auto passed_before = fixture.schedule().expirations_by(fixture.now());
 
     std::int64_t counted = 0;
-    for (int rings = 0; rings < 300; ++rings) {
+    for (int rounds = 0; rounds < 300; ++rounds) {
         REQUIRE(await_events(fd, POLLIN));
         counted += static_cast<std::int64_t>(*take_expirations(fd));
         REQUIRE(fixture.schedule().expirations_by(fixture.now()) >= counted);
@@ -307,9 +307,9 @@ TEST_CASE("a change of the wall clock is reported to subscribers of a timer that
     CHECK(take_expirations(fd) == 0U);
     wall_clock.shift(1000ns);
     REQUIRE(await_events(fd, POLLIN));
-    const auto told = take_expirations(fd);
-    REQUIRE_FALSE(told);
-    CHECK(told.error().error == ECANCELED);
+    const auto expirations = take_expirations(fd);
+    REQUIRE_FALSE(expirations);
+    CHECK(expirations.error().error == ECANCELED);
 
     request.first = now_on(Clock::realtime) + 1h;
     fixture.arm(request);

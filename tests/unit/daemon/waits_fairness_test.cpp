@@ -138,10 +138,10 @@ TEST_CASE("a wait for all that loses one object to a direct reader returns the o
     RegistryFixture fixture;
     fixture.create("kept", Mode::semaphore);
     fixture.create("raced", Mode::semaphore);
-    const auto kept = fixture.open("kept");
+    const auto contended = fixture.open("kept");
     const auto raced = fixture.open("raced");
     constexpr std::uint64_t rounds = 3'000;
-    REQUIRE(add(kept, rounds));
+    REQUIRE(add(contended, rounds));
     std::atomic<bool> is_done = false;
     std::uint64_t taken_by_reader = 0;
     std::thread reader{[&] {
@@ -165,7 +165,7 @@ TEST_CASE("a wait for all that loses one object to a direct reader returns the o
     wait.reset();
 
     const auto left = *count(raced);
-    CHECK(count(kept) == rounds - completed);
+    CHECK(count(contended) == rounds - completed);
     CHECK(completed + taken_by_reader + left == rounds);
 }
 

@@ -292,7 +292,7 @@ TEST_CASE("a waiter without permission is refused, at the start or at the creati
     RegistryFixture fixture;
     auto early = start(fixture, {.names = names({"e"})}, bob);
     CHECK(early.state() == "waits");
-    fixture.create("e", Mode::automatic, 1, "0622"_rights);
+    fixture.create("e", Mode::automatic, 1, "0622"_permissions);
 
     CHECK(early.state() == "NotPermitted");
     CHECK(start(fixture, {.names = names({"e"})}, bob).state() == "NotPermitted");
@@ -304,9 +304,9 @@ TEST_CASE("a wait with timeout zero checks once and consumes what is set")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::semaphore, 1);
-    const protocol::Wait look{.names = names({"e"}), .timeout = 0ns};
-    CHECK(start(fixture, look).state() == "e=1");
-    CHECK(start(fixture, look).state() == "TimedOut");
+    const protocol::Wait request{.names = names({"e"}), .timeout = 0ns};
+    CHECK(start(fixture, request).state() == "e=1");
+    CHECK(start(fixture, request).state() == "TimedOut");
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
 }
 
@@ -456,12 +456,12 @@ TEST_CASE("new permissions end the waits that they forbid at once, and no other"
     auto by_bob = start(fixture, {.names = names({"e"})}, bob);
     auto to_consume = start(fixture, {.names = names({"a"})}, bob);
     auto by_owner = start(fixture, {"e", "a"}, any);
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "a"_name, "0644"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "a"_name, "0644"_permissions));
     CHECK(to_consume.state() == "NotPermitted");
     CHECK(*to_consume.wakeups == 1);
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0644"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0644"_permissions));
     CHECK(by_bob.state() == "waits");
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_permissions));
     CHECK(by_bob.state() == "NotPermitted");
     CHECK(by_owner.state() == "waits");
 }
@@ -474,7 +474,7 @@ TEST_CASE("a set before a change of permissions still ends the wait for it")
     const auto client = fixture.open("e");
     auto waiter = start(fixture, {.names = names({"e"})}, bob);
     REQUIRE(add(client, 1)); // The edge is not delivered yet.
-    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_rights));
+    REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_permissions));
     CHECK(waiter.state() == "e=1");
 }
 
@@ -483,11 +483,11 @@ TEST_CASE(
 {
     struct Case {
         Mode mode;
-        std::string rights;
+        std::string permissions;
         std::string rules;
         std::string state;
     };
-    const auto [mode, rights, rules, state] = GENERATE(values<Case>({
+    const auto [mode, permissions, rules, state] = GENERATE(values<Case>({
         {Mode::automatic, "0666", "", "e=1"},
         {Mode::automatic, "0664", "", "NotPermitted"},
         {Mode::automatic, "0662", "", "NotPermitted"},
@@ -500,9 +500,9 @@ TEST_CASE(
         {Mode::manual, "0664", "", "e=1"},
         {Mode::manual, "0666", "default deny; e bob +w", "e=1"},
     }));
-    CAPTURE(mode, rights, rules);
+    CAPTURE(mode, permissions, rules);
     RegistryFixture fixture;
-    fixture.create("e", mode, 1, *Permissions::parse(rights));
+    fixture.create("e", mode, 1, *Permissions::parse(permissions));
     fixture.registry.set_policy(make_policy(rules));
 
     CHECK(start(fixture, {.names = names({"e"}), .timeout = 0ns}, bob).state() == state);
@@ -513,7 +513,7 @@ TEST_CASE("a pending wait that may not consume is refused when its name is creat
 {
     RegistryFixture fixture;
     auto waiter = start(fixture, {.names = names({"later"})}, bob);
-    fixture.create("later", GENERATE(Mode::automatic, Mode::semaphore), 1, "0664"_rights);
+    fixture.create("later", GENERATE(Mode::automatic, Mode::semaphore), 1, "0664"_permissions);
     CHECK(waiter.state() == "NotPermitted");
     CHECK(fixture.event("later").is_set());
 }
@@ -543,8 +543,8 @@ TEST_CASE("a token that arrives as a monitor starts still serves the wait")
     const auto monitor =
         fixture.monitors.start(make_peer(alice), *fixture.quota.charge(alice, Resource::monitors),
                                Pattern{}, MonitorScope::changes, [] {});
-    for (auto news = monitor->next(); news && news->change != Change::ready;)
-        news = monitor->next();
+    for (auto event = monitor->next(); event && event->change != Change::ready;)
+        event = monitor->next();
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == "e=1");
 }

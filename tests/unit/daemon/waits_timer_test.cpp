@@ -367,8 +367,10 @@ TEST_CASE("a waiter without permission for a later timer is refused and learns n
     RegistryFixture fixture;
     auto stranger = start(fixture, {.names = names({"t"})}, bob);
     auto owner = start(fixture, {"t"});
-    arm(fixture,
-        {.name = t, .clock = Clock::monotonic, .first = 1ns, .rights = "0600"_rights}); // Expires.
+    arm(fixture, {.name = t,
+                  .clock = Clock::monotonic,
+                  .first = 1ns,
+                  .rights = "0600"_permissions}); // Expires.
     CHECK(stranger.state() == "NotPermitted");
     REQUIRE(completes(fixture, owner));
     CHECK(owner.state() == "t");

@@ -16,7 +16,7 @@ protocol::Object object(Mode mode)
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = WallTime{nanoseconds{1'500'000'000}},
-            .rights = "0640"_rights,
+            .rights = "0640"_permissions,
             .lifetime = Lifetime::permanent,
             .waits = 2,
             .is_set = {},
@@ -205,8 +205,8 @@ TEST_CASE("a list has a timer's clock in the place of an event's mode")
 
 TEST_CASE("a change is printed on one line")
 {
-    protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, object(Mode::manual)};
-    CHECK(report::change(news) == "created\tdb/ready\tmanual\t-\n");
+    protocol::Monitor::Reply event{3, Change::created, "db/ready"_name, object(Mode::manual)};
+    CHECK(report::change(event) == "created\tdb/ready\tmanual\t-\n");
     protocol::Monitor::Reply gone{4, Change::deleted, "db/ready"_name, {}};
     CHECK(report::change(gone) == "deleted\tdb/ready\n");
     CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
@@ -217,10 +217,10 @@ TEST_CASE("a change has a colour of its own and the same text")
     using report::Colour;
     auto set = object(Mode::manual);
     set.is_set = true;
-    const protocol::Monitor::Reply news{3, Change::created, "db/ready"_name, set};
-    CHECK(report::change(news, Colour::some) ==
+    const protocol::Monitor::Reply event{3, Change::created, "db/ready"_name, set};
+    CHECK(report::change(event, Colour::some) ==
           "\x1b[32mcreated\x1b[0m\t\x1b[1mdb/ready\x1b[0m\tmanual\t\x1b[32mset\x1b[0m\n");
-    CHECK(report::change(news, Colour::none) == "created\tdb/ready\tmanual\tset\n");
+    CHECK(report::change(event, Colour::none) == "created\tdb/ready\tmanual\tset\n");
 
     const auto begins = [&](Change change) {
         const auto line = report::change({1, change, {}, {}}, Colour::some);

@@ -85,11 +85,11 @@ TEST_CASE("each column has an order, with ties by name, and can be reversed")
     set.last_set = protocol::LastSet{now.wall - 1s, 0, {}};
     auto early = event("e"_name);
     early.last_set = protocol::LastSet{now.wall - 1min, 0, 7};
-    auto followed = event("p"_name);
-    followed.mode = Mode::pulse;
-    followed.subscriptions = 2;
-    const auto told =
-        table_of({waited, set, early, followed, timer("t"_name, 1min), timer("u"_name, 1s)});
+    auto subscribed = event("p"_name);
+    subscribed.mode = Mode::pulse;
+    subscribed.subscriptions = 2;
+    const auto filled =
+        table_of({waited, set, early, subscribed, timer("t"_name, 1min), timer("u"_name, 1s)});
     const auto [column, first] = GENERATE(table<Column, Names>({
         {Column::name, {"e", "p", "s", "t", "u", "w"}},
         {Column::kind, {"e", "p", "s", "w", "t", "u"}},
@@ -100,11 +100,11 @@ TEST_CASE("each column has an order, with ties by name, and can be reversed")
         {Column::last_set, {"s", "e", "p", "t", "u", "w"}},
         {Column::next, {"u", "t", "e", "p", "s", "w"}},
     }));
-    CHECK(names(told, "", {column, false}) == first);
+    CHECK(names(filled, "", {column, false}) == first);
     if (column == Column::name) {
-        CHECK(names(told, "", {column, true}) == Names{"w", "u", "t", "s", "p", "e"});
+        CHECK(names(filled, "", {column, true}) == Names{"w", "u", "t", "s", "p", "e"});
     } else if (column == Column::waits) {
-        CHECK(names(told, "", {column, true}) == Names{"e", "p", "s", "t", "u", "w"});
+        CHECK(names(filled, "", {column, true}) == Names{"e", "p", "s", "t", "u", "w"});
     }
 }
 
@@ -112,8 +112,8 @@ TEST_CASE("a duration is printed as exactly as it is refreshed, with the time of
 {
     auto set = event("e"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
-    const auto told = table_of({set});
-    const auto* const row = told.rows("", {}).front();
+    const auto filled = table_of({set});
+    const auto* const row = filled.rows("", {}).front();
     const auto [passed, reads, then] = GENERATE(table<nanoseconds, std::string, nanoseconds>({
         {0s, "0s", 1s},
         {1500ms, "1s", 500ms},
@@ -130,8 +130,8 @@ TEST_CASE("a duration is printed as exactly as it is refreshed, with the time of
 
 TEST_CASE("the time to an expiration counts down locally and stays at its end")
 {
-    const auto table = table_of({timer("t"_name, 90s)});
-    const auto* const row = table.rows("", {}).front();
+    const auto filled = table_of({timer("t"_name, 90s)});
+    const auto* const row = filled.rows("", {}).front();
     CHECK(row->cell(Column::next, now) == "1m");
     CHECK(row->next_change(now) == now.monotonic + 30s + 1ns);
     CHECK(row->cell(Column::next, after(30s + 1ns)) == "59s");
