@@ -1,4 +1,4 @@
-// evfd.h: numbers that close(2) closed, which other files have by now.
+// evfd.h: descriptors that the program closed by close(2), and whose numbers refer to other files.
 #include "tests/c/fixture.h"
 
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Of one that is readable, or would be taken for set: `number` is that file from now on.
+// A file that replaces a closed descriptor. It is readable, so a wrong check finds the event set.
 struct Replacement {
     std::string description;
     std::function<void(int number)> occupy;
@@ -54,21 +54,21 @@ std::vector<Replacement> replacements()
     };
 }
 
-TEST_CASE("a number that another file has by now is none of evfd_open()'s")
+TEST_CASE("a descriptor number reused by another file is rejected by every function")
 {
     const ConnectedDaemon daemon;
     const int mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
-    for (const auto& other : replacements()) {
-        INFO(other.description << " in the place of mode " << mode);
+    for (const auto& replacement : replacements()) {
+        INFO(replacement.description << " instead of mode " << mode);
         const int fd = create_event("e", mode);
-        other.occupy(fd);
+        replacement.occupy(fd);
 
         expect_error(evfd_wait(fd, 0), EBADF);
         expect_error(evfd_wait(fd, EVFD_FOREVER), EBADF);
         expect_error(evfd_is_set(fd), EBADF);
         expect_error(evfd_wait_any(&fd, 1, EVFD_FOREVER, nullptr), EBADF);
         expect_error(evfd_wait_all(&fd, 1, EVFD_FOREVER), EBADF);
-        expect_error(evfd_set(fd), EBADF); // Now that it is known.
+        expect_error(evfd_set(fd), EBADF); // The library has noticed by now.
         expect_error(evfd_clear(fd), EBADF);
         expect_error(evfd_mode(fd), EBADF);
         expect_error(evfd_close(fd), EBADF);
@@ -76,7 +76,7 @@ TEST_CASE("a number that another file has by now is none of evfd_open()'s")
     }
 }
 
-TEST_CASE("a look at a number that another file has by now takes nothing of it")
+TEST_CASE("evfd_is_set() on a number reused by another file reads nothing from it")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e");
@@ -91,7 +91,7 @@ TEST_CASE("a look at a number that another file has by now takes nothing of it")
     ::close(fd);
 }
 
-TEST_CASE("a number that another eventfd has by now is found out when a wait is over in vain")
+TEST_CASE("a number reused by another eventfd is detected when a wait times out")
 {
     const ConnectedDaemon daemon;
     const int mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE);
@@ -103,7 +103,7 @@ TEST_CASE("a number that another eventfd has by now is found out when a wait is 
     ::close(fd);
 }
 
-TEST_CASE("a timer's number that an eventfd has by now is found out likewise")
+TEST_CASE("a timer's number reused by an eventfd is detected when a wait times out")
 {
     const ConnectedDaemon daemon;
     const ScheduleSpec when{.interval_ns = 3'600'000'000'000};
@@ -117,7 +117,7 @@ TEST_CASE("a timer's number that an eventfd has by now is found out likewise")
     ::close(fd);
 }
 
-TEST_CASE("a count that no process has set so often is still one")
+TEST_CASE("a wait for an auto event returns 1 for any count that was written to it")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", EVFD_AUTO);

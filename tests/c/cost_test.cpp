@@ -1,4 +1,4 @@
-// What the usual case costs in the C library: a system call, and nothing else.
+// The cost of the common operations in the C library: one system call, and nothing else.
 #include "tests/c/fixture.h"
 #include "tests/support/skip.h"
 
@@ -12,7 +12,7 @@
 namespace {
 std::size_t allocations()
 {
-    evfd::skip("malloc is the sanitizer's");
+    evfd::skip("the sanitizer replaces malloc");
 }
 } // namespace
 
@@ -26,7 +26,7 @@ std::size_t allocations()
 }
 } // namespace
 
-// The C library's, for all of this program and what it is linked with. NOLINTNEXTLINE
+// Replaces malloc() in this program and in the libraries that it is linked with. NOLINTNEXTLINE
 extern "C" void* __libc_malloc(std::size_t size);
 extern "C" void* malloc(std::size_t size) noexcept
 {
@@ -39,7 +39,7 @@ extern "C" void* malloc(std::size_t size) noexcept
 namespace evfd::e2e {
 namespace {
 
-// False if one of them did not do what it should.
+// Returns false if one of the functions failed.
 bool set_test_wait_and_clear(int fd)
 {
     for (int i = 0; i < 1'000; ++i)
@@ -49,26 +49,26 @@ bool set_test_wait_and_clear(int fd)
     return true;
 }
 
-TEST_CASE("a set, a look, a clear and a wait that need not sleep take no daemon")
+TEST_CASE("set, is_set, clear and a wait that need not block work while the daemon is stopped")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
-    const bool holds = set_test_wait_and_clear(fd);
+    const bool has_succeeded = set_test_wait_and_clear(fd);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
-    CHECK(holds);
+    CHECK(has_succeeded);
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a set, a look, a clear and a wait that need not sleep take no memory")
+TEST_CASE("set, is_set, clear and a wait that need not block allocate no memory")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE));
     const auto before = allocations();
-    const bool holds = set_test_wait_and_clear(fd);
-    const auto taken = allocations() - before;
-    CHECK(holds);
-    CHECK(taken == 0);
+    const bool has_succeeded = set_test_wait_and_clear(fd);
+    const auto allocated_by_calls = allocations() - before;
+    CHECK(has_succeeded);
+    CHECK(allocated_by_calls == 0);
     CHECK(evfd_close(fd) == 0);
 }
 

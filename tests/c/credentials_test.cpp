@@ -1,4 +1,4 @@
-// evfd.h in a process that becomes another user.
+// evfd.h in a process that changes its user.
 #include "tests/c/fixture.h"
 
 #include <unistd.h>
@@ -8,41 +8,41 @@ namespace {
 
 void set_effective_uid(uid_t uid)
 {
-    require(::seteuid(uid) == 0, "cannot become another user");
+    require(::seteuid(uid) == 0, "seteuid(2)");
 }
 
-TEST_CASE("a call is one of who the process is now, in C")
+TEST_CASE("a call uses the current credentials, in C")
 {
     skip_unless_root();
     const DaemonProcess daemon;
     Worker child{[&](const WorkerSocket&) {
         ok(evfd_connect(daemon.path().c_str()));
-        ok(evfd_open("roots", EVFD_CREATE | EVFD_SEMAPHORE, 0600, 2));
-        ok(evfd_wait_name("roots", timeout_ns)); // On a line of its own, which is kept.
+        ok(evfd_open("root", EVFD_CREATE | EVFD_SEMAPHORE, 0600, 2));
+        ok(evfd_wait_name("root", timeout_ns)); // In a session of its own, which stays open.
         become_unprivileged();
-        expect_error(evfd_delete("roots"), EACCES);
-        expect_error(evfd_set_name("roots"), EACCES);
-        expect_error(evfd_wait_name("roots", 0), EACCES);
-        expect_error(evfd_open("roots", 0, 0, 0), EACCES);
-        ok(evfd_open("its", EVFD_CREATE, 0600, 0));
+        expect_error(evfd_delete("root"), EACCES);
+        expect_error(evfd_set_name("root"), EACCES);
+        expect_error(evfd_wait_name("root", 0), EACCES);
+        expect_error(evfd_open("root", 0, 0, 0), EACCES);
+        ok(evfd_open("own", EVFD_CREATE, 0600, 0));
     }};
     CHECK(child.wait() == 0);
-    CHECK(value_or_throw(daemon.client().show("roots")).count == 1);
-    CHECK(value_or_throw(daemon.client().show("its")).owner_uid == unprivileged_uid);
+    CHECK(value_or_throw(daemon.client().show("root")).count == 1);
+    CHECK(value_or_throw(daemon.client().show("own")).owner_uid == unprivileged_uid);
 }
 
-TEST_CASE("what is open and what is temporary goes on for who became another user, in C")
+TEST_CASE("descriptors and temporary objects stay usable after a change of the user, in C")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    Worker child{[&](const WorkerSocket& line) {
+    Worker child{[&](const WorkerSocket& socket) {
         ok(evfd_connect(daemon.path().c_str()));
         const int pulse = ok(evfd_open("pulse", EVFD_CREATE | EVFD_PULSE, 0600, 0));
         const int mine = ok(evfd_open("mine", EVFD_CREATE | EVFD_TEMPORARY, 0600, 0));
         set_effective_uid(unprivileged_uid);
         expect_error(evfd_set_name("mine"), EACCES);
-        ok(evfd_set(mine)); // It was opened for that.
-        line.send(0);
+        ok(evfd_set(mine)); // The descriptor keeps the access with which it was opened.
+        socket.send(0);
         require(ok(evfd_wait(pulse, timeout_ns)) == 1, "no pulse");
         set_effective_uid(0);
         require(ok(evfd_is_set_name("mine")) == 1, "not set");

@@ -7,7 +7,7 @@
 namespace evfd::c {
 namespace {
 
-TEST_CASE("each code of an error is the errno value that evfd.h says")
+TEST_CASE("each error code is returned as the errno value that evfd.h documents")
 {
     const auto [code, is_limit, error] = GENERATE(table<ErrorCode, bool, int>({
         {ErrorCode::invalid, false, EINVAL},
@@ -23,12 +23,12 @@ TEST_CASE("each code of an error is the errno value that evfd.h says")
         {ErrorCode::no_descriptor, false, EMFILE},
         {ErrorCode::system, false, EIO},
     }));
-    const Error given{code, "a sentence", is_limit};
-    CHECK(to_c_result([&]() -> Expected<void> { return std::unexpected(given); }) == -error);
-    CHECK(std::string_view{last_error_message()} == "a sentence");
+    const Error failure{code, "a message", is_limit};
+    CHECK(to_c_result([&]() -> Expected<void> { return std::unexpected(failure); }) == -error);
+    CHECK(std::string_view{last_error_message()} == "a message");
 }
 
-TEST_CASE("what is there is returned as a number, and nothing as 0")
+TEST_CASE("a result is returned as a number, and an empty one as 0")
 {
     CHECK(to_c_result<std::int64_t>([]() -> Expected<std::int64_t> { return INT64_MAX; }) ==
           INT64_MAX);
@@ -37,12 +37,12 @@ TEST_CASE("what is there is returned as a number, and nothing as 0")
     CHECK(to_c_result([]() -> Result<void> { return {}; }) == 0);
 }
 
-TEST_CASE("what is thrown becomes an error")
+TEST_CASE("an exception is returned as an error")
 {
     CHECK(to_c_result([]() -> Result<int> { throw std::bad_alloc{}; }) == -ENOMEM);
     CHECK(std::string_view{last_error_message()}.contains("memory"));
-    CHECK(to_c_result([]() -> Result<int> { throw std::runtime_error{"how odd"}; }) == -EIO);
-    CHECK(std::string_view{last_error_message()} == "how odd");
+    CHECK(to_c_result([]() -> Result<int> { throw std::runtime_error{"unexpected"}; }) == -EIO);
+    CHECK(std::string_view{last_error_message()} == "unexpected");
 }
 
 } // namespace

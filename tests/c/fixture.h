@@ -1,4 +1,4 @@
-// The C library as its users have it: libevfd.so, and a daemon of one's own for each test.
+// Fixtures for tests of the C library: they link with libevfd.so and start a daemon for each test.
 #pragma once
 
 #include "evfd.h"
@@ -13,7 +13,7 @@ namespace evfd::e2e {
 
 inline constexpr std::int64_t timeout_ns = default_timeout.count();
 
-// What was returned, if it is no error; throws the sentence if it is.
+// Returns its argument unless it is an error; then throws the message.
 template <class Number>
 Number ok(Number returned)
 {
@@ -21,16 +21,16 @@ Number ok(Number returned)
     return returned;
 }
 
-// Throws unless that is the error, with a sentence.
+// Throws unless the function returned this error and left a message.
 inline void expect_error(std::int64_t returned, int error)
 {
     const std::string message{evfd_error()};
     require(returned == -error,
             std::to_string(returned) + ", not " + ::strerrorname_np(error) + ": " + message);
-    require(message.size() > 10, "no sentence");
+    require(message.size() > 10, "the function left no message");
 }
 
-// The library talks to this daemon from now on.
+// A daemon to which the library connects.
 template <class D = DaemonProcess>
 struct ConnectedDaemon : D {
     explicit ConnectedDaemon(std::vector<std::string> options = {}) : D{std::move(options)}
@@ -39,7 +39,7 @@ struct ConnectedDaemon : D {
     }
 };
 
-// What is not mentioned is 0, as in C.
+// An evfd_schedule for designated initializers; members that are left out are 0, as in C.
 struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
@@ -48,7 +48,7 @@ struct ScheduleSpec {
     int flags = 0;
     std::uint64_t reserved = 0;
 
-    operator evfd_schedule() const // NOLINT: It is one.
+    operator evfd_schedule() const // NOLINT: it is a schedule.
     {
         return {first_ns, interval_ns, sets, clock, flags, {0, 0, 0, reserved}};
     }

@@ -1,4 +1,4 @@
-// evfd.h with many threads, after fork(2), and with a daemon that is killed.
+// evfd.h with several threads, after fork(2), and with a daemon that is killed.
 #include "tests/c/fixture.h"
 #include "tests/support/orphan_process.h"
 #include "tests/support/torn_journal.h"
@@ -16,14 +16,14 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("threads open, set, wait for and close what each has, and what they share")
+TEST_CASE("threads can open, set, wait for and close private and shared events at the same time")
 {
     const ConnectedDaemon daemon;
     const int shared = create_event("shared", EVFD_SEMAPHORE);
     constexpr int threads = 8;
     constexpr int rounds = 50;
     std::atomic<int> failures = 0;
-    std::atomic<std::int64_t> taken = 0;
+    std::atomic<std::int64_t> consumed = 0;
     std::vector<std::jthread> all;
     for (int i = 0; i < threads; ++i)
         all.emplace_back([&, name = "e/" + std::to_string(i)] {
@@ -35,40 +35,41 @@ TEST_CASE("threads open, set, wait for and close what each has, and what they sh
                         evfd_wait_any(&own, 1, timeout_ns, nullptr) == 0 && evfd_close(own) == 0 &&
                         evfd_is_set(own) != 1;
                 holds = holds && evfd_add(shared, 2) == 0;
-                taken += evfd_wait(shared, timeout_ns);
+                consumed += evfd_wait(shared, timeout_ns);
             }
             failures += holds ? 0 : 1;
         });
     all.clear();
     CHECK(failures == 0);
-    CHECK(taken == threads * rounds);
+    CHECK(consumed == threads * rounds);
     for (int i = 0; i < threads * rounds; ++i)
         REQUIRE(evfd_wait(shared, 0) == 1);
     expect_error(evfd_wait(shared, 0), ETIMEDOUT);
     CHECK(evfd_close(shared) == 0);
 }
 
-TEST_CASE("each thread has the sentence of its own last failure")
+TEST_CASE("evfd_error() returns the message of the calling thread's last failure")
 {
     const ConnectedDaemon daemon;
     expect_error(evfd_open("missing", 0, 0, 0), ENOENT);
-    const std::string ours = evfd_error();
-    std::string at_first = "?";
-    std::string theirs;
+    const std::string own_message = evfd_error();
+    std::string initial = "?";
+    std::string other_message;
     std::thread{[&] {
-        at_first = evfd_error();
+        initial = evfd_error();
         expect_error(evfd_set(-1), EBADF);
-        theirs = evfd_error();
+        other_message = evfd_error();
     }}.join();
-    CHECK(at_first.empty());
-    CHECK(theirs.contains("-1"));
-    CHECK(ours.contains("missing"));
-    CHECK(evfd_error() == ours);
-    expect_error(evfd_open(std::string(100'000, 'x').c_str(), 0, 0, 0), EINVAL); // As much as fits.
+    CHECK(initial.empty());
+    CHECK(other_message.contains("-1"));
+    CHECK(own_message.contains("missing"));
+    CHECK(evfd_error() == own_message);
+    // A message that quotes a long argument is truncated.
+    expect_error(evfd_open(std::string(100'000, 'x').c_str(), 0, 0, 0), EINVAL);
     CHECK(std::string_view{evfd_error()}.size() < 2'000);
 }
 
-TEST_CASE("a thread that is cancelled in a wait ends with it, and takes nothing along")
+TEST_CASE("a thread cancelled in a wait ends after the wait and leaves no lock")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO));
@@ -85,11 +86,11 @@ TEST_CASE("a thread that is cancelled in a wait ends with it, and takes nothing 
     CHECK(evfd_set(fd) == 0);
     void* ended = nullptr;
     REQUIRE(::pthread_join(thread, &ended) == 0);
-    CHECK(evfd_open("e", 0, 0, 0) >= 0); // Nothing is left locked.
+    CHECK(evfd_open("e", 0, 0, 0) >= 0); // No lock is held.
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("what need not sleep is no place where a thread is cancelled")
+TEST_CASE("functions that need not block are not cancellation points")
 {
     const ConnectedDaemon daemon;
     int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO));
@@ -112,32 +113,32 @@ TEST_CASE("what need not sleep is no place where a thread is cancelled")
     CHECK(evfd_close(before) == 0);
 }
 
-TEST_CASE("a child of fork has what its parent opened and opens what it wants")
+TEST_CASE("a child of fork can use its parent's descriptors and open its own")
 {
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE);
     const int request = create_event("request", mode);
-    const int answer = create_event("answer", EVFD_AUTO);
-    Worker child{[&](const WorkerSocket& line) {
-        line.send(0);
+    const int reply = create_event("reply", EVFD_AUTO);
+    Worker child{[&](const WorkerSocket& socket) {
+        socket.send(0);
         ok(evfd_wait(request, timeout_ns));
-        ok(evfd_set(answer));
-        line.receive();
+        ok(evfd_set(reply));
+        socket.receive();
         const int own = create_event("own", EVFD_PULSE);
         ok(evfd_set(own));
-        require(ok(evfd_wait(own, timeout_ns)) == 1, "not its own pulse");
+        require(ok(evfd_wait(own, timeout_ns)) == 1, "the child's own pulse did not arrive");
         ok(evfd_close(request));
         expect_error(evfd_wait(request, 0), EBADF);
-        line.send(0);
-        line.receive();
+        socket.send(0);
+        socket.receive();
     }};
     child.receive();
     CHECK(evfd_set(request) == 0);
-    CHECK(evfd_wait(answer, timeout_ns) == 1);
+    CHECK(evfd_wait(reply, timeout_ns) == 1);
     child.send(0);
     child.receive();
     CHECK(value_or_throw(daemon.client().show("own")).subscriptions == 1);
-    // What the child closed is still ours.
+    // The parent's descriptor is still open.
     CHECK(evfd_clear(request) == 0);
     CHECK(evfd_set(request) == 0);
     CHECK(evfd_wait(request, timeout_ns) == 1);
@@ -146,20 +147,20 @@ TEST_CASE("a child of fork has what its parent opened and opens what it wants")
     CHECK(
         poll_until([&] { return value_or_throw(daemon.client().show("own")).subscriptions == 0; }));
     CHECK(evfd_close(request) == 0);
-    CHECK(evfd_close(answer) == 0);
+    CHECK(evfd_close(reply) == 0);
 }
 
-TEST_CASE("what is temporary goes with its maker though a child lives that never calls the library")
+TEST_CASE("temporary objects end with their process though a child of it lives on")
 {
     const DaemonProcess daemon;
-    const OrphanProcess orphaned{[&] {
+    const OrphanProcess orphan{[&] {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("mine", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
     }};
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 0; }));
 }
 
-TEST_CASE("children that are forked while threads are at it can do all, too")
+TEST_CASE("children forked while threads use the library can use it, too")
 {
     const ConnectedDaemon daemon;
     const int shared = create_event("shared");
@@ -179,7 +180,8 @@ TEST_CASE("children that are forked while threads are at it can do all, too")
             expect_error(evfd_wait(shared, 1), ETIMEDOUT);
             const int own = create_event("child", EVFD_AUTO);
             ok(evfd_set(own));
-            require(ok(evfd_wait_any(&own, 1, timeout_ns, nullptr)) == 0, "not its own");
+            require(ok(evfd_wait_any(&own, 1, timeout_ns, nullptr)) == 0,
+                    "the wait returned another event");
             ok(evfd_close(own));
             ok(evfd_close(shared));
         }};
@@ -190,7 +192,7 @@ TEST_CASE("children that are forked while threads are at it can do all, too")
     CHECK(evfd_close(shared) == 0);
 }
 
-TEST_CASE("what is open goes on, and waits go on, when the daemon is killed and comes again")
+TEST_CASE("descriptors stay usable and waits continue when the daemon is killed and restarted")
 {
     ConnectedDaemon<SupervisedDaemon> daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
@@ -198,17 +200,17 @@ TEST_CASE("what is open goes on, and waits go on, when the daemon is killed and 
     const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000};
     ok(evfd_arm_name("tick", &often, 0, 0666));
     const int tick = ok(evfd_open("tick", 0, 0, 0));
-    std::int64_t taken = 0;
-    std::thread by_name{[&] { taken = evfd_wait_name("event", timeout_ns); }};
+    std::int64_t consumed = 0;
+    std::thread by_name{[&] { consumed = evfd_wait_name("event", timeout_ns); }};
     REQUIRE(daemon.has_waits("event", 1));
 
     daemon.kill_daemon();
     ok(evfd_wait(tick, timeout_ns));
-    CHECK(evfd_set(pulse) == 0); // Through the daemon that comes after.
+    CHECK(evfd_set(pulse) == 0); // Through the next daemon.
     CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_set(event) == 0);
     by_name.join();
-    CHECK(taken == 1);
+    CHECK(consumed == 1);
     expect_error(evfd_wait(event, 0), ETIMEDOUT);
     const int late = create_event("late");
     CHECK(evfd_is_set_name("late") == 0);
@@ -218,11 +220,11 @@ TEST_CASE("what is open goes on, and waits go on, when the daemon is killed and 
         [&] { return value_or_throw(daemon.client().show("pulse")).subscriptions == 0; }));
 }
 
-TEST_CASE("a kill in the midst of a commit costs a program nothing")
+TEST_CASE("a kill during a commit loses nothing of a program")
 {
     const ConnectedDaemon<SupervisedDaemon> daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
-    const int mine = create_event("mine", EVFD_TEMPORARY); // Makes it, and then opens it.
+    const int mine = create_event("mine", EVFD_TEMPORARY); // Two calls: create and open.
 
     daemon.stop_daemon();
     begin_next_commit(daemon.pid());
@@ -239,11 +241,11 @@ TEST_CASE("a kill in the midst of a commit costs a program nothing")
 }
 
 TEST_CASE(
-    "with a daemon that lost all, what was under way is an error, and then all is as at first")
+    "a call in progress fails when the daemon loses its state, and later calls work as before")
 {
     ConnectedDaemon daemon;
     const int fd = create_event("e");
-    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0); // It has the call, and will never read it.
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0); // The call arrives, and is never read.
     int returned = 0;
     std::thread caller{[&] { returned = evfd_delete("e"); }};
     REQUIRE(poll_until([&] {
@@ -257,18 +259,18 @@ TEST_CASE(
     caller.join();
     CHECK((returned == -ECONNRESET || returned == -ENOENT));
     expect_error(evfd_set_name("e"), ENOENT);
-    CHECK(evfd_set(fd) == 0); // The descriptor is what it was.
+    CHECK(evfd_set(fd) == 0); // The descriptor has not changed.
     CHECK(evfd_wait(fd, 0) == 1);
     CHECK(evfd_close(fd) == 0);
     CHECK(evfd_close(create_event("e")) == 0);
 }
 
-TEST_CASE("a daemon that is gone is an error for what needs it, and for nothing else")
+TEST_CASE("functions that need the daemon fail while it is down, and the others work")
 {
     ConnectedDaemon daemon;
     const int fd = create_event("e", EVFD_AUTO);
-    Worker other{[&](const WorkerSocket& line) {
-        line.receive(); // What was never connected does not wait for it.
+    Worker other{[&](const WorkerSocket& socket) {
+        socket.receive(); // A first connection does not wait for a restart.
         ::setenv("EVFDD_SOCKET", daemon.path().c_str(), 1);
         expect_error(evfd_connect(nullptr), ECONNREFUSED);
         expect_error(evfd_connect(daemon.path().c_str()), ECONNREFUSED);

@@ -1,4 +1,4 @@
-// evfd.h: what is opened, made, closed and deleted, and which daemon it is of.
+// evfd.h: creating, opening, closing and deleting events, and choosing the daemon.
 #include "tests/c/fixture.h"
 #include "tests/paths.h"
 #include "tests/support/scripted_daemon.h"
@@ -18,17 +18,17 @@ namespace {
 
 constexpr auto both = EVFD_MAY_WAIT | EVFD_MAY_SET;
 
-TEST_CASE("evfd_open makes an event of each mode and opens what is there")
+TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
 {
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
-    const int made = ok(evfd_open("e", EVFD_CREATE | mode, 0666, mode == EVFD_PULSE ? 0 : 1));
-    CHECK(evfd_mode(made) == mode);
-    CHECK(evfd_access(made) == both);
-    CHECK(evfd_is_set(made) == (mode != EVFD_PULSE));
-    CHECK((::fcntl(made, F_GETFD) & FD_CLOEXEC) != 0);
+    const int created = ok(evfd_open("e", EVFD_CREATE | mode, 0666, mode == EVFD_PULSE ? 0 : 1));
+    CHECK(evfd_mode(created) == mode);
+    CHECK(evfd_access(created) == both);
+    CHECK(evfd_is_set(created) == (mode != EVFD_PULSE));
+    CHECK((::fcntl(created, F_GETFD) & FD_CLOEXEC) != 0);
 
-    const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0)); // It stays as it is.
+    const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0)); // Opens it unchanged.
     const int plain = ok(evfd_open("e", 0, 0, 0));
     for (const int fd : {again, plain}) {
         CHECK(evfd_mode(fd) == mode);
@@ -37,7 +37,7 @@ TEST_CASE("evfd_open makes an event of each mode and opens what is there")
     expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | mode, 0666, 0), EEXIST);
     const int other = mode == EVFD_AUTO ? EVFD_MANUAL : EVFD_AUTO;
     expect_error(evfd_open("e", EVFD_CREATE | other, 0666, 0), EEXIST);
-    for (const int fd : {made, again, plain})
+    for (const int fd : {created, again, plain})
         CHECK(evfd_close(fd) == 0);
     CHECK(evfd_delete("e") == 0);
     expect_error(evfd_open("e", 0, 0, 0), ENOENT);
@@ -45,7 +45,7 @@ TEST_CASE("evfd_open makes an event of each mode and opens what is there")
     CHECK(evfd_close(ok(evfd_open("e", EVFD_CREATE | EVFD_EXCL | mode, 0666, 0))) == 0);
 }
 
-TEST_CASE("evfd_open refuses what makes no sense, and says why")
+TEST_CASE("evfd_open rejects invalid arguments with a message")
 {
     const ConnectedDaemon daemon;
     expect_error(evfd_open(nullptr, 0, 0, 0), EINVAL);
@@ -62,7 +62,7 @@ TEST_CASE("evfd_open refuses what makes no sense, and says why")
     CHECK(value_or_throw(daemon.client().status()).objects == 0);
 }
 
-TEST_CASE("rights may have x, which is ignored")
+TEST_CASE("the x bits of permissions are ignored")
 {
     const ConnectedDaemon daemon;
     const auto before = ::umask(0);
@@ -76,7 +76,7 @@ TEST_CASE("rights may have x, which is ignored")
     CHECK(evfd_close(e) == 0);
 }
 
-TEST_CASE("rights are less by the umask when something is made, and as given afterwards")
+TEST_CASE("the umask reduces the permissions of a new object, and not later changes")
 {
     const ConnectedDaemon daemon;
     const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
@@ -93,47 +93,47 @@ TEST_CASE("rights are less by the umask when something is made, and as given aft
     CHECK(evfd_close(ok(fd)) == 0);
 }
 
-TEST_CASE("who may only wait or only set has a descriptor for just that")
+TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do")
 {
     const ConnectedDaemon daemon;
     const int owned = create_event("e", EVFD_AUTO);
     ok(evfd_set_rights("e", 0444));
     const int news = create_event("news", EVFD_PULSE);
     ok(evfd_set_rights("news", 0222));
-    const bool is_root_here = is_root(); // Else the stranger is the owner.
-    Worker worker{[&](const WorkerSocket& line) {
+    const bool is_root_here = is_root(); // Otherwise the child is the owner.
+    Worker worker{[&](const WorkerSocket& socket) {
         become_unprivileged();
         ok(evfd_connect(daemon.path().c_str()));
-        const int waits = ok(evfd_open("e", 0, 0, 0));
-        require(evfd_access(waits) == EVFD_MAY_WAIT, "wrong access to what he may wait for");
-        expect_error(evfd_set(waits), EACCES);
-        expect_error(evfd_clear(waits), EACCES);
+        const int wait_only = ok(evfd_open("e", 0, 0, 0));
+        require(evfd_access(wait_only) == EVFD_MAY_WAIT, "wrong access with permission to wait");
+        expect_error(evfd_set(wait_only), EACCES);
+        expect_error(evfd_clear(wait_only), EACCES);
         expect_error(evfd_set_name("e"), EACCES);
         if (is_root_here)
             expect_error(evfd_delete("e"), EACCES);
-        require(evfd_is_set(waits) == 0, "set");
-        line.send(0);
-        line.receive();
-        require(evfd_is_set(waits) == 1, "not set");
-        expect_error(evfd_wait(waits, EVFD_FOREVER), EACCES); // It would take from it.
-        expect_error(evfd_wait_any(&waits, 1, EVFD_FOREVER, nullptr), EACCES);
-        expect_error(evfd_wait_all(&waits, 1, EVFD_FOREVER), EACCES);
+        require(evfd_is_set(wait_only) == 0, "set");
+        socket.send(0);
+        socket.receive();
+        require(evfd_is_set(wait_only) == 1, "not set");
+        expect_error(evfd_wait(wait_only, EVFD_FOREVER), EACCES); // The wait would consume.
+        expect_error(evfd_wait_any(&wait_only, 1, EVFD_FOREVER, nullptr), EACCES);
+        expect_error(evfd_wait_all(&wait_only, 1, EVFD_FOREVER), EACCES);
         expect_error(evfd_wait_name("e", EVFD_FOREVER), EACCES);
         require(std::string_view{evfd_error()}.contains("needs r and w"), evfd_error());
-        require(evfd_is_set(waits) == 1, "taken");
+        require(evfd_is_set(wait_only) == 1, "consumed");
 
-        const int sets = ok(evfd_open("news", 0, 0, 0));
-        require(evfd_access(sets) == EVFD_MAY_SET, "wrong access to what he may set");
-        require(evfd_mode(sets) == EVFD_PULSE, "wrong mode");
-        expect_error(evfd_wait(sets, 0), EACCES);
-        expect_error(evfd_is_set(sets), EACCES);
+        const int set_only = ok(evfd_open("news", 0, 0, 0));
+        require(evfd_access(set_only) == EVFD_MAY_SET, "wrong access with permission to set");
+        require(evfd_mode(set_only) == EVFD_PULSE, "wrong mode");
+        expect_error(evfd_wait(set_only, 0), EACCES);
+        expect_error(evfd_is_set(set_only), EACCES);
         expect_error(evfd_is_set_name("news"), EACCES);
-        ok(evfd_add(sets, 3));
+        ok(evfd_add(set_only, 3));
         ok(evfd_add_name("news", 4));
-        pollfd polled{sets, POLLIN | POLLOUT, 0};
-        require(::poll(&polled, 1, 0) == 0, "it can be read or written");
-        ok(evfd_close(sets));
-        ok(evfd_close(waits));
+        pollfd polled{set_only, POLLIN | POLLOUT, 0};
+        require(::poll(&polled, 1, 0) == 0, "the descriptor polls readable or writable");
+        ok(evfd_close(set_only));
+        ok(evfd_close(wait_only));
     }};
     worker.receive();
     CHECK(evfd_set(owned) == 0);
@@ -145,7 +145,7 @@ TEST_CASE("who may only wait or only set has a descriptor for just that")
     CHECK(evfd_close(news) == 0);
 }
 
-TEST_CASE("what is closed, or was never opened, is no descriptor for anything here")
+TEST_CASE("every function rejects a closed descriptor, and one that the library did not open")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e");
@@ -170,46 +170,45 @@ TEST_CASE("what is closed, or was never opened, is no descriptor for anything he
     CHECK(::fcntl(STDERR_FILENO, F_GETFD) != -1);
 }
 
-TEST_CASE("a number that is another file's by now is not closed once more")
+TEST_CASE("evfd_close() does not close a number that another file has reused")
 {
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_PULSE);
     const int fd = create_event("e", mode);
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    const UniqueFd in_its_place{::dup2(other.get(), fd)}; // As close(2) and another open.
-    REQUIRE(in_its_place.get() == fd);
+    const UniqueFd number_owner{::dup2(other.get(), fd)}; // Like close(2) and open(2).
+    REQUIRE(number_owner.get() == fd);
     expect_error(evfd_close(fd), EBADF);
     CHECK(::fcntl(fd, F_GETFD) != -1);
-    expect_error(evfd_set(fd), EBADF); // It is known no more.
+    expect_error(evfd_set(fd), EBADF); // The library has forgotten it.
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("e")).subscriptions.value_or(0) == 0; }));
 }
 
-TEST_CASE("a number that close(2) gave back can be that of the next one that is opened")
+TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
 {
     const ConnectedDaemon daemon;
-    std::set<int> given_back;
+    std::set<int> closed_numbers;
     for (int i = 0; i < 4; ++i)
-        given_back.insert(create_event("first", EVFD_PULSE));
-    for (const int fd : given_back)
+        closed_numbers.insert(create_event("first", EVFD_PULSE));
+    for (const int fd : closed_numbers)
         REQUIRE(::close(fd) == 0);
-    std::int64_t found_again = 0;
+    std::int64_t reused = 0;
     std::vector<int> fds;
     for (int i = 0; i < 8; ++i) {
         fds.push_back(create_event("second", EVFD_AUTO));
         CHECK(evfd_mode(fds.back()) == EVFD_AUTO);
-        found_again += given_back.contains(fds.back()) ? 1 : 0;
+        reused += closed_numbers.contains(fds.back()) ? 1 : 0;
     }
-    CHECK(found_again > 0);
-    // The daemon does not feed what was there before.
-    CHECK(poll_until([&] {
-        return value_or_throw(daemon.client().show("first")).subscriptions == 4 - found_again;
-    }));
+    CHECK(reused > 0);
+    // The subscriptions of the closed descriptors have ended.
+    CHECK(poll_until(
+        [&] { return value_or_throw(daemon.client().show("first")).subscriptions == 4 - reused; }));
     for (const int fd : fds)
         CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a pulse that is closed is not fed any more, and a temporary event goes with its process")
+TEST_CASE("evfd_close() ends a subscription, and a temporary event ends with its process")
 {
     const ConnectedDaemon daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
@@ -218,13 +217,13 @@ TEST_CASE("a pulse that is closed is not fed any more, and a temporary event goe
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("pulse")).subscriptions == 0; }));
 
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& socket) {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("e", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
         const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
         ok(evfd_arm_name("tick", &late, EVFD_TEMPORARY, 0666));
-        line.send(0);
-        line.receive();
+        socket.send(0);
+        socket.receive();
     }};
     worker.receive();
     CHECK(value_or_throw(daemon.client().show("e")).lifetime == Lifetime::connection);
@@ -234,63 +233,63 @@ TEST_CASE("a pulse that is closed is not fed any more, and a temporary event goe
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 1; }));
 }
 
-TEST_CASE("evfd_connect chooses the daemon, and what is open stays with its own")
+TEST_CASE("evfd_connect chooses the daemon, and open descriptors keep theirs")
 {
     const DaemonProcess one;
     const DaemonProcess other;
     ok(evfd_connect(one.path().c_str()));
     const int fd = create_event("e", EVFD_PULSE);
-    expect_error(evfd_connect((one.directory() / "nobody").c_str()), ECONNREFUSED);
+    expect_error(evfd_connect((one.directory() / "missing").c_str()), ECONNREFUSED);
     expect_error(evfd_connect(std::string(200, 'x').c_str()), ECONNREFUSED);
-    CHECK(evfd_set_name("e") == 0); // As before.
+    CHECK(evfd_set_name("e") == 0); // The previous daemon is still used.
 
     ok(evfd_connect(other.path().c_str()));
     expect_error(evfd_set_name("e"), ENOENT);
     CHECK(evfd_set(fd) == 0);
     CHECK(evfd_wait(fd, timeout_ns) == 2);
-    const int there = create_event("there");
-    const int fds[] = {fd, there};
+    const int second = create_event("there");
+    const int fds[] = {fd, second};
     expect_error(evfd_wait_any(fds, 2, 0, nullptr), ETIMEDOUT);
-    CHECK(evfd_set(there) == 0);
+    CHECK(evfd_set(second) == 0);
     CHECK(evfd_wait_any(fds, 2, timeout_ns, nullptr) == 1);
-    CHECK(evfd_close(there) == 0);
+    CHECK(evfd_close(second) == 0);
     CHECK(evfd_close(fd) == 0);
     CHECK(poll_until([&] { return value_or_throw(one.client().status()).connections == 1; }));
 }
 
-TEST_CASE("evfd_open does not give what took the name after it was made")
+TEST_CASE("evfd_open does not return another object that took the name after the creation")
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
     const auto status = wire.request("Status").dump();
     const auto* const opened =
         GENERATE(R"("kind":"event","mode":"semaphore")", R"("kind":"timer")");
-    const bool is_there = GENERATE(true, false);
-    ScriptedDaemon by_hand;
+    const bool exists = GENERATE(true, false);
+    ScriptedDaemon scripted;
     Worker worker{[&](const WorkerSocket&) {
-        ok(evfd_connect(by_hand.address().path.c_str()));
+        ok(evfd_connect(scripted.address().path.c_str()));
         expect_error(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EEXIST);
     }};
-    auto connection = by_hand.accept();
+    auto connection = scripted.accept();
     connection.receive_call();
     connection.receive_call();
     connection.send_reply(status);
     CHECK(connection.receive_call().contains("io.evfdd.CreateEvent"));
-    connection.send_reply(is_there ? R"({"parameters":{"created":false}})"
-                                   : R"({"parameters":{"created":true}})");
+    connection.send_reply(exists ? R"({"parameters":{"created":false}})"
+                                 : R"({"parameters":{"created":true}})");
     CHECK(connection.receive_call().contains("io.evfdd.Open"));
     connection.send_reply(R"({"parameters":{"objects":[{)" + std::string{opened} +
                           R"(,"mayWait":false,"maySet":true}]}})");
     CHECK(worker.wait() == 0);
 }
 
-TEST_CASE("programs of C99 and C11 do all of it with the daemon that the environment names")
+TEST_CASE("C99 and C11 programs can use every function with the daemon that the environment names")
 {
     const DaemonProcess daemon;
     const auto* const program = GENERATE(EVFDD_C99_PROGRAM, EVFDD_C11_PROGRAM);
-    const std::string connects = GENERATE("evfd_connect", "at once");
+    const std::string mode_argument = GENERATE("evfd_connect", "at once");
     const auto ran =
-        run({.argv = {program, connects}, .environment = {"EVFDD_SOCKET=" + daemon.path()}});
+        run({.argv = {program, mode_argument}, .environment = {"EVFDD_SOCKET=" + daemon.path()}});
     INFO(ran.err);
     CHECK(ran.status == 0);
     CHECK(value_or_throw(daemon.client().status()).objects == 0);

@@ -1,4 +1,4 @@
-// evfd.h where no descriptor is to be had, or no /proc.
+// evfd.h without free descriptors, and without /proc.
 #include "tests/c/fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -10,7 +10,7 @@
 namespace evfd::e2e {
 namespace {
 
-// The number that the next descriptor would have.
+// Returns the number that the next descriptor will have.
 rlim_t next_descriptor_number()
 {
     return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
@@ -21,7 +21,7 @@ bool is_open(int fd)
     return ::fcntl(fd, F_GETFD) != -1;
 }
 
-// A number that was closed can be a socket's at once: threads of the library connect again.
+// A thread of the library may reconnect and reuse a closed number for its socket.
 bool is_open_event(int fd)
 {
     std::error_code none;
@@ -29,7 +29,7 @@ bool is_open_event(int fd)
     return file.string().starts_with("anon_inode:");
 }
 
-TEST_CASE("a descriptor that there is no room for is an error, and what was there goes on")
+TEST_CASE("an open without a free descriptor fails, and subscriptions and objects continue")
 {
     const ConnectedDaemon daemon;
     const int temporary = ok(evfd_open("temporary", EVFD_CREATE | EVFD_TEMPORARY, 0666, 0));
@@ -47,20 +47,20 @@ TEST_CASE("a descriptor that there is no room for is an error, and what was ther
     CHECK(evfd_close(temporary) == 0);
 }
 
-TEST_CASE("a connection that there is no descriptor for is an error that says so")
+TEST_CASE("a connection without a free descriptor fails with EMFILE")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e");
     {
         const DescriptorLimit limit{next_descriptor_number()};
         expect_error(evfd_connect(daemon.path().c_str()), EMFILE);
-        expect_error(evfd_wait_name("e", 0), EMFILE); // Which takes one of its own.
+        expect_error(evfd_wait_name("e", 0), EMFILE); // The wait needs a connection of its own.
     }
     expect_error(evfd_wait_name("e", 0), ETIMEDOUT);
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
+TEST_CASE("evfd_close closes a descriptor that it cannot examine")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
@@ -70,7 +70,7 @@ TEST_CASE("evfd_close closes though nothing can be learnt of the descriptor")
     CHECK_FALSE(is_open_event(fd));
 }
 
-TEST_CASE("evfd_close closes where there is no /proc")
+TEST_CASE("evfd_close closes a descriptor without /proc")
 {
     skip_unless_root("change the root directory");
     const ConnectedDaemon daemon;
@@ -78,7 +78,7 @@ TEST_CASE("evfd_close closes where there is no /proc")
     Worker worker{[&](const WorkerSocket&) {
         require(::chroot((daemon.directory() / "").c_str()) == 0, "chroot(2)");
         ok(evfd_close(fd));
-        require(!is_open(fd), "it is open still");
+        require(!is_open(fd), "the descriptor is still open");
     }};
     CHECK(worker.wait() == 0);
     CHECK(evfd_close(fd) == 0);

@@ -1,4 +1,4 @@
-// evfd.h in a program that runs as another user than its caller.
+// evfd.h in a set-user-ID program.
 #include "tests/c/fixture.h"
 #include "tests/paths.h"
 #include "tests/support/scripted_daemon.h"
@@ -12,7 +12,7 @@
 namespace evfd::e2e {
 namespace {
 
-// A program that is root whoever runs it; in its directory an `evfdd` that leaves a mark.
+// A set-user-ID root program, and beside it an `evfdd` that creates a marker file.
 struct SetUserIdProgram {
     SetUserIdProgram()
     {
@@ -37,28 +37,28 @@ struct SetUserIdProgram {
     std::string marker = directory / "mark";
 };
 
-TEST_CASE("a set-user-ID program starts nothing, and goes by nothing that its caller says")
+TEST_CASE("a set-user-ID program starts no daemon and ignores its caller's environment")
 {
-    skip_unless_root("make a program that runs as root");
-    for (const auto& usual : {Address::system().path, "/tmp/evfdd-0/io.evfdd"s})
-        if (::access(usual.c_str(), F_OK) == 0)
-            skip("a daemon of this machine is at " + usual);
-    const SetUserIdProgram secure;
-    SECTION("where to look for what it starts")
+    skip_unless_root("create a set-user-ID root program");
+    for (const auto& path : {Address::system().path, "/tmp/evfdd-0/io.evfdd"s})
+        if (::access(path.c_str(), F_OK) == 0)
+            skip("another daemon listens at " + path);
+    const SetUserIdProgram setuid_program;
+    SECTION("PATH and XDG_RUNTIME_DIR")
     {
-        const auto ran =
-            secure.run_as_unprivileged({"EVFDD_SOCKET=", "PATH=" + (secure.directory / ""),
-                                        "XDG_RUNTIME_DIR=" + (secure.directory / "run")});
+        const auto ran = setuid_program.run_as_unprivileged(
+            {"EVFDD_SOCKET=", "PATH=" + (setuid_program.directory / ""),
+             "XDG_RUNTIME_DIR=" + (setuid_program.directory / "run")});
         INFO(ran.err);
         CHECK(ran.status != 0);
-        CHECK_FALSE(std::filesystem::exists(secure.marker));
-        CHECK_FALSE(std::filesystem::exists(secure.directory / "run/evfdd"));
+        CHECK_FALSE(std::filesystem::exists(setuid_program.marker));
+        CHECK_FALSE(std::filesystem::exists(setuid_program.directory / "run/evfdd"));
         CHECK(ran.err.contains("set-user-ID"));
     }
-    SECTION("which daemon")
+    SECTION("EVFDD_SOCKET")
     {
         const ScriptedDaemon daemon;
-        const auto ran = secure.run_as_unprivileged(
+        const auto ran = setuid_program.run_as_unprivileged(
             {"EVFDD_SOCKET=" + daemon.address().path, "XDG_RUNTIME_DIR="});
         INFO(ran.err);
         CHECK_FALSE(daemon.has_pending_connection());

@@ -7,7 +7,7 @@
 namespace evfd::e2e {
 namespace {
 
-TEST_CASE("a manual event stays set until it is cleared, whoever does it and however")
+TEST_CASE("a manual event stays set until it is cleared, by name or on a descriptor")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e");
@@ -24,12 +24,12 @@ TEST_CASE("a manual event stays set until it is cleared, whoever does it and how
         CHECK(evfd_wait(fd, EVFD_FOREVER) == 1);
         CHECK(evfd_wait_name("e", EVFD_FOREVER) == 1);
         CHECK((clears_by_name ? evfd_clear_name("e") : evfd_clear(fd)) == 0);
-        CHECK(evfd_clear(fd) == 0); // There is nothing left, and that is no error.
+        CHECK(evfd_clear(fd) == 0); // Clearing an unset event is not an error.
     }
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("an auto event is taken by one, a semaphore gives its tokens one by one")
+TEST_CASE("one wait consumes the set of an auto event, and one token of a semaphore")
 {
     const ConnectedDaemon daemon;
     const int lock = create_event("lock", EVFD_AUTO, 1);
@@ -53,7 +53,7 @@ TEST_CASE("an auto event is taken by one, a semaphore gives its tokens one by on
     CHECK(evfd_close(jobs) == 0);
 }
 
-TEST_CASE("a set of what is full is a set, but a semaphore says that it has no room")
+TEST_CASE("a set of a full event succeeds, and of a full semaphore fails with EDQUOT")
 {
     const ConnectedDaemon daemon;
     constexpr std::uint64_t full = 0xffff'ffff'ffff'fffe;
@@ -63,12 +63,12 @@ TEST_CASE("a set of what is full is a set, but a semaphore says that it has no r
         REQUIRE(::write(fd, &full, sizeof full) == sizeof full);
     CHECK(evfd_set(event) == 0);
     expect_error(evfd_set(jobs), EDQUOT);
-    expect_error(evfd_clear(jobs), EDQUOT); // More than can be taken one by one.
+    expect_error(evfd_clear(jobs), EDQUOT); // Too many tokens to consume them one by one.
     CHECK(evfd_close(event) == 0);
     CHECK(evfd_close(jobs) == 0);
 }
 
-TEST_CASE("a clear leaves nothing of what there was, on the descriptor and by name")
+TEST_CASE("a clear consumes all tokens, on the descriptor and by name")
 {
     const ConnectedDaemon daemon;
     const int jobs = create_event("jobs", EVFD_SEMAPHORE, 50'000);
@@ -81,7 +81,7 @@ TEST_CASE("a clear leaves nothing of what there was, on the descriptor and by na
     CHECK(evfd_close(jobs) == 0);
 }
 
-TEST_CASE("a pulse is counted for each who has it open")
+TEST_CASE("a pulse is counted for each subscriber")
 {
     const ConnectedDaemon daemon;
     const int one = create_event("news", EVFD_PULSE);
@@ -98,11 +98,11 @@ TEST_CASE("a pulse is counted for each who has it open")
     CHECK(evfd_close(other) == 0);
 }
 
-TEST_CASE("a timer expires for all who have it open, as it is armed")
+TEST_CASE("every subscriber of a timer sees its current schedule")
 {
     const ConnectedDaemon daemon;
-    const int hungry = create_event("hungry", EVFD_SEMAPHORE);
-    const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000, .sets = "hungry"};
+    const int target = create_event("target", EVFD_SEMAPHORE);
+    const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000, .sets = "target"};
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 1);
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 0);
     const int one = ok(evfd_open("tick", 0, 0, 0));
@@ -111,7 +111,7 @@ TEST_CASE("a timer expires for all who have it open, as it is armed")
     CHECK(evfd_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
     for (const int fd : {one, other})
         CHECK(evfd_wait(fd, timeout_ns) >= 1);
-    CHECK(evfd_wait(hungry, timeout_ns) == 1);
+    CHECK(evfd_wait(target, timeout_ns) == 1);
     CHECK(evfd_wait_name("tick", timeout_ns) >= 1);
 
     const evfd_schedule late = ScheduleSpec{.first_ns = 2 * timeout_ns, .clock = EVFD_CLOCK_USUAL};
@@ -127,11 +127,11 @@ TEST_CASE("a timer expires for all who have it open, as it is armed")
     const evfd_schedule past = ScheduleSpec{.first_ns = 1, .flags = EVFD_ABSOLUTE};
     CHECK(evfd_arm(one, &past) == 0);
     CHECK(evfd_wait(other, timeout_ns) == 1);
-    for (const int fd : {one, other, hungry})
+    for (const int fd : {one, other, target})
         CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a timer goes by the clock that it is given")
+TEST_CASE("a timer uses the clock of its schedule")
 {
     const ConnectedDaemon daemon;
     const auto [clock, name] = GENERATE(table<int, Clock>({
@@ -147,7 +147,7 @@ TEST_CASE("a timer goes by the clock that it is given")
     CHECK(timer->clock == name);
 }
 
-TEST_CASE("what cannot be armed is refused with a sentence")
+TEST_CASE("an invalid schedule is rejected with a message")
 {
     const ConnectedDaemon daemon;
     const int event = create_event("e");
@@ -165,7 +165,7 @@ TEST_CASE("what cannot be armed is refused with a sentence")
                  ScheduleSpec{.interval_ns = 1'000'000, .reserved = 1});
     expect_error(evfd_arm(tick, &bad), EINVAL);
     expect_error(evfd_arm_name("tick", &bad, 0, 0666), EINVAL);
-    CHECK(evfd_remaining(tick) > 0); // As it was.
+    CHECK(evfd_remaining(tick) > 0); // The previous schedule is unchanged.
 
     expect_error(evfd_arm(tick, nullptr), EINVAL);
     expect_error(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);

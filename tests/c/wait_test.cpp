@@ -1,4 +1,4 @@
-// evfd.h: waits that sleep, for one, any and all.
+// evfd.h: blocking waits for one, any and all events.
 #include "tests/c/fixture.h"
 #include "tests/support/configured_daemon.h"
 #include "tests/support/skip.h"
@@ -13,7 +13,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Whether a thread of ours, other than this one, has gone to sleep in one of the waits.
+// Polls until another thread of this process sleeps in a wait.
 bool has_sleeping_waiter()
 {
     return poll_until([] {
@@ -26,49 +26,49 @@ bool has_sleeping_waiter()
     });
 }
 
-TEST_CASE("a wait that sleeps is ended by a set of whoever it is")
+TEST_CASE("a set by another client ends a blocking wait")
 {
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
     const auto timeout = GENERATE(EVFD_FOREVER, timeout_ns);
     const int fd = create_event("e", mode);
-    std::int64_t took = 0;
-    std::thread waiter{[&] { took = evfd_wait(fd, timeout); }};
+    std::int64_t consumed = 0;
+    std::thread waiter{[&] { consumed = evfd_wait(fd, timeout); }};
     CHECK(has_sleeping_waiter());
     CHECK(evfd_set_name("e") == 0);
     waiter.join();
-    CHECK(took == 1);
+    CHECK(consumed == 1);
     CHECK(evfd_is_set(fd) == (mode == EVFD_MANUAL));
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("all who wait for a manual event are released though it is cleared at once")
+TEST_CASE("a set of a manual event that is cleared at once releases a waiter")
 {
     const ConnectedDaemon daemon;
     if (evfd_latches_waits() == 0)
-        skip("no AIO: a set that is cleared at once can be missed");
+        skip("without kernel AIO, a wait can miss a set that is cleared at once");
     const int fd = create_event("e");
     for (int round = 0; round < 20; ++round) {
-        std::int64_t took = 0;
-        std::thread waiter{[&] { took = evfd_wait(fd, timeout_ns); }};
+        std::int64_t consumed = 0;
+        std::thread waiter{[&] { consumed = evfd_wait(fd, timeout_ns); }};
         REQUIRE(poll_until([&] { return has_sleeping_waiter(); }));
         CHECK(evfd_set(fd) == 0);
         CHECK(evfd_clear(fd) == 0);
         waiter.join();
-        CHECK(took == 1);
+        CHECK(consumed == 1);
     }
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a wait that is over in vain says so, not before its time")
+TEST_CASE("a wait fails with ETIMEDOUT when its timeout has passed, and not before")
 {
     const ConnectedDaemon daemon;
     const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_PULSE));
     const char* const name = "e";
     constexpr auto timeout = 2ms;
-    for (int kind = 0; kind < 6; ++kind) {
+    for (int function = 0; function < 6; ++function) {
         const auto begin = monotonic_now();
-        switch (kind) {
+        switch (function) {
         case 0: expect_error(evfd_wait(fd, nanoseconds{timeout}.count()), ETIMEDOUT); break;
         case 1:
             expect_error(evfd_wait_any(&fd, 1, nanoseconds{timeout}.count(), nullptr), ETIMEDOUT);
@@ -88,7 +88,7 @@ TEST_CASE("a wait that is over in vain says so, not before its time")
 }
 
 TEST_CASE(
-    "evfd_wait_any tells which, and takes from that one, and evfd_wait_all takes from all or none")
+    "evfd_wait_any consumes from the object that it returns, and evfd_wait_all from all or none")
 {
     const ConnectedDaemon daemon;
     const evfd_schedule often = ScheduleSpec{.interval_ns = 1'000'000};
@@ -97,11 +97,11 @@ TEST_CASE(
     const int stop = create_event("stop");
     const int tick = ok(evfd_open("tick", 0, 0, 0));
     const std::array fds{lock, stop, tick};
-    std::int64_t took = 0;
-    CHECK(evfd_wait_any(fds.data(), 3, timeout_ns, &took) == 2);
-    CHECK(took >= 1);
+    std::int64_t consumed = 0;
+    CHECK(evfd_wait_any(fds.data(), 3, timeout_ns, &consumed) == 2);
+    CHECK(consumed >= 1);
     ok(evfd_disarm(tick));
-    expect_error(evfd_wait_any(fds.data(), 3, 0, &took), ETIMEDOUT);
+    expect_error(evfd_wait_any(fds.data(), 3, 0, &consumed), ETIMEDOUT);
 
     ok(evfd_set(lock));
     expect_error(evfd_wait_all(fds.data(), 2, 0), ETIMEDOUT);
@@ -112,8 +112,8 @@ TEST_CASE(
     CHECK(evfd_wait_any(fds.data(), 2, EVFD_FOREVER, nullptr) == 1);
 
     const std::array names{"lock", "stop"};
-    CHECK(evfd_wait_any_name(names.data(), 2, timeout_ns, &took) == 1);
-    CHECK(took == 1);
+    CHECK(evfd_wait_any_name(names.data(), 2, timeout_ns, &consumed) == 1);
+    CHECK(consumed == 1);
     expect_error(evfd_wait_all_name(names.data(), 2, 0), ETIMEDOUT);
     ok(evfd_set(lock));
     CHECK(evfd_wait_all_name(names.data(), 2, timeout_ns) == 0);
@@ -132,31 +132,31 @@ TEST_CASE(
         CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a wait for the same twice is refused, by whatever descriptors")
+TEST_CASE("a wait for one event twice is rejected, also by two descriptors")
 {
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE);
     const int fd = create_event("e", mode, 1);
     const int other = create_event("e", mode);
-    for (const int twin : {fd, other}) {
-        const std::array twins{fd, twin};
-        expect_error(evfd_wait_all(twins.data(), 2, 0), EINVAL);
-        expect_error(evfd_wait_any(twins.data(), 2, 0, nullptr), EINVAL);
+    for (const int duplicate : {fd, other}) {
+        const std::array fds{fd, duplicate};
+        expect_error(evfd_wait_all(fds.data(), 2, 0), EINVAL);
+        expect_error(evfd_wait_any(fds.data(), 2, 0, nullptr), EINVAL);
     }
     CHECK(evfd_is_set(fd) == 1);
     CHECK(evfd_close(fd) == 0);
     CHECK(evfd_close(other) == 0);
 }
 
-TEST_CASE("a wait by name is for what is not there yet, and ends when it is deleted")
+TEST_CASE("a wait by name may precede the event, and fails when the event is deleted")
 {
     const ConnectedDaemon daemon;
-    std::int64_t took = 0;
-    std::string sentence;
+    std::int64_t consumed = 0;
+    std::string message;
     const bool is_deleted = GENERATE(true, false);
     std::thread waiter{[&] {
-        took = evfd_wait_name("e", timeout_ns);
-        sentence = evfd_error();
+        consumed = evfd_wait_name("e", timeout_ns);
+        message = evfd_error();
     }};
     REQUIRE(daemon.has_waits("e", 1));
     const int fd = create_event("e");
@@ -165,12 +165,12 @@ TEST_CASE("a wait by name is for what is not there yet, and ends when it is dele
     else
         ok(evfd_set(fd));
     waiter.join();
-    CHECK(took == (is_deleted ? -EIDRM : 1));
-    CHECK(sentence.contains("deleted") == is_deleted);
+    CHECK(consumed == (is_deleted ? -EIDRM : 1));
+    CHECK(message.contains("deleted") == is_deleted);
     CHECK(evfd_close(fd) == 0);
 }
 
-TEST_CASE("a timer that a change of the wall clock cancels says so to whoever waits")
+TEST_CASE("a wait fails with ECANCELED when a change of the wall clock cancels the timer")
 {
     skip_unless_wall_clock_can_be_set();
     const ConnectedDaemon daemon;
@@ -183,7 +183,7 @@ TEST_CASE("a timer that a change of the wall clock cancels says so to whoever wa
     CHECK(evfd_close(tick) == 0);
 }
 
-TEST_CASE("a limit is told apart from a missing right")
+TEST_CASE("a reached limit is EDQUOT, not EACCES")
 {
     const ReloadableDaemon configured{R"({"limits": {"objects": 1}})"};
     ok(evfd_connect(configured.daemon.path().c_str()));
