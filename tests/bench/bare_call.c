@@ -1,4 +1,4 @@
-/* What evfdctl is held against: connects, sends a call of io.evfdd, reads the answer, and ends. */
+/* The baseline of evfdctl: connects, sends one call of io.evfdd, reads the reply and exits. */
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>

@@ -1,6 +1,6 @@
-// What evfdd is held against under load: a server that answers each call in the order of its
-// arrival, whoever sent it. It reads no JSON: a call is what ends with a zero byte; one with "Set" in
-// it adds to an eventfd and one with "Wait" takes from it.
+// The baseline of fairness.py: a server that answers the calls of all clients in the order of their
+// arrival. It does not parse JSON. A zero byte ends a call. A call that contains "Set" adds to an
+// eventfd, and one that contains "Wait" consumes from it.
 //
 // usage: bare_server SOCKET
 #define _GNU_SOURCE
@@ -14,18 +14,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { most_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
+enum { max_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
 
-static const char reply[] = "{\"parameters\":{}}"; // With its zero byte.
+static const char reply[] = "{\"parameters\":{}}"; // Including the zero byte.
 
-// Of each connection, what was read of a call that has not ended yet.
+// The beginning of an incomplete call, for each connection by its descriptor.
 struct unread {
     size_t size;
     char bytes[512];
 };
-static struct unread unread_of[most_connections];
+static struct unread unread_of[max_connections];
 
-static void answer(int socket, const char* call, size_t size, int event)
+static void reply_to(int socket, const char* call, size_t size, int event)
 {
     uint64_t token = 1;
     if (memmem(call, size, "Set", 3))
@@ -49,28 +49,27 @@ static void serve(int socket, int event)
     const char* call = bytes;
     size_t left = unread->size + (size_t)got;
     for (const char* end; (end = memchr(call, '\0', left)); call = end + 1) {
-        answer(socket, call, (size_t)(end - call), event);
+        reply_to(socket, call, (size_t)(end - call), event);
         left -= (size_t)(end - call) + 1;
     }
-    unread->size = left < sizeof unread->bytes ? left : 0; // Longer calls are not ours to read.
+    unread->size = left < sizeof unread->bytes ? left : 0; // Longer calls are dropped.
     memcpy(unread->bytes, call, unread->size);
 }
 
-int main(int count, char** words)
+int main(int argc, char** argv)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (count != 2 || strlen(words[1]) >= sizeof address.sun_path)
+    if (argc != 2 || strlen(argv[1]) >= sizeof address.sun_path)
         return 2;
-    strcpy(address.sun_path, words[1]);
+    strcpy(address.sun_path, argv[1]);
     const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
     const int epoll = epoll_create1(0);
     const int event = eventfd(0, EFD_SEMAPHORE | EFD_NONBLOCK);
-    struct epoll_event wanted = {.events = EPOLLIN, .data.fd = listener};
+    struct epoll_event watched = {.events = EPOLLIN, .data.fd = listener};
     umask(0);
     if (bind(listener, (struct sockaddr*)&address, sizeof address) < 0 ||
-        listen(listener, 4096) < 0 ||
-        epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &wanted) < 0) {
-        perror(words[1]);
+        listen(listener, 4096) < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &watched) < 0) {
+        perror(argv[1]);
         return 1;
     }
     while (1) {
@@ -81,11 +80,11 @@ int main(int count, char** words)
                 serve(events[i].data.fd, event);
                 continue;
             }
-            while ((wanted.data.fd = accept(listener, NULL, NULL)) >= 0)
-                if (wanted.data.fd >= most_connections)
-                    close(wanted.data.fd);
+            while ((watched.data.fd = accept(listener, NULL, NULL)) >= 0)
+                if (watched.data.fd >= max_connections)
+                    close(watched.data.fd);
                 else
-                    epoll_ctl(epoll, EPOLL_CTL_ADD, wanted.data.fd, &wanted);
+                    epoll_ctl(epoll, EPOLL_CTL_ADD, watched.data.fd, &watched);
         }
     }
 }

@@ -1,4 +1,23 @@
-// The same work done by us and by something else, by turns, and what one costs against the other.
+// Comparisons: the times of the same work with evfdd and with a baseline, and their ratio.
+//
+// A comparison consists of pairs. A pair holds two samples, ours and the baseline's, which were
+// taken in alternating batches within a short stretch of time. Other load on the machine, a change
+// of the processor's frequency or a full cache thus meets both sides of a pair alike. The result is
+// the ratio of each pair, and of these the median: a disturbed pair does not move it.
+//
+//     pair 1:  ours base ours base ours base     samples of all batches  -> percentile -> ratio 1
+//     pair 2:  base ours base ours base ours                                           -> ratio 2
+//     ...                                                                       median of the
+//     ratios
+//
+// A batch is one call of a Measure, which does the work some times and appends each duration to a
+// sample. Before the first pair each side runs one batch whose times are discarded.
+//
+// What must hold:
+// - Both sides do the same work and transfer the same number of bytes and descriptors.
+// - In every other pair the other side comes first, so that no side gains from its position.
+// - Percentiles are taken within a pair, never over the pooled times of all pairs.
+// - A Figure is an absolute value, and depends on the machine; a goal for it leaves room.
 #pragma once
 
 #include "common/clock.h"
@@ -13,7 +32,7 @@ namespace evfd::bench {
 
 using Sample = std::vector<nanoseconds>;
 
-// The value that this share of the sample does not exceed.
+// Returns the value that this share of the sample does not exceed.
 nanoseconds percentile(Sample sample, double share);
 
 template <class T>
@@ -24,7 +43,7 @@ T median(std::vector<T> values)
     return values[values.size() / 2];
 }
 
-// Of one stretch of time, in which both were measured by turns: so what else goes on meets both.
+// The samples of both sides, from alternating batches.
 struct Pair {
     Sample ours;
     Sample baseline;
@@ -33,21 +52,21 @@ struct Pair {
 struct Comparison {
     std::string work;
     std::string against;
-    std::optional<double> goal; // Of the ratio in the median.
+    std::optional<double> goal; // The largest acceptable ratio of the medians.
     std::vector<Pair> pairs = {};
 };
 
-// Does the work once, or some times, and tells how long each time took.
+// Does the work one or more times and appends the duration of each.
 using Measure = std::function<void(Sample&)>;
 
-// So many pairs, each of `turns` of both; in every other pair the other one comes first.
+// Measures `pairs` pairs, each of `batches` batches of both sides, and adds them to the comparison.
 Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
                    const Measure& baseline);
-// The same, where a pair is more than that.
+// The same with a function that measures a whole pair.
 Comparison compare(Comparison comparison, int pairs,
                    const std::function<Pair(bool is_ours_first)>& measure);
 
-// How long it takes, so many times.
+// Returns a Measure that does the work `repetitions` times.
 template <class Work>
 Measure timed(int repetitions, Work work)
 {
@@ -60,7 +79,7 @@ Measure timed(int repetitions, Work work)
     };
 }
 
-// Something that is one number, and no ratio.
+// A single value with its goal, instead of a ratio.
 struct Figure {
     std::string name;
     double value;

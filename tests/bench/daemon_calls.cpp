@@ -31,7 +31,7 @@ Comparison open_latency(const DaemonProcess& daemon, int pairs)
     const PinnedToOneCore core{daemon.pid(), server.pid()};
     auto compared =
         compare({.work = "open by name, one at a time",
-                 .against = "a bare server that hands over an eventfd",
+                 .against = "a bare server that passes an eventfd",
                  .goal = 1.4},
                 pairs, batches_per_pair,
                 timed(opens, [&] { value_or_throw(client.open("db/ready")); }), timed(opens, [&] {
@@ -44,7 +44,7 @@ Comparison open_latency(const DaemonProcess& daemon, int pairs)
 
 namespace {
 
-// What a client of the bare server does that waits, or sets the other one off.
+// A client of the bare server.
 class SocketEndpoint {
 public:
     SocketEndpoint(const UniqueFd& socket, const Exchange& set, const Exchange& wait)
@@ -74,25 +74,27 @@ Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
     for (const auto* name : {"ping", "pong"})
         (void)value_or_throw(client.create(name, {.mode = Mode::automatic}));
     auto set = record_exchange(daemon, "Set", R"({"names":["ping"]})");
-    auto wait =
-        record_exchange(daemon, "Wait", R"({"names":["ping"]})"); // It is set, so this is over.
+    // The event is set now, so the wait ends at once.
+    auto wait = record_exchange(daemon, "Wait", R"({"names":["ping"]})");
     set.request.front() = set_tag;
     wait.request.front() = wait_tag;
     const BareServer server{2, relay_sets(set, wait)};
 
     const PinnedToOneCore core{daemon.pid(), server.pid()};
     const auto by_name = [&](Role role) {
-        const bool serves = role == Role::initiator;
-        const auto its = daemon.client();
+        const bool initiates = role == Role::initiator;
+        const auto own_client = daemon.client();
         return PingPongPeer<NameEndpoint>{
-            vector_of_one<NameEndpoint>(its, serves ? "pong" : "ping"),
-            vector_of_one<NameEndpoint>(its, serves ? "ping" : "pong"), ClearAfterWake::none};
+            vector_of_one<NameEndpoint>(own_client, initiates ? "pong" : "ping"),
+            vector_of_one<NameEndpoint>(own_client, initiates ? "ping" : "pong"),
+            ClearAfterWake::none};
     };
     const auto bare = [&](Role role) {
-        const SocketEndpoint ball{server.connection(role == Role::initiator ? 0 : 1), set, wait};
-        return PingPongPeer<SocketEndpoint>{{ball}, {ball}, ClearAfterWake::none};
+        const SocketEndpoint endpoint{server.connection(role == Role::initiator ? 0 : 1), set,
+                                      wait};
+        return PingPongPeer<SocketEndpoint>{{endpoint}, {endpoint}, ClearAfterWake::none};
     };
-    auto compared = ping_pong({.work = "set by name -> a wait by name is over",
+    auto compared = ping_pong({.work = "set by name -> wait by name ends",
                                .against = "the same messages through a bare server",
                                .goal = 1.4},
                               pairs, CorePlacement::shared, by_name, bare);
@@ -103,7 +105,7 @@ Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
 namespace {
 
 constexpr int objects_to_create = 10'000;
-constexpr int calls_per_batch = 100; // Calls that are sent before their answers are read.
+constexpr int calls_per_batch = 100; // Calls that are sent before their replies are read.
 
 std::string create_call(int number)
 {
@@ -123,7 +125,7 @@ std::vector<std::string> object_names()
 
 void delete_all(const Client& client, const std::vector<std::string>& names)
 {
-    constexpr std::size_t at_most = 253; // In a call.
+    constexpr std::size_t at_most = 253; // Names in a call.
     for (std::size_t i = 0; i < names.size(); i += at_most)
         value_or_throw(client.delete_object(std::vector<std::string>(
             names.begin() + static_cast<std::ptrdiff_t>(i),
@@ -160,18 +162,18 @@ CreateThroughput create_throughput(const DaemonProcess& daemon, int pairs)
         delete_all(client, names);
     };
     const auto bare = [&](Sample& sample) {
-        std::vector<UniqueFd> made;
-        made.reserve(objects_to_create);
+        std::vector<UniqueFd> created;
+        created.reserve(objects_to_create);
         std::array<int, 2> ends{};
         e2e::require(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) == 0,
                      "socketpair(2)");
-        const UniqueFd near{ends[0]};
-        const UniqueFd far{ends[1]};
+        const UniqueFd client_end{ends[0]};
+        const UniqueFd server_end{ends[1]};
         const auto begin = monotonic_now();
         for (int i = 0; i < objects_to_create; ++i) {
-            made.push_back(value_or_throw(make_eventfd(0, Counter::plain)));
-            send_all(near, exchange.request);
-            receive_exactly(far, exchange.request.size());
+            created.push_back(value_or_throw(make_eventfd(0, Counter::plain)));
+            send_all(client_end, exchange.request);
+            receive_exactly(server_end, exchange.request.size());
         }
         sample.push_back((monotonic_now() - begin) / objects_to_create);
     };
@@ -180,7 +182,7 @@ CreateThroughput create_throughput(const DaemonProcess& daemon, int pairs)
                              .goal = 4.0},
                             pairs, 1, ours, bare);
     return {std::move(compared),
-            {.name = "creates a second of the daemon's CPU time, median",
+            {.name = "creates per second of the daemon's CPU time, median",
              .value = median(rates),
              .unit = "/s",
              .min = 150'000}};
@@ -199,7 +201,7 @@ Comparison broadcast(const DaemonProcess& daemon, int pairs)
         eventfds.push_back(value_or_throw(make_eventfd(0, Counter::plain)));
     }
     const std::vector<std::string> names{"tick"};
-    auto compared = compare({.work = "set of a pulse that 5,000 follow",
+    auto compared = compare({.work = "set of a pulse with 5,000 subscribers",
                              .against = "5,000 times write(2)",
                              .goal = 2.5},
                             pairs, batches_per_pair,

@@ -1,4 +1,4 @@
-// What goes through the daemon, against the same messages through a server that does nothing else.
+// Calls to the daemon, compared with the same number of bytes through a bare server.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -6,20 +6,20 @@
 
 namespace evfd::bench {
 
-// A name in, a descriptor out, which is closed; one at a time.
+// Opens a name and closes its descriptor, one call at a time.
 Comparison open_latency(const DaemonProcess& daemon, int pairs);
-// A set by name until one who waits by name wakes up: there and back.
+// Measures the time from a set by name to the end of a wait by name, by round trips.
 Comparison signal_by_name(const DaemonProcess& daemon, int pairs);
-// Many events are made, without waiting for each answer; and how many a second a core makes.
+// Creates many events in batches of calls; the rate is per second of the daemon's CPU time.
 struct CreateThroughput {
     Comparison comparison;
     Figure rate;
 };
 CreateThroughput create_throughput(const DaemonProcess& daemon, int pairs);
-// A set of a pulse that 5,000 follow.
+// Sets a pulse with 5,000 subscribers.
 Comparison broadcast(const DaemonProcess& daemon, int pairs);
-// A call while there are as many objects and idle clients as the daemon takes, against one who is
-// alone.
+// Compares a call to a daemon with as many objects and idle clients as it accepts with a call to an
+// otherwise empty daemon.
 Comparison scalability(const std::string& daemon, int pairs);
 
 } // namespace evfd::bench

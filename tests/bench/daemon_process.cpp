@@ -39,8 +39,8 @@ std::int64_t sum_smaps(pid_t process, std::string_view key)
 
 StrippedProgram::StrippedProgram(const std::string& program) : path_{directory_ / "program"}
 {
-    const auto made = e2e::run({.argv = {"/usr/bin/strip", "-o", path_, program}});
-    e2e::require(made.status == 0, made.err);
+    const auto stripped = e2e::run({.argv = {"/usr/bin/strip", "-o", path_, program}});
+    e2e::require(stripped.status == 0, stripped.err);
 }
 
 DaemonProcess::DaemonProcess(const std::string& program)

@@ -1,4 +1,4 @@
-// What is measured: a daemon of our own, its clients, and a bare server to hold against it.
+// The daemon that is measured, its memory and CPU time, and the messages of its calls.
 #pragma once
 
 #include "evfd/client.h"
@@ -9,14 +9,14 @@
 
 namespace evfd::bench {
 
-// An evfdd that goes with this object.
+// An evfdd process that ends with this object.
 class DaemonProcess {
 public:
     explicit DaemonProcess(const std::string& program);
 
     const std::string& path() const { return path_; }
     pid_t pid() const { return process_.pid(); }
-    // A new connection.
+    // Returns a new client.
     Client client() const { return Client{Address::at(path_)}; }
 
 private:
@@ -25,7 +25,7 @@ private:
     e2e::Process process_;
 };
 
-// A program as packages have it, which others are as well: stripped.
+// A stripped copy of a program, as a package installs it.
 class StrippedProgram {
 public:
     explicit StrippedProgram(const std::string& program);
@@ -39,20 +39,19 @@ private:
 UniqueFd connect_to(const std::string& path);
 bool can_connect(const std::string& path);
 
-// CPU time of a process so far.
+// Returns the CPU time that a process has used.
 nanoseconds cpu_time(pid_t process);
-// Memory that is its own alone, in bytes.
+// Returns the memory that only this process has, in bytes.
 std::int64_t private_memory(pid_t process);
-// All that is in memory for it, in bytes: RSS.
+// Returns the resident set size of a process, in bytes.
 std::int64_t resident_memory(pid_t process);
 
-// One request and its answer as they go over the wire, and how many descriptors come with it: so
-// that what is held against us carries as much.
+// The size of a call and its reply on the wire, so that the baseline can transfer as many bytes.
 struct Exchange {
     std::string request;
     std::size_t reply_bytes;
 };
-// Of one call of io.evfdd, its parameters as JSON.
+// Makes one call of io.evfdd, with its parameters as JSON, and records its size.
 Exchange record_exchange(const DaemonProcess& daemon, std::string_view method,
                          std::string_view parameters);
 

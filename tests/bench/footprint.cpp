@@ -39,11 +39,11 @@ std::vector<Figure> footprint(const std::string& daemon)
     for (int i = 0; i < connections; ++i)
         idle.push_back(connect_to(daemon_process.path()));
     std::int64_t connected = 0;
-    const bool are_all = e2e::poll_until([&] {
+    const bool all_are_connected = e2e::poll_until([&] {
         connected = value_or_throw(client.status()).connections;
         return connected == connections + 1;
     });
-    e2e::require(are_all, fmt::format("{} are connected", connected));
+    e2e::require(all_are_connected, fmt::format("{} are connected", connected));
     const auto with_all = private_memory(daemon_process.pid());
     const auto each = [](std::int64_t bytes, int count) {
         return static_cast<double>(bytes) / count;
@@ -76,11 +76,11 @@ Comparison command(const std::string& daemon, const std::string& control, const 
     const DaemonProcess daemon_process{daemon};
     const auto client = daemon_process.client();
     (void)value_or_throw(client.create("db/ready"));
-    const StrippedProgram ours{control};
-    const StrippedProgram other{bare};
-    const auto run = [](const std::vector<std::string>& words) {
-        const auto status = e2e::start({.argv = words}).wait();
-        e2e::require(status == 0, words.front());
+    const StrippedProgram our_program{control};
+    const StrippedProgram bare_program{bare};
+    const auto run = [](const std::vector<std::string>& arguments) {
+        const auto status = e2e::start({.argv = arguments}).wait();
+        e2e::require(status == 0, arguments.front());
     };
     return compare(
         {.work = "evfdctl set, the whole process",
@@ -88,8 +88,10 @@ Comparison command(const std::string& daemon, const std::string& control, const 
          .goal = 2.0},
         pairs, batches,
         timed(runs,
-              [&] { run({ours.path(), "--socket", daemon_process.path(), "set", "db/ready"}); }),
-        timed(runs, [&] { run({other.path(), daemon_process.path()}); }));
+              [&] {
+                  run({our_program.path(), "--socket", daemon_process.path(), "set", "db/ready"});
+              }),
+        timed(runs, [&] { run({bare_program.path(), daemon_process.path()}); }));
 }
 
 } // namespace evfd::bench

@@ -1,4 +1,4 @@
-// What there is before anything is done: memory, and what a start costs; and a whole evfdctl.
+// The memory of an idle daemon, the cost of its start, and the time of a whole evfdctl process.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -8,10 +8,11 @@
 
 namespace evfd::bench {
 
-// Memory of the daemon's own for an idle object and for an idle connection; of one that has
-// nothing; CPU time from the start of the program to its first answer.
+// Measures the daemon's private memory for each idle object and connection, its resident memory
+// when it has none, and the CPU time from its start to its first reply.
 std::vector<Figure> footprint(const std::string& daemon);
-// `evfdctl set` as a whole process, against a program that connects, sends, receives and exits.
+// Compares `evfdctl set` as a whole process with a program that connects, sends, receives and
+// exits.
 Comparison command(const std::string& daemon, const std::string& control, const std::string& bare,
                    int pairs);
 

@@ -1,4 +1,4 @@
-// evfdd-bench: what evfdd costs against the bare kernel.
+// evfdd-bench: compares evfdd with the bare kernel.
 #include "tests/bench/daemon_calls.h"
 #include "tests/bench/daemon_process.h"
 #include "tests/bench/footprint.h"
@@ -23,37 +23,37 @@ constexpr int min_pairs = 9;
 
 using Benchmark = std::function<void(Report&, int pairs)>;
 
-// By the name that --only knows it by.
+// The benchmarks by their names for --only.
 std::vector<std::pair<std::string, Benchmark>> benchmarks()
 {
-    const auto in_house = [](auto measure) {
+    const auto with_daemon = [](auto measure) {
         return [measure](Report& report, int pairs) {
-            const DaemonProcess house{EVFDD_DAEMON};
-            report.comparisons.push_back(measure(house, pairs));
+            const DaemonProcess daemon{EVFDD_DAEMON};
+            report.comparisons.push_back(measure(daemon, pairs));
         };
     };
     return {
-        {"waking",
+        {"wakeup_latency",
          [](Report& report, int pairs) {
-             const DaemonProcess house{EVFDD_DAEMON};
-             for (auto& comparison : wakeup_latency(house, pairs))
+             const DaemonProcess daemon{EVFDD_DAEMON};
+             for (auto& comparison : wakeup_latency(daemon, pairs))
                  report.comparisons.push_back(std::move(comparison));
          }},
-        {"lateness", in_house([](const DaemonProcess& house, int pairs) {
-             return timer_lateness(house.client(), pairs);
+        {"timer_lateness", with_daemon([](const DaemonProcess& daemon, int pairs) {
+             return timer_lateness(daemon.client(), pairs);
          })},
-        {"python", in_house(python_wakeup_latency)},
-        {"opening", in_house(open_latency)},
-        {"passing", in_house(signal_by_name)},
-        {"making",
+        {"python", with_daemon(python_wakeup_latency)},
+        {"open_latency", with_daemon(open_latency)},
+        {"signal_by_name", with_daemon(signal_by_name)},
+        {"create_throughput",
          [](Report& report, int pairs) {
-             const DaemonProcess house{EVFDD_DAEMON};
-             auto made = create_throughput(house, pairs);
-             report.comparisons.push_back(std::move(made.comparison));
-             report.figures.push_back(std::move(made.rate));
+             const DaemonProcess daemon{EVFDD_DAEMON};
+             auto created = create_throughput(daemon, pairs);
+             report.comparisons.push_back(std::move(created.comparison));
+             report.figures.push_back(std::move(created.rate));
          }},
-        {"pulsing", in_house(broadcast)},
-        {"crowd",
+        {"broadcast", with_daemon(broadcast)},
+        {"scalability",
          [](Report& report, int pairs) {
              report.comparisons.push_back(scalability(EVFDD_DAEMON, pairs));
          }},
@@ -81,9 +81,9 @@ Report measure(const std::string& only, int pairs)
 {
     raise_descriptor_limit();
     Report report;
-    for (const auto& [name, work] : benchmarks())
+    for (const auto& [name, run] : benchmarks())
         if (only.empty() || only == name)
-            work(report, pairs);
+            run(report, pairs);
     return report;
 }
 
@@ -93,24 +93,24 @@ Report measure(const std::string& only, int pairs)
 
 int main(int argc, char** argv)
 {
-    CLI::App app{"Measures evfdd against the bare kernel, in one run and by turns."};
+    CLI::App app{"Compares evfdd with the bare kernel, in alternating batches of one run."};
     int pairs = 15;
     bool is_json = false;
     std::string only;
-    std::string picture;
+    std::string plot_file;
     std::vector<std::string> names;
-    for (const auto& [name, work] : evfd::bench::benchmarks())
+    for (const auto& [name, run] : evfd::bench::benchmarks())
         names.push_back(name);
-    app.add_option("--pairs", pairs, "How many of each; at least 9")
+    app.add_option("--pairs", pairs, "Measure this number of pairs for each comparison; at least 9")
         ->check(CLI::Range(evfd::bench::min_pairs, 1000));
-    app.add_option("--only", only, "This work alone")->check(CLI::IsMember(names));
+    app.add_option("--only", only, "Run only this benchmark")->check(CLI::IsMember(names));
     app.add_flag("--json", is_json, "Print JSON");
-    app.add_option("--plot", picture, "Draw how the times are spread into this SVG file");
+    app.add_option("--plot", plot_file, "Write the distribution of the times to this SVG file");
     CLI11_PARSE(app, argc, argv);
     try {
         const auto report = evfd::bench::measure(only, pairs);
-        if (!picture.empty())
-            evfd::e2e::write_file(picture, evfd::bench::plot(report));
+        if (!plot_file.empty())
+            evfd::e2e::write_file(plot_file, evfd::bench::plot(report));
         fmt::print("{}", is_json ? evfd::bench::json(report)
                                  : evfd::bench::machine() + "\n\n" + evfd::bench::table(report));
     } catch (const std::exception& failed) {

@@ -1,6 +1,6 @@
-// Two processes that set each other off, there and back: what that takes by us and by something
-// else, by turns. A `Ball` has set(), wait() and clear(): one's own is waited for, the other's is
-// set.
+// Ping-pong: two processes that signal each other, through evfdd and through a baseline, in
+// alternating batches. An `Endpoint` has set(), wait() and clear(). A peer waits for its own
+// endpoints and sets those of the other peer.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -12,15 +12,15 @@
 
 namespace evfd::bench {
 
-// What is cleared by one who was woken.
+// Which endpoints a peer clears after its wake-up.
 enum class ClearAfterWake { own, both, none };
 
-// One of the two. With several balls, by turns.
-template <class Ball>
+// One of the two processes. It uses its endpoints in turn.
+template <class Endpoint>
 class PingPongPeer {
 public:
-    PingPongPeer(std::vector<Ball> own, std::vector<Ball> others, ClearAfterWake clears)
-        : own_{std::move(own)}, remote_{std::move(others)}, clear_{clears}
+    PingPongPeer(std::vector<Endpoint> own, std::vector<Endpoint> remote, ClearAfterWake clear)
+        : own_{std::move(own)}, remote_{std::move(remote)}, clear_{clear}
     {
     }
     void signal() { remote_[round_ % remote_.size()].set(); }
@@ -36,31 +36,31 @@ public:
     }
 
 private:
-    std::vector<Ball> own_;
-    std::vector<Ball> remote_;
+    std::vector<Endpoint> own_;
+    std::vector<Endpoint> remote_;
     ClearAfterWake clear_;
     std::size_t round_ = 0;
 };
 
-// Of vectors that can only be moved into.
-template <class Ball, class... Arguments>
-std::vector<Ball> vector_of_one(Arguments&&... arguments)
+// Returns a vector of one element, which need not be copyable.
+template <class Endpoint, class... Arguments>
+std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 {
-    std::vector<Ball> all;
+    std::vector<Endpoint> all;
     all.emplace_back(std::forward<Arguments>(arguments)...);
     return all;
 }
 
-inline constexpr int rounds_per_batch = 400; // In a turn.
-inline constexpr int batches_per_pair = 5;   // Of each.
+inline constexpr int rounds_per_batch = 400;
+inline constexpr int batches_per_pair = 5; // Of each side.
 
-// Whether each of the two stays on a core of its own, or both where they are.
+// Whether each peer is pinned to a core of its own, or both stay on the current one.
 enum class CorePlacement { separate, shared };
 inline constexpr int any_core = -1;
-void pin_to_core(int core, pid_t process = 0); // 0: this one.
+void pin_to_core(int core, pid_t process = 0); // 0: this process.
 
-// One core for a client and all whom it calls, one after the other: who has to be woken on another
-// one takes as long as that one slept deeply, which has nothing to do with what is measured.
+// Pins this process and the servers that it calls to one core. A wake-up on another core takes as
+// long as that core needs to leave its idle state, which would be measured as well.
 class PinnedToOneCore {
 public:
     explicit PinnedToOneCore(std::initializer_list<pid_t> servers)
@@ -74,47 +74,47 @@ public:
     ~PinnedToOneCore() { pin_to_core(any_core); }
 };
 
-template <class Ball>
-void initiate(PingPongPeer<Ball>& peer, Sample& sample)
+template <class Endpoint>
+void initiate(PingPongPeer<Endpoint>& peer, Sample& sample)
 {
     for (int i = 0; i < rounds_per_batch; ++i) {
         const auto begin = monotonic_now();
         peer.signal();
-        peer.await();
+        peer.wait();
         sample.push_back((monotonic_now() - begin) / 2);
     }
 }
 
-template <class Ball>
-void respond(PingPongPeer<Ball>& peer)
+template <class Endpoint>
+void respond(PingPongPeer<Endpoint>& peer)
 {
     for (int i = 0; i < rounds_per_batch; ++i) {
-        peer.await();
+        peer.wait();
         peer.signal();
     }
 }
 
-// Who is the other one.
+// The role of a process.
 enum class Role { initiator, responder };
 
-// Each maker is called once in each of the two processes, with its role there.
-template <class MakeOurs, class MakeOther>
-Comparison ping_pong(Comparison comparison, int pairs, CorePlacement cores, MakeOurs make_ours,
-                     MakeOther make_baseline)
+// Measures round trips. Each process calls each `make` function once, with its own role.
+template <class MakeOurs, class MakeBaseline>
+Comparison ping_pong(Comparison comparison, int pairs, CorePlacement placement, MakeOurs make_ours,
+                     MakeBaseline make_baseline)
 {
-    e2e::Worker worker{[&](const e2e::WorkerSocket& line) {
-        if (cores == CorePlacement::separate)
+    e2e::Worker worker{[&](const e2e::WorkerSocket& socket) {
+        if (placement == CorePlacement::separate)
             pin_to_core(1);
         auto ours = make_ours(Role::responder);
-        auto other = make_baseline(Role::responder);
-        line.send(0); // Is there.
+        auto baseline = make_baseline(Role::responder);
+        socket.send(0); // The endpoints exist.
         while (true) {
-            const bool is_ours = line.receive() == 1;
-            line.send(0); // Is ready.
-            is_ours ? respond(ours) : respond(other);
+            const bool is_ours = socket.receive() == 1;
+            socket.send(0); // Ready to respond.
+            is_ours ? respond(ours) : respond(baseline);
         }
     }};
-    if (cores == CorePlacement::separate)
+    if (placement == CorePlacement::separate)
         pin_to_core(0);
     auto ours = make_ours(Role::initiator);
     auto baseline = make_baseline(Role::initiator);
@@ -133,7 +133,7 @@ Comparison ping_pong(Comparison comparison, int pairs, CorePlacement cores, Make
             begin(false);
             initiate(baseline, sample);
         });
-    if (cores == CorePlacement::separate)
+    if (placement == CorePlacement::separate)
         pin_to_core(any_core);
     return compared;
 }

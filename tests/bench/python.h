@@ -1,4 +1,4 @@
-// The Python client against what Python's standard library has.
+// The Python client compared with Python's standard library.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -6,7 +6,7 @@
 
 namespace evfd::bench {
 
-// As waking(), by python_bench.py.
+// Does the same as wakeup_latency(), in python_bench.py.
 Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

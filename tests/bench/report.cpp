@@ -18,7 +18,7 @@ namespace evfd::bench {
 namespace {
 
 constexpr std::array shares{0.5, 0.99};
-constexpr double us = 1e-3; // Of a nanosecond.
+constexpr double us = 1e-3; // Microseconds per nanosecond.
 
 struct Row {
     double ours; // Microseconds.
@@ -44,7 +44,7 @@ Row row(const Comparison& comparison, double share)
     return {median(ours), median(baseline), median(ratios)};
 }
 
-// One measurement a pair has no other shares.
+// Returns how many percentiles are shown: only the median if a pair has few times.
 std::size_t percentiles_shown(const Comparison& comparison)
 {
     return comparison.pairs.front().ours.size() < 100 ? 1 : shares.size();
@@ -84,12 +84,12 @@ std::string table(const Report& report)
                                    "against", "", "evfdd", "other", "ratio", "goal");
     for (const auto& comparison : report.comparisons)
         for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {
-            const auto [ours, other, ratio] = row(comparison, shares.at(i));
+            const auto [ours, baseline, ratio] = row(comparison, shares.at(i));
             const bool is_first = i == 0;
             text += fmt::format(
                 "{:<46} {:<38} p{:<3.0f} {:>8.2f} us {:>8.2f} us {:>7.2f} {:>6}\n",
                 is_first ? comparison.work : "", is_first ? comparison.against : "",
-                shares.at(i) * 100, ours, other, ratio,
+                shares.at(i) * 100, ours, baseline, ratio,
                 is_first && comparison.goal ? fmt::format("{:.2f}", *comparison.goal) : "");
         }
     for (const auto& figure : report.figures)
@@ -105,13 +105,13 @@ std::string json(const Report& report)
     std::string_view separator;
     for (const auto& comparison : report.comparisons)
         for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {
-            const auto [ours, other, ratio] = row(comparison, shares.at(i));
+            const auto [ours, baseline, ratio] = row(comparison, shares.at(i));
             text += fmt::format(
                 "{}{{\"work\":{},\"against\":{},\"pairs\":{},\"percentile\":{:.0f},\"oursUSec\":{:"
                 ".3f},\"otherUSec\":{:.3f},\"ratio\":{:.4f},\"goal\":{}}}",
                 std::exchange(separator, ","), json_string(comparison.work),
                 json_string(comparison.against), comparison.pairs.size(), shares.at(i) * 100, ours,
-                other, ratio, comparison.goal ? fmt::format("{}", *comparison.goal) : "null");
+                baseline, ratio, comparison.goal ? fmt::format("{}", *comparison.goal) : "null");
         }
     text += "],\"figures\":[";
     separator = "";
@@ -123,8 +123,6 @@ std::string json(const Report& report)
             figure.min ? fmt::format("{}", *figure.min) : "null");
     return text + "]}\n";
 }
-
-// The plot.
 
 namespace {
 
@@ -149,7 +147,7 @@ nanoseconds value_at(const Sample& sorted, double share)
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
 }
 
-// Times go by their logarithm, from the shortest to the longest.
+// The logarithmic time axis.
 struct Scale {
     double min;
     double max;
@@ -229,7 +227,7 @@ std::string plot(const Report& report)
     return fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" "
         "font-family=\"sans-serif\" font-size=\"10\">\n<rect width=\"{0}\" height=\"{1}\" "
-        "fill=\"white\"/>\n{2}<text x=\"10\" y=\"{3}\">How many of all times are below which time "
+        "fill=\"white\"/>\n{2}<text x=\"10\" y=\"{3}\">Share of all times below each time "
         "(logarithmic). {4}</text>\n</svg>\n",
         columns * width, rows * height + 20, panels, rows * height + 12, escaped(machine()));
 }

@@ -1,4 +1,4 @@
-// What is told of comparisons: a table for people, JSON, and a plot of how the times are spread.
+// Reports of comparisons: a table, JSON, and a plot of the distribution of the times.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -14,14 +14,14 @@ struct Report {
     std::vector<Figure> figures = {};
 };
 
-// Which machine, which kernel, when.
+// Returns the processor, the kernel and the date.
 std::string machine();
 
-// A line for each share of a comparison: our value and the other one (medians over the pairs), the
-// median of the pairs' ratios, and the goal.
+// Returns a table with a line for each percentile of a comparison: the two values (medians over the
+// pairs), the median of the pairs' ratios, and the goal.
 std::string table(const Report& report);
 std::string json(const Report& report);
-// An SVG image: for each comparison how many of all times are below which time.
+// Returns an SVG image with the cumulative distribution of the times of each comparison.
 std::string plot(const Report& report);
 
 } // namespace evfd::bench

@@ -17,7 +17,7 @@ using e2e::value_or_throw;
 
 namespace {
 
-// Calls `each` with the index of the one that has something, and what came.
+// Calls `each` with the index of a readable socket and the received bytes.
 template <class Each>
 void serve_ends(const std::vector<UniqueFd>& ends, const Each& each)
 {
@@ -69,8 +69,8 @@ BareServer::Handler reply_with_descriptor(const Exchange& exchange)
 {
     return [reply = std::string(exchange.reply_bytes, 'x')](const std::vector<UniqueFd>& ends) {
         const auto fd = value_or_throw(make_eventfd(0, Counter::plain));
-        serve_ends(ends, [&](std::size_t from, std::string_view) {
-            (void)value_or_throw(send(ends[from], reply, std::span{&fd, 1}));
+        serve_ends(ends, [&](std::size_t sender, std::string_view) {
+            (void)value_or_throw(send(ends[sender], reply, std::span{&fd, 1}));
         });
     };
 }
@@ -78,26 +78,26 @@ BareServer::Handler reply_with_descriptor(const Exchange& exchange)
 BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait)
 {
     return [set, wait](const std::vector<UniqueFd>& ends) {
-        const std::string done(set.reply_bytes, 'x');
-        const std::string over(wait.reply_bytes, 'x');
+        const std::string set_reply(set.reply_bytes, 'x');
+        const std::string wait_reply(wait.reply_bytes, 'x');
         std::array<bool, 2> is_waiting{};
         std::array<bool, 2> is_set{};
-        const auto tell = [&](std::size_t whom) {
-            if (!is_waiting.at(whom) || !is_set.at(whom))
+        const auto complete_wait = [&](std::size_t index) {
+            if (!is_waiting.at(index) || !is_set.at(index))
                 return;
-            is_waiting.at(whom) = is_set.at(whom) = false;
-            send_all(ends[whom], over);
+            is_waiting.at(index) = is_set.at(index) = false;
+            send_all(ends[index], wait_reply);
         };
-        // What is sent together may come together.
-        serve_ends(ends, [&](std::size_t from, std::string_view came) {
-            while (!came.empty()) {
-                const bool is_wait = came.front() == wait_tag;
-                came.remove_prefix(is_wait ? wait.request.size() : set.request.size());
-                const auto whom = is_wait ? from : 1 - from;
-                (is_wait ? is_waiting : is_set).at(whom) = true;
+        // One recv(2) may return several messages.
+        serve_ends(ends, [&](std::size_t sender, std::string_view received) {
+            while (!received.empty()) {
+                const bool is_wait = received.front() == wait_tag;
+                received.remove_prefix(is_wait ? wait.request.size() : set.request.size());
+                const auto index = is_wait ? sender : 1 - sender;
+                (is_wait ? is_waiting : is_set).at(index) = true;
                 if (!is_wait)
-                    send_all(ends[from], done);
-                tell(whom);
+                    send_all(ends[sender], set_reply);
+                complete_wait(index);
             }
         });
     };

@@ -1,5 +1,5 @@
-// Servers that do nothing but what their sockets ask for: one epoll loop, messages of fixed sizes.
-// What evfdd is held against.
+// Bare servers, the baseline of daemon_calls: one epoll loop, and messages of fixed sizes that are
+// not parsed.
 #pragma once
 
 #include "tests/bench/daemon_process.h"
@@ -10,7 +10,7 @@ namespace evfd::bench {
 
 class BareServer {
 public:
-    // Its ends of the connections, in a process of its own, as long as this lives.
+    // Runs in a process of its own with the server's ends of the connections.
     using Handler = std::function<void(const std::vector<UniqueFd>& ends)>;
     BareServer(std::size_t connections, const Handler& serve);
 
@@ -26,17 +26,17 @@ private:
     e2e::Worker worker_;
 };
 
-// Answers each message with one that has a descriptor with it.
+// Replies to each message with a descriptor.
 BareServer::Handler reply_with_descriptor(const Exchange& exchange);
-// Two clients: each says that it waits, or sets the other off, which is answered, and so is the
-// other one's wait.
+// Serves two clients. Each sends waits and sets; a set is answered at once, and completes the wait
+// of the other client.
 BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait);
 
-// What a client of theirs does. Messages begin with a byte that says what they are.
+// The operations of a client. The first byte of a message is its type.
 inline constexpr char set_tag = 'S';
 inline constexpr char wait_tag = 'W';
 void send_all(const UniqueFd& socket, const std::string& bytes);
-// Until so many bytes came; a descriptor that came with them.
+// Receives this many bytes; returns the descriptor that arrived with them, if any.
 UniqueFd receive_exactly(const UniqueFd& socket, std::size_t bytes);
 
 } // namespace evfd::bench

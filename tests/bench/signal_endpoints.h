@@ -1,4 +1,4 @@
-// What the two of a play can set each other off by: evfdd's events, and the kernel's eventfds.
+// The endpoints of a ping-pong: evfdd's events, through several interfaces, and bare eventfds.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -16,7 +16,7 @@
 
 namespace evfd::bench {
 
-// By the library, on a descriptor that evfdd handed over.
+// An event on its descriptor, through the C++ library.
 class EventEndpoint {
 public:
     EventEndpoint(const Client& client, std::string_view name)
@@ -27,7 +27,7 @@ public:
     void wait() const { e2e::value_or_throw(event_.wait()); }
     void clear() const
     {
-        if (event_.mode() == Mode::manual) // Of the others it was taken.
+        if (event_.mode() == Mode::manual) // A wait for the other modes has consumed.
             e2e::value_or_throw(event_.clear());
     }
 
@@ -35,7 +35,7 @@ private:
     Event event_;
 };
 
-// The same by the library in C, which is to be connected.
+// The same through the C library, which must be connected.
 class CEndpoint {
 public:
     explicit CEndpoint(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
@@ -58,7 +58,7 @@ private:
     bool is_manual_ = evfd_mode(fd_) == EVFD_MANUAL;
 };
 
-// By name, through the daemon.
+// An event by name, through the daemon.
 class NameEndpoint {
 public:
     NameEndpoint(Client client, std::string name)
@@ -74,7 +74,7 @@ private:
     std::vector<std::string> names_;
 };
 
-// As one would write it.
+// An eventfd with direct system calls.
 class EventfdEndpoint {
 public:
     explicit EventfdEndpoint(const UniqueFd& eventfd) : fd_{eventfd.get()} {}

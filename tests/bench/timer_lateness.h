@@ -1,4 +1,4 @@
-// How late a wake-up is after the point at which a timer expires.
+// The delay of a wake-up after a timer's expiry.
 #pragma once
 
 #include "evfd/client.h"
@@ -6,7 +6,7 @@
 
 namespace evfd::bench {
 
-// Of a timer that evfdd handed over, against a timerfd of one's own.
+// Compares a descriptor of an evfdd timer with a private timerfd.
 Comparison timer_lateness(const Client& client, int pairs);
 
 } // namespace evfd::bench

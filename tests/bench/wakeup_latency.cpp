@@ -17,11 +17,11 @@ struct Variant {
     std::string against;
     double goal;
     Mode mode;
-    bool is_wait_only = false; // The one that answers.
+    bool is_wait_only = false; // The responder has no permission to set.
     Language language = Language::cpp;
 };
 
-// In the process that plays with them.
+// Opens the events in the process that uses them.
 std::vector<EventEndpoint> open_events(const Client& client, const std::vector<std::string>& names)
 {
     std::vector<EventEndpoint> all;
@@ -38,56 +38,59 @@ std::vector<CEndpoint> open_in_c(const std::vector<std::string>& names)
     return all;
 }
 
-Comparison measure_wakeup(const DaemonProcess& daemon, int pairs, const Variant& kind)
+Comparison measure_wakeup(const DaemonProcess& daemon, int pairs, const Variant& variant)
 {
-    // Who may not clear looks at another one while it is cleared.
-    const std::vector<std::string> requests = kind.is_wait_only
-                                                  ? std::vector<std::string>{"there/1", "there/2"}
-                                                  : std::vector<std::string>{"there/1"};
-    const std::vector<std::string> replies{"back"};
+    // A responder that may not clear uses two events in turn. The initiator clears the other one.
+    const std::vector<std::string> requests =
+        variant.is_wait_only ? std::vector<std::string>{"request/1", "request/2"}
+                             : std::vector<std::string>{"request/1"};
+    const std::vector<std::string> replies{"reply"};
     const auto client = daemon.client();
-    const auto create = [&](const std::string& name, Mode mode, std::string_view rights) {
+    const auto create = [&](const std::string& name, Mode mode, std::string_view permissions) {
         (void)value_or_throw(
-            client.create(name, {.mode = mode, .permissions = Permissions::parse(rights)}));
+            client.create(name, {.mode = mode, .permissions = Permissions::parse(permissions)}));
     };
     for (const auto& name : requests)
-        create(name, kind.mode, kind.is_wait_only ? "0644" : "0666");
-    create(replies.front(), kind.is_wait_only ? Mode::automatic : kind.mode, "0666");
+        create(name, variant.mode, variant.is_wait_only ? "0644" : "0666");
+    create(replies.front(), variant.is_wait_only ? Mode::automatic : variant.mode, "0666");
 
-    const auto counter = kind.mode == Mode::semaphore ? Counter::semaphore : Counter::plain;
+    const auto counter = variant.mode == Mode::semaphore ? Counter::semaphore : Counter::plain;
     std::vector<UniqueFd> eventfds;
     for (std::size_t i = 0; i < requests.size() + replies.size(); ++i)
         eventfds.push_back(value_or_throw(make_eventfd(0, counter)));
     const std::vector<EventfdEndpoint> bare_requests{eventfds.begin(), eventfds.end() - 1};
     const std::vector<EventfdEndpoint> bare_replies{EventfdEndpoint{eventfds.back()}};
 
-    const auto clears = [&](Role role) {
-        if (!kind.is_wait_only)
+    const auto clear_after_wake = [&](Role role) {
+        if (!variant.is_wait_only)
             return ClearAfterWake::own;
         return role == Role::initiator ? ClearAfterWake::both : ClearAfterWake::none;
     };
     const auto ours = [&](Role role) {
-        const bool serves = role == Role::initiator;
-        if (!serves && kind.is_wait_only)
+        const bool initiates = role == Role::initiator;
+        if (!initiates && variant.is_wait_only)
             e2e::become_unprivileged();
-        const auto its = daemon.client();
-        return PingPongPeer<EventEndpoint>{open_events(its, serves ? replies : requests),
-                                           open_events(its, serves ? requests : replies),
-                                           clears(role)};
+        const auto own_client = daemon.client();
+        return PingPongPeer<EventEndpoint>{open_events(own_client, initiates ? replies : requests),
+                                           open_events(own_client, initiates ? requests : replies),
+                                           clear_after_wake(role)};
     };
     const auto bare = [&](Role role) {
-        const bool serves = role == Role::initiator;
-        return PingPongPeer<EventfdEndpoint>{serves ? bare_replies : bare_requests,
-                                             serves ? bare_requests : bare_replies, clears(role)};
+        const bool initiates = role == Role::initiator;
+        return PingPongPeer<EventfdEndpoint>{initiates ? bare_replies : bare_requests,
+                                             initiates ? bare_requests : bare_replies,
+                                             clear_after_wake(role)};
     };
     const auto in_c = [&](Role role) {
-        const bool serves = role == Role::initiator;
+        const bool initiates = role == Role::initiator;
         CEndpoint::checked(evfd_connect(daemon.path().c_str()));
-        return PingPongPeer<CEndpoint>{open_in_c(serves ? replies : requests),
-                                       open_in_c(serves ? requests : replies), clears(role)};
+        return PingPongPeer<CEndpoint>{open_in_c(initiates ? replies : requests),
+                                       open_in_c(initiates ? requests : replies),
+                                       clear_after_wake(role)};
     };
-    const Comparison comparison{.work = kind.work, .against = kind.against, .goal = kind.goal};
-    auto compared = kind.language == Language::c
+    const Comparison comparison{
+        .work = variant.work, .against = variant.against, .goal = variant.goal};
+    auto compared = variant.language == Language::c
                         ? ping_pong(comparison, pairs, CorePlacement::separate, in_c, bare)
                         : ping_pong(comparison, pairs, CorePlacement::separate, ours, bare);
     value_or_throw(client.delete_object(requests));
@@ -101,7 +104,7 @@ std::vector<Comparison> wakeup_latency(const DaemonProcess& daemon, int pairs)
 {
     std::vector<Comparison> all;
     const auto raw = "write, poll, read of an eventfd";
-    for (const auto& kind :
+    for (const auto& variant :
          {Variant{"set -> wake, auto", raw, 1.03, Mode::automatic},
           Variant{"set -> wake, semaphore", "the same with EFD_SEMAPHORE", 1.03, Mode::semaphore},
           Variant{"set -> wake, manual", raw, 1.2, Mode::manual},
@@ -109,8 +112,8 @@ std::vector<Comparison> wakeup_latency(const DaemonProcess& daemon, int pairs)
           Variant{"set -> wake, auto, in C", raw, 1.03, Mode::automatic, false, Language::c},
           Variant{"set -> wake, semaphore, in C", "the same with EFD_SEMAPHORE", 1.03,
                   Mode::semaphore, false, Language::c}})
-        if (!kind.is_wait_only || e2e::is_root())
-            all.push_back(measure_wakeup(daemon, pairs, kind));
+        if (!variant.is_wait_only || e2e::is_root())
+            all.push_back(measure_wakeup(daemon, pairs, variant));
     return all;
 }
 

@@ -1,4 +1,4 @@
-// From a set in one process to the wake-up in another: there and back.
+// The time from a set in one process to the wake-up in another, measured by round trips.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -8,8 +8,7 @@
 
 namespace evfd::bench {
 
-// Of events whose descriptors evfdd handed over, against eventfds that the two have from each
-// other.
+// Compares descriptors of evfdd's events with eventfds that both processes inherited.
 std::vector<Comparison> wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

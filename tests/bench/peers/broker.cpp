@@ -19,14 +19,14 @@ std::pair<UniqueFd, UniqueFd> make_ends()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-Bus bus_over(UniqueFd socket)
+Bus connect_bus(UniqueFd socket)
 {
     sd_bus* bus = nullptr;
     e2e::require(::sd_bus_new(&bus) >= 0, "sd_bus_new(3)");
     Bus owned{bus};
     const int fd = socket.get();
     e2e::require(::sd_bus_set_fd(bus, fd, fd) >= 0, "sd_bus_set_fd(3)");
-    (void)socket.release(); // It is the bus's.
+    (void)socket.release(); // The bus owns it.
     e2e::require(::sd_bus_start(bus) >= 0, "sd_bus_start(3)");
     return owned;
 }
@@ -45,8 +45,9 @@ UniqueFd listen_at(const std::string& path)
     return socket;
 }
 
-// Everybody may connect, own any name, send and receive anything. Rules are: whether, how much it
-// counts, and of what; here one of each kind, for all users, and none for single ones.
+// The signature of a policy. This one allows all users to connect, to own any name, and to send and
+// receive any message. A rule has a verdict, a priority and what it matches; there is one rule of
+// each kind for all users, and none for single users.
 constexpr auto policy = "(a(u(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(buu(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(ss)bs)";
@@ -57,10 +58,10 @@ Broker::Broker() : Broker{make_ends()} {}
 
 Broker::Broker(std::pair<UniqueFd, UniqueFd> ends)
     : path_{directory_ / "socket"},
-      process_{e2e::start({.words = {"/usr/bin/dbus-broker", "--controller", "3", "--machine-id",
-                                     "0123456789abcdef0123456789abcdef"},
-                           .passed = {ends.second.get()}})},
-      controller_{bus_over(std::move(ends.first))}
+      process_{e2e::start({.argv = {"/usr/bin/dbus-broker", "--controller", "3", "--machine-id",
+                                    "0123456789abcdef0123456789abcdef"},
+                           .inherited_fds = {ends.second.get()}})},
+      controller_{connect_bus(std::move(ends.first))}
 {
     listen();
 }

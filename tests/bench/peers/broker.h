@@ -1,5 +1,5 @@
-// dbus-broker without its launcher, which wants the D-Bus of a running systemd: what that tells it,
-// where to listen and who may do what, it is told by us.
+// dbus-broker without its launcher, which needs the D-Bus of a running systemd. This class sends it
+// the listener and the policy, as the launcher would.
 #pragma once
 
 #include "tests/bench/peers/clients.h"
@@ -23,7 +23,7 @@ private:
     e2e::TemporaryDirectory directory_;
     std::string path_;
     e2e::Process process_;
-    Bus controller_; // It goes when this does.
+    Bus controller_; // dbus-broker exits when this connection closes.
 };
 
 } // namespace evfd::bench

@@ -10,36 +10,32 @@
 
 namespace evfd::bench {
 
-// redis.
-
 Redis::Redis(const std::string& path) : context_{::redisConnectUnix(path.c_str())}
 {
     e2e::require(context_ && context_->err == 0, "cannot connect to redis");
 }
 
-void Redis::call(const std::vector<std::string>& words) const
+void Redis::call(const std::vector<std::string>& arguments) const
 {
     std::vector<const char*> texts;
-    std::vector<std::size_t> context_sizes;
-    for (const auto& word : words) {
-        texts.push_back(word.c_str());
-        context_sizes.push_back(word.size());
+    std::vector<std::size_t> sizes;
+    for (const auto& argument : arguments) {
+        texts.push_back(argument.c_str());
+        sizes.push_back(argument.size());
     }
     auto* reply = static_cast<redisReply*>(::redisCommandArgv(
-        context_.get(), static_cast<int>(words.size()), texts.data(), context_sizes.data()));
+        context_.get(), static_cast<int>(arguments.size()), texts.data(), sizes.data()));
     const bool is_done = reply && reply->type != REDIS_REPLY_ERROR;
     ::freeReplyObject(reply);
-    e2e::require(is_done, words.front());
+    e2e::require(is_done, arguments.front());
 }
 
 void Redis::receive() const
 {
     void* reply = nullptr;
-    e2e::require(::redisGetReply(context_.get(), &reply) == REDIS_OK, "no message of redis");
+    e2e::require(::redisGetReply(context_.get(), &reply) == REDIS_OK, "no message from redis");
     ::freeReplyObject(reply);
 }
-
-// D-Bus.
 
 namespace {
 
@@ -48,13 +44,13 @@ constexpr auto interface = "io.evfdd.bench";
 
 } // namespace
 
-int BusBall::on_signal(sd_bus_message*, void* came, sd_bus_error*)
+int DbusEndpoint::on_signal(sd_bus_message*, void* has_come, sd_bus_error*)
 {
-    *static_cast<bool*>(came) = true;
+    *static_cast<bool*>(has_come) = true;
     return 0;
 }
 
-BusBall::BusBall(const std::string& path, std::string member, bool is_own)
+DbusEndpoint::DbusEndpoint(const std::string& path, std::string member, bool is_own)
     : member_{std::move(member)}
 {
     sd_bus* bus = nullptr;
@@ -70,14 +66,14 @@ BusBall::BusBall(const std::string& path, std::string member, bool is_own)
                      "sd_bus_match_signal(3)");
 }
 
-void BusBall::set() const
+void DbusEndpoint::set() const
 {
     e2e::require(::sd_bus_emit_signal(bus_.get(), object, interface, member_.c_str(), "") >= 0 &&
                      ::sd_bus_flush(bus_.get()) >= 0,
                  "sd_bus_emit_signal(3)");
 }
 
-void BusBall::wait() const
+void DbusEndpoint::wait() const
 {
     while (!std::exchange(*has_come_, false)) {
         const int processed = ::sd_bus_process(bus_.get(), nullptr);
@@ -87,34 +83,32 @@ void BusBall::wait() const
     }
 }
 
-// Of the kernel and the C library.
-
-SemaphoreBall::SemaphoreBall(const std::string& name)
+SemaphoreEndpoint::SemaphoreEndpoint(const std::string& name)
     : semaphore_{::sem_open(name.c_str(), O_CREAT, 0600, 0)}
 {
     e2e::require(semaphore_ != SEM_FAILED, "sem_open(3)");
 }
 
-void SemaphoreBall::wait() const
+void SemaphoreEndpoint::wait() const
 {
     while (::sem_wait(semaphore_) < 0)
         e2e::require(errno == EINTR, "sem_wait(3)");
 }
 
-FifoBall::FifoBall(const std::string& path)
+FifoEndpoint::FifoEndpoint(const std::string& path)
 {
     e2e::require(::mkfifo(path.c_str(), 0600) == 0 || errno == EEXIST, path);
     fd_ = UniqueFd{
-        ::open(path.c_str(), O_RDWR | O_CLOEXEC)}; // Linux lets one open both ends at once.
+        ::open(path.c_str(), O_RDWR | O_CLOEXEC)}; // Linux allows to open both ends at once.
     e2e::require(static_cast<bool>(fd_), path);
 }
 
-void FifoBall::set() const
+void FifoEndpoint::set() const
 {
     e2e::require(::write(fd_.get(), "!", 1) == 1, "write(2)");
 }
 
-void FifoBall::wait() const
+void FifoEndpoint::wait() const
 {
     char byte = 0;
     e2e::require(::read(fd_.get(), &byte, 1) == 1, "read(2)");

@@ -1,4 +1,4 @@
-// What one does with the peers; each of them is a ball of a play.
+// The clients of the alternatives, as endpoints of a ping-pong.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -13,13 +13,13 @@
 
 namespace evfd::bench {
 
-// One connection to redis.
+// A connection to redis.
 class Redis {
 public:
     explicit Redis(const std::string& path);
-    // A command, and its answer; throws if that is an error.
-    void call(const std::vector<std::string>& words) const;
-    // The next message to one who subscribed.
+    // Sends a command and reads the reply; throws if it is an error.
+    void call(const std::vector<std::string>& arguments) const;
+    // Reads the next message of a subscription.
     void receive() const;
 
 private:
@@ -29,10 +29,10 @@ private:
     std::unique_ptr<redisContext, Deleter> context_;
 };
 
-// LPUSH, and BLPOP by who waits.
-class RedisBall {
+// LPUSH to set, BLPOP to wait.
+class RedisEndpoint {
 public:
-    RedisBall(const std::string& path, std::string key) : redis_{path}, key_{std::move(key)} {}
+    RedisEndpoint(const std::string& path, std::string key) : redis_{path}, key_{std::move(key)} {}
     void set() const { redis_.call({"LPUSH", key_, "1"}); }
     void wait() const { redis_.call({"BLPOP", key_, "0"}); }
     void clear() const {}
@@ -47,38 +47,38 @@ struct CloseBus {
 };
 using Bus = std::unique_ptr<sd_bus, CloseBus>;
 
-// A signal on a D-Bus, of which who waits is a subscriber. One of `own` is subscribed to.
-class BusBall {
+// A D-Bus signal. The peer's own endpoint subscribes to it.
+class DbusEndpoint {
 public:
-    BusBall(const std::string& path, std::string member, bool is_own);
+    DbusEndpoint(const std::string& path, std::string member, bool is_own);
     void set() const;
     void wait() const;
     void clear() const {}
 
 private:
-    static int on_signal(sd_bus_message* message, void* came, sd_bus_error* error);
+    static int on_signal(sd_bus_message* message, void* has_come, sd_bus_error* error);
 
     std::string member_;
     std::unique_ptr<bool> has_come_ = std::make_unique<bool>(false);
     Bus bus_;
 };
 
-// sem_post(3), sem_wait(3) on a named one.
-class SemaphoreBall {
+// A named POSIX semaphore: sem_post(3), sem_wait(3).
+class SemaphoreEndpoint {
 public:
-    explicit SemaphoreBall(const std::string& name);
+    explicit SemaphoreEndpoint(const std::string& name);
     void set() const { ::sem_post(semaphore_); }
     void wait() const;
     void clear() const {}
 
 private:
-    sem_t* semaphore_; // As long as the process.
+    sem_t* semaphore_; // Mapped until the process exits.
 };
 
 // A byte through a FIFO.
-class FifoBall {
+class FifoEndpoint {
 public:
-    explicit FifoBall(const std::string& path);
+    explicit FifoEndpoint(const std::string& path);
     void set() const;
     void wait() const;
     void clear() const {}

@@ -7,11 +7,11 @@ static s6_fdholder_t holder = S6_FDHOLDER_ZERO
 
 static tain deadline(void)
 {
-    tain patience, when;
+    tain timeout, when;
 
     tain_now_g();
-    tain_uint(&patience, 10);
-    tain_add_g(&when, &patience);
+    tain_uint(&timeout, 10);
+    tain_add_g(&when, &timeout);
     return when;
 }
 

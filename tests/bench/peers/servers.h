@@ -1,4 +1,4 @@
-// The servers that evfdd is measured beside, each in a directory of its own as long as it lives.
+// The servers of the alternatives, each with a directory of its own.
 #pragma once
 
 #include "tests/bench/daemon_process.h"
@@ -11,10 +11,11 @@ namespace evfd::bench {
 
 class PeerServer {
 public:
-    // Its command line, told the path of its socket. Clients can connect once it is there.
-    using CommandAt =
+    // Returns the command line for a directory and the path of the socket. Clients can connect when
+    // the constructor returns.
+    using CommandFactory =
         std::function<e2e::Command(const e2e::TemporaryDirectory&, const std::string&)>;
-    explicit PeerServer(const CommandAt& command);
+    explicit PeerServer(const CommandFactory& make_command);
 
     pid_t pid() const { return process_.pid(); }
     const std::string& path() const { return path_; }
