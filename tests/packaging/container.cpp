@@ -22,28 +22,29 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr auto image_build_timeout = 280s; // For an image: it is downloaded.
+constexpr auto image_build_timeout = 280s; // The image is downloaded.
 
-// What our packages run with and do not name. What they name, apt finds when the image is made.
+// Packages that the tests need and our packages do not depend on. apt installs the dependencies
+// when the image is built.
 constexpr auto packages = "systemd,systemd-sysv,dbus,python3";
 
-// Run in namespaces of its own: its mounts and processes go with the first of them. What is written
-// to its files is in memory, over an image that stays as it is. Its init has the cgroups below one
-// of our own, so that two containers at a time do not meet.
+// Runs in its own namespaces, whose mounts and processes end with their first process. Changes of
+// files are in memory, in an overlay over the image, which is not changed. The container's init has
+// a cgroup of its own, so that two containers can run at the same time.
 constexpr auto boot_script = R"(set -eu
-place=$1 image=$2 build=$3 group=$4
+directory=$1 image=$2 build=$3 group=$4
 for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
     if [ -f "$top/cgroup.procs" ]; then
         mkdir "$top/$group"
         echo $$ > "$top/$group/cgroup.procs"
     fi
 done
-mount -t tmpfs -o size=256m tmpfs "$place"
-mkdir "$place/upper" "$place/work" "$place/root"
-mount -t overlay -o "lowerdir=$image,upperdir=$place/upper,workdir=$place/work" overlay "$place/root"
-cp -r "$build/packages" "$place/root/packages"
+mount -t tmpfs -o size=256m tmpfs "$directory"
+mkdir "$directory/upper" "$directory/work" "$directory/root"
+mount -t overlay -o "lowerdir=$image,upperdir=$directory/upper,workdir=$directory/work" overlay "$directory/root"
+cp -r "$build/packages" "$directory/root/packages"
 exec systemd-nspawn --quiet --register=no --keep-unit --private-network --notify-ready=yes \
-    --console=pipe --capability=CAP_WAKE_ALARM --boot --directory="$place/root"
+    --console=pipe --capability=CAP_WAKE_ALARM --boot --directory="$directory/root"
 )";
 
 Container* current_container = nullptr;
@@ -51,13 +52,14 @@ Container* current_container = nullptr;
 bool is_installed(const std::string& program)
 {
     const char* path = std::getenv("PATH");
-    for (const auto place : std::views::split(std::string_view{path ? path : ""}, ':'))
-        if (::access((std::string{place.begin(), place.end()} + "/" + program).c_str(), X_OK) == 0)
+    for (const auto directory : std::views::split(std::string_view{path ? path : ""}, ':'))
+        if (::access((std::string{directory.begin(), directory.end()} + "/" + program).c_str(),
+                     X_OK) == 0)
             return true;
     return false;
 }
 
-// The first child, as proc(5) has it.
+// Returns the first child of a process. proc(5)
 pid_t first_child_of(pid_t process)
 {
     const auto pid = std::to_string(process);
@@ -67,8 +69,8 @@ pid_t first_child_of(pid_t process)
     return first;
 }
 
-// The suite of this machine's Debian, whose libraries our programs are linked to. Empty: it is
-// none.
+// Returns the suite of this machine's Debian, to whose libraries our programs are linked; empty on
+// another system.
 std::string debian_suite()
 {
     std::istringstream lines{read_file("/etc/os-release")};
@@ -83,54 +85,54 @@ std::string debian_suite()
     return is_debian ? name : std::string{};
 }
 
-// What the packages of this build need of that Debian, as `apt-get satisfy` takes it.
+// Returns the dependencies of this build's packages in the syntax of `apt-get satisfy`.
 std::string dependencies()
 {
-    std::set<std::string> wanted;
+    std::set<std::string> all_dependencies;
     for (const auto& file : std::filesystem::directory_iterator{EVFDD_BUILD_DIR "/packages"}) {
         if (file.path().extension() != ".deb")
             continue;
-        const auto ran =
+        const auto result =
             e2e::run({.argv = {"/usr/bin/env", "dpkg-deb", "--field", file.path(), "Depends"}});
-        require(ran.status == 0, ran.err);
-        std::istringstream parts{ran.out};
+        require(result.status == 0, result.err);
+        std::istringstream parts{result.out};
         for (std::string part; std::getline(parts >> std::ws, part, ',');)
-            if (!part.contains("evfd")) // One another.
-                wanted.insert(part.substr(0, part.find('\n')));
+            if (!part.contains("evfd")) // They depend on each other.
+                all_dependencies.insert(part.substr(0, part.find('\n')));
     }
-    std::string all;
-    for (const auto& one : wanted)
-        (all += all.empty() ? "" : ", ") += one;
-    return all;
+    std::string list;
+    for (const auto& one : all_dependencies)
+        (list += list.empty() ? "" : ", ") += one;
+    return list;
 }
 
-// Built once; again if what it is built from changed, or if that was interrupted.
+// Builds the image, unless an image built by the same command exists.
 std::string make_image()
 {
-    const std::filesystem::path place{EVFDD_BUILD_DIR "/container"};
-    const auto image = place / "image";
-    const auto recipe = place / "recipe";
+    const std::filesystem::path directory{EVFDD_BUILD_DIR "/container"};
+    const auto image = directory / "image";
+    const auto recipe = directory / "recipe";
     const Command command{.argv = {"/usr/bin/env", "mmdebstrap", "--quiet", "--variant=minbase",
                                    "--include="s + packages,
                                    "--customize-hook=chroot \"$1\" apt-get satisfy --yes "
                                    "--no-install-recommends '" +
                                        dependencies() + "'",
                                    debian_suite(), image}};
-    std::string wanted;
+    std::string new_recipe;
     for (const auto& word : command.argv)
-        wanted += word + "\n";
-    if (read_file(recipe) == wanted)
+        new_recipe += word + "\n";
+    if (read_file(recipe) == new_recipe)
         return image;
-    std::filesystem::remove_all(place);
-    std::filesystem::create_directories(place);
+    std::filesystem::remove_all(directory);
+    std::filesystem::create_directories(directory);
     const UniqueFd log{
-        ::open((place / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644)};
-    auto logged = command;
-    logged.standard_output = logged.standard_error = log.get();
-    auto building = start(logged);
+        ::open((directory / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0644)};
+    auto logged_command = command;
+    logged_command.standard_output = logged_command.standard_error = log.get();
+    auto building = start(logged_command);
     require(await_readable(building.pidfd().get(), image_build_timeout) && building.wait() == 0,
-            "mmdebstrap failed:\n" + read_file(place / "log"));
-    write_file(recipe, wanted);
+            "mmdebstrap failed:\n" + read_file(directory / "log"));
+    write_file(recipe, new_recipe);
     return image;
 }
 
@@ -146,12 +148,12 @@ UniqueFd bind_notify_socket(const std::string& path)
     return socket;
 }
 
-// False if it does not become ready.
-bool await_ready(const UniqueFd& notices)
+// Returns false if the container does not become ready.
+bool await_ready(const UniqueFd& notify_socket)
 {
-    while (await_readable(notices.get())) {
+    while (await_readable(notify_socket.get())) {
         std::array<char, 4096> buffer;
-        const auto got = ::recv(notices.get(), buffer.data(), buffer.size(), 0);
+        const auto got = ::recv(notify_socket.get(), buffer.data(), buffer.size(), 0);
         if (got > 0 &&
             std::string_view{buffer.data(), static_cast<std::size_t>(got)}.contains("READY=1\n"))
             return true;
@@ -176,26 +178,26 @@ std::optional<std::string> Container::unavailable_reason()
     if (!is_root())
         return "only root can boot a container";
     if (debian_suite().empty())
-        return "the container is a Debian, as our packages are, and this machine is none";
+        return "the packages are built for Debian, and this machine does not run Debian";
     for (const auto* program : {"systemd-nspawn", "mmdebstrap", "nsenter", "unshare", "cmake"})
         if (!is_installed(program))
             return program + " is not installed; see config/bootstrap"s;
     if (::access("/sys/fs/cgroup/cgroup.procs", W_OK) != 0 &&
         ::access("/sys/fs/cgroup/unified/cgroup.procs", W_OK) != 0)
-        return "there is no cgroup2 below /sys/fs/cgroup; mount it there";
-    const auto ran =
+        return "no cgroup2 is mounted below /sys/fs/cgroup; mount it there";
+    const auto result =
         e2e::run({.argv = {"/usr/bin/env", "unshare", "--mount", "--pid", "--fork", "true"}});
-    if (ran.err.contains("root filesystem propagation"))
-        return "the root directory is no mount point, as in a chroot; mount it on itself (mount "
+    if (result.err.contains("root filesystem propagation"))
+        return "the root directory is not a mount point, as in a chroot; mount it on itself (mount "
                "--bind DIR DIR) before chroot(1)";
-    if (ran.status != 0)
-        return "unshare(1) cannot make namespaces: " + ran.err.substr(0, ran.err.find('\n'));
+    if (result.status != 0)
+        return "unshare(1) cannot make namespaces: " + result.err.substr(0, result.err.find('\n'));
     return {};
 }
 
 Container::Container() : cgroup_{"evfdd-test-" + std::to_string(::getpid())}
 {
-    require(!current_container, "one container is enough");
+    require(!current_container, "a container exists already");
     try {
         boot(make_image());
         install("/packages");
@@ -214,32 +216,32 @@ Container::~Container()
 
 Container& Container::instance()
 {
-    require(current_container, "there is no container");
+    require(current_container, "no container exists");
     return *current_container;
 }
 
 void Container::boot(const std::string& image)
 {
-    const auto place = directory_ / "place";
+    const auto mount_point = directory_ / "mount";
     const auto notify = directory_ / "notify";
     const auto console = directory_ / "console";
-    require(::mkdir(place.c_str(), 0755) == 0, place);
-    const auto notices = bind_notify_socket(notify);
+    require(::mkdir(mount_point.c_str(), 0755) == 0, mount_point);
+    const auto notify_socket = bind_notify_socket(notify);
     const UniqueFd log{::open(console.c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
     unshare_.emplace(
         start({.argv = {"/usr/bin/env", "unshare", "--mount", "--propagation", "private", "--pid",
                         "--fork", "--kill-child", "--mount-proc", "/bin/sh", "-c", boot_script,
-                        "boot", place, image, EVFDD_BUILD_DIR, cgroup_},
+                        "boot", mount_point, image, EVFDD_BUILD_DIR, cgroup_},
                .environment = {"NOTIFY_SOCKET=" + notify, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1"},
                .standard_output = log.get(),
                .standard_error = log.get()}));
-    const bool is_ready = await_ready(notices);
+    const bool is_ready = await_ready(notify_socket);
     nspawn_pid_ = first_child_of(unshare_->pid());
     init_pid_ = nspawn_pid_ > 0 ? first_child_of(nspawn_pid_) : 0;
     require(is_ready && init_pid_ > 0, "the container does not boot:\n" + read_file(console));
 }
 
-// Its first process takes all others along; its parent reaps it.
+// Killing the first process of its pid namespace kills all others; its parent reaps it.
 void Container::shut_down()
 {
     if (!unshare_)
@@ -255,44 +257,44 @@ void Container::shut_down()
         remove_cgroup(top + cgroup_);
 }
 
-Command Container::command(std::vector<std::string> words) const
+Command Container::command(std::vector<std::string> argv) const
 {
-    words.insert(words.begin(),
-                 // In a chroot its root is not the one of its mount namespace.
-                 {"/usr/bin/env", "nsenter", "--target", std::to_string(init_pid_), "--all",
-                  "--root", "--wd", "--"});
-    return {.argv = std::move(words),
+    argv.insert(argv.begin(),
+                // --root is needed if this process runs in a chroot.
+                {"/usr/bin/env", "nsenter", "--target", std::to_string(init_pid_), "--all",
+                 "--root", "--wd", "--"});
+    return {.argv = std::move(argv),
             .environment = {"EVFDD_SOCKET=", "XDG_RUNTIME_DIR=", "SYSTEMD_COLORS=0", "LANG=C",
                             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"}};
 }
 
-std::string Container::run_checked(std::vector<std::string> words) const
+std::string Container::run_checked(std::vector<std::string> argv) const
 {
-    std::string line;
-    for (const auto& word : words)
-        line += word + " ";
-    auto ran = run(std::move(words));
-    require(ran.status == 0, line + "failed: " + ran.out + ran.err);
-    if (ran.out.ends_with('\n'))
-        ran.out.pop_back();
-    return ran.out;
+    std::string command_line;
+    for (const auto& word : argv)
+        command_line += word + " ";
+    auto result = run(std::move(argv));
+    require(result.status == 0, command_line + "failed: " + result.out + result.err);
+    if (result.out.ends_with('\n'))
+        result.out.pop_back();
+    return result.out;
 }
 
-void Container::install(std::string_view place) const
+void Container::install(std::string_view directory) const
 {
-    run_checked({"sh", "-c", "exec dpkg --install " + std::string{place} + "/*.deb"});
+    run_checked({"sh", "-c", "exec dpkg --install " + std::string{directory} + "/*.deb"});
 }
 
-RunResult Container::run_as(std::string_view user, std::vector<std::string> words) const
+RunResult Container::run_as(std::string_view user, std::vector<std::string> argv) const
 {
-    words.insert(words.begin(), {"setpriv", "--reuid=" + std::string{user}, "--regid=nogroup",
-                                 "--clear-groups", "--"});
-    return run(std::move(words));
+    argv.insert(argv.begin(), {"setpriv", "--reuid=" + std::string{user}, "--regid=nogroup",
+                               "--clear-groups", "--"});
+    return run(std::move(argv));
 }
 
-std::string Container::path(std::string_view inside) const
+std::string Container::path(std::string_view path_inside) const
 {
-    return "/proc/" + std::to_string(init_pid_) + "/root" + std::string{inside};
+    return "/proc/" + std::to_string(init_pid_) + "/root" + std::string{path_inside};
 }
 
 std::string Container::property(std::string_view unit, std::string_view name) const

@@ -1,4 +1,4 @@
-// What holds an event's descriptor hears of a set by name whatever became of the daemon meanwhile.
+// systemd's fd store: events, subscriptions and connections survive restarts of the service.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -14,13 +14,13 @@ std::string property(std::string_view name)
     return Container::instance().property(service, name);
 }
 
-void run_evfdctl(std::vector<std::string> words)
+void run_evfdctl(std::vector<std::string> argv)
 {
-    words.insert(words.begin(), {"evfdctl", "--system"});
-    Container::instance().run_checked(std::move(words));
+    argv.insert(argv.begin(), {"evfdctl", "--system"});
+    Container::instance().run_checked(std::move(argv));
 }
 
-// What it wrote since `cursor`, an empty one for all.
+// Returns the log of the service since `cursor`; an empty cursor returns all of it.
 std::string journal(const std::string& cursor)
 {
     return Container::instance().run_checked({"journalctl", "--unit", service, "--no-pager",
@@ -35,13 +35,13 @@ std::string journal_cursor()
     return text.substr(text.rfind(key) + key.size());
 }
 
-bool log_contains(const std::string& cursor, const std::string& what)
+bool log_contains(const std::string& cursor, const std::string& text)
 {
-    return poll_until([&] { return journal(cursor).contains(what); });
+    return poll_until([&] { return journal(cursor).contains(text); });
 }
 
-// Objects that were made and opened before, and a client that stays; afterwards they are changed by
-// their names, by someone new.
+// Objects with open descriptors, a waiting command and a connected client. After a restart of the
+// daemon check_all_work() changes the objects by name from new clients.
 class LiveObjects {
 public:
     LiveObjects()
@@ -102,31 +102,31 @@ std::string main_pid()
 bool is_replaced(const std::string& pid)
 {
     return poll_until([&] {
-        const auto now = main_pid();
-        return now != "0" && now != pid && property("ActiveState") == "active";
+        const auto current = main_pid();
+        return current != "0" && current != pid && property("ActiveState") == "active";
     });
 }
 
-TEST_CASE("an event outlives SIGKILL of the daemon")
+TEST_CASE("an event survives SIGKILL of the daemon")
 {
-    LiveObjects held;
+    LiveObjects live;
     const auto pid = main_pid();
     Container::instance().run_checked({"systemctl", "kill", "--signal", "KILL", service});
     REQUIRE(is_replaced(pid));
-    held.check_all_work();
+    live.check_all_work();
 }
 
-TEST_CASE("an event outlives a restart")
+TEST_CASE("an event survives a restart of the service")
 {
-    LiveObjects held;
+    LiveObjects live;
     const auto pid = main_pid();
     CHECK(property("NFileDescriptorStore") == "4");
     Container::instance().run_checked({"systemctl", "restart", service});
     CHECK(main_pid() != pid);
-    held.check_all_work();
+    live.check_all_work();
 }
 
-// The daemon's configuration while it lives.
+// The daemon's configuration, until this object is destroyed.
 class Configuration {
 public:
     explicit Configuration(std::string_view text)
@@ -147,9 +147,9 @@ private:
     Container& container_ = Container::instance();
 };
 
-TEST_CASE("a reload reads the configuration and changes no process and no event")
+TEST_CASE("a reload applies the configuration and replaces neither the process nor an event")
 {
-    LiveObjects held;
+    LiveObjects live;
     const auto pid = main_pid();
     const auto client = Container::instance().client();
     const auto connections = value_or_throw(client.status()).connections;
@@ -162,7 +162,7 @@ TEST_CASE("a reload reads the configuration and changes no process and no event"
     CHECK(poll_until([] { return property("SubState") == "running"; }));
     CHECK(value_or_throw(client.show("declared")).owner_uid ==
           std::stoi(Container::instance().run_checked({"id", "-u", "nobody"})));
-    // It has the five that are held.
+    // There are five objects already.
     CHECK(client.create("sixth"));
     CHECK(client.create("seventh").error().code == ErrorCode::refused);
     value_or_throw(client.delete_object(std::vector{"sixth"s}));
@@ -178,34 +178,35 @@ TEST_CASE("a reload reads the configuration and changes no process and no event"
 
     value_or_throw(client.delete_object(std::vector{"sixth"s, "declared"s}));
     CHECK(value_or_throw(client.status()).connections == connections);
-    held.check_all_work();
+    live.check_all_work();
     CHECK(main_pid() == pid);
 }
 
-TEST_CASE("a service that cannot read its configuration has failed, and its clients are told why")
+TEST_CASE(
+    "a service with an invalid configuration fails to start, and evfdctl reports where to look")
 {
     auto& container = Container::instance();
     container.run_checked({"systemctl", "stop", service});
     const Configuration configuration{"{\"limits\": 1}"};
     const auto cursor = journal_cursor();
 
-    const auto ran = container.run({"evfdctl", "--system", "status"});
+    const auto result = container.run({"evfdctl", "--system", "status"});
 
-    CHECK(ran.status == 8);
-    CHECK(ran.err.contains("see journalctl -u evfdd"));
+    CHECK(result.status == 8);
+    CHECK(result.err.contains("see journalctl -u evfdd"));
     CHECK(poll_until([] { return property("ActiveState") == "failed"; }));
     CHECK(property("ExecMainStatus") == "78");
     CHECK(property("NRestarts") == "0");
     CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 will not do"s));
     configuration.write("{}");
-    run_evfdctl({"status"}); // The socket is there still.
+    run_evfdctl({"status"}); // The socket unit still listens.
     CHECK(property("ActiveState") == "active");
 }
 
-TEST_CASE("a service that has objects keeps them when it cannot read its configuration any more")
+TEST_CASE("a service with objects keeps them when its configuration has become invalid")
 {
     auto& container = Container::instance();
-    LiveObjects held;
+    LiveObjects live;
     const auto pid = main_pid();
     const Configuration configuration{"{\"limits\": 1}"};
 
@@ -217,10 +218,10 @@ TEST_CASE("a service that has objects keeps them when it cannot read its configu
     configuration.write("{}");
     container.run_checked({"systemctl", "reload", service});
     CHECK(poll_until([] { return property("StatusText") == "Ready"; }));
-    held.check_all_work();
+    live.check_all_work();
 }
 
-// A drop-in of the service while it lives.
+// A drop-in of the service, until this object is destroyed.
 class ServiceOverride {
 public:
     explicit ServiceOverride(std::string_view text)
@@ -240,25 +241,25 @@ private:
     std::string name_ = "evfdd.service.d/override.conf";
 };
 
-TEST_CASE("a daemon that hangs is replaced, and its events go on")
+TEST_CASE("the watchdog replaces a daemon that hangs, and its events survive")
 {
     auto& container = Container::instance();
-    const ServiceOverride impatience{"[Service]\nWatchdogSec=1s\n"};
-    LiveObjects held;
+    const ServiceOverride short_watchdog{"[Service]\nWatchdogSec=1s\n"};
+    LiveObjects live;
     const auto pid = main_pid();
     const auto client = container.client();
     (void)value_or_throw(client.arm("kept/pause", {.after = 3s, .sets = ""}));
     REQUIRE(value_or_throw(value_or_throw(client.open_timer("kept/pause")).wait(default_timeout)) ==
             1);
     value_or_throw(client.delete_object({{"kept/pause"}}));
-    CHECK(main_pid() == pid); // It does not hang by itself.
+    CHECK(main_pid() == pid); // An idle daemon answers its watchdog.
 
     container.run_checked({"systemctl", "kill", "--signal", "STOP", service});
     CHECK(is_replaced(pid));
-    held.check_all_work();
+    live.check_all_work();
 }
 
-TEST_CASE("an event outlives the upgrade of the packages")
+TEST_CASE("an event survives an upgrade of the packages")
 {
     auto& container = Container::instance();
     const auto version = [&] {
@@ -271,32 +272,33 @@ TEST_CASE("an event outlives the upgrade of the packages")
     };
     const auto own = container.path("/etc/evfdd/conf.d/own.json");
     write_file(own, "{\"logLevel\": \"debug\"}");
-    LiveObjects held;
+    LiveObjects live;
     const auto before = program();
 
     container.install("/packages/next");
 
     CHECK(version().ends_with("+next"));
     CHECK(program() != before);
-    held.check_all_work();
+    live.check_all_work();
     CHECK(read_file(own) == "{\"logLevel\": \"debug\"}");
 
-    container.install("/packages"); // And back.
+    container.install("/packages"); // Downgrade again.
     CHECK_FALSE(version().ends_with("+next"));
     std::filesystem::remove(own);
 }
 
-TEST_CASE("a daemon whose store is too small says so at its start and starts again after a kill")
+TEST_CASE("a daemon whose fd store is too small warns at its start and restarts after a kill")
 {
-    const std::string most = GENERATE("0", "2");
+    const std::string fd_store_max = GENERATE("0", "2");
     const auto cursor = journal_cursor();
-    const ServiceOverride small{"[Service]\nFileDescriptorStoreMax=" + most + "\n"};
-    CAPTURE(most);
-    CHECK(log_contains(cursor, "systemd keeps " + most + " of the 4 descriptors"));
+    const ServiceOverride small{"[Service]\nFileDescriptorStoreMax=" + fd_store_max + "\n"};
+    CAPTURE(fd_store_max);
+    CHECK(log_contains(cursor, "systemd keeps " + fd_store_max + " of the 4 descriptors"));
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
-    const auto held = value_or_throw(client.open("lost"));
-    CHECK(property("NFileDescriptorStore") == "0"); // A part of it would be of no use.
+    const auto event = value_or_throw(client.open("lost"));
+    // The daemon stores none: a part of the four descriptors would be useless.
+    CHECK(property("NFileDescriptorStore") == "0");
     CHECK(value_or_throw(client.status()).guardian == FdStore::none);
     const auto pid = main_pid();
 
@@ -305,7 +307,7 @@ TEST_CASE("a daemon whose store is too small says so at its start and starts aga
 
     REQUIRE(is_replaced(pid));
     CHECK(client.show("lost").error().code == ErrorCode::no_such_name);
-    CHECK(value_or_throw(held.wait(0ns)) == 1); // Whoever has it open keeps it.
+    CHECK(value_or_throw(event.wait(0ns)) == 1); // An open descriptor keeps working.
 
     CHECK(client.create("again", {.initial = 1}));
     run_evfdctl({"is-set", "again"});

@@ -1,5 +1,4 @@
-// Boots one container for all tests of the units; where none can be booted, says so by a status of
-// its own.
+// Boots one container for all tests. Exits with a status of its own where none can be booted.
 #define CATCH_CONFIG_RUNNER
 #ifdef EVFDD_CATCH2_V3
 #include <catch2/catch_session.hpp>
@@ -15,20 +14,20 @@
 
 namespace {
 
-constexpr int exit_skipped = 77; // What CTest is told to take for skipped.
+constexpr int exit_skipped = 77; // CTest's SKIP_RETURN_CODE for this test.
 
 } // namespace
 
 int main(int argc, char** argv)
 {
     Catch::Session session;
-    if (const int wrong = session.applyCommandLine(argc, argv); wrong != 0)
-        return wrong;
-    const auto& asked = session.configData();
-    if (asked.showHelp || asked.listTests || asked.listTags || asked.listReporters)
+    if (const int status = session.applyCommandLine(argc, argv); status != 0)
+        return status;
+    const auto& options = session.configData();
+    if (options.showHelp || options.listTests || options.listTags || options.listReporters)
         return session.run();
-    if (const auto obstacle = evfd::e2e::Container::unavailable_reason()) {
-        std::printf("SKIPPED: %s\n", obstacle->c_str());
+    if (const auto reason = evfd::e2e::Container::unavailable_reason()) {
+        std::printf("SKIPPED: %s\n", reason->c_str());
         return evfd::forbids_skips() ? EXIT_FAILURE : exit_skipped;
     }
     try {

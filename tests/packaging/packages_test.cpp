@@ -1,4 +1,4 @@
-// What the packages do to a machine, and to whom they listen.
+// Installing, upgrading, removing and purging the packages.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -15,7 +15,8 @@ void dpkg(std::string_view action)
         {"sh", "-c", "exec dpkg --" + std::string{action} + " " + std::string{all}});
 }
 
-// Files that are called after us, but for what is dpkg's and systemd's own, and these packages.
+// Lists files with evfd in their names, except those of dpkg and systemd and the packages
+// themselves.
 std::string files()
 {
     return Container::instance().run_checked(
@@ -25,7 +26,7 @@ std::string files()
          "find /run /tmp -name '*evfd*'"});
 }
 
-TEST_CASE("the service listens once it is installed, and each package has what it is for")
+TEST_CASE("the installed socket listens, and evfdctl and the Python package work")
 {
     auto& container = Container::instance();
     CHECK(container.property("evfdd.socket", "ActiveState") == "active");
@@ -37,7 +38,7 @@ TEST_CASE("the service listens once it is installed, and each package has what i
     CHECK(container.run_checked({"dpkg", "--verify"}).empty());
 }
 
-TEST_CASE("a socket that the administrator disabled stays disabled over an upgrade")
+TEST_CASE("a socket unit that the administrator disabled stays disabled after an upgrade")
 {
     auto& container = Container::instance();
     container.run_checked({"systemctl", "disable", "--quiet", "evfdd.socket"});
@@ -48,7 +49,7 @@ TEST_CASE("a socket that the administrator disabled stays disabled over an upgra
     CHECK(container.property("evfdd.socket", "UnitFileState") == "enabled");
 }
 
-TEST_CASE("packages that are removed leave the configuration, and a purge leaves nothing")
+TEST_CASE("removing the packages keeps the configuration, and purging them leaves nothing")
 {
     auto& container = Container::instance();
     container.run_checked({"evfdctl", "create", "kept"});
@@ -79,9 +80,9 @@ TEST_CASE("packages that are removed leave the configuration, and a purge leaves
     CHECK(container.run({"systemctl", "list-unit-files", "--no-legend", "evfd*"}).out.empty());
 
     container.install("/packages");
-    container.run_checked({"evfdctl", "create", "anew"});
+    container.run_checked({"evfdctl", "create", "new"});
     CHECK(container.run({"evfdctl", "show", "kept"}).status == 3);
-    container.run_checked({"evfdctl", "delete", "anew"});
+    container.run_checked({"evfdctl", "delete", "new"});
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// The units, under a real systemd: the daemon behind its socket, and units that wait for, set and
-// follow events.
+// The systemd units: socket activation of the daemon, and units that wait for events, set them and
+// run services for them.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -14,17 +14,17 @@ namespace {
 
 using Json = nlohmann::json;
 
-RunResult run_evfdctl(std::vector<std::string> words)
+RunResult run_evfdctl(std::vector<std::string> argv)
 {
-    words.insert(words.begin(), {"evfdctl", "--system"});
-    return Container::instance().run(std::move(words));
+    argv.insert(argv.begin(), {"evfdctl", "--system"});
+    return Container::instance().run(std::move(argv));
 }
 
-void run_evfdctl_checked(std::vector<std::string> words)
+void run_evfdctl_checked(std::vector<std::string> argv)
 {
-    const auto ran = run_evfdctl(std::move(words));
-    INFO(ran.err);
-    REQUIRE(ran.status == 0);
+    const auto result = run_evfdctl(std::move(argv));
+    INFO(result.err);
+    REQUIRE(result.status == 0);
 }
 
 bool has_waits(const std::string& name, std::int64_t count)
@@ -36,7 +36,7 @@ bool has_waits(const std::string& name, std::int64_t count)
     });
 }
 
-TEST_CASE("the socket is there first, and the first client starts the daemon")
+TEST_CASE("the socket unit listens first, and the first client starts the daemon")
 {
     auto& container = Container::instance();
     container.run_checked({"systemctl", "stop", "evfdd.service", "evfdd.socket"});
@@ -54,13 +54,13 @@ TEST_CASE("the socket is there first, and the first client starts the daemon")
     CHECK(container.run_checked({"stat", "-c", "%U %G", "/proc/" + pid}) == "evfdd evfdd");
 }
 
-TEST_CASE("systemd counts the daemon as started when clients can connect")
+TEST_CASE("systemd regards the daemon as started when clients can connect")
 {
     auto& container = Container::instance();
     container.run_checked({"systemctl", "restart", "evfdd.service"});
     CHECK(container.property("evfdd.service", "Type") == "notify");
     CHECK(container.property("evfdd.service", "SubState") == "running");
-    // The one who says READY=1 is the one who serves.
+    // The process that sent READY=1 is the one that serves.
     CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] ==
           std::stoi(container.property("evfdd.service", "MainPID")));
 }
@@ -87,36 +87,36 @@ TEST_CASE("the log is in the journal under the daemon's name")
     CHECK((*found)["_UID"] == container.run_checked({"id", "-u", "evfdd"}));
 }
 
-TEST_CASE("any user may make events, and has only the rights that were given")
+TEST_CASE("any user may create events, and the permissions apply to other users")
 {
     auto& container = Container::instance();
-    const auto as = [&](std::string_view user, std::vector<std::string> words) {
-        words.insert(words.begin(), {"evfdctl", "--system"});
-        return container.run_as(user, std::move(words));
+    const auto run_as = [&](std::string_view user, std::vector<std::string> argv) {
+        argv.insert(argv.begin(), {"evfdctl", "--system"});
+        return container.run_as(user, std::move(argv));
     };
-    REQUIRE(as("nobody", {"create", "users/mine", "--rights", "0640"}).status == 0);
+    REQUIRE(run_as("nobody", {"create", "users/mine", "--rights", "0640"}).status == 0);
     auto command =
         container.command({"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                            "evfdctl", "--system", "wait", "--any", "users/mine"});
     OutputReader waiting{std::move(command)};
     REQUIRE(has_waits("users/mine", 1));
 
-    CHECK(as("daemon", {"set", "users/mine"}).status == 4);
-    CHECK(as("daemon", {"delete", "users/mine"}).status == 4);
-    CHECK(as("daemon", {"rights", "users/mine", "0666"}).status == 4);
-    CHECK(as("nobody", {"is-set", "users/mine"}).status == 1);
-    CHECK(as("nobody", {"set", "users/mine"}).status == 0);
+    CHECK(run_as("daemon", {"set", "users/mine"}).status == 4);
+    CHECK(run_as("daemon", {"delete", "users/mine"}).status == 4);
+    CHECK(run_as("daemon", {"rights", "users/mine", "0666"}).status == 4);
+    CHECK(run_as("nobody", {"is-set", "users/mine"}).status == 1);
+    CHECK(run_as("nobody", {"set", "users/mine"}).status == 0);
     CHECK(waiting.read_line() == "users/mine");
-    CHECK(as("nobody", {"delete", "users/mine"}).status == 0);
+    CHECK(run_as("nobody", {"delete", "users/mine"}).status == 0);
 }
 
-TEST_CASE("an alarm clock can be armed: the daemon was given the capability")
+TEST_CASE("a timer on an alarm clock can be armed, since the unit grants the capability")
 {
     run_evfdctl_checked({"arm", "wake", "--in", "1h", "--clock", "boottime-alarm"});
     run_evfdctl_checked({"delete", "wake"});
 }
 
-TEST_CASE("evfd-wait@ fails in the end, so that no boot waits for ever, unless it is told to wait")
+TEST_CASE("evfd-wait@ fails after its timeout, which a file can set to infinity")
 {
     auto& container = Container::instance();
     const auto unit = "evfd-wait@never.service"s;
@@ -144,8 +144,8 @@ TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not be
                                         "After=evfd-wait@db-ready.service\n"
                                         "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
                                         "ExecStart=true\n");
-    OutputReader starting{container.command({"systemctl", "start", "app.service"})};
-    REQUIRE(has_waits("db/ready", 1)); // Nobody has made it yet.
+    OutputReader start_command{container.command({"systemctl", "start", "app.service"})};
+    REQUIRE(has_waits("db/ready", 1)); // The event does not exist yet.
     CHECK(container.property("app.service", "ActiveState") == "inactive");
     CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "activating");
 
@@ -153,26 +153,26 @@ TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not be
     CHECK(container.property("app.service", "ActiveState") == "inactive");
     run_evfdctl_checked({"set", "db/ready"});
 
-    CHECK(starting.wait() == 0);
+    CHECK(start_command.wait() == 0);
     CHECK(container.property("app.service", "ActiveState") == "active");
     CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "active");
     run_evfdctl_checked({"delete", "db/ready"});
 }
 
-TEST_CASE("a unit that waits goes on waiting while the daemon is restarted")
+TEST_CASE("a waiting unit continues to wait while the daemon is restarted")
 {
     auto& container = Container::instance();
-    OutputReader starting{
+    OutputReader start_command{
         container.command({"systemctl", "start", "evfd-wait@late-riser.service"})};
     REQUIRE(has_waits("late/riser", 1));
     container.run_checked({"systemctl", "restart", "evfdd.service"});
     run_evfdctl_checked({"create", "late/riser"});
     run_evfdctl_checked({"set", "late/riser"});
-    CHECK(starting.wait() == 0);
+    CHECK(start_command.wait() == 0);
     run_evfdctl_checked({"delete", "late/riser"});
 }
 
-TEST_CASE("evfd-set@ sets an event, whose name is escaped as systemd does it")
+TEST_CASE("evfd-set@ sets an event by its name in systemd's escaping")
 {
     auto& container = Container::instance();
     run_evfdctl_checked({"create", "a/name-with_all:of.it"});
@@ -186,7 +186,7 @@ TEST_CASE("evfd-set@ sets an event, whose name is escaped as systemd does it")
     run_evfdctl_checked({"delete", "a/name-with_all:of.it"});
 }
 
-// A unit that adds a token to the event each time that it runs.
+// Returns a unit that adds a token to the event each time that it runs.
 std::string unit_that_sets(const std::string& event)
 {
     return "[Service]\nType=oneshot\nExecStart=evfdctl --system set " + event + "\n";
@@ -212,7 +212,7 @@ TEST_CASE("evfd-on@ starts the service of the event's name each time the event i
     run_evfdctl_checked({"delete", "tidy", "on/runs"});
 }
 
-TEST_CASE("evfd-on@ starts the unit that its file says")
+TEST_CASE("evfd-on@ starts the unit that its file names")
 {
     auto& container = Container::instance();
     run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
@@ -245,7 +245,7 @@ TEST_CASE("evfd-on@ runs the command of a drop-in")
     run_evfdctl_checked({"delete", "beat", "on/runs"});
 }
 
-TEST_CASE("evfd-on@ goes on when its event is deleted and made anew")
+TEST_CASE("evfd-on@ continues when its event is deleted and created again")
 {
     auto& container = Container::instance();
     run_evfdctl_checked({"create", "on/runs", "--mode", "semaphore"});
@@ -263,12 +263,12 @@ TEST_CASE("evfd-on@ goes on when its event is deleted and made anew")
     run_evfdctl_checked({"delete", "again", "on/runs"});
 }
 
-// A user with a manager of his own.
+// The user manager of an unprivileged user.
 class UserManager {
 public:
     UserManager()
     {
-        // Without the PAM module of systemd nobody tells the manager where its directory is.
+        // Usually systemd's PAM module sets this variable for the manager.
         container_.write_unit("user@.service.d/place.conf",
                               "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
         container_.run_checked({"systemctl", "start", unit_});
@@ -277,17 +277,17 @@ public:
     UserManager(const UserManager&) = delete;
     UserManager& operator=(const UserManager&) = delete;
 
-    RunResult run(std::vector<std::string> words) const
+    RunResult run(std::vector<std::string> argv) const
     {
-        words.insert(words.begin(), {"env", "XDG_RUNTIME_DIR=" + directory()});
-        return container_.run_as("nobody", std::move(words));
+        argv.insert(argv.begin(), {"env", "XDG_RUNTIME_DIR=" + directory()});
+        return container_.run_as("nobody", std::move(argv));
     }
-    std::string run_checked(std::vector<std::string> words) const
+    std::string run_checked(std::vector<std::string> argv) const
     {
-        auto ran = run(std::move(words));
-        INFO(ran.err);
-        REQUIRE(ran.status == 0);
-        return ran.out;
+        auto result = run(std::move(argv));
+        INFO(result.err);
+        REQUIRE(result.status == 0);
+        return result.out;
     }
     std::string directory() const { return "/run/user/" + uid_; }
 
@@ -297,7 +297,7 @@ private:
     std::string unit_ = "user@" + uid_ + ".service";
 };
 
-TEST_CASE("a user's own units are a daemon of his own, with its own names")
+TEST_CASE("a user's own units run a separate daemon with its own names")
 {
     const UserManager user;
     user.run_checked({"systemctl", "--user", "start", "evfdd.socket"});
@@ -307,33 +307,35 @@ TEST_CASE("a user's own units are a daemon of his own, with its own names")
     CHECK(run_evfdctl({"show", "own"}).status == 3);
     user.run_checked({"systemctl", "--user", "start", "evfd-set@own.service"});
     user.run_checked({"systemctl", "--user", "start", "evfd-wait@own.service"});
-    CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1); // It was taken.
+    // evfd-wait@ has consumed the set.
+    CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1);
 }
 
-TEST_CASE("a terminal tells a user with a daemon of his own that the machine's is another")
+TEST_CASE("on a terminal, evfdctl reminds a user of the objects of the user's own daemon")
 {
     const UserManager user;
     run_evfdctl_checked({"create", "both"});
     user.run_checked({"evfdctl", "--user", "create", "own"});
-    // script(1) is a terminal for it.
+    // script(1) runs the command on a terminal.
     const auto typed = [&](const std::string& line) {
         return user.run_checked({"script", "--quiet", "--command", line, "/dev/null"});
     };
-    const auto told = "your own daemon has objects too (1): add --user"s;
-    CHECK(typed("evfdctl list").contains(told));
-    CHECK(typed("evfdctl show both").contains(told));
-    CHECK(typed("evfdctl wait both --timeout 0").contains(told));
-    CHECK(typed("evfdctl set own").contains(told));
-    CHECK_FALSE(typed("evfdctl set both").contains(told));
-    CHECK_FALSE(typed("evfdctl --system list").contains(told));
-    CHECK_FALSE(typed("evfdctl --user list").contains(told));
-    CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(told)); // No person is there to read it.
+    const auto message = "your own daemon has objects too (1): add --user"s;
+    CHECK(typed("evfdctl list").contains(message));
+    CHECK(typed("evfdctl show both").contains(message));
+    CHECK(typed("evfdctl wait both --timeout 0").contains(message));
+    CHECK(typed("evfdctl set own").contains(message));
+    CHECK_FALSE(typed("evfdctl set both").contains(message));
+    CHECK_FALSE(typed("evfdctl --system list").contains(message));
+    CHECK_FALSE(typed("evfdctl --user list").contains(message));
+    // Standard error is not a terminal.
+    CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(message));
     user.run_checked({"evfdctl", "--user", "delete", "own"});
-    CHECK_FALSE(typed("evfdctl list").contains(told));
+    CHECK_FALSE(typed("evfdctl list").contains(message));
     run_evfdctl_checked({"delete", "both"});
 }
 
-TEST_CASE("a user's socket unit does not put a daemon that runs already out of reach")
+TEST_CASE("a user's socket unit refuses to replace the socket of a running daemon")
 {
     const UserManager user;
     user.run_checked({"evfdctl", "--user", "create", "precious"}); // Starts a daemon on demand.
@@ -342,41 +344,40 @@ TEST_CASE("a user's socket unit does not put a daemon that runs already out of r
 
     user.run_checked({"evfdctl", "--user", "show", "precious"});
     const auto key = "end it, and them, with: kill "s;
-    std::string told;
+    std::string message;
     auto at = std::string::npos;
-    const bool is_told = poll_until([&] { // The journal takes its time.
-        told = Container::instance().run_checked({"journalctl", "--no-pager", "--output", "cat"});
-        at = told.rfind(key);
+    const bool is_logged = poll_until([&] { // journald writes with a delay.
+        message =
+            Container::instance().run_checked({"journalctl", "--no-pager", "--output", "cat"});
+        at = message.rfind(key);
         return at != std::string::npos;
     });
-    INFO(told);
-    REQUIRE(is_told);
+    INFO(message);
+    REQUIRE(is_logged);
     user.run_checked(
-        {"sh", "-c", "kill " + std::to_string(std::stoi(told.substr(at + key.size())))});
+        {"sh", "-c", "kill " + std::to_string(std::stoi(message.substr(at + key.size())))});
     CHECK(poll_until(
         [&] { return user.run({"systemctl", "--user", "start", "evfdd.socket"}).status == 0; }));
     CHECK(user.run({"evfdctl", "--user", "show", "precious"}).status == 3);
 }
 
-// What is wrong with the units.
-
 const std::vector<std::string> all_units{"evfdd.socket", "evfdd.service", "evfd-wait@a-b.service",
                                          "evfd-set@a-b.service", "evfd-on@a-b.service"};
 
-TEST_CASE("systemd has nothing to say against the units")
+TEST_CASE("systemd-analyze verify reports no problem of the units")
 {
     for (const auto* manager : {"--system", "--user"}) {
-        std::vector<std::string> words{
+        std::vector<std::string> argv{
             "env", "XDG_RUNTIME_DIR=/run/user", "systemd-analyze", "verify", "--man=no", manager};
-        words.insert(words.end(), all_units.begin(), all_units.end());
-        const auto ran = Container::instance().run(words);
+        argv.insert(argv.end(), all_units.begin(), all_units.end());
+        const auto result = Container::instance().run(argv);
         CAPTURE(manager);
-        CHECK(ran.status == 0);
-        CHECK(ran.out + ran.err == "");
+        CHECK(result.status == 0);
+        CHECK(result.out + result.err == "");
     }
 }
 
-TEST_CASE("systemd's own measure finds the daemon confined")
+TEST_CASE("systemd-analyze security rates the exposure of the service at 1.0 or less")
 {
     auto& container = Container::instance();
     const auto unit = container.property("evfdd.service", "FragmentPath");
