@@ -16,7 +16,7 @@
 // What must hold:
 // - Both sides do the same work and transfer the same number of bytes and descriptors.
 // - In every other pair the other side comes first, so that no side gains from its position.
-// - Percentiles are taken within a pair, never over the pooled times of all pairs.
+// - The reported percentiles are taken within a pair. Only the plot pools the times of all pairs.
 // - A Figure is an absolute value, and depends on the machine; a goal for it leaves room.
 #pragma once
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measure the call latency of one user while many others flood the server with calls.
 
-It compares evfdd with a server that answers in the order of arrival (bare_server.c), in alternating rounds
-under the same load.
+It compares evfdd with a server that answers in the order of arrival (bare_server.c), in alternating
+rounds under the same load.
 
 usage, as root: fairness.py EVFDD BARE_SERVER [USERS [SECONDS]]
 """
@@ -13,7 +13,8 @@ from typing import Any
 DAEMON, MEASURED_USER, FIRST_FLOODING = 61_000, 61_001, 62_000  # Unused uids.
 CONNECTIONS, CALLS = 6, 64  # Per flooding user, and per send(2) on a connection.
 ROUNDS = 3
-NICE = -15  # For the servers and the measured user, so that the load on the processors is not measured.
+# For the servers and the measured user, so that the load on the processors is not measured.
+NICE = -15
 
 
 def call(method: str, **parameters: Any) -> bytes:
@@ -96,8 +97,8 @@ def run_measured_user(path: Path, seconds: float) -> list[float]:
 
 
 def measure_under_load(server: list[str], path: Path, users: int, seconds: float) -> list[float]:
-    process = subprocess.Popen(["nice", f"--adjustment={NICE}", "setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}",
-                                "--clear-groups", *server])
+    command = ["nice", f"--adjustment={NICE}", "setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}"]
+    process = subprocess.Popen([*command, "--clear-groups", *server])
     while True:
         try:
             connect(path).close()

@@ -83,7 +83,10 @@ class Connection:
         self._socket.close()
 
     def duplicate(self) -> Descriptor:
-        """Duplicate the descriptor, so that a thread can watch it although this one is closed."""
+        """Duplicate the descriptor for a thread that watches it.
+
+        A call may close the original, and its number may be reused.
+        """
         copy = Descriptor(os.dup(self._socket.fileno()))
         _duplicates.add(copy)
         return copy
