@@ -102,7 +102,7 @@ private:
     Document& document_;
     std::size_t max_values_;
     std::size_t values_ = 0;                       // Includes values that are not stored.
-    std::array<std::size_t, max_json_depth> open_; // First nodes of the open containers.
+    std::array<std::size_t, max_json_depth> open_; // Node of each open container.
     std::size_t depth_ = 0;
     std::string_view defect_;
     bool has_large_number_ = false;
@@ -159,7 +159,7 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
 // The number may exceed a double; it is not a valid integer of the protocol in any case.
 bool may_be_large(std::string_view number)
 {
-    constexpr std::size_t max_digits = 308; // Digits of the largest double.
+    constexpr std::size_t max_digits = 308; // Digits of integers that fit a double.
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 

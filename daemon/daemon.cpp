@@ -213,7 +213,7 @@ void Daemon::warn_if_socket_mode_is_wider(mode_t mode) const
     for (const auto& path : inherited_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
-            log::warn("{} admits more users than socketMode says, and belongs to systemd; set "
+            log::warn("{} admits more users than socketMode says, and evfdd did not create it: set "
                       "SocketMode= in evfdd.socket",
                       path);
     }

@@ -99,9 +99,9 @@ void reject_clients(const InheritedFds& inherited)
         }
 }
 
-// A daemon that recovers objects starts with any configuration, since they would be lost otherwise.
-// Until it can read its configuration, users other than root and its own may use only their names
-// below user/UID.
+// A daemon that recovers objects starts with any configuration, since the objects would be lost
+// otherwise. Until it can read its configuration, users other than root and its own may use only
+// their names below user/UID.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {
