@@ -49,7 +49,7 @@ PHRASES = {
     r"\b(?:is|are|was|were|be|been|being) told\b": "is reported to, is notified",
     r"\bone's own\b": "private",
     r"\bso (?:many|long|often) (?!as\b)": "a number: N, this long, this often",
-    r"(?<!there )\bis no (?!longer|more|less|need|such)\w+": "is not a valid ...",
+    r"(?<![Tt]here )\bis no (?!longer|more|less|need|such)\w+": "is not a valid ...",
     r"\bfollows (?:a|the|this|that) (?:name|pulse|timer|event)\b": "is subscribed to",
     r"\b(?:is|are|was|be|been) let go\b|\blets? go of\b": "is disconnected, releases",
     r"\bwaits? takes?\b": "a wait consumes",
@@ -291,7 +291,7 @@ def gone_in_name(name: str, path: str, vocabulary: Vocabulary) -> list[str]:
 def gone_in_text(text: str, path: str, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
     options = {name for name in vocabulary.names if name.startswith("--")}
     for number, line in enumerate(text.splitlines(), 1):
-        for word in re.findall(r"[A-Za-z_]\w*", line):
+        for word in re.findall(r"[A-Za-z_][\w-]*", line):
             for part in words_of(word):
                 if gone(part, vocabulary) and not vocabulary.is_allowed(gone(part, vocabulary), word, path):
                     yield number, part
