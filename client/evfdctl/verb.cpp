@@ -6,7 +6,8 @@ namespace evfd::control {
 
 namespace {
 
-// A word of another use, as an object of that name, only has a verb made that nobody asks for.
+// The word may also be something else, such as an object's name. The verb is then added without
+// need.
 bool occurs_in(std::string_view name, std::span<char* const> words)
 {
     return std::ranges::find(
@@ -35,7 +36,7 @@ void Verbs::add_all()
 {
     are_all_requested_ = true;
     add_requested();
-    help_ = app_.add_subcommand("help", "Show this, or the help of a verb");
+    help_ = app_.add_subcommand("help", "Show this help, or the help of a verb");
     help_->add_option("VERB", help_topic_, "Name of a verb")->type_name("");
 }
 
@@ -51,7 +52,7 @@ std::optional<std::string> Verbs::help_topic() const
 Verb* Verbs::selected() const
 {
     const auto found =
-        std::ranges::find_if(verbs_, [](const auto& one) { return one->is_wanted(); });
+        std::ranges::find_if(verbs_, [](const auto& one) { return one->is_selected(); });
     return found == verbs_.end() ? nullptr : found->get();
 }
 
@@ -61,19 +62,27 @@ void Verbs::prepare_help() const
         verb->prepare_help();
 }
 
-// In the order in which --help lists them.
+// --help lists them in this order.
 void Verbs::add_requested()
 {
-    add_object_verbs(*this);
-    add_timer_verbs(*this);
-    add_event_verbs(*this);
+    add_create(*this);
+    add_delete(*this);
+    add_chmod(*this);
+    add_arm(*this);
+    add_disarm(*this);
+    add_set(*this);
+    add_clear(*this);
+    add_is_set(*this);
     add_wait(*this);
     add_on(*this);
     add_hold(*this);
     add_exec(*this);
-    add_query_verbs(*this);
+    add_show(*this);
+    add_list(*this);
+    add_monitor(*this);
     add_top(*this);
-    add_daemon_verbs(*this);
+    add_status(*this);
+    add_metrics(*this);
     add_relay(*this);
 }
 

@@ -1,4 +1,22 @@
-// A verb is a class: its options, and what it does.
+// Verb: the base class of evfdctl's verbs; Verbs: the verbs of one command line.
+//
+// Each verb is a class in verbs/, in a file of its own name. Its constructor declares its options
+// to CLI11, and run() executes it with the client that the global options select. `name` and `help`
+// are static members, so that Verbs can decide whether to construct it. A file defines one function
+// add_NAME(), which Verbs calls.
+//
+// To construct all verbs with their options takes longer than a set. So Verbs constructs only those
+// whose name occurs on the command line, and all of them for --help or an unknown verb.
+//
+// A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
+// because CLI11 would split some of them.
+//
+// What must hold:
+//   - run() prints its result on standard output and an error on standard error, and returns an
+//     Exit. It does not call exit(3).
+//   - With --json every line of output is one JSON message of the protocol.
+//   - evfdctl is compiled as one source file, so names in unnamed namespaces are unique across all
+//     of its files.
 #pragma once
 
 #include "client/evfdctl/output/exit_status.h"
@@ -21,7 +39,7 @@ class Verb {
 public:
     explicit Verb(CLI::App& app) : app_{app}
     {
-        app.add_flag("--json", is_json_, "Print JSON, a line a message");
+        app.add_flag("--json", is_json_, "Print JSON, one message per line");
     }
     Verb(const Verb&) = delete;
     Verb& operator=(const Verb&) = delete;
@@ -29,11 +47,12 @@ public:
 
     bool is_selected() const { return app_.parsed(); }
     std::string command_name() const { return app_.get_name(); }
-    // Whether what follows "--" is a command, or begins one, and so none of the parser's business.
+    // Returns whether the words after "--" are a command, which the parser must not see.
     virtual bool runs_command() const { return false; }
-    // Of such a verb, before run(): the words after the first "--" of the command line.
+    // Receives the words after the first "--" of the command line, before run(). Only for a verb
+    // that runs a command.
     virtual void set_command_line(std::vector<std::string> /*words*/) {}
-    // Before help is printed.
+    // Called before the help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
 
@@ -44,7 +63,7 @@ protected:
     {
         fmt::print("{}\n", report::json(message));
     }
-    // For a call that answers nothing.
+    // Prints the result of a call with an empty reply, and returns the exit status.
     Exit finish(const Expected<void>& done) const
     {
         protocol::Nothing nothing;
@@ -58,11 +77,10 @@ private:
     bool is_json_ = false;
 };
 
-// The verbs that there are, or those that a command line may mean: to make the others, with their
-// options, would take longer than a set does.
+// The verbs that the command line may mean, or all of them.
 class Verbs {
 public:
-    // words: the command line, from the program's name on; it outlives this.
+    // `words` is the command line, including the program's name, and must outlive this object.
     Verbs(CLI::App& app, std::span<char* const> words);
 
     template <class V>
@@ -75,10 +93,10 @@ public:
         verbs_.push_back(std::make_unique<V>(*command));
     }
 
-    // What the command line has; nullptr before it is parsed.
+    // Returns the verb of the parsed command line; nullptr before that.
     Verb* selected() const;
-    // "help [VERB]": the verb, or an empty word; nothing if the command line has another verb. The
-    // parser forgets all else then, as it would print the help of "help".
+    // Returns the VERB of "help [VERB]", or "" for "help" alone; nothing for any other verb. Resets
+    // the parser, which would print the help of "help".
     std::optional<std::string> help_topic() const;
     void prepare_help() const;
 
@@ -89,22 +107,30 @@ private:
 
     CLI::App& app_;
     std::span<char* const> words_;
-    bool are_all_requested_; // By a line that asks for help, or that names none.
+    bool are_all_requested_; // The command line asks for help, or names no verb.
     std::vector<std::unique_ptr<Verb>> verbs_ = {};
-    CLI::App* help_ = nullptr; // Made with all of them.
+    CLI::App* help_ = nullptr; // Exists if all verbs were added.
     std::string help_topic_ = {};
 };
 
-void add_object_verbs(Verbs& verbs);
-void add_timer_verbs(Verbs& verbs);
-void add_event_verbs(Verbs& verbs);
+void add_create(Verbs& verbs);
+void add_delete(Verbs& verbs);
+void add_chmod(Verbs& verbs);
+void add_arm(Verbs& verbs);
+void add_disarm(Verbs& verbs);
+void add_set(Verbs& verbs);
+void add_clear(Verbs& verbs);
+void add_is_set(Verbs& verbs);
 void add_wait(Verbs& verbs);
 void add_on(Verbs& verbs);
 void add_hold(Verbs& verbs);
 void add_exec(Verbs& verbs);
-void add_query_verbs(Verbs& verbs);
+void add_show(Verbs& verbs);
+void add_list(Verbs& verbs);
+void add_monitor(Verbs& verbs);
 void add_top(Verbs& verbs);
-void add_daemon_verbs(Verbs& verbs);
+void add_status(Verbs& verbs);
+void add_metrics(Verbs& verbs);
 void add_relay(Verbs& verbs);
 
 } // namespace evfd::control

@@ -1,4 +1,4 @@
-// Schedules: arm, disarm.
+// evfdctl arm: arms a timer.
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/output/local_time.h"
 #include "client/evfdctl/verb.h"
@@ -12,31 +12,33 @@ namespace {
 class Arm : public Verb {
 public:
     static constexpr auto name = "arm";
-    static constexpr auto help = "Arm a timer, which is made if it is missing";
+    static constexpr auto help = "Arm a timer, and create it if it does not exist";
 
     explicit Arm(CLI::App& app) : Verb{app}, name_{app}, new_{app, "arm"}
     {
-        auto* in =
-            app.add_option("--in", in_, "First after so long: 250us, 1.5s, 1m30s, or seconds")
-                ->type_name("DURATION")
-                ->check(check_not_empty);
+        auto* in = app.add_option("--in", in_,
+                                  "Expire first after DURATION: 250us, 1.5s, 1m30s, or seconds")
+                       ->type_name("DURATION")
+                       ->check(check_not_empty);
         app.add_option("--at", at_,
-                       "First at that time: RFC 3339, @SECONDS, or HH:MM[:SS], the next one")
+                       "Expire first at TIME: RFC 3339, @SECONDS, or the next HH:MM[:SS]")
             ->type_name("TIME")
             ->check(check_not_empty)
             ->excludes(in);
-        app.add_option("--every", every_, "Then after each so long; alone, first after one")
+        app.add_option(
+               "--every", every_,
+               "Expire again after each DURATION; without --in and --at also for the first time")
             ->type_name("DURATION")
             ->check(check_not_empty);
         app.add_option("--clock", clock_,
-                       "What it goes by; the alarm clocks wake the machine from suspend")
+                       "Use CLOCK; the alarm clocks wake the machine from suspend")
             ->type_name("CLOCK")
             ->check(CLI::IsMember(clock_names()));
-        app.add_option("--sets", sets_, "The event that is set at each expiry")
+        app.add_option("--sets", sets_, "Set EVENT at each expiry")
             ->type_name("EVENT")
             ->check(check_not_empty);
         app.add_flag("--cancel-on-clock-change", cancels_,
-                     "Disarm it when the wall clock is set; with --at");
+                     "Disarm the timer when the wall clock is set; requires --at");
     }
 
     Exit run(const Client& client) override
@@ -44,10 +46,10 @@ public:
         const auto schedule = this->schedule();
         if (!schedule)
             return report_error(schedule.error());
-        const auto rights = new_.permissions();
-        if (!rights)
-            return report_error(rights.error());
-        const auto created = client.arm(name_.text, *schedule, {*rights, new_.lifetime()});
+        const auto permissions = new_.permissions();
+        if (!permissions)
+            return report_error(permissions.error());
+        const auto created = client.arm(name_.text, *schedule, {*permissions, new_.lifetime()});
         if (created && is_json()) {
             protocol::Arm::Reply reply{*created};
             print_json(reply);
@@ -77,16 +79,16 @@ private:
         }
         if (at_.empty())
             return schedule;
-        const auto moment = parse_timestamp(at_, wall_now());
-        if (!moment)
+        const auto time = parse_timestamp(at_, wall_now());
+        if (!time)
+            return std::unexpected(usage_error(
+                fmt::format("'{}' is not a valid time: give 2026-01-31T08:30:00Z, @SECONDS since "
+                            "the clock's zero, or 08:30, from 1970 to 2262",
+                            at_)));
+        if (schedule.clock && !is_wall_clock(*schedule.clock) && !time->is_clock_neutral)
             return std::unexpected(usage_error(fmt::format(
-                "'{}' is no time: give 2026-01-31T08:30:00Z, @SECONDS since the clock's zero, or "
-                "08:30, from 1970 to 2262",
-                at_)));
-        if (schedule.clock && !is_wall_clock(*schedule.clock) && !moment->is_clock_neutral)
-            return std::unexpected(usage_error(fmt::format(
-                "the clock {} knows no time of day; give @SECONDS since its zero", clock_)));
-        schedule.at = moment->since_zero;
+                "the clock {} has no time of day; give @SECONDS since its zero", clock_)));
+        schedule.at = time->since_zero;
         schedule.clock = schedule.clock.value_or(Clock::realtime);
         return schedule;
     }
@@ -101,24 +103,11 @@ private:
     bool cancels_ = false;
 };
 
-class Disarm : public Verb {
-public:
-    static constexpr auto name = "disarm";
-    static constexpr auto help = "Disarm timers, for everybody who has them open";
-
-    explicit Disarm(CLI::App& app) : Verb{app}, names_{app} {}
-    Exit run(const Client& client) override { return finish(client.disarm(names_.list)); }
-
-private:
-    NamesArgument names_;
-};
-
 } // namespace
 
-void add_timer_verbs(Verbs& verbs)
+void add_arm(Verbs& verbs)
 {
     verbs.add<Arm>();
-    verbs.add<Disarm>();
 }
 
 } // namespace evfd::control

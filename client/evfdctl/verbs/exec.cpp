@@ -1,4 +1,4 @@
-// Descriptors passed to a command: exec.
+// evfdctl exec: runs a command that inherits descriptors of events and timers.
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/run/child.h"
 #include "client/evfdctl/verb.h"
@@ -12,41 +12,42 @@ namespace evfd::control {
 
 namespace {
 
-// The client comes back by itself when the daemon is killed: what it has open goes on following.
+// The client resumes its session by itself after a restart of the daemon, so the command's
+// descriptors keep working.
 class Exec : public CommandVerb {
 public:
     static constexpr auto name = "exec";
-    static constexpr auto help =
-        "Run a command with the descriptors of events and timers, as LISTEN_FDS has them";
+    static constexpr auto help = "Run a command that inherits descriptors of events and timers";
 
     explicit Exec(CLI::App& app)
-        : CommandVerb{app, NameCount::any, CommandNeed::required, "What to run, after --"}
+        : CommandVerb{app, NameCount::any, CommandNeed::required, "Run COMMAND, after --"}
     {
-        app.footer("It has the descriptors from 3 on, in the order of the names; LISTEN_FDS, "
-                   "LISTEN_PID and LISTEN_FDNAMES\ntell of them, as sd_listen_fds(3) has it.");
+        app.footer("COMMAND gets the descriptors from 3 on, in the order of the names. LISTEN_FDS, "
+                   "LISTEN_PID and\n"
+                   "LISTEN_FDNAMES describe them as in sd_listen_fds(3).");
     }
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_arguments(); !line)
-            return report_error(line.error());
-        const auto opened = client.open_each(names()); // Until then a signal ends us.
+        if (const auto valid = check_arguments(); !valid)
+            return report_error(valid.error());
+        const auto opened = client.open_each(names()); // Before this a signal ends evfdctl.
         if (!opened)
             return report_error(opened.error());
         const auto signals = TerminationSignals::block();
         if (!signals)
             return report_error(signals.error());
-        Command passed{.arguments = command()};
+        Command child{.arguments = command()};
         for (const auto& one : *opened) {
             if (!one->access().wait)
                 return report_error(
                     {ErrorCode::refused,
-                     fmt::format("there is no descriptor of '{}' for you, who may not wait for it; "
-                                 "ask its owner for the r right, or set it by evfdctl set",
+                     fmt::format("you may not wait for '{}', so there is no descriptor for you; "
+                                 "ask its owner for the r permission, or set it by evfdctl set",
                                  one->name().text())});
-            passed.inherited_fds.push_back({one->fd(), one->name().text()});
+            child.inherited_fds.push_back({one->fd(), one->name().text()});
         }
-        const auto ended = run_command(passed, *signals);
+        const auto ended = run_command(child, *signals);
         if (!ended.was_started)
             return report_start_failure(command().front(), ended);
         return exit_like(ended);

@@ -1,4 +1,4 @@
-// Having something to oneself for a while: hold.
+// evfdctl hold: runs a command while holding a token or a lock.
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/run/hold_handshake.h"
@@ -25,20 +25,20 @@ public:
 
     explicit HoldVerb(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
-                      "What to run, after --; $EVFD_NAME is the name"},
-          timeout_{app, "Wait for it at most so long"}
+                      "Run COMMAND, after --, with the name in $EVFD_NAME"},
+          timeout_{app, "Wait at most DURATION"}
     {
-        app.footer(
-            "Ends with the command's exit status. What it took is given back when the command and "
-            "evfdctl have\nended, however they end: if only evfdctl is killed, when the command "
-            "ends. The command's children\nhold nothing. With --host it is given back when "
-            "evfdctl ends.");
+        app.footer("Exits with the command's exit status. The token is released when the command "
+                   "and evfdctl have exited,\n"
+                   "however they exit: if only evfdctl is killed, when the command exits. Children "
+                   "of the command do not\n"
+                   "hold it. With --host the token is released when evfdctl exits.");
     }
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_arguments(); !line)
-            return report_error(line.error());
+        if (const auto valid = check_arguments(); !valid)
+            return report_error(valid.error());
         const auto timeout = timeout_.value();
         if (!timeout)
             return report_error(timeout.error());
@@ -52,20 +52,21 @@ private:
         return {.arguments = command(), .variables = {fmt::format("EVFD_NAME={}", object_name())}};
     }
 
-    // Where the command's process is not known: we hold it.
+    // With a daemon on another machine, which does not know the command's process, evfdctl's
+    // session holds it.
     Exit run_with_session_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
-        auto held = client.hold(object_name(), timeout); // Until it is there, a signal ends us.
-        if (!held)
-            return report_error(held.error());
+        auto hold = client.hold(object_name(), timeout); // Before this a signal ends evfdctl.
+        if (!hold)
+            return report_error(hold.error());
         const auto signals = TerminationSignals::block();
         if (!signals)
             return report_error(signals.error());
-        return finish_hold(*held, run_command(to_run(), *signals));
+        return finish_hold(*hold, run_command(to_run(), *signals));
     }
 
-    // The process that becomes the command takes it, and so holds it until it ends; we as well, so
-    // that it is back when we end.
+    // The child that becomes the command acquires the hold, and so holds it until the command
+    // exits. evfdctl joins it, and releases it for both at its own end.
     Exit run_with_process_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
         auto handshake = HoldHandshake::create();
@@ -75,9 +76,9 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        std::optional<Hold> taken; // By the child, in which nothing gives it back.
+        std::optional<Hold> child_hold; // Acquired in the child, where no destructor releases it.
         holder.before_exec = [&, parent = ::getpid()] {
-            taken.emplace(acquire_in_child(client, timeout, *handshake, parent));
+            child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));
         };
         auto child = Child::fork(holder, *signals);
         if (!child)
@@ -85,58 +86,58 @@ private:
         handshake->use_parent_end();
         const auto id = await_hold(*child, *signals, *handshake);
         if (id.empty())
-            return exit_like(child->wait()); // It has said why.
-        auto held = client.join(id);
-        if (!held) {
+            return exit_like(child->wait()); // The child has reported the error.
+        auto hold = client.join(id);
+        if (!hold) {
             handshake->close();
             child->wait();
-            return report_error(held.error());
+            return report_error(hold.error());
         }
         handshake->send("held");
         const auto started = child->await_start();
-        return finish_hold(*held, started ? child->wait() : started.error());
+        return finish_hold(*hold, started ? child->wait() : started.error());
     }
 
-    // In the child. As long as it is not the command it ends with us.
+    // Runs in the child. The child ends with evfdctl as long as it is not the command.
     Hold acquire_in_child(const Client& client, std::optional<nanoseconds> timeout,
                           HoldHandshake& handshake, pid_t parent) const
     {
         handshake.use_child_end();
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() != parent) // It was too late for that.
+        if (::getppid() != parent) // The parent exited before prctl(2).
             ::_exit(exit_system);
-        auto held = client.hold(object_name(), timeout);
-        if (!held)
-            ::_exit(report_error(held.error()));
-        handshake.send(held->id());
+        auto hold = client.hold(object_name(), timeout);
+        if (!hold)
+            ::_exit(report_error(hold.error()));
+        handshake.send(hold->id());
         if (handshake.receive().empty())
             ::_exit(exit_system);
         ::prctl(PR_SET_PDEATHSIG, 0);
-        return *std::move(held);
+        return *std::move(hold);
     }
 
     static std::string await_hold(Child& child, const TerminationSignals& signals,
                                   const HoldHandshake& handshake)
     {
         while (true) {
-            std::array<pollfd, 2> wanted{
+            std::array<pollfd, 2> polled{
                 {{handshake.fd().get(), POLLIN, 0}, {signals.fd().get(), POLLIN, 0}}};
-            if (::poll(wanted.data(), wanted.size(), -1) < 0)
+            if (::poll(polled.data(), polled.size(), -1) < 0)
                 continue;
             child.forward_signal();
-            if (wanted[0].revents != 0)
+            if (polled[0].revents != 0)
                 return handshake.receive();
         }
     }
 
-    Exit finish_hold(Hold& held, const CommandResult& ended) const
+    Exit finish_hold(Hold& hold, const CommandResult& ended) const
     {
         if (!ended.was_started)
             report_start_failure(command().front(), ended);
-        if (const auto given_back = held.release(); !given_back)
+        if (const auto released = hold.release(); !released)
             report_error(
-                {given_back.error().code, fmt::format("'{}' may not have been held to the end: {}",
-                                                      object_name(), given_back.error().message)});
+                {released.error().code, fmt::format("'{}' may not have been held to the end: {}",
+                                                    object_name(), released.error().message)});
         return exit_like(ended);
     }
 

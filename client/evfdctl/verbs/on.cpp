@@ -1,4 +1,4 @@
-// A command each time: on.
+// evfdctl on: runs a command for each set of an event or expiry of a timer.
 #include "client/core/validation.h"
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
@@ -22,7 +22,7 @@ std::string with_name(std::string word, std::string_view name)
     return word;
 }
 
-// One that failed is reported, and the next set is as good.
+// A command that fails is reported, and does not end the loop.
 class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
@@ -30,120 +30,119 @@ public:
 
     explicit On(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
-                      "What to run, after --; {} in it and $EVFD_NAME are the name, $EVFD_COUNT "
-                      "how many pulses, expirations or merged tokens came, else 1"},
+                      "Run COMMAND, after --. {} in it and $EVFD_NAME are the name; $EVFD_COUNT is "
+                      "the number of pulses, expirations or merged tokens, else 1"},
           grace_{app}
     {
-        app.add_flag("--once", is_once_, "Only once; ends with the command's exit status");
-        app.add_flag("--merge", is_merging_, "Take all tokens of a semaphore that are there");
-        auto* restart = app.add_flag(
-            "--restart", is_restarting_,
-            "If it is set while the command runs: end that, and run it anew; implies --merge");
+        app.add_flag("--once", is_once_, "Run COMMAND only once, and exit with its exit status");
+        app.add_flag("--merge", is_merging_, "Consume all available tokens of a semaphore at once");
+        auto* restart =
+            app.add_flag("--restart", is_restarting_,
+                         "Restart a running COMMAND at the next occurrence; implies --merge");
         grace_.option->needs(restart);
-        app.footer("None that comes while the command runs is lost: an auto event or a semaphore "
-                   "is taken one by one,\na pulse or a timer counts on for us, and a manual event "
-                   "is cleared before the command runs.");
+        app.footer("No occurrence is lost while COMMAND runs. Auto events and semaphores are "
+                   "consumed one at a time; pulses\n"
+                   "and timer expirations are counted; a manual event is cleared before each run.");
     }
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_arguments(); !line)
-            return report_error(line.error());
-        auto followed = to_name(object_name());
-        if (!followed)
-            return report_error(followed.error());
+        if (const auto valid = check_arguments(); !valid)
+            return report_error(valid.error());
+        auto trigger_name = to_name(object_name());
+        if (!trigger_name)
+            return report_error(trigger_name.error());
         const auto grace = grace_.value();
         if (!grace)
             return report_error(grace.error());
         using Tokens = TriggerSource::Tokens;
-        TriggerSource following{client, *std::move(followed),
-                                is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
-        if (const auto looked = following.identify_if_exists();
-            !looked) // Until then a signal ends us.
-            return report_error(looked.error());
+        TriggerSource source{client, *std::move(trigger_name),
+                             is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
+        if (const auto identified = source.identify_if_exists();
+            !identified) // Before this a signal ends evfdctl.
+            return report_error(identified.error());
         const auto signals = TerminationSignals::block();
         if (!signals)
             return report_error(signals.error());
-        return run_loop(following, *grace, *signals);
+        return run_loop(source, *grace, *signals);
     }
 
 private:
-    Exit run_loop(TriggerSource& following, nanoseconds grace,
-                  const TerminationSignals& signals) const
+    Exit run_loop(TriggerSource& source, nanoseconds grace, const TerminationSignals& signals) const
     {
         const std::array stop{signals.fd().get()};
         while (true) {
-            const auto count = following.next(stop);
+            const auto count = source.next(stop);
             if (!count)
                 return report_error(count.error());
             if (const auto number = signals.take_fatal()) {
                 if (*count)
-                    done_or_report(following.restore(**count));
-                finish_and_reraise(*number, following);
+                    done_or_report(source.restore(**count));
+                finish_and_reraise(*number, source);
             }
             if (!*count)
                 continue;
-            const auto ended = run_for(**count, following, grace, signals);
+            const auto ended = run_for(**count, source, grace, signals);
             if (!ended)
                 return report_error(ended.error());
             if (is_once_) {
-                done_or_report(following.finish());
+                done_or_report(source.finish());
                 return exit_like(*ended);
             }
             if (ended->termination_signal)
-                finish_and_reraise(*ended->termination_signal, following);
+                finish_and_reraise(*ended->termination_signal, source);
         }
     }
 
-    [[noreturn]] static void finish_and_reraise(int number, TriggerSource& following)
+    [[noreturn]] static void finish_and_reraise(int number, TriggerSource& source)
     {
-        done_or_report(following.finish());
+        done_or_report(source.finish());
         TerminationSignals::reraise(number);
     }
 
     Command command_for(std::int64_t count) const
     {
-        Command one{.arguments = command(),
-                    .variables = {fmt::format("EVFD_NAME={}", object_name()),
-                                  fmt::format("EVFD_COUNT={}", count)},
-                    .inherited_fds = {},
-                    .leads_group = is_restarting_};
-        for (auto& word : one.arguments)
+        Command result{.arguments = command(),
+                       .variables = {fmt::format("EVFD_NAME={}", object_name()),
+                                     fmt::format("EVFD_COUNT={}", count)},
+                       .inherited_fds = {},
+                       .leads_group = is_restarting_};
+        for (auto& word : result.arguments)
             word = with_name(std::move(word), object_name());
-        return one;
+        return result;
     }
 
-    // Until it ends by itself. An error is about what it follows.
-    Expected<CommandResult> run_for(std::int64_t count, TriggerSource& following, nanoseconds grace,
+    // Runs the command until it exits by itself. An error is about the trigger source.
+    Expected<CommandResult> run_for(std::int64_t count, TriggerSource& source, nanoseconds grace,
                                     const TerminationSignals& signals) const
     {
         while (true) {
             auto child = Child::start(command_for(count), signals);
             if (!child)
                 return report_failure(std::move(child.error()));
-            const auto more = is_restarting_ ? next_during(*child, following, signals)
+            const auto more = is_restarting_ ? next_during(*child, source, signals)
                                              : Expected<std::optional<std::int64_t>>{std::nullopt};
             if (!more || !*more) {
                 auto ended = report_failure(child->wait());
                 return more || ended.termination_signal ? Expected<CommandResult>{std::move(ended)}
                                                         : std::unexpected(more.error());
             }
-            count += **more; // What it was run for is not done.
+            count += **more; // The ended command did not finish its work, so its count is added.
             auto ended = child->terminate(grace);
             if (ended.termination_signal) {
-                done_or_report(following.restore(count));
-                finish_and_reraise(*ended.termination_signal, following);
+                done_or_report(source.restore(count));
+                finish_and_reraise(*ended.termination_signal, source);
             }
         }
     }
 
-    // Nothing once the command has ended, or a signal is to end it.
-    static Expected<std::optional<std::int64_t>> next_during(Child& child, TriggerSource& following,
+    // Returns nothing after the command has exited, or if a signal asks it to end.
+    static Expected<std::optional<std::int64_t>> next_during(Child& child, TriggerSource& source,
                                                              const TerminationSignals& signals)
     {
         const std::array others{signals.fd().get(), child.fd().get()};
         while (true) {
-            auto next = following.next(others);
+            auto next = source.next(others);
             if (!next || *next || child.has_exited())
                 return next;
             child.forward_signal();

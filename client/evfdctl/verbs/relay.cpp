@@ -1,4 +1,4 @@
-// The far end of --host: relay.
+// evfdctl relay: the remote side of --host.
 #include "client/evfdctl/run/relay_loop.h"
 #include "client/evfdctl/verb.h"
 #include "common/clock.h"
@@ -17,19 +17,19 @@ class RelayVerb : public Verb {
 public:
     static constexpr auto name = "relay";
     static constexpr auto help =
-        "Pass on bytes between standard input and output and the daemon, as --host does there";
+        "Relay bytes between standard input and output and the daemon, for --host";
 
     explicit RelayVerb(CLI::App& app) : Verb{app}
     {
         app.add_flag("--again", is_reconnect_,
-                     "The daemon was there a moment ago: wait for it, for ten seconds at most");
+                     "Wait at most ten seconds for a daemon that is being restarted");
         app.add_flag("--hang-up", disconnects_at_eof_,
-                     "When the input ends, whoever asked is gone: let go of what is under way");
+                     "Close the connection and cancel pending calls at the end of input");
     }
 
     Exit run(const Client& client) override
     {
-        ::signal(SIGPIPE, SIG_IGN); // That nobody reads is seen when it is written.
+        ::signal(SIGPIPE, SIG_IGN); // write(2) reports that nobody reads.
         const auto socket = connect_with_retry(client.address());
         if (!socket)
             return report_error(socket.error());
@@ -43,10 +43,10 @@ private:
 
     Expected<CloseOnForkFd> connect_with_retry(const Address& address) const
     {
-        const auto give_up = monotonic_deadline(timeout);
+        const auto deadline = monotonic_deadline(timeout);
         while (true) {
             auto socket = connect_to(address);
-            if (socket || !is_reconnect_ || monotonic_now() >= give_up)
+            if (socket || !is_reconnect_ || monotonic_now() >= deadline)
                 return socket;
             ::poll(nullptr, 0, address.retry_interval_ms());
         }

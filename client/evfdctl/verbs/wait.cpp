@@ -1,4 +1,4 @@
-// Waiting: wait.
+// evfdctl wait: waits for events and timers, by name.
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/output/failure.h"
@@ -22,28 +22,29 @@ class Wait : public CommandVerb {
 public:
     static constexpr auto name = "wait";
     static constexpr auto help =
-        "Wait until events are set or timers expire, also for names not there yet";
+        "Wait until events are set or timers expire; the names need not exist yet";
 
     explicit Wait(CLI::App& app)
         : CommandVerb{app, NameCount::any, CommandNeed::optional,
-                      "What to run once the wait has begun, after --"},
-          timeout_{app, "At most so long"}, grace_{app}
+                      "Run COMMAND, after --, once the wait has begun"},
+          timeout_{app, "Wait at most DURATION"}, grace_{app}
     {
-        auto* any = app.add_flag("--any", is_any_, "Until one of them is set; prints its name");
-        app.add_flag("--all", is_all_, "Until all are set; this is so if nothing is given")
-            ->excludes(any);
-        app.add_flag("--existing", is_existing_, "Do not wait for names that are not there");
-        app.add_option("--count", count_, "For so many expirations, or pulses; 1 if not given")
+        auto* any =
+            app.add_flag("--any", is_any_, "Wait for any of the names, and print that name");
+        app.add_flag("--all", is_all_, "Wait for all of the names (default)")->excludes(any);
+        app.add_flag("--existing", is_existing_, "Fail if a name does not exist");
+        app.add_option("--count", count_, "Wait for N expirations or pulses (default: 1)")
             ->type_name("N")
             ->check(check_integer);
-        app.footer("Nothing that the command sets is missed. If it fails, that ends the wait; if "
-                   "the wait fails or times out, the\ncommand is ended.");
+        app.footer("A set by COMMAND is never missed. A failure of COMMAND ends the wait. If the "
+                   "wait fails or times out,\n"
+                   "COMMAND is terminated.");
     }
 
     Exit run(const Client& client) override
     {
-        if (const auto line = check_arguments(); !line)
-            return report_error(line.error());
+        if (const auto valid = check_arguments(); !valid)
+            return report_error(valid.error());
         const auto timeout = timeout_.value();
         if (!timeout)
             return report_error(timeout.error());
@@ -67,7 +68,7 @@ public:
 private:
     using Fired = RegisteredWait::Fired;
 
-    // On a terminal a name may have been mistyped: after a second it is said which do not exist.
+    // On a terminal a name may be mistyped, so the missing names are reported after a second.
     Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
     {
         auto wait = RegisteredWait::begin(client, names(), options);
@@ -104,7 +105,8 @@ private:
 
     Exit run_registered(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        auto wait = RegisteredWait::begin(client, names(), options); // Until then a signal ends us.
+        // Before this a signal ends evfdctl.
+        auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return report_error(wait.error());
         const auto signals = TerminationSignals::block();
@@ -116,7 +118,7 @@ private:
         return wait_for_both(*wait, *child, *signals, grace);
     }
 
-    // Whichever fails first is the end of the other.
+    // Waits for the command and the wait. The first failure ends the other.
     Exit wait_for_both(RegisteredWait& wait, Child& child, const TerminationSignals& signals,
                        nanoseconds grace) const
     {
@@ -140,17 +142,17 @@ private:
             if (!child.has_exited() && !child.termination_signal())
                 continue;
             if (child.termination_signal())
-                wait.cancel(); // Else it could take while the command tidies up.
+                wait.cancel(); // Otherwise the wait could consume while the command shuts down.
             const auto ended = await_command(child);
             if (ended.status == 0)
                 return finish_wait(wait, signals);
-            if (auto over_first = wait.cancel())
-                print(*std::move(over_first));
+            if (auto early = wait.cancel())
+                print(*std::move(early));
             return static_cast<Exit>(ended.status);
         }
     }
 
-    // When the command has done its part.
+    // Waits for the rest of the wait after the command has succeeded.
     Exit finish_wait(RegisteredWait& wait, const TerminationSignals& signals) const
     {
         const std::array others{signals.fd().get()};
@@ -165,8 +167,8 @@ private:
             const auto number = signals.take_fatal();
             if (!number)
                 continue;
-            if (auto over_first = wait.cancel()) {
-                print(*std::move(over_first));
+            if (auto early = wait.cancel()) {
+                print(*std::move(early));
                 return exit_done;
             }
             TerminationSignals::reraise(*number);
@@ -194,7 +196,7 @@ private:
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
-    bool is_all_ = false; // What it is anyway.
+    bool is_all_ = false; // The default.
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };

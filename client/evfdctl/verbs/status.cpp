@@ -1,4 +1,4 @@
-// How the daemon is: status, metrics.
+// evfdctl status: prints the status of the daemon, or the quotas of its users.
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
 
@@ -11,12 +11,12 @@ namespace {
 class Status : public Verb {
 public:
     static constexpr auto name = "status";
-    static constexpr auto help = "Show how the daemon is";
+    static constexpr auto help = "Show the status of the daemon";
 
     explicit Status(CLI::App& app) : Verb{app}
     {
         app.add_flag("--quotas", shows_quotas_,
-                     "Instead, what each user has and may have; root sees all users");
+                     "Show each user's resource usage and limits instead (root: of all users)");
     }
 
     Exit run(const Client& client) override
@@ -40,7 +40,7 @@ private:
     Exit show_quotas(const Client& client)
     {
         report::Table table{report::quota_heading(), report::is_for_terminal()};
-        const auto told = client.quotas([&](protocol::Quotas::User& user) {
+        const auto listed = client.quotas([&](protocol::Quotas::User& user) {
             if (is_json()) {
                 print_json(user);
                 return;
@@ -49,38 +49,17 @@ private:
                 fmt::print("{}", table.add(std::move(row)));
         });
         fmt::print("{}", table.end());
-        return done_or_report(told);
+        return done_or_report(listed);
     }
 
     bool shows_quotas_ = false;
 };
 
-class Metrics : public Verb {
-public:
-    static constexpr auto name = "metrics";
-    static constexpr auto help = "Print what the daemon counted, as OpenMetrics text";
-
-    explicit Metrics(CLI::App& app) : Verb{app} {}
-
-    Exit run(const Client& client) override
-    {
-        auto metrics = client.metrics();
-        if (!metrics)
-            return report_error(metrics.error());
-        if (is_json())
-            print_json(*metrics);
-        else
-            fmt::print("{}", printable_lines(metrics->text));
-        return exit_done;
-    }
-};
-
 } // namespace
 
-void add_daemon_verbs(Verbs& verbs)
+void add_status(Verbs& verbs)
 {
     verbs.add<Status>();
-    verbs.add<Metrics>();
 }
 
 } // namespace evfd::control
