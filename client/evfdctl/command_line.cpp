@@ -7,7 +7,7 @@
 
 namespace evfd::control {
 
-// The parser has the command's option only to tell of it: it never sees what comes after "--".
+// The COMMAND option exists for the help text only: the parser never sees the words after "--".
 CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
                          const std::string& command_help)
     : Verb{app}, name_count_{name_count}, command_need_{command_need},
@@ -16,7 +16,8 @@ CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed comman
                         ->check(reject_patterns(app))},
       command_option_{app.add_option("COMMAND", misplaced_, command_help)->type_name("")}
 {
-    command_option_->expected(1); // No two options may take everything.
+    // The parser allows only one option that takes all remaining words.
+    command_option_->expected(1);
     if (name_count == NameCount::one)
         names_option_->expected(1)->allow_extra_args(false);
 }
@@ -32,7 +33,7 @@ void CommandVerb::set_command_line(std::vector<std::string> words)
     command_.assign(begin, words.end());
 }
 
-// As if the parser took them from all of the line, which sees only a part.
+// Describes the whole command line in the help, of which the parser sees only a part.
 void CommandVerb::prepare_help()
 {
     names_option_->required();
@@ -66,8 +67,7 @@ Expected<void> CommandVerb::check_arguments() const
 
 GraceOption::GraceOption(CLI::App& verb)
     : option{verb.add_option("--grace", text,
-                             "How long the command has after SIGTERM, before SIGKILL; 10s if not "
-                             "given")
+                             "Wait for DURATION between SIGTERM and SIGKILL (default: 10s)")
                  ->type_name("DURATION")}
 {
 }

@@ -1,5 +1,4 @@
-// What verbs that run a command have in common: where it begins on the command line, and how it is
-// ended.
+// The base class of verbs that run a command, and the option --grace.
 #pragma once
 
 #include "client/evfdctl/global_options.h"
@@ -14,7 +13,7 @@
 
 namespace evfd::control {
 
-// NAME -- COMMAND [ARGUMENT...], or NAME... [-- COMMAND [ARGUMENT...]].
+// Command line: NAME -- COMMAND [ARGUMENT...], or NAME... [-- COMMAND [ARGUMENT...]].
 class CommandVerb : public Verb {
 public:
     enum class NameCount { one, any };
@@ -24,30 +23,31 @@ public:
                 const std::string& command_help);
 
     bool runs_command() const override { return true; }
-    // Where no name came before, the names are first, and the command is after another "--".
+    // Without a name before the first "--", the words up to the second "--" are the names.
     void set_command_line(std::vector<std::string> words) override;
     void prepare_help() override;
 
 protected:
-    // invalid: not all of it is there.
+    // invalid: a name or the command is missing or misplaced.
     Expected<void> check_arguments() const;
     const std::vector<std::string>& names() const { return names_; }
-    const std::string& object_name() const { return names_.front(); } // After check_arguments().
+    // Valid after check_arguments().
+    const std::string& object_name() const { return names_.front(); }
     const std::vector<std::string>& command() const { return command_; }
 
 private:
-    std::string synopsis() const; // How it is written.
+    std::string synopsis() const; // Returns the usage line.
 
     NameCount name_count_;
     CommandNeed command_need_;
     std::vector<std::string> names_;
-    std::vector<std::string> misplaced_; // Not a name, and not after "--".
+    std::vector<std::string> misplaced_; // Words that are neither a name nor after "--".
     std::vector<std::string> command_;
     CLI::Option* names_option_;
     CLI::Option* command_option_;
 };
 
-// How long a command that is to end has for it.
+// --grace: time between SIGTERM and SIGKILL for a command that has to end.
 struct GraceOption {
     CLI::Option* option;
     std::string text = "10s";
@@ -56,10 +56,10 @@ struct GraceOption {
     Expected<nanoseconds> value() const { return parse_duration_argument(text); }
 };
 
-// Says why a command was not started; its exit status.
+// Reports that a command could not be started, and returns the exit status for that.
 Exit report_start_failure(const std::string& command, const CommandResult& ended);
-// Its exit status is ours. What killed it kills us as well, if it came through us: whoever started
-// us expects that.
+// Returns the command's exit status. If a signal to evfdctl ended the command, evfdctl ends by the
+// same signal, as its parent expects.
 Exit exit_like(const CommandResult& ended);
 
 } // namespace evfd::control

@@ -14,17 +14,18 @@ Expected<Permissions> parse_permissions(const std::string& text)
 {
     if (const auto rights = Permissions::parse(text))
         return *rights;
-    return std::unexpected(usage_error(fmt::format(
-        "'{}' are no rights: give r and w for owner, group and others in octal, such as 0640",
-        text)));
+    return std::unexpected(
+        usage_error(fmt::format("'{}' is not a set of permissions: give r and w for owner, group "
+                                "and others in octal, such as 0640",
+                                text)));
 }
 
 Expected<nanoseconds> parse_duration_argument(const std::string& text)
 {
     if (const auto span = parse_duration(text))
         return *span;
-    return std::unexpected(usage_error(
-        fmt::format("'{}' is no duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
+    return std::unexpected(usage_error(fmt::format(
+        "'{}' is not a duration: give 250us, 1.5s, 2m, 1m30s, or plain seconds", text)));
 }
 
 Expected<std::optional<nanoseconds>> TimeoutOption::value() const
@@ -58,21 +59,21 @@ std::string check_integer(const std::string& text)
     std::int64_t value = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool is_whole = error == std::errc{} && rest == text.data() + text.size();
-    return is_whole ? "" : fmt::format("'{}' is no whole number within 63 bits", text);
+    return is_whole ? "" : fmt::format("'{}' is not an integer of at most 63 bits", text);
 }
 
 std::string check_not_empty(const std::string& text)
 {
-    return text.empty() ? "nothing is no value; leave the option out if there is to be none" : "";
+    return text.empty() ? "the value is empty; omit the option instead" : "";
 }
 
-// It throws, as what a validator returns comes after "NAME: ".
+// Throws, because CLI11 puts "NAME: " in front of a validator's result.
 std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb)
 {
     return [name = verb.get_name()](const std::string& text) {
         if (text.find_first_of("*?") != text.npos)
             throw CLI::ValidationError{fmt::format(
-                "{} takes names, no patterns; evfdctl list '{}' shows the names", name, text)};
+                "{} accepts names, not patterns; evfdctl list '{}' shows the names", name, text)};
         return std::string{};
     };
 }
@@ -86,15 +87,14 @@ report::Colour ColourOption::value() const
 
 NewObjectOptions::NewObjectOptions(CLI::App& verb, const std::string& w_meaning)
 {
-    verb.add_option(
-            "--rights", permissions_text,
-            fmt::format("Who may look and wait (r), and {} (w), such as 0640; to take needs "
-                        "both; 0666 less the umask if not given",
-                        w_meaning))
+    verb.add_option("--rights", permissions_text,
+                    fmt::format("Permit to wait (r) and to {} (w), in octal for owner, group and "
+                                "others; to consume needs both (default: 0666 less the umask)",
+                                w_meaning))
         ->type_name("MODE")
         ->check(check_not_empty);
     verb.add_flag("--connection", is_temporary,
-                  "Delete it when the connection closes, that is when this command ends");
+                  "Delete it when this command ends and its connection closes");
 }
 
 Expected<std::optional<Permissions>> NewObjectOptions::permissions() const

@@ -1,11 +1,11 @@
-// Options that several verbs have, and what people write in them.
+// Options and arguments that several verbs share, and the parsing of their values.
 #pragma once
 
-#include "evfd/client.h"
-#include "common/clock.h"
-#include "common/permissions.h"
-#include "common/enums.h"
 #include "client/evfdctl/output/format.h"
+#include "common/clock.h"
+#include "common/enums.h"
+#include "common/permissions.h"
+#include "evfd/client.h"
 
 #include <CLI/CLI.hpp>
 
@@ -18,12 +18,12 @@
 
 namespace evfd::control {
 
-// A validator: empty, or what is wrong. CLI11 takes what is beyond 63 bits for the last number
-// within.
+// Validator for a 64-bit integer. CLI11 itself would replace a larger value by the largest one.
+// Returns an error message, or "".
 std::string check_integer(const std::string& text);
-// Another, for the names that a verb takes: a pattern is refused with the verb's name.
+// Validator for names: refuses a pattern, and names the verb in the message.
 std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb);
-// Another: what a script has in place of an unset variable is not what is not given.
+// Validator that refuses an empty value, such as that of an unset variable in a script.
 std::string check_not_empty(const std::string& text);
 
 struct NamesArgument {
@@ -56,7 +56,7 @@ struct PatternOption {
     explicit PatternOption(CLI::App& verb)
     {
         verb.add_option("PATTERN", text,
-                        "Only names that this glob matches; * and ? stop at a slash")
+                        "Select the names that this glob matches; * and ? do not match a slash")
             ->type_name("");
     }
 };
@@ -70,7 +70,7 @@ struct TimeoutOption {
             ->type_name("DURATION")
             ->check(check_not_empty);
     }
-    Expected<std::optional<nanoseconds>> value() const; // Nothing: for ever.
+    Expected<std::optional<nanoseconds>> value() const; // Nothing means no limit.
 };
 
 struct ColourOption {
@@ -79,8 +79,8 @@ struct ColourOption {
     explicit ColourOption(CLI::App& verb)
     {
         verb.add_option("--color", when,
-                        "Whether to print in colour; auto, which it is if not given: on a "
-                        "terminal, unless $NO_COLOR is set or $TERM is dumb")
+                        "Use colour: auto (default: on a terminal, unless $NO_COLOR is set or "
+                        "$TERM is dumb), always or never")
             ->type_name("WHEN")
             ->check(CLI::IsMember({"auto", "always", "never"}));
     }
@@ -89,11 +89,11 @@ struct ColourOption {
 
 Expected<Permissions> parse_permissions(const std::string& text);
 Expected<nanoseconds> parse_duration_argument(const std::string& text);
-// As the kernel's documents have them.
+// Names of the clocks with dashes, as in the kernel's documentation.
 std::vector<std::string> clock_names();
 std::optional<Clock> parse_clock(std::string_view text);
 
-// For an object that is made.
+// Options for a new object: permissions and lifetime.
 struct NewObjectOptions {
     std::string permissions_text;
     bool is_temporary = false;

@@ -26,7 +26,7 @@ namespace evfd::control {
 
 namespace {
 
-// Which daemon, as the command line has it.
+// The options that select the daemon.
 struct ConnectionOptions {
     std::string socket = {};
     bool is_system = false;
@@ -38,27 +38,27 @@ struct ConnectionOptions {
 
     explicit ConnectionOptions(CLI::App& app)
     {
-        app.add_option("--socket", socket,
-                       "The daemon that listens there; without any of these $EVFDD_SOCKET counts")
+        app.add_option("--socket", socket, "Connect to the daemon at PATH (default: $EVFDD_SOCKET)")
             ->type_name("PATH")
             ->check(check_not_empty);
-        auto* system = app.add_flag("--system", is_system, "The machine's daemon");
-        app.add_flag("--user", is_user, "Your own daemon, started when it is not there")
+        auto* system = app.add_flag("--system", is_system, "Connect to the system daemon");
+        app.add_flag("--user", is_user, "Connect to your own daemon, and start it if necessary")
             ->excludes(system);
-        auto* as_it_is = app.add_flag("--no-start", no_start,
-                                      "Do not start your own daemon when it is not there");
+        auto* as_it_is =
+            app.add_flag("--no-start", no_start,
+                         "Fail if your own daemon is not running, instead of starting it");
         host_option = app.add_option("--host", host,
-                                     "The daemon there, by ssh, as USER@HOST or HOST; the options "
-                                     "above say which one")
+                                     "Connect to a daemon on HOST by ssh, as USER@HOST or HOST; "
+                                     "the options above select it")
                           ->type_name("HOST")
                           ->excludes(as_it_is);
-        app.add_option("--ssh", ssh, "A command for --host instead of ssh; else $EVFDD_SSH counts")
+        app.add_option("--ssh", ssh, "Run COMMAND instead of ssh for --host (default: $EVFDD_SSH)")
             ->type_name("COMMAND")
             ->check(check_not_empty)
             ->needs(host_option);
     }
 
-    // What is ours, the socket in our environment, says nothing of another machine.
+    // $EVFDD_SOCKET is a path on this machine, so it does not count for another one.
     Expected<Address> remote() const
     {
         auto remote = Remote::at(host);
@@ -75,7 +75,7 @@ struct ConnectionOptions {
         return Address::at(*std::move(remote));
     }
 
-    // Nothing says which, on the command line or in the environment.
+    // Returns whether neither an option nor the environment selects a daemon.
     bool is_by_default() const
     {
         const char* named = std::getenv("EVFDD_SOCKET");
@@ -102,24 +102,24 @@ private:
     }
 };
 
-// CLI11 takes a word in brackets for a list, and parts it, where there may be several words.
+// CLI11 splits a word in brackets where it allows several values. Such a word is no valid name.
 void check_brackets(const CLI::App& app, std::span<char* const> words)
 {
-    const auto is_with = [](const CLI::App& one, const std::string& word) {
+    const auto has_value = [](const CLI::App& one, const std::string& word) {
         return std::ranges::any_of(one.get_options(), [&](const CLI::Option* option) {
             return std::ranges::find(option->results(), word) != option->results().end();
         });
     };
     for (const std::string word : words) {
-        if (!word.starts_with('[') || !word.ends_with(']') || is_with(app, word))
+        if (!word.starts_with('[') || !word.ends_with(']') || has_value(app, word))
             continue;
         const auto verbs = app.get_subcommands();
-        if (verbs.empty() || !is_with(*verbs.front(), word))
+        if (verbs.empty() || !has_value(*verbs.front(), word))
             throw CLI::ValidationError{to_name(word).error().message};
     }
 }
 
-// A command's words are not for CLI11, which would part some: it sees what is before "--".
+// CLI11 parses only the words before "--", because it would split some words of a command.
 void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
 {
     const auto part = [&](std::span<char*> some) {
@@ -131,7 +131,7 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
         return part(words);
     try {
         part({words.begin(), dashes});
-    } catch (const CLI::ParseError&) { // It may miss a name that comes after.
+    } catch (const CLI::ParseError&) { // A missing name may come after "--".
         if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;
     }
@@ -144,11 +144,11 @@ std::string unknown_verb_message(std::string_view word)
 {
     if (word == "--")
         return "a verb comes before \"--\"; see evfdctl --help";
-    return fmt::format("'{}' is no {}; see evfdctl --help", word,
+    return fmt::format("unknown {1} '{0}'; see evfdctl --help", word,
                        word.starts_with('-') ? "option" : "verb");
 }
 
-// What the parser had no use for, in front of any verb.
+// Returns the first word before any verb that the parser did not accept.
 std::optional<std::string> stray_word(const CLI::App& app)
 {
     const auto stray = app.remaining();
@@ -173,24 +173,24 @@ bool has_no_verb(const CLI::ParseError& error, const CLI::App& app)
            !stray_word(app);
 }
 
-// What cannot be printed was not told, so it is not done.
+// A verb whose output cannot be printed has failed.
 template <class Prints>
 Exit run_and_flush(Prints prints)
 {
     const auto cannot_print = [](int error) {
         return report_error(
-            {ErrorCode::system, fmt::format("cannot print: {}; see where the output goes",
+            {ErrorCode::system, fmt::format("cannot write the output: {}; check where it goes",
                                             std::generic_category().message(error))});
     };
     try {
         const auto exit = prints();
         return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
-    } catch (const std::system_error& failed) { // Of fmt::print().
+    } catch (const std::system_error& failed) { // fmt::print() throws it.
         return cannot_print(failed.code().value());
     }
 }
 
-// A person who has used evfdctl with a daemon of his own finds another one once the machine's is
+// A user who has objects in a daemon of their own would not find them after the system daemon is
 // installed.
 void mention_own_daemon()
 {
@@ -199,42 +199,41 @@ void mention_own_daemon()
         return;
     const auto status = Client{*own, std::chrono::seconds{1}}.status();
     if (status && status->objects > 0)
-        print_error(
-            fmt::format("evfdctl: this is the machine's daemon; your own daemon has objects too "
-                        "({}): add --user for those\n",
-                        status->objects));
+        print_error(fmt::format("evfdctl: this is the system daemon; your own daemon also has "
+                                "objects ({}): use --user for those\n",
+                                status->objects));
 }
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // These verbs answer from this daemon, so the other one is mentioned first. The rest mention it
-    // only if they do not find the object.
-    constexpr std::array looking{"list", "show", "status", "wait"};
-    const bool is_looking = std::ranges::find(looking, verb.command_name()) != looking.end();
-    if (is_found_for_person && is_looking)
+    // These verbs report the state of this daemon, so the other one is mentioned first. The other
+    // verbs mention it only if they do not find the object.
+    constexpr std::array reporting{"list", "show", "status", "wait"};
+    const bool is_reporting = std::ranges::find(reporting, verb.command_name()) != reporting.end();
+    if (is_found_for_person && is_reporting)
         mention_own_daemon();
     const auto exit = run_and_flush([&] { return verb.run(client); });
-    if (is_found_for_person && !is_looking && exit == exit_no_such_name)
+    if (is_found_for_person && !is_reporting && exit == exit_no_such_name)
         mention_own_daemon();
     return exit;
 }
 
-Exit print_help(const Verbs& verbs, const CLI::App& about)
+Exit print_help(const Verbs& verbs, const CLI::App& topic)
 {
     verbs.prepare_help();
     return run_and_flush([&] {
-        fmt::print("{}", about.help(about.get_parent() ? about.get_parent()->get_name() : ""));
+        fmt::print("{}", topic.help(topic.get_parent() ? topic.get_parent()->get_name() : ""));
         return exit_done;
     });
 }
 
 int run(int argc, char** argv)
 {
-    CLI::App app{"Named events and timers: made, set, armed and waited for by name."};
+    CLI::App app{"Create, set, arm and wait for named events and timers."};
     app.footer(exit_status_help);
     app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
     app.require_subcommand(1);
-    ConnectionOptions which{app};
+    ConnectionOptions options{app};
     const std::span words{argv, static_cast<std::size_t>(argc)};
     const Verbs verbs{app, words};
 
@@ -255,30 +254,30 @@ int run(int argc, char** argv)
         print_error(app.help());
         return exit_usage;
     }
-    if (const auto about = verbs.help_topic()) {
-        if (about->empty())
+    if (const auto topic = verbs.help_topic()) {
+        if (topic->empty())
             return print_help(verbs, app);
-        const auto called_so =
-            app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == *about; });
-        return called_so.empty() ? report_error(usage_error(unknown_verb_message(*about)))
-                                 : print_help(verbs, *called_so.front());
+        const auto matching =
+            app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == *topic; });
+        return matching.empty() ? report_error(usage_error(unknown_verb_message(*topic)))
+                                : print_help(verbs, *matching.front());
     }
 
-    const auto address = which.address();
+    const auto address = options.address();
     if (!address)
         return report_error(address.error());
-    const bool is_found_for_person = which.is_by_default() &&
+    const bool is_found_for_person = options.is_by_default() &&
                                      address->path == Address::system().path &&
                                      ::isatty(STDERR_FILENO) == 1;
     return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 
-// Else the daemon's socket would have the number of one that is closed, and hear what we print. A
-// command that we run has it closed again.
+// Opens standard descriptors that are closed. Otherwise the daemon's socket would get the number of
+// one, and receive our output. They are close-on-exec, so a command still finds them closed.
 void occupy_standard_descriptors()
 {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-        if (::fcntl(fd, F_GETFD) < 0) // The lowest number that is free is the next one.
+        if (::fcntl(fd, F_GETFD) < 0) // open(2) returns the lowest free number, which is this one.
             (void)!(fd == STDIN_FILENO ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
                                        : ::open("/dev/full", O_WRONLY | O_CLOEXEC));
 }

@@ -1,8 +1,7 @@
 # shellcheck shell=bash
-# bash completion of evfdctl(1). What verbs and options there are, evfdctl itself tells by --help;
-# the names are those that the daemon has.
+# bash completion of evfdctl(1). Verbs and options come from `evfdctl --help`, names from the daemon.
 
-# The options of a verb, or those before one.
+# Prints the options of a verb, or the global ones.
 _evfdctl_options() {
     "$@" --help 2>/dev/null | sed -nE 's/^  (-h,)?(--[a-z-]+).*/\2/p'
 }
@@ -11,7 +10,7 @@ _evfdctl_verbs() {
     "$1" --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p'
 }
 
-# Whether the option takes a value, and which ones there are, if they can be listed.
+# Succeeds if the option takes a value. _evfdctl_values prints the possible ones, if the help has them.
 _evfdctl_takes_value() {
     local option=$1
     shift
@@ -23,8 +22,8 @@ _evfdctl_values() {
     "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
 }
 
-# The words up to the cursor, in $words: bash has parted them at each colon and at sign, which may be
-# in names.
+# Stores the words up to the cursor in $words. bash splits them at each colon and at sign, which names
+# may contain.
 _evfdctl_join_words() {
     local rest=$COMP_LINE word gap i
     words=()
@@ -41,7 +40,7 @@ _evfdctl_join_words() {
     done
 }
 
-# Of each answer only what comes after the last of these is to stand at the cursor.
+# Removes from each reply the part up to the last colon or at sign, which is on the line already.
 _evfdctl_trim_answers() {
     local kept=${1%"${1##*[:@]}"} i
     for i in "${!COMPREPLY[@]}"; do
@@ -85,7 +84,7 @@ _evfdctl_answer() {
         esac
     done
 
-    # Another machine is not asked: its ssh may ask in turn. Nor is a daemon started for it.
+    # Never connects to another machine, because ssh may ask for a password, and never starts a daemon.
     _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" --no-start list 2>/dev/null | cut -f1; }
 
     local of=("$program" ${verb:+"$verb"})

@@ -1,5 +1,4 @@
-# fish completion of evfdctl(1). What verbs and options there are, evfdctl itself tells by --help;
-# the names are those that the daemon has.
+# fish completion of evfdctl(1). Verbs and options come from `evfdctl --help`, names from the daemon.
 
 function __evfdctl_verbs
     evfdctl --help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*)  +(\S.*)$' | paste - -
@@ -13,7 +12,7 @@ function __evfdctl_verb
     return 1
 end
 
-# A line an option: itself, what its value is called, and which values there are.
+# Prints one line per option: its name, the name of its value, and the possible values.
 function __evfdctl_options
     evfdctl (__evfdctl_verb) --help 2>/dev/null |
         sed -nE 's/^  (-h,)?(--[a-z-]+)( ([A-Z]+)(:\{([^}]*)\}| |$))?.*/\2 \4 \6/p'
@@ -32,7 +31,7 @@ function __evfdctl_which
     end
 end
 
-# Another machine is not asked: its ssh may ask in turn. Nor is a daemon started for it.
+# Never connects to another machine, because ssh may ask for a password, and never starts a daemon.
 function __evfdctl_names
     string match -qr -- '^--(host|ssh)$' (commandline -opc); and return
     evfdctl (__evfdctl_which) --no-start list 2>/dev/null | string replace -r '\t.*' ''
@@ -47,7 +46,7 @@ function __evfdctl_after_dashes
     contains -- -- (commandline -opc)
 end
 
-# What is offered for a line that begins after the dashes.
+# Completes the command after the dashes.
 function __evfdctl_command
     set -l words (commandline -opc)
     set -l dashes (contains -i -- -- $words)
@@ -55,7 +54,7 @@ function __evfdctl_command
     complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
 end
 
-# Whether the option before is to have a value.
+# Succeeds if the previous option takes a value.
 function __evfdctl_wants_value
     __evfdctl_options | string match -rq -- '^'(commandline -opc)[-1]' [A-Z]'
 end

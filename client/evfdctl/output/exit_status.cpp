@@ -14,9 +14,10 @@
 namespace evfd::control {
 
 const char* const exit_status_help =
-    "Exit status: 0 done; 1 \"no\" (is-set); 2 usage; 3 no such name; "
-    "4 refused (rights, limit);\n5 no daemon; 6 deleted while waiting; "
-    "7 the name is taken or is of another kind; 8 the system failed;\n"
+    "Exit status: 0 success; 1 \"no\" (is-set); 2 usage; 3 no such name; 4 refused (permission, "
+    "limit);\n"
+    "5 no daemon; 6 deleted while waiting; 7 name taken, or of another kind; 8 system call "
+    "failed;\n"
     "9 cancelled while waiting: the wall clock was set; 124 timed out.";
 
 namespace {
@@ -42,12 +43,12 @@ Exit exit_for(ErrorCode code)
 std::string_view default_hint(ErrorCode code)
 {
     return code == ErrorCode::no_such_name
-               ? "evfdctl create or arm makes one, evfdctl list shows those that you see"
+               ? "evfdctl create or arm creates one, evfdctl list shows the existing ones"
                : "";
 }
 
-// The daemon names a clock as the protocol does, with an underscore. A name has no space in it, so
-// none is changed.
+// The daemon's messages spell a clock with an underscore, as the protocol does. Names contain no
+// space, so no name matches.
 std::string with_dashed_clocks(std::string text)
 {
     for (const auto& [clock, word] : enum_names(Clock{})) {
@@ -60,13 +61,13 @@ std::string with_dashed_clocks(std::string text)
 
 } // namespace
 
-// fmt::print() throws.
+// Unlike fmt::print(), it does not throw.
 void print_error(const std::string& text)
 {
     (void)std::fputs(text.c_str(), stderr);
 }
 
-// One line, whatever was typed: a message may quote it. That it cannot be written changes nothing.
+// Prints one line, whatever text the message quotes. A failure to print is ignored.
 Exit report_error(const Error& error, std::string_view hint)
 {
     if (hint.empty())

@@ -1,4 +1,4 @@
-// How a verb ends: a status that means one thing, and one sentence that says what to do.
+// Exit statuses, and the messages of a failed verb.
 #pragma once
 
 #include "evfd/error.h"
@@ -22,12 +22,12 @@ enum Exit : int {
     exit_timed_out = 124,
 };
 
-extern const char* const exit_status_help; // For --help.
+extern const char* const exit_status_help; // The paragraph in --help.
 
-// On stderr, if that can be written to.
+// Prints the text on standard error, and ignores failures.
 void print_error(const std::string& text);
-// Says it there, in one line. The sentences are the daemon's and the library's, which know no
-// command line. `hint`: what to type to do what the sentence advises.
+// Prints an error on standard error as one line, and returns its exit status. The message comes
+// from the daemon or the library, which do not know the command line; `hint` adds what to type.
 Exit report_error(const Error& error, std::string_view hint = {});
 Error usage_error(std::string message);
 

@@ -1,4 +1,4 @@
-// A system call that failed, as the one sentence of an error.
+// The error of a failed system call.
 #pragma once
 
 #include "common/result.h"
@@ -6,7 +6,7 @@
 
 namespace evfd {
 
-inline Error system_call_error(const char* call) // Why, errno says.
+inline Error system_call_error(const char* call) // Reads errno.
 {
     return {ErrorCode::system, Fault::last(call).message()};
 }

@@ -24,7 +24,7 @@ std::string plural(std::int64_t count, std::string_view what)
 
 namespace {
 
-// As exact as one looks at it.
+// Rounds to the precision that a reader needs.
 nanoseconds rounded(nanoseconds left)
 {
     using namespace std::chrono;
@@ -63,13 +63,13 @@ std::string timer(const protocol::Timer& timer)
     return text;
 }
 
-// By getent(1): whoever is linked statically should not load what getpwuid(3) may need.
+// Runs getent(1), because a statically linked program should not load what getpwuid(3) may need.
 std::string lookup_user_name(protocol::Uid uid)
 {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> asked{
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe{
         ::popen(fmt::format("getent passwd {}", uid).c_str(), "re"), ::pclose};
     std::array<char, 4096> line{};
-    if (!asked || !std::fgets(line.data(), line.size(), asked.get()))
+    if (!pipe || !std::fgets(line.data(), line.size(), pipe.get()))
         return fmt::to_string(uid);
     const std::string_view entry{line.data()};
     return std::string{entry.substr(0, entry.find(':'))};
@@ -77,7 +77,7 @@ std::string lookup_user_name(protocol::Uid uid)
 
 } // namespace
 
-// Each is asked for once: that may go over a network.
+// Caches the names, because a lookup may go over a network.
 std::string user(protocol::Uid uid)
 {
     static std::map<protocol::Uid, std::string> known;
@@ -159,7 +159,7 @@ std::string stored_in(const protocol::Status::Reply& status)
     if (status.guardian == FdStore::none)
         return "nobody: a crash of the daemon loses all objects";
     if (!status.can_keep)
-        return fmt::format("{}, but memory for it ran out: changes are refused until there is some",
+        return fmt::format("{}, but out of memory: changes are refused until memory is free",
                            to_string(status.guardian));
     return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
                        to_string(status.guardian), status.parked, status.journal_bytes);
@@ -185,7 +185,7 @@ std::string status(const protocol::Status::Reply& status)
 
 namespace {
 
-// What there was already, and the frame of it, step back behind what happens.
+// Objects that existed at the start, and the end of their list, are less prominent than changes.
 fmt::text_style style_of(Change change)
 {
     switch (change) {
@@ -199,7 +199,7 @@ fmt::text_style style_of(Change change)
     std::abort();
 }
 
-// What a wait would end for at once.
+// Highlights an object on which a wait would return immediately.
 fmt::text_style style_of(const protocol::Object& object)
 {
     return object.is_set.value_or(false) ? fg(fmt::terminal_color::green) : fmt::text_style{};
@@ -248,11 +248,11 @@ Row quota_heading()
     return {"USER", "QUOTA", "USED", "LIMIT"};
 }
 
-std::vector<Row> rows(const protocol::Quotas::User& its)
+std::vector<Row> rows(const protocol::Quotas::User& entry)
 {
     std::vector<Row> rows;
-    for (const auto& [quota, used, limit] : its.quotas)
-        rows.push_back({user(its.uid), std::string{to_string(quota)}, fmt::to_string(used),
+    for (const auto& [quota, used, limit] : entry.quotas)
+        rows.push_back({user(entry.uid), std::string{to_string(quota)}, fmt::to_string(used),
                         fmt::to_string(limit)});
     return rows;
 }

@@ -1,5 +1,5 @@
-// What evfdctl prints: for people on a terminal, plain in a pipe, JSON by request. The daemon may
-// be a stranger's: what it says in words is made printable here.
+// Output of evfdctl: columns on a terminal, tab-separated in a pipe, JSON by request. Text from the
+// daemon is made printable here, because the daemon may belong to another user.
 #pragma once
 
 #include "common/codec.h"
@@ -13,7 +13,7 @@
 
 namespace evfd::report {
 
-// Any message as one line of JSON.
+// Returns a message as one line of JSON.
 template <Message T>
 std::string json(T& message)
 {
@@ -24,24 +24,27 @@ std::string json(T& message)
     return printable_json(text);
 }
 
-// "realtime-alarm": the kernel's documents have a dash where the wire has an underscore.
+// Replaces the wire's underscores with dashes, as in the kernel's documentation: "realtime-alarm".
 std::string dashed(std::string_view word);
 
-// "1 token", "2 tokens"
+// Returns "1 token" or "2 tokens".
 std::string plural(std::int64_t count, std::string_view what);
 
 enum class Colour { none, some };
-// What the user wants of a terminal: $NO_COLOR (no-color.org) and $TERM say so.
+// Returns whether the user wants colour on a terminal, according to $NO_COLOR (no-color.org) and
+// $TERM.
 Colour terminal_colour();
 
-// "set", "clear", "3 tokens", "2 subscribers", "in 1m30s"; "-" for those who may not know.
+// Returns "set", "clear", "3 tokens", "2 subscribers" or "in 1m30s"; "-" if the caller has no
+// permission to wait.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
 
-std::string user(protocol::Uid uid); // By name, where there is one. For one thread.
-// What a wait does to an event, or what a timer goes by.
+// Returns the user's name, or the number if there is none. Not thread-safe.
+std::string user(protocol::Uid uid);
+// Returns an event's mode or a timer's clock.
 std::string mode_or_clock(const protocol::Object& object);
 
 using Row = std::vector<std::string>;
@@ -50,18 +53,18 @@ Row row(const protocol::Object& object);
 Row quota_heading();
 std::vector<Row> rows(const protocol::Quotas::User& user);
 
-bool is_for_terminal(); // stdout.
+bool is_for_terminal(); // Returns whether standard output is a terminal.
 
-// A line a row, tab-separated. For a terminal, in columns under a heading.
+// Prints rows: tab-separated, or on a terminal in columns below a heading.
 class Table {
 public:
     Table(Row heading, bool is_for_terminal)
         : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
     {
     }
-    // What can be printed already.
+    // Returns the text that can be printed already.
     std::string add(Row cells);
-    // What is left.
+    // Returns the remaining text.
     std::string end() const;
 
 private:

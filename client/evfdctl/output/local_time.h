@@ -1,12 +1,12 @@
-// A point in time as people write it on a command line.
+// Absolute times on the command line.
 #pragma once
 
 #include "common/timestamp.h"
 
 namespace evfd {
 
-// As parse_timestamp() of what both ends share, or "HH:MM[:SS]": the next one in the local time
-// zone after `now`.
+// Accepts what parse_timestamp(text) accepts, and "HH:MM[:SS]": the next such time after `now` in
+// the local time zone.
 std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now);
 
 } // namespace evfd

@@ -15,12 +15,12 @@ std::optional<StderrCapture> StderrCapture::begin()
     std::array<int, 2> ends{-1, -1};
     if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) < 0)
         return {};
-    UniqueFd ours{ends[0]};
-    const UniqueFd its{ends[1]};
-    UniqueFd before{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
-    if (!before || ::dup2(its.get(), STDERR_FILENO) < 0)
+    UniqueFd read_end{ends[0]};
+    const UniqueFd write_end{ends[1]};
+    UniqueFd saved{::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)};
+    if (!saved || ::dup2(write_end.get(), STDERR_FILENO) < 0)
         return {};
-    return StderrCapture{std::move(ours), std::move(before)};
+    return StderrCapture{std::move(read_end), std::move(saved)};
 }
 
 StderrCapture::~StderrCapture()
@@ -48,8 +48,8 @@ std::optional<std::string> StderrCapture::last_line()
     }
     unread_ = text.substr(end + 1);
     text.resize(end);
-    auto line = text.substr(text.rfind('\n') + 1); // All of it, if there is no other.
-    std::erase(line, '\r');                        // Of ssh, for a terminal in raw mode.
+    auto line = text.substr(text.rfind('\n') + 1); // The whole text, if it has one line.
+    std::erase(line, '\r');                        // ssh writes it for a terminal in raw mode.
     return line;
 }
 

@@ -1,5 +1,5 @@
-// Standard error while the screen is ours: what ssh says there would spoil it, so it goes into a
-// pipe.
+// Redirects standard error into a pipe while `evfdctl top` draws on the screen, which messages of
+// ssh would garble.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -12,16 +12,16 @@ namespace evfd::top {
 
 class StderrCapture {
 public:
-    // Nothing if there are no descriptors for it: then all stays as it is.
+    // Returns nothing, and changes nothing, if the process has no free descriptors.
     static std::optional<StderrCapture> begin();
     StderrCapture(StderrCapture&&) noexcept = default;
     StderrCapture& operator=(StderrCapture&&) = delete;
-    ~StderrCapture(); // Then it is as it was.
+    ~StderrCapture(); // Restores standard error.
 
-    int fd() const { return pipe_.get(); } // Readable when something was said.
-    // The last whole line of what was said since the last call, if there is one.
+    int fd() const { return pipe_.get(); } // Polls readable when text was written.
+    // Returns the last complete line since the previous call, if there is one.
     std::optional<std::string> last_line();
-    // All of it since then.
+    // Returns all text since the previous call.
     std::string take_text();
 
 private:

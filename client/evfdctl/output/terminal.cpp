@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
-#define NCURSES_NOMACROS 1 // They would be everybody's words.
+#define NCURSES_NOMACROS 1 // The macros would claim common words.
 #include <ncursesw/curses.h>
 
 namespace evfd::top {
@@ -15,7 +15,8 @@ namespace evfd::top {
 namespace {
 
 constexpr int escape = 27;
-constexpr int escape_delay_ms = 100; // How long a key's sequence may take, also over a network.
+// Longest time between the bytes of one key, also over a network.
+constexpr int escape_delay_ms = 100;
 
 constexpr int control(char letter)
 {
@@ -26,8 +27,8 @@ enum Pair : short { pair_good = 1, pair_bad };
 
 Error terminal_error(std::string_view why)
 {
-    return {ErrorCode::invalid, std::string{"top wants a terminal"} + std::string{why} +
-                                    "; elsewhere there is evfdctl monitor"};
+    return {ErrorCode::invalid, std::string{"top needs a terminal"} + std::string{why} +
+                                    "; use evfdctl monitor elsewhere"};
 }
 
 attr_t attributes_of(Style style, report::Colour colour)
@@ -59,11 +60,11 @@ Expected<void> Screen::check()
 Expected<Screen> Screen::open(report::Colour colour)
 {
     std::setlocale(LC_CTYPE, "");
-    auto* const ours = ::newterm(nullptr, stdout, stdin);
-    if (!ours)
-        return std::unexpected(terminal_error(", and $TERM names none that is known"));
-    Screen screen{ours, colour};
-    // ncurses would draw on a dumb one all the same.
+    auto* const terminal = ::newterm(nullptr, stdout, stdin);
+    if (!terminal)
+        return std::unexpected(terminal_error(", and $TERM names an unknown one"));
+    Screen screen{terminal, colour};
+    // ncurses would draw even on a terminal whose cursor cannot be moved.
     if (!::tigetstr("cup"))
         return std::unexpected(
             terminal_error(" whose cursor can be moved, and $TERM names another"));
@@ -85,10 +86,10 @@ Expected<Screen> Screen::open(report::Colour colour)
     return screen;
 }
 
-void Screen::Close::operator()(screen* ours) const
+void Screen::Close::operator()(screen* terminal) const
 {
     ::endwin();
-    ::delscreen(ours);
+    ::delscreen(terminal);
 }
 
 Size Screen::size() const

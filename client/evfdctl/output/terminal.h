@@ -1,4 +1,4 @@
-// The terminal, by ncurses: ours while it lives, and then as it was. One at a time.
+// The terminal, through ncurses. The destructor restores it. Only one Screen may exist at a time.
 #pragma once
 
 #include "client/evfdctl/output/format.h"
@@ -9,29 +9,29 @@
 #include <optional>
 #include <vector>
 
-struct screen; // ncurses's.
+struct screen; // Of ncurses.
 
 namespace evfd::top {
 
 class Screen {
 public:
-    // Whether there is a terminal at all; invalid if not.
+    // invalid: standard input or output is not a terminal.
     static Expected<void> check();
-    // invalid: it is one that cannot do it.
+    // invalid: the terminal lacks a needed capability.
     static Expected<Screen> open(report::Colour colour);
 
     Size size() const;
-    void resize(); // To what the terminal is now.
+    void resize(); // Adopts the terminal's present size.
     void show(const std::vector<Line>& lines) const;
-    // The next key that was pressed already; other keys are passed over.
+    // Returns the next key in the input, if there is one. Unknown keys are skipped.
     std::optional<Pressed> key() const;
 
 private:
     struct Close {
-        void operator()(screen* ours) const;
+        void operator()(screen* terminal) const;
     };
 
-    Screen(screen* ours, report::Colour colour) : screen_{ours}, colour_{colour} {}
+    Screen(screen* terminal, report::Colour colour) : screen_{terminal}, colour_{colour} {}
 
     std::unique_ptr<screen, Close> screen_;
     report::Colour colour_;

@@ -24,13 +24,13 @@ namespace evfd {
 
 namespace {
 
-// What a shell tells.
+// Exit statuses of a shell.
 constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
 
 constexpr int first_inherited_fd = 3; // SD_LISTEN_FDS_START
 
-// Those by which people talk to a process do not say that it is to end.
+// SIGUSR1 and SIGUSR2 are messages to a process and do not ask it to end.
 bool is_fatal(int number)
 {
     return number != SIGUSR1 && number != SIGUSR2;
@@ -56,8 +56,8 @@ std::vector<std::string> environment_with(std::vector<std::string> added)
     return added;
 }
 
-// The names' separator cannot be in one, and a backslash is understood by some readers only; names
-// of ours have no percent sign.
+// A colon separates the names in LISTEN_FDNAMES, so it must be escaped. Not every reader
+// understands a backslash, and our names contain no percent sign.
 std::string listen_name(std::string_view name)
 {
     std::string text;
@@ -66,8 +66,9 @@ std::string listen_name(std::string_view name)
     return text;
 }
 
-// All that the child needs between fork(2) and execve(2): there may be other threads here, so it
-// can do no more then than make system calls, but for what its command has it do first.
+// Everything that the child needs between fork(2) and execve(2), prepared before. This process may
+// have other threads, so the child may only make system calls, except for the command's
+// before_exec.
 class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
@@ -79,7 +80,7 @@ private:
     static constexpr std::size_t pid_digits = 20;
 
     Launch(const Command& command, const sigset_t& mask);
-    // Out of the way of the numbers that are to be the passed ones'.
+    // The copy gets a number above those of the inherited descriptors.
     std::expected<UniqueFd, int> duplicate(int fd) const;
     [[noreturn]] void exec_command();
 
@@ -90,11 +91,11 @@ private:
     sigset_t mask_;
     std::function<void()> before_exec_;
     std::vector<UniqueFd> inherited_fds_;
-    UniqueFd start_error_reader_; // Of how the start failed; closed by one that did not.
+    UniqueFd start_error_reader_; // Reads the errno value of a failed start, or end of file.
     UniqueFd start_error_writer_;
     std::vector<char*> arguments_;
     std::vector<char*> environment_;
-    char* listen_pid_text_ = nullptr; // Where it is to be written.
+    char* listen_pid_text_ = nullptr; // The place for the child's pid in LISTEN_PID.
 };
 
 Launch::Launch(const Command& command, const sigset_t& mask)
@@ -127,8 +128,8 @@ std::expected<Launch, int> Launch::prepare(const Command& command, const sigset_
     if (::pipe2(ends.data(), O_CLOEXEC) < 0)
         return std::unexpected(errno);
     launch.start_error_reader_ = UniqueFd{ends[0]};
-    const UniqueFd telling{ends[1]};
-    auto high = launch.duplicate(telling.get());
+    const UniqueFd writer{ends[1]};
+    auto high = launch.duplicate(writer.get());
     if (!high)
         return std::unexpected(high.error());
     launch.start_error_writer_ = *std::move(high);
@@ -141,7 +142,7 @@ std::expected<Launch, int> Launch::prepare(const Command& command, const sigset_
     return launch;
 }
 
-// An errno value if it could not be started.
+// Returns the child's pid, or an errno value.
 std::expected<pid_t, int> Launch::fork()
 {
     arguments_ = pointers(argument_texts_);
@@ -184,7 +185,7 @@ CommandResult reap(pid_t child)
     if (WIFSIGNALED(status))
         return {signal_status_base + WTERMSIG(status),
                 fmt::format("was killed by signal {}", WTERMSIG(status))};
-    return {WEXITSTATUS(status), fmt::format("ended with status {}", WEXITSTATUS(status))};
+    return {WEXITSTATUS(status), fmt::format("exited with status {}", WEXITSTATUS(status))};
 }
 
 std::unexpected<CommandResult> not_started(int error)
@@ -193,13 +194,13 @@ std::unexpected<CommandResult> not_started(int error)
         error == ENOENT ? status_not_found : status_not_started,
         fmt::format("cannot be started: {}; {}", std::generic_category().message(error),
                     error == ENOENT ? "give its path, or see whether it is in $PATH"
-                                    : "see whether it may be run, and what limits there are"),
+                                    : "check its permissions and the limits of this process"),
         false});
 }
 
 } // namespace
 
-// One that is ignored would come through the descriptor all the same.
+// signalfd(2) would also deliver an ignored signal, so ignored ones are left out.
 Expected<TerminationSignals> TerminationSignals::block()
 {
     sigset_t set;
@@ -209,7 +210,7 @@ Expected<TerminationSignals> TerminationSignals::block()
         if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaddset(&set, number);
     }
-    ::signal(SIGCHLD, SIG_DFL); // Whoever ignores it hears nothing of how a child ended.
+    ::signal(SIGCHLD, SIG_DFL); // If it were ignored, no exit status could be read.
     sigset_t before;
     if (::sigprocmask(SIG_BLOCK, &set, &before) < 0)
         return std::unexpected(system_call_error("sigprocmask(2)"));
@@ -221,10 +222,10 @@ Expected<TerminationSignals> TerminationSignals::block()
 
 std::optional<TerminationSignals::Signal> TerminationSignals::take_next() const
 {
-    signalfd_siginfo came{};
-    if (::read(fd_.get(), &came, sizeof came) != sizeof came)
+    signalfd_siginfo info{};
+    if (::read(fd_.get(), &info, sizeof info) != sizeof info)
         return {};
-    return Signal{static_cast<int>(came.ssi_signo), came.ssi_code == SI_KERNEL};
+    return Signal{static_cast<int>(info.ssi_signo), info.ssi_code == SI_KERNEL};
 }
 
 std::optional<int> TerminationSignals::take_fatal() const
@@ -243,7 +244,8 @@ void TerminationSignals::reraise(int number)
     sigaddset(&one, number);
     ::raise(number);
     ::sigprocmask(SIG_UNBLOCK, &one, nullptr);
-    ::_exit(signal_status_base + number); // PID 1 of a container gets here.
+    // Reached by PID 1 of a container, which default actions do not end.
+    ::_exit(signal_status_base + number);
 }
 
 std::expected<Child, CommandResult> Child::fork(const Command& command,
@@ -256,7 +258,7 @@ std::expected<Child, CommandResult> Child::fork(const Command& command,
     if (!pid)
         return not_started(pid.error());
     UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0))};
-    if (!fd) { // We would not hear of its end.
+    if (!fd) { // Its exit could not be noticed.
         const int error = errno;
         ::kill(*pid, SIGKILL);
         reap(*pid);
@@ -299,7 +301,7 @@ void Child::send(int number) const
     ::kill(leads_group_ ? -pid_ : pid_, number);
 }
 
-// A group of its own is not in the foreground, whatever the terminal sends.
+// The terminal signals only the foreground group, to which a group of its own does not belong.
 void Child::forward_signal()
 {
     const auto signal = signals_->take_next();
@@ -315,7 +317,7 @@ CommandResult Child::terminate(nanoseconds grace)
 {
     send(SIGTERM);
     await_exit(monotonic_deadline(grace));
-    if (leads_group_) // Which is there, and nobody else's, as long as its leader is not reaped.
+    if (leads_group_) // The group exists, and its number is not reused, until its leader is reaped.
         send(SIGKILL);
     return result();
 }
@@ -326,23 +328,23 @@ CommandResult Child::wait()
     return result();
 }
 
-// It has ended, and was not reaped.
-void Child::await_exit(std::optional<MonotonicTime> patience)
+// Returns when the child has exited; it is not reaped yet.
+void Child::await_exit(std::optional<MonotonicTime> deadline)
 {
     while (true) {
-        std::array<pollfd, 2> wanted{{{fd_.get(), POLLIN, 0}, {signals_->fd().get(), POLLIN, 0}}};
-        const auto left = to_timespec(patience ? time_until(*patience) : nanoseconds{0});
+        std::array<pollfd, 2> polled{{{fd_.get(), POLLIN, 0}, {signals_->fd().get(), POLLIN, 0}}};
+        const auto left = to_timespec(deadline ? time_until(*deadline) : nanoseconds{0});
         const int ready =
-            ::ppoll(wanted.data(), wanted.size(), patience ? &left : nullptr, nullptr);
+            ::ppoll(polled.data(), polled.size(), deadline ? &left : nullptr, nullptr);
         if (ready < 0)
             continue;
         if (ready == 0) {
             send(SIGKILL);
-            patience.reset();
+            deadline.reset();
             continue;
         }
-        forward_signal(); // Also one that came just before the end.
-        if (wanted[0].revents != 0)
+        forward_signal(); // Also forwards one that came just before the exit.
+        if (polled[0].revents != 0)
             return;
     }
 }

@@ -1,4 +1,4 @@
-// A command that is run, with the signals that come for it passed on to it.
+// A command as a child process, and the signals that evfdctl forwards to it.
 #pragma once
 
 #include "common/clock.h"
@@ -16,26 +16,27 @@
 
 namespace evfd {
 
-// The signals that end a process, as long as it lives: those are kept back that it can be sent by
-// others, but for those that whoever started us has us ignore.
+// Blocks the signals by which others ask a process to end, and delivers them through a descriptor.
+// Signals that the parent had ignored stay ignored.
 class TerminationSignals {
 public:
     struct Signal {
         int number;
-        bool is_from_terminal; // Then everybody in the foreground got it.
+        bool is_from_terminal; // The terminal sent it to the whole foreground group.
     };
 
     static Expected<TerminationSignals> block();
     TerminationSignals(TerminationSignals&&) noexcept = default;
     TerminationSignals& operator=(TerminationSignals&&) = delete;
 
-    const UniqueFd& fd() const { return fd_; } // Readable when one came.
+    const UniqueFd& fd() const { return fd_; } // Polls readable when a signal came.
     std::optional<Signal> take_next() const;
-    // The number of one that is to end us. One by which people talk to a command is taken, and
-    // finds none here.
+    // Returns the number of a signal that asks evfdctl to end. SIGUSR1 and SIGUSR2 are consumed
+    // without effect.
     std::optional<int> take_fatal() const;
-    const sigset_t& previous_mask() const { return previous_mask_; } // What was kept back before.
-    // Ends this process as the signal would have.
+    // The signal mask before block().
+    const sigset_t& previous_mask() const { return previous_mask_; }
+    // Ends this process by the default action of the signal.
     [[noreturn]] static void reraise(int number);
 
 private:
@@ -45,7 +46,7 @@ private:
     sigset_t previous_mask_;
 };
 
-// A descriptor that a command is to have.
+// A descriptor for a command.
 struct InheritedFd {
     int fd;
     std::string name;
@@ -53,47 +54,47 @@ struct InheritedFd {
 
 struct Command {
     std::vector<std::string> arguments;
-    std::vector<std::string> variables = {}; // NAME=value, added to our own environment.
+    std::vector<std::string> variables = {}; // NAME=value, added to the environment of evfdctl.
     std::vector<InheritedFd> inherited_fds =
-        {};                   // From 3 on, as sd_listen_fds_with_names(3) has them.
-    bool leads_group = false; // Of processes; a signal then goes to all of them.
-    // What the child does first, as the process that becomes the command. It may end it. We have no
-    // other thread then.
+        {};                   // Numbered from 3 on, as sd_listen_fds_with_names(3) expects them.
+    bool leads_group = false; // Runs in a process group of its own; signals go to the whole group.
+    // Called in the child before execve(2). It may end the child. No other thread may exist at
+    // fork(2).
     std::function<void()> before_exec = {};
 };
 
-// As a shell tells it: with the number of the signal that killed it added.
+// Added to the number of the signal that killed a command, as a shell does.
 inline constexpr int signal_status_base = 128;
 
 struct CommandResult {
-    int status;              // As a shell tells it: 126 or 127 if it was not started.
+    int status; // Exit status as a shell reports it: 126 or 127 if the command was not started.
     std::string description; // The rest of a sentence that begins with the command.
     bool was_started = true;
-    // The signal that came, and was passed on, meanwhile, and that is to end us as well.
+    // The signal that evfdctl received and forwarded, and by which it has to end as well.
     std::optional<int> termination_signal = {};
 };
 
-// A command that runs. Whoever has it is to wait for its end.
+// A running command. The owner must wait for its exit.
 class Child {
 public:
-    // Or how it could not be started. The signals must outlive it.
+    // Starts a command, or returns why it could not be started. `signals` must outlive the Child.
     static std::expected<Child, CommandResult> start(const Command& command,
                                                      const TerminationSignals& signals);
-    // The same in two steps, for a command for which something is to be done first: await_start()
-    // returns when it is the command, or could not be started. It was reaped then.
+    // Starts a command in two steps, for a command with before_exec. await_start() returns after
+    // execve(2), or returns why it failed; the child is reaped then.
     static std::expected<Child, CommandResult> fork(const Command& command,
                                                     const TerminationSignals& signals);
     std::expected<void, CommandResult> await_start();
 
-    const UniqueFd& fd() const { return fd_; } // Readable once it ended.
+    const UniqueFd& fd() const { return fd_; } // Polls readable after the exit.
     bool has_exited() const;
-    // If a signal came: it is passed on.
+    // Forwards a signal, if one came.
     void forward_signal();
     std::optional<int> termination_signal() const { return termination_signal_; }
-    // To its end; signals are passed on.
+    // Waits for the exit, and forwards signals meanwhile.
     CommandResult wait();
-    // The same, but it is ended, by SIGTERM, and by SIGKILL if it is still there after so long.
-    // What is left of its group then is killed.
+    // Sends SIGTERM, and SIGKILL if the command has not exited after `grace`. Then kills the rest
+    // of its group.
     CommandResult terminate(nanoseconds grace);
 
 private:
@@ -105,18 +106,18 @@ private:
     }
 
     void send(int number) const;
-    void await_exit(std::optional<MonotonicTime> patience);
+    void await_exit(std::optional<MonotonicTime> deadline);
     CommandResult result() const;
 
     pid_t pid_;
     UniqueFd fd_;
-    UniqueFd start_error_fd_; // Of how the start failed; at its end once it did not.
+    UniqueFd start_error_fd_; // Delivers the errno value of a failed start, or end of file.
     bool leads_group_;
     const TerminationSignals* signals_;
     std::optional<int> termination_signal_;
 };
 
-// To its end.
+// Runs a command until its exit.
 CommandResult run_command(const Command& command, const TerminationSignals& signals);
 
 } // namespace evfd

@@ -18,7 +18,7 @@ Expected<HoldHandshake> HoldHandshake::create()
     return HoldHandshake{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// That the other one is gone is told by what it does not answer.
+// A missing peer shows when it does not reply.
 void HoldHandshake::send(std::string_view text) const
 {
     (void)::send(own_end_.get(), text.data(), text.size(), MSG_NOSIGNAL);
@@ -26,8 +26,8 @@ void HoldHandshake::send(std::string_view text) const
 
 std::string HoldHandshake::receive() const
 {
-    constexpr std::size_t most = 64; // More than the id of a hold has.
-    std::string text(most, '\0');
+    constexpr std::size_t max_bytes = 64; // Longer than the identifier of a hold.
+    std::string text(max_bytes, '\0');
     ssize_t got = 0;
     while ((got = ::read(own_end_.get(), text.data(), text.size())) < 0 && errno == EINTR) {
     }

@@ -1,6 +1,6 @@
-// What evfdctl and the process that becomes the command of hold tell each other before it does:
-// that process what it holds, evfdctl that it holds it as well. One end each; whoever reads from an
-// end whose other one is gone gets nothing.
+// Handshake between `evfdctl hold` and the child that becomes its command. The child sends the
+// identifier of its hold; evfdctl joins that hold and confirms it. Each side has one end, and
+// receives "" if the other side has exited.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -16,7 +16,7 @@ class HoldHandshake {
 public:
     static Expected<HoldHandshake> create();
 
-    // After fork(2), on both sides.
+    // Called after fork(2), on each side.
     void use_parent_end()
     {
         own_end_ = std::move(parent_end_);
@@ -28,7 +28,7 @@ public:
         parent_end_ = {};
     }
 
-    const UniqueFd& fd() const { return own_end_; } // Readable when there is news.
+    const UniqueFd& fd() const { return own_end_; } // Polls readable when a message came.
     void send(std::string_view text) const;
     std::string receive() const;
     void close() { own_end_ = {}; }

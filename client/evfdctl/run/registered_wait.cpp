@@ -17,30 +17,30 @@ Expected<RegisteredWait> RegisteredWait::begin(const Client& client,
     if (!request)
         return std::unexpected(std::move(request.error()));
     const auto deadline = to_deadline(options.timeout);
-    auto pending = WaitRequest::begin(*client.pool_, *std::move(request), deadline,
-                                      WaitRequest::ReturnWhen::acknowledged);
-    if (!pending)
-        return std::unexpected(std::move(pending.error()));
-    return RegisteredWait{client, *std::move(pending), deadline};
+    auto wait_request = WaitRequest::begin(*client.pool_, *std::move(request), deadline,
+                                           WaitRequest::ReturnWhen::acknowledged);
+    if (!wait_request)
+        return std::unexpected(std::move(wait_request.error()));
+    return RegisteredWait{client, *std::move(wait_request), deadline};
 }
 
-// The daemon answers when the time is over.
+// The daemon replies at the deadline at the latest.
 Expected<RegisteredWait::Wakeup> RegisteredWait::await_wakeup(std::span<const int> others) const
 {
     if (request_.has_reply())
         return Wakeup::reply;
-    std::vector<pollfd> wanted{{request_.fd(), POLLIN, 0}};
+    std::vector<pollfd> polled{{request_.fd(), POLLIN, 0}};
     for (const int other : others)
-        wanted.push_back({other, POLLIN, 0});
-    const auto left =
+        polled.push_back({other, POLLIN, 0});
+    const auto limit =
         to_timespec(deadline_ ? time_until(add_saturating(*deadline_, client_.pool_->timeout()))
                               : default_keepalive_interval);
-    const int ready = ::ppoll(wanted.data(), wanted.size(), &left, nullptr);
+    const int ready = ::ppoll(polled.data(), polled.size(), &limit, nullptr);
     if (ready < 0 && errno != EINTR)
         return std::unexpected(system_call_error("ppoll(2)"));
     if (ready <= 0)
         return Wakeup::timeout;
-    return wanted.front().revents != 0 ? Wakeup::reply : Wakeup::other;
+    return polled.front().revents != 0 ? Wakeup::reply : Wakeup::other;
 }
 
 Expected<void> RegisteredWait::check_daemon_alive() const
@@ -56,12 +56,12 @@ Expected<void> RegisteredWait::check_daemon_alive() const
 Expected<std::optional<RegisteredWait::Fired>> RegisteredWait::next(std::span<const int> others)
 {
     while (true) {
-        const auto rung = await_wakeup(others);
-        if (!rung)
-            return std::unexpected(rung.error());
-        if (*rung == Wakeup::other)
+        const auto wakeup = await_wakeup(others);
+        if (!wakeup)
+            return std::unexpected(wakeup.error());
+        if (*wakeup == Wakeup::other)
             return std::nullopt;
-        if (*rung == Wakeup::timeout) { // One that is stuck is found out.
+        if (*wakeup == Wakeup::timeout) { // Detects a daemon that does not answer.
             if (const auto alive = check_daemon_alive(); !alive)
                 return std::unexpected(alive.error());
             continue;
@@ -71,8 +71,8 @@ Expected<std::optional<RegisteredWait::Fired>> RegisteredWait::next(std::span<co
             return *std::move(fired);
         if (fired.error().code != ErrorCode::interrupted)
             return std::unexpected(std::move(fired.error()));
-        if (const auto asked = request_.resubmit(); !asked)
-            return std::unexpected(asked.error());
+        if (const auto resubmitted = request_.resubmit(); !resubmitted)
+            return std::unexpected(resubmitted.error());
     }
 }
 

@@ -1,5 +1,19 @@
-// A wait that is there before something else is begun that may set what is waited for: nothing that
-// happens from then on is missed.
+// RegisteredWait: a wait that the daemon has confirmed before anything else begins.
+//
+// `evfdctl wait NAME -- COMMAND` starts COMMAND only after the daemon has registered the wait, so
+// that a set by COMMAND is never missed. begin() sends Wait with `more`: the first reply confirms
+// the registration, and the second one is the result. The caller then watches the wait together
+// with its signals and its child: next() returns when the wait is complete, or when one of the
+// caller's own descriptors becomes readable.
+//
+// If the connection is lost, next() resumes the session and sends the call again; the daemon keeps
+// the wait's result meanwhile.
+//
+// What must hold:
+//   - A wait that is destroyed or cancelled before its end consumes nothing. If it was complete
+//     before, cancel() returns its result, which the caller must not drop.
+//   - A daemon that does not answer is detected: at the deadline of the wait, or by a call at every
+//     keepalive interval.
 #pragma once
 
 #include "client/core/wait_request.h"
@@ -13,19 +27,19 @@
 
 namespace evfd {
 
-// When it goes before its end, nothing is taken for it.
+// The owner of one registered wait.
 class RegisteredWait {
 public:
     using Fired = WaitRequest::Fired;
 
-    // Returns once the daemon has it.
+    // Returns after the daemon has confirmed the wait.
     static Expected<RegisteredWait> begin(const Client& client, std::span<const std::string> names,
                                           const WaitOptions& options);
 
-    // What ended it; nothing if one of `others` became readable first. Not to be called after that
-    // end, or an error.
+    // Returns the result, or nothing if one of `others` became readable first. Must not be called
+    // again after a result or an error.
     Expected<std::optional<Fired>> next(std::span<const int> others);
-    // Nothing is taken for it any more; its end, if that was there already.
+    // Ends the wait. Returns the result if it was already complete.
     std::optional<Fired> cancel() { return request_.cancel(); }
 
 private:
@@ -39,7 +53,7 @@ private:
     Expected<Wakeup> await_wakeup(std::span<const int> others) const;
     Expected<void> check_daemon_alive() const;
 
-    Client client_; // The wait needs its daemon.
+    Client client_; // Keeps the connection of the wait.
     WaitRequest request_;
     Deadline deadline_;
 };

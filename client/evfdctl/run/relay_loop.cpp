@@ -23,7 +23,8 @@ bool is_transient(int error)
     return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
 }
 
-// What nothing is wanted of is passed over: that its other end is gone would ring without end.
+// poll(2) always reports a hangup, so a descriptor without wanted events is skipped: its hangup
+// would wake the loop forever.
 pollfd poll_entry(int fd, bool for_input, bool for_output)
 {
     const int events = (for_input ? POLLIN : 0) | (for_output ? POLLOUT : 0);
@@ -32,32 +33,32 @@ pollfd poll_entry(int fd, bool for_input, bool for_output)
 
 } // namespace
 
-// Standard input and output are left as they are, for others may have them too. So whatever may
-// block is done only once poll(2) says that it does not.
+// Standard input and output keep their flags, because other processes may share them. So every
+// operation that may block follows a poll(2).
 Expected<void> RelayLoop::run()
 {
     while (!from_daemon_.has_ended || !from_daemon_.is_empty()) {
-        std::array<pollfd, 3> wanted{
+        std::array<pollfd, 3> polled{
             poll_entry(input_, to_daemon_.can_read(), false),
             poll_entry(socket_.get(), from_daemon_.can_read(), !to_daemon_.is_empty()),
             {output_, static_cast<short>(from_daemon_.is_empty() ? 0 : POLLOUT), 0}};
-        if (::poll(wanted.data(), wanted.size(), -1) < 0) {
+        if (::poll(polled.data(), polled.size(), -1) < 0) {
             if (errno == EINTR)
                 continue;
             return std::unexpected(system_call_error("poll(2)"));
         }
-        const auto& [input, socket, output] = wanted;
+        const auto& [input, socket, output] = polled;
         if ((output.revents & POLLOUT) != 0)
             write_output();
         else if (output.revents != 0)
-            return {}; // Nobody reads it any more.
+            return {}; // Nobody reads the output any more.
         if (input.revents != 0)
-            if (const auto listened = read_input(); !listened)
-                return listened;
+            if (const auto was_read = read_input(); !was_read)
+                return was_read;
         if (socket.revents != 0) {
             send_calls();
-            if (const auto heard = receive_replies(); !heard)
-                return heard;
+            if (const auto received = receive_replies(); !received)
+                return received;
         }
     }
     return {};
@@ -84,13 +85,13 @@ void RelayLoop::send_calls()
     const auto sent = send(socket_, to_daemon_.bytes);
     if (sent && *sent)
         to_daemon_.bytes.erase(0, **sent);
-    if (!sent) { // It is gone; what it said before is still there to be read.
+    if (!sent) { // The daemon has exited; earlier output of it can still be read.
         to_daemon_.bytes.clear();
         to_daemon_.has_ended = true;
     }
 }
 
-// Without room for descriptors: the kernel closes them, and says that there were some.
+// Provides no room for descriptors: the kernel closes them and reports that there were some.
 Expected<void> RelayLoop::receive_replies()
 {
     if (!from_daemon_.can_read())
@@ -103,25 +104,23 @@ Expected<void> RelayLoop::receive_replies()
     const auto got = ::recvmsg(socket_.get(), &message, MSG_DONTWAIT);
     from_daemon_.bytes.resize(static_cast<std::size_t>(std::max(got, ssize_t{0})));
     if (got >= 0 && (message.msg_flags & MSG_CTRUNC) != 0)
-        return std::unexpected(
-            Error{ErrorCode::refused,
-                  "a descriptor came, and those do not travel through a relay; open it on the "
-                  "daemon's own machine, or wait and set by name"});
+        return std::unexpected(Error{ErrorCode::refused,
+                                     "a descriptor came, and a relay cannot pass descriptors; open "
+                                     "it on the daemon's own machine, or wait and set by name"});
     if (got > 0 || (got < 0 && is_transient(errno)))
         return {};
-    from_daemon_.has_ended =
-        true; // Said so, or torn down: whoever is at the other end sees the same.
+    from_daemon_.has_ended = true; // Closed or reset: the reader of the output sees the same end.
     return {};
 }
 
-// A pipe that is ready takes so much without blocking. pipe(7)
+// A writable pipe accepts PIPE_BUF bytes without blocking. pipe(7)
 void RelayLoop::write_output()
 {
     const auto part = std::min<std::size_t>(from_daemon_.bytes.size(), PIPE_BUF);
     const auto written = ::write(output_, from_daemon_.bytes.data(), part);
     if (written > 0)
         from_daemon_.bytes.erase(0, static_cast<std::size_t>(written));
-    if (written < 0 && !is_transient(errno)) { // Nobody reads it any more.
+    if (written < 0 && !is_transient(errno)) { // Nobody reads the output any more.
         from_daemon_.bytes.clear();
         from_daemon_.has_ended = true;
     }

@@ -1,5 +1,5 @@
-// Bytes both ways between standard input and output and a daemon's socket. Descriptors are lost on
-// the way: that ends it, for whoever asked for them would wait for what does not come.
+// Copies bytes between standard input and output and a daemon's socket. Descriptors cannot be
+// relayed: the loop ends if one comes, because its receiver would wait for it forever.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,9 +11,9 @@
 
 namespace evfd {
 
-// What the end of the input means. Either the calls are over, and their answers still come; or
-// whoever made them is gone, whom the daemon shall do nothing for any more: what it had sent before
-// still comes.
+// The meaning of end of file on the input. calls_done: no more calls follow, and the replies still
+// come. caller_gone: the caller has exited, so the daemon should do nothing more for it; replies
+// that it has sent before still come.
 enum class InputEnd { calls_done, caller_gone };
 
 class RelayLoop {
@@ -23,14 +23,15 @@ public:
     {
     }
 
-    // Until the daemon has no more to say, or nobody reads it. refused: descriptors came.
+    // Returns when the daemon has closed the connection, or nobody reads the output. refused: a
+    // descriptor came.
     Expected<void> run();
 
 private:
-    // What was read at one end and is to be written at the other.
+    // Bytes that were read at one end and are not written at the other yet.
     struct Flow {
         std::string bytes = {};
-        bool has_ended = false; // No more will be read.
+        bool has_ended = false; // No more bytes will be read.
 
         bool is_empty() const { return bytes.empty(); }
         bool can_read() const { return !has_ended && bytes.empty(); }

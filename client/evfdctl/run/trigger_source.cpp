@@ -21,44 +21,44 @@ using namespace std::chrono_literals;
 
 bool is_any_readable(std::span<const int> descriptors)
 {
-    std::vector<pollfd> wanted;
+    std::vector<pollfd> polled;
     for (const int fd : descriptors)
-        wanted.push_back({fd, POLLIN, 0});
-    return ::poll(wanted.data(), wanted.size(), 0) > 0;
+        polled.push_back({fd, POLLIN, 0});
+    return ::poll(polled.data(), polled.size(), 0) > 0;
 }
 
 } // namespace
 
-// What counts for us alone does so in a descriptor, and none comes from another machine.
+// Pulses and expirations are counted in a private descriptor, which cannot be received from another
+// machine.
 Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
     if (!object)
         return std::unexpected(object.error());
     if (!object->mode || *object->mode == Mode::pulse)
-        return std::unexpected(
-            Error{ErrorCode::refused,
-                  fmt::format("'{}' is {}, which can be followed only on its own machine; run this "
-                              "on '{}'",
-                              name_.text(), object->mode ? "a pulse" : "a timer",
-                              client_.address().remote->host)});
+        return std::unexpected(Error{
+            ErrorCode::refused,
+            fmt::format("'{}' is {}, which is counted only on its own machine; run this on '{}'",
+                        name_.text(), object->mode ? "a pulse" : "a timer",
+                        client_.address().remote->host)});
     mode_ = object->mode;
     return {};
 }
 
-// To take from another event needs that right anyway: the daemon says so.
+// For other modes the daemon itself requires that permission.
 Expected<void> TriggerSource::check_may_clear(const Event& event) const
 {
     if (event.access().set || event.mode() != Mode::manual)
         return {};
     return std::unexpected(
         Error{ErrorCode::refused,
-              fmt::format("'{}' is to be cleared each time, which you may not; ask its owner for "
-                          "the w right, or the administrator if the policy is against it",
+              fmt::format("you may not clear '{}', which every run requires; ask its owner for the "
+                          "w permission, or the administrator if the policy denies it",
                           name_.text())});
 }
 
-// What it is: a pulse or a timer is opened, and followed from here on.
+// Determines the kind of the object. A pulse or a timer is opened, and counts from here on.
 Expected<void> TriggerSource::identify()
 {
     if (client_.address().remote)
@@ -71,16 +71,16 @@ Expected<void> TriggerSource::identify()
         return {};
     }
     auto& event = std::get<Event>(*found);
-    if (const auto right = check_may_clear(event); !right)
-        return right;
+    if (const auto permitted = check_may_clear(event); !permitted)
+        return permitted;
     mode_ = event.mode();
     if (mode_ == Mode::pulse)
         pulse_.emplace(std::move(event));
     return {};
 }
 
-// Made anew while nobody waited for it, it may be another thing: a run for each set of the one
-// might never end with the other.
+// An object that was deleted and created again while no wait was registered may be of another mode.
+// Running a command for each set could then never end.
 Expected<void> TriggerSource::check_mode() const
 {
     const auto object = client_.show(name_.text());
@@ -90,22 +90,23 @@ Expected<void> TriggerSource::check_mode() const
         return {};
     return std::unexpected(
         Error{ErrorCode::deleted,
-              fmt::format("'{}' was deleted, and another one has the name now", name_.text())});
+              fmt::format("'{}' was deleted, and another object has the name now", name_.text())});
 }
 
-// Of what is our own the descriptor tells; a wait that is never over tells that it is deleted.
+// For a pulse or a timer the private descriptor reports the triggers. The wait can never complete,
+// and only reports that the object was deleted.
 Expected<void> TriggerSource::begin_wait()
 {
     if (mode_ && !has_private_fd())
-        if (const auto same = check_mode(); !same)
-            return same;
+        if (const auto checked = check_mode(); !checked)
+            return checked;
     protocol::Wait request{.names = {{name_}}, .existing = mode_ || timer_};
     if (has_private_fd())
         request.count = protocol::Count{std::numeric_limits<std::int64_t>::max()};
-    auto bell = WaitRequest::begin(*client_.pool_, std::move(request), {});
-    if (!bell)
-        return std::unexpected(bell.error());
-    wait_.emplace(*std::move(bell));
+    auto wait_request = WaitRequest::begin(*client_.pool_, std::move(request), {});
+    if (!wait_request)
+        return std::unexpected(wait_request.error());
+    wait_.emplace(*std::move(wait_request));
     return {};
 }
 
@@ -116,49 +117,53 @@ Expected<std::int64_t> TriggerSource::consume_private() const
 
 Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int> others) const
 {
-    const int own = pulse_ ? pulse_->fd() : timer_ ? timer_->fd() : -1; // -1 is passed over.
-    std::vector<pollfd> wanted{{own, POLLIN, 0}, {wait_->fd(), POLLIN, 0}};
+    const int private_fd = pulse_   ? pulse_->fd()
+                           : timer_ ? timer_->fd()
+                                    : -1; // -1 is ignored by poll(2).
+    std::vector<pollfd> polled{{private_fd, POLLIN, 0}, {wait_->fd(), POLLIN, 0}};
     for (const int other : others)
-        wanted.push_back({other, POLLIN, 0});
+        polled.push_back({other, POLLIN, 0});
     const int ready =
-        ::poll(wanted.data(), wanted.size(), static_cast<int>(default_keepalive_interval / 1ms));
+        ::poll(polled.data(), polled.size(), static_cast<int>(default_keepalive_interval / 1ms));
     if (ready < 0 && errno != EINTR)
         return std::unexpected(system_call_error("poll(2)"));
     if (ready <= 0)
         return Wakeup::timeout;
-    if (std::any_of(wanted.begin() + 2, wanted.end(), [](const auto& one) { return one.revents; }))
+    if (std::any_of(polled.begin() + 2, polled.end(), [](const auto& one) { return one.revents; }))
         return Wakeup::other;
-    return wanted[0].revents != 0 ? Wakeup::private_fd : Wakeup::reply;
+    return polled[0].revents != 0 ? Wakeup::private_fd : Wakeup::reply;
 }
 
-// As long as there are some and nothing else is to be done, but not for ever.
-std::int64_t TriggerSource::consume_remaining(std::int64_t taken, std::span<const int> others) const
+// Consumes tokens until none is left or another descriptor is readable, up to a limit.
+std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
+                                              std::span<const int> others) const
 {
-    const WaitOptions look{.timeout = nanoseconds{0}, .existing = true};
-    while (taken < max_tokens_per_set && !is_any_readable(others)) {
-        if (!client_.wait(texts(), look)) // Whatever it is: those that we have count.
+    const WaitOptions options{.timeout = nanoseconds{0}, .existing = true};
+    while (consumed < max_tokens_per_set && !is_any_readable(others)) {
+        if (!client_.wait(texts(), options)) // Whatever the error is, the consumed tokens count.
             break;
-        ++taken;
+        ++consumed;
     }
-    return taken;
+    return consumed;
 }
 
-// What the daemon says; 0 if it went away, or if our own descriptor counts.
+// Returns the count from the reply to the wait, or 0 if the connection was lost or the private
+// descriptor counts.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
     auto fired = wait_->finish();
     if (!fired && fired.error().code == ErrorCode::interrupted) {
-        const auto asked = wait_->resubmit();
-        return asked ? Expected<std::int64_t>{0} : std::unexpected(asked.error());
+        const auto resubmitted = wait_->resubmit();
+        return resubmitted ? Expected<std::int64_t>{0} : std::unexpected(resubmitted.error());
     }
     wait_.reset();
     if (!fired)
         return std::unexpected(fired.error());
-    const bool was_there = mode_ || timer_;
-    if (!was_there)
-        if (const auto learnt = identify(); !learnt)
-            return std::unexpected(learnt.error());
-    if (was_there && has_private_fd())
+    const bool existed = mode_ || timer_;
+    if (!existed)
+        if (const auto identified = identify(); !identified)
+            return std::unexpected(identified.error());
+    if (existed && has_private_fd())
         return 0;
     if (mode_ == Mode::manual)
         if (const auto cleared = client_.clear(texts()); !cleared)
@@ -170,9 +175,9 @@ Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 
 Expected<void> TriggerSource::restore(std::int64_t count)
 {
-    if (!mode_ && !timer_) // It was taken as soon as it was there.
-        if (const auto learnt = identify(); !learnt)
-            return learnt;
+    if (!mode_ && !timer_) // The wait completed as soon as the object was created.
+        if (const auto identified = identify(); !identified)
+            return identified;
     if (has_private_fd())
         return {};
     if (mode_ != Mode::semaphore)
@@ -200,40 +205,40 @@ Expected<void> TriggerSource::identify_if_exists()
 {
     if (mode_ || timer_)
         return {};
-    auto learnt = identify();
-    if (!learnt && learnt.error().code == ErrorCode::no_such_name)
+    auto identified = identify();
+    if (!identified && identified.error().code == ErrorCode::no_such_name)
         return {};
-    return learnt;
+    return identified;
 }
 
 Expected<std::optional<std::int64_t>> TriggerSource::next(std::span<const int> others)
 {
-    const auto told = [&](Error error) {
+    const auto deleted_error = [&](Error error) {
         if (error.code == ErrorCode::no_such_name)
             error = {ErrorCode::deleted, fmt::format("'{}' was deleted", name_.text())};
         return std::unexpected(std::move(error));
     };
-    if (const auto looked = identify_if_exists(); !looked)
-        return told(looked.error());
+    if (const auto identified = identify_if_exists(); !identified)
+        return deleted_error(identified.error());
     while (true) {
         if (!wait_)
             if (const auto begun = begin_wait(); !begun)
-                return told(begun.error());
-        const auto rung = await_wakeup(others);
-        if (!rung)
-            return told(rung.error());
+                return deleted_error(begun.error());
+        const auto wakeup = await_wakeup(others);
+        if (!wakeup)
+            return deleted_error(wakeup.error());
         Expected<std::int64_t> count = 0;
-        switch (*rung) {
+        switch (*wakeup) {
         case Wakeup::other: return std::nullopt;
         case Wakeup::private_fd: count = consume_private(); break;
         case Wakeup::reply: count = handle_reply(others); break;
-        case Wakeup::timeout: // A daemon that is stuck is found out.
+        case Wakeup::timeout: // Detects a daemon that does not answer.
             if (const auto alive = client_.status(); !alive)
-                return told(alive.error());
+                return deleted_error(alive.error());
             break;
         }
         if (!count)
-            return told(count.error());
+            return deleted_error(count.error());
         if (*count > 0)
             return *count;
     }

@@ -1,5 +1,5 @@
-// The sets of one name, or its expirations, one after the other: what `evfdctl on` runs a command
-// for. None that comes between two calls is missed.
+// TriggerSource: the sets or expirations of one name, one after another, for `evfdctl on`. Those
+// between two calls of next() are not lost.
 #pragma once
 
 #include "client/core/wait_request.h"
@@ -18,7 +18,7 @@ namespace evfd {
 
 class TriggerSource {
 public:
-    // Of a semaphore's tokens one at a time, or as many as there are.
+    // Tokens of a semaphore to consume per call.
     enum class Tokens { one, all };
 
     TriggerSource(const Client& client, Name name, Tokens tokens)
@@ -26,17 +26,17 @@ public:
     {
     }
 
-    // What the name is, if it is there already. Reaches the daemon, which may take a while; next()
-    // does so if nobody did before.
+    // Determines the kind of the object if it exists. Connects, which may take a while. next()
+    // calls it if necessary.
     Expected<void> identify_if_exists();
-    // Waits for the next and takes it: how many pulses or expirations came since the last call, how
-    // many tokens were there, 1 of everything else. Nothing if one of `others` is readable: then
-    // nothing is taken, and the next is waited for further on. deleted: it is no longer there; a
-    // name that is not there yet is waited for.
+    // Waits for the next trigger and consumes it. Returns the number of pulses or expirations since
+    // the last call, or the number of consumed tokens, or 1. Returns nothing if one of `others` is
+    // readable; nothing is consumed then, and the wait continues with the next call. deleted: the
+    // object was deleted. A name that does not exist yet is waited for.
     Expected<std::optional<std::int64_t>> next(std::span<const int> others);
-    // What next() took, and nobody came to use.
+    // Returns what next() consumed and no command has used.
     Expected<void> restore(std::int64_t count);
-    // To be called at the end: what was taken for us at the last moment goes back.
+    // Called at the end. Returns a token that was consumed at the last moment.
     Expected<void> finish();
 
 private:
@@ -50,18 +50,18 @@ private:
     Expected<void> check_mode() const;
     Expected<void> begin_wait();
     Expected<std::int64_t> consume_private() const;
-    std::int64_t consume_remaining(std::int64_t taken, std::span<const int> others) const;
+    std::int64_t consume_remaining(std::int64_t consumed, std::span<const int> others) const;
     Expected<Wakeup> await_wakeup(std::span<const int> others) const;
     Expected<std::int64_t> handle_reply(std::span<const int> others);
 
     Client client_;
     Name name_;
     Tokens tokens_;
-    std::optional<Mode> mode_; // Of an event that is there.
-    // What counts for us alone, also while nobody waits for it.
+    std::optional<Mode> mode_; // Mode of an existing event.
+    // Private counters, which also count while no wait is registered.
     std::optional<Event> pulse_;
     std::optional<Timer> timer_;
-    // The daemon's word that there is something to take; for what is our own, that it is deleted.
+    // The registered wait. For a private counter it only reports that the object was deleted.
     std::optional<WaitRequest> wait_;
 };
 

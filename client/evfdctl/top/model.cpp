@@ -16,7 +16,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// As exact as one looks at it: it reads otherwise when the next whole unit has passed.
+// Precision of a displayed duration. The text changes after each whole unit.
 nanoseconds unit_of(nanoseconds span)
 {
     if (span < 1min)
@@ -70,7 +70,7 @@ std::weak_ordering compare(const Row& a, const Row& b, Column column)
     case Column::name: return a.object.name <=> b.object.name;
     case Column::kind: return a.object.kind <=> b.object.kind;
     case Column::mode: return report::mode_or_clock(a.object) <=> report::mode_or_clock(b.object);
-    case Column::state: { // What is set first.
+    case Column::state: { // Set objects come first.
         const auto set =
             later_first(a.object.is_set.value_or(false), b.object.is_set.value_or(false));
         return set != 0 ? std::weak_ordering{set} : state(a.object) <=> state(b.object);
@@ -131,7 +131,7 @@ std::optional<MonotonicTime> Row::next_change(const Now& now) const
     }
     if (expires && *expires - now.monotonic >= 1s) {
         const auto left = *expires - now.monotonic;
-        in(left % unit_of(left) + 1ns); // Just below the whole unit.
+        in(left % unit_of(left) + 1ns); // The text changes just below a whole unit.
     }
     return first;
 }
@@ -172,7 +172,8 @@ std::vector<const Row*> Table::rows(std::string_view part, Order order) const
         const auto by = compare(*a, *b, order.column);
         if (by != 0)
             return order.is_reversed ? by > 0 : by < 0;
-        return a->object.name < b->object.name; // Among equals, in either direction.
+        // Equal rows keep the order of their names in both directions.
+        return a->object.name < b->object.name;
     });
     return chosen;
 }

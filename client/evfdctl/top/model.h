@@ -1,5 +1,5 @@
-// The objects as a monitor told of them, for `evfdctl top`: what is in each column, and in which
-// order the rows are. Nothing of a terminal is known here.
+// The objects that a monitor reported, as rows and cells for `evfdctl top`, and their order.
+// Independent of the terminal.
 #pragma once
 
 #include "common/clock.h"
@@ -18,7 +18,7 @@ namespace evfd::top {
 
 enum class Column { name, kind, mode, state, waits, subscribers, last_set, next };
 inline constexpr std::size_t column_count = 8;
-// As --sort and the heading have them.
+// Names for --sort and the heading.
 inline constexpr std::array<std::pair<Column, std::string_view>, column_count> columns{{
     {Column::name, "name"},
     {Column::kind, "kind"},
@@ -30,7 +30,7 @@ inline constexpr std::array<std::pair<Column, std::string_view>, column_count> c
     {Column::next, "next"},
 }};
 
-// The moment for which it is shown.
+// The time at which the table is displayed.
 struct Now {
     MonotonicTime monotonic;
     WallTime wall;
@@ -38,37 +38,38 @@ struct Now {
     static Now read() { return {monotonic_now(), wall_now()}; }
 };
 
-// One object; its daemon's clock may not be ours, but how long is left is the same.
+// One object. The daemon's clock may differ from ours, so the row keeps the expiry on our clock.
 struct Row {
     protocol::Object object;
     std::optional<MonotonicTime> expires;
 
     std::string cell(Column column, const Now& now) const;
-    // When a cell will read otherwise though nothing is told; nothing, if none will.
+    // Returns the time at which a cell's text changes without an event, if there is one.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 };
 
 struct Order {
     Column column = Column::name;
-    bool is_reversed = false; // Of what one wants to see first: the most, the latest, the soonest.
+    bool is_reversed = false; // Reverses the natural order: largest, latest or soonest first.
 };
 
 class Table {
 public:
-    // A monitor begins anew: what there is stays until all has been told.
+    // Begins a new initial list. The present rows stay until it is complete.
     void restart() { incoming_rows_.emplace(); }
     void apply(const protocol::Monitor::Reply& event, const Now& now);
 
     bool is_complete() const { return !incoming_rows_; }
     std::size_t size() const { return rows_.size(); }
-    // Those whose name has the text in it, in order.
+    // Returns the rows with `part` in their name, in order.
     std::vector<const Row*> rows(std::string_view part, Order order) const;
 
 private:
     using Rows = std::map<Name, Row>;
 
     Rows rows_;
-    std::optional<Rows> incoming_rows_ = Rows{}; // So far, of a monitor that began.
+    // Rows of an initial list that is not complete yet.
+    std::optional<Rows> incoming_rows_ = Rows{};
 };
 
 } // namespace evfd::top

@@ -18,7 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int replies_at_a_time = 512;
-// Between attempts: a daemon that is being restarted is back soon; a network may not be.
+// Times between attempts to connect. A restarting daemon is back soon; a network may not be.
 constexpr nanoseconds local_pause = 250ms;
 constexpr nanoseconds remote_pause = 3s;
 
@@ -27,33 +27,33 @@ constexpr nanoseconds remote_pause = 3s;
 MonitorSource::Attempt::Attempt(const Address& address, const std::string& pattern)
     : shared_{std::make_shared<Shared>()}
 {
-    auto over = make_eventfd(0, Counter::plain);
-    if (!over) {
-        shared_->result = std::unexpected(Error{ErrorCode::system, over.error().message()});
+    auto done_fd = make_eventfd(0, Counter::plain);
+    if (!done_fd) {
+        shared_->result = std::unexpected(Error{ErrorCode::system, done_fd.error().message()});
         return;
     }
-    shared_->done = *std::move(over);
-    // Signals are for the thread that shows.
+    shared_->done = *std::move(done_fd);
+    // Signals are delivered to the thread that draws.
     sigset_t all;
-    sigset_t before;
+    sigset_t previous;
     ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         std::thread{[shared = shared_, address, pattern] {
-            auto news = Client{address}.changes_with_waiters(pattern);
-            const std::lock_guard holding{shared->mutex};
-            shared->result = std::move(news);
+            auto monitor = Client{address}.changes_with_waiters(pattern);
+            const std::lock_guard locked{shared->mutex};
+            shared->result = std::move(monitor);
             (void)add(shared->done, 1);
         }}.detach();
     } catch (const std::system_error& failed) {
         shared_->result = std::unexpected(Error{ErrorCode::system, failed.what()});
     }
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }
 
 std::optional<Expected<Monitor>> MonitorSource::Attempt::result() const
 {
-    const std::lock_guard holding{shared_->mutex};
+    const std::lock_guard locked{shared_->mutex};
     return std::exchange(shared_->result, std::nullopt);
 }
 
@@ -106,15 +106,15 @@ bool MonitorSource::read_into(View& view, const Now& now)
     }
     may_have_more_ = false;
     for (int i = 0; i < replies_at_a_time; ++i) {
-        auto news = monitor_->next();
-        if (!news) {
-            handle_lost_connection(view, news.error(), now.monotonic);
+        auto event = monitor_->next();
+        if (!event) {
+            handle_lost_connection(view, event.error(), now.monotonic);
             return true;
         }
-        if (!*news)
+        if (!*event)
             return i > 0;
-        view.table().apply(**news, now);
-        if ((*news)->change == Change::ready)
+        view.table().apply(**event, now);
+        if ((*event)->change == Change::ready)
             view.set_error({});
     }
     may_have_more_ = true;

@@ -1,5 +1,5 @@
-// The news for `evfdctl top`: from the daemon while there is one; when it went, attempts to reach
-// it again. An attempt may take long, as ssh does, so each has a thread of its own.
+// The monitor events for `evfdctl top`. After a lost connection it reconnects. An attempt may take
+// long, as with ssh, so each one runs in a thread of its own.
 #pragma once
 
 #include "client/core/address.h"
@@ -22,15 +22,17 @@ public:
     {
     }
 
-    // Readable when there is something to take; -1: not before alarm(). That is also when not all
-    // that came was taken: then nothing more becomes readable.
+    // Polls readable when there is something to read; -1: call read_into() at next_timeout(). The
+    // timeout is in the past if unread events are already buffered, for which fd() does not become
+    // readable.
     int fd() const;
     std::optional<MonotonicTime> next_timeout() const;
-    // Tells the view what came, a good part of it at most. Whether there was anything.
+    // Applies a limited number of events to the view. Returns whether there were any.
     bool read_into(View& view, const Now& now);
 
 private:
-    // It goes on without us if we end first, and then finds nobody to tell.
+    // An attempt to connect, in a detached thread. The thread shares ownership of the result, so it
+    // may outlive this object.
     class Attempt {
     public:
         Attempt(const Address& address, const std::string& pattern);
@@ -39,7 +41,7 @@ private:
 
     private:
         struct Shared {
-            UniqueFd done; // An eventfd.
+            UniqueFd done; // An eventfd, set when `result` is valid.
             std::mutex mutex = {};
             std::optional<Expected<Monitor>> result = {};
         };
@@ -54,7 +56,7 @@ private:
     std::optional<Monitor> monitor_;
     std::optional<Attempt> attempt_;
     MonotonicTime next_attempt_{};
-    bool may_have_more_ = true; // Perhaps; also of what came with the first that there was.
+    bool may_have_more_ = true; // Also true at first, for events that came with the first one.
 };
 
 } // namespace evfd::top

@@ -1,4 +1,4 @@
-// The objects as they are from moment to moment, on a terminal: top.
+// evfdctl top: shows all objects on the terminal, continuously updated.
 #include "client/core/monitor.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/output/failure.h"
@@ -30,11 +30,11 @@ namespace {
 using namespace std::chrono_literals;
 using namespace top;
 
-// However much happens: nobody reads faster.
+// Limits of the update rate, however many events come.
 constexpr nanoseconds min_frame_interval = 50ms;
 constexpr nanoseconds min_tick_interval = 1s;
 
-// SIGWINCH, as a descriptor that is readable when the terminal has another size.
+// SIGWINCH as a descriptor, which polls readable when the terminal has another size.
 class ResizeSignal {
 public:
     static Expected<ResizeSignal> block()
@@ -51,8 +51,8 @@ public:
     int fd() const { return fd_.get(); }
     void drain() const
     {
-        signalfd_siginfo came{};
-        while (::read(fd_.get(), &came, sizeof came) > 0) {
+        signalfd_siginfo info{};
+        while (::read(fd_.get(), &info, sizeof info) > 0) {
         }
     }
 
@@ -62,29 +62,29 @@ private:
     UniqueFd fd_;
 };
 
-// The screen, and all that may change it.
+// The event loop: draws the view and reads everything that may change it.
 class Display {
 public:
-    Display(Screen& screen, View& view, MonitorSource& feed, const TerminationSignals& signals,
-            const ResizeSignal& resizes, std::optional<StderrCapture>& said)
-        : screen_{screen}, view_{view}, source_{feed}, signals_{signals}, resizes_{resizes},
-          stderr_{said}
+    Display(Screen& screen, View& view, MonitorSource& source, const TerminationSignals& signals,
+            const ResizeSignal& resizes, std::optional<StderrCapture>& captured)
+        : screen_{screen}, view_{view}, source_{source}, signals_{signals}, resizes_{resizes},
+          stderr_{captured}
     {
         view_.resize(screen_.size());
     }
 
-    // Until somebody leaves it, or the signal that ends it.
+    // Returns the signal that ended it, or nothing if the user quits.
     std::optional<int> run()
     {
         while (true) {
             draw_if_due();
-            std::array<pollfd, 5> wanted{{{signals_.fd().get(), POLLIN, 0},
+            std::array<pollfd, 5> polled{{{signals_.fd().get(), POLLIN, 0},
                                           {resizes_.fd(), POLLIN, 0},
                                           {STDIN_FILENO, POLLIN, 0},
                                           {source_.fd(), POLLIN, 0},
                                           {stderr_ ? stderr_->fd() : -1, POLLIN, 0}}};
-            wait(wanted);
-            const auto& [stop, resize, keys, feed, said] = wanted;
+            wait(polled);
+            const auto& [stop, resize, keys, source, captured] = polled;
             if (stop.revents != 0)
                 if (const auto signal = signals_.take_next())
                     return signal->number;
@@ -92,7 +92,7 @@ public:
                 handle_resize();
             if (keys.revents != 0 && handle_keys(keys.revents) == View::Next::quit)
                 return {};
-            if (said.revents != 0)
+            if (captured.revents != 0)
                 read_remote_messages();
             if (source_.read_into(view_, Now::read()))
                 is_dirty_ = true;
@@ -116,8 +116,8 @@ private:
                 std::max(*next_change_, add_saturating(now.monotonic, min_tick_interval));
     }
 
-    // For ever, if nothing changes by itself.
-    void wait(std::array<pollfd, 5>& wanted) const
+    // Waits indefinitely if no text changes with time.
+    void wait(std::array<pollfd, 5>& polled) const
     {
         auto until = source_.next_timeout();
         const auto or_sooner = [&](const std::optional<MonotonicTime>& moment) {
@@ -128,8 +128,8 @@ private:
         if (is_dirty_)
             or_sooner(next_frame_);
         const auto left = to_timespec(until ? time_until(*until) : nanoseconds{0});
-        if (::ppoll(wanted.data(), wanted.size(), until ? &left : nullptr, nullptr) < 0)
-            for (auto& one : wanted)
+        if (::ppoll(polled.data(), polled.size(), until ? &left : nullptr, nullptr) < 0)
+            for (auto& one : polled)
                 one.revents = 0;
     }
 
@@ -141,18 +141,18 @@ private:
         is_dirty_ = true;
     }
 
-    // A terminal that is gone has nobody in front of it.
+    // A terminal that hung up has no user any more.
     View::Next handle_keys(short events)
     {
-        bool was_any = false;
+        bool any_key = false;
         while (const auto pressed = screen_.key()) {
-            was_any = true;
+            any_key = true;
             if (view_.press(*pressed, Now::read()) == View::Next::quit)
                 return View::Next::quit;
         }
         is_dirty_ = true;
-        const bool is_gone = (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
-        return is_gone && !was_any ? View::Next::quit : View::Next::stay;
+        const bool has_hung_up = (events & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+        return has_hung_up && !any_key ? View::Next::quit : View::Next::stay;
     }
 
     void read_remote_messages()
@@ -176,52 +176,52 @@ private:
 class Top : public Verb {
 public:
     static constexpr auto name = "top";
-    static constexpr auto help = "Show all objects on the terminal, from moment to moment";
+    static constexpr auto help = "Show all objects on the terminal, continuously updated";
 
     explicit Top(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app}
     {
         std::vector<std::string> names;
         for (const auto& [column, text] : top::columns)
             names.emplace_back(text);
-        app.add_option("--sort", sort_, "By which column at first; name if not given")
+        app.add_option("--sort", sort_, "Sort by COLUMN at first (default: name)")
             ->type_name("COLUMN")
             ->check(CLI::IsMember(names));
     }
 
-    // The daemon is reached before the screen is ours: ssh may have to ask.
+    // Connects before it draws on the screen, because ssh may ask for a password.
     Exit run(const Client& client) override
     {
         if (is_json())
-            return report_error(
-                usage_error("top is to be looked at; for JSON there is monitor --json"));
+            return report_error(usage_error("top has no JSON output; use monitor --json"));
         if (const auto possible = Screen::check(); !possible)
             return report_error(possible.error());
         const auto& address = client.address();
         View view{address.remote ? address.remote->host : address.path, {.column = column()}};
-        std::optional<StderrCapture> said; // From the first ssh on, which stays.
+        std::optional<StderrCapture> captured; // Captures the messages of ssh, which stays running.
         if (address.remote)
-            if (auto aside = StderrCapture::begin())
-                said.emplace(*std::move(aside));
-        const auto give_up = [&](const Error& error) { // Where it is seen.
-            const auto words = said ? said->take_text() : "";
-            said.reset();
-            print_error(words);
+            if (auto capture = StderrCapture::begin())
+                captured.emplace(*std::move(capture));
+        // Prints the message after the terminal is restored.
+        const auto fail = [&](const Error& error) {
+            const auto text = captured ? captured->take_text() : "";
+            captured.reset();
+            print_error(text);
             return report_error(error);
         };
-        auto news = begin_monitor(client, view);
-        if (!news)
-            return give_up(news.error());
-        MonitorSource feed{address, pattern_.text, *std::move(news)};
+        auto monitor = begin_monitor(client, view);
+        if (!monitor)
+            return fail(monitor.error());
+        MonitorSource source{address, pattern_.text, *std::move(monitor)};
 
         const auto signals = TerminationSignals::block();
         if (!signals)
-            return give_up(signals.error());
+            return fail(signals.error());
         const auto resizes = ResizeSignal::block();
         if (!resizes)
-            return give_up(resizes.error());
-        const auto ended_by = show(view, feed, *signals, *resizes, said);
+            return fail(resizes.error());
+        const auto ended_by = show(view, source, *signals, *resizes, captured);
         if (!ended_by)
-            return give_up(ended_by.error());
+            return fail(ended_by.error());
         if (*ended_by)
             TerminationSignals::reraise(**ended_by);
         return exit_done;
@@ -236,35 +236,36 @@ private:
         return Column::name;
     }
 
-    // With all that there is at first.
+    // Returns a monitor with its initial list read.
     Expected<Monitor> begin_monitor(const Client& client, View& view) const
     {
-        auto news = client.changes_with_waiters(pattern_.text);
-        while (news && !view.table().is_complete()) {
-            const auto next = news->next();
+        auto monitor = client.changes_with_waiters(pattern_.text);
+        while (monitor && !view.table().is_complete()) {
+            const auto next = monitor->next();
             if (!next)
                 return std::unexpected(next.error());
             if (*next) {
                 view.table().apply(**next, Now::read());
                 continue;
             }
-            pollfd wanted{news->fd(), POLLIN, 0};
-            ::poll(&wanted, 1, -1);
+            pollfd polled{monitor->fd(), POLLIN, 0};
+            ::poll(&polled, 1, -1);
         }
         view.set_error({});
-        return news;
+        return monitor;
     }
 
-    // The signal that ended it, if one did. The terminal is as it was when this returns.
-    Expected<std::optional<int>> show(View& view, MonitorSource& feed,
+    // Returns the signal that ended the display, if one did. The terminal is restored before it
+    // returns.
+    Expected<std::optional<int>> show(View& view, MonitorSource& source,
                                       const TerminationSignals& signals,
                                       const ResizeSignal& resizes,
-                                      std::optional<StderrCapture>& said) const
+                                      std::optional<StderrCapture>& captured) const
     {
         auto screen = Screen::open(colour_.value());
         if (!screen)
             return std::unexpected(screen.error());
-        return Display{*screen, view, feed, signals, resizes, said}.run();
+        return Display{*screen, view, source, signals, resizes, captured}.run();
     }
 
     PatternOption pattern_;

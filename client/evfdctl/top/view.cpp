@@ -14,7 +14,7 @@ namespace evfd::top {
 
 namespace {
 
-constexpr std::size_t reserved_lines = 3; // Title, heading and foot.
+constexpr std::size_t reserved_lines = 3; // Title, heading and footer.
 constexpr std::size_t min_name_width = 12;
 constexpr std::string_view gap = "  ";
 
@@ -45,7 +45,7 @@ Cells cells_of(const Row& row, const Now& now)
     return cells;
 }
 
-// A long name gives way to what else there is to see.
+// A long name is cut in favour of the other columns.
 Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
 {
     Widths widths{};
@@ -82,7 +82,7 @@ Line cut(Line line, std::size_t width)
     return line;
 }
 
-// A piece a column, as wide as it is.
+// Returns one piece for each column, padded to its width.
 template <class Cell>
 Line line_of(const Widths& widths, Style between, Cell cell)
 {

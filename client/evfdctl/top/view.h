@@ -1,5 +1,5 @@
-// What of the table `evfdctl top` shows, and how: the filter, the order, the place, the pause; what
-// a key does to them, and the picture that comes of it. Nothing of a terminal is known here.
+// The state of the display of `evfdctl top`: filter, order, scroll position and pause, the effect
+// of each key on them, and the text that is drawn. Independent of the terminal.
 #pragma once
 
 #include "client/evfdctl/top/model.h"
@@ -25,10 +25,10 @@ enum class Key {
     next_column,
     reverse,
     pause,
-    erase, // The last character of the filter.
-    clear, // The filter; without one, it leaves.
+    erase, // Deletes the last character of the filter.
+    clear, // Clears the filter, or quits if it is empty.
 };
-using Pressed = std::variant<Key, char>; // A character is the filter's.
+using Pressed = std::variant<Key, char>; // A character extends the filter.
 
 enum class Style { plain, faint, bold, heading, chosen_heading, good, bad };
 struct Piece {
@@ -44,21 +44,21 @@ struct Size {
 
 class View {
 public:
-    // `place`: which daemon it is about.
+    // `title` names the daemon.
     View(std::string title, Order order) : title_{std::move(title)}, order_{order} {}
 
     Table& table() { return table_; }
-    // Why there is no news at the moment; nothing once there is again.
+    // Shows why no events come; nothing once they come again.
     void set_error(std::optional<std::string> why);
-    // By those who were to reach the daemon, to be shown as long as there is trouble.
+    // Shows a message of ssh for as long as an error is shown.
     void set_remote_message(std::string_view line);
     void resize(Size size) { size_ = size; }
     enum class Next { stay, quit };
     [[nodiscard]] Next press(Pressed pressed, const Now& now);
 
-    // So many lines as fit, none wider than fits.
+    // Returns the lines of the screen, cut to its size.
     std::vector<Line> render(const Now& now) const;
-    // When it will look different though nothing happens.
+    // Returns the time at which the text changes without an event, if there is one.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:
@@ -78,12 +78,12 @@ private:
 
     std::string title_;
     Table table_;
-    std::optional<Frozen> frozen_; // While it pauses.
+    std::optional<Frozen> frozen_; // Present while paused.
     std::optional<std::string> error_ = "waiting for the daemon";
     std::string remote_message_;
     std::string filter_;
     Order order_;
-    std::size_t first_ = 0; // Row at the top; what is beyond the end counts as the end.
+    std::size_t first_ = 0; // Index of the top row; values beyond the end count as the end.
     Size size_{24, 80};
 };
 
