@@ -211,9 +211,10 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     report_defects(contents, recovered);
     recovered.has_unreadable_fds = stashed.unreadable > 0;
     if (recovered.has_unreadable_fds)
-        recovered.warnings.push_back(fmt::format("{} stashed descriptors cannot be received: "
-                                                 "RLIMIT_NOFILE is too low, or they have no label",
-                                                 stashed.unreadable));
+        recovered.warnings.push_back(
+            fmt::format("{} stashed descriptors cannot be received: there is no room for them, or "
+                        "they have no label; see RLIMIT_NOFILE",
+                        stashed.unreadable));
     RecordReader reader{recovered};
     for (const auto& record : contents.records)
         reader.read(record);
