@@ -14,12 +14,12 @@ FairScheduler::FairScheduler(EventLoop& loop, const Quota& quota, Serve serve)
 FairScheduler::User& FairScheduler::user(uid_t account)
 {
     auto& user = users_[account];
-    const auto turns = loop_.iteration() - std::exchange(user.iteration, loop_.iteration());
-    if (turns == 0)
+    const auto iterations = loop_.iteration() - std::exchange(user.iteration, loop_.iteration());
+    if (iterations == 0)
         return user;
     // A user whose last call took longer than its budget has a debt to pay.
-    const auto gone_by = static_cast<std::int64_t>(std::min(turns, max_debt)) * max_user_time;
-    const auto time = turns < max_debt ? user.budget.time + gone_by : max_user_time;
+    const auto elapsed = static_cast<std::int64_t>(std::min(iterations, max_debt)) * max_user_time;
+    const auto time = iterations < max_debt ? user.budget.time + elapsed : max_user_time;
     user.budget = {quota_.limit(account, Resource::calls),
                    std::min<nanoseconds>(time, max_user_time)};
     return user;
@@ -34,21 +34,22 @@ nanoseconds FairScheduler::total_time_left()
 
 Budget FairScheduler::budget_for(uid_t uid)
 {
-    auto share = user(quota_.account(uid)).budget;
-    share.time = std::min(share.time, std::max<nanoseconds>(total_time_left(), max_contended_time));
+    auto budget = user(quota_.account(uid)).budget;
+    budget.time =
+        std::min(budget.time, std::max<nanoseconds>(total_time_left(), max_contended_time));
     if (!queue_.empty())
-        share.time = std::min<nanoseconds>(share.time, max_contended_time);
-    return share;
+        budget.time = std::min<nanoseconds>(budget.time, max_contended_time);
+    return budget;
 }
 
 void FairScheduler::charge(uid_t uid, const Budget& spent)
 {
-    auto& its = user(quota_.account(uid));
-    its.budget.calls -= spent.calls;
-    its.budget.time -= spent.time;
-    its.used_time += spent.time;
+    auto& charged = user(quota_.account(uid));
+    charged.budget.calls -= spent.calls;
+    charged.budget.time -= spent.time;
+    charged.used_time += spent.time;
     if (queue_.empty())
-        min_used_time_ = std::max(min_used_time_, its.used_time);
+        min_used_time_ = std::max(min_used_time_, charged.used_time);
     total_time_left_ = total_time_left() - spent.time;
     prune_users();
 }
@@ -62,10 +63,10 @@ bool FairScheduler::is_throttled(uid_t uid)
 void FairScheduler::enqueue(uid_t uid, std::uint64_t connection)
 {
     const auto account = quota_.account(uid);
-    auto& its = user(account);
-    its.waiting.push_back(connection);
-    if (!its.is_queued)
-        queue_user(account, its);
+    auto& queued = user(account);
+    queued.waiting.push_back(connection);
+    if (!queued.is_queued)
+        queue_user(account, queued);
     schedule();
 }
 
@@ -86,19 +87,19 @@ void FairScheduler::queue_user(uid_t account, User& user)
 void FairScheduler::serve_all()
 {
     is_scheduled_ = false;
-    std::vector<uid_t> again; // For the next iteration.
-    bool has_served = false;  // Serves one in any case, even if the time is used up.
+    std::vector<uid_t> requeued; // For the next iteration.
+    bool has_served = false;     // Serves one in any case, even if the time is used up.
     while (!queue_.empty() && (!has_served || total_time_left() > nanoseconds{0})) {
-        const auto [had, place, account] = *queue_.begin();
+        const auto [used_time, arrival, account] = *queue_.begin();
         queue_.erase(queue_.begin());
-        min_used_time_ = std::max(min_used_time_, had);
-        auto& its = user(account);
-        has_served |= serve(its, account);
-        its.is_queued = !its.waiting.empty();
-        if (its.is_queued)
-            again.push_back(account);
+        min_used_time_ = std::max(min_used_time_, used_time);
+        auto& served = user(account);
+        has_served |= serve(served, account);
+        served.is_queued = !served.waiting.empty();
+        if (served.is_queued)
+            requeued.push_back(account);
     }
-    for (const auto account : again)
+    for (const auto account : requeued)
         queue_user(account, users_.at(account));
     prune_users();
     if (!queue_.empty())
@@ -108,10 +109,11 @@ void FairScheduler::serve_all()
 // A connection that is enqueued again meanwhile is served after all that are queued now.
 bool FairScheduler::serve(User& user, uid_t account)
 {
-    const auto had_before = user.used_time;
+    const auto used_before = user.used_time;
     bool has_served = false;
-    for (auto left = user.waiting.size(); left > 0 && !budget_for(account).is_exhausted(); --left) {
-        if (!queue_.empty() && user.used_time - had_before >= max_contended_time)
+    for (auto remaining = user.waiting.size(); remaining > 0 && !budget_for(account).is_exhausted();
+         --remaining) {
+        if (!queue_.empty() && user.used_time - used_before >= max_contended_time)
             break;
         const auto connection = user.waiting.front();
         user.waiting.pop_front();
@@ -128,7 +130,7 @@ void FairScheduler::prune_users()
     pruned_in_ = loop_.iteration();
     std::erase_if(users_, [&](const auto& entry) {
         const auto& user = entry.second;
-        return !user.is_queued && loop_.iteration() - user.turn > max_debt;
+        return !user.is_queued && loop_.iteration() - user.iteration > max_debt;
     });
 }
 

@@ -63,8 +63,8 @@ Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
         if (!submitted)
             return std::unexpected(submitted.error());
         // All operations have completed already.
-        if (const auto forgotten = context_->aio.discard_completions(); !forgotten)
-            return forgotten;
+        if (const auto discarded = context_->aio.discard_completions(); !discarded)
+            return discarded;
         operations = operations.subspan(*submitted);
     }
     return {};

@@ -123,9 +123,9 @@ TakenTokens Holds::extract(HoldMap::iterator hold)
 {
     for (const auto& process : hold->second.processes)
         by_process_.erase({process.id(), hold->first});
-    auto takings = std::move(hold->second.taken);
+    auto taken = std::move(hold->second.taken);
     holds_.erase(hold);
-    return takings;
+    return taken;
 }
 
 void Holds::release(const Token& id)

@@ -36,8 +36,8 @@ Result<ProcessWatcher::Ref> ProcessWatcher::acquire(Identity identity, UniqueFd 
         return ref(*id);
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    if (const auto parked = state_store_.store_fd(new_id, pidfd); !parked)
-        return std::unexpected(parked.error());
+    if (const auto stashed = state_store_.store_fd(new_id, pidfd); !stashed)
+        return std::unexpected(stashed.error());
     if (const auto added = add(new_id, identity, std::move(pidfd)); !added) {
         state_store_.remove_fd(new_id);
         return std::unexpected(added.error());
@@ -62,7 +62,7 @@ Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, Un
 Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
 {
     auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
-        const auto known = ref(id);      // Keeps the process watched during the callback.
+        const auto reference = ref(id);  // Keeps the process watched during the callback.
         processes_.at(id).watch.reset(); // A pidfd stays readable after the end.
         on_ended_(id);
     });
@@ -77,17 +77,17 @@ Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
 
 void ProcessWatcher::release(Id id)
 {
-    const auto known = processes_.find(id);
-    if (--known->second.refs > 0)
+    const auto process = processes_.find(id);
+    if (--process->second.refs > 0)
         return;
     state_store_.erase(id, record::Kind::process);
     state_store_.remove_fd(id);
-    if (const auto by_pid = by_pid_.find(known->second.identity.pid);
+    if (const auto by_pid = by_pid_.find(process->second.identity.pid);
         by_pid != by_pid_.end() && by_pid->second == id)
         by_pid_.erase(by_pid);
-    if (const auto count = counts_.find(known->second.identity.uid); --count->second == 0)
+    if (const auto count = counts_.find(process->second.identity.uid); --count->second == 0)
         counts_.erase(count);
-    processes_.erase(known);
+    processes_.erase(process);
 }
 
 } // namespace evfd::daemon

@@ -14,8 +14,8 @@ void Pulse::append_targets(std::int64_t times, std::vector<int>& persistent,
                            std::vector<int>& others) const
 {
     for (std::int64_t i = 0; i < times; ++i)
-        for (const auto& [token, follower] : subscriptions_.all())
-            (follower.is_persistent ? persistent : others).push_back(follower.fd.get());
+        for (const auto& [token, subscription] : subscriptions_.all())
+            (subscription.is_persistent ? persistent : others).push_back(subscription.fd.get());
 }
 
 } // namespace evfd::daemon

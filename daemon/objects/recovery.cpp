@@ -16,8 +16,8 @@ namespace {
 
 bool is_timerfd(const UniqueFd& fd)
 {
-    itimerspec left{};
-    return ::timerfd_gettime(fd.get(), &left) == 0;
+    itimerspec remaining{};
+    return ::timerfd_gettime(fd.get(), &remaining) == 0;
 }
 
 // Among the descriptors without a file type, the state store has only eventfds and timerfds, and
@@ -49,7 +49,7 @@ std::vector<Session> Recovery::run()
         restore_object(id, record);
     for (const auto& [id, record] : recovered_.subscriptions)
         restore_subscription(id, record);
-    redo_plan();
+    redo_intent();
     roll_back();
     remove_unclaimed();
     start_timers();
@@ -72,11 +72,11 @@ std::vector<Session> Recovery::run()
 std::expected<UniqueFd, std::string_view>
 Recovery::take_descriptor(Id id, bool (*is_right)(const UniqueFd&))
 {
-    const auto parked = recovered_.fds.find(id);
-    if (parked == recovered_.fds.end())
+    const auto stashed = recovered_.fds.find(id);
+    if (stashed == recovered_.fds.end())
         return std::unexpected("its descriptor is not in the stash");
-    auto fd = std::move(parked->second);
-    recovered_.fds.erase(parked);
+    auto fd = std::move(stashed->second);
+    recovered_.fds.erase(stashed);
     if (!is_right(fd)) {
         registry_.state_store_.remove_fd(id);
         return std::unexpected("its descriptor in the stash is of another type");
@@ -106,10 +106,10 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
     const auto found = recovered_.counters.find(id);
     const auto progress =
         found == recovered_.counters.end() ? record::Counters{{}, 0, 0} : found->second;
-    if (auto* link = record.timer && record.timer->target ? &*record.timer->target : nullptr;
-        link && !link->uid) { // An earlier version did not record the armer.
-        link->uid = record.owner;
-        link->gid = record.group;
+    if (auto* target = record.timer && record.timer->target ? &*record.timer->target : nullptr;
+        target && !target->uid) { // An earlier version did not record the armer.
+        target->uid = record.owner;
+        target->gid = record.group;
     }
     if (record.timer)
         return std::make_unique<Timer>(
@@ -177,19 +177,19 @@ void Recovery::restore_object(Id id, record::Object& record)
 void Recovery::restore_subscription(Id id, const record::Subscription& record)
 {
     const auto found = entries_.find(static_cast<Id>(record.object));
-    auto* followers = found == entries_.end() ? nullptr : found->second->second.subscriptions();
+    auto* subscriptions = found == entries_.end() ? nullptr : found->second->second.subscriptions();
     auto* owner = find_session(record.session);
     const auto token = Token::parse(record.token);
-    const bool is_timers = followers && found->second->second.timer();
-    auto fd = take_descriptor(id, is_timers ? is_timerfd : is_eventfd);
-    const bool is_twice = followers && token && followers->has(*token);
-    if (!followers || !owner || !token || !fd || is_twice) {
+    const bool is_timer = subscriptions && found->second->second.timer();
+    auto fd = take_descriptor(id, is_timer ? is_timerfd : is_eventfd);
+    const bool is_duplicate = subscriptions && token && subscriptions->has(*token);
+    if (!subscriptions || !owner || !token || !fd || is_duplicate) {
         warn(fmt::format("a subscription ({}) is lost: {}", id,
-                         !followers ? "its object was not recovered"
-                         : !owner   ? "its session was not recovered"
-                         : !fd      ? fd.error()
-                         : !token   ? "its token is invalid"
-                                    : "its token is already in use"));
+                         !subscriptions ? "its object was not recovered"
+                         : !owner       ? "its session was not recovered"
+                         : !fd          ? fd.error()
+                         : !token       ? "its token is invalid"
+                                        : "its token is already in use"));
         if (!fd && recovered_.has_unreadable_fds)
             return; // A daemon with a higher limit may find the descriptor.
         registry_.state_store_.erase(id, record::Kind::subscription);
@@ -197,10 +197,10 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
             registry_.state_store_.remove_fd(id);
         return;
     }
-    followers->add(*token,
-                   {id, *std::move(fd),
-                    registry_.quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions),
-                    true});
+    subscriptions->add(*token,
+                       {id, *std::move(fd),
+                        registry_.quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions),
+                        true});
     owner->subscriptions.push_back({found->second->first, *token});
 }
 
@@ -225,15 +225,16 @@ void Recovery::restore_session(Id id, record::Session& record)
     sessions_.emplace(id, std::move(session));
 }
 
-// Makes the increments that the daemon had planned but not made when it was killed.
-void Recovery::redo_plan()
+// Makes the increments of the intent that the daemon had not made when it was killed.
+void Recovery::redo_intent()
 {
-    const auto notes = registry_.state_store_.pending_increments();
-    if (!recovered_.intent ||
-        std::ranges::count(notes, 1) +
-                std::ranges::count_if(recovered_.intent->increments,
-                                      [](const auto& one) { return !!one.before; }) ==
-            0)
+    const auto completion_bytes = registry_.state_store_.pending_increments();
+    if (!recovered_.intent || std::ranges::count(completion_bytes, 1) +
+                                      std::ranges::count_if(recovered_.intent->increments,
+                                                            [](const auto& one) {
+                                                                return one.count_before.has_value();
+                                                            }) ==
+                                  0)
         return;
     std::vector<int> targets;
     for (const auto& [serial, tokens, before] : recovered_.intent->increments) {
@@ -241,10 +242,10 @@ void Recovery::redo_plan()
         if (found == entries_.end())
             continue;
         auto& object = found->second->second;
-        const auto* followers = object.subscriptions();
-        const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
+        const auto* subscriptions = object.subscriptions();
+        const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
         if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
-            continue; // No plan has so many.
+            continue; // No intent has that many tokens.
         if (auto* pulse = object.pulse())
             pulse->append_targets(tokens, targets, targets);
         else if (auto* event = object.event(); event && !before)
@@ -254,16 +255,16 @@ void Recovery::redo_plan()
             // No client has the eventfd, so this cannot block.
             (void)add(event->fd(), static_cast<std::uint64_t>(tokens));
     }
-    if (targets.size() != notes.size()) {
-        if (std::ranges::count(notes, 1) > 0)
+    if (targets.size() != completion_bytes.size()) {
+        if (std::ranges::count(completion_bytes, 1) > 0)
             warn("an interrupted set is not completed: its intent does not match the recovered "
                  "objects");
         return;
     }
     for (std::size_t i = 0; i < targets.size(); ++i)
-        if (notes[i] != 0)
+        if (completion_bytes[i] != 0)
             if (const auto added = registry_.incrementer_.add(std::span{targets}.subspan(i, 1),
-                                                              notes.subspan(i, 1));
+                                                              completion_bytes.subspan(i, 1));
                 !added)
                 warn(fmt::format("a token is lost: {}", added.error().message()));
     registry_.state_store_.end_intent();
@@ -294,7 +295,7 @@ void Recovery::roll_back()
 // recorded first.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
-    constexpr std::int64_t of_nobody = 0;
+    constexpr std::int64_t no_session = 0;
     std::vector<TakenTokens> all;
     for (const auto& [id, taken] : recovered_.takes) {
         if (taken == 0)
@@ -304,8 +305,8 @@ std::vector<TakenTokens> Recovery::taken_since_last_commit()
         if (const auto* entry = find_event(id))
             all.back().tokens.push_back({entry->first, id});
     }
-    for (auto& takings : all)
-        registry_.record_taken(of_nobody, takings);
+    for (auto& taken : all)
+        registry_.record_taken(no_session, taken);
     return all;
 }
 

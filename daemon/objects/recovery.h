@@ -4,10 +4,10 @@
 // The store's reader has already produced RecoveredState: records by id, the descriptors of the
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
 // processes, objects, subscriptions. It then completes or undoes what the crash interrupted.
-// Increments that were planned but not made are made (redo_plan). Tokens that were taken for a call
-// of which nothing is committed are returned to their events (roll_back). Tokens of an answered
-// call stay in doubt until the client resumes its session. Finally, unclaimed descriptors are
-// closed and the timers start.
+// Increments of an intent that were not made are made (redo_intent). Tokens that were taken for a
+// call of which nothing is committed are returned to their events (roll_back). Tokens of an
+// answered call stay in doubt until the client resumes its session. Finally, unclaimed descriptors
+// are closed and the timers start.
 //
 // Invariants: a valid record is restored, an invalid one is reported with its reason, and nothing
 // is guessed. Recovery never fails: the daemon always starts. A record whose descriptor could not
@@ -56,7 +56,7 @@ private:
                                                               bool (*is_right)(const UniqueFd&));
     Session* find_session(std::optional<record::Id> id);
 
-    void redo_plan();
+    void redo_intent();
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
     Entry* find_event(Id id) const; // Null if the object is not an event.

@@ -12,9 +12,9 @@ namespace evfd::daemon {
 void Recovery::restore_process(Id id, const record::Process& record)
 {
     auto pidfd = take_descriptor(id, is_pidfd);
-    const ProcessWatcher::Identity who{static_cast<pid_t>(record.pid),
-                                       static_cast<uid_t>(record.uid)};
-    auto process = pidfd ? registry_.processes_.restore(id, who, *std::move(pidfd))
+    const ProcessWatcher::Identity identity{static_cast<pid_t>(record.pid),
+                                            static_cast<uid_t>(record.uid)};
+    auto process = pidfd ? registry_.processes_.restore(id, identity, *std::move(pidfd))
                          : Result<ProcessWatcher::Ref>{std::unexpected(Fault{"recvmsg(2)", EBADF})};
     if (process) {
         processes_.emplace(id, *std::move(process));
@@ -48,8 +48,9 @@ bool Recovery::has_unread_holder(const record::TakenTokens& record) const
                                });
 }
 
-// It does not matter whether the client was told. A session that can no longer be told ends, and a
-// process may have been told. A client that repeats the call takes the tokens again.
+// Restores a hold even if the client may not know of it. A session that cannot receive the reply
+// any more ends, and a process may have received it. A client that repeats the call consumes the
+// tokens again. Returns false if nobody holds them.
 bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
 {
     auto* owner = find_session(record.session);
@@ -60,16 +61,16 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     if (!is_by_session && processes.empty())
         return recovered_.has_unreadable_fds &&
                has_unread_holder(record); // The record stays as it is.
-    const auto known = Token::parse(record.hold.value_or(""));
-    const auto token = known ? Result<Token>{*known} : Token::make();
+    const auto recorded = Token::parse(record.hold.value_or(""));
+    const auto token = recorded ? Result<Token>{*recorded} : Token::make();
     if (!token)
         return false;
     const auto uid = owner ? owner->peer.uid : static_cast<uid_t>(record.uid.value_or(0));
-    TakenTokens takings{id, record.sequence, to_taken_tokens(record.objects),
-                        static_cast<Id>(record.session)};
+    TakenTokens taken{id, record.sequence, to_taken_tokens(record.objects),
+                      static_cast<Id>(record.session)};
     registry_.holds_.restore(*token,
                              {.uid = uid,
-                              .taken = std::move(takings),
+                              .taken = std::move(taken),
                               .charge = registry_.quota_.charge_unchecked(uid, Resource::waits),
                               .session = is_by_session ? owner->id : 0,
                               .processes = std::move(processes)});

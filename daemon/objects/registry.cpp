@@ -14,7 +14,7 @@ namespace {
 
 // The permissions that a usual umask leaves of the default for files: the caller's own umask is not
 // known to us.
-constexpr auto default_rights = Permissions::under_umask(022);
+constexpr auto default_permissions = Permissions::under_umask(022);
 
 // Objects that are deleted in one iteration of the loop because their session or process ended.
 constexpr std::ptrdiff_t max_deleted_per_iteration = 256;
@@ -149,10 +149,10 @@ Outcome<void> Registry::check_descriptor_budget(const Peer& peer, Resource resou
     const auto free = descriptor_budget_ - descriptors();
     if (free <= 0)
         return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
-    const auto its = quota_.used(peer.uid, Resource::objects) +
-                     quota_.used(peer.uid, Resource::subscriptions) +
-                     processes_.count_of(quota_.account(peer.uid));
-    if (!may_use_shared_pool(peer.uid, its, free, descriptor_budget_))
+    const auto used = quota_.used(peer.uid, Resource::objects) +
+                      quota_.used(peer.uid, Resource::subscriptions) +
+                      processes_.count_of(quota_.account(peer.uid));
+    if (!may_use_shared_pool(peer.uid, used, free, descriptor_budget_))
         return std::unexpected(
             refuse::reserved_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
     return {};
@@ -165,12 +165,12 @@ Outcome<void> Registry::check_subscriber_limit(const Peer& peer,
     const auto free = max_tokens_per_set - static_cast<std::int64_t>(subscriptions.size());
     if (free > 0 && may_use_shared_pool(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
         return {}; // The user's own number does not matter then.
-    const auto its = std::ranges::count_if(subscriptions.all(), [&](const auto& follower) {
-        return follower.second.charge.account() == quota_.account(peer.uid);
+    const auto used = std::ranges::count_if(subscriptions.all(), [&](const auto& subscription) {
+        return subscription.second.charge.account() == quota_.account(peer.uid);
     });
-    if (free <= 0 || !may_use_shared_pool(peer.uid, its, free, max_tokens_per_set))
+    if (free <= 0 || !may_use_shared_pool(peer.uid, used, free, max_tokens_per_set))
         return std::unexpected(
-            refuse::reserved_for_others({peer.uid, Resource::subscriptions, its}));
+            refuse::reserved_for_others({peer.uid, Resource::subscriptions, used}));
     return {};
 }
 
@@ -202,10 +202,10 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
         return std::unexpected(protocol::InvalidParameter{"initial"});
 
-    if (const auto* there = find(request.name)) {
-        if (there->mode() != mode)
+    if (const auto* existing = find(request.name)) {
+        if (existing->mode() != mode)
             return std::unexpected(
-                refuse::wrong_kind(request.name, there->description(), description(mode)));
+                refuse::wrong_kind(request.name, existing->description(), description(mode)));
         if (!request.if_missing.value_or(false))
             return std::unexpected(refuse::name_taken(request.name));
         return false;
@@ -218,9 +218,9 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     if (mode != Mode::pulse)
         if (auto free = check_descriptor_budget(session.peer, Resource::objects); !free)
             return std::unexpected(std::move(free.error()));
-    auto paid = charge(session.peer, Resource::objects);
-    if (!paid)
-        return std::unexpected(std::move(paid.error()));
+    auto charged = charge(session.peer, Resource::objects);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
     const auto draft = prepare_object(session, request.rights, request.lifetime);
     if (!draft)
         return std::unexpected(draft.error());
@@ -228,9 +228,9 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     if (!body)
         return std::unexpected(std::move(body.error()));
     if (const auto* event = std::get_if<Event>(&*body); event && draft->is_persistent)
-        if (const auto parked = state_store_.store_fd(draft->serial, event->fd()); !parked)
-            return std::unexpected(refuse::system_failure(parked.error()));
-    auto& [name, object] = add_object(session, request.name, *draft, *std::move(paid),
+        if (const auto stashed = state_store_.store_fd(draft->serial, event->fd()); !stashed)
+            return std::unexpected(refuse::system_failure(stashed.error()));
+    auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
                                       *std::move(body), std::move(process));
     observer_.on_created(name, object);
     return true;
@@ -238,7 +238,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
 
 // An object that ends with a session which cannot be resumed is not recorded.
 Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
-                                                        std::optional<Permissions> rights,
+                                                        std::optional<Permissions> permissions,
                                                         std::optional<Lifetime> lifetime)
 {
     const auto object_lifetime = lifetime.value_or(Lifetime::permanent);
@@ -246,7 +246,7 @@ Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
     if (is_persistent)
         if (const auto prepared = state_store_.prepare(); !prepared)
             return std::unexpected(refuse::system_failure(prepared.error()));
-    return ObjectDraft{new_id(), rights, object_lifetime, is_persistent};
+    return ObjectDraft{new_id(), permissions, object_lifetime, is_persistent};
 }
 
 Registry::Entry& Registry::add_object(Session& session, const Name& name, const ObjectDraft& draft,
@@ -256,14 +256,14 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
     const auto owner = draft.lifetime == Lifetime::permanent    ? std::uint64_t{0}
                        : draft.lifetime == Lifetime::connection ? session.id
                                                                 : process->id();
-    const auto made = objects_
-                          .try_emplace(name, draft.serial,
-                                       Ownership{session.peer.uid, session.peer.gid,
-                                                 draft.rights.value_or(default_rights)},
-                                       session.peer.pid, draft.lifetime, owner, draft.is_persistent,
-                                       std::move(charge), std::move(body))
-                          .first;
-    if (made->second.event())
+    const auto added = objects_
+                           .try_emplace(name, draft.serial,
+                                        Ownership{session.peer.uid, session.peer.gid,
+                                                  draft.permissions.value_or(default_permissions)},
+                                        session.peer.pid, draft.lifetime, owner,
+                                        draft.is_persistent, std::move(charge), std::move(body))
+                           .first;
+    if (added->second.event())
         ++event_count_;
     if (draft.lifetime == Lifetime::process)
         process_objects_.try_emplace(owner, *std::move(process)).first->second.names.insert(name);
@@ -272,8 +272,8 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
                           [&](const Name& owned) { return is_stale(session.id, owned); });
         session.owned.push_back(name);
     }
-    persist(*made);
-    return *made;
+    persist(*added);
+    return *added;
 }
 
 Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const NameList& names)
@@ -284,9 +284,9 @@ Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Na
         auto one = object ? open_one(session, name, *object)
                           : Outcome<protocol::Opened>{std::unexpected(refuse::no_such_name(name))};
         if (!one) { // All or nothing.
-            for (const auto& undone : opened)
-                if (undone.subscription)
-                    unsubscribe(session, *Token::parse(*undone.subscription));
+            for (const auto& one_opened : opened)
+                if (one_opened.subscription)
+                    unsubscribe(session, *Token::parse(*one_opened.subscription));
             return std::unexpected(std::move(one.error()));
         }
         opened.push_back(*std::move(one));
@@ -346,9 +346,9 @@ Outcome<Quota::Charge> Registry::charge_for_handle(const Peer& peer)
 // descriptors that it has open.
 Outcome<Quota::Charge> Registry::charge_reclaiming_handles(Session& session)
 {
-    auto paid = charge_for_handle(session.peer);
-    if (paid)
-        return paid;
+    auto charged = charge_for_handle(session.peer);
+    if (charged)
+        return charged;
     session.handles = {};
     return charge_for_handle(session.peer);
 }
@@ -359,14 +359,14 @@ Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& sess
     const auto& peer = session.peer;
     auto handle = object.handles.find(peer.uid);
     if (!handle) {
-        auto paid = charge_reclaiming_handles(session);
-        if (!paid)
-            return std::unexpected(std::move(paid.error()));
+        auto charged = charge_reclaiming_handles(session);
+        if (!charged)
+            return std::unexpected(std::move(charged.error()));
         auto fd = event.make_wait_only();
         if (!fd)
             return std::unexpected(refuse::system_failure(fd.error()));
         handle = std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
-                                                  *std::move(paid));
+                                                  *std::move(charged));
         object.handles.add(peer.uid, handle);
     }
     session.handles.add(handle);
@@ -381,9 +381,9 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (const auto* pulse = object.pulse())
         if (auto room = check_subscriber_limit(session.peer, pulse->subscriptions()); !room)
             return std::unexpected(std::move(room.error()));
-    auto paid = charge(session.peer, Resource::subscriptions);
-    if (!paid)
-        return std::unexpected(std::move(paid.error()));
+    auto charged = charge(session.peer, Resource::subscriptions);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
     const auto token = Token::make();
     if (!token)
         return std::unexpected(refuse::system_failure(token.error()));
@@ -392,19 +392,19 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!copy)
         return std::unexpected(refuse::system_failure(copy.error()));
     const auto id = new_id();
-    const bool is_kept = object.is_persistent && session.reply_cache;
-    if (is_kept) {
-        if (const auto parked = state_store_.store_fd(id, *fd); !parked)
-            return std::unexpected(refuse::system_failure(parked.error()));
+    const bool is_persistent = object.is_persistent && session.reply_cache;
+    if (is_persistent) {
+        if (const auto stashed = state_store_.store_fd(id, *fd); !stashed)
+            return std::unexpected(refuse::system_failure(stashed.error()));
         state_store_.put(id,
                          record::Subscription{token->text(), static_cast<record::Id>(object.serial),
                                               static_cast<record::Id>(session.id)});
         session.reply_cache->opened.push_back(id);
     }
-    object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(paid), is_kept});
+    object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(charged), is_persistent});
     observer_.on_interest_changed(name);
     prune_and_reserve(session.subscriptions,
-                      [&](const auto& following) { return is_stale(following); });
+                      [&](const auto& subscription) { return is_stale(subscription); });
     session.subscriptions.push_back({name, *token});
     return protocol::Opened{
         object.kind(), object.mode(), access.wait, access.set, PassedFd{*std::move(copy)},
@@ -413,12 +413,12 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
 
 bool Registry::unsubscribe(Session& session, const Token& token)
 {
-    const auto following =
+    const auto subscription =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
-    if (following == session.subscriptions.end())
+    if (subscription == session.subscriptions.end())
         return false;
-    end_subscription(*following);
-    session.subscriptions.erase(following);
+    end_subscription(*subscription);
+    session.subscriptions.erase(subscription);
     return true;
 }
 
@@ -438,8 +438,8 @@ bool Registry::is_stale(std::uint64_t owner, const Name& owned) const
 bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
 {
     const auto* object = find(subscription.name);
-    const auto* followers = object ? object->subscriptions() : nullptr;
-    return !followers || !followers->has(subscription.token);
+    const auto* subscriptions = object ? object->subscriptions() : nullptr;
+    return !subscriptions || !subscriptions->has(subscription.token);
 }
 
 Outcome<void> Registry::delete_objects(const Peer& peer, const NameList& names)
@@ -475,16 +475,16 @@ void Registry::erase(Objects::iterator object)
 
 void Registry::end(Session& session)
 {
-    for (const auto& following : std::exchange(session.subscriptions, {}))
-        end_subscription(following);
+    for (const auto& subscription : std::exchange(session.subscriptions, {}))
+        end_subscription(subscription);
     delete_owned(std::exchange(session.owned, {}), session.id);
-    auto takings = holds_.end(session);
+    auto taken = holds_.end(session);
     if (session.reply_cache) {
-        std::ranges::move(session.reply_cache->in_doubt, std::back_inserter(takings));
+        std::ranges::move(session.reply_cache->in_doubt, std::back_inserter(taken));
         session.reply_cache->in_doubt.clear();
         state_store_.erase(session.id, record::Kind::session);
     }
-    return_tokens(takings);
+    return_tokens(taken);
 }
 
 // Deletes a limited number in each iteration of the loop.
@@ -502,8 +502,8 @@ void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
         if (!is_stale(owner, name))
             erase(objects_.find(name));
     if (!owned.empty())
-        loop_.defer([this, owner, rest = std::move(owned)]() mutable {
-            delete_owned(std::move(rest), owner);
+        loop_.defer([this, owner, remaining = std::move(owned)]() mutable {
+            delete_owned(std::move(remaining), owner);
         });
 }
 
@@ -522,11 +522,11 @@ Outcome<ProcessWatcher::Ref> Registry::acquire_process(const Peer& peer, const U
     if (!processes_.find(peer.pid))
         if (auto free = check_descriptor_budget(peer, needed_for); !free)
             return std::unexpected(std::move(free.error()));
-    auto entered =
+    auto process =
         processes_.acquire({peer.pid, quota_.account(peer.uid)}, *std::move(pidfd), new_id());
-    if (!entered)
-        return std::unexpected(refuse::system_failure(entered.error()));
-    return *std::move(entered);
+    if (!process)
+        return std::unexpected(refuse::system_failure(process.error()));
+    return *std::move(process);
 }
 
 Outcome<std::optional<ProcessWatcher::Id>>
@@ -550,19 +550,19 @@ void Registry::end(ProcessWatcher::Id process)
     holds_.end(process);
 }
 
-Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Permissions rights)
+Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Permissions permissions)
 {
     const auto object = find_authorized(peer, name, Permission::own);
     if (!object)
         return std::unexpected(object.error());
     const auto before = (*object)->ownership;
-    (*object)->ownership.permissions = rights;
+    (*object)->ownership.permissions = permissions;
     persist(*objects_.find(name));
     observer_.on_permissions_changed(name, **object, before);
     return {};
 }
 
-// Setting and clearing.
+// Set and Clear.
 
 Outcome<void> Registry::set(const Peer& peer, const NameList& names, std::int64_t tokens)
 {
@@ -581,8 +581,8 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer, const NameLi
             return std::unexpected(object.error());
         if ((*object)->timer())
             return std::unexpected(refuse::wrong_kind(name, (*object)->description(), "an event"));
-        if (const auto* followers = (*object)->subscriptions())
-            sum += tokens * static_cast<std::int64_t>(followers->size());
+        if (const auto* subscriptions = (*object)->subscriptions())
+            sum += tokens * static_cast<std::int64_t>(subscriptions->size());
         else
             sum += (*object)->mode() == Mode::semaphore ? tokens : 1;
         if (sum > max_tokens_per_set)
@@ -594,14 +594,14 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer, const NameLi
 
 Outcome<void> Registry::add(const Peer& peer, const Increments& increments)
 {
-    const bool anyone_cares = std::ranges::any_of(
+    const bool is_observed = std::ranges::any_of(
         increments, [](const Increment& one) { return is_watched(*one.object); });
     if (const auto done = apply_logged(increments); !done)
         return std::unexpected(refuse::system_failure(done.error()));
     const auto now = wall_now();
-    for (const auto& addition : increments)
-        addition.object->last_set = LastSet{now, peer.uid, peer.pid};
-    if (anyone_cares)
+    for (const auto& increment : increments)
+        increment.object->last_set = LastSet{now, peer.uid, peer.pid};
+    if (is_observed)
         deliver_edges(); // Before the next request can undo it.
     return {};
 }

@@ -236,7 +236,7 @@ public:
         const Name* name;
         Object* object;
         std::int64_t tokens; // Each subscriber of a pulse gets as many.
-        // The pulses that the observer is told about. A call is reported once, even if it is done
+        // The pulses to report to the observer. A call is reported once, even if it is done
         // in slices. By default, `tokens`.
         std::optional<std::int64_t> reported_pulses = {};
     };
@@ -255,7 +255,7 @@ public:
     Outcome<ClearProgress> check_clear(const Peer& peer, const NameList& names);
     Outcome<bool> clear(ClearProgress& progress, MonotonicTime end);
     Outcome<void> delete_objects(const Peer& peer, const NameList& names);
-    Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions rights);
+    Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
     void end(Session& session);
 
     // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
@@ -329,11 +329,12 @@ private:
     Outcome<Quota::Charge> charge_reclaiming_handles(Session& session);
     struct ObjectDraft {
         std::uint64_t serial;
-        std::optional<Permissions> rights;
+        std::optional<Permissions> permissions;
         Lifetime lifetime;
         bool is_persistent;
     };
-    Outcome<ObjectDraft> prepare_object(const Session& session, std::optional<Permissions> rights,
+    Outcome<ObjectDraft> prepare_object(const Session& session,
+                                        std::optional<Permissions> permissions,
                                         std::optional<Lifetime> lifetime);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,

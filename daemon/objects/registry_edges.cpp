@@ -67,7 +67,7 @@ Result<void> Registry::watch_shared(Entry& entry, const Event& event)
 Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMask edges)
 {
     auto& object = entry.second;
-    // Every write produces an edge, whoever makes it. The watch is edge-triggered, so nothing has
+    // Every write by any process produces an edge. The watch is edge-triggered, so nothing has
     // to be read. To observe all edges, EPOLLOUT is needed too; without it, a set that is cleared
     // at once would not be reported: epoll checks again and finds an event that is not readable but
     // is writable. With EPOLLOUT, a read produces an edge as well, and so does the beginning of the
@@ -170,9 +170,9 @@ void Registry::enable_edges()
 void Registry::signal_locally(const Increments& increments)
 {
     const bool is_first = signalled_locally_.empty();
-    for (const auto& addition : increments)
-        if (addition.object->is_signalled_locally)
-            signalled_locally_.push_back(&*objects_.find(*addition.name));
+    for (const auto& increment : increments)
+        if (increment.object->is_signalled_locally)
+            signalled_locally_.push_back(&*objects_.find(*increment.name));
     if (is_first && !signalled_locally_.empty())
         loop_.defer([this] { deliver_edges(); }); // Unless another call delivers them before.
 }
@@ -191,15 +191,15 @@ bool Registry::deliver_edges()
                                  ? 1 + static_cast<std::size_t>(event_count_) / batch
                                  : std::size_t{0};
     for (std::size_t i = 0; i < max_batches; ++i) {
-        const auto told = edge_epoll_.poll();
-        if (!told)
-            log::error("cannot poll for edges of events: {}", told.error().message());
-        if (!told || *told < batch)
+        const auto polled = edge_epoll_.poll();
+        if (!polled)
+            log::error("cannot poll for edges of events: {}", polled.error().message());
+        if (!polled || *polled < batch)
             break;
     }
-    const bool anyone_is_released = observer_.on_edges_delivered();
+    const bool has_completed_wait = observer_.on_edges_delivered();
     is_delivering_ = false;
-    return anyone_is_released;
+    return has_completed_wait;
 }
 
 } // namespace evfd::daemon

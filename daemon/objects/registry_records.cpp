@@ -16,7 +16,7 @@ namespace {
 // increments.
 constexpr std::int64_t min_tokens_for_single_write = 16;
 
-// Tokens that are returned in one plan. A plan of this size fits into the space of one call.
+// Tokens that are returned in one intent. An intent of this size fits into the space of one call.
 constexpr std::size_t max_returned_per_batch = 2'048;
 static_assert(max_returned_per_batch <= max_tokens_per_set);
 
@@ -28,7 +28,7 @@ record::Id to_record(std::uint64_t id)
 // Returns the counter before tokens are added by one write(2), and nothing if they cannot be added
 // so. Only an event that no client has can: then the counter tells after a crash whether the tokens
 // were added. An event that is only set or clear is set once more if it is clear; nobody can have
-// consumed from it before the plan is over.
+// consumed from it before the intent has ended.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = std::get_if<Event>(&object.body);
@@ -88,8 +88,8 @@ void Registry::persist_counters(const Object& object)
 
 void Registry::unpersist(const Object& object)
 {
-    if (const auto* followers = object.subscriptions())
-        for (const auto& [token, subscription] : followers->all())
+    if (const auto* subscriptions = object.subscriptions())
+        for (const auto& [token, subscription] : subscriptions->all())
             unpersist(subscription);
     if (!object.is_persistent)
         return;
@@ -119,16 +119,16 @@ void Registry::remove_subscription(const Session::SubscriptionRef& subscription_
 
 void Registry::persist_session(const Session& session)
 {
-    const auto& count = *session.reply_cache;
-    record::Session record{.token = count.token.text(),
+    const auto& cache = *session.reply_cache;
+    record::Session record{.token = cache.token.text(),
                            .uid = session.peer.uid,
-                           .sequence = count.sequence,
-                           .cached_reply = count.cached_reply,
+                           .sequence = cache.sequence,
+                           .cached_reply = cache.cached_reply,
                            .new_subscriptions = {},
                            .tokens_applied = {}};
-    if (count.tokens_applied > 0)
-        record.tokens_applied = count.tokens_applied;
-    for (const auto id : count.opened)
+    if (cache.tokens_applied > 0)
+        record.tokens_applied = cache.tokens_applied;
+    for (const auto id : cache.opened)
         record.new_subscriptions.push_back(to_record(id));
     state_store_.put(session.id, std::move(record));
 }
@@ -155,13 +155,14 @@ void Registry::commit_progress(Session& session, std::int64_t tokens)
 void Registry::undo_open(Session& session)
 {
     const auto opened = std::exchange(session.reply_cache->opened, {});
-    std::erase_if(session.subscriptions, [&](const Session::SubscriptionRef& following) {
-        auto* object = find(following.name);
-        auto* followers = object ? object->subscriptions() : nullptr;
-        const auto* subscription = followers ? followers->find(following.token) : nullptr;
+    std::erase_if(session.subscriptions, [&](const Session::SubscriptionRef& subscription_ref) {
+        auto* object = find(subscription_ref.name);
+        auto* subscriptions = object ? object->subscriptions() : nullptr;
+        const auto* subscription =
+            subscriptions ? subscriptions->find(subscription_ref.token) : nullptr;
         if (!subscription || std::ranges::find(opened, subscription->id) == opened.end())
             return false;
-        remove_subscription(following, *object);
+        remove_subscription(subscription_ref, *object);
         return true;
     });
 }
@@ -170,52 +171,52 @@ void Registry::undo_open(Session& session)
 
 Result<void> Registry::apply_logged(const Increments& increments)
 {
-    // The plan contains only persistent objects: the others do not exist any more when it is read.
-    std::vector<record::Increment> planned;
-    std::vector<int> kept;
+    // The intent has only persistent objects: the others do not exist any more when it is read.
+    std::vector<record::Increment> logged;
+    std::vector<int> persistent;
     std::vector<int> others;
-    std::vector<Event*> at_once;
-    std::vector<std::int64_t> tokens_at_once;
-    for (const auto& [name, object, tokens, told] : increments) {
+    std::vector<Event*> unshared;
+    std::vector<std::int64_t> unshared_tokens;
+    for (const auto& [name, object, tokens, reported] : increments) {
         const auto before = counter_before(*object, tokens);
         if (object->is_persistent)
-            planned.push_back({to_record(object->serial), tokens, before});
+            logged.push_back({to_record(object->serial), tokens, before});
         if (auto* pulse = object->pulse()) {
-            pulse->append_targets(tokens, kept, others);
+            pulse->append_targets(tokens, persistent, others);
             pulse->count(tokens);
             persist_counters(*object);
         } else if (before) {
-            at_once.push_back(object->event());
-            tokens_at_once.push_back(tokens);
+            unshared.push_back(object->event());
+            unshared_tokens.push_back(tokens);
         } else {
-            object->event()->append_targets(tokens, object->is_persistent ? kept : others);
+            object->event()->append_targets(tokens, object->is_persistent ? persistent : others);
         }
     }
-    std::span<char> notes;
-    if (!planned.empty()) {
-        const auto plan = state_store_.begin_intent(planned, kept.size());
-        if (!plan) {
-            for (const auto& [name, object, tokens, told] : increments)
+    std::span<char> completion_bytes;
+    if (!logged.empty()) {
+        const auto intent = state_store_.begin_intent(logged, persistent.size());
+        if (!intent) {
+            for (const auto& [name, object, tokens, reported] : increments)
                 if (auto* pulse = object->pulse()) {
                     pulse->count(-tokens);
                     persist_counters(*object);
                 }
-            return std::unexpected(plan.error());
+            return std::unexpected(intent.error());
         }
-        notes = *plan;
+        completion_bytes = *intent;
     }
     signal_locally(increments); // Delivered later.
-    if (const auto added = incrementer_.add(kept, notes); !added)
+    if (const auto added = incrementer_.add(persistent, completion_bytes); !added)
         return added;
     if (const auto added = incrementer_.add(others); !added)
         return added;
-    for (std::size_t i = 0; i < at_once.size(); ++i)
-        if (const auto added = at_once[i]->set(tokens_at_once[i], incrementer_); !added)
+    for (std::size_t i = 0; i < unshared.size(); ++i)
+        if (const auto added = unshared[i]->set(unshared_tokens[i], incrementer_); !added)
             return added;
-    if (!planned.empty())
+    if (!logged.empty())
         state_store_.end_intent();
-    for (const auto& [name, object, tokens, told] : increments)
-        if (const auto pulses = told.value_or(tokens); object->pulse() && pulses > 0)
+    for (const auto& [name, object, tokens, reported] : increments)
+        if (const auto pulses = reported.value_or(tokens); object->pulse() && pulses > 0)
             observer_.on_pulsed(*name, *object, pulses);
     return {};
 }
@@ -262,7 +263,7 @@ void Registry::return_tokens(std::span<const TakenTokens> all)
     return_pending_tokens();
 }
 
-// Each batch is one plan, committed with everything else that is staged: whenever the daemon is
+// Each batch is one intent, committed with everything else that is staged: whenever the daemon is
 // killed, the tokens return exactly once.
 void Registry::return_pending_tokens()
 {
@@ -274,12 +275,12 @@ void Registry::return_pending_tokens()
                                                     [this] { return_pending_tokens(); }));
             return;
         }
-        const auto additions = next_returns();
-        if (additions.empty())
+        const auto increments = next_returns();
+        if (increments.empty())
             continue;
-        if (const auto put = apply_logged(additions); !put)
+        if (const auto returned = apply_logged(increments); !returned)
             log::error("tokens of '{}' and other events are lost: {}",
-                       additions.front().name->text(), put.error().message());
+                       increments.front().name->text(), returned.error().message());
     }
 }
 
@@ -287,36 +288,36 @@ void Registry::return_pending_tokens()
 // nobody. So they are recorded.
 void Registry::record_pending_returns()
 {
-    constexpr std::uint64_t of_nobody = 0;
-    for (auto& takings : pending_returns_)
-        if (takings.id == 0 || takings.session != of_nobody)
-            record_taken(of_nobody, takings);
+    constexpr std::uint64_t no_session = 0;
+    for (auto& taken : pending_returns_)
+        if (taken.id == 0 || taken.session != no_session)
+            record_taken(no_session, taken);
 }
 
-// Confirms them as taken, since the plan now accounts for them.
+// Confirms them as taken, since the intent now accounts for them.
 Registry::Increments Registry::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // By serial.
     for (std::size_t sum = 0; !pending_returns_.empty(); pending_returns_.pop_front()) {
-        const auto& takings = pending_returns_.front();
-        if (sum > 0 && sum + takings.tokens.size() > max_returned_per_batch)
+        const auto& taken = pending_returns_.front();
+        if (sum > 0 && sum + taken.tokens.size() > max_returned_per_batch)
             break;
-        sum += takings.tokens.size();
-        confirm_taken(takings);
-        for (const auto& reference : takings.tokens) {
+        sum += taken.tokens.size();
+        confirm_taken(taken);
+        for (const auto& reference : taken.tokens) {
             const auto entry = objects_.find(reference.name);
             if (entry == objects_.end() || entry->second.serial != reference.serial)
                 continue; // The object was deleted; another one may have its name.
-            auto& addition = tokens[reference.serial];
-            addition.name = &entry->first;
-            addition.object = &entry->second;
-            ++addition.tokens;
+            auto& increment = tokens[reference.serial];
+            increment.name = &entry->first;
+            increment.object = &entry->second;
+            ++increment.tokens;
         }
     }
-    Increments additions;
-    for (const auto& [serial, addition] : tokens)
-        additions.push_back(addition);
-    return additions;
+    Increments increments;
+    for (const auto& [serial, increment] : tokens)
+        increments.push_back(increment);
+    return increments;
 }
 
 } // namespace evfd::daemon

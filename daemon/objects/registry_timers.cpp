@@ -12,11 +12,11 @@ namespace {
 // The largest backlog of an event. Expirations beyond it are dropped.
 constexpr std::int64_t max_backlog = 10'000'000;
 
-// Returns the largest increment that fits into one plan of the state store.
+// Returns the largest increment that fits into one intent of the state store.
 std::int64_t max_increment(const Object& event)
 {
-    const auto* followers = event.subscriptions();
-    const auto each = followers ? static_cast<std::int64_t>(followers->size()) : 1;
+    const auto* subscriptions = event.subscriptions();
+    const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
     return std::max<std::int64_t>(max_tokens_per_set / std::max<std::int64_t>(each, 1), 1);
 }
 
@@ -68,18 +68,18 @@ Registry::resolve_target(const Peer& peer, const protocol::Arm& request, PolicyC
 Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
                             PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process)
 {
-    const bool is_there = find(request.name) != nullptr;
-    if (!is_there)
+    const bool exists = find(request.name) != nullptr;
+    if (!exists)
         if (auto permitted =
                 authorize(session.peer, request.name, nullptr, Permission::create, policy_check);
             !permitted)
             return std::unexpected(std::move(permitted.error()));
     const auto timer =
-        is_there ? find_authorized_timer(session.peer, request.name) : Outcome<Timer*>{};
+        exists ? find_authorized_timer(session.peer, request.name) : Outcome<Timer*>{};
     if (!timer)
         return std::unexpected(timer.error());
     const auto spec =
-        resolve_spec(request, is_there ? std::optional{(*timer)->clock()} : std::nullopt);
+        resolve_spec(request, exists ? std::optional{(*timer)->clock()} : std::nullopt);
     if (!spec)
         return std::unexpected(protocol::InvalidParameter{spec.error().name});
     if (is_alarm(spec->clock) && !may_wake_machine(session.peer))
@@ -87,7 +87,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     auto target = resolve_target(session.peer, request, policy_check);
     if (!target)
         return std::unexpected(std::move(target.error()));
-    if (is_there && !(*timer)->can_be_armed_with(*spec))
+    if (exists && !(*timer)->can_be_armed_with(*spec))
         return std::unexpected(refuse::clock_in_use(
             request.name, (*timer)->spec().descriptor_clock(), spec->descriptor_clock()));
     if (const auto prepared = deadlines_.prepare(spec->schedule.clock); !prepared)
@@ -99,18 +99,18 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     if (*target)
         if (auto room = check_ticks(session.peer, request.name, spec->schedule); !room)
             return std::unexpected(std::move(room.error()));
-    if (is_there) {
+    if (exists) {
         const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target));
         return done ? Outcome<bool>{false} : std::unexpected(done.error());
     }
-    auto paid = charge(session.peer, Resource::objects);
-    if (!paid)
-        return std::unexpected(std::move(paid.error()));
+    auto charged = charge(session.peer, Resource::objects);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
     const auto draft = prepare_object(session, request.rights, request.lifetime);
     if (!draft)
         return std::unexpected(draft.error());
     auto& entry =
-        add_object(session, request.name, *draft, *std::move(paid),
+        add_object(session, request.name, *draft, *std::move(charged),
                    std::make_unique<Timer>(*spec, *std::move(target)), std::move(process));
     charge_ticks(entry.second);
     observer_.on_created(entry.first, entry.second);
@@ -118,7 +118,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     return true;
 }
 
-// Charges the owner of the timer, whoever arms it.
+// Charges the owner of the timer, even if another user arms it.
 Outcome<void> Registry::check_ticks(const Peer& peer, const Name& name, const Schedule& schedule)
 {
     const auto* object = find(name);
@@ -181,15 +181,15 @@ Outcome<void> Registry::disarm(const Peer& peer, const NameList& names)
 bool Registry::acknowledge(const Session& session, const Token& token)
 {
     deadlines_.check_wall_clock(); // The subscriber may have learnt of it before us.
-    const auto following =
+    const auto subscription =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
-    auto* object = following == session.subscriptions.end() ? nullptr : find(following->name);
+    auto* object = subscription == session.subscriptions.end() ? nullptr : find(subscription->name);
     auto* timer = object ? object->timer() : nullptr;
     if (!timer || !timer->subscriptions().has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
-        log::error({.name = following->name.text()},
-                   "cannot disarm a subscriber's timerfd of '{}': {}", following->name.text(),
+        log::error({.name = subscription->name.text()},
+                   "cannot disarm a subscriber's timerfd of '{}': {}", subscription->name.text(),
                    done.error().message());
     return true;
 }
@@ -239,41 +239,42 @@ void Registry::poll(Entry& entry)
 void Registry::fire_target(Entry& entry, std::int64_t times)
 {
     auto& [name, object] = entry;
-    auto& link = object.timer()->target();
-    if (!link || link->is_gone || link->backlog + times == 0)
+    auto& target = object.timer()->target();
+    if (!target || target->is_gone || target->backlog + times == 0)
         return;
-    if (is_target_gone(*link)) {
+    if (is_target_gone(*target)) {
         log::info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
-                  name.text(), link->event.text());
-        link->is_gone = true;
-        link->backlog = 0;
+                  name.text(), target->event.text());
+        target->is_gone = true;
+        target->backlog = 0;
         persist(entry);
         unwatch_if_unobserved(name);
         return;
     }
-    if (is_target_denied(*link))
+    if (is_target_denied(*target))
         return skip_target(entry);
-    auto& event = *find(link->event);
-    link->backlog = accumulates(*event.mode()) ? std::min(link->backlog + times, max_backlog) : 1;
+    auto& event = *find(target->event);
+    target->backlog =
+        accumulates(*event.mode()) ? std::min(target->backlog + times, max_backlog) : 1;
     const auto owner = quota_.account(object.ownership.owner);
-    nanoseconds rest{1};
+    nanoseconds cooldown{1};
     if (cooldowns_.remaining(owner) > nanoseconds{0})
         persist_counters(object);
     else if (!drain_backlog(entry, event))
-        rest = commit_retry_interval;
-    link->cooldown = std::max(cooldowns_.remaining(owner), rest);
+        cooldown = commit_retry_interval;
+    target->cooldown = std::max(cooldowns_.remaining(owner), cooldown);
 }
 
 // Drops these expirations: an event that may not be set now does not get them later either.
 void Registry::skip_target(Entry& timer)
 {
     auto& [name, object] = timer;
-    auto& link = *object.timer()->target();
-    if (!std::exchange(link.has_logged_denial, true))
-        log::info({.name = name.text(), .uid = link.armer.uid},
+    auto& target = *object.timer()->target();
+    if (!std::exchange(target.has_logged_denial, true))
+        log::info({.name = name.text(), .uid = target.armer.uid},
                   "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
-                  name.text(), link.event.text(), link.armer.uid);
-    link.backlog = 0;
+                  name.text(), target.event.text(), target.armer.uid);
+    target.backlog = 0;
     persist_counters(object);
 }
 
@@ -282,32 +283,33 @@ void Registry::skip_target(Entry& timer)
 bool Registry::drain_backlog(Entry& timer, Object& event)
 {
     auto& object = timer.second;
-    auto& link = *object.timer()->target();
+    auto& target = *object.timer()->target();
     const auto begin = monotonic_now();
-    bool goes_on = true;
-    for (nanoseconds time{0}; goes_on && link.backlog > 0 && time < time_slice;
+    bool can_continue = true;
+    for (nanoseconds time{0}; can_continue && target.backlog > 0 && time < time_slice;
          time = monotonic_now() - begin)
-        goes_on = add_batch(timer, event);
+        can_continue = add_batch(timer, event);
     cooldowns_.charge(quota_.account(object.ownership.owner), monotonic_now() - begin);
-    return goes_on;
+    return can_continue;
 }
 
 bool Registry::add_batch(Entry& timer, Object& event)
 {
     auto& [name, object] = timer;
-    auto& link = *object.timer()->target();
+    auto& target = *object.timer()->target();
     if (!state_store_.prepare())
         return false; // After a crash these expirations are counted again.
-    const auto tokens = link.batch_sizer.next_batch(std::min(link.backlog, max_increment(event)));
-    link.backlog -= tokens;
-    persist_counters(object); // Committed together with the plan to add them.
+    const auto tokens =
+        target.batch_sizer.next_batch(std::min(target.backlog, max_increment(event)));
+    target.backlog -= tokens;
+    persist_counters(object); // Committed together with the intent to add them.
     const auto begin = monotonic_now();
-    if (const auto done = apply_logged({{&link.event, &event, tokens}}); !done)
+    if (const auto done = apply_logged({{&target.event, &event, tokens}}); !done)
         log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
-                   link.event.text(), done.error().message());
+                   target.event.text(), done.error().message());
     else
-        event.last_set = LastSet{wall_now(), link.armer.uid, 0};
-    link.batch_sizer.record(tokens, monotonic_now() - begin);
+        event.last_set = LastSet{wall_now(), target.armer.uid, 0};
+    target.batch_sizer.record(tokens, monotonic_now() - begin);
     return true;
 }
 

@@ -124,15 +124,16 @@ Result<void> Timer::disarm()
 bool Timer::is_cancelled_by_clock_change() const
 {
     // An expiration that had passed when the timer was armed counts, even if it is not counted yet.
-    const bool has_come = spec_.was_past || (counted_ && *counted_ > 0);
-    const bool is_over = spec_.schedule.is_once() && has_come;
-    return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_over;
+    const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
+    const bool is_finished = spec_.schedule.is_once() && has_passed;
+    return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_finished;
 }
 
 Result<void> Timer::acknowledge(const Token& token) const
 {
-    const auto* follower = subscriptions_.find(token);
-    return follower && phase_ == TimerState::cancelled ? program(follower->fd, {}) : Result<void>{};
+    const auto* subscription = subscriptions_.find(token);
+    return subscription && phase_ == TimerState::cancelled ? program(subscription->fd, {})
+                                                           : Result<void>{};
 }
 
 Result<void> Timer::program(const UniqueFd& timerfd, std::optional<nanoseconds> first) const
@@ -216,14 +217,14 @@ bool Timer::missed_clock_change(const record::Timer& record)
 // timerfd shows the next one: so it is read until then. A holder can make it look due indefinitely.
 Result<Timer::Reading> Timer::read_setting(const UniqueFd& timerfd) const
 {
-    constexpr int max_looks = 100;
+    constexpr int max_reads = 100;
     for (int i = 1;; ++i) {
         const auto before = now();
         const auto present = current_setting(timerfd); // Consumes no expiration.
         const auto after = now();
         if (!present)
             return std::unexpected(present.error());
-        if (present->first != expiry_in_progress || i == max_looks)
+        if (present->first != expiry_in_progress || i == max_reads)
             return Reading{before, *present, after};
     }
 }
@@ -233,10 +234,10 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     const auto& schedule = spec_.schedule;
     if (phase_ == TimerState::cancelled)
         return {}; // The timerfd reports the cancellation itself.
-    const auto look = read_setting(timerfd);
-    if (!look)
-        return std::unexpected(look.error());
-    const auto& [before, present, after] = *look;
+    const auto reading = read_setting(timerfd);
+    if (!reading)
+        return std::unexpected(reading.error());
+    const auto& [before, present, after] = *reading;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
     if (present.first == nanoseconds{0}) // Disarmed, or expired for the last time.
         return next && *next > after ? program(timerfd, next) : Result<void>{};
@@ -265,8 +266,8 @@ bool Timer::must_count() const
         return true;
     const bool sets = target_ && !target_->is_gone;
     // Must be counted: a timer that has expired once is not cancelled afterwards.
-    const bool is_over_once = spec_.cancel_on_clock_change && spec_.schedule.is_once();
-    return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || is_over_once);
+    const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
+    return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }
 
 void Timer::count_from_first()

@@ -33,8 +33,8 @@ public:
     ~EventHandles()
     {
         for (const auto& [uid, handle] : handles_)
-            if (const auto there = handle.lock())
-                there->release();
+            if (const auto live = handle.lock())
+                live->release();
     }
     EventHandles() = default;
     EventHandles(const EventHandles&) = delete;
