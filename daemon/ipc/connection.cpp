@@ -34,7 +34,7 @@ Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& servi
 Connection::~Connection()
 {
     drop_unsent_replies();
-    // First, so that a wait takes none of the tokens that the end of the session returns.
+    // First, so that no wait consumes tokens that the end of the session returns.
     pending_.reset();
     service_.end(session_);
 }
@@ -89,10 +89,10 @@ Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) 
 {
     if (descriptors_ == IncomingFds::none)
         return receive(socket_, into);
-    const auto there = peek(socket_, into);
-    if (!there || !*there || (*there)->is_truncated)
-        return there;
-    return receive(socket_, into.first((*there)->bytes)); // Excludes what arrived since the peek.
+    const auto peeked = peek(socket_, into);
+    if (!peeked || !*peeked || (*peeked)->is_truncated)
+        return peeked;
+    return receive(socket_, into.first((*peeked)->bytes)); // Excludes what arrived since the peek.
 }
 
 Next Connection::read()
@@ -121,14 +121,14 @@ Next Connection::serve()
 {
     is_queued_ = false;
     may_reply_ = service_.has_reply_room(uid());
-    const auto whole = scheduler_.budget_for(uid());
-    auto share = whole;
+    const auto granted = scheduler_.budget_for(uid());
+    auto left = granted;
     const auto begin = monotonic_now();
-    const auto answered = answer_calls(share, begin);
+    const auto answered = answer_calls(left, begin);
     // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
     update_charges();
-    scheduler_.charge(uid(), {whole.calls - share.calls, monotonic_now() - begin});
+    scheduler_.charge(uid(), {granted.calls - left.calls, monotonic_now() - begin});
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     if (peer_hung_up_ && pending_ && !must_finish()) // must_finish() may have changed.
@@ -187,8 +187,8 @@ void Connection::advance_pending(MonotonicTime end)
 // Unsent replies no longer reach the client.
 void Connection::drop_unsent_replies()
 {
-    for (const auto& answer : unsent_)
-        answer.pending->on_dropped();
+    for (const auto& unsent : unsent_)
+        unsent.pending->on_dropped();
     unsent_.clear();
     if (pending_)
         pending_->on_dropped();
@@ -215,11 +215,11 @@ Next Connection::flush()
     if (!flushed)
         return disconnect(flushed.error().message());
     flushed_ = *flushed;
-    std::erase_if(unsent_, [&](const auto& answer) {
-        const bool is_gone = answer.end <= output_.bytes_sent();
-        if (is_gone)
-            answer.pending->on_sent();
-        return is_gone;
+    std::erase_if(unsent_, [&](const auto& unsent) {
+        const bool is_sent = unsent.end <= output_.bytes_sent();
+        if (is_sent)
+            unsent.pending->on_sent();
+        return is_sent;
     });
     const bool waits_for_others =
         flushed_ == OutputQueue::Flushed::peer_has_unread_fds && is_drained(socket_);

@@ -16,8 +16,8 @@
 // undoes the effect.
 //
 // Invariants:
-// - The destructor drops pending replies first and ends the session afterwards, so that a wait
-//   takes none of the tokens that the end of the session returns.
+// - The destructor drops pending replies first and ends the session afterwards, so that no
+//   wait consumes tokens that the end of the session returns.
 // - A pending reply with must_finish() is brought to its end even if the peer has hung up.
 // - A socket that may contain descriptors is peeked at before it is read, so that no descriptor
 //   is received, and is closed by the owner (see FdCloser).

@@ -31,9 +31,9 @@ constexpr int max_children_per_pass = 2;
 
 void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
 {
-    auto& closing = accounts_[account];
-    closing.sockets.push_back(std::move(socket));
-    closing.charges.push_back(std::move(charge));
+    auto& pending = accounts_[account];
+    pending.sockets.push_back(std::move(socket));
+    pending.charges.push_back(std::move(charge));
     if (!timeout_)
         advance();
 }
@@ -42,11 +42,12 @@ void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
 void FdCloser::advance()
 {
     timeout_.reset();
-    for (auto& [account, closing] : accounts_)
-        reap(closing);
+    for (auto& [uid, account] : accounts_)
+        reap(account);
     int children = 0;
     auto next = accounts_.upper_bound(last_);
-    for (auto left = accounts_.size(); left > 0 && children < max_children_per_pass; --left) {
+    for (auto remaining = accounts_.size(); remaining > 0 && children < max_children_per_pass;
+         --remaining) {
         if (next == accounts_.end())
             next = accounts_.begin();
         if (next->second.child == 0 && start_child(next->second)) {

@@ -121,15 +121,15 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
     const Fault fault{"accept4(2)", errno};
     spare_fd_ = {};
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
-    const bool was_there{socket};
-    if (was_there) {
+    const bool had_client{socket};
+    if (had_client) {
         reject(std::move(socket), refuse::system_failure(fault));
         log::warn("rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
     if (!spare_fd_)
         pause_accepting();
-    return was_there && spare_fd_;
+    return had_client && spare_fd_;
 }
 
 void Server::admit(UniqueFd socket)
@@ -140,11 +140,11 @@ void Server::admit(UniqueFd socket)
         close_socket(unknown_uid, std::move(socket));
         return;
     }
-    const log::Fields about{.uid = peer->uid, .pid = peer->pid};
-    auto dues = service_.admit(*peer);
-    if (!dues) {
-        reject(std::move(socket), std::move(dues.error()));
-        log::info(about, "rejected uid {} pid {}: too many connections", peer->uid, peer->pid);
+    const log::Fields fields{.uid = peer->uid, .pid = peer->pid};
+    auto charges = service_.admit(*peer);
+    if (!charges) {
+        reject(std::move(socket), std::move(charges.error()));
+        log::info(fields, "rejected uid {} pid {}: too many connections", peer->uid, peer->pid);
         return;
     }
     const auto id = service_.new_session_id();
@@ -154,12 +154,12 @@ void Server::admit(UniqueFd socket)
         prepare_to_peek(socket);
     auto connection =
         std::make_unique<Connection>(loop_, scheduler_, service_, scratch_, std::move(socket),
-                                     descriptors, std::move(session), *std::move(dues));
+                                     descriptors, std::move(session), *std::move(charges));
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
-        log::warn(about, "rejected a client: {}", attached.error().message());
+        log::warn(fields, "rejected a client: {}", attached.error().message());
         remove_connection(id);
         return;
     }
@@ -205,10 +205,10 @@ void Server::close_socket(uid_t uid, UniqueFd socket)
 void Server::reject(UniqueFd socket, Refusal refusal)
 {
     ++service_.counters().rejected;
-    OutputQueue outbox;
-    service_.refuse(std::move(refusal), outbox);
-    if (const auto told = outbox.flush(socket); !told)
-        log::debug("cannot send a rejected client the reason: {}", told.error().message());
+    OutputQueue output;
+    service_.refuse(std::move(refusal), output);
+    if (const auto sent = output.flush(socket); !sent)
+        log::debug("cannot send a rejected client the reason: {}", sent.error().message());
     const auto peer = peer_of(socket);
     close_socket(peer ? peer->uid : unknown_uid, std::move(socket));
 }
@@ -233,11 +233,11 @@ void Server::close(std::uint64_t id)
 // not shrink by itself.
 void Server::trim_heap_later()
 {
-    constexpr int crowd = 64;
-    constexpr std::chrono::seconds most_often{1};
-    if (++closed_since_trim_ < crowd || std::exchange(is_trim_scheduled_, true))
+    constexpr int min_closed = 64;
+    constexpr std::chrono::seconds interval{1};
+    if (++closed_since_trim_ < min_closed || std::exchange(is_trim_scheduled_, true))
         return;
-    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(most_often), [this] {
+    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(interval), [this] {
         is_trim_scheduled_ = false;
         closed_since_trim_ = 0;
         ::malloc_trim(0);

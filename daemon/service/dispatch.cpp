@@ -18,36 +18,36 @@ struct Method {
     Serve serve;
 };
 
-std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQueue& outbox)
+std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQueue& output)
 {
-    service.refuse(std::move(refusal), outbox);
+    service.refuse(std::move(refusal), output);
     return {};
 }
 
 template <class Request>
 std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
-                                     OutputQueue& outbox)
+                                     OutputQueue& output)
 {
     if (!caller.may_reply)
-        return refuse(service, service.no_reply_room(caller.session.peer.uid), outbox);
+        return refuse(service, service.no_reply_room(caller.session.peer.uid), output);
     if (protocol::is_streaming<Request> && !call.more)
-        return refuse(service, protocol::ExpectedMore{}, outbox);
+        return refuse(service, protocol::ExpectedMore{}, output);
     const auto request = decode<Request>(call.parameters);
     if (!request)
-        return refuse(service, protocol::InvalidParameter{request.error().name}, outbox);
+        return refuse(service, protocol::InvalidParameter{request.error().name}, output);
     auto answer = service.handle(caller, *request);
     if (!answer)
-        return refuse(service, std::move(answer.error()), outbox);
+        return refuse(service, std::move(answer.error()), output);
     caller.modifies_state = protocol::is_counted<Request>;
     if constexpr (std::is_same_v<typename decltype(answer)::value_type,
                                  std::unique_ptr<PendingReply>>) {
         if (*answer == nullptr) {
             typename Request::Reply done;
-            outbox.reply(done, false);
+            output.reply(done, false);
         }
         return *std::move(answer);
     } else {
-        outbox.reply(*answer, false);
+        output.reply(*answer, false);
         return {};
     }
 }
@@ -65,7 +65,7 @@ bool requires_storage(const Session& session)
 // again.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
-                                    OutputQueue& outbox)
+                                    OutputQueue& output)
 {
     auto& session = caller.session;
     caller.is_streaming = call.more;
@@ -79,15 +79,15 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
         if (auto prepared = service.prepare(); !prepared) {
             if (is_counted) // A refusal is not recorded either.
                 service.finish_idempotent_call(session);
-            return refuse(service, std::move(prepared.error()), outbox);
+            return refuse(service, std::move(prepared.error()), output);
         }
     if (!is_counted)
-        return answer<Request>(service, caller, call, outbox);
+        return answer<Request>(service, caller, call, output);
     caller.is_sequenced = true;
     service.begin_call(session);
     const auto calls = session.reply_cache->sequence;
-    const auto begin = outbox.bytes_queued();
-    auto pending = answer<Request>(service, caller, call, outbox);
+    const auto begin = output.bytes_queued();
+    auto pending = answer<Request>(service, caller, call, output);
     if (pending)
         return pending;
     if (std::is_same_v<Request, protocol::Open> && session.reply_cache->opened.empty())
@@ -95,8 +95,8 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
         service.finish_idempotent_call(session);
     else // Descriptors cannot be sent again.
         service.finish_call(session, calls,
-                            outbox.carries_descriptors() ? std::string_view{}
-                                                         : outbox.text_since(begin));
+                            output.carries_descriptors() ? std::string_view{}
+                                                         : output.text_since(begin));
     return {};
 }
 
@@ -130,8 +130,8 @@ public:
 
     Progress advance(OutputQueue&) override
     {
-        OutputQueue unheard;
-        return pending_->advance(unheard);
+        OutputQueue discarded;
+        return pending_->advance(discarded);
     }
     bool must_finish() const override { return pending_->must_finish(); }
 
@@ -145,18 +145,18 @@ bool is_known_interface(std::string_view interface)
 }
 
 std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, const Call& call,
-                                             OutputQueue& outbox)
+                                             OutputQueue& output)
 {
     const auto dot = call.method.rfind('.');
     const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
     if (!is_known_interface(interface))
-        return refuse(service, protocol::InterfaceNotFound{std::string{interface}}, outbox);
+        return refuse(service, protocol::InterfaceNotFound{std::string{interface}}, output);
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
-        return refuse(service, protocol::MethodNotFound{std::string{call.method}}, outbox);
+        return refuse(service, protocol::MethodNotFound{std::string{call.method}}, output);
     if (call.upgrade) // The protocol cannot be upgraded; after an error it continues.
-        return refuse(service, protocol::InvalidParameter{"upgrade"}, outbox);
-    return method->serve(service, caller, call, outbox);
+        return refuse(service, protocol::InvalidParameter{"upgrade"}, output);
+    return method->serve(service, caller, call, output);
 }
 
 } // namespace
@@ -166,8 +166,8 @@ std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const C
 {
     if (!call.oneway)
         return find_and_serve(service, caller, call, output);
-    OutputQueue unheard;
-    auto pending = find_and_serve(service, caller, call, unheard);
+    OutputQueue discarded;
+    auto pending = find_and_serve(service, caller, call, discarded);
     if (pending && pending->must_finish())
         return std::make_unique<DiscardedReply>(std::move(pending));
     if (pending)

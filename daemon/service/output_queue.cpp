@@ -29,16 +29,16 @@ void OutputQueue::discard_sent()
     if (offset_ < bytes_.size() / 2)
         return; // Moving the rest would cost more than it saves.
     bytes_.erase(0, offset_);
-    for (auto& parcel : fd_batches_)
-        parcel.begin -= offset_;
+    for (auto& batch : fd_batches_)
+        batch.begin -= offset_;
     offset_ = 0;
 }
 
 std::size_t OutputQueue::unread_descriptors() const
 {
     auto count = fds_in_flight_;
-    for (const auto& parcel : fd_batches_)
-        count += parcel.descriptors.size();
+    for (const auto& batch : fd_batches_)
+        count += batch.descriptors.size();
     return count;
 }
 

@@ -109,9 +109,9 @@ private:
 template <Message Reply>
 std::string text_of(Reply reply)
 {
-    OutputQueue outbox;
-    outbox.reply(reply, false);
-    return std::string{outbox.text_since(0)};
+    OutputQueue output;
+    output.reply(reply, false);
+    return std::string{output.text_since(0)};
 }
 
 } // namespace evfd::daemon

@@ -7,7 +7,7 @@
 
 namespace evfd::daemon {
 
-PendingReply::Progress PendingClear::advance(OutputQueue& outbox)
+PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
     auto is_clear = service_.registry().clear(progress_, monotonic_deadline(time_slice));
     if (is_clear && !*is_clear) {
@@ -15,14 +15,14 @@ PendingReply::Progress PendingClear::advance(OutputQueue& outbox)
         return Progress::again;
     }
 
-    const auto begin = outbox.bytes_queued();
+    const auto begin = output.bytes_queued();
     protocol::Clear::Reply done;
     if (is_clear)
-        outbox.reply(done, false);
+        output.reply(done, false);
     else
-        service_.refuse(std::move(is_clear.error()), outbox);
+        service_.refuse(std::move(is_clear.error()), output);
     if (is_sequenced_)
-        service_.finish_call(session_, session_.reply_cache->sequence, outbox.text_since(begin));
+        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
     return Progress::done;
 }
 

@@ -17,7 +17,7 @@ public:
     {
     }
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
     // Nearly every Clear is done by then; one that takes longer ends with its connection.
     bool must_finish() const override { return slices_ < max_slices_after_disconnect; }
 

@@ -4,7 +4,7 @@
 
 namespace evfd::daemon {
 
-PendingReply::Progress PendingList::advance(OutputQueue& outbox)
+PendingReply::Progress PendingList::advance(OutputQueue& output)
 {
     protocol::ListObjects::Reply reply;
     auto& objects = service_.registry().objects();
@@ -18,53 +18,53 @@ PendingReply::Progress PendingList::advance(OutputQueue& outbox)
     }
     const bool is_last = object == objects.end();
     if (is_last || !reply.objects.empty())
-        outbox.reply(reply, !is_last);
+        output.reply(reply, !is_last);
     return is_last ? Progress::done : Progress::again;
 }
 
-PendingReply::Progress PendingReplay::advance(OutputQueue& outbox)
+PendingReply::Progress PendingReplay::advance(OutputQueue& output)
 {
-    outbox.append_text(session_.reply_cache->cached_reply);
+    output.append_text(session_.reply_cache->cached_reply);
     return Progress::done;
 }
 
-PendingReply::Progress PendingWait::advance(OutputQueue& outbox)
+PendingReply::Progress PendingWait::advance(OutputQueue& output)
 {
     if (std::exchange(must_report_start_, false)) {
         protocol::Wait::Reply nothing_yet;
-        outbox.reply(nothing_yet, true);
+        output.reply(nothing_yet, true);
         return Progress::again; // The wait may be done already.
     }
     auto& outcome = wait_->outcome();
     if (!outcome)
         return Progress::blocked;
-    const auto begin = outbox.bytes_queued();
+    const auto begin = output.bytes_queued();
     if (*outcome)
-        outbox.reply(**outcome, false);
+        output.reply(**outcome, false);
     else
-        service_.refuse(std::move(outcome->error()), outbox);
+        service_.refuse(std::move(outcome->error()), output);
     if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
         service_.finish_idempotent_call(session_); // Its reply could not be recorded for long.
     else if (session_.reply_cache)
-        service_.finish_call(session_, session_.reply_cache->sequence, outbox.text_since(begin));
+        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
     return Progress::done;
 }
 
-PendingReply::Progress PendingQuotas::advance(OutputQueue& outbox)
+PendingReply::Progress PendingQuotas::advance(OutputQueue& output)
 {
     protocol::Quotas::Reply reply;
     for (; next_index_ < uids_.size() && reply.users.size() < per_reply; ++next_index_)
         reply.users.push_back(quotas_of(uids_[next_index_]));
     const bool is_last = next_index_ == uids_.size();
-    outbox.reply(reply, !is_last);
+    output.reply(reply, !is_last);
     return is_last ? Progress::done : Progress::again;
 }
 
-PendingReply::Progress PendingMonitor::advance(OutputQueue& outbox)
+PendingReply::Progress PendingMonitor::advance(OutputQueue& output)
 {
     auto news = monitor_->next();
     if (monitor_->fault()) {
-        service_.refuse(refuse::system_failure(*monitor_->fault()), outbox);
+        service_.refuse(refuse::system_failure(*monitor_->fault()), output);
         return Progress::done;
     }
     if (!news)
@@ -73,7 +73,7 @@ PendingReply::Progress PendingMonitor::advance(OutputQueue& outbox)
     if (reply.name && reply.change != Change::deleted)
         if (auto* object = service_.registry().find(*reply.name))
             reply.object = service_.describe(monitor_->peer(), *reply.name, *object);
-    outbox.reply(reply, true);
+    output.reply(reply, true);
     return Progress::again;
 }
 

@@ -22,7 +22,7 @@ public:
     {
     }
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
 
 private:
     static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
@@ -38,11 +38,11 @@ class PendingReplay : public PendingReply {
 public:
     PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
     void on_sent() override
     {
-        for (const auto& takings : std::exchange(session_.reply_cache->in_doubt, {}))
-            registry_.confirm_taken(takings);
+        for (const auto& taken : std::exchange(session_.reply_cache->in_doubt, {}))
+            registry_.confirm_taken(taken);
     }
     void on_dropped() override
     {
@@ -72,7 +72,7 @@ public:
     PendingWait(const PendingWait&) = delete;
     PendingWait& operator=(const PendingWait&) = delete;
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
     void on_dropped() override { wait_->return_tokens(); }
     void on_sent() override { wait_->confirm_taken(session_); }
 
@@ -92,7 +92,7 @@ public:
     {
     }
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
 
 private:
     static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
@@ -111,7 +111,7 @@ public:
     {
     }
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
 
 private:
     Service& service_;

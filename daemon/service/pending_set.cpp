@@ -11,34 +11,34 @@ PendingSet::PendingSet(Service& service, const Caller& caller,
     : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
       wake_{caller.wake}, tokens_{tokens}
 {
-    for (const auto& addition : increments)
-        objects_.push_back({*addition.name, addition.object->serial});
+    for (const auto& increment : increments)
+        objects_.push_back({*increment.name, increment.object->serial});
     if (is_sequenced_) // An earlier daemon was killed before it had added the rest.
         applied_ = std::min(std::exchange(session_.reply_cache->tokens_applied, 0), tokens_ - 1);
     unreported_ = tokens_ - applied_;
 }
 
-PendingReply::Progress PendingSet::advance(OutputQueue& outbox)
+PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
-    const auto calls = is_sequenced_ ? session_.reply_cache->sequence : 0;
+    const auto sequence_before = is_sequenced_ ? session_.reply_cache->sequence : 0;
     const auto each = increments_per_token();
     if (each > max_tokens_per_set) // Subscribers have come since; one call may not reach so many.
-        return finish(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)), calls,
-                      outbox);
+        return finish(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)),
+                      sequence_before, output);
     const auto now = tokens_per_slice(each);
-    const auto additions = next_increments(now);
-    const bool is_last = additions.empty() || applied_ + now == tokens_;
+    const auto increments = next_increments(now);
+    const bool is_last = increments.empty() || applied_ + now == tokens_;
     if (is_sequenced_ && is_last)
         service_.registry().commit_reply(session_, std::string{set_reply()});
     else if (is_sequenced_)
         service_.registry().commit_progress(session_, applied_ + now);
     const auto before = applied_;
-    auto done = apply_batch(additions, now, each);
+    auto done = apply_batch(increments, now, each);
     if (!done && before > 0 && service_.registry().state_store().fault()) {
         // It is too late for a refusal: the rest is added when it can be recorded.
         applied_ = before;
         if (is_sequenced_) {
-            session_.reply_cache->sequence = calls;
+            session_.reply_cache->sequence = sequence_before;
             service_.registry().commit_progress(session_, before);
         }
         retry_.emplace(service_.schedule_retry(wake_));
@@ -46,34 +46,34 @@ PendingReply::Progress PendingSet::advance(OutputQueue& outbox)
     }
     if (done && !is_last)
         return Progress::again;
-    return finish(std::move(done), calls, outbox);
+    return finish(std::move(done), sequence_before, output);
 }
 
 PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t sequence_before,
-                                          OutputQueue& outbox)
+                                          OutputQueue& output)
 {
-    const auto begin = outbox.bytes_queued();
+    const auto begin = output.bytes_queued();
     if (done)
-        outbox.append_text(set_reply());
+        output.append_text(set_reply());
     else
-        service_.refuse(std::move(done.error()), outbox);
+        service_.refuse(std::move(done.error()), output);
     if (is_sequenced_)
-        service_.finish_call(session_, sequence_before, outbox.text_since(begin));
+        service_.finish_call(session_, sequence_before, output.text_since(begin));
     return Progress::done;
 }
 
 // The number of a pulse's subscribers may have changed since the last slice.
 std::int64_t PendingSet::increments_per_token() const
 {
-    std::int64_t additions = 0;
+    std::int64_t increments = 0;
     for (const auto& reference : objects_) {
         auto* object = service_.registry().find(reference);
         if (const auto* pulse = object ? object->pulse() : nullptr)
-            additions += static_cast<std::int64_t>(pulse->subscriptions().size());
+            increments += static_cast<std::int64_t>(pulse->subscriptions().size());
         else
-            additions += object ? 1 : 0;
+            increments += object ? 1 : 0;
     }
-    return std::max<std::int64_t>(additions, 1);
+    return std::max<std::int64_t>(increments, 1);
 }
 
 std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
@@ -87,13 +87,13 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
 Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     const bool is_last = applied_ + tokens == tokens_;
-    Registry::Increments additions;
+    Registry::Increments increments;
     for (const auto& reference : objects_) {
         auto* object = service_.registry().find(reference);
         if (object && (applied_ == 0 || accumulates(*object->mode())))
-            additions.push_back({&reference.name, object, tokens, is_last ? unreported_ : 0});
+            increments.push_back({&reference.name, object, tokens, is_last ? unreported_ : 0});
     }
-    return additions;
+    return increments;
 }
 
 Outcome<void> PendingSet::apply_batch(const Registry::Increments& increments, std::int64_t tokens,

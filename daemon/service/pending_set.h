@@ -19,7 +19,7 @@ public:
     PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments,
                std::int64_t tokens);
 
-    Progress advance(OutputQueue& outbox) override;
+    Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
 
 private:
@@ -28,7 +28,7 @@ private:
     Registry::Increments next_increments(std::int64_t tokens) const;
     Outcome<void> apply_batch(const Registry::Increments& increments, std::int64_t tokens,
                               std::int64_t each);
-    Progress finish(Outcome<void> done, std::int64_t sequence_before, OutputQueue& outbox);
+    Progress finish(Outcome<void> done, std::int64_t sequence_before, OutputQueue& output);
 
     Service& service_;
     Session& session_;
@@ -38,7 +38,7 @@ private:
     std::vector<ObjectRef> objects_;
     std::int64_t tokens_;
     std::int64_t applied_ = 0;
-    std::int64_t unreported_ = 0; // Pulses that the observer has not been told about.
+    std::int64_t unreported_ = 0; // Pulses not yet reported to the observer.
     BatchSizer batch_sizer_;      // Counts increments.
 };
 

@@ -50,9 +50,9 @@ std::int64_t descriptor_limit()
 
 } // namespace
 
-Service::Service(EventLoop& loop, LimitTable ceilings, StateStore& state_store,
+Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
                  EventfdIncrementer incrementer, DescriptorBudget budget)
-    : loop_{loop}, budget_{budget}, quota_{std::move(ceilings)},
+    : loop_{loop}, budget_{budget}, quota_{std::move(limits)},
       registry_{loop, quota_, *this, state_store, std::move(incrementer), budget.objects},
       sessions_{registry_},
       waits_{loop, registry_, [this](const Name& name) { on_interest_changed(name); }},
@@ -91,9 +91,9 @@ void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& req
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
     Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
-    const auto* there = registry_.find(request.name);
+    const auto* existing = registry_.find(request.name);
     log_declared(request.name, owner,
-                 there && there->timer()
+                 existing && existing->timer()
                      ? Outcome<bool>{false}
                      : registry_.arm(session, request, Registry::PolicyCheck::skip));
 }
@@ -140,11 +140,11 @@ void Service::finish_call(Session& session, std::int64_t sequence_before, std::s
 
 void Service::finish_idempotent_call(Session& session)
 {
-    auto& count = *session.reply_cache;
-    if (count.tokens_applied > 0)
+    auto& cache = *session.reply_cache;
+    if (cache.tokens_applied > 0)
         return registry_.commit_reply(session, {});
-    ++count.sequence;
-    count.cached_reply.clear();
+    ++cache.sequence;
+    cache.cached_reply.clear();
 }
 
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
@@ -192,22 +192,23 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
     auto hold = Token::make();
     if (!hold)
         return std::unexpected(refuse::system_failure(hold.error()));
-    HoldRequest lending{.hold = *hold};
+    HoldRequest hold_request{.hold = *hold};
     if (!is_held_by_session(request)) {
         auto process = acquire_process(caller, Resource::waits);
         if (!process)
             return std::unexpected(std::move(process.error()));
-        lending.process.emplace(*std::move(process));
+        hold_request.process.emplace(*std::move(process));
     }
-    return std::optional{std::move(lending)};
+    return std::optional{std::move(hold_request)};
 }
 
 Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 {
-    const auto its = quota_.used(peer.uid, Resource::connections);
+    const auto used = quota_.used(peer.uid, Resource::connections);
     const auto free = budget_.connections - quota_.used_by_all(Resource::connections);
-    if (!may_use_shared_pool(peer.uid, its, free, budget_.connections))
-        return std::unexpected(refuse::reserved_for_others({peer.uid, Resource::connections, its}));
+    if (!may_use_shared_pool(peer.uid, used, free, budget_.connections))
+        return std::unexpected(
+            refuse::reserved_for_others({peer.uid, Resource::connections, used}));
     auto connection = charge(peer, Resource::connections);
     if (!connection)
         return std::unexpected(std::move(connection.error()));
@@ -327,16 +328,16 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
-    const auto additions = registry_.check_set(caller.session.peer, request.names, tokens);
-    if (!additions)
-        return std::unexpected(additions.error());
+    const auto increments = registry_.check_set(caller.session.peer, request.names, tokens);
+    if (!increments)
+        return std::unexpected(increments.error());
     if (tokens > 1)
-        return std::make_unique<PendingSet>(*this, caller, *additions, tokens);
+        return std::make_unique<PendingSet>(*this, caller, *increments, tokens);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     if (caller.is_sequenced)
         registry_.commit_reply(caller.session, std::string{set_reply()});
-    if (auto done = registry_.add(caller.session.peer, *additions); !done)
+    if (auto done = registry_.add(caller.session.peer, *increments); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
 }
@@ -344,10 +345,10 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::Clear& request)
 {
-    auto clearance = registry_.check_clear(caller.session.peer, request.names);
-    if (!clearance)
-        return std::unexpected(std::move(clearance.error()));
-    return std::make_unique<PendingClear>(*this, caller, *std::move(clearance));
+    auto progress = registry_.check_clear(caller.session.peer, request.names);
+    if (!progress)
+        return std::unexpected(std::move(progress.error()));
+    return std::make_unique<PendingClear>(*this, caller, *std::move(progress));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
@@ -371,7 +372,7 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
-    // Hence the peer may not wait, and this refuses.
+    // A peer that may not see the object may not wait for it either, so this refuses.
     if (!registry_.sees(peer, request.name, *object))
         if (auto permitted = registry_.authorize(peer, request.name, object, Permission::wait);
             !permitted)
@@ -390,16 +391,16 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::Wait& request)
 {
     const auto& peer = caller.session.peer;
-    auto paid = charge(caller.session, request);
-    if (!paid)
-        return std::unexpected(std::move(paid.error()));
+    auto charged = charge(caller.session, request);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
     const auto call =
         caller.is_sequenced ? caller.session.next_call() : CallId{caller.session.id, 0};
-    auto lending = make_hold_request(caller, request);
-    if (!lending)
-        return std::unexpected(std::move(lending.error()));
-    auto wait =
-        waits_.start(peer, *std::move(paid), request, caller.wake, call, *std::move(lending));
+    auto hold_request = make_hold_request(caller, request);
+    if (!hold_request)
+        return std::unexpected(std::move(hold_request.error()));
+    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake, call,
+                             *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
@@ -443,13 +444,13 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::Monitor& request)
 {
     const auto& peer = caller.session.peer;
-    auto paid = charge(peer, Resource::monitors);
-    if (!paid)
-        return std::unexpected(std::move(paid.error()));
-    const auto hearing =
+    auto charged = charge(peer, Resource::monitors);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
+    const auto scope =
         request.attendance.value_or(false) ? MonitorScope::with_waiters : MonitorScope::changes;
-    auto monitor = monitors_.start(peer, *std::move(paid), request.pattern.value_or(Pattern{}),
-                                   hearing, caller.wake);
+    auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),
+                                   scope, caller.wake);
     return std::make_unique<PendingMonitor>(*this, std::move(monitor));
 }
 
@@ -538,8 +539,8 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         described.last_set = {last->at, last->uid,
                               last->pid == 0 ? std::nullopt
                                              : std::optional<std::int64_t>{last->pid}};
-    if (const auto* followers = object.subscriptions())
-        described.subscriptions = static_cast<std::int64_t>(followers->size());
+    if (const auto* subscriptions = object.subscriptions())
+        described.subscriptions = static_cast<std::int64_t>(subscriptions->size());
     if (const auto* timer = object.timer()) {
         described.timer = describe(*timer);
         described.is_set = described.timer->state == TimerState::expired;

@@ -58,7 +58,7 @@ struct ConnectionCharges {
 
 class Service final : private RegistryObserver {
 public:
-    Service(EventLoop& loop, LimitTable ceilings, StateStore& state_store,
+    Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
 
     void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // For Status.

@@ -38,23 +38,23 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
     if (request.calls < 0 || request.calls > max_sequence)
         return std::unexpected(protocol::InvalidParameter{"calls"});
     const auto found = orphans_.find(*token);
-    const bool is_there = found != orphans_.end() && found->second.peer.uid == session.peer.uid;
-    if (in_use_.contains(*token) || (!is_there && request.calls > 0) ||
-        (found != orphans_.end() && !is_there))
+    const bool is_orphan = found != orphans_.end() && found->second.peer.uid == session.peer.uid;
+    if (in_use_.contains(*token) || (!is_orphan && request.calls > 0) ||
+        (found != orphans_.end() && !is_orphan))
         return std::unexpected(refuse::no_such_session());
-    if (is_there) {
+    if (is_orphan) {
         const auto ahead = found->second.reply_cache->sequence - request.calls;
         // Our number is smaller if the last calls were idempotent, or if not all records were
         // recovered.
         if (ahead > 1 || (ahead < 0 && !history_is_complete_))
             return std::unexpected(refuse::no_such_session());
     }
-    if (is_there)
+    if (is_orphan)
         resume_from(session, std::move(orphans_.extract(found).mapped()), request.calls);
     else
         begin(session, *token);
     in_use_.insert(*token);
-    return is_there || history_is_complete_;
+    return is_orphan || history_is_complete_;
 }
 
 // Recorded before anything that belongs to the session.
@@ -68,26 +68,26 @@ void Sessions::resume_from(Session& session, Session orphan, std::int64_t acknow
 {
     orphan.peer = session.peer;
     session = std::move(orphan);
-    auto& count = *session.reply_cache;
-    std::erase_if(count.in_doubt, [&](const TakenTokens& takings) {
-        const bool has_heard = takings.sequence <= acknowledged;
-        if (has_heard)
-            registry_.confirm_taken(takings);
-        return has_heard;
+    auto& cache = *session.reply_cache;
+    std::erase_if(cache.in_doubt, [&](const TakenTokens& taken) {
+        const bool is_acknowledged = taken.sequence <= acknowledged;
+        if (is_acknowledged)
+            registry_.confirm_taken(taken);
+        return is_acknowledged;
     });
-    if (count.sequence == acknowledged)
+    if (cache.sequence == acknowledged)
         return;                          // The client has the last reply.
-    if (count.sequence < acknowledged) { // The client also has replies to calls that left no trace.
-        count.sequence = acknowledged;
-        count.cached_reply.clear();
-        count.tokens_applied = 0;
+    if (cache.sequence < acknowledged) { // The client also has replies to calls that left no trace.
+        cache.sequence = acknowledged;
+        cache.cached_reply.clear();
+        cache.tokens_applied = 0;
         return;
     }
-    if (!count.cached_reply.empty()) {
-        count.next_is_replay = true;
+    if (!cache.cached_reply.empty()) {
+        cache.next_is_replay = true;
     } else { // The descriptors that the call sent never arrived.
         registry_.undo_open(session);
-        --count.sequence;
+        --cache.sequence;
     }
 }
 

@@ -47,8 +47,8 @@ void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
         return; // It will be listed in its state at that time.
     if (!pattern_.matches(name))
         return;
-    auto& untold = dirty_.try_emplace(name, existed, false).first->second;
-    untold.was_deleted |= is_deletion;
+    auto& entry = dirty_.try_emplace(name, existed, false).first->second;
+    entry.was_deleted |= is_deletion;
     if (dirty_.size() > max_dirty_names) {
         dirty_.clear();
         phase_ = Phase::resync;
@@ -81,21 +81,21 @@ std::optional<Monitor::MonitorEvent> Monitor::next_present()
 {
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
-    for (int looked_at = 0; object != objects.end(); ++object, ++looked_at) {
-        if (looked_at == max_objects_per_step)
+    for (int visited = 0; object != objects.end(); ++object, ++visited) {
+        if (visited == max_objects_per_step)
             return {}; // Others are served first; then it continues.
         const auto& name = object->first;
         if (!covers(name))
             covered_up_to_ = name;
-        const bool is_told = pattern_.matches(name) && sees(name, object->second);
+        const bool is_reported = pattern_.matches(name) && sees(name, object->second);
         // The watch begins first, so that no change is missed between it and the description.
-        if (is_told)
+        if (is_reported)
             if (const auto watched = monitors_.watch(name, object->second); !watched) {
                 fault_ = watched.error();
                 return {};
             }
         cursor_ = name;
-        if (is_told)
+        if (is_reported)
             return make_event(Change::present, name);
     }
     phase_ = Phase::live;
@@ -107,21 +107,21 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
 {
     while (!dirty_.empty()) {
         auto first = dirty_.begin();
-        auto& [name, untold] = *first;
+        auto& [name, entry] = *first;
         const auto* object = monitors_.registry_.find(name);
-        const bool is_there = object && sees(name, *object);
-        if (untold.existed && untold.was_deleted) {
-            auto news = make_event(Change::deleted, name);
-            if (is_there)
-                untold = {.existed = false, .was_deleted = false};
+        const bool exists = object && sees(name, *object);
+        if (entry.existed && entry.was_deleted) {
+            auto event = make_event(Change::deleted, name);
+            if (exists)
+                entry = {.existed = false, .was_deleted = false};
             else
                 dirty_.erase(first);
-            return news;
+            return event;
         }
-        const auto change = untold.existed ? Change::changed : Change::created;
-        const auto told = dirty_.extract(first);
-        if (is_there)
-            return make_event(change, told.key());
+        const auto change = entry.existed ? Change::changed : Change::created;
+        const auto reported = dirty_.extract(first);
+        if (exists)
+            return make_event(change, reported.key());
         // The object came and went unseen.
     }
     return {};
@@ -254,11 +254,11 @@ void Monitors::on_policy_changed(const Policy& before)
         watch_or_warn(name, object);
         for (auto* monitor : monitors_) {
             const auto& peer = monitor->peer_;
-            const bool heard =
+            const bool was_observable =
                 !check_access(&before, peer, name, &object.ownership, Permission::wait);
             const bool saw = daemon::sees(before, peer, name, object.ownership);
             const bool sees = monitor->sees(name, object);
-            if (heard != monitor->may_observe(name, object) || saw != sees)
+            if (was_observable != monitor->may_observe(name, object) || saw != sees)
                 monitor->mark_visibility(name, saw, sees);
         }
     }

@@ -11,7 +11,7 @@
 // no change falls between its description and the first report. After a monitor has ended, sweep()
 // visits all objects, a part in each iteration, and ends the watches that nobody needs.
 //
-// Invariants: a peer that may not see an object is told nothing about it; an object that becomes
+// Invariants: a peer that may not see an object gets no event about it; an object that becomes
 // visible is reported as created, one that becomes invisible as deleted. No change of a covered
 // object is lost, but several may be reported as one.
 #pragma once

@@ -127,10 +127,10 @@ void Wait::confirm_taken(Session& session)
 {
     if (taken_.tokens.empty())
         return;
-    auto takings = std::exchange(taken_, {});
+    auto taken = std::exchange(taken_, {});
     if (!hold_request_)
-        return waits_.registry_.confirm_taken(takings);
-    waits_.registry_.holds().begin(session, *std::exchange(hold_request_, {}), std::move(takings),
+        return waits_.registry_.confirm_taken(taken);
+    waits_.registry_.holds().begin(session, *std::exchange(hold_request_, {}), std::move(taken),
                                    std::move(charge_));
 }
 
@@ -163,9 +163,9 @@ Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) cons
         const auto* object = registry_.find(name);
         if (!object && request.existing.value_or(false))
             return std::unexpected(refuse::no_such_name(name));
-        const WaitOptions manner{request.count.value_or(protocol::Count{1}).value,
-                                 request.hold.value_or(false)};
-        if (auto permitted = authorize(peer, name, object, manner); !permitted)
+        const WaitOptions options{request.count.value_or(protocol::Count{1}).value,
+                                  request.hold.value_or(false)};
+        if (auto permitted = authorize(peer, name, object, options); !permitted)
             return permitted;
     }
     return {};
@@ -209,7 +209,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     // which may complete all earlier waits and so end the watch.
     enqueue(*wait);
     // Available tokens produce an edge; other objects that are set already do not.
-    bool must_look_again = false;
+    bool must_recheck = false;
     for (const auto& part : wait->parts_) {
         auto* object = registry_.find(part.name);
         if (!object || wait->is_done())
@@ -217,9 +217,9 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         const auto edges = edges_for(*object);
         if (const auto watched = registry_.watch(part.name, *object, edges); !watched)
             return std::unexpected(refuse::system_failure(watched.error()));
-        must_look_again |= edges == EdgeMask::any;
+        must_recheck |= edges == EdgeMask::any;
     }
-    if (wait->is_done() || (must_look_again && recheck(*wait)))
+    if (wait->is_done() || (must_recheck && recheck(*wait)))
         return wait;
 
     if (request.timeout) {
@@ -296,14 +296,14 @@ void Waits::enqueue(Wait& wait)
 
 void Waits::dequeue(Wait& wait)
 {
-    const auto place = std::exchange(wait.position_, 0);
-    if (place == 0)
+    const auto position = std::exchange(wait.position_, 0);
+    if (position == 0)
         return;
     for (auto& part : wait.parts_) {
         auto& queue = *std::exchange(part.queue, nullptr);
         part.node.unlink();
         if (wait.is_blocked_on(part))
-            queue.blocked.erase(place);
+            queue.blocked.erase(position);
         on_interest_changed_(part.name);
         if (--queue.length > 0)
             continue;
@@ -330,12 +330,12 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 
 void Waits::end(Wait& wait)
 {
-    const bool someone_sleeps = wait.position_ != 0;
+    const bool is_waiting = wait.position_ != 0;
     if (!wait.taken_.tokens.empty()) // In the same commit as the record of taking them.
         record_taken(wait);
     wait.timeout_.reset();
     dequeue(wait);
-    if (someone_sleeps)
+    if (is_waiting)
         wait.wake_();
 }
 
@@ -358,14 +358,14 @@ std::int64_t Waits::waiter_count(const Name& name) const
 
 void Waits::on_created(const Name& name, Object& object)
 {
-    const auto held = ref(name);
-    if (!held)
+    const auto queue_ref = ref(name);
+    if (!queue_ref)
         return;
-    auto& queue = held->queue();
+    auto& queue = queue_ref->queue();
     queue.object = &object;
-    ListNode mark;
-    mark.insert_after(queue.list);
-    while (auto* wait = mark.advance(queue.list)) {
+    ListNode marker;
+    marker.insert_after(queue.list);
+    while (auto* wait = marker.advance(queue.list)) {
         auto permitted = authorize(wait->peer_, name, &object,
                                    {wait->required_count_, wait->hold_request_.has_value()});
         if (!permitted)
@@ -385,12 +385,12 @@ void Waits::on_created(const Name& name, Object& object)
 
 void Waits::on_edge(const Name& name, Object& object)
 {
-    auto held = ref(name);
-    if (!held)
+    auto queue_ref = ref(name);
+    if (!queue_ref)
         return;
     if (object.mode() == Mode::manual) // It was set, even if it is clear by now.
-        ++held->queue().sets;
-    edge_queues_.push_back(*std::move(held));
+        ++queue_ref->queue().sets;
+    edge_queues_.push_back(*std::move(queue_ref));
 }
 
 bool Waits::is_set(WaitQueue& queue) const
@@ -415,28 +415,28 @@ bool Waits::on_edges_delivered()
 {
     ++epoch_;
     struct Next {
-        std::uint64_t place; // The first that is not tried yet, or a position before it.
+        std::uint64_t position; // The first that is not tried yet, or a position before it.
         WaitQueue* queue;
     };
     std::vector<Next> all; // A heap with the first position at its top.
     const auto add = [&](Next next) {
         all.push_back(next);
-        std::ranges::push_heap(all, std::greater{}, &Next::place);
+        std::ranges::push_heap(all, std::greater{}, &Next::position);
     };
-    for (const auto& held : edge_queues_)
-        if (std::exchange(held.queue().changed_in, epoch_) != epoch_)
-            add({0, &held.queue()});
+    for (const auto& queue_ref : edge_queues_)
+        if (std::exchange(queue_ref.queue().changed_in, epoch_) != epoch_)
+            add({0, &queue_ref.queue()});
 
-    bool is_any_over = false;
+    bool any_completed = false;
     while (!all.empty()) {
-        std::ranges::pop_heap(all, std::greater{}, &Next::place);
-        const auto [place, queue] = all.back();
+        std::ranges::pop_heap(all, std::greater{}, &Next::position);
+        const auto [position, queue] = all.back();
         all.pop_back();
         // The wait at this position may have left.
-        const auto next = queue->blocked.lower_bound(place);
+        const auto next = queue->blocked.lower_bound(position);
         if (next == queue->blocked.end() || !may_be_set(*queue))
             continue;
-        if (next->first != place) {
+        if (next->first != position) {
             add({next->first, queue});
             continue;
         }
@@ -444,69 +444,69 @@ bool Waits::on_edges_delivered()
         const auto after = std::next(next);
         if (after != queue->blocked.end())
             add({after->first, queue});
-        is_any_over |= try_complete(wait);
+        any_completed |= try_complete(wait);
     }
     edge_queues_.clear();
-    return is_any_over;
+    return any_completed;
 }
 
 void Waits::try_blocked(WaitQueue& queue)
 {
-    std::uint64_t place = 0;
+    std::uint64_t position = 0;
     for (auto next = queue.blocked.begin(); next != queue.blocked.end();
-         next = queue.blocked.upper_bound(place)) {
-        place = next->first;
+         next = queue.blocked.upper_bound(position)) {
+        position = next->first;
         try_complete(*next->second);
     }
 }
 
 void Waits::on_counted(const Name& name, std::int64_t times)
 {
-    const auto held = ref(name);
-    if (!held)
+    const auto queue_ref = ref(name);
+    if (!queue_ref)
         return;
     // Earlier waits are served first if they wait for something else, too.
     registry_.deliver_edges();
-    held->queue().times += times;
+    queue_ref->queue().times += times;
     ++epoch_;
-    try_blocked(held->queue());
+    try_blocked(queue_ref->queue());
 }
 
 void Waits::on_cancelled(const Name& name)
 {
-    if (const auto held = ref(name))
-        end_all(held->queue(), refuse::cancelled(name));
+    if (const auto queue_ref = ref(name))
+        end_all(queue_ref->queue(), refuse::cancelled(name));
 }
 
 void Waits::on_deleted(const Name& name)
 {
-    const auto held = ref(name);
-    if (!held)
+    const auto queue_ref = ref(name);
+    if (!queue_ref)
         return;
-    held->queue().object = nullptr;
-    end_all(held->queue(), refuse::deleted(name));
+    queue_ref->queue().object = nullptr;
+    end_all(queue_ref->queue(), refuse::deleted(name));
 }
 
 void Waits::on_policy_changed()
 {
     for (auto next = queues_.begin(); next != queues_.end();) {
-        const QueueRef held{queues_, next};
-        end_unauthorized(next->first, held.queue());
-        ++next; // The queue is erased with its last wait, once `held` is gone.
+        const QueueRef queue_ref{queues_, next};
+        end_unauthorized(next->first, queue_ref.queue());
+        ++next; // The queue is erased with its last wait, once `queue_ref` is destroyed.
     }
 }
 
 void Waits::on_permissions_changed(const Name& name)
 {
-    if (const auto held = ref(name))
-        end_unauthorized(name, held->queue());
+    if (const auto queue_ref = ref(name))
+        end_unauthorized(name, queue_ref->queue());
 }
 
 void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
 {
-    ListNode mark;
-    mark.insert_after(queue.list);
-    while (auto* wait = mark.advance(queue.list)) {
+    ListNode marker;
+    marker.insert_after(queue.list);
+    while (auto* wait = marker.advance(queue.list)) {
         auto permitted = authorize(wait->peer_, name, queue.object,
                                    {wait->required_count_, wait->hold_request_.has_value()});
         if (permitted)
@@ -519,9 +519,9 @@ void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
 
 void Waits::end_all(WaitQueue& queue, const Refusal& refusal)
 {
-    ListNode mark;
-    mark.insert_after(queue.list);
-    while (auto* wait = mark.advance(queue.list))
+    ListNode marker;
+    marker.insert_after(queue.list);
+    while (auto* wait = marker.advance(queue.list))
         finish(*wait, std::unexpected(refusal));
 }
 
