@@ -26,7 +26,7 @@ std::string_view find_error(const Schedule& schedule)
         return "a time cannot be before the clock's zero (1970 for the wall clock); give a later "
                "one";
     if (after && at)
-        return "a first expiry is either relative or absolute; give one of them";
+        return "a first expiry is a duration or a time, not both; give one of them";
     if (!after && !at && interval == zero)
         return "a timer needs a first expiry or an interval; give one, or disarm it to stop it";
     if (after.value_or(at.value_or(interval)) == zero && interval == zero)
