@@ -22,7 +22,7 @@
 // - A socket that may contain descriptors is peeked at before it is read, so that no descriptor
 //   is received, and is closed by the owner (see FdCloser).
 //
-// The connection knows no object.
+// A connection does not deal with objects; the handlers of the service do.
 #pragma once
 
 #include "common/frame.h"

@@ -106,10 +106,10 @@ void DeadlineQueue::run_due(ClockQueue& queue)
 
 void DeadlineQueue::program(ClockQueue& queue)
 {
-    const auto earliest = queue.entries.empty() ? std::optional<nanoseconds>{}
-                                                : std::max(queue.entries.begin()->first,
-                                                           // 0 would disarm the timerfd.
-                                                           nanoseconds{1});
+    // A time of 0 would disarm the timerfd.
+    const auto earliest = queue.entries.empty()
+                              ? std::optional<nanoseconds>{}
+                              : std::max(queue.entries.begin()->first, nanoseconds{1});
     if (queue.is_running || (earliest == queue.programmed_for && !queue.is_stale))
         return;
     queue.programmed_for = earliest;

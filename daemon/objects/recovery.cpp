@@ -70,14 +70,14 @@ std::vector<Session> Recovery::run()
 // Objects.
 
 std::expected<UniqueFd, std::string_view>
-Recovery::take_descriptor(Id id, bool (*is_right)(const UniqueFd&))
+Recovery::take_descriptor(Id id, bool (*has_type)(const UniqueFd&))
 {
     const auto stashed = recovered_.fds.find(id);
     if (stashed == recovered_.fds.end())
         return std::unexpected("its descriptor is not in the stash");
     auto fd = std::move(stashed->second);
     recovered_.fds.erase(stashed);
-    if (!is_right(fd)) {
+    if (!has_type(fd)) {
         registry_.state_store_.remove_fd(id);
         return std::unexpected("its descriptor in the stash is of another type");
     }

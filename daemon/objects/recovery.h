@@ -53,7 +53,7 @@ private:
     void drop_object(Id id, const record::Object& record, std::string_view why);
     // Fails with the reason why there is no descriptor.
     std::expected<UniqueFd, std::string_view> take_descriptor(Id id,
-                                                              bool (*is_right)(const UniqueFd&));
+                                                              bool (*has_type)(const UniqueFd&));
     Session* find_session(std::optional<record::Id> id);
 
     void redo_intent();

@@ -95,9 +95,9 @@ Object* Registry::find(const ObjectRef& reference)
 }
 
 bool Registry::is_allowed(const Peer& peer, const Name& name, const Object& object,
-                          Permission right) const
+                          Permission permission) const
 {
-    return !check_access(&policy_, peer, name, &object.ownership, right);
+    return !check_access(&policy_, peer, name, &object.ownership, permission);
 }
 
 bool Registry::sees(const Peer& peer, const Name& name, const Object& object) const
@@ -106,17 +106,17 @@ bool Registry::sees(const Peer& peer, const Name& name, const Object& object) co
 }
 
 Outcome<void> Registry::authorize(const Peer& peer, const Name& name, const Object* object,
-                                  Permission right, PolicyCheck policy_check) const
+                                  Permission permission, PolicyCheck policy_check) const
 {
     const auto denied = check_access(policy_check == PolicyCheck::enforce ? &policy_ : nullptr,
-                                     peer, name, object ? &object->ownership : nullptr, right);
+                                     peer, name, object ? &object->ownership : nullptr, permission);
     if (denied == DeniedBy::policy)
-        return std::unexpected(refuse::not_permitted_by_policy(name, right, peer.uid));
+        return std::unexpected(refuse::not_permitted_by_policy(name, permission, peer.uid));
     if (denied == DeniedBy::unmapped)
-        return std::unexpected(refuse::unmapped_user(name, right));
+        return std::unexpected(refuse::unmapped_user(name, permission));
     if (denied)
-        return std::unexpected(refuse::not_permitted(name, right, object->ownership.permissions,
-                                                     object->ownership.owner));
+        return std::unexpected(refuse::not_permitted(
+            name, permission, object->ownership.permissions, object->ownership.owner));
     return {};
 }
 
@@ -133,13 +133,13 @@ Outcome<void> Registry::authorize_consuming(const Peer& peer, const Name& name,
     return {};
 }
 
-Outcome<Object*> Registry::find_authorized(const Peer& peer, const Name& name, Permission right,
-                                           PolicyCheck policy_check)
+Outcome<Object*> Registry::find_authorized(const Peer& peer, const Name& name,
+                                           Permission permission, PolicyCheck policy_check)
 {
     auto* object = find(name);
     if (!object)
         return std::unexpected(refuse::no_such_name(name));
-    if (auto permitted = authorize(peer, name, object, right, policy_check); !permitted)
+    if (auto permitted = authorize(peer, name, object, permission, policy_check); !permitted)
         return std::unexpected(std::move(permitted.error()));
     return object;
 }

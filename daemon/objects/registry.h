@@ -31,7 +31,7 @@
 //   is sent to a client before that record is committed.
 // - deliver_edges() does not recurse: observers may call functions that call it again.
 //
-// The registry knows no socket and no connection.
+// The registry does not know connections: a Session stands for the client of a call.
 #pragma once
 
 #include "common/clock.h"
@@ -191,15 +191,17 @@ public:
     // The administrator's policy, which is checked in addition to the objects' permissions.
     const Policy& policy() const { return policy_; }
     Policy set_policy(Policy policy) { return std::exchange(policy_, std::move(policy)); }
+    // Returns whether the peer has the permission, by the policy and by the object.
     bool is_allowed(const Peer& peer, const Name& name, const Object& object,
-                    Permission right) const;
+                    Permission permission) const;
+    // Returns whether the peer may know that the object exists.
     bool sees(const Peer& peer, const Name& name, const Object& object) const;
     // `skip` is for objects that the configuration declares: the policy does not apply to them.
     enum class PolicyCheck { enforce, skip };
     // Returns the refusal if the peer lacks the permission. A null object means one that does not
     // exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
-                            Permission right,
+                            Permission permission,
                             PolicyCheck policy_check = PolicyCheck::enforce) const;
 
     // The same for a caller that consumes tokens of an auto event or a semaphore and has the
@@ -222,13 +224,17 @@ public:
     Outcome<bool> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {});
+    // Disarms all of the timers, or none if one is refused.
     Outcome<void> disarm(const Peer& peer, const NameList& names);
+    // Opens all of the objects, or none if one is refused. The session owns the subscriptions.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const NameList& names);
     // Returns whether the session had that subscription.
     bool unsubscribe(Session& session, const Token& token);
     // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
     // to a timer.
     bool acknowledge(const Session& session, const Token& token);
+    // Sets all of the events, or none if one is refused. A semaphore gets `tokens`, a pulse is set
+    // as often.
     Outcome<void> set(const Peer& peer, const NameList& names, std::int64_t tokens);
     // set() in two steps: check_set() returns the increments, add() makes them. In between, the
     // caller may do nothing but record that they will be made.
@@ -236,13 +242,14 @@ public:
         const Name* name;
         Object* object;
         std::int64_t tokens; // Each subscriber of a pulse gets as many.
-        // The pulses to report to the observer. A call is reported once, even if it is done
-        // in slices. By default, `tokens`.
+        // The pulses to report to the observer. A call is reported once, even if it is done in
+        // slices. By default, `tokens`.
         std::optional<std::int64_t> reported_pulses = {};
     };
     using Increments = std::vector<Increment>;
     Outcome<Increments> check_set(const Peer& peer, const NameList& names, std::int64_t tokens);
     Outcome<void> add(const Peer& peer, const Increments& increments);
+    // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const NameList& names);
     // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
     // returns whether it is finished. It takes at least one token in any case.
@@ -254,8 +261,10 @@ public:
     };
     Outcome<ClearProgress> check_clear(const Peer& peer, const NameList& names);
     Outcome<bool> clear(ClearProgress& progress, MonotonicTime end);
+    // Deletes all of the objects, or none if one is refused. Waits for them end.
     Outcome<void> delete_objects(const Peer& peer, const NameList& names);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
+    // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
     void end(Session& session);
 
     // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
@@ -264,6 +273,7 @@ public:
     // Records that a call of the session took these tokens; this is certain once it is committed.
     // The record lasts until confirm_taken(), or, with `hold`, until the hold ends.
     void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
+    // Ends that record: the client has received the reply, so the tokens are consumed.
     void confirm_taken(const TakenTokens& taken);
     // Returns tokens to their events, because the client will not learn about them or holds them no
     // longer. If they cannot be recorded now, they are returned later.
@@ -294,6 +304,7 @@ public:
     {
         return event_count_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
     }
+    // Returns an id that no object, session, subscription or process has or had.
     std::uint64_t new_id() { return ++last_serial_; }
     StateStore& state_store() { return state_store_; }
 
@@ -342,7 +353,7 @@ private:
     Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
-    Outcome<Object*> find_authorized(const Peer& peer, const Name& name, Permission right,
+    Outcome<Object*> find_authorized(const Peer& peer, const Name& name, Permission permission,
                                      PolicyCheck policy_check = PolicyCheck::enforce);
     Outcome<Timer*> find_authorized_timer(const Peer& peer, const Name& name);
     Outcome<std::optional<Timer::Target>>

@@ -246,9 +246,9 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     // It expires between two times: is there an expiration of the schedule?
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
-    const bool is_right = next && point && *point <= add_saturating(after, present.first) &&
-                          present.interval == schedule.interval;
-    return is_right ? Result<void>{} : program(timerfd, next);
+    const bool is_correct = next && point && *point <= add_saturating(after, present.first) &&
+                            present.interval == schedule.interval;
+    return is_correct ? Result<void>{} : program(timerfd, next);
 }
 
 // A timerfd that is programmed by a span is a little late: see set_relative().

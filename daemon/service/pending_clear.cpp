@@ -11,7 +11,7 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
     auto is_clear = service_.registry().clear(progress_, monotonic_deadline(time_slice));
     if (is_clear && !*is_clear) {
-        slices_ = std::min(slices_ + 1, max_slices_after_disconnect);
+        slices_ = std::min(slices_ + 1, max_guaranteed_slices);
         return Progress::again;
     }
 

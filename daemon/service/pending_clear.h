@@ -19,11 +19,10 @@ public:
 
     Progress advance(OutputQueue& output) override;
     // Nearly every Clear is done by then; one that takes longer ends with its connection.
-    bool must_finish() const override { return slices_ < max_slices_after_disconnect; }
+    bool must_finish() const override { return slices_ < max_guaranteed_slices; }
 
 private:
-    static constexpr int max_slices_after_disconnect =
-        4'000; // About one second of the daemon's time.
+    static constexpr int max_guaranteed_slices = 4'000; // About one second of the daemon's time.
 
     Service& service_;
     Session& session_;

@@ -54,6 +54,7 @@ private:
     Session& session_;
 };
 
+// A Wait call. The tokens that it consumed are returned unless the reply reaches the client.
 class PendingWait : public PendingReply {
 public:
     // The first reply: the outcome, or a report that the wait has started.
@@ -104,6 +105,7 @@ private:
     std::size_t next_index_ = 0;
 };
 
+// A Monitor call. It ends with its connection, or with an error.
 class PendingMonitor : public PendingReply {
 public:
     PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)

@@ -233,7 +233,7 @@ void Monitors::report_waiters()
         if (next == waiters_changed_.end())
             next = waiters_changed_.begin();
         last_reported_ = std::move(waiters_changed_.extract(next).value());
-        // A deletion has been reported separately.
+        // A deleted object has been reported as such.
         if (const auto* object = registry_.find(*last_reported_))
             for (auto* monitor : monitors_)
                 if (monitor->scope_ == MonitorScope::with_waiters &&

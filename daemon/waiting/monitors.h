@@ -2,8 +2,8 @@
 //
 // A monitor first lists the existing objects in the order of their names (Phase::present), then
 // reports `ready` and from then on changes (Phase::live). Unreported changes are kept as dirty
-// names, not as messages: make_event() looks at the object when there is room in the connection's
-// output. So a slow reader sees several changes of one object as one, and a monitor's memory is
+// names, not as messages: the caller of next() describes the object when the connection has room
+// for output. So a slow reader sees several changes of one object as one, and a monitor's memory is
 // limited. If more than max_dirty_names are dirty, the monitor reports `resync` and lists
 // everything again.
 //

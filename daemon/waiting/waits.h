@@ -23,7 +23,7 @@
 // - A completed wait has left all queues. Its outcome does not change any more.
 // - A queue exists while a wait is in it or a QueueRef refers to it.
 //
-// The waits know no socket. A waiter is woken by a callback and then asks for the outcome.
+// Waits do not know connections: a waiter is woken by a callback and then asks for the outcome.
 #pragma once
 
 #include "common/name.h"
@@ -225,9 +225,9 @@ private:
     bool is_set(WaitQueue& queue) const;
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
-    // Returns whether a read shows that a token is available; or whether no read shows that none
-    // is.
+    // Returns whether a read of the event shows a token.
     bool can_be_taken(const Wait::Part& part) const;
+    // Returns whether a token may be available: no read in this epoch has shown that there is none.
     bool may_be_taken(const Wait::Part& part) const;
 
     // Returns whether the wait is done. It takes the tokens that it needs, all or none.
