@@ -158,7 +158,7 @@ TEST_CASE("a reload applies the configuration and replaces neither the process n
         " \"limits\": {\"objects\": 6}}"};
     auto cursor = journal_cursor();
     Container::instance().run_checked({"systemctl", "reload", service});
-    REQUIRE(log_contains(cursor, "the configuration was read again"));
+    REQUIRE(log_contains(cursor, "the configuration was reloaded"));
     CHECK(poll_until([] { return property("SubState") == "running"; }));
     CHECK(value_or_throw(client.show("declared")).owner_uid ==
           std::stoi(Container::instance().run_checked({"id", "-u", "nobody"})));
@@ -197,7 +197,7 @@ TEST_CASE(
     CHECK(poll_until([] { return property("ActiveState") == "failed"; }));
     CHECK(property("ExecMainStatus") == "78");
     CHECK(property("NRestarts") == "0");
-    CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 will not do"s));
+    CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 is not valid"s));
     configuration.write("{}");
     run_evfdctl({"status"}); // The socket unit still listens.
     CHECK(property("ActiveState") == "active");
@@ -293,7 +293,7 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto cursor = journal_cursor();
     const ServiceOverride small{"[Service]\nFileDescriptorStoreMax=" + fd_store_max + "\n"};
     CAPTURE(fd_store_max);
-    CHECK(log_contains(cursor, "systemd keeps " + fd_store_max + " of the 4 descriptors"));
+    CHECK(log_contains(cursor, "systemd accepts " + fd_store_max + " of the 4 descriptors"));
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
     const auto event = value_or_throw(client.open("lost"));

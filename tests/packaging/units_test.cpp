@@ -320,7 +320,7 @@ TEST_CASE("on a terminal, evfdctl reminds a user of the objects of the user's ow
     const auto typed = [&](const std::string& line) {
         return user.run_checked({"script", "--quiet", "--command", line, "/dev/null"});
     };
-    const auto message = "your own daemon has objects too (1): add --user"s;
+    const auto message = "your own daemon also has objects (1): use --user"s;
     CHECK(typed("evfdctl list").contains(message));
     CHECK(typed("evfdctl show both").contains(message));
     CHECK(typed("evfdctl wait both --timeout 0").contains(message));
@@ -343,7 +343,7 @@ TEST_CASE("a user's socket unit refuses to replace the socket of a running daemo
     CHECK(user.run({"systemctl", "--user", "start", "evfdd.socket"}).status != 0);
 
     user.run_checked({"evfdctl", "--user", "show", "precious"});
-    const auto key = "end it, and them, with: kill "s;
+    const auto key = "which deletes them, with: kill "s;
     std::string message;
     auto at = std::string::npos;
     const bool is_logged = poll_until([&] { // journald writes with a delay.
