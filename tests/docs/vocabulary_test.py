@@ -291,7 +291,7 @@ def gone_in_name(name: str, path: str, vocabulary: Vocabulary) -> list[str]:
 def gone_in_text(text: str, path: str, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
     options = {name for name in vocabulary.names if name.startswith("--")}
     for number, line in enumerate(text.splitlines(), 1):
-        for word in re.findall(r"[A-Za-z_][\w-]*", line):
+        for word in re.findall(r"[A-Za-z_][\w-]*", line.replace("\\_", "_")):  # scdoc(5) escapes a _.
             for part in words_of(word):
                 if gone(part, vocabulary) and not vocabulary.is_allowed(gone(part, vocabulary), word, path):
                     yield number, part
