@@ -15,7 +15,7 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t read_bytes = 16 * 1024; // At a time.
+constexpr std::size_t read_bytes = 16 * 1024; // The most bytes that one read takes.
 
 // When output is blocked because other clients do not read theirs, no event reports when they do.
 constexpr std::chrono::milliseconds flush_retry_interval{20};
@@ -113,7 +113,7 @@ Next Connection::read()
         return Next::keep;
     if (!service_.has_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
-    update_charges(); // Before another call of the same user is read.
+    update_charges(); // Charges this call before another one of the same user is read.
     return Next::keep;
 }
 
@@ -131,7 +131,8 @@ Next Connection::serve()
     scheduler_.charge(uid(), {granted.calls - left.calls, monotonic_now() - begin});
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    if (peer_hung_up_ && pending_ && !must_finish()) // must_finish() may have changed.
+    // Checked again, because must_finish() may have changed.
+    if (peer_hung_up_ && pending_ && !must_finish())
         return Next::close;
     return update_epoll_events();
 }
@@ -253,8 +254,9 @@ void Connection::refresh_unread_fds()
 // charged, and of the input only a long call, until the rest of it arrives.
 void Connection::update_charges()
 {
-    const auto coming = is_long_call() ? max_call_bytes : 0; // The most it may become.
-    // To be sent again on a repeated call.
+    // The most bytes that the call may have.
+    const auto coming = is_long_call() ? max_call_bytes : 0;
+    // Kept in order to be sent again on a repeated call.
     const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size() : 0;
     charges_.unread_bytes.resize(static_cast<std::int64_t>(output_.unsent_bytes() + kept + coming));
     charges_.unread_descriptors.resize(static_cast<std::int64_t>(output_.unread_descriptors()));
@@ -266,7 +268,7 @@ Next Connection::update_epoll_events()
         const bool has_work =
             pending_ ? pending_is_ready_ && (may_reply_ || must_finish()) : has_calls_;
         if (has_work)
-            enqueue(); // After the others were served.
+            enqueue(); // The connection is served again after the others.
         if (!has_work && !pending_ && !input_open_)
             return Next::close; // Everything is answered.
     }

@@ -106,7 +106,7 @@ private:
     FairScheduler& scheduler_;
     Service& service_;
     json::Document& scratch_;
-    bool is_queued_ = false; // The scheduler has not served it since.
+    bool is_queued_ = false; // The connection was enqueued, and not served since.
 
     FrameReader incoming_;
     bool peer_hung_up_ = false; // The peer can no longer receive.

@@ -87,7 +87,7 @@ void FairScheduler::queue_user(uid_t account, User& user)
 void FairScheduler::serve_all()
 {
     is_scheduled_ = false;
-    std::vector<uid_t> requeued; // For the next iteration.
+    std::vector<uid_t> requeued; // Accounts with more work, for the next iteration.
     bool has_served = false;     // Serves one in any case, even if the time is used up.
     while (!queue_.empty() && (!has_served || total_time_left() > nanoseconds{0})) {
         const auto [used_time, arrival, account] = *queue_.begin();

@@ -67,7 +67,7 @@ public:
 private:
     // Before the first iteration, so that the first budget is a whole one.
     static constexpr std::uint64_t never = ~std::uint64_t{0};
-    static constexpr std::uint64_t max_debt = 1'000; // In iterations.
+    static constexpr std::uint64_t max_debt = 1'000; // Counted in iterations of the loop.
 
     struct User {
         std::uint64_t iteration = never; // The iteration of the loop that the budget is for.
@@ -91,12 +91,12 @@ private:
     EventLoop& loop_;
     const Quota& quota_;
     Serve serve_;
-    std::map<uid_t, User> users_;    // By account; users that were served recently.
-    std::set<QueueKey> queue_;       // Accounts that wait.
+    std::map<uid_t, User> users_;    // Users that were served recently, by account.
+    std::set<QueueKey> queue_;       // Accounts with work, in the order in which they are served.
     std::uint64_t last_arrival_ = 0; // The number of arrivals so far.
     nanoseconds min_used_time_{0};   // The used time of the user that was served last.
     std::uint64_t total_iteration_ = never;
-    nanoseconds total_time_left_{0}; // In that iteration.
+    nanoseconds total_time_left_{0}; // The rest of the total time in that iteration.
     std::uint64_t pruned_in_ = 0;    // The iteration in which users were forgotten last.
     bool is_scheduled_ = false;      // serve_all() runs in this iteration or the next.
 };

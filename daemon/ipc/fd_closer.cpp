@@ -78,7 +78,7 @@ bool FdCloser::start_child(Account& account)
         return false;
     const auto parent = ::getpid();
     const auto child = ::fork();
-    if (child < 0) // Tries again later.
+    if (child < 0) // No child now; tries again later.
         return false;
     if (child == 0)
         wait_to_be_killed(parent);

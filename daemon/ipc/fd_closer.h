@@ -28,9 +28,9 @@ public:
 
 private:
     struct Account {
-        std::vector<UniqueFd> sockets; // For the next child.
+        std::vector<UniqueFd> sockets; // The next child closes them.
         std::vector<Quota::Charge> charges;
-        pid_t child = 0; // 0: there is none.
+        pid_t child = 0; // 0 if there is none.
         std::vector<Quota::Charge> charges_of_child;
     };
 

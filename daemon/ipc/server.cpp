@@ -270,7 +270,7 @@ void Server::exit_if_idle()
         }
     }
     if (service_.is_idle()) {
-        log::info("idle: exiting");
+        log::info("idle: stopping");
         loop_.stop();
     } else if (reopen_) {
         listeners_.clear();

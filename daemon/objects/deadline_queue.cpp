@@ -61,7 +61,7 @@ void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
     run_due(queue);
     on_batch_done_();
     queue.is_running = false;
-    queue.is_stale = true; // It has expired; it may or may not be armed still.
+    queue.is_stale = true; // The timerfd has expired; it may or may not be armed still.
     program(queue);
 }
 
@@ -123,7 +123,7 @@ void DeadlineQueue::program(ClockQueue& queue)
         log::error("cannot program a timerfd: {}", done.error().message());
         return;
     }
-    clock_was_set_ = true; // No read will report it again.
+    clock_was_set_ = true; // No read of the timerfd will report it again.
     loop_.defer([this] { report_clock_set(); });
 }
 

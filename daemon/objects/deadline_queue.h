@@ -95,8 +95,8 @@ private:
     EventLoop& loop_;
     Task on_batch_done_;
     Task on_clock_set_;
-    bool clock_was_set_ = false; // Detected, but not reported yet.
-    // By clock; null until the clock is prepared.
+    bool clock_was_set_ = false; // The wall clock was set, and that is not reported yet.
+    // The queues by clock; null until the clock is prepared.
     std::array<std::unique_ptr<ClockQueue>, enum_names(Clock{}).size()> queues_;
 };
 

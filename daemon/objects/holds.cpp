@@ -36,7 +36,7 @@ bool is_held_by(const Holds::Hold& hold, ProcessWatcher::Id process)
 
 } // namespace
 
-// Beginning.
+// The beginning of a hold.
 
 void Holds::record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                          TakenTokens& taken)
@@ -56,7 +56,8 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    else if (request.process->has_ended()) // Another process used its connection.
+    // The process has ended; another one used its connection.
+    else if (request.process->has_ended())
         return registry_.return_tokens(std::array{std::move(hold.taken)});
     else
         hold.processes.push_back(*std::move(request.process));
@@ -76,7 +77,7 @@ void Holds::restore(const Token& id, Hold hold)
     add(id, std::move(hold));
 }
 
-// While it lasts.
+// A hold while it lasts.
 
 bool Holds::exists(const Token& id, uid_t uid) const
 {
@@ -117,7 +118,7 @@ bool Holds::is_holder(const Token& id, const Session& session,
                                      (process && is_held_by(found->second, *process)));
 }
 
-// The end.
+// The end of a hold.
 
 TakenTokens Holds::extract(HoldMap::iterator hold)
 {

@@ -37,7 +37,7 @@ struct HoldRequest {
     std::optional<ProcessWatcher::Ref> process = {}; // None: the session of the wait is the holder.
 };
 
-// The same as it is recorded in the state store.
+// The hold as the state store records it.
 struct HoldRecord {
     Token hold;
     uid_t uid; // Only processes of this user may join.
@@ -51,7 +51,7 @@ public:
         uid_t uid; // Only processes of this user may join.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // A holder, unless it is 0.
+        std::uint64_t session = 0; // Another holder, unless it is 0: the session of the wait.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 
@@ -72,10 +72,10 @@ public:
 
     // Returns whether `uid` may join or use the hold `id`.
     bool exists(const Token& id, uid_t uid) const;
-    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // The hold must exist.
+    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // The hold `id` must exist.
     bool is_holder(const Token& id, const Session& session,
                    std::optional<ProcessWatcher::Id> process) const;
-    void release(const Token& id); // The hold must exist.
+    void release(const Token& id); // The hold `id` must exist.
 
     // Returns the number of tokens that the session holds.
     std::int64_t count_tokens(Session& session) const;

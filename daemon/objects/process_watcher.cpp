@@ -63,7 +63,7 @@ Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
 {
     auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
         const auto reference = ref(id);  // Keeps the process watched during the callback.
-        processes_.at(id).watch.reset(); // A pidfd stays readable after the end.
+        processes_.at(id).watch.reset(); // A pidfd stays readable after its process has ended.
         on_ended_(id);
     });
     if (!watch)

@@ -69,7 +69,7 @@ private:
     RecoveredState& recovered_;
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
-    // Those whose ends are still to be watched.
+    // References that keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;
     std::set<Token> tokens_; // The tokens of all sessions.
 };

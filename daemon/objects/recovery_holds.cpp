@@ -60,7 +60,7 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     auto processes = holders(record);
     if (!is_by_session && processes.empty())
         return recovered_.has_unreadable_fds &&
-               has_unread_holder(record); // The record stays as it is.
+               has_unread_holder(record); // The record stays in the store for a later daemon.
     const auto recorded = Token::parse(record.hold.value_or(""));
     const auto token = recorded ? Result<Token>{*recorded} : Token::make();
     if (!token)

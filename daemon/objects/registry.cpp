@@ -164,7 +164,7 @@ Outcome<void> Registry::check_subscriber_limit(const Peer& peer,
 {
     const auto free = max_tokens_per_set - static_cast<std::int64_t>(subscriptions.size());
     if (free > 0 && may_use_shared_pool(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
-        return {}; // The user's own number does not matter then.
+        return {}; // The number that the user has does not matter then.
     const auto used = std::ranges::count_if(subscriptions.all(), [&](const auto& subscription) {
         return subscription.second.charge.account() == quota_.account(peer.uid);
     });
@@ -283,7 +283,7 @@ Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Na
         auto* object = find(name);
         auto one = object ? open_one(session, name, *object)
                           : Outcome<protocol::Opened>{std::unexpected(refuse::no_such_name(name))};
-        if (!one) { // All or nothing.
+        if (!one) { // Opens all or none of the objects.
             for (const auto& one_opened : opened)
                 if (one_opened.subscription)
                     unsubscribe(session, *Token::parse(*one_opened.subscription));
@@ -602,7 +602,7 @@ Outcome<void> Registry::add(const Peer& peer, const Increments& increments)
     for (const auto& increment : increments)
         increment.object->last_set = LastSet{now, peer.uid, peer.pid};
     if (is_observed)
-        deliver_edges(); // Before the next request can undo it.
+        deliver_edges(); // Delivers the edges before the next request can undo the set.
     return {};
 }
 

@@ -78,7 +78,7 @@ constexpr bool accumulates(Mode mode)
 struct LastSet {
     WallTime at;
     uid_t uid;
-    pid_t pid; // 0: a timer set it.
+    pid_t pid; // 0 if a timer set it.
 };
 
 // Which edges of a watched event are reported: only "became readable", or every write and read.
@@ -121,11 +121,11 @@ struct Object {
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    std::optional<LastSet> last_set = {}; // Events only.
+    std::optional<LastSet> last_set = {}; // The last set of an event; timers have none.
     // The session or process whose end deletes the object; 0 if it is permanent.
     std::uint64_t lifetime_owner;
     Lifetime lifetime;
-    bool is_persistent; // Recorded in the state store.
+    bool is_persistent; // The state store has a record of the object.
     Quota::Charge charge;
     Body body;
     EventHandles handles = {};
@@ -159,9 +159,9 @@ public:
     // `before` is the ownership before the permissions changed.
     virtual void on_permissions_changed(const Name& name, Object& object,
                                         const Ownership& before) = 0;
-    // The object no longer exists.
+    // `before` is the ownership of the object, which no longer exists.
     virtual void on_deleted(const Name& name, const Ownership& before) = 0;
-    // It has one subscriber or waiter more, or one fewer.
+    // The object has one subscriber or waiter more, or one fewer.
     virtual void on_interest_changed(const Name& name) = 0;
     // Returns whether on_edge() or on_expired() is wanted for this object.
     virtual bool is_observed(const Name& name) const = 0;
@@ -364,7 +364,7 @@ private:
     void record_pending_returns();
     Increments next_returns();
 
-    // Records in the state store.
+    // Functions that write and erase records in the state store.
     void persist(const Entry& entry);
     void persist_counters(const Object& object);
     void unpersist(const Object& object);
@@ -418,14 +418,16 @@ private:
     // Objects that are deleted at the end of a process.
     std::map<ProcessWatcher::Id, ProcessObjects> process_objects_;
     bool is_delivering_ = false;
-    std::vector<Entry*> signalled_locally_; // Set by the daemon since the last delivery.
+    // Events that the daemon has set since the last delivery.
+    std::vector<Entry*> signalled_locally_;
     EventLoop edge_epoll_;    // Watches events alone, so that edges can be delivered at any time.
-    DeadlineQueue deadlines_; // Before objects_: timers keep their deadlines in it.
+    DeadlineQueue deadlines_; // Declared before objects_: timers keep their deadlines in it.
     Objects objects_;
     std::optional<EventLoop::Watch> edge_watch_; // Watches edge_epoll_ while edges are enabled.
     EventLoop& loop_;
     MonotonicTime last_delivery_{};
-    std::optional<EventLoop::Timeout> edge_throttle_; // Until edges are enabled again.
+    // Enables edges again; empty while they are enabled.
+    std::optional<EventLoop::Timeout> edge_throttle_;
     std::deque<TakenTokens> pending_returns_;
     std::optional<EventLoop::Timeout> return_retry_;
 };

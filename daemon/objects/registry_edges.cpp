@@ -60,7 +60,7 @@ Result<void> Registry::watch_shared(Entry& entry, const Event& event)
     if (const auto watched = watch_descriptor(entry, event, edges); !watched)
         return watched;
     entry.second.is_signalled_locally = false;
-    deliver_edges(); // The first edge of the watch.
+    deliver_edges(); // Delivers the first edge of the watch.
     return {};
 }
 
@@ -174,7 +174,7 @@ void Registry::signal_locally(const Increments& increments)
         if (increment.object->is_signalled_locally)
             signalled_locally_.push_back(&*objects_.find(*increment.name));
     if (is_first && !signalled_locally_.empty())
-        loop_.defer([this] { deliver_edges(); }); // Unless another call delivers them before.
+        loop_.defer([this] { deliver_edges(); }); // Unless another call delivers the edges before.
 }
 
 bool Registry::deliver_edges()

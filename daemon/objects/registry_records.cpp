@@ -205,7 +205,7 @@ Result<void> Registry::apply_logged(const Increments& increments)
         }
         completion_bytes = *intent;
     }
-    signal_locally(increments); // Delivered later.
+    signal_locally(increments); // The edges are delivered later.
     if (const auto added = incrementer_.add(persistent, completion_bytes); !added)
         return added;
     if (const auto added = incrementer_.add(others); !added)
@@ -297,7 +297,7 @@ void Registry::record_pending_returns()
 // Confirms them as taken, since the intent now accounts for them.
 Registry::Increments Registry::next_returns()
 {
-    std::map<std::uint64_t, Increment> tokens; // By serial.
+    std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.
     for (std::size_t sum = 0; !pending_returns_.empty(); pending_returns_.pop_front()) {
         const auto& taken = pending_returns_.front();
         if (sum > 0 && sum + taken.tokens.size() > max_returned_per_batch)

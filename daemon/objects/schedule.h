@@ -12,7 +12,7 @@ namespace evfd::daemon {
 struct Schedule {
     Clock clock;          // The clock of the grid.
     nanoseconds first;    // Measured from the clock's zero; greater than 0.
-    nanoseconds interval; // 0: the timer expires once.
+    nanoseconds interval; // 0 if the timer expires once.
 
     bool is_once() const { return interval == nanoseconds{0}; }
     // Returns how many expirations are not after `now`.

@@ -29,7 +29,7 @@ struct TakenToken {
 
 // The tokens that a call took, until its client has the reply.
 struct TakenTokens {
-    std::uint64_t id = 0; // In the state store; 0: not recorded.
+    std::uint64_t id = 0; // The id of the record in the state store; 0 if there is none.
     std::int64_t sequence = 0;
     std::vector<TakenToken> tokens = {};
     std::uint64_t session = 0; // The session of the call, once the tokens are recorded.
@@ -48,10 +48,11 @@ struct Session {
         Token token;
         // The number of calls that were answered or are certain to be done.
         std::int64_t sequence = 0;
-        std::string cached_reply = {}; // To the last of these calls; empty: it cannot be repeated.
-        bool next_is_replay = false;   // The client is going to repeat its last call.
+        // The reply to the last of these calls; empty if it cannot be repeated.
+        std::string cached_reply = {};
+        bool next_is_replay = false;            // The client is going to repeat its last call.
         std::vector<std::uint64_t> opened = {}; // Subscriptions that the last call created.
-        // Taken by calls that the client may not know are done.
+        // Tokens of calls that the client may not know to be done.
         std::vector<TakenTokens> in_doubt = {};
         // Tokens that an earlier daemon added for the next call, an unfinished Set.
         std::int64_t tokens_applied = 0;

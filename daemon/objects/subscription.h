@@ -31,7 +31,7 @@ struct Subscription {
     std::uint64_t id; // Never reused, not even by an object.
     UniqueFd fd;      // An eventfd or a timerfd; the subscriber has a duplicate.
     Quota::Charge charge;
-    bool is_persistent; // Recorded in the state store.
+    bool is_persistent; // The state store has a record of the subscription.
 };
 
 } // namespace evfd::daemon

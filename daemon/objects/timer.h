@@ -36,15 +36,16 @@ public:
         // The peer that armed the timer. Its permission to set the event is checked at each
         // expiration.
         Peer armer;
-        bool is_declared = false; // By the configuration: the policy does not apply.
+        // The configuration declares the timer: the policy does not apply.
+        bool is_declared = false;
         std::int64_t backlog = 0; // Tokens or pulses that the event has still to get.
         bool is_gone = false;     // The event did not exist at the last expiration.
         bool has_logged_denial = false;
         BatchSizer batch_sizer = {};
-        nanoseconds cooldown{1}; // Until the next batch, so that other users are served.
+        nanoseconds cooldown{1}; // The time until the next batch, so that other users are served.
     };
 
-    // Armed and counting, as after arm().
+    // The new timer is armed and counting, as after arm().
     Timer(const TimerSpec& spec, std::optional<Target> target);
 
     Clock clock() const { return spec_.clock; }
@@ -71,7 +72,7 @@ public:
     // Returns a descriptor for a new subscription.
     Result<UniqueFd> make_descriptor() const;
 
-    // To and from the state store.
+    // Return the record for the state store, and the timer of a record.
     record::Timer record() const;
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
@@ -89,9 +90,9 @@ public:
     Result<void> resync(const UniqueFd& timerfd) const;
 
     // Counting, for waiters and monitors, and for the event that the timer sets.
-    bool must_count() const; // Whether anyone waits or not.
+    bool must_count() const; // Returns whether the timer must count even if nobody waits.
     bool is_counting() const { return counted_.has_value(); }
-    void start_counting(); // From now on; no effect if it is counting already.
+    void start_counting(); // Counts from now on; has no effect if the timer is counting already.
     void stop_counting();
     // Returns the number of expirations since the last call.
     std::int64_t take_new_expirations();
@@ -101,8 +102,8 @@ public:
     // Returns the time of the next poll; nothing if no poll is needed. The end of the clock means:
     // notice only if the wall clock is set.
     std::optional<nanoseconds> next_poll() const;
-    std::optional<DeadlineQueue::Deadline> deadline; // Set for the next poll.
-    std::optional<Quota::Charge> ticks;              // Charged for a timer that sets an event.
+    std::optional<DeadlineQueue::Deadline> deadline; // The next poll by the registry.
+    std::optional<Quota::Charge> ticks;              // The charge of a timer that sets an event.
 
 private:
     void count_from_first();

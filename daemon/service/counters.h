@@ -37,7 +37,7 @@ struct Counters {
         std::int64_t objects = 0;
         std::int64_t subscriptions = 0;
         std::int64_t sessions = 0;
-        std::int64_t losses = 0; // Reported as lost.
+        std::int64_t losses = 0; // Records that were reported as lost.
         nanoseconds time{0};
     };
 

@@ -69,23 +69,23 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
 {
     auto& session = caller.session;
     caller.is_streaming = call.more;
-    const bool is_counted = protocol::is_counted<Request> && session.reply_cache && !call.oneway;
-    if (is_counted)
+    const bool is_sequenced = protocol::is_counted<Request> && session.reply_cache && !call.oneway;
+    if (is_sequenced)
         if (auto replay = service.replay(session))
             return replay;
     service.counters().count_call<Request>();
     service.reserve_stash_room(1);
     if (requires_storage<Request>(session))
         if (auto prepared = service.prepare(); !prepared) {
-            if (is_counted) // A refusal is not recorded either.
+            if (is_sequenced) // A refusal is not recorded either.
                 service.finish_idempotent_call(session);
             return refuse(service, std::move(prepared.error()), output);
         }
-    if (!is_counted)
+    if (!is_sequenced)
         return answer<Request>(service, caller, call, output);
     caller.is_sequenced = true;
     service.begin_call(session);
-    const auto calls = session.reply_cache->sequence;
+    const auto sequence_before = session.reply_cache->sequence;
     const auto begin = output.bytes_queued();
     auto pending = answer<Request>(service, caller, call, output);
     if (pending)
@@ -94,7 +94,7 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
         // The daemon need not record which descriptors it sent.
         service.finish_idempotent_call(session);
     else // Descriptors cannot be sent again.
-        service.finish_call(session, calls,
+        service.finish_call(session, sequence_before,
                             output.carries_descriptors() ? std::string_view{}
                                                          : output.text_since(begin));
     return {};
@@ -171,7 +171,7 @@ std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const C
     if (pending && pending->must_finish())
         return std::make_unique<DiscardedReply>(std::move(pending));
     if (pending)
-        pending->on_sent(); // It is done, and no reply is wanted.
+        pending->on_sent(); // The call is done, and no reply is wanted.
     return {};
 }
 

@@ -125,7 +125,7 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
     text.family("resources", "gauge",
                 "Current use of each limited resource, summed over all users.");
     for (const auto& [resource, word] : enum_names(Resource{}))
-        if (resource != Resource::calls) // It counts within one iteration only.
+        if (resource != Resource::calls) // Calls are counted within one iteration only.
             text.sample(quota.used_by_all(resource), {}, "resource", word);
     text.family("descriptors", "gauge", "Open descriptors of the daemon.");
     text.sample(status.descriptors);

@@ -15,7 +15,7 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
                                               std::span<const PassedFd> descriptors)
 {
     std::array<int, max_descriptors_per_message> numbers;
-    if (descriptors.size() > numbers.size()) // The kernel's limit.
+    if (descriptors.size() > numbers.size()) // The kernel has the same limit.
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
     const auto end = std::ranges::transform(descriptors, numbers.begin(), &PassedFd::number).out;
     return send(socket, bytes, std::span<const int>{numbers.begin(), end});

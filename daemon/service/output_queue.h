@@ -56,7 +56,7 @@ public:
         auto frame =
             std::string_view{bytes_}.substr(bytes_.size() - (bytes_queued() - queued_then));
         if (!frame.empty())
-            frame.remove_suffix(1); // Its terminating zero byte.
+            frame.remove_suffix(1); // Drops the terminating zero byte.
         return frame;
     }
     // Appends a reply that text_since() returned, perhaps of another queue.

@@ -39,7 +39,7 @@ private:
     std::int64_t tokens_;
     std::int64_t applied_ = 0;
     std::int64_t unreported_ = 0; // Pulses not yet reported to the observer.
-    BatchSizer batch_sizer_;      // Counts increments.
+    BatchSizer batch_sizer_;      // Sizes the batches of increments.
 };
 
 // The reply to a Set.

@@ -52,7 +52,7 @@ struct Caller {
 // The charges of a connection itself, apart from what its calls use.
 struct ConnectionCharges {
     Quota::Charge connection;
-    Quota::Charge unread_bytes; // Resized to the actual amount.
+    Quota::Charge unread_bytes; // Resized to the actual number of bytes.
     Quota::Charge unread_descriptors;
 };
 
@@ -61,7 +61,7 @@ public:
     Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
 
-    void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // For Status.
+    void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // Sets what Status reports.
     // Recovers the state of an earlier daemon. Its sessions end if they are not resumed within
     // `grace`.
     void restore(RecoveredState recovered, nanoseconds grace);
@@ -116,7 +116,7 @@ public:
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
-    // Null: it is done.
+    // Returns null if the call is done.
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Set&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);

@@ -49,7 +49,7 @@ public:
     // Gives the token, and the orphan of that token, to the connection's session. Returns whether
     // it is certain what the session did before.
     Outcome<bool> resume(Session& session, const protocol::Resume& request);
-    // Its connection has ended.
+    // Ends the session, because its connection has ended.
     void end(Session& session);
 
 private:

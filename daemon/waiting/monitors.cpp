@@ -44,7 +44,7 @@ void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
     if (phase_ == Phase::resync)
         return;
     if (phase_ == Phase::present && (!cursor_ || *cursor_ < name))
-        return; // It will be listed in its state at that time.
+        return; // The name will be listed in its state at that time.
     if (!pattern_.matches(name))
         return;
     auto& entry = dirty_.try_emplace(name, existed, false).first->second;
@@ -83,7 +83,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_present()
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
         if (visited == max_objects_per_step)
-            return {}; // Others are served first; then it continues.
+            return {}; // Other connections are served first; then the listing continues.
         const auto& name = object->first;
         if (!covers(name))
             covered_up_to_ = name;

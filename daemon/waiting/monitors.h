@@ -146,7 +146,7 @@ private:
     EventLoop& loop_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
-    bool is_sweeping_ = false;         // In this iteration or the next.
+    bool is_sweeping_ = false;         // sweep() runs in this iteration or the next.
     bool sweeps_again_ = false;        // From the beginning: another monitor has ended meanwhile.
     std::optional<Name> swept_up_to_;  // The objects up to this name are done.
     std::int64_t waiter_monitors_ = 0; // Monitors with the scope with_waiters.

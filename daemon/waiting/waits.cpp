@@ -82,7 +82,7 @@ std::optional<Waits::QueueRef> Waits::ref(const Name& name)
     return QueueRef{queues_, queue};
 }
 
-// One wait.
+// Member functions of Wait.
 
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call, std::optional<HoldRequest> hold_request)
@@ -155,7 +155,7 @@ bool Wait::is_blocked_on(const Part& part) const
     return require_ == Require::any || &part == &parts_[blocked_on_];
 }
 
-// Start and end.
+// The start and the end of a wait.
 
 Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) const
 {
@@ -331,7 +331,7 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 void Waits::end(Wait& wait)
 {
     const bool is_waiting = wait.position_ != 0;
-    if (!wait.taken_.tokens.empty()) // In the same commit as the record of taking them.
+    if (!wait.taken_.tokens.empty()) // Recorded in the same commit as the taking itself.
         record_taken(wait);
     wait.timeout_.reset();
     dequeue(wait);
@@ -388,7 +388,7 @@ void Waits::on_edge(const Name& name, Object& object)
     auto queue_ref = ref(name);
     if (!queue_ref)
         return;
-    if (object.mode() == Mode::manual) // It was set, even if it is clear by now.
+    if (object.mode() == Mode::manual) // The event was set, even if it is clear by now.
         ++queue_ref->queue().sets;
     edge_queues_.push_back(*std::move(queue_ref));
 }

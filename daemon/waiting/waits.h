@@ -108,7 +108,7 @@ private:
         ListNode node;
         std::int64_t count = 0;
         bool is_satisfied = false;
-        WaitQueue* queue = nullptr; // While the wait is in it.
+        WaitQueue* queue = nullptr; // The queue of the name, while the wait is in it.
         std::int64_t sets = 0;      // The queue's `sets` and `times` that this part has counted.
         std::int64_t times = 0;
     };
@@ -125,7 +125,7 @@ private:
     Peer peer_;
     Quota::Charge charge_;
     Require require_;
-    std::int64_t required_count_; // Pulses or expirations.
+    std::int64_t required_count_; // The pulses or expirations that each part needs.
     // Present if the wait holds the tokens that it consumes.
     std::optional<HoldRequest> hold_request_;
     std::vector<Part> parts_;
@@ -196,7 +196,7 @@ private:
     void dequeue(Wait& wait);
     void block_on(Wait& wait, std::size_t part);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
-    void end(Wait& wait); // Its outcome is known.
+    void end(Wait& wait); // Ends the wait, whose outcome is known.
     void record_taken(Wait& wait);
 
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
@@ -244,8 +244,8 @@ private:
     OnInterestChanged on_interest_changed_;
     std::uint64_t last_position_ = 0;
     std::uint64_t epoch_ = 1;
-    Queues queues_;                     // Including names that do not exist yet.
-    std::vector<QueueRef> edge_queues_; // Since the last on_edges_delivered().
+    Queues queues_;                     // Queues by name, including names that do not exist yet.
+    std::vector<QueueRef> edge_queues_; // Queues with edges since the last on_edges_delivered().
 };
 
 } // namespace evfd::daemon
