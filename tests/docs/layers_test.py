@@ -69,6 +69,22 @@ def folder_of(path: str) -> str:
     return best or directory
 
 
+# The folders of which a README names each file.
+LISTED = ("daemon", "common", "client/core", "client/c", "client/include")
+
+
+def unlisted(sources: Path) -> list[str]:
+    """Returns one line for each source file that the README of its folder does not name."""
+    found = []
+    for top in LISTED:
+        readme = sources / top.partition("/")[0] / "README.md"
+        named = set(re.findall(r"`([\w.]+)`", readme.read_text())) if readme.exists() else set()
+        for file in sorted((sources / top).rglob("*")):
+            if file.suffix in (".h", ".hpp", ".cpp") and not {file.name, file.stem} & named:
+                found.append(f"{readme.relative_to(sources)} does not name {file.relative_to(sources)}")
+    return found
+
+
 def may_include_library(folder: str, included: str) -> bool:
     allowed = [folders for library, folders in LIBRARIES.items() if included.startswith(library)]
     return not allowed or folder in allowed[0].split()
@@ -112,6 +128,9 @@ def check_that_errors_are_found() -> None:
         ]
         if errors(tree) != expected:
             sys.exit(f"layers_test does not find a wrong include: {errors(tree)}")
+        (tree / "daemon/README.md").write_text("`log`\n")
+        if unlisted(tree) != ["daemon/README.md does not name daemon/store/journal.h"]:
+            sys.exit(f"layers_test does not find a file that no README names: {unlisted(tree)}")
 
 
 def main() -> None:
@@ -119,7 +138,7 @@ def main() -> None:
     sources = Path(sys.argv[1])
     if not (sources / "daemon").is_dir():
         sys.exit(f"{sources} is not the source directory")
-    found = errors(sources)
+    found = errors(sources) + unlisted(sources)
     for line in found:
         print(line)
     if found:

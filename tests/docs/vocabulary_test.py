@@ -4,8 +4,8 @@
 
 Checks the language of the sources and the documents:
 
-- No word that common/GLOSSARY.md has in a column "not" is left in an identifier, a file name, the wire
-  interface, a help text, a manual page or a document.
+- No word that common/GLOSSARY.md has in a column "not" is left in an identifier, a comment, a file name, the
+  wire interface, a help text, a manual page or a document.
 - No phrase of PHRASES is left in a help text, a manual page, a document or the wire interface.
 - Fewer than 3 % of the comments begin with a word of OPENERS.
 - The help of each option begins with a verb of VERBS.
@@ -311,6 +311,9 @@ def check_words(tree: Tree, vocabulary: Vocabulary) -> list[str]:
         for name, line in source.identifiers.items():
             for word in gone_in_name(name, source.path, vocabulary):
                 errors.append(f"{source.path}:{line}: {name} has '{word}'")
+        for comment in source.comments:
+            for _, word in gone_in_text(comment.text, source.path, vocabulary):
+                errors.append(f"{source.path}:{comment.line}: the comment has '{word}'")
     for source in tree.helps():
         for line, text in source.literals:
             for _, word in gone_in_text(text, source.path, vocabulary):
@@ -448,7 +451,7 @@ def check_all(sources: Path) -> list[str]:
 WRONG = {
     GLOSSARY: "| term | meaning | the field has it from | not |\n|---|---|---|---|\n"
     "| state store | | | *vault*, *deed*, `Line` |\n\n| word | where | why |\n|---|---|---|\n| deed | `deed_ok` | |\n",
-    "daemon/vault_file.h": "// Of the file.\nint deeds_;  // A good comment.\nclass Line {};\nint deed_ok; // vault\n"
+    "daemon/vault_file.h": "// Of the file.\nint deeds_;  // A good comment.\nclass Line {};\nint deed_ok; // It is the vault.\n"
     'const char* said = "// vault";\n',
     "daemon/options.cpp": 'app.add_option("--socket", path, "Where it listens")->x();\napp.add_flag("--good", f,'
     ' "Print " "this");\n',
@@ -466,6 +469,7 @@ EXPECTED = [
     "daemon/vault_file.h:2: deeds_ has 'deeds'",
     "daemon/vault_file.h:3: Line has 'Line'",
     "tests/x_test.sh:4: VAULT has 'vault'",
+    "daemon/vault_file.h:4: the comment has 'vault'",
     "client/evfdctl/main.cpp:1: the text has 'vault'",
     "common/protocol/io.evfdd.varlink:3: 'vault'",
     "README.md:1: 'Whoever'",
