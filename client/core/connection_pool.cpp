@@ -70,10 +70,13 @@ std::unique_lock<std::mutex> ConnectionPool::lock()
     return std::unique_lock{mutex_};
 }
 
-// Makes the main session one that `credentials` may use. The previous one moves to former_sessions_
+// Makes the main session one that the caller may use. The previous one moves to former_sessions_
 // if anything belongs to it: the daemon resumes a session only for its own user.
-Expected<void> ConnectionPool::switch_user(const Credentials& credentials)
+Expected<void> ConnectionPool::switch_to_current_user()
 {
+    if (main_session_->is_of_current_user())
+        return {};
+    const auto credentials = Credentials::now();
     std::erase_if(idle_sessions_,
                   [&](const Session& session) { return !session.matches_user(credentials); });
     if (main_session_->matches_user(credentials))
@@ -293,7 +296,7 @@ Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline dead
 Expected<Session> ConnectionPool::acquire()
 {
     const auto locked = lock();
-    if (const auto switched = switch_user(Credentials::now()); !switched)
+    if (const auto switched = switch_to_current_user(); !switched)
         return std::unexpected(switched.error());
     Session session{address_, timeout_, main_session_->was_connected()};
     if (!idle_sessions_.empty()) {
@@ -316,7 +319,9 @@ Expected<Session> ConnectionPool::acquire_connected()
 void ConnectionPool::release(Session session)
 {
     const auto locked = lock();
-    if (session.is_connected() && idle_sessions_.size() < max_idle_sessions)
+    // A session of a former user is no use to the calls that follow.
+    if (session.is_connected() && session.has_user_of(*main_session_) &&
+        idle_sessions_.size() < max_idle_sessions)
         idle_sessions_.push_back(std::move(session));
 }
 

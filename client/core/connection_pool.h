@@ -56,7 +56,7 @@ public:
     Expected<typename Request::Reply> call(const Request& request)
     {
         const auto locked = lock();
-        if (const auto switched = switch_user(Credentials::now()); !switched)
+        if (const auto switched = switch_to_current_user(); !switched)
             return std::unexpected(switched.error());
         auto reply = main_session_->call(request);
         if (reply)
@@ -114,7 +114,7 @@ private:
     Expected<typename Request::Reply> receive_when_ready(Connection& connection, Deadline deadline);
     Expected<void> await_reply(Connection& connection, Deadline deadline);
     std::unique_lock<std::mutex> lock();
-    Expected<void> switch_user(const Credentials& credentials);
+    Expected<void> switch_to_current_user();
     // Adds to the main session's handles what a completed call created, and removes from all
     // sessions what it ended.
     void update_handles(const auto& /*request*/, const auto& /*reply*/) {}

@@ -75,6 +75,7 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
             session_ = *token;
             sequence_ = 0;
             user_ = Credentials::now();
+            user_can_change_groups_ = can_change_groups();
             // A new session has no cached reply, so nothing is awaited.
             (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
                                     ReplyMode::none);

@@ -28,6 +28,8 @@
 #include "common/clock.h"
 #include "evfd/error.h"
 
+#include <unistd.h>
+
 #include <deque>
 #include <optional>
 #include <string>
@@ -57,6 +59,14 @@ public:
     {
         return session_.empty() || user_ == credentials;
     }
+    // Returns whether the session is known to be of the user that the calling thread acts as now.
+    // One system call for an ordinary process, which cannot change its groups.
+    bool is_of_current_user() const
+    {
+        return has_session() && user_.uid == ::geteuid() &&
+               (!user_can_change_groups_ || user_ == Credentials::now());
+    }
+    bool has_user_of(const Session& other) const { return user_ == other.user_; }
     // The objects and subscriptions of the session; empty after its end.
     SessionHandles& handles() { return handles_; }
     const SessionHandles& handles() const { return handles_; }
@@ -167,6 +177,7 @@ private:
     std::optional<Connection> connection_;
     std::string session_; // Token of the session; empty before the first connection.
     Credentials user_;    // User that began the session.
+    bool user_can_change_groups_ = true;
     SessionHandles handles_;
     std::int64_t sequence_ = 0; // Number of counted calls with a reply.
     std::deque<std::string>
