@@ -119,7 +119,7 @@ def vocabulary_of(glossary: str) -> Vocabulary:
         if row[0] in ("term", "word"):
             heading = row
         elif heading and heading[-1] == "not":
-            vocabulary.words |= set(re.findall(r"\*(\w+)\*", row[-1]))
+            vocabulary.words |= set(re.findall(r"\*([a-z]+)\*", row[-1]))  # One word each, in lower case.
             vocabulary.names |= set(re.findall(r"`([^`]+)`", row[-1]))
         elif heading and heading[0] == "word":
             vocabulary.exceptions += [(row[0], glob) for glob in re.findall(r"`([^`]+)`", row[1])]
