@@ -39,10 +39,11 @@ inline bool add_one(int fd)
 // Returns the value read, or 0 if nothing was read for any reason.
 inline std::uint64_t consume(int fd)
 {
-    std::uint64_t taken = 0;
-    const iovec into{&taken, sizeof taken};
+    std::uint64_t consumed = 0;
+    const iovec into{&consumed, sizeof consumed};
     // Does not block even if a holder made the open file blocking. preadv2(2)
-    return ::syscall(SYS_preadv2, fd, &into, 1L, -1L, -1L, RWF_NOWAIT) == sizeof taken ? taken : 0;
+    return ::syscall(SYS_preadv2, fd, &into, 1L, -1L, -1L, RWF_NOWAIT) == sizeof consumed ? consumed
+                                                                                          : 0;
 }
 
 enum class PollResult { nothing, set, foreign }; // foreign: the number belongs to another file now.
@@ -80,8 +81,8 @@ inline ImmediateWait try_wait_now(int fd, FastPath fast_path)
         const auto seen = poll_now(fd, fast_path);
         return {seen == PollResult::set ? 1U : 0U, seen == PollResult::foreign};
     }
-    const auto taken = fast_path.can_consume ? consume(fd) : 0;
-    return {taken, taken > max_plausible_count};
+    const auto consumed = fast_path.can_consume ? consume(fd) : 0;
+    return {consumed, consumed > max_plausible_count};
 }
 
 } // namespace evfd::c

@@ -23,12 +23,12 @@ std::unexpected<Failure> timed_out()
 
 Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> timeout)
 {
-    const auto taken =
+    const auto consumed =
         std::visit([&](const auto& one) { return one.wait(timeout); }, handle.object);
-    if (!taken)
-        return std::unexpected(taken.error());
-    if (*taken > 0)
-        return *taken;
+    if (!consumed)
+        return std::unexpected(consumed.error());
+    if (*consumed > 0)
+        return *consumed;
     if (timeout != nanoseconds{0}) // A wait that timed out may have waited on another file.
         if (const auto verified = handle_table.verify(handle); !verified)
             return std::unexpected(verified.error());
@@ -73,9 +73,10 @@ using evfd::Require;
 int64_t evfd_wait(int fd, int64_t timeout_ns)
 {
     const auto fast_path = handle_table.fast_path(fd);
-    const auto [taken, is_doubtful] = try_wait_now(fd, fast_path);
-    const auto result = fast_path.consumes_one && taken > 0 ? 1 : static_cast<std::int64_t>(taken);
-    if (taken > 0 && !is_doubtful)
+    const auto [consumed, is_doubtful] = try_wait_now(fd, fast_path);
+    const auto result =
+        fast_path.consumes_one && consumed > 0 ? 1 : static_cast<std::int64_t>(consumed);
+    if (consumed > 0 && !is_doubtful)
         return result;
     return to_c_result<std::int64_t>([&, must_check = is_doubtful] {
         return with_handle(fd, [&](const Handle& handle) -> Result<std::int64_t> {
@@ -121,9 +122,9 @@ int evfd_latches_waits()
 
 int64_t evfd_wait_name(const char* name, int64_t timeout_ns)
 {
-    std::int64_t taken = 0;
-    const int index = evfd_wait_any_name(&name, 1, timeout_ns, &taken);
-    return index < 0 ? index : taken;
+    std::int64_t consumed = 0;
+    const int index = evfd_wait_any_name(&name, 1, timeout_ns, &consumed);
+    return index < 0 ? index : consumed;
 }
 
 int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken)

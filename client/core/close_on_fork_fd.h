@@ -18,8 +18,8 @@ public:
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
-        CloseOnForkFd taken{std::move(other)};
-        std::swap(entry_, taken.entry_);
+        CloseOnForkFd moved{std::move(other)};
+        std::swap(entry_, moved.entry_);
         return *this;
     }
     ~CloseOnForkFd();

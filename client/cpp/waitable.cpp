@@ -59,9 +59,9 @@ Expected<bool> Waitable::is_set() const
     return is_readable(fd_);
 }
 
-Error Waitable::not_permitted(Permission right) const
+Error Waitable::not_permitted(Permission permission) const
 {
-    const bool is_wait = right == Permission::wait;
+    const bool is_wait = permission == Permission::wait;
     return {ErrorCode::refused,
             fmt::format("you may not {} '{}'; ask its owner for the {} permission, or the "
                         "administrator if the policy denies it",

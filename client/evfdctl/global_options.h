@@ -64,9 +64,10 @@ struct PatternOption {
 struct TimeoutOption {
     std::string text;
 
-    TimeoutOption(CLI::App& verb, const std::string& what)
+    explicit TimeoutOption(CLI::App& verb)
     {
-        verb.add_option("--timeout", text, what + ": 250us, 1.5s, 2m, 1m30s, seconds, or infinity")
+        verb.add_option("--timeout", text,
+                        "Wait at most DURATION: 250us, 1.5s, 2m, 1m30s, seconds, or infinity")
             ->type_name("DURATION")
             ->check(check_not_empty);
     }

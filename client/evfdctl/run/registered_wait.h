@@ -10,8 +10,8 @@
 // the wait's result meanwhile.
 //
 // What must hold:
-//   - A wait that is destroyed or cancelled before its end consumes nothing. If it was complete
-//     before, cancel() returns its result, which the caller must not drop.
+//   - A wait that is destroyed or cancelled before its end consumes nothing. If it is complete at
+//     that moment, cancel() returns its result.
 //   - A daemon that does not answer is detected: at the deadline of the wait, or by a call at every
 //     keepalive interval.
 #pragma once
@@ -27,7 +27,6 @@
 
 namespace evfd {
 
-// The owner of one registered wait.
 class RegisteredWait {
 public:
     using Fired = WaitRequest::Fired;

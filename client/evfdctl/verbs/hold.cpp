@@ -26,7 +26,7 @@ public:
     explicit HoldVerb(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
                       "Run COMMAND, after --, with the name in $EVFD_NAME"},
-          timeout_{app, "Wait at most DURATION"}
+          timeout_{app}
     {
         app.footer("Exits with the command's exit status. The token is released when the command "
                    "and evfdctl have exited,\n"
@@ -56,7 +56,7 @@ private:
     // session holds it.
     Exit run_with_session_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
-        auto hold = client.hold(object_name(), timeout); // Before this a signal ends evfdctl.
+        auto hold = client.hold(object_name(), timeout); // During this call a signal ends evfdctl.
         if (!hold)
             return report_error(hold.error());
         const auto signals = TerminationSignals::block();

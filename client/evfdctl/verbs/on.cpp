@@ -58,8 +58,8 @@ public:
         using Tokens = TriggerSource::Tokens;
         TriggerSource source{client, *std::move(trigger_name),
                              is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
-        if (const auto identified = source.identify_if_exists();
-            !identified) // Before this a signal ends evfdctl.
+        // During this call a signal ends evfdctl.
+        if (const auto identified = source.identify_if_exists(); !identified)
             return report_error(identified.error());
         const auto signals = TerminationSignals::block();
         if (!signals)

@@ -27,7 +27,7 @@ public:
     explicit Wait(CLI::App& app)
         : CommandVerb{app, NameCount::any, CommandNeed::optional,
                       "Run COMMAND, after --, once the wait has begun"},
-          timeout_{app, "Wait at most DURATION"}, grace_{app}
+          timeout_{app}, grace_{app}
     {
         auto* any =
             app.add_flag("--any", is_any_, "Wait for any of the names, and print that name");
@@ -105,7 +105,7 @@ private:
 
     Exit run_registered(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        // Before this a signal ends evfdctl.
+        // During this call a signal ends evfdctl.
         auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return report_error(wait.error());

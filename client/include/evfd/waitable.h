@@ -53,7 +53,7 @@ protected:
     // Waits on the descriptor until it can consume something. Returns the amount, or 0 if the
     // deadline passed first.
     Expected<std::int64_t> wait_and_consume(std::optional<MonotonicTime> deadline) const;
-    Error not_permitted(Permission right) const;
+    Error not_permitted(Permission permission) const;
 
     std::shared_ptr<ConnectionPool> pool_;
     Name name_;
