@@ -73,7 +73,7 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
     REQUIRE(client.create("e", {.mode = mode, .permissions = Permissions::parse("0666")}));
     const auto owned = value_or_throw(client.open("e"));
     REQUIRE(client.set_permissions("e", *Permissions::parse("0444")));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto event = value_or_throw(daemon.client().open("e"));
         require(event.access() == Access{.wait = true, .set = false}, "the access is wrong");
@@ -94,7 +94,7 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
         };
         check_wait(0);
-        line.send(0);
+        parent.send(0);
         pollfd wanted{event.fd(), POLLIN, 0};
         require(::poll(&wanted, 1, static_cast<int>(default_timeout / 1ms)) == 1, "not readable");
         require(value_or_throw(event.is_set()), "the event is not set");
@@ -114,7 +114,7 @@ TEST_CASE("a user that may only set has no descriptor and sets through the daemo
     REQUIRE(client.create("e", {.mode = mode, .permissions = Permissions::parse("0666")}));
     const auto owned = value_or_throw(client.open("e"));
     REQUIRE(client.set_permissions("e", *Permissions::parse("0222")));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto event = value_or_throw(daemon.client().open("e"));
         require(event.access() == Access{.wait = false, .set = true}, "the access is wrong");
@@ -122,10 +122,10 @@ TEST_CASE("a user that may only set has no descriptor and sets through the daemo
         require_refused(event.is_set(), "r right");
         require_refused(event.wait(0ns), "r right");
         value_or_throw(event.set(3));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
         value_or_throw(event.clear());
-        line.send(0);
+        parent.send(0);
     }};
     CHECK(worker.receive() == 0);
     CHECK(value_or_throw(owned.is_set()));
@@ -183,10 +183,10 @@ TEST_CASE("a wait ends by a set in another thread, by another process, or by nam
     REQUIRE(client.create("e", {.mode = mode}));
     const auto event = value_or_throw(client.open("e"));
     for (int setter = 0; setter < 3; ++setter) {
-        Worker waiter{[&](const WorkerSocket& line) {
+        Worker waiter{[&](const WorkerSocket& parent) {
             const auto worker_event = value_or_throw(daemon.client().open("e"));
-            line.send(0);
-            line.send(
+            parent.send(0);
+            parent.send(
                 static_cast<std::uint64_t>(value_or_throw(worker_event.wait(default_timeout))));
         }};
         waiter.receive();

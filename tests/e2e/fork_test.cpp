@@ -20,14 +20,14 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
     const auto pulse = value_or_throw(client.open("pulse"));
-    Worker child{[&](const WorkerSocket& line) {
+    Worker child{[&](const WorkerSocket& parent) {
         for (int i = 0; i < 3; ++i) {
-            line.receive();
+            parent.receive();
             value_or_throw(client.status());
             const auto child_event = value_or_throw(client.open("pulse"));
-            line.send(0);
+            parent.send(0);
             require(value_or_throw(child_event.wait(default_timeout)) == 1, "no pulse arrived");
-            line.send(0);
+            parent.send(0);
         }
     }};
     for (int i = 0; i < 3; ++i) {
@@ -62,10 +62,10 @@ TEST_CASE("a child forked while the library reconnects does not block")
                 return true;
         return false;
     }));
-    Worker child{[&](const WorkerSocket& line) {
-        line.send(0);
+    Worker child{[&](const WorkerSocket& parent) {
+        parent.send(0);
         value_or_throw(client.status());
-        line.send(0);
+        parent.send(0);
     }};
     child.receive();
     REQUIRE(::kill(supervised.pid(), SIGCONT) == 0);
@@ -77,7 +77,7 @@ TEST_CASE("a child forked while the library reconnects does not block")
 TEST_CASE("a temporary object is deleted with its creator although a child of it lives")
 {
     const DaemonProcess daemon;
-    Worker creator{[&](const WorkerSocket& line) {
+    Worker creator{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
         require(poll_until([] { // The library's thread, which watches the session by now.
@@ -90,8 +90,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
         require(child >= 0, "fork(2)");
         if (child == 0) { // The child outlives its parent and exits when the test closes its end.
             value_or_throw(client.status());
-            line.send(0);
-            await_readable(line.fd().get());
+            parent.send(0);
+            await_readable(parent.fd().get());
             ::_exit(EXIT_SUCCESS);
         }
         ::pause();

@@ -67,16 +67,16 @@ TEST_CASE("two processes that signal each other by descriptors do not wake the d
     const auto client = daemon.client();
     REQUIRE(client.create("ping", {.mode = Mode::automatic}));
     REQUIRE(client.create("pong", {.mode = Mode::automatic}));
-    Worker other{[&](const WorkerSocket& line) {
+    Worker other{[&](const WorkerSocket& parent) {
         const auto worker_client = daemon.client();
         const auto ping = value_or_throw(worker_client.open("ping"));
         const auto pong = value_or_throw(worker_client.open("pong"));
-        line.send(0);
+        parent.send(0);
         for (int i = 0; i < turns; ++i) {
             require(value_or_throw(ping.wait(default_timeout)) == 1, "no ping arrived");
             value_or_throw(pong.set());
         }
-        line.receive();
+        parent.receive();
     }};
     other.receive();
     const auto ping = value_or_throw(client.open("ping"));

@@ -184,7 +184,7 @@ TEST_CASE("a hold and a subscription survive a change of the process's user")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    Worker child{[&](const WorkerSocket& line) {
+    Worker child{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         value_or_throw(client.create("jobs", {.mode = Mode::semaphore, .initial = 1}));
         value_or_throw(client.create(
@@ -193,7 +193,7 @@ TEST_CASE("a hold and a subscription survive a change of the process's user")
         const auto pulse = value_or_throw(client.open("pulse"));
         become_unprivileged();
         require(value_or_throw(client.show("jobs")).count == 0, "the token is not held");
-        line.send(0);
+        parent.send(0);
         require(value_or_throw(pulse.wait(default_timeout)) == 1, "no pulse arrived");
         value_or_throw(hold.release());
         require(value_or_throw(client.show("jobs")).count == 1, "the token was not returned");

@@ -194,12 +194,12 @@ TEST_CASE("a descriptor stays usable when permissions are revoked, and a new ope
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e", {.permissions = Permissions::parse("0666")}));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto worker_client = daemon.client();
         const auto event = value_or_throw(worker_client.open("e"));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
         value_or_throw(event.set());
         require(!worker_client.open("e"), "an open without permission succeeded");
     }};
@@ -217,11 +217,11 @@ TEST_CASE("a monitor reports to another user only the objects that this user may
     const auto client = daemon.client();
     REQUIRE(client.create("secret", {.permissions = Permissions::parse("0600")}));
     REQUIRE(client.create("shown", {.permissions = Permissions::parse("0644")}));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& update) {
             if (update.change == Change::ready) {
-                line.send(0);
+                parent.send(0);
                 return true;
             }
             require(update.name->text() == "shown", "a hidden object was reported");

@@ -293,18 +293,18 @@ TEST_CASE("a reload of the policy applies to later calls, and open descriptors s
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
     daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto worker_client = daemon.client();
         const auto event = value_or_throw(worker_client.open("db/e"));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
         value_or_throw(event.set());
         require(worker_client.set(std::vector{"db/e"s}).error().code == ErrorCode::refused, "set");
         require(worker_client.open("db/e").error().code == ErrorCode::refused, "open");
         require(worker_client.create("db/x").error().code == ErrorCode::refused, "create");
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
         value_or_throw(worker_client.set(std::vector{"db/e"s}));
         value_or_throw(worker_client.create("db/x"));
     }};
@@ -329,18 +329,18 @@ TEST_CASE("a monitor reports when a reload of the policy hides or shows an objec
     const auto& daemon = configured.daemon;
     daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
     daemon.checked_ctl({"create", "web", "--rights", "0666"});
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         int changes = 0;
         (void)daemon.client().monitor("", [&](protocol::Monitor::Reply& update) {
             if (update.change == Change::ready)
-                line.send(0);
+                parent.send(0);
             if (update.change != Change::changed)
                 return true;
             require(update.name->text() == "db/e", "an unchanged object was reported");
             require(update.object->is_set.has_value() == (changes == 1),
                     "the state does not follow the policy");
-            line.send(0);
+            parent.send(0);
             return ++changes < 2;
         });
     }};

@@ -30,7 +30,7 @@ bool enter_namespace()
 void skip_unless_namespaces()
 {
     skip_unless_root();
-    Worker worker{[](const WorkerSocket& line) { line.send(enter_namespace()); }};
+    Worker worker{[](const WorkerSocket& parent) { parent.send(enter_namespace()); }};
     const bool can = worker.receive() != 0;
     worker.wait();
     if (!can)

@@ -36,10 +36,10 @@ void raise_descriptor_limit()
 
 Worker start_attacker(const std::function<void(const WorkerSocket&)>& work)
 {
-    return Worker{[&](const WorkerSocket& line) {
+    return Worker{[&](const WorkerSocket& parent) {
         raise_descriptor_limit();
         become_unprivileged();
-        work(line);
+        work(parent);
     }};
 }
 
@@ -211,18 +211,18 @@ constexpr std::uint64_t pause_command = 2;
 } // namespace
 
 WellBehavedClient::WellBehavedClient(const DaemonProcess& daemon)
-    : worker_{[&](const WorkerSocket& line) {
+    : worker_{[&](const WorkerSocket& parent) {
           switch_user(User{other_uid});
           CallRounds rounds{daemon};
           while (true) {
-              require(line.receive() == begin_command, "unexpected command instead of begin");
+              require(parent.receive() == begin_command, "unexpected command instead of begin");
               std::vector<nanoseconds> took;
-              while (!await_readable(line.fd().get(), pause_between_rounds))
+              while (!await_readable(parent.fd().get(), pause_between_rounds))
                   rounds.run_round([&](nanoseconds one) { took.push_back(one); });
-              require(line.receive() == pause_command, "unexpected command instead of pause");
-              line.send(took.size());
+              require(parent.receive() == pause_command, "unexpected command instead of pause");
+              parent.send(took.size());
               for (const auto one : took)
-                  line.send(static_cast<std::uint64_t>(one.count()));
+                  parent.send(static_cast<std::uint64_t>(one.count()));
           }
       }}
 {

@@ -40,9 +40,9 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
 }
 
 // Lets time pass. The other end stays silent meanwhile.
-void pause_for(const WorkerSocket& line, nanoseconds span)
+void pause_for(const WorkerSocket& parent, nanoseconds span)
 {
-    await_readable(line.fd().get(), span);
+    await_readable(parent.fd().get(), span);
 }
 
 TEST_CASE("a thousand silent connections do not disturb another client")
@@ -50,9 +50,9 @@ TEST_CASE("a thousand silent connections do not disturb another client")
     skip_unless_root();
     const DaemonProcess daemon;
     check_withstands(daemon, "a thousand silent connections", [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto silent = connect_many(daemon, connection_count);
-            pause_for(line, 500ms);
+            pause_for(parent, 500ms);
         });
         CHECK(worker.wait() == 0);
     });
@@ -65,7 +65,7 @@ TEST_CASE("a thousand connections that send one byte a second do not disturb ano
     // Each connection sends the first byte of a call in the first second and the next byte in the
     // next.
     check_withstands(daemon, "a thousand connections with a byte a second", [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto slow = connect_many(daemon, connection_count);
             const auto call = call_text("Status", Json::object());
             constexpr int steps = 50;
@@ -74,7 +74,7 @@ TEST_CASE("a thousand connections that send one byte a second do not disturb ano
                     for (int i = step; i < connection_count; i += steps)
                         require(send_all(slow[static_cast<std::size_t>(i)], {&byte, 1}),
                                 "the daemon disconnected the client");
-                    pause_for(line, nanoseconds{1s} / steps);
+                    pause_for(parent, nanoseconds{1s} / steps);
                 }
         });
         CHECK(worker.wait() == 0);
@@ -108,7 +108,7 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
     // sender. The attacker sends on new connections as fast as it can, until it has sent a gibibyte
     // or the time is over.
     check_withstands(daemon, "a gibibyte of zero bytes", [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const std::string zeros(1 << 18, '\0');
             std::uint64_t connections = 0, kibibytes = 0;
             const auto end = monotonic_deadline(1s);
@@ -123,8 +123,8 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
                     kibibytes += static_cast<std::uint64_t>(sent) >> 10;
                 }
             }
-            line.send(connections);
-            line.send(kibibytes);
+            parent.send(connections);
+            parent.send(kibibytes);
         });
         const auto connections = worker.receive();
         report(fmt::format("  {} MiB of zero bytes on {} connections", worker.receive() >> 10,
@@ -177,7 +177,7 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
     }));
 
     check_withstands(daemon, what, [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto call = call_text("Status", Json::object());
             std::uint64_t refusals = 0, calls = 0;
             const auto end = monotonic_deadline(700ms);
@@ -215,8 +215,8 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
                 }
                 require(wire.descriptors().empty(), "descriptors came back");
             }
-            line.send(calls);
-            line.send(refusals);
+            parent.send(calls);
+            parent.send(refusals);
         });
         const auto calls = worker.receive();
         const auto refusals = worker.receive();

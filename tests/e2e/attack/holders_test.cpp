@@ -35,7 +35,7 @@ enum class Misuse { saturate, drain };
 // Starts a holder that runs until it is killed, because its reads and writes block.
 Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
-    return start_attacker([&](const WorkerSocket& line) {
+    return start_attacker([&](const WorkerSocket& parent) {
         WireClient wire{daemon.path()};
         const auto fd = open_fd(wire, name);
         make_blocking(fd);
@@ -43,7 +43,7 @@ Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse
         if (misuse == Misuse::saturate)
             require(::write(fd.get(), &value, sizeof value) == sizeof value,
                     "the counter was not filled");
-        line.send(0);
+        parent.send(0);
         while (true)
             if (misuse == Misuse::saturate) {
                 value = max_eventfd_count;
@@ -188,30 +188,32 @@ TEST_CASE("an event with a slow wait queue delays only the calls of its own user
         {SlowCall::clear, "clears of 1,000 tokens"},
     }));
     const auto slow_call = std::get<SlowCall>(attack);
-    check_withstands(daemon, "an event with 10,000 watchers: " + std::get<std::string>(attack), [&] {
-        auto worker = start_attacker([&](const WorkerSocket& line) {
-            WireClient wire{daemon.path()};
-            const auto initial = slow_call == SlowCall::clear ? 1'000 : 0;
-            require(error_of(wire.request("CreateEvent", {{"name", "crowded"},
-                                                          {"mode", "semaphore"},
-                                                          {"initial", initial}})) == "none",
-                    "the create failed");
-            const auto event = open_fd(wire, "crowded");
-            const ManyWatchers watchers{event};
-            const Json names{{"names", {"crowded"}}};
-            const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
-            if (slow_call == SlowCall::set)
-                require(error_of(wire.request("Set", tokens)) == "none", "the event is not set");
-            if (slow_call == SlowCall::clear)
-                require(error_of(wire.request("Clear", names)) == "none", "the clear failed");
-            if (slow_call == SlowCall::timer)
-                set_by_timers(wire, event);
-            require(error_of(wire.request("Delete", names)) == "none", "the delete failed");
-            line.send(0);
+    check_withstands(
+        daemon, "an event with 10,000 watchers: " + std::get<std::string>(attack), [&] {
+            auto worker = start_attacker([&](const WorkerSocket& parent) {
+                WireClient wire{daemon.path()};
+                const auto initial = slow_call == SlowCall::clear ? 1'000 : 0;
+                require(error_of(wire.request("CreateEvent", {{"name", "crowded"},
+                                                              {"mode", "semaphore"},
+                                                              {"initial", initial}})) == "none",
+                        "the create failed");
+                const auto event = open_fd(wire, "crowded");
+                const ManyWatchers watchers{event};
+                const Json names{{"names", {"crowded"}}};
+                const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
+                if (slow_call == SlowCall::set)
+                    require(error_of(wire.request("Set", tokens)) == "none",
+                            "the event is not set");
+                if (slow_call == SlowCall::clear)
+                    require(error_of(wire.request("Clear", names)) == "none", "the clear failed");
+                if (slow_call == SlowCall::timer)
+                    set_by_timers(wire, event);
+                require(error_of(wire.request("Delete", names)) == "none", "the delete failed");
+                parent.send(0);
+            });
+            worker.receive();
+            CHECK(worker.wait() == 0);
         });
-        worker.receive();
-        CHECK(worker.wait() == 0);
-    });
 }
 
 // Returns the number of the daemon's context switches.
@@ -233,31 +235,31 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
         // The wait stays pending, because the other name is never created. The daemon has to keep
         // watching.
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
-        Worker subscriber = start_attacker([&](const WorkerSocket& line) {
+        Worker watcher = start_attacker([&](const WorkerSocket& parent) {
             WireClient waiting{daemon.path()};
             waiting.call("Wait", {{"names", {"never", "busy"}}});
             WireClient monitor{daemon.path()};
             monitor.call("Monitor", {{"pattern", "busy"}}, "more");
-            line.send(0);
+            parent.send(0);
             while (true)
                 monitor.reply();
         });
-        subscriber.receive();
+        watcher.receive();
         REQUIRE(daemon.has_waits("busy", 1));
         std::vector<Worker> readers;
         if (with_reader)
             readers.push_back(start_holder(daemon, "busy", Misuse::drain));
-        Worker writer = start_attacker([&](const WorkerSocket& line) {
+        Worker writer = start_attacker([&](const WorkerSocket& parent) {
             WireClient wire{daemon.path()};
             const auto fd = open_fd(wire, "busy");
             std::uint64_t writes = 0;
             const std::uint64_t one = 1;
             const auto end = monotonic_deadline(span);
-            line.send(0);
+            parent.send(0);
             while (monotonic_now() < end)
                 for (int i = 0; i < 100; ++i, ++writes)
                     require(::write(fd.get(), &one, sizeof one) == sizeof one, "the write failed");
-            line.send(writes);
+            parent.send(writes);
         });
         for (auto& reader : readers)
             reader.receive();

@@ -39,7 +39,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
     }));
     check_withstands(
         daemon, what + " events deleted and created again, with their descriptors held", [&] {
-            Worker worker = start_attacker([&](const WorkerSocket& line) {
+            Worker worker = start_attacker([&](const WorkerSocket& parent) {
                 WireClient wire{daemon.path()};
                 WireClient waiting{daemon.path()};
                 std::deque<UniqueFd> held;
@@ -83,11 +83,11 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     }
                 }
                 // Writes to the held descriptors notify nobody in the daemon.
-                line.send(rounds);
-                line.receive();
+                parent.send(rounds);
+                parent.receive();
                 write_to_all(held);
-                line.send(0);
-                line.receive();
+                parent.send(0);
+                parent.receive();
             });
             const auto rounds = worker.receive();
             report(fmt::format("  {} rounds of create, open and delete", rounds));
@@ -133,7 +133,7 @@ TEST_CASE(
     const DaemonProcess daemon;
     check_withstands(
         daemon, "pulses and timers deleted and created again, with their descriptors held", [&] {
-            Worker worker = start_attacker([&](const WorkerSocket& line) {
+            Worker worker = start_attacker([&](const WorkerSocket& parent) {
                 WireClient wire{daemon.path()};
                 std::deque<UniqueFd> held;
                 std::uint64_t rounds = 0;
@@ -168,7 +168,7 @@ TEST_CASE(
                                 "none",
                             "the delete failed");
                 }
-                line.send(rounds);
+                parent.send(rounds);
             });
             const auto rounds = worker.receive();
             report(fmt::format("  {} rounds of create, open and delete", rounds));

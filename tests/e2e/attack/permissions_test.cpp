@@ -325,10 +325,10 @@ TEST_CASE("every call on another user's object ends as its permissions say")
         REQUIRE(owner_worker.wait() == 0);
         std::uint64_t attempts = 0;
         for (const auto& actor : all_actors()) {
-            Worker worker{[&](const WorkerSocket& line) {
+            Worker worker{[&](const WorkerSocket& parent) {
                 if (actor.uid != 0)
                     switch_user(User{actor.uid, actor.gid, actor.others});
-                line.send(try_all(daemon, actor));
+                parent.send(try_all(daemon, actor));
             }};
             INFO(actor.name);
             attempts += worker.receive();
@@ -354,7 +354,7 @@ TEST_CASE("the token of a session or subscription gives another user no access t
     skip_unless_root();
     const DaemonProcess daemon;
     check_withstands(daemon, "tokens of another user", [&] {
-        Worker owner_worker{[&](const WorkerSocket& line) {
+        Worker owner_worker{[&](const WorkerSocket& parent) {
             switch_user(User{owner});
             WireClient wire{daemon.path()};
             require(verdict(wire.request(
@@ -368,9 +368,9 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             const auto token =
                 opened["parameters"]["objects"][0]["subscription"].get<std::string>();
             require(token.size() == 32, "the token has the wrong length");
-            line.send(std::stoull(token.substr(0, 16), nullptr, 16));
-            line.send(std::stoull(token.substr(16), nullptr, 16));
-            line.receive();
+            parent.send(std::stoull(token.substr(0, 16), nullptr, 16));
+            parent.send(std::stoull(token.substr(16), nullptr, 16));
+            parent.receive();
             // The owner still has both.
             require(verdict(wire.request("Set", {{"names", {"pulse"}}})) == "done",
                     "the event is not set");

@@ -146,7 +146,7 @@ TEST_CASE("a flood of calls from one client does not starve another client")
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("e"));
-    Worker flood{[&](const WorkerSocket& line) {
+    Worker flood{[&](const WorkerSocket& parent) {
         WireClient wire{daemon.path()};
         std::string calls;
         for (int i = 0; i < 500; ++i)
@@ -155,8 +155,8 @@ TEST_CASE("a flood of calls from one client does not starve another client")
                           {"oneway", true}}
                          .dump() +
                      '\0';
-        line.send(0);
-        while (!await_readable(line.fd().get(), 0ns))
+        parent.send(0);
+        while (!await_readable(parent.fd().get(), 0ns))
             wire.send(calls);
     }};
     flood.receive();

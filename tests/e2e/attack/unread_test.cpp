@@ -63,7 +63,7 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
         create_all(wire, names, {{"rights", "0666"}});
     }
     check_withstands(daemon, "opening without reading", [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto call = call_text("Open", {{"names", names}});
             std::vector<WireClient> wires;
             for (int i = 0; i < not_reading; ++i)
@@ -73,7 +73,7 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
             while (monotonic_now() < end)
                 for (auto& wire : wires) // A partial call does no harm, because it is the last one.
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
-            line.send(calls);
+            parent.send(calls);
         });
         report(fmt::format("  {} connections sent {} calls for 253 descriptors each", not_reading,
                            worker.receive()));
@@ -126,14 +126,14 @@ TEST_CASE("monitors that never read use little memory and report the current sta
     constexpr int changes = is_sanitized ? 20'000 : 100'000;
     const auto names = numbered_names("changing/", 0, objects);
     check_withstands(daemon, "60 monitors that do not read", [&] {
-        Worker not_reading = start_attacker([&](const WorkerSocket& line) {
+        Worker not_reading = start_attacker([&](const WorkerSocket& parent) {
             std::vector<WireClient> wires;
             for (int i = 0; i < monitors; ++i) {
                 wires.emplace_back(daemon.path());
                 wires.back().call("Monitor", Json::object(), "more");
             }
-            line.send(0);
-            line.receive(); // Start reading.
+            parent.send(0);
+            parent.receive(); // Start reading.
             MonitorModel reported;
             while (reported.apply(wires.front().reply(), "zzz")) {
             }
@@ -144,12 +144,12 @@ TEST_CASE("monitors that never read use little memory and report the current sta
                     "the marker was not created");
             while (reported.apply(wires.front().reply(), "zzzz")) {
             }
-            line.send(static_cast<std::uint64_t>(reported.resyncs()));
+            parent.send(static_cast<std::uint64_t>(reported.resyncs()));
             for (const auto& [name, is_set] : reported.objects())
                 if (name.starts_with("changing/"))
-                    line.send(std::stoull(name.substr(9)) << 1 | (is_set ? 1 : 0));
-            line.send(~std::uint64_t{0});
-            line.receive();
+                    parent.send(std::stoull(name.substr(9)) << 1 | (is_set ? 1 : 0));
+            parent.send(~std::uint64_t{0});
+            parent.receive();
         });
         not_reading.receive();
         const auto before = resident_kib(daemon);
@@ -216,7 +216,7 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
         all_match += "*a";
     const auto none_match = '*' + std::string(120, 'a') + "c*";
     check_withstands(daemon, "60 monitors of slow patterns over 10,000 objects", [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             std::uint64_t rounds = 0;
             const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (rounds == 0 || monotonic_now() < end) {
@@ -232,7 +232,7 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
                 delete_all(another, others);
                 ++rounds;
             }
-            line.send(rounds);
+            parent.send(rounds);
         });
         report(fmt::format("  {} rounds of {} monitors, {} objects created and deleted in each",
                            worker.receive(), monitors, coming));
@@ -323,11 +323,11 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
         std::vector<Worker> stopped;
         for (int round = 0; round < scale_rounds(4); ++round)
             for (const auto& middle : interruptions) {
-                stopped.push_back(start_attacker([&](const WorkerSocket& line) {
+                stopped.push_back(start_attacker([&](const WorkerSocket& parent) {
                     WireClient wire{daemon.path()};
                     middle.begin(daemon, wire);
-                    line.send(0);
-                    line.receive();
+                    parent.send(0);
+                    parent.receive();
                 }));
                 stopped.back().receive();
                 stopped.back().process().signal(SIGSTOP);
@@ -366,8 +366,8 @@ TEST_CASE("clients stopped and killed at any instant do not disturb another clie
     check_withstands(daemon, "clients stopped and killed at any instant", [&] {
         std::vector<Worker> stopped;
         for (int round = 0; round < scale_rounds(100); ++round) {
-            stopped.push_back(start_attacker([&](const WorkerSocket& line) {
-                line.send(0);
+            stopped.push_back(start_attacker([&](const WorkerSocket& parent) {
+                parent.send(0);
                 while (true)
                     for (const auto& middle : interruptions) {
                         WireClient wire{daemon.path()};

@@ -29,7 +29,7 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
     const Json last{names.back()};
 
     check_withstands(daemon, c.what, [&] {
-        Worker worker = start_attacker([&](const WorkerSocket& line) {
+        Worker worker = start_attacker([&](const WorkerSocket& parent) {
             WireClient wire{daemon.path()};
             for (const auto& name : names)
                 wire.call("CreateEvent", {{"name", name}, {"mode", "auto"}});
@@ -65,7 +65,7 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
                 how_many();
             }
             require(how_many() == waits, "a wait ended without all of its names");
-            line.send(rounds);
+            parent.send(rounds);
             require(!wire.request("Delete", {{"names", names}}).contains("error"),
                     "the delete failed");
             for (auto& each : waiting)

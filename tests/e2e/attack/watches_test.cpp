@@ -54,14 +54,14 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
     const DaemonProcess daemon;
     for (const auto* mode : {"manual", "auto"})
         daemon.checked_ctl({"create", mode, "--mode", mode, "--rights", "0666"});
-    Worker holder = start_attacker([&](const WorkerSocket& line) {
+    Worker holder = start_attacker([&](const WorkerSocket& parent) {
         WireClient wire{daemon.path()};
         const auto manual = open_fd(wire, "manual");
         const auto automatic = open_fd(wire, "auto");
         use_up_paths(manual);
         use_up_paths(automatic);
-        line.send(0);
-        line.receive(); // Blocks until the process is killed.
+        parent.send(0);
+        parent.receive(); // Blocks until the process is killed.
     });
     holder.receive();
 
@@ -82,9 +82,9 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
 // From its start on, the daemon has no room for a watch.
 TEST_CASE("a daemon without room in its epoll sets refuses only waits for events that others hold")
 {
-    Worker worker{[](const WorkerSocket& line) {
+    Worker worker{[](const WorkerSocket& parent) {
         const bool is_used_up = exhaust_epoll_watches();
-        line.send(is_used_up ? 1 : 0);
+        parent.send(is_used_up ? 1 : 0);
         if (!is_used_up)
             return;
         DaemonProcess daemon;

@@ -337,10 +337,10 @@ TEST_CASE("a token is returned when the program that holds it exits")
     const DaemonProcess daemon;
     create_event(daemon);
     const auto client = daemon.client();
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         const auto hold = value_or_throw(client.hold("s", {}, holder));
-        line.send(1);
-        line.receive();
+        parent.send(1);
+        parent.receive();
         ::_exit(7);
     }};
     worker.receive();
@@ -356,18 +356,20 @@ TEST_CASE("a joined hold is returned when both holders have exited")
     create_event(daemon);
     const auto client = daemon.client();
     const auto id_file = daemon.directory() / "id";
-    const auto report_and_wait = [&](const WorkerSocket& line, const Hold& hold) {
+    const auto report_and_wait = [&](const WorkerSocket& parent, const Hold& hold) {
         write_file(id_file, hold.id());
-        line.send(1);
-        line.receive();
+        parent.send(1);
+        parent.receive();
         ::_exit(0); // The process exits without a release.
     };
-    Worker first{
-        [&](const WorkerSocket& line) { report_and_wait(line, value_or_throw(client.hold("s"))); }};
+    Worker first{[&](const WorkerSocket& parent) {
+        report_and_wait(parent, value_or_throw(client.hold("s")));
+    }};
     first.receive();
     const auto id = read_file(id_file);
-    Worker second{
-        [&](const WorkerSocket& line) { report_and_wait(line, value_or_throw(client.join(id))); }};
+    Worker second{[&](const WorkerSocket& parent) {
+        report_and_wait(parent, value_or_throw(client.join(id)));
+    }};
     second.receive();
     CHECK(read_file(id_file) == id);
     first.send(1);

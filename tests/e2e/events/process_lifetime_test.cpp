@@ -17,14 +17,14 @@ TEST_CASE("an object of a process survives its connections, kills of the daemon 
 {
     const SupervisedDaemon supervised;
     const auto client = supervised.client();
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         {
             const auto worker_client = supervised.client();
             value_or_throw(worker_client.create("e", {.lifetime = Lifetime::process}));
             value_or_throw(worker_client.arm("t", {.after = 1h}, {.lifetime = Lifetime::process}));
         }
-        line.send(1);
-        line.receive();
+        parent.send(1);
+        parent.receive();
         ::execl("/bin/sleep", "sleep", "600", static_cast<char*>(nullptr));
         ::_exit(1);
     }};
@@ -47,10 +47,10 @@ TEST_CASE("an object of a process survives its connections, kills of the daemon 
 TEST_CASE("an object of a process that exits without a daemon is deleted by the next daemon")
 {
     const SupervisedDaemon supervised;
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         value_or_throw(supervised.client().create("e", {.lifetime = Lifetime::process}));
-        line.send(1);
-        line.receive();
+        parent.send(1);
+        parent.receive();
     }};
     worker.receive();
     supervised.kill_daemon();
@@ -62,11 +62,11 @@ TEST_CASE("an object of a process that exits without a daemon is deleted by the 
 TEST_CASE("a child of fork(2) does not keep the objects of its parent alive")
 {
     const DaemonProcess daemon;
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         value_or_throw(daemon.client().create("e", {.lifetime = Lifetime::process}));
         if (::fork() == 0) {
-            line.send(static_cast<std::uint64_t>(::getpid()));
-            line.receive();
+            parent.send(static_cast<std::uint64_t>(::getpid()));
+            parent.receive();
             ::_exit(0);
         }
         ::pause();

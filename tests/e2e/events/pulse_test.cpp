@@ -14,12 +14,12 @@ TEST_CASE("a pulse reaches the 100 current subscribers and no later one")
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});
     std::vector<std::unique_ptr<Worker>> subscribers;
     const auto subscribe = [&] {
-        subscribers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        subscribers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto event = value_or_throw(daemon.client().open("tick"));
-            line.send(0);
-            line.receive();
-            line.send(static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))));
-            line.receive();
+            parent.send(0);
+            parent.receive();
+            parent.send(static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))));
+            parent.receive();
         }));
         subscribers.back()->receive();
     };
@@ -94,10 +94,10 @@ TEST_CASE("a subscription ends with its Event object and with its client")
     event.reset();
     CHECK(poll_until([&] { return subscriptions() == 1; }));
 
-    Worker holder{[&](const WorkerSocket& line) {
+    Worker holder{[&](const WorkerSocket& parent) {
         const auto worker_event = value_or_throw(daemon.client().open("tick"));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
     }};
     holder.receive();
     CHECK(subscriptions() == 2);

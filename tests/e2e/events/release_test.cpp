@@ -35,8 +35,8 @@ struct Eventfd {
 
 // Runs ten threads. Each waits for the event once a round and reports the begin of its wait and its
 // release. Only the leader of the rounds sets the event.
-void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, const Eventfd& arrivals,
-                     const Eventfd& releases)
+void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
+                     const Eventfd& arrivals, const Eventfd& releases)
 {
     become_unprivileged();
     const auto client = daemon.client();
@@ -47,7 +47,7 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, cons
     for (int i = 0; i < threads_each; ++i) {
         const auto& go = *starts.emplace_back(std::make_unique<Eventfd>(EFD_SEMAPHORE));
         threads.emplace_back([&] {
-            line.send(static_cast<std::uint64_t>(::gettid()));
+            parent.send(static_cast<std::uint64_t>(::gettid()));
             try {
                 for (int round = 0; round < rounds; ++round) {
                     go.read();
@@ -63,7 +63,7 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& line, cons
         });
     }
     for (int round = 0; round < rounds; ++round) {
-        line.receive();
+        parent.receive();
         for (const auto& start : starts)
             start->add(1);
     }
@@ -103,8 +103,9 @@ TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,00
     std::vector<std::unique_ptr<Worker>> workers;
     std::vector<std::vector<pid_t>> threads;
     for (int i = 0; i < processes; ++i)
-        workers.push_back(std::make_unique<Worker>(
-            [&](const WorkerSocket& line) { wait_in_threads(daemon, line, arrivals, releases); }));
+        workers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
+            wait_in_threads(daemon, parent, arrivals, releases);
+        }));
     for (const auto& worker : workers) {
         auto& thread_ids = threads.emplace_back();
         for (int i = 0; i < threads_each; ++i)

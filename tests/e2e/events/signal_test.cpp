@@ -17,11 +17,11 @@ std::vector<std::unique_ptr<Worker>> start_waiters(const DaemonProcess& daemon, 
 {
     std::vector<std::unique_ptr<Worker>> waiters;
     for (std::size_t i = 0; i < count; ++i)
-        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto event = value_or_throw(daemon.client().open(name));
-            line.send(0);
-            line.send(static_cast<std::uint64_t>(value_or_throw(event.wait(default_timeout))));
-            line.receive(); // Keeps the descriptor until the test ends it.
+            parent.send(0);
+            parent.send(static_cast<std::uint64_t>(value_or_throw(event.wait(default_timeout))));
+            parent.receive(); // Keeps the descriptor until the test ends it.
         }));
     for (const auto& waiter : waiters)
         waiter->receive();
@@ -34,11 +34,11 @@ std::vector<std::unique_ptr<Worker>> start_remote_waiters(const DaemonProcess& d
 {
     std::vector<std::unique_ptr<Worker>> waiters;
     for (std::size_t i = 0; i < count; ++i)
-        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const std::vector<std::string> names{name};
             const auto fired = value_or_throw(daemon.client().wait(names));
-            line.send(static_cast<std::uint64_t>(fired.front().count));
-            line.receive();
+            parent.send(static_cast<std::uint64_t>(fired.front().count));
+            parent.receive();
         }));
     REQUIRE(daemon.has_waits(name, static_cast<std::int64_t>(count)));
     return waiters;
@@ -87,11 +87,11 @@ TEST_CASE("a program with a descriptor and a script signal each other")
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "to/program"});
     daemon.checked_ctl({"create", "to/script", "--mode", "auto"});
-    Worker program{[&](const WorkerSocket& line) {
+    Worker program{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         const auto to_program = value_or_throw(client.open("to/program"));
         const auto to_script = value_or_throw(client.open("to/script"));
-        line.send(0);
+        parent.send(0);
         require(value_or_throw(to_program.wait(default_timeout)) == 1, "the wait did not end");
         value_or_throw(to_script.set());
     }};

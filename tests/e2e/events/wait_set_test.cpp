@@ -79,16 +79,16 @@ TEST_CASE("a cancelled or disarmed timer ends no wait for several objects, and a
     const auto client = daemon.client();
     REQUIRE(client.create("a", {.mode = Mode::automatic}));
     REQUIRE(client.arm("t", {.after = 1h}));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         const auto worker_client = daemon.client();
         const auto event = value_or_throw(worker_client.open("a"));
         const auto timer = value_or_throw(worker_client.open_timer("t"));
         const All all{&event, &timer};
-        line.send(0);
+        parent.send(0);
         const auto woken = value_or_throw(wait_any(all, default_timeout));
         require(woken && woken->index == 1 && woken->count == 1,
                 "the wait did not end by the timer");
-        line.send(0);
+        parent.send(0);
     }};
     worker.receive();
     REQUIRE(client.disarm(std::vector{"t"s}));
@@ -109,13 +109,13 @@ TEST_CASE("each token is consumed once or remains while several processes wait f
     REQUIRE(client.arm("timer", {.interval = 200us}));
     std::vector<std::unique_ptr<Worker>> takers;
     for (int i = 0; i < 3; ++i) {
-        takers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        takers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto worker_client = daemon.client();
             const auto events =
                 value_or_throw(worker_client.open(std::vector{"shared"s, "pulse"s, "stop"s}));
             const auto timer = value_or_throw(worker_client.open_timer("timer"));
             const All all{&events[0], &events[1], &timer, &events[2]};
-            line.send(0);
+            parent.send(0);
             std::uint64_t tokens = 0;
             while (true) {
                 const auto woken = value_or_throw(wait_any(all, default_timeout));
@@ -125,7 +125,7 @@ TEST_CASE("each token is consumed once or remains while several processes wait f
                 if (woken->index + 1 == all.size())
                     break;
             }
-            line.send(tokens);
+            parent.send(tokens);
         }));
         takers.back()->receive();
     }

@@ -186,11 +186,11 @@ TEST_CASE("a temporary object of a command is deleted after the command, and its
 TEST_CASE("a wait of the library ends when both of its names were created and set")
 {
     const DaemonProcess daemon;
-    Worker waiter{[&](const WorkerSocket& line) {
+    Worker waiter{[&](const WorkerSocket& parent) {
         const std::vector names{"x"s, "y"s};
         const auto fired =
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
-        line.send(fired.size());
+        parent.send(fired.size());
     }};
     REQUIRE(daemon.has_waits("x", 2)); // Neither name exists, so the sum over all names is
                                        // reported.

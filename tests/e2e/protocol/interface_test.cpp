@@ -60,9 +60,9 @@ TEST_CASE("an independent parser accepts both interfaces")
     const auto ran = run({.argv = {generator, path}});
     INFO(ran.err);
     CHECK(ran.status == 0);
-    std::string module = interface;
-    std::erase(module, '.');
-    const auto code = read_file(daemon.directory() / (module + ".go"));
+    std::string file_name = interface;
+    std::erase(file_name, '.');
+    const auto code = read_file(daemon.directory() / (file_name + ".go"));
     for (const auto* method : {"Status", "CreateEvent", "Monitor"})
         CHECK(code.contains(method) == (interface == "io.evfdd"));
     if (interface == "org.varlink.service")

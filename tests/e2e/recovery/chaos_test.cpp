@@ -38,19 +38,19 @@ static_assert(signallers + owners + tick_subscribers + pulse_subscribers + rearm
               20);
 
 // Returns false once the test has told this worker to stop.
-bool should_continue(const WorkerSocket& line)
+bool should_continue(const WorkerSocket& parent)
 {
-    if (!is_readable(line.fd()))
+    if (!is_readable(parent.fd()))
         return true;
-    line.receive();
+    parent.receive();
     return false;
 }
 
 // Reports that the worker has opened its objects, and waits for the start of all workers.
-void await_start(const WorkerSocket& line)
+void await_start(const WorkerSocket& parent)
 {
-    line.send(0);
-    line.receive();
+    parent.send(0);
+    parent.receive();
 }
 
 class Random {
@@ -64,14 +64,14 @@ private:
 };
 
 // Adds and consumes tokens, by name and through a descriptor that was opened before the first kill.
-void signal_tokens(const Client& client, const WorkerSocket& line, int seed)
+void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
 {
     Random random{seed};
     const auto event = value_or_throw(client.open("tokens"));
-    await_start(line);
+    await_start(parent);
     std::uint64_t added = 0;
     std::uint64_t consumed = 0;
-    while (should_continue(line)) {
+    while (should_continue(parent)) {
         const std::int64_t count = random.up_to(3);
         switch (random.up_to(4)) {
         case 1:
@@ -92,8 +92,8 @@ void signal_tokens(const Client& client, const WorkerSocket& line, int seed)
         case 4: consumed += static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))); break;
         }
     }
-    line.send(added);
-    line.send(consumed);
+    parent.send(added);
+    parent.send(consumed);
 }
 
 // A worker's own object. It must exist with these properties.
@@ -104,15 +104,15 @@ struct Owned {
     std::uint64_t tokens;
 };
 
-void own_objects(const Client& client, const WorkerSocket& line, int number)
+void own_objects(const Client& client, const WorkerSocket& parent, int number)
 {
     Random random{number};
-    await_start(line);
+    await_start(parent);
     std::map<int, Owned> owned;
     const auto name_of = [&](int i) {
         return "own/" + std::to_string(number) + "/" + std::to_string(i);
     };
-    while (should_continue(line)) {
+    while (should_continue(parent)) {
         const int i = random.up_to(60);
         const auto name = name_of(i);
         if (const auto existing = owned.find(i); existing != owned.end()) {
@@ -147,29 +147,29 @@ void own_objects(const Client& client, const WorkerSocket& line, int number)
                       {is_timer, static_cast<std::uint64_t>(mode),
                        Permissions::parse("0600")->bits(), static_cast<std::uint64_t>(initial)}});
     }
-    line.send(owned.size());
+    parent.send(owned.size());
     for (const auto& [i, object] : owned) {
-        line.send(static_cast<std::uint64_t>(i));
-        line.send(object.is_timer);
-        line.send(object.mode);
-        line.send(object.permissions);
-        line.send(object.tokens);
+        parent.send(static_cast<std::uint64_t>(i));
+        parent.send(object.is_timer);
+        parent.send(object.mode);
+        parent.send(object.permissions);
+        parent.send(object.tokens);
     }
 }
 
 // Counts every tick of a timer that was opened before the first kill.
-void count_ticks(const Client& client, const WorkerSocket& line)
+void count_ticks(const Client& client, const WorkerSocket& parent)
 {
     const auto clock = Clock::monotonic;
     const auto opening = now_on(clock);
     const auto timer = value_or_throw(client.open_timer("tick"));
     const auto opened = now_on(clock);
     const auto grid = grid_of(client, "tick");
-    await_start(line);
+    await_start(parent);
     std::int64_t ticks = 0;
     auto before = opened;
     auto after = opened;
-    while (should_continue(line)) {
+    while (should_continue(parent)) {
         before = now_on(clock);
         const auto count = value_or_throw(timer.wait(1s));
         after = now_on(clock);
@@ -180,54 +180,54 @@ void count_ticks(const Client& client, const WorkerSocket& line)
     require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick was lost");
     require(ticks <= grid.expirations_by(after) - grid.expirations_by(opening),
             "a tick was counted twice");
-    line.send(static_cast<std::uint64_t>(ticks));
+    parent.send(static_cast<std::uint64_t>(ticks));
 }
 
 // Arms a timer of its own again and again. The descriptor must expire once each time.
-void rearm(const Client& client, const WorkerSocket& line)
+void rearm(const Client& client, const WorkerSocket& parent)
 {
     const std::string name = "rearmed";
     value_or_throw(client.arm(name, {.after = 1h}));
     const auto timer = value_or_throw(client.open_timer(name));
-    await_start(line);
+    await_start(parent);
     std::uint64_t rounds = 0;
-    while (should_continue(line)) {
+    while (should_continue(parent)) {
         value_or_throw(client.arm(name, {.after = 1ms}));
         require(value_or_throw(timer.wait(default_timeout)) == 1,
                 "the timer did not expire exactly once");
         ++rounds;
     }
-    line.send(rounds);
+    parent.send(rounds);
 }
 
-void set_pulses(const Client& client, const WorkerSocket& line, int seed)
+void set_pulses(const Client& client, const WorkerSocket& parent, int seed)
 {
     Random random{seed};
-    await_start(line);
+    await_start(parent);
     std::uint64_t pulses = 0;
-    while (should_continue(line)) {
+    while (should_continue(parent)) {
         const auto count = random.up_to(3);
         value_or_throw(client.set(std::vector{"pulse"s}, count));
         pulses += static_cast<std::uint64_t>(count);
     }
-    line.send(pulses);
+    parent.send(pulses);
 }
 
 // Only reads its descriptor, so the kills must not be visible to it.
-void count_pulses(const Client& client, const WorkerSocket& line)
+void count_pulses(const Client& client, const WorkerSocket& parent)
 {
     const auto event = value_or_throw(client.open("pulse"));
-    await_start(line);
+    await_start(parent);
     std::uint64_t pulses = 0;
     const auto take = [&] {
         pulses += static_cast<std::uint64_t>(value_or_throw(event.wait(1ms)));
     };
-    while (should_continue(line))
+    while (should_continue(parent))
         take();
-    line.send(0);
-    line.receive(); // Nobody sets the pulse any more.
+    parent.send(0);
+    parent.receive(); // Nobody sets the pulse any more.
     take();
-    line.send(pulses);
+    parent.send(pulses);
 }
 
 // Kills the supervisor's child again and again. Half of the kills come at a random instant of the
@@ -294,19 +294,19 @@ std::vector<Worker> start_workers(const ChaosFixture& setup)
     std::vector<Worker> workers;
     const auto start = [&](int how_many, auto work) {
         for (int i = 0; i < how_many; ++i)
-            workers.emplace_back([&, i, work](const WorkerSocket& line) {
+            workers.emplace_back([&, i, work](const WorkerSocket& parent) {
                 const auto own = setup.daemon.client();
-                work(own, line, i);
+                work(own, parent, i);
             });
     };
     start(signallers, signal_tokens);
     start(owners, own_objects);
     start(tick_subscribers,
-          [](const Client& own, const WorkerSocket& line, int) { count_ticks(own, line); });
-    start(rearmers, [](const Client& own, const WorkerSocket& line, int) { rearm(own, line); });
+          [](const Client& own, const WorkerSocket& parent, int) { count_ticks(own, parent); });
+    start(rearmers, [](const Client& own, const WorkerSocket& parent, int) { rearm(own, parent); });
     start(pulsers, set_pulses);
     start(pulse_subscribers,
-          [](const Client& own, const WorkerSocket& line, int) { count_pulses(own, line); });
+          [](const Client& own, const WorkerSocket& parent, int) { count_pulses(own, parent); });
     for (const auto& worker : workers)
         worker.receive();
     for (const auto& worker : workers)

@@ -211,9 +211,9 @@ TEST_CASE("Address::user_on_demand starts and creates nothing")
 {
     const UserSession home;
     const auto is_running = [&] {
-        Worker worker{[&](const WorkerSocket& line) {
+        Worker worker{[&](const WorkerSocket& parent) {
             ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
-            line.send(Address::user_on_demand() ? 1 : 0);
+            parent.send(Address::user_on_demand() ? 1 : 0);
         }};
         return worker.receive() == 1;
     };

@@ -35,9 +35,9 @@ TEST_CASE("a client reconnects after a restart of the daemon")
 TEST_CASE("a wait by name continues with the next daemon")
 {
     DaemonProcess daemon;
-    Worker waiter{[&](const WorkerSocket& line) {
+    Worker waiter{[&](const WorkerSocket& parent) {
         const std::vector names{"e"s};
-        line.send(value_or_throw(daemon.client().wait(names)).size());
+        parent.send(value_or_throw(daemon.client().wait(names)).size());
     }};
     OutputReader script{daemon.ctl_command({"wait", "e", "--timeout", "1h"})};
     REQUIRE(daemon.has_waits("e", 2));
@@ -153,9 +153,9 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
 TEST_CASE("a monitor fails when the daemon is killed")
 {
     DaemonProcess daemon;
-    Worker monitor{[&](const WorkerSocket& line) {
+    Worker monitor{[&](const WorkerSocket& parent) {
         const auto ended = daemon.client().monitor("", [&](protocol::Monitor::Reply&) {
-            line.send(0);
+            parent.send(0);
             return true;
         });
         require(!ended && ended.error().code == ErrorCode::interrupted, "the monitor did not end");
@@ -172,17 +172,17 @@ TEST_CASE("a child of fork uses a connection of its own")
     REQUIRE(client.create("e", {.lifetime = Lifetime::connection}));
     const auto event = value_or_throw(client.open("e"));
     REQUIRE(value_or_throw(client.status()).connections == 1);
-    Worker child{[&](const WorkerSocket& line) {
+    Worker child{[&](const WorkerSocket& parent) {
         require(value_or_throw(client.status()).connections == 2,
                 "the child uses its parent's connection");
         require(value_or_throw(client.create("from/child")), "the create failed");
         value_or_throw(event.set());
-        line.send(0);
+        parent.send(0);
         for (int i = 0; i < 500; ++i) // The calls overlap with those of the parent, whose replies
                                       // must not mix with these.
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
                     "the reply belongs to another call");
-        line.send(0);
+        parent.send(0);
     }};
     child.receive();
     for (int i = 0; i < 500; ++i)

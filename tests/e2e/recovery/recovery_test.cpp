@@ -69,14 +69,14 @@ TEST_CASE("a pulse and a timer reach subscribers that have not resumed their ses
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "pulse", "--mode", "pulse"});
     supervised.checked_ctl({"arm", "timer", "--in", "1h"});
-    Worker subscriber{[&](const WorkerSocket& line) {
+    Worker subscriber{[&](const WorkerSocket& parent) {
         const auto client = supervised.client();
         const auto pulse = value_or_throw(client.open("pulse"));
         const auto timer = value_or_throw(client.open_timer("timer"));
-        line.send(0);
-        line.receive();
-        line.send(static_cast<std::uint64_t>(value_or_throw(pulse.wait(default_timeout))));
-        line.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
+        parent.send(0);
+        parent.receive();
+        parent.send(static_cast<std::uint64_t>(value_or_throw(pulse.wait(default_timeout))));
+        parent.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
     }};
     subscriber.receive();
     subscriber.process().signal(SIGSTOP);
@@ -99,20 +99,20 @@ TEST_CASE("a wait-only descriptor reports sets after kills of the daemon")
     const auto& supervised = short_grace.daemon;
     supervised.checked_ctl({"create", "manual", "--rights", "0644"});
     supervised.checked_ctl({"create", "auto", "--mode", "auto", "--rights", "0644"});
-    Worker reader{[&](const WorkerSocket& line) {
+    Worker reader{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto client = supervised.client();
         const auto manual = value_or_throw(client.open("manual"));
         const auto automatic = value_or_throw(client.open("auto"));
         require(!manual.access().set && !automatic.access().set, "the access includes set");
-        line.send(0);
-        while (line.receive() == 0) {
+        parent.send(0);
+        while (parent.receive() == 0) {
             require(await_readable(manual.fd()), "the manual event is not readable");
             require(value_or_throw(manual.wait(default_timeout)) == 1,
                     "the manual event is not set");
             require(await_readable(automatic.fd()), "the auto event is not readable");
             require(value_or_throw(automatic.is_set()), "the auto event is not set");
-            line.send(0);
+            parent.send(0);
         }
     }};
     reader.receive();
@@ -190,13 +190,13 @@ TEST_CASE("temporary objects survive a kill if their creator lives and are delet
     const auto& supervised = short_grace.daemon;
     const auto client = supervised.client();
     REQUIRE(client.create("alive", {.lifetime = Lifetime::connection}));
-    Worker other{[&](const WorkerSocket& line) {
+    Worker other{[&](const WorkerSocket& parent) {
         const auto worker_client = supervised.client();
         value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
         value_or_throw(
             worker_client.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
     }};
     other.receive();
     supervised.stop_daemon();
@@ -218,11 +218,11 @@ TEST_CASE("a recovered daemon exits when idle after the grace time of sessions t
     const auto config = directory / "some.json";
     write_file(config, R"({"resumeGrace": "1s"})");
     SupervisedDaemon supervised{{"--config", config, "--idle-exit", "50ms"}};
-    Worker other{[&](const WorkerSocket& line) {
+    Worker other{[&](const WorkerSocket& parent) {
         const auto worker_client = supervised.client();
         value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
     }};
     other.receive();
     supervised.stop_daemon();
@@ -319,15 +319,15 @@ TEST_CASE("a client stopped for longer than the grace time can create and open n
     const ShortGrace short_grace;
     const auto& supervised = short_grace.daemon;
     supervised.checked_ctl({"create", "pulse", "--mode", "pulse"});
-    Worker sleeper{[&](const WorkerSocket& line) {
+    Worker sleeper{[&](const WorkerSocket& parent) {
         const auto client = supervised.client();
         const auto before = value_or_throw(client.open("pulse"));
         value_or_throw(client.create("gone", {.lifetime = Lifetime::connection}));
-        line.send(0);
-        line.receive();
+        parent.send(0);
+        parent.receive();
         require(value_or_throw(client.create("after")), "the create failed");
         const auto again = value_or_throw(client.open("pulse"));
-        line.send(0);
+        parent.send(0);
         require(value_or_throw(again.wait(default_timeout)) == 1, "no pulse arrived");
         require(client.show("gone").error().code == ErrorCode::no_such_name,
                 "the object still exists");

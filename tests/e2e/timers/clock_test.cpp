@@ -209,9 +209,9 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
         .at = in_one_hour(), .interval = interval, .cancel_on_clock_change = true};
     REQUIRE(client.arm("t", schedule));
     const auto timer = value_or_throw(client.open_timer("t"));
-    Worker waiter{[&](const WorkerSocket& line) {
+    Worker waiter{[&](const WorkerSocket& parent) {
         const auto worker_timer = value_or_throw(daemon.client().open_timer("t"));
-        line.send(0);
+        parent.send(0);
         const auto waited = worker_timer.wait(default_timeout);
         require(!waited && waited.error().code == ErrorCode::cancelled,
                 "the wait was not cancelled");
@@ -221,8 +221,8 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
         require(
             poll_until([&] { return value_or_throw(worker_timer.remaining()) == std::nullopt; }),
             "the timer is still armed");
-        line.send(0);
-        line.send(static_cast<std::uint64_t>(value_or_throw(worker_timer.wait(default_timeout))));
+        parent.send(0);
+        parent.send(static_cast<std::uint64_t>(value_or_throw(worker_timer.wait(default_timeout))));
     }};
     waiter.receive();
 
@@ -415,10 +415,10 @@ TEST_CASE(
 {
     skip_unless_root("make a time namespace");
     const DaemonProcess daemon;
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         const bool is_unshared = ::unshare(CLONE_NEWTIME) == 0;
-        line.send(is_unshared ? 1 : 0);
+        parent.send(is_unshared ? 1 : 0);
         if (!is_unshared)
             return;
         write_file("/proc/self/timens_offsets", "monotonic 1000 0\n");

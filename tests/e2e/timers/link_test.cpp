@@ -277,16 +277,16 @@ TEST_CASE(
     const auto client = daemon.client();
     REQUIRE(
         client.create("e", {.mode = Mode::semaphore, .permissions = Permissions::parse("0666")}));
-    Worker worker{[&](const WorkerSocket& line) {
+    Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto worker_client = daemon.client();
         value_or_throw(worker_client.arm("t", {.interval = 2ms, .sets = "e"},
                                          {.permissions = Permissions::parse("0600")}));
-        line.send(0);
-        line.receive(); // The permission is revoked by now.
+        parent.send(0);
+        parent.receive(); // The permission is revoked by now.
         require(value_or_throw(worker_client.show("t")).timer->is_link_denied == true,
                 "the denied link is not reported");
-        line.send(0);
+        parent.send(0);
     }};
     worker.receive();
     REQUIRE(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));

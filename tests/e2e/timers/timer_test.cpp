@@ -59,18 +59,18 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
     const auto grid = grid_of(client, "t");
     std::vector<std::unique_ptr<Worker>> openers;
     for (std::size_t i = 0; i < opener_count; ++i)
-        openers.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        openers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto before = now_on(Clock::monotonic);
             const auto timer = value_or_throw(daemon.client().open_timer("t"));
             const auto after = now_on(Clock::monotonic);
             TickLedger first{grid, grid.expirations_by(before), grid.expirations_by(after)};
             read_until_exact(timer, first, reads);
-            line.send(static_cast<std::uint64_t>(first.sum()));
+            parent.send(static_cast<std::uint64_t>(first.sum()));
 
-            const nanoseconds start{line.receive()};
+            const nanoseconds start{parent.receive()};
             TickLedger second{{start, 5ms}, 0, 0};
             read_until_exact(timer, second, reads);
-            line.send(static_cast<std::uint64_t>(second.sum()));
+            parent.send(static_cast<std::uint64_t>(second.sum()));
         }));
     for (const auto& opener : openers)
         CHECK(opener->receive() >= reads);
@@ -96,10 +96,10 @@ TEST_CASE("a waiter on a descriptor is released by the schedule that replaces th
     REQUIRE(client.arm("t", {.after = 1h}));
     std::vector<std::unique_ptr<Worker>> waiters;
     for (int i = 0; i < 10; ++i) {
-        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& line) {
+        waiters.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto timer = value_or_throw(daemon.client().open_timer("t"));
-            line.send(0);
-            line.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
+            parent.send(0);
+            parent.send(static_cast<std::uint64_t>(value_or_throw(timer.wait(default_timeout))));
         }));
         waiters.back()->receive();
     }
