@@ -28,15 +28,15 @@ void with_event(Mode mode, const std::string& permissions,
     CHECK(worker.wait() == 0);
 }
 
-void require_refused(const Expected<void>& tried, std::string_view remedy)
+void require_refused(const Expected<void>& tried, std::string_view hint)
 {
     require(!tried && tried.error().code == ErrorCode::refused, "the call was not refused");
-    require(tried.error().message.contains(remedy), tried.error().message);
+    require(tried.error().message.contains(hint), tried.error().message);
 }
 template <class T>
-void require_refused(const Expected<T>& tried, std::string_view remedy)
+void require_refused(const Expected<T>& tried, std::string_view hint)
 {
-    require_refused(tried ? Expected<void>{} : std::unexpected(tried.error()), remedy);
+    require_refused(tried ? Expected<void>{} : std::unexpected(tried.error()), hint);
 }
 
 TEST_CASE("a user that may wait and set has the eventfd and uses it for everything")
@@ -88,8 +88,8 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
             if (mode == Mode::manual)
                 return require(value_or_throw(event.wait(0ns)) == expected,
                                "the result of the wait is wrong");
-            require_refused(event.wait(0ns), "w right"); // The wait is refused at once, because it
-                                                         // would consume.
+            // The wait is refused at once, because it would consume.
+            require_refused(event.wait(0ns), "w right");
             require_refused(event.wait(), "w right");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
         };

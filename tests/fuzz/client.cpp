@@ -65,8 +65,8 @@ void TestClient::shut_down_sending()
 
 void TestClient::read_replies()
 {
-    static std::array<char, 16 * 1024> buffer; // Static, because a memory checker marks a local one
-                                               // on each call.
+    // Static, because a memory checker marks a local one on each call.
+    static std::array<char, 16 * 1024> buffer;
     while (socket_) {
         const auto received = receive(socket_, buffer, descriptors_);
         if (received && !*received)

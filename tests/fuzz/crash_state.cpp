@@ -67,8 +67,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd.get(), event);
     }
     instance.reset();
-    write_contents(inherited[3], progress); // The progress page is mapped, so the orderly
-                                            // destruction has changed it.
+    // The progress page is mapped, so the orderly destruction has changed it.
+    write_contents(inherited[3], progress);
     return inherited;
 }
 

@@ -24,13 +24,10 @@ struct PersistedObject {
     std::size_t subscriptions;
     friend bool operator==(const PersistedObject&, const PersistedObject&) = default;
 };
-std::map<std::uint64_t, PersistedObject>
-persisted_objects(DaemonInstance& instance); // The key is the
-                                             // serial number of the
-                                             // object.
-std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance); // The key is the
-                                                                                   // serial number
-                                                                                   // of the event.
+// The key is the serial number of the object.
+std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance);
+// The key is the serial number of the event.
+std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
 // Destroys the instance as a kill would. Returns the descriptors in its fd store, without the
 // effects of an orderly destruction: before that, the instance's own descriptors are replaced by

@@ -120,8 +120,8 @@ TEST_CASE("io_submit with IOCB_FLAG_RESFD makes the kernel add 1 to an event")
     const UniqueFd event{::eventfd(0, flags | EFD_CLOEXEC)};
     const UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
     REQUIRE(add(epoll, event, EPOLLIN | EPOLLET) == 0);
-    IncrementRequest adder{event};
-    std::vector requests{adder.request()};
+    IncrementRequest increment{event};
+    std::vector requests{increment.request()};
 
     REQUIRE(submit(context.id(), requests) == 1);
 
@@ -137,8 +137,8 @@ TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and 
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
     REQUIRE(::eventfd_write(event.get(), UINT64_MAX - 1) == 0);
     REQUIRE(poll_now(event, POLLIN | POLLOUT) == POLLIN);
-    IncrementRequest adder{event};
-    std::vector requests{adder.request()};
+    IncrementRequest increment{event};
+    std::vector requests{increment.request()};
 
     // The second increment finds the last value, which is the kernel's own, in use.
     for (int round = 0; round < 2; ++round) {
@@ -156,9 +156,10 @@ TEST_CASE("each request of one io_submit adds 1, even if the same request is rep
     const auto context = Context::make(8);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    IncrementRequest adder{event};
-    IncrementRequest of_other{other};
-    std::vector requests{adder.request(), of_other.request(), adder.request(), adder.request()};
+    IncrementRequest increment{event};
+    IncrementRequest other_increment{other};
+    std::vector requests{increment.request(), other_increment.request(), increment.request(),
+                         increment.request()};
 
     REQUIRE(submit(context.id(), requests) == 4);
 
@@ -171,8 +172,8 @@ TEST_CASE("io_submit fails with EAGAIN while completions fill the context")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC)};
-    IncrementRequest adder{event};
-    std::vector requests{adder.request()};
+    IncrementRequest increment{event};
+    std::vector requests{increment.request()};
 
     // The kernel rounds the size of a context up by an unknown amount.
     std::uint64_t added = 0;
@@ -240,8 +241,8 @@ TEST_CASE("an AIO context is not inherited over fork")
 {
     const auto context = Context::make(1);
     const UniqueFd event{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)};
-    IncrementRequest adder{event};
-    std::vector requests{adder.request()};
+    IncrementRequest increment{event};
+    std::vector requests{increment.request()};
 
     const int error = probe::in_child([&] { return error_of(submit(context.id(), requests)); });
 

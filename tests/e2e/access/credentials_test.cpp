@@ -32,9 +32,8 @@ TEST_CASE("a call is made with the user of the process at the time of the call")
         value_or_throw(client.create(
             "roots",
             {.mode = Mode::semaphore, .initial = 2, .permissions = Permissions::parse("0600")}));
-        value_or_throw(
-            client.wait(single_name("roots"))); // This call uses a second connection, which the
-                                                // client keeps for the next wait.
+        // This call uses a second connection, which the client keeps for the next wait.
+        value_or_throw(client.wait(single_name("roots")));
         become_unprivileged();
         require_refused(client.delete_object(single_name("roots")));
         require_refused(client.set(single_name("roots")));

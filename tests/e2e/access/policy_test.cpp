@@ -227,8 +227,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    REQUIRE(daemon.has_waits("never", 8)); // The name does not exist, so the sum over all names is
-                                           // reported.
+    // The name does not exist, so the sum over all names is reported.
+    REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
 

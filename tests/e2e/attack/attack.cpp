@@ -14,8 +14,8 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr nanoseconds max_cleanup_time = 30s; // Calls of clients that have exited are still
-                                              // executed.
+// Calls of clients that have exited are still executed.
+constexpr nanoseconds max_cleanup_time = 30s;
 constexpr nanoseconds pause_between_rounds = 1ms;
 constexpr nanoseconds baseline_time = is_sanitized ? 300ms : 600ms;
 
@@ -292,9 +292,8 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
     attack_once();
     const auto load = static_cast<double>((process_cpu_time(daemon.pid()) - cpu_time).count()) /
                       static_cast<double>(nanoseconds{monotonic_now() - begin}.count());
-    CHECK(poll_until(
-        [&] { return resident_kib(daemon) <= memory + slack_kib; })); // The daemon trims its
-                                                                      // heap after a second.
+    // The daemon trims its heap after a second.
+    CHECK(poll_until([&] { return resident_kib(daemon) <= memory + slack_kib; }));
 
     const auto to_us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };
     const auto ratio = [&](double part) {

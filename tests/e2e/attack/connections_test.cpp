@@ -165,8 +165,8 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
     skip_unless_root();
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
-    const auto listener = listen_at(path); // The daemon listens at this socket as well, and the
-                                           // attacker has it too.
+    // The daemon listens at this socket as well, and the attacker has it too.
+    const auto listener = listen_at(path);
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);
     const DaemonProcess daemon{options, {.argv = {}, .inherited_fds = {listener.get()}}};

@@ -49,8 +49,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     require(error_of(wire.request("CreateEvent",
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
                             "the create failed");
-                    waiting.call("Wait", {{"names", {"reborn"}}}); // The event is watched when it
-                                                                   // is deleted.
+                    // The event is watched when it is deleted.
+                    waiting.call("Wait", {{"names", {"reborn"}}});
                     wire.request("Open", {{"names", {"reborn"}}});
                     // Writes to the old descriptors affect only the deleted events.
                     if (rounds % 100 == 99)

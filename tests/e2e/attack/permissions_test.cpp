@@ -341,9 +341,8 @@ TEST_CASE("every call on another user's object ends as its permissions say")
             if (object.owner_uid == owner)
                 left.push_back(object.name.text());
         }));
-        CHECK(left.size() ==
-              3 * kinds.size() * all_permissions().size()); // The objects of the actors that are
-                                                            // not owners.
+        // The objects of the actors that are not owners.
+        CHECK(left.size() == 3 * kinds.size() * all_permissions().size());
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));
     });

@@ -115,8 +115,8 @@ TEST_CASE("the name of a verb is a valid name of an object")
     CHECK(daemon.checked_ctl({"is-set", "list"}).empty());
     CHECK(daemon.ctl({"conjure", "list"}).status == 2);
     CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
-    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127); // The same holds for the
-                                                                     // command's name.
+    // The same holds for the command's name.
+    CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127);
 }
 
 TEST_CASE("--help lists every verb, whichever verb is given with it")

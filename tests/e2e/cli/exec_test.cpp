@@ -64,8 +64,8 @@ TEST_CASE("exec passes the descriptors in the order of the names, and no other d
     auto command =
         daemon.ctl_command(exec_command({"t", "e", "x:y/z"}, {"python3", "-c", listening_program}));
     command.environment = {"LISTEN_FDS=7", "LISTEN_FDNAMES=other", "LISTEN_PID=1"};
-    command.in_child = [] { ::close_range(3, ~0U, 0); }; // Descriptors that the test's own parent
-                                                         // left open.
+    // Closes descriptors that the test's own parent left open.
+    command.in_child = [] { ::close_range(3, ~0U, 0); };
     const auto ran = run(std::move(command));
     INFO(ran.err);
     CHECK(ran.status == 0);
@@ -142,9 +142,8 @@ TEST_CASE(
     daemon.checked_ctl(update);
     CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.wait() == 0);
-    CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; })); // The subscriptions
-                                                                              // end with the
-                                                                              // command.
+    // The subscriptions end with the command.
+    CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; }));
 }
 
 TEST_CASE("exec ends with the status of its command")

@@ -48,8 +48,8 @@ TEST_CASE("list looks up each user once")
     const auto trace = daemon.directory() / "trace";
     command.argv.insert(command.argv.begin(),
                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
-    command.environment.push_back("LSAN_OPTIONS=detect_leaks=0"); // The leak check cannot run under
-                                                                  // strace.
+    // The leak check cannot run under strace.
+    command.environment.push_back("LSAN_OPTIONS=detect_leaks=0");
     REQUIRE(run(std::move(command)).status == 0);
     int lookups = 0;
     for (const auto& line : lines_of(read_file(trace)))

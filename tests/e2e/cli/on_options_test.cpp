@@ -60,8 +60,8 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     OutputReader runner{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
-    REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; })); // The wait consumed the
-                                                                          // first token.
+    // The wait consumed the first token.
+    REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; }));
     runner.process().signal(SIGTERM);
     CHECK(runner.wait() == -SIGTERM);
     CHECK_FALSE(runner.read_line());

@@ -17,8 +17,8 @@ constexpr auto escape = "\x1b";
 constexpr auto page_down = "\x1b[6~";
 constexpr auto arrow_up = "\x1bOA";
 constexpr auto erase = "\x7f";
-constexpr auto help = "Esc leave"; // This text is in the last line, so the whole screen has been
-                                   // drawn.
+// This text is in the last line, so the whole screen has been drawn.
+constexpr auto help = "Esc leave";
 
 using Words = std::vector<std::string>;
 
@@ -173,8 +173,8 @@ TEST_CASE("top shows all objects that were created at once")
         top.process().signal(SIGSTOP);
         // After this pause top draws at once and does not read again before it draws.
         REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
-        for (int i = count - many; i < count; ++i) // The calls are written together, so their
-                                                   // changes are reported together.
+        // The calls are written together, so their changes are reported together.
+        for (int i = count - many; i < count; ++i)
             wire.call("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}});
         for (int i = 0; i < many; ++i)
             REQUIRE(wire.reply()["parameters"]["created"] == true);

@@ -112,8 +112,8 @@ TEST_CASE("--check-socket does not name a listener whose process it cannot see")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    const auto other = listen_at(path, SOCK_SEQPACKET); // evfdd cannot connect to a socket of this
-                                                        // type.
+    // evfdd cannot connect to a socket of this type.
+    const auto other = listen_at(path, SOCK_SEQPACKET);
     const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);
     CHECK(lines(refused.err) == 1);
@@ -203,9 +203,8 @@ TEST_CASE("a daemon warns of a passed socket with wider permissions than configu
     const auto daemon =
         start_daemon(directory, {.argv = {EVFDD_DAEMON, "--config", directory / "c.json"},
                                  .inherited_fds = {socket.get()}});
-    CHECK(read_file(directory / "log").contains("lets in more") == warns); // The warning is written
-                                                                           // before the daemon is
-                                                                           // ready.
+    // The warning is written before the daemon is ready.
+    CHECK(read_file(directory / "log").contains("lets in more") == warns);
 }
 
 TEST_CASE("a client that connected before the start of the daemon is served")
@@ -237,8 +236,8 @@ TEST_CASE("an idle daemon exits only without clients and objects")
     wire.request("CreateEvent", {{"name", "e"}});
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has a client.
     wire = WireClient{daemon.path()};
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object and a
-                                                                        // client.
+    // It has an object and a client.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms));
     {
         const auto closed = std::move(wire);
     }

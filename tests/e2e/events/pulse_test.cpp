@@ -114,8 +114,8 @@ TEST_CASE("a pulse adds the given count, up to the tokens that one call may add"
     const auto other = value_or_throw(client.open("tick"));
     CHECK(one.set(max_tokens_per_set / 2));
     CHECK(value_or_throw(other.wait(0ns)) == max_tokens_per_set / 2);
-    const auto too_many = one.set(max_tokens_per_set / 2 + 1); // The limit applies to the sum of
-                                                               // both subscribers.
+    // The limit applies to the sum of both subscribers.
+    const auto too_many = one.set(max_tokens_per_set / 2 + 1);
     REQUIRE_FALSE(too_many);
     CHECK(too_many.error().code == ErrorCode::refused);
     CHECK(value_or_throw(other.wait(0ns)) == 0);

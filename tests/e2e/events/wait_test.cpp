@@ -192,8 +192,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    REQUIRE(daemon.has_waits("x", 2)); // Neither name exists, so the sum over all names is
-                                       // reported.
+    // Neither name exists, so the sum over all names is reported.
+    REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("x", {.initial = 1}));

@@ -282,8 +282,8 @@ TEST_CASE("clients that stop in the middle of a message delay nobody")
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
     CHECK(other_client.is_unaffected());
-    for (std::size_t i = 0; i < silent.size(); i += 10) { // The daemon still accepts the rest of
-                                                          // the message.
+    // The daemon still accepts the rest of the message.
+    for (std::size_t i = 0; i < silent.size(); i += 10) {
         silent[i].send(valid_call.substr(i % valid_call.size()));
         CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
     }

@@ -69,8 +69,8 @@ TEST_CASE("an independent parser accepts both interfaces")
         CHECK(code.contains("GetInterfaceDescription"));
 
     write_file(path, description(wire, interface) + "\nmethod wrong -> ()\n");
-    CHECK(run({.argv = {generator, path}}).status != 0); // The generator rejects an invalid
-                                                         // interface.
+    // The generator rejects an invalid interface.
+    CHECK(run({.argv = {generator, path}}).status != 0);
 }
 
 TEST_CASE("pipelined opens of 0, 1, 0, 2 and 0 descriptors give each reply its own descriptors")

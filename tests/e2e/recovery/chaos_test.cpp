@@ -268,10 +268,10 @@ struct ChaosFixture {
         value_or_throw(client.create("manual"));
         manual.emplace(value_or_throw(client.open("manual")));
         tokens.emplace(value_or_throw(client.open("tokens")));
-        REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0); // The first recovery happens before the
-                                                            // figures are taken.
-        value_or_throw(client.list("", [](protocol::Object&) {})); // Connects everything before the
-                                                                   // figures are taken.
+        // The first recovery happens before the figures are taken.
+        REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0);
+        // Connects everything before the figures are taken.
+        value_or_throw(client.list("", [](protocol::Object&) {}));
         supervisor_descriptors = descriptors_of(daemon.pid());
         status_before = value_or_throw(client.status());
     }

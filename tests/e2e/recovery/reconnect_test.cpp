@@ -178,8 +178,8 @@ TEST_CASE("a child of fork uses a connection of its own")
         require(value_or_throw(client.create("from/child")), "the create failed");
         value_or_throw(event.set());
         parent.send(0);
-        for (int i = 0; i < 500; ++i) // The calls overlap with those of the parent, whose replies
-                                      // must not mix with these.
+        // The calls overlap with those of the parent, whose replies must not mix with these.
+        for (int i = 0; i < 500; ++i)
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
                     "the reply belongs to another call");
         parent.send(0);

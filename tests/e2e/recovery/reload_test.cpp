@@ -95,8 +95,8 @@ TEST_CASE("a new configuration with an error is rejected completely")
         CHECK(client.create("e/" + std::to_string(i)));
     CHECK(client.create("e/3").error().code == ErrorCode::refused);
 
-    REQUIRE(::unlink(configured.file.c_str()) == 0); // A file that is named on the command line
-                                                     // must exist.
+    // A file that is named on the command line must exist.
+    REQUIRE(::unlink(configured.file.c_str()) == 0);
     configured.daemon.process().signal(SIGHUP);
     CHECK(poll_until(
         [&] { return configured.daemon.log().contains("some.json: it cannot be read"); }));
@@ -167,8 +167,8 @@ TEST_CASE("objects survive a kill when the next daemon cannot read its configura
 
     supervised.kill_daemon();
 
-    CHECK(value_or_throw(client.show("kept")).is_set == true); // The caller is the user of the
-                                                               // daemon.
+    // The caller is the user of the daemon.
+    CHECK(value_or_throw(client.show("kept")).is_set == true);
     CHECK(supervised.log().contains(file + ":1: limits: 1 will not do"));
     const auto set_as_unprivileged = [&] {
         auto command = supervised.ctl_command({"set", "kept"});

@@ -94,8 +94,8 @@ TEST_CASE("a supervisor exits with its daemon when the daemon is asked to exit")
         SupervisedDaemon supervised;
         const auto client = supervised.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
-        const auto pulse = value_or_throw(client.open("p")); // This subscription makes the client
-                                                             // reconnect.
+        // This subscription makes the client reconnect.
+        const auto pulse = value_or_throw(client.open("p"));
         ::kill(supervised.daemon_pid(), SIGTERM);
         CHECK(supervised.process().wait() == 0);
         CHECK_FALSE(exists(supervised.path()));
@@ -124,8 +124,8 @@ TEST_CASE("a supervisor exits when its daemon was idle after an earlier kill")
 TEST_CASE("a client that connects between the exits of an idle daemon and its supervisor is served")
 {
     SupervisedDaemon supervised{{"--idle-exit", "5ms"}};
-    std::optional<WireClient> first{supervised.path()}; // The daemon stays while this client is
-                                                        // connected.
+    // The daemon stays while this client is connected.
+    std::optional<WireClient> first{supervised.path()};
     REQUIRE(first->request("Status").contains("parameters"));
     const auto daemon = supervised.daemon_pid();
     const auto daemon_pidfd = pidfd_of(daemon);
@@ -291,10 +291,8 @@ TEST_CASE("a supervisor and its daemon have no socket address except that of cli
 {
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "e"});
-    CHECK(addresses_of(supervised.pid()) ==
-          std::vector{supervised.path() + ".new"}); // The socket was
-                                                    // bound at this
-                                                    // path and renamed.
+    // The socket was bound at this path and renamed.
+    CHECK(addresses_of(supervised.pid()) == std::vector{supervised.path() + ".new"});
     CHECK(addresses_of(supervised.daemon_pid()).front() == supervised.path() + ".new");
     CHECK(std::ranges::none_of(addresses_of(supervised.daemon_pid()),
                                [](const auto& address) { return address.starts_with('@'); }));

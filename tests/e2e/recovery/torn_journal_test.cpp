@@ -31,11 +31,11 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
     const auto hold = value_or_throw(client.hold("jobs"));
     const auto beat = value_or_throw(client.open("beat"));
-    const auto mine = value_or_throw(client.open("mine")); // An open that creates no subscription
-                                                           // is not journaled.
+    // An open that creates no subscription is not journaled.
+    const auto mine = value_or_throw(client.open("mine"));
 
-    interrupted.kill_in_commit(1); // The session that made the hold is not resumed, because the
-                                   // hold belongs to the process.
+    // The session that made the hold is not resumed, because the hold belongs to the process.
+    interrupted.kill_in_commit(1);
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);
     CHECK(client.show("mine"));

@@ -111,9 +111,8 @@ struct AbsoluteAndRelative {
     {
         CHECK(expires_at(*absolute, Clock::realtime, absolute_time));
         CHECK(expires_at(*relative, Clock::monotonic, relative_expiry));
-        CHECK(value_or_throw(client.show("moment")).timer->next ==
-              absolute_time); // The time is on the
-                              // timer's own clock.
+        // The time is on the timer's own clock.
+        CHECK(value_or_throw(client.show("moment")).timer->next == absolute_time);
         CHECK(shows_next_on(client, "moment", Clock::realtime));
         CHECK(shows_next_on(client, "span", Clock::realtime));
         CHECK(shows_expiry_at(client, "span", relative_expiry));
@@ -149,7 +148,7 @@ TEST_CASE("setting the wall clock moves an absolute timer and not a relative one
     both.check_expiries();
 }
 
-TEST_CASE("a relative timer on the wall clock has one grid for all its openers")
+TEST_CASE("a relative timer on the wall clock has one grid for all its subscribers")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -348,8 +347,8 @@ TEST_CASE("relative and absolute times replace each other under an open descript
         REQUIRE(client.arm("t", {.at = 1s}));
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         REQUIRE(client.arm("t", {.after = 1ms}));
-        CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime); // The clock does
-                                                                                 // not change.
+        // The clock does not change.
+        CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime);
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         CHECK_FALSE(value_or_throw(client.show("t")).timer->moves_with_wall_clock);
     }

@@ -77,7 +77,8 @@ TEST_CASE("strace sees no system call for armed timers, even those that expire u
     CHECK(value_or_throw(client.show("once")).timer->state == TimerState::expired);
 }
 
-TEST_CASE("50 openers of a fast timer do not wake the daemon, which counts only for its own waits")
+TEST_CASE(
+    "50 subscribers of a fast timer do not wake the daemon, which counts only for its own waits")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

@@ -181,13 +181,13 @@ TEST_CASE("a semaphore gets exactly one token for each expiration")
     }
     const auto [lower, upper] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    CHECK(poll_until([&] { return all() >= lower; })); // A late daemon adds them in several
-                                                       // iterations.
+    // A late daemon adds them in several iterations.
+    CHECK(poll_until([&] { return all() >= lower; }));
     wait_for_duration(5ms);
     CHECK(all() <= upper);
 }
 
-TEST_CASE("a timer whose event was deleted reports it and continues for its openers")
+TEST_CASE("a timer whose event was deleted reports it and continues for its subscribers")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();

@@ -1,4 +1,4 @@
-// Timers on descriptors: each opener gets every tick, no tick is early, and the timer does not
+// Timers on descriptors: each subscriber gets every tick, no tick is early, and the timer does not
 // drift.
 #include "tests/support/timers.h"
 
@@ -57,9 +57,9 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
     const auto client = daemon.client();
     REQUIRE(client.arm("t", {.interval = 20ms}));
     const auto grid = grid_of(client, "t");
-    std::vector<std::unique_ptr<Worker>> openers;
+    std::vector<std::unique_ptr<Worker>> workers;
     for (std::size_t i = 0; i < opener_count; ++i)
-        openers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
+        workers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto before = now_on(Clock::monotonic);
             const auto timer = value_or_throw(daemon.client().open_timer("t"));
             const auto after = now_on(Clock::monotonic);
@@ -72,19 +72,19 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
             read_until_exact(timer, second, reads);
             parent.send(static_cast<std::uint64_t>(second.sum()));
         }));
-    for (const auto& opener : openers)
-        CHECK(opener->receive() >= reads);
+    for (const auto& worker : workers)
+        CHECK(worker->receive() >= reads);
     CHECK(value_or_throw(client.show("t")).subscriptions == opener_count);
 
     REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})));
 
     const auto second_grid = grid_of(client, "t");
     CHECK(second_grid.interval == 5ms);
-    for (const auto& opener : openers)
-        opener->send(static_cast<std::uint64_t>(second_grid.first.count()));
-    for (const auto& opener : openers) {
-        CHECK(opener->receive() >= reads);
-        CHECK(opener->wait() == 0);
+    for (const auto& worker : workers)
+        worker->send(static_cast<std::uint64_t>(second_grid.first.count()));
+    for (const auto& worker : workers) {
+        CHECK(worker->receive() >= reads);
+        CHECK(worker->wait() == 0);
     }
     CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 0; }));
 }
@@ -193,9 +193,9 @@ TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     const DaemonProcess daemon{{}, {.argv = {}, .in_child = [] {
-                                        ::prctl(PR_CAPBSET_DROP,
-                                                CAP_WAKE_ALARM); // An unprivileged user does not
-                                                                 // have this capability either.
+                                        // An unprivileged user does not have this capability
+                                        // either.
+                                        ::prctl(PR_CAPBSET_DROP, CAP_WAKE_ALARM);
                                     }}};
     const auto client = daemon.client();
     const auto refused = client.arm("t", {.interval = 20ms, .clock = clock});
@@ -218,7 +218,7 @@ TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("a timer opened after its only expiration is readable at once for each opener")
+TEST_CASE("a timer opened after its only expiration is readable at once for each subscriber")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
@@ -248,7 +248,7 @@ TEST_CASE("a timer opened between two expirations expires first at the next one"
     CHECK(*left >= grid.expiration(grid.expirations_by(before)) - after);
 }
 
-TEST_CASE("a disarm stops the timer for all openers and discards unread expirations")
+TEST_CASE("a disarm stops the timer for all subscribers and discards unread expirations")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
