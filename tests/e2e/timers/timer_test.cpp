@@ -12,7 +12,7 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::size_t opener_count = 50;
+constexpr std::size_t worker_count = 50;
 
 // Checks the reads of a descriptor that counts from an unknown point of the grid on. The reads
 // narrow down which point that is, and all must agree.
@@ -58,7 +58,7 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
     REQUIRE(client.arm("t", {.interval = 20ms}));
     const auto grid = grid_of(client, "t");
     std::vector<std::unique_ptr<Worker>> workers;
-    for (std::size_t i = 0; i < opener_count; ++i)
+    for (std::size_t i = 0; i < worker_count; ++i)
         workers.push_back(std::make_unique<Worker>([&](const WorkerSocket& parent) {
             const auto before = now_on(Clock::monotonic);
             const auto timer = value_or_throw(daemon.client().open_timer("t"));
@@ -74,7 +74,7 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
         }));
     for (const auto& worker : workers)
         CHECK(worker->receive() >= reads);
-    CHECK(value_or_throw(client.show("t")).subscriptions == opener_count);
+    CHECK(value_or_throw(client.show("t")).subscriptions == worker_count);
 
     REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})));
 
