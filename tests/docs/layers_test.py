@@ -69,19 +69,26 @@ def folder_of(path: str) -> str:
     return best or directory
 
 
-# The folders of which a README names each file.
-LISTED = ("daemon", "common", "client/core", "client/c", "client/include")
+# The folders of which a README names each file, and which README.
+LISTED = {
+    "daemon": "daemon/README.md",
+    "common": "common/README.md",
+    "client/core": "client/README.md",
+    "client/c": "client/README.md",
+    "client/include": "client/README.md",
+    "client/evfdctl": "client/evfdctl/README.md",
+}
 
 
 def unlisted(sources: Path) -> list[str]:
     """Returns one line for each source file that the README of its folder does not name."""
     found = []
-    for top in LISTED:
-        readme = sources / top.partition("/")[0] / "README.md"
+    for top, name in LISTED.items():
+        readme = sources / name
         named = set(re.findall(r"`([\w.]+)`", readme.read_text())) if readme.exists() else set()
         for file in sorted((sources / top).rglob("*")):
             if file.suffix in (".h", ".hpp", ".cpp") and not {file.name, file.stem} & named:
-                found.append(f"{readme.relative_to(sources)} does not name {file.relative_to(sources)}")
+                found.append(f"{name} does not name {file.relative_to(sources)}")
     return found
 
 
