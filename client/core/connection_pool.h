@@ -144,13 +144,12 @@ private:
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;
-    std::vector<Session>
-        // Main sessions of earlier users of this process, to which something belongs.
-        former_sessions_;
-    // State of the auto-resume thread.
-    CloseOnForkFd
-        // Duplicate of the main session's socket; it hangs up when the daemon exits.
-        watched_socket_;
+    // Main sessions of earlier users of this process, to which something belongs.
+    std::vector<Session> former_sessions_;
+
+    // The auto-resume thread watches a duplicate of the main session's socket, which hangs up when
+    // the daemon exits.
+    CloseOnForkFd watched_socket_;
     UniqueFd wakeup_fd_; // An eventfd that wakes the thread.
     // There is no session to watch; the thread sleeps until wakeup_fd_ is set.
     bool is_idle_ = false;

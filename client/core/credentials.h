@@ -17,9 +17,9 @@ struct Credentials {
     friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
-// Returns whether this process may change its groups and keep its effective user: it has CAP_SETGID,
-// or its real, effective and saved group are not the same. A process that cannot do so today can
-// only do so later through another user namespace. capabilities(7), setresgid(2)
+// Returns whether this process may change its groups and keep its effective user: it has
+// CAP_SETGID, or its real, effective and saved group are not the same. A process that cannot do so
+// today can only do so later through another user namespace. capabilities(7), setresgid(2)
 bool can_change_groups();
 
 } // namespace evfd

@@ -180,8 +180,8 @@ private:
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
     std::int64_t sequence_ = 0; // Number of counted calls with a reply.
-    std::deque<std::string>
-        unacknowledged_; // One-way calls since the last reply. The daemon may not have read them.
+    // One-way calls since the last reply. The daemon may not have read them.
+    std::deque<std::string> unacknowledged_;
 };
 
 } // namespace evfd

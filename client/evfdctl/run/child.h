@@ -40,7 +40,7 @@ public:
     [[noreturn]] static void reraise(int number);
 
 private:
-    TerminationSignals(UniqueFd fd, sigset_t before) : fd_{std::move(fd)}, previous_mask_{before} {}
+    TerminationSignals(UniqueFd fd, sigset_t mask) : fd_{std::move(fd)}, previous_mask_{mask} {}
 
     UniqueFd fd_;
     sigset_t previous_mask_;
@@ -55,8 +55,8 @@ struct InheritedFd {
 struct Command {
     std::vector<std::string> arguments;
     std::vector<std::string> variables = {}; // NAME=value, added to the environment of evfdctl.
-    std::vector<InheritedFd> inherited_fds =
-        {};                   // Numbered from 3 on, as sd_listen_fds_with_names(3) expects them.
+    // Numbered from 3 on in the command, as sd_listen_fds_with_names(3) expects them.
+    std::vector<InheritedFd> inherited_fds = {};
     bool leads_group = false; // Runs in a process group of its own; signals go to the whole group.
     // Called in the child before execve(2). It may end the child. No other thread may exist at
     // fork(2).

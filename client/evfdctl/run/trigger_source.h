@@ -34,9 +34,9 @@ public:
     // readable; nothing is consumed then, and the wait continues with the next call. deleted: the
     // object was deleted. A name that does not exist yet is waited for.
     Expected<std::optional<std::int64_t>> next(std::span<const int> others);
-    // Returns what next() consumed and no command has used.
+    // Restores what next() consumed, if no command has used it.
     Expected<void> restore(std::int64_t count);
-    // Called at the end. Returns a token that was consumed at the last moment.
+    // Ends the wait. Restores a token that it consumed at the last moment.
     Expected<void> finish();
 
 private:
